@@ -1,0 +1,42 @@
+# Everything runs in .venv, which is made when it is first needed. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test lint types imports check docs bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(READY) ## import a real board, plan, brief, work with four processes, collect, show
+	@$(BIN)/python examples/demo.py
+
+test: $(READY) ## run the whole suite
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(READY) ## style and common mistakes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## strict types
+	$(BIN)/mypy
+
+imports: $(READY) ## the import rule of docs/ARCHITECTURE.md
+	$(BIN)/lint-imports
+
+check: lint types imports test ## all of the above
+
+docs: $(READY) ## write the pages of docs/commands from the grammar
+	$(BIN)/python -m orchestrator.interfaces.cli.reference docs/commands
+
+bench: $(READY) ## every figure as a ratio in one run; --json in benchmarks/results.json
+	$(BIN)/python -m benchmarks
+
+clean: ## remove the environment and caches
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

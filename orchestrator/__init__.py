@@ -1,0 +1,44 @@
+"""A toolkit for agents that coordinate themselves: a board of plain files that many share.
+
+::
+
+    from orchestrator import Orchestrator
+
+    with Orchestrator.open("board") as orc:
+        orc.workstreams.create("build", description="Build things", priority=1)
+        task = orc.tasks.add("build", title="Ship v1")
+        orc.tasks.claim(task.id, agent="agent-1")
+        orc.tasks.complete(task.id, result="Shipped!")
+"""
+
+from orchestrator.api import Orchestrator
+from orchestrator.core.errors import (
+    BadInput,
+    BadName,
+    Damage,
+    InputOutputError,
+    NoBoard,
+    NotFound,
+    OrchestratorError,
+    OutcomeUnknown,
+    Refused,
+    TimedOut,
+    UsageError,
+)
+from orchestrator.version import __version__
+
+__all__ = [
+    "BadInput",
+    "BadName",
+    "Damage",
+    "InputOutputError",
+    "NoBoard",
+    "NotFound",
+    "Orchestrator",
+    "OrchestratorError",
+    "OutcomeUnknown",
+    "Refused",
+    "TimedOut",
+    "UsageError",
+    "__version__",
+]

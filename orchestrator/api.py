@@ -1,0 +1,166 @@
+"""The facade: one board with its nouns, ``orc.tasks``, ``orc.locks`` ..."""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from orchestrator import board as boards
+from orchestrator.core.clock import Clock
+from orchestrator.core.store import Store
+from orchestrator.core.transaction import SYSTEM
+from orchestrator.domain.agents import Agents
+from orchestrator.domain.journal import Events
+from orchestrator.domain.knowledge import Knowledge
+from orchestrator.domain.locks import Locks
+from orchestrator.domain.tasks import Tasks
+from orchestrator.domain.workstreams import Workstreams
+from orchestrator.engine import Engine
+
+if TYPE_CHECKING:
+    from orchestrator.planning import Collected
+    from orchestrator.status import Status
+
+
+def _silent(sentence: str) -> None:
+    """Warnings go nowhere unless somebody asks for them."""
+
+
+class Orchestrator:
+    """A board that is open. Use it in a ``with``, or :meth:`close` it.
+
+    Args:
+        store: Where the events live, such as :class:`orchestrator.stores.memory.MemoryStore`.
+        agent: Who acts when a command names nobody.
+        request_id: The request that the next command answers.
+        light: The process ends after one command (see :class:`orchestrator.engine.Engine`).
+        timeout: Seconds to wait for the board's lock.
+        now: The clock, in seconds since 1970.
+        warn: Told in one sentence what a person should know although a command succeeded.
+
+    Attributes:
+        folder: The folder of the board; None if the store has none.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        agent: str = SYSTEM,
+        request_id: str | None = None,
+        light: bool = False,
+        timeout: float = 10.0,
+        now: Clock = time.time,
+        warn: Callable[[str], None] = _silent,
+        folder: str | None = None,
+    ) -> None:
+        self.folder = folder
+        self.engine = Engine(
+            store,
+            agent=agent,
+            request_id=request_id,
+            light=light,
+            timeout=timeout,
+            now=now,
+            warn=warn,
+        )
+        self.workstreams = Workstreams(self.engine)
+        self.tasks = Tasks(self.engine)
+        self.agents = Agents(self.engine)
+        self.locks = Locks(self.engine)
+        self.knowledge = Knowledge(self.engine)
+        self.events = Events(self.engine)
+
+    @classmethod
+    def open(
+        cls,
+        board: str | os.PathLike[str] | None = None,
+        *,
+        agent: str | None = None,
+        request_id: str | None = None,
+        light: bool = False,
+        timeout: float = 10.0,
+        now: Clock = time.time,
+        warn: Callable[[str], None] = _silent,
+        start: str | None = None,
+        checkout: str | None = None,
+    ) -> "Orchestrator":
+        """Find a board of files and open it; see :func:`orchestrator.board.locate`.
+
+        Args:
+            board: Its folder; made if it is not there yet.
+            agent: Who acts when a command names nobody; else ``$ORC_AGENT``, else ``system``.
+            request_id: The request that the next command answers; else ``$ORC_REQUEST_ID``.
+
+        Raises:
+            NoBoard: None is named, and none is found here or above.
+        """
+        # A store of another kind does not load this one.
+        from orchestrator.stores.files import FileStore
+
+        folder = boards.locate(
+            os.fspath(board) if board is not None else None, start=start, checkout=checkout
+        )
+        return cls(
+            FileStore(folder, light=light, warn=warn),
+            agent=agent or os.environ.get("ORC_AGENT") or SYSTEM,
+            request_id=request_id or os.environ.get("ORC_REQUEST_ID") or None,
+            light=light,
+            timeout=timeout,
+            now=now,
+            warn=warn,
+            folder=folder,
+        )
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Several commands, one commit; an exception leaves nothing behind."""
+        return self.engine.transaction()
+
+    def request(self, request_id: str) -> AbstractContextManager[None]:
+        """The command inside answers this request: repeating it has one effect."""
+        return self.engine.request(request_id)
+
+    def status(self, at: int | None = None) -> "Status":
+        """How the board stands, now or right after an event of the past.
+
+        Raises:
+            NotFound: There is no such event.
+        """
+        from orchestrator.status import status
+
+        return status(self.engine, at)
+
+    def plan(self, *, max: int = 8, agent: str | None = None) -> dict[str, Any]:
+        """Begin the next cycle: what can run side by side, what must wait, what needs attention."""
+        from orchestrator.planning import Planning
+
+        return Planning(self.engine).plan(max=max, agent=agent)
+
+    def brief(self, target: str, *, budget: int = 4000) -> str:
+        """Markdown that an agent can start a task from with nothing else."""
+        from orchestrator.planning import Planning
+
+        return Planning(self.engine).brief(target, budget=budget)
+
+    def collect(self, *, cycle: int | None = None, since: str | int | None = None) -> "Collected":
+        """What came of a cycle: finished, failed, running, added, learned."""
+        from orchestrator.planning import Planning
+
+        return Planning(self.engine).collect(cycle=cycle, since=since)
+
+    def close(self) -> None:
+        """Leave the board; a small one with an exact ``state.json``."""
+        self.engine.close()
+
+    def __enter__(self) -> "Orchestrator":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""The mechanism: events, transactions, the store port, errors. Knows no noun."""

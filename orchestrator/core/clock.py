@@ -1,0 +1,80 @@
+"""Times as text and durations as seconds.
+
+A time is UTC, ISO 8601, milliseconds, a fixed width: ``2026-11-21T06:13:00.123Z``. Texts of one width
+compare as the times do, so nothing that only compares has to parse.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from orchestrator.core.errors import UsageError
+
+Clock = Callable[[], float]
+"""Answers with seconds since 1970; ``time.time`` unless a test says otherwise."""
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)?", re.ASCII)
+_LONGEST = 100 * 365 * 86400.0
+
+
+def timestamp(seconds: float) -> str:
+    """The time ``seconds`` after 1970 as text."""
+    milliseconds = int(seconds * 1000)
+    whole, rest = divmod(milliseconds, 1000)
+    t = time.gmtime(whole)
+    return (
+        f"{t.tm_year:04}-{t.tm_mon:02}-{t.tm_mday:02}T"
+        f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}.{rest:03}Z"
+    )
+
+
+def seconds(text: str) -> float:
+    """Seconds since 1970 of a timestamp; the inverse of :func:`timestamp`.
+
+    Raises:
+        UsageError: The text is no ISO 8601 time.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is not a time", hint="Write it as 2026-11-21T06:13:00Z."
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def after(text: str, duration: float) -> str:
+    """The timestamp ``duration`` seconds after another."""
+    return timestamp(round(seconds(text) + duration, 3) + 0.0001)
+
+
+def duration(text: str | float) -> float:
+    """Seconds of ``30m``, ``1.5h``, ``250ms`` or a bare number of seconds.
+
+    Raises:
+        UsageError: Anything else, or longer than a hundred years.
+    """
+    if isinstance(text, (int, float)):
+        value = float(text)
+    else:
+        match = _DURATION.fullmatch(text.strip())
+        if not match:
+            raise UsageError(
+                f"{text!r} is not a duration", hint="Write a number and ms, s, m, h, d or w: 30m."
+            )
+        value = float(match[1]) * _UNITS[match[2] or "s"]
+    if not 0 <= value <= _LONGEST:
+        raise UsageError(
+            f"{text!r} is out of range", hint="A duration is between 0 and a hundred years."
+        )
+    return value
+
+
+def spoken(duration: float) -> str:
+    """A duration for people: ``90`` is ``1m``, ``7200`` is ``2h``."""
+    for unit in ("d", "h", "m"):
+        if duration >= _UNITS[unit]:
+            return f"{int(duration // _UNITS[unit])}{unit}"
+    return f"{int(duration)}s"

@@ -1,0 +1,96 @@
+"""The family of errors: each has a code, a sentence, a hint and an exit status."""
+
+from typing import ClassVar
+
+
+class OrchestratorError(Exception):
+    """Something the toolkit will not or could not do.
+
+    Args:
+        message: One sentence that says what happened and why.
+        hint: What to do next; never a complete destructive command.
+        code: A stable word for programs; the class gives the usual one.
+        details: Facts for programs, shown beside the code with ``--json``.
+    """
+
+    code: str = "error"
+    exit_status: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self, message: str, *, hint: str = "", code: str | None = None, **details: object
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code or type(self).code
+        self.details = details
+
+
+class Refused(OrchestratorError):
+    """The state of the board does not allow it (already claimed, illegal step, conflict)."""
+
+    code = "refused"
+
+
+class NotFound(OrchestratorError):
+    """The board has no such thing."""
+
+    code = "not_found"
+
+
+class UsageError(OrchestratorError):
+    """The words of the call are wrong."""
+
+    code = "usage"
+    exit_status = 2
+
+
+class BadName(UsageError):
+    """A name that is not allowed; see :mod:`orchestrator.core.names`."""
+
+    code = "bad_name"
+
+
+class BadInput(UsageError):
+    """A text or file that cannot be taken as it is (NaN, duplicate keys, too deep, too long)."""
+
+    code = "bad_input"
+
+
+class NoBoard(OrchestratorError):
+    """No board was found where one was looked for."""
+
+    code = "no_board"
+    exit_status = 3
+
+
+class Damage(OrchestratorError):
+    """The files of the board are not what was written; writes stop, the valid part stays readable."""
+
+    code = "damage"
+    exit_status = 4
+
+
+class TimedOut(OrchestratorError):
+    """What was waited for did not come in time. Nothing changed."""
+
+    code = "timed_out"
+    exit_status = 5
+    retryable = True
+
+
+class InputOutputError(OrchestratorError):
+    """The operating system refused a read or write. Nothing changed."""
+
+    code = "io_error"
+    exit_status = 74
+    retryable = True
+
+
+class OutcomeUnknown(OrchestratorError):
+    """A commit could be neither finished nor taken back; repeat it with the same request id."""
+
+    code = "outcome_unknown"
+    exit_status = 75
+    retryable = True

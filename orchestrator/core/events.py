@@ -1,0 +1,320 @@
+"""Events: what they are, how one line of the log is written, and how it is read back and verified.
+
+A line is one JSON object, ASCII, closed by one ``\\n``; its last field is ``crc``, the CRC32 of the line
+without that field, started from the crc of the line before. So every line vouches for all before it.
+"""
+
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+
+from orchestrator.core.errors import BadInput, Damage
+
+LONGEST_LINE = 16 * 1024 * 1024
+"""Bytes that one line of the log may have."""
+
+_CRC_FIELD = 18  # len(',"crc":"9a0b1c2d"}')
+_NESTING = 64
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """The request that a commit answered; stands on the last event of the commit.
+
+    ``first`` is the id of the first event of the commit; ``arguments`` a digest of the command's arguments.
+    """
+
+    id: str
+    command: str
+    arguments: str
+    first: int
+
+
+class Recorded(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """An event as it stands in the log: who, when, what; ``payload`` is still JSON text.
+
+    ``more`` says that the commit goes on in the next line. ``v`` is the version of the payload's shape.
+    """
+
+    id: int
+    ts: str
+    agent: str
+    type: str
+    payload: msgspec.Raw
+    v: int = 1
+    req: Request | None = None
+    more: bool = False
+    crc: str = ""
+
+
+class Event(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """The payload of one type of event: the fields are facts, ``apply`` is what they do to the state."""
+
+    TYPE: ClassVar[str]
+    VERSION: ClassVar[int] = 1
+
+    def apply(self, state: Any, at: Recorded) -> None:
+        """Change the state as this event says. Reads no clock and no file, and never refuses."""
+        raise NotImplementedError
+
+    def document(self) -> tuple[str, str | None] | None:
+        """The knowledge file that this event leaves behind, as name and text (None: it is gone)."""
+        return None
+
+    @classmethod
+    def upcast(cls, payload: dict[str, Any], version: int) -> dict[str, Any]:
+        """Give an older payload today's shape. A class whose ``VERSION`` grows overrides this."""
+        raise NotImplementedError(f"{cls.TYPE} has no older version {version} than {cls.VERSION}")
+
+
+_TYPES: dict[str, type[Event]] = {}
+_RESERVED: set[str] = set()
+
+
+def reserve(nouns: Iterable[str]) -> None:
+    """Keep the types ``noun.*`` for the toolkit; agents may log any other type."""
+    _RESERVED.update(nouns)
+
+
+E = TypeVar("E", bound=type[Event])
+
+
+def event(type_name: str, version: int = 1) -> Callable[[E], E]:
+    """Register the class of the events ``type_name``: ``@event("task.claimed")``."""
+
+    def register(cls: E) -> E:
+        cls.TYPE = type_name
+        cls.VERSION = version
+        _TYPES[type_name] = cls
+        return cls
+
+    return register
+
+
+def types() -> dict[str, type[Event]]:
+    """Every registered type and its class."""
+    return dict(_TYPES)
+
+
+def is_reserved(type_name: str) -> bool:
+    """Whether the type belongs to the toolkit (``task.*``) and agents may not log it themselves."""
+    noun, dot, _ = type_name.partition(".")
+    return bool(dot) and noun in _RESERVED
+
+
+class _Decoders(dict[str, Callable[[msgspec.Raw], Event] | None]):
+    """One decoder a type, made when the first event of the type is met; None where the fold passes over it."""
+
+    def __missing__(self, type_name: str) -> Callable[[msgspec.Raw], Event] | None:
+        cls = _TYPES.get(type_name)
+        decoder = msgspec.json.Decoder(cls).decode if cls else None
+        if cls or not is_reserved(type_name):
+            self[type_name] = decoder
+            return decoder
+        raise Damage(
+            f"The log holds an event of the type {ascii(type_name)}, which this version does not know",
+            code="newer_version",
+            hint="The board was written by a newer version of the toolkit: upgrade this one.",
+        )
+
+
+_decoders = _Decoders()
+
+
+def decode(at: Recorded) -> Event | None:
+    """The typed event of a record; None for a type that agents logged themselves.
+
+    Raises:
+        Damage: A reserved type, version or field that this version does not know.
+    """
+    decoder = _decoders[at.type]
+    if decoder is None:
+        return None
+    try:
+        if at.v != _TYPES[at.type].VERSION:
+            return _upcast(at)
+        return decoder(at.payload)
+    except msgspec.ValidationError as error:
+        raise Damage(
+            f"Event {at.id} ({at.type}) has a payload that this version does not know: {error}",
+            code="newer_version",
+            hint="The board was written by a newer version of the toolkit: upgrade this one.",
+        ) from None
+
+
+def _upcast(at: Recorded) -> Event:
+    cls = _TYPES[at.type]
+    if at.v > cls.VERSION:
+        raise msgspec.ValidationError(f"version {at.v} is newer than {cls.VERSION}")
+    return msgspec.convert(cls.upcast(msgspec.json.decode(at.payload), at.v), cls)
+
+
+def encode_payload(value: Any) -> msgspec.Raw:
+    """JSON of a payload, ASCII only.
+
+    Raises:
+        BadInput: NaN, infinity, an integer beyond 64 bits, a lone surrogate, more than 64 levels, a
+            value that JSON does not have.
+    """
+    if not isinstance(value, msgspec.Struct):
+        check_json(value)
+    try:
+        data = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        raise BadInput("A text holds a lone surrogate, which is no character") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadInput(f"A value cannot be written as JSON: {error}") from None
+    return msgspec.Raw(data if data.isascii() else _escaped(data))
+
+
+def check_json(value: Any, depth: int = 0) -> None:
+    """Refuse what JSON cannot carry without loss; see :func:`encode_payload` for the rules."""
+    if depth > _NESTING:
+        raise BadInput(f"A value is nested deeper than {_NESTING} levels")
+    if isinstance(value, float) and value - value != 0:
+        raise BadInput("NaN and infinity are not JSON")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise BadInput("An integer is beyond 64 bits", hint="Write it as a string.")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise BadInput("The keys of an object must be strings")
+            check_json(item, depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            check_json(item, depth + 1)
+
+
+def _escaped(data: bytes) -> bytes:
+    def escape(match: re.Match[str]) -> str:
+        units = match[0].encode("utf-16-be")
+        return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+    return re.sub(r"[^\x00-\x7f]", escape, data.decode()).encode("ascii")
+
+
+class Position(msgspec.Struct, frozen=True, gc=False):
+    """A place in the log: the last line that somebody has read, and what it looked like.
+
+    ``segment`` is the id of the first event of its file, ``offset`` the byte where the line begins,
+    ``end`` the byte after its newline. The start of a log has no line: every field is 0.
+    """
+
+    segment: int = 0
+    offset: int = 0
+    end: int = 0
+    id: int = 0
+    crc: int = 0
+
+
+START = Position()
+
+
+def encode_line(record: Recorded, previous_crc: int) -> tuple[bytes, int]:
+    """One line of the log with its newline, and its crc.
+
+    Raises:
+        BadInput: The line would be over 16 MiB.
+    """
+    body = msgspec.json.encode(record)[:-1]
+    if not body.isascii():
+        body = _escaped(body)
+    if len(body) + _CRC_FIELD > LONGEST_LINE:
+        raise BadInput(
+            f"An event of {len(body)} bytes is over the {LONGEST_LINE} that a line may have"
+        )
+    crc = zlib.crc32(body, previous_crc)
+    return b'%b,"crc":"%08x"}\n' % (body, crc), crc
+
+
+class Chunk(msgspec.Struct):
+    """What :func:`read_chunk` found: whole commits, where they end, and why it stopped, if it did.
+
+    ``problem`` is empty when the data ended with a whole commit; ``torn`` says that what follows ``end``
+    can be the rest of an interrupted write: nothing after it is a line of this log. ``at`` is the byte
+    of the line that the problem is about.
+    """
+
+    events: list[Recorded]
+    end: Position
+    problem: str = ""
+    torn: bool = False
+    at: int = 0
+
+
+_decode_record = msgspec.json.Decoder(Recorded).decode
+
+
+def read_chunk(data: bytes, start: Position) -> Chunk:
+    """Read and verify the lines that follow ``start`` in one segment, up to the last closed commit.
+
+    Args:
+        data: Bytes of the segment from ``start.end`` on.
+        start: The line before them, with the number of the segment they are in.
+    """
+    crc, number, offset = start.crc, start.id, start.end
+    events: list[Recorded] = []
+    closed, end = 0, start
+    crc32 = zlib.crc32
+    problem = ""
+    lines = data.split(b"\n")
+    rest = lines.pop()
+    for line in lines:
+        crc = crc32(line[:-_CRC_FIELD], crc)
+        if line[-10:] != b'%08x"}' % crc:
+            problem = "does not match its checksum"
+            break
+        try:
+            record = _decode_record(line)
+        except msgspec.MsgspecError as error:
+            problem = f"is no event: {error}"
+            break
+        number += 1
+        if record.id != number:
+            problem = f"has the id {record.id} where {number} belongs"
+            break
+        events.append(record)
+        length = len(line) + 1
+        if not record.more:
+            closed = len(events)
+            end = Position(start.segment, offset, offset + length, number, crc)
+        offset += length
+    unclosed = len(events) > closed
+    del events[closed:]
+    if problem:
+        remainder = data[end.end - start.end :]
+        torn = b"\0" in remainder and not _holds_event(remainder[offset - end.end :])
+        return Chunk(events, end, f"line at byte {offset} {problem}", torn, offset)
+    if unclosed or rest:
+        return Chunk(events, end, "the last commit is not complete", torn=True, at=end.end)
+    return Chunk(events, end)
+
+
+def read_unterminated(line: bytes, before: Position) -> Position | None:
+    """The position of a last line that lost only its newline; None if it is not a whole line."""
+    chunk = read_chunk(line + b"\n", before)
+    return chunk.end if chunk.end.id == before.id + 1 and not chunk.problem else None
+
+
+def _holds_event(data: bytes) -> bool:
+    """Whether any line of the data is an event, so that the data cannot be one torn write."""
+    for line in data.split(b"\n"):
+        if line[:6] == b'{"id":' and b"\0" not in line:
+            try:
+                _decode_record(line)
+            except msgspec.MsgspecError:
+                continue
+            return True
+    return False
+
+
+def commits(events: Iterable[Recorded]) -> Iterator[list[Recorded]]:
+    """Group events that were committed together."""
+    group: list[Recorded] = []
+    for record in events:
+        group.append(record)
+        if not record.more:
+            yield group
+            group = []

@@ -1,0 +1,117 @@
+"""The one door for names: what may be the name of something on a board.
+
+Names become file names (topics, presence) and words in commands, so they are checked once, here, by an
+allowlist, wherever they come in. The rules are the first row of the contract's table of bad input.
+"""
+
+import re
+import unicodedata
+from collections.abc import Collection
+
+from orchestrator.core.errors import BadName
+
+LONGEST = 200
+"""Bytes of UTF-8 that a name may have."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]*", re.ASCII)
+_WINDOWS_DEVICE = re.compile(
+    r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.ASCII | re.IGNORECASE
+)
+_NOT_PRINTED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def name(kind: str, text: str, *, among: Collection[str] = ()) -> str:
+    """Check the name of a workstream, topic, formula or the like, and give it back.
+
+    Args:
+        kind: The noun, for the sentence of the error.
+        text: The name.
+        among: Names that exist; one that differs only in case or normal form is refused, because the
+            two would be one file on some file systems.
+
+    Raises:
+        BadName: The name is not allowed.
+    """
+    if not _PLAIN.fullmatch(text):
+        _check_part(kind, text)
+    elif len(text) > LONGEST or ".." in text or text[-1] == "." or _WINDOWS_DEVICE.fullmatch(text):
+        raise _refused(kind, text, "that is no file name everywhere")
+    if among and text not in among:
+        _check_collision(kind, text, among)
+    return text
+
+
+def agent(text: str) -> str:
+    """Check the name of an agent: path-like (``rig/crew/ann``), each part a name.
+
+    Raises:
+        BadName: The name is not allowed.
+    """
+    if len(text.encode("utf-8", "replace")) > LONGEST:
+        raise _refused("agent", text, f"it is over {LONGEST} bytes")
+    for part in text.split("/"):
+        name("agent", part)
+    return text
+
+
+def resource(text: str) -> str:
+    """Check the name or path glob of a resource. It never becomes a file, so most of it is free.
+
+    Raises:
+        BadName: Empty, over 200 bytes, with ``..`` as a part, a control or an invisible character.
+    """
+    if not text or len(text.encode("utf-8", "replace")) > LONGEST:
+        raise _refused("resource", text, f"it must have 1 to {LONGEST} bytes")
+    if ".." in text.split("/") or _hidden(text) or text != text.strip():
+        raise _refused(
+            "resource", text, "`..`, control characters and outer blanks are not allowed"
+        )
+    return text
+
+
+def file_name(text: str) -> str:
+    """A checked name as one file name: ``/`` and ``%`` are escaped, so no name leaves its folder."""
+    return text.replace("%", "%25").replace("/", "%2F")
+
+
+def from_file_name(text: str) -> str:
+    """The name that :func:`file_name` escaped."""
+    return text.replace("%2F", "/").replace("%25", "%")
+
+
+def _check_part(kind: str, text: str) -> None:
+    if not text:
+        raise _refused(kind, text, "it is empty")
+    if len(text.encode("utf-8", "replace")) > LONGEST:
+        raise _refused(kind, text, f"it is over {LONGEST} bytes")
+    if text[0] in "-." or text[-1] in ". " or ".." in text:
+        raise _refused(kind, text, "it may not begin with `-` or `.`, end with `.`, or hold `..`")
+    if _hidden(text) or any(c.isspace() or c in "/\\:*?\"<>|%`$&;(){}[]!#'~^=," for c in text):
+        raise _refused(kind, text, "only letters, digits and `. _ - @ +` are allowed")
+    if unicodedata.normalize("NFC", text) != text or _WINDOWS_DEVICE.fullmatch(text):
+        raise _refused(kind, text, "it is not one name everywhere (normal form, device name)")
+
+
+def _hidden(text: str) -> bool:
+    return (
+        not text.isascii()
+        and any(unicodedata.category(c) in _NOT_PRINTED for c in text)
+        or any(c < " " or c == "\x7f" for c in text)
+    )
+
+
+def _check_collision(kind: str, text: str, among: Collection[str]) -> None:
+    def folded(value: str) -> str:
+        return unicodedata.normalize("NFC", value).casefold()
+
+    mine = folded(text)
+    for other in among:
+        if folded(other) == mine:
+            raise _refused(kind, text, f"it would collide with {other!r}")
+
+
+def _refused(kind: str, text: str, why: str) -> BadName:
+    return BadName(
+        f"{ascii(text)} cannot name a {kind}: {why}",
+        hint="Use letters, digits, `.`, `_` and `-`; at most 200 bytes.",
+    )

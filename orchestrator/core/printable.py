@@ -1,0 +1,27 @@
+"""Text from agents made safe to show: nothing in it moves a cursor, hides, or reorders what is around it."""
+
+import re
+
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+
+
+def escape(text: str) -> str:
+    """One line of a text: control, escape, bidi and invisible characters shown as ``\\x1b``, ``\\u202e``."""
+    return _UNSAFE.sub(_shown, text)
+
+
+def escape_lines(text: str) -> str:
+    """Several lines of a text: as :func:`escape`, but newlines and tabs stay."""
+    return "\n".join(
+        "\t".join(escape(part) for part in line.split("\t")) for line in text.split("\n")
+    )
+
+
+def _shown(match: re.Match[str]) -> str:
+    character = match[0]
+    named = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character)
+    return named or (
+        f"\\x{ord(character):02x}" if character < "\x80" else f"\\u{ord(character):04x}"
+    )

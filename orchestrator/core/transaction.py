@@ -1,0 +1,250 @@
+"""Commands and the transactions they run in.
+
+A command is a method of a noun, decorated with :func:`command`: its body checks the state and records
+events, and ``shows`` renders the result from the events and the state after them. A repeated request is
+answered by ``shows`` alone, so it gives the first result without a second effect.
+"""
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+
+from orchestrator.core import clock, names
+from orchestrator.core.errors import UsageError
+from orchestrator.core.events import Event, Recorded, encode_payload
+
+S = TypeVar("S")
+N = TypeVar("N", bound="Noun[Any]")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Committed = list[tuple[Recorded, Event | None]]
+"""The events of one commit, each with its record; None for a type that agents logged themselves."""
+
+SYSTEM = "system"
+"""Who acts when nobody is named."""
+
+
+class Reading(Protocol):
+    """What a transaction may read beside the state; nothing of it changes before the commit."""
+
+    def read_document(self, name: str) -> bytes | None:
+        """The bytes of a knowledge file, or None."""
+        ...
+
+    def event(self, number: int) -> Recorded:
+        """One event of the log by its id."""
+        ...
+
+
+class Transaction(Generic[S]):
+    """State, now, new ids, and the events recorded so far. Commits as a whole or not at all.
+
+    Attributes:
+        state: The state with everything recorded so far applied.
+        now: The time of the transaction; every event of it bears this time.
+        events: What was recorded.
+        documents: The knowledge files that commands have read, as they were on disk.
+    """
+
+    def __init__(
+        self, state: S, *, head: int, now: str, default_agent: str, reading: Reading
+    ) -> None:
+        self.state = state
+        self.now = now
+        self.events: Committed = []
+        self.documents: dict[str, bytes | None] = {}
+        self._agent = default_agent
+        self._head = head
+        self._reading = reading
+
+    @property
+    def agent(self) -> str:
+        """Who acts."""
+        return self._agent
+
+    @property
+    def next_event_id(self) -> int:
+        """The id that the next recorded event will have."""
+        return self._head + 1
+
+    def act_as(self, agent: str | None, *, needed: bool = False) -> str:
+        """Say who acts, and get the name.
+
+        Args:
+            agent: The name; None for the one that the board was opened with.
+            needed: Refuse to act as ``system``: claims and locks belong to somebody.
+
+        Raises:
+            UsageError: ``needed`` and nobody is named.
+        """
+        if agent is not None:
+            self._agent = names.agent(agent)
+        if needed and self._agent == SYSTEM:
+            raise UsageError(
+                "This needs to know which agent acts",
+                code="agent_needed",
+                hint="Name the agent, give --agent NAME, or set ORC_AGENT.",
+            )
+        return self._agent
+
+    def record(self, event: Event) -> Recorded:
+        """Add an event to the commit and apply it to the state."""
+        at = self._next(event.TYPE, event, event.VERSION)
+        event.apply(self.state, at)
+        self.events.append((at, event))
+        return at
+
+    def record_custom(
+        self,
+        type_name: str,
+        payload: dict[str, Any],
+        *,
+        agent: str | None = None,
+        ts: str | None = None,
+    ) -> Recorded:
+        """Add an event of a type that is the agents' own; the state does not change.
+
+        ``agent`` and ``ts`` are for history that is taken over from another system.
+        """
+        at = self._next(type_name, payload, 1, agent, ts)
+        self.events.append((at, None))
+        return at
+
+    def _next(
+        self,
+        type_name: str,
+        payload: object,
+        version: int,
+        agent: str | None = None,
+        ts: str | None = None,
+    ) -> Recorded:
+        raw = encode_payload(payload)
+        self._head += 1
+        return Recorded(self._head, ts or self.now, agent or self._agent, type_name, raw, version)
+
+    def read_document(self, name: str) -> bytes | None:
+        """The knowledge file as it is on disk; None once this transaction has given it a new text."""
+        changed = (event.document() for _, event in self.events if event is not None)
+        if any(document is not None and document[0] == name for document in changed):
+            return None
+        self.documents[name] = data = self._reading.read_document(name)
+        return data
+
+    def event(self, number: int) -> Recorded:
+        """One event by its id, of the log or of this transaction."""
+        for at, _ in self.events:
+            if at.id == number:
+                return at
+        return self._reading.event(number)
+
+    @contextmanager
+    def as_before(self) -> Iterator[None]:
+        """Let a command inside act as somebody else without changing who acts after it."""
+        agent = self._agent
+        try:
+            yield
+        finally:
+            self._agent = agent
+
+    @staticmethod
+    def random_id() -> str:
+        """Eight hex digits; the caller makes sure that they are new."""
+        return os.urandom(4).hex()
+
+    def later(self, seconds: float) -> str:
+        """The timestamp so many seconds from now."""
+        return clock.after(self.now, seconds)
+
+
+class Desk(Protocol[S]):
+    """What a noun asks of the engine: the state to read, and commands run as transactions."""
+
+    def read(self) -> S:
+        """The state, with everything committed by now; must not be changed."""
+        ...
+
+    def now(self) -> str:
+        """The time."""
+        ...
+
+    def run(
+        self,
+        name: str,
+        body: Callable[[Transaction[S]], None],
+        shows: Callable[[S, Committed], R],
+        arguments: tuple[object, ...],
+    ) -> R:
+        """Run a command in a transaction of its own, or in the one that is open."""
+        ...
+
+    def event(self, number: int) -> Recorded:
+        """One event of the log by its id."""
+        ...
+
+    def read_backwards(self) -> Iterator[Recorded]:
+        """The events of the log, newest first."""
+        ...
+
+    def seen(self) -> dict[str, float]:
+        """When each agent was here last, in seconds since 1970."""
+        ...
+
+    def wait(self, timeout: float) -> bool:
+        """Block until somebody commits (True) or the time has passed."""
+        ...
+
+    def touch(self, agent: str) -> None:
+        """Remember that the agent was here now."""
+        ...
+
+    def read_document(self, name: str) -> bytes | None: ...
+
+    def documents(self) -> list[str]: ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Several commands, one commit."""
+        ...
+
+
+class Noun(Generic[S]):
+    """The commands and queries of one noun, bound to a board: ``orc.tasks``, ``orc.locks`` ..."""
+
+    def __init__(self, desk: Desk[S]) -> None:
+        self._desk = desk
+
+    @property
+    def state(self) -> S:
+        """The state of the board now, to be read only."""
+        return self._desk.read()
+
+
+def command(
+    shows: Callable[[Any, Committed], R],
+) -> Callable[
+    [Callable[Concatenate[N, Transaction[Any], P], None]], Callable[Concatenate[N, P], R]
+]:
+    """Make a method of a noun a command.
+
+    Args:
+        shows: Renders the result from the state after the commit and the events of the commit.
+    """
+
+    def decorate(
+        body: Callable[Concatenate[N, Transaction[Any], P], None],
+    ) -> Callable[Concatenate[N, P], R]:
+        name = f"{body.__module__.rpartition('.')[2]}.{body.__name__}"
+
+        @functools.wraps(body)
+        def run(self: N, *args: P.args, **kwargs: P.kwargs) -> R:
+            def within(tx: Transaction[Any]) -> None:
+                body(self, tx, *args, **kwargs)
+
+            arguments = (args, tuple(sorted(kwargs.items())))
+            return self._desk.run(name, within, shows, arguments)
+
+        return run  # type: ignore[return-value]
+
+    return decorate

@@ -1,0 +1,66 @@
+"""Checks of what comes in as text and numbers, one place for all nouns."""
+
+from orchestrator.core.errors import BadInput, UsageError
+
+LONGEST_TITLE = 500
+"""Characters of a title or a reason: one line."""
+
+LONGEST_TEXT = 4 * 1024 * 1024
+"""Characters of a description, result or note."""
+
+
+def text_of(field: str, text: str) -> str:
+    """Check a long text: no NUL, no lone surrogate, not beyond 4 Mi characters.
+
+    Raises:
+        BadInput: It cannot be kept as it is.
+    """
+    if len(text) > LONGEST_TEXT:
+        raise BadInput(f"The {field} has {len(text)} characters; {LONGEST_TEXT} are allowed")
+    if "\0" in text:
+        raise BadInput(f"The {field} holds a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadInput(f"The {field} holds a lone surrogate, which is no character") from None
+    return text
+
+
+def sentence(field: str, text: str) -> str:
+    """Check a short text, such as a reason, which may be empty."""
+    if len(text) > LONGEST_TITLE:
+        raise BadInput(f"The {field} has {len(text)} characters; {LONGEST_TITLE} are allowed")
+    return text_of(field, text)
+
+
+def title_of(text: str) -> str:
+    """Check a title: as a sentence, and not empty.
+
+    Raises:
+        UsageError: It is empty.
+    """
+    if not text.strip():
+        raise UsageError("A title is needed")
+    return sentence("title", text)
+
+
+def needed(field: str, text: str) -> str:
+    """Check a text that must say something.
+
+    Raises:
+        UsageError: It is empty.
+    """
+    if not text.strip():
+        raise UsageError(f"A {field} is needed")
+    return text_of(field, text)
+
+
+def priority_of(number: int) -> int:
+    """Check a priority: 1 comes first, 0 to 1000.
+
+    Raises:
+        UsageError: Out of range.
+    """
+    if not 0 <= number <= 1000:
+        raise UsageError(f"{number} is no priority", hint="1 comes first; 0 to 1000.")
+    return number

@@ -1,0 +1,113 @@
+"""Knowledge files as text: YAML frontmatter, read strictly, above markdown.
+
+Only mappings, lists and strings are read: ``no`` and ``012`` stay strings. Tags, anchors, aliases and
+duplicate keys are refused, because they are how YAML turns a text into something else.
+"""
+
+from typing import Any
+
+import frontmatter
+import yaml
+from frontmatter.default_handlers import YAMLHandler
+
+from orchestrator.core.errors import BadInput
+
+_DEEPEST = 20
+
+
+class _StrictYAML(YAMLHandler):
+    """python-frontmatter's handler with a reader that knows only mappings, lists and strings."""
+
+    def load(self, fm: str, **_: object) -> Any:
+        return load(fm)
+
+
+def split(text: str) -> tuple[dict[str, Any], str]:
+    """The frontmatter and the text below it; an empty mapping if there is none.
+
+    Raises:
+        BadInput: The frontmatter is not YAML of the strict kind, or no mapping.
+    """
+    metadata, body = frontmatter.parse(text, handler=_StrictYAML())
+    if not isinstance(metadata, dict):
+        raise _bad("it is no mapping")
+    return metadata, body
+
+
+def join(metadata: dict[str, Any], body: str) -> str:
+    """A text with its frontmatter above it; an empty mapping leaves the text alone."""
+    if not metadata:
+        return body
+    head = yaml.safe_dump(metadata, allow_unicode=True, sort_keys=True, width=10_000)
+    return f"---\n{head}---\n\n{body}"
+
+
+def load(text: str) -> Any:
+    """Read YAML of the strict kind; see the module.
+
+    Raises:
+        BadInput: Anything else, with its place.
+    """
+    try:
+        events = list(yaml.parse(text, Loader=yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" in line {mark.line + 1}" if mark else ""
+        raise _bad(f"it is no YAML{place}") from None
+    except RecursionError:
+        raise _bad("it is nested too deep") from None
+    reader = _Reader(events)
+    return reader.document()
+
+
+class _Reader:
+    """Builds values from the events of a YAML parser."""
+
+    def __init__(self, events: list[Any]) -> None:
+        self._events = iter(events)
+
+    def document(self) -> Any:
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                return self._value(next(self._events), 0)
+        return {}
+
+    def _value(self, event: Any, depth: int) -> Any:
+        line = event.start_mark.line + 1
+        if depth > _DEEPEST:
+            raise _bad(f"it is nested deeper than {_DEEPEST} levels in line {line}")
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise _bad(f"it has an anchor or alias in line {line}")
+        if event.tag is not None:
+            raise _bad(f"it has a tag in line {line}")
+        if isinstance(event, yaml.ScalarEvent):
+            return event.value
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._sequence(depth)
+        return self._mapping(depth)
+
+    def _sequence(self, depth: int) -> list[Any]:
+        values = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            values.append(self._value(event, depth + 1))
+        return values
+
+    def _mapping(self, depth: int) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            key = self._value(event, depth + 1)
+            line = event.start_mark.line + 1
+            if not isinstance(key, str):
+                raise _bad(f"it has a key that is no word in line {line}")
+            if key in values:
+                raise _bad(f"it has the key {ascii(key)} twice, again in line {line}")
+            values[key] = self._value(next(self._events), depth + 1)
+        return values
+
+
+def _bad(why: str) -> BadInput:
+    return BadInput(
+        f"The frontmatter cannot be read: {why}",
+        code="bad_frontmatter",
+        hint="Between the `---` lines stand plain `key: value` lines and lists.",
+    )

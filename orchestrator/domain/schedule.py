@@ -1,0 +1,226 @@
+"""What can run now: ready tasks in order, leases in the order they end, and resources that are held.
+
+All of it is derived from tasks and locks, so it is never stored: it is built in one pass when a process
+first needs it and follows every change from then on. The queues are heaps whose entries may go stale; an
+entry counts only if the record still says the same when it comes to the top.
+"""
+
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from orchestrator.core import clock
+from orchestrator.domain import resources
+
+if TYPE_CHECKING:
+    from orchestrator.domain.locks import Lock
+    from orchestrator.domain.state import State
+    from orchestrator.domain.tasks import Task
+
+Rank = tuple[int, int, str]
+"""Priority, age (id of the event that added it), id: the order in which tasks are taken."""
+
+
+class Hold(msgspec.Struct, frozen=True, gc=False):
+    """A resource that somebody holds until a time, by a lock or by a running task."""
+
+    resource: str
+    shared: bool
+    agent: str
+    until: str
+    task: str | None = None
+
+
+class Schedule:
+    """The queues and holds of one state; see the module for how they are kept."""
+
+    def __init__(self, state: "State") -> None:
+        self._state = state
+        self._ready: dict[str, list[Rank]] = {name: [] for name in state.workstreams}
+        self._running: dict[str, None] = {}
+        self._ending: list[tuple[str, str]] = []
+        self._renewals: dict[str, list[tuple[str, str]]] = {}
+        self._exact: dict[str, dict[object, Hold]] = {}
+        self._globs: dict[object, Hold] = {}
+        for task in state.tasks.values():
+            if task.status == "pending":
+                if not task.open_needs:
+                    self._ready[task.workstream].append((task.priority, task.events[0], task.id))
+            elif task.status == "in_progress":
+                self._start(task)
+        for queue in self._ready.values():
+            heapify(queue)
+        for lock in state.locks.values():
+            self.lock_changed(lock)
+
+    # What changed
+
+    def task_changed(self, before: "Task | None", task: "Task") -> None:
+        """Follow a task that was added or replaced."""
+        if before is not None and before.status == "in_progress":
+            if task.status == "in_progress" and before.lease_until == task.lease_until:
+                return
+            self._stop(before)
+        if task.status == "in_progress":
+            self._start(task)
+        elif task.is_ready:
+            rank = rank_of(task)
+            if before is None or not before.is_ready or rank_of(before) != rank:
+                heappush(self._ready.setdefault(task.workstream, []), rank)
+
+    def lock_changed(self, lock: "Lock") -> None:
+        """Follow a lock that was acquired, renewed or released."""
+        holds = self._exact.setdefault(lock.resource, {})
+        if resources.is_glob(lock.resource):
+            holds = self._globs
+        for key in [key for key in holds if key[0] == "lock" and key[1] == lock.resource]:  # type: ignore[index]
+            del holds[key]
+        for holder in lock.holders:
+            holds["lock", lock.resource, holder.agent] = Hold(
+                lock.resource, holder.shared, holder.agent, holder.until
+            )
+        if not self._exact.get(lock.resource, True):
+            del self._exact[lock.resource]
+
+    def _start(self, task: "Task") -> None:
+        self._running[task.id] = None
+        heappush(self._ending, (task.lease_until, task.id))
+        half = clock.after(task.lease_until, -task.lease / 2)
+        heappush(self._renewals.setdefault(task.assigned_to or "", []), (half, task.id))
+        for text in task.touches:
+            need = resources.parse(text)
+            hold = Hold(
+                need.resource, need.shared, task.assigned_to or "", task.lease_until, task.id
+            )
+            if resources.is_glob(need.resource):
+                self._globs["task", task.id, need.resource] = hold
+            else:
+                self._exact.setdefault(need.resource, {})["task", task.id] = hold
+
+    def _stop(self, task: "Task") -> None:
+        self._running.pop(task.id, None)
+        for text in task.touches:
+            resource = resources.parse(text).resource
+            self._globs.pop(("task", task.id, resource), None)
+            holds = self._exact.get(resource)
+            if holds is not None:
+                holds.pop(("task", task.id), None)
+                if not holds:
+                    del self._exact[resource]
+
+    # What holds
+
+    def running(self) -> Iterator["Task"]:
+        """The tasks in progress, lapsed ones included, in the order they were claimed."""
+        return (self._state.tasks[task_id] for task_id in self._running)
+
+    def collisions(self, need: resources.Need, agent: str | None, now: str) -> list[Hold]:
+        """What others hold, under a lease that has not ended, that excludes this need."""
+        if resources.is_glob(need.resource):
+            held = [hold for holds in self._exact.values() for hold in holds.values()]
+        else:
+            held = list(self._exact.get(need.resource, {}).values())
+        return [
+            hold
+            for hold in [*held, *self._globs.values()]
+            if hold.agent != agent
+            and hold.until > now
+            and not (hold.shared and need.shared)
+            and resources.collide(hold.resource, need.resource)
+        ]
+
+    def task_collisions(self, task: "Task", agent: str | None, now: str) -> list[Hold]:
+        """What others hold that the task touches."""
+        return [
+            hold
+            for text in task.touches
+            for hold in self.collisions(resources.parse(text), agent, now)
+        ]
+
+    # What can be taken
+
+    def best(self, workstream: str | None, agent: str, now: str) -> "Task | None":
+        """The task to take next: by workstream priority, task priority, age; nothing that collides.
+
+        Lapsed tasks are as good as pending ones. Closed workstreams give nothing.
+        """
+        self._reclaim(now)
+        if workstream is not None:
+            return self._first(workstream, agent, now)
+        best: tuple[int, Rank, Task] | None = None
+        for stream in sorted(self._state.workstreams.values(), key=lambda s: s.priority):
+            if best is not None and stream.priority > best[0]:
+                break
+            task = self._first(stream.name, agent, now)
+            if task is not None and (best is None or rank_of(task) < best[1]):
+                best = (stream.priority, rank_of(task), task)
+        return best[2] if best else None
+
+    def next_change(self, now: str) -> str | None:
+        """When the next lease or lock ends, so that something may become free without an event."""
+        ends = [self._ending[0][0]] if self._ending else []
+        for lock in self._state.locks.values():
+            ends.extend(holder.until for holder in lock.holders)
+        later = [end for end in ends if end > now]
+        return min(later) if later else (now if ends else None)
+
+    def due_renewals(self, agent: str, now: str) -> list["Task"]:
+        """The agent's running tasks of whose lease half has passed and which have not lapsed."""
+        queue = self._renewals.get(agent)
+        due: list[Task] = []
+        while queue and queue[0][0] <= now:
+            half, task_id = heappop(queue)
+            task = self._state.tasks.get(task_id)
+            if task and task.is_running_for(agent, now) and self._half(task) == half:
+                due.append(task)
+        if queue is not None:
+            for task in due:
+                heappush(queue, (self._half(task), task.id))
+        return due
+
+    @staticmethod
+    def _half(task: "Task") -> str:
+        return clock.after(task.lease_until, -task.lease / 2)
+
+    def _reclaim(self, now: str) -> None:
+        """Put lapsed tasks among the ready ones."""
+        while self._ending and self._ending[0][0] <= now:
+            until, task_id = heappop(self._ending)
+            task = self._state.tasks.get(task_id)
+            if task and task.status == "in_progress" and task.lease_until == until:
+                heappush(self._ready.setdefault(task.workstream, []), rank_of(task))
+
+    def _first(self, workstream: str, agent: str, now: str) -> "Task | None":
+        queue = self._ready.get(workstream)
+        if not queue or self._state.workstreams[workstream].status != "active":
+            return None
+        passed: list[Rank] = []
+        excluded: dict[tuple[str, ...], bool] = {}
+        found = None
+        while queue and found is None:
+            task = self._state.tasks.get(queue[0][2])
+            if task is None or rank_of(task) != queue[0] or not self._can_be_taken(task, now):
+                heappop(queue)
+                continue
+            if task.touches and task.touches not in excluded:
+                excluded[task.touches] = bool(self.task_collisions(task, agent, now))
+            if task.touches and excluded[task.touches]:
+                passed.append(heappop(queue))
+            else:
+                found = task
+        for rank in passed:
+            heappush(queue, rank)
+        return found
+
+    def _can_be_taken(self, task: "Task", now: str) -> bool:
+        if task.status == "in_progress" and task.lease_until > now:
+            heappush(self._ending, (task.lease_until, task.id))  # the clock was set back
+            return False
+        return task.is_ready or task.status == "in_progress"
+
+
+def rank_of(task: "Task") -> Rank:
+    """Where the task stands among the ready ones of its workstream."""
+    return (task.priority, task.events[0], task.id)

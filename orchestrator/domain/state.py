@@ -1,0 +1,94 @@
+"""The whole state of a board on one screen: the fold of its log, and what ``state.json`` holds."""
+
+from functools import cached_property
+
+import msgspec
+
+from orchestrator.core.events import Recorded, decode
+from orchestrator.domain.agents import Agent
+from orchestrator.domain.cycles import Cycle
+from orchestrator.domain.knowledge import Topic
+from orchestrator.domain.locks import Lock
+from orchestrator.domain.requests import Request, remember
+from orchestrator.domain.schedule import Schedule
+from orchestrator.domain.tasks import ArchivedTask, Task
+from orchestrator.domain.workstreams import Workstream
+
+
+class State(msgspec.Struct, dict=True, omit_defaults=True):
+    """Everything that is true of a board at one event.
+
+    Records are frozen: a change replaces the record. Tasks and locks are changed through
+    :meth:`put_task` and :meth:`put_lock` only, which keep what is derived from them.
+
+    Attributes:
+        event: The id of the last event folded in.
+        counts: How many tasks of each status a workstream has, archived ones included.
+        needed_by: For each task, the tasks that need it.
+    """
+
+    event: int = 0
+    workstreams: dict[str, Workstream] = {}
+    counts: dict[str, dict[str, int]] = {}
+    tasks: dict[str, Task] = {}
+    needed_by: dict[str, list[str]] = {}
+    archived: dict[str, ArchivedTask] = {}
+    agents: dict[str, Agent] = {}
+    locks: dict[str, Lock] = {}
+    topics: dict[str, Topic] = {}
+    cycle: Cycle | None = None
+    requests: dict[str, Request] = {}
+
+    def apply(self, at: Recorded) -> None:
+        """Fold one event in."""
+        event = decode(at)
+        if event is not None:
+            event.apply(self, at)
+        self.close(at)
+
+    def close(self, at: Recorded) -> None:
+        """Note that everything up to this record has been applied."""
+        self.event = at.id
+        if at.req is not None:
+            remember(self.requests, at.req, at.id)
+
+    def put_task(self, task: Task) -> None:
+        """Add a task or replace its record."""
+        before = self.tasks.get(task.id)
+        if before is None or before.status != task.status:
+            counts = self.counts[task.workstream]
+            if before is not None:
+                counts[before.status] -= 1
+            counts[task.status] = counts.get(task.status, 0) + 1
+        self.tasks[task.id] = task
+        if "schedule" in self.__dict__:
+            self.schedule.task_changed(before, task)
+        if (before is not None and before.status == "done") != (task.status == "done"):
+            self._settle(task)
+
+    def _settle(self, need: Task) -> None:
+        """Tell the dependants of a task that it is done now, or not done any more."""
+        step = -1 if need.status == "done" else 1
+        for task_id in self.needed_by.get(need.id, ()):
+            task = self.tasks.get(task_id)
+            if task is not None:
+                self.put_task(msgspec.structs.replace(task, open_needs=task.open_needs + step))
+
+    def is_done(self, task_id: str) -> bool:
+        """Whether a task, archived or not, is done."""
+        task = self.tasks.get(task_id)
+        return task.status == "done" if task else self.archived[task_id].outcome == "done"
+
+    def put_lock(self, lock: Lock) -> None:
+        """Add a lock, replace its record, or remove it when nobody holds or awaits it."""
+        if lock.holders or lock.waiting:
+            self.locks[lock.resource] = lock
+        else:
+            self.locks.pop(lock.resource, None)
+        if "schedule" in self.__dict__:
+            self.schedule.lock_changed(lock)
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """What can run now: derived from tasks and locks on first use, kept up to date from then on."""
+        return Schedule(self)

@@ -1,0 +1,39 @@
+"""Waiting for the board to change: try, sleep until somebody commits or a lease ends, try again."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from orchestrator.core import clock
+from orchestrator.core.transaction import Desk
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+R = TypeVar("R")
+
+
+def wait_for(
+    desk: "Desk[State]", attempt: Callable[[], R | None], patience: float | str
+) -> R | None:
+    """Try until there is a result or the time is over.
+
+    Args:
+        desk: Where the board is.
+        attempt: What to try; None means not yet.
+        patience: Seconds, or a duration as text; 0 tries once.
+
+    Returns:
+        The result, or None when the time is over.
+    """
+    deadline = time.monotonic() + clock.duration(patience)
+    while (result := attempt()) is None:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            return None
+        now = desk.now()
+        change = desk.read().schedule.next_change(now)
+        if change is not None:
+            remaining = min(remaining, max(clock.seconds(change) - clock.seconds(now), 0.001))
+        desk.wait(remaining)
+    return result

@@ -1,0 +1,410 @@
+"""The engine: opens a board, keeps its state in step with the log, and is the one path to disk.
+
+Every mutation goes the same way: lock, read the log's tail onto the state, run the command, append, apply,
+effects, snapshot if due, unlock. Effects after a commit (knowledge files, snapshot) happen here, so that
+a new command gets them for free.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar
+
+import msgspec
+
+from orchestrator import snapshot
+from orchestrator.core import clock
+from orchestrator.core.errors import Damage, NotFound, OrchestratorError, UsageError
+from orchestrator.core.events import (
+    START,
+    Chunk,
+    Event,
+    Position,
+    Recorded,
+    Request,
+    decode,
+    encode_line,
+)
+from orchestrator.core.store import Store
+from orchestrator.core.transaction import SYSTEM, Committed, Transaction
+from orchestrator.domain import requests
+from orchestrator.domain.state import State
+from orchestrator.interrupts import Interrupts
+
+R = TypeVar("R")
+
+SMALL = 1024 * 1024
+"""Bytes of ``state.json`` below which it is written after every commit."""
+
+PAUSE = 0.25
+"""Seconds between two snapshots of a small board by one long-lived process."""
+
+
+class Engine:
+    """One process's view of a board; satisfies the ``Desk`` that nouns work at.
+
+    Args:
+        store: Where the events live.
+        agent: Who acts when a command names nobody.
+        request_id: The request that the next command answers.
+        light: The process ends after this command: write the snapshot at once, and keep signals back
+            after a commit until it ends.
+        timeout: Seconds to wait for the board's lock.
+        now: The clock.
+        warn: Told in one sentence what a person should know although the command succeeded.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        agent: str = SYSTEM,
+        request_id: str | None = None,
+        light: bool = False,
+        timeout: float = 10.0,
+        now: clock.Clock = time.time,
+        warn: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
+        self.store = store
+        self.agent = agent
+        self._request_id = request_id and requests.check_id(request_id)
+        self._light = light
+        self._timeout = timeout
+        self._clock = now
+        self._warn = warn
+        self._mutex = threading.RLock()
+        self._interrupts = Interrupts()
+        self._open: Transaction[State] | None = None
+        self._state: State | None = None
+        self._position = START
+        self._snapshot_size = 0
+        self._snapshot_event = 0
+        self._snapshot_time = 0.0
+        self._tail = 0
+
+    # Reading
+
+    def now(self) -> str:
+        """The time."""
+        return clock.timestamp(self._clock())
+
+    def read(self) -> State:
+        """The state with everything committed by now; not to be changed.
+
+        Of a damaged log the part before the damage is read, and a warning says so.
+        """
+        with self._mutex:
+            if self._open is not None:
+                return self._open.state
+            try:
+                return self._refresh()
+            except Damage as damage:
+                self._warn(f"{damage.message}. What comes before it is shown.")
+                return self._state if self._state is not None else State()
+
+    def _refresh(self) -> State:
+        """Fold what the log holds beyond what is known.
+
+        Raises:
+            Damage: The log does not verify, or does not go on from where the snapshot ends.
+        """
+        state = self._state if self._state is not None else self._load()
+        try:
+            for chunk in self.store.read(self._position):
+                self._fold(state, chunk)
+        except Damage as damage:
+            if damage.code == "newer_version":
+                self.forget()
+            raise
+        except BaseException:
+            self.forget()
+            raise
+        return state
+
+    def _load(self) -> State:
+        data = self.store.load_snapshot()
+        found = snapshot.decode(data) if data is not None else None
+        self._state, self._position = found or (State(), START)
+        self._snapshot_size = len(data) if found and data else 0
+        self._snapshot_event = self._state.event
+        self._tail = 0
+        return self._state
+
+    def _fold(self, state: State, chunk: Chunk) -> None:
+        apply = state.apply
+        for at in chunk.events:
+            apply(at)
+        same = chunk.end.segment == self._position.segment
+        self._tail += chunk.end.end - (self._position.end if same else 0)
+        self._position = chunk.end
+
+    def forget(self) -> None:
+        """Drop what is known of the board; the next use opens it again."""
+        self._state = None
+        self._position = START
+
+    def at(self, number: int) -> State:
+        """The state as it was right after an event.
+
+        Raises:
+            NotFound: The log has no such event.
+        """
+        if number == self.read().event:
+            return self.read()
+        state = State()
+        for chunk in self.store.read(START):
+            for at in chunk.events:
+                if at.id > number:
+                    return state
+                state.apply(at)
+        if state.event != number:
+            raise NotFound(f"There is no event {number}", code="event_not_found")
+        return state
+
+    def event(self, number: int) -> Recorded:
+        """One event of the log by its id."""
+        return self.store.event(number)
+
+    def read_backwards(self) -> Iterator[Recorded]:
+        """The events of the log, newest first."""
+        return self.store.read_backwards()
+
+    def seen(self) -> dict[str, float]:
+        """When each agent was here last, in seconds since 1970."""
+        return self.store.seen()
+
+    def touch(self, agent: str) -> None:
+        """Remember that the agent was here now."""
+        self.store.touch(agent)
+
+    def read_document(self, name: str) -> bytes | None:
+        """The bytes of a knowledge file, or None."""
+        return self.store.read_document(name)
+
+    def documents(self) -> list[str]:
+        """The names of the knowledge files."""
+        return self.store.documents()
+
+    def wait(self, timeout: float) -> bool:
+        """Block until somebody commits (True) or the time has passed; signals get through."""
+        if self._open is not None:
+            raise UsageError("Waiting inside a transaction would keep everybody else out")
+        self._interrupts.release()
+        return self.store.wait(self._position, timeout)
+
+    # Commands
+
+    def run(
+        self,
+        name: str,
+        body: Callable[[Transaction[State]], None],
+        shows: Callable[[State, Committed], R],
+        arguments: tuple[object, ...],
+    ) -> R:
+        """Run a command: in the open transaction, else in one of its own."""
+        with self._mutex:
+            if self._open is not None:
+                return self._join(self._open, body, shows)
+            request = self._request(name, arguments)
+            with self._locked(name):
+                state = self._refresh()
+                if request is not None and (
+                    known := requests.answered(
+                        state.requests, request.id, request.command, request.arguments
+                    )
+                ):
+                    return self._answer_again(known, shows)
+                tx = self._begin(state)
+                with self._dropping(tx):
+                    body(tx)
+                    self._commit(tx, request)
+                self._present(tx.agent)
+                return shows(state, tx.events)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Several commands, one commit; an exception leaves nothing behind.
+
+        Raises:
+            UsageError: A request id is set: it belongs to one command.
+        """
+        with self._mutex:
+            if self._open is not None:
+                yield
+                return
+            if self._request_id is not None:
+                raise UsageError("A request id belongs to one command, not to a transaction")
+            with self._locked("transaction"):
+                tx = self._open = self._begin(self._refresh())
+                try:
+                    with self._dropping(tx):
+                        yield
+                        self._commit(tx, None)
+                finally:
+                    self._open = None
+
+    @contextmanager
+    def request(self, request_id: str) -> Iterator[None]:
+        """The command inside answers this request: repeating it has one effect."""
+        before, self._request_id = self._request_id, requests.check_id(request_id)
+        try:
+            yield
+        finally:
+            self._request_id = before
+
+    def _locked(self, name: str) -> AbstractContextManager[None]:
+        return self.store.locked(name, self._timeout)
+
+    def _request(self, name: str, arguments: tuple[object, ...]) -> Request | None:
+        if self._request_id is None:
+            return None
+        return Request(self._request_id, name, requests.digest(arguments), 0)
+
+    def _begin(self, state: State) -> Transaction[State]:
+        return Transaction(
+            state,
+            head=self._position.id,
+            now=self.now(),
+            default_agent=self.agent,
+            reading=self,
+        )
+
+    @contextmanager
+    def _dropping(self, tx: Transaction[State]) -> Iterator[None]:
+        """What was recorded but not committed must not stay in the state."""
+        try:
+            yield
+        except BaseException:
+            if tx.events:
+                self.forget()
+            raise
+
+    def _join(
+        self,
+        tx: Transaction[State],
+        body: Callable[[Transaction[State]], None],
+        shows: Callable[[State, Committed], R],
+    ) -> R:
+        before = len(tx.events)
+        with tx.as_before():
+            body(tx)
+        return shows(tx.state, tx.events[before:])
+
+    def _answer_again(self, known: requests.Request, shows: Callable[[State, Committed], R]) -> R:
+        """The first result of a request, rendered from its events and the state they left."""
+        events: Committed = []
+        for number in range(known.first, known.last + 1):
+            at = self.store.event(number)
+            events.append((at, decode(at)))
+        return shows(self.at(known.last), events)
+
+    def _commit(self, tx: Transaction[State], request: Request | None) -> None:
+        if tx.agent != SYSTEM:
+            for task in tx.state.schedule.due_renewals(tx.agent, tx.now):
+                tx.record(task.renewal(tx.now))
+        if not tx.events:
+            return
+        records = _closed([at for at, _ in tx.events], request)
+        lines, crc, last = _lines(records, self._position.crc)
+        self._interrupts.hold()
+        try:
+            segment, offset = self.store.append(lines, self._position)
+            for at in records:
+                tx.state.close(at)
+            self._position = Position(
+                segment, offset + last, offset + len(lines), records[-1].id, crc
+            )
+            self._tail += len(lines)
+            self._take_effect(tx)
+            self._save_if_due()
+        finally:
+            if not self._light:
+                self._interrupts.release()
+
+    # Effects
+
+    def _take_effect(self, tx: Transaction[State]) -> None:
+        """Bring the knowledge files in step; the commit stands, whatever happens here."""
+        events = (event for _, event in tx.events if event is not None)
+        for name, text in dict(filter(None, (event.document() for event in events))).items():
+            try:
+                self._write_document(name, text, tx.documents.get(name))
+            except OrchestratorError as error:
+                self._warn(
+                    f"{error.message}. The text is in the log; `doctor --fix` writes the file."
+                )
+
+    def _write_document(self, name: str, text: str | None, seen: bytes | None) -> None:
+        if self.store.read_document(name) != seen:
+            self._warn(
+                f"knowledge/{name}.md was edited meanwhile: it is kept, and shown to readers."
+            )
+        elif text is None:
+            self.store.delete_document(name)
+        else:
+            self.store.write_document(name, text.encode())
+
+    def _save_if_due(self) -> None:
+        if self._snapshot_size < SMALL:
+            if not self._light and time.monotonic() < self._snapshot_time + PAUSE:
+                return
+        elif self._tail <= self._snapshot_size / 4:
+            return
+        self._save()
+
+    def _save(self) -> None:
+        assert self._state is not None
+        data = snapshot.encode(self._state, self._position)
+        try:
+            self.store.save_snapshot(data)
+        except OrchestratorError as error:
+            self._warn(
+                f"{error.message}. The snapshot is behind the log, which is all that counts."
+            )
+            return
+        self._snapshot_size = len(data)
+        self._snapshot_event = self._state.event
+        self._snapshot_time = time.monotonic()
+        self._tail = 0
+
+    def _present(self, agent: str) -> None:
+        if agent != SYSTEM:
+            self.store.touch(agent)
+
+    def save(self) -> None:
+        """Write the snapshot now, whatever its size."""
+        with self._mutex, self._locked("save"):
+            self._refresh()
+            self._save()
+
+    def close(self) -> None:
+        """Leave the board with an exact snapshot, if it is a small one that this process changed."""
+        with self._mutex:
+            state = self._state
+            if state is None or self._light or self._snapshot_time == 0:
+                return
+            if state.event > self._snapshot_event and self._snapshot_size < SMALL:
+                try:
+                    self.save()
+                except OrchestratorError as error:
+                    self._warn(f"{error.message}. The snapshot is behind the log.")
+
+
+def _closed(records: list[Recorded], request: Request | None) -> list[Recorded]:
+    """Mark the records of one commit: all but the last go on, the last bears the request."""
+    last = records.pop()
+    if request is not None:
+        first = records[0].id if records else last.id
+        last = msgspec.structs.replace(last, req=msgspec.structs.replace(request, first=first))
+    return [*(msgspec.structs.replace(at, more=True) for at in records), last]
+
+
+def _lines(records: list[Recorded], crc: int) -> tuple[bytes, int, int]:
+    """The lines of a commit, the crc of the last one, and where in them it begins."""
+    lines = []
+    for at in records:
+        line, crc = encode_line(at, crc)
+        lines.append(line)
+    data = b"".join(lines)
+    return data, crc, len(data) - len(lines[-1])

@@ -1,0 +1,1 @@
+"""The ways in: they translate what comes in into calls of the API, and hold no rule."""

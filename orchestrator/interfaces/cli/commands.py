@@ -1,0 +1,39 @@
+"""The table of commands: which word means which group, and which module declares it.
+
+Only the module of the group that a line names is imported.
+"""
+
+from orchestrator.interfaces.cli.grammar import Group
+
+WORKSTREAM = Group(
+    "workstream", "workstreams", "Streams of work and their priorities.", aliases=("ws",)
+)
+TASK = Group("task", "tasks", "Add, claim, finish and look up tasks.", aliases=("t",))
+AGENT = Group("agent", "agents", "Who works on the board.", aliases=("a",))
+LOCK = Group("lock", "locks", "Keep a resource for a while, alone or shared.", aliases=("l",))
+KNOWLEDGE = Group(
+    "knowledge", "knowledge", "What agents know: topics in markdown.", aliases=("kb",)
+)
+EVENTS = Group(
+    "events",
+    "events",
+    "What happened. Alone, or with options, it lists events.",
+    aliases=("e",),
+    default="list",
+)
+RUNNER = Group("runner", "runner", "Plan a cycle, brief its tasks, collect what was done.")
+IMPORT = Group(
+    "import",
+    "imports",
+    "Fill an empty board. Alone, with a file, it reads an export.",
+    default="file",
+)
+
+BOARD = Group(
+    "orc",
+    "board",
+    "A board that any number of agents share: workstreams, tasks, locks, knowledge, and a log"
+    " of all that happened.",
+    groups=(WORKSTREAM, TASK, AGENT, LOCK, KNOWLEDGE, EVENTS, RUNNER, IMPORT),
+)
+"""The top of the command line; its own commands are those of the whole board."""

@@ -1,0 +1,237 @@
+"""What a command line is made of, as data: groups, commands, arguments, options.
+
+Nothing here knows how a line is read. The quick reader and click both work from these declarations, so a
+command is declared once, beside its function, and agents that call the CLI thousands of times do not wait
+for a library that they do not need.
+"""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+Convert = Callable[[str], Any]
+"""Makes a value of a word, or raises ValueError with a sentence."""
+
+_OPTION = re.compile(r"--?[A-Za-z][^\s=]*(=.*)?", re.DOTALL)
+
+
+def is_option(word: str) -> bool:
+    """Whether a word of the line is an option: ``-n``, ``--last``, ``--last=5``.
+
+    ``-5``, ``- an item`` and ``--- three dashes`` are not: agents pass numbers and markdown as arguments.
+    """
+    return word[:1] == "-" and _OPTION.fullmatch(word) is not None
+
+
+class Argument(msgspec.Struct, frozen=True):
+    """A word that is given by its place. ``many`` takes all words that are left, so it comes last.
+
+    ``completes`` names what a shell offers here: workstreams, tasks, agents, topics, resources.
+    """
+
+    name: str
+    help: str = ""
+    required: bool = True
+    many: bool = False
+    convert: Convert = str
+    default: Any = None
+    completes: str = ""
+
+
+class Option(msgspec.Struct, frozen=True):
+    """A word that is given by its name.
+
+    A ``flag`` takes no value. ``many`` takes commas and repetition (``--needs a,b --needs c``) and gives
+    a tuple, or None when it does not stand on the line; ``--needs ""`` is an empty tuple.
+    """
+
+    flags: tuple[str, ...]
+    help: str
+    metavar: str = "TEXT"
+    flag: bool = False
+    many: bool = False
+    convert: Convert = str
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    completes: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the value: ``--older-than`` is ``older_than``."""
+        return self.flags[0].lstrip("-").replace("-", "_")
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Command(msgspec.Struct):
+    """A command: its function, and how it is called.
+
+    Attributes:
+        example: What follows the program's name in the example of the help.
+        reads: It changes nothing.
+        filters_agent: ``--agent`` chooses what is listed; who acts is ``$ORC_AGENT``.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    arguments: tuple[Argument, ...]
+    options: tuple[Option, ...]
+    example: str
+    aliases: tuple[str, ...] = ()
+    reads: bool = False
+    filters_agent: bool = False
+
+    @property
+    def help(self) -> str:
+        """What the command does: the text under the function's name."""
+        return self.function.__doc__ or ""
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the help."""
+        return self.help.partition("\n")[0]
+
+
+class Group(msgspec.Struct):
+    """Commands that belong together, in a module that is imported when one of them is looked up.
+
+    Attributes:
+        module: Where the commands are declared, in this package.
+        default: The command that a line without one means: ``events`` is ``events list``.
+        groups: Groups inside; only the top one has some.
+    """
+
+    name: str
+    module: str
+    help: str
+    aliases: tuple[str, ...] = ()
+    default: str = ""
+    groups: tuple["Group", ...] = ()
+    declared: list[Command] = []
+
+    def command(
+        self,
+        name: str,
+        *parts: Argument | Option,
+        example: str,
+        aliases: Sequence[str] = (),
+        reads: bool = False,
+        filters_agent: bool = False,
+    ) -> Callable[[Function], Function]:
+        """Declare the decorated function as a command of this group."""
+
+        def declare(function: Function) -> Function:
+            self.declared.append(
+                Command(
+                    name,
+                    function,
+                    tuple(part for part in parts if isinstance(part, Argument)),
+                    tuple(part for part in parts if isinstance(part, Option)),
+                    example,
+                    tuple(aliases),
+                    reads,
+                    filters_agent,
+                )
+            )
+            return function
+
+        return declare
+
+    @property
+    def commands(self) -> list[Command]:
+        """The commands of the group; the first look imports their module."""
+        if not self.declared:
+            __import__(f"{__package__}.{self.module}")
+        return self.declared
+
+    def find(self, word: str) -> "Group | Command | None":
+        """The group or command that a word of the line means."""
+        for node in (*self.groups, *(self.commands if not self._is_group(word) else ())):
+            if node.name == word or word in node.aliases:
+                return node
+        return None
+
+    def _is_group(self, word: str) -> bool:
+        return any(group.name == word or word in group.aliases for group in self.groups)
+
+
+class Settings(msgspec.Struct):
+    """The global options of a line."""
+
+    json: bool = False
+    board: str | None = None
+    request_id: str | None = None
+    agent: str | None = None
+
+
+class Call(msgspec.Struct):
+    """A line that was understood: which command, with which values, under which global options."""
+
+    command: Command
+    values: dict[str, Any]
+    settings: Settings
+
+
+GLOBALS = (
+    Option(("--json",), "Print one JSON document.", flag=True),
+    Option(("--board",), "The board's folder; else $ORCHESTRATOR_DIR.", "DIR"),
+    Option(("--request-id",), "Repeating a command with this id has one effect.", "ID"),
+    Option(("--agent",), "Who acts; else $ORC_AGENT.", "NAME", completes="agents"),
+)
+"""Options that may stand anywhere on the line."""
+
+
+def call(command: Command, values: dict[str, Any], given: dict[str, Any]) -> Call:
+    """Put a call together from the values of the command and those of the global options."""
+    settings = Settings(**given)
+    if command.filters_agent:
+        values["agent"] = settings.agent
+        settings.agent = None
+    return Call(command, values, settings)
+
+
+def value(option: Option, texts: Sequence[str]) -> Any:
+    """The value of an option that was given these texts.
+
+    Raises:
+        ValueError: One of them is no value for it.
+    """
+    if not option.many:
+        return option.convert(_chosen(option, texts[-1]))
+    words = (word.strip() for text in texts for word in text.split(","))
+    return tuple(option.convert(_chosen(option, word)) for word in words if word)
+
+
+def _chosen(option: Option, word: str) -> str:
+    if option.choices and word not in option.choices:
+        raise ValueError(f"{ascii(word)} is not one of {', '.join(option.choices)}")
+    return word
+
+
+# What words become
+
+
+def integer(text: str) -> int:
+    """A whole number of at most 18 digits, as every field of the board takes it."""
+    if not text.removeprefix("-").isdecimal() or not text.isascii() or len(text) > 19:
+        raise ValueError(f"{ascii(text)} is not a whole number")
+    return int(text)
+
+
+def minutes(text: str) -> float:
+    """Minutes: a bare number, or a duration such as ``2h``."""
+    from orchestrator.core.clock import duration
+
+    try:
+        return float(text)
+    except ValueError:
+        return duration(text) / 60
+
+
+def path(text: str) -> str:
+    """A path; ``~`` is the home folder, as in a shell."""
+    return os.path.expanduser(text)

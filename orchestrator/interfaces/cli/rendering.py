@@ -1,0 +1,127 @@
+"""What people and programs see: text that is safe on a terminal, and JSON with every field.
+
+Text from agents is data. It is shown with everything escaped that could move the cursor, change the
+direction of writing, or pass for another line; ``--json`` gives it raw.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 2}
+
+
+class Answer(msgspec.Struct):
+    """What a command found or did: a value for programs, its text for people, and the exit status.
+
+    The text is built only when it is shown.
+    """
+
+    value: Any
+    text: Callable[[], str]
+    exit_status: int = 0
+
+
+def say(value: Any, text: str, exit_status: int = 0) -> Answer:
+    """An answer whose text is at hand."""
+    return Answer(value, lambda: text, exit_status)
+
+
+# Text
+
+
+def escape(text: str) -> str:
+    """A text on one line, with control characters, escape sequences and bidi controls made visible."""
+    return text if text.isprintable() else _UNSAFE.sub(_visible, text)
+
+
+def escape_block(text: str) -> str:
+    """As :func:`escape`, but line ends and tabs stay: for texts that have lines of their own."""
+    return "\n".join("\t".join(map(escape, line.split("\t"))) for line in text.split("\n"))
+
+
+def _visible(match: re.Match[str]) -> str:
+    character = match[0]
+    code = ord(character)
+    if code > 0xFFFF:
+        return f"\\U{code:08x}"
+    return _NAMED.get(character) or (f"\\u{code:04x}" if code > 0xFF else f"\\x{code:02x}")
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows in aligned columns under their headers; what is None is an empty cell."""
+    from tabulate import tabulate
+
+    cells = [["" if cell is None else escape(str(cell)) for cell in row] for row in rows]
+    text = tabulate(cells, headers=[paint(h, "bold") for h in headers], tablefmt="plain", disable_numparse=True)
+    return "\n".join(line.rstrip() for line in text.split("\n"))
+
+
+def lines(texts: Iterable[str], *, empty: str) -> str:
+    """One text a line, or what is said when there is none."""
+    return "\n".join(texts) or empty
+
+
+def paint(text: str, colour: str) -> str:
+    """A colour on a terminal; never with ``NO_COLOR``, in a pipe or in a file."""
+    if not colour or not _is_terminal():
+        return text
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+
+def _is_terminal() -> bool:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return not plain and sys.stdout is not None and sys.stdout.isatty()
+
+
+def seconds_as_text(seconds: float) -> str:
+    """A duration for people: ``90`` is ``1m30s``."""
+    whole = int(seconds)
+    parts = (
+        (whole // 86400, "d"),
+        (whole // 3600 % 24, "h"),
+        (whole // 60 % 60, "m"),
+        (whole % 60, "s"),
+    )
+    return "".join(f"{n}{unit}" for n, unit in parts if n) or "0s"
+
+
+# JSON
+
+
+def to_json(value: Any) -> bytes:
+    """One JSON document, indented. A record has all of its fields, also those at their default."""
+    try:
+        data = msgspec.json.encode(plain(value))
+    except UnicodeEncodeError:  # a lone surrogate, from an argument that is no UTF-8
+        data = msgspec.json.encode(_without_surrogates(plain(value)))
+    return msgspec.json.format(data, indent=2) + b"\n"
+
+
+def plain(value: Any) -> Any:
+    """Objects and arrays in place of records; JSON encodes it without leaving a field out."""
+    if isinstance(value, msgspec.Struct):
+        pairs = ((field, getattr(value, field)) for field in value.__struct_fields__)
+        return {name: plain(item) for name, item in pairs if item is not msgspec.UNSET}
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

@@ -1,0 +1,96 @@
+"""One run of a command: the board it works on, who acts, and what comes in from files and stdin."""
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from orchestrator.core.errors import BadInput, UsageError
+from orchestrator.interfaces.cli.grammar import Settings
+from orchestrator.interfaces.cli.rendering import escape
+
+if TYPE_CHECKING:
+    from orchestrator import Orchestrator
+
+
+class Run:
+    """What a command's function is given beside its values."""
+
+    def __init__(self, settings: Settings, checkout: str | None = None) -> None:
+        self.settings = settings
+        self.checkout = checkout
+        self._orc: Orchestrator | None = None
+
+    @property
+    def orc(self) -> "Orchestrator":
+        """The board, opened when a command first asks for it."""
+        if self._orc is None:
+            from orchestrator import Orchestrator
+
+            self._orc = Orchestrator.open(
+                self.settings.board,
+                agent=self.settings.agent,
+                request_id=self.settings.request_id,
+                light=True,
+                checkout=self.checkout,
+                warn=warn,
+            )
+        return self._orc
+
+    def close(self) -> None:
+        """Close the board if it was opened."""
+        if self._orc is not None:
+            self._orc.close()
+
+    def actor(self, named: str | None) -> str | None:
+        """Who acts, where the agent may also be named by its place on the line.
+
+        Raises:
+            UsageError: It is named twice, differently.
+        """
+        return once("agent", named, "--agent", self.settings.agent)
+
+    @property
+    def agent(self) -> str | None:
+        """Who acts, by option or variable."""
+        return self.settings.agent or os.environ.get("ORC_AGENT") or None
+
+
+def once(place: str, positional: str | None, flag: str, option: str | None) -> str | None:
+    """A value that may be given by place or by option, but not differently by both.
+
+    Raises:
+        UsageError: Both are given and differ.
+    """
+    if positional is not None and option is not None and positional != option:
+        raise UsageError(
+            f"The {place} is given twice: {ascii(positional)} and {flag} {ascii(option)}",
+            hint="Leave one of them out.",
+        )
+    return option if positional is None else positional
+
+
+def warn(text: str) -> None:
+    """A warning on stderr."""
+    if sys.stderr is not None:
+        print(f"Warning: {escape(text)}", file=sys.stderr)
+
+
+def text_from(path: str | None) -> str:
+    """The text of a file, or of stdin for None and ``-``.
+
+    Raises:
+        UsageError: The file cannot be read.
+        BadInput: It is not UTF-8.
+    """
+    try:
+        if path in (None, "-"):
+            data = sys.stdin.buffer.read()
+        else:
+            with open(path, "rb") as file:  # type: ignore[arg-type]
+                data = file.read()
+        return data.decode()
+    except OSError as error:
+        raise UsageError(f"{ascii(path)} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        source = "stdin" if path in (None, "-") else ascii(path)
+        raise BadInput(f"{source} is no UTF-8 text (byte {error.start})") from None

@@ -1,0 +1,107 @@
+"""Sentences for damage: which file, line and byte, what was found there, what to do next."""
+
+from typing import Protocol
+
+from orchestrator.core.errors import Damage
+from orchestrator.core.events import Chunk
+
+_BLOCK = 1 << 20
+_REMEDY = "Nothing was changed. `orc doctor` shows what is left and what a person can accept."
+_MARKERS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
+
+
+class Segment(Protocol):
+    """One file of the log: numbered by the id of its first event."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def path(self) -> str: ...
+
+    def size(self) -> int: ...
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes there; fewer only where the segment ends."""
+        ...
+
+
+def in_line(segment: Segment, chunk: Chunk) -> Damage:
+    """A line of the log is not what was written."""
+    number = _count_lines(segment, chunk.at) + 1
+    line = segment.read(chunk.at, _BLOCK).partition(b"\n")[0]
+    cause = _cause(line, first=chunk.at == 0)
+    return Damage(
+        f"{segment.path}:{number}: the {chunk.problem.removeprefix('the ')}{cause}",
+        hint=_REMEDY,
+        path=segment.path,
+        line=number,
+        byte=chunk.at,
+    )
+
+
+def headless(segment: Segment) -> Damage:
+    """A segment does not begin with an event."""
+    line = segment.read(0, _BLOCK).partition(b"\n")[0]
+    return Damage(
+        f"{segment.path}:1: the line at byte 0 is no event{_cause(line, first=True)}",
+        hint=_REMEDY,
+        path=segment.path,
+        line=1,
+        byte=0,
+    )
+
+
+def behind(path: str, number: int, segment: Segment | None, offset: int = 0) -> Damage:
+    """The log ends before, or has another line at, a position that somebody has read."""
+    found, cause = "it is not in the log any more", ""
+    if segment is not None:
+        first = segment.read(0, _BLOCK).partition(b"\n")[0]
+        line = segment.read(offset, _BLOCK).partition(b"\n")[0]
+        found = "the log is shorter" if offset >= segment.size() else "another line stands there"
+        cause = _cause(first, first=True) or _cause(line, first=False)
+    return Damage(
+        f"{path} does not hold event {number} as it was read before: {found}{cause}",
+        code="log_behind",
+        hint="Restore the newer log, or let `orc doctor` tell what a person can accept.",
+        path=path,
+        event=number,
+    )
+
+
+def missing(path: str, why: str) -> Damage:
+    """A file of the log is not there although others say that it was."""
+    return Damage(
+        f"{path} is missing: {why}",
+        hint="Restore the file from a backup, or let `orc doctor` tell what a person can accept.",
+        path=path,
+    )
+
+
+def changed(path: str) -> Damage:
+    """The log changed between being read under the lock and being written under the same lock."""
+    return Damage(
+        f"{path} was changed by something that does not hold the lock",
+        code="log_changed",
+        hint="Nothing was written. Find what writes there (an editor, git), then repeat the command.",
+        path=path,
+    )
+
+
+def _cause(line: bytes, *, first: bool) -> str:
+    if first and line.startswith(b"\xef\xbb\xbf"):
+        return " (it begins with a byte order mark: an editor or script wrote the file)"
+    if line.startswith(_MARKERS):
+        return f" (a merge conflict: `{line[:7].decode()}`)"
+    if line.endswith(b"\r"):
+        return " (it ends with CRLF: git or an editor converted the line endings)"
+    if b"\0" in line:
+        return " (it holds zero bytes: the file system lost what was written)"
+    return ""
+
+
+def _count_lines(segment: Segment, end: int) -> int:
+    return sum(
+        segment.read(offset, min(_BLOCK, end - offset)).count(b"\n")
+        for offset in range(0, end, _BLOCK)
+    )

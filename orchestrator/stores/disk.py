@@ -1,0 +1,184 @@
+"""The few operations on files that a board needs, each of them whole or not at all.
+
+Every refusal of the operating system is turned into a named error here, by :class:`naming`.
+"""
+
+import errno
+import itertools
+import os
+import stat
+from contextlib import suppress
+from types import TracebackType
+
+from orchestrator.core.errors import InputOutputError, NoBoard, OrchestratorError, Refused
+
+READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""A link is never followed, and a fifo with a file's name must not block the open."""
+
+sync_data = getattr(os, "fdatasync", os.fsync)
+"""``fdatasync``, where the system has it."""
+
+_numbers = itertools.count()
+
+
+class Descriptor:
+    """An open file that is closed when nobody uses it any more.
+
+    Threads share the log's descriptor: closing it while another thread reads would let that thread read
+    whatever file gets the number next.
+    """
+
+    __slots__ = ("fd", "identity")
+
+    def __init__(self, path: str, flags: int) -> None:
+        self.fd = os.open(path, flags | os.O_CLOEXEC, 0o666)
+        status = os.fstat(self.fd)
+        self.identity = (status.st_dev, status.st_ino)
+
+    def is_still(self, path: str) -> bool:
+        """Whether the path leads to this very file."""
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            return False
+        return (status.st_dev, status.st_ino) == self.identity
+
+    def __del__(self, close=os.close) -> None:  # type: ignore[no-untyped-def]  # bound for interpreter exit
+        if hasattr(self, "fd"):
+            close(self.fd)
+
+
+class naming:  # noqa: N801  # reads as a statement: with naming("write", path)
+    """Turn a refusal of the operating system within the block into a named error."""
+
+    __slots__ = ("_doing", "_path")
+
+    def __init__(self, doing: str, path: str) -> None:
+        self._doing = doing
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, OSError):
+            raise failed(error, self._doing, self._path) from error
+
+
+def failed(error: OSError, doing: str, path: str) -> OrchestratorError:
+    """The named error for a refusal of the operating system."""
+    if error.errno == errno.ELOOP:
+        return is_link(path)
+    why = os.strerror(error.errno) if error.errno else str(error)
+    return InputOutputError(
+        f"Could not {doing} {path}: {why}",
+        hint="Nothing was changed. Remove the cause and repeat the command.",
+        path=path,
+        errno=errno.errorcode.get(error.errno or 0, ""),
+    )
+
+
+def is_link(path: str) -> Refused:
+    """The refusal of a symbolic link in place of one of the board's files."""
+    return Refused(
+        f"{path} is a symbolic link, and the files of a board are never links",
+        code="symlink",
+        hint="Put the file itself there.",
+        path=path,
+    )
+
+
+def make_folder(path: str) -> None:
+    """Make one folder of a board; the board itself is made by ``init`` only.
+
+    Raises:
+        NoBoard: The board's folder is not there.
+    """
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        raise NoBoard(
+            f"{os.path.dirname(path)} is not there", hint="`orc init` makes a board."
+        ) from None
+
+
+def sync_folder(path: str) -> None:
+    """Make the names in a folder durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of the data: one ``write`` may take less than it was given."""
+    written = os.write(fd, data)
+    while written < len(data):
+        data = data[written:]
+        written = os.write(fd, data)
+
+
+def write_new(path: str, data: bytes, *, exclusive: bool = False) -> None:
+    """Write and sync a file that nobody looks at yet, over a leftover of the same name."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(path, flags | (os.O_EXCL if exclusive else os.O_TRUNC), 0o666)
+    try:
+        write_all(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def replace(path: str, data: bytes) -> None:
+    """Replace a file, whole or not at all, durably; its folder is made when it is missing.
+
+    Raises:
+        Refused: The path is a symbolic link.
+        InputOutputError: It could not be written.
+    """
+    folder, name = os.path.split(path)
+    new = f"{folder}/.{name}.{os.getpid()}-{next(_numbers)}.new"
+    with naming("write", path):
+        if os.path.islink(path):
+            raise is_link(path)
+        if not os.path.isdir(folder):
+            make_folder(folder)
+        try:
+            write_new(new, data)
+            os.replace(new, path)
+        except BaseException:
+            remove(new)
+            raise
+        sync_folder(folder)
+
+
+def remove(path: str) -> None:
+    """Remove a temporary file, if it is there and can be removed."""
+    with suppress(OSError):
+        os.unlink(path)
+
+
+def read(path: str) -> bytes | None:
+    """All bytes of a regular file; None if it is not there.
+
+    Raises:
+        Refused: The path is a symbolic link or no regular file.
+        InputOutputError: It could not be read.
+    """
+    with naming("read", path):
+        try:
+            fd = os.open(path, READING)
+        except FileNotFoundError:
+            return None
+        with open(fd, "rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise Refused(f"{path} is no regular file", code="not_a_file", path=path)
+            return file.readall()

@@ -1,0 +1,240 @@
+"""Reading a log that lies in numbered segments: forward with the chain, backward, and by id.
+
+Shared by the stores, so that both verify and refuse alike. A store gives its :class:`Segments`.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import msgspec
+
+from orchestrator.core.errors import NotFound
+from orchestrator.core.events import LONGEST_LINE, Chunk, Position, Recorded, read_chunk
+from orchestrator.stores import damage
+from orchestrator.stores.damage import Segment
+
+CHUNK = 4 << 20
+"""Bytes that are read and verified at once."""
+
+_BLOCK = 1 << 16
+_HEAD = b'{"id":'
+
+_decode = msgspec.json.Decoder(Recorded).decode
+
+
+class Segments(Protocol):
+    """The files of one log."""
+
+    @property
+    def path(self) -> str:
+        """The file that is written to, to be named in errors."""
+        ...
+
+    def find(self, number: int) -> tuple[Segment, bool] | None:
+        """The segment that begins with that event, and whether it is the one being written."""
+        ...
+
+    def numbers(self) -> list[int]:
+        """The segments, in order.
+
+        Raises:
+            Damage: The one being written is missing beside others.
+        """
+        ...
+
+    def missing(self, number: int) -> Exception:
+        """The error for a segment that must be there and is not."""
+        ...
+
+
+Tail = Callable[[Segment, Chunk], Chunk | None]
+"""What is done where the log does not end with a closed commit; may give what could be saved."""
+
+
+def number_of(line: bytes) -> int:
+    """The id that a line begins with; 0 if it does not begin like an event."""
+    digits = line[len(_HEAD) : line.find(b",")]
+    return int(digits) if line.startswith(_HEAD) and digits.isdigit() else 0
+
+
+def read_forward(segments: Segments, after: Position, tail: Tail) -> Iterator[Chunk]:
+    """The whole commits behind a position, verified; see :meth:`orchestrator.core.store.Store.read`."""
+    position = after if after.id else Position(segment=1)
+    found = segments.find(position.segment)
+    if found is None:
+        if after.id:
+            raise damage.behind(segments.path, after.id, None)
+        segments.numbers()
+        return
+    _verify(found[0], after)
+    while True:
+        segment, active = found
+        for chunk in _read_segment(segment, position, tail if active else _refuse):
+            position = chunk.end
+            yield chunk
+        if active:
+            return
+        position = Position(position.id + 1, 0, 0, position.id, position.crc)
+        found = segments.find(position.segment)
+        if found is None:
+            raise segments.missing(position.segment)
+
+
+def _verify(segment: Segment, after: Position) -> None:
+    """Look whether the line that was read last still stands where it stood."""
+    length = after.end - after.offset
+    if length == 0:
+        return
+    line = b""
+    if after.offset >= 0 and 0 < length <= LONGEST_LINE + 1:
+        line = segment.read(after.offset, length)
+    if not (
+        line.startswith(b'{"id":%d,' % after.id)
+        and line.endswith(b',"crc":"%08x"}\n' % after.crc)
+        and len(line) == length
+    ):
+        raise damage.behind(segment.path, after.id, segment, after.offset)
+
+
+def _refuse(segment: Segment, chunk: Chunk) -> None:
+    raise damage.in_line(segment, chunk)
+
+
+def _read_segment(segment: Segment, position: Position, tail: Tail) -> Iterator[Chunk]:
+    size = segment.size()
+    want = CHUNK
+    while position.end < size:
+        data = segment.read(position.end, min(want, size - position.end))
+        chunk = read_chunk(data, position)
+        last = len(data) < want
+        if chunk.events:
+            position, want = chunk.end, CHUNK
+            yield Chunk(chunk.events, chunk.end)
+        else:
+            # A commit longer than what was read, or damage: whether that is a torn write shows only
+            # when everything behind it has been read.
+            want *= 2
+        if last:
+            saved = tail(segment, chunk) if chunk.problem else None
+            if saved is not None and saved.events:
+                yield saved
+            return
+
+
+def read_backward(segments: Segments, before: int | None) -> Iterator[Recorded]:
+    """Events from the newest to the oldest; the chain is not checked."""
+    for number in reversed(segments.numbers()):
+        if before is not None and number >= before:
+            continue
+        segment, end = _closed(segments, number)
+        if before is not None:
+            end = _offset_of(segment, before, end)
+            before = None
+        for offset, line in _lines_backward(segment, end):
+            yield _event(segment, offset, line)
+
+
+def find_event(segments: Segments, number: int) -> Recorded:
+    """One event by its id; see :meth:`orchestrator.core.store.Store.event`."""
+    begun = [first for first in segments.numbers() if first <= number]
+    if begun:
+        segment, end = _closed(segments, begun[-1])
+        offset = _offset_of(segment, number, end)
+        if offset < end:
+            line = segment.read(offset, _line_end(segment, offset, end) - offset - 1)
+            return _event(segment, offset, line)
+    raise NotFound(f"The log has no event {number}", event=number)
+
+
+def _closed(segments: Segments, number: int) -> tuple[Segment, int]:
+    """A segment, and the byte where its last closed commit ends."""
+    found = segments.find(number)
+    if found is None:
+        raise segments.missing(number)
+    segment, active = found
+    return segment, _closed_end(segment) if active else segment.size()
+
+
+def _closed_end(segment: Segment) -> int:
+    for offset, line in _lines_backward(segment, _last_newline(segment)):
+        try:
+            if not _decode(line).more:
+                return offset + len(line) + 1
+        except msgspec.MsgspecError:
+            continue  # the torn tail is no event; what follows the last closed commit is passed over
+    return 0
+
+
+def _last_newline(segment: Segment) -> int:
+    """The byte after the last newline."""
+    position, block = segment.size(), _BLOCK
+    while position > 0:
+        start = max(0, position - block)
+        found = segment.read(start, position - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        position, block = start, block * 2
+    return 0
+
+
+def _lines_backward(segment: Segment, end: int) -> Iterator[tuple[int, bytes]]:
+    """Where each line before ``end`` begins, and the line; ``end`` is the byte after a newline."""
+    position, block = end, _BLOCK
+    pending = b""
+    while position > 0:
+        start = max(0, position - block)
+        first, *lines = (segment.read(start, position - start) + pending).split(b"\n")
+        position = start
+        # Doubling keeps a line of many blocks from being copied once a block.
+        block = block if len(lines) > 1 else block * 2
+        for line in reversed(lines[:-1]):
+            end -= len(line) + 1
+            yield end, line
+        pending = first + b"\n"
+    if end > 0:
+        yield 0, pending[:-1]
+
+
+def _offset_of(segment: Segment, number: int, end: int) -> int:
+    """Where the first event with at least that id begins, by bisection; ``end`` if there is none."""
+    low, high = 0, end
+    while low < high:
+        middle = (low + high) // 2
+        start = _line_end(segment, middle - 1, end) if middle else 0
+        if start >= end or _id_at(segment, start) >= number:
+            high = middle
+        else:
+            low = start + 1
+    return _line_end(segment, low - 1, end) if low else 0
+
+
+def _id_at(segment: Segment, offset: int) -> int:
+    line = segment.read(offset, 32)
+    number = number_of(line)
+    if not number:
+        raise _no_event(segment, offset)
+    return number
+
+
+def _line_end(segment: Segment, offset: int, end: int) -> int:
+    """The byte after the next newline at or after an offset; ``end`` if there is none."""
+    block = 512
+    while offset < end:
+        data = segment.read(offset, min(block, end - offset))
+        found = data.find(b"\n")
+        if found >= 0:
+            return offset + found + 1
+        offset, block = offset + max(len(data), 1), _BLOCK
+    return end
+
+
+def _event(segment: Segment, offset: int, line: bytes) -> Recorded:
+    try:
+        return _decode(line)
+    except msgspec.MsgspecError:
+        raise _no_event(segment, offset) from None
+
+
+def _no_event(segment: Segment, offset: int) -> Exception:
+    chunk = Chunk([], Position(), f"line at byte {offset} is no event", at=offset)
+    return damage.in_line(segment, chunk)
