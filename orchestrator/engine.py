@@ -19,7 +19,6 @@ from orchestrator.core.errors import Damage, NotFound, OrchestratorError, UsageE
 from orchestrator.core.events import (
     START,
     Chunk,
-    Event,
     Position,
     Recorded,
     Request,
@@ -64,7 +63,7 @@ class Engine:
         light: bool = False,
         timeout: float = 10.0,
         now: clock.Clock = time.time,
-        warn: Callable[[str], None] = lambda sentence: None,
+        warn: Callable[[str], None],
     ) -> None:
         self.store = store
         self.agent = agent

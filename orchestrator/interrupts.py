@@ -36,5 +36,5 @@ class Interrupts:
         for number in came[:1]:
             signal.raise_signal(number)
 
-    def _remember(self, number: int, frame: FrameType | None) -> None:
+    def _remember(self, number: int, _frame: FrameType | None) -> None:
         self._came.append(number)

@@ -10,7 +10,7 @@ import msgspec
 from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput, InputOutputError, NotFound, Refused
 from orchestrator.core.events import START, Recorded, check_json, decode, encode_line
-from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.core.transaction import Noun, Transaction, command
 from orchestrator.domain.agents import Agent, AgentImported
 from orchestrator.domain.checks import priority_of, text_of, title_of
 from orchestrator.domain.journal import check_type

@@ -1,4 +1,4 @@
-"""Events: what they are, how one line of the log is written, and how it is read back and verified.
+r"""Events: what they are, how one line of the log is written, and how it is read back and verified.
 
 A line is one JSON object, ASCII, closed by one ``\\n``; its last field is ``crc``, the CRC32 of the line
 without that field, started from the crc of the line before. So every line vouches for all before it.
@@ -114,7 +114,7 @@ class _Decoders(dict[str, Callable[[msgspec.Raw], Event] | None]):
             self[type_name] = decoder
             return decoder
         raise Damage(
-            f"The log holds an event of the type {ascii(type_name)}, which this version does not know",
+            f"The log holds an event of the type {type_name!a}, which this version does not know",
             code="newer_version",
             hint="The board was written by a newer version of the toolkit: upgrade this one.",
         )

@@ -94,10 +94,8 @@ def _check_part(kind: str, text: str) -> None:
 
 def _hidden(text: str) -> bool:
     return (
-        not text.isascii()
-        and any(unicodedata.category(c) in _NOT_PRINTED for c in text)
-        or any(c < " " or c == "\x7f" for c in text)
-    )
+        not text.isascii() and any(unicodedata.category(c) in _NOT_PRINTED for c in text)
+    ) or any(c < " " or c == "\x7f" for c in text)
 
 
 def _check_collision(kind: str, text: str, among: Collection[str]) -> None:
@@ -112,6 +110,6 @@ def _check_collision(kind: str, text: str, among: Collection[str]) -> None:
 
 def _refused(kind: str, text: str, why: str) -> BadName:
     return BadName(
-        f"{ascii(text)} cannot name a {kind}: {why}",
+        f"{text!a} cannot name a {kind}: {why}",
         hint="Use letters, digits, `.`, `_` and `-`; at most 200 bytes.",
     )

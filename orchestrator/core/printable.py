@@ -8,7 +8,7 @@ _UNSAFE = re.compile(
 
 
 def escape(text: str) -> str:
-    """One line of a text: control, escape, bidi and invisible characters shown as ``\\x1b``, ``\\u202e``."""
+    r"""One line of a text: control, escape, bidi and invisible characters shown as ``\\x1b``, ``\\u202e``."""
     return _UNSAFE.sub(_shown, text)
 
 

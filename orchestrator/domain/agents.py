@@ -211,7 +211,7 @@ def _dotted(agents: Iterable[str]) -> set[str]:
 
 def _unknown(id: str) -> NotFound:
     return NotFound(
-        f"There is no agent {ascii(id)}",
+        f"There is no agent {id!a}",
         code="agent_not_found",
         hint="`a list` shows the agents; `a register` adds one.",
     )

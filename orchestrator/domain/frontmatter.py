@@ -100,7 +100,7 @@ class _Reader:
             if not isinstance(key, str):
                 raise _bad(f"it has a key that is no word in line {line}")
             if key in values:
-                raise _bad(f"it has the key {ascii(key)} twice, again in line {line}")
+                raise _bad(f"it has the key {key!a} twice, again in line {line}")
             values[key] = self._value(next(self._events), depth + 1)
         return values
 

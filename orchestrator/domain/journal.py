@@ -112,7 +112,7 @@ def check_type(type: str) -> str:
     """
     if not type or len(type) > 200 or not all(c.isalnum() or c in "._-" for c in type):
         raise BadName(
-            f"{ascii(type)} cannot be the type of an event",
+            f"{type!a} cannot be the type of an event",
             hint="Use letters, digits, `.`, `_` and `-`: ci.failed.",
         )
     if is_reserved(type):

@@ -211,7 +211,7 @@ class Knowledge(Noun["State"]):
     def _old_version(self, topic: str, record: Topic | None, version: int) -> Document:
         if record is None or not 1 <= version <= len(record.versions):
             raise NotFound(
-                f"Topic {ascii(topic)} has no version {version}",
+                f"Topic {topic!a} has no version {version}",
                 code="version_not_found",
                 hint="`kb history` lists the versions.",
             )
@@ -262,7 +262,7 @@ class Knowledge(Noun["State"]):
         """
         record = self.state.topics.get(names.name("topic", topic))
         if record is None:
-            raise NotFound(f"There is no topic {ascii(topic)}", code="topic_not_found")
+            raise NotFound(f"There is no topic {topic!a}", code="topic_not_found")
         return [self._old_version(topic, record, i + 1) for i in range(len(record.versions))]
 
 

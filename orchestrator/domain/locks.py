@@ -350,7 +350,7 @@ class Locks(Noun["State"]):
         tx.act_as(agent)
         lock = tx.state.locks.get(resource)
         if lock is None or not lock.holders:
-            raise NotFound(f"Nobody holds {ascii(resource)}", code="lock_not_found")
+            raise NotFound(f"Nobody holds {resource!a}", code="lock_not_found")
         holders = tuple(holder.agent for holder in lock.holders)
         tx.record(LockBroken(resource=resource, reason=needed("reason", reason), holders=holders))
 

@@ -16,7 +16,7 @@ from orchestrator.core.errors import NotFound, Refused, UsageError
 from orchestrator.core.events import Event, Recorded, decode, event
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain import resources, workstreams
-from orchestrator.domain.checks import needed, priority_of, sentence, text_of, title_of
+from orchestrator.domain.checks import needed, priority_of, text_of, title_of
 from orchestrator.domain.schedule import Hold
 from orchestrator.domain.waiting import wait_for
 
@@ -203,7 +203,7 @@ class TaskEdited(TaskEvent):
     priority: int | UnsetType = UNSET
     labels: tuple[str, ...] | UnsetType = UNSET
     acceptance: str | UnsetType = UNSET
-    estimate: float | None | UnsetType = UNSET
+    estimate: float | UnsetType | None = UNSET
     needs: tuple[str, ...] | UnsetType = UNSET
     touches: tuple[str, ...] | UnsetType = UNSET
 
@@ -417,11 +417,11 @@ def the_archived_tasks(state: "State", events: Committed) -> list[Task]:
 
 
 def _subject(events: Committed) -> str:
-    for _, event in events:
-        if isinstance(event, TaskAdded) or (
-            isinstance(event, TaskEvent) and not isinstance(event, TaskRenewed)
+    for _, about in events:
+        if isinstance(about, TaskAdded) or (
+            isinstance(about, TaskEvent) and not isinstance(about, TaskRenewed)
         ):
-            return event.task
+            return about.task
     renewed = events[0][1]
     assert isinstance(renewed, TaskRenewed)
     return renewed.task
@@ -449,7 +449,7 @@ def resolve(state: "State", text: str) -> str:
             fits += [i for i in ids if i.startswith(head) and "." not in i]
     if len(fits) > 1:
         raise Refused(
-            f"{ascii(head)} fits {len(fits)} tasks: {', '.join(sorted(fits)[:5])}",
+            f"{head!a} fits {len(fits)} tasks: {', '.join(sorted(fits)[:5])}",
             code="ambiguous_id",
             hint="Give more digits of the id.",
         )
@@ -457,7 +457,7 @@ def resolve(state: "State", text: str) -> str:
     if found in state.tasks or found in state.archived:
         return found
     raise NotFound(
-        f"There is no task {ascii(text)}",
+        f"There is no task {text!a}",
         code="task_not_found",
         hint="`t list` shows the tasks of a workstream with their ids.",
     )
@@ -938,7 +938,7 @@ class Tasks(Noun["State"]):
         wanted, words = set(status), set(labels)
         if unknown := wanted.difference(STATUSES):
             raise UsageError(
-                f"{ascii(min(unknown))} is no status", hint=f"One of {', '.join(STATUSES)}."
+                f"{min(unknown)!a} is no status", hint=f"One of {', '.join(STATUSES)}."
             )
         return [
             task

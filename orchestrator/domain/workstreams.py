@@ -117,7 +117,7 @@ def find(state: "State", name: str) -> Workstream:
     workstream = state.workstreams.get(name)
     if workstream is None:
         raise NotFound(
-            f"There is no workstream {ascii(name)}",
+            f"There is no workstream {name!a}",
             code="workstream_not_found",
             hint="`ws list` shows the workstreams; `ws create` makes one.",
         )
@@ -152,7 +152,7 @@ class Workstreams(Noun["State"]):
         tx.act_as(agent)
         if name in tx.state.workstreams:
             raise Refused(
-                f"There is already a workstream {ascii(name)}",
+                f"There is already a workstream {name!a}",
                 code="workstream_exists",
                 hint="`ws edit` changes its description and priority.",
             )

@@ -1,0 +1,341 @@
+"""The right to write: one lock between all threads and processes that share a board.
+
+Two guards, always in this order: ``state/.lock``, which other programs can hold too, and the folder
+``state/`` itself, which keeps two writers apart when somebody deletes the lock file (`git clean`).
+Whoever holds both writes its name into ``state/.holder``, for those who wait in vain.
+"""
+
+import fcntl
+import os
+import time
+from _thread import TIMEOUT_MAX, allocate_lock, get_ident  # threading takes a millisecond to import
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Protocol
+
+import msgspec
+
+from orchestrator.core import clock
+from orchestrator.core.errors import TimedOut
+from orchestrator.stores import disk, mounts
+
+POLL = 0.001
+"""Seconds between two tries. filelock's own 0.05 starves: of 8 processes one got 715 turns, one got 1."""
+
+_RECORD = 512
+_COMMAND = 150
+_HELD_AT = 8  # len('{"held":')
+
+
+class Guard(Protocol):
+    """A lock that is tried, never waited for."""
+
+    def acquire(self) -> bool: ...
+
+    def release(self) -> None: ...
+
+
+class LibraryGuard:
+    """``state/.lock`` held by ``filelock``."""
+
+    def __init__(self, path: str) -> None:
+        import filelock
+
+        self._lock = filelock.FileLock(path, fallback_to_soft=False, thread_local=False)
+        self._taken = filelock.Timeout
+
+    def acquire(self) -> bool:
+        try:
+            self._lock.acquire(blocking=False)
+        except self._taken:
+            return False
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+class RawGuard:
+    """``state/.lock`` held by a bare ``flock``, the call that ``filelock`` makes as well.
+
+    For one-shot commands, which would pay more for importing ``filelock`` than for all their work.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd = -1
+
+    def acquire(self) -> bool:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        fd = os.open(self._path, flags, 0o666)
+        try:
+            # The name may lead to another file by now: a lock on a deleted file excludes nobody.
+            if _try_flock(fd) and _is_at(fd, self._path):
+                self._fd = fd
+                return True
+        finally:
+            if self._fd != fd:
+                os.close(fd)
+        return False
+
+    def release(self) -> None:
+        fd, self._fd = self._fd, -1
+        # A forked child may have a copy of the descriptor: closing this one would not unlock.
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        os.close(fd)
+
+
+class FolderGuard:
+    """A ``flock`` on the folder itself, which nobody deletes by tidying up."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._folder: disk.Descriptor | None = None
+
+    def acquire(self) -> bool:
+        folder = self._folder
+        if folder is None:
+            folder = self._folder = disk.Descriptor(self._path, os.O_RDONLY | os.O_DIRECTORY)
+        if not _try_flock(folder.fd):
+            return False
+        if folder.is_still(self._path):
+            return True
+        self._folder = None  # the folder was replaced: its lock goes with its descriptor
+        return False
+
+    def release(self) -> None:
+        if self._folder is not None:
+            fcntl.flock(self._folder.fd, fcntl.LOCK_UN)
+
+
+class Holder:
+    """``state/.holder``: who has the lock. A courtesy to those who wait, so its errors pass."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file: disk.Descriptor | None = None
+        self._me = b""
+
+    def announce(self, command: str) -> bool:
+        """Write down who holds the lock; True if the holder before did not live to release it."""
+        text = msgspec.json.encode(ascii(command)[1:-1][:_COMMAND])
+        since = time.time()
+        record = b'{"held":1,%b,"since":%.3f,"command":%b}' % (self._identity(), since, text)
+        try:
+            fd = self._open().fd
+            before = os.pread(fd, 1, _HELD_AT)
+            os.pwrite(fd, record.ljust(_RECORD - 1) + b"\n", 0)
+        except OSError:
+            return True  # not known; the answer costs the caller a sync and is right in any case
+        return before == b"1"
+
+    def clear(self) -> None:
+        """Write down that the lock was released."""
+        try:
+            if self._file is not None:
+                os.pwrite(self._file.fd, b"0", _HELD_AT)
+        except OSError:
+            pass  # the next holder then syncs the log once more than it must
+
+    def describe(self) -> str:
+        """Who holds the lock, as the subject of a sentence."""
+        record = self._read()
+        if record.get("held") != 1:
+            return "somebody who left no name"
+        since = clock.timestamp(float(record["since"]))
+        who = f"pid {record['pid']} (`{record['command']}`), since {since}"
+        return who + _condition(int(record["pid"]), int(record["started"]), str(record["boot"]))
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            data = disk.read(self._path) or b"{}"
+            record = msgspec.json.decode(data, type=dict[str, Any])
+            return record if {"pid", "started", "boot", "since", "command"} <= record.keys() else {}
+        except Exception:  # noqa: BLE001  # whatever stands there, the answer is: not known
+            return {}
+
+    def _open(self) -> disk.Descriptor:
+        file = self._file
+        if file is None or os.fstat(file.fd).st_nlink == 0:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+            file = self._file = disk.Descriptor(self._path, flags)
+        return file
+
+    def _identity(self) -> bytes:
+        if not self._me:
+            pid = os.getpid()
+            started = _process(pid)[1]
+            self._me = b'"pid":%d,"started":%d,"boot":"%b"' % (pid, started, _boot_id().encode())
+        return self._me
+
+
+class BoardLock:
+    """Both guards and the threads of this process, under one timeout.
+
+    Args:
+        folder: The folder ``state/``.
+        light: Do without ``filelock``; both ways exclude each other.
+        warn: Told when the file system is of a kind that may not be local.
+    """
+
+    def __init__(self, folder: str, *, light: bool, warn: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._light = light
+        self._warn = warn
+        self._checked = False
+        self._start()
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
+        self._threads = allocate_lock()
+        self._owner = 0
+        path = f"{self._folder}/.lock"
+        self._path = path
+        self._file: Guard | None = None
+        self._state = FolderGuard(self._folder)
+        self._holder = Holder(f"{self._folder}/.holder")
+        self.left_unsynced = False
+
+    def held(self, command: str, timeout: float) -> "Hold":
+        """A context that holds the lock; see :meth:`orchestrator.core.store.Store.locked`."""
+        return Hold(self, command, timeout)
+
+    def is_mine(self) -> bool:
+        """Whether this thread holds the lock."""
+        return self._owner == get_ident() and self._pid == os.getpid()
+
+    def acquire(self, command: str, timeout: float) -> None:
+        """Take the lock, trying at once and then every millisecond."""
+        if self._pid != os.getpid():
+            # Locks are shared with the parent after a fork; begin with descriptors of our own.
+            self._start()
+        if self.is_mine():
+            raise RuntimeError("this thread holds the lock of the board already")
+        deadline = time.monotonic() + timeout
+        if not self._threads.acquire(timeout=min(max(timeout, 0), TIMEOUT_MAX)):
+            raise self._timed_out(timeout)
+        try:
+            with disk.naming("lock", self._path):
+                self._wait(deadline, timeout)
+            self._owner = get_ident()
+            self.left_unsynced = self._holder.announce(command) or self.left_unsynced
+        except BaseException:
+            self._owner = 0
+            self._threads.release()
+            raise
+
+    def release(self) -> None:
+        """Give the lock back; a forked child has none to give."""
+        if self._pid != os.getpid():
+            return
+        self._holder.clear()
+        self._owner = 0
+        try:
+            self._state.release()
+        finally:
+            try:
+                if self._file is not None:
+                    self._file.release()
+            finally:
+                self._threads.release()
+
+    def _wait(self, deadline: float, timeout: float) -> None:
+        file = self._prepare()
+        while not self._try(file):
+            if time.monotonic() >= deadline:
+                raise self._timed_out(timeout)
+            time.sleep(POLL)
+
+    def _prepare(self) -> Guard:
+        if self._file is None:
+            if not os.path.isdir(self._folder):
+                disk.make_folder(self._folder)
+            if not self._checked:
+                mounts.check_local(self._folder, self._warn)
+                self._checked = True
+            self._file = RawGuard(self._path) if self._light else LibraryGuard(self._path)
+        return self._file
+
+    def _try(self, file: Guard) -> bool:
+        if not file.acquire():
+            return False
+        both = False
+        try:
+            both = self._state.acquire()
+        finally:
+            if not both:
+                file.release()
+        return both
+
+    def _timed_out(self, timeout: float) -> TimedOut:
+        return TimedOut(
+            f"The board is locked by {self._holder.describe()}; waited {timeout:g} s",
+            hint="Repeat the command; if it never ends, look at what that process does.",
+            path=self._path,
+        )
+
+
+class Hold:
+    """The lock held for the length of a ``with`` block."""
+
+    __slots__ = ("_command", "_lock", "_timeout")
+
+    def __init__(self, lock: BoardLock, command: str, timeout: float) -> None:
+        self._lock = lock
+        self._command = command
+        self._timeout = timeout
+
+    def __enter__(self) -> None:
+        self._lock.acquire(self._command, self._timeout)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+
+def _try_flock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(fd: int, path: str) -> bool:
+    try:
+        there = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    here = os.fstat(fd)
+    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+
+def _condition(pid: int, started: int, boot: str) -> str:
+    state, began = _process(pid)
+    if boot != _boot_id() or began != started:
+        return " (that process is gone; one that it started may hold the lock)"
+    if state in "Tt":
+        return " (that process is stopped, and holds the lock until it goes on or ends)"
+    return ""
+
+
+def _process(pid: int) -> tuple[str, int]:
+    """State and start time of a process: a pid alone may be another process by now."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        return fields[0].decode(), int(fields[19])
+    except (OSError, IndexError, ValueError):
+        return "?", 0
+
+
+def _boot_id() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

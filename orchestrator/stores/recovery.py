@@ -1,0 +1,63 @@
+"""The torn tail: what a write leaves that was interrupted, and how the log ends rightly again.
+
+Only under the lock, and only behind the last closed commit; nothing is thrown away.
+"""
+
+import os
+import time
+from collections.abc import Callable
+
+from orchestrator.core import clock
+from orchestrator.core.events import Chunk, read_chunk
+from orchestrator.stores import disk
+from orchestrator.stores.segments import Segment
+
+
+def repair(
+    segment: Segment, chunk: Chunk, quarantine: str, warn: Callable[[str], None]
+) -> Chunk | None:
+    """Close the last commit if only its final newline is missing, else set the torn tail aside.
+
+    Args:
+        segment: The file that is written to.
+        chunk: What was read; the log is right up to its end.
+        quarantine: The folder where the tail is kept.
+        warn: Told what was done.
+
+    Returns:
+        The commit that was closed, if there was one.
+
+    Raises:
+        InputOutputError: Nothing was changed, or the tail stands in both places.
+    """
+    end = chunk.end.end
+    rest = segment.read(end, segment.size() - end)
+    whole = read_chunk(rest + b"\n", chunk.end)
+    if not whole.problem:
+        segment.append(b"\n", end + len(rest))
+        warn(f"{segment.path} had lost its final newline; it was put back.")
+        return whole
+    kept = _set_aside(rest, end, quarantine)
+    segment.truncate(end)
+    warn(
+        f"{segment.path} ended with an interrupted write of {len(rest)} bytes behind event"
+        f" {chunk.end.id}; they were set aside in {kept}."
+    )
+    return None
+
+
+def _set_aside(rest: bytes, offset: int, quarantine: str) -> str:
+    now = clock.timestamp(time.time()).replace(":", "").replace("-", "")
+    attempt = 0
+    with disk.naming("write", quarantine):
+        disk.make_folder(quarantine)
+        while True:
+            path = f"{quarantine}/{now}-{offset}{f'-{attempt}' if attempt else ''}.torn"
+            try:
+                disk.write_new(path, rest, exclusive=True)
+            except FileExistsError:
+                attempt += 1
+                continue
+            disk.sync_folder(quarantine)
+            disk.sync_folder(os.path.dirname(quarantine))
+            return path

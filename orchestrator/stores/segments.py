@@ -1,0 +1,252 @@
+"""The log on disk: ``events.jsonl`` and the sealed ``events-<first id>.jsonl`` beside it.
+
+The file being written is never missing nor empty once the first commit is there: it comes into being,
+and is followed by the next one, by one rename that is the commit.
+"""
+
+import errno
+import os
+
+from orchestrator.core.errors import Damage, OutcomeUnknown
+from orchestrator.core.events import Position
+from orchestrator.stores import damage, disk
+from orchestrator.stores.reading import number_of
+
+_PREFIX, _SUFFIX = "events-", ".jsonl"
+_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+class Segment:
+    """One open file of the log."""
+
+    __slots__ = ("_file", "_writer", "number", "path")
+
+    def __init__(self, path: str, file: disk.Descriptor, number: int | None = None) -> None:
+        self.path = path
+        self._file = file
+        self._writer: disk.Descriptor | None = None
+        self.number = number_of(self.read(0, 32)) if number is None else number
+
+    @classmethod
+    def open(cls, path: str, number: int | None = None) -> "Segment | None":
+        """Open a file of the log; None if it is not there."""
+        with disk.naming("open", path):
+            try:
+                return cls(path, disk.Descriptor(path, disk.READING), number)
+            except FileNotFoundError:
+                return None
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode: the same for two names of one file."""
+        return self._file.identity
+
+    def size(self) -> int:
+        """Bytes that it has now."""
+        return os.fstat(self._file.fd).st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes there; fewer only where the file ends."""
+        with disk.naming("read", self.path):
+            data = os.pread(self._file.fd, length, offset)
+            if len(data) == length:
+                return data
+            parts = [data]
+            while data:
+                offset, length = offset + len(data), length - len(data)
+                data = os.pread(self._file.fd, length, offset)
+                parts.append(data)
+            return b"".join(parts)
+
+    def append(self, data: bytes, size: int) -> None:
+        """Make data durable behind the ``size`` bytes that are there, or take it back.
+
+        Raises:
+            InputOutputError: It could not be written and is not there.
+            OutcomeUnknown: It could be neither written nor taken back, or somebody else wrote, too.
+        """
+        fd = self._for_writing()
+        try:
+            disk.write_all(fd, data)
+            disk.sync_data(fd)
+        except BaseException as error:
+            self._take_back(fd, size, error)
+            if isinstance(error, OSError):
+                raise disk.failed(error, "write", self.path) from error
+            raise
+        if os.fstat(fd).st_size != size + len(data):
+            # Cutting it back to the old size could cut what somebody else wrote.
+            raise _unknown(self.path, "its size is not what was written")
+
+    def truncate(self, size: int) -> None:
+        """Cut the file, durably."""
+        with disk.naming("truncate", self.path):
+            fd = self._for_writing()
+            os.ftruncate(fd, size)
+            os.fsync(fd)
+
+    def sync(self) -> None:
+        """Make durable what somebody wrote who may have died before syncing it."""
+        with disk.naming("sync", self.path):
+            disk.sync_data(self._file.fd)
+
+    def _take_back(self, fd: int, size: int, error: BaseException) -> None:
+        try:
+            os.ftruncate(fd, size)
+            os.fsync(fd)
+        except OSError as second:
+            raise _unknown(self.path, f"{error}, and then: {second}") from error
+
+    def _for_writing(self) -> int:
+        if self._writer is None:
+            with disk.naming("write", self.path):
+                flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW
+                writer = disk.Descriptor(self.path, flags)
+            if writer.identity != self.identity:
+                raise damage.changed(self.path)
+            self._writer = writer
+        return self._writer.fd
+
+
+class Segments:
+    """The log's files in the folder ``state/``."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.path = f"{folder}/events.jsonl"
+        self._open: Segment | None = None
+
+    def active(self) -> Segment | None:
+        """The file that is written to; None if there is none, or an empty one."""
+        with disk.naming("read", self.path):
+            try:
+                status = os.lstat(self.path)
+            except FileNotFoundError:
+                return None
+        if status.st_size == 0:
+            return None
+        segment = self._open
+        if segment is None or segment.identity != (status.st_dev, status.st_ino):
+            # While it is open its inode number cannot be given to another file, so this cannot be fooled.
+            segment = self._open = Segment.open(self.path)
+        return segment
+
+    def find(self, number: int) -> tuple[Segment, bool] | None:
+        """The segment that begins with that event, and whether it is the one being written."""
+        active = self.active()
+        if active is not None and active.number == number:
+            return active, True
+        sealed = Segment.open(self._sealed(number), number)
+        if sealed is not None:
+            return sealed, False
+        if active is not None and active.number == 0:
+            if number != 1:
+                raise damage.headless(active)
+            return active, True
+        return None
+
+    def numbers(self) -> list[int]:
+        """The segments, in order; none for a board that has no event yet.
+
+        Raises:
+            Damage: The file being written is missing beside sealed ones or a snapshot, or begins with
+                no event.
+        """
+        active = self.active()
+        numbers = self._sealed_numbers()
+        if active is None:
+            if numbers:
+                raise damage.missing(self.path, "sealed segments of the log are there")
+            if os.path.lexists(f"{self.folder}/state.json"):
+                raise damage.missing(self.path, "state.json says that there were events")
+            return []
+        if active.number == 0 and numbers:
+            raise damage.headless(active)
+        first = active.number or 1
+        # A crash while sealing leaves the active file under its sealed name, too.
+        return [number for number in numbers if number != first] + [first]
+
+    def missing(self, number: int) -> Exception:
+        """The error for a segment that must be there and is not."""
+        return damage.missing(self._sealed(number), f"event {number} is not in the log")
+
+    def append(self, lines: bytes, after: Position, limit: int) -> tuple[int, int]:
+        """See :meth:`orchestrator.core.store.Store.append`; a segment grows to ``limit`` bytes."""
+        active = self.active()
+        if after.id == 0:
+            if active is not None or self.numbers():
+                raise damage.changed(self.path)
+            self._replace_active(lines)
+            return 1, 0
+        if active is None or active.number != after.segment or active.size() != after.end:
+            raise damage.changed(self.path)
+        if after.end + len(lines) > limit and self._seal(active):
+            self._replace_active(lines)
+            return after.id + 1, 0
+        active.append(lines, after.end)
+        return after.segment, after.end
+
+    def _seal(self, active: Segment) -> bool:
+        """Give the active file its sealed name; False where the file system has no hard links."""
+        # A commit is synced by its own writer, but one that was killed may have left whole lines that
+        # are only in memory; nobody will sync this file again.
+        active.sync()
+        sealed = self._sealed(active.number)
+        with disk.naming("seal", sealed):
+            try:
+                os.link(self.path, sealed, follow_symlinks=False)
+            except FileExistsError:
+                self._check_leftover(active, sealed)
+            except OSError as error:
+                if error.errno in _NO_HARD_LINKS:
+                    return False
+                raise
+            disk.sync_folder(self.folder)
+        return True
+
+    def _check_leftover(self, active: Segment, sealed: str) -> None:
+        other = Segment.open(sealed)
+        if other is None or other.identity != active.identity:
+            raise Damage(
+                f"{sealed} is there already and is another file than {self.path}",
+                hint="`orc doctor` shows both.",
+                path=sealed,
+            )
+
+    def _replace_active(self, lines: bytes) -> None:
+        new = f"{self.path}.new"
+        with disk.naming("write", new):
+            try:
+                disk.write_new(new, lines)
+                os.replace(new, self.path)
+            except BaseException:
+                disk.remove(new)
+                raise
+        try:
+            disk.sync_folder(self.folder)
+        except OSError as error:
+            raise _unknown(self.path, str(error)) from error
+
+    def _sealed(self, number: int) -> str:
+        return f"{self.folder}/{_PREFIX}{number}{_SUFFIX}"
+
+    def _sealed_numbers(self) -> list[int]:
+        with disk.naming("list", self.folder):
+            try:
+                names = os.listdir(self.folder)
+            except FileNotFoundError:
+                return []
+        digits = [
+            name[len(_PREFIX) : -len(_SUFFIX)]
+            for name in names
+            if name.startswith(_PREFIX) and name.endswith(_SUFFIX)
+        ]
+        return sorted(int(number) for number in digits if number.isdigit())
+
+
+def _unknown(path: str, why: str) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"It is not known whether the commit is in {path}: {why}",
+        hint="Repeat the command with the same request id: it has one effect.",
+        path=path,
+    )
