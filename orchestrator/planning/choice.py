@@ -250,11 +250,12 @@ class _Search:
             changed = False
             isolated = 0
             for v in _bits(vertices):
+                if not vertices >> v & 1:
+                    continue  # left out since the round began
                 around = neighbours[v] & vertices
+                closed = around | 1 << v
                 if not around:
                     isolated |= 1 << v
-                    continue
-                closed = around | 1 << v
                 for u in _bits(around):
                     if weights[v] > weights[u] and not closed & ~(neighbours[u] | 1 << u):
                         vertices &= ~(1 << u)

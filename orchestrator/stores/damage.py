@@ -72,7 +72,7 @@ def behind(path: str, number: int, segment: Segment | None, offset: int = 0) -> 
 def missing(path: str, why: str) -> Damage:
     """A file of the log is not there although others say that it was."""
     return Damage(
-        f"{path} is missing: {why}",
+        f"{path} is missing or empty: {why}",
         hint="Restore the file from a backup, or let `orc doctor` tell what a person can accept.",
         path=path,
     )

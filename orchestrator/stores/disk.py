@@ -28,7 +28,7 @@ class Descriptor:
     whatever file gets the number next.
     """
 
-    __slots__ = ("fd", "identity")
+    fd = -1
 
     def __init__(self, path: str, flags: int) -> None:
         self.fd = os.open(path, flags | os.O_CLOEXEC, 0o666)
@@ -43,9 +43,9 @@ class Descriptor:
             return False
         return (status.st_dev, status.st_ino) == self.identity
 
-    def __del__(self, close=os.close) -> None:  # type: ignore[no-untyped-def]  # bound for interpreter exit
-        if hasattr(self, "fd"):
-            close(self.fd)
+    def __del__(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
 
 
 class naming:  # noqa: N801  # reads as a statement: with naming("write", path)

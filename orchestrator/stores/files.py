@@ -102,8 +102,9 @@ class FileStore:
             try:
                 os.utime(path, follow_symlinks=False)
             except FileNotFoundError:
-                os.makedirs(self._presence, exist_ok=True)
-                disk.write_new(path, b"", exclusive=True)
+                if not os.path.isdir(self._presence):
+                    os.mkdir(self._presence)
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         except OSError:
             pass  # a heartbeat is a hint; no command may fail for want of it
 
@@ -153,14 +154,14 @@ class FileStore:
             active.sync()
         self._lock.left_unsynced = False
 
-    def _end(self, segment: reading.Segment, chunk: Chunk) -> Chunk | None:
+    def _end(self, segment: damage.Segment, chunk: Chunk) -> Chunk | None:
         """Where the log does not end with a closed commit: stop, repair, or raise."""
         if not self._lock.is_mine():
             return _read_again(segment, chunk)
         if not chunk.torn:
             raise damage.in_line(segment, chunk)
-        if chunk.end.id == 0 and os.path.lexists(self._snapshot):
-            # Cutting it would leave an empty log beside a snapshot: no crash of ours leads there.
+        if chunk.end.end == 0 and (chunk.end.id or os.path.lexists(self._snapshot)):
+            # Cutting it would empty the file beside a segment or snapshot: no crash leads there.
             raise damage.in_line(segment, chunk)
         assert isinstance(segment, Segment)
         quarantine = f"{self._state}/quarantine"
@@ -173,7 +174,7 @@ class FileStore:
             return True  # to be told by the read that follows
 
 
-def _read_again(segment: reading.Segment, chunk: Chunk) -> Chunk | None:
+def _read_again(segment: damage.Segment, chunk: Chunk) -> Chunk | None:
     """Without the lock the end may be in the middle of being written or taken back: look again."""
     start = chunk.end
     for _ in range(_READS_AGAIN):

@@ -32,7 +32,9 @@ class Guard(Protocol):
 
     def acquire(self) -> bool: ...
 
-    def release(self) -> None: ...
+    def release(self) -> None:
+        """Give it back, if it is held."""
+        ...
 
 
 class LibraryGuard:
@@ -63,26 +65,22 @@ class RawGuard:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._fd = -1
+        self._file: disk.Descriptor | None = None
 
     def acquire(self) -> bool:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        fd = os.open(self._path, flags, 0o666)
-        try:
-            # The name may lead to another file by now: a lock on a deleted file excludes nobody.
-            if _try_flock(fd) and _is_at(fd, self._path):
-                self._fd = fd
-                return True
-        finally:
-            if self._fd != fd:
-                os.close(fd)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        file = disk.Descriptor(self._path, flags)
+        # The name may lead to another file by now: a lock on a deleted file excludes nobody.
+        if _try_flock(file.fd) and file.is_still(self._path):
+            self._file = file
+            return True
         return False
 
     def release(self) -> None:
-        fd, self._fd = self._fd, -1
-        # A forked child may have a copy of the descriptor: closing this one would not unlock.
-        fcntl.flock(fd, fcntl.LOCK_UN)
-        os.close(fd)
+        if self._file is not None:
+            # A forked child may have a copy of the descriptor: closing this one would not unlock.
+            fcntl.flock(self._file.fd, fcntl.LOCK_UN)
+            self._file = None
 
 
 class FolderGuard:
@@ -127,7 +125,7 @@ class Holder:
             os.pwrite(fd, record.ljust(_RECORD - 1) + b"\n", 0)
         except OSError:
             return True  # not known; the answer costs the caller a sync and is right in any case
-        return before == b"1"
+        return before != b"0"
 
     def clear(self) -> None:
         """Write down that the lock was released."""
@@ -192,7 +190,7 @@ class BoardLock:
         path = f"{self._folder}/.lock"
         self._path = path
         self._file: Guard | None = None
-        self._state = FolderGuard(self._folder)
+        self._guard = FolderGuard(self._folder)
         self._holder = Holder(f"{self._folder}/.holder")
         self.left_unsynced = False
 
@@ -220,24 +218,24 @@ class BoardLock:
             self._owner = get_ident()
             self.left_unsynced = self._holder.announce(command) or self.left_unsynced
         except BaseException:
-            self._owner = 0
-            self._threads.release()
+            # Also an interrupt that came after both guards were taken.
+            self._let_go()
             raise
 
     def release(self) -> None:
         """Give the lock back; a forked child has none to give."""
-        if self._pid != os.getpid():
-            return
-        self._holder.clear()
+        if self._pid == os.getpid():
+            self._holder.clear()
+            self._let_go()
+
+    def _let_go(self) -> None:
         self._owner = 0
         try:
-            self._state.release()
+            self._guard.release()
+            if self._file is not None:
+                self._file.release()
         finally:
-            try:
-                if self._file is not None:
-                    self._file.release()
-            finally:
-                self._threads.release()
+            self._threads.release()
 
     def _wait(self, deadline: float, timeout: float) -> None:
         file = self._prepare()
@@ -259,13 +257,10 @@ class BoardLock:
     def _try(self, file: Guard) -> bool:
         if not file.acquire():
             return False
-        both = False
-        try:
-            both = self._state.acquire()
-        finally:
-            if not both:
-                file.release()
-        return both
+        if self._guard.acquire():
+            return True
+        file.release()
+        return False
 
     def _timed_out(self, timeout: float) -> TimedOut:
         return TimedOut(
@@ -303,15 +298,6 @@ def _try_flock(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _is_at(fd: int, path: str) -> bool:
-    try:
-        there = os.lstat(path)
-    except FileNotFoundError:
-        return False
-    here = os.fstat(fd)
-    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
 
 
 def _condition(pid: int, started: int, boot: str) -> str:

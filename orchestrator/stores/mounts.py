@@ -6,7 +6,7 @@ from collections.abc import Callable
 from orchestrator.core.errors import Refused
 
 _NETWORK = {
-    "9p", "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs",
+    "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs",
     "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3", "smbfs",
 }  # fmt: skip
 
@@ -26,7 +26,7 @@ def check_local(folder: str, warn: Callable[[str], None]) -> None:
             path=folder,
             kind=kind,
         )
-    if kind.startswith("fuse"):
+    if kind == "9p" or kind.startswith("fuse."):
         warn(f"{folder} is on {kind}: if that is not a local disk, the log can be lost.")
 
 

@@ -69,7 +69,7 @@ def read_forward(segments: Segments, after: Position, tail: Tail) -> Iterator[Ch
     _verify(found[0], after)
     while True:
         segment, active = found
-        for chunk in _read_segment(segment, position, tail if active else _refuse):
+        for chunk in _read_segment(segment, position, tail if active else refuse):
             position = chunk.end
             yield chunk
         if active:
@@ -82,9 +82,9 @@ def read_forward(segments: Segments, after: Position, tail: Tail) -> Iterator[Ch
 
 def _verify(segment: Segment, after: Position) -> None:
     """Look whether the line that was read last still stands where it stood."""
+    if after.end == 0:
+        return  # nobody has read a line of this segment yet
     length = after.end - after.offset
-    if length == 0:
-        return
     line = b""
     if after.offset >= 0 and 0 < length <= LONGEST_LINE + 1:
         line = segment.read(after.offset, length)
@@ -96,7 +96,8 @@ def _verify(segment: Segment, after: Position) -> None:
         raise damage.behind(segment.path, after.id, segment, after.offset)
 
 
-def _refuse(segment: Segment, chunk: Chunk) -> None:
+def refuse(segment: Segment, chunk: Chunk) -> None:
+    """The tail that may not be there: raise what is wrong with it."""
     raise damage.in_line(segment, chunk)
 
 

@@ -127,7 +127,7 @@ class Segments:
             return None
         segment = self._open
         if segment is None or segment.identity != (status.st_dev, status.st_ino):
-            # While it is open its inode number cannot be given to another file, so this cannot be fooled.
+            # While it is open, its inode number is not given to another file.
             segment = self._open = Segment.open(self.path)
         return segment
 
@@ -149,8 +149,8 @@ class Segments:
         """The segments, in order; none for a board that has no event yet.
 
         Raises:
-            Damage: The file being written is missing beside sealed ones or a snapshot, or begins with
-                no event.
+            Damage: The file being written is missing beside sealed ones or a snapshot, or begins
+                with no event.
         """
         active = self.active()
         numbers = self._sealed_numbers()
@@ -188,8 +188,8 @@ class Segments:
 
     def _seal(self, active: Segment) -> bool:
         """Give the active file its sealed name; False where the file system has no hard links."""
-        # A commit is synced by its own writer, but one that was killed may have left whole lines that
-        # are only in memory; nobody will sync this file again.
+        # A commit is synced by its own writer, but one that was killed may have left whole lines
+        # that are only in memory; nobody will sync this file again.
         active.sync()
         sealed = self._sealed(active.number)
         with disk.naming("seal", sealed):

@@ -81,7 +81,7 @@ def _help(node: Command) -> str:
     import inspect
 
     text = inspect.cleandoc(node.help)
-    meanings = [f"  {_metavar(a)}  {a.help}" for a in node.arguments if a.help]
+    meanings = [f"  {a.usage}  {a.help}" for a in node.arguments if a.help]
     return text + "\n\n\b\n" + "\n".join(meanings) if meanings else text
 
 
@@ -105,13 +105,8 @@ def _argument(argument: Argument) -> click.Argument:
         nargs=-1 if argument.many else 1,
         type=_Converted(argument.convert, argument.completes),
         default=() if argument.many else argument.default,
-        metavar=_metavar(argument),
+        metavar=argument.usage,
     )
-
-
-def _metavar(argument: Argument) -> str:
-    name = argument.name.upper() + ("..." if argument.many else "")
-    return name if argument.required else f"[{name}]"
 
 
 def _option(option: Option, prefix: str = "") -> click.Option:

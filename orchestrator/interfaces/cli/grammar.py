@@ -34,11 +34,18 @@ class Argument(msgspec.Struct, frozen=True):
 
     name: str
     help: str = ""
+    metavar: str = ""
     required: bool = True
     many: bool = False
     convert: Convert = str
     default: Any = None
     completes: str = ""
+
+    @property
+    def usage(self) -> str:
+        """How it stands in the usage line: ``WS``, ``[RESULT]``, ``WORDS...``."""
+        name = self.metavar or self.name.upper() + ("..." if self.many else "")
+        return name if self.required else f"[{name}]"
 
 
 class Option(msgspec.Struct, frozen=True):

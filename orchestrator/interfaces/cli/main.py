@@ -6,10 +6,11 @@ import sys
 from collections.abc import Sequence
 
 from orchestrator.core.errors import InputOutputError, OrchestratorError
+from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import BOARD, RUNNER
 from orchestrator.interfaces.cli.grammar import Call, Group
 from orchestrator.interfaces.cli.reader import read
-from orchestrator.interfaces.cli.rendering import Answer, escape, to_json
+from orchestrator.interfaces.cli.rendering import Answer, to_json
 from orchestrator.interfaces.cli.run import Run, warn
 
 COMPLETION = "_ORC_COMPLETE"

@@ -5,18 +5,14 @@ direction of writing, or pass for another line; ``--json`` gives it raw.
 """
 
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
-_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+from orchestrator.core.printable import escape, escape_lines
+
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 2}
 
 
@@ -39,24 +35,6 @@ def say(value: Any, text: str, exit_status: int = 0) -> Answer:
 # Text
 
 
-def escape(text: str) -> str:
-    """A text on one line, with control characters, escape sequences and bidi controls made visible."""
-    return text if text.isprintable() else _UNSAFE.sub(_visible, text)
-
-
-def escape_block(text: str) -> str:
-    """As :func:`escape`, but line ends and tabs stay: for texts that have lines of their own."""
-    return "\n".join("\t".join(map(escape, line.split("\t"))) for line in text.split("\n"))
-
-
-def _visible(match: re.Match[str]) -> str:
-    character = match[0]
-    code = ord(character)
-    if code > 0xFFFF:
-        return f"\\U{code:08x}"
-    return _NAMED.get(character) or (f"\\u{code:04x}" if code > 0xFF else f"\\x{code:02x}")
-
-
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Rows in aligned columns under their headers; what is None is an empty cell."""
     from tabulate import tabulate
@@ -64,6 +42,25 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     cells = [["" if cell is None else escape(str(cell)) for cell in row] for row in rows]
     text = tabulate(cells, headers=[paint(h, "bold") for h in headers], tablefmt="plain", disable_numparse=True)
     return "\n".join(line.rstrip() for line in text.split("\n"))
+
+
+def fields(pairs: Iterable[tuple[str, object]]) -> str:
+    """Names and values in two columns; what is empty is left out."""
+    shown = [(name, str(value)) for name, value in pairs if value not in (None, "", (), [])]
+    width = max((len(name) for name, _ in shown), default=0)
+    return "\n".join(f"{name:{width}}  {escape(value)}" for name, value in shown)
+
+
+def section(title: str, text: str) -> str:
+    """A text of several lines under a title; nothing if there is no text."""
+    if not text:
+        return ""
+    return f"{title}:\n" + "\n".join(f"  {line}" for line in escape_lines(text).split("\n"))
+
+
+def parts(*texts: str) -> str:
+    """Texts one below the other; empty ones are left out."""
+    return "\n".join(text for text in texts if text)
 
 
 def lines(texts: Iterable[str], *, empty: str) -> str:

@@ -5,8 +5,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import BadInput, UsageError
+from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.grammar import Settings
-from orchestrator.interfaces.cli.rendering import escape
 
 if TYPE_CHECKING:
     from orchestrator import Orchestrator

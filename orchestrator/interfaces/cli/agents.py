@@ -1,0 +1,111 @@
+"""``orc agent``: who works on the board."""
+
+from typing import TYPE_CHECKING
+
+from orchestrator.core.errors import NotFound, UsageError
+from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli.commands import AGENT
+from orchestrator.interfaces.cli.grammar import Argument, Option
+from orchestrator.interfaces.cli.rendering import Answer, fields, plain, say, table
+from orchestrator.interfaces.cli.run import Run
+
+if TYPE_CHECKING:
+    from orchestrator.domain.agents import AgentView
+
+_ID = Argument("id", "The agent.", completes="agents")
+
+
+@AGENT.command(
+    "register",
+    Argument("id", "Its name; names like team/ann are allowed.", completes="agents"),
+    Argument("type", "A word for its kind.", required=False, default="general"),
+    Option(
+        ("--capabilities", "--capability"),
+        "Types and labels of tasks it suits; none means all.",
+        "WORDS",
+        many=True,
+    ),
+    example="a register agent-1 builder --capability python,docs",
+)
+def register(run: Run, id: str, type: str, capabilities: tuple[str, ...] | None) -> Answer:
+    """Say that an agent is there and what it can do."""
+    run.actor(id)
+    agent = run.orc.agents.register(id, type=type, capabilities=capabilities or ())
+    return say(agent, f"Registered agent: {escape(agent.id)} ({escape(agent.type)})")
+
+
+@AGENT.command("list", aliases=("ls",), example="a list", reads=True)
+def list_(run: Run) -> Answer:
+    """List everybody who is registered, was seen, or holds a task."""
+    agents = run.orc.agents.all()
+    return Answer(agents, lambda: _table(agents) if agents else "No agents.")
+
+
+@AGENT.command(
+    "heartbeat",
+    Argument("id", "The agent; else who acts.", required=False, completes="agents"),
+    example="a heartbeat agent-1",
+)
+def heartbeat(run: Run, id: str | None) -> Answer:
+    """Say that an agent is alive; leases of which half has passed are renewed."""
+    name = run.actor(id) or run.agent
+    if name is None:
+        raise UsageError(
+            "This needs to know which agent acts",
+            code="agent_needed",
+            hint="Name the agent, give --agent NAME, or set ORC_AGENT.",
+        )
+    renewed = [task.id for task in run.orc.agents.heartbeat(name)]
+    view = run.orc.agents.get(name)
+    return say({**plain(view), "renewed": renewed}, f"Heartbeat: {escape(name)}")
+
+
+@AGENT.command("whoami", example="a whoami --agent agent-1", reads=True)
+def whoami(run: Run) -> Answer:
+    """Tell who acts here, and what it holds."""
+    name = run.agent or "system"
+    try:
+        view = run.orc.agents.get(name)
+    except NotFound:
+        return say({"id": name, "status": "unregistered"}, f"{escape(name)} (not seen yet)")
+    return Answer(view, lambda: _page(view))
+
+
+@AGENT.command(
+    "retire", _ID, Option(("--reason",), "Why.", default=""), example="a retire agent-1"
+)
+def retire(run: Run, id: str, reason: str) -> Answer:
+    """End an agent: what it holds is given back."""
+    return say(run.orc.agents.retire(id, reason=reason), f"Retired agent: {escape(id)}")
+
+
+def _standing(agent: "AgentView") -> str:
+    return "STALE" if agent.stale and agent.status != "retired" else agent.status
+
+
+def _table(agents: "list[AgentView]") -> str:
+    headers = ("agent", "type", "status", "last seen", "tasks", "locks", "capabilities")
+    rows = [
+        (
+            agent.id,
+            agent.type,
+            _standing(agent),
+            agent.last_seen,
+            ", ".join(agent.tasks),
+            ", ".join(agent.locks),
+            ", ".join(agent.capabilities),
+        )
+        for agent in agents
+    ]
+    return table(headers, rows)
+
+
+def _page(agent: "AgentView") -> str:
+    pairs = (
+        ("status", _standing(agent)),
+        ("last seen", agent.last_seen),
+        ("tasks", ", ".join(agent.tasks)),
+        ("locks", ", ".join(agent.locks)),
+        ("capabilities", ", ".join(agent.capabilities)),
+    )
+    return f"{escape(agent.id)} ({escape(agent.type)})\n{fields(pairs)}"

@@ -1,0 +1,98 @@
+"""``orc events``: what happened, and saying that something happened."""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator.core.errors import UsageError
+from orchestrator.core.events import check_json
+from orchestrator.domain.journal import as_dict
+from orchestrator.interfaces.cli.commands import EVENTS
+from orchestrator.interfaces.cli.grammar import Argument, Option, integer
+from orchestrator.interfaces.cli.rendering import Answer, lines, say
+from orchestrator.interfaces.cli.run import Run
+
+if TYPE_CHECKING:
+    from orchestrator.core.events import Recorded
+
+
+@EVENTS.command(
+    "list",
+    Option(("--last", "-n"), "At most so many, the newest ones.", "N", convert=integer, default=20),
+    Option(("--type", "--action"), "Only of this type; task.* is every type of a noun.", "TYPE"),
+    Option(("--since",), "From a time on, or that long ago, or after an event: 2h, 4711.", "WHEN"),
+    Option(("--follow", "-f"), "Go on as events are committed; with --json one a line.", flag=True),
+    aliases=("ls",),
+    example="events --last 5 --type task.*",
+    reads=True,
+    filters_agent=True,
+)
+def list_(
+    run: Run, last: int, type: str | None, since: str | None, follow: bool, agent: str | None
+) -> Answer | None:
+    """List events, oldest first; --agent chooses those of one agent."""
+    if follow:
+        return _follow(run, last, agent, type, since)
+    found = run.orc.events.read(last=last, agent=agent, type=type, since=since)
+    events = [as_dict(event) for event in found]
+    return Answer(events, lambda: lines(map(_line, events), empty="No events."))
+
+
+def _follow(
+    run: Run, last: int, agent: str | None, type: str | None, since: str | None
+) -> None:
+    """Print what is there, then what comes, for ever."""
+    head = run.orc.events.state.event
+    for event in run.orc.events.read(last=last, agent=agent, type=type, since=since):
+        if event.id <= head:
+            _print(run, event)
+    for event in run.orc.events.follow(agent=agent, type=type, since=head):
+        _print(run, event)
+
+
+def _print(run: Run, event: "Recorded") -> None:
+    record = as_dict(event)
+    text = msgspec.json.encode(record).decode() if run.settings.json else _line(record)
+    print(text, flush=True)
+
+
+@EVENTS.command(
+    "log",
+    Argument("type", "What happened: deployed, ci.failed."),
+    Argument("facts", "More about it; a value is JSON if it reads as such, else text.", "KEY=VALUE...", False, many=True),
+    example="events log deployed service=api replicas=3",
+)
+def log(run: Run, type: str, facts: tuple[str, ...]) -> Answer:
+    """Say that something happened."""
+    logged = as_dict(run.orc.events.log(run.settings.agent, type, **_payload(facts)))
+    return say(logged, _line(logged))
+
+
+def _payload(facts: tuple[str, ...]) -> dict[str, Any]:
+    payload: dict[str, Any] = {}
+    for fact in facts:
+        key, equals, text = fact.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{ascii(fact)} is not KEY=VALUE", hint="Write service=api.")
+        if key in payload:
+            raise UsageError(f"{ascii(key)} is given twice")
+        payload[key] = _value(text)
+    return payload
+
+
+def _value(text: str) -> Any:
+    """JSON where the text is JSON that the log can carry without loss; else the text itself."""
+    from orchestrator.transfer import strict_json
+    from orchestrator.core.errors import BadInput
+
+    try:
+        return strict_json(text)
+    except BadInput:
+        return text
+
+
+def _line(event: dict[str, Any]) -> str:
+    """``[HH:MM:SS] agent: action {k=v}``."""
+    from orchestrator.status import event_line
+
+    return event_line(event)

@@ -1,0 +1,109 @@
+"""``orc lock``: resources that agents keep for a while."""
+
+from typing import TYPE_CHECKING
+
+from orchestrator.core.errors import Refused
+from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli.commands import LOCK
+from orchestrator.interfaces.cli.grammar import Argument, Option
+from orchestrator.interfaces.cli.rendering import Answer, say, table
+from orchestrator.interfaces.cli.run import Run
+
+if TYPE_CHECKING:
+    from orchestrator.domain.locks import Lock
+
+_RESOURCE = Argument("resource", "A name or a path glob: git, src/**.", completes="resources")
+_AGENT = Argument("agent", "Who holds it; else who acts.", required=False, completes="agents")
+
+
+@LOCK.command(
+    "acquire",
+    _RESOURCE,
+    _AGENT,
+    Option(("--ttl",), "How long it is held: 60s, 5m.", "DURATION", default="60s"),
+    Option(("--wait",), "Wait so long until it is free: 30s.", "DURATION", default="0"),
+    Option(("--shared",), "Let others share it.", flag=True),
+    example="l acquire git agent-1 --ttl 5m --wait 30s",
+)
+def acquire(
+    run: Run, resource: str, agent: str | None, ttl: str, wait: str, shared: bool
+) -> Answer:
+    """Hold a resource; again by the holder renews."""
+    try:
+        lease = run.orc.locks.acquire(
+            resource, agent=run.actor(agent), ttl=ttl, wait=wait, shared=shared
+        )
+    except Refused as refusal:
+        if refusal.code != "lock_denied":
+            raise
+        facts = {"resource": resource, "acquired": False, **refusal.details}
+        return say(facts, f"Lock denied: {escape(resource)} (held by another agent)", 1)
+    return say(lease, f"Lock acquired: {escape(resource)}")
+
+
+@LOCK.command(
+    "renew",
+    _RESOURCE,
+    _AGENT,
+    Option(("--ttl",), "How long from now; else as before.", "DURATION"),
+    example="l renew git agent-1 --ttl 5m",
+)
+def renew(run: Run, resource: str, agent: str | None, ttl: str | None) -> Answer:
+    """Extend the lease of a lock, from now."""
+    holder = run.actor(agent)
+    try:
+        lease = run.orc.locks.renew(resource, agent=holder, ttl=ttl)
+    except Refused as refusal:
+        return _not_held(run, refusal, resource, holder)
+    return say(lease, f"Lock renewed: {escape(resource)} (until {lease.until})")
+
+
+@LOCK.command("release", _RESOURCE, _AGENT, example="l release git agent-1")
+def release(run: Run, resource: str, agent: str | None) -> Answer:
+    """Give a resource back."""
+    holder = run.actor(agent)
+    try:
+        run.orc.locks.release(resource, agent=holder)
+    except Refused as refusal:
+        return _not_held(run, refusal, resource, holder)
+    return say({"resource": resource, "released": True}, f"Lock released: {escape(resource)}")
+
+
+@LOCK.command("list", aliases=("ls",), example="l list", reads=True)
+def list_(run: Run) -> Answer:
+    """List what is held and waited for now."""
+    locks = run.orc.locks.all()
+    return Answer(locks, lambda: _table(locks) if locks else "No locks.")
+
+
+@LOCK.command(
+    "break",
+    _RESOURCE,
+    Option(("--reason",), "Why; stands in the log."),
+    example='l break git --reason "agent-1 is gone"',
+)
+def break_(run: Run, resource: str, reason: str | None) -> Answer:
+    """Take a resource from all who hold it."""
+    run.orc.locks.break_(resource, reason=reason or "")
+    return say({"resource": resource, "broken": True}, f"Lock broken: {escape(resource)}")
+
+
+def _not_held(run: Run, refusal: Refused, resource: str, holder: str | None) -> Answer:
+    if refusal.code != "lock_not_held":
+        raise refusal
+    facts = {"resource": resource, "released": False, **refusal.details}
+    return say(facts, f"Lock not held by {escape(holder or run.agent or '')}", 1)
+
+
+def _table(locks: "list[Lock]") -> str:
+    rows = [
+        (lock.resource, holder.agent, "shared" if holder.shared else "held", holder.until)
+        for lock in locks
+        for holder in lock.holders
+    ]
+    rows += [
+        (lock.resource, waiter.agent, "waits", waiter.until)
+        for lock in locks
+        for waiter in lock.waiting
+    ]
+    return table(("resource", "agent", "", "until"), sorted(rows))

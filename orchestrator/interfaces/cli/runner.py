@@ -1,0 +1,57 @@
+"""``orc runner``: one cycle of plan, brief, work, collect."""
+
+from orchestrator.core.errors import UsageError
+from orchestrator.core.printable import escape_lines
+from orchestrator.interfaces.cli.commands import RUNNER
+from orchestrator.interfaces.cli.grammar import Argument, Option, integer
+from orchestrator.interfaces.cli.rendering import Answer, say, to_json
+from orchestrator.interfaces.cli.run import Run
+
+
+@RUNNER.command(
+    "plan",
+    Option(("--max",), "At most so many tasks side by side.", "N", convert=integer, default=8),
+    aliases=("p",),
+    example="runner plan --max 4",
+)
+def plan(run: Run, max: int) -> Answer:
+    """Begin a cycle: what can run side by side, what must wait, what needs attention."""
+    planned = run.orc.plan(max=max)
+    return Answer(planned, lambda: to_json(planned).decode().rstrip("\n"))
+
+
+@RUNNER.command(
+    "brief",
+    Argument("target", "A workstream or a task.", completes="workstreams"),
+    Option(("--budget",), "Tokens of knowledge at most.", "N", convert=integer, default=4000),
+    aliases=("b",),
+    example="runner brief build",
+    reads=True,
+)
+def brief(run: Run, target: str, budget: int) -> Answer:
+    """Print all that an agent needs to start a task, as markdown."""
+    text = run.orc.brief(target, budget=budget)
+    return say({"target": target, "brief": text}, escape_lines(text.removesuffix("\n")))
+
+
+@RUNNER.command(
+    "collect",
+    Option(("--cycle",), "Which cycle; else the present one.", "N", convert=integer),
+    Option(("--since",), "From a time on, or that long ago, or after an event.", "WHEN"),
+    Option(("--save",), "Write it into the knowledge base.", "TOPIC", completes="topics"),
+    Option(("--format",), "How to print it.", default="json", choices=("json", "markdown")),
+    aliases=("c",),
+    example="runner collect --format markdown --save cycle-3",
+)
+def collect(
+    run: Run, cycle: int | None, since: str | None, save: str | None, format: str
+) -> Answer:
+    """Report what came of a cycle: finished, failed, running, added, learned."""
+    if cycle is not None and since is not None:
+        raise UsageError("--cycle and --since exclude each other")
+    collected = run.orc.collect(cycle=cycle, since=since)
+    if save is not None:
+        run.orc.knowledge.write(save, collected.markdown())
+    if format == "markdown":
+        return Answer(collected, lambda: escape_lines(collected.markdown().removesuffix("\n")))
+    return Answer(collected, lambda: to_json(collected).decode().rstrip("\n"))

@@ -1,0 +1,385 @@
+"""``orc task``: every step of a task's life, and looking tasks up."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core.errors import OrchestratorError, UsageError
+from orchestrator.core.printable import escape
+from orchestrator.domain.tasks import STATUSES
+from orchestrator.interfaces.cli.commands import TASK
+from orchestrator.interfaces.cli.grammar import Argument, Option, integer, minutes
+from orchestrator.interfaces.cli.rendering import (
+    Answer,
+    fields,
+    lines,
+    paint,
+    parts,
+    plain,
+    say,
+    seconds_as_text,
+    section,
+    table,
+)
+from orchestrator.interfaces.cli.run import Run, once
+
+if TYPE_CHECKING:
+    from orchestrator.core.events import Recorded
+    from orchestrator.domain.tasks import Task
+
+_COLOURS = {"in_progress": "blue", "blocked": "yellow", "done": "green", "failed": "red"}
+
+_WORKSTREAM = Argument("workstream", "Where it belongs.", "WS", completes="workstreams")
+_LEASE = Option(("--lease",), "How long the claim lasts: 30m, 2h.", "DURATION")
+_TOKEN = Option(("--token",), "The fencing token of the claim; an older one is refused.", "N", convert=integer)
+_FIELDS = (
+    Option(("--description",), "What is to be done."),
+    Option(("--type",), "A word such as task, bug, feature.", "WORD"),
+    Option(("--priority",), "1 comes first; 5 if not given.", "N", convert=integer),
+    Option(("--labels", "--label"), "Words to find it by.", "WORDS", many=True),
+    Option(("--acceptance",), "What must be true when it is done."),
+    Option(("--estimate",), "Minutes of work, or a duration: 90, 2h.", "TIME", convert=minutes),
+    Option(("--needs",), "Tasks that must be done before.", "IDS", many=True, completes="tasks"),
+    Option(
+        ("--touches",), "Resources it needs while it runs: git, src/**, db:shared.", "NAMES", many=True
+    ),
+)
+
+
+def _words(usage: str, help: str) -> Argument:
+    """The words of a command that takes ``[WS] ID`` and perhaps more."""
+    return Argument("words", help, usage, many=True, completes="tasks")
+
+
+def task_of(run: Run, words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The task that the words begin with, and the words after it.
+
+    If the first word is a workstream and the second resolves to a task in it, they are WS and ID; else
+    the first is the ID.
+    """
+    if len(words) < 2 or words[0] not in run.orc.tasks.state.workstreams:
+        return words[0], words[1:]
+    try:
+        found = run.orc.tasks.get(words[1])
+    except OrchestratorError:
+        if _is_task(run, words[0]):
+            return words[0], words[1:]
+        raise
+    if found.workstream != words[0]:
+        return words[0], words[1:]
+    return found.id, words[2:]
+
+
+def _is_task(run: Run, word: str) -> bool:
+    try:
+        run.orc.tasks.get(word)
+    except OrchestratorError:
+        return False
+    return True
+
+
+def _task_only(run: Run, words: tuple[str, ...]) -> str:
+    task, rest = task_of(run, words)
+    return _no_more(task, rest)
+
+
+def _task_and_text(
+    run: Run, words: tuple[str, ...], flag: str, option: str | None
+) -> tuple[str, str | None]:
+    """The task, and the text that is given by the words after it or by an option."""
+    task, rest = task_of(run, words)
+    return task, once("text", " ".join(rest) if rest else None, flag, option)
+
+
+def _no_more(value: Any, rest: tuple[str, ...]) -> Any:
+    if rest:
+        raise UsageError(f"{ascii(rest[0])} is one word too many", hint="--help shows the words.")
+    return value
+
+
+# Adding and changing
+
+
+@TASK.command(
+    "add",
+    _WORKSTREAM,
+    Argument("title", "One line that says what is to be done."),
+    Argument("desc", "What is to be done, at length.", required=False),
+    Argument("number", "Its priority; 1 comes first.", "PRIORITY", False, convert=integer),
+    *_FIELDS,
+    Option(("--parent",), "The task whose id, with .NAME added, becomes the id.", "ID", completes="tasks"),
+    Option(("--name",), "The last part of the id; only with --parent."),
+    example='t add build "Ship v1" --priority 1 --needs 299833bc --touches git',
+)
+def add(
+    run: Run,
+    workstream: str,
+    title: str,
+    desc: str | None,
+    number: int | None,
+    description: str | None,
+    priority: int | None,
+    type: str | None,
+    **given: Any,
+) -> Answer:
+    """Add a task to a workstream."""
+    for name in ("labels", "needs", "touches"):
+        given[name] = given[name] or ()
+    task = run.orc.tasks.add(
+        workstream,
+        title=title,
+        description=once("description", desc, "--description", description) or "",
+        priority=once("priority", number, "--priority", priority, default=5),
+        type=type or "task",
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    return say(task, f"Added task {task.id}: {escape(task.title)}")
+
+
+@TASK.command(
+    "edit",
+    _words("[WS] ID", "The task."),
+    Option(("--title",), "One line that says what is to be done."),
+    *_FIELDS,
+    example='t edit 299833bc --priority 1 --labels ui,urgent --needs ""',
+)
+def edit(run: Run, words: tuple[str, ...], **given: Any) -> Answer:
+    """Change fields of a task; an empty list clears a field that holds several."""
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        raise UsageError("There is nothing to change", hint="Give a field, such as --title.")
+    task = run.orc.tasks.edit(_task_only(run, words), **changes)
+    return say(task, f"Edited: {escape(task.title)}")
+
+
+@TASK.command(
+    "note", _words("[WS] ID TEXT...", "The task, and what there is to say."),
+    example='t note 299833bc "The API needs a key"',
+)
+def note(run: Run, words: tuple[str, ...]) -> Answer:
+    """Append a note to a task."""
+    task, text = _task_and_text(run, words, "", None)
+    return _stepped(run.orc.tasks.note(task, _needed("text", text)), "Noted")
+
+
+# Working
+
+
+@TASK.command(
+    "claim",
+    _words("[WS] ID [AGENT]", "The task, and who takes it."),
+    _LEASE,
+    example="t claim build 299833bc agent-1",
+)
+def claim(run: Run, words: tuple[str, ...], lease: str | None) -> Answer:
+    """Take a task under a lease."""
+    task, rest = task_of(run, words)
+    agent = run.actor(rest[0] if rest else None)
+    _no_more(task, rest[1:])
+    claimed = run.orc.tasks.claim(task, agent=agent, lease=lease)
+    return say(claimed, f"Claimed: {escape(claimed.title)} -> {escape(claimed.assigned_to or '')}")
+
+
+@TASK.command(
+    "next",
+    Argument("workstream", "Only tasks of this one.", "WS", False, completes="workstreams"),
+    Argument("agent", "Who takes it.", required=False, completes="agents"),
+    _LEASE,
+    Option(("--wait",), "Wait so long for a task to become free: 30s.", "DURATION", default="0"),
+    example="t next build agent-1 --wait 30s",
+)
+def next_(
+    run: Run, workstream: str | None, agent: str | None, lease: str | None, wait: str
+) -> Answer:
+    """Claim the task to do next: by workstream priority, task priority, age."""
+    task = run.orc.tasks.next(workstream, agent=run.actor(agent), lease=lease, wait=wait)
+    if task is None:
+        return say(None, f"No pending tasks{' in this workstream' if workstream else ''}.", 1)
+    return say(task, f"Claimed next task: {task.id} - {escape(task.title)}")
+
+
+@TASK.command(
+    "renew", _words("[WS] ID", "The task."), _LEASE, _TOKEN, example="t renew 299833bc --lease 1h"
+)
+def renew(run: Run, words: tuple[str, ...], lease: str | None, token: int | None) -> Answer:
+    """Extend the lease of a task, from now."""
+    task = run.orc.tasks.renew(_task_only(run, words), lease=lease, token=token)
+    return say(task, f"Renewed: {escape(task.title)} (until {task.lease_until})")
+
+
+@TASK.command(
+    "complete",
+    _words("[WS] ID [RESULT...]", "The task, and what came out."),
+    Option(("--result",), "What came out, for whoever needs it next."),
+    _TOKEN,
+    aliases=("done",),
+    example='t complete 299833bc "Shipped as v1.0.2" --token 17',
+)
+def complete(
+    run: Run, words: tuple[str, ...], result: str | None, token: int | None
+) -> Answer:
+    """Say that a task is done."""
+    task, text = _task_and_text(run, words, "--result", result)
+    return _stepped(run.orc.tasks.complete(task, result=text, token=token), "Completed")
+
+
+def _reason(needed: bool = False) -> tuple[Argument, Option]:
+    usage = "[WS] ID REASON..." if needed else "[WS] ID [REASON...]"
+    return _words(usage, "The task, and why."), Option(("--reason",), "Why.")
+
+
+@TASK.command("fail", *_reason(), _TOKEN, example='t fail 299833bc "The API is gone"')
+def fail(run: Run, words: tuple[str, ...], reason: str | None, token: int | None) -> Answer:
+    """Say that a task was tried and cannot be done."""
+    task, text = _task_and_text(run, words, "--reason", reason)
+    return _stepped(run.orc.tasks.fail(task, reason=text or "", token=token), "Failed")
+
+
+@TASK.command("release", *_reason(), _TOKEN, example="t release 299833bc")
+def release(run: Run, words: tuple[str, ...], reason: str | None, token: int | None) -> Answer:
+    """Give a task back; it is pending again."""
+    task, text = _task_and_text(run, words, "--reason", reason)
+    return _stepped(run.orc.tasks.release(task, reason=text or "", token=token), "Released")
+
+
+@TASK.command("block", *_reason(needed=True), example='t block 299833bc "Waiting for a key"')
+def block(run: Run, words: tuple[str, ...], reason: str | None) -> Answer:
+    """Set a task aside because of something outside the board."""
+    task, text = _task_and_text(run, words, "--reason", reason)
+    return _stepped(run.orc.tasks.block(task, reason=_needed("reason", text)), "Blocked")
+
+
+@TASK.command("unblock", _words("[WS] ID", "The task."), example="t unblock 299833bc")
+def unblock(run: Run, words: tuple[str, ...]) -> Answer:
+    """Make a blocked task pending again."""
+    return _stepped(run.orc.tasks.unblock(_task_only(run, words)), "Unblocked")
+
+
+@TASK.command("cancel", *_reason(), example='t cancel 299833bc "Not wanted any more"')
+def cancel(run: Run, words: tuple[str, ...], reason: str | None) -> Answer:
+    """End a task that is not wanted any more."""
+    task, text = _task_and_text(run, words, "--reason", reason)
+    return _stepped(run.orc.tasks.cancel(task, reason=text or ""), "Cancelled")
+
+
+@TASK.command("reopen", *_reason(), example='t reopen 299833bc "The fix did not hold"')
+def reopen(run: Run, words: tuple[str, ...], reason: str | None) -> Answer:
+    """Make an ended task pending again."""
+    task, text = _task_and_text(run, words, "--reason", reason)
+    return _stepped(run.orc.tasks.reopen(task, reason=text or ""), "Reopened")
+
+
+@TASK.command(
+    "archive",
+    Argument("tasks", "Tasks that have ended.", "IDS...", False, many=True, completes="tasks"),
+    Option(("--older-than",), "Every task that ended so long ago: 30d.", "DURATION"),
+    example="t archive --older-than 30d",
+)
+def archive(run: Run, tasks: tuple[str, ...], older_than: str | None) -> Answer:
+    """Take ended tasks out of the state; the log and `t show` keep them."""
+    if not tasks and older_than is None:
+        raise UsageError("Nothing to archive is named", hint="Give ids or --older-than 30d.")
+    archived = run.orc.tasks.archive(tasks, older_than=older_than)
+    return Answer(
+        archived,
+        lambda: lines((f"Archived: {escape(task.title)}" for task in archived), empty="Nothing to archive."),
+    )
+
+
+def _stepped(task: "Task", step: str) -> Answer:
+    return say(task, f"{step}: {escape(task.title)}")
+
+
+def _needed(what: str, text: str | None) -> str:
+    if not text:
+        raise UsageError(f"A {what} is needed", hint="Give it as the last word, quoted.")
+    return text
+
+
+# Looking up
+
+
+@TASK.command(
+    "list",
+    Argument("workstream", "Only tasks of this one.", "WS", False, completes="workstreams"),
+    Option(("--status",), "Only with one of these.", "STATUS", many=True, choices=STATUSES),
+    Option(("--labels", "--label"), "Only with all of these labels.", "WORDS", many=True),
+    Option(("--type",), "Only of this type.", "WORD"),
+    Option(("--ready",), "Only tasks that can be claimed now.", flag=True),
+    aliases=("ls",),
+    example="t list build --status pending,blocked",
+    reads=True,
+    filters_agent=True,
+)
+def list_(
+    run: Run,
+    workstream: str | None,
+    status: tuple[str, ...] | None,
+    labels: tuple[str, ...] | None,
+    type: str | None,
+    ready: bool,
+    agent: str | None,
+) -> Answer:
+    """List tasks; --agent chooses those that an agent holds or held last."""
+    tasks = run.orc.tasks.all(
+        workstream, status=status or (), agent=agent, labels=labels or (), type=type, ready=ready
+    )
+    return Answer(tasks, lambda: lines(map(line, tasks), empty="No tasks."))
+
+
+@TASK.command("show", _words("[WS] ID", "The task."), example="t show 299833bc", reads=True)
+def show(run: Run, words: tuple[str, ...]) -> Answer:
+    """Show everything about a task, with its history."""
+    task = run.orc.tasks.get(_task_only(run, words))
+    history = run.orc.tasks.history(task.id)
+    needed_by = [dependant.id for dependant in run.orc.tasks.needed_by(task.id)]
+    record = {**plain(task), "needed_by": needed_by, "history": _history(history)}
+    return Answer(record, lambda: _page(task, needed_by, history))
+
+
+def line(task: "Task") -> str:
+    """``[status] ID: TITLE -> agent``."""
+    status = paint(f"[{task.status}]", _COLOURS.get(task.status, ""))
+    holder = f" -> {escape(task.assigned_to)}" if task.assigned_to else ""
+    return f"{status} {task.id}: {escape(task.title)}{holder}"
+
+
+def _history(events: "list[Recorded]") -> list[dict[str, Any]]:
+    from orchestrator.domain.journal import as_dict
+
+    return [as_dict(event) for event in events]
+
+
+def _page(task: "Task", needed_by: list[str], history: "list[Recorded]") -> str:
+    notes = "\n".join(f"{note.at} {note.agent}: {note.text}" for note in task.notes)
+    rows = [(event.id, event.ts, event.agent, event.type) for event in history]
+    return parts(
+        line(task),
+        fields(_facts(task, needed_by)),
+        section("Description", task.description),
+        section("Acceptance", task.acceptance),
+        section("Reason", task.reason),
+        section("Result", task.result or ""),
+        section("Notes", notes),
+        "History:\n" + table(("event", "time", "agent", "type"), rows),
+    )
+
+
+def _facts(task: "Task", needed_by: list[str]) -> list[tuple[str, object]]:
+    held = task.status == "in_progress"
+    waits: Callable[[], str] = lambda: f" ({task.open_needs} open)" if task.open_needs else ""
+    return [
+        ("workstream", task.workstream),
+        ("type", task.type),
+        ("priority", task.priority),
+        ("labels", ", ".join(task.labels)),
+        ("estimate", task.estimate and seconds_as_text(task.estimate * 60)),
+        ("needs", ", ".join(task.needs) + waits()),
+        ("needed by", ", ".join(needed_by)),
+        ("touches", ", ".join(task.touches)),
+        ("lease until", task.lease_until if held else ""),
+        ("token", task.token if held else ""),
+        ("attempt", task.attempt or ""),
+        ("created", f"{task.created_at} by {task.created_by}"),
+        ("updated", task.updated_at),
+        ("ended", task.ended_at),
+    ]
