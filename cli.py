@@ -2,9 +2,8 @@
 """The command line of a checkout: ``python cli.py status``. Installed, it is ``orc``."""
 
 import os
-import sys
 
-from orchestrator.interfaces.cli.main import main
+from orchestrator.interfaces.cli.main import process
 
 if __name__ == "__main__":
-    sys.exit(main(prog="python cli.py", checkout=os.path.dirname(os.path.abspath(__file__))))
+    process(prog="python cli.py", checkout=os.path.dirname(os.path.abspath(__file__)))

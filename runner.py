@@ -2,9 +2,11 @@
 """The cycle runner of a checkout: ``python runner.py plan``. Installed, it is ``orc runner``."""
 
 import os
-import sys
 
-from orchestrator.interfaces.cli.main import runner_main
+from orchestrator.interfaces.cli.commands import RUNNER
+from orchestrator.interfaces.cli.main import process
 
 if __name__ == "__main__":
-    sys.exit(runner_main(checkout=os.path.dirname(os.path.abspath(__file__))))
+    process(
+        prog="python runner.py", top=RUNNER, checkout=os.path.dirname(os.path.abspath(__file__))
+    )

@@ -34,7 +34,7 @@ class Orchestrator:
     Args:
         store: Where the events live, such as :class:`orchestrator.stores.memory.MemoryStore`.
         agent: Who acts when a command names nobody.
-        request_id: The request that the next command answers.
+        request_id: The request that the first command to change something answers.
         light: The process ends after one command (see :class:`orchestrator.engine.Engine`).
         timeout: Seconds to wait for the board's lock.
         now: The clock, in seconds since 1970.
@@ -92,7 +92,8 @@ class Orchestrator:
         Args:
             board: Its folder; made if it is not there yet.
             agent: Who acts when a command names nobody; else ``$ORC_AGENT``, else ``system``.
-            request_id: The request that the next command answers; else ``$ORC_REQUEST_ID``.
+            request_id: The request that the first command to change something answers; else
+                ``$ORC_REQUEST_ID``.
 
         Raises:
             NoBoard: None is named, and none is found here or above.

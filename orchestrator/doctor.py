@@ -9,6 +9,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import msgspec
 
@@ -145,7 +146,8 @@ class _Doctor:
         self.find("snapshot", "warning", message, repair=self._rewrite_snapshot, touches=[path])
 
     def _rewrite_snapshot(self) -> None:
-        os.path.exists(path := os.path.join(self.state_folder, "state.json")) and os.unlink(path)
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.state_folder, "state.json"))
         self.engine.forget()
         self.engine.save()
 

@@ -15,7 +15,7 @@ import msgspec
 
 from orchestrator import snapshot
 from orchestrator.core import clock
-from orchestrator.core.errors import Damage, NotFound, OrchestratorError, UsageError
+from orchestrator.core.errors import Damage, NotFound, OrchestratorError, Refused, UsageError
 from orchestrator.core.events import (
     START,
     Chunk,
@@ -46,7 +46,7 @@ class Engine:
     Args:
         store: Where the events live.
         agent: Who acts when a command names nobody.
-        request_id: The request that the next command answers.
+        request_id: The request that the first command to change something answers.
         light: The process ends after this command: write the snapshot at once, and keep signals back
             after a commit until it ends.
         timeout: Seconds to wait for the board's lock.
@@ -75,6 +75,7 @@ class Engine:
         self._mutex = threading.RLock()
         self._interrupts = Interrupts()
         self._open: Transaction[State] | None = None
+        self._half_done: BaseException | None = None
         self._state: State | None = None
         self._position = START
         self._snapshot_size = 0
@@ -96,11 +97,11 @@ class Engine:
         with self._mutex:
             if self._open is not None:
                 return self._open.state
-            try:
-                return self._refresh()
-            except Damage as damage:
+            self._present(self.agent)
+            state, damage = self._catch_up()
+            if damage is not None:
                 self._warn(f"{damage.message}. What comes before it is shown.")
-                return self._state if self._state is not None else State()
+            return state
 
     def _refresh(self) -> State:
         """Fold what the log holds beyond what is known.
@@ -108,18 +109,30 @@ class Engine:
         Raises:
             Damage: The log does not verify, or does not go on from where the snapshot ends.
         """
+        state, damage = self._catch_up()
+        if damage is not None:
+            raise damage
+        return state
+
+    def _catch_up(self) -> tuple[State, Damage | None]:
+        """The state as far as the log can be read, and what keeps it from being read to its end."""
+        known = self._state is not None
         state = self._state if self._state is not None else self._load()
         try:
             for chunk in self.store.read(self._position):
                 self._fold(state, chunk)
         except Damage as damage:
             if damage.code == "newer_version":
+                self.forget()  # part of a chunk was folded, so the position is not that of the state
+            if damage.code == "log_behind" and known:
+                # A commit that this process had seen may have been taken back: fold anew, then judge.
                 self.forget()
-            raise
+                return self._catch_up()
+            return state, damage
         except BaseException:
             self.forget()
             raise
-        return state
+        return state, None
 
     def _load(self) -> State:
         data = self.store.load_snapshot()
@@ -199,7 +212,7 @@ class Engine:
         name: str,
         body: Callable[[Transaction[State]], None],
         shows: Callable[[State, Committed], R],
-        arguments: tuple[object, ...],
+        arguments: tuple[object, ...] | None,
     ) -> R:
         """Run a command: in the open transaction, else in one of its own."""
         with self._mutex:
@@ -215,10 +228,12 @@ class Engine:
                 ):
                     return self._answer_again(known, shows)
                 tx = self._begin(state)
-                with self._dropping(tx):
-                    body(tx)
-                    self._commit(tx, request)
-                self._present(tx.agent)
+                try:
+                    with self._dropping(tx):
+                        body(tx)
+                        self._commit(tx, request)
+                finally:
+                    self._present(*tx.actors)
                 return shows(state, tx.events)
 
     @contextmanager
@@ -239,9 +254,12 @@ class Engine:
                 try:
                     with self._dropping(tx):
                         yield
+                        self._check_whole()
                         self._commit(tx, None)
                 finally:
                     self._open = None
+                    self._half_done = None
+                    self._present(*tx.actors)
 
     @contextmanager
     def request(self, request_id: str) -> Iterator[None]:
@@ -255,8 +273,8 @@ class Engine:
     def _locked(self, name: str) -> AbstractContextManager[None]:
         return self.store.locked(name, self._timeout)
 
-    def _request(self, name: str, arguments: tuple[object, ...]) -> Request | None:
-        if self._request_id is None:
+    def _request(self, name: str, arguments: tuple[object, ...] | None) -> Request | None:
+        if self._request_id is None or arguments is None:
             return None
         return Request(self._request_id, name, requests.digest(arguments), 0)
 
@@ -286,9 +304,23 @@ class Engine:
         shows: Callable[[State, Committed], R],
     ) -> R:
         before = len(tx.events)
-        with tx.as_before():
-            body(tx)
+        try:
+            with tx.as_before():
+                body(tx)
+        except BaseException as error:
+            if len(tx.events) > before:
+                self._half_done = error
+            raise
         return shows(tx.state, tx.events[before:])
+
+    def _check_whole(self) -> None:
+        """Refuse to commit what a command left behind that failed midway, although it was caught."""
+        if self._half_done is not None:
+            raise Refused(
+                f"A command in this transaction failed halfway: {self._half_done}",
+                code="half_done",
+                hint="Nothing was committed. Let the failure end the transaction.",
+            )
 
     def _answer_again(self, known: requests.Request, shows: Callable[[State, Committed], R]) -> R:
         """The first result of a request, rendered from its events and the state they left."""
@@ -299,12 +331,14 @@ class Engine:
         return shows(self.at(known.last), events)
 
     def _commit(self, tx: Transaction[State], request: Request | None) -> None:
-        if tx.agent != SYSTEM:
-            for task in tx.state.schedule.due_renewals(tx.agent, tx.now):
+        answering = request if tx.events else None  # renewals alone answer nothing
+        for agent in tx.actors - {SYSTEM}:
+            for task in tx.state.schedule.due_renewals(agent, tx.now):
+                tx.act_as(agent)
                 tx.record(task.renewal(tx.now))
         if not tx.events:
             return
-        records = _closed([at for at, _ in tx.events], request)
+        records = _closed([at for at, _ in tx.events], answering)
         lines, crc, last = _lines(records, self._position.crc)
         self._interrupts.hold()
         try:
@@ -315,6 +349,8 @@ class Engine:
                 segment, offset + last, offset + len(lines), records[-1].id, crc
             )
             self._tail += len(lines)
+            if answering is not None:
+                self._request_id = None
             self._take_effect(tx)
             self._save_if_due()
         finally:
@@ -367,9 +403,10 @@ class Engine:
         self._snapshot_time = time.monotonic()
         self._tail = 0
 
-    def _present(self, agent: str) -> None:
-        if agent != SYSTEM:
-            self.store.touch(agent)
+    def _present(self, *agents: str) -> None:
+        for agent in agents:
+            if agent != SYSTEM:
+                self.store.touch(agent)
 
     def save(self) -> None:
         """Write the snapshot now, whatever its size."""

@@ -29,7 +29,7 @@ def salvage(state_folder: str, now: str) -> str:
     path = os.path.join(folder, now.replace(":", "").replace(".", "") + ".jsonl")
     state, seen = State(), set[bytes]()
     with (
-        open(path, "x", encoding="ascii") as kept,
+        open(path, "x", encoding="utf-8") as kept,
         open(f"{path}.left-out", "xb") as left_out,
     ):
         kept.write(header_line())

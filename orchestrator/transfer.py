@@ -59,7 +59,7 @@ def header_line() -> str:
 
 def export_line(at: Recorded) -> str:
     """One event as a line of an export."""
-    return msgspec.json.encode(msgspec.structs.replace(at, crc="")).decode("ascii") + "\n"
+    return msgspec.json.encode(msgspec.structs.replace(at, crc="")).decode() + "\n"
 
 
 def import_board(engine: Engine, lines: IO[str]) -> Imported:
@@ -91,7 +91,7 @@ def import_board(engine: Engine, lines: IO[str]) -> Imported:
 
 def _records(lines: IO[str]) -> Iterator[Recorded]:
     # The library reports numbers, not objects that hold NaN or a key twice: the loader below does.
-    with jsonlines.Reader(lines, loads=strict_json) as reader:
+    with jsonlines.Reader(lines, loads=_json_line) as reader:
         try:
             header = reader.read(type=dict)
             if header != {"format": FORMAT, "version": VERSION}:
@@ -124,9 +124,26 @@ def _checked(records: list[Recorded]) -> State:
             raise BadInput(
                 f"Event {at.id} ({at.type}) does not fit what came before: {error}"
             ) from None
+    _check_names(state)
     if not records or records[-1].more:
         raise BadInput("The export ends in the middle of a commit")
     return state
+
+
+def _check_names(state: State) -> None:
+    """Names became file names and words of commands when they were first taken in; so they do here."""
+    for kind, found in (
+        ("workstream", state.workstreams),
+        ("task", state.tasks),
+        ("task", state.archived),
+        ("topic", state.topics),
+    ):
+        for text in found:
+            names.name(kind, text)
+    for text in state.agents:
+        names.agent(text)
+    for text in state.locks:
+        names.resource(text)
 
 
 def _write_documents(engine: Engine, state: State) -> None:
@@ -137,7 +154,11 @@ def _write_documents(engine: Engine, state: State) -> None:
             engine.store.write_document(topic.name, document.text.encode())  # type: ignore[attr-defined]
 
 
-def strict_json(text: str | bytes) -> Any:
+def _json_line(text: str | bytes) -> Any:
+    return strict_json(text, depth=-1)  # the payload is what may be nested 64 levels deep
+
+
+def strict_json(text: str | bytes, *, depth: int = 0) -> Any:
     """Read JSON as the contract wants it: no NaN, no key twice, not too deep, no huge numbers.
 
     Raises:
@@ -156,7 +177,7 @@ def strict_json(text: str | bytes) -> Any:
 
     try:
         value = json.loads(text, parse_constant=refuse, object_pairs_hook=pairs)
-        check_json(value)
+        check_json(value, depth)
         return value
     except RecursionError:
         raise BadInput("The JSON is nested too deep") from None
@@ -188,7 +209,10 @@ class OpspawnImport(Noun[State]):
             raise _not_empty()
         for line in _old_log(os.path.join(folder, "events.jsonl")):
             _import_old_event(tx, line)
-        _import_old_state(tx, _old_state(os.path.join(folder, "state.json")))
+        try:
+            _import_old_state(tx, _old_state(os.path.join(folder, "state.json")))
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise BadInput(f"state.json is not what the original writes: {error!r}") from None
         for name, text in _old_knowledge(os.path.join(folder, "knowledge")):
             _import_old_topic(tx, name, text)
 
@@ -217,6 +241,7 @@ def _import_old_state(tx: Transaction[State], old: dict[str, Any]) -> None:
             status="closed" if stream.get("status") == "closed" else "active",
             created_at=created,
             updated_at=created,
+            created_by="system",
         )
         tx.record(WorkstreamImported(record=record))
         tasks += [_old_task(name, task, now) for task in stream.get("tasks", ())]
@@ -229,6 +254,7 @@ def _import_old_state(tx: Transaction[State], old: dict[str, Any]) -> None:
         record_of = Agent(
             id=names.agent(id),
             type=names.name("agent type", str(agent.get("type") or "general")),
+            status="active",
             capabilities=tuple(agent.get("capabilities") or ()),
             registered_at=_time(agent.get("registered_at"), now),
         )
@@ -248,11 +274,13 @@ def _old_task(workstream: str, old: dict[str, Any], now: str) -> Task:
         description=text_of("description", str(old.get("description") or "")),
         # A claim of the original has no lease: nobody holds it here, so anybody may take it up.
         status="pending" if running else status,
+        type="task",
         priority=priority_of(int(old.get("priority", 5))),
         estimate=old.get("estimate") if isinstance(old.get("estimate"), (int, float)) else None,
         assigned_to=None if running else old.get("assigned_to"),
         result=old.get("result"),
         created_at=_time(old.get("created_at"), now),
+        created_by="system",
         updated_at=updated,
         ended_at=updated if status in ENDED else None,
     )

@@ -105,7 +105,7 @@ def is_reserved(type_name: str) -> bool:
 
 
 class _Decoders(dict[str, Callable[[msgspec.Raw], Event] | None]):
-    """One decoder a type, made when the first event of the type is met; None where the fold passes over it."""
+    """One decoder a type, made when it is first met; None where the fold passes over the type."""
 
     def __missing__(self, type_name: str) -> Callable[[msgspec.Raw], Event] | None:
         cls = _TYPES.get(type_name)
@@ -263,7 +263,7 @@ def read_chunk(data: bytes, start: Position) -> Chunk:
     rest = lines.pop()
     for line in lines:
         crc = crc32(line[:-_CRC_FIELD], crc)
-        if line[-10:] != b'%08x"}' % crc:
+        if line[-_CRC_FIELD:] != b',"crc":"%08x"}' % crc:
             problem = "does not match its checksum"
             break
         try:

@@ -70,13 +70,13 @@ def resource(text: str) -> str:
 
 
 def file_name(text: str) -> str:
-    """A checked name as one file name: ``/`` and ``%`` are escaped, so no name leaves its folder."""
-    return text.replace("%", "%25").replace("/", "%2F")
+    """A checked name as one file name: ``/`` becomes ``!``, which no name has."""
+    return text.replace("/", "!")
 
 
 def from_file_name(text: str) -> str:
     """The name that :func:`file_name` escaped."""
-    return text.replace("%2F", "/").replace("%25", "%")
+    return text.replace("!", "/")
 
 
 def _check_part(kind: str, text: str) -> None:

@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from orchestrator.core import clock, names
-from orchestrator.core.errors import UsageError
-from orchestrator.core.events import Event, Recorded, encode_payload
+from orchestrator.core.errors import BadInput, Damage, UsageError
+from orchestrator.core.events import Event, Recorded, decode, encode_payload
 
 S = TypeVar("S")
 N = TypeVar("N", bound="Noun[Any]")
@@ -46,6 +46,7 @@ class Transaction(Generic[S]):
         state: The state with everything recorded so far applied.
         now: The time of the transaction; every event of it bears this time.
         events: What was recorded.
+        actors: Everybody who acted in it.
         documents: The knowledge files that commands have read, as they were on disk.
     """
 
@@ -56,6 +57,7 @@ class Transaction(Generic[S]):
         self.now = now
         self.events: Committed = []
         self.documents: dict[str, bytes | None] = {}
+        self.actors: set[str] = set()
         self._agent = default_agent
         self._head = head
         self._reading = reading
@@ -82,6 +84,7 @@ class Transaction(Generic[S]):
         """
         if agent is not None:
             self._agent = names.agent(agent)
+        self.actors.add(self._agent)
         if needed and self._agent == SYSTEM:
             raise UsageError(
                 "This needs to know which agent acts",
@@ -91,10 +94,23 @@ class Transaction(Generic[S]):
         return self._agent
 
     def record(self, event: Event) -> Recorded:
-        """Add an event to the commit and apply it to the state."""
+        """Add an event to the commit and apply it to the state.
+
+        What is applied is the event as it will be read back from the log, so that the state in memory and
+        the fold of the log cannot differ.
+
+        Raises:
+            BadInput: A field has a value of another type than the event says.
+        """
         at = self._next(event.TYPE, event, event.VERSION)
-        event.apply(self.state, at)
-        self.events.append((at, event))
+        try:
+            written = decode(at)
+        except Damage as damage:
+            raise BadInput(f"{event.TYPE} cannot hold this: {damage.__context__}") from None
+        assert written is not None
+        self._head = at.id
+        written.apply(self.state, at)
+        self.events.append((at, written))
         return at
 
     def record_custom(
@@ -110,6 +126,7 @@ class Transaction(Generic[S]):
         ``agent`` and ``ts`` are for history that is taken over from another system.
         """
         at = self._next(type_name, payload, 1, agent, ts)
+        self._head = at.id
         self.events.append((at, None))
         return at
 
@@ -122,8 +139,9 @@ class Transaction(Generic[S]):
         ts: str | None = None,
     ) -> Recorded:
         raw = encode_payload(payload)
-        self._head += 1
-        return Recorded(self._head, ts or self.now, agent or self._agent, type_name, raw, version)
+        return Recorded(
+            self._head + 1, ts or self.now, agent or self._agent, type_name, raw, version
+        )
 
     def read_document(self, name: str) -> bytes | None:
         """The knowledge file as it is on disk; None once this transaction has given it a new text."""
@@ -175,9 +193,12 @@ class Desk(Protocol[S]):
         name: str,
         body: Callable[[Transaction[S]], None],
         shows: Callable[[S, Committed], R],
-        arguments: tuple[object, ...],
+        arguments: tuple[object, ...] | None,
     ) -> R:
-        """Run a command in a transaction of its own, or in the one that is open."""
+        """Run a command in a transaction of its own, or in the one that is open.
+
+        ``arguments`` tell a repeated request from another; None for a command that answers no request.
+        """
         ...
 
     def event(self, number: int) -> Recorded:
@@ -226,7 +247,7 @@ class Noun(Generic[S]):
 
 
 def command(
-    shows: Callable[[Any, Committed], R],
+    shows: Callable[[Any, Committed], R], *, answers_request: bool = True
 ) -> Callable[
     [Callable[Concatenate[N, Transaction[Any], P], None]], Callable[Concatenate[N, P], R]
 ]:
@@ -234,19 +255,20 @@ def command(
 
     Args:
         shows: Renders the result from the state after the commit and the events of the commit.
+        answers_request: False for a step on the way to the command that the request is about.
     """
 
     def decorate(
         body: Callable[Concatenate[N, Transaction[Any], P], None],
     ) -> Callable[Concatenate[N, P], R]:
-        name = f"{body.__module__.rpartition('.')[2]}.{body.__name__}"
+        name = f"{body.__module__.rpartition('.')[2]}.{body.__name__.strip('_')}"
 
         @functools.wraps(body)
         def run(self: N, *args: P.args, **kwargs: P.kwargs) -> R:
             def within(tx: Transaction[Any]) -> None:
                 body(self, tx, *args, **kwargs)
 
-            arguments = (args, tuple(sorted(kwargs.items())))
+            arguments = (args, tuple(sorted(kwargs.items()))) if answers_request else None
             return self._desk.run(name, within, shows, arguments)
 
         return run  # type: ignore[return-value]

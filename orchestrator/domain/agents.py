@@ -11,6 +11,7 @@ from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain import locks, tasks
+from orchestrator.domain.checks import sentence
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -23,8 +24,8 @@ class Agent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=T
     """An agent. ``status`` is active or retired; ``capabilities`` are types and labels of tasks it suits."""
 
     id: str
-    type: str = "general"
-    status: str = "active"
+    type: str
+    status: str
     capabilities: tuple[str, ...] = ()
     registered_at: str
 
@@ -56,6 +57,7 @@ class AgentRegistered(Event):
         state.agents[self.id] = Agent(
             id=self.id,
             type=self.type,
+            status="active",
             capabilities=self.capabilities,
             registered_at=known.registered_at if known else at.ts,
         )
@@ -148,7 +150,7 @@ class Agents(Noun["State"]):
             tx.record(tasks.TaskReleased(task=task.id, reason=f"{id} retired"))
         for lock in locks.held_by(tx.state, id, tx.now):
             tx.record(locks.LockReleased(resource=lock.resource, holder=id))
-        tx.record(AgentRetired(id=id, reason=reason))
+        tx.record(AgentRetired(id=id, reason=sentence("reason", reason)))
 
     def get(self, id: str) -> AgentView:
         """The agent as it stands now, also one that never registered but was seen or holds a task.

@@ -6,7 +6,6 @@ duplicate keys are refused, because they are how YAML turns a text into somethin
 
 from typing import Any
 
-import frontmatter
 import yaml
 from frontmatter.default_handlers import YAMLHandler
 
@@ -16,10 +15,25 @@ _DEEPEST = 20
 
 
 class _StrictYAML(YAMLHandler):
-    """python-frontmatter's handler with a reader that knows only mappings, lists and strings."""
+    """python-frontmatter's handler, but exact: nothing is stripped, and only plain YAML is read."""
+
+    def split(self, text: str) -> tuple[str, str]:
+        """The text between the ``---`` lines and the text below them, to the letter."""
+        lines = text.splitlines(keepends=True)
+        end = next((i for i, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
+        if end is None:
+            raise _bad("it has no closing `---` line")
+        head, below = "".join(lines[1:end]), lines[end + 1 :]
+        if below and not below[0].strip():
+            del below[0]  # the blank line that join() puts there
+        return head, "".join(below)
 
     def load(self, fm: str, **_: object) -> Any:
+        """The metadata, read strictly."""
         return load(fm)
+
+
+_handler = _StrictYAML()
 
 
 def split(text: str) -> tuple[dict[str, Any], str]:
@@ -28,7 +42,10 @@ def split(text: str) -> tuple[dict[str, Any], str]:
     Raises:
         BadInput: The frontmatter is not YAML of the strict kind, or no mapping.
     """
-    metadata, body = frontmatter.parse(text, handler=_StrictYAML())
+    if text.partition("\n")[0].rstrip() != "---":
+        return {}, text
+    head, body = _handler.split(text)
+    metadata = _handler.load(head)
     if not isinstance(metadata, dict):
         raise _bad("it is no mapping")
     return metadata, body
@@ -38,8 +55,8 @@ def join(metadata: dict[str, Any], body: str) -> str:
     """A text with its frontmatter above it; an empty mapping leaves the text alone."""
     if not metadata:
         return body
-    head = yaml.safe_dump(metadata, allow_unicode=True, sort_keys=True, width=10_000)
-    return f"---\n{head}---\n\n{body}"
+    head = _handler.export(metadata, sort_keys=True, width=10_000)
+    return f"---\n{head}\n---\n\n{body}"
 
 
 def load(text: str) -> Any:

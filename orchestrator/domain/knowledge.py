@@ -25,7 +25,7 @@ class Topic(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=T
     """A topic: digests of its present and previous file, and the events that are its versions."""
 
     name: str
-    author: str = SYSTEM
+    author: str
     tags: tuple[str, ...] = ()
     digest: str
     previous: str = ""
@@ -240,7 +240,7 @@ class Knowledge(Noun["State"]):
         data = self._desk.read_document(name)
         if _standing(self.state.topics.get(name), data) != "edited":
             return None
-        return Topic(name=name, digest=digest_of(data), versions=(), updated_at="")
+        return Topic(name=name, author=SYSTEM, digest=digest_of(data), versions=(), updated_at="")
 
     def search(self, words: str) -> list[Match]:
         """The topics that hold all the words, most hits first; case does not matter."""

@@ -266,7 +266,8 @@ class Locks(Noun["State"]):
         shared: bool,
     ) -> None:
         actor = tx.act_as(agent, needed=True)
-        need = resources.Need(resources.parse(resource).resource, shared)
+        need = _need(resource, shared)
+        resource, shared = need.resource, need.shared
         length = _length(ttl)
         if blockers := tx.state.schedule.collisions(need, actor, tx.now):
             raise _denied(resource, blockers)
@@ -278,7 +279,7 @@ class Locks(Noun["State"]):
         else:
             tx.record(LockAcquired(resource=resource, until=until, ttl=length, shared=shared))
 
-    @command(nothing)
+    @command(nothing, answers_request=False)
     def _await(
         self,
         tx: "Transaction[State]",
@@ -289,7 +290,8 @@ class Locks(Noun["State"]):
         patience: float,
     ) -> None:
         actor = tx.act_as(agent, needed=True)
-        need = resources.Need(resource, shared)
+        need = _need(resource, shared)
+        resource, shared = need.resource, need.shared
         if circle := find_circle(tx.state, actor, need, tx.now):
             raise Refused(
                 f"Waiting for {resource} would close a circle: {' -> '.join(circle)}",
@@ -299,10 +301,10 @@ class Locks(Noun["State"]):
             )
         tx.record(LockAwaited(resource=resource, until=tx.later(patience), shared=shared))
 
-    @command(nothing)
+    @command(nothing, answers_request=False)
     def _abandon(self, tx: "Transaction[State]", resource: str, *, agent: str | None) -> None:
         tx.act_as(agent, needed=True)
-        tx.record(LockAbandoned(resource=resource))
+        tx.record(LockAbandoned(resource=_need(resource).resource))
 
     @command(the_lease)
     def renew(
@@ -319,6 +321,7 @@ class Locks(Noun["State"]):
             Refused: The agent does not hold it, or not any more (``lock_not_held``).
         """
         actor = tx.act_as(agent, needed=True)
+        resource = _need(resource).resource
         holder = _holder(tx.state.locks.get(resource), actor)
         if holder is None or holder.until <= tx.now:
             raise _not_held(resource, actor)
@@ -333,6 +336,7 @@ class Locks(Noun["State"]):
             Refused: The agent does not hold it (``lock_not_held``).
         """
         actor = tx.act_as(agent, needed=True)
+        resource = _need(resource).resource
         if _holder(tx.state.locks.get(resource), actor) is None:
             raise _not_held(resource, actor)
         tx.record(LockReleased(resource=resource, holder=actor))
@@ -348,6 +352,7 @@ class Locks(Noun["State"]):
             NotFound: Nobody holds it.
         """
         tx.act_as(agent)
+        resource = _need(resource).resource
         lock = tx.state.locks.get(resource)
         if lock is None or not lock.holders:
             raise NotFound(f"Nobody holds {resource!a}", code="lock_not_found")
@@ -362,8 +367,15 @@ class Locks(Noun["State"]):
 
     def get(self, resource: str) -> Lock:
         """Who holds a resource and who waits for it now; nobody, if it is free."""
+        resource = _need(resource).resource
         lock = self.state.locks.get(resource, Lock(resource=resource))
         return _alive(lock, self._desk.now())
+
+
+def _need(resource: str, shared: bool = False) -> resources.Need:
+    """What a caller asks for: ``git`` with ``shared``, or ``git:shared``."""
+    need = resources.parse(resource)
+    return resources.Need(need.resource, need.shared or shared)
 
 
 def held_by(state: "State", agent: str, now: str) -> list[Lock]:

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from orchestrator.core.events import Event, Recorded, event
-from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.locks import LockLapsed
-from orchestrator.domain.tasks import SYSTEM, TaskLapsed
+from orchestrator.domain.tasks import TaskLapsed
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State

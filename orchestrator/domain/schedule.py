@@ -60,7 +60,7 @@ class Schedule:
     def task_changed(self, before: "Task | None", task: "Task") -> None:
         """Follow a task that was added or replaced."""
         if before is not None and before.status == "in_progress":
-            if task.status == "in_progress" and before.lease_until == task.lease_until:
+            if task.status == "in_progress" and _course(before) == _course(task):
                 return
             self._stop(before)
         if task.status == "in_progress":
@@ -87,7 +87,7 @@ class Schedule:
     def _start(self, task: "Task") -> None:
         self._running[task.id] = None
         heappush(self._ending, (task.lease_until, task.id))
-        half = clock.after(task.lease_until, -task.lease / 2)
+        half = self._half(task)
         heappush(self._renewals.setdefault(task.assigned_to or "", []), (half, task.id))
         for text in task.touches:
             need = resources.parse(text)
@@ -160,6 +160,9 @@ class Schedule:
 
     def next_change(self, now: str) -> str | None:
         """When the next lease or lock ends, so that something may become free without an event."""
+        self._reclaim(now)
+        while self._ending and not self._is_ending(*self._ending[0]):
+            heappop(self._ending)
         ends = [self._ending[0][0]] if self._ending else []
         for lock in self._state.locks.values():
             ends.extend(holder.until for holder in lock.holders)
@@ -182,15 +185,19 @@ class Schedule:
 
     @staticmethod
     def _half(task: "Task") -> str:
-        return clock.after(task.lease_until, -task.lease / 2)
+        return clock.after(task.lease_until, -(task.lease or 0.0) / 2)
 
     def _reclaim(self, now: str) -> None:
         """Put lapsed tasks among the ready ones."""
         while self._ending and self._ending[0][0] <= now:
             until, task_id = heappop(self._ending)
-            task = self._state.tasks.get(task_id)
-            if task and task.status == "in_progress" and task.lease_until == until:
+            if self._is_ending(until, task_id):
+                task = self._state.tasks[task_id]
                 heappush(self._ready.setdefault(task.workstream, []), rank_of(task))
+
+    def _is_ending(self, until: str, task_id: str) -> bool:
+        task = self._state.tasks.get(task_id)
+        return task is not None and task.status == "in_progress" and task.lease_until == until
 
     def _first(self, workstream: str, agent: str, now: str) -> "Task | None":
         queue = self._ready.get(workstream)
@@ -218,7 +225,19 @@ class Schedule:
         if task.status == "in_progress" and task.lease_until > now:
             heappush(self._ending, (task.lease_until, task.id))  # the clock was set back
             return False
-        return task.is_ready or task.status == "in_progress"
+        return not task.open_needs and task.status in ("pending", "in_progress")
+
+
+def _course(task: "Task") -> tuple[object, ...]:
+    """What of a running task the queues and holds depend on."""
+    return (
+        task.lease_until,
+        task.lease,
+        task.assigned_to,
+        task.touches,
+        task.priority,
+        task.open_needs,
+    )
 
 
 def rank_of(task: "Task") -> Rank:

@@ -4,6 +4,7 @@ from functools import cached_property
 
 import msgspec
 
+import orchestrator.domain.repairs  # noqa: F401  # an event without a place in the state
 from orchestrator.core.events import Recorded, decode
 from orchestrator.domain.agents import Agent
 from orchestrator.domain.cycles import Cycle

@@ -55,12 +55,15 @@ class Note(msgspec.Struct, frozen=True, gc=False):
 class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
     """A piece of work.
 
+    Defaults that are left out of ``state.json`` are empty, None or small numbers only: msgspec compares
+    others by identity, so a text would be left out by one process and written by another.
+
     Attributes:
         priority: 1 comes first.
         estimate: Minutes, or None.
         open_needs: How many of ``needs`` are not done; at 0 a pending task is ready.
         touches: Resources it needs while it runs, exclusive or ``:shared``.
-        lease: Seconds that a claim or renewal lasts.
+        lease: Seconds that the claim, or its last renewal, lasts.
         attempt: How often it was claimed.
         reason: Why it is blocked, or why it failed or was cancelled.
         events: Ids of the events that changed it; the first one added it.
@@ -70,8 +73,8 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
     workstream: str
     title: str
     description: str = ""
-    status: str = "pending"
-    type: str = "task"
+    status: str
+    type: str
     priority: int = 5
     labels: tuple[str, ...] = ()
     acceptance: str = ""
@@ -80,7 +83,7 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
     open_needs: int = 0
     touches: tuple[str, ...] = ()
     assigned_to: str | None = None
-    lease: float = DEFAULT_LEASE
+    lease: float | None = None
     lease_until: str = ""
     token: int | None = None
     attempt: int = 0
@@ -89,7 +92,7 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
     reason: str = ""
     notes: tuple[Note, ...] = ()
     created_at: str = ""
-    created_by: str = "system"
+    created_by: str
     updated_at: str = ""
     claimed_at: str | None = None
     ended_at: str | None = None
@@ -106,7 +109,7 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
 
     def renewal(self, now: str) -> "TaskRenewed":
         """The event that extends its lease, from now, by its length."""
-        return TaskRenewed(task=self.id, until=clock.after(now, self.lease))
+        return TaskRenewed(task=self.id, until=clock.after(now, self.lease or DEFAULT_LEASE))
 
     def has_lapsed(self, now: str) -> bool:
         """In progress, but the lease has ended: the next claim may take it."""
@@ -166,6 +169,7 @@ class TaskAdded(Event):
                 workstream=self.workstream,
                 title=self.title,
                 description=self.description,
+                status="pending",
                 type=self.type,
                 priority=self.priority,
                 labels=self.labels,
@@ -658,9 +662,7 @@ class Tasks(Noun["State"]):
         found = find(tx.state, task)
         if not found.has_lapsed(tx.now):
             check_step(found, "claim")
-            _check_free(tx.state, found, actor, tx.now)
-        elif blockers := tx.state.schedule.task_collisions(found, actor, tx.now):
-            raise _collision(found, blockers[0])
+        _check_free(tx.state, found, actor, tx.now)
         if workstreams.find(tx.state, found.workstream).status != "active":
             raise Refused(f"Workstream {found.workstream} is closed", code="workstream_closed")
         _claim(tx, found, lease)
@@ -1008,9 +1010,11 @@ def _words(kind: str, words: Iterable[str]) -> tuple[str, ...]:
 
 
 def _touches(texts: Iterable[str]) -> tuple[str, ...]:
-    for text in (found := tuple(dict.fromkeys(texts))):
-        resources.parse(text)
-    return found
+    """The resources as they are kept: of ``git`` and ``git:shared``, the stricter one."""
+    needs: dict[str, bool] = {}
+    for need in map(resources.parse, texts):
+        needs[need.resource] = need.shared and needs.get(need.resource, True)
+    return tuple(name + resources.SHARED if shared else name for name, shared in needs.items())
 
 
 def _new_id(tx: "Transaction[State]", parent: str | None, name: str | None) -> str:

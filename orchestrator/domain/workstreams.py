@@ -21,10 +21,10 @@ class Workstream(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_o
     name: str
     description: str = ""
     priority: int = 5
-    status: str = "active"
+    status: str
     created_at: str
     updated_at: str
-    created_by: str = "system"
+    created_by: str
 
 
 @event("workstream.created")
@@ -40,6 +40,7 @@ class WorkstreamCreated(Event):
             name=self.workstream,
             description=self.description,
             priority=self.priority,
+            status="active",
             created_at=at.ts,
             updated_at=at.ts,
             created_by=at.agent,
@@ -226,4 +227,5 @@ class Workstreams(Noun["State"]):
 
     def counts(self, name: str) -> dict[str, int]:
         """How many tasks of each status the workstream has; statuses without one are left out."""
-        return {status: n for status, n in self.state.counts[name].items() if n}
+        find(state := self.state, name)
+        return {status: n for status, n in state.counts[name].items() if n}

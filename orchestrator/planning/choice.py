@@ -123,7 +123,7 @@ def _split(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Candi
 
 def _add_overlapping(disputed: set[str], users: dict[str, list[int]]) -> None:
     """Add the resources that a glob of another name overlaps."""
-    overlaps = Overlaps(users)
+    overlaps = Overlaps(users, beyond=True)
     for resource in users if overlaps.any else ():
         for glob in overlaps.possible(resource):
             if resource in disputed and glob in disputed:
@@ -137,10 +137,15 @@ class Overlaps:
 
     Two patterns can have a name in common only if the parts before the first wildcard agree as far as both
     have them; so globs are kept by those parts, and a resource looks at its own ancestors.
+
+    Args:
+        names: Every resource there is.
+        beyond: What to answer after :data:`CHECKS` questions.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], *, beyond: bool) -> None:
         self._left = CHECKS
+        self._beyond = beyond
         self._by_stem: dict[tuple[str, ...], list[str]] = {}
         for resource in names:
             if resources.is_glob(resource):
@@ -160,9 +165,9 @@ class Overlaps:
                     yield glob
 
     def overlap(self, resource: str, glob: str) -> bool:
-        """Whether the two have a name in common; taken for granted after :data:`CHECKS` questions."""
+        """Whether the two have a name in common."""
         self._left -= 1
-        return self._left < 0 or resources.collide(resource, glob)
+        return resources.collide(resource, glob) if self._left >= 0 else self._beyond
 
 
 def _stem(resource: str) -> tuple[str, ...]:

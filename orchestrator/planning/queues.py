@@ -11,112 +11,122 @@ from orchestrator.planning.choice import Candidate, Overlaps
 from orchestrator.planning.survey import SHOWN, Survey, place
 
 
+class Users(msgspec.Struct):
+    """The candidates that touch a resource: the most wanted ones, and how many there are."""
+
+    first: list[Candidate] = []
+    number: int = 0
+    any_exclusive: bool = False
+
+
 class Queue(msgspec.Struct, frozen=True, gc=False):
-    """Candidates in the order to take them, of which any two that do not both share exclude each other."""
+    """Candidates in the order to take them; two that do not both share the resource exclude each other.
+
+    Attributes:
+        resources: What they meet at: one name, or globs that overlap.
+        modes: The most wanted candidates, and whether each only shares.
+        left_out: How many more there are.
+        holds: What is held now that some of them wait for.
+    """
 
     resources: tuple[str, ...]
-    entries: tuple[tuple[Candidate, bool], ...]
+    modes: dict[Candidate, bool]
+    left_out: int
     holds: tuple[Hold, ...]
 
 
 def serial_groups(found: Survey) -> tuple[list[dict[str, Any]], int]:
     """The queues as a plan shows them, the one with the most wanted task first; and how many are not shown.
 
-    In a queue every task excludes every other, except that those under ``shared`` exclude each other not.
+    Of the tasks of a queue every two exclude each other, but those under ``shared`` only the others.
     ``waits_for`` says who holds the resource now; a queue of one task waits for them alone.
     """
     merged: dict[tuple[str, ...], Queue] = {}
     for queue in _queues(found):
-        key = tuple(c.task.id for c, _ in queue.entries)
-        known = merged.get(key)
-        if known is not None:
-            names = dict.fromkeys([*known.resources, *queue.resources])
-            holds = dict.fromkeys([*known.holds, *queue.holds])
-            # Shared beside one resource and exclusive beside another is exclusive.
-            pairs = zip(known.entries, queue.entries, strict=True)
-            entries = tuple((c, shared and too) for (c, shared), (_, too) in pairs)
-            queue = Queue(tuple(names), entries, tuple(holds))
-        merged[key] = queue
-    ranked = sorted(merged.values(), key=lambda q: (q.entries[0][0].preference, q.resources))
+        key = tuple(candidate.task.id for candidate in queue.modes)
+        merged[key] = _merged(merged[key], queue) if key in merged else queue
+    ranked = sorted(merged.values(), key=lambda q: (next(iter(q.modes)).preference, q.resources))
     return [_entry(queue) for queue in ranked[:SHOWN]], max(0, len(ranked) - SHOWN)
 
 
 def _queues(found: Survey) -> Iterator[Queue]:
     users = _users(found.candidates)
-    overlaps = Overlaps(users)
+    overlaps = Overlaps(users, beyond=False)
     for resource, own in users.items():
-        others = _overlapping(resource, users, overlaps) if overlaps.any else []
+        others = [g for g in overlaps.possible(resource) if overlaps.overlap(resource, g)]
         if not resources.is_glob(resource):
-            # All of them stand for this one name, so every two of them meet there.
+            # Each of the globs stands for this name too, so every two users meet there.
             yield from _queue(found, (resource, *others), users)
             continue
-        if len(own) > 1 or not others:
+        if own.number > 1 or not others:
             yield from _queue(found, (resource,), users)
         for other in others:
             yield from _queue(found, (resource, other), users)
 
 
-def _users(candidates: Iterable[Candidate]) -> dict[str, list[Candidate]]:
-    users: dict[str, list[Candidate]] = {}
-    for candidate in candidates:
-        for resource in candidate.modes:
-            users.setdefault(resource, []).append(candidate)
+def _users(candidates: Iterable[Candidate]) -> dict[str, Users]:
+    users: dict[str, Users] = {}
+    for candidate in sorted(candidates, key=lambda c: c.preference):
+        for resource, shared in candidate.modes.items():
+            known = users.get(resource)
+            if known is None:
+                known = users[resource] = Users()
+            known.number += 1
+            known.any_exclusive |= not shared
+            if len(known.first) < SHOWN:
+                known.first.append(candidate)
     return users
 
 
-def _overlapping(
-    resource: str, users: dict[str, list[Candidate]], overlaps: Overlaps
-) -> list[str]:
-    """The globs that overlap a resource; of two globs with one stem only the later name has the other."""
-    both = resources.is_glob(resource)
-    return [
-        glob
-        for glob in overlaps.possible(resource)
-        if glob in users and not (both and same_stem_before(resource, glob))
-        if overlaps.overlap(resource, glob)
-    ]
-
-
-def _queue(
-    found: Survey, names: tuple[str, ...], users: dict[str, list[Candidate]]
-) -> Iterator[Queue]:
+def _queue(found: Survey, names: tuple[str, ...], users: dict[str, Users]) -> Iterator[Queue]:
+    holds = _holds(found, names, users) if found.held else ()
+    number = sum(users[name].number for name in names)
+    if not holds and (number < 2 or not any(users[name].any_exclusive for name in names)):
+        return
     modes: dict[Candidate, bool] = {}
     for name in names:
-        for candidate in users[name]:
+        for candidate in users[name].first:
             modes[candidate] = modes.get(candidate, True) and candidate.modes[name]
-    holds = _holds(found, names, modes)
-    if holds or (len(modes) > 1 and not all(modes.values())):
-        ranked = sorted(modes.items(), key=lambda entry: entry[0].preference)
-        yield Queue(names, tuple(ranked), holds)
+    if not holds and len(modes) < 2:
+        return  # one task that touches overlapping resources
+    ranked = sorted(modes.items(), key=lambda entry: entry[0].preference)
+    shown = dict(ranked[:SHOWN])
+    beyond = sum(users[name].number - len(users[name].first) for name in names)
+    yield Queue(names, shown, beyond + len(ranked) - len(shown), holds)
 
 
-def _holds(found: Survey, names: tuple[str, ...], modes: dict[Candidate, bool]) -> tuple[Hold, ...]:
-    if not found.held:
-        return ()
-    texts = {text for name in names for text in (name, name + resources.SHARED)}
-    held = (
-        hold
-        for candidate in modes
-        for text in candidate.task.touches
-        if text in texts
-        for hold in found.held.get(text, ())
+def _holds(found: Survey, names: tuple[str, ...], users: dict[str, Users]) -> tuple[Hold, ...]:
+    holds: dict[Hold, None] = {}
+    for name in names:
+        texts = {name, name + resources.SHARED}
+        for candidate in users[name].first:
+            for text in texts.intersection(candidate.task.touches):
+                holds.update(dict.fromkeys(found.held.get(text, ())))
+    return tuple(sorted(holds, key=lambda hold: (hold.agent, hold.resource, hold.task or "")))
+
+
+def _merged(one: Queue, other: Queue) -> Queue:
+    """Two queues of the same tasks: who shares one resource but needs the other for itself, excludes."""
+    return Queue(
+        tuple(dict.fromkeys([*one.resources, *other.resources])),
+        {candidate: shared and other.modes[candidate] for candidate, shared in one.modes.items()},
+        max(one.left_out, other.left_out),
+        tuple(dict.fromkeys([*one.holds, *other.holds])),
     )
-    return tuple(dict.fromkeys(held))
 
 
 def _entry(queue: Queue) -> dict[str, Any]:
-    shown = queue.entries[:SHOWN]
     return {
         "reason": _reason(queue),
         "resource": queue.resources[0],
-        "resources": list(queue.resources),
-        "tasks": [place(candidate.task) for candidate, _ in shown],
-        "shared": [place(candidate.task) for candidate, shared in shown if shared],
+        "resources": list(queue.resources[:SHOWN]),
+        "tasks": [place(candidate.task) for candidate in queue.modes],
+        "shared": [place(candidate.task) for candidate, shared in queue.modes.items() if shared],
         "waits_for": [
             {"agent": h.agent, "resource": h.resource, "task": h.task, "until": h.until}
             for h in queue.holds[:SHOWN]
         ],
-        "left_out": len(queue.entries) - len(shown),
+        "left_out": queue.left_out,
     }
 
 
@@ -126,4 +136,4 @@ def _reason(queue: Queue) -> str:
         return f"Multiple tasks need {name}"
     holder = queue.holds[0]
     task = f" for task {holder.task}" if holder.task else ""
-    return f"{holder.agent} holds {holder.resource}{task}, which collides with {name}"
+    return f"{holder.agent} holds {holder.resource}{task}; who touches {name} waits"

@@ -42,13 +42,18 @@ class Survey(msgspec.Struct):
         return not any(text in self.held for text in candidate.task.touches)
 
 
-def survey(state: "State", now: str) -> Survey:
-    """Look over the board once."""
+def survey(state: "State", now: str, workstream: str | None = None) -> Survey:
+    """Look over the board, or over one workstream, once."""
     needs: dict[str, resources.Need] = {}
+    priorities = {
+        stream.name: stream.priority
+        for stream in state.workstreams.values()
+        if stream.status == "active" and workstream in (None, stream.name)
+    }
     candidates = [
-        _candidate(task, state.workstreams[task.workstream].priority, needs)
+        _candidate(task, priorities[task.workstream], needs)
         for task in state.tasks.values()
-        if can_be_taken(task, now) and state.workstreams[task.workstream].status == "active"
+        if task.workstream in priorities and can_be_taken(task, now)
     ]
     held = {}
     for text, need in needs.items():
@@ -84,7 +89,7 @@ def _candidate(task: Task, priority: int, known: dict[str, resources.Need]) -> C
 
 
 def best_of(found: Survey, candidates: Iterable[Candidate]) -> Task | None:
-    """The task that is taken next: by priority, then age; one that collides only if all do."""
+    """The task of one workstream that is taken next: by priority, then age; one that collides if all do."""
     ranked = ((not found.is_free(c), rank_of(c.task), c) for c in candidates)
     best = min(ranked, default=None, key=lambda entry: entry[:2])
     return best[2].task if best else None

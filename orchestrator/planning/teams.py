@@ -23,8 +23,12 @@ def assign(
     """
     free = free_agents(state, now, seen)
     works_on: dict[str, int] = {}
-    for i in range(len(tasks)):
-        _place(i, tasks, free, works_on)
+    hopeless: set[tuple[str, tuple[str, ...]]] = set()
+    for i, task in enumerate(tasks):
+        # Where one task found nobody, a later one of the same kind will not either.
+        kind = (task.type, task.labels)
+        if kind not in hopeless and not _place(i, tasks, free, works_on):
+            hopeless.add(kind)
     named = {task: agent for agent, task in works_on.items()}
     return [named.get(i) for i in range(len(tasks))]
 
@@ -66,8 +70,8 @@ def is_silent(last_sign: str, now: str) -> bool:
     return last_sign < clock.after(now, -STALE_AFTER)
 
 
-def _place(task: int, tasks: Sequence[Task], free: Sequence[Agent], works_on: dict[str, int]) -> None:
-    """Find an agent for one more task; agents already named move to other tasks that they suit.
+def _place(task: int, tasks: Sequence[Task], free: Sequence[Agent], works_on: dict[str, int]) -> bool:
+    """Find an agent for one more task, if need be by moving others to tasks that they suit as well.
 
     The augmenting path of bipartite matching: a task that has an agent keeps having one.
     """
@@ -83,7 +87,8 @@ def _place(task: int, tasks: Sequence[Task], free: Sequence[Agent], works_on: di
                 waiting.append(works_on[agent.id])
                 continue
             _hand_over(agent.id, asked, works_on)
-            return
+            return True
+    return False
 
 
 def _hand_over(agent: str, asked: dict[str, int], works_on: dict[str, int]) -> None:

@@ -14,12 +14,18 @@ class Segment(Protocol):
     """One file of the log: numbered by the id of its first event."""
 
     @property
-    def number(self) -> int: ...
+    def number(self) -> int:
+        """The id of its first event."""
+        ...
 
     @property
-    def path(self) -> str: ...
+    def path(self) -> str:
+        """What to call it in a sentence."""
+        ...
 
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Bytes that it has now."""
+        ...
 
     def read(self, offset: int, length: int) -> bytes:
         """The bytes there; fewer only where the segment ends."""

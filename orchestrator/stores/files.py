@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 from orchestrator.core import names
 from orchestrator.core.errors import Damage
@@ -102,8 +102,9 @@ class FileStore:
             try:
                 os.utime(path, follow_symlinks=False)
             except FileNotFoundError:
-                if not os.path.isdir(self._presence):
-                    os.mkdir(self._presence)
+                for folder in (self._state, self._presence):
+                    with suppress(FileExistsError):
+                        os.mkdir(folder)
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         except OSError:
             pass  # a heartbeat is a hint; no command may fail for want of it
@@ -160,8 +161,8 @@ class FileStore:
             return _read_again(segment, chunk)
         if not chunk.torn:
             raise damage.in_line(segment, chunk)
-        if chunk.end.end == 0 and (chunk.end.id or os.path.lexists(self._snapshot)):
-            # Cutting it would empty the file beside a segment or snapshot: no crash leads there.
+        if chunk.end.end == 0 and (segment.number > 1 or os.path.lexists(self._snapshot)):
+            # Cutting it would empty a log that was read before: no crash leads there.
             raise damage.in_line(segment, chunk)
         assert isinstance(segment, Segment)
         quarantine = f"{self._state}/quarantine"

@@ -7,8 +7,8 @@ Whoever holds both writes its name into ``state/.holder``, for those who wait in
 
 import fcntl
 import os
+import threading
 import time
-from _thread import TIMEOUT_MAX, allocate_lock, get_ident  # threading takes a millisecond to import
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol
@@ -30,7 +30,9 @@ _HELD_AT = 8  # len('{"held":')
 class Guard(Protocol):
     """A lock that is tried, never waited for."""
 
-    def acquire(self) -> bool: ...
+    def acquire(self) -> bool:
+        """Take it, if nobody has it."""
+        ...
 
     def release(self) -> None:
         """Give it back, if it is held."""
@@ -47,6 +49,7 @@ class LibraryGuard:
         self._taken = filelock.Timeout
 
     def acquire(self) -> bool:
+        """Take it, if nobody has it."""
         try:
             self._lock.acquire(blocking=False)
         except self._taken:
@@ -54,6 +57,7 @@ class LibraryGuard:
         return True
 
     def release(self) -> None:
+        """Give it back, if it is held."""
         self._lock.release()
 
 
@@ -68,6 +72,7 @@ class RawGuard:
         self._file: disk.Descriptor | None = None
 
     def acquire(self) -> bool:
+        """Take it, if nobody has it."""
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
         file = disk.Descriptor(self._path, flags)
         # The name may lead to another file by now: a lock on a deleted file excludes nobody.
@@ -77,6 +82,7 @@ class RawGuard:
         return False
 
     def release(self) -> None:
+        """Give it back, if it is held."""
         if self._file is not None:
             # A forked child may have a copy of the descriptor: closing this one would not unlock.
             fcntl.flock(self._file.fd, fcntl.LOCK_UN)
@@ -91,6 +97,7 @@ class FolderGuard:
         self._folder: disk.Descriptor | None = None
 
     def acquire(self) -> bool:
+        """Take it, if nobody has it."""
         folder = self._folder
         if folder is None:
             folder = self._folder = disk.Descriptor(self._path, os.O_RDONLY | os.O_DIRECTORY)
@@ -102,6 +109,7 @@ class FolderGuard:
         return False
 
     def release(self) -> None:
+        """Give it back, if it is held."""
         if self._folder is not None:
             fcntl.flock(self._folder.fd, fcntl.LOCK_UN)
 
@@ -185,7 +193,7 @@ class BoardLock:
 
     def _start(self) -> None:
         self._pid = os.getpid()
-        self._threads = allocate_lock()
+        self._threads = threading.Lock()
         self._owner = 0
         path = f"{self._folder}/.lock"
         self._path = path
@@ -200,7 +208,7 @@ class BoardLock:
 
     def is_mine(self) -> bool:
         """Whether this thread holds the lock."""
-        return self._owner == get_ident() and self._pid == os.getpid()
+        return self._owner == threading.get_ident() and self._pid == os.getpid()
 
     def acquire(self, command: str, timeout: float) -> None:
         """Take the lock, trying at once and then every millisecond."""
@@ -210,12 +218,12 @@ class BoardLock:
         if self.is_mine():
             raise RuntimeError("this thread holds the lock of the board already")
         deadline = time.monotonic() + timeout
-        if not self._threads.acquire(timeout=min(max(timeout, 0), TIMEOUT_MAX)):
+        if not self._threads.acquire(timeout=min(max(timeout, 0), threading.TIMEOUT_MAX)):
             raise self._timed_out(timeout)
         try:
             with disk.naming("lock", self._path):
                 self._wait(deadline, timeout)
-            self._owner = get_ident()
+            self._owner = threading.get_ident()
             self.left_unsynced = self._holder.announce(command) or self.left_unsynced
         except BaseException:
             # Also an interrupt that came after both guards were taken.

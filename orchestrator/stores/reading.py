@@ -64,7 +64,8 @@ def read_forward(segments: Segments, after: Position, tail: Tail) -> Iterator[Ch
     if found is None:
         if after.id:
             raise damage.behind(segments.path, after.id, None)
-        segments.numbers()
+        if segments.numbers():
+            raise segments.missing(1)
         return
     _verify(found[0], after)
     while True:

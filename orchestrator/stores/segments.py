@@ -139,10 +139,11 @@ class Segments:
         sealed = Segment.open(self._sealed(number), number)
         if sealed is not None:
             return sealed, False
-        if active is not None and active.number == 0:
-            if number != 1:
-                raise damage.headless(active)
+        if active is not None and number == 1 and not self._sealed_numbers():
+            # The only file there is begins with something else: reading it tells with what.
             return active, True
+        if active is not None and active.number == 0:
+            raise damage.headless(active)
         return None
 
     def numbers(self) -> list[int]:

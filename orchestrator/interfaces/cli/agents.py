@@ -25,7 +25,7 @@ _ID = Argument("id", "The agent.", completes="agents")
         "WORDS",
         many=True,
     ),
-    example="a register agent-1 builder --capability python,docs",
+    example="register agent-1 builder --capability python,docs",
 )
 def register(run: Run, id: str, type: str, capabilities: tuple[str, ...] | None) -> Answer:
     """Say that an agent is there and what it can do."""
@@ -34,7 +34,7 @@ def register(run: Run, id: str, type: str, capabilities: tuple[str, ...] | None)
     return say(agent, f"Registered agent: {escape(agent.id)} ({escape(agent.type)})")
 
 
-@AGENT.command("list", aliases=("ls",), example="a list", reads=True)
+@AGENT.command("list", aliases=("ls",), example="list", reads=True)
 def list_(run: Run) -> Answer:
     """List everybody who is registered, was seen, or holds a task."""
     agents = run.orc.agents.all()
@@ -44,7 +44,7 @@ def list_(run: Run) -> Answer:
 @AGENT.command(
     "heartbeat",
     Argument("id", "The agent; else who acts.", required=False, completes="agents"),
-    example="a heartbeat agent-1",
+    example="heartbeat agent-1",
 )
 def heartbeat(run: Run, id: str | None) -> Answer:
     """Say that an agent is alive; leases of which half has passed are renewed."""
@@ -60,7 +60,7 @@ def heartbeat(run: Run, id: str | None) -> Answer:
     return say({**plain(view), "renewed": renewed}, f"Heartbeat: {escape(name)}")
 
 
-@AGENT.command("whoami", example="a whoami --agent agent-1", reads=True)
+@AGENT.command("whoami", example="whoami --agent agent-1", reads=True)
 def whoami(run: Run) -> Answer:
     """Tell who acts here, and what it holds."""
     name = run.agent or "system"
@@ -71,9 +71,7 @@ def whoami(run: Run) -> Answer:
     return Answer(view, lambda: _page(view))
 
 
-@AGENT.command(
-    "retire", _ID, Option(("--reason",), "Why.", default=""), example="a retire agent-1"
-)
+@AGENT.command("retire", _ID, Option(("--reason",), "Why.", default=""), example="retire agent-1")
 def retire(run: Run, id: str, reason: str) -> Answer:
     """End an agent: what it holds is given back."""
     return say(run.orc.agents.retire(id, reason=reason), f"Retired agent: {escape(id)}")

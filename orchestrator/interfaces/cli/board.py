@@ -47,12 +47,12 @@ def init(run: Run, folder: str | None) -> Answer:
     example="completion bash > ~/.local/share/bash-completion/completions/orc",
     reads=True,
 )
-def completion(run: Run, shell: str) -> Answer:
+def completion(_run: Run, shell: str) -> Answer:
     """Print the script that makes a shell complete `orc`."""
     from orchestrator.interfaces.cli.completion import script
 
     if shell not in SHELLS:
-        raise UsageError(f"{ascii(shell)} is no shell known here", hint=f"One of {', '.join(SHELLS)}.")
+        raise UsageError(f"{shell!a} is no shell known here", hint=f"One of {', '.join(SHELLS)}.")
     text = script(shell)
     return say({"shell": shell, "script": text}, text)
 
@@ -69,6 +69,7 @@ def export(run: Run, file: str | None) -> Answer | None:
 
     if file is None or file == "-":
         export_board(run.orc.engine, sys.stdout)
+        sys.stdout.flush()
         return None
     with open(file, "x", encoding="utf-8", newline="\n") as out:
         count = export_board(run.orc.engine, out)

@@ -2,6 +2,7 @@
 
 A command's callback does not run anything; it gives back the call that the line means.
 """
+# ruff: noqa: ARG001, ARG002 -- the signatures are click's
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,13 +23,14 @@ from orchestrator.interfaces.cli.grammar import (
     is_option,
     value,
 )
+from orchestrator.version import __version__
 
 HELP = ("-h", "--help")
 _SETTINGS = {"help_option_names": list(HELP), "max_content_width": 100}
 _GLOBAL = "global_"  # keeps `--agent` apart from an argument of the same name
 
 
-def parse(top: Group, words: Sequence[str], prog: str, complete_var: str) -> Call | int:
+def parse(top: Group, words: Sequence[str], prog: str) -> Call | int:
     """The call that a line means; or the exit status, when help or completions were printed.
 
     Raises:
@@ -36,7 +38,7 @@ def parse(top: Group, words: Sequence[str], prog: str, complete_var: str) -> Cal
     """
     try:
         parsed = group(top).main(
-            list(words), prog_name=prog, complete_var=complete_var, standalone_mode=False
+            list(words), prog_name=prog, complete_var=completion.VARIABLE, standalone_mode=False
         )
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
@@ -58,7 +60,9 @@ def group(node: Group) -> click.Group:
     parameters: list[click.Parameter] = [_option(option, _GLOBAL) for option in GLOBALS]
     if node.groups:
         parameters.append(_version())
-    return _Group(node, name=node.name, help=node.help, params=parameters, context_settings=_SETTINGS)
+    return _Group(
+        node, name=node.name, help=node.summary, params=parameters, context_settings=_SETTINGS
+    )
 
 
 def command(node: Command) -> click.Command:
@@ -69,20 +73,11 @@ def command(node: Command) -> click.Command:
     return _Command(
         node,
         name=node.name,
-        help=_help(node),
+        help=node.help,
         params=parameters,
         callback=lambda **values: _call(node, values),
         context_settings=_SETTINGS,
     )
-
-
-def _help(node: Command) -> str:
-    """The help with what the arguments mean; click leaves those to the author."""
-    import inspect
-
-    text = inspect.cleandoc(node.help)
-    meanings = [f"  {a.usage}  {a.help}" for a in node.arguments if a.help]
-    return text + "\n\n\b\n" + "\n".join(meanings) if meanings else text
 
 
 def _call(node: Command, values: dict[str, Any]) -> Call:
@@ -91,7 +86,7 @@ def _call(node: Command, values: dict[str, Any]) -> Call:
     context: click.Context | None = click.get_current_context()
     while context is not None:
         for name, item in context.params.items():
-            if name.startswith(_GLOBAL) and item:
+            if name.startswith(_GLOBAL) and item not in (None, False):
                 given.setdefault(name.removeprefix(_GLOBAL), item)
         context = context.parent
     own = {name: item for name, item in values.items() if not name.startswith(_GLOBAL)}
@@ -99,13 +94,15 @@ def _call(node: Command, values: dict[str, Any]) -> Call:
 
 
 def _argument(argument: Argument) -> click.Argument:
+    # A default, even None, would satisfy click where a word is required.
+    default = {} if argument.required or argument.many else {"default": argument.default}
     return click.Argument(
         [argument.name],
         required=argument.required,
         nargs=-1 if argument.many else 1,
         type=_Converted(argument.convert, argument.completes),
-        default=() if argument.many else argument.default,
         metavar=argument.usage,
+        **default,
     )
 
 
@@ -133,9 +130,7 @@ def _flatten(context: click.Context, parameter: click.Parameter, given: Any) -> 
 def _version() -> click.Option:
     def show(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
         if wanted and not context.resilient_parsing:
-            from importlib.metadata import version
-
-            click.echo(version("orchestrator"))
+            click.echo(__version__)
             context.exit()
 
     return click.Option(
@@ -148,7 +143,7 @@ def _version() -> click.Option:
     )
 
 
-class _Converted(click.ParamType):
+class _Converted(click.ParamType[Any]):
     """The type of a value as the grammar says it, and what a shell offers for it."""
 
     name = "text"
@@ -185,18 +180,21 @@ class _Command(click.Command):
         return super().parse_args(ctx, _words_last(self._node, args))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        own, shared = [], []
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
+        own: list[tuple[str, str]] = []
+        shared: list[tuple[str, str]] = []
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx) if isinstance(option, click.Option) else None
             if record is not None:
-                name = parameter.name or ""
+                name = option.name or ""
                 (shared if name.startswith(_GLOBAL) or name == "help" else own).append(record)
+        _section(formatter, "Arguments", [(a.usage, a.help) for a in self._node.arguments])
         _section(formatter, "Options", own)
         _section(formatter, "Everywhere", shared)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Example"):
-            formatter.write_text(f"{ctx.find_root().info_name} {self._node.example}")
+            path = (ctx.parent or ctx).command_path
+            formatter.write_text(f"{path} {self._node.example}")
 
 
 class _Group(click.Group):
@@ -218,20 +216,14 @@ class _Group(click.Group):
         return command(found) if found is not None else None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [node.name for node in (*self._node.groups, *self._node.commands)]
+        return [node.name for node in self._node.nodes]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        nodes = (*self._node.groups, *self._node.commands)
-        rows = [
-            (", ".join((node.name, *node.aliases)), node.help if isinstance(node, Group) else node.summary)
-            for node in nodes
-        ]
+        rows = [(", ".join((node.name, *node.aliases)), node.summary) for node in self._node.nodes]
         _section(formatter, "Commands", rows)
 
 
-def _section(
-    formatter: click.HelpFormatter, title: str, rows: Sequence[tuple[str, str]]
-) -> None:
+def _section(formatter: click.HelpFormatter, title: str, rows: Sequence[tuple[str, str]]) -> None:
     if rows:
         with formatter.section(title):
             formatter.write_dl(rows)
@@ -241,9 +233,7 @@ def _words_last(node: Command, args: list[str]) -> list[str]:
     """The same line with its arguments behind ``--``, if click would take one for an option."""
     if not any(word[:1] == "-" and len(word) > 1 and not is_option(word) for word in args):
         return args
-    takes_value = {
-        flag for o in (*node.options, *GLOBALS) if not o.flag for flag in o.flags
-    }
+    takes_value = {flag for o in (*node.options, *GLOBALS) if not o.flag for flag in o.flags}
     options: list[str] = []
     words: list[str] = []
     rest = list(args)

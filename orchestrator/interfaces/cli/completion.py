@@ -10,8 +10,11 @@ if TYPE_CHECKING:
 
 SHELLS = ("bash", "zsh", "fish")
 
+VARIABLE = "_ORC_COMPLETE"
+"""The variable by which a shell asks for completions."""
 
-def script(shell: str, variable: str) -> str:
+
+def script(shell: str) -> str:
     """The script that makes a shell complete ``orc``."""
     from click.shell_completion import get_completion_class
 
@@ -20,17 +23,17 @@ def script(shell: str, variable: str) -> str:
 
     made = get_completion_class(shell)
     assert made is not None
-    return made(group(BOARD), {}, "orc", variable).source()
+    return made(group(BOARD), {}, "orc", VARIABLE).source()
 
 
 def words(kind: str, board: str | None) -> list[str]:
-    """What the board has of a kind; nothing where there is no board: a shell must not hear of it."""
+    """What the board has of a kind; nothing where there is no board, for a shell has no use for errors."""
     if not kind:
         return []
     from orchestrator import Orchestrator
 
     try:
-        with Orchestrator.open(board, light=True, warn=lambda text: None) as orc:
+        with Orchestrator.open(board, light=True) as orc:
             return list(_words(kind, orc))
     except (OrchestratorError, OSError):
         return []

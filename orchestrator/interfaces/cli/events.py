@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orchestrator.core.errors import UsageError
-from orchestrator.core.events import check_json
 from orchestrator.domain.journal import as_dict
 from orchestrator.interfaces.cli.commands import EVENTS
 from orchestrator.interfaces.cli.grammar import Argument, Option, integer
-from orchestrator.interfaces.cli.rendering import Answer, lines, say
+from orchestrator.interfaces.cli.rendering import Answer, lines, say, write
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     Option(("--since",), "From a time on, or that long ago, or after an event: 2h, 4711.", "WHEN"),
     Option(("--follow", "-f"), "Go on as events are committed; with --json one a line.", flag=True),
     aliases=("ls",),
-    example="events --last 5 --type task.*",
+    example="--last 5 --type task.*",
     reads=True,
     filters_agent=True,
 )
@@ -32,15 +31,14 @@ def list_(
 ) -> Answer | None:
     """List events, oldest first; --agent chooses those of one agent."""
     if follow:
-        return _follow(run, last, agent, type, since)
+        _follow(run, last, agent, type, since)
+        return None
     found = run.orc.events.read(last=last, agent=agent, type=type, since=since)
     events = [as_dict(event) for event in found]
     return Answer(events, lambda: lines(map(_line, events), empty="No events."))
 
 
-def _follow(
-    run: Run, last: int, agent: str | None, type: str | None, since: str | None
-) -> None:
+def _follow(run: Run, last: int, agent: str | None, type: str | None, since: str | None) -> None:
     """Print what is there, then what comes, for ever."""
     head = run.orc.events.state.event
     for event in run.orc.events.read(last=last, agent=agent, type=type, since=since):
@@ -53,14 +51,20 @@ def _follow(
 def _print(run: Run, event: "Recorded") -> None:
     record = as_dict(event)
     text = msgspec.json.encode(record).decode() if run.settings.json else _line(record)
-    print(text, flush=True)
+    write((text + "\n").encode())
 
 
 @EVENTS.command(
     "log",
     Argument("type", "What happened: deployed, ci.failed."),
-    Argument("facts", "More about it; a value is JSON if it reads as such, else text.", "KEY=VALUE...", False, many=True),
-    example="events log deployed service=api replicas=3",
+    Argument(
+        "facts",
+        "More about it; a value is JSON if it reads as such, else text.",
+        "KEY=VALUE...",
+        required=False,
+        many=True,
+    ),
+    example="log deployed service=api replicas=3",
 )
 def log(run: Run, type: str, facts: tuple[str, ...]) -> Answer:
     """Say that something happened."""
@@ -73,17 +77,17 @@ def _payload(facts: tuple[str, ...]) -> dict[str, Any]:
     for fact in facts:
         key, equals, text = fact.partition("=")
         if not equals or not key:
-            raise UsageError(f"{ascii(fact)} is not KEY=VALUE", hint="Write service=api.")
+            raise UsageError(f"{fact!a} is not KEY=VALUE", hint="Write service=api.")
         if key in payload:
-            raise UsageError(f"{ascii(key)} is given twice")
+            raise UsageError(f"{key!a} is given twice")
         payload[key] = _value(text)
     return payload
 
 
 def _value(text: str) -> Any:
     """JSON where the text is JSON that the log can carry without loss; else the text itself."""
-    from orchestrator.transfer import strict_json
     from orchestrator.core.errors import BadInput
+    from orchestrator.transfer import strict_json
 
     try:
         return strict_json(text)

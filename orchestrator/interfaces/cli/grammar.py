@@ -6,7 +6,6 @@ for a library that they do not need.
 """
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -15,15 +14,14 @@ import msgspec
 Convert = Callable[[str], Any]
 """Makes a value of a word, or raises ValueError with a sentence."""
 
-_OPTION = re.compile(r"--?[A-Za-z][^\s=]*(=.*)?", re.DOTALL)
-
-
 def is_option(word: str) -> bool:
     """Whether a word of the line is an option: ``-n``, ``--last``, ``--last=5``.
 
     ``-5``, ``- an item`` and ``--- three dashes`` are not: agents pass numbers and markdown as arguments.
     """
-    return word[:1] == "-" and _OPTION.fullmatch(word) is not None
+    name = word[2:] if word[:2] == "--" else word[1:] if word[:1] == "-" else ""
+    name = name.partition("=")[0]
+    return name[:1].isascii() and name[:1].isalpha() and not any(map(str.isspace, name))
 
 
 class Argument(msgspec.Struct, frozen=True):
@@ -78,7 +76,7 @@ class Command(msgspec.Struct):
     """A command: its function, and how it is called.
 
     Attributes:
-        example: What follows the program's name in the example of the help.
+        example: What follows the group's name in the example of the help.
         reads: It changes nothing.
         filters_agent: ``--agent`` chooses what is listed; who acts is ``$ORC_AGENT``.
     """
@@ -114,7 +112,7 @@ class Group(msgspec.Struct):
 
     name: str
     module: str
-    help: str
+    summary: str
     aliases: tuple[str, ...] = ()
     default: str = ""
     groups: tuple["Group", ...] = ()
@@ -155,15 +153,20 @@ class Group(msgspec.Struct):
             __import__(f"{__package__}.{self.module}")
         return self.declared
 
+    @property
+    def nodes(self) -> "tuple[Group | Command, ...]":
+        """The groups and the commands inside."""
+        return (*self.groups, *self.commands)
+
     def find(self, word: str) -> "Group | Command | None":
         """The group or command that a word of the line means."""
-        for node in (*self.groups, *(self.commands if not self._is_group(word) else ())):
-            if node.name == word or word in node.aliases:
-                return node
+        for group in self.groups:
+            if word == group.name or word in group.aliases:
+                return group
+        for command in self.commands:
+            if word == command.name or word in command.aliases:
+                return command
         return None
-
-    def _is_group(self, word: str) -> bool:
-        return any(group.name == word or word in group.aliases for group in self.groups)
 
 
 class Settings(msgspec.Struct):
@@ -215,7 +218,7 @@ def value(option: Option, texts: Sequence[str]) -> Any:
 
 def _chosen(option: Option, word: str) -> str:
     if option.choices and word not in option.choices:
-        raise ValueError(f"{ascii(word)} is not one of {', '.join(option.choices)}")
+        raise ValueError(f"{word!a} is not one of {', '.join(option.choices)}")
     return word
 
 
@@ -225,7 +228,7 @@ def _chosen(option: Option, word: str) -> str:
 def integer(text: str) -> int:
     """A whole number of at most 18 digits, as every field of the board takes it."""
     if not text.removeprefix("-").isdecimal() or not text.isascii() or len(text) > 19:
-        raise ValueError(f"{ascii(text)} is not a whole number")
+        raise ValueError(f"{text!a} is not a whole number")
     return int(text)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @IMPORT.command(
     "file",
     Argument("file", "What `export` wrote; - is stdin.", convert=path),
-    example="import board.jsonl --board copy",
+    example="board.jsonl --board copy",
 )
 def file(run: Run, file: str) -> Answer:
     """Take over a board that `export` wrote, whole or not at all."""
@@ -28,13 +28,13 @@ def file(run: Run, file: str) -> Answer:
         with open(file, encoding="utf-8", newline="\n") as lines:
             return _said(import_board(run.orc.engine, lines))
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise UsageError(f"{ascii(file)} cannot be read: {error.strerror}") from None
+        raise UsageError(f"{file!a} cannot be read: {error.strerror}") from None
 
 
 @IMPORT.command(
     "opspawn",
     Argument("folder", "The folder with its state.json.", "DIR", convert=path),
-    example="import opspawn ../opspawn-board --board copy",
+    example="opspawn ../opspawn-board --board copy",
 )
 def opspawn(run: Run, folder: str) -> Answer:
     """Take over a board of the Node original, with its log and knowledge."""

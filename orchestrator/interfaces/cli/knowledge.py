@@ -9,14 +9,22 @@ from orchestrator.interfaces.cli.run import Run, text_from
 
 _TOPIC = Argument("topic", "The topic.", completes="topics")
 _CONTENT = Argument(
-    "content", "Markdown; its words are joined by blanks. None, or -: from stdin.", required=False, many=True
+    "content",
+    "Markdown; its words are joined by blanks. None, or -: from stdin.",
+    required=False,
+    many=True,
 )
 _FILE = Option(("--file",), "Take the content from a file.", "FILE", convert=path)
 _TAGS = Option(("--tags", "--tag"), "Words to find it by.", "WORDS", many=True)
 
 
 @KNOWLEDGE.command(
-    "write", _TOPIC, _CONTENT, _FILE, _TAGS, example='kb write findings "The API needs a key" --tags api'
+    "write",
+    _TOPIC,
+    _CONTENT,
+    _FILE,
+    _TAGS,
+    example='write findings "The API needs a key" --tags api',
 )
 def write(
     run: Run, topic: str, content: tuple[str, ...], file: str | None, tags: tuple[str, ...] | None
@@ -27,7 +35,7 @@ def write(
 
 
 @KNOWLEDGE.command(
-    "append", _TOPIC, _CONTENT, _FILE, _TAGS, example='kb append findings "- The key expires daily"'
+    "append", _TOPIC, _CONTENT, _FILE, _TAGS, example='append findings "- The key expires daily"'
 )
 def append(
     run: Run, topic: str, content: tuple[str, ...], file: str | None, tags: tuple[str, ...] | None
@@ -41,7 +49,7 @@ def append(
     "read",
     _TOPIC,
     Option(("--version",), "An old version, counted from 1.", "N", convert=integer),
-    example="kb read findings",
+    example="read findings",
     reads=True,
 )
 def read(run: Run, topic: str, version: int | None) -> Answer:
@@ -52,7 +60,7 @@ def read(run: Run, topic: str, version: int | None) -> Answer:
     return Answer(document, lambda: escape_lines(document.text.removesuffix("\n")))
 
 
-@KNOWLEDGE.command("list", aliases=("ls",), example="kb list", reads=True)
+@KNOWLEDGE.command("list", aliases=("ls",), example="list", reads=True)
 def list_(run: Run) -> Answer:
     """List the topics."""
     topics = run.orc.knowledge.all()
@@ -62,7 +70,7 @@ def list_(run: Run) -> Answer:
 @KNOWLEDGE.command(
     "search",
     Argument("words", "All of them must stand in the topic.", many=True),
-    example="kb search api key",
+    example="search api key",
     reads=True,
 )
 def search(run: Run, words: tuple[str, ...]) -> Answer:
@@ -72,7 +80,7 @@ def search(run: Run, words: tuple[str, ...]) -> Answer:
     return Answer(found, lambda: table(("topic", "hits", "line"), rows) if rows else "(no match)")
 
 
-@KNOWLEDGE.command("history", _TOPIC, example="kb history findings", reads=True)
+@KNOWLEDGE.command("history", _TOPIC, example="history findings", reads=True)
 def history(run: Run, topic: str) -> Answer:
     """List the versions of a topic, oldest first."""
     versions = run.orc.knowledge.history(topic)
@@ -81,7 +89,7 @@ def history(run: Run, topic: str) -> Answer:
     return Answer(versions, lambda: table(headers, rows))
 
 
-@KNOWLEDGE.command("delete", _TOPIC, example="kb delete findings")
+@KNOWLEDGE.command("delete", _TOPIC, example="delete findings")
 def delete(run: Run, topic: str) -> Answer:
     """Delete a topic; its versions stay in the log."""
     if not run.orc.knowledge.delete(topic):

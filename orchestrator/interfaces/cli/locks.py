@@ -23,7 +23,7 @@ _AGENT = Argument("agent", "Who holds it; else who acts.", required=False, compl
     Option(("--ttl",), "How long it is held: 60s, 5m.", "DURATION", default="60s"),
     Option(("--wait",), "Wait so long until it is free: 30s.", "DURATION", default="0"),
     Option(("--shared",), "Let others share it.", flag=True),
-    example="l acquire git agent-1 --ttl 5m --wait 30s",
+    example="acquire git agent-1 --ttl 5m --wait 30s",
 )
 def acquire(
     run: Run, resource: str, agent: str | None, ttl: str, wait: str, shared: bool
@@ -46,7 +46,7 @@ def acquire(
     _RESOURCE,
     _AGENT,
     Option(("--ttl",), "How long from now; else as before.", "DURATION"),
-    example="l renew git agent-1 --ttl 5m",
+    example="renew git agent-1 --ttl 5m",
 )
 def renew(run: Run, resource: str, agent: str | None, ttl: str | None) -> Answer:
     """Extend the lease of a lock, from now."""
@@ -58,7 +58,7 @@ def renew(run: Run, resource: str, agent: str | None, ttl: str | None) -> Answer
     return say(lease, f"Lock renewed: {escape(resource)} (until {lease.until})")
 
 
-@LOCK.command("release", _RESOURCE, _AGENT, example="l release git agent-1")
+@LOCK.command("release", _RESOURCE, _AGENT, example="release git agent-1")
 def release(run: Run, resource: str, agent: str | None) -> Answer:
     """Give a resource back."""
     holder = run.actor(agent)
@@ -69,7 +69,7 @@ def release(run: Run, resource: str, agent: str | None) -> Answer:
     return say({"resource": resource, "released": True}, f"Lock released: {escape(resource)}")
 
 
-@LOCK.command("list", aliases=("ls",), example="l list", reads=True)
+@LOCK.command("list", aliases=("ls",), example="list", reads=True)
 def list_(run: Run) -> Answer:
     """List what is held and waited for now."""
     locks = run.orc.locks.all()
@@ -80,7 +80,7 @@ def list_(run: Run) -> Answer:
     "break",
     _RESOURCE,
     Option(("--reason",), "Why; stands in the log."),
-    example='l break git --reason "agent-1 is gone"',
+    example='break git --reason "agent-1 is gone"',
 )
 def break_(run: Run, resource: str, reason: str | None) -> Answer:
     """Take a resource from all who hold it."""

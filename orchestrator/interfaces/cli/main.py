@@ -1,20 +1,21 @@
-"""The entry of the command line: reads the line, runs the command, shows the answer or the error."""
+"""The entry of the command line: reads a line, runs its command, shows the answer or the error."""
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, NoReturn
 
 from orchestrator.core.errors import InputOutputError, OrchestratorError
 from orchestrator.core.printable import escape
-from orchestrator.interfaces.cli.commands import BOARD, RUNNER
+from orchestrator.interfaces.cli.commands import BOARD
+from orchestrator.interfaces.cli.completion import VARIABLE
 from orchestrator.interfaces.cli.grammar import Call, Group
 from orchestrator.interfaces.cli.reader import read
-from orchestrator.interfaces.cli.rendering import Answer, to_json
+from orchestrator.interfaces.cli.rendering import Answer, to_json, write
 from orchestrator.interfaces.cli.run import Run, warn
-
-COMPLETION = "_ORC_COMPLETE"
-"""The variable by which a shell asks for completions."""
 
 INTERRUPTED = 130
 
@@ -34,15 +35,13 @@ def main(
         top: The commands that there are.
         checkout: The board of last resort: the checkout that the program is run from.
     """
-    # A process of one command ends before collecting pays; what it made goes with it.
-    gc.disable()
     words = sys.argv[1:] if argv is None else list(argv)
     try:
-        call = None if COMPLETION in os.environ else read(top, words)
+        call = None if VARIABLE in os.environ else read(top, words)
         if call is None:
             from orchestrator.interfaces.cli.click_app import parse
 
-            parsed = parse(top, words, prog, COMPLETION)
+            parsed = parse(top, words, prog)
             if isinstance(parsed, int):
                 return parsed
             call = parsed
@@ -55,9 +54,31 @@ def main(
         return INTERRUPTED
 
 
-def runner_main(argv: Sequence[str] | None = None, *, checkout: str | None = None) -> int:
-    """As :func:`main`, with the commands of the cycle runner only."""
-    return main(argv, prog="runner.py", top=RUNNER, checkout=checkout)
+def process(**settings: Any) -> NoReturn:
+    """Be the whole process: run :func:`main` with these settings and end with its exit status."""
+    # A process of one command ends before collecting pays; what it made goes with it.
+    gc.disable()
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        status: Any = main(**settings)
+    except SystemExit as end:
+        status = end.code
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, AttributeError):
+            stream.flush()
+    # Nothing is left to do, and to take every module apart costs 8 of the 60 ms of `task next`.
+    os._exit(status or 0)
+
+
+def console() -> None:
+    """The program ``orc`` of an installed toolkit."""
+    process()
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def execute(call: Call, checkout: str | None = None) -> int:
@@ -91,21 +112,12 @@ def _show(data: bytes, exit_status: int, *, lossy: bool) -> int:
     try:
         write(data)
     except BrokenPipeError:
-        # The interpreter flushes once more at its end, and would complain then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        pass
     except OSError as error:
         if not lossy:
             raise
         warn(f"it is done, but the answer could not be written: {error.strerror}")
     return exit_status
-
-
-def write(data: bytes) -> None:
-    """Write to stdout at once; a process without one has nobody to tell."""
-    if sys.stdout is not None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
 
 
 def report(error: OrchestratorError, *, as_json: bool) -> int:
@@ -124,7 +136,7 @@ def report(error: OrchestratorError, *, as_json: bool) -> int:
     else:
         text = f"Error: {escape(error.message)}\n"
         text += f"Hint: {escape(error.hint)}\n" if error.hint else ""
-    print(text, end="", file=sys.stderr)
+    sys.stderr.write(text)
     return error.exit_status
 
 
@@ -133,5 +145,5 @@ def _wants_json(words: Sequence[str]) -> bool:
 
 
 def _unexpected(error: OSError) -> InputOutputError:
-    where = f" ({ascii(error.filename)})" if error.filename else ""
+    where = f" ({error.filename!a})" if error.filename else ""
     return InputOutputError(f"The operating system refused: {error.strerror or error}{where}")

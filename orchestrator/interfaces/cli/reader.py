@@ -62,9 +62,7 @@ def _sort(top: Group, words: Sequence[str]) -> tuple[Command, list[str], Named] 
     return command, places, named
 
 
-def _command(
-    top: Group, rest: list[str], known: dict[str, Option], named: Named
-) -> Command | None:
+def _command(top: Group, rest: list[str], known: dict[str, Option], named: Named) -> Command | None:
     """Take the words that lead to the command off the line, with the global options among them."""
     node: Group | Command | None = top
     while isinstance(node, Group):

@@ -40,7 +40,9 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     from tabulate import tabulate
 
     cells = [["" if cell is None else escape(str(cell)) for cell in row] for row in rows]
-    text = tabulate(cells, headers=[paint(h, "bold") for h in headers], tablefmt="plain", disable_numparse=True)
+    text = tabulate(
+        cells, headers=[paint(h, "bold") for h in headers], tablefmt="plain", disable_numparse=True
+    )
     return "\n".join(line.rstrip() for line in text.split("\n"))
 
 
@@ -122,3 +124,14 @@ def _without_surrogates(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_surrogates(item) for item in value]
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+# Writing
+
+
+def write(data: bytes) -> None:
+    """Write to stdout at once; a process without one has nobody to tell."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestrator.core.errors import BadInput, UsageError
 from orchestrator.core.printable import escape
@@ -10,6 +10,8 @@ from orchestrator.interfaces.cli.grammar import Settings
 
 if TYPE_CHECKING:
     from orchestrator import Orchestrator
+
+T = TypeVar("T")
 
 
 class Run:
@@ -55,7 +57,7 @@ class Run:
         return self.settings.agent or os.environ.get("ORC_AGENT") or None
 
 
-def once(place: str, positional: str | None, flag: str, option: str | None) -> str | None:
+def once(place: str, positional: T | None, flag: str, option: T | None) -> T | None:
     """A value that may be given by place or by option, but not differently by both.
 
     Raises:
@@ -63,16 +65,21 @@ def once(place: str, positional: str | None, flag: str, option: str | None) -> s
     """
     if positional is not None and option is not None and positional != option:
         raise UsageError(
-            f"The {place} is given twice: {ascii(positional)} and {flag} {ascii(option)}",
+            f"The {place} is given twice: {positional!a} and {flag} {option!a}",
             hint="Leave one of them out.",
         )
     return option if positional is None else positional
 
 
+def given(**values: Any) -> dict[str, Any]:
+    """The values that stand on the line; the others keep the defaults of the API."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def warn(text: str) -> None:
     """A warning on stderr."""
     if sys.stderr is not None:
-        print(f"Warning: {escape(text)}", file=sys.stderr)
+        sys.stderr.write(f"Warning: {escape(text)}\n")
 
 
 def text_from(path: str | None) -> str:
@@ -83,14 +90,14 @@ def text_from(path: str | None) -> str:
         BadInput: It is not UTF-8.
     """
     try:
-        if path in (None, "-"):
+        if path is None or path == "-":
             data = sys.stdin.buffer.read()
         else:
-            with open(path, "rb") as file:  # type: ignore[arg-type]
+            with open(path, "rb") as file:
                 data = file.read()
         return data.decode()
     except OSError as error:
-        raise UsageError(f"{ascii(path)} cannot be read: {error.strerror}") from None
+        raise UsageError(f"{path!a} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         source = "stdin" if path in (None, "-") else ascii(path)
         raise BadInput(f"{source} is no UTF-8 text (byte {error.start})") from None

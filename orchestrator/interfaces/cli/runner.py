@@ -12,7 +12,7 @@ from orchestrator.interfaces.cli.run import Run
     "plan",
     Option(("--max",), "At most so many tasks side by side.", "N", convert=integer, default=8),
     aliases=("p",),
-    example="runner plan --max 4",
+    example="plan --max 4",
 )
 def plan(run: Run, max: int) -> Answer:
     """Begin a cycle: what can run side by side, what must wait, what needs attention."""
@@ -25,7 +25,7 @@ def plan(run: Run, max: int) -> Answer:
     Argument("target", "A workstream or a task.", completes="workstreams"),
     Option(("--budget",), "Tokens of knowledge at most.", "N", convert=integer, default=4000),
     aliases=("b",),
-    example="runner brief build",
+    example="brief build",
     reads=True,
 )
 def brief(run: Run, target: str, budget: int) -> Answer:
@@ -41,7 +41,7 @@ def brief(run: Run, target: str, budget: int) -> Answer:
     Option(("--save",), "Write it into the knowledge base.", "TOPIC", completes="topics"),
     Option(("--format",), "How to print it.", default="json", choices=("json", "markdown")),
     aliases=("c",),
-    example="runner collect --format markdown --save cycle-3",
+    example="collect --format markdown --save cycle-3",
 )
 def collect(
     run: Run, cycle: int | None, since: str | None, save: str | None, format: str

@@ -1,6 +1,5 @@
 """``orc task``: every step of a task's life, and looking tasks up."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import OrchestratorError, UsageError
@@ -20,7 +19,7 @@ from orchestrator.interfaces.cli.rendering import (
     section,
     table,
 )
-from orchestrator.interfaces.cli.run import Run, once
+from orchestrator.interfaces.cli.run import Run, given, once
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
@@ -30,7 +29,9 @@ _COLOURS = {"in_progress": "blue", "blocked": "yellow", "done": "green", "failed
 
 _WORKSTREAM = Argument("workstream", "Where it belongs.", "WS", completes="workstreams")
 _LEASE = Option(("--lease",), "How long the claim lasts: 30m, 2h.", "DURATION")
-_TOKEN = Option(("--token",), "The fencing token of the claim; an older one is refused.", "N", convert=integer)
+_TOKEN = Option(
+    ("--token",), "The fencing token of the claim; an older one is refused.", "N", convert=integer
+)
 _FIELDS = (
     Option(("--description",), "What is to be done."),
     Option(("--type",), "A word such as task, bug, feature.", "WORD"),
@@ -40,7 +41,10 @@ _FIELDS = (
     Option(("--estimate",), "Minutes of work, or a duration: 90, 2h.", "TIME", convert=minutes),
     Option(("--needs",), "Tasks that must be done before.", "IDS", many=True, completes="tasks"),
     Option(
-        ("--touches",), "Resources it needs while it runs: git, src/**, db:shared.", "NAMES", many=True
+        ("--touches",),
+        "Resources it needs while it runs: git, src/**, db:shared.",
+        "NAMES",
+        many=True,
     ),
 )
 
@@ -90,9 +94,9 @@ def _task_and_text(
     return task, once("text", " ".join(rest) if rest else None, flag, option)
 
 
-def _no_more(value: Any, rest: tuple[str, ...]) -> Any:
+def _no_more(value: str, rest: tuple[str, ...]) -> str:
     if rest:
-        raise UsageError(f"{ascii(rest[0])} is one word too many", hint="--help shows the words.")
+        raise UsageError(f"{rest[0]!a} is one word too many", hint="--help shows the words.")
     return value
 
 
@@ -106,9 +110,14 @@ def _no_more(value: Any, rest: tuple[str, ...]) -> Any:
     Argument("desc", "What is to be done, at length.", required=False),
     Argument("number", "Its priority; 1 comes first.", "PRIORITY", False, convert=integer),
     *_FIELDS,
-    Option(("--parent",), "The task whose id, with .NAME added, becomes the id.", "ID", completes="tasks"),
+    Option(
+        ("--parent",),
+        "The task whose id, with .NAME added, becomes the id.",
+        "ID",
+        completes="tasks",
+    ),
     Option(("--name",), "The last part of the id; only with --parent."),
-    example='t add build "Ship v1" --priority 1 --needs 299833bc --touches git',
+    example='add build "Ship v1" --priority 1 --needs 299833bc --touches git',
 )
 def add(
     run: Run,
@@ -118,20 +127,12 @@ def add(
     number: int | None,
     description: str | None,
     priority: int | None,
-    type: str | None,
-    **given: Any,
+    **fields: Any,
 ) -> Answer:
     """Add a task to a workstream."""
-    for name in ("labels", "needs", "touches"):
-        given[name] = given[name] or ()
-    task = run.orc.tasks.add(
-        workstream,
-        title=title,
-        description=once("description", desc, "--description", description) or "",
-        priority=once("priority", number, "--priority", priority, default=5),
-        type=type or "task",
-        **{name: value for name, value in given.items() if value is not None},
-    )
+    fields["description"] = once("description", desc, "--description", description)
+    fields["priority"] = once("priority", number, "--priority", priority)
+    task = run.orc.tasks.add(workstream, title=title, **given(**fields))
     return say(task, f"Added task {task.id}: {escape(task.title)}")
 
 
@@ -140,11 +141,11 @@ def add(
     _words("[WS] ID", "The task."),
     Option(("--title",), "One line that says what is to be done."),
     *_FIELDS,
-    example='t edit 299833bc --priority 1 --labels ui,urgent --needs ""',
+    example='edit 299833bc --priority 1 --labels ui,urgent --needs ""',
 )
-def edit(run: Run, words: tuple[str, ...], **given: Any) -> Answer:
+def edit(run: Run, words: tuple[str, ...], **fields: Any) -> Answer:
     """Change fields of a task; an empty list clears a field that holds several."""
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes = given(**fields)
     if not changes:
         raise UsageError("There is nothing to change", hint="Give a field, such as --title.")
     task = run.orc.tasks.edit(_task_only(run, words), **changes)
@@ -152,8 +153,9 @@ def edit(run: Run, words: tuple[str, ...], **given: Any) -> Answer:
 
 
 @TASK.command(
-    "note", _words("[WS] ID TEXT...", "The task, and what there is to say."),
-    example='t note 299833bc "The API needs a key"',
+    "note",
+    _words("[WS] ID TEXT...", "The task, and what there is to say."),
+    example='note 299833bc "The API needs a key"',
 )
 def note(run: Run, words: tuple[str, ...]) -> Answer:
     """Append a note to a task."""
@@ -168,7 +170,7 @@ def note(run: Run, words: tuple[str, ...]) -> Answer:
     "claim",
     _words("[WS] ID [AGENT]", "The task, and who takes it."),
     _LEASE,
-    example="t claim build 299833bc agent-1",
+    example="claim build 299833bc agent-1",
 )
 def claim(run: Run, words: tuple[str, ...], lease: str | None) -> Answer:
     """Take a task under a lease."""
@@ -185,7 +187,7 @@ def claim(run: Run, words: tuple[str, ...], lease: str | None) -> Answer:
     Argument("agent", "Who takes it.", required=False, completes="agents"),
     _LEASE,
     Option(("--wait",), "Wait so long for a task to become free: 30s.", "DURATION", default="0"),
-    example="t next build agent-1 --wait 30s",
+    example="next build agent-1 --wait 30s",
 )
 def next_(
     run: Run, workstream: str | None, agent: str | None, lease: str | None, wait: str
@@ -198,7 +200,7 @@ def next_(
 
 
 @TASK.command(
-    "renew", _words("[WS] ID", "The task."), _LEASE, _TOKEN, example="t renew 299833bc --lease 1h"
+    "renew", _words("[WS] ID", "The task."), _LEASE, _TOKEN, example="renew 299833bc --lease 1h"
 )
 def renew(run: Run, words: tuple[str, ...], lease: str | None, token: int | None) -> Answer:
     """Extend the lease of a task, from now."""
@@ -212,11 +214,9 @@ def renew(run: Run, words: tuple[str, ...], lease: str | None, token: int | None
     Option(("--result",), "What came out, for whoever needs it next."),
     _TOKEN,
     aliases=("done",),
-    example='t complete 299833bc "Shipped as v1.0.2" --token 17',
+    example='complete 299833bc "Shipped as v1.0.2" --token 17',
 )
-def complete(
-    run: Run, words: tuple[str, ...], result: str | None, token: int | None
-) -> Answer:
+def complete(run: Run, words: tuple[str, ...], result: str | None, token: int | None) -> Answer:
     """Say that a task is done."""
     task, text = _task_and_text(run, words, "--result", result)
     return _stepped(run.orc.tasks.complete(task, result=text, token=token), "Completed")
@@ -227,41 +227,41 @@ def _reason(needed: bool = False) -> tuple[Argument, Option]:
     return _words(usage, "The task, and why."), Option(("--reason",), "Why.")
 
 
-@TASK.command("fail", *_reason(), _TOKEN, example='t fail 299833bc "The API is gone"')
+@TASK.command("fail", *_reason(), _TOKEN, example='fail 299833bc "The API is gone"')
 def fail(run: Run, words: tuple[str, ...], reason: str | None, token: int | None) -> Answer:
     """Say that a task was tried and cannot be done."""
     task, text = _task_and_text(run, words, "--reason", reason)
     return _stepped(run.orc.tasks.fail(task, reason=text or "", token=token), "Failed")
 
 
-@TASK.command("release", *_reason(), _TOKEN, example="t release 299833bc")
+@TASK.command("release", *_reason(), _TOKEN, example="release 299833bc")
 def release(run: Run, words: tuple[str, ...], reason: str | None, token: int | None) -> Answer:
     """Give a task back; it is pending again."""
     task, text = _task_and_text(run, words, "--reason", reason)
     return _stepped(run.orc.tasks.release(task, reason=text or "", token=token), "Released")
 
 
-@TASK.command("block", *_reason(needed=True), example='t block 299833bc "Waiting for a key"')
+@TASK.command("block", *_reason(needed=True), example='block 299833bc "Waiting for a key"')
 def block(run: Run, words: tuple[str, ...], reason: str | None) -> Answer:
     """Set a task aside because of something outside the board."""
     task, text = _task_and_text(run, words, "--reason", reason)
     return _stepped(run.orc.tasks.block(task, reason=_needed("reason", text)), "Blocked")
 
 
-@TASK.command("unblock", _words("[WS] ID", "The task."), example="t unblock 299833bc")
+@TASK.command("unblock", _words("[WS] ID", "The task."), example="unblock 299833bc")
 def unblock(run: Run, words: tuple[str, ...]) -> Answer:
     """Make a blocked task pending again."""
     return _stepped(run.orc.tasks.unblock(_task_only(run, words)), "Unblocked")
 
 
-@TASK.command("cancel", *_reason(), example='t cancel 299833bc "Not wanted any more"')
+@TASK.command("cancel", *_reason(), example='cancel 299833bc "Not wanted any more"')
 def cancel(run: Run, words: tuple[str, ...], reason: str | None) -> Answer:
     """End a task that is not wanted any more."""
     task, text = _task_and_text(run, words, "--reason", reason)
     return _stepped(run.orc.tasks.cancel(task, reason=text or ""), "Cancelled")
 
 
-@TASK.command("reopen", *_reason(), example='t reopen 299833bc "The fix did not hold"')
+@TASK.command("reopen", *_reason(), example='reopen 299833bc "The fix did not hold"')
 def reopen(run: Run, words: tuple[str, ...], reason: str | None) -> Answer:
     """Make an ended task pending again."""
     task, text = _task_and_text(run, words, "--reason", reason)
@@ -272,17 +272,15 @@ def reopen(run: Run, words: tuple[str, ...], reason: str | None) -> Answer:
     "archive",
     Argument("tasks", "Tasks that have ended.", "IDS...", False, many=True, completes="tasks"),
     Option(("--older-than",), "Every task that ended so long ago: 30d.", "DURATION"),
-    example="t archive --older-than 30d",
+    example="archive --older-than 30d",
 )
 def archive(run: Run, tasks: tuple[str, ...], older_than: str | None) -> Answer:
     """Take ended tasks out of the state; the log and `t show` keep them."""
     if not tasks and older_than is None:
         raise UsageError("Nothing to archive is named", hint="Give ids or --older-than 30d.")
     archived = run.orc.tasks.archive(tasks, older_than=older_than)
-    return Answer(
-        archived,
-        lambda: lines((f"Archived: {escape(task.title)}" for task in archived), empty="Nothing to archive."),
-    )
+    said = (f"Archived: {escape(task.title)}" for task in archived)
+    return Answer(archived, lambda: lines(said, empty="Nothing to archive."))
 
 
 def _stepped(task: "Task", step: str) -> Answer:
@@ -306,7 +304,7 @@ def _needed(what: str, text: str | None) -> str:
     Option(("--type",), "Only of this type.", "WORD"),
     Option(("--ready",), "Only tasks that can be claimed now.", flag=True),
     aliases=("ls",),
-    example="t list build --status pending,blocked",
+    example="list build --status pending,blocked",
     reads=True,
     filters_agent=True,
 )
@@ -326,7 +324,7 @@ def list_(
     return Answer(tasks, lambda: lines(map(line, tasks), empty="No tasks."))
 
 
-@TASK.command("show", _words("[WS] ID", "The task."), example="t show 299833bc", reads=True)
+@TASK.command("show", _words("[WS] ID", "The task."), example="show 299833bc", reads=True)
 def show(run: Run, words: tuple[str, ...]) -> Answer:
     """Show everything about a task, with its history."""
     task = run.orc.tasks.get(_task_only(run, words))
@@ -366,14 +364,14 @@ def _page(task: "Task", needed_by: list[str], history: "list[Recorded]") -> str:
 
 def _facts(task: "Task", needed_by: list[str]) -> list[tuple[str, object]]:
     held = task.status == "in_progress"
-    waits: Callable[[], str] = lambda: f" ({task.open_needs} open)" if task.open_needs else ""
+    waits = f" ({task.open_needs} open)" if task.open_needs else ""
     return [
         ("workstream", task.workstream),
         ("type", task.type),
         ("priority", task.priority),
         ("labels", ", ".join(task.labels)),
         ("estimate", task.estimate and seconds_as_text(task.estimate * 60)),
-        ("needs", ", ".join(task.needs) + waits()),
+        ("needs", ", ".join(task.needs) + waits),
         ("needed by", ", ".join(needed_by)),
         ("touches", ", ".join(task.touches)),
         ("lease until", task.lease_until if held else ""),

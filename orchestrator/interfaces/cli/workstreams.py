@@ -7,7 +7,7 @@ from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import WORKSTREAM
 from orchestrator.interfaces.cli.grammar import Argument, Option, integer
 from orchestrator.interfaces.cli.rendering import Answer, fields, lines, paint, plain, say
-from orchestrator.interfaces.cli.run import Run, once
+from orchestrator.interfaces.cli.run import Run, given, once
 
 if TYPE_CHECKING:
     from orchestrator.domain.workstreams import Workstream
@@ -23,7 +23,7 @@ _REASON = Option(("--reason",), "Why.", default="")
     Argument("number", "Its priority; 1 comes first.", "PRIORITY", False, convert=integer),
     Option(("--description",), "What it is for."),
     Option(("--priority",), "1 comes first; 5 if not given.", "N", convert=integer),
-    example='ws create build "Build things" 1',
+    example='create build "Build things" 1',
 )
 def create(
     run: Run,
@@ -36,23 +36,27 @@ def create(
     """Begin a workstream."""
     made = run.orc.workstreams.create(
         name,
-        description=once("description", desc, "--description", description) or "",
-        priority=once("priority", number, "--priority", priority, default=5),
+        **given(
+            description=once("description", desc, "--description", description),
+            priority=once("priority", number, "--priority", priority),
+        ),
     )
     return say(made, f"Created workstream: {escape(made.name)}")
 
 
-@WORKSTREAM.command("list", aliases=("ls",), example="ws list", reads=True)
+@WORKSTREAM.command("list", aliases=("ls",), example="list", reads=True)
 def list_(run: Run) -> Answer:
     """List the workstreams with their counts, by priority."""
-    streams = [(stream, run.orc.workstreams.counts(stream.name)) for stream in run.orc.workstreams.all()]
+    streams = [
+        (stream, run.orc.workstreams.counts(stream.name)) for stream in run.orc.workstreams.all()
+    ]
     return Answer(
         [_record(stream, counts) for stream, counts in streams],
         lambda: lines((_lines(*stream) for stream in streams), empty="No workstreams."),
     )
 
 
-@WORKSTREAM.command("show", _NAME, example="ws show build", reads=True)
+@WORKSTREAM.command("show", _NAME, example="show build", reads=True)
 def show(run: Run, name: str) -> Answer:
     """Show a workstream with its counts and times."""
     stream = run.orc.workstreams.get(name)
@@ -62,9 +66,7 @@ def show(run: Run, name: str) -> Answer:
         ("created", f"{stream.created_at} by {stream.created_by}"),
         ("updated", stream.updated_at),
     )
-    return Answer(
-        _record(stream, counts), lambda: _lines(stream, counts) + "\n" + fields(times)
-    )
+    return Answer(_record(stream, counts), lambda: _lines(stream, counts) + "\n" + fields(times))
 
 
 @WORKSTREAM.command(
@@ -72,7 +74,7 @@ def show(run: Run, name: str) -> Answer:
     _NAME,
     Option(("--description",), "What it is for."),
     Option(("--priority",), "1 comes first.", "N", convert=integer),
-    example="ws edit build --priority 2",
+    example="edit build --priority 2",
 )
 def edit(run: Run, name: str, description: str | None, priority: int | None) -> Answer:
     """Change the description or the priority of a workstream."""
@@ -82,15 +84,13 @@ def edit(run: Run, name: str, description: str | None, priority: int | None) -> 
     return say(stream, f"Edited workstream: {escape(name)}")
 
 
-@WORKSTREAM.command("close", _NAME, _REASON, example="ws close build --reason shipped")
+@WORKSTREAM.command("close", _NAME, _REASON, example="close build --reason shipped")
 def close(run: Run, name: str, reason: str) -> Answer:
     """Close a workstream: it gives out and takes in no more tasks."""
-    return say(
-        run.orc.workstreams.close(name, reason=reason), f"Closed workstream: {escape(name)}"
-    )
+    return say(run.orc.workstreams.close(name, reason=reason), f"Closed workstream: {escape(name)}")
 
 
-@WORKSTREAM.command("reopen", _NAME, example="ws reopen build")
+@WORKSTREAM.command("reopen", _NAME, example="reopen build")
 def reopen(run: Run, name: str) -> Answer:
     """Make a closed workstream active again."""
     return say(run.orc.workstreams.reopen(name), f"Reopened workstream: {escape(name)}")
@@ -106,4 +106,6 @@ def _lines(stream: "Workstream", counts: dict[str, int]) -> str:
     said += [f"{n} {status}" for status, n in counts.items() if status not in usual]
     closed = " [closed]" if stream.status == "closed" else ""
     title = paint(f"[P{stream.priority}] {escape(stream.name)}", "bold")
-    return f"{title} - {escape(stream.description) or '(no desc)'}{closed}\n  Tasks: {', '.join(said)}"
+    return (
+        f"{title} - {escape(stream.description) or '(no desc)'}{closed}\n  Tasks: {', '.join(said)}"
+    )

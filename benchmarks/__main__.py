@@ -1,0 +1,68 @@
+"""``python -m benchmarks``: every figure in one run, as a table and as JSON. Numbers fail nothing."""
+
+import argparse
+import os
+import sys
+import tempfile
+from time import perf_counter
+
+from benchmarks import figures
+from benchmarks.boards import Boards
+from benchmarks.measure import ROOT
+
+_DISK = "/var/tmp"
+"""A place on a disk: ``/tmp`` may be memory, where a sync costs nothing."""
+
+
+def options() -> argparse.Namespace:
+    """What was asked for on the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--json",
+        metavar="PATH",
+        default=os.path.join(ROOT, "benchmarks", "results.json"),
+        help="where the figures are kept (%(default)s)",
+    )
+    parser.add_argument(
+        "--only",
+        metavar="NAME",
+        action="append",
+        choices=list(figures.ALL),
+        help=f"one row, may be repeated: {', '.join(figures.ALL)}",
+    )
+    parser.add_argument("--quick", action="store_true", help="boards a tenth as big, fewer rounds")
+    parser.add_argument(
+        "--dir",
+        metavar="DIR",
+        default=_DISK if os.path.isdir(_DISK) else None,
+        help="a folder on the disk to measure (%(default)s)",
+    )
+    return parser.parse_args()
+
+
+def tell(name: str) -> None:
+    """Progress, for somebody who watches."""
+    if sys.stderr.isatty():
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    asked = options()
+    # A setting of the caller's must not lead to the caller's board.
+    for name in ("ORCHESTRATOR_DIR", "ORC_AGENT", "ORC_REQUEST_ID"):
+        os.environ.pop(name, None)
+    begun = perf_counter()
+    with tempfile.TemporaryDirectory(prefix="orc-bench-", dir=asked.dir) as folder:
+        boards = Boards(folder, quick=asked.quick)
+        measured = figures.measure(
+            asked.only or list(figures.ALL), boards, quick=asked.quick, tell=tell
+        )
+    print(figures.table(measured))
+    print(f"\n{perf_counter() - begun:.0f} s on {os.cpu_count()} cores; kept in {asked.json}")
+    with open(asked.json, "wb") as file:
+        file.write(figures.report(measured, quick=asked.quick))
+
+
+if __name__ == "__main__":
+    main()

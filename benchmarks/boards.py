@@ -1,0 +1,228 @@
+"""Boards to measure on: written in bulk, by the toolkit's own events, lines and snapshot.
+
+A hundred thousand tasks take two seconds this way; through the API each would pay for its own sync.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+
+from orchestrator import snapshot
+from orchestrator.board import make
+from orchestrator.core import clock
+from orchestrator.core.events import START, Event, Position, Recorded, encode_line, encode_payload
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks import TaskAdded, TaskClaimed, TaskCompleted
+from orchestrator.domain.workstreams import WorkstreamCreated
+from orchestrator.stores.files import SEGMENT_SIZE
+
+STREAMS = tuple(f"stream-{number}" for number in range(10))
+_DAY = 86400.0
+_BATCH = 1 << 20
+_STEP = 10
+
+Fact = tuple[str, Event | None]
+"""Who, and what; None stands for an event of the agents' own."""
+
+
+class Writer:
+    """Writes a log in segments, and folds it on the way.
+
+    Args:
+        folder: The board's folder.
+        folds: Whether the state is wanted: for a snapshot.
+    """
+
+    def __init__(self, folder: str, *, folds: bool = True) -> None:
+        self.folder = make(folder)
+        self._log = f"{folder}/state/events.jsonl"
+        self.state = State()
+        self.position = START
+        self._folds = folds
+        self._sealed = 1
+        self._began = time.time() - _DAY
+
+    def write(self, facts: Iterable[Fact]) -> None:
+        """Append events, one a commit."""
+        batch: list[bytes] = []
+        size = 0
+        for record in self._records(facts):
+            line = self._line(record)
+            if self.position.offset == 0 and record.id > 1:
+                self._flush(batch)
+                os.rename(self._log, f"{self.folder}/state/events-{self._sealed}.jsonl")
+                size = 0
+            batch.append(line)
+            size += len(line)
+            if size > _BATCH:
+                self._flush(batch)
+                size = 0
+            if self._folds:
+                self.state.apply(record)
+        self._flush(batch)
+
+    def _records(self, facts: Iterable[Fact]) -> Iterator[Recorded]:
+        custom = encode_payload({"service": "api", "version": "2.0"})
+        for number, (agent, fact) in enumerate(facts, self.position.id + 1):
+            ts = clock.timestamp(self._began + number / 100)
+            if fact is None:
+                yield Recorded(number, ts, agent, "deployed", custom)
+            else:
+                yield Recorded(number, ts, agent, fact.TYPE, encode_payload(fact), fact.VERSION)
+
+    def _line(self, record: Recorded) -> bytes:
+        line, crc = encode_line(record, self.position.crc)
+        segment, begin = self.position.segment or 1, self.position.end
+        if begin + len(line) > SEGMENT_SIZE:
+            self._sealed = segment
+            segment, begin = record.id, 0
+        self.position = Position(segment, begin, begin + len(line), record.id, crc)
+        return line
+
+    def _flush(self, batch: list[bytes]) -> None:
+        with open(self._log, "ab") as file:
+            file.writelines(batch)
+        batch.clear()
+
+    def save(self) -> None:
+        """Write the snapshot; needs the fold."""
+        with open(f"{self.folder}/state/state.json", "wb") as file:
+            file.write(snapshot.encode(self.state, self.position))
+
+
+def task_id(number: int) -> str:
+    """Eight hex digits, another for every number."""
+    return f"{number * 2654435761 % 2**32:08x}"
+
+
+def streams() -> Iterator[Fact]:
+    """Ten workstreams."""
+    for number, name in enumerate(STREAMS):
+        yield "system", WorkstreamCreated(
+            workstream=name, description=f"What belongs to part {number}", priority=number % 5 + 1
+        )
+
+
+def added(number: int) -> Fact:
+    """A task such as agents write them: a sentence or two, some with needs, labels and resources."""
+    return f"agent-{number % 20}", TaskAdded(
+        task=task_id(number),
+        workstream=STREAMS[number % len(STREAMS)],
+        title=f"Task {number}: look into part {number % 97} and report",
+        description="Read what is there, compare it with the plan, and write down what differs.",
+        priority=number % 5 + 3,
+        labels=("research",) if number % 3 == 0 else (),
+        estimate=30.0 if number % 4 == 0 else None,
+        needs=(task_id(number - 7),) if number % 10 == 9 else (),
+        touches=(f"part-{number}",) if number % 10 == 5 else (),
+    )
+
+
+def finished(number: int) -> Iterator[Fact]:
+    """A task that is claimed and completed."""
+    agent, until = f"agent-{number % 20}", clock.timestamp(time.time() + _DAY)
+    yield agent, TaskClaimed(task=task_id(number), lease=1800.0, until=until)
+    yield agent, TaskCompleted(
+        task=task_id(number), result=f"Part {number % 97} is as planned."
+    )
+
+
+def lives(tasks: int) -> Iterator[Fact]:
+    """Tasks that are added, claimed and completed, each completion fifty additions later."""
+    for number in range(tasks + 50):
+        if number < tasks:
+            yield added(number)
+        if number >= 50:
+            yield from finished(number - 50)
+
+
+class Boards:
+    """The boards of one run, each made when it is first asked for.
+
+    Args:
+        folder: Where they are; the same disk for the boards and for what they are measured against.
+        quick: Make the big ones a tenth as big.
+    """
+
+    def __init__(self, folder: str, *, quick: bool) -> None:
+        self.folder = folder
+        self.big = 10_000 if quick else 100_000
+        self.many = 100_000 if quick else 1_000_000
+        self._copies = 0
+
+    def tasks(self, number: int) -> str:
+        """A board of so many pending tasks with an exact snapshot; to be read, or copied."""
+        path = f"{self.folder}/tasks-{number}"
+        if not os.path.exists(path):
+            writer = Writer(path)
+            writer.write(streams())
+            writer.write(added(n) for n in range(number))
+            writer.save()
+        return path
+
+    def tailed(self, number: int) -> str:
+        """The same board, its log a quarter of the snapshot further: just before the next snapshot."""
+        path = f"{self.folder}/tailed-{number}"
+        if not os.path.exists(path):
+            writer = Writer(path)
+            writer.write(streams())
+            writer.write(added(n) for n in range(number))
+            writer.save()
+            full = size(path) + os.path.getsize(snapshot_of(path)) // 4
+            begun = 0
+            while size(path) + _STEP * 1024 < full:
+                writer.write(fact for n in range(begun, begun + _STEP) for fact in finished(n))
+                begun += _STEP
+        return path
+
+    def log(self, number: int) -> str:
+        """A board of so many events of tasks from birth to end, without a snapshot."""
+        path = f"{self.folder}/log-{number}"
+        if not os.path.exists(path):
+            writer = Writer(path, folds=False)
+            writer.write(streams())
+            writer.write(lives((number - len(STREAMS)) // 3))
+        return path
+
+    def history(self, number: int) -> str:
+        """A board of so many events of the agents' own."""
+        path = f"{self.folder}/history-{number}"
+        if not os.path.exists(path):
+            writer = Writer(path)
+            writer.write((f"agent-{n % 20}", None) for n in range(number))
+            writer.save()
+        return path
+
+    def copy(self, board: str) -> str:
+        """A copy to change."""
+        self._copies += 1
+        path = f"{self.folder}/copy-{self._copies}"
+        shutil.copytree(board, path)
+        os.sync()  # the copy's own writing must not be waited for by what is measured
+        return path
+
+    def drop(self, copy: str) -> None:
+        """Remove a copy."""
+        shutil.rmtree(copy)
+
+
+def size(board: str) -> int:
+    """Bytes of the board's log."""
+    folder = f"{board}/state"
+    return sum(
+        os.path.getsize(f"{folder}/{name}")
+        for name in os.listdir(folder)
+        if name.endswith(".jsonl")
+    )
+
+
+def lines(board: str) -> list[bytes]:
+    """The lines of a log of one segment."""
+    with open(f"{board}/state/events.jsonl", "rb") as file:
+        return file.read().splitlines()
+
+
+def snapshot_of(board: str) -> str:
+    """The path of the board's snapshot."""
+    return f"{board}/state/state.json"

@@ -1,0 +1,96 @@
+"""Which figures there are, in the order of the table, and how the table is printed and kept."""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from benchmarks import mutations, processes, racing, reading
+from benchmarks.boards import Boards
+from benchmarks.measure import Figure
+
+
+class Measurement(Protocol):
+    """Measures one row of the table; a row may have several lines."""
+
+    def __call__(self, boards: Boards, *, quick: bool) -> Iterator[Figure]: ...
+
+
+ALL: dict[str, Measurement] = {
+    "mutation": mutations.against_bare,
+    "size": mutations.at_size,
+    "race": racing.racing,
+    "next": processes.next_small,
+    "next-big": processes.next_big,
+    "open": reading.opening,
+    "fold": reading.folding,
+    "last": reading.last_events,
+    "memory": processes.memory,
+}
+
+
+class Report(msgspec.Struct):
+    """What is kept of a run."""
+
+    when: str
+    machine: dict[str, str | int]
+    quick: bool
+    figures: list[Figure]
+    verdicts: dict[str, int]
+
+
+def measure(
+    names: Sequence[str], boards: Boards, *, quick: bool, tell: Callable[[str], None]
+) -> list[Figure]:
+    """Measure the named rows, telling which one is at work."""
+    found: list[Figure] = []
+    for name in names:
+        tell(name)
+        found.extend(ALL[name](boards, quick=quick))
+    return found
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """The figures, aligned."""
+    rows = [
+        (figure.what, _number(figure.measured, figure.unit), _bound(figure), figure.verdict, figure.detail)
+        for figure in figures
+    ]
+    rows.insert(0, ("figure", "measured", "bound", "", "absolute"))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join(
+        f"{what:<{widths[0]}}  {measured:>{widths[1]}}  {bound:>{widths[2]}}"
+        f"  {verdict:<{widths[3]}}  {detail}".rstrip()
+        for what, measured, bound, verdict, detail in rows
+    )
+
+
+def _number(value: float, unit: str) -> str:
+    return f"{value:.0f}{unit}" if value >= 100 else f"{value:.2f}{unit}"
+
+
+def _bound(figure: Figure) -> str:
+    if figure.bound is None:
+        return ""
+    return f"{'>=' if figure.at_least else '<='} {figure.bound:g}{figure.unit}"
+
+
+def report(figures: Sequence[Figure], *, quick: bool) -> bytes:
+    """The run as JSON."""
+    verdicts = [figure.verdict for figure in figures]
+    document = Report(
+        when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        machine={
+            "cores": os.cpu_count() or 0,
+            "machine": platform.machine(),
+            "system": platform.platform(),
+            "python": platform.python_version(),
+        },
+        quick=quick,
+        figures=list(figures),
+        verdicts={word: verdicts.count(word) for word in ("ok", "missed")},
+    )
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"

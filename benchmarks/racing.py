@@ -1,0 +1,112 @@
+"""Eight processes that take tasks from one board at once, against one that has it for itself."""
+
+import multiprocessing
+from collections.abc import Iterator
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from statistics import median
+from time import perf_counter
+
+import msgspec
+
+from benchmarks.boards import Boards
+from benchmarks.measure import Figure, interleave, ratio
+from orchestrator import Orchestrator
+
+RACERS = 8
+TASKS = 10_000
+"""More than can be taken in the time."""
+
+Turns = tuple[int, float]
+"""How many tasks a process took, and the longest that it waited for one."""
+
+
+class Race(msgspec.Struct):
+    """What a race came to: the turns of each process, in the seconds it was given."""
+
+    racers: list[Turns]
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Tasks a second, all together."""
+        return sum(turns for turns, _ in self.racers) / self.seconds
+
+    @property
+    def evenness(self) -> float:
+        """The slowest process against the fastest."""
+        return min(self.racers)[0] / max(self.racers)[0]
+
+    @property
+    def longest(self) -> float:
+        """The longest that anybody waited for a task."""
+        return max(wait for _, wait in self.racers)
+
+
+def _take(board: str, agent: str, seconds: float, start: Barrier, results: "Queue[Turns]") -> None:
+    orc = Orchestrator.open(board, agent=agent)
+    orc.status()
+    turns, longest = 0, 0.0
+    start.wait()
+    end = perf_counter() + seconds
+    before = perf_counter()
+    while before < end:
+        if orc.tasks.next() is None:
+            raise RuntimeError("the board ran out of tasks before the race was over")
+        after = perf_counter()
+        turns, longest, before = turns + 1, max(longest, after - before), after
+    results.put((turns, longest))
+
+
+def race(boards: Boards, processes: int, seconds: float) -> Race:
+    """Let so many processes take tasks for so long."""
+    board = boards.copy(boards.tasks(TASKS))
+    fresh = multiprocessing.get_context("spawn")
+    start, results = fresh.Barrier(processes), fresh.Queue()
+    racers = [
+        fresh.Process(target=_take, args=(board, f"agent-{n}", seconds, start, results))
+        for n in range(processes)
+    ]
+    for racer in racers:
+        racer.start()
+    turns = [results.get(timeout=60 + seconds) for _ in racers]
+    for racer in racers:
+        racer.join()
+    boards.drop(board)
+    return Race(turns, seconds)
+
+
+def racing(boards: Boards, *, quick: bool) -> Iterator[Figure]:
+    """Row 3: total, evenness and longest wait."""
+    seconds = 0.7 if quick else 1.5
+    alone, together = interleave(
+        1 if quick else 3,
+        lambda: race(boards, 1, seconds),
+        lambda: race(boards, RACERS, seconds),
+    )
+    most = max(run.racers for run in together)
+    yield Figure(
+        name="race",
+        what=f"{RACERS} processes racing `next`: their total against one alone",
+        measured=ratio((run.rate for run in together), (run.rate for run in alone)),
+        bound=0.5,
+        at_least=True,
+        detail=f"{median(run.rate for run in together):.0f}/s"
+        f" against {median(run.rate for run in alone):.0f}/s",
+    )
+    yield Figure(
+        name="race",
+        what=f"{RACERS} processes racing `next`: the slowest against the fastest",
+        measured=median(run.evenness for run in together),
+        bound=0.5,
+        at_least=True,
+        detail=f"{min(most)[0]} against {max(most)[0]} turns",
+    )
+    yield Figure(
+        name="race",
+        what=f"{RACERS} processes racing `next`: the longest wait",
+        measured=max(run.longest for run in together),
+        bound=1.0,
+        unit=" s",
+        detail=f"alone {1000 * max(run.longest for run in alone):.0f} ms",
+    )

@@ -1,0 +1,7 @@
+"""The cycle runner: plan, brief, collect. State and knowledge in; data and text out."""
+
+from orchestrator.planning.collect import Collected
+from orchestrator.planning.plan import make_plan
+from orchestrator.planning.runner import Planning
+
+__all__ = ["Collected", "Planning", "make_plan"]

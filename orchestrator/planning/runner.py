@@ -1,0 +1,76 @@
+"""The cycle runner: plan a cycle, brief its tasks, collect what came of it."""
+
+from typing import TYPE_CHECKING
+
+from orchestrator.core.errors import UsageError
+from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.domain.cycles import CyclePlanned
+from orchestrator.planning.brief import write_brief
+from orchestrator.planning.collect import Collected, collect
+from orchestrator.planning.plan import Plan, make_plan
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+
+def the_plan(state: "State", events: Committed) -> Plan:
+    """The plan as it was recorded."""
+    return next(event.plan for _, event in events if isinstance(event, CyclePlanned))
+
+
+class Planning(Noun["State"]):
+    """``orc.plan``, ``orc.brief``, ``orc.collect``: one round of work."""
+
+    @command(the_plan)
+    def plan(self, tx: "Transaction[State]", *, max: int = 8, agent: str | None = None) -> None:
+        """Begin the next cycle with a plan, and keep the plan in the log.
+
+        Args:
+            max: How many tasks may run side by side.
+            agent: Who plans.
+
+        Returns:
+            The plan; see :func:`orchestrator.planning.plan.make_plan` for its fields and
+            :mod:`orchestrator.planning.choice` for what the choice guarantees.
+
+        Raises:
+            UsageError: ``max`` is less than 1.
+        """
+        tx.act_as(agent)
+        if max < 1:
+            raise UsageError(f"{max} tasks side by side are no plan", hint="Give a number from 1 on.")
+        number = tx.state.cycle.number + 1 if tx.state.cycle else 1
+        plan = make_plan(
+            tx.state, now=tx.now, number=number, at_most=max, seen=self._desk.seen()
+        )
+        tx.record(CyclePlanned(number=number, plan=plan))
+
+    def brief(
+        self, target: str, *, budget: int = 4000, prog: str = "orc", agent: str | None = None
+    ) -> str:
+        """Markdown that an agent can start a task from with nothing else.
+
+        Args:
+            target: A workstream, for its best ready task; else a task's id or a prefix of it.
+            budget: Tokens the brief may have; a token counts as 4 characters.
+            prog: What the commands in it begin with, such as ``python cli.py``.
+            agent: Who is going to read it, to be filled in.
+
+        Raises:
+            NotFound: There is neither, or the workstream has no ready task (``nothing_ready``).
+        """
+        return write_brief(self._desk, target, budget=budget, prog=prog, agent=agent)
+
+    def collect(
+        self, *, cycle: int | None = None, since: str | int | None = None
+    ) -> Collected:
+        """What came of the present cycle, of another one, or of the time since some moment.
+
+        Args:
+            cycle: Its number.
+            since: A time, a duration (``2h``), or the id of an event.
+
+        Raises:
+            NotFound: There was no such cycle.
+        """
+        return collect(self._desk, cycle=cycle, since=since)

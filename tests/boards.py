@@ -1,0 +1,122 @@
+"""Boards for tests: a clock that is set by hand, and the one law that holds after every test.
+
+The law: the state of a living board, the fold of its log, and ``state.json`` are the same bytes.
+"""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+
+import pytest
+
+from orchestrator import Orchestrator, snapshot
+from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.events import START, Position
+from orchestrator.core.store import Store
+from orchestrator.domain.resources import Need
+from orchestrator.domain.schedule import Hold, Schedule, rank_of
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks import Task
+
+MORNING = 1_795_241_580.0
+"""2026-11-21T06:13:00Z: where the clock of every test begins."""
+
+
+class SettableClock:
+    """Seconds since 1970 that pass only when a test says so."""
+
+    def __init__(self, seconds: float = MORNING) -> None:
+        self.seconds = seconds
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def advance(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+def fold(store: Store) -> tuple[State, Position]:
+    """The state as the log alone tells it, and the last line."""
+    state, position = State(), START
+    for chunk in store.read(START):
+        for at in chunk.events:
+            state.apply(at)
+        position = chunk.end
+    return state, position
+
+
+def check_law(orc: Orchestrator) -> None:
+    """fold(log) == live state == state.json, and what is derived agrees with what it is derived from."""
+    engine = orc.engine
+    folded = as_text(*fold(engine.store))
+    assert as_text(engine.read(), engine._position) == folded, "the live state is not the fold"
+    check_saved(orc, folded)
+    check_derived(engine.read())
+    orc.close()
+    check_saved(orc, folded, exact=engine._snapshot_time > 0)
+
+
+def check_saved(orc: Orchestrator, folded: str, *, exact: bool = False) -> None:
+    """A ``state.json`` of the log's last line holds the fold; with ``exact`` there must be such a one."""
+    saved = orc.engine.store.load_snapshot()
+    found = snapshot.decode(saved) if saved else None
+    if found is not None and (exact or found[1] == orc.engine._position):
+        assert as_text(*found) == folded, "state.json is not the fold of the log"
+    assert found is not None or not exact
+
+
+def as_text(state: State, position: Position) -> str:
+    """Every field of every record, in order: equal texts are equal states."""
+    return f"{state!r}\n{position!r}".replace("), '", "),\n'")
+
+
+def check_derived(state: State) -> None:
+    """The schedule that followed every change equals one made from the records alone."""
+    assert holds(state.schedule) == holds(Schedule(state))
+    running = {task.id for task in state.tasks.values() if task.status == "in_progress"}
+    assert {task.id for task in state.schedule.running()} == running
+    for task in state.tasks.values():
+        assert task.open_needs == sum(not state.is_done(need) for need in task.needs), task.id
+    for name in state.workstreams:
+        counted: dict[str, int] = {}
+        for task in state.tasks.values():
+            if task.workstream == name:
+                counted[task.status] = counted.get(task.status, 0) + 1
+        for archived in state.archived.values():
+            if archived.workstream == name:
+                counted[archived.outcome] = counted.get(archived.outcome, 0) + 1
+        assert {status: n for status, n in state.counts[name].items() if n} == counted
+
+
+def holds(schedule: Schedule) -> set[Hold]:
+    """Everything that locks and running tasks hold, also under leases that have ended."""
+    return set(schedule.collisions(Need("**"), None, ""))
+
+
+def naive_best(state: State, workstream: str | None, agent: str, now: str) -> Task | None:
+    """What ``next`` must give, from its definition: filter everything, then sort everything."""
+    best: list[tuple[int, tuple[int, int, str], Task]] = []
+    fresh = Schedule(state)
+    for task in state.tasks.values():
+        stream = state.workstreams[task.workstream]
+        if workstream not in (None, task.workstream) or stream.status != "active":
+            continue
+        lapsed = task.status == "in_progress" and task.lease_until <= now
+        if (task.status == "pending" or lapsed) and all(state.is_done(n) for n in task.needs):
+            if not fresh.task_collisions(task, agent, now):
+                best.append((stream.priority, rank_of(task), task))
+    return min(best, key=lambda found: found[:2])[2] if best else None
+
+
+def code_of(call: Callable[[], object]) -> str:
+    """The code of the named error that a call is refused with."""
+    with pytest.raises(OrchestratorError) as caught:
+        call()
+    return caught.value.code
+
+
+@contextmanager
+def changes_nothing(orc: Orchestrator):
+    """The block adds no event and leaves the state as it was."""
+    before = as_text(orc.engine.read(), orc.engine._position)
+    yield
+    assert as_text(orc.engine.read(), orc.engine._position) == before

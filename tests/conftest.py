@@ -1,0 +1,58 @@
+"""Fixtures for every test: boards in memory and on disk, under a clock that is set by hand."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from boards import SettableClock, check_law
+from hypothesis import HealthCheck, settings
+
+from orchestrator import Orchestrator
+from orchestrator.stores.memory import MemoryStore
+
+OPSPAWN_BOARD = Path(__file__).parent / "data" / "opspawn-board"
+
+_EXAMPLES = int(os.environ.get("ORC_EXAMPLES", "50"))
+_SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
+
+for _name, _examples in {"default": _EXAMPLES, "ci": 200, "long": 5000}.items():
+    settings.register_profile(
+        _name, max_examples=_examples, deadline=None, suppress_health_check=_SLOW
+    )
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(autouse=True)
+def _no_inherited_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the caller's shell says about boards and agents is not what a test means."""
+    for name in ("ORCHESTRATOR_DIR", "ORC_AGENT", "ORC_REQUEST_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    """A clock that stands until a test advances it."""
+    return SettableClock()
+
+
+@pytest.fixture
+def warnings() -> list[str]:
+    """What the board of the test has warned of."""
+    return []
+
+
+@pytest.fixture
+def orc(clock: SettableClock, warnings: list[str]) -> Iterator[Orchestrator]:
+    """A board in memory; when the test ends, its state must be the fold of its log."""
+    orc = Orchestrator(MemoryStore(), now=clock, warn=warnings.append)
+    yield orc
+    check_law(orc)
+
+
+@pytest.fixture
+def board(clock: SettableClock, warnings: list[str], tmp_path: Path) -> Iterator[Orchestrator]:
+    """A board of files; when the test ends, its state must be the fold of its log."""
+    orc = Orchestrator.open(tmp_path / "board", now=clock, warn=warnings.append)
+    yield orc
+    check_law(orc)

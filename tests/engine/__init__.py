@@ -1,0 +1,1 @@
+"""The one path to disk: commits, crashes, processes, and random commands against a model."""

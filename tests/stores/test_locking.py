@@ -1,0 +1,312 @@
+"""One writer at a time, whatever kind of lock each takes, and whatever becomes of the lock file."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import filelock
+import pytest
+
+from orchestrator.core.errors import TimedOut
+from orchestrator.core.events import START
+from orchestrator.stores.files import FileStore
+
+from .building import WAIT, add, end_of, fill, texts_of
+
+
+class Child:
+    """A real process, made by fork: it runs ``work(child)`` and can be spoken with by single bytes."""
+
+    def __init__(self, work: Callable[["Child"], object]) -> None:
+        from_parent, to_child = os.pipe()
+        from_child, to_parent = os.pipe()
+        self.pid = os.fork()
+        self._ends = (from_child, to_child) if self.pid else (from_parent, to_parent)
+        for end in (from_parent, to_parent) if self.pid else (from_child, to_child):
+            os.close(end)
+        if self.pid == 0:
+            self._run(work)
+
+    def _run(self, work: Callable[["Child"], object]) -> None:
+        status = 1
+        try:
+            work(self)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+
+    def tell(self) -> None:
+        os.write(self._ends[1], b".")
+
+    def hear(self) -> None:
+        assert os.read(self._ends[0], 1) == b"."
+
+    def join(self) -> int:
+        status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        for end in self._ends:
+            os.close(end)
+        return status
+
+
+Taker = Callable[[Path], AbstractContextManager[object]]
+
+
+def light(folder: Path) -> AbstractContextManager[object]:
+    return FileStore(folder, light=True, warn=print).locked("light", 0)
+
+
+def full(folder: Path) -> AbstractContextManager[object]:
+    return FileStore(folder, warn=print).locked("full", 0)
+
+
+def library(folder: Path) -> AbstractContextManager[object]:
+    return filelock.FileLock(folder / "state" / ".lock", timeout=0)
+
+
+@contextmanager
+def system_call(folder: Path) -> Iterator[None]:
+    with (folder / "state" / ".lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+TAKERS: list[Taker] = [light, full, library, system_call]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "state").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("holder", TAKERS)
+@pytest.mark.parametrize("other", TAKERS)
+def test_every_way_to_lock_excludes_every_other(folder: Path, holder: Taker, other: Taker) -> None:
+    def hold(me: Child) -> None:
+        with holder(folder):
+            me.tell()
+            me.hear()
+
+    child = Child(hold)
+    child.hear()
+    with pytest.raises((TimedOut, filelock.Timeout, BlockingIOError)), other(folder):
+        pass
+    child.tell()
+    assert child.join() == 0
+    with other(folder):
+        pass
+
+
+@pytest.mark.parametrize("other", [light, full])
+def test_the_folder_excludes_when_the_lock_file_is_deleted(folder: Path, other: Taker) -> None:
+    with FileStore(folder, light=True, warn=print).locked("first", 0):
+        (folder / "state" / ".lock").unlink()
+        with pytest.raises(TimedOut), other(folder):
+            pass
+
+
+def test_who_waits_in_vain_is_told_pid_command_and_since_when(folder: Path) -> None:
+    def hold(me: Child) -> None:
+        with FileStore(folder, light=True, warn=print).locked("tasks.claim", 0):
+            me.tell()
+            me.hear()
+
+    child = Child(hold)
+    child.hear()
+    says = rf"locked by pid {child.pid} \(`tasks\.claim`\), since 20\d\d-.*Z; waited 0 s"
+    with pytest.raises(TimedOut, match=says) as raised, light(folder):
+        pass
+    assert raised.value.exit_status == 5
+    child.tell()
+    assert child.join() == 0
+
+
+def test_a_stopped_holder_is_told_to_be_stopped(folder: Path) -> None:
+    def hold(me: Child) -> None:
+        with light(folder):
+            me.tell()
+            me.hear()
+
+    child = Child(hold)
+    child.hear()
+    os.kill(child.pid, signal.SIGSTOP)
+    os.waitpid(child.pid, os.WUNTRACED)
+    with pytest.raises(TimedOut, match="that process is stopped"), light(folder):
+        pass
+    os.kill(child.pid, signal.SIGCONT)
+    child.tell()
+    assert child.join() == 0
+
+
+def test_a_holder_that_is_gone_is_told_to_be_gone(folder: Path) -> None:
+    """A forked child keeps its parent's lock; the pid of the parent means nothing any more."""
+
+    def work(me: Child) -> None:
+        hold = FileStore(folder, light=True, warn=print).locked("test", 0)
+        hold.__enter__()
+        if os.fork() == 0:
+            me.tell()
+            me.hear()  # until the test ends
+
+    child = Child(work)
+    child.hear()
+    os.waitpid(child.pid, 0)
+    with pytest.raises(TimedOut, match="that process is gone"), light(folder):
+        pass
+    child.tell()
+
+
+def test_a_holder_that_left_no_name_is_told_as_such(folder: Path) -> None:
+    with light(folder):
+        pass
+    with (
+        system_call(folder),
+        pytest.raises(TimedOut, match="by somebody who left no name"),
+        light(folder),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("command", ["a\nb\x1b[31m", 'quote " \\ slash', "é" * 500, "\ud800"])
+def test_any_text_may_be_the_command_that_holds_the_lock(folder: Path, command: str) -> None:
+    with FileStore(folder, light=True, warn=print).locked(command, 0):
+        assert (folder / "state" / ".holder").stat().st_size == 512
+        with pytest.raises(TimedOut, match="locked by pid") as raised, light(folder):
+            pass
+    assert raised.value.message.isprintable()
+    assert raised.value.message.isascii()
+
+
+@pytest.mark.parametrize("left", [b"", b"{", b"[1]", b'{"held":1}', b'{"held":1,"pid":"x"}'])
+def test_a_damaged_note_of_the_holder_hinders_nobody(folder: Path, left: bytes) -> None:
+    (folder / "state" / ".holder").write_bytes(left)
+    with system_call(folder), pytest.raises(TimedOut, match="left no name"), light(folder):
+        pass
+    with light(folder):
+        pass
+
+
+def test_the_lock_of_a_killed_process_is_free(folder: Path) -> None:
+    def hold(me: Child) -> None:
+        with light(folder):
+            me.tell()
+            me.hear()
+
+    child = Child(hold)
+    child.hear()
+    os.kill(child.pid, signal.SIGKILL)
+    assert child.join() == -signal.SIGKILL
+    with light(folder):
+        pass
+
+
+@pytest.mark.parametrize("taker", [light, full])
+def test_a_started_program_does_not_inherit_the_lock(folder: Path, taker: Taker) -> None:
+    def work(me: Child) -> None:
+        hold = taker(folder)
+        hold.__enter__()
+        # It lives as long as the test keeps its end of the pipe that the program inherits as stdin.
+        subprocess.Popen(["cat"], stdin=me._ends[0], stdout=subprocess.DEVNULL, close_fds=False)
+        os._exit(0)
+
+    child = Child(work)
+    os.waitpid(child.pid, 0)
+    with light(folder):
+        pass
+    os.close(child._ends[1])
+
+
+@pytest.mark.parametrize("is_light", [True, False])
+def test_a_forked_child_has_not_its_parents_lock_and_cannot_give_it_back(
+    folder: Path, is_light: bool
+) -> None:
+    store = FileStore(folder, light=is_light, warn=print)
+    hold = store.locked("parent", 0)
+
+    def try_it(me: Child) -> None:
+        hold.__exit__(None, None, None)
+        with pytest.raises(RuntimeError):
+            add(store, START, "not mine")
+        with pytest.raises(TimedOut), store.locked("child", 0):
+            pass
+
+    with hold:
+        assert Child(try_it).join() == 0
+        with pytest.raises(TimedOut), light(folder):
+            pass
+
+
+def test_a_lost_lock_file_loses_no_commit(folder: Path) -> None:
+    """Four writers of both kinds, while another process removes the lock file in a loop."""
+    commits = 40
+
+    def remove(me: Child) -> None:
+        os.set_blocking(me._ends[0], False)
+        while True:
+            for name in (".lock", ".holder"):
+                (folder / "state" / name).unlink(missing_ok=True)
+            try:
+                os.read(me._ends[0], 1)
+            except BlockingIOError:
+                continue
+            return
+
+    def write(name: str, is_light: bool) -> Callable[[Child], None]:
+        def work(me: Child) -> None:
+            store = FileStore(folder, light=is_light, segment_size=5000, warn=print)
+            position = START
+            for _ in range(commits):
+                with store.locked(name, WAIT):
+                    position = end_of(store, position)
+                    position = add(store, position, name, name)
+
+        return work
+
+    remover = Child(remove)
+    writers = [Child(write(f"writer {n}", n % 2 == 0)) for n in range(4)]
+    assert [writer.join() for writer in writers] == [0, 0, 0, 0]
+    remover.tell()
+    assert remover.join() == 0
+    written = Counter(texts_of(FileStore(folder, light=True, warn=print)))
+    assert written == {f"writer {n}": 2 * commits for n in range(4)}
+
+
+def test_readers_beside_writers_see_whole_commits_only(folder: Path) -> None:
+    """Without the lock, while segments are sealed: never a damage, never half of a commit."""
+    fill(FileStore(folder, light=True, warn=print), ["x", "x", "x"])
+
+    def write(me: Child) -> None:
+        store = FileStore(folder, light=True, segment_size=3000, warn=print)
+        for _ in range(150):
+            fill(store, ["x", "x", "x"])
+
+    child = Child(write)
+    store = FileStore(folder, light=True, warn=print)
+    position = START
+    while position.id < 453:
+        position = end_of(store, position)
+        assert position.id % 3 == 0
+        newest = next(store.read_backwards())
+        assert newest.id % 3 == 0
+        assert store.event(newest.id).id == newest.id
+    assert child.join() == 0
+    assert end_of(store).id == 453
+
+
+def test_the_state_folder_may_be_replaced_under_a_running_program(folder: Path) -> None:
+    """The lock is on the folder that the path leads to, not on one that was moved away."""
+    store = FileStore(folder, light=True, warn=print)
+    with store.locked("test", 0):
+        pass
+    (folder / "state").rename(folder / "old")
+    (folder / "state").mkdir()
+    with store.locked("test", WAIT), pytest.raises(TimedOut), light(folder):
+        pass
