@@ -72,7 +72,7 @@ def heavy_lap(action: Callable[[], object]) -> float:
 
 def environment(board: str | None = None) -> dict[str, str]:
     """The environment of processes that are measured: this checkout, one board, nothing of the caller's."""
-    ours = {name: text for name, text in os.environ.items() if not name.startswith(("ORC", "_ORC"))}
+    ours = {name: text for name, text in os.environ.items() if not name.startswith(("ORC", "_ORC", "PYTHON"))}
     ours["PYTHONPATH"] = ROOT
     return ours | ({"ORCHESTRATOR_DIR": board} if board else {})
 

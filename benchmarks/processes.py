@@ -4,12 +4,12 @@ import os
 from collections.abc import Iterator
 
 from benchmarks import baselines
-from benchmarks.boards import STREAMS, Boards, snapshot_of
+from benchmarks.boards import Boards, snapshot_of
 from benchmarks.measure import Figure, Usage, interleave, lap, ms, output, process, ratio
 
 SMALL = 100
 MUTATIONS = 50
-NEXT = ["cli.py", "t", "next", STREAMS[0], "agent-1"]
+NEXT = ["cli.py", "t", "next", "--agent", "agent-1"]
 
 _PEAK = """
 import sys

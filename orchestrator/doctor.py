@@ -96,8 +96,7 @@ class _Doctor:
         """Every line, its checksum, and the chain from the first event on."""
         try:
             for chunk in self.engine.store.read(START):
-                for at in chunk.events:
-                    self.fold.apply(at)
+                self.fold.fold(chunk.events)
                 self.position = chunk.end
         except Damage as damage:
             self.find("log", "damage", damage.message, hint=damage.hint)

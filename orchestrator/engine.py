@@ -37,7 +37,7 @@ SMALL = 1024 * 1024
 """Bytes of ``state.json`` below which it is written after every commit."""
 
 PAUSE = 0.25
-"""Seconds between two snapshots of a small board by one long-lived process."""
+"""Seconds between two snapshots of a small board by long-lived processes."""
 
 
 class Engine:
@@ -80,7 +80,7 @@ class Engine:
         self._position = START
         self._snapshot_size = 0
         self._snapshot_event = 0
-        self._snapshot_time = 0.0
+        self._changed = False
         self._tail = 0
 
     # Reading
@@ -144,9 +144,7 @@ class Engine:
         return self._state
 
     def _fold(self, state: State, chunk: Chunk) -> None:
-        apply = state.apply
-        for at in chunk.events:
-            apply(at)
+        state.fold(chunk.events)
         same = chunk.end.segment == self._position.segment
         self._tail += chunk.end.end - (self._position.end if same else 0)
         self._position = chunk.end
@@ -166,13 +164,10 @@ class Engine:
             return self.read()
         state = State()
         for chunk in self.store.read(START):
-            for at in chunk.events:
-                if at.id > number:
-                    return state
-                state.apply(at)
-        if state.event != number:
-            raise NotFound(f"There is no event {number}", code="event_not_found")
-        return state
+            state.fold(at for at in chunk.events if at.id <= number)
+            if chunk.end.id >= number:
+                return state
+        raise NotFound(f"There is no event {number}", code="event_not_found")
 
     def event(self, number: int) -> Recorded:
         """One event of the log by its id."""
@@ -349,6 +344,7 @@ class Engine:
                 segment, offset + last, offset + len(lines), records[-1].id, crc
             )
             self._tail += len(lines)
+            self._changed = True
             if answering is not None:
                 self._request_id = None
             self._take_effect(tx)
@@ -382,7 +378,7 @@ class Engine:
 
     def _save_if_due(self) -> None:
         if self._snapshot_size < SMALL:
-            if not self._light and time.monotonic() < self._snapshot_time + PAUSE:
+            if not self._light and self.store.snapshot_age() < PAUSE:
                 return
         elif self._tail <= self._snapshot_size / 4:
             return
@@ -400,7 +396,6 @@ class Engine:
             return
         self._snapshot_size = len(data)
         self._snapshot_event = self._state.event
-        self._snapshot_time = time.monotonic()
         self._tail = 0
 
     def _present(self, *agents: str) -> None:
@@ -418,7 +413,7 @@ class Engine:
         """Leave the board with an exact snapshot, if it is a small one that this process changed."""
         with self._mutex:
             state = self._state
-            if state is None or self._light or self._snapshot_time == 0:
+            if state is None or self._light or not self._changed:
                 return
             if state.event > self._snapshot_event and self._snapshot_size < SMALL:
                 try:

@@ -54,7 +54,7 @@ def _event(line: bytes, state: State, seen: set[bytes]) -> Recorded | None:
         facts = msgspec.json.encode([at.ts, at.agent, at.type, at.payload])
         if facts in seen:
             return None
-        state.apply(at)
+        state.fold((at,))
     except (msgspec.MsgspecError, OrchestratorError, KeyError, ValueError):
         return None
     seen.add(facts)

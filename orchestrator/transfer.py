@@ -119,7 +119,7 @@ def _checked(records: list[Recorded]) -> State:
         if at.id != expected:
             raise BadInput(f"Event {at.id} stands where {expected} belongs")
         try:
-            state.apply(at)
+            state.fold((at,))
         except (KeyError, IndexError, ValueError) as error:
             raise BadInput(
                 f"Event {at.id} ({at.type}) does not fit what came before: {error}"

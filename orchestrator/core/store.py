@@ -66,6 +66,10 @@ class Store(Protocol):
         """The last saved fold, or None."""
         ...
 
+    def snapshot_age(self) -> float:
+        """Seconds since anybody saved the fold; infinite if nobody did."""
+        ...
+
     def save_snapshot(self, data: bytes) -> None:
         """Replace the saved fold, whole or not at all."""
         ...

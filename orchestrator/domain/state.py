@@ -1,5 +1,6 @@
 """The whole state of a board on one screen: the fold of its log, and what ``state.json`` holds."""
 
+from collections.abc import Iterable
 from functools import cached_property
 
 import msgspec
@@ -40,12 +41,15 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
     cycle: Cycle | None = None
     requests: dict[str, Request] = {}
 
-    def apply(self, at: Recorded) -> None:
-        """Fold one event in."""
-        event = decode(at)
-        if event is not None:
-            event.apply(self, at)
-        self.close(at)
+    def fold(self, records: Iterable[Recorded]) -> None:
+        """Fold events in, in their order."""
+        for at in records:
+            event = decode(at)
+            if event is not None:
+                event.apply(self, at)
+            self.event = at.id
+            if at.req is not None:
+                self.close(at)
 
     def close(self, at: Recorded) -> None:
         """Note that everything up to this record has been applied."""
@@ -55,16 +59,18 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
 
     def put_task(self, task: Task) -> None:
         """Add a task or replace its record."""
-        before = self.tasks.get(task.id)
-        if before is None or before.status != task.status:
+        tasks, status = self.tasks, task.status
+        before = tasks.get(task.id)
+        tasks[task.id] = task
+        old_status = None if before is None else before.status
+        if old_status != status:
             counts = self.counts[task.workstream]
-            if before is not None:
-                counts[before.status] -= 1
-            counts[task.status] = counts.get(task.status, 0) + 1
-        self.tasks[task.id] = task
+            counts[status] = counts.get(status, 0) + 1
+            if old_status is not None:
+                counts[old_status] -= 1
         if "schedule" in self.__dict__:
             self.schedule.task_changed(before, task)
-        if (before is not None and before.status == "done") != (task.status == "done"):
+        if old_status != status and "done" in (old_status, status):
             self._settle(task)
 
     def _settle(self, need: Task) -> None:

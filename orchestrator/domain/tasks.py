@@ -397,8 +397,8 @@ def _unlink(state: "State", task: str, needs: Iterable[str]) -> None:
             del state.needed_by[need]
 
 
-def _count_open(state: "State", needs: Iterable[str]) -> int:
-    return sum(not state.is_done(need) for need in needs)
+def _count_open(state: "State", needs: tuple[str, ...]) -> int:
+    return sum(not state.is_done(need) for need in needs) if needs else 0
 
 
 # Results of commands

@@ -63,7 +63,11 @@ def _about(task: Task, now: str) -> Iterator[Entry]:
     if task.status == "blocked":
         reason = shortened(task.reason)
         yield _entry(
-            "blocked", f"{place(task)} is blocked: {reason}", task, reason=reason, since=task.updated_at
+            "blocked",
+            f"{place(task)} is blocked: {reason}",
+            task,
+            reason=reason,
+            since=task.updated_at,
         )
 
 

@@ -9,11 +9,9 @@ from collections.abc import Iterator
 from heapq import nlargest
 from typing import TYPE_CHECKING
 
-from orchestrator.core import clock
 from orchestrator.core.errors import BadInput, BadName, NotFound, UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import Desk
-from orchestrator.domain import resources
 from orchestrator.domain.knowledge import Document, Knowledge
 from orchestrator.domain.tasks import Task, TaskEdited, Tasks
 from orchestrator.planning.page import Block, Section, lay_out
@@ -156,7 +154,9 @@ class _Brief:
             waiting = [need for need in task.needs if not self._state.is_done(need)]
             words += f", waits for {', '.join(waiting[:5])}"
         if task.attempt:
-            words += f", claimed {task.attempt} times so far" if task.attempt > 1 else ", claimed once"
+            words += (
+                f", claimed {task.attempt} times so far" if task.attempt > 1 else ", claimed once"
+            )
         return words
 
     def _instructions(self) -> str:
@@ -197,10 +197,10 @@ class _Brief:
         tasks = Tasks(self._desk)
         for need_id in self._task.needs:
             need = tasks.get(need_id)
-            said = f"and result, written by {writer(need.assigned_to)}" if need.result else "alone"
+            result = f"its result by {writer(need.assigned_to)}" if need.result else "no result"
             label = (
-                f"`{need.id}` of {need.workstream} is {need.status}; its title, written by"
-                f" {writer(need.created_by)}, {said}:"
+                f"`{need.id}` of {need.workstream} is {need.status}; its title was written by"
+                f" {writer(need.created_by)}, {result}:"
             )
             lines = [quote_line(need.title)]
             if need.result:
@@ -253,9 +253,11 @@ class _Brief:
         """Who holds what the task touches, then others at work, those of the same workstream first."""
         held = self._state.schedule.task_collisions(self._task, self._agent, self._now)
         for hold in (hold for hold in held if hold.task != self._task.id):
-            task = f" for task {hold.task}" if hold.task else ""
-            text = f"{writer(hold.agent)} holds until {hold.until}{task}, so the claim is refused:"
-            yield Block(f"{text}\n\n{quote_line(hold.resource)}", f"{self._prog} l list")
+            purpose = f" for task {hold.task}" if hold.task else ""
+            label = (
+                f"{writer(hold.agent)} holds until {hold.until}{purpose}, so the claim is refused:"
+            )
+            yield Block(f"{label}\n\n{quote_line(hold.resource)}", f"{self._prog} l list")
         others = [
             task
             for task in self._state.schedule.running()

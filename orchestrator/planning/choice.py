@@ -26,8 +26,8 @@ EXACT = 40
 """Contested candidates for which the choice is exact."""
 
 CHECKS = 100_000
-"""Comparisons of path globs that one choice may take. Beyond it globs that might overlap are taken to overlap,
-so the set stays sound and may be smaller than it could be."""
+"""Comparisons of path globs that one choice may take. Beyond it globs that might overlap are taken to
+overlap, so the set stays sound and may be smaller than it could be."""
 
 
 class Candidate(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -113,9 +113,12 @@ def _split(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Candi
     for candidate in candidates:
         for resource, shared in candidate.modes.items():
             users.setdefault(resource, [0, 0])[shared] += 1
-    disputed = {r for r, (exclusive, sharing) in users.items() if exclusive and exclusive + sharing > 1}
+    disputed = {
+        r for r, (exclusive, sharing) in users.items() if exclusive and exclusive + sharing > 1
+    }
     _add_overlapping(disputed, users)
-    contested, free = [], []
+    contested: list[Candidate] = []
+    free: list[Candidate] = []
     for candidate in candidates:
         (free if disputed.isdisjoint(candidate.modes) else contested).append(candidate)
     return contested, free
@@ -305,10 +308,7 @@ class _Search:
         """The best of two parts that have no link, for every size."""
         size = min(self._at_most, len(one) + len(other) - 2)
         return [
-            max(
-                one[k] + _at(other, total - k)
-                for k in range(min(total, len(one) - 1) + 1)
-            )
+            max(one[k] + _at(other, total - k) for k in range(min(total, len(one) - 1) + 1))
             for total in range(size + 1)
         ]
 

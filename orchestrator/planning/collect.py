@@ -429,7 +429,10 @@ def _learned_text(topic: Learned) -> str:
 def _agents_table(agents: list[Share]) -> list[str]:
     if not agents:
         return []
-    rows = ["| agent | done | failed | running | added | knowledge | time |", "|---|--:|--:|--:|--:|--:|--:|"]
+    rows = [
+        "| agent | done | failed | running | added | knowledge | time |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
     rows += [
         f"| {writer(a.agent)} | {a.completed} | {a.failed} | {a.running} | {a.added}"
         f" | {a.knowledge} | {spoken(a.seconds)} |"

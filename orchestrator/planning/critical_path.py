@@ -63,9 +63,7 @@ def _in_order(state: "State", tasks: dict[str, Task]) -> list[Task]:
     return order
 
 
-def _chain(
-    tasks: dict[str, Task], before: dict[str, str | None], last: str | None
-) -> list[Task]:
+def _chain(tasks: dict[str, Task], before: dict[str, str | None], last: str | None) -> list[Task]:
     chain = []
     while last is not None:
         chain.append(tasks[last])

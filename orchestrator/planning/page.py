@@ -29,6 +29,8 @@ class Section(msgspec.Struct, frozen=True):
         return "\n\n".join([f"## {self.title}", *(block.text for block in self.blocks)])
 
 
+_FENCE = "\n```"
+
 _SHORTEST = 40
 """Characters below which a cut block says nothing."""
 
@@ -48,30 +50,42 @@ def lay_out(head: str, sections: Sequence[Section], limit: int) -> str:
     full = "\n\n".join([head, *(section.full() for section in sections)]) + "\n"
     if len(full) <= limit:
         return full
-    footer = "(Cut to fit the budget; a larger `--budget` shows more.)\n"
-    room = limit - len(head) - len(footer) - 4
+    room = limit - len(head) - len(_footer(sections)) - 2
     if room < 0:
-        return _headline(head, limit, footer)
-    pages = [head]
+        return _headline(head, limit)
+    page, missing = [head], []
     for i, section in enumerate(sections):
-        kept = sum(
-            min(len(later.full()) + 2, int(later.share * limit)) for later in sections[i + 1 :]
-        )
-        text = _fitted(section, max(0, room - kept - 2))
+        text = _fitted(section, room - 2 - _kept(sections[i + 1 :], limit))
         if text:
-            pages.append(text)
+            page.append(text)
             room -= len(text) + 2
-    return "\n\n".join([*pages, footer])
+        else:
+            missing.append(section)
+    return "\n\n".join([*page, _footer(missing)])
 
 
-def _headline(head: str, limit: int, footer: str) -> str:
-    """The head alone, whole lines of it, as far as it fits."""
-    if len(head) + len(footer) + 2 <= limit:
-        return f"{head}\n\n{footer}"
-    if len(head) < limit:
-        return f"{head}\n"
-    whole = head[:limit].rfind("\n")
-    return head[: whole + 1] if whole > 0 else head[:limit]
+def _kept(sections: Sequence[Section], limit: int) -> int:
+    """Characters that are kept for later sections."""
+    return sum(min(len(section.full()) + 2, int(section.share * limit)) for section in sections)
+
+
+def _footer(missing: Sequence[Section]) -> str:
+    titles = f"; left out: {', '.join(section.title for section in missing)}" if missing else ""
+    return f"(Cut to fit the budget{titles}. A larger `--budget` shows more.)\n"
+
+
+def _headline(head: str, limit: int) -> str:
+    """The beginning of the head, in whole lines, as far as it fits."""
+    ending = f"\n\n{_footer([])}"
+    room = limit - len(ending)
+    if len(head) <= room:
+        return head + ending
+    room -= len(_FENCE)
+    lines = head[: max(room, 0) + 1].rpartition("\n")[0]
+    if not lines:
+        return head[:limit]
+    is_open = lines.count("```") % 2 == 1
+    return lines + (_FENCE if is_open else "") + ending
 
 
 def _fitted(section: Section, room: int) -> str:

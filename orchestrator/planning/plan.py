@@ -84,9 +84,7 @@ def _workstreams(found: Survey) -> list[dict[str, Any]]:
     return entries
 
 
-def _parallel(
-    found: Survey, at_most: int, seen: Mapping[str, float]
-) -> list[dict[str, Any]]:
+def _parallel(found: Survey, at_most: int, seen: Mapping[str, float]) -> list[dict[str, Any]]:
     chosen = choose((c for c in found.candidates if found.is_free(c)), at_most)
     agents = assign(found.state, [c.task for c in chosen], found.now, seen)
     return [
@@ -104,10 +102,10 @@ def _parallel(
 
 def _short_brief(task: Task) -> str:
     """One paragraph; the whole brief is printed when somebody asks for it, so the log need not keep it."""
-    about = shortened(" ".join(task.description.split()) or task.title)
+    about = shortened(" ".join(task.description.split()))
     return (
-        f"{task.title} (task {task.id} of {task.workstream}, priority {task.priority}): {about}"
-        f" The whole brief: `runner brief {task.id}`."
+        f"Task {task.id} of {task.workstream}, priority {task.priority}: {task.title}"
+        f"{' - ' if about else ''}{about} (`runner brief {task.id}` prints the whole brief.)"
     )
 
 

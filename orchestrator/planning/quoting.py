@@ -1,8 +1,8 @@
 """Text that others wrote, set apart from the text of the toolkit.
 
-An agent reads a brief as instructions, so whatever came from somebody else stands in a quote: a label says
-who wrote it, and every line of it begins with ``> ``. Control characters are escaped, so nothing in it can end
-its line, its quote, or pass for the brief's own words.
+An agent reads a brief as instructions, so whatever came from somebody else stands in a quote: a label
+says who wrote it, and every line of it begins with ``> ``. Control characters are escaped, so nothing in it
+can end its line, its quote, or pass for the brief's own words.
 """
 
 from orchestrator.core import names

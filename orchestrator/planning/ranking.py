@@ -26,10 +26,12 @@ RANKED = 50_000
 
 _WORD = re.compile(r"[^\W_]+")
 _COMMON = frozenset(
-    """a about after all also an and any are as at be been but by can do for from get has have how if
+    _WORD.findall(
+        """a about after all also an and any are as at be been but by can do for from get has have how if
     in into is it its more must no not of on one or other our should so some such than that the their
     then there these they this to use used was we were what when where which who will with you
-    your""".split()
+    your"""
+    )
 )
 
 

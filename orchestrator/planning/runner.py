@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.state import State
 
 
-def the_plan(state: "State", events: Committed) -> Plan:
+def the_plan(_state: object, events: Committed) -> Plan:
     """The plan as it was recorded."""
     return next(event.plan for _, event in events if isinstance(event, CyclePlanned))
 
@@ -38,11 +38,11 @@ class Planning(Noun["State"]):
         """
         tx.act_as(agent)
         if max < 1:
-            raise UsageError(f"{max} tasks side by side are no plan", hint="Give a number from 1 on.")
+            raise UsageError(
+                f"{max} tasks side by side are no plan", hint="Give a number from 1 on."
+            )
         number = tx.state.cycle.number + 1 if tx.state.cycle else 1
-        plan = make_plan(
-            tx.state, now=tx.now, number=number, at_most=max, seen=self._desk.seen()
-        )
+        plan = make_plan(tx.state, now=tx.now, number=number, at_most=max, seen=self._desk.seen())
         tx.record(CyclePlanned(number=number, plan=plan))
 
     def brief(
@@ -61,9 +61,7 @@ class Planning(Noun["State"]):
         """
         return write_brief(self._desk, target, budget=budget, prog=prog, agent=agent)
 
-    def collect(
-        self, *, cycle: int | None = None, since: str | int | None = None
-    ) -> Collected:
+    def collect(self, *, cycle: int | None = None, since: str | int | None = None) -> Collected:
         """What came of the present cycle, of another one, or of the time since some moment.
 
         Args:

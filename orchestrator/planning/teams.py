@@ -70,7 +70,9 @@ def is_silent(last_sign: str, now: str) -> bool:
     return last_sign < clock.after(now, -STALE_AFTER)
 
 
-def _place(task: int, tasks: Sequence[Task], free: Sequence[Agent], works_on: dict[str, int]) -> bool:
+def _place(
+    task: int, tasks: Sequence[Task], free: Sequence[Agent], works_on: dict[str, int]
+) -> bool:
     """Find an agent for one more task, if need be by moving others to tasks that they suit as well.
 
     The augmenting path of bipartite matching: a task that has an agent keeps having one.

@@ -75,6 +75,13 @@ class FileStore:
         """The bytes of ``state.json``."""
         return disk.read(self._snapshot)
 
+    def snapshot_age(self) -> float:
+        """Seconds since ``state.json`` was written."""
+        try:
+            return abs(time.time() - os.lstat(self._snapshot).st_mtime)
+        except FileNotFoundError:
+            return float("inf")
+
     def save_snapshot(self, data: bytes) -> None:
         """Replace ``state.json``."""
         disk.replace(self._snapshot, data)

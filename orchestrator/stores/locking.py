@@ -1,7 +1,8 @@
 """The right to write: one lock between all threads and processes that share a board.
 
-Two guards, always in this order: ``state/.lock``, which other programs can hold too, and the folder
-``state/`` itself, which keeps two writers apart when somebody deletes the lock file (`git clean`).
+Two guards: ``state/.lock``, which other programs can hold too, and the folder ``state/`` itself, which
+keeps two writers apart when somebody deletes the lock file (`git clean`). Neither is waited for while
+the other is held.
 Whoever holds both writes its name into ``state/.holder``, for those who wait in vain.
 """
 
@@ -263,11 +264,12 @@ class BoardLock:
         return self._file
 
     def _try(self, file: Guard) -> bool:
-        if not file.acquire():
+        # The folder first: asking for it costs one system call, so waiting takes no CPU from the holder.
+        if not self._guard.acquire():
             return False
-        if self._guard.acquire():
+        if file.acquire():
             return True
-        file.release()
+        self._guard.release()
         return False
 
     def _timed_out(self, timeout: float) -> TimedOut:

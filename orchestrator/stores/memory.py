@@ -84,6 +84,7 @@ class MemoryStore:
         self._holder = ""
         self._grown = threading.Condition()
         self._snapshot: bytes | None = None
+        self._snapshot_time = float("-inf")
         self._presence: dict[str, float] = {}
         self._documents: dict[str, bytes] = {}
 
@@ -128,9 +129,14 @@ class MemoryStore:
         """The last saved fold."""
         return self._snapshot
 
+    def snapshot_age(self) -> float:
+        """Seconds since the fold was saved."""
+        return time.monotonic() - self._snapshot_time
+
     def save_snapshot(self, data: bytes) -> None:
         """Replace the saved fold."""
         self._snapshot = bytes(data)
+        self._snapshot_time = time.monotonic()
 
     def wait(self, after: Position, timeout: float) -> bool:
         """Block until the log goes on behind ``after``."""

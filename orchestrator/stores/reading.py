@@ -9,7 +9,14 @@ from typing import Protocol
 import msgspec
 
 from orchestrator.core.errors import NotFound
-from orchestrator.core.events import LONGEST_LINE, Chunk, Position, Recorded, read_chunk
+from orchestrator.core.events import (
+    LONGEST_LINE,
+    UNREADABLE,
+    Chunk,
+    Position,
+    Recorded,
+    read_chunk,
+)
 from orchestrator.stores import damage
 from orchestrator.stores.damage import Segment
 
@@ -162,7 +169,7 @@ def _closed_end(segment: Segment) -> int:
         try:
             if not _decode(line).more:
                 return offset + len(line) + 1
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue  # the torn tail is no event; what follows the last closed commit is passed over
     return 0
 
@@ -233,7 +240,7 @@ def _line_end(segment: Segment, offset: int, end: int) -> int:
 def _event(segment: Segment, offset: int, line: bytes) -> Recorded:
     try:
         return _decode(line)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         raise _no_event(segment, offset) from None
 
 

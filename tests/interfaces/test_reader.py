@@ -137,6 +137,8 @@ def test_the_runner_alone_knows_only_its_own_commands() -> None:
     assert read(RUNNER, ["t", "next"]) is None
 
 
-@pytest.mark.parametrize("line", ["", "t", "t nxt", "t next --nope", "status --at x", "t next a b c"])
+@pytest.mark.parametrize(
+    "line", ["", "t", "t nxt", "t next --nope", "status --at x", "t next a b c"]
+)
 def test_a_line_that_needs_explaining_is_left_to_click(line: str) -> None:
     assert read(BOARD, line.split()) is None

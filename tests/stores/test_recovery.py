@@ -167,6 +167,14 @@ CHANGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int, str]] = {
     "a dropped line": (lambda ls: [ls[0], *ls[2:]], 2, "does not match its checksum"),
     "a dropped first line": (lambda ls: ls[1:], 1, ""),
     "an empty line": (lambda ls: [ls[0], b"\n", *ls[1:]], 2, ""),
+    "a line that is no UTF-8": (
+        lambda ls: [ls[0], ls[1].replace(b"tester", b"\xff\xc3"), *ls[2:]],
+        2,
+        "does not match its checksum",
+    ),
+    "a line of endless nesting": (
+        lambda ls: [*ls, b'{"id":6,"payload":' + b"[" * 100_000 + b"\n"], 6, ""
+    ),
     "a line of somebody else": (lambda ls: [*ls, b"hello\n"], 6, ""),
     "CRLF": (lambda ls: [line[:-1] + b"\r\n" for line in ls], 1, "ends with CRLF"),
     "a byte order mark": (

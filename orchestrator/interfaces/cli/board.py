@@ -2,14 +2,18 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.completion import SHELLS
 from orchestrator.interfaces.cli.grammar import Argument, Option, integer, path
-from orchestrator.interfaces.cli.rendering import Answer, say
+from orchestrator.interfaces.cli.rendering import Answer, paint, say
 from orchestrator.interfaces.cli.run import Run
+
+if TYPE_CHECKING:
+    from orchestrator.doctor import Examination
 
 
 @BOARD.command(
@@ -42,6 +46,46 @@ def init(run: Run, folder: str | None) -> Answer:
 
 
 @BOARD.command(
+    "doctor",
+    Option(("--fix",), "Repair what needs no person's word; keeps copies.", flag=True),
+    Option(
+        ("--accept-log",),
+        "With --fix: the log counts where the snapshot had gone further.",
+        flag=True,
+    ),
+    Option(("--salvage-log",), "Write what can be read of a damaged log to a new file.", flag=True),
+    example="doctor --fix",
+)
+def doctor(run: Run, fix: bool, accept_log: bool, salvage_log: bool) -> Answer:
+    """Look the board over: 0 clean, 1 warnings, 4 damage. Changes nothing without --fix."""
+    from orchestrator.doctor import examine
+
+    if run.orc.folder is None:
+        raise UsageError("This board has no folder to look over")
+    found = examine(
+        run.orc.engine, run.orc.folder, fix=fix, accept_log=accept_log, salvage_log=salvage_log
+    )
+    return Answer(found, lambda: _report(found), found.status)
+
+
+_LEVELS = {"ok": "green", "warning": "yellow", "damage": "red"}
+
+
+def _report(found: "Examination") -> str:
+    """A line a finding, with what to do where something is left to do."""
+    said = []
+    for finding in found.findings:
+        word = "fixed" if finding.fixed else finding.level
+        text = f": {escape(finding.message)}" if finding.message else ""
+        said.append(f"[{paint(word, _LEVELS.get(word, 'green'))}] {finding.check}{text}")
+        if finding.hint and not finding.fixed:
+            said.append(f"    Hint: {escape(finding.hint)}")
+    said += [f"Copies are in {escape(found.backup)}"] if found.backup else []
+    said += [f"Salvaged: {escape(found.salvaged)}"] if found.salvaged else []
+    return "\n".join(said)
+
+
+@BOARD.command(
     "completion",
     Argument("shell", "bash, zsh or fish."),
     example="completion bash > ~/.local/share/bash-completion/completions/orc",
@@ -71,6 +115,9 @@ def export(run: Run, file: str | None) -> Answer | None:
         export_board(run.orc.engine, sys.stdout)
         sys.stdout.flush()
         return None
-    with open(file, "x", encoding="utf-8", newline="\n") as out:
-        count = export_board(run.orc.engine, out)
+    try:
+        with open(file, "x", encoding="utf-8", newline="\n") as out:
+            count = export_board(run.orc.engine, out)
+    except FileExistsError:
+        raise UsageError(f"{file!a} is there already", hint="Name a new file.") from None
     return say({"file": file, "events": count}, f"Exported {count} events: {escape(file)}")

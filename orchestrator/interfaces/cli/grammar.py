@@ -11,8 +11,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from orchestrator.core.errors import UsageError
+
 Convert = Callable[[str], Any]
 """Makes a value of a word, or raises ValueError with a sentence."""
+
 
 def is_option(word: str) -> bool:
     """Whether a word of the line is an option: ``-n``, ``--last``, ``--last=5``.
@@ -237,9 +240,9 @@ def minutes(text: str) -> float:
     from orchestrator.core.clock import duration
 
     try:
-        return float(text)
-    except ValueError:
-        return duration(text) / 60
+        return float(text) if text[-1:].isdecimal() else duration(text) / 60
+    except UsageError as error:
+        raise ValueError(error.message) from None
 
 
 def path(text: str) -> str:

@@ -45,9 +45,11 @@ def main(
             if isinstance(parsed, int):
                 return parsed
             call = parsed
-        return execute(call, checkout)
+        return execute(call, prog, checkout)
     except OrchestratorError as error:
         return report(error, as_json=_wants_json(words))
+    except BrokenPipeError:  # whoever read what a command prints piece by piece went away
+        return 0
     except OSError as error:
         return report(_unexpected(error), as_json=_wants_json(words))
     except KeyboardInterrupt:
@@ -77,13 +79,13 @@ def console() -> None:
     process()
 
 
-def _terminated(number: int, frame: object) -> None:
+def _terminated(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-def execute(call: Call, checkout: str | None = None) -> int:
+def execute(call: Call, prog: str, checkout: str | None = None) -> int:
     """Run a command, show what it answers, and give the exit status."""
-    run = Run(call.settings, checkout)
+    run = Run(call.settings, prog, checkout)
     try:
         answer = call.command.function(run, **call.values)
         if answer is None:

@@ -17,9 +17,10 @@ T = TypeVar("T")
 class Run:
     """What a command's function is given beside its values."""
 
-    def __init__(self, settings: Settings, checkout: str | None = None) -> None:
+    def __init__(self, settings: Settings, prog: str = "orc", checkout: str | None = None) -> None:
         self.settings = settings
-        self.checkout = checkout
+        self._prog = prog
+        self._checkout = checkout
         self._orc: Orchestrator | None = None
 
     @property
@@ -33,7 +34,7 @@ class Run:
                 agent=self.settings.agent,
                 request_id=self.settings.request_id,
                 light=True,
-                checkout=self.checkout,
+                checkout=self._checkout,
                 warn=warn,
             )
         return self._orc
@@ -50,6 +51,17 @@ class Run:
             UsageError: It is named twice, differently.
         """
         return once("agent", named, "--agent", self.settings.agent)
+
+    @property
+    def prog(self) -> str:
+        """How another command is called on the same board."""
+        # The runner's door has no other commands.
+        prog = self._prog.replace("runner.py", "cli.py")
+        if self.settings.board is None:
+            return prog
+        import shlex
+
+        return f"{prog} --board {shlex.quote(os.path.abspath(self.settings.board))}"
 
     @property
     def agent(self) -> str | None:

@@ -30,7 +30,10 @@ def plan(run: Run, max: int) -> Answer:
 )
 def brief(run: Run, target: str, budget: int) -> Answer:
     """Print all that an agent needs to start a task, as markdown."""
-    text = run.orc.brief(target, budget=budget)
+    from orchestrator.planning import Planning
+
+    planning = Planning(run.orc.engine)
+    text = planning.brief(target, budget=budget, prog=run.prog, agent=run.agent)
     return say({"target": target, "brief": text}, escape_lines(text.removesuffix("\n")))
 
 

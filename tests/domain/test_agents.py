@@ -1,0 +1,186 @@
+"""Agents: register, be seen, hold leases, renew them by working, retire."""
+
+import pytest
+from boards import MORNING, SettableClock, changes_nothing, code_of
+
+from orchestrator import BadInput, BadName, NotFound, Orchestrator, UsageError
+
+
+@pytest.fixture(autouse=True)
+def build(orc: Orchestrator) -> None:
+    orc.workstreams.create("build")
+
+
+def seen(orc: Orchestrator, agent: str, at: float) -> None:
+    orc.engine.store._presence[agent] = at  # type: ignore[attr-defined]
+
+
+def test_registering_says_type_and_capabilities(orc: Orchestrator):
+    agent = orc.agents.register("ann", type="coder", capabilities=["python", "bug", "python"])
+    assert (agent.id, agent.type, agent.capabilities) == ("ann", "coder", ("python", "bug"))
+    assert agent.registered_at == "2026-11-21T06:13:00.000Z"
+
+
+def test_registering_again_changes_what_the_agent_is_but_not_since_when(
+    orc: Orchestrator, clock: SettableClock
+):
+    first = orc.agents.register("ann", type="coder")
+    clock.advance(60)
+    second = orc.agents.register("ann", type="tester")
+    assert (second.type, second.registered_at) == ("tester", first.registered_at)
+
+
+def test_a_retired_agent_that_registers_again_is_active(orc: Orchestrator):
+    orc.agents.register("ann")
+    orc.agents.retire("ann")
+    assert orc.agents.register("ann").status == "active"
+
+
+def test_agent_names_may_be_paths(orc: Orchestrator):
+    orc.agents.register("rig/crew/ann")
+    assert orc.agents.get("rig/crew/ann").id == "rig/crew/ann"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/", "a/", "/a", "a//b", "a/../b", "..", ".", "-a", "a b", "a\0", "con", "x/nul"]
+)
+def test_names_that_could_leave_their_folder_are_refused(orc: Orchestrator, name: str):
+    with changes_nothing(orc), pytest.raises(BadName):
+        orc.agents.register(name)
+    with changes_nothing(orc), pytest.raises(BadName):
+        orc.tasks.next(agent=name)
+    assert name not in orc.engine.store.seen()
+
+
+def test_names_that_differ_only_in_case_are_refused(orc: Orchestrator):
+    orc.agents.register("ann")
+    orc.agents.register("rig/bob")
+    with changes_nothing(orc):
+        assert code_of(lambda: orc.agents.register("Ann")) == "bad_name"
+        assert code_of(lambda: orc.agents.register("rig/Bob")) == "bad_name"
+
+
+def test_type_and_capabilities_are_words(orc: Orchestrator):
+    with changes_nothing(orc), pytest.raises(BadName):
+        orc.agents.register("ann", type="a b")
+    with changes_nothing(orc), pytest.raises(BadName):
+        orc.agents.register("ann", capabilities=["-x"])
+
+
+def test_a_command_is_a_sign_of_life_and_no_event_of_its_own(orc: Orchestrator):
+    with changes_nothing(orc):
+        assert orc.tasks.next(agent="ann") is None
+        assert orc.agents.heartbeat("ann") == []
+    assert "ann" in orc.engine.store.seen()
+
+
+def test_system_is_nobody_and_is_never_seen(orc: Orchestrator):
+    orc.tasks.add("build", title="x")
+    assert orc.engine.store.seen() == {}
+    assert orc.agents.all() == []
+
+
+def test_an_agent_that_never_registered_is_listed_when_it_was_seen_or_holds_a_task(
+    orc: Orchestrator,
+):
+    task = orc.tasks.add("build", title="x")
+    orc.tasks.claim(task.id, agent="ann")
+    orc.locks.acquire("git", agent="bob")
+    views = {view.id: view for view in orc.agents.all()}
+    assert {name: view.status for name, view in views.items()} == {
+        "ann": "unregistered",
+        "bob": "unregistered",
+    }
+    assert (views["ann"].tasks, views["bob"].locks) == ((task.id,), ("git",))
+
+
+def test_an_agent_is_stale_after_5_minutes_without_a_sign_of_life(
+    orc: Orchestrator, clock: SettableClock
+):
+    orc.agents.register("ann")
+    seen(orc, "ann", MORNING)
+    clock.advance(300)
+    assert not orc.agents.get("ann").stale
+    clock.advance(1)
+    assert orc.agents.get("ann").stale
+    seen(orc, "ann", clock())
+    assert not orc.agents.get("ann").stale
+
+
+def test_an_unknown_agent_is_not_found(orc: Orchestrator):
+    assert code_of(lambda: orc.agents.get("ann")) == "agent_not_found"
+    with changes_nothing(orc), pytest.raises(NotFound):
+        orc.agents.retire("ann")
+
+
+def test_a_heartbeat_renews_leases_of_which_half_has_passed(
+    orc: Orchestrator, clock: SettableClock
+):
+    first, second = (orc.tasks.add("build", title=str(n)).id for n in range(2))
+    orc.tasks.claim(first, agent="ann", lease=100)
+    orc.tasks.claim(second, agent="ann", lease=1000)
+    clock.advance(49)
+    with changes_nothing(orc):
+        assert orc.agents.heartbeat("ann") == []
+    clock.advance(1)
+    renewed = orc.agents.heartbeat("ann")
+    assert [(task.id, task.lease_until) for task in renewed] == [
+        (first, "2026-11-21T06:15:30.000Z")
+    ]
+    with changes_nothing(orc):
+        assert orc.agents.heartbeat("ann") == []
+
+
+def test_a_heartbeat_does_not_bring_a_lapsed_lease_back(
+    orc: Orchestrator, clock: SettableClock
+):
+    task = orc.tasks.add("build", title="x").id
+    orc.tasks.claim(task, agent="ann", lease=100)
+    clock.advance(100)
+    with changes_nothing(orc):
+        assert orc.agents.heartbeat("ann") == []
+
+
+def test_leases_of_others_are_not_renewed(orc: Orchestrator, clock: SettableClock):
+    task = orc.tasks.add("build", title="x").id
+    orc.tasks.claim(task, agent="ann", lease=100)
+    clock.advance(60)
+    with changes_nothing(orc):
+        assert orc.agents.heartbeat("bob") == []
+
+
+def test_retiring_gives_back_tasks_and_locks_in_the_same_commit(orc: Orchestrator):
+    orc.agents.register("ann")
+    task = orc.tasks.add("build", title="x").id
+    orc.tasks.claim(task, agent="ann")
+    orc.locks.acquire("git", agent="ann")
+    assert orc.agents.retire("ann", reason="home").status == "retired"
+    assert orc.tasks.get(task).status == "pending"
+    assert orc.locks.all() == []
+    last = orc.events.read(last=3)
+    assert [at.type for at in last] == ["task.released", "lock.released", "agent.retired"]
+    assert [at.more for at in last] == [True, True, False]
+
+
+def test_retiring_twice_is_refused(orc: Orchestrator):
+    orc.agents.register("ann")
+    orc.agents.retire("ann")
+    with changes_nothing(orc):
+        assert code_of(lambda: orc.agents.retire("ann")) == "illegal_step"
+
+
+@pytest.mark.parametrize("reason", ["\ud800", "a\0b", "x" * 501, 5])
+def test_a_reason_that_cannot_be_kept_leaves_the_agent_as_it_was(
+    orc: Orchestrator, reason: str
+):
+    orc.agents.register("ann")
+    task = orc.tasks.add("build", title="x").id
+    orc.tasks.claim(task, agent="ann")
+    with changes_nothing(orc), pytest.raises((BadInput, UsageError, TypeError)):
+        orc.agents.retire("ann", reason=reason)
+
+
+def test_a_long_path_like_name_is_seen_too(board: Orchestrator):
+    name = "/".join("abcdefghi" * 10)
+    board.workstreams.create("build", agent=name)
+    assert name in board.engine.store.seen()

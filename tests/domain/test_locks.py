@@ -1,0 +1,341 @@
+"""Locks: resources held alone or shared, under a lease, without circles of waiters."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from boards import SettableClock, changes_nothing, code_of
+
+from orchestrator import BadName, NotFound, Orchestrator, Refused, UsageError
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+def another(orc: Orchestrator) -> Orchestrator:
+    """A second view of the same board, as another process has it."""
+    return Orchestrator(orc.engine.store, now=orc.engine._clock)
+
+
+def wait_until_awaited(orc: Orchestrator, resource: str, agent: str) -> None:
+    while not any(waiter.agent == agent for waiter in orc.locks.get(resource).waiting):
+        assert orc.engine.wait(20), f"{agent} never waited"
+
+
+def test_a_lock_is_held_for_its_ttl_60_seconds_by_default(
+    orc: Orchestrator, clock: SettableClock
+):
+    lease = orc.locks.acquire("git", agent="ann")
+    assert (lease.resource, lease.agent, lease.ttl, lease.shared) == ("git", "ann", 60.0, False)
+    assert lease.until == "2026-11-21T06:14:00.000Z"
+    assert lease.token == orc.engine.read().event
+    clock.advance(60)
+    assert orc.locks.all() == []
+    assert orc.locks.acquire("git", agent="bob", ttl="2m").until == "2026-11-21T06:16:00.000Z"
+
+
+def test_a_lock_of_another_is_denied_with_holder_and_end(orc: Orchestrator):
+    orc.locks.acquire("git", agent="ann")
+    with changes_nothing(orc), pytest.raises(Refused) as caught:
+        orc.locks.acquire("git", agent="bob")
+    assert caught.value.code == "lock_denied"
+    assert caught.value.message == "Lock denied: git (held by another agent)"
+    assert caught.value.details["holder"] == "ann"
+    assert caught.value.details["until"] == "2026-11-21T06:14:00.000Z"
+
+
+def test_locks_belong_to_somebody(orc: Orchestrator):
+    with changes_nothing(orc):
+        assert code_of(lambda: orc.locks.acquire("git")) == "agent_needed"
+        assert code_of(lambda: orc.locks.acquire("git", agent="system")) == "agent_needed"
+        assert code_of(lambda: orc.locks.release("git")) == "agent_needed"
+
+
+@pytest.mark.parametrize("ttl", [0, -1, "0s", "soon", float("nan"), float("inf")])
+def test_a_ttl_is_a_length(orc: Orchestrator, ttl: float | str):
+    with changes_nothing(orc), pytest.raises(UsageError):
+        orc.locks.acquire("git", agent="ann", ttl=ttl)
+
+
+@pytest.mark.parametrize("resource", ["", "..", "a/../b", "a\nb", "a\0", " a", "x" * 201, "\x1b"])
+def test_a_resource_has_a_name_that_can_be_shown(orc: Orchestrator, resource: str):
+    with changes_nothing(orc), pytest.raises(BadName):
+        orc.locks.acquire(resource, agent="ann")
+
+
+def test_acquiring_again_renews_and_keeps_the_token(orc: Orchestrator, clock: SettableClock):
+    first = orc.locks.acquire("git", agent="ann")
+    clock.advance(30)
+    again = orc.locks.acquire("git", agent="ann", ttl=100)
+    assert (again.token, again.until) == (first.token, "2026-11-21T06:15:10.000Z")
+
+
+def test_a_lapsed_lock_that_its_holder_acquires_again_has_a_new_token(
+    orc: Orchestrator, clock: SettableClock
+):
+    first = orc.locks.acquire("git", agent="ann")
+    clock.advance(60)
+    assert orc.locks.acquire("git", agent="ann").token > first.token
+
+
+def test_tokens_grow_with_every_holder(orc: Orchestrator, clock: SettableClock):
+    tokens = []
+    for agent in ("ann", "bob", "ann", "carl"):
+        tokens.append(orc.locks.acquire("git", agent=agent).token)
+        clock.advance(60)
+    assert tokens == sorted(set(tokens))
+
+
+def test_shared_holders_share_and_keep_others_out(orc: Orchestrator):
+    orc.locks.acquire("git", agent="ann", shared=True)
+    orc.locks.acquire("git", agent="bob", shared=True)
+    with changes_nothing(orc):
+        assert code_of(lambda: orc.locks.acquire("git", agent="carl")) == "lock_denied"
+        assert code_of(lambda: orc.locks.acquire("git", agent="bob")) == "lock_denied"
+    orc.locks.release("git", agent="ann")
+    assert not orc.locks.acquire("git", agent="bob").shared
+    with changes_nothing(orc):
+        assert code_of(lambda: orc.locks.acquire("git", agent="ann", shared=True)) == "lock_denied"
+
+
+def test_a_resource_written_as_shared_never_makes_two_exclusive_holders(orc: Orchestrator):
+    """``git:shared`` is how tasks write it; as a lock it is either the same or refused."""
+    try:
+        lease = orc.locks.acquire("git:shared", agent="ann")
+    except (BadName, UsageError):
+        return
+    assert (lease.resource, lease.shared) == ("git", True)
+    with changes_nothing(orc):
+        assert code_of(lambda: orc.locks.acquire("git", agent="bob")) == "lock_denied"
+    assert orc.locks.acquire("git:shared", agent="bob").shared
+    orc.locks.release("git:shared", agent="ann")
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted"),
+    [
+        ("src/auth/**", "src/auth/login.py"),
+        ("src/auth/login.py", "src/auth/**"),
+        ("src/*/login.py", "src/auth/*"),
+        ("**", "git"),
+        ("src/**", "src/auth"),
+    ],
+)
+def test_globs_keep_out_what_they_match(orc: Orchestrator, held: str, wanted: str):
+    orc.locks.acquire(held, agent="ann")
+    with changes_nothing(orc):
+        assert code_of(lambda: orc.locks.acquire(wanted, agent="bob")) == "lock_denied"
+    orc.locks.release(held, agent="ann")
+    orc.locks.acquire(wanted, agent="bob")
+
+
+def test_globs_leave_the_rest_free(orc: Orchestrator):
+    orc.locks.acquire("src/auth/**", agent="ann")
+    for free in ("src/authors.py", "src/*.py", "docs/**", "git"):
+        orc.locks.acquire(free, agent="bob")
+
+
+def test_ones_own_holds_never_collide(orc: Orchestrator):
+    orc.locks.acquire("src/**", agent="ann")
+    orc.locks.acquire("src/a.py", agent="ann")
+    assert [lock.resource for lock in orc.locks.all()] == ["src/**", "src/a.py"]
+
+
+def test_a_running_tasks_touches_are_locks_under_its_lease(
+    orc: Orchestrator, clock: SettableClock
+):
+    orc.workstreams.create("build")
+    task = orc.tasks.add("build", title="x", touches=["src/**", "db:shared"]).id
+    orc.tasks.claim(task, agent="ann", lease=600)
+    with changes_nothing(orc), pytest.raises(Refused) as caught:
+        orc.locks.acquire("src/a.py", agent="bob")
+    assert (caught.value.code, caught.value.details["task"]) == ("lock_denied", task)
+    orc.locks.acquire("db", agent="bob", shared=True)
+    orc.locks.acquire("src/a.py", agent="ann")
+    orc.tasks.complete(task)
+    with changes_nothing(orc):
+        assert code_of(lambda: orc.locks.acquire("src/a.py", agent="bob")) == "lock_denied"
+    orc.locks.release("src/a.py", agent="ann")
+    orc.locks.acquire("src/a.py", agent="bob")
+
+
+def test_renew_extends_from_now(orc: Orchestrator, clock: SettableClock):
+    lease = orc.locks.acquire("git", agent="ann", ttl=50)
+    clock.advance(40)
+    assert orc.locks.renew("git", agent="ann").until == "2026-11-21T06:14:30.000Z"
+    assert orc.locks.renew("git", agent="ann", ttl=10).until == "2026-11-21T06:13:50.000Z"
+    assert orc.locks.renew("git", agent="ann").token == lease.token
+
+
+def test_only_a_holder_renews_and_releases(orc: Orchestrator, clock: SettableClock):
+    orc.locks.acquire("git", agent="ann")
+    with changes_nothing(orc):
+        assert code_of(lambda: orc.locks.renew("git", agent="bob")) == "lock_not_held"
+        assert code_of(lambda: orc.locks.release("git", agent="bob")) == "lock_not_held"
+        assert code_of(lambda: orc.locks.release("svn", agent="ann")) == "lock_not_held"
+    clock.advance(60)
+    with changes_nothing(orc):
+        assert code_of(lambda: orc.locks.renew("git", agent="ann")) == "lock_not_held"
+
+
+def test_release_gives_back_only_ones_own_hold(orc: Orchestrator):
+    orc.locks.acquire("git", agent="ann", shared=True)
+    orc.locks.acquire("git", agent="bob", shared=True)
+    assert orc.locks.release("git", agent="ann") == "git"
+    assert [holder.agent for holder in orc.locks.get("git").holders] == ["bob"]
+
+
+def test_breaking_a_lock_needs_a_reason_and_frees_it_of_all(orc: Orchestrator):
+    orc.locks.acquire("git", agent="ann", shared=True)
+    orc.locks.acquire("git", agent="bob", shared=True)
+    with changes_nothing(orc), pytest.raises(UsageError):
+        orc.locks.break_("git", reason="")
+    orc.locks.break_("git", reason="both are gone", agent="carl")
+    broken = orc.events.read(last=1)[0]
+    assert (broken.agent, broken.type) == ("carl", "lock.broken")
+    assert b"both are gone" in bytes(broken.payload)
+    orc.locks.acquire("git", agent="carl")
+    with changes_nothing(orc):
+        assert code_of(lambda: orc.locks.renew("git", agent="ann")) == "lock_not_held"
+
+
+def test_breaking_what_nobody_holds_is_not_found(orc: Orchestrator):
+    with changes_nothing(orc), pytest.raises(NotFound):
+        orc.locks.break_("git", reason="tidy")
+
+
+def test_get_of_a_free_resource_shows_nobody(orc: Orchestrator):
+    lock = orc.locks.get("git")
+    assert (lock.resource, lock.holders, lock.waiting) == ("git", (), ())
+
+
+# Waiting
+
+
+def test_a_waiter_gets_the_lock_when_it_is_released(orc: Orchestrator, pool: ThreadPoolExecutor):
+    orc.locks.acquire("git", agent="ann")
+    waiting = pool.submit(another(orc).locks.acquire, "git", agent="bob", wait=20)
+    wait_until_awaited(orc, "git", "bob")
+    orc.locks.release("git", agent="ann")
+    assert waiting.result(20).agent == "bob"
+    assert orc.locks.get("git").waiting == ()
+
+
+def test_a_waiter_gets_the_lock_when_the_task_that_touches_it_ends(
+    orc: Orchestrator, pool: ThreadPoolExecutor
+):
+    orc.workstreams.create("build")
+    task = orc.tasks.add("build", title="x", touches=["git"]).id
+    orc.tasks.claim(task, agent="ann")
+    waiting = pool.submit(another(orc).locks.acquire, "git", agent="bob", wait=20)
+    wait_until_awaited(orc, "git", "bob")
+    orc.tasks.complete(task)
+    assert waiting.result(20).agent == "bob"
+
+
+def test_waiting_in_vain_is_denied_and_leaves_no_waiter_behind(orc: Orchestrator):
+    orc.locks.acquire("git", agent="ann")
+    assert code_of(lambda: orc.locks.acquire("git", agent="bob", wait="10ms")) == "lock_denied"
+    assert orc.locks.get("git").waiting == ()
+    assert [at.type for at in orc.events.read(last=2)] == ["lock.awaited", "lock.abandoned"]
+
+
+def test_waiting_for_what_is_free_takes_it_at_once(orc: Orchestrator):
+    orc.locks.acquire("git", agent="ann", wait=20)
+    assert [at.type for at in orc.events.read()] == ["lock.acquired"]
+
+
+def test_waiting_with_a_request_id_gives_the_lock_and_its_repetition_the_same_lease(
+    orc: Orchestrator, pool: ThreadPoolExecutor
+):
+    orc.locks.acquire("git", agent="ann")
+
+    def acquire() -> object:
+        mine = another(orc)
+        with mine.request("r-1"):
+            return mine.locks.acquire("git", agent="bob", wait=20)
+
+    waiting: Future[object] = pool.submit(acquire)
+    wait_until_awaited(orc, "git", "bob")
+    orc.locks.release("git", agent="ann")
+    lease = waiting.result(20)
+    with changes_nothing(orc):
+        assert acquire() == lease
+
+
+def test_waiting_that_would_close_a_circle_is_refused_at_once_and_the_circle_is_shown(
+    orc: Orchestrator, pool: ThreadPoolExecutor
+):
+    orc.locks.acquire("a", agent="ann")
+    orc.locks.acquire("b", agent="bob")
+    orc.locks.acquire("c/**", agent="carl")
+    first = pool.submit(another(orc).locks.acquire, "b", agent="ann", wait=20)
+    wait_until_awaited(orc, "b", "ann")
+    second = pool.submit(another(orc).locks.acquire, "c/x", agent="bob", wait=20)
+    wait_until_awaited(orc, "c/x", "bob")
+    with changes_nothing(orc), pytest.raises(Refused) as caught:
+        orc.locks.acquire("a", agent="carl", wait=20)
+    assert caught.value.code == "circle"
+    assert caught.value.details["circle"] == ["carl", "a", "ann", "b", "bob", "c/x", "carl"]
+    assert "carl -> a -> ann -> b -> bob -> c/x -> carl" in caught.value.message
+    orc.locks.release("c/**", agent="carl")
+    assert second.result(20).agent == "bob"
+    orc.locks.release("b", agent="bob")
+    assert first.result(20).agent == "ann"
+
+
+def test_two_shared_holders_that_both_want_it_alone_are_a_circle(
+    orc: Orchestrator, pool: ThreadPoolExecutor
+):
+    orc.locks.acquire("git", agent="ann", shared=True)
+    orc.locks.acquire("git", agent="bob", shared=True)
+    waiting = pool.submit(another(orc).locks.acquire, "git", agent="ann", wait=20)
+    wait_until_awaited(orc, "git", "ann")
+    with changes_nothing(orc):
+        assert code_of(lambda: orc.locks.acquire("git", agent="bob", wait=20)) == "circle"
+    orc.locks.release("git", agent="bob")
+    assert not waiting.result(20).shared
+
+
+def test_a_chain_of_waiters_without_a_circle_may_wait(orc: Orchestrator, pool: ThreadPoolExecutor):
+    orc.locks.acquire("a", agent="ann")
+    orc.locks.acquire("b", agent="bob")
+    waiting = pool.submit(another(orc).locks.acquire, "a", agent="bob", wait=20)
+    wait_until_awaited(orc, "a", "bob")
+    assert code_of(lambda: orc.locks.acquire("b", agent="carl", wait="10ms")) == "lock_denied"
+    orc.locks.release("a", agent="ann")
+    assert waiting.result(20).agent == "bob"
+
+
+def test_waiting_inside_a_transaction_is_refused(orc: Orchestrator):
+    orc.locks.acquire("git", agent="ann")
+    with changes_nothing(orc), pytest.raises(UsageError), orc.transaction():
+        orc.locks.acquire("git", agent="bob", wait=20)
+
+
+def test_one_resource_is_never_held_by_two_when_many_race_for_it(orc: Orchestrator):
+    """Each thread holds, reads and writes a number; a second holder would lose an increment."""
+    number = 0
+
+    def add(agent: str) -> None:
+        nonlocal number
+        mine = another(orc)
+        for _ in range(5):
+            mine.locks.acquire("number", agent=agent, wait=60)
+            number += 1
+            mine.locks.release("number", agent=agent)
+
+    threads = [threading.Thread(target=add, args=(f"agent-{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert number == 20
+    acquired = [at.id for at in orc.events.read(type="lock.acquired")]
+    released = [at.id for at in orc.events.read(type="lock.released")]
+    assert all(a < r for a, r in zip(acquired, released, strict=True))
+    assert all(r < a for r, a in zip(released, acquired[1:], strict=False))

@@ -1,0 +1,91 @@
+"""Every command says what it does, with an example that works, and stands in the reference."""
+
+import inspect
+import shlex
+from pathlib import Path
+
+import pytest
+
+from orchestrator.interfaces.cli.commands import BOARD
+from orchestrator.interfaces.cli.grammar import Command, Group
+from orchestrator.interfaces.cli.reader import read
+from orchestrator.interfaces.cli.reference import commands, pages
+
+from .conftest import CommandLine
+
+ALL = list(commands())
+DOCS = Path(__file__).parents[2] / "docs" / "commands"
+
+every_command = pytest.mark.parametrize(("path", "command"), ALL, ids=[path for path, _ in ALL])
+
+
+def example(path: str, command: Command) -> list[str]:
+    """The words of the example behind the program's name."""
+    group, _, _ = path.rpartition(" ")
+    return [*group.split(), *shlex.split(command.example.partition(" > ")[0])]
+
+
+@every_command
+def test_help_has_a_sentence_and_an_example(cli: CommandLine, path: str, command: Command) -> None:
+    assert command.summary.endswith(".")
+    shown = cli(*path.split(), "--help").out
+    assert " ".join(command.summary.split()[:4]) in " ".join(shown.split())
+    group = " ".join(path.split()[:-1])
+    assert f"Example:\n  {f'orc {group}'.strip()} {command.example.split()[0]}" in shown
+    assert all(argument.help for argument in command.arguments)
+    assert all(option.help.endswith(".") for option in command.options)
+
+
+@every_command
+def test_the_example_is_a_line_of_this_command(path: str, command: Command) -> None:
+    call = read(BOARD, example(path, command))
+    assert call is not None
+    assert call.command is command
+
+
+@every_command
+def test_the_function_takes_what_the_grammar_gives(path: str, command: Command) -> None:
+    names = [part.name for part in (*command.arguments, *command.options)]
+    names += ["agent"] if command.filters_agent else []
+    assert len(names) == len(set(names))
+    inspect.signature(command.function).bind(None, **dict.fromkeys(names))
+
+
+@every_command
+def test_only_the_last_argument_takes_many_words(path: str, command: Command) -> None:
+    assert not any(argument.many for argument in command.arguments[:-1])
+    required = [argument.required for argument in command.arguments]
+    assert required == sorted(required, reverse=True)
+
+
+def test_no_two_commands_answer_to_one_word() -> None:
+    def check(group: Group) -> None:
+        words = [word for node in group.nodes for word in (node.name, *node.aliases)]
+        assert len(words) == len(set(words))
+        for inner in group.groups:
+            check(inner)
+
+    check(BOARD)
+
+
+def test_the_reference_is_in_step_with_the_grammar() -> None:
+    """If this fails: python -m orchestrator.interfaces.cli.reference docs/commands."""
+    written = {file.name: file.read_text(encoding="utf-8") for file in DOCS.iterdir()}
+    assert written == pages()
+
+
+@pytest.mark.parametrize("line", ["--help", "t --help", "events --help", "-h"])
+def test_help_of_groups_lists_their_commands_with_aliases(cli: CommandLine, line: str) -> None:
+    assert "\nCommands:\n" in cli(*line.split()).out
+
+
+def test_a_group_alone_shows_its_help_as_a_usage_error(cli: CommandLine) -> None:
+    shown = cli("t", status=2)
+    assert shown.out == ""
+    assert "Usage: orc t [OPTIONS] COMMAND" in shown.err
+
+
+def test_the_version_is_told(cli: CommandLine) -> None:
+    from orchestrator import __version__
+
+    assert cli("--version").out == f"{__version__}\n"

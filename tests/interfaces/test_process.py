@@ -1,0 +1,136 @@
+"""The programs themselves: the doors of a checkout, pipes, signals, and what a hot command loads."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SLOW_IMPORTS = ("click", "filelock", "tabulate", "frontmatter", "jsonlines", "yaml", "dataclasses")
+
+
+def start(board: Path, *words: str, door: str = "cli.py", **options: object) -> subprocess.Popen:  # type: ignore[type-arg]
+    """Start a program of the checkout on a board."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("ORC_AGENT", "ORC_REQUEST_ID", "ORCHESTRATOR_DIR")
+    }
+    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
+        [sys.executable, ROOT / door, *words],
+        env={**environment, "ORCHESTRATOR_DIR": str(board)},
+        **settings,
+    )
+
+
+def run(board: Path, *words: str, door: str = "cli.py") -> tuple[int, str, str]:
+    """Run a program of the checkout to its end."""
+    process = start(board, *words, door=door)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    folder = tmp_path / "board"
+    assert run(folder, "ws", "create", "build")[0] == 0
+    return folder
+
+
+def test_the_doors_of_a_checkout(board: Path) -> None:
+    assert run(board, "t", "add", "build", "T")[1].endswith(": T\n")
+    status, out, _ = run(board, "plan", door="runner.py")
+    assert (status, json.loads(out)["cycle"]) == (0, 1)
+    status, out, _ = run(board, "b", "build", "--agent", "ann", door="runner.py")
+    assert "python cli.py t claim build" in out
+    status, _, err = run(board, "t", "ls", door="runner.py")
+    assert (status, err.partition("\n")[0]) == (2, "Error: No such command 't'.")
+    assert "python runner.py brief build" in run(board, "brief", "--help", door="runner.py")[1]
+    assert "python cli.py runner brief build" in run(board, "runner", "b", "--help")[1]
+
+
+def test_a_hot_command_loads_no_library_it_does_not_need(board: Path) -> None:
+    run(board, "t", "add", "build", "T")
+    words = [sys.executable, "-X", "importtime", ROOT / "cli.py", "--board", board]
+    for line in (
+        ["t", "next", "build", "ann"],
+        ["t", "ls", "build"],
+        ["l", "acquire", "git", "ann"],
+    ):
+        done = subprocess.run([*words, *line], capture_output=True, text=True, check=True)
+        loaded = {row.rpartition("|")[2].strip() for row in done.stderr.splitlines()}
+        assert "msgspec" in loaded
+        assert not loaded & set(SLOW_IMPORTS)
+
+
+def test_a_reader_that_goes_away_is_no_failure(board: Path) -> None:
+    for words in (["ws", "create", "other"], ["events"], ["export"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        process = start(board, *words, stdout=writing)
+        os.close(writing)
+        assert process.communicate(timeout=60)[1] == b""
+        assert process.returncode == 0
+    assert "other" in run(board, "ws", "ls")[1]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_stdout_fails_a_query_but_not_what_was_committed(board: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        command = start(board, "ws", "create", "other", stdout=full)
+        _, err = command.communicate(timeout=60)
+        query = start(board, "ws", "ls", stdout=full)
+        _, said = query.communicate(timeout=60)
+    assert command.returncode == 0
+    assert err.startswith(b"Warning: it is done, but the answer could not be written")
+    assert query.returncode == 74
+    assert said.startswith(b"Error: ")
+
+
+def test_a_process_without_stdout_still_works(board: Path) -> None:
+    line = f'exec "{sys.executable}" "{ROOT}/cli.py" --board "{board}" ws create other >&-'
+    assert subprocess.run(["sh", "-c", line], check=False).returncode == 0
+    assert "other" in run(board, "ws", "ls")[1]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_while_waiting_ends_quietly(board: Path, number: int, status: int) -> None:
+    waiting = start(board, "t", "next", "build", "ann", "--wait", "60s")
+    time.sleep(1)
+    waiting.send_signal(number)
+    out, err = waiting.communicate(timeout=60)
+    assert (waiting.returncode, out, err) == (status, b"", b"")
+
+
+def test_an_interrupt_while_waiting_for_a_lock_takes_the_waiting_back(board: Path) -> None:
+    run(board, "l", "acquire", "git", "ann")
+    waiting = start(board, "l", "acquire", "git", "bob", "--wait", "30s")
+    time.sleep(1)
+    waiting.send_signal(signal.SIGTERM)
+    assert waiting.wait(timeout=10) == 143
+    assert json.loads(run(board, "l", "ls", "--json")[1])[0]["waiting"] == []
+
+
+def test_following_prints_events_as_they_come(board: Path) -> None:
+    following = start(board, "events", "--follow", "--json", "--type", "deployed")
+    time.sleep(1)
+    run(board, "events", "log", "ignored")
+    run(board, "events", "log", "deployed", "n=1")
+    assert json.loads(following.stdout.readline())["payload"] == {"n": 1}
+    following.send_signal(signal.SIGINT)
+    following.communicate(timeout=60)
+    assert following.returncode == 130
+
+
+def test_next_waits_for_a_task_and_takes_it(board: Path) -> None:
+    waiting = start(board, "t", "next", "build", "ann", "--wait", "60s")
+    time.sleep(0.5)
+    run(board, "t", "add", "build", "Late")
+    out, _ = waiting.communicate(timeout=60)
+    assert out.decode().endswith(" - Late\n")
