@@ -99,8 +99,13 @@ def task_id(number: int) -> str:
 def streams() -> Iterator[Fact]:
     """Ten workstreams."""
     for number, name in enumerate(STREAMS):
-        yield "system", WorkstreamCreated(
-            workstream=name, description=f"What belongs to part {number}", priority=number % 5 + 1
+        yield (
+            "system",
+            WorkstreamCreated(
+                workstream=name,
+                description=f"What belongs to part {number}",
+                priority=number % 5 + 1,
+            ),
         )
 
 
@@ -123,9 +128,7 @@ def finished(number: int) -> Iterator[Fact]:
     """A task that is claimed and completed."""
     agent, until = f"agent-{number % 20}", clock.timestamp(time.time() + _DAY)
     yield agent, TaskClaimed(task=task_id(number), lease=1800.0, until=until)
-    yield agent, TaskCompleted(
-        task=task_id(number), result=f"Part {number % 97} is as planned."
-    )
+    yield agent, TaskCompleted(task=task_id(number), result=f"Part {number % 97} is as planned.")
 
 
 def lives(tasks: int) -> Iterator[Fact]:

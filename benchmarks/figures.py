@@ -56,7 +56,13 @@ def measure(
 def table(figures: Sequence[Figure]) -> str:
     """The figures, aligned."""
     rows = [
-        (figure.what, _number(figure.measured, figure.unit), _bound(figure), figure.verdict, figure.detail)
+        (
+            figure.what,
+            _number(figure.measured, figure.unit),
+            _bound(figure),
+            figure.verdict,
+            figure.detail,
+        )
         for figure in figures
     ]
     rows.insert(0, ("figure", "measured", "bound", "", "absolute"))

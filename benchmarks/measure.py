@@ -72,7 +72,11 @@ def heavy_lap(action: Callable[[], object]) -> float:
 
 def environment(board: str | None = None) -> dict[str, str]:
     """The environment of processes that are measured: this checkout, one board, nothing of the caller's."""
-    ours = {name: text for name, text in os.environ.items() if not name.startswith(("ORC", "_ORC", "PYTHON"))}
+    ours = {
+        name: text
+        for name, text in os.environ.items()
+        if not name.startswith(("ORC", "_ORC", "PYTHON"))
+    }
     ours["PYTHONPATH"] = ROOT
     return ours | ({"ORCHESTRATOR_DIR": board} if board else {})
 
@@ -133,4 +137,10 @@ def ratio(of: Iterable[float], to: Iterable[float]) -> float:
 def ms(seconds: Iterable[float]) -> str:
     """The median, in milliseconds."""
     value = 1000 * median(seconds)
-    return f"{value:.0f} ms" if value >= 100 else f"{value:.2f} ms" if value < 10 else f"{value:.1f} ms"
+    return (
+        f"{value:.0f} ms"
+        if value >= 100
+        else f"{value:.2f} ms"
+        if value < 10
+        else f"{value:.1f} ms"
+    )

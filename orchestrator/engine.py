@@ -36,6 +36,9 @@ R = TypeVar("R")
 SMALL = 1024 * 1024
 """Bytes of ``state.json`` below which it is written after every commit."""
 
+TAIL = 1 / 8
+"""Share of a large ``state.json`` by which the log may go on before it is written again."""
+
 PAUSE = 0.25
 """Seconds between two snapshots of a small board by long-lived processes."""
 
@@ -80,6 +83,7 @@ class Engine:
         self._position = START
         self._snapshot_size = 0
         self._snapshot_event = 0
+        self._based_at = 0.0
         self._changed = False
         self._tail = 0
 
@@ -140,6 +144,7 @@ class Engine:
         self._state, self._position = found or (State(), START)
         self._snapshot_size = len(data) if found and data else 0
         self._snapshot_event = self._state.event
+        self._based_at = time.monotonic()
         self._tail = 0
         return self._state
 
@@ -380,9 +385,17 @@ class Engine:
         if self._snapshot_size < SMALL:
             if not self._light and self.store.snapshot_age() < PAUSE:
                 return
-        elif self._tail <= self._snapshot_size / 4:
+        elif self._tail <= self._snapshot_size * TAIL or self._was_saved_by_another():
             return
         self._save()
+
+    def _was_saved_by_another(self) -> bool:
+        """Whether another process wrote the snapshot since this one knew it; then its tail begins anew."""
+        now = time.monotonic()
+        saved = self.store.snapshot_age() < now - self._based_at
+        if saved:
+            self._tail, self._based_at = 0, now
+        return saved
 
     def _save(self) -> None:
         assert self._state is not None
@@ -396,6 +409,7 @@ class Engine:
             return
         self._snapshot_size = len(data)
         self._snapshot_event = self._state.event
+        self._based_at = time.monotonic()
         self._tail = 0
 
     def _present(self, *agents: str) -> None:
