@@ -1,1 +1,1 @@
-"""Every figure of the toolkit as a ratio against a bare bound, measured in one run: ``python -m benchmarks``."""
+"""Every figure of the toolkit as a ratio against a bare bound, in one run: ``python -m benchmarks``."""

@@ -15,6 +15,7 @@ from orchestrator.core.events import START, Event, Position, Recorded, encode_li
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import TaskAdded, TaskClaimed, TaskCompleted
 from orchestrator.domain.workstreams import WorkstreamCreated
+from orchestrator.engine import TAIL
 from orchestrator.stores.files import SEGMENT_SIZE
 
 STREAMS = tuple(f"stream-{number}" for number in range(10))
@@ -59,7 +60,7 @@ class Writer:
                 self._flush(batch)
                 size = 0
             if self._folds:
-                self.state.apply(record)
+                self.state.fold((record,))
         self._flush(batch)
 
     def _records(self, facts: Iterable[Fact]) -> Iterator[Recorded]:
@@ -165,14 +166,14 @@ class Boards:
         return path
 
     def tailed(self, number: int) -> str:
-        """The same board, its log a quarter of the snapshot further: just before the next snapshot."""
+        """The same board, its log as much longer as it may be before the next snapshot."""
         path = f"{self.folder}/tailed-{number}"
         if not os.path.exists(path):
             writer = Writer(path)
             writer.write(streams())
             writer.write(added(n) for n in range(number))
             writer.save()
-            full = size(path) + os.path.getsize(snapshot_of(path)) // 4
+            full = size(path) + int(os.path.getsize(snapshot_of(path)) * TAIL)
             begun = 0
             while size(path) + _STEP * 1024 < full:
                 writer.write(fact for n in range(begun, begun + _STEP) for fact in finished(n))

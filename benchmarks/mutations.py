@@ -1,6 +1,8 @@
 """Durable mutations inside one process: against a bare log, and on a big board against a small one."""
 
+import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from statistics import median
 
 from benchmarks.baselines import BareLog
@@ -8,8 +10,7 @@ from benchmarks.boards import STREAMS, Boards, size, snapshot_of
 from benchmarks.measure import Figure, lap, ms, ratio
 from orchestrator import Orchestrator
 from orchestrator.domain.tasks import Task
-
-import os
+from orchestrator.engine import TAIL
 
 SMALL = 100
 VERBS = ("add", "next", "complete", "lock+release")
@@ -115,7 +116,7 @@ def _group(worker: Worker, floor: Bare, rounds: int) -> tuple[dict[str, float], 
     for _ in range(rounds):
         for verb in VERBS:
             mine[verb] += lap(worker.verbs[verb]) / rounds
-            least[verb] += lap(lambda verb=verb: floor.run(verb)) / rounds
+            least[verb] += lap(partial(floor.run, verb)) / rounds
         worker.tidy()
     return mine, least
 
@@ -164,7 +165,7 @@ def _with_snapshot(
     """All verbs together, with the part of a snapshot that each of them pays in the long run."""
     saving = median(lap(big.orc.engine.save) for _ in range(3))
     mean_line = sum(lengths.values()) / sum(MUTATIONS.values())
-    until_due = os.path.getsize(snapshot_of(big.board)) / 4 / mean_line
+    until_due = os.path.getsize(snapshot_of(big.board)) * TAIL / mean_line
     share = saving / until_due * sum(MUTATIONS.values())
     theirs = [sum(pair[0].values()) for pair in laps]
     mine = [sum(pair[1].values()) + share for pair in laps]

@@ -78,10 +78,10 @@ def race(boards: Boards, processes: int, seconds: float) -> Race:
 
 def racing(boards: Boards, *, quick: bool) -> Iterator[Figure]:
     """Row 3: total, evenness and longest wait."""
-    seconds = 0.7 if quick else 1.5
+    seconds = 1.0 if quick else 2.0
     alone, together = interleave(
-        1 if quick else 3,
-        lambda: race(boards, 1, seconds),
+        1 if quick else 4,
+        lambda: race(boards, 1, 0.8),
         lambda: race(boards, RACERS, seconds),
     )
     most = max(run.racers for run in together)

@@ -49,14 +49,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> str:
         """The report for people; everything that agents wrote is escaped."""
         parts: dict[str, list[str]] = {
-            f"Board at event {self.event}, {self.at}": [],
             "Workstreams": [stream.line() for stream in self.workstreams],
             "Agents": [_agent_line(agent) for agent in self.agents],
             "Locks": [_lock_line(lock) for lock in self.locks],
             "Recent events": [event_line(event) for event in self.events],
             "Knowledge": [", ".join(self.topics)] if self.topics else [],
         }
-        return "\n".join(_section(title, lines) for title, lines in parts.items())
+        sections = (_section(title, lines) for title, lines in parts.items())
+        return "\n".join([f"Board at event {self.event}, {self.at}", "", *sections])
 
 
 def event_line(event: dict[str, Any]) -> str:
@@ -74,7 +74,7 @@ def _fact(value: object) -> str:
 
 
 def _section(title: str, lines: list[str]) -> str:
-    return "\n".join([title, *(f"  {line}" for line in lines), ""])
+    return "\n".join([title, *(f"  {line}" for line in lines or ["(none)"]), ""])
 
 
 def _agent_line(agent: AgentView) -> str:

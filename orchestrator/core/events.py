@@ -180,10 +180,6 @@ def check_json(value: Any, depth: int = 0) -> None:
     """Refuse what JSON cannot carry without loss; see :func:`encode_payload` for the rules."""
     if depth > _NESTING:
         raise BadInput(f"A value is nested deeper than {_NESTING} levels")
-    if isinstance(value, float) and value - value != 0:
-        raise BadInput("NaN and infinity are not JSON")
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise BadInput("An integer is beyond 64 bits", hint="Write it as a string.")
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
@@ -192,6 +188,14 @@ def check_json(value: Any, depth: int = 0) -> None:
     elif isinstance(value, (list, tuple)):
         for item in value:
             check_json(item, depth + 1)
+    elif isinstance(value, float):
+        if value - value != 0:
+            raise BadInput("NaN and infinity are not JSON")
+    elif isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise BadInput("An integer is beyond 64 bits", hint="Write it as a string.")
+    elif value is not None and not isinstance(value, str):
+        raise BadInput(f"A {type(value).__name__} is no value of JSON")
 
 
 def _escaped(data: bytes) -> bytes:

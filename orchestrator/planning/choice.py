@@ -36,6 +36,7 @@ class Candidate(msgspec.Struct, frozen=True, eq=False, gc=False):
     Attributes:
         value: What it is worth to run it.
         order: Workstream priority, age, id; breaks ties, and no two have the same.
+        preference: The same behind the value: what is worth more comes first.
         modes: The resources it touches, and whether it only shares each.
         globs: Those of them that stand for many names.
     """
@@ -43,13 +44,9 @@ class Candidate(msgspec.Struct, frozen=True, eq=False, gc=False):
     task: Task
     value: int
     order: tuple[int, int, str]
+    preference: tuple[int, tuple[int, int, str]]
     modes: dict[str, bool]
     globs: tuple[str, ...]
-
-    @property
-    def preference(self) -> tuple[int, tuple[int, int, str]]:
-        """What is worth more comes first, then what comes first in the order."""
-        return (-self.value, self.order)
 
 
 def exclude(one: Candidate, other: Candidate) -> bool:
@@ -168,7 +165,9 @@ class Overlaps:
                     yield glob
 
     def overlap(self, resource: str, glob: str) -> bool:
-        """Whether the two have a name in common."""
+        """Whether the two, of which the glob is a possible one, have a name in common."""
+        if glob.endswith("/**") and not resources.is_glob(glob[:-3]):
+            return True  # it stands for everything below its stem, and the resource is there
         self._left -= 1
         return resources.collide(resource, glob) if self._left >= 0 else self._beyond
 

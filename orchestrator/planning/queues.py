@@ -36,35 +36,45 @@ class Queue(msgspec.Struct, frozen=True, gc=False):
 
 
 def serial_groups(found: Survey) -> tuple[list[dict[str, Any]], int]:
-    """The queues as a plan shows them, the one with the most wanted task first; and how many are not shown.
+    """The queues as a plan shows them, those with the most wanted tasks; and how many are not shown.
 
     Of the tasks of a queue every two exclude each other, but those under ``shared`` only the others.
     ``waits_for`` says who holds the resource now; a queue of one task waits for them alone.
     """
     merged: dict[tuple[str, ...], Queue] = {}
-    for queue in _queues(found):
-        key = tuple(candidate.task.id for candidate in queue.modes)
-        merged[key] = _merged(merged[key], queue) if key in merged else queue
-    ranked = sorted(merged.values(), key=lambda q: (next(iter(q.modes)).preference, q.resources))
-    return [_entry(queue) for queue in ranked[:SHOWN]], max(0, len(ranked) - SHOWN)
-
-
-def _queues(found: Survey) -> Iterator[Queue]:
+    left_out = 0
     users = _users(found.candidates)
+    for names in _meetings(users):
+        holds = _holds(found, names)
+        if not holds and not _is_contended(names, users):
+            continue
+        if len(merged) == SHOWN:
+            left_out += 1
+            continue
+        queue = _queue(names, users, holds)
+        key = tuple(candidate.task.id for candidate in queue.modes)
+        if holds or len(key) > 1:  # one task may touch resources that overlap
+            merged[key] = _merged(merged[key], queue) if key in merged else queue
+    ranked = sorted(merged.values(), key=lambda q: (next(iter(q.modes)).preference, q.resources))
+    return [_entry(queue) for queue in ranked], left_out
+
+
+def _meetings(users: dict[str, Users]) -> Iterator[tuple[str, ...]]:
+    """Resources at which all of their users meet: a name with the globs that stand for it, or two globs."""
     overlaps = Overlaps(users, beyond=False)
     for resource, own in users.items():
         others = [g for g in overlaps.possible(resource) if overlaps.overlap(resource, g)]
         if not resources.is_glob(resource):
-            # Each of the globs stands for this name too, so every two users meet there.
-            yield from _queue(found, (resource, *others), users)
+            yield (resource, *others)
             continue
         if own.number > 1 or not others:
-            yield from _queue(found, (resource,), users)
+            yield (resource,)
         for other in others:
-            yield from _queue(found, (resource, other), users)
+            yield (resource, other)
 
 
 def _users(candidates: Iterable[Candidate]) -> dict[str, Users]:
+    """Who touches what; the resources in the order of their most wanted task."""
     users: dict[str, Users] = {}
     for candidate in sorted(candidates, key=lambda c: c.preference):
         for resource, shared in candidate.modes.items():
@@ -78,31 +88,28 @@ def _users(candidates: Iterable[Candidate]) -> dict[str, Users]:
     return users
 
 
-def _queue(found: Survey, names: tuple[str, ...], users: dict[str, Users]) -> Iterator[Queue]:
-    holds = _holds(found, names, users) if found.held else ()
+def _is_contended(names: tuple[str, ...], users: dict[str, Users]) -> bool:
     number = sum(users[name].number for name in names)
-    if not holds and (number < 2 or not any(users[name].any_exclusive for name in names)):
-        return
+    return number > 1 and any(users[name].any_exclusive for name in names)
+
+
+def _holds(found: Survey, names: tuple[str, ...]) -> tuple[Hold, ...]:
+    if not found.held:
+        return ()
+    texts = (text for name in names for text in (name, name + resources.SHARED))
+    holds = {hold for text in texts for hold in found.held.get(text, ())}
+    return tuple(sorted(holds, key=lambda hold: (hold.agent, hold.resource, hold.task or "")))
+
+
+def _queue(names: tuple[str, ...], users: dict[str, Users], holds: tuple[Hold, ...]) -> Queue:
     modes: dict[Candidate, bool] = {}
     for name in names:
         for candidate in users[name].first:
             modes[candidate] = modes.get(candidate, True) and candidate.modes[name]
-    if not holds and len(modes) < 2:
-        return  # one task that touches overlapping resources
     ranked = sorted(modes.items(), key=lambda entry: entry[0].preference)
     shown = dict(ranked[:SHOWN])
     beyond = sum(users[name].number - len(users[name].first) for name in names)
-    yield Queue(names, shown, beyond + len(ranked) - len(shown), holds)
-
-
-def _holds(found: Survey, names: tuple[str, ...], users: dict[str, Users]) -> tuple[Hold, ...]:
-    holds: dict[Hold, None] = {}
-    for name in names:
-        texts = {name, name + resources.SHARED}
-        for candidate in users[name].first:
-            for text in texts.intersection(candidate.task.touches):
-                holds.update(dict.fromkeys(found.held.get(text, ())))
-    return tuple(sorted(holds, key=lambda hold: (hold.agent, hold.resource, hold.task or "")))
+    return Queue(names, shown, beyond + len(ranked) - len(shown), holds)
 
 
 def _merged(one: Queue, other: Queue) -> Queue:

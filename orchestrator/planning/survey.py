@@ -79,10 +79,13 @@ def _candidate(task: Task, priority: int, known: dict[str, resources.Need]) -> C
         if need is None:
             need = known[text] = resources.parse(text)
         modes[need.resource] = need.shared and modes.get(need.resource, True)
+    value = value_of(task)
+    order = (priority, task.events[0], task.id)
     return Candidate(
         task=task,
-        value=value_of(task),
-        order=(priority, task.events[0], task.id),
+        value=value,
+        order=order,
+        preference=(-value, order),
         modes=modes,
         globs=tuple(resource for resource in modes if resources.is_glob(resource)),
     )

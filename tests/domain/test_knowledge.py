@@ -34,7 +34,6 @@ def path(board: Orchestrator) -> Callable[[str], Path]:
         "trailing\n\n\n",
         "    indented code\n",
         "a\r\nb\u2028c",
-        "---\nonly a rule, no frontmatter",
         "text\n---\nmore\n---\nend\n",
     ],
 )

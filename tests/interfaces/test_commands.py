@@ -557,6 +557,7 @@ def test_a_board_goes_out_and_into_an_empty_one(cli: CommandLine, tmp_path: Path
     file, copy = str(tmp_path / "out.jsonl"), str(tmp_path / "copy")
     assert cli("export", file).out == f"Exported 3 events: {file}\n"
     assert cli("export").out == Path(file).read_text(encoding="utf-8")
+    assert [line.get("id") for line in cli("export", "--json").json] == [None, 1, 2, 3]
     assert "is there already" in cli("export", file, status=2).err
     imported = cli("import", file, "--board", copy, "--json").json
     assert imported == {"workstreams": 1, "tasks": 1, "agents": 0, "topics": 1, "events": 3}

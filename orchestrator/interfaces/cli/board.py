@@ -1,8 +1,11 @@
 """Commands about the whole board: status, init, doctor, export, completion."""
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
@@ -112,12 +115,23 @@ def export(run: Run, file: str | None) -> Answer | None:
     from orchestrator.transfer import export_board
 
     if file is None or file == "-":
-        export_board(run.orc.engine, sys.stdout)
-        sys.stdout.flush()
-        return None
+        return _printed(run)
     try:
         with open(file, "x", encoding="utf-8", newline="\n") as out:
             count = export_board(run.orc.engine, out)
     except FileExistsError:
         raise UsageError(f"{file!a} is there already", hint="Name a new file.") from None
     return say({"file": file, "events": count}, f"Exported {count} events: {escape(file)}")
+
+
+def _printed(run: Run) -> Answer | None:
+    """The export on stdout: line by line as it is read, or with ``--json`` as one array of its lines."""
+    from orchestrator.transfer import export_board
+
+    if not run.settings.json:
+        export_board(run.orc.engine, sys.stdout)
+        sys.stdout.flush()
+        return None
+    lines = io.StringIO()
+    export_board(run.orc.engine, lines)
+    return say([msgspec.json.decode(line) for line in lines.getvalue().split("\n") if line], "")

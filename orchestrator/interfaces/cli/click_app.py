@@ -2,7 +2,7 @@
 
 A command's callback does not run anything; it gives back the call that the line means.
 """
-# ruff: noqa: ARG001, ARG002 -- the signatures are click's
+# ruff: noqa: ARG001, ARG002, ARG005 -- the signatures are click's
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.interfaces.cli import completion
 from orchestrator.interfaces.cli.grammar import (
+    AGENT_FILTER,
     GLOBALS,
     Argument,
     Call,
@@ -69,7 +70,8 @@ def command(node: Command) -> click.Command:
     """A command as click's."""
     parameters: list[click.Parameter] = [_argument(argument) for argument in node.arguments]
     parameters += [_option(option) for option in node.options]
-    parameters += [_option(option, _GLOBAL) for option in GLOBALS]
+    shared = (*GLOBALS[:-1], AGENT_FILTER) if node.filters_agent else GLOBALS
+    parameters += [_option(option, _GLOBAL) for option in shared]
     return _Command(
         node,
         name=node.name,
@@ -110,21 +112,22 @@ def _option(option: Option, prefix: str = "") -> click.Option:
     declaration = [*option.flags, prefix + option.name]
     if option.flag:
         return click.Option(declaration, is_flag=True, help=option.help)
+    shown = "" if option.default in (None, "") else f"  [default: {option.default}]"
     return click.Option(
         declaration,
-        help=option.help,
-        multiple=option.many,
-        default=None if option.many else option.default,
-        show_default=not option.many and option.default is not None,
+        help=option.help + shown,
+        multiple=True,
         metavar="|".join(option.choices) or option.metavar,
         type=_Converted(lambda text: value(option, [text]), option.completes, option.choices),
-        callback=_flatten if option.many else None,
+        callback=lambda context, parameter, given: _settle(option, given),
     )
 
 
-def _flatten(context: click.Context, parameter: click.Parameter, given: Any) -> Any:
-    """The values of all repetitions in one tuple; None if the option is not on the line."""
-    return tuple(word for words in given for word in words) if given else None
+def _settle(option: Option, given: Sequence[Any]) -> Any:
+    """One value of the values of all repetitions: the last, or all of them in one tuple."""
+    if not given:
+        return option.default
+    return tuple(word for words in given for word in words) if option.many else given[-1]
 
 
 def _version() -> click.Option:

@@ -7,7 +7,7 @@ import msgspec
 from orchestrator.core.errors import UsageError
 from orchestrator.domain.journal import as_dict
 from orchestrator.interfaces.cli.commands import EVENTS
-from orchestrator.interfaces.cli.grammar import Argument, Option, integer
+from orchestrator.interfaces.cli.grammar import Argument, Option, count
 from orchestrator.interfaces.cli.rendering import Answer, lines, say, write
 from orchestrator.interfaces.cli.run import Run
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @EVENTS.command(
     "list",
-    Option(("--last", "-n"), "At most so many, the newest ones.", "N", convert=integer, default=20),
+    Option(("--last", "-n"), "At most so many, the newest ones.", "N", convert=count, default=20),
     Option(("--type", "--action"), "Only of this type; task.* is every type of a noun.", "TYPE"),
     Option(("--since",), "From a time on, or that long ago, or after an event: 2h, 4711.", "WHEN"),
     Option(("--follow", "-f"), "Go on as events are committed; with --json one a line.", flag=True),
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def list_(
     run: Run, last: int, type: str | None, since: str | None, follow: bool, agent: str | None
 ) -> Answer | None:
-    """List events, oldest first; --agent chooses those of one agent."""
+    """List events, oldest first."""
     if follow:
         _follow(run, last, agent, type, since)
         return None

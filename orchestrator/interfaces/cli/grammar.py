@@ -172,6 +172,49 @@ class Group(msgspec.Struct):
         return None
 
 
+# What words become
+
+
+def integer(text: str) -> int:
+    """A whole number of at most 18 digits, as every field of the board takes it."""
+    if not text.removeprefix("-").isdecimal() or not text.isascii() or len(text) > 19:
+        raise ValueError(f"{text!a} is not a whole number")
+    return int(text)
+
+
+def count(text: str) -> int:
+    """A whole number that is not negative."""
+    number = integer(text)
+    if number < 0:
+        raise ValueError(f"{text} is less than nothing")
+    return number
+
+
+def filled(text: str) -> str:
+    """A text that says something; an empty one is an unset variable of the caller's shell."""
+    if not text:
+        raise ValueError("it is empty")
+    return text
+
+
+def minutes(text: str) -> float:
+    """Minutes: a bare number, or a duration such as ``2h``."""
+    from orchestrator.core.clock import duration
+
+    try:
+        return float(text) if text[-1:].isdecimal() else duration(text) / 60
+    except UsageError as error:
+        raise ValueError(error.message) from None
+
+
+def path(text: str) -> str:
+    """A path; ``~`` is the home folder, as in a shell."""
+    return os.path.expanduser(text)
+
+
+# The line as a whole
+
+
 class Settings(msgspec.Struct):
     """The global options of a line."""
 
@@ -191,11 +234,18 @@ class Call(msgspec.Struct):
 
 GLOBALS = (
     Option(("--json",), "Print one JSON document.", flag=True),
-    Option(("--board",), "The board's folder; else $ORCHESTRATOR_DIR.", "DIR"),
-    Option(("--request-id",), "Repeating a command with this id has one effect.", "ID"),
-    Option(("--agent",), "Who acts; else $ORC_AGENT.", "NAME", completes="agents"),
+    Option(("--board",), "The board's folder; else $ORCHESTRATOR_DIR.", "DIR", convert=filled),
+    Option(
+        ("--request-id",), "Repeating a command with this id has one effect.", "ID", convert=filled
+    ),
+    Option(("--agent",), "Who acts; else $ORC_AGENT.", "NAME", convert=filled, completes="agents"),
 )
 """Options that may stand anywhere on the line."""
+
+AGENT_FILTER = Option(
+    ("--agent",), "Only those of this agent.", "NAME", convert=filled, completes="agents"
+)
+"""What ``--agent`` is in a listing; who acts there is ``$ORC_AGENT``."""
 
 
 def call(command: Command, values: dict[str, Any], given: dict[str, Any]) -> Call:
@@ -208,13 +258,13 @@ def call(command: Command, values: dict[str, Any], given: dict[str, Any]) -> Cal
 
 
 def value(option: Option, texts: Sequence[str]) -> Any:
-    """The value of an option that was given these texts.
+    """The value of an option that was given these texts; of several the last counts, if all are good.
 
     Raises:
         ValueError: One of them is no value for it.
     """
     if not option.many:
-        return option.convert(_chosen(option, texts[-1]))
+        return [option.convert(_chosen(option, text)) for text in texts][-1]
     words = (word.strip() for text in texts for word in text.split(","))
     return tuple(option.convert(_chosen(option, word)) for word in words if word)
 
@@ -223,28 +273,3 @@ def _chosen(option: Option, word: str) -> str:
     if option.choices and word not in option.choices:
         raise ValueError(f"{word!a} is not one of {', '.join(option.choices)}")
     return word
-
-
-# What words become
-
-
-def integer(text: str) -> int:
-    """A whole number of at most 18 digits, as every field of the board takes it."""
-    if not text.removeprefix("-").isdecimal() or not text.isascii() or len(text) > 19:
-        raise ValueError(f"{text!a} is not a whole number")
-    return int(text)
-
-
-def minutes(text: str) -> float:
-    """Minutes: a bare number, or a duration such as ``2h``."""
-    from orchestrator.core.clock import duration
-
-    try:
-        return float(text) if text[-1:].isdecimal() else duration(text) / 60
-    except UsageError as error:
-        raise ValueError(error.message) from None
-
-
-def path(text: str) -> str:
-    """A path; ``~`` is the home folder, as in a shell."""
-    return os.path.expanduser(text)

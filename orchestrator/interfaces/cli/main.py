@@ -138,7 +138,9 @@ def report(error: OrchestratorError, *, as_json: bool) -> int:
     else:
         text = f"Error: {escape(error.message)}\n"
         text += f"Hint: {escape(error.hint)}\n" if error.hint else ""
-    sys.stderr.write(text)
+    with suppress(OSError):  # the status says the rest to whoever does not read
+        sys.stderr.write(text)
+        sys.stderr.flush()
     return error.exit_status
 
 

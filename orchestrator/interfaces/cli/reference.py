@@ -10,7 +10,14 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from orchestrator.interfaces.cli.commands import BOARD
-from orchestrator.interfaces.cli.grammar import GLOBALS, Argument, Command, Group, Option
+from orchestrator.interfaces.cli.grammar import (
+    AGENT_FILTER,
+    GLOBALS,
+    Argument,
+    Command,
+    Group,
+    Option,
+)
 
 
 def commands(group: Group = BOARD) -> Iterator[tuple[str, Command]]:
@@ -84,8 +91,9 @@ def _section(group: Group, command: Command) -> list[str]:
     lines += ["```", usage, "```", ""]
     if command.arguments:
         lines += [*_arguments(command.arguments), ""]
-    if command.options:
-        lines += [*_options(command.options), ""]
+    options = [*command.options, *([AGENT_FILTER] if command.filters_agent else [])]
+    if options:
+        lines += [*_options(options), ""]
     return [*lines, "Example:", "", "```", f"{short} {command.example}", "```", ""]
 
 

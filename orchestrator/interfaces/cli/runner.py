@@ -3,7 +3,7 @@
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape_lines
 from orchestrator.interfaces.cli.commands import RUNNER
-from orchestrator.interfaces.cli.grammar import Argument, Option, integer
+from orchestrator.interfaces.cli.grammar import Argument, Option, count, integer
 from orchestrator.interfaces.cli.rendering import Answer, say, to_json
 from orchestrator.interfaces.cli.run import Run
 
@@ -23,7 +23,7 @@ def plan(run: Run, max: int) -> Answer:
 @RUNNER.command(
     "brief",
     Argument("target", "A workstream or a task.", completes="workstreams"),
-    Option(("--budget",), "Tokens of knowledge at most.", "N", convert=integer, default=4000),
+    Option(("--budget",), "Tokens of knowledge at most.", "N", convert=count, default=4000),
     aliases=("b",),
     example="brief build",
     reads=True,

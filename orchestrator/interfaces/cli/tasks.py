@@ -317,7 +317,7 @@ def list_(
     ready: bool,
     agent: str | None,
 ) -> Answer:
-    """List tasks; --agent chooses those that an agent holds or held last."""
+    """List tasks, in the order they were added."""
     tasks = run.orc.tasks.all(
         workstream, status=status or (), agent=agent, labels=labels or (), type=type, ready=ready
     )

@@ -1,0 +1,30 @@
+"""Append one event to the golden log: ``python tests/golden/append.py task.noted ann '{"task": ...}'``.
+
+The lines that are there are never changed: they are what boards out there hold.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import msgspec
+
+from orchestrator.core.events import START, Recorded, encode_line, encode_payload, read_chunk
+
+GOLDEN = Path(__file__).with_name("events.jsonl")
+
+
+def append(type_name: str, agent: str, payload: object, *, version: int = 1) -> None:
+    chunk = read_chunk(GOLDEN.read_bytes(), START)
+    if chunk.problem:
+        raise SystemExit(chunk.problem)
+    raw = msgspec.Raw(bytes(encode_payload(payload)))
+    record = Recorded(
+        chunk.end.id + 1, "2026-11-21T06:13:00.123Z", agent, type_name, raw, version
+    )
+    with GOLDEN.open("ab") as file:
+        file.write(encode_line(record, chunk.end.crc)[0])
+
+
+if __name__ == "__main__":
+    append(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]))

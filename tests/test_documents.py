@@ -1,0 +1,76 @@
+"""The documents do not drift: their examples run, their links lead somewhere."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ID = re.compile(r"\b[0-9a-f]{8}\b")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z|\[\d\d:\d\d:\d\d\]")
+
+
+def blocks(language: str) -> list[str]:
+    text = (ROOT / "README.md").read_text()
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def console_steps() -> list[tuple[str, str]]:
+    """The commands of the README's console blocks, each with the output shown under it."""
+    parts = re.split(r"^\$ ", "".join(blocks("console")), flags=re.MULTILINE)[1:]
+    return [(part.partition("\n")[0], part.partition("\n")[2]) for part in parts]
+
+
+RUN = "from orchestrator.interfaces.cli.main import console; console()"
+
+
+def with_ids(text: str, ids: dict[str, str]) -> str:
+    """The text with the ids that the README shows replaced by those of this run."""
+    return ID.sub(lambda found: ids.get(found[0], found[0]), text)
+
+
+def test_the_commands_of_the_readme_print_what_it_shows(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ORC")}
+    environment |= {"PYTHONPATH": str(ROOT), "ORCHESTRATOR_DIR": str(tmp_path / "board")}
+    ids: dict[str, str] = {}
+    for line, shown in console_steps():
+        program, *words = shlex.split(with_ids(line, ids))
+        assert program == "orc"
+        command = [sys.executable, "-c", RUN, *words]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        ids |= dict(zip(ID.findall(shown), ID.findall(done.stdout), strict=False))
+        printed = TIME.sub("TIME", done.stdout)
+        assert printed == TIME.sub("TIME", with_ids(shown, ids)), line
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for block in blocks("python"):
+        subprocess.run([sys.executable, "-c", block], cwd=tmp_path, env=environment, check=True)
+
+
+def test_the_first_screen_of_the_readme_has_the_two_commands() -> None:
+    first_screen = (ROOT / "README.md").read_text().splitlines()[:30]
+    assert [line.split("#")[0].strip() for line in first_screen if line.startswith("make ")] == [
+        "make demo",
+        "make test",
+    ]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
+        assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_paths_that_the_architecture_names_are_there() -> None:
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+    for path in re.findall(r"`((?:orchestrator|tests|benchmarks)/[\w./]*)`", text):
+        assert (ROOT / path).exists(), path
