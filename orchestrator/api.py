@@ -20,6 +20,7 @@ from orchestrator.domain.workstreams import Workstreams
 from orchestrator.engine import Engine
 
 if TYPE_CHECKING:
+    from orchestrator.domain.knowledge import Topic
     from orchestrator.planning import Collected
     from orchestrator.status import Status
 
@@ -150,6 +151,19 @@ class Orchestrator:
         from orchestrator.planning import Planning
 
         return Planning(self.engine).collect(cycle=cycle, since=since)
+
+    def save_report(
+        self,
+        topic: str,
+        *,
+        cycle: int | None = None,
+        since: str | int | None = None,
+        agent: str | None = None,
+    ) -> "Topic":
+        """Write the report of :meth:`collect` into the knowledge base."""
+        from orchestrator.planning import Planning
+
+        return Planning(self.engine).save_report(topic, cycle=cycle, since=since, agent=agent)
 
     def close(self) -> None:
         """Leave the board; a small one with an exact ``state.json``."""

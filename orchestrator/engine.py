@@ -70,7 +70,7 @@ class Engine:
     ) -> None:
         self.store = store
         self.agent = agent
-        self._request_id = request_id and requests.check_id(request_id)
+        self._request_id = requests.check_id(request_id) if request_id else None
         self._light = light
         self._timeout = timeout
         self._clock = now
@@ -226,14 +226,11 @@ class Engine:
                         state.requests, request.id, request.command, request.arguments
                     )
                 ):
+                    self._request_id = None
                     return self._answer_again(known, shows)
-                tx = self._begin(state)
-                try:
-                    with self._dropping(tx):
-                        body(tx)
-                        self._commit(tx, request)
-                finally:
-                    self._present(*tx.actors)
+                with self._opened(state) as tx:
+                    body(tx)
+                    self._commit(tx, request)
                 return shows(state, tx.events)
 
     @contextmanager
@@ -249,17 +246,9 @@ class Engine:
                 return
             if self._request_id is not None:
                 raise UsageError("A request id belongs to one command, not to a transaction")
-            with self._locked("transaction"):
-                tx = self._open = self._begin(self._refresh())
-                try:
-                    with self._dropping(tx):
-                        yield
-                        self._check_whole()
-                        self._commit(tx, None)
-                finally:
-                    self._open = None
-                    self._half_done = None
-                    self._present(*tx.actors)
+            with self._locked("transaction"), self._opened(self._refresh()) as tx:
+                yield
+                self._commit(tx, None)
 
     @contextmanager
     def request(self, request_id: str) -> Iterator[None]:
@@ -278,24 +267,25 @@ class Engine:
             return None
         return Request(self._request_id, name, requests.digest(arguments), 0)
 
-    def _begin(self, state: State) -> Transaction[State]:
-        return Transaction(
+    @contextmanager
+    def _opened(self, state: State) -> Iterator[Transaction[State]]:
+        """A transaction that commands called inside join; what is not committed is dropped."""
+        tx = self._open = Transaction(
             state,
             head=self._position.id,
             now=self.now(),
             default_agent=self.agent,
             reading=self,
         )
-
-    @contextmanager
-    def _dropping(self, tx: Transaction[State]) -> Iterator[None]:
-        """What was recorded but not committed must not stay in the state."""
         try:
-            yield
+            yield tx
         except BaseException:
             if tx.events:
                 self.forget()
             raise
+        finally:
+            self._open = self._half_done = None
+            self._present(*tx.actors)
 
     def _join(
         self,
@@ -331,6 +321,7 @@ class Engine:
         return shows(self.at(known.last), events)
 
     def _commit(self, tx: Transaction[State], request: Request | None) -> None:
+        self._check_whole()
         answering = request if tx.events else None  # renewals alone answer nothing
         for agent in tx.actors - {SYSTEM}:
             for task in tx.state.schedule.due_renewals(agent, tx.now):

@@ -181,29 +181,33 @@ def check_json(value: Any, depth: int = 0) -> None:
     if depth > _NESTING:
         raise BadInput(f"A value is nested deeper than {_NESTING} levels")
     if isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise BadInput("The keys of an object must be strings")
-            check_json(item, depth + 1)
-    elif isinstance(value, (list, tuple)):
+        if not all(isinstance(key, str) for key in value):
+            raise BadInput("The keys of an object must be strings")
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
         for item in value:
             check_json(item, depth + 1)
-    elif isinstance(value, float):
-        if value - value != 0:
-            raise BadInput("NaN and infinity are not JSON")
-    elif isinstance(value, int):
-        if not -(2**63) <= value < 2**63:
-            raise BadInput("An integer is beyond 64 bits", hint="Write it as a string.")
-    elif value is not None and not isinstance(value, str):
+    else:
+        _check_scalar(value)
+
+
+def _check_scalar(value: Any) -> None:
+    if isinstance(value, float) and value - value != 0:
+        raise BadInput("NaN and infinity are not JSON")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise BadInput("An integer is beyond 64 bits", hint="Write it as a string.")
+    if value is not None and not isinstance(value, (str, int, float)):
         raise BadInput(f"A {type(value).__name__} is no value of JSON")
 
 
 def _escaped(data: bytes) -> bytes:
-    def escape(match: re.Match[str]) -> str:
-        units = match[0].encode("utf-16-be")
-        return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+    # Most lines are ASCII, and do not load this.
+    from json.encoder import encode_basestring_ascii
 
-    return re.sub(r"[^\x00-\x7f]", escape, data.decode()).encode("ascii")
+    def escape(run: re.Match[str]) -> str:
+        return encode_basestring_ascii(run[0])[1:-1]
+
+    return re.sub(r"[^\x00-\x7f]+", escape, data.decode()).encode("ascii")
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):
@@ -269,20 +273,18 @@ def read_chunk(data: bytes, start: Position) -> Chunk:
         data: Bytes of the segment from ``start.end`` on.
         start: The line before them, with the number of the segment they are in.
     """
-    return _read_whole(data, start) or _read_partly(data, start)
+    return _read_sound(data, start) or _read_to_problem(data, start)
 
 
-def _read_whole(data: bytes, start: Position) -> Chunk | None:
-    """All lines, if there is nothing wrong with any of them; the fast way, in few steps a line."""
-    if not data.endswith(b"\n"):
-        return None
+def _read_sound(data: bytes, start: Position) -> Chunk | None:
+    """The chunk, if nothing is wrong with any whole line; in few steps a line, for speed."""
+    lines = data.split(b"\n")
+    rest = lines.pop()
     try:
-        events = _record_decoder.decode_lines(data)
+        events = _record_decoder.decode_lines(data[: len(data) - len(rest)])
     except UNREADABLE:
         return None
-    lines = data.split(b"\n")
-    lines.pop()
-    if len(lines) != len(events) or events[-1].more:
+    if len(lines) != len(events):
         return None
     crc, number = start.crc, start.id
     crc32 = zlib.crc32
@@ -291,18 +293,34 @@ def _read_whole(data: bytes, start: Position) -> Chunk | None:
         number += 1
         if line[-_CRC_FIELD:] != b',"crc":"%08x"}' % crc or record.id != number:
             return None
-    end = start.end + len(data)
-    return Chunk(events, Position(start.segment, end - len(lines[-1]) - 1, end, number, crc))
+    end = _closed_end(data, lines, events, start)
+    if rest or end.id < number:
+        return Chunk(events, end, "the last commit is not complete", torn=True, at=end.end)
+    return Chunk(events, end)
 
 
-def _read_partly(data: bytes, start: Position) -> Chunk:
-    """The whole commits, and why it goes no further."""
+def _closed_end(
+    data: bytes, lines: list[bytes], events: list[Recorded], start: Position
+) -> Position:
+    """Where the last closed commit ends; events behind it are taken off."""
+    after = data.rfind(b"\n") + 1
+    while events and events[-1].more:
+        events.pop()
+        after -= len(lines.pop()) + 1
+    if not events:
+        return start
+    last = lines[-1]
+    end = start.end + after
+    crc = int(last[-10:-2], 16)
+    return Position(start.segment, end - len(last) - 1, end, events[-1].id, crc)
+
+
+def _read_to_problem(data: bytes, start: Position) -> Chunk:
+    """The whole commits before the first line that is wrong, and what is wrong with it."""
     crc, number, offset = start.crc, start.id, start.end
     events: list[Recorded] = []
-    closed, end = 0, start
-    problem = ""
     lines = data.split(b"\n")
-    rest = lines.pop()
+    problem = ""
     for line in lines:
         crc = zlib.crc32(line[:-_CRC_FIELD], crc)
         number += 1
@@ -311,20 +329,12 @@ def _read_partly(data: bytes, start: Position) -> Chunk:
             problem = found
             break
         events.append(found)
-        length = len(line) + 1
-        if not found.more:
-            closed = len(events)
-            end = Position(start.segment, offset, offset + length, number, crc)
-        offset += length
-    unclosed = len(events) > closed
-    del events[closed:]
-    if problem:
-        remainder = data[end.end - start.end :]
-        torn = b"\0" in remainder and not _holds_event(remainder[offset - end.end :])
-        return Chunk(events, end, f"line at byte {offset} {problem}", torn, offset)
-    if unclosed or rest:
-        return Chunk(events, end, "the last commit is not complete", torn=True, at=end.end)
-    return Chunk(events, end)
+        offset += len(line) + 1
+    sound = data[: offset - start.end]
+    end = _closed_end(sound, lines[: len(events)], events, start)
+    remainder = data[offset - start.end :]
+    torn = b"\0" in remainder and not _holds_event(remainder)
+    return Chunk(events, end, f"line at byte {offset} {problem}", torn, offset)
 
 
 def _verified(line: bytes, crc: int, number: int) -> Recorded | str:

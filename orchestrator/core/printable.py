@@ -2,14 +2,17 @@
 
 import re
 
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+_UNSAFE = (
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
 
 def escape(text: str) -> str:
     r"""One line of a text: control, escape, bidi and invisible characters shown as ``\\x1b``, ``\\u202e``."""
-    return _UNSAFE.sub(_shown, text)
+    if text.isascii() and text.isprintable():
+        return text
+    return re.sub(_UNSAFE, _shown, text)
 
 
 def escape_lines(text: str) -> str:
@@ -22,6 +25,4 @@ def escape_lines(text: str) -> str:
 def _shown(match: re.Match[str]) -> str:
     character = match[0]
     named = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character)
-    return named or (
-        f"\\x{ord(character):02x}" if character < "\x80" else f"\\u{ord(character):04x}"
-    )
+    return named or ascii(character)[1:-1]

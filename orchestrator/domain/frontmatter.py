@@ -4,6 +4,7 @@ Only mappings, lists and strings are read: ``no`` and ``012`` stay strings. Tags
 duplicate keys are refused, because they are how YAML turns a text into something else.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
@@ -66,27 +67,29 @@ def load(text: str) -> Any:
         BadInput: Anything else, with its place.
     """
     try:
-        events = list(yaml.parse(text, Loader=yaml.SafeLoader))
+        # Lazily, so that the reader can stop a text that is nested without end.
+        return _Reader(yaml.parse(text, Loader=yaml.SafeLoader)).document()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" in line {mark.line + 1}" if mark else ""
         raise _bad(f"it is no YAML{place}") from None
     except RecursionError:
         raise _bad("it is nested too deep") from None
-    reader = _Reader(events)
-    return reader.document()
 
 
 class _Reader:
     """Builds values from the events of a YAML parser."""
 
-    def __init__(self, events: list[Any]) -> None:
+    def __init__(self, events: Iterable[Any]) -> None:
         self._events = iter(events)
 
     def document(self) -> Any:
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
-                return self._value(next(self._events), 0)
+                value = self._value(next(self._events), 0)
+                for _ in self._events:  # what follows must be YAML, too
+                    pass
+                return value
         return {}
 
     def _value(self, event: Any, depth: int) -> Any:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from orchestrator.core.errors import UsageError
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.cycles import CyclePlanned
+from orchestrator.domain.knowledge import Knowledge, the_topic
 from orchestrator.planning.brief import write_brief
 from orchestrator.planning.collect import Collected, collect
 from orchestrator.planning.plan import Plan, make_plan
@@ -72,3 +73,24 @@ class Planning(Noun["State"]):
             NotFound: There was no such cycle.
         """
         return collect(self._desk, cycle=cycle, since=since)
+
+    @command(the_topic)
+    def save_report(
+        self,
+        tx: "Transaction[State]",
+        topic: str,
+        *,
+        cycle: int | None = None,
+        since: str | int | None = None,
+        agent: str | None = None,
+    ) -> None:
+        """Write the report of :meth:`collect` into the knowledge base.
+
+        Args:
+            topic: Where it is written.
+            cycle: As for :meth:`collect`.
+            since: As for :meth:`collect`.
+            agent: Who writes.
+        """
+        report = self.collect(cycle=cycle, since=since).markdown()
+        Knowledge(self._desk).write(topic, report, agent=tx.act_as(agent))

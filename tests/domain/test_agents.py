@@ -131,9 +131,7 @@ def test_a_heartbeat_renews_leases_of_which_half_has_passed(
         assert orc.agents.heartbeat("ann") == []
 
 
-def test_a_heartbeat_does_not_bring_a_lapsed_lease_back(
-    orc: Orchestrator, clock: SettableClock
-):
+def test_a_heartbeat_does_not_bring_a_lapsed_lease_back(orc: Orchestrator, clock: SettableClock):
     task = orc.tasks.add("build", title="x").id
     orc.tasks.claim(task, agent="ann", lease=100)
     clock.advance(100)
@@ -170,9 +168,7 @@ def test_retiring_twice_is_refused(orc: Orchestrator):
 
 
 @pytest.mark.parametrize("reason", ["\ud800", "a\0b", "x" * 501, 5])
-def test_a_reason_that_cannot_be_kept_leaves_the_agent_as_it_was(
-    orc: Orchestrator, reason: str
-):
+def test_a_reason_that_cannot_be_kept_leaves_the_agent_as_it_was(orc: Orchestrator, reason: str):
     orc.agents.register("ann")
     task = orc.tasks.add("build", title="x").id
     orc.tasks.claim(task, agent="ann")

@@ -19,8 +19,10 @@ json_values = st.recursive(
     | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(codec="utf-8")),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -114,8 +116,6 @@ def test_a_line_over_16_mib_is_refused_and_nothing_is_appended(orc: Orchestrator
     orc.workstreams.create("build")
     with changes_nothing(orc), pytest.raises(BadInput):
         orc.events.log("ann", "note", text="x" * (16 * 1024 * 1024))
-    with changes_nothing(orc), pytest.raises(BadInput):
-        orc.events.log("ann", "note", text="\N{GRINNING FACE}" * (16 * 1024 * 1024 // 12))
     orc.events.log("ann", "note", text="x")
 
 

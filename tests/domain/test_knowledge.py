@@ -38,9 +38,7 @@ def path(board: Orchestrator) -> Callable[[str], Path]:
     ],
 )
 @pytest.mark.parametrize("agent", ["ann", None])
-def test_a_text_is_read_back_as_it_was_written(
-    orc: Orchestrator, text: str, agent: str | None
-):
+def test_a_text_is_read_back_as_it_was_written(orc: Orchestrator, text: str, agent: str | None):
     orc.knowledge.write("findings", text, agent=agent)
     assert orc.knowledge.read("findings") == text
 
@@ -54,9 +52,7 @@ def test_author_and_tags_stand_in_the_frontmatter_of_the_file(
     board: Orchestrator, path: Callable[[str], Path]
 ):
     board.knowledge.write("findings", "text\n", tags=["x", "y"], agent="ann")
-    assert path("findings").read_text() == (
-        "---\nauthor: ann\ntags:\n- x\n- y\n---\n\ntext\n"
-    )
+    assert path("findings").read_text() == ("---\nauthor: ann\ntags:\n- x\n- y\n---\n\ntext\n")
 
 
 def test_a_text_without_author_and_tags_is_the_file_as_it_is(
@@ -149,7 +145,8 @@ def test_search_finds_all_words_in_any_case_most_hits_first(orc: Orchestrator):
 
 
 @pytest.mark.parametrize(
-    "topic", ["", ".", "..", "../x", "a/b", "a\\b", "-x", ".x", "x.", "a b", "a\0", "nul", "é" * 101]
+    "topic",
+    ["", ".", "..", "../x", "a/b", "a\\b", "-x", ".x", "x.", "a b", "a\0", "nul", "é" * 101],
 )
 def test_names_that_are_no_file_names_are_refused_at_every_door(board: Orchestrator, topic: str):
     with changes_nothing(board):
@@ -272,7 +269,10 @@ def test_an_edit_by_hand_is_adopted_by_the_next_change_of_the_topic(
         getattr(board.knowledge, command)("findings", "two", agent="ann")
     assert [version.text for version in board.knowledge.history("findings")][1] == "by hand\n"
     types = [at.type for at in board.events.read(last=2)]
-    assert types == ["knowledge.edited", f"knowledge.{'deleted' if command == 'delete' else 'written'}"]
+    assert types == [
+        "knowledge.edited",
+        f"knowledge.{'deleted' if command == 'delete' else 'written'}",
+    ]
     if command == "append":
         assert (board.knowledge.read("findings") or "").split() == ["by", "hand", "two"]
 

@@ -26,9 +26,7 @@ def wait_until_awaited(orc: Orchestrator, resource: str, agent: str) -> None:
         assert orc.engine.wait(20), f"{agent} never waited"
 
 
-def test_a_lock_is_held_for_its_ttl_60_seconds_by_default(
-    orc: Orchestrator, clock: SettableClock
-):
+def test_a_lock_is_held_for_its_ttl_60_seconds_by_default(orc: Orchestrator, clock: SettableClock):
     lease = orc.locks.acquire("git", agent="ann")
     assert (lease.resource, lease.agent, lease.ttl, lease.shared) == ("git", "ann", 60.0, False)
     assert lease.until == "2026-11-21T06:14:00.000Z"
@@ -145,9 +143,7 @@ def test_ones_own_holds_never_collide(orc: Orchestrator):
     assert [lock.resource for lock in orc.locks.all()] == ["src/**", "src/a.py"]
 
 
-def test_a_running_tasks_touches_are_locks_under_its_lease(
-    orc: Orchestrator, clock: SettableClock
-):
+def test_a_running_tasks_touches_are_locks_under_its_lease(orc: Orchestrator, clock: SettableClock):
     orc.workstreams.create("build")
     task = orc.tasks.add("build", title="x", touches=["src/**", "db:shared"]).id
     orc.tasks.claim(task, agent="ann", lease=600)

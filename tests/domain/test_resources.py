@@ -109,7 +109,9 @@ def test_parse_tells_resource_and_sharing_apart(text: str, need: Need):
     assert parse(text) == need
 
 
-@pytest.mark.parametrize("text", ["", ":shared", "..", "a/..", "../a", "a\0", "a\n", "\u202ea", " a"])
+@pytest.mark.parametrize(
+    "text", ["", ":shared", "..", "a/..", "../a", "a\0", "a\n", "\u202ea", " a"]
+)
 def test_parse_refuses_what_no_resource_may_be_called(text: str):
     with pytest.raises(BadName):
         parse(text)

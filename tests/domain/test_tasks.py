@@ -210,9 +210,7 @@ def test_a_value_of_the_wrong_type_never_gets_into_the_log(
 # Finding
 
 
-def test_an_exact_id_wins_over_every_prefix(
-    orc: Orchestrator, monkeypatch: pytest.MonkeyPatch
-):
+def test_an_exact_id_wins_over_every_prefix(orc: Orchestrator, monkeypatch: pytest.MonkeyPatch):
     rolls = iter(["abcdef01", "abcdef02"])
     monkeypatch.setattr(
         "orchestrator.core.transaction.Transaction.random_id", staticmethod(lambda: next(rolls))
@@ -332,9 +330,7 @@ def test_a_claim_is_a_lease_of_30_minutes_with_a_token(orc: Orchestrator):
     ("lease", "until"),
     [("90s", "06:14:30.000Z"), (90, "06:14:30.000Z"), ("1.5h", "07:43:00.000Z")],
 )
-def test_a_lease_has_the_length_it_was_given(
-    orc: Orchestrator, lease: float | str, until: str
-):
+def test_a_lease_has_the_length_it_was_given(orc: Orchestrator, lease: float | str, until: str):
     assert orc.tasks.claim(add(orc), agent="ann", lease=lease).lease_until == f"2026-11-21T{until}"
 
 
@@ -693,9 +689,7 @@ def test_a_holder_whose_lapsed_task_nobody_took_may_still_complete_it(
     assert orc.tasks.complete(task, agent="ann", token=claimed.token).status == "done"
 
 
-def test_a_lapsed_task_that_was_renewed_is_not_given_out(
-    orc: Orchestrator, clock: SettableClock
-):
+def test_a_lapsed_task_that_was_renewed_is_not_given_out(orc: Orchestrator, clock: SettableClock):
     task = add(orc)
     orc.tasks.claim(task, agent="ann")
     clock.advance(HALF_AN_HOUR)

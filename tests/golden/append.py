@@ -19,9 +19,7 @@ def append(type_name: str, agent: str, payload: object, *, version: int = 1) -> 
     if chunk.problem:
         raise SystemExit(chunk.problem)
     raw = msgspec.Raw(bytes(encode_payload(payload)))
-    record = Recorded(
-        chunk.end.id + 1, "2026-11-21T06:13:00.123Z", agent, type_name, raw, version
-    )
+    record = Recorded(chunk.end.id + 1, "2026-11-21T06:13:00.123Z", agent, type_name, raw, version)
     with GOLDEN.open("ab") as file:
         file.write(encode_line(record, chunk.end.crc)[0])
 

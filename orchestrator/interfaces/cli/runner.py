@@ -54,7 +54,7 @@ def collect(
         raise UsageError("--cycle and --since exclude each other")
     collected = run.orc.collect(cycle=cycle, since=since)
     if save is not None:
-        run.orc.knowledge.write(save, collected.markdown())
+        run.orc.save_report(save, cycle=cycle, since=since)
     if format == "markdown":
         return Answer(collected, lambda: escape_lines(collected.markdown().removesuffix("\n")))
     return Answer(collected, lambda: to_json(collected).decode().rstrip("\n"))

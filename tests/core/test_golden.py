@@ -1,0 +1,129 @@
+"""The golden log: one line of every event type, as boards out there hold them. It must always be read.
+
+Lines are added with ``python tests/golden/append.py``, never changed.
+"""
+
+import json
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import orchestrator
+from orchestrator import Orchestrator
+from orchestrator.core.events import (
+    START,
+    Recorded,
+    decode,
+    encode_line,
+    encode_payload,
+    is_reserved,
+    read_chunk,
+    types,
+)
+from orchestrator.domain.state import State
+from orchestrator.stores.files import FileStore
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "events.jsonl"
+LINES = GOLDEN.read_bytes().splitlines(keepends=True)
+TYPES = [json.loads(line)["type"] for line in LINES]
+
+
+def events() -> list[Recorded]:
+    chunk = read_chunk(GOLDEN.read_bytes(), START)
+    assert not chunk.problem
+    return chunk.events
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _everything_that_registers_events_is_loaded() -> None:
+    for module in pkgutil.walk_packages(orchestrator.__path__, "orchestrator."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+
+
+def test_every_registered_type_has_a_golden_line():
+    missing = {name for name in types() if name.partition(".")[0] != "tests"} - set(TYPES)
+    assert not missing, f"add a line with tests/golden/append.py for: {', '.join(sorted(missing))}"
+
+
+def test_every_type_of_the_toolkit_that_was_ever_written_is_still_registered():
+    assert {name for name in TYPES if is_reserved(name)} <= set(types())
+
+
+def test_a_golden_line_shows_a_commit_of_several_events_a_request_and_a_type_of_the_agents():
+    records = events()
+    assert any(record.more for record in records)
+    assert any(record.req for record in records)
+    assert any(decode(record) is None for record in records)
+
+
+def test_decoding_and_encoding_gives_the_same_bytes():
+    crc = 0
+    for record, line in zip(events(), LINES, strict=True):
+        again, crc = encode_line(msgspec.structs.replace(record, crc=""), crc)
+        assert again == line
+
+
+@pytest.mark.parametrize(
+    "index", range(len(LINES)), ids=lambda index: f"{index + 1}-{TYPES[index]}"
+)
+def test_the_typed_payload_says_what_the_line_said(index: int):
+    record = events()[index]
+    event = decode(record)
+    if event is None:
+        return
+    again = encode_payload(event)
+    assert decode(msgspec.structs.replace(record, payload=again, v=event.VERSION)) == event
+    if record.v == event.VERSION:
+        assert msgspec.json.decode(again) == msgspec.json.decode(record.payload)
+
+
+def test_the_whole_log_folds_to_what_it_always_did():
+    state = State()
+    state.fold(events())
+    assert state.event == len(LINES)
+    assert {name: stream.status for name, stream in state.workstreams.items()} == {
+        "old": "closed",
+        "build": "active",
+    }
+    assert {task.id: task.status for task in state.tasks.values()} == {
+        "299833bc": "done",
+        "abc00001": "done",
+        "abc00002": "in_progress",
+    }
+    assert (state.tasks["abc00001"].result, state.tasks["abc00001"].attempt) == ("Shipped!", 4)
+    assert state.archived["abc00001.docs"].outcome == "cancelled"
+    assert {name: n for name, n in state.counts["build"].items() if n} == {
+        "done": 1,
+        "cancelled": 1,
+        "in_progress": 1,
+    }
+    assert {agent.id: agent.status for agent in state.agents.values()} == {
+        "main": "active",
+        "rig/crew/ann": "retired",
+    }
+    assert [(lock.resource, [h.agent for h in lock.holders]) for lock in state.locks.values()] == [
+        ("db", ["bob"])
+    ]
+    assert {topic.name: topic.deleted for topic in state.topics.values()} == {
+        "findings": False,
+        "gone": True,
+    }
+    assert state.cycle is not None
+    assert state.cycle.number == 1
+    assert list(state.requests) == ["req-1", "req-2"]
+
+
+def test_a_board_with_the_golden_log_can_be_opened_shown_and_worked_on(tmp_path: Path):
+    folder = tmp_path / "board"
+    (folder / "state").mkdir(parents=True)
+    (folder / "state" / "events.jsonl").write_bytes(GOLDEN.read_bytes())
+    with Orchestrator(FileStore(folder, warn=pytest.fail)) as orc:
+        assert "[P2] build - Build it" in orc.status().text()
+        assert orc.tasks.add("build", title="next").status == "pending"
+        assert orc.knowledge.read("findings") == "by hand\n"
+        for number in range(1, len(LINES) + 1):
+            assert orc.status(at=number).event == number
