@@ -242,7 +242,8 @@ class Engine:
         """
         with self._mutex:
             if self._open is not None:
-                yield
+                with self._joining(self._open):
+                    yield
                 return
             if self._request_id is not None:
                 raise UsageError("A request id belongs to one command, not to a transaction")
@@ -294,14 +295,20 @@ class Engine:
         shows: Callable[[State, Committed], R],
     ) -> R:
         before = len(tx.events)
+        with self._joining(tx), tx.as_before():
+            body(tx)
+        return shows(tx.state, tx.events[before:])
+
+    @contextmanager
+    def _joining(self, tx: Transaction[State]) -> Iterator[None]:
+        """Remember a failure midway, so that catching it cannot commit the half that was done."""
+        before = len(tx.events)
         try:
-            with tx.as_before():
-                body(tx)
+            yield
         except BaseException as error:
             if len(tx.events) > before:
                 self._half_done = error
             raise
-        return shows(tx.state, tx.events[before:])
 
     def _check_whole(self) -> None:
         """Refuse to commit what a command left behind that failed midway, although it was caught."""

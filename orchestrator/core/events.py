@@ -6,6 +6,7 @@ without that field, started from the crc of the line before. So every line vouch
 
 import functools
 import re
+import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, TypeVar
@@ -284,17 +285,16 @@ def _read_sound(data: bytes, start: Position) -> Chunk | None:
         events = _record_decoder.decode_lines(data[: len(data) - len(rest)])
     except UNREADABLE:
         return None
-    if len(lines) != len(events):
+    count = len(lines)
+    crc, crc32 = start.crc, zlib.crc32
+    crcs = [crc := crc32(line[:-_CRC_FIELD], crc) for line in lines]
+    # Compared as wholes: that is half the price of a comparison for every line.
+    if struct.pack(f">{count}I", *crcs).hex() != "".join([record.crc for record in events]):
         return None
-    crc, number = start.crc, start.id
-    crc32 = zlib.crc32
-    for line, record in zip(lines, events, strict=True):
-        crc = crc32(line[:-_CRC_FIELD], crc)
-        number += 1
-        if line[-_CRC_FIELD:] != b',"crc":"%08x"}' % crc or record.id != number:
-            return None
+    if [record.id for record in events] != list(range(start.id + 1, start.id + 1 + count)):
+        return None
     end = _closed_end(data, lines, events, start)
-    if rest or end.id < number:
+    if rest or end.id < start.id + count:
         return Chunk(events, end, "the last commit is not complete", torn=True, at=end.end)
     return Chunk(events, end)
 

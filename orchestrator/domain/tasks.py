@@ -135,7 +135,9 @@ class TaskEvent(Event):
     def apply(self, state: "State", at: Recorded) -> None:
         task = state.tasks[self.task]
         changes = self.changes(task, at)
-        state.put_task(replace(task, updated_at=at.ts, events=(*task.events, at.id), **changes))
+        changes["updated_at"] = at.ts
+        changes["events"] = (*task.events, at.id)
+        state.put_task(replace(task, **changes))
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
         """The fields of the record that this event changes."""

@@ -20,7 +20,7 @@ from orchestrator.core.events import (
 from orchestrator.stores import damage
 from orchestrator.stores.damage import Segment
 
-CHUNK = 4 << 20
+CHUNK = 1 << 20
 """Bytes that are read and verified at once."""
 
 _BLOCK = 1 << 16

@@ -1,0 +1,225 @@
+"""A board as a person would explain it: plain dictionaries, every rule written out, nothing clever.
+
+Times are seconds. Every command gives an outcome: a code of refusal as text, or what it should return.
+"""
+
+from dataclasses import dataclass, field
+
+from orchestrator.domain.resources import collide, parse
+
+ENDED = ("done", "failed", "cancelled")
+
+
+@dataclass
+class Stream:
+    priority: int
+    active: bool = True
+
+
+@dataclass
+class Work:
+    stream: str
+    priority: int
+    number: int
+    needs: list[str] = field(default_factory=list)
+    touches: list[str] = field(default_factory=list)
+    status: str = "pending"
+    holder: str | None = None
+    until: float = 0
+    lease: float = 0
+    token: int | None = None
+    attempt: int = 0
+    notes: int = 0
+    result: str | None = None
+    archived: bool = False
+
+
+@dataclass
+class Grip:
+    until: float
+    shared: bool
+    ttl: float
+
+
+class Refusal(Exception):
+    """The code that the real board must refuse with."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Model:
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.streams: dict[str, Stream] = {}
+        self.tasks: dict[str, Work] = {}
+        self.locks: dict[tuple[str, str], Grip] = {}
+        self.topics: dict[str, str | None] = {}
+        self.versions: dict[str, list[str]] = {}
+        self.agents: dict[str, str] = {}
+
+    # What is true
+
+    def stream(self, name: str) -> Stream:
+        if name not in self.streams:
+            raise Refusal("workstream_not_found")
+        return self.streams[name]
+
+    def task(self, task: str) -> Work:
+        if self.tasks[task].archived:
+            raise Refusal("archived")
+        return self.tasks[task]
+
+    def is_done(self, task: str) -> bool:
+        return self.tasks[task].status == "done"
+
+    def is_open(self, task: Work) -> bool:
+        """Pending, or running under a lease that has ended; and nothing to wait for."""
+        free = task.status == "pending" or (task.status == "in_progress" and task.until <= self.now)
+        return free and all(self.is_done(need) for need in task.needs) and not task.archived
+
+    def ready(self) -> set[str]:
+        return {
+            name
+            for name, task in self.tasks.items()
+            if task.status == "pending" and all(self.is_done(need) for need in task.needs)
+        }
+
+    def excludes(self, resource: str, shared: bool, agent: str) -> bool:
+        """Whether somebody else holds what this would collide with."""
+        for (held, holder), grip in self.locks.items():
+            if holder != agent and grip.until > self.now and not (shared and grip.shared):
+                if collide(held, resource):
+                    return True
+        for task in self.tasks.values():
+            if task.status != "in_progress" or task.holder == agent or task.until <= self.now:
+                continue
+            for text in task.touches:
+                need = parse(text)
+                if not (shared and need.shared) and collide(need.resource, resource):
+                    return True
+        return False
+
+    def is_excluded(self, task: Work, agent: str) -> bool:
+        needs = [parse(text) for text in task.touches]
+        return any(self.excludes(need.resource, need.shared, agent) for need in needs)
+
+    def best(self, stream: str | None, agent: str) -> str | None:
+        found = [
+            (self.streams[task.stream].priority, task.priority, task.number, name)
+            for name, task in self.tasks.items()
+            if stream in (None, task.stream)
+            and self.streams[task.stream].active
+            and self.is_open(task)
+            and not self.is_excluded(task, agent)
+        ]
+        return min(found)[3] if found else None
+
+    def reaches(self, start: str, goal: str) -> bool:
+        if start == goal:
+            return True
+        task = self.tasks[start]
+        return not task.archived and any(self.reaches(need, goal) for need in task.needs)
+
+    # What commands do
+
+    def acted(self, agent: str | None) -> None:
+        """A command of a holder renews its leases of which half has passed."""
+        for task in self.tasks.values():
+            if task.status == "in_progress" and task.holder == agent:
+                if task.until - task.lease / 2 <= self.now < task.until:
+                    task.until = self.now + task.lease
+
+    def create(self, name: str, priority: int) -> None:
+        if name in self.streams:
+            raise Refusal("workstream_exists")
+        self.streams[name] = Stream(priority)
+
+    def set_active(self, name: str, active: bool) -> None:
+        if self.stream(name).active == active:
+            raise Refusal("illegal_step")
+        self.streams[name].active = active
+
+    def check_add(self, stream: str) -> None:
+        if not self.stream(stream).active:
+            raise Refusal("workstream_closed")
+
+    def edit_needs(self, name: str, needs: list[str]) -> None:
+        task = self.task(name)
+        if any(self.reaches(need, name) for need in needs):
+            raise Refusal("circle")
+        task.needs = needs
+
+    def take(self, task: Work, agent: str, lease: float, token: int) -> None:
+        task.status, task.holder, task.token = "in_progress", agent, token
+        task.until, task.lease = self.now + lease, lease
+        task.attempt += 1
+
+    def check_claim(self, name: str, agent: str) -> Work:
+        task = self.task(name)
+        lapsed = task.status == "in_progress" and task.until <= self.now
+        if task.status != "pending" and not lapsed:
+            raise Refusal(
+                "already_claimed" if task.status == "in_progress" else "illegal_step"
+            )
+        if not self.is_open(task):
+            raise Refusal("not_ready")
+        if self.is_excluded(task, agent):
+            raise Refusal("resource_held")
+        if not self.streams[task.stream].active:
+            raise Refusal("workstream_closed")
+        return task
+
+    def check_held(self, name: str, agent: str | None, token: int | None) -> Work:
+        task = self.task(name)
+        if token is not None and token != task.token:
+            raise Refusal("not_holder")
+        if task.status != "in_progress":
+            raise Refusal("illegal_step")
+        if agent not in (None, task.holder):
+            raise Refusal("not_holder")
+        return task
+
+    def step(self, name: str, allowed: tuple[str, ...], status: str, *, unheld: bool) -> Work:
+        task = self.task(name)
+        if task.status not in allowed:
+            raise Refusal("illegal_step")
+        self.put(task, status, unheld=unheld)
+        return task
+
+    def put(self, task: Work, status: str, *, unheld: bool) -> None:
+        task.status, task.token = status, None
+        if unheld:
+            task.holder = None
+
+    def retire(self, agent: str) -> None:
+        if agent not in self.agents:
+            raise Refusal("agent_not_found")
+        if self.agents[agent] == "retired":
+            raise Refusal("illegal_step")
+        self.agents[agent] = "retired"
+        for task in self.tasks.values():
+            if task.status == "in_progress" and task.holder == agent:
+                self.put(task, "pending", unheld=True)
+        for key in [k for k, grip in self.locks.items() if k[1] == agent and grip.until > self.now]:
+            del self.locks[key]
+
+    def acquire(self, resource: str, agent: str, shared: bool, ttl: float) -> None:
+        if self.excludes(resource, shared, agent):
+            raise Refusal("lock_denied")
+        for key in [k for k, g in self.locks.items() if k[0] == resource and g.until <= self.now]:
+            del self.locks[key]
+        self.locks[resource, agent] = Grip(self.now + ttl, shared, ttl)
+
+    def release(self, resource: str, agent: str) -> None:
+        if (resource, agent) not in self.locks:
+            raise Refusal("lock_not_held")
+        del self.locks[resource, agent]
+
+    def break_(self, resource: str) -> None:
+        held = [key for key in self.locks if key[0] == resource]
+        if not held:
+            raise Refusal("lock_not_found")
+        for key in held:
+            del self.locks[key]

@@ -1,0 +1,500 @@
+"""Random commands on every noun against a model that is simple enough to be believed.
+
+``ORC_EXAMPLES=2000 pytest tests/engine/test_model.py`` looks longer.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from boards import MORNING, SettableClock, as_text, check_derived, fold
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from orchestrator import Orchestrator, OrchestratorError, snapshot
+from orchestrator.core import clock as times
+from orchestrator.core.events import START
+from orchestrator.domain.tasks import Task
+from orchestrator.stores.memory import MemoryStore
+
+from .model import ENDED, Model, Refusal, Work
+
+STREAMS = ["build", "docs", "ops"]
+AGENTS = ["ann", "bob", "rig/carl"]
+RESOURCES = ["git", "src/**", "src/a", "s*", "db"]
+TOPICS = ["findings", "notes"]
+
+streams = st.sampled_from(STREAMS)
+agents = st.sampled_from(AGENTS)
+maybe_agents = st.none() | agents
+priorities = st.integers(0, 3)
+leases = st.sampled_from([10.0, 60.0, 600.0, 1800.0])
+touches = st.lists(
+    st.sampled_from([*RESOURCES, *(f"{name}:shared" for name in RESOURCES)]), max_size=2, unique=True
+)
+picks = st.integers(0, 10_000)
+"""Which of the tasks that there are; taken modulo their number."""
+
+
+class Board(RuleBasedStateMachine):
+    """A real board in memory beside a model of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = SettableClock()
+        self.store = MemoryStore()
+        self.model = Model()
+        self.ids: list[str] = []
+        self.requests = 0
+        self.open()
+
+    def open(self) -> None:
+        self.orc = Orchestrator(self.store, now=self.clock)
+
+    def both(
+        self,
+        real: Callable[[], Any],
+        model: Callable[[], Any],
+        agent: str | None = None,
+    ) -> Any:
+        """Run a command on both; they refuse for the same reason or both go through."""
+        before = self.text()
+        try:
+            expected, refusal = model(), None
+        except Refusal as refused:
+            expected, refusal = None, refused.code
+        try:
+            found, code = real(), None
+        except OrchestratorError as error:
+            found, code = None, error.code
+        assert code == refusal
+        if refusal is not None:
+            assert self.text() == before, "a refused command changed something"
+            return None
+        self.model.acted(agent)
+        assert expected is None or found == expected
+        return found
+
+    def text(self) -> str:
+        return as_text(self.orc.engine.read(), self.orc.engine._position)
+
+    def head(self) -> int:
+        return self.orc.engine.read().event
+
+    def pick(self, number: int) -> str:
+        return self.ids[number % len(self.ids)]
+
+    def has_tasks(self) -> bool:
+        return bool(self.ids)
+
+    # Time and processes
+
+    @rule(seconds=st.sampled_from([1, 5, 30, 300, 900, 1800]))
+    def time_passes(self, seconds: int) -> None:
+        self.clock.advance(seconds)
+        self.model.now += seconds
+
+    @rule(close=st.booleans())
+    def another_process_opens_the_board(self, close: bool) -> None:
+        if close:
+            self.orc.close()
+        self.open()
+
+    @rule()
+    def the_snapshot_is_deleted(self) -> None:
+        self.store._snapshot = None
+
+    @rule()
+    def the_snapshot_is_saved(self) -> None:
+        if self.head():
+            self.orc.engine.save()
+            saved = self.store.load_snapshot()
+            assert saved == snapshot.encode(self.orc.engine.read(), self.orc.engine._position)
+            found = snapshot.decode(saved)
+            assert found is not None
+            assert as_text(*found) == as_text(*fold(self.store))
+
+    # Workstreams
+
+    @initialize()
+    def a_workstream_to_begin_with(self) -> None:
+        self.create("build", 2)
+
+    @rule(name=streams, priority=priorities)
+    def create(self, name: str, priority: int) -> None:
+        self.both(
+            lambda: self.orc.workstreams.create(name, priority=priority),
+            lambda: self.model.create(name, priority),
+        )
+
+    @rule(name=streams, priority=priorities)
+    def edit_stream(self, name: str, priority: int) -> None:
+        def model() -> None:
+            self.model.stream(name).priority = priority
+
+        self.both(lambda: self.orc.workstreams.edit(name, priority=priority), model)
+
+    @rule(name=streams, active=st.booleans())
+    def close_or_reopen_stream(self, name: str, active: bool) -> None:
+        step = self.orc.workstreams.reopen if active else self.orc.workstreams.close
+        self.both(lambda: step(name), lambda: self.model.set_active(name, active))
+
+    # Tasks
+
+    @rule(
+        stream=streams,
+        priority=priorities,
+        needs=st.lists(picks, max_size=2),
+        touches=touches,
+        agent=maybe_agents,
+    )
+    def add(
+        self, stream: str, priority: int, needs: list[int], touches: list[str], agent: str | None
+    ) -> None:
+        chosen = list(dict.fromkeys(self.pick(number) for number in needs if self.ids))
+        task = self.both(
+            lambda: self.orc.tasks.add(
+                stream, title="t", priority=priority, needs=chosen, touches=touches, agent=agent
+            ),
+            lambda: self.model.check_add(stream),
+            agent,
+        )
+        if task is not None:
+            self.model.tasks[task.id] = Work(stream, priority, len(self.ids), chosen, touches)
+            self.ids.append(task.id)
+
+    @precondition(has_tasks)
+    @rule(number=picks, priority=st.none() | priorities, touches=st.none() | touches)
+    def edit(self, number: int, priority: int | None, touches: list[str] | None) -> None:
+        name = self.pick(number)
+
+        def model() -> None:
+            task = self.model.task(name)
+            task.priority = task.priority if priority is None else priority
+            task.touches = task.touches if touches is None else touches
+
+        self.both(lambda: self.orc.tasks.edit(name, priority=priority, touches=touches), model)
+
+    @precondition(has_tasks)
+    @rule(number=picks, needs=st.lists(picks, max_size=2))
+    def edit_needs(self, number: int, needs: list[int]) -> None:
+        name = self.pick(number)
+        chosen = list(dict.fromkeys(self.pick(need) for need in needs))
+        self.both(
+            lambda: self.orc.tasks.edit(name, needs=chosen),
+            lambda: self.model.edit_needs(name, chosen),
+        )
+
+    @precondition(has_tasks)
+    @rule(number=picks, agent=agents, lease=leases)
+    def claim(self, number: int, agent: str, lease: float) -> None:
+        name = self.pick(number)
+        work = self.model.tasks[name]
+
+        def model() -> None:
+            self.model.take(self.model.check_claim(name, agent), agent, lease, 0)
+
+        task = self.both(
+            lambda: self.orc.tasks.claim(name, agent=agent, lease=lease), model, agent
+        )
+        if task is not None:
+            assert task.token <= self.head()
+            work.token = task.token
+
+    @rule(stream=st.none() | st.just("build"), agent=agents, lease=leases)
+    def next(self, stream: str | None, agent: str, lease: float) -> None:
+        best = self.model.best(stream, agent)
+        task: Task | None = self.both(
+            lambda: self.orc.tasks.next(stream, agent=agent, lease=lease), lambda: None, agent
+        )
+        assert (task and task.id) == best
+        if task is not None:
+            work = self.model.tasks[task.id]
+            self.model.take(work, agent, lease, task.token or 0)
+
+    @rule(stream=st.none() | st.just("build"), agent=agents)
+    def look_at_what_is_next(self, stream: str | None, agent: str) -> None:
+        best = self.orc.engine.read().schedule.best(stream, agent, self.orc.engine.now())
+        assert (best and best.id) == self.model.best(stream, agent)
+
+    @precondition(has_tasks)
+    @rule(
+        number=picks,
+        step=st.sampled_from(["complete", "complete", "fail", "release", "renew"]),
+        agent=maybe_agents,
+        token=st.sampled_from(["none", "right", "wrong"]),
+    )
+    def step_of_a_holder(self, number: int, step: str, agent: str | None, token: str) -> None:
+        name = self.pick(number)
+        work = self.model.tasks[name]
+        given = {"none": None, "right": work.token, "wrong": (work.token or 0) + 1}[token]
+        holder = work.holder
+
+        def model() -> None:
+            task = self.model.check_held(name, agent, given)
+            if step == "renew":
+                task.until = self.model.now + task.lease
+            elif step == "release":
+                self.model.put(task, "pending", unheld=True)
+            else:
+                self.model.put(task, "done" if step == "complete" else "failed", unheld=False)
+                task.result = "r" if step == "complete" else task.result
+
+        result = {"result": "r"} if step == "complete" else {}
+        self.both(
+            lambda: getattr(self.orc.tasks, step)(name, agent=agent, token=given, **result),
+            model,
+            holder,
+        )
+
+    @precondition(has_tasks)
+    @rule(
+        number=picks,
+        step=st.sampled_from(["block", "unblock", "cancel", "reopen", "note"]),
+        agent=maybe_agents,
+    )
+    def step_of_anybody(self, number: int, step: str, agent: str | None) -> None:
+        name = self.pick(number)
+
+        def model() -> None:
+            if step == "note":
+                self.model.task(name).notes += 1
+            elif step == "block":
+                self.model.step(name, ("pending", "in_progress"), "blocked", unheld=True)
+            elif step == "unblock":
+                self.model.step(name, ("blocked",), "pending", unheld=False)
+            elif step == "cancel":
+                running = ("pending", "in_progress", "blocked")
+                self.model.step(name, running, "cancelled", unheld=False)
+            else:
+                self.model.step(name, ENDED, "pending", unheld=True).result = None
+
+        words = {"block": {"reason": "rain"}, "note": {"text": "hm"}}.get(step, {})
+        self.both(
+            lambda: getattr(self.orc.tasks, step)(name, agent=agent, **words), model, agent
+        )
+
+    @precondition(has_tasks)
+    @rule(number=picks)
+    def archive(self, number: int) -> None:
+        name = self.pick(number)
+
+        def model() -> None:
+            task = self.model.task(name)
+            if task.status not in ENDED:
+                raise Refusal("illegal_step")
+            task.archived = True
+
+        self.both(lambda: self.orc.tasks.archive([name]), model)
+
+    # Agents and locks
+
+    @rule(agent=agents)
+    def register(self, agent: str) -> None:
+        def model() -> None:
+            self.model.agents[agent] = "active"
+
+        self.both(lambda: self.orc.agents.register(agent), model, agent)
+
+    @rule(agent=agents)
+    def heartbeat(self, agent: str) -> None:
+        self.both(lambda: self.orc.agents.heartbeat(agent), lambda: None, agent)
+
+    @rule(agent=agents)
+    def retire(self, agent: str) -> None:
+        self.both(lambda: self.orc.agents.retire(agent), lambda: self.model.retire(agent))
+
+    @rule(
+        resource=st.sampled_from(RESOURCES),
+        agent=agents,
+        shared=st.booleans(),
+        ttl=st.sampled_from([5.0, 60.0, 1000.0]),
+    )
+    def acquire(self, resource: str, agent: str, shared: bool, ttl: float) -> None:
+        self.both(
+            lambda: self.orc.locks.acquire(resource, agent=agent, shared=shared, ttl=ttl),
+            lambda: self.model.acquire(resource, agent, shared, ttl),
+            agent,
+        )
+
+    @rule(resource=st.sampled_from(RESOURCES), agent=agents)
+    def renew_lock(self, resource: str, agent: str) -> None:
+        def model() -> None:
+            grip = self.model.locks.get((resource, agent))
+            if grip is None or grip.until <= self.model.now:
+                raise Refusal("lock_not_held")
+            grip.until = self.model.now + grip.ttl
+
+        self.both(lambda: self.orc.locks.renew(resource, agent=agent), model, agent)
+
+    @rule(resource=st.sampled_from(RESOURCES), agent=agents)
+    def release_lock(self, resource: str, agent: str) -> None:
+        self.both(
+            lambda: self.orc.locks.release(resource, agent=agent),
+            lambda: self.model.release(resource, agent),
+            agent,
+        )
+
+    @rule(resource=st.sampled_from(RESOURCES))
+    def break_lock(self, resource: str) -> None:
+        self.both(
+            lambda: self.orc.locks.break_(resource, reason="gone"),
+            lambda: self.model.break_(resource),
+        )
+
+    # Knowledge, the journal, transactions, requests
+
+    @rule(topic=st.sampled_from(TOPICS), text=st.sampled_from(["one", "two", "three\n"]), agent=maybe_agents)
+    def write(self, topic: str, text: str, agent: str | None) -> None:
+        def model() -> None:
+            self.model.topics[topic] = text
+            self.model.versions.setdefault(topic, []).append(text)
+
+        self.both(lambda: self.orc.knowledge.write(topic, text, agent=agent), model, agent)
+
+    @rule(topic=st.sampled_from(TOPICS))
+    def delete_topic(self, topic: str) -> None:
+        there = self.model.topics.get(topic) is not None
+        assert self.orc.knowledge.delete(topic) is there
+        self.model.topics[topic] = None
+
+    @rule(topic=st.sampled_from(TOPICS))
+    def a_knowledge_file_is_lost(self, topic: str) -> None:
+        if self.model.topics.get(topic) is not None:
+            self.store.delete_document(topic)
+
+    @rule(agent=agents)
+    def log(self, agent: str) -> None:
+        self.both(lambda: self.orc.events.log(agent, "deployed", n=1).type, lambda: "deployed", agent)
+
+    @rule(agent=agents, stream=streams)
+    def a_transaction_that_fails_leaves_nothing(self, agent: str, stream: str) -> None:
+        before = self.text()
+        try:
+            with self.orc.transaction():
+                self.orc.workstreams.create("never")
+                self.orc.tasks.next(agent=agent)
+                self.orc.locks.acquire("never", agent=agent)
+                self.orc.workstreams.edit(stream, priority=3)
+                raise KeyboardInterrupt
+        except (KeyboardInterrupt, OrchestratorError):
+            pass
+        assert self.text() == before
+
+    @rule(agent=agents, lease=leases)
+    def a_request_that_is_repeated_has_one_effect(self, agent: str, lease: float) -> None:
+        self.requests += 1
+        with self.orc.request(f"r-{self.requests}"):
+            self.next(None, agent, lease)
+        request = self.orc.engine.read().requests.get(f"r-{self.requests}")
+        if request is None:
+            return
+        before = self.text()
+        with self.orc.request(f"r-{self.requests}"):
+            task = self.orc.tasks.next(agent=agent, lease=lease)
+        assert self.text() == before
+        assert task is not None
+        assert (task.assigned_to, task.token) == (agent, self.model.tasks[task.id].token)
+
+    # What always holds
+
+    @invariant()
+    def the_state_is_the_fold_of_the_log(self) -> None:
+        assert self.text() == as_text(*fold(self.store))
+        check_derived(self.orc.engine.read())
+
+    @invariant()
+    def the_board_is_as_the_model_says(self) -> None:
+        state = self.orc.engine.read()
+        assert {n: (s.priority, s.status == "active") for n, s in state.workstreams.items()} == {
+            n: (s.priority, s.active) for n, s in self.model.streams.items()
+        }
+        live = {name: work for name, work in self.model.tasks.items() if not work.archived}
+        assert set(state.tasks) == set(live)
+        assert set(state.archived) == set(self.model.tasks) - set(live)
+        for name, work in live.items():
+            assert _facts(state.tasks[name]) == _expected(work), name
+        assert {task.id for task in self.orc.tasks.all(ready=True)} == {
+            name for name in self.model.ready() if not self.model.tasks[name].archived
+        }
+        assert {agent.id: agent.status for agent in state.agents.values()} == self.model.agents
+        held = {
+            (lock.resource, holder.agent): (times.seconds(holder.until) - MORNING, holder.shared)
+            for lock in state.locks.values()
+            for holder in lock.holders
+        }
+        assert held == {key: (grip.until, grip.shared) for key, grip in self.model.locks.items()}
+
+    @invariant()
+    def knowledge_is_as_the_model_says(self) -> None:
+        for topic, text in self.model.topics.items():
+            assert self.orc.knowledge.read(topic) == text
+        for topic, texts in self.model.versions.items():
+            assert [version.text for version in self.orc.knowledge.history(topic)] == texts
+
+    def teardown(self) -> None:
+        leases_never_overlap_and_tokens_grow(self.store)
+        self.orc.close()
+
+
+def _facts(task: Task) -> tuple[object, ...]:
+    running = task.status == "in_progress"
+    return (
+        task.status,
+        task.priority,
+        list(task.needs),
+        list(task.touches),
+        task.assigned_to,
+        times.seconds(task.lease_until) - MORNING if running else 0,
+        task.token,
+        task.attempt,
+        len(task.notes),
+        task.result,
+    )
+
+
+def _expected(work: Work) -> tuple[object, ...]:
+    return (
+        work.status,
+        work.priority,
+        work.needs,
+        work.touches,
+        work.holder,
+        work.until if work.status == "in_progress" else 0,
+        work.token,
+        work.attempt,
+        work.notes,
+        work.result,
+    )
+
+
+def leases_never_overlap_and_tokens_grow(store: MemoryStore) -> None:
+    """From the log alone: who was promised a task until when, and that nobody else got it before."""
+    until: dict[str, str] = {}
+    token: dict[str, int] = {}
+    for chunk in store.read(START):
+        for at in chunk.events:
+            if not at.type.startswith("task."):
+                continue
+            payload = msgspec.json.decode(at.payload)
+            task = payload.get("task")
+            if at.type == "task.claimed":
+                assert until.get(task, "") <= at.ts, "two leases at once"
+                assert token.get(task, 0) < at.id
+                until[task], token[task] = payload["until"], at.id
+            elif at.type == "task.renewed":
+                until[task] = payload["until"]
+            elif at.type == "task.lapsed":
+                assert until[task] <= at.ts, "a lease was taken before its end"
+                until[task] = ""
+            elif at.type not in ("task.edited", "task.noted", "task.added", "task.archived"):
+                until[task] = ""
+
+
+TestBoard = Board.TestCase
+TestBoard.settings = settings(
+    max_examples=int(os.environ.get("ORC_EXAMPLES", settings().max_examples)),
+    stateful_step_count=40,
+)
