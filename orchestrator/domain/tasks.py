@@ -494,9 +494,9 @@ def check_step(task: Task, step: str) -> None:
     if task.status in STEPS[step]:
         return
     allowed = [name for name, statuses in STEPS.items() if task.status in statuses]
-    holder = f" by {task.assigned_to}" if task.status == "in_progress" else ""
+    holder = f" with {task.assigned_to}" if task.status == "in_progress" else ""
     raise Refused(
-        f"Task {task.id} is {task.status}{holder}; it cannot be taken the step {step!r}",
+        f"Task {task.id} is {task.status}{holder}: it cannot {step}",
         code="already_claimed"
         if (step, task.status) == ("claim", "in_progress")
         else "illegal_step",
@@ -517,22 +517,25 @@ def _held(
     """
     task = find(tx.state, text)
     actor = tx.act_as(agent)
-    lost = token is not None and task.token != token
-    if not lost:
-        check_step(task, step)
-    if lost or actor not in (SYSTEM, task.assigned_to):
-        now_with = f"{task.assigned_to} has it now" if task.assigned_to else "nobody has it now"
-        raise Refused(
-            f"Task {task.id} is not held by {actor if actor != SYSTEM else 'that claim'}"
-            f" any more: {now_with} ({task.status})",
-            code="not_holder",
-            hint="Take other work with `t next`; a note can carry over what you found: `t note`.",
-            assigned_to=task.assigned_to,
-            status=task.status,
-            token=task.token,
-        )
+    if token is not None and task.token != token:
+        raise _not_held(task, f"The claim with token {token} has ended")
+    check_step(task, step)
+    if actor not in (SYSTEM, task.assigned_to):
+        raise _not_held(task, f"{actor} does not hold task {task.id}")
     tx.act_as(task.assigned_to)
     return task
+
+
+def _not_held(task: Task, what: str) -> Refused:
+    now = f"{task.assigned_to} has it now" if task.status == "in_progress" else f"it is {task.status}"
+    return Refused(
+        f"{what}: {now}",
+        code="not_holder",
+        hint="Take other work with `t next`; a note can carry over what you found: `t note`.",
+        assigned_to=task.assigned_to,
+        status=task.status,
+        token=task.token,
+    )
 
 
 class Tasks(Noun["State"]):

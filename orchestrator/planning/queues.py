@@ -11,6 +11,10 @@ from orchestrator.planning.choice import Candidate, Overlaps
 from orchestrator.planning.survey import SHOWN, Survey, place
 
 
+BUILT = 5 * SHOWN
+"""Queues that are looked into; those of the same tasks are shown as one."""
+
+
 class Users(msgspec.Struct):
     """The candidates that touch a resource: the most wanted ones, and how many there are."""
 
@@ -42,15 +46,16 @@ def serial_groups(found: Survey) -> tuple[list[dict[str, Any]], int]:
     ``waits_for`` says who holds the resource now; a queue of one task waits for them alone.
     """
     merged: dict[tuple[str, ...], Queue] = {}
-    left_out = 0
+    built = left_out = 0
     users = _users(found.candidates)
     for names in _meetings(users):
         holds = _holds(found, names)
         if not holds and not _is_contended(names, users):
             continue
-        if len(merged) == SHOWN:
+        if len(merged) == SHOWN or built == BUILT:
             left_out += 1
             continue
+        built += 1
         queue = _queue(names, users, holds)
         key = tuple(candidate.task.id for candidate in queue.modes)
         if holds or len(key) > 1:  # one task may touch resources that overlap

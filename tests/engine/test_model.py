@@ -32,7 +32,9 @@ maybe_agents = st.none() | agents
 priorities = st.integers(0, 3)
 leases = st.sampled_from([10.0, 60.0, 600.0, 1800.0])
 touches = st.lists(
-    st.sampled_from([*RESOURCES, *(f"{name}:shared" for name in RESOURCES)]), max_size=2, unique=True
+    st.sampled_from([*RESOURCES, *(f"{name}:shared" for name in RESOURCES)]),
+    max_size=2,
+    unique_by=lambda text: text.removesuffix(":shared"),
 )
 picks = st.integers(0, 10_000)
 """Which of the tasks that there are; taken modulo their number."""

@@ -9,9 +9,11 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +23,6 @@ import yaml
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.events import START
 from orchestrator.doctor import examine
 from orchestrator.interfaces.cli.main import main
 from orchestrator.transfer import import_board, import_opspawn
@@ -257,7 +258,13 @@ def _name_attack(entry: str) -> None:
                 return f"{kind}: {what}"
             if ground.log() != log:
                 return f"{kind}: refused, and yet something was appended"
-            if new := set(ground.everything(board=True)) - files:
+            # A sign of life of the agent that acts is no effect of the command.
+            new = {
+                path
+                for path in set(ground.everything(board=True)) - files
+                if Path(path).name not in ("presence", "ann")
+            }
+            if new:
                 return f"{kind}: refused, and yet there is {new}"
         return ""
 
@@ -286,8 +293,7 @@ def _(ground: Ground) -> str:
             if "\0" in bad or "\ud800" in bad or (kind == "a folder" and words[0] in "ta--agent"):
                 continue  # no process can be given the first two
             outside, log = ground.everything(), ground.log()
-            line = ["--" if word == "@" and bad.startswith("-") else word for word in words[:0]]
-            line += [bad if word == "@" else word for word in words]
+            line = [bad if word == "@" else word for word in words]
             status, out, err = ground.cli(*line)
             if ground.everything() != outside:
                 return f"{line}: files outside the board changed"
@@ -474,10 +480,12 @@ def _use(ground: Ground) -> list[str]:
             orc.engine.save()
 
     for step in (
+        *((fix,) if (ground.board / "state/backups").is_symlink() else ()),
         lambda: ground.open(agent="ann", light=True).events.log("ann", "deployed"),
         lambda: ground.open(agent="ann", light=True).knowledge.write("notes", "new"),
         lambda: ground.open(agent="ann", light=True).knowledge.delete("notes"),
         lambda: ground.open(agent="ann").agents.heartbeat("ann"),
+        lambda: ground.open(agent="bob").agents.heartbeat("bob"),
         long_lived,
         fix,
         lambda: ground.open(agent="ann", light=True).knowledge.write("notes", "newer"),
@@ -520,9 +528,11 @@ def _link_attack(place: str, naive: Callable[[Ground], bool]) -> None:
         os.symlink(target, path)
         if place in ("state/.gitignore", ".gitattributes"):
             (ground.board / ".git").mkdir(exist_ok=True)
-        if place == "state/quarantine/":
+        if place in ("state/quarantine/", "state/backups/"):
             with open(ground.board / "state/events.jsonl", "ab") as log:
                 log.write(b'{"id":2,"torn')
+        if place == "state/backups/":
+            (ground.board / "knowledge" / ".x.new").write_text("left over")
         before = ground.everything()
         wrong = _use(ground)
         after = ground.everything()
@@ -653,10 +663,8 @@ def _(ground: Ground) -> str:
 # JSON
 
 
-class _Surrogates:
-    """What Python makes of an argument that is no UTF-8."""
-
-    text = "a\udcffb"
+UNDECODABLE = "a\udcffb"
+"""What Python makes of an argument that is no UTF-8."""
 
 
 def naive_json(ground: Ground) -> bool:
@@ -717,7 +725,7 @@ def _(ground: Ground) -> str:
     task = _task(orc)
     texts = {
         "a lone surrogate": "a\ud800b",
-        "an undecodable byte": _Surrogates.text,
+        "an undecodable byte": UNDECODABLE,
         "NUL": "a\0b",
         "over 16 MiB": "x" * ((16 << 20) + 1),
         "over 16 MiB when escaped": "\U0001f600" * ((4 << 20) - 10),
@@ -793,7 +801,7 @@ def _(ground: Ground) -> str:
                 good[:-1] + ',"x":' + bad + "}" if file == "state.json" else good
             )
             (source / "events.jsonl").write_text(bad + "\n" if file == "events.jsonl" else "")
-            if file == "state.json" and kind == "over 16 MiB":
+            if file == "state.json" and ("16 MiB" in kind or "surrogate" in kind):
                 continue  # a field that nothing is taken from
             wrong = refused(lambda orc=orc: import_opspawn(orc.engine, str(source)))  # type: ignore[misc]
             if wrong or ground.log():
@@ -806,12 +814,12 @@ def _(ground: Ground) -> str:
     orc = _furnished(ground)
     task = _task(orc)
     for words in (
-        ["t", "add", "ws", _Surrogates.text],
-        ["t", "note", task, _Surrogates.text],
-        ["events", "log", "deployed", f"k={_Surrogates.text}"],
-        ["kb", "write", "t", _Surrogates.text],
-        ["t", "ls", _Surrogates.text],
-        ["--json", "t", "add", "ws", _Surrogates.text],
+        ["t", "add", "ws", UNDECODABLE],
+        ["t", "note", task, UNDECODABLE],
+        ["events", "log", "deployed", f"k={UNDECODABLE}"],
+        ["kb", "write", "t", UNDECODABLE],
+        ["t", "ls", UNDECODABLE],
+        ["--json", "t", "add", "ws", UNDECODABLE],
         ["t", "add", "ws", "T", "--priority", "9" * 5000],
         ["t", "add", "ws", "T", "--estimate", "nan"],
         ["t", "add", "ws", "T", "--estimate", "inf"],
@@ -993,8 +1001,7 @@ def _damage_attack(kind: str, keep_snapshot: bool) -> None:
             hint, message, status = error.hint, error.message, error.exit_status
             found = error.details
         else:
-            covered = keep_snapshot and damaged.endswith(path.read_bytes()[-50:])
-            return "" if covered else "it was written on"
+            return f"it was written on: {path.read_bytes()[:80]!r}"
         if path.read_bytes() != damaged:
             return "the log was changed"
         if status != 4 or str(path) not in message or not hint:
@@ -1012,7 +1019,7 @@ def _damage_attack(kind: str, keep_snapshot: bool) -> None:
 
 for _kind in DAMAGES:
     _damage_attack(_kind, keep_snapshot=False)
-for _kind in ("CRLF", "a byte order mark", "an edit of the last line"):
+for _kind in ("CRLF", "a byte order mark", "an edit of the last line", "another encoding"):
     _damage_attack(_kind, keep_snapshot=True)
 
 
@@ -1030,7 +1037,7 @@ def naive_child(ground: Ground) -> bool:
     return SECRET in done.stdout
 
 
-STARTERS = ("subprocess", "os.exec", "os.spawn", "os.system", "os.posix_spawn", "os.popen", "pty.")
+STARTERS = r"\b(?:import subprocess|subprocess\.|os\.exec|os\.spawn|os\.system|os\.posix_spawn|os\.popen|pty\.)"
 """What starts a process in Python."""
 
 
@@ -1040,7 +1047,7 @@ def _(ground: Ground) -> str:
     package = Path(__file__).parents[2] / "orchestrator"
     for source in package.rglob("*.py"):
         text = source.read_text()
-        if found := [word for word in STARTERS if word in text]:
+        if found := re.findall(STARTERS, text):
             return f"{source} uses {found}: show here that what it starts gets an allowlist"
     os.environ["DEPLOY_KEY"] = SECRET
     try:
@@ -1078,7 +1085,12 @@ def aim(one: Attack) -> tuple[bool, str]:
 
 def body(part: Part) -> None:
     for one in ATTACKS:
+        begun = time.monotonic()
         fell, harm = aim(one)
+        part.figures["slowest attack"] = max(
+            part.figures.get("slowest attack", ""),
+            f"{time.monotonic() - begun:06.2f} s {one}",
+        )
         part.count(one.row)
         if not fell:
             part.violated(f"{one} does nothing to the naive version, so it shows nothing")
@@ -1093,5 +1105,3 @@ if __name__ == "__main__":
     for name in ("ORCHESTRATOR_DIR", "ORC_AGENT", "ORC_REQUEST_ID"):
         os.environ.pop(name, None)
     run("security", body)
-
-__all__ = ["ATTACKS", "ROWS", "START", "aim", "ground"]
