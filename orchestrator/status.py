@@ -8,7 +8,7 @@ from orchestrator.core.printable import escape
 from orchestrator.domain.agents import Agents, AgentView
 from orchestrator.domain.journal import as_dict
 from orchestrator.domain.locks import Lock
-from orchestrator.domain.tasks import STATUSES
+from orchestrator.domain.task_events import STATUSES
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State

@@ -16,7 +16,7 @@ from orchestrator.domain.checks import priority_of, text_of, title_of
 from orchestrator.domain.journal import check_type
 from orchestrator.domain.knowledge import KnowledgeWritten, join
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks import ENDED, STATUSES, Task, TaskImported
+from orchestrator.domain.task_events import ENDED, STATUSES, Task, TaskImported
 from orchestrator.domain.workstreams import Workstream, WorkstreamImported
 from orchestrator.engine import Engine
 

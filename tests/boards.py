@@ -15,7 +15,7 @@ from orchestrator.core.store import Store
 from orchestrator.domain.resources import Need
 from orchestrator.domain.schedule import Hold, Schedule, rank_of
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks import Task
+from orchestrator.domain.task_events import Task
 
 MORNING = 1_795_241_580.0
 """2026-11-21T06:13:00Z: where the clock of every test begins."""

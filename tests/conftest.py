@@ -1,6 +1,7 @@
 """Fixtures for every test: boards in memory and on disk, under a clock that is set by hand."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,16 @@ def _no_inherited_board(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the caller's shell says about boards and agents is not what a test means."""
     for name in ("ORCHESTRATOR_DIR", "ORC_AGENT", "ORC_REQUEST_ID"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def memory_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder for many small boards: in memory where the system has that, because syncing is slow."""
+    if not os.path.isdir("/dev/shm"):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="orchestrator-test-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from orchestrator.core import clock, names
 from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
-from orchestrator.domain import locks, tasks
+from orchestrator.domain import locks
 from orchestrator.domain.checks import sentence
+from orchestrator.domain.task_events import Task, TaskReleased, TaskRenewed
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -90,9 +91,9 @@ def the_agent(state: "State", events: Committed) -> Agent:
     return state.agents[about.id]
 
 
-def the_renewed_tasks(state: "State", events: Committed) -> list[tasks.Task]:
+def the_renewed_tasks(state: "State", events: Committed) -> list[Task]:
     """The result of a heartbeat: the tasks whose leases it renewed."""
-    renewed = (e.task for _, e in events if isinstance(e, tasks.TaskRenewed))
+    renewed = (e.task for _, e in events if isinstance(e, TaskRenewed))
     return [state.tasks[task] for task in renewed]
 
 
@@ -147,7 +148,7 @@ class Agents(Noun["State"]):
         if find(tx.state, id).status == "retired":
             raise Refused(f"Agent {id} is retired already", code="illegal_step")
         for task in [t for t in tx.state.schedule.running() if t.assigned_to == id]:
-            tx.record(tasks.TaskReleased(task=task.id, reason=f"{id} retired"))
+            tx.record(TaskReleased(task=task.id, reason=f"{id} retired"))
         for lock in locks.held_by(tx.state, id, tx.now):
             tx.record(locks.LockReleased(resource=lock.resource, holder=id))
         tx.record(AgentRetired(id=id, reason=sentence("reason", reason)))

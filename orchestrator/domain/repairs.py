@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.locks import LockLapsed
-from orchestrator.domain.tasks import TaskLapsed
+from orchestrator.domain.task_events import TaskLapsed
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State

@@ -17,7 +17,7 @@ from orchestrator.domain import resources
 if TYPE_CHECKING:
     from orchestrator.domain.locks import Lock
     from orchestrator.domain.state import State
-    from orchestrator.domain.tasks import Task
+    from orchestrator.domain.task_events import Task
 
 Rank = tuple[int, int, str]
 """Priority, age (id of the event that added it), id: the order in which tasks are taken."""

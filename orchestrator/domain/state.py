@@ -13,7 +13,7 @@ from orchestrator.domain.knowledge import Topic
 from orchestrator.domain.locks import Lock
 from orchestrator.domain.requests import Request, remember
 from orchestrator.domain.schedule import Schedule
-from orchestrator.domain.tasks import ArchivedTask, Task
+from orchestrator.domain.task_events import ArchivedTask, Task
 from orchestrator.domain.workstreams import Workstream
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.transaction import SYSTEM
-from orchestrator.domain.tasks import Task
+from orchestrator.domain.task_events import Task
 from orchestrator.planning.survey import SHOWN, place, shortened
 from orchestrator.planning.teams import is_silent, seen_at
 

@@ -13,7 +13,8 @@ from orchestrator.core.errors import BadInput, BadName, NotFound, UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.knowledge import Document, Knowledge
-from orchestrator.domain.tasks import Task, TaskEdited, Tasks
+from orchestrator.domain.task_events import Task, TaskEdited
+from orchestrator.domain.tasks import Tasks
 from orchestrator.planning.page import Block, Section, lay_out
 from orchestrator.planning.quoting import quote, quote_line, writer
 from orchestrator.planning.ranking import Text, query_of, rank

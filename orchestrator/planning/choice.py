@@ -20,7 +20,7 @@ from heapq import merge
 import msgspec
 
 from orchestrator.domain import resources
-from orchestrator.domain.tasks import Task
+from orchestrator.domain.task_events import Task
 
 EXACT = 40
 """Contested candidates for which the choice is exact."""

@@ -13,7 +13,7 @@ from orchestrator.core.printable import escape
 from orchestrator.core.transaction import SYSTEM, Desk
 from orchestrator.domain.cycles import start_of
 from orchestrator.domain.knowledge import KnowledgeDeleted, KnowledgeEdited, KnowledgeWritten
-from orchestrator.domain.tasks import (
+from orchestrator.domain.task_events import (
     Task,
     TaskAdded,
     TaskArchived,
@@ -21,8 +21,8 @@ from orchestrator.domain.tasks import (
     TaskCompleted,
     TaskFailed,
     TaskImported,
-    Tasks,
 )
+from orchestrator.domain.tasks import Tasks
 from orchestrator.planning.quoting import quote, quote_line, writer
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.domain.tasks import Task
+from orchestrator.domain.task_events import Task
 from orchestrator.planning.attention import attention
 from orchestrator.planning.choice import Candidate, choose
 from orchestrator.planning.critical_path import critical_path

@@ -10,7 +10,6 @@ from orchestrator.domain.schedule import Hold
 from orchestrator.planning.choice import Candidate, Overlaps
 from orchestrator.planning.survey import SHOWN, Survey, place
 
-
 BUILT = 5 * SHOWN
 """Queues that are looked into; those of the same tasks are shown as one."""
 

@@ -7,7 +7,7 @@ import msgspec
 
 from orchestrator.domain import resources
 from orchestrator.domain.schedule import Hold, rank_of
-from orchestrator.domain.tasks import Task
+from orchestrator.domain.task_events import Task
 from orchestrator.planning.choice import Candidate
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core import clock
 from orchestrator.domain.agents import STALE_AFTER, Agent
-from orchestrator.domain.tasks import Task
+from orchestrator.domain.task_events import Task
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State

@@ -160,9 +160,7 @@ class Model:
         task = self.task(name)
         lapsed = task.status == "in_progress" and task.until <= self.now
         if task.status != "pending" and not lapsed:
-            raise Refusal(
-                "already_claimed" if task.status == "in_progress" else "illegal_step"
-            )
+            raise Refusal("already_claimed" if task.status == "in_progress" else "illegal_step")
         if not self.is_open(task):
             raise Refusal("not_ready")
         if self.is_excluded(task, agent):

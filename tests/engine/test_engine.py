@@ -604,6 +604,21 @@ def test_a_log_cut_anywhere_keeps_whole_commits_and_sets_the_rest_aside(
         shutil.rmtree(folder)
 
 
+@pytest.mark.parametrize("with_snapshot", [True, False])
+def test_a_log_that_lost_only_its_final_newline_is_whole(board: Orchestrator, with_snapshot: bool):
+    """An editor took it. The line is whole, so it is no torn write and no damage."""
+    board.tasks.add("build", title="one")
+    board.close()
+    whole = file(board, "events.jsonl").read_bytes()
+    file(board, "events.jsonl").write_bytes(whole[:-1])
+    if not with_snapshot:
+        file(board, "state.json").unlink()
+    other = again(board)
+    other.tasks.add("build", title="two")
+    assert titles(other) == ["one", "two"]
+    assert file(board, "events.jsonl").read_bytes().startswith(whole)
+
+
 # Time travel
 
 

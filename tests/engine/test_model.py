@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from orchestrator import Orchestrator, OrchestratorError, snapshot
 from orchestrator.core import clock as times
 from orchestrator.core.events import START
-from orchestrator.domain.tasks import Task
+from orchestrator.domain.task_events import Task
 from orchestrator.stores.memory import MemoryStore
 
 from .model import ENDED, Model, Refusal, Work
@@ -198,9 +198,7 @@ class Board(RuleBasedStateMachine):
         def model() -> None:
             self.model.take(self.model.check_claim(name, agent), agent, lease, 0)
 
-        task = self.both(
-            lambda: self.orc.tasks.claim(name, agent=agent, lease=lease), model, agent
-        )
+        task = self.both(lambda: self.orc.tasks.claim(name, agent=agent, lease=lease), model, agent)
         if task is not None:
             assert task.token <= self.head()
             work.token = task.token
@@ -274,9 +272,7 @@ class Board(RuleBasedStateMachine):
                 self.model.step(name, ENDED, "pending", unheld=True).result = None
 
         words = {"block": {"reason": "rain"}, "note": {"text": "hm"}}.get(step, {})
-        self.both(
-            lambda: getattr(self.orc.tasks, step)(name, agent=agent, **words), model, agent
-        )
+        self.both(lambda: getattr(self.orc.tasks, step)(name, agent=agent, **words), model, agent)
 
     @precondition(has_tasks)
     @rule(number=picks)
@@ -348,7 +344,11 @@ class Board(RuleBasedStateMachine):
 
     # Knowledge, the journal, transactions, requests
 
-    @rule(topic=st.sampled_from(TOPICS), text=st.sampled_from(["one", "two", "three\n"]), agent=maybe_agents)
+    @rule(
+        topic=st.sampled_from(TOPICS),
+        text=st.sampled_from(["one", "two", "three\n"]),
+        agent=maybe_agents,
+    )
     def write(self, topic: str, text: str, agent: str | None) -> None:
         def model() -> None:
             self.model.topics[topic] = text
@@ -369,7 +369,9 @@ class Board(RuleBasedStateMachine):
 
     @rule(agent=agents)
     def log(self, agent: str) -> None:
-        self.both(lambda: self.orc.events.log(agent, "deployed", n=1).type, lambda: "deployed", agent)
+        self.both(
+            lambda: self.orc.events.log(agent, "deployed", n=1).type, lambda: "deployed", agent
+        )
 
     @rule(agent=agents, stream=streams)
     def a_transaction_that_fails_leaves_nothing(self, agent: str, stream: str) -> None:

@@ -49,7 +49,9 @@ class Part:
         if case is not None and len(self.violations) < 1000:
             CASES.mkdir(parents=True, exist_ok=True)
             path = CASES / f"{self.name}-{self.seed}-{len(self.violations)}.json"
-            path.write_text(json.dumps({"part": self.name, "what": what, "case": case}, default=repr))
+            path.write_text(
+                json.dumps({"part": self.name, "what": what, "case": case}, default=repr)
+            )
             where = f" [case {path}]"
         self.violations.append(what)
         if len(self.violations) <= _SHOWN:
@@ -87,7 +89,9 @@ class Part:
         )
 
 
-def run(name: str, body: Callable[[Part], None], replay: Callable[[Any], None] | None = None) -> None:
+def run(
+    name: str, body: Callable[[Part], None], replay: Callable[[Any], None] | None = None
+) -> None:
     """Be the program ``python -m tests.stress.NAME``."""
     parser = argparse.ArgumentParser(prog=f"python -m tests.stress.{name}")
     parser.add_argument("--quick", action="store_true", help="the short form that CI runs")

@@ -56,7 +56,7 @@ class Ground:
 
     def open(self, **settings: Any) -> Orchestrator:
         self.board.parent.mkdir(exist_ok=True)
-        return Orchestrator.open(self.board, **settings)
+        return Orchestrator.open(self.board, **{"timeout": 0.2, **settings})
 
     def everything(self, *, board: bool = False) -> dict[str, bytes | None]:
         """Every path and its content; without the board, unless it is asked for."""
@@ -130,7 +130,9 @@ def refused(call: Callable[[], object], *codes: str) -> str:
     except OrchestratorError as error:
         if codes and error.code not in codes:
             return f"refused as {error.code!r}, not as one of {codes}: {error.message!a}"
-        return "" if error.message and error.exit_status else f"an error without a sentence: {error!r}"
+        return (
+            "" if error.message and error.exit_status else f"an error without a sentence: {error!r}"
+        )
     except Exception as error:
         return f"{type(error).__name__} got out: {error}"
     return f"it was taken: {answer!r:.200}"
@@ -401,7 +403,9 @@ def _(ground: Ground) -> str:
             state = {"workstreams": streams, "agents": {bad: {}} if where == "agent" else {}}
             (source / "state.json").write_text(json.dumps(state))
             if where == "event agent":
-                (source / "events.jsonl").write_text(json.dumps({"agent": bad, "action": "x"}) + "\n")
+                (source / "events.jsonl").write_text(
+                    json.dumps({"agent": bad, "action": "x"}) + "\n"
+                )
             orc, outside = ground.open(), ground.everything()
             wrong = refused(lambda orc=orc, s=str(source): import_opspawn(orc.engine, s))  # type: ignore[misc]
             if wrong or ground.log() or ground.everything() != outside:
@@ -745,6 +749,8 @@ def _(ground: Ground) -> str:
     }  # fmt: skip
     for entry, call in entries.items():
         for kind, bad in texts.items():
+            if "16 MiB" in kind and entry not in ("note", "knowledge"):
+                continue  # one check for all; these are large
             log = ground.log()
             wrong = refused(lambda bad=bad, call=call: call(bad))  # type: ignore[misc]
             if wrong:
@@ -1014,7 +1020,11 @@ def _damage_attack(kind: str, keep_snapshot: bool) -> None:
         if status not in (0, 4) or "Traceback" in err:
             return f"reading: exit {status}, {err!a}"
         status, _, err = ground.cli("doctor")
-        return "" if status == 4 and path.read_bytes() == damaged else f"doctor: exit {status}, {err!a}"
+        return (
+            ""
+            if status == 4 and path.read_bytes() == damaged
+            else f"doctor: exit {status}, {err!a}"
+        )
 
 
 for _kind in DAMAGES:
@@ -1058,7 +1068,11 @@ def _(ground: Ground) -> str:
             said += "".join(map(str, ground.cli(*words)))
     finally:
         del os.environ["DEPLOY_KEY"]
-    kept = [path for path, data in ground.everything(board=True).items() if data and SECRET.encode() in data]
+    kept = [
+        path
+        for path, data in ground.everything(board=True).items()
+        if data and SECRET.encode() in data
+    ]
     return f"the secret is in {kept}" if kept or SECRET in said else ""
 
 

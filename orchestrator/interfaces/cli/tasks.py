@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape
-from orchestrator.domain.tasks import STATUSES
+from orchestrator.domain.task_events import STATUSES
 from orchestrator.interfaces.cli.commands import TASK
 from orchestrator.interfaces.cli.grammar import Argument, Option, integer, minutes
 from orchestrator.interfaces.cli.rendering import (
@@ -23,7 +23,7 @@ from orchestrator.interfaces.cli.run import Run, given, once
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
-    from orchestrator.domain.tasks import Task
+    from orchestrator.domain.task_events import Task
 
 _COLOURS = {"in_progress": "blue", "blocked": "yellow", "done": "green", "failed": "red"}
 

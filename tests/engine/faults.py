@@ -1,0 +1,110 @@
+"""Faults at every system call of a command: it fails, writes only half, or the process dies there."""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from orchestrator.stores import disk
+
+CALLS = [
+    (os, "write"),
+    (os, "pwrite"),
+    (os, "fsync"),
+    (os, "replace"),
+    (os, "link"),
+    (os, "ftruncate"),
+    (os, "unlink"),
+    (os, "mkdir"),
+    (os, "open"),
+    (disk, "sync_data"),
+]
+"""Where a command meets the disk; ``sync_data`` is ``fdatasync`` under the name the stores use."""
+
+Action = Callable[[str, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+
+
+class Faults:
+    """Counts the calls and does something else at chosen ones.
+
+    Args:
+        action: What happens instead of the call.
+        first: The number of the first call it happens at.
+        last: The number of the last one; None for all that follow.
+    """
+
+    def __init__(self, action: Action, first: int, last: int | None = -1) -> None:
+        self.action = action
+        self.first = first
+        self.last = first if last == -1 else last
+        self.names: list[str] = []
+
+    def call(
+        self, name: str, real: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        number = len(self.names)
+        self.names.append(name)
+        if number < self.first or (self.last is not None and number > self.last):
+            return real(*args, **kwargs)
+        return self.action(name, real, args, kwargs)
+
+
+@contextmanager
+def injected(faults: Faults) -> Iterator[Faults]:
+    """The calls of :data:`CALLS` go through ``faults`` within the block."""
+    real = [(module, name, getattr(module, name)) for module, name in CALLS]
+
+    def through(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **kwargs: faults.call(name, function, args, kwargs)
+
+    try:
+        for module, name, function in real:
+            setattr(module, name, through(name, function))
+        yield faults
+    finally:
+        for module, name, function in real:
+            setattr(module, name, function)
+
+
+def goes_through(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    return real(*args, **kwargs)
+
+
+def fails(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def fails_after(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """The kernel did it and reported an error all the same."""
+    real(*args, **kwargs)
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def disk_full(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Half of what is written has room, then there is none."""
+    if name == "write":
+        real(args[0], args[1][: len(args[1]) // 2])
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def short_write(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """``write`` may take less than it was given, which is no error."""
+    if name == "write" and len(args[1]) > 1:
+        return real(args[0], args[1][: len(args[1]) // 2])
+    return real(*args, **kwargs)
+
+
+def dies_before(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    os._exit(9)
+
+
+def dies_after(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    real(*args, **kwargs)
+    os._exit(9)
+
+
+def dies_halfway(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    if name == "write":
+        real(args[0], args[1][: len(args[1]) // 2])
+    os._exit(9)

@@ -1,0 +1,302 @@
+"""Crashes and failing disks at every system call of a command, on real files.
+
+After each: what was acknowledged is there, a command happened completely or not at all, the next command
+works, repeating the request has one effect, and the state is the fold of the log.
+"""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from boards import SettableClock, as_text, check_law
+
+from orchestrator import InputOutputError, Orchestrator, OrchestratorError, OutcomeUnknown
+from orchestrator.stores.files import FileStore
+
+from . import faults
+from .faults import Action, Faults, injected
+
+CLOCK = SettableClock()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A board, and the command that is interrupted on it."""
+
+    command: Callable[[Orchestrator], object]
+    prepare: Callable[[Orchestrator], object] = lambda orc: None
+    harm: Callable[[Path], object] = lambda folder: None
+    segment_size: int = 64 << 20
+    request: bool = True
+
+
+def prepare(orc: Orchestrator) -> None:
+    orc.workstreams.create("build")
+    for number in range(3):
+        orc.tasks.add("build", title=str(number), agent="ann")
+
+
+def prepare_agent(orc: Orchestrator) -> None:
+    prepare(orc)
+    orc.agents.register("ann")
+    orc.tasks.next(agent="ann")
+    orc.locks.acquire("git", agent="ann")
+
+
+def prepare_topic(orc: Orchestrator) -> None:
+    prepare(orc)
+    orc.knowledge.write("findings", "one\n")
+
+
+def add(orc: Orchestrator) -> object:
+    return orc.tasks.add("build", title="new")
+
+
+def many(orc: Orchestrator) -> None:
+    with orc.transaction():
+        orc.tasks.add("build", title="new")
+        orc.tasks.next(agent="bob")
+        orc.knowledge.write("findings", "two\n")
+
+
+def log(folder: Path) -> Path:
+    return folder / "state" / "events.jsonl"
+
+
+def tear(folder: Path) -> None:
+    with log(folder).open("ab") as file:
+        file.write(b'{"id":5,"ts":"2026-11-21T06:13')
+
+
+def take_newline(folder: Path) -> None:
+    drop_snapshot(folder)
+    os.truncate(log(folder), log(folder).stat().st_size - 1)
+
+
+def drop_snapshot(folder: Path) -> None:
+    (folder / "state" / "state.json").unlink()
+
+
+SCENES = {
+    "first commit": Scene(lambda orc: orc.workstreams.create("build")),
+    "one event": Scene(add, prepare),
+    "three events": Scene(many, prepare_topic, request=False),
+    "retire": Scene(lambda orc: orc.agents.retire("ann"), prepare_agent),
+    "new topic": Scene(lambda orc: orc.knowledge.write("findings", "one\n"), prepare),
+    "another version": Scene(lambda orc: orc.knowledge.write("findings", "two\n"), prepare_topic),
+    "delete topic": Scene(lambda orc: orc.knowledge.delete("findings"), prepare_topic),
+    "seal": Scene(add, prepare, segment_size=600),
+    "seal for a topic": Scene(
+        lambda orc: orc.knowledge.write("findings", "two\n"), prepare_topic, segment_size=900
+    ),
+    "behind a torn tail": Scene(add, prepare, tear),
+    "behind a lost newline": Scene(add, prepare, take_newline),
+    "without a snapshot": Scene(add, prepare, drop_snapshot),
+}
+
+
+def open_board(folder: Path, scene: Scene) -> Orchestrator:
+    store = FileStore(folder, light=True, segment_size=scene.segment_size, warn=lambda _: None)
+    return Orchestrator(store, now=CLOCK, light=True)
+
+
+def run(orc: Orchestrator, scene: Scene) -> object:
+    if not scene.request:
+        return scene.command(orc)
+    with orc.request("crash-1"):
+        return scene.command(orc)
+
+
+class Stage:
+    """One scene, set up once and copied for every fault."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.scene = SCENES[name]
+        self.folder = folder
+        self.original = folder / "original"
+        self.original.mkdir(parents=True)
+        with open_board(self.original, self.scene) as orc:
+            self.scene.prepare(orc)
+            self.before = orc.engine.read().event
+        self.scene.harm(self.original)
+        dry = self.copy()
+        orc = open_board(dry, self.scene)
+        with injected(Faults(faults.goes_through, 0)) as counted:
+            run(orc, self.scene)
+        self.calls = counted.names
+        self.after = orc.engine.read().event
+        assert self.after > self.before
+
+    def copy(self) -> Path:
+        target = self.folder / "copy"
+        shutil.rmtree(target, ignore_errors=True)
+        return Path(shutil.copytree(self.original, target))
+
+    def check(self, folder: Path, outcome: str, *, repeat: bool = True) -> None:
+        """The board after a fault: ``outcome`` is done, nothing or unknown."""
+        orc = open_board(folder, self.scene)
+        orc.engine.read()
+        orc.agents.heartbeat("doctor")  # a command under the lock: it tidies up what the fault left
+        event = orc.engine.read().event
+        assert event in {"done": [self.after], "nothing": [self.before]}.get(
+            outcome, [self.before, self.after]
+        )
+        self._check_documents(orc)
+        if repeat and self.scene.request:
+            run(orc, self.scene)
+            assert orc.engine.read().event == self.after, "the request had another effect"
+        orc.workstreams.create("next")
+        assert orc.workstreams.get("next").name == "next"
+        self._check_documents(orc)
+        if any(topic.name == "findings" for topic in orc.knowledge.all()):
+            was = orc.knowledge.read("findings") or ""
+            orc.knowledge.append("findings", "more\n")
+            assert (orc.knowledge.read("findings") or "").split() == [*was.split(), "more"]
+        check_law(orc)
+        assert as_text(open_board(folder, self.scene).engine.read(), orc.engine._position) == (
+            as_text(orc.engine.read(), orc.engine._position)
+        )
+
+    def _check_documents(self, orc: Orchestrator) -> None:
+        """What readers see of a topic is its last version in the log, and never a hand edit."""
+        for name, topic in orc.engine.read().topics.items():
+            document = orc.knowledge.document(name)
+            if topic.deleted:
+                assert document is None
+            else:
+                assert document is not None
+                assert not document.edited
+                assert document.version == len(topic.versions)
+
+
+@pytest.fixture(params=SCENES)
+def stage(request: pytest.FixtureRequest, memory_path: Path) -> Stage:
+    return Stage(request.param, memory_path)
+
+
+def outcome_of(stage: Stage, folder: Path, fault: Faults) -> str:
+    """Run the command with a fault; any error must be a named one that says what is known."""
+    orc = open_board(folder, stage.scene)
+    try:
+        with injected(fault):
+            run(orc, stage.scene)
+    except OutcomeUnknown:
+        return "unknown"
+    except InputOutputError:
+        return "nothing"
+    return "done"
+
+
+@pytest.mark.parametrize(
+    "action",
+    [faults.fails, faults.disk_full, faults.short_write],
+    ids=lambda action: action.__name__,
+)
+def test_a_call_that_fails_once_makes_a_success_or_a_named_error_that_tells_the_truth(
+    stage: Stage, action: Action
+):
+    for number, name in enumerate(stage.calls):
+        if action is faults.short_write and name != "write":
+            continue
+        folder = stage.copy()
+        outcome = outcome_of(stage, folder, Faults(action, number))
+        try:
+            stage.check(folder, outcome)
+        except BaseException as error:
+            error.add_note(f"call {number} ({name}) of {stage.calls}: {outcome}")
+            raise
+
+
+def test_a_sync_or_write_that_was_done_and_reported_as_failed_is_taken_back_or_unknown(
+    stage: Stage,
+):
+    for number, name in enumerate(stage.calls):
+        if name not in ("write", "sync_data", "fsync", "ftruncate"):
+            continue
+        folder = stage.copy()
+        outcome = outcome_of(stage, folder, Faults(faults.fails_after, number))
+        try:
+            stage.check(folder, outcome)
+        except BaseException as error:
+            error.add_note(f"call {number} ({name}) of {stage.calls}: {outcome}")
+            raise
+
+
+def test_a_disk_that_fails_from_some_call_on_never_makes_a_false_promise(stage: Stage):
+    for number, name in enumerate(stage.calls):
+        folder = stage.copy()
+        outcome = outcome_of(stage, folder, Faults(faults.fails, number, last=None))
+        try:
+            stage.check(folder, outcome)
+        except BaseException as error:
+            error.add_note(f"from call {number} ({name}) of {stage.calls} on: {outcome}")
+            raise
+
+
+def in_child(stage: Stage, folder: Path, fault: Faults) -> str:
+    """Run the command in a process of its own that may die; ``done`` only if it said so."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        answer = b"died"
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            orc = open_board(folder, stage.scene)
+            with injected(fault):
+                run(orc, stage.scene)
+            answer = b"done"
+        except KeyboardInterrupt:
+            answer = b"interrupted"
+        except BaseException as error:
+            answer = repr(error).encode()
+        finally:
+            os.write(writing, answer)
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read().decode()
+    os.waitpid(pid, 0)
+    return said
+
+
+@pytest.mark.parametrize(
+    "action",
+    [faults.dies_before, faults.dies_after, faults.dies_halfway],
+    ids=lambda action: action.__name__,
+)
+def test_a_process_that_dies_at_any_call_leaves_all_of_its_command_or_nothing(
+    stage: Stage, action: Action
+):
+    for number, name in enumerate(stage.calls):
+        if action is faults.dies_halfway and name != "write":
+            continue
+        folder = stage.copy()
+        assert in_child(stage, folder, Faults(action, number)) == "", (number, name, stage.calls)
+        try:
+            stage.check(folder, "unknown")
+        except BaseException as error:
+            error.add_note(f"died at call {number} ({name}) of {stage.calls}")
+            raise
+
+
+def interrupts(name: str, real: Callable[..., object], args: object, kwargs: object) -> object:
+    os.kill(os.getpid(), signal.SIGINT)
+    return real(*args, **kwargs)  # type: ignore[misc]
+
+
+def test_an_interrupt_at_any_call_of_a_one_shot_command_tells_success_from_failure(stage: Stage):
+    """After the commit point SIGINT may not turn success into failure; before it nothing happened."""
+    for number, name in enumerate(stage.calls):
+        folder = stage.copy()
+        said = in_child(stage, folder, Faults(interrupts, number))
+        assert said in ("done", "interrupted"), said
+        outcome = {"done": "done", "interrupted": "nothing"}[said]
+        try:
+            stage.check(folder, outcome)
+        except BaseException as error:
+            error.add_note(f"interrupted at call {number} ({name}) of {stage.calls}: {said}")
+            raise

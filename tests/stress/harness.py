@@ -1,0 +1,278 @@
+"""The verdict: what must hold on a board whatever was done to it.
+
+Every function gives sentences, one for each thing that does not hold; an empty list is a board that kept
+its contract. A board is judged from its files: the log is read here without the store, by the two lines
+that define it (segments in order of their first id; a line vouches for all before it).
+"""
+
+import contextlib
+import io
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from orchestrator import snapshot
+from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.events import Position, Recorded, read_chunk
+from orchestrator.domain.state import State
+from orchestrator.interfaces.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = sys.executable
+
+SUCCESS, UNKNOWN = 0, 75
+ANSWERS = {0, 1, 2, 3, 4, 5, 74, 75, 130, 143}
+"""Every exit status that a command may end with."""
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The variables of a child: nothing of the toolkit's own, byte code cached, hashes the same each time."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ORC", "PYTHONDONTWRITE"))
+    }
+    return {**kept, "PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT), **more}
+
+
+# The log, read from its files
+
+
+def segments(board: str) -> list[str]:
+    """The files of the log in their order; a file under two names once."""
+    folder = f"{board}/state"
+    found: dict[tuple[int, int], tuple[float, str]] = {}
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        sealed = re.fullmatch(r"events-(\d+)\.jsonl", name)
+        if sealed or name == "events.jsonl":
+            path = f"{folder}/{name}"
+            status = os.stat(path)
+            order = float(sealed[1]) if sealed else float("inf")
+            key = (status.st_dev, status.st_ino)
+            if key not in found or not sealed:
+                found[key] = (order, path)
+    return [path for _, path in sorted(found.values())]
+
+
+def log(board: str) -> bytes:
+    """Every byte of the log, in order."""
+    return b"".join(Path(path).read_bytes() for path in segments(board))
+
+
+class Told:
+    """What the bytes of a log tell: its events up to the last closed commit, and what follows them."""
+
+    def __init__(self, data: bytes) -> None:
+        chunk = read_chunk(data, Position(segment=1))
+        self.events: list[Recorded] = chunk.events
+        self.committed = data[: chunk.end.end]
+        self.rest = data[chunk.end.end :]
+        self.torn = chunk.torn
+        self.problem = chunk.problem if self.rest else ""
+        self._fold: State | None = None
+
+    @property
+    def fold(self) -> State:
+        """The state that the events make."""
+        if self._fold is None:
+            self._fold = folded(self.events)
+        return self._fold
+
+
+def told(board: str) -> Told:
+    """What the log of a board tells."""
+    return Told(log(board))
+
+
+def folded(events: Sequence[Recorded]) -> State:
+    """The state that events make."""
+    state = State()
+    state.fold(events)
+    return state
+
+
+# The verdict
+
+
+def older_is_whole(before: Told, after: Told) -> Iterator[str]:
+    """Every commit that was there is there, byte for byte."""
+    if not after.committed.startswith(before.committed):
+        yield (
+            f"older events are not whole: {len(before.events)} events before,"
+            f" {len(after.events)} after, and the bytes differ"
+        )
+
+
+def new_types(before: Told, after: Told) -> list[str]:
+    """The types of the events that came."""
+    return [at.type for at in after.events[len(before.events) :]]
+
+
+def outcome_holds(
+    status: int | None, came: list[str], expected: list[str], *, said: str = ""
+) -> Iterator[str]:
+    """Acknowledged is present; refused changed nothing; all or nothing.
+
+    Args:
+        status: The exit status; None for a process that was killed.
+        came: The types of the events that came.
+        expected: Those that the whole command makes.
+        said: What stood on stderr.
+    """
+    if came and came != expected:
+        yield f"half of a command: {came} came of {expected}"
+    if status is None or status == UNKNOWN:
+        return
+    if "Traceback (most recent call last)" in said:
+        yield f"an error without a name: {said.strip().splitlines()[-1]}"
+    if status not in ANSWERS:
+        yield f"the exit status {status}"
+    if status == SUCCESS and came != expected:
+        yield f"acknowledged, but {came} came of {expected}"
+    if status != SUCCESS and came:
+        yield f"exit {status}, but {came} came"
+
+
+def snapshot_agrees(board: str, log_told: Told, *, exact: bool = False) -> Iterator[str]:
+    """``state.json`` is missing or whole, and holds the fold of the log at its line.
+
+    With ``exact`` it must be there and be at the last line.
+    """
+    path = Path(board, "state", "state.json")
+    data = path.read_bytes() if path.exists() else None
+    found = snapshot.decode(data) if data is not None else None
+    if found is None:
+        if data is not None or exact:
+            yield f"state.json is {'missing' if data is None else 'no whole snapshot'}"
+        return
+    state, position = found
+    if position.id > len(log_told.events):
+        yield f"state.json is at event {position.id}, ahead of the log ({len(log_told.events)})"
+        return
+    then = folded(log_told.events[: position.id])
+    if msgspec.json.encode(state) != msgspec.json.encode(then):
+        yield f"state.json is not the fold of the log at event {position.id}"
+    if exact and position.id != len(log_told.events):
+        yield f"state.json is at event {position.id} of {len(log_told.events)}"
+
+
+def files(board: str, *folders: str) -> dict[str, bytes]:
+    """The files below some folders of a board, by path."""
+    found = {}
+    for folder in folders:
+        for top, _, names in os.walk(f"{board}/{folder}"):
+            for name in names:
+                path = f"{top}/{name}"
+                found[os.path.relpath(path, board)] = Path(path).read_bytes()
+    return found
+
+
+def cli(board: str, *words: str, stdin: str = "") -> tuple[int, str, str]:
+    """Run a command line in this process: its status, stdout and stderr."""
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
+    given = io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8")
+    before, sys.stdin = sys.stdin, given
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                status = main(["--board", board, *words])
+            except Exception as error:  # a child would have died of it
+                err.write(f"Traceback (most recent call last)\n{error!r}")
+                status = -1
+    finally:
+        sys.stdin = before
+        for number, handler in handlers.items():  # a one-shot command keeps them for itself
+            signal.signal(number, handler)
+    for stream in (out, err):
+        stream.flush()
+    return status, out.buffer.getvalue().decode(), err.buffer.getvalue().decode()  # type: ignore[attr-defined]
+
+
+def next_command_works(board: str) -> Iterator[str]:
+    """A command without faults is done, and leaves a snapshot that is the fold."""
+    before = told(board)
+    status, _, said = cli(board, "events", "log", "check.after")
+    if status != SUCCESS:
+        yield f"the next command ends with {status}: {said.strip()}"
+        return
+    after = told(board)
+    if new_types(before, after)[-1:] != ["check.after"]:
+        yield f"the next command was acknowledged and is not there: {new_types(before, after)}"
+    if after.rest:
+        yield f"the log goes on behind the last commit after the next command: {after.rest[:80]!r}"
+    yield from older_is_whole(before, after)
+    yield from snapshot_agrees(board, after, exact=True)
+
+
+def doctor(board: str, *words: str) -> tuple[int, dict[str, object]]:
+    """What the doctor says: its status and its record."""
+    status, out, said = cli(board, "doctor", *words, "--json")
+    try:
+        return status, json.loads(out)
+    except ValueError:
+        return status, {"findings": [], "error": said}
+
+
+def doctor_finds_no_damage(board: str, *, clean: bool = False) -> Iterator[str]:
+    """Only warnings, or with ``clean`` nothing at all."""
+    status, record = doctor(board)
+    if status not in ((0,) if clean else (0, 1)):
+        yield f"the doctor ends with {status}: {_findings(record)}"
+
+
+def fixing_twice_equals_once(board: str) -> Iterator[str]:
+    """``doctor --fix`` leaves a clean board, and has nothing to do when it is run again."""
+    before = told(board)
+    status, record = doctor(board, "--fix")
+    if status != SUCCESS:
+        yield f"doctor --fix ends with {status}: {_findings(record)}"
+        return
+    yield from older_is_whole(before, told(board))
+    once = _without_traces(board)
+    status, record = doctor(board, "--fix")
+    if status != SUCCESS:
+        yield f"doctor --fix the second time ends with {status}: {_findings(record)}"
+    again = _without_traces(board)
+    changed = sorted(path for path in once.keys() | again.keys() if once.get(path) != again.get(path))
+    if changed:
+        yield f"doctor --fix the second time changed {changed}: {_findings(record)}"
+    yield from doctor_finds_no_damage(board, clean=True)
+    yield from snapshot_agrees(board, told(board), exact=bool(told(board).events))
+
+
+def _without_traces(board: str) -> dict[str, bytes]:
+    found = files(board, "state", "knowledge")
+    return {path: data for path, data in found.items() if path not in ("state/.holder", "state/.lock")}
+
+
+def _findings(record: dict[str, object]) -> str:
+    findings = record.get("findings")
+    assert isinstance(findings, list)
+    said = [
+        f"{finding['check']}: {finding['message']}"
+        for finding in findings
+        if finding["level"] != "ok" and not finding["fixed"]
+    ]
+    return "; ".join(said) or str(record.get("error", "nothing"))
+
+
+def all_hold(board: str, before: Told) -> list[str]:
+    """Everything that must hold at any time: called when nobody works on the board."""
+    try:
+        after = told(board)
+        return [
+            *older_is_whole(before, after),
+            *snapshot_agrees(board, after),
+            *doctor_finds_no_damage(board),
+            *next_command_works(board),
+            *fixing_twice_equals_once(board),
+        ]
+    except (OrchestratorError, OSError) as error:
+        return [f"the verdict cannot be reached: {error!r}"]

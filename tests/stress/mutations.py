@@ -1,0 +1,495 @@
+"""Part 3: torn and rotten logs.
+
+A log is mutated in one way: cut, filled with zeros, one bit flipped, lines swapped, doubled or dropped,
+another line end, a byte order mark, the marks of a merge. Then the board is read, written, and looked over by the
+doctor. Each mutation must end in the old state, the new state, or a named error; to be exact:
+
+- What a reader sees is the fold of whole commits from the log's beginning: of all that stand untouched at its
+  beginning, and of none fewer than the snapshot knew. A reader changes no file.
+- A writer either stops with a named error, and then no byte has changed; or what it found is the same fold, the log
+  goes on from there, and every byte that it took off is in the quarantine.
+"""
+
+import base64
+import hashlib
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from orchestrator import Orchestrator
+from orchestrator.core.errors import Damage, OrchestratorError
+from orchestrator.core.events import START, Position
+from orchestrator.doctor import examine
+from orchestrator.domain.state import State
+from orchestrator.stores.files import FileStore
+
+from .part import Part, fast_folder, run
+
+QUICK, FULL = 3_000, 100_000
+MORNING = 1_795_241_580.0
+
+
+class Base(NamedTuple):
+    """A board before it is mutated: its files, and what its log says after each commit."""
+
+    name: str
+    files: dict[str, bytes]
+    """The segments in order, the one being written last."""
+    snapshots: dict[int, bytes]
+    """``state.json`` as it was after so many commits."""
+    ends: list[int]
+    """Bytes of all segments together after each commit; 0 first."""
+    states: list[str]
+    segment_size: int
+
+    @property
+    def whole(self) -> bytes:
+        return b"".join(self.files.values())
+
+
+class Mutation(NamedTuple):
+    """One changed file of a base, under one snapshot (None: there is none)."""
+
+    base: str
+    kind: str
+    file: str
+    data: bytes | None
+    snapshot: int | None
+    living: bool = False
+    """Whether a process had the board open before."""
+
+
+def work(orc: Orchestrator, clock: list[float]) -> Iterator[None]:
+    """Commits of many kinds: of one event and of several, with requests, with text beyond ASCII."""
+    orc.workstreams.create("build", description="Où 日本 😀")
+    yield
+    first = orc.tasks.add("build", title="One", touches=["git"])
+    yield
+    with orc.transaction():
+        second = orc.tasks.add("build", title="Two", needs=[first.id])
+        orc.tasks.add("build", title="Three", labels=["ui"])
+        orc.events.log("ann", "deployed", n=1, text='a "quoted" \\ text')
+    yield
+    orc.tasks.claim(first.id, agent="ann", lease="1h")
+    yield
+    with orc.request("request-1"):
+        orc.locks.acquire("git", agent="ann", ttl="1h")
+    yield
+    clock[0] += 2000
+    orc.tasks.complete(first.id, result="done", agent="ann")
+    yield
+    orc.events.log(None, "ci.failed", facts={"a": [1, 2.5, None, True]})
+    yield
+    with orc.transaction():
+        orc.tasks.claim(second.id, agent="bob", lease="1h")
+        orc.tasks.note(second.id, "on it", agent="bob")
+    yield
+
+
+def text_of(state: State, position: Position) -> str:
+    return f"{state!r} {position!r}"
+
+
+def fold(store: FileStore) -> str:
+    state, position = State(), START
+    for chunk in store.read(START):
+        state.fold(chunk.events)
+        position = chunk.end
+    return text_of(state, position)
+
+
+def make_base(folder: str, name: str, segment_size: int) -> Base:
+    """Build the board, commit by commit."""
+    os.makedirs(f"{folder}/state")
+    clock = [MORNING]
+    store = FileStore(folder, light=True, segment_size=segment_size, warn=lambda _: None)
+    orc = Orchestrator(store, light=True, now=lambda: clock[0])
+    snapshots: dict[int, bytes] = {}
+    ends, states = [0], [text_of(State(), START)]
+    for number, _ in enumerate(work(orc, clock), start=1):
+        states.append(fold(store))
+        ends.append(len(b"".join(log_files(folder).values())))
+        snapshots[number] = store.load_snapshot() or b""
+    return Base(name, log_files(folder), snapshots, ends, states, segment_size)
+
+
+def log_files(folder: str) -> dict[str, bytes]:
+    """The files of the log by name, in the order of their events."""
+    state = f"{folder}/state"
+    sealed = [n for n in os.listdir(state) if n.startswith("events-") and n.endswith(".jsonl")]
+    sealed.sort(key=lambda name: int(name[7:-6]))
+    names = [*sealed, *(["events.jsonl"] if os.path.exists(f"{state}/events.jsonl") else [])]
+    found = {}
+    for file in names:
+        with open(f"{state}/{file}", "rb") as stream:
+            found[file] = stream.read()
+    return found
+
+
+# The mutations of one file
+
+
+def cuts(data: bytes) -> Iterator[tuple[str, bytes]]:
+    for at in range(len(data)):
+        yield "cut", data[:at]
+
+
+def zeros(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """What a power loss leaves: the file's new length is there, the data is not."""
+    for at in range(len(data) + 1):
+        yield "zeros from there to the end", data[:at] + b"\0" * (len(data) - at)
+        yield "zeros behind a cut", data[:at] + b"\0" * (4096 - at % 4096)
+    for at in range(0, len(data), 7):
+        yield "a block of zeros", data[:at] + b"\0" * min(512, len(data) - at) + data[at + 512 :]
+
+
+def flips(data: bytes) -> Iterator[tuple[str, bytes]]:
+    for at, byte in enumerate(data):
+        for bit in range(8):
+            yield "one bit", data[:at] + bytes([byte ^ 1 << bit]) + data[at + 1 :]
+
+
+def lines_changed(data: bytes) -> Iterator[tuple[str, bytes]]:
+    lines = data.splitlines(keepends=True)
+    number = range(len(lines))
+    for one, other in itertools.combinations(number, 2):
+        swapped = list(lines)
+        swapped[one], swapped[other] = lines[other], lines[one]
+        yield "lines swapped", b"".join(swapped)
+        yield "lines dropped", b"".join(lines[:one] + lines[other:])
+        yield "lines doubled", b"".join(lines[:other] + lines[one:])
+    for one in number:
+        yield "lines dropped", b"".join(lines[:one] + lines[one + 1 :])
+        yield "lines doubled", b"".join([*lines[:one], lines[one], *lines[one:]])
+        yield "a blank line", b"".join([*lines[:one], b"\n", *lines[one:]])
+        yield "CRLF in one line", b"".join([*lines[:one], lines[one][:-1] + b"\r\n", *lines[one + 1 :]])
+        for other in number:
+            moved = [*lines[:one], *lines[one + 1 :]]
+            moved.insert(other, lines[one])
+            if moved != lines:
+                yield "a line moved", b"".join(moved)
+
+
+def edits(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """What editors, scripts and version control do to a file."""
+    lines = data.splitlines(keepends=True)
+    yield "CRLF", data.replace(b"\n", b"\r\n")
+    yield "CR", data.replace(b"\n", b"\r")
+    yield "a byte order mark", b"\xef\xbb\xbf" + data
+    yield "no final newline", data[:-1]
+    yield "a final blank line", data + b"\n"
+    yield "final blanks", data + b"  \n"
+    yield "UTF-16", data.decode().encode("utf-16")
+    yield "another encoding", data.decode("unicode_escape", "replace").encode("utf-8", "replace")
+    yield "pretty", data.replace(b'","', b'", "')
+    yield "upper case", data.upper()
+    yield "empty", b""
+    yield "twice", data + data
+    yield "sorted", b"".join(sorted(lines))
+    yield "reversed", b"".join(reversed(lines))
+    for one in range(len(lines) + 1):
+        for other in range(one, len(lines) + 1):
+            mine, theirs = lines[one:other], lines[one:other][::-1] or [b'{"id":1}\n']
+            marked = [b"<<<<<<< HEAD\n", *mine, b"=======\n", *theirs, b">>>>>>> theirs\n"]
+            yield "a merge conflict", b"".join(lines[:one] + marked + lines[other:])
+            three = [*marked[: len(mine) + 1], b"||||||| base\n", *marked[len(mine) + 1 :]]
+            yield "a merge conflict of three", b"".join(lines[:one] + three + lines[other:])
+            yield "a merge that kept both", b"".join(lines[:one] + mine + theirs + lines[other:])
+
+
+def splices(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Bytes taken out, put in, or overwritten by others of the same log."""
+    for at in range(0, len(data), 3):
+        yield "bytes taken out", data[:at] + data[at + 1 + at % 40 :]
+        yield "bytes put in", data[:at] + data[: at % 60 + 1] + data[at:]
+        yield "bytes overwritten", data[:at] + data[: 1 + at % 200] + data[at + 1 + at % 200 :]
+        yield "rubbish at the end", data + hashlib.sha256(data[:at]).digest()[: at % 32 + 1]
+        yield "rubbish lines at the end", data + data[at : at + 50] + b"\n"
+
+
+EVERY = (cuts, zeros, flips, lines_changed, edits, splices)
+
+
+def mutations(bases: list[Base], part: Part) -> Iterator[Mutation]:
+    """Every mutation of every file of every base, under every snapshot."""
+    for base in bases:
+        for file, data in base.files.items():
+            variants: list[tuple[str, bytes | None]] = [("the file is gone", None)]
+            for make in EVERY:
+                variants += make(data)
+            for kind, mutated in variants:
+                if mutated == data:
+                    continue
+                for snapshot in (None, *base.snapshots):
+                    yield Mutation(base.name, kind, file, mutated, snapshot)
+                yield Mutation(base.name, kind, file, mutated, len(base.ends) - 1, living=True)
+
+
+# The verdict
+
+
+class Arena:
+    """The folder that mutated boards are laid out in."""
+
+    def __init__(self) -> None:
+        self.folder = fast_folder()
+        self.state = f"{self.folder}/state"
+
+    def lay_out(self, base: Base, files: dict[str, bytes], snapshot: int | None) -> None:
+        shutil.rmtree(self.state, ignore_errors=True)
+        os.makedirs(self.state)
+        os.makedirs(f"{self.folder}/knowledge", exist_ok=True)
+        self.write(files)
+        if snapshot:
+            with open(f"{self.state}/state.json", "wb") as stream:
+                stream.write(base.snapshots[snapshot])
+
+    def write(self, files: dict[str, bytes]) -> None:
+        for file in log_files(self.folder):
+            if file not in files:
+                os.unlink(f"{self.state}/{file}")
+        for file, data in files.items():
+            with open(f"{self.state}/{file}", "r+b" if self.has(file) else "wb") as stream:
+                stream.write(data)
+                stream.truncate()
+
+    def has(self, file: str) -> bool:
+        return os.path.exists(f"{self.state}/{file}")
+
+    def quarantined(self) -> list[bytes]:
+        folder = f"{self.state}/quarantine"
+        found = []
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+            with open(f"{folder}/{name}", "rb") as stream:
+                found.append(stream.read())
+        return found
+
+    def everything(self) -> dict[str, bytes]:
+        found = {}
+        for top, _, files in os.walk(self.folder):
+            for file in files:
+                if file not in (".lock", ".holder") and not top.endswith("/presence"):
+                    with open(f"{top}/{file}", "rb") as stream:
+                        found[f"{top}/{file}"] = stream.read()
+        return found
+
+    def open(self, base: Base, warnings: list[str]) -> Orchestrator:
+        store = FileStore(
+            self.folder, light=True, segment_size=base.segment_size, warn=warnings.append
+        )
+        return Orchestrator(store, light=True, now=lambda: MORNING + 9000, warn=warnings.append)
+
+
+def judge(arena: Arena, base: Base, mutation: Mutation, *, doctor: bool) -> tuple[str, str]:
+    """How the mutation ended, and what is wrong with that; nothing, if the contract holds."""
+    files = {**base.files, mutation.file: mutation.data}
+    mutated = {file: data for file, data in files.items() if data is not None}
+    arena.lay_out(base, base.files if mutation.living else mutated, mutation.snapshot)
+    orc = None
+    if mutation.living:
+        orc = arena.open(base, [])
+        orc.engine.read()
+        arena.write(mutated)
+    before = arena.everything()
+    try:
+        outcome, wrong = _judge_reader(arena, base, mutation, mutated)
+        if not wrong and arena.everything() != before:
+            wrong = "a reader changed a file"
+        if not wrong and doctor:
+            wrong = _judge_doctor(arena, base, before)
+        if not wrong:
+            outcome, wrong = _judge_writer(arena, base, mutation, mutated, before, orc)
+    except Exception as error:
+        return "another error", f"{type(error).__name__} got out: {error}"
+    return outcome, wrong
+
+
+def _untouched(base: Base, mutated: dict[str, bytes]) -> int:
+    """How many commits stand untouched at the beginning of the log."""
+    same = 0
+    for file, data in base.files.items():
+        found = mutated.get(file, b"")
+        if found != data:
+            same += len(os.path.commonprefix([found, data]))
+            break
+        same += len(data)
+    return sum(end <= same for end in base.ends) - 1
+
+
+def _covered(base: Base, mutation: Mutation) -> bool:
+    """Whether the snapshot goes beyond the file that was changed, so that nobody has to read it."""
+    if not mutation.snapshot:
+        return False
+    begins = 0
+    for file, data in base.files.items():
+        if file == mutation.file:
+            return base.ends[mutation.snapshot] > begins
+        begins += len(data)
+    return False
+
+
+def _judge_reader(
+    arena: Arena, base: Base, mutation: Mutation, mutated: dict[str, bytes]
+) -> tuple[str, str]:
+    warnings: list[str] = []
+    orc = arena.open(base, warnings)
+    try:
+        state = orc.engine.read()
+    except OrchestratorError as error:
+        return "named error", _badly_said(error)
+    seen = text_of(state, orc.engine._position)
+    if seen not in base.states:
+        return "another state", "a reader saw a state that never was"
+    commits = base.states.index(seen)
+    untouched, known = _untouched(base, mutated), mutation.snapshot or 0
+    if commits < known:
+        return "older", f"a reader saw {commits} commits, and the snapshot knew {known}"
+    if commits != max(untouched, known) and not _covered(base, mutation):
+        return "older", f"a reader saw {commits} commits, but {untouched} are untouched"
+    return "read", ""
+
+
+def _judge_writer(
+    arena: Arena,
+    base: Base,
+    mutation: Mutation,
+    mutated: dict[str, bytes],
+    before: dict[str, bytes],
+    orc: Orchestrator | None,
+) -> tuple[str, str]:
+    warnings: list[str] = []
+    orc = orc or arena.open(base, warnings)
+    try:
+        orc.events.log("ann", "after", n=1)
+    except OrchestratorError as error:
+        if arena.everything() != before:
+            return "named error", f"a file changed, and the command failed: {error.message}"
+        return "named error", _badly_said(error)
+    whole = b"".join(log_files(arena.folder).values())
+    lines = whole.splitlines(keepends=True)
+    kept = len(whole) - len(lines[-1])
+    untouched, known = _untouched(base, mutated), mutation.snapshot or 0
+    if mutation.living and not mutation.snapshot:
+        known = 0
+    added = b""
+    for quarantined in arena.quarantined():
+        added += quarantined
+    found = b"".join(mutated.values())
+    if whole[:kept] + added not in (found, found + b"\n"):
+        return "bytes lost", "bytes of the log are neither in it nor in the quarantine"
+    if added and not warnings and not mutation.living:
+        return "silent", "a tail was set aside without a word"
+    if _covered(base, mutation):
+        return _judge_covered(arena, base, mutation, found, orc, known)
+    if kept not in base.ends:
+        return "another state", "the command was written behind half a commit"
+    commits = base.ends.index(kept)
+    closed = untouched + (kept == len(found) + 1)
+    if commits < known or commits != closed:
+        return "older", f"a writer went on from commit {commits} of {closed}; the snapshot knew {known}"
+    return ("new state" if commits == len(base.ends) - 1 else "old state"), _next_works(arena, base)
+
+
+def _judge_covered(
+    arena: Arena, base: Base, mutation: Mutation, found: bytes, orc: Orchestrator, known: int
+) -> tuple[str, str]:
+    """The change lies before the snapshot's end: what is there counts, and the doctor must see it."""
+    state = orc.engine.read()
+    events = len(base.whole[: base.ends[known]].splitlines())
+    if state.event <= events:
+        return "older", "a writer went on before the snapshot"
+    return "new state", ""
+
+
+def _next_works(arena: Arena, base: Base) -> str:
+    """After a success the board is whole: a new process, the fold and the saved state agree."""
+    orc = arena.open(base, [])
+    orc.events.log("bob", "after", n=2)
+    seen = text_of(orc.engine.read(), orc.engine._position)
+    store = FileStore(arena.folder, light=True, segment_size=base.segment_size, warn=lambda _: None)
+    return "" if seen == fold(store) else "the state is not the fold of the log"
+
+
+def _judge_doctor(arena: Arena, base: Base, before: dict[str, bytes]) -> str:
+    orc = arena.open(base, [])
+    examination = examine(orc.engine, arena.folder)
+    if arena.everything() != before:
+        return "the doctor changed a file without being asked"
+    if examination.status == 0 and log_files(arena.folder) != base.files:
+        whole = b"".join(log_files(arena.folder).values())
+        if base.whole[: len(whole)] != whole or len(whole) not in base.ends:
+            return "the doctor finds nothing wrong with a changed log"
+    return ""
+
+
+def _badly_said(error: OrchestratorError) -> str:
+    if not isinstance(error, Damage):
+        return f"{type(error).__name__} ({error.code}) and no damage: {error.message}"
+    if "events" not in error.message or not error.hint:
+        return f"no file or no remedy is named: {error.message!r} {error.hint!r}"
+    return ""
+
+
+def bases() -> dict[str, Base]:
+    """One board in one file, one in several."""
+    found = {}
+    for name, segment_size in (("one file", 1 << 20), ("segments", 700)):
+        folder = fast_folder()
+        try:
+            found[name] = make_base(folder, name, segment_size)
+        finally:
+            shutil.rmtree(folder)
+    return found
+
+
+def body(part: Part) -> None:
+    known = bases()
+    arena = Arena()
+    chosen: Any = list(mutations(list(known.values()), part))
+    part.figures["mutations there are"] = len(chosen)
+    part.figures["bytes of the logs"] = {base.name: len(base.whole) for base in known.values()}
+    part.random.shuffle(chosen)
+    if part.quick:
+        chosen = chosen[:QUICK]
+    assert part.quick or len(chosen) >= FULL
+    try:
+        for number, mutation in enumerate(chosen):
+            base = known[mutation.base]
+            outcome, wrong = judge(arena, base, mutation, doctor=number % 5 == 0)
+            part.count(f"{mutation.kind}")
+            part.figures.setdefault("ended in", {}).setdefault(outcome, 0)
+            part.figures["ended in"][outcome] += 1
+            if wrong:
+                part.violated(
+                    f"{mutation.kind} of {mutation.file} ({mutation.base}), snapshot"
+                    f" {mutation.snapshot}{', living' if mutation.living else ''}: {wrong}",
+                    _kept(base, mutation),
+                )
+    finally:
+        shutil.rmtree(arena.folder)
+
+
+def _kept(base: Base, mutation: Mutation) -> dict[str, Any]:
+    data = None if mutation.data is None else base64.b64encode(mutation.data).decode()
+    files = {name: base64.b64encode(d).decode() for name, d in base.files.items()}
+    snapshots = {n: base64.b64encode(d).decode() for n, d in base.snapshots.items()}
+    kept = {**base._asdict(), "files": files, "snapshots": snapshots}
+    return {**mutation._asdict(), "data": data, "base": kept}
+
+
+def replay(case: dict[str, Any]) -> None:
+    """Run one kept case again and print its verdict."""
+    kept = case["base"]
+    files = {name: base64.b64decode(d) for name, d in kept["files"].items()}
+    snapshots = {int(n): base64.b64decode(d) for n, d in kept["snapshots"].items()}
+    base = Base(**{**kept, "files": files, "snapshots": snapshots})
+    data = None if case["data"] is None else base64.b64decode(case["data"])
+    mutation = Mutation(**{**case, "base": base.name, "data": data})
+    arena = Arena()
+    print(judge(arena, base, mutation, doctor=True), f"the board is in {arena.folder}")
+
+
+if __name__ == "__main__":
+    run("mutations", body, replay)
