@@ -50,6 +50,7 @@ def locate(
             hint="`init` makes one; --board DIR or ORCHESTRATOR_DIR names one.",
         )
     found = os.path.abspath(found)
+    _refuse_links(found)
     if not os.path.isdir(os.path.join(found, "state")):
         if os.path.isdir(found) and os.listdir(found) and found != checkout:
             raise NoBoard(
@@ -68,12 +69,10 @@ def make(folder: str) -> str:
         Refused: A part of it is a symbolic link.
     """
     folder = os.path.abspath(folder)
+    _refuse_links(folder)
     try:
         for name in _FOLDERS:
-            path = os.path.join(folder, name)
-            if os.path.islink(path):
-                raise Refused(f"{path} is a symbolic link", code="symlink")
-            os.makedirs(path, exist_ok=True)
+            os.makedirs(os.path.join(folder, name), exist_ok=True)
         if in_git_work_tree(folder):
             for path, text in git_files(folder).items():
                 if not os.path.lexists(path):
@@ -97,6 +96,17 @@ def git_files(folder: str) -> dict[str, str]:
 def in_git_work_tree(folder: str) -> bool:
     """Whether git keeps the folder or one above it."""
     return _nearest(folder, ".git") is not None
+
+
+def _refuse_links(folder: str) -> None:
+    for name in _FOLDERS:
+        path = os.path.join(folder, name)
+        if os.path.islink(path):
+            raise Refused(
+                f"{path} is a symbolic link, and the folders of a board are never links",
+                code="symlink",
+                hint="Make the board where it is to be, and name it with --board DIR.",
+            )
 
 
 def _search(start: str) -> str | None:

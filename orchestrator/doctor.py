@@ -21,6 +21,7 @@ from orchestrator.domain.repairs import Repairs, ended_holds
 from orchestrator.domain.state import State
 from orchestrator.engine import Engine
 from orchestrator.salvage import salvage
+from orchestrator.stores import disk
 
 
 class Finding(msgspec.Struct, kw_only=True):
@@ -230,7 +231,11 @@ class _Doctor:
         if not board.in_git_work_tree(self.folder):
             return
         for path, text in board.git_files(self.folder).items():
-            if missing := _missing_lines(path, text):
+            if os.path.islink(path):
+                self.find(
+                    "git", "warning", f"{path} is a symbolic link", hint="Put the file there."
+                )
+            elif missing := _missing_lines(path, text):
                 self.find(
                     "git",
                     "warning",
@@ -257,7 +262,8 @@ class _Doctor:
     def _back_up(self, paths: list[str]) -> str:
         name = self.engine.now().replace(":", "").replace(".", "")
         folder = os.path.join(self.state_folder, "backups", name)
-        os.makedirs(folder, exist_ok=True)
+        disk.make_folder(os.path.dirname(folder))
+        disk.make_folder(folder)
         for path in paths:
             if os.path.isfile(path):
                 target = os.path.join(folder, os.path.relpath(path, self.folder).replace("/", "__"))

@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from orchestrator import snapshot
-from orchestrator.core import clock
+from orchestrator.core import clock, names
 from orchestrator.core.errors import Damage, NotFound, OrchestratorError, Refused, UsageError
 from orchestrator.core.events import (
     START,
@@ -69,7 +69,7 @@ class Engine:
         warn: Callable[[str], None],
     ) -> None:
         self.store = store
-        self.agent = agent
+        self.agent = names.agent(agent)
         self._request_id = requests.check_id(request_id) if request_id else None
         self._light = light
         self._timeout = timeout

@@ -13,6 +13,7 @@ import msgspec
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Recorded
 from orchestrator.domain.state import State
+from orchestrator.stores import disk
 from orchestrator.transfer import export_line, header_line
 
 _decode = msgspec.json.Decoder(Recorded).decode
@@ -25,7 +26,7 @@ def salvage(state_folder: str, now: str) -> str:
         The path of the file to import into a new board.
     """
     folder = os.path.join(state_folder, "salvage")
-    os.makedirs(folder, exist_ok=True)
+    disk.make_folder(folder)
     path = os.path.join(folder, now.replace(":", "").replace(".", "") + ".jsonl")
     state, seen = State(), set[bytes]()
     with (

@@ -9,8 +9,16 @@ import msgspec
 
 from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput, InputOutputError, NotFound, Refused
-from orchestrator.core.events import START, Recorded, check_json, decode, encode_line
+from orchestrator.core.events import (
+    START,
+    Recorded,
+    check_json,
+    decode,
+    encode_line,
+    is_reserved,
+)
 from orchestrator.core.transaction import Noun, Transaction, command
+from orchestrator.domain import resources
 from orchestrator.domain.agents import Agent, AgentImported
 from orchestrator.domain.checks import priority_of, text_of, title_of
 from orchestrator.domain.journal import check_type
@@ -108,7 +116,7 @@ def _record(number: int, fields: Any) -> Recorded:
     try:
         payload = msgspec.json.encode(fields.pop("payload"))
         return msgspec.convert({**fields, "payload": msgspec.Raw(payload)}, Recorded)
-    except (msgspec.ValidationError, AttributeError, KeyError, TypeError) as error:
+    except (msgspec.ValidationError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"Line {number} is no event: {error}") from None
 
 
@@ -118,6 +126,7 @@ def _checked(records: list[Recorded]) -> State:
     for expected, at in enumerate(records, start=1):
         if at.id != expected:
             raise BadInput(f"Event {at.id} stands where {expected} belongs")
+        _check_record(at)
         try:
             state.fold((at,))
         except (KeyError, IndexError, ValueError) as error:
@@ -128,6 +137,13 @@ def _checked(records: list[Recorded]) -> State:
     if not records or records[-1].more:
         raise BadInput("The export ends in the middle of a commit")
     return state
+
+
+def _check_record(at: Recorded) -> None:
+    names.agent(at.agent)
+    clock.check(at.ts)
+    if not is_reserved(at.type):
+        check_type(at.type)
 
 
 def _check_names(state: State) -> None:
@@ -144,6 +160,26 @@ def _check_names(state: State) -> None:
         names.agent(text)
     for text in state.locks:
         names.resource(text)
+    _check_words(state)
+
+
+def _check_words(state: State) -> None:
+    """The same for what records say beside their own name."""
+    for agent in state.agents.values():
+        _check_all("capability", agent.type, *agent.capabilities)
+    for task in state.tasks.values():
+        names.agent(task.assigned_to or "system")
+        _check_all("label", task.type, *task.labels)
+        for touch in task.touches:
+            resources.parse(touch)
+    for topic in state.topics.values():
+        names.agent(topic.author)
+        _check_all("tag", *topic.tags)
+
+
+def _check_all(kind: str, *words: str) -> None:
+    for word in words:
+        names.name(kind, word)
 
 
 def _write_documents(engine: Engine, state: State) -> None:

@@ -100,9 +100,9 @@ def naive_best(state: State, workstream: str | None, agent: str, now: str) -> Ta
         if workstream not in (None, task.workstream) or stream.status != "active":
             continue
         lapsed = task.status == "in_progress" and task.lease_until <= now
-        if (task.status == "pending" or lapsed) and all(state.is_done(n) for n in task.needs):
-            if not fresh.task_collisions(task, agent, now):
-                best.append((stream.priority, rank_of(task), task))
+        ready = (task.status == "pending" or lapsed) and all(map(state.is_done, task.needs))
+        if ready and not fresh.task_collisions(task, agent, now):
+            best.append((stream.priority, rank_of(task), task))
     return min(best, key=lambda found: found[:2])[2] if best else None
 
 

@@ -56,6 +56,23 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", block], cwd=tmp_path, env=environment, check=True)
 
 
+def test_the_python_of_the_readme_passes_strict_types(tmp_path: Path) -> None:
+    for block in blocks("python"):
+        program = tmp_path / "program.py"
+        program.write_text(block)
+        command = [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--cache-dir",
+            os.devnull,
+            str(program),
+        ]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+
+
 def test_the_first_screen_of_the_readme_has_the_two_commands() -> None:
     first_screen = (ROOT / "README.md").read_text().splitlines()[:30]
     assert [line.split("#")[0].strip() for line in first_screen if line.startswith("make ")] == [

@@ -16,6 +16,7 @@ Clock = Callable[[], float]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)?", re.ASCII)
+_TIMESTAMP = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
 _LONGEST = 100 * 365 * 86400.0
 
 
@@ -43,6 +44,17 @@ def seconds(text: str) -> float:
             f"{text!r} is not a time", hint="Write it as 2026-11-21T06:13:00Z."
         ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def check(text: str) -> str:
+    """Check that a text is a timestamp of exactly the form that :func:`timestamp` writes.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if not re.fullmatch(_TIMESTAMP, text):
+        raise UsageError(f"{text!a} is no timestamp", hint="Write it as 2026-11-21T06:13:00.000Z.")
+    return text
 
 
 def after(text: str, duration: float) -> str:

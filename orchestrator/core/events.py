@@ -18,6 +18,7 @@ from orchestrator.core.errors import BadInput, Damage
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes that one line of the log may have."""
 
+_ZEROS = b"\0" * 8  # a block that was never written; a text of another encoding has them singly
 _CRC_FIELD = 18  # len(',"crc":"9a0b1c2d"}')
 _NESTING = 64
 
@@ -333,7 +334,7 @@ def _read_to_problem(data: bytes, start: Position) -> Chunk:
     sound = data[: offset - start.end]
     end = _closed_end(sound, lines[: len(events)], events, start)
     remainder = data[offset - start.end :]
-    torn = b"\0" in remainder and not _holds_event(remainder)
+    torn = _ZEROS in remainder and not _holds_event(remainder)
     return Chunk(events, end, f"line at byte {offset} {problem}", torn, offset)
 
 

@@ -22,6 +22,18 @@ def escape_lines(text: str) -> str:
     )
 
 
+def escape_json(text: str) -> str:
+    r"""The same JSON with those characters written as ``\u009b``, for JSON that people are shown."""
+    return re.sub(_UNSAFE, lambda match: _as_json(match[0]), text)
+
+
+def _as_json(character: str) -> str:
+    # The newlines of indented JSON are its own: those of texts are escaped already.
+    from json.encoder import encode_basestring_ascii
+
+    return character if character == "\n" else encode_basestring_ascii(character)[1:-1]
+
+
 def _shown(match: re.Match[str]) -> str:
     character = match[0]
     named = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character)

@@ -277,7 +277,7 @@ def _standing(record: Topic | None, data: bytes | None) -> str:
 
 
 def _edited_document(topic: str, record: Topic | None, data: bytes) -> Document:
-    metadata, body = split(_decoded(topic, data))
+    metadata, body = _split_file(topic, _decoded(topic, data))
     return Document(
         topic=topic,
         text=body,
@@ -303,7 +303,7 @@ def _adopt(tx: "Transaction[State]", topic: str) -> tuple[dict[str, Any], str]:
         return split(written.text)
     assert data is not None
     text = _decoded(topic, data)
-    metadata, body = split(text)
+    metadata, body = _split_file(topic, text)
     author = str(metadata.get("author", record.author if record else SYSTEM))
     tx.record(KnowledgeEdited(topic=topic, text=text, author=author, tags=_tags(metadata)))
     return metadata, body
@@ -346,6 +346,15 @@ def join(metadata: dict[str, Any], body: str) -> str:
     return frontmatter.join(metadata, body)
 
 
+def _split_file(topic: str, text: str) -> tuple[dict[str, Any], str]:
+    """As :func:`split`, of a file that somebody edited: the error names it."""
+    try:
+        return split(text)
+    except BadInput as error:
+        message = f"knowledge/{topic}.md: {error.message}"
+        raise BadInput(message, code=error.code, hint=error.hint) from None
+
+
 def _tags(metadata: dict[str, Any]) -> tuple[str, ...]:
     tags = metadata.get("tags", [])
     if isinstance(tags, str):
@@ -358,6 +367,8 @@ def _decoded(topic: str, data: bytes) -> str:
         return text_of("file", data.decode())
     except UnicodeDecodeError:
         raise BadInput(f"knowledge/{topic}.md is not UTF-8", hint="Save it as UTF-8.") from None
+    except BadInput as error:
+        raise BadInput(f"knowledge/{topic}.md: {error.message}", hint=error.hint) from None
 
 
 def _check_name(state: "State", topic: str) -> None:

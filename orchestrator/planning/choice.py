@@ -11,7 +11,7 @@ What is guaranteed, for candidates none of which collides with what is held now:
    best set does; among those, the one that comes next, and so on. This makes the answer unique.
 4. Beyond that the value is at least that of the best set of the first ``EXACT`` contested and all uncontested
    candidates, and at least that of taking candidates in order of preference as long as they fit. The work
-   grows as sorting does; see :data:`CHECKS` for the one place where that costs quality.
+   grows as sorting does; :data:`~orchestrator.planning.overlaps.CHECKS` bounds the one part that would not.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,13 +21,11 @@ import msgspec
 
 from orchestrator.domain import resources
 from orchestrator.domain.task_events import Task
+from orchestrator.planning.independent import heaviest
+from orchestrator.planning.overlaps import CHECKS, Overlaps
 
 EXACT = 40
 """Contested candidates for which the choice is exact."""
-
-CHECKS = 100_000
-"""Comparisons of path globs that one choice may take. Beyond it globs that might overlap are taken to
-overlap, so the set stays sound and may be smaller than it could be."""
 
 
 class Candidate(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -123,61 +121,13 @@ def _split(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Candi
 
 def _add_overlapping(disputed: set[str], users: dict[str, list[int]]) -> None:
     """Add the resources that a glob of another name overlaps."""
-    overlaps = Overlaps(users, beyond=True)
+    overlaps = Overlaps(users)
     for resource in users if overlaps.any else ():
-        for glob in overlaps.possible(resource):
-            if resource in disputed and glob in disputed:
-                continue
-            if (users[resource][0] or users[glob][0]) and overlaps.overlap(resource, glob):
+        for glob in overlaps.of(resource):
+            if users[resource][0] or users[glob][0]:
                 disputed.update((resource, glob))
-
-
-class Overlaps:
-    """Finds the globs that overlap other resources without comparing every pair.
-
-    Two patterns can have a name in common only if the parts before the first wildcard agree as far as both
-    have them; so globs are kept by those parts, and a resource looks at its own ancestors.
-
-    Args:
-        names: Every resource there is.
-        beyond: What to answer after :data:`CHECKS` questions.
-    """
-
-    def __init__(self, names: Iterable[str], *, beyond: bool) -> None:
-        self._left = CHECKS
-        self._beyond = beyond
-        self._by_stem: dict[tuple[str, ...], list[str]] = {}
-        for resource in names:
-            if resources.is_glob(resource):
-                self._by_stem.setdefault(_stem(resource), []).append(resource)
-
-    @property
-    def any(self) -> bool:
-        """Whether there are globs at all."""
-        return bool(self._by_stem)
-
-    def possible(self, resource: str) -> Iterable[str]:
-        """Globs of another name, with the same stem or a shorter one, that may overlap the resource."""
-        stem = _stem(resource)
-        for length in range(len(stem) + 1):
-            for glob in self._by_stem.get(stem[:length], ()):
-                if glob != resource:
-                    yield glob
-
-    def overlap(self, resource: str, glob: str) -> bool:
-        """Whether the two, of which the glob is a possible one, have a name in common."""
-        if glob.endswith("/**") and not resources.is_glob(glob[:-3]):
-            return True  # it stands for everything below its stem, and the resource is there
-        self._left -= 1
-        return resources.collide(resource, glob) if self._left >= 0 else self._beyond
-
-
-def _stem(resource: str) -> tuple[str, ...]:
-    parts = resource.split("/")
-    for i, part in enumerate(parts):
-        if resources.is_glob(part):
-            return tuple(parts[:i])
-    return tuple(parts)
+    if overlaps.exhausted:
+        disputed.update(resource for resource in users if overlaps.may_concern(resource))
 
 
 # The exact choice
@@ -199,128 +149,6 @@ def _best_of(
     ]
     picked = heaviest([c.value for c in pool], neighbours, at_most - len(free[:certain]))
     return [*free[:certain], *(pool[i] for i in picked)]
-
-
-def heaviest(values: Sequence[int], neighbours: Sequence[int], at_most: int) -> list[int]:
-    """The vertices of the heaviest set of at most so many in which no two are neighbours.
-
-    Among equally heavy sets the one with the least vertices wins: the one that has vertex 0 if any has, then
-    vertex 1, and so on.
-
-    Args:
-        values: The weight of each vertex, at least 1.
-        neighbours: For each vertex, the bits of those that exclude it.
-        at_most: How many may be chosen.
-    """
-    size = len(values)
-    # The low bits of a weight say which vertex it is, vertex 0 highest. No two sums can carry into each
-    # other, so the largest sum breaks ties as promised, and its low bits are the set itself.
-    weights = [value << size | 1 << (size - 1 - i) for i, value in enumerate(values)]
-    best = _Search(weights, neighbours, at_most).best((1 << size) - 1)[-1]
-    return [i for i in range(size) if best >> (size - 1 - i) & 1]
-
-
-class _Search:
-    """Maximum-weight independent sets by size: branch and reduce over sets of vertices kept as bits.
-
-    ``best(vertices)[k]`` is the largest weight of at most ``k`` vertices. Every distinct part of the graph
-    is solved once.
-    """
-
-    def __init__(self, weights: Sequence[int], neighbours: Sequence[int], at_most: int) -> None:
-        self._weights = weights
-        self._neighbours = neighbours
-        self._at_most = at_most
-        self._solved: dict[int, list[int]] = {0: [0]}
-
-    def best(self, vertices: int) -> list[int]:
-        solved = self._solved.get(vertices)
-        if solved is None:
-            reduced, isolated = self._reduce(vertices)
-            solved = self._lone(isolated)
-            while reduced:
-                part = self._component(reduced)
-                reduced &= ~part
-                solved = self._together(solved, self._branch(part))
-            self._solved[vertices] = solved
-        return solved
-
-    def _reduce(self, vertices: int) -> tuple[int, int]:
-        """Leave out vertices that a lighter-linked, heavier neighbour replaces; and find the isolated ones.
-
-        If all that excludes v also excludes its neighbour u, and v is heavier, then v can take the place of
-        u in any set, whatever its size.
-        """
-        neighbours, weights = self._neighbours, self._weights
-        changed = True
-        while changed:
-            changed = False
-            isolated = 0
-            for v in _bits(vertices):
-                if not vertices >> v & 1:
-                    continue  # left out since the round began
-                around = neighbours[v] & vertices
-                closed = around | 1 << v
-                if not around:
-                    isolated |= 1 << v
-                for u in _bits(around):
-                    if weights[v] > weights[u] and not closed & ~(neighbours[u] | 1 << u):
-                        vertices &= ~(1 << u)
-                        changed = True
-        return vertices & ~isolated, isolated
-
-    def _component(self, vertices: int) -> int:
-        """The vertices that are linked with the first one."""
-        part = edge = vertices & -vertices
-        while edge:
-            reached = 0
-            for v in _bits(edge):
-                reached |= self._neighbours[v]
-            edge = reached & vertices & ~part
-            part |= edge
-        return part
-
-    def _branch(self, part: int) -> list[int]:
-        """Solve a connected part: with its most linked vertex, and without it."""
-        known = self._solved.get(part)
-        if known is not None:
-            return known
-        v = max(_bits(part), key=lambda u: (self._neighbours[u] & part).bit_count())
-        without = self.best(part & ~(1 << v))
-        rest = self.best(part & ~(1 << v) & ~self._neighbours[v])
-        weight = self._weights[v]
-        taken = [0, *(weight + other for other in rest)][: self._at_most + 1]
-        length = max(len(taken), len(without))
-        solved = [max(_at(taken, k), _at(without, k)) for k in range(length)]
-        self._solved[part] = solved
-        return solved
-
-    def _lone(self, vertices: int) -> list[int]:
-        """Vertices without neighbours: the heaviest first."""
-        sums = [0]
-        weights = sorted((self._weights[v] for v in _bits(vertices)), reverse=True)
-        for weight in weights[: self._at_most]:
-            sums.append(sums[-1] + weight)
-        return sums
-
-    def _together(self, one: list[int], other: list[int]) -> list[int]:
-        """The best of two parts that have no link, for every size."""
-        size = min(self._at_most, len(one) + len(other) - 2)
-        return [
-            max(one[k] + _at(other, total - k) for k in range(min(total, len(one) - 1) + 1))
-            for total in range(size + 1)
-        ]
-
-
-def _at(best: list[int], size: int) -> int:
-    return best[size] if size < len(best) else best[-1]
-
-
-def _bits(vertices: int) -> Iterable[int]:
-    while vertices:
-        low = vertices & -vertices
-        yield low.bit_length() - 1
-        vertices ^= low
 
 
 # The greedy choice

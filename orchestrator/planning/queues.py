@@ -7,7 +7,8 @@ import msgspec
 
 from orchestrator.domain import resources
 from orchestrator.domain.schedule import Hold
-from orchestrator.planning.choice import Candidate, Overlaps
+from orchestrator.planning.choice import Candidate
+from orchestrator.planning.overlaps import Overlaps
 from orchestrator.planning.survey import SHOWN, Survey, place
 
 BUILT = 5 * SHOWN
@@ -65,9 +66,9 @@ def serial_groups(found: Survey) -> tuple[list[dict[str, Any]], int]:
 
 def _meetings(users: dict[str, Users]) -> Iterator[tuple[str, ...]]:
     """Resources at which all of their users meet: a name with the globs that stand for it, or two globs."""
-    overlaps = Overlaps(users, beyond=False)
+    overlaps = Overlaps(users)
     for resource, own in users.items():
-        others = [g for g in overlaps.possible(resource) if overlaps.overlap(resource, g)]
+        others = list(overlaps.of(resource)) if overlaps.any else []
         if not resources.is_glob(resource):
             yield (resource, *others)
             continue

@@ -63,8 +63,8 @@ def survey(state: "State", now: str, workstream: str | None = None) -> Survey:
 
 
 def can_be_taken(task: Task, now: str) -> bool:
-    """Whether ``claim`` could take the task: ready, or its lease has ended."""
-    return task.is_ready or task.has_lapsed(now)
+    """Whether ``next`` could take the task: all it needs is done, and it is pending or its lease has ended."""
+    return not task.open_needs and (task.status == "pending" or task.has_lapsed(now))
 
 
 def value_of(task: Task) -> int:

@@ -102,6 +102,8 @@ def make_folder(path: str) -> None:
     try:
         os.mkdir(path)
     except FileExistsError:
+        if os.path.islink(path):
+            raise is_link(path) from None
         return
     except FileNotFoundError:
         raise NoBoard(
@@ -149,8 +151,7 @@ def replace(path: str, data: bytes) -> None:
     with naming("write", path):
         if os.path.islink(path):
             raise is_link(path)
-        if not os.path.isdir(folder):
-            make_folder(folder)
+        make_folder(folder)
         try:
             write_new(new, data)
             os.replace(new, path)

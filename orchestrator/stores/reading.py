@@ -3,6 +3,7 @@
 Shared by the stores, so that both verify and refuse alike. A store gives its :class:`Segments`.
 """
 
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -24,6 +25,7 @@ CHUNK = 1 << 20
 """Bytes that are read and verified at once."""
 
 _BLOCK = 1 << 16
+_CRC_TAIL = 19  # len(',"crc":"9a0b1c2d"}\\n')
 _HEAD = b'{"id":'
 
 _decode = msgspec.json.Decoder(Recorded).decode
@@ -74,7 +76,7 @@ def read_forward(segments: Segments, after: Position, tail: Tail) -> Iterator[Ch
         if segments.numbers():
             raise segments.missing(1)
         return
-    _verify(found[0], after)
+    _verify(found[0], after, tail if found[1] else refuse)
     while True:
         segment, active = found
         for chunk in _read_segment(segment, position, tail if active else refuse):
@@ -88,20 +90,49 @@ def read_forward(segments: Segments, after: Position, tail: Tail) -> Iterator[Ch
             raise segments.missing(position.segment)
 
 
-def _verify(segment: Segment, after: Position) -> None:
+def _verify(segment: Segment, after: Position, tail: Tail) -> None:
     """Look whether the line that was read last still stands where it stood."""
     if after.end == 0:
         return  # nobody has read a line of this segment yet
+    line, before = _line_at(segment, after)
+    if _is_line(line, before, after):
+        return
+    if before and _is_line(line + b"\n", before, after):
+        # An editor took the final newline: for the log as it ends, that is a line that was interrupted.
+        end = Position(after.segment, 0, after.offset, after.id - 1, int(before[-11:-3], 16))
+        tail(segment, Chunk([], end, "the last line has lost its newline", torn=True, at=end.end))
+        return
+    raise damage.behind(segment.path, after.id, segment, after.offset)
+
+
+def _line_at(segment: Segment, after: Position) -> tuple[bytes, bytes]:
+    """The bytes of the line, and the end of the line before it, which says its checksum."""
     length = after.end - after.offset
-    line = b""
-    if after.offset >= 0 and 0 < length <= LONGEST_LINE + 1:
-        line = segment.read(after.offset, length)
-    if not (
+    if after.offset < 0 or not 0 < length <= LONGEST_LINE + 1:
+        return b"", b""
+    before = min(after.offset, _CRC_TAIL)
+    data = segment.read(after.offset - before, before + length)
+    return data[before:], data[:before]
+
+
+def _is_line(line: bytes, before: bytes, after: Position) -> bool:
+    return (
         line.startswith(b'{"id":%d,' % after.id)
         and line.endswith(b',"crc":"%08x"}\n' % after.crc)
-        and len(line) == length
-    ):
-        raise damage.behind(segment.path, after.id, segment, after.offset)
+        and len(line) == after.end - after.offset
+        and _follows(line, before, after)
+    )
+
+
+def _follows(line: bytes, before: bytes, after: Position) -> bool:
+    """Whether the line has its checksum, started from that of the line before it in this file."""
+    if not before and after.id != 1:
+        return True  # the line before is in another file
+    try:
+        previous = int(before[-11:-3], 16) if before else 0
+    except ValueError:
+        return False
+    return zlib.crc32(line[:-_CRC_TAIL], previous) == after.crc
 
 
 def refuse(segment: Segment, chunk: Chunk) -> None:

@@ -283,7 +283,7 @@ def test_a_file_that_a_person_made_is_a_topic(board: Orchestrator, path: Callabl
         assert board.knowledge.read("idea") == "mine\n"
         assert [(t.name, t.versions) for t in board.knowledge.all()] == [("idea", ())]
     board.knowledge.append("idea", "yours", agent="ann")
-    assert [version.text for version in board.knowledge.history("idea")][0] == "mine\n"
+    assert board.knowledge.history("idea")[0].text == "mine\n"
 
 
 def test_a_missing_file_is_an_interrupted_write_and_the_log_counts(
@@ -387,7 +387,12 @@ def test_a_refused_transaction_leaves_the_files_alone(
     board: Orchestrator, path: Callable[[str], Path]
 ):
     board.knowledge.write("findings", "one")
-    with changes_nothing(board), pytest.raises(NotFound), board.transaction():
-        board.knowledge.write("findings", "two")
-        board.tasks.get("00000000")
+
+    def attempt() -> None:
+        with board.transaction():
+            board.knowledge.write("findings", "two")
+            board.tasks.get("00000000")
+
+    with changes_nothing(board), pytest.raises(NotFound):
+        attempt()
     assert path("findings").read_text() == "one"

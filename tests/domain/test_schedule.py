@@ -9,6 +9,7 @@ from orchestrator import Orchestrator
 from orchestrator.core import clock as times
 from orchestrator.domain.resources import Need
 from orchestrator.domain.schedule import Schedule
+from orchestrator.domain.tasks import Task
 
 
 @pytest.fixture(autouse=True)
@@ -17,65 +18,81 @@ def streams(orc: Orchestrator) -> None:
     orc.workstreams.create("docs", priority=1)
 
 
+class Life:
+    """A board on which something happens, chosen by dice; whatever it is, it is allowed."""
+
+    AGENTS = [f"agent-{n}" for n in range(6)]
+    RESOURCES = ["git", "src/**", "src/a", "db:shared", "db", "*"]
+    STEPS = ["add", "next", "next", "end", "edit", "touch", "pass_time", "lock", "reopen"]
+
+    def __init__(self, orc: Orchestrator, clock: SettableClock, seed: int) -> None:
+        self.orc = orc
+        self.clock = clock
+        self.dice = random.Random(seed)
+
+    def step(self) -> None:
+        tasks = self.orc.tasks.all()
+        getattr(self, self.dice.choice(self.STEPS) if tasks else "add")(tasks)
+
+    def agent(self) -> str:
+        return self.dice.choice(self.AGENTS)
+
+    def touches(self) -> list[str]:
+        return self.dice.sample(self.RESOURCES, self.dice.choice([0, 0, 1, 2]))
+
+    def add(self, tasks: list[Task]) -> None:
+        needs = self.dice.sample(tasks, min(len(tasks), self.dice.choice([0, 0, 1])))
+        self.orc.tasks.add(
+            self.dice.choice(["build", "docs"]),
+            title="x",
+            priority=self.dice.randrange(4),
+            touches=self.touches(),
+            needs=[need.id for need in needs],
+        )
+
+    def next(self, tasks: list[Task]) -> None:
+        self.orc.tasks.next(agent=self.agent(), lease=self.dice.choice([10, 100, 1000]))
+
+    def end(self, tasks: list[Task]) -> None:
+        for task in [task for task in tasks if task.status == "in_progress"][:1]:
+            step = self.dice.choice(["complete", "fail", "release"])
+            getattr(self.orc.tasks, step)(task.id)
+
+    def edit(self, tasks: list[Task]) -> None:
+        self.orc.tasks.edit(self.dice.choice(tasks).id, priority=self.dice.randrange(4))
+
+    def touch(self, tasks: list[Task]) -> None:
+        self.orc.tasks.edit(self.dice.choice(tasks).id, touches=self.touches())
+
+    def pass_time(self, tasks: list[Task]) -> None:
+        self.clock.advance(self.dice.choice([1, 9, 50, 400]))
+
+    def lock(self, tasks: list[Task]) -> None:
+        name, agent = self.dice.choice(["git", "src/b", "db"]), self.agent()
+        held = self.orc.locks.get(name).holders
+        state, now = self.orc.engine.read(), self.orc.engine.now()
+        if held:
+            self.orc.locks.release(name, agent=held[0].agent)
+        elif not state.schedule.collisions(Need(name), agent, now):
+            self.orc.locks.acquire(name, agent=agent, ttl=self.dice.choice([5, 50, 500]))
+
+    def reopen(self, tasks: list[Task]) -> None:
+        for task in [task for task in tasks if task.status in ("done", "failed")][-1:]:
+            self.orc.tasks.reopen(task.id)
+
+
 def test_best_equals_its_definition_through_a_random_life(orc: Orchestrator, clock: SettableClock):
     """A thousand steps of six agents; after each, what is best for somebody is computed anew."""
-    dice = random.Random(7)
-    agents = [f"agent-{n}" for n in range(6)]
-    resources = ["git", "src/**", "src/a", "db:shared", "db", "*"]
+    life = Life(orc, clock, seed=7)
     for _ in range(1000):
-        _random_step(orc, clock, dice, agents, resources)
-        agent = dice.choice(agents)
-        stream = dice.choice([None, "build", "docs"])
+        life.step()
+        agent, stream = life.agent(), life.dice.choice([None, "build", "docs"])
         state, now = orc.engine.read(), orc.engine.now()
         best = state.schedule.best(stream, agent, now)
         expected = naive_best(state, stream, agent, now)
         assert (best and best.id) == (expected and expected.id)
     check_derived(orc.engine.read())
-
-
-def _random_step(
-    orc: Orchestrator,
-    clock: SettableClock,
-    dice: random.Random,
-    agents: list[str],
-    resources: list[str],
-) -> None:
-    tasks = orc.tasks.all()
-    ids = [task.id for task in tasks]
-    agent = dice.choice(agents)
-    step = dice.choice(["add", "next", "next", "end", "edit", "touch", "clock", "lock", "reopen"])
-    if step == "add" or not tasks:
-        orc.tasks.add(
-            dice.choice(["build", "docs"]),
-            title="x",
-            priority=dice.randrange(4),
-            touches=dice.sample(resources, dice.choice([0, 0, 1, 2])),
-            needs=dice.sample(ids, min(len(ids), dice.choice([0, 0, 1]))),
-        )
-    elif step == "next":
-        orc.tasks.next(agent=agent, lease=dice.choice([10, 100, 1000]))
-    elif step == "end":
-        running = [task for task in tasks if task.status == "in_progress"]
-        if running:
-            end = dice.choice([orc.tasks.complete, orc.tasks.fail, orc.tasks.release])
-            end(dice.choice(running).id)  # type: ignore[operator]
-    elif step == "edit":
-        orc.tasks.edit(dice.choice(ids), priority=dice.randrange(4))
-    elif step == "touch":
-        orc.tasks.edit(dice.choice(ids), touches=dice.sample(resources, dice.choice([0, 1, 2])))
-    elif step == "clock":
-        clock.advance(dice.choice([1, 9, 50, 400]))
-    elif step == "lock":
-        name = dice.choice(["git", "src/b", "db"])
-        held = orc.locks.get(name).holders
-        if held:
-            orc.locks.release(name, agent=held[0].agent)
-        elif not orc.engine.read().schedule.collisions(Need(name), agent, orc.engine.now()):
-            orc.locks.acquire(name, agent=agent, ttl=dice.choice([5, 50, 500]))
-    elif step == "reopen":
-        ended = [task for task in tasks if task.status in ("done", "failed")]
-        if ended:
-            orc.tasks.reopen(dice.choice(ended).id)
+    assert len({at.type for at in orc.events.read()}) > 10, "the life was a dull one"
 
 
 def test_a_schedule_made_late_equals_one_that_followed_from_the_start(

@@ -100,8 +100,10 @@ def dies_before(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> 
 
 
 def dies_after(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    real(*args, **kwargs)
-    os._exit(9)
+    try:
+        real(*args, **kwargs)
+    finally:
+        os._exit(9)
 
 
 def dies_halfway(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:

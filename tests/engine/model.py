@@ -89,9 +89,9 @@ class Model:
     def excludes(self, resource: str, shared: bool, agent: str) -> bool:
         """Whether somebody else holds what this would collide with."""
         for (held, holder), grip in self.locks.items():
-            if holder != agent and grip.until > self.now and not (shared and grip.shared):
-                if collide(held, resource):
-                    return True
+            alive = holder != agent and grip.until > self.now
+            if alive and not (shared and grip.shared) and collide(held, resource):
+                return True
         for task in self.tasks.values():
             if task.status != "in_progress" or task.holder == agent or task.until <= self.now:
                 continue
@@ -127,9 +127,9 @@ class Model:
     def acted(self, agent: str | None) -> None:
         """A command of a holder renews its leases of which half has passed."""
         for task in self.tasks.values():
-            if task.status == "in_progress" and task.holder == agent:
-                if task.until - task.lease / 2 <= self.now < task.until:
-                    task.until = self.now + task.lease
+            held = task.status == "in_progress" and task.holder == agent
+            if held and task.until - task.lease / 2 <= self.now < task.until:
+                task.until = self.now + task.lease
 
     def create(self, name: str, priority: int) -> None:
         if name in self.streams:

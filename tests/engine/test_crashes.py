@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from boards import SettableClock, as_text, check_law
 
-from orchestrator import InputOutputError, Orchestrator, OrchestratorError, OutcomeUnknown
+from orchestrator import InputOutputError, Orchestrator, OutcomeUnknown
 from orchestrator.stores.files import FileStore
 
 from . import faults

@@ -76,19 +76,28 @@ def test_an_exception_leaves_nothing_of_a_transaction_behind(
     board: Orchestrator, error: type[BaseException]
 ):
     size = file(board, "events.jsonl").stat().st_size
-    with changes_nothing(board), pytest.raises(error), board.transaction():
-        board.tasks.add("build", title="one")
-        board.knowledge.write("findings", "x")
-        raise error
+
+    def attempt() -> None:
+        with board.transaction():
+            board.tasks.add("build", title="one")
+            board.knowledge.write("findings", "x")
+            raise error
+
+    with changes_nothing(board), pytest.raises(error):
+        attempt()
     assert file(board, "events.jsonl").stat().st_size == size
     assert board.knowledge.read("findings") is None
     assert board.tasks.add("build", title="two").title == "two"
 
 
 def test_a_refused_command_in_a_transaction_ends_it(board: Orchestrator):
-    with changes_nothing(board), pytest.raises(NotFound), board.transaction():
-        board.tasks.add("build", title="one")
-        board.tasks.add("bild", title="two")
+    def attempt() -> None:
+        with board.transaction():
+            board.tasks.add("build", title="one")
+            board.tasks.add("bild", title="two")
+
+    with changes_nothing(board), pytest.raises(NotFound):
+        attempt()
 
 
 def test_a_refusal_that_is_caught_leaves_the_rest_of_the_transaction(board: Orchestrator):

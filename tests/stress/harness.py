@@ -240,7 +240,9 @@ def fixing_twice_equals_once(board: str) -> Iterator[str]:
     if status != SUCCESS:
         yield f"doctor --fix the second time ends with {status}: {_findings(record)}"
     again = _without_traces(board)
-    changed = sorted(path for path in once.keys() | again.keys() if once.get(path) != again.get(path))
+    changed = sorted(
+        path for path in once.keys() | again.keys() if once.get(path) != again.get(path)
+    )
     if changed:
         yield f"doctor --fix the second time changed {changed}: {_findings(record)}"
     yield from doctor_finds_no_damage(board, clean=True)
@@ -249,7 +251,9 @@ def fixing_twice_equals_once(board: str) -> Iterator[str]:
 
 def _without_traces(board: str) -> dict[str, bytes]:
     found = files(board, "state", "knowledge")
-    return {path: data for path, data in found.items() if path not in ("state/.holder", "state/.lock")}
+    return {
+        path: data for path, data in found.items() if path not in ("state/.holder", "state/.lock")
+    }
 
 
 def _findings(record: dict[str, object]) -> str:

@@ -1,7 +1,7 @@
 """``orc runner``: one cycle of plan, brief, work, collect."""
 
 from orchestrator.core.errors import UsageError
-from orchestrator.core.printable import escape_lines
+from orchestrator.core.printable import escape_json, escape_lines
 from orchestrator.interfaces.cli.commands import RUNNER
 from orchestrator.interfaces.cli.grammar import Argument, Option, count, integer
 from orchestrator.interfaces.cli.rendering import Answer, say, to_json
@@ -17,7 +17,7 @@ from orchestrator.interfaces.cli.run import Run
 def plan(run: Run, max: int) -> Answer:
     """Begin a cycle: what can run side by side, what must wait, what needs attention."""
     planned = run.orc.plan(max=max)
-    return Answer(planned, lambda: to_json(planned).decode().rstrip("\n"))
+    return Answer(planned, lambda: escape_json(to_json(planned).decode().rstrip("\n")))
 
 
 @RUNNER.command(
@@ -57,4 +57,4 @@ def collect(
         run.orc.save_report(save, cycle=cycle, since=since)
     if format == "markdown":
         return Answer(collected, lambda: escape_lines(collected.markdown().removesuffix("\n")))
-    return Answer(collected, lambda: to_json(collected).decode().rstrip("\n"))
+    return Answer(collected, lambda: escape_json(to_json(collected).decode().rstrip("\n")))

@@ -1,0 +1,212 @@
+"""Real processes on one board: nothing lost, nothing doubled, whoever dies and whatever is deleted."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from boards import check_law
+
+from orchestrator import Orchestrator
+from orchestrator.core.events import START
+from orchestrator.stores.files import FileStore
+
+WORKER = Path(__file__).with_name("worker.py")
+SECONDS = float(os.environ.get("ORC_STRESS_SECONDS", "5"))
+"""How long the two loops go on; ``ORC_STRESS_SECONDS=60`` looks longer."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A board with one workstream."""
+    folder = tmp_path / "board"
+    with Orchestrator.open(folder) as orc:
+        orc.workstreams.create("build")
+    return folder
+
+
+@pytest.fixture
+def started() -> Iterator[list[subprocess.Popen[str]]]:
+    """The processes of the test; none outlives it."""
+    processes: list[subprocess.Popen[str]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def start(
+    started: list[subprocess.Popen[str]], folder: Path, role: str, name: str, count: int = 0
+) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, str(WORKER), str(folder), role, name, str(count)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    started.append(process)
+    return process
+
+
+def go(processes: list[subprocess.Popen[str]]) -> None:
+    """Let all begin at once."""
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+
+
+def finish(process: subprocess.Popen[str], *, killed: bool = False) -> list[str]:
+    """The acknowledgements of a process that has ended; a half line is none."""
+    out, err = process.communicate(timeout=120)
+    if not killed:
+        assert process.returncode == 0, err
+    assert "Traceback" not in err
+    return [line for line in out.split("\n")[:-1] if line != "ready"]
+
+
+def reopen(folder: Path) -> Orchestrator:
+    return Orchestrator(FileStore(folder, warn=lambda _: None))
+
+
+@pytest.mark.parametrize("role", ["add", "add-light"])
+def test_of_8_processes_that_add_50_tasks_each_nothing_is_lost(
+    folder: Path, started: list[subprocess.Popen[str]], role: str
+):
+    processes = [start(started, folder, role, f"agent-{n}", 50) for n in range(8)]
+    go(processes)
+    acknowledged = [task for process in processes for task in finish(process)]
+    orc = reopen(folder)
+    tasks = {task.id: task.title for task in orc.tasks.all()}
+    assert len(acknowledged) == len(set(acknowledged)) == 400
+    assert set(tasks) == set(acknowledged)
+    assert set(tasks.values()) == {f"agent-{n}-{i}" for n in range(8) for i in range(50)}
+    assert len(list((folder / "state").glob("events-*.jsonl"))) >= 2, "no segment was sealed"
+    orc.workstreams.create("after")
+    check_law(orc)
+
+
+def test_of_8_processes_that_race_for_100_tasks_nobody_gets_one_twice(
+    folder: Path, started: list[subprocess.Popen[str]]
+):
+    with reopen(folder) as orc, orc.transaction():
+        tasks = [orc.tasks.add("build", title=str(n)).id for n in range(100)]
+    roles = ["next", "next-light"]
+    processes = [start(started, folder, roles[n % 2], f"agent-{n}") for n in range(8)]
+    go(processes)
+    claims = [line.split() for process in processes for line in finish(process)]
+    assert sorted(task for task, _ in claims) == sorted(tasks)
+    assert len({token for _, token in claims}) == 100
+    orc = reopen(folder)
+    assert {task.status for task in orc.tasks.all()} == {"in_progress"}
+    assert {task.attempt for task in orc.tasks.all()} == {1}
+    claimed = [at.id for at in orc.events.read(type="task.claimed")]
+    assert len(claimed) == 100
+    orc.workstreams.create("after")
+    check_law(orc)
+
+
+def test_a_process_that_is_killed_at_any_moment_loses_nothing_it_acknowledged(
+    folder: Path, started: list[subprocess.Popen[str]]
+):
+    """SIGKILL in a loop under load; the successor repeats requests that may or may not have happened."""
+    dice = random.Random(11)
+    end = time.monotonic() + SECONDS
+    acknowledged: dict[str, str] = {}
+    worked: list[str] = []
+    rounds = 0
+    while time.monotonic() < end or rounds < 3:
+        rounds += 1
+        processes = [
+            start(started, folder, "add-forever", f"a{rounds}"),
+            start(started, folder, "add-forever-light", f"b{rounds}"),
+            start(started, folder, "work-forever", f"w{rounds}"),
+        ]
+        go(processes)
+        for process in dice.sample(processes, len(processes)):
+            time.sleep(dice.uniform(0.02, 0.2))  # the moment of death must be any moment
+            process.send_signal(signal.SIGKILL)
+        for process in processes[:2]:
+            acknowledged |= dict(reversed(line.split()) for line in finish(process, killed=True))
+        worked += finish(processes[2], killed=True)
+    orc = reopen(folder)
+    orc.agents.heartbeat("undertaker")  # whatever was torn is set aside
+    tasks = {task.id: task for task in orc.tasks.all()}
+    assert len(acknowledged) > rounds
+    for request, task in acknowledged.items():
+        assert tasks[task].title == request
+    for line in worked:
+        kind, task = line.split()[:2]
+        assert task in tasks
+        if kind == "completed":
+            assert tasks[task].status == "done"
+    titles = [task.title for task in tasks.values() if task.title[0] in "ab"]
+    assert len(titles) == len(set(titles)), "a request had two effects"
+    known = orc.engine.read().requests
+    for request, task in list(acknowledged.items())[-20:]:
+        assert request in known
+        with orc.request(request):
+            mine = Orchestrator(orc.engine.store, request_id=request)
+            repeated = mine.tasks.add("build", title=request)
+        assert repeated.id == task
+    assert len(orc.tasks.all()) == len(tasks)
+    no_task_was_claimed_twice(orc)
+    orc.workstreams.create("after")
+    check_law(orc)
+
+
+def test_deleting_the_lock_file_under_load_loses_nothing(
+    folder: Path, started: list[subprocess.Popen[str]]
+):
+    """``git clean -fdx`` in a loop under 8 writers: the second guard keeps them apart."""
+    roles = ["work-forever", "work-forever-light", "add-forever", "add-forever-light"]
+    processes = [start(started, folder, roles[n % 4], f"agent-{n}") for n in range(8)]
+    go(processes)
+    end = time.monotonic() + SECONDS
+    deleted = 0
+    while time.monotonic() < end:
+        for name in (".lock", ".holder", "state.json"):
+            try:
+                os.unlink(folder / "state" / name)
+                deleted += 1
+            except FileNotFoundError:
+                pass
+    for process in processes:
+        process.send_signal(signal.SIGKILL)
+    lines = [(n, line) for n, p in enumerate(processes) for line in finish(p, killed=True)]
+    assert deleted > 10
+    orc = reopen(folder)
+    orc.agents.heartbeat("undertaker")
+    tasks = {task.id: task for task in orc.tasks.all()}
+    assert len({n for n, _ in lines}) == 8, "somebody never had a turn"
+    for _, line in lines:
+        task = next(word for word in line.split() if len(word) == 8 and word in tasks)
+        if line.startswith("completed"):
+            assert tasks[task].status == "done"
+    titles = [task.title for task in tasks.values()]
+    assert len(titles) == len(set(titles))
+    no_task_was_claimed_twice(orc)
+    orc.workstreams.create("after")
+    check_law(orc)
+
+
+def no_task_was_claimed_twice(orc: Orchestrator) -> None:
+    """All leases are long here, so a second claim of a task would be under the first one's lease."""
+    claims = [bytes(at.payload) for at in orc.events.read(type="task.claimed")]
+    tasks = [claim.partition(b'"task":"')[2][:8] for claim in claims]
+    assert len(tasks) == len(set(tasks))
+    numbers = [at.id for chunk in orc.engine.store.read(START) for at in chunk.events]
+    assert numbers == list(range(1, len(numbers) + 1))
