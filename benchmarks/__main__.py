@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import tempfile
+from math import isnan
 from time import perf_counter
 
 from benchmarks import figures
@@ -40,14 +41,14 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def tell(name: str) -> None:
+def tell(sentence: str) -> None:
     """Progress, for somebody who watches."""
     if sys.stderr.isatty():
-        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        print(sentence, file=sys.stderr, flush=True)
 
 
-def main() -> None:
-    """Measure, print, keep."""
+def main() -> int:
+    """Measure, print, keep; the exit status is 1 only if something could not be measured."""
     asked = options()
     # A setting of the caller's must not lead to the caller's board.
     for name in ("ORCHESTRATOR_DIR", "ORC_AGENT", "ORC_REQUEST_ID"):
@@ -55,14 +56,14 @@ def main() -> None:
     begun = perf_counter()
     with tempfile.TemporaryDirectory(prefix="orc-bench-", dir=asked.dir) as folder:
         boards = Boards(folder, quick=asked.quick)
-        measured = figures.measure(
-            asked.only or list(figures.ALL), boards, quick=asked.quick, tell=tell
-        )
+        names = asked.only or list(figures.ALL)
+        measured = list(figures.measure(names, boards, quick=asked.quick, tell=tell))
     print(figures.table(measured))
     print(f"\n{perf_counter() - begun:.0f} s on {os.cpu_count()} cores; kept in {asked.json}")
     with open(asked.json, "wb") as file:
         file.write(figures.report(measured, quick=asked.quick))
+    return int(any(isnan(figure.measured) for figure in measured))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,8 +1,11 @@
 """Which figures there are, in the order of the table, and how the table is printed and kept."""
 
+import math
 import os
 import platform
+import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -44,13 +47,15 @@ class Report(msgspec.Struct):
 
 def measure(
     names: Sequence[str], boards: Boards, *, quick: bool, tell: Callable[[str], None]
-) -> list[Figure]:
-    """Measure the named rows, telling which one is at work."""
-    found: list[Figure] = []
+) -> Iterator[Figure]:
+    """Measure the named rows, telling which one is at work; a row that breaks does not end the run."""
     for name in names:
-        tell(name)
-        found.extend(ALL[name](boards, quick=quick))
-    return found
+        tell(f"measuring {name} ...")
+        try:
+            yield from ALL[name](boards, quick=quick)
+        except Exception:  # noqa: BLE001  # whatever broke, the other rows are worth having
+            print(traceback.format_exc(), file=sys.stderr)
+            yield Figure(name=name, what=f"{name}: could not be measured", measured=math.nan)
 
 
 def table(figures: Sequence[Figure]) -> str:

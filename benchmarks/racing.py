@@ -2,6 +2,7 @@
 
 import multiprocessing
 from collections.abc import Iterator
+from multiprocessing.context import SpawnProcess
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from statistics import median
@@ -44,18 +45,26 @@ class Race(msgspec.Struct):
 
 
 def _take(board: str, agent: str, seconds: float, start: Barrier, results: "Queue[Turns]") -> None:
-    orc = Orchestrator.open(board, agent=agent)
-    orc.status()
-    turns, longest = 0, 0.0
+    try:
+        orc = Orchestrator.open(board, agent=agent)
+        orc.status()
+    except BaseException:
+        start.abort()  # the others would wait for this one
+        raise
     start.wait()
-    end = perf_counter() + seconds
+    results.put(_turns(orc, seconds))
+
+
+def _turns(orc: Orchestrator, seconds: float) -> Turns:
+    turns, longest = 0, 0.0
     before = perf_counter()
+    end = before + seconds
     while before < end:
         if orc.tasks.next() is None:
             raise RuntimeError("the board ran out of tasks before the race was over")
         after = perf_counter()
         turns, longest, before = turns + 1, max(longest, after - before), after
-    results.put((turns, longest))
+    return turns, longest
 
 
 def race(boards: Boards, processes: int, seconds: float) -> Race:
@@ -69,11 +78,20 @@ def race(boards: Boards, processes: int, seconds: float) -> Race:
     ]
     for racer in racers:
         racer.start()
-    turns = [results.get(timeout=60 + seconds) for _ in racers]
     for racer in racers:
-        racer.join()
+        racer.join(timeout=60 + seconds)
+        if racer.exitcode != 0:
+            raise _broken(racers)
+    turns = [results.get() for _ in racers]
     boards.drop(board)
     return Race(turns, seconds)
+
+
+def _broken(racers: list[SpawnProcess]) -> RuntimeError:
+    """One did not come through, so the others are in nobody's way any more."""
+    for racer in racers:
+        racer.kill()
+    return RuntimeError("a process fell out of the race; its own words are above")
 
 
 def racing(boards: Boards, *, quick: bool) -> Iterator[Figure]:

@@ -350,24 +350,25 @@ class Engine:
             self._changed = True
             if answering is not None:
                 self._request_id = None
-            self._take_effect(tx)
-            self._save_if_due()
+            self._follow(tx)
         finally:
             if not self._light:
                 self._interrupts.release()
 
     # Effects
 
-    def _take_effect(self, tx: Transaction[State]) -> None:
-        """Bring the knowledge files in step; the commit stands, whatever happens here."""
+    def _follow(self, tx: Transaction[State]) -> None:
+        """What follows from a commit: it stands, so whatever fails here is a warning."""
         events = (event for _, event in tx.events if event is not None)
         for name, text in dict(filter(None, (event.document() for event in events))).items():
             try:
                 self._write_document(name, text, tx.documents.get(name))
-            except OrchestratorError as error:
-                self._warn(
-                    f"{error.message}. The text is in the log; `doctor --fix` writes the file."
-                )
+            except (OrchestratorError, OSError) as error:
+                self._warn(f"{error}. The text is in the log; `doctor --fix` writes the file.")
+        try:
+            self._save_if_due()
+        except (OrchestratorError, OSError) as error:
+            self._warn(f"{error}. The snapshot is behind the log, which is all that counts.")
 
     def _write_document(self, name: str, text: str | None, seen: bytes | None) -> None:
         if self.store.read_document(name) != seen:
@@ -398,13 +399,7 @@ class Engine:
     def _save(self) -> None:
         assert self._state is not None
         data = snapshot.encode(self._state, self._position)
-        try:
-            self.store.save_snapshot(data)
-        except OrchestratorError as error:
-            self._warn(
-                f"{error.message}. The snapshot is behind the log, which is all that counts."
-            )
-            return
+        self.store.save_snapshot(data)
         self._snapshot_size = len(data)
         self._snapshot_event = self._state.event
         self._based_at = time.monotonic()

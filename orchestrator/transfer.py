@@ -172,9 +172,6 @@ def _check_words(state: State) -> None:
         _check_all("label", task.type, *task.labels)
         for touch in task.touches:
             resources.parse(touch)
-    for topic in state.topics.values():
-        names.agent(topic.author)
-        _check_all("tag", *topic.tags)
 
 
 def _check_all(kind: str, *words: str) -> None:
@@ -389,7 +386,7 @@ def _imported(state: State, events: int) -> Imported:
         workstreams=len(state.workstreams),
         tasks=len(state.tasks) + len(state.archived),
         agents=len(state.agents),
-        topics=len(state.topics),
+        topics=sum(not topic.deleted for topic in state.topics.values()),
         events=events,
     )
 

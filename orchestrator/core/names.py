@@ -34,7 +34,9 @@ def name(kind: str, text: str, *, among: Collection[str] = ()) -> str:
     """
     if not _PLAIN.fullmatch(text):
         _check_part(kind, text)
-    elif len(text) > LONGEST or ".." in text or text[-1] == "." or _WINDOWS_DEVICE.fullmatch(text):
+    elif len(text) > LONGEST:
+        raise _refused(kind, text, f"it is over {LONGEST} bytes")
+    elif ".." in text or text[-1] == "." or _WINDOWS_DEVICE.fullmatch(text):
         raise _refused(kind, text, "that is no file name everywhere")
     if among and text not in among:
         _check_collision(kind, text, among)

@@ -680,7 +680,7 @@ def _touches(texts: Iterable[str]) -> tuple[str, ...]:
 def _new_id(tx: "Transaction[State]", parent: str | None, name: str | None) -> str:
     state = tx.state
     if parent is not None and name is not None:
-        new = f"{resolve(state, parent)}.{names.name('task', name)}"
+        new = names.name("task", f"{resolve(state, parent)}.{names.name('task', name)}")
         if new in state.tasks or new in state.archived:
             raise Refused(f"There is or was a task {new}", code="task_exists")
         return new

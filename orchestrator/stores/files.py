@@ -79,7 +79,7 @@ class FileStore:
         """Seconds since ``state.json`` was written."""
         try:
             return abs(time.time() - os.lstat(self._snapshot).st_mtime)
-        except FileNotFoundError:
+        except OSError:
             return float("inf")
 
     def save_snapshot(self, data: bytes) -> None:

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -59,7 +60,8 @@ class LibraryGuard:
 
     def release(self) -> None:
         """Give it back, if it is held."""
-        self._lock.release()
+        with suppress(OSError):  # the commit stands, whatever happens to the lock
+            self._lock.release()
 
 
 class RawGuard:
@@ -84,10 +86,11 @@ class RawGuard:
 
     def release(self) -> None:
         """Give it back, if it is held."""
-        if self._file is not None:
+        file, self._file = self._file, None
+        if file is not None:
             # A forked child may have a copy of the descriptor: closing this one would not unlock.
-            fcntl.flock(self._file.fd, fcntl.LOCK_UN)
-            self._file = None
+            with suppress(OSError):  # closed it is in any case, and the commit stands
+                fcntl.flock(file.fd, fcntl.LOCK_UN)
 
 
 class FolderGuard:
@@ -112,7 +115,10 @@ class FolderGuard:
     def release(self) -> None:
         """Give it back, if it is held."""
         if self._folder is not None:
-            fcntl.flock(self._folder.fd, fcntl.LOCK_UN)
+            try:
+                fcntl.flock(self._folder.fd, fcntl.LOCK_UN)
+            except OSError:
+                self._folder = None  # closing it unlocks, too
 
 
 class Holder:
@@ -234,17 +240,22 @@ class BoardLock:
     def release(self) -> None:
         """Give the lock back; a forked child has none to give."""
         if self._pid == os.getpid():
-            self._holder.clear()
-            self._let_go()
+            try:
+                self._holder.clear()
+            finally:
+                self._let_go()
 
     def _let_go(self) -> None:
+        """Release everything, also when an interrupt comes in between: nobody else could."""
         self._owner = 0
         try:
-            self._guard.release()
             if self._file is not None:
                 self._file.release()
         finally:
-            self._threads.release()
+            try:
+                self._guard.release()
+            finally:
+                self._threads.release()
 
     def _wait(self, deadline: float, timeout: float) -> None:
         file = self._prepare()

@@ -43,7 +43,8 @@ class Segment:
 
     def size(self) -> int:
         """Bytes that it has now."""
-        return os.fstat(self._file.fd).st_size
+        with disk.naming("read", self.path):
+            return os.fstat(self._file.fd).st_size
 
     def read(self, offset: int, length: int) -> bytes:
         """The bytes there; fewer only where the file ends."""
@@ -74,7 +75,11 @@ class Segment:
             if isinstance(error, OSError):
                 raise disk.failed(error, "write", self.path) from error
             raise
-        if os.fstat(fd).st_size != size + len(data):
+        try:
+            now = os.fstat(fd).st_size
+        except OSError as error:
+            raise _unknown(self.path, str(error)) from error
+        if now != size + len(data):
             # Cutting it back to the old size could cut what somebody else wrote.
             raise _unknown(self.path, "its size is not what was written")
 

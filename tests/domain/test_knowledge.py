@@ -309,6 +309,38 @@ def test_a_file_that_is_the_previous_version_is_an_interrupted_write_and_the_log
     assert [at.type for at in board.events.read()] == ["knowledge.written"] * 3
 
 
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_several_interrupted_writes_in_a_row_are_no_edit_by_hand(
+    board: Orchestrator, path: Callable[[str], Path], times: int
+):
+    """Each process was killed behind its commit; the file stayed at what it was before them all."""
+    board.knowledge.write("findings", "zero\n")
+    old = path("findings").read_bytes()
+    for number in range(times):
+        board.knowledge.write("findings", f"{number}\n")
+        path("findings").write_bytes(old)
+    document = board.knowledge.document("findings")
+    assert document is not None
+    assert (document.text, document.edited) == (f"{times - 1}\n", False)
+    board.knowledge.append("findings", "more\n")
+    assert path("findings").read_text().split() == [str(times - 1), "more"]
+    assert not board.events.read(type="knowledge.edited")
+
+
+def test_a_write_behind_a_deletion_both_interrupted_is_no_edit_by_hand(
+    board: Orchestrator, path: Callable[[str], Path]
+):
+    board.knowledge.write("findings", "old\n")
+    old = path("findings").read_bytes()
+    board.knowledge.delete("findings")
+    path("findings").write_bytes(old)
+    board.knowledge.write("findings", "new\n")
+    path("findings").write_bytes(old)
+    assert board.knowledge.read("findings") == "new\n"
+    board.knowledge.append("findings", "more\n")
+    assert not board.events.read(type="knowledge.edited")
+
+
 def test_a_file_left_behind_by_an_interrupted_deletion_is_not_shown(
     board: Orchestrator, path: Callable[[str], Path]
 ):

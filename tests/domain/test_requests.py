@@ -1,5 +1,6 @@
 """Requests: repeating a command with the same request id has one effect and gives the first result."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -107,6 +108,16 @@ def test_a_program_that_is_run_again_from_its_start_has_one_effect(orc: Orchestr
         mine.events.log("ann", "ran")
     assert [task.title for task in orc.tasks.all()] == ["one"]
     assert len(orc.events.read(type="ran")) == 2
+
+
+def test_a_request_belongs_to_the_thread_that_made_it(orc: Orchestrator):
+    """Threads share one board; the command of another thread must not use up this one's id."""
+    with orc.request("r-1"):
+        other = threading.Thread(target=lambda: orc.events.log("bob", "other"))
+        other.start()
+        other.join(20)
+        orc.tasks.add("build", title="mine")
+    assert orc.engine.read().requests["r-1"].command == "tasks.add"
 
 
 def test_next_without_a_task_answers_nothing_so_that_trying_again_can_find_one(

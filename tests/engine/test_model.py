@@ -4,7 +4,10 @@
 """
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,7 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from orchestrator import Orchestrator, OrchestratorError, snapshot
 from orchestrator.core import clock as times
 from orchestrator.core.events import START
+from orchestrator.core.store import Store
 from orchestrator.domain.task_events import Task
+from orchestrator.stores.files import FileStore
 from orchestrator.stores.memory import MemoryStore
 
 from .model import ENDED, Model, Refusal, Work
@@ -46,11 +51,17 @@ class Board(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = SettableClock()
-        self.store = MemoryStore()
+        self.store = self.make_store()
         self.model = Model()
         self.ids: list[str] = []
         self.requests = 0
         self.open()
+
+    def make_store(self) -> Store:
+        return MemoryStore()
+
+    def drop_snapshot(self) -> None:
+        self.store._snapshot = None  # type: ignore[attr-defined]
 
     def open(self) -> None:
         self.orc = Orchestrator(self.store, now=self.clock)
@@ -106,7 +117,7 @@ class Board(RuleBasedStateMachine):
 
     @rule()
     def the_snapshot_is_deleted(self) -> None:
-        self.store._snapshot = None
+        self.drop_snapshot()
 
     @rule()
     def the_snapshot_is_saved(self) -> None:
@@ -387,6 +398,28 @@ class Board(RuleBasedStateMachine):
             pass
         assert self.text() == before
 
+    @rule(agent=agents, stream=streams, lease=leases)
+    def a_transaction_is_one_commit_of_all_its_commands(
+        self, agent: str, stream: str, lease: float
+    ) -> None:
+        before = self.head()
+
+        def real() -> str:
+            with self.orc.transaction():
+                task = self.orc.tasks.add(stream, title="t", agent=agent).id
+                self.orc.tasks.claim(task, agent=agent, lease=lease)
+                self.orc.tasks.complete(task, result="r", agent=agent)
+            return task
+
+        task = self.both(real, lambda: self.model.check_add(stream), agent)
+        if task is None:
+            return
+        work = Work(stream, 5, len(self.ids), status="done", holder=agent, attempt=1, result="r")
+        self.model.tasks[task] = work
+        self.ids.append(task)
+        records = [at for chunk in self.store.read(START) for at in chunk.events][before:]
+        assert [at.more for at in records] == [True] * (len(records) - 1) + [False]
+
     @rule(agent=agents, lease=leases)
     def a_request_that_is_repeated_has_one_effect(self, agent: str, lease: float) -> None:
         self.requests += 1
@@ -474,7 +507,7 @@ def _expected(work: Work) -> tuple[object, ...]:
     )
 
 
-def leases_never_overlap_and_tokens_grow(store: MemoryStore) -> None:
+def leases_never_overlap_and_tokens_grow(store: Store) -> None:
     """From the log alone: who was promised a task until when, and that nobody else got it before."""
     until: dict[str, str] = {}
     token: dict[str, int] = {}
@@ -497,8 +530,39 @@ def leases_never_overlap_and_tokens_grow(store: MemoryStore) -> None:
                 until[task] = ""
 
 
+class BoardOfFiles(Board):
+    """The same on real files with segments of a few events, seen by a new process now and then."""
+
+    def make_store(self) -> Store:
+        parent = "/dev/shm" if os.path.isdir("/dev/shm") else None
+        self.folder = tempfile.mkdtemp(dir=parent, prefix="orchestrator-model-")
+        return self.new_store()
+
+    def new_store(self) -> Store:
+        return FileStore(self.folder, light=True, segment_size=1500, warn=_unexpected)
+
+    def drop_snapshot(self) -> None:
+        Path(self.folder, "state", "state.json").unlink(missing_ok=True)
+
+    def open(self) -> None:
+        self.store = self.new_store()
+        super().open()
+
+    def teardown(self) -> None:
+        super().teardown()
+        shutil.rmtree(self.folder)
+
+
+def _unexpected(sentence: str) -> None:
+    raise AssertionError(sentence)
+
+
 TestBoard = Board.TestCase
 TestBoard.settings = settings(
     max_examples=int(os.environ.get("ORC_EXAMPLES", settings().max_examples)),
     stateful_step_count=40,
+)
+TestBoardOfFiles = BoardOfFiles.TestCase
+TestBoardOfFiles.settings = settings(
+    max_examples=max(1, TestBoard.settings.max_examples // 4), stateful_step_count=40
 )

@@ -215,6 +215,20 @@ def test_what_is_no_whole_export_is_a_named_error_and_nothing_is_imported(
     empty.workstreams.create("still-empty")
 
 
+@pytest.mark.parametrize("payload", [None, [1, 2], "text", 5])
+def test_an_event_of_the_agents_whose_payload_is_no_object_is_refused_or_shown(
+    board: Orchestrator, empty: Orchestrator, payload: Any
+):
+    live(board)
+    board.events.log("ann", "odd")
+    text = edited(exported(board), -2, lambda line: line.update(payload=payload))
+    try:
+        bring_in(empty, text)
+    except BadInput:
+        return
+    assert "odd" in empty.status().text()
+
+
 # Boards of the Node original
 
 

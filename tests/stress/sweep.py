@@ -69,6 +69,7 @@ FAULTS = (
 REQUEST = "sweep-1"
 _PID = "$$"
 _TIME = re.compile(r"\d{8}T\d{6}")
+_PLACE = re.compile(r"orchestrator/(\w+/?\w*\.py\", line \d+, in \w+)")
 _LINE = re.compile(r"^\d+ +(\w+)\((.*)$")
 _PATH = re.compile(r'"((?:[^"\\]|\\.)*)"|<([^>]*)>')
 
@@ -141,7 +142,7 @@ class Sweep:
         board = self.copy(situation)
         status, out, said, trace = _run(situation, command, board, [], [])
         came = _came(situation, self.before(situation), harness.told(board))
-        if status is None or "Traceback" in said:
+        if status != 0:
             raise RuntimeError(f"{situation.name}:{command.name} fails by itself: {said}")
         places: Counter[str] = Counter()
         paths: set[str] = set()
@@ -183,7 +184,7 @@ class Sweep:
             shutil.rmtree(board, ignore_errors=True)
         outcome = "killed" if status is None else f"exit {status}"
         if wrong:
-            wrong.append(f"it ended with {outcome}, saying {said.strip()[-600:]!r}")
+            wrong.append(f"it ended with {outcome}, saying {said.strip()[-900:]!r}")
         return outcome if reached else "not reached", wrong
 
 
@@ -510,6 +511,7 @@ def _carry_out(
     waiting = iter(chosen)
     running: list[tuple[Case | shim.Case, object]] = []
     ended = 0
+    kinds: dict[str, list[str]] = {}
     while True:
         while len(running) < 8 and time.monotonic() < deadline:
             case = next(waiting, None)
@@ -530,11 +532,21 @@ def _carry_out(
         inside = "" if isinstance(case, Case) else "inside Python: "
         part.count(f"{inside}{case.fault}, then {outcome}")
         if wrong:
+            kinds.setdefault(_kind(wrong), []).append(case.name)
             replay = f"python -m tests.stress.sweep --only '{case.name}'"
-            part.violated(f"{case.name}: {'; '.join(wrong)} -- {replay}", case.name)
+            part.violated(f"{'; '.join(wrong)} -- {replay}", case.name)
     part.figures["runs"] = ended
+    for kind, names in kinds.items():
+        part.figures[f"{len(names)} x {kind}"] = names[:3]
     if ended < len(chosen):
         part.skip(f"{len(chosen) - ended} of {len(chosen)} runs", f"{seconds:g} s were over")
+
+
+def _kind(wrong: list[str]) -> str:
+    """Violations of one kind have this in common: what did not hold, and where an error came from."""
+    places = _PLACE.findall(wrong[-1]) or _PLACE.findall(wrong[0])
+    what = re.sub(r"\d+|sweep-\S+|/dev/shm\S+", "_", wrong[0])[:120]
+    return f"{what} {places[-1] if places else ''}"
 
 
 def _say(text: str) -> None:
