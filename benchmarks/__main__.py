@@ -53,15 +53,19 @@ def main() -> int:
     # A setting of the caller's must not lead to the caller's board.
     for name in ("ORCHESTRATOR_DIR", "ORC_AGENT", "ORC_REQUEST_ID"):
         os.environ.pop(name, None)
-    begun = perf_counter()
+    begun, idle = perf_counter(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="orc-bench-", dir=asked.dir) as folder:
         boards = Boards(folder, quick=asked.quick)
         names = asked.only or list(figures.ALL)
         measured = list(figures.measure(names, boards, quick=asked.quick, tell=tell))
     print(figures.table(measured))
-    print(f"\n{perf_counter() - begun:.0f} s on {os.cpu_count()} cores; kept in {asked.json}")
+    load = (idle, os.getloadavg()[0])
+    print(
+        f"\n{perf_counter() - begun:.0f} s on {os.cpu_count()} cores, load {load[0]:.1f} before and"
+        f" {load[1]:.1f} after; kept in {asked.json}"
+    )
     with open(asked.json, "wb") as file:
-        file.write(figures.report(measured, quick=asked.quick))
+        file.write(figures.report(measured, load, quick=asked.quick))
     return int(any(isnan(figure.measured) for figure in measured))
 
 

@@ -36,10 +36,14 @@ ALL: dict[str, Measurement] = {
 
 
 class Report(msgspec.Struct):
-    """What is kept of a run."""
+    """What is kept of a run; ``load`` is how many processes wanted a core before it and after it.
+
+    With other work on the machine the race loses most: its processes wait for a core, not for the lock.
+    """
 
     when: str
     machine: dict[str, str | int]
+    load: tuple[float, float]
     quick: bool
     figures: list[Figure]
     verdicts: dict[str, int]
@@ -89,7 +93,7 @@ def _bound(figure: Figure) -> str:
     return f"{'>=' if figure.at_least else '<='} {figure.bound:g}{figure.unit}"
 
 
-def report(figures: Sequence[Figure], *, quick: bool) -> bytes:
+def report(figures: Sequence[Figure], load: tuple[float, float], *, quick: bool) -> bytes:
     """The run as JSON."""
     verdicts = [figure.verdict for figure in figures]
     document = Report(
@@ -100,6 +104,7 @@ def report(figures: Sequence[Figure], *, quick: bool) -> bytes:
             "system": platform.platform(),
             "python": platform.python_version(),
         },
+        load=load,
         quick=quick,
         figures=list(figures),
         verdicts={word: verdicts.count(word) for word in ("ok", "missed")},

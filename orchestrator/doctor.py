@@ -212,7 +212,7 @@ class _Doctor:
     def modes(self) -> None:
         """Nobody else may write the files of the board: the trust boundary is one user."""
         for path in self._files():
-            mode = os.lstat(path).st_mode
+            mode = _mode(path)
             if stat.S_ISREG(mode) and mode & (stat.S_IWGRP | stat.S_IWOTH):
                 self.find(
                     "modes",
@@ -295,18 +295,31 @@ def examine(
         accept_log: Also give up what a snapshot knows and the log does not (with ``fix``).
         salvage_log: Write what can be read of a damaged log to a new file, ready for ``import``.
     """
-    doctor = _Doctor(engine, folder)
+    with disk.naming("examine", folder):
+        return _examine(_Doctor(engine, folder), fix, accept_log, salvage_log)
+
+
+def _examine(doctor: _Doctor, fix: bool, accept_log: bool, salvage_log: bool) -> Examination:
     doctor.look()
     if accept_log:
         doctor.accept_log()
     damaged = any(
         finding.check == "log" and finding.level == "damage" for finding in doctor.findings
     )
-    salvaged = salvage(doctor.state_folder, engine.now()) if salvage_log and damaged else None
+    salvaged = (
+        salvage(doctor.state_folder, doctor.engine.now()) if salvage_log and damaged else None
+    )
     backup = doctor.fix() if fix else None
     open_levels = {finding.level for finding in doctor.findings if not finding.fixed}
     status = 4 if "damage" in open_levels else 1 if "warning" in open_levels else 0
     return Examination(status=status, findings=doctor.findings, backup=backup, salvaged=salvaged)
+
+
+def _mode(path: str) -> int:
+    try:
+        return os.lstat(path).st_mode
+    except FileNotFoundError:
+        return 0  # a temporary file of another process, gone by now
 
 
 def _size(path: str) -> int:

@@ -7,7 +7,7 @@ a new command gets them for free.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from orchestrator.core.errors import Damage, NotFound, OrchestratorError, Refuse
 from orchestrator.core.events import (
     START,
     Chunk,
+    Event,
     Position,
     Recorded,
     Request,
@@ -70,6 +71,7 @@ class Engine:
     ) -> None:
         self.store = store
         self.agent = names.agent(agent)
+        self._asking = threading.local()
         self._request_id = requests.check_id(request_id) if request_id else None
         self._light = light
         self._timeout = timeout
@@ -86,6 +88,15 @@ class Engine:
         self._based_at = 0.0
         self._changed = False
         self._tail = 0
+
+    @property
+    def _request_id(self) -> str | None:
+        """The request that this thread's next change answers."""
+        return getattr(self._asking, "request_id", None)
+
+    @_request_id.setter
+    def _request_id(self, request_id: str | None) -> None:
+        self._asking.request_id = request_id
 
     # Reading
 
@@ -233,6 +244,32 @@ class Engine:
                     self._commit(tx, request)
                 return shows(state, tx.events)
 
+    def take_over(self, records: list[Recorded], state: State) -> None:
+        """Make a whole log, whose fold is ``state``, the log of this board.
+
+        Raises:
+            Refused: The board has events of its own.
+        """
+        lines, crc, last = _lines(records, 0)
+        with self._mutex, self._locked("import"):
+            if self._refresh().event:
+                raise not_empty()
+            events = ((at, decode(at)) for at in records)
+            texts = _documents(events)
+            self._interrupts.hold()
+            try:
+                segment, offset = self.store.append(lines, START)
+                self._state = state
+                self._position = Position(
+                    segment, offset + last, offset + len(lines), records[-1].id, crc
+                )
+                self._changed = True
+                self._tail = len(lines)
+                self._follow({name: text for name, text in texts.items() if text is not None}, {})
+            finally:
+                if not self._light:
+                    self._interrupts.release()
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Several commands, one commit; an exception leaves nothing behind.
@@ -350,19 +387,23 @@ class Engine:
             self._changed = True
             if answering is not None:
                 self._request_id = None
-            self._follow(tx)
+            self._follow(_documents(tx.events), tx.documents)
         finally:
             if not self._light:
                 self._interrupts.release()
 
     # Effects
 
-    def _follow(self, tx: Transaction[State]) -> None:
-        """What follows from a commit: it stands, so whatever fails here is a warning."""
-        events = (event for _, event in tx.events if event is not None)
-        for name, text in dict(filter(None, (event.document() for event in events))).items():
+    def _follow(self, texts: dict[str, str | None], seen: dict[str, bytes | None]) -> None:
+        """What follows from a commit: it stands, so whatever fails here is a warning.
+
+        Args:
+            texts: The knowledge files that it leaves behind; None for one that is gone.
+            seen: What stood in them when the command looked.
+        """
+        for name, text in texts.items():
             try:
-                self._write_document(name, text, tx.documents.get(name))
+                self._write_document(name, text, seen.get(name))
             except (OrchestratorError, OSError) as error:
                 self._warn(f"{error}. The text is in the log; `doctor --fix` writes the file.")
         try:
@@ -427,6 +468,20 @@ class Engine:
                     self.save()
                 except OrchestratorError as error:
                     self._warn(f"{error.message}. The snapshot is behind the log.")
+
+
+def not_empty() -> Refused:
+    """The refusal to import into a board that has events."""
+    return Refused(
+        "This board is not empty",
+        code="not_empty",
+        hint="Import into a new board: --board DIR names one.",
+    )
+
+
+def _documents(events: Iterable[tuple[Recorded, Event | None]]) -> dict[str, str | None]:
+    """The knowledge files that events leave behind."""
+    return dict(filter(None, (event.document() for _, event in events if event is not None)))
 
 
 def _closed(records: list[Recorded], request: Request | None) -> list[Recorded]:

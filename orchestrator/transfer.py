@@ -8,13 +8,11 @@ import jsonlines
 import msgspec
 
 from orchestrator.core import clock, names
-from orchestrator.core.errors import BadInput, InputOutputError, NotFound, Refused
+from orchestrator.core.errors import BadInput, InputOutputError, NotFound
 from orchestrator.core.events import (
     START,
     Recorded,
     check_json,
-    decode,
-    encode_line,
     is_reserved,
 )
 from orchestrator.core.transaction import Noun, Transaction, command
@@ -26,7 +24,7 @@ from orchestrator.domain.knowledge import KnowledgeWritten, join
 from orchestrator.domain.state import State
 from orchestrator.domain.task_events import ENDED, STATUSES, Task, TaskImported
 from orchestrator.domain.workstreams import Workstream, WorkstreamImported
-from orchestrator.engine import Engine
+from orchestrator.engine import Engine, not_empty
 
 FORMAT = "orchestrator-board"
 VERSION = 1
@@ -83,17 +81,7 @@ def import_board(engine: Engine, lines: IO[str]) -> Imported:
     """
     records = list(_records(lines))
     state = _checked(records)
-    data, crc = [], 0
-    for at in records:
-        line, crc = encode_line(at, crc)
-        data.append(line)
-    with engine.store.locked("import", 10.0):
-        if engine.read().event:
-            raise _not_empty()
-        engine.store.append(b"".join(data), START)
-        engine.forget()
-    _write_documents(engine, state)
-    engine.save()
+    engine.take_over(records, state)
     return _imported(state, len(records))
 
 
@@ -114,8 +102,11 @@ def _records(lines: IO[str]) -> Iterator[Recorded]:
 
 def _record(number: int, fields: Any) -> Recorded:
     try:
-        payload = msgspec.json.encode(fields.pop("payload"))
-        return msgspec.convert({**fields, "payload": msgspec.Raw(payload)}, Recorded)
+        payload = fields.pop("payload")
+        if not isinstance(payload, dict):
+            raise BadInput(f"Line {number} has a payload that is no object")
+        raw = msgspec.Raw(msgspec.json.encode(payload))
+        return msgspec.convert({**fields, "payload": raw}, Recorded)
     except (msgspec.ValidationError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"Line {number} is no event: {error}") from None
 
@@ -179,14 +170,6 @@ def _check_all(kind: str, *words: str) -> None:
         names.name(kind, word)
 
 
-def _write_documents(engine: Engine, state: State) -> None:
-    for topic in state.topics.values():
-        document = decode(engine.event(topic.versions[-1]))
-        assert document is not None
-        if not topic.deleted and engine.read_document(topic.name) is None:
-            engine.store.write_document(topic.name, document.text.encode())  # type: ignore[attr-defined]
-
-
 def _json_line(text: str | bytes) -> Any:
     return strict_json(text, depth=-1)  # the payload is what may be nested 64 levels deep
 
@@ -239,7 +222,7 @@ class OpspawnImport(Noun[State]):
         """
         tx.act_as(agent)
         if tx.state.event:
-            raise _not_empty()
+            raise not_empty()
         for line in _old_log(os.path.join(folder, "events.jsonl")):
             _import_old_event(tx, line)
         try:
@@ -388,12 +371,4 @@ def _imported(state: State, events: int) -> Imported:
         agents=len(state.agents),
         topics=sum(not topic.deleted for topic in state.topics.values()),
         events=events,
-    )
-
-
-def _not_empty() -> Refused:
-    return Refused(
-        "This board is not empty",
-        code="not_empty",
-        hint="Import into a new board: --board DIR names one.",
     )

@@ -1,9 +1,9 @@
 """Knowledge: markdown texts by topic that agents share, as files that people may edit.
 
-The event carries the whole text, the file is what everybody reads. The state keeps the digests of a
-topic's present and previous version, which tell three things apart: a file that is missing or equals the
-previous version means that a write was interrupted, so the log's text counts; any other difference is an
-edit by hand, which is shown to readers and adopted as an event by the next change of that topic.
+The event carries the whole text, the file is what everybody reads. The state keeps two digests of a topic:
+of its text, and of the file that the last write found. They tell three things apart: a file that is missing
+or is still the one that was found means that the write was interrupted, so the log's text counts; any other
+difference is an edit by hand, shown to readers and adopted as an event by the next change of that topic.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Topic(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """A topic: digests of its present and previous file, and the events that are its versions."""
+    """A topic: the digest of its file, and of the file that its last write found; its versions."""
 
     name: str
     author: str
@@ -63,6 +63,7 @@ class _Versioned(Event):
     text: str
     author: str = SYSTEM
     tags: tuple[str, ...] = ()
+    replaces: str = ""  # the digest of the file that the command found
 
     def apply(self, state: "State", at: Recorded) -> None:
         old = state.topics.get(self.topic)
@@ -71,7 +72,7 @@ class _Versioned(Event):
             author=self.author,
             tags=self.tags,
             digest=digest_of(self.text.encode()),
-            previous=old.digest if old and not old.deleted else "",
+            previous=self.replaces,
             versions=(*old.versions, at.id) if old else (at.id,),
             updated_at=at.ts,
         )
@@ -324,7 +325,8 @@ def _record(
     if words:
         head["tags"] = list(words)
     text = text_of("content", join(head, body))
-    tx.record(KnowledgeWritten(topic=topic, text=text, author=author, tags=words))
+    found = digest_of(tx.documents.get(topic))
+    tx.record(KnowledgeWritten(topic=topic, text=text, author=author, tags=words, replaces=found))
 
 
 def split(text: str) -> tuple[dict[str, Any], str]:

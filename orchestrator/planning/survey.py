@@ -63,7 +63,7 @@ def survey(state: "State", now: str, workstream: str | None = None) -> Survey:
 
 
 def can_be_taken(task: Task, now: str) -> bool:
-    """Whether ``next`` could take the task: all it needs is done, and it is pending or its lease has ended."""
+    """Whether ``next`` could take it: all it needs is done, and it is pending or has lapsed."""
     return not task.open_needs and (task.status == "pending" or task.has_lapsed(now))
 
 

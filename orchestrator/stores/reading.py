@@ -84,6 +84,8 @@ def read_forward(segments: Segments, after: Position, tail: Tail) -> Iterator[Ch
             yield chunk
         if active:
             return
+        if position.end == 0:
+            raise damage.headless(segment)  # a sealed segment without a line
         position = Position(position.id + 1, 0, 0, position.id, position.crc)
         found = segments.find(position.segment)
         if found is None:
@@ -192,7 +194,10 @@ def _closed(segments: Segments, number: int) -> tuple[Segment, int]:
     if found is None:
         raise segments.missing(number)
     segment, active = found
-    return segment, _closed_end(segment) if active else segment.size()
+    end = _closed_end(segment) if active else segment.size()
+    if end == 0 and not active:
+        raise damage.headless(segment)
+    return segment, end
 
 
 def _closed_end(segment: Segment) -> int:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from boards import SettableClock, changes_nothing, code_of
+from boards import SettableClock, changes_nothing, check_law, code_of
 
 from orchestrator import BadName, NotFound, Orchestrator, Refused, UsageError
+from orchestrator.stores.memory import MemoryStore
 
 
 @pytest.fixture
@@ -231,6 +232,32 @@ def test_a_waiter_gets_the_lock_when_the_task_that_touches_it_ends(
     wait_until_awaited(orc, "git", "bob")
     orc.tasks.complete(task)
     assert waiting.result(20).agent == "bob"
+
+
+def test_a_waiter_gets_the_lock_when_the_lease_of_its_holder_ends():
+    """No event tells of it; the clock here is the real one, because the waiter sleeps until then."""
+    orc = Orchestrator(MemoryStore())
+    orc.workstreams.create("build")
+    done = orc.tasks.add("build", title="done first", touches=["x"]).id
+    orc.tasks.claim(done, agent="carl", lease=0.05)
+    orc.tasks.complete(done)
+    orc.locks.acquire("other", agent="carl", ttl="1h")
+    task = orc.tasks.add("build", title="x", touches=["git"]).id
+    orc.tasks.claim(task, agent="ann", lease=0.2)
+    assert orc.locks.acquire("git", agent="bob", wait=20, ttl=0.2).agent == "bob"
+    assert orc.locks.acquire("git", agent="carl", wait=20).agent == "carl"
+    check_law(orc)
+
+
+def test_next_waits_for_the_end_of_a_lease_too():
+    orc = Orchestrator(MemoryStore())
+    orc.workstreams.create("build")
+    task = orc.tasks.add("build", title="x").id
+    orc.tasks.claim(task, agent="ann", lease=0.2)
+    found = orc.tasks.next(agent="bob", wait=20)
+    assert found is not None
+    assert (found.id, found.attempt) == (task, 2)
+    check_law(orc)
 
 
 def test_waiting_in_vain_is_denied_and_leaves_no_waiter_behind(orc: Orchestrator):

@@ -136,8 +136,8 @@ def test_a_board_takes_its_own_export_whatever_people_wrote_by_hand(
         value = [value]
     board.events.log("ann", "deep", value=value)
     parent = board.tasks.add("build", title="p").id
-    child = board.tasks.add("build", title="c", parent=parent, name="x" * 150).id
-    board.tasks.add("build", title="g", parent=child, name="y" * 150)
+    child = board.tasks.add("build", title="c", parent=parent, name="x" * 90).id
+    board.tasks.add("build", title="g", parent=child, name="y" * 90)
     bring_in(empty, exported(board))
     assert repr(empty.engine.read()) == repr(board.engine.read())
 

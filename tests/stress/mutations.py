@@ -15,6 +15,7 @@ import hashlib
 import itertools
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ from .part import Part, fast_folder, run
 
 QUICK, FULL = 3_000, 100_000
 MORNING = 1_795_241_580.0
+PATIENCE = 5.0
+"""Seconds after which a mutation is said to hang."""
 
 
 class Base(NamedTuple):
@@ -293,6 +296,7 @@ def judge(arena: Arena, base: Base, mutation: Mutation, *, doctor: bool) -> tupl
         orc.engine.read()
         arena.write(mutated)
     before = arena.everything()
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
     try:
         outcome, wrong = _judge_reader(arena, base, mutation, mutated)
         if not wrong and arena.everything() != before:
@@ -303,7 +307,17 @@ def judge(arena: Arena, base: Base, mutation: Mutation, *, doctor: bool) -> tupl
             outcome, wrong = _judge_writer(arena, base, mutation, mutated, before, orc)
     except Exception as error:
         return "another error", f"{type(error).__name__} got out: {error}"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
     return outcome, wrong
+
+
+class Hangs(Exception):
+    """It took longer than anything may take on such a small board."""
+
+
+def _hangs(_number: int, _frame: object) -> None:
+    raise Hangs(f"no answer within {PATIENCE} s")
 
 
 def _untouched(base: Base, mutated: dict[str, bytes]) -> int:
@@ -445,6 +459,7 @@ def bases() -> dict[str, Base]:
 
 
 def body(part: Part) -> None:
+    signal.signal(signal.SIGALRM, _hangs)
     known = bases()
     arena = Arena()
     chosen: Any = list(mutations(list(known.values()), part))
@@ -462,6 +477,8 @@ def body(part: Part) -> None:
             part.figures.setdefault("ended in", {}).setdefault(outcome, 0)
             part.figures["ended in"][outcome] += 1
             if wrong:
+                part.figures.setdefault("violations by kind", {}).setdefault(mutation.kind, 0)
+                part.figures["violations by kind"][mutation.kind] += 1
                 part.violated(
                     f"{mutation.kind} of {mutation.file} ({mutation.base}), snapshot"
                     f" {mutation.snapshot}{', living' if mutation.living else ''}: {wrong}",
@@ -487,6 +504,7 @@ def replay(case: dict[str, Any]) -> None:
     base = Base(**{**kept, "files": files, "snapshots": snapshots})
     data = None if case["data"] is None else base64.b64decode(case["data"])
     mutation = Mutation(**{**case, "base": base.name, "data": data})
+    signal.signal(signal.SIGALRM, _hangs)
     arena = Arena()
     print(judge(arena, base, mutation, doctor=True), f"the board is in {arena.folder}")
 

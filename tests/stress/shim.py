@@ -12,7 +12,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +20,6 @@ import msgspec
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.transaction import SYSTEM
-from orchestrator.interfaces.cli.commands import BOARD
-from orchestrator.interfaces.cli.reader import read
-from orchestrator.interfaces.cli.run import Run
 from orchestrator.stores import disk
 from tests.boards import check_law
 
@@ -242,7 +237,7 @@ def _struck(
         if case.warm:
             orc.engine.read()
             shim.armed = True
-        return orc, Report(on(orc, situation, command), "", False)
+        return orc, Report(_on(orc, situation, command), "", False)
     except OrchestratorError as error:
         return orc, Report(error.exit_status, f"{error.message} {error.hint}", False)
     except KeyboardInterrupt:
@@ -253,16 +248,9 @@ def _struck(
         return orc, Report(-1, traceback.format_exc(), False)
 
 
-def on(orc: Orchestrator, situation: Situation, command: Command) -> int:
-    """Run a command line on an open board; the exit status that it would have."""
-    call = read(BOARD, situation.line(command))
-    assert call is not None
-    run = Run(call.settings)
-    run._orc = orc
-    orc.engine.agent = call.settings.agent or SYSTEM
-    with orc.request(sweep.REQUEST) if command.repeats else nullcontext():
-        answer = call.command.function(run, **call.values)
-    return answer.exit_status if answer is not None else 0
+def _on(orc: Orchestrator, situation: Situation, command: Command) -> int:
+    request = sweep.REQUEST if command.repeats else None
+    return harness.on(orc, situation.line(command), request)[0]
 
 
 def _lives_on(orc: Orchestrator | None, situation: Situation, command: Command) -> str:
@@ -271,7 +259,7 @@ def _lives_on(orc: Orchestrator | None, situation: Situation, command: Command) 
         return ""
     try:
         if command.repeats:
-            on(orc, situation, command)
+            _on(orc, situation, command)
         orc.events.log("ben", "check.living")
         check_law(orc)
     except (Exception, AssertionError):

@@ -65,7 +65,9 @@ def _commands() -> Iterator[Command]:
         "task-add",
         ("task", "add", "build", "One more", "--needs", "{open}", "--touches", "git,src/**"),
     )
-    yield Command("task-add-child", ("task", "add", "build", "A part", "--parent", "{open}", "--name", "a"))
+    yield Command(
+        "task-add-child", ("task", "add", "build", "A part", "--parent", "{open}", "--name", "a")
+    )
     yield Command("task-edit", ("task", "edit", "{open}", "--title", "Ü", "--labels", "a,b"))
     yield Command("task-note", ("task", "note", "{held}", "So far", "so good", *ann))
     yield Command("task-claim", ("task", "claim", "{open}", "ben", "--lease", "1h"))

@@ -1,0 +1,227 @@
+"""Part 4: power loss. Images of a board's file system, taken at random moments under load, mounted and checked.
+
+The board lies on an ext4 or xfs in a file behind a loop device. While processes work on it, its file is copied;
+the file system is frozen for no moment of it. What is in the file is what the kernel has sent to the disk: data
+that is only in memory is lost in the copy, as in a power loss. A worker writes down an acknowledgement outside of
+the image after each command, so what was acknowledged before a copy began must be in it.
+
+The harness proves itself: with the log's sync left out, nearly all images must lack what was acknowledged.
+
+What it does not show: disks that lie about flushes, or that write a sector only in part.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator import Orchestrator
+from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.events import START
+from orchestrator.doctor import examine
+from orchestrator.domain.state import State
+
+from .part import Part, run
+
+ROOT = Path(__file__).parents[2]
+SIZES = {"ext4": 48, "xfs": 320}
+"""Megabytes of an image; mkfs.xfs makes none below 300."""
+
+_WORKER = """
+import os, sys, time
+from orchestrator.stores import disk, segments
+if sys.argv[4] == "unsafe":
+    disk.sync_data = lambda fd: None  # the log's sync is left out; all others stay
+from orchestrator import Orchestrator
+board, name, told = sys.argv[1:4]
+acks = os.open(told, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+number = 0
+while True:
+    orc = Orchestrator.open(board, agent=name, timeout=60, light=sys.argv[5] == "light")
+    for _ in range(20):
+        number += 1
+        at = orc.events.log(name, "counted", n=number, text="x" * (number * 37 % 700))
+        if number % 10 == 0:
+            orc.knowledge.write("topic-" + name, f"version {number}\\n" * 20)
+        os.write(acks, b"%d %d\\n" % (at.id, number))
+"""
+
+
+class Unavailable(Exception):
+    """Loop devices or file systems cannot be had here."""
+
+
+def shell(*words: str) -> str:
+    """Run a program; what it says."""
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unavailable(f"{' '.join(words)}: {done.stderr.strip() or done.returncode}")
+    return done.stdout.strip()
+
+
+@contextmanager
+def mounted(image: Path, *, kind: str) -> Iterator[Path]:
+    """The file system of an image, at a folder."""
+    point = Path(tempfile.mkdtemp(prefix="orc-power-"))
+    # An image and its copy have one UUID, which xfs takes for one file system mounted twice.
+    options = "loop,nouuid" if kind == "xfs" else "loop"
+    try:
+        shell("mount", "-t", kind, "-o", options, str(image), str(point))
+        try:
+            yield point
+        finally:
+            for _ in range(50):
+                if subprocess.run(["umount", str(point)], capture_output=True, check=False).returncode == 0:
+                    break
+                time.sleep(0.1)
+            else:
+                shell("umount", "-l", str(point))
+    finally:
+        point.rmdir()
+
+
+def make_image(kind: str, path: Path) -> None:
+    program = f"mkfs.{kind}"
+    if shutil.which(program) is None:
+        raise Unavailable(f"{program} is not installed")
+    if os.geteuid() != 0:
+        raise Unavailable("mounting needs root")
+    with path.open("wb") as file:
+        file.truncate(SIZES[kind] << 20)
+    shell(program, "-q", str(path))
+
+
+class Crash:
+    """One image: the copy, and what had been acknowledged before the copying began."""
+
+    def __init__(self, image: Path, copy: Path, told: list[Path]) -> None:
+        self.acknowledged: set[int] = set()
+        for path in told:
+            lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+            self.acknowledged |= {int(line.split()[0]) for line in lines}
+        self.copy = copy
+        # Cloned in one step where the file system under it can; else copied, which takes some time.
+        shell("cp", "--reflink=auto", "--sparse=always", str(image), str(copy))
+
+    def judge(self, kind: str) -> tuple[int, list[str]]:
+        """How many acknowledged events are lost, and what else is wrong."""
+        wrong = []
+        with mounted(self.copy, kind=kind) as point:
+            board = point / "board"
+            found: set[int] = set()
+            try:
+                orc = Orchestrator.open(board, timeout=5)
+                orc.events.log("after", "counted", n=0)
+                fold = State()
+                for chunk in orc.engine.store.read(START):
+                    fold.fold(chunk.events)
+                    found |= {at.id for at in chunk.events if at.agent != "after"}
+                if repr(fold) != repr(orc.engine.read()):
+                    wrong.append("the state is not the fold of the log")
+                if (status := examine(orc.engine, str(board), fix=True).status) == 4:
+                    wrong.append(f"the doctor says {status}")
+                if examine(orc.engine, str(board)).status:
+                    wrong.append("something is left to fix after `doctor --fix`")
+                orc.close()
+                del orc
+            except OrchestratorError as error:
+                wrong.append(f"{error.code}: {error.message}")
+                for line in (board / "state/events.jsonl").read_bytes().split(b"\n"):
+                    try:
+                        found.add(json.loads(line)["id"])
+                    except ValueError:
+                        continue
+        return len(self.acknowledged - found), wrong
+
+
+@contextmanager
+def load(board: Path, told: Path, mode: str, number: int) -> Iterator[list[Path]]:
+    """Processes that work on the board until the end of the block."""
+    files = [told / f"acks-{n}" for n in range(number)]
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _WORKER, str(board), f"w{n}", str(file), mode, "light" if n % 2 else "long"],
+            cwd=ROOT, stderr=subprocess.PIPE,
+        )
+        for n, file in enumerate(files)
+    ]  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while not all(f.exists() and f.stat().st_size for f in files):
+            if time.monotonic() > deadline or any(w.poll() is not None for w in workers):
+                raise RuntimeError("the load did not begin")
+            time.sleep(0.05)
+        yield files
+        for worker in workers:
+            if worker.poll() is not None:
+                raise RuntimeError(f"a worker ended: {worker.stderr.read()[-500:]!r}")  # type: ignore[union-attr]
+    finally:
+        for worker in workers:
+            worker.send_signal(signal.SIGKILL)
+            worker.communicate()
+
+
+def crash(part: Part, kind: str, mode: str, images: int, *, boards: int) -> tuple[int, int]:
+    """Take and judge images; how many there were, and how many lost something acknowledged."""
+    taken = lost_in = lost = 0
+    chance = random.Random(f"{part.seed} {kind} {mode}")
+    for _ in range(boards):
+        folder = Path(tempfile.mkdtemp(prefix="orc-power-", dir="/var/tmp"))
+        try:
+            image = folder / "image"
+            make_image(kind, image)
+            with mounted(image, kind=kind) as point:
+                board = point / "board"
+                Orchestrator.open(board).workstreams.create("ws")
+                shell("sync", "-f", str(point))
+                with load(board, folder, mode, 3) as told:
+                    crashes = []
+                    for n in range(images // boards):
+                        time.sleep(chance.uniform(0.05, 0.6))
+                        crashes.append(Crash(image, folder / f"copy-{n}", told))
+            for one in crashes:
+                missing, wrong = one.judge(kind)
+                taken += 1
+                lost += missing
+                lost_in += bool(missing)
+                part.count(f"{kind}, {mode}")
+                if mode == "safe" and (missing or wrong):
+                    kept = Path(f"/var/tmp/orc-power-failed-{kind}-{part.seed}-{taken}")
+                    shutil.copy(one.copy, kept)
+                    part.violated(
+                        f"{kind}: {missing} of {len(one.acknowledged)} acknowledged events are lost; {wrong}",
+                        {"image": str(kept), "acknowledged": sorted(one.acknowledged)[-200:]},
+                    )
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    part.figures[f"{kind}, {mode}"] = f"{lost_in} of {taken} images lost acknowledged events, {lost} events"
+    return taken, lost_in
+
+
+def body(part: Part) -> None:
+    for name in ("ORCHESTRATOR_DIR", "ORC_AGENT", "ORC_REQUEST_ID"):
+        os.environ.pop(name, None)
+    images, boards = (8, 1) if part.quick else (200, 10)
+    for kind in SIZES:
+        try:
+            crash(part, kind, "safe", images, boards=boards)
+            taken, lost_in = crash(part, kind, "unsafe", max(5, images // 5), boards=max(1, boards // 5))
+            if lost_in < taken * 0.8:
+                part.violated(
+                    f"{kind}: with the log's sync left out only {lost_in} of {taken} images lost"
+                    " something: the harness does not see a power loss"
+                )
+        except Unavailable as error:
+            part.skip(kind, str(error))
+
+
+if __name__ == "__main__":
+    run("power", body)

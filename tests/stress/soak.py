@@ -1,0 +1,527 @@
+"""Part 5: many processes at work on one board, killed at random and started again.
+
+Every worker keeps a journal of its own: what it is about to do, under which request id, and what it was
+told. A worker that was killed begins its next life by repeating what it had begun. At the end the journals
+and the log are laid side by side.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from orchestrator import Orchestrator
+from orchestrator.core.errors import Damage, InputOutputError, OrchestratorError, OutcomeUnknown
+from orchestrator.core.events import Recorded
+from orchestrator.interfaces.cli.main import process
+
+from . import harness
+from .part import Part, fast_folder
+
+STREAMS = ("build", "docs", "ops")
+RESOURCES = ("git", "db:main", "cache", "src/a.py")
+TOPICS = ("findings", "plan", "risks")
+
+MIX = (
+    ("add", 22),
+    ("next", 26),
+    ("complete", 14),
+    ("release", 4),
+    ("fail", 4),
+    ("renew", 4),
+    ("note", 8),
+    ("lock", 6),
+    ("lock-renew", 2),
+    ("unlock", 5),
+    ("kb", 2),
+    ("kb-append", 2),
+    ("log", 5),
+    ("pair", 2),
+    ("archive", 1),
+    ("stale", 3),
+    ("delete-snapshot", 0.1),
+)
+"""What workers do, and how often."""
+
+BY_CLI, BY_PROCESS = 0.08, 0.012
+"""Shares of the commands that go through the command line in a forked child, and in a new process."""
+
+
+class Worker:
+    """One life of a worker.
+
+    Args:
+        life: Counts the lives; names and randomness follow from it.
+    """
+
+    def __init__(self, board: str, journal: str, number: int, life: int, seed: int) -> None:
+        self.board = board
+        self.path = journal
+        self.chance = random.Random(f"{seed}-{number}-{life}")
+        # A name of its own for a few lives: leases of the dead are to end, not to be renewed.
+        self.agent = f"w{number}-{life % 5}"
+        self.life = f"{number}.{life}"
+        self.orc = Orchestrator.open(board, agent=self.agent, timeout=30.0)
+        self.held: list[tuple[str, int]] = []
+        self.ended: list[tuple[str, int]] = []
+        self.count = 0
+        self.journal = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def write(self, record: dict[str, Any], *, sync: bool = False) -> None:
+        os.write(self.journal, json.dumps(record).encode() + b"\n")
+        if sync:
+            os.fsync(self.journal)
+
+    def live(self) -> None:
+        """Finish what the last life had begun, then work for ever."""
+        begun = _unfinished(self.path)
+        if begun is not None:
+            self.carry_out(begun["words"], begun["request"], begun["way"], again=True)
+        names, weights = zip(*MIX, strict=True)
+        while True:
+            self.step(self.chance.choices(names, weights)[0])
+
+    def step(self, what: str) -> None:
+        if what == "delete-snapshot":
+            Path(self.board, "state", "state.json").unlink(missing_ok=True)
+        elif what == "pair":
+            self.pair()
+        else:
+            words = self.words(what)
+            if words is not None:
+                self.count += 1
+                dice = self.chance.random()
+                way = "process" if dice < BY_PROCESS else "cli" if dice < BY_CLI else "api"
+                request = f"{self.life}-{self.count}"
+                self.carry_out([*words, "--agent", self.agent], request, way)
+
+    def pair(self) -> None:
+        """Two events in one commit, without a request."""
+        self.count += 1
+        name = f"{self.life}-{self.count}"
+        try:
+            with self.orc.transaction():
+                for half in (1, 2):
+                    self.orc.events.log(self.agent, "pair", name=name, half=half)
+        except OrchestratorError as error:
+            self.write({"pair": name, "error": error.code})
+        else:
+            self.write({"pair": name}, sync=True)
+
+    def words(self, what: str) -> list[str] | None:
+        """The command line of a step; None if there is nothing to take it with."""
+        text = f"{what} of {self.life} at {self.count}"
+        stream, topic = self.chance.choice(STREAMS), self.chance.choice(TOPICS)
+        resource = self.chance.choice(RESOURCES)
+        lease = f"{self.chance.choice((0.2, 0.5, 2, 20))}s"
+        simple = {
+            "add": ["task", "add", stream, text, "--priority", str(self.chance.randrange(1, 6))],
+            "next": ["task", "next", stream, "--lease", lease],
+            "lock": ["lock", "acquire", resource, "--ttl", lease],
+            "lock-renew": ["lock", "renew", resource],
+            "unlock": ["lock", "release", resource],
+            "kb": ["kb", "write", topic, text],
+            "kb-append": ["kb", "append", topic, text],
+            "log": ["events", "log", "said", f"text={text}"],
+            "archive": ["task", "archive", "--older-than", "1s"],
+        }
+        if what in simple:
+            return simple[what]
+        among = self.ended if what == "stale" else self.held
+        if not among:
+            return None
+        task, token = self.chance.choice(among)
+        if what == "note":
+            return ["task", "note", task, text]
+        if what in ("complete", "release", "fail"):
+            self.held.remove((task, token))
+            self.ended = [*self.ended[-20:], (task, token)]
+        verb = "complete" if what == "stale" else what
+        rest = ["--lease", lease] if what == "renew" else []
+        return ["task", verb, task, *rest, "--token", str(token)]
+
+    def carry_out(self, words: list[str], request: str, way: str, *, again: bool = False) -> None:
+        """Journal, do, journal."""
+        start = time.monotonic()
+        about = {"request": request, "words": words, "way": way, "start": start}
+        self.write({**about, "state": "begun"})
+        status, value = getattr(self, f"by_{way}")(words, request)
+        end = time.monotonic()
+        self.write(
+            {**about, "state": "ended", "status": status, "end": end, "again": again}, sync=True
+        )
+        if status == 0 and words[1] == "next" and value:
+            self.held.append((value["id"], value["token"]))
+
+    def by_api(self, words: list[str], request: str) -> tuple[int | str, Any]:
+        try:
+            status, value = harness.on(self.orc, words, request)
+            return status, msgspec.to_builtins(value)
+        except (Damage, InputOutputError, OutcomeUnknown) as error:
+            return f"{error.code}: {error.message}", None
+        except OrchestratorError as error:
+            return error.exit_status, None
+        except Exception:
+            return traceback.format_exc(), None
+
+    def by_cli(self, words: list[str], request: str) -> tuple[int | str, Any]:
+        """The command line in a forked child, as the programs run it."""
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(write, 1)
+            os.dup2(write, 2)
+            process(argv=["--board", self.board, *words, "--request-id", request, "--json"])
+        os.close(write)
+        with open(read, "rb") as file:
+            said = file.read()
+        return _told(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said)
+
+    def by_process(self, words: list[str], request: str) -> tuple[int | str, Any]:
+        """The command line as people run it."""
+        line = [harness.PYTHON, "cli.py", "--board", self.board, *words]
+        child = subprocess.run(
+            [*line, "--request-id", request, "--json"],
+            cwd=harness.ROOT,
+            env=harness.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            close_fds=False,
+            check=False,
+        )
+        return _told(child.returncode, child.stdout)
+
+
+def _told(status: int, said: bytes) -> tuple[int | str, Any]:
+    if status in (4, 74, 75) or b"Traceback" in said or status < 0:
+        return f"exit {status}: {said.decode(errors='replace')[-800:]}", None
+    if status == 0:
+        lines = said.splitlines()
+        return 0, json.loads(lines[-1]) if lines and lines[-1][:1] == b"{" else json.loads(said)
+    return status, None
+
+
+def _unfinished(path: str) -> dict[str, Any] | None:
+    """What the journal says was begun and not ended."""
+    if not os.path.exists(path):
+        return None
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - 8192))
+        last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
+    record = json.loads(last or b"{}")
+    return record if record.get("state") == "begun" else None
+
+
+# The parent
+
+
+class Soak:
+    """Starts the workers, kills them, and starts them again."""
+
+    def __init__(self, folder: str, processes: int, seed: int) -> None:
+        self.folder = folder
+        self.board = f"{folder}/board"
+        self.seed = seed
+        self.chance = random.Random(seed)
+        self.lives = dict.fromkeys(range(processes), 0)
+        self.living: dict[int, int] = {}
+        self.kills = 0
+        self.died: list[str] = []
+        # Every descendant holds the writing end; when it is closed everywhere, all are gone.
+        self._gone, self._alive = os.pipe()
+        os.set_inheritable(self._alive, True)
+
+    def journal(self, number: int) -> str:
+        return f"{self.folder}/journal-{number}"
+
+    def prepare(self) -> None:
+        with Orchestrator.open(self.board) as orc:
+            for stream in STREAMS:
+                orc.workstreams.create(stream)
+
+    def start(self, number: int) -> None:
+        self.lives[number] += 1
+        pid = os.fork()
+        if pid == 0:
+            self._be(number)
+        self.living[pid] = number
+
+    def _be(self, number: int) -> None:
+        os.setpgid(0, 0)
+        os.close(self._gone)
+        errors = f"{self.folder}/errors-{number}"
+        try:
+            Worker(self.board, self.journal(number), number, self.lives[number], self.seed).live()
+        except BaseException:
+            Path(errors).write_text(traceback.format_exc())
+        finally:
+            os._exit(1)
+
+    def work(self, seconds: float, kills_a_second: float) -> None:
+        for number in self.lives:
+            self.start(number)
+        begun = time.monotonic()
+        while (passed := time.monotonic() - begun) < seconds:
+            time.sleep(0.01)
+            self._bury()
+            while self.kills < passed * kills_a_second:
+                self._kill(self.chance.choice(list(self.living)))
+        for pid in list(self.living):
+            self._kill(pid, again=False)
+        os.close(self._alive)
+        os.read(self._gone, 1)  # nothing comes; it ends when nobody is left
+
+    def _kill(self, pid: int, *, again: bool = True) -> None:
+        """Kill a worker, every other time with the command line that it has started."""
+        number = self.living.pop(pid)
+        # The group is there as soon as the child has run; before, there is only the child.
+        try:
+            (os.killpg if self.chance.random() < 0.5 else os.kill)(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        self.kills += 1
+        if again:
+            self.start(number)
+
+    def _bury(self) -> None:
+        """No worker ends by itself."""
+        for pid in list(self.living):
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                number = self.living.pop(pid)
+                errors = Path(f"{self.folder}/errors-{number}")
+                self.died.append(errors.read_text() if errors.exists() else f"worker {number}")
+                self.start(number)
+
+
+# The verdict
+
+
+def judge(part: Part, soak: Soak) -> None:
+    """Lay the journals and the log side by side."""
+    log = harness.told(soak.board)
+    if log.problem and not log.torn:
+        part.violated(f"the log is damaged: {log.problem}")
+    records = [json.loads(line) for number in soak.lives for line in _lines(soak.journal(number))]
+    for died in soak.died:
+        part.violated(f"a worker ended by itself: {died[-1500:]}")
+    wrong = [
+        *_acknowledged(records, log.events),
+        *_in_order(records, log.events),
+        *_leases(log.events),
+        *_locks(log.events),
+        *_tokens(records, log.events),
+        *_pairs(records, log.events),
+    ]
+    for violation in wrong:
+        part.violated(violation)
+    for violation in harness.all_hold(soak.board, log):
+        part.violated(violation)
+    _figures(part, soak, records, log.events)
+
+
+def _lines(path: str) -> list[bytes]:
+    return Path(path).read_bytes().splitlines() if os.path.exists(path) else []
+
+
+def _commits(events: list[Recorded]) -> Iterator[tuple[str, int, int]]:
+    """Request, first and last event of every commit that answered one."""
+    for at in events:
+        if at.req is not None:
+            yield at.req.id, at.req.first, at.id
+
+
+def _acknowledged(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator[str]:
+    """What was acknowledged is there, once; what was refused is not."""
+    found = Counter(request for request, _, _ in _commits(events))
+    for request, times in found.items():
+        if times > 1:
+            yield f"request {request} was committed {times} times"
+    for record in records:
+        status = record.get("status")
+        if status == 0 and not found[record["request"]] and not _does_nothing(record):
+            yield f"acknowledged and lost: {record}"
+        elif isinstance(status, str):
+            yield f"an error that nothing explains: {record}"
+        elif status not in (0, None) and found[record["request"]]:
+            yield f"refused and there: {record}"
+
+
+def _does_nothing(record: dict[str, Any]) -> bool:
+    return record["words"][:2] == ["task", "archive"]  # there may be nothing to archive
+
+
+def _in_order(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator[str]:
+    """What was acknowledged before something else began has the lower ids."""
+    where = {request: (first, last) for request, first, last in _commits(events)}
+    # What was repeated may have been committed in the life before.
+    done = [
+        (record["start"], record["end"], *where[record["request"]])
+        for record in records
+        if record.get("status") == 0 and not record["again"] and record["request"] in where
+    ]
+    by_start = sorted(done)
+    by_end = sorted(done, key=lambda one: one[1])
+    highest, ended = 0, 0
+    for start, _, first, _ in by_start:
+        while ended < len(by_end) and by_end[ended][1] < start:
+            highest = max(highest, by_end[ended][3])
+            ended += 1
+        if first <= highest:
+            yield f"event {first} began after event {highest} was acknowledged"
+
+
+def _payload(at: Recorded) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(bytes(at.payload))
+    return found
+
+
+_ENDS = {"completed", "failed", "released", "lapsed", "blocked", "cancelled"}
+
+
+def _leases(events: list[Recorded]) -> Iterator[str]:
+    """No task is under two leases that run."""
+    held: dict[str, tuple[str, str]] = {}
+    for at in events:
+        noun, _, verb = at.type.partition(".")
+        if noun != "task" or verb not in {*_ENDS, "claimed", "renewed"}:
+            continue
+        facts = _payload(at)
+        task = facts["task"]
+        holder, until = held.get(task, ("", ""))
+        if verb == "claimed":
+            if holder and until > at.ts:
+                yield f"event {at.id}: {at.agent} claims {task}, {holder} has it until {until}"
+            held[task] = (at.agent, facts["until"])
+        elif verb == "renewed":
+            if holder != at.agent:
+                yield f"event {at.id}: {at.agent} renews {task}, which {holder or 'nobody'} has"
+            held[task] = (at.agent, facts["until"])
+        else:
+            if verb in ("completed", "failed", "released") and holder != at.agent:
+                yield f"event {at.id}: {at.agent} has {verb} {task}, which {holder or 'nobody'} has"
+            if verb == "lapsed" and until > at.ts:
+                yield f"event {at.id}: {task} lapsed before {until}"
+            held.pop(task, None)
+
+
+def _locks(events: list[Recorded]) -> Iterator[str]:
+    """No resource is under two locks that run; all of them are exclusive here."""
+    held: dict[str, tuple[str, str]] = {}
+    for at in events:
+        noun, _, verb = at.type.partition(".")
+        if noun != "lock":
+            continue
+        facts = _payload(at)
+        resource = facts["resource"]
+        holder, until = held.get(resource, ("", ""))
+        if verb == "acquired":
+            if holder not in ("", at.agent) and until > at.ts:
+                yield f"event {at.id}: {at.agent} locks {resource}, {holder} has it until {until}"
+            held[resource] = (at.agent, facts["until"])
+        elif verb == "renewed":
+            if holder != at.agent:
+                yield f"event {at.id}: {at.agent} renews {resource}, which {holder} has"
+            held[resource] = (at.agent, facts["until"])
+        elif verb in ("released", "lapsed") and holder == facts["holder"]:
+            held.pop(resource, None)
+
+
+def _tokens(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator[str]:
+    """A step that was taken with a token was taken under the claim of that token."""
+    claims: dict[str, int] = {}
+    steps: dict[str, tuple[str, int | None]] = {}
+    first = {last: request for request, _, last in _commits(events)}
+    group: list[tuple[str, int | None]] = []
+    for at in events:
+        if at.type.startswith("task.") and at.type != "task.archived" and at.type != "task.added":
+            task = _payload(at)["task"]
+            if at.type == "task.claimed":
+                claims[task] = at.id
+            elif at.type != "task.noted":
+                group.append((task, claims.get(task)))
+        if not at.more:
+            if at.id in first and group:
+                steps[first[at.id]] = group[0]
+            group = []
+    for record in records:
+        if record.get("status") == 0 and "--token" in record["words"]:
+            token = int(record["words"][record["words"].index("--token") + 1])
+            task, claim = steps.get(record["request"], ("", None))
+            if claim != token or task != record["words"][2]:
+                yield f"a step under an old token: {record}, the claim was {claim}"
+
+
+def _pairs(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator[str]:
+    """Both halves of a commit are there, side by side, or none."""
+    found: dict[str, list[int]] = {}
+    for at in events:
+        if at.type == "pair":
+            found.setdefault(_payload(at)["name"], []).append(at.id)
+    for name, ids in found.items():
+        if len(ids) != 2 or ids[1] != ids[0] + 1:
+            yield f"half of a pair: {name} has the events {ids}"
+    for record in records:
+        if "pair" in record and ("error" in record) == (record["pair"] in found):
+            yield f"a pair was told otherwise than it is: {record}"
+
+
+def _figures(part: Part, soak: Soak, records: list[dict[str, Any]], events: list[Recorded]) -> None:
+    commits = sum(not at.more for at in events)
+    part.figures["kills"] = soak.kills
+    part.figures["commits"] = commits
+    part.figures["events"] = len(events)
+    part.figures["commits a second"] = round(commits / max(part.seconds(), 1))
+    ended = [record for record in records if record.get("state") == "ended"]
+    part.figures["acknowledged"] = sum(record["status"] == 0 for record in ended)
+    part.figures["refused"] = dict(Counter(r["status"] for r in ended if r["status"] != 0))
+    part.figures["begun by one life and ended by the next"] = sum(r["again"] for r in ended)
+    part.figures["ways"] = dict(Counter(record["way"] for record in ended))
+    part.figures["torn tails set aside"] = len(harness.files(soak.board, "state/quarantine"))
+    for type_name, number in Counter(at.type for at in events).items():
+        part.count(type_name, number)
+
+
+def main() -> None:
+    """Be the program."""
+    parser = argparse.ArgumentParser(prog="python -m tests.stress.soak")
+    parser.add_argument("--quick", action="store_true", help="15 seconds")
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--processes", type=int, default=20)
+    parser.add_argument("--kills", type=float, default=8.0, help="a second")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--folder", help="where; in memory if not given")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures there")
+    given = parser.parse_args()
+    seed = given.seed if given.seed is not None else (1 if given.quick else int(time.time()))
+    part = Part("soak", quick=given.quick, seed=seed)
+    folder = given.folder or fast_folder()
+    soak = Soak(folder, given.processes, seed)
+    soak.prepare()
+    soak.work(given.seconds or (15.0 if given.quick else 300.0), given.kills)
+    judge(part, soak)
+    part.show()
+    if given.json:
+        Path(given.json).write_text(json.dumps(part.record(), default=repr))
+    if part.violations:
+        sys.stdout.write(f"The board and the journals are in {folder}\n")
+    elif not given.folder:
+        shutil.rmtree(folder)
+    sys.exit(1 if part.violations else 0)
+
+
+if __name__ == "__main__":
+    main()
