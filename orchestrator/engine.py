@@ -137,7 +137,7 @@ class Engine:
             for chunk in self.store.read(self._position):
                 self._fold(state, chunk)
         except Damage as damage:
-            if damage.code == "newer_version":
+            if damage.code in ("newer_version", "misfit"):
                 self.forget()  # part of a chunk was folded, so the position is not that of the state
             if damage.code == "log_behind" and known:
                 # A commit that this process had seen may have been taken back: fold anew, then judge.

@@ -29,9 +29,11 @@ _decode = msgspec.json.Decoder(Snapshot).decode
 
 def encode(state: State, position: Position) -> bytes:
     """The bytes of ``state.json``."""
-    data = msgspec.json.encode(Snapshot(FORMAT, position, state))
-    body = msgspec.json.format(data, indent=2)[2:] + b"\n"  # without the first brace and newline
-    return _HEAD % zlib.crc32(body) + body
+    # The text may have 50 MB: it is copied once, and the compact form is gone by then.
+    text = msgspec.json.format(msgspec.json.encode(Snapshot(FORMAT, position, state)), indent=2)
+    body = memoryview(text)[2:]  # without the first brace and newline
+    checksum = zlib.crc32(b"\n", zlib.crc32(body))
+    return b"".join((_HEAD % checksum, body, b"\n"))
 
 
 def decode(data: bytes) -> tuple[State, Position] | None:

@@ -8,7 +8,7 @@ import jsonlines
 import msgspec
 
 from orchestrator.core import clock, names
-from orchestrator.core.errors import BadInput, InputOutputError, NotFound
+from orchestrator.core.errors import BadInput, Damage, InputOutputError, NotFound
 from orchestrator.core.events import (
     START,
     Recorded,
@@ -120,10 +120,8 @@ def _checked(records: list[Recorded]) -> State:
         _check_record(at)
         try:
             state.fold((at,))
-        except (KeyError, IndexError, ValueError) as error:
-            raise BadInput(
-                f"Event {at.id} ({at.type}) does not fit what came before: {error}"
-            ) from None
+        except Damage as damage:
+            raise BadInput(damage.message, hint=damage.hint) from None
     _check_names(state)
     if not records or records[-1].more:
         raise BadInput("The export ends in the middle of a commit")

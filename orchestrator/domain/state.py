@@ -6,6 +6,7 @@ from functools import cached_property
 import msgspec
 
 import orchestrator.domain.repairs  # noqa: F401  # an event without a place in the state
+from orchestrator.core.errors import Damage
 from orchestrator.core.events import Recorded, decode
 from orchestrator.domain.agents import Agent
 from orchestrator.domain.cycles import Cycle
@@ -42,14 +43,23 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
     requests: dict[str, Request] = {}
 
     def fold(self, records: Iterable[Recorded]) -> None:
-        """Fold events in, in their order."""
-        for at in records:
-            event = decode(at)
-            if event is not None:
-                event.apply(self, at)
-            self.event = at.id
-            if at.req is not None:
-                self.close(at)
+        """Fold events in, in their order.
+
+        Raises:
+            Damage: An event is of a newer version, or does not fit what came before; the state then
+                holds what came before it, and perhaps a part of it.
+        """
+        at = None
+        try:
+            for at in records:
+                event = decode(at)
+                if event is not None:
+                    event.apply(self, at)
+                self.event = at.id
+                if at.req is not None:
+                    self.close(at)
+        except (LookupError, ValueError, TypeError, AttributeError, AssertionError) as error:
+            raise _misfit(at, error) from error
 
     def close(self, at: Recorded) -> None:
         """Note that everything up to this record has been applied."""
@@ -99,3 +109,12 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
     def schedule(self) -> Schedule:
         """What can run now: derived from tasks and locks on first use, kept up to date from then on."""
         return Schedule(self)
+
+
+def _misfit(at: Recorded | None, error: Exception) -> Damage:
+    assert at is not None
+    return Damage(
+        f"Event {at.id} ({at.type}) does not fit what came before it: {error!r}",
+        code="misfit",
+        hint="No command writes such a log. `doctor --salvage` saves what fits together.",
+    )

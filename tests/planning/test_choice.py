@@ -278,6 +278,15 @@ def test_without_comparisons_left_the_set_is_still_sound(monkeypatch: pytest.Mon
         assert is_sound(chosen)
 
 
+def test_without_comparisons_left_an_overlap_that_was_not_found_is_respected(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(overlaps, "CHECKS", 3)
+    touches = ["*a", "*b", "*c", "*d", "zd", "elsewhere/x"]
+    offered = [candidate(i, touches=(text,)) for i, text in enumerate(touches, start=1)]
+    assert names(choose(offered, 8)) == names(by_definition(offered, 8))
+
+
 @given(st.lists(st.sampled_from([*RESOURCES, "src/a/b", "src/a/*", "x/**", "x/y/**"]), unique=True))
 def test_overlaps_finds_every_pair_from_one_side(found: list[str]):
     index = Overlaps(found)

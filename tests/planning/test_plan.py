@@ -277,6 +277,15 @@ def test_an_agent_is_named_for_what_it_can_do(orc: Orchestrator):
     assert entries(orc.plan()) == ["b-bugs", "c-ui", "a-all", None]
 
 
+def test_who_can_do_less_is_named_before_who_can_do_all(orc: Orchestrator):
+    orc.agents.register("a-all")
+    orc.agents.register("b-some", capabilities=["bug", "ui"])
+    orc.agents.register("c-bugs", capabilities=["bug"])
+    for _ in range(3):
+        add(orc, "A bug", type="bug")
+    assert entries(orc.plan()) == ["c-bugs", "b-some", "a-all"]
+
+
 def test_agents_move_so_that_as_many_tasks_as_possible_have_one(orc: Orchestrator):
     """The bug could go to either; the label only to one of them."""
     orc.agents.register("a", capabilities=["bug", "ui"])

@@ -163,7 +163,9 @@ def spoilt(draw: st.DrawFn, data: bytes) -> bytes:
         other = draw(
             st.one_of(
                 st.binary(max_size=30),
-                st.sampled_from([b"\0", b"\n", b"\r\n", b"[" * 2000, b"9" * 400, b'"', b"\\ud800", b"{"]),
+                st.sampled_from(
+                    [b"\0", b"\n", b"\r\n", b"[" * 2000, b"9" * 400, b'"', b"\\ud800", b"{"]
+                ),
                 st.integers(0, max(0, len(data) - 40)).map(lambda n: data[n : n + 40]),  # noqa: B023
             )
         )
@@ -232,7 +234,10 @@ def _(folder: Folder, found: list[dict[str, Any]]) -> None:
         try:
             raw = msgspec.Raw(msgspec.json.encode(event.get("payload", {})))
             fields = {k: v for k, v in event.items() if k in ("ts", "agent", "type", "v", "more")}
-            at = msgspec.convert({"ts": "", "agent": "", "type": "", **fields, "id": number, "payload": raw}, Recorded)
+            at = msgspec.convert(
+                {"ts": "", "agent": "", "type": "", **fields, "id": number, "payload": raw},
+                Recorded,
+            )
             line, crc = encode_line(at, crc)
         except (msgspec.MsgspecError, UnicodeEncodeError, AttributeError, OverflowError):
             return
@@ -352,7 +357,7 @@ def _import(folder: Folder, text: bytes) -> None:
     log = board / "state" / "events.jsonl"
     if not taken and log.exists() and log.stat().st_size:
         raise Found("refused, and yet something was appended")
-    if set(p.name for p in top.iterdir()) - {"board", "board.jsonl"}:
+    if {p.name for p in top.iterdir()} - {"board", "board.jsonl"}:
         raise Found("a file appeared outside the board")
     if taken:
         fresh = Orchestrator.open(board, light=True)
@@ -380,7 +385,9 @@ def _(folder: Folder, found: list[dict[str, Any]]) -> None:
 
 
 OLD_STATE = json.loads((DATA / "state.json").read_text())
-OLD_LOG = [json.loads(line) for line in (DATA / "events.jsonl").read_text().splitlines() if line][:8]
+OLD_LOG = [json.loads(line) for line in (DATA / "events.jsonl").read_text().splitlines() if line][
+    :8
+]
 
 
 @target(
@@ -424,7 +431,9 @@ def _(folder: Folder, given_: tuple[Any, list[Any], str, str]) -> None:
 # The command line
 
 
-def commands(group: Group, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Command]]:
+def commands(
+    group: Group, words: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Command]]:
     for node in group.nodes:
         if isinstance(node, Group):
             yield from commands(node, (*words, node.name))
@@ -460,7 +469,13 @@ def lines(draw: st.DrawFn) -> list[str]:
 
 
 def _given(draw: st.DrawFn, argument: Argument) -> list[str]:
-    known = {"workstreams": "ws", "tasks": "t1", "agents": "ann", "topics": "topic", "resources": "git"}
+    known = {
+        "workstreams": "ws",
+        "tasks": "t1",
+        "agents": "ann",
+        "topics": "topic",
+        "resources": "git",
+    }
     if argument.completes in known and draw(st.integers(0, 2)):
         first = [known[argument.completes]]
     else:
@@ -471,7 +486,11 @@ def _given(draw: st.DrawFn, argument: Argument) -> list[str]:
 def _safe(words: list[str]) -> bool:
     """Lines that would wait for ever, read what is outside, or lay out boards elsewhere are left out."""
     flags = ("--follow", "-f", "--wait", "--board", "--file")
-    return not any(w.startswith(flags) for w in words) and "init" not in words and "export" not in words
+    return (
+        not any(w.startswith(flags) for w in words)
+        and "init" not in words
+        and "export" not in words
+    )
 
 
 @target("command line", lines().filter(_safe))
@@ -515,7 +534,9 @@ def _(folder: Folder, words: list[str]) -> None:
     if time.process_time() - begun > SECOND:
         raise Found(f"{words!a}: it took {time.process_time() - begun:.1f} s")
     if {p.name for p in top.iterdir()} != outside:
-        raise Found(f"{words!a}: a file appeared outside the board: {set(os.listdir(top)) - outside}")
+        raise Found(
+            f"{words!a}: a file appeared outside the board: {set(os.listdir(top)) - outside}"
+        )
 
 
 # Running them
@@ -562,7 +583,11 @@ def body(part: Part) -> None:
         os.environ.pop(name, None)
     signal.signal(signal.SIGALRM, _hangs)
     for name in TARGETS:
-        fuzz(part, name, QUICK * (5 if name in ("frontmatter", "command line") else 1) if part.quick else FULL)
+        fuzz(
+            part,
+            name,
+            QUICK * (5 if name in ("frontmatter", "command line") else 1) if part.quick else FULL,
+        )
     part.figures["peak MB"] = _peak()
     part.skip("atheris", "it needs clang and a build of its own; Hypothesis is used")
     part.skip("formula files", "the toolkit has none yet")
@@ -576,11 +601,14 @@ def replay(case: dict[str, Any]) -> None:
     """Run one kept input again."""
     from ast import literal_eval
 
-    value = eval(case["input"], {"nan": float("nan"), "inf": float("inf")}) if "nan" in case["input"] or "inf" in case["input"] else literal_eval(case["input"])
+    value = (
+        eval(case["input"], {"nan": float("nan"), "inf": float("inf")})
+        if "nan" in case["input"] or "inf" in case["input"]
+        else literal_eval(case["input"])
+    )
     TARGETS[case["target"]](Folder(), value)
     print("nothing found")
 
 
 if __name__ == "__main__":
     run("fuzz", body, replay)
-

@@ -53,10 +53,7 @@ def whole(board: str, acknowledged: list[int]) -> str:
         fold.fold(chunk.events)
     if repr(fold) != repr(state):
         return "the state is not the fold of the log"
-    found = {
-        json.loads(bytes(at.payload))["n"]
-        for at in orc.events.read(type="counted")
-    }
+    found = {json.loads(bytes(at.payload))["n"] for at in orc.events.read(type="counted")}
     if lost := set(acknowledged) - found:
         return f"{len(lost)} acknowledged events are lost: {sorted(lost)[:5]}"
     return ""
@@ -121,7 +118,10 @@ def small_disk(options: str) -> Iterator[str]:
     """A file system of memory with little room."""
     point = tempfile.mkdtemp(prefix="orc-stress-")
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", point], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", point],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         os.rmdir(point)
@@ -318,7 +318,8 @@ def _stepping(part: Part, board: str) -> None:
     part.count("clocks that step")
     time_now = [1_795_241_580.0]
     agents = [
-        Orchestrator.open(board, agent=name, now=lambda: time_now[0]) for name in ("ann", "bob", "eve")
+        Orchestrator.open(board, agent=name, now=lambda: time_now[0])
+        for name in ("ann", "bob", "eve")
     ]
     agents[0].workstreams.create("ws")
     for number in range(5):
@@ -427,7 +428,14 @@ def reused_pid(part: Part) -> None:
                 part.count("reused pid")
                 if ("is gone" in said) != expected:
                     part.violated(f"reused pid {change}: {said}")
-            for garbage in (b"", b"{}", b"\0" * 512, b"{" * 600, b'{"held":1,"pid":"x"}', b"\xff" * 99):
+            for garbage in (
+                b"",
+                b"{}",
+                b"\0" * 512,
+                b"{" * 600,
+                b'{"held":1,"pid":"x"}',
+                b"\xff" * 99,
+            ):
                 path.write_bytes(garbage)
                 part.count("reused pid")
                 try:
@@ -509,12 +517,16 @@ def crowd_at_the_lock(part: Part) -> None:
             "longest wait s": round(each[-1], 2),
             "p99 s": round(each[len(each) * 99 // 100], 3),
             "turns": {"fewest": turns[0], "median": statistics.median(turns), "most": turns[-1]},
-            "fairness (Jain; 1 is even)": round(sum(turns) ** 2 / (len(turns) * sum(t * t for t in turns)), 2),
+            "fairness (Jain; 1 is even)": round(
+                sum(turns) ** 2 / (len(turns) * sum(t * t for t in turns)), 2
+            ),
         }
         if turns[0] == 0:
             part.violated("somebody got no turn at the lock")
         if each[-1] > 10:
-            part.violated(f"somebody waited {each[-1]:.1f} s for the lock: over the default timeout")
+            part.violated(
+                f"somebody waited {each[-1]:.1f} s for the lock: over the default timeout"
+            )
         if wrong := whole(board, []):
             part.violated(f"crowd at the lock: {wrong}")
     finally:

@@ -17,6 +17,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from os.path import commonpath
 from typing import Any, NamedTuple
 
 from orchestrator import Orchestrator
@@ -30,7 +31,7 @@ from .part import Part, fast_folder, run
 
 QUICK, FULL = 3_000, 100_000
 MORNING = 1_795_241_580.0
-PATIENCE = 5.0
+PATIENCE = 30.0
 """Seconds after which a mutation is said to hang."""
 
 
@@ -167,7 +168,10 @@ def lines_changed(data: bytes) -> Iterator[tuple[str, bytes]]:
         yield "lines dropped", b"".join(lines[:one] + lines[one + 1 :])
         yield "lines doubled", b"".join([*lines[:one], lines[one], *lines[one:]])
         yield "a blank line", b"".join([*lines[:one], b"\n", *lines[one:]])
-        yield "CRLF in one line", b"".join([*lines[:one], lines[one][:-1] + b"\r\n", *lines[one + 1 :]])
+        yield (
+            "CRLF in one line",
+            b"".join([*lines[:one], lines[one][:-1] + b"\r\n", *lines[one + 1 :]]),
+        )
         for other in number:
             moved = [*lines[:one], *lines[one + 1 :]]
             moved.insert(other, lines[one])
@@ -326,7 +330,7 @@ def _untouched(base: Base, mutated: dict[str, bytes]) -> int:
     for file, data in base.files.items():
         found = mutated.get(file, b"")
         if found != data:
-            same += len(os.path.commonprefix([found, data]))
+            same += len(commonpath([found, data]))
             break
         same += len(data)
     return sum(end <= same for end in base.ends) - 1
@@ -402,7 +406,10 @@ def _judge_writer(
     commits = base.ends.index(kept)
     closed = untouched + (kept == len(found) + 1)
     if commits < known or commits != closed:
-        return "older", f"a writer went on from commit {commits} of {closed}; the snapshot knew {known}"
+        return (
+            "older",
+            f"a writer went on from commit {commits} of {closed}; the snapshot knew {known}",
+        )
     return ("new state" if commits == len(base.ends) - 1 else "old state"), _next_works(arena, base)
 
 

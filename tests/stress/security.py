@@ -937,7 +937,7 @@ def _(ground: Ground) -> str:
 def _(ground: Ground) -> str:
     from orchestrator.domain import frontmatter
 
-    words = "no 012 1e3 0x1f null ~ true 2026-11-21 12:30:45 .inf 1_000 = <<".split()
+    words = ["no", "012", "1e3", "0x1f", "null", "~", "true", "2026-11-21", "12:30:45", ".inf", "1_000", "=", "<<"]
     text = "".join(f"k{i}: {word}\n" for i, word in enumerate(words))
     metadata, _ = frontmatter.split(f"---\n{text}---\nbody")
     if list(metadata.values()) != words:
@@ -1016,7 +1016,7 @@ def _damage_attack(kind: str, keep_snapshot: bool) -> None:
             return f"the line is {line}, but: {message}"
         if not keep_snapshot and word not in message:
             return f"{word!r} is not named: {message}"
-        status, out, err = ground.cli("events", "--last", "1")
+        status, _out, err = ground.cli("events", "--last", "1")
         if status not in (0, 4) or "Traceback" in err:
             return f"reading: exit {status}, {err!a}"
         status, _, err = ground.cli("doctor")

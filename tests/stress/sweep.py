@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -422,11 +423,16 @@ def _run_case(case: Case, reference: Reference) -> tuple[str, list[str]]:
         return _sweep.run(case, reference)
     except subprocess.TimeoutExpired:
         return "hung", ["the command did not end within two minutes"]
+    except Exception:
+        return "no verdict", [f"there is no verdict: {traceback.format_exc()}"]
 
 
 def _run_inside(case: "shim.Case", types: list[str]) -> tuple[str, list[str]]:
     assert _sweep is not None
-    return shim.run(_sweep, case, types)
+    try:
+        return shim.run(_sweep, case, types)
+    except Exception:
+        return "no verdict", [f"there is no verdict: {traceback.format_exc()}"]
 
 
 def cases_of(situation: str, command: str, reference: Reference) -> Iterator[Case]:

@@ -1,0 +1,120 @@
+"""Every part of the stress suite, one after the other, and one table: ``python -m tests.stress [--quick]``.
+
+The quick forms take some minutes together; without ``--quick`` a run takes hours. Each part is a process of its
+own, because they limit, fill and mount.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+PARTS = (
+    "sweep",
+    "recovery",
+    "sealing",
+    "mutations",
+    "power",
+    "soak",
+    "model",
+    "limits",
+    "fuzz",
+    "security",
+)
+"""By their modules; one that is not there is named in the table."""
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+NO_PROGRAMS = {"sealing"}
+"""Parts that are modules for other parts unless they say ``__main__``."""
+
+
+def model(quick: bool, seed: int | None) -> list[str]:
+    """Part 6 is a test: the state machine over all nouns, here with more examples."""
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/engine/test_model.py",
+    ]
+    return [*words, *([f"--hypothesis-seed={seed}"] if seed is not None else [])]
+
+
+def command(name: str, quick: bool, seed: int | None, figures: Path) -> list[str] | None:
+    """How a part is run; None if it is not there."""
+    if name == "model":
+        there = (ROOT / "tests/engine/test_model.py").exists()
+        return model(quick, seed) if there else None
+    source = HERE / f"{name}.py"
+    if not source.exists() or "__main__" not in source.read_text():
+        return None
+    words = [sys.executable, "-m", f"tests.stress.{name}", "--json", str(figures)]
+    return [
+        *words,
+        *(["--quick"] if quick else []),
+        *(["--seed", str(seed)] if seed is not None else []),
+    ]
+
+
+def figures_of(path: Path) -> dict[str, Any]:
+    """What a part wrote about itself; parts differ in what else they write."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.stress")
+    parser.add_argument("--quick", action="store_true", help="the short forms that CI runs")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--only", metavar="PARTS", help="some parts: limits,fuzz")
+    parser.add_argument("--json", metavar="FILE", help="also write all figures there")
+    given = parser.parse_args()
+    names = given.only.split(",") if given.only else PARTS
+    rows, everything, failed = [], {}, False
+    environment = {**os.environ, "ORC_EXAMPLES": "100" if given.quick else "10000"}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            path = Path(folder) / f"{name}.json"
+            words = command(name, given.quick, given.seed, path)
+            if words is None:
+                if name not in NO_PROGRAMS:
+                    rows.append((name, "not there", "", "", ""))
+                continue
+            print(f"== {name}", flush=True)
+            begun = time.monotonic()
+            status = subprocess.run(words, cwd=ROOT, env=environment, check=False).returncode
+            found = everything[name] = figures_of(path)
+            failed = failed or status != 0
+            rows.append(
+                (
+                    name,
+                    "holds" if status == 0 else f"FAILED ({status})",
+                    found.get("cases", found.get("runs", "")),
+                    found.get("violations", ""),
+                    f"{time.monotonic() - begun:.0f} s",
+                    "; ".join(f"{what}: {why}" for what, why in found.get("skipped", {}).items()),
+                )
+            )
+    print()
+    for row in (("part", "verdict", "cases", "violations", "time", "skipped"), *rows):
+        cells = [len(cell) if isinstance(cell, list) else cell for cell in row]
+        print("{:<10} {:<11} {:>8} {:>10} {:>7}  {}".format(*(map(str, [*cells, ""][:6]))))
+    if given.json:
+        Path(given.json).write_text(json.dumps(everything, indent=1))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
