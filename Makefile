@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint types imports check docs bench clean
+.PHONY: help demo test lint types imports stress-quick stress check docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,12 @@ types: $(READY) ## strict types
 
 imports: $(READY) ## the import rule of docs/ARCHITECTURE.md
 	$(BIN)/lint-imports
+
+stress-quick: $(READY) ## hunt for what breaks the contract, a few minutes
+	$(BIN)/python -m tests.stress --quick
+
+stress: $(READY) ## the same for hours; see docs/reliability.md
+	$(BIN)/python -m tests.stress
 
 check: lint types imports test ## all of the above
 

@@ -1,6 +1,7 @@
 """Which folder is the board, and what is in a new one."""
 
 import os
+import stat
 
 from orchestrator.core.errors import InputOutputError, NoBoard, Refused
 
@@ -51,7 +52,7 @@ def locate(
         )
     found = os.path.abspath(found)
     _refuse_links(found)
-    if not os.path.isdir(os.path.join(found, "state")):
+    if not _is_folder(os.path.join(found, "state")):
         if os.path.isdir(found) and os.listdir(found) and found != checkout:
             raise NoBoard(
                 f"{found} is no board: it holds other files and no state/ folder",
@@ -96,6 +97,18 @@ def git_files(folder: str) -> dict[str, str]:
 def in_git_work_tree(folder: str) -> bool:
     """Whether git keeps the folder or one above it."""
     return _nearest(folder, ".git") is not None
+
+
+def _is_folder(path: str) -> bool:
+    """Whether the folder is there; a disk that does not answer is no answer."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise InputOutputError(
+            f"{path} cannot be looked at: {error.strerror}", errno=error.errno
+        ) from None
 
 
 def _refuse_links(folder: str) -> None:

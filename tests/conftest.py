@@ -62,8 +62,8 @@ def orc(clock: SettableClock, warnings: list[str]) -> Iterator[Orchestrator]:
 
 
 @pytest.fixture
-def board(clock: SettableClock, warnings: list[str], tmp_path: Path) -> Iterator[Orchestrator]:
+def board(clock: SettableClock, warnings: list[str], memory_path: Path) -> Iterator[Orchestrator]:
     """A board of files; when the test ends, its state must be the fold of its log."""
-    orc = Orchestrator.open(tmp_path / "board", now=clock, warn=warnings.append)
+    orc = Orchestrator.open(memory_path / "board", now=clock, warn=warnings.append)
     yield orc
     check_law(orc)

@@ -20,14 +20,14 @@ class _StrictYAML(YAMLHandler):
 
     def split(self, text: str) -> tuple[str, str]:
         """The text between the ``---`` lines and the text below them, to the letter."""
-        lines = text.splitlines(keepends=True)
+        lines = text.split("\n")
         end = next((i for i, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
         if end is None:
             raise _bad("it has no closing `---` line")
-        head, below = "".join(lines[1:end]), lines[end + 1 :]
-        if below and not below[0].strip():
+        head, below = "\n".join(lines[1:end]), lines[end + 1 :]
+        if len(below) > 1 and not below[0].strip():
             del below[0]  # the blank line that join() puts there
-        return head, "".join(below)
+        return head, "\n".join(below)
 
     def load(self, fm: str, **_: object) -> Any:
         """The metadata, read strictly."""
@@ -56,8 +56,8 @@ def join(metadata: dict[str, Any], body: str) -> str:
     """A text with its frontmatter above it; an empty mapping leaves the text alone."""
     if not metadata:
         return body
-    head = _handler.export(metadata, sort_keys=True, width=10_000)
-    return f"---\n{head}\n---\n\n{body}"
+    head = yaml.safe_dump(metadata, allow_unicode=True, sort_keys=True, width=10_000)
+    return f"---\n{head}---\n\n{body}"
 
 
 def load(text: str) -> Any:

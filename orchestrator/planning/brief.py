@@ -283,12 +283,15 @@ class _Brief:
             yield Block("\n".join(lines), f"{self._prog} events --last 50")
 
     def _latest(self) -> list[tuple[Recorded, str]]:
-        """The last events about tasks of the workstream; the tasks know theirs, so no log is searched."""
+        """The last events about tasks of the workstream, newest first, so that a cut takes the oldest.
+
+        The tasks know their events, so no log is searched.
+        """
         numbers = (
             (number, task.id)
             for task in self._state.tasks.values()
             if task.workstream == self._task.workstream
             for number in task.events[-EVENTS:]
         )
-        latest = sorted(nlargest(EVENTS, numbers))
+        latest = nlargest(EVENTS, numbers)
         return [(self._desk.event(number), task) for number, task in latest]

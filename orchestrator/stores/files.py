@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 
 from orchestrator.core import names
-from orchestrator.core.errors import Damage
+from orchestrator.core.errors import Damage, InputOutputError
 from orchestrator.core.events import Chunk, Position, Recorded, read_chunk
 from orchestrator.stores import damage, disk, reading, recovery
 from orchestrator.stores.locking import BoardLock
@@ -119,11 +119,16 @@ class FileStore:
             pass  # a heartbeat is a hint; no command may fail for want of it
 
     def seen(self) -> dict[str, float]:
-        """The times of the presence files."""
-        return {
-            names.from_file_name(entry.name): entry.stat(follow_symlinks=False).st_mtime
-            for entry in _files(self._presence)
-        }
+        """The times of the presence files; a hint, so what cannot be read is a warning."""
+        found: dict[str, float] = {}
+        try:
+            for entry in _files(self._presence):
+                with suppress(FileNotFoundError):
+                    seen = entry.stat(follow_symlinks=False).st_mtime
+                    found[names.from_file_name(entry.name)] = seen
+        except (OSError, InputOutputError) as error:
+            self._warn(f"When agents were last seen is not known: {error}")
+        return found
 
     def documents(self) -> list[str]:
         """The names of ``knowledge/*.md``, in order."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from boards import changes_nothing, code_of
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator import BadInput, NotFound, Orchestrator
@@ -224,6 +224,9 @@ metadata = st.dictionaries(
 
 
 @given(metadata=metadata.filter(bool), body=words)
+@example(metadata={"": "\xa0"}, body="")
+@example(metadata={"a": "x\u2028---\u2028y"}, body="\u2028\x0b")
+@example(metadata={"a": ["no", "012", "---", "#", "\t", "a: b", "\n\n"]}, body="---\n---\n")
 def test_frontmatter_is_read_back_as_it_was_written(metadata: dict[str, object], body: str):
     assert frontmatter.split(frontmatter.join(metadata, body)) == (metadata, body)
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -145,13 +145,13 @@ class Stage:
         assert event in {"done": [self.after], "nothing": [self.before]}.get(
             outcome, [self.before, self.after]
         )
-        self._check_documents(orc)
+        self.check_documents(orc)
         if repeat and self.scene.request:
             run(orc, self.scene)
             assert orc.engine.read().event == self.after, "the request had another effect"
         orc.workstreams.create("next")
         assert orc.workstreams.get("next").name == "next"
-        self._check_documents(orc)
+        self.check_documents(orc)
         if any(topic.name == "findings" for topic in orc.knowledge.all()):
             was = orc.knowledge.read("findings") or ""
             orc.knowledge.append("findings", "more\n")
@@ -161,7 +161,7 @@ class Stage:
             as_text(orc.engine.read(), orc.engine._position)
         )
 
-    def _check_documents(self, orc: Orchestrator) -> None:
+    def check_documents(self, orc: Orchestrator) -> None:
         """What readers see of a topic is its last version in the log, and never a hand edit."""
         for name, topic in orc.engine.read().topics.items():
             document = orc.knowledge.document(name)
@@ -237,7 +237,7 @@ def test_a_disk_that_fails_from_some_call_on_never_makes_a_false_promise(stage: 
             raise
 
 
-def in_child(stage: Stage, folder: Path, fault: Faults) -> str:
+def in_child(scene: Scene, folder: Path, fault: Faults) -> str:
     """Run the command in a process of its own that may die; ``done`` only if it said so."""
     reading, writing = os.pipe()
     pid = os.fork()
@@ -245,9 +245,9 @@ def in_child(stage: Stage, folder: Path, fault: Faults) -> str:
         answer = b"died"
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            orc = open_board(folder, stage.scene)
+            orc = open_board(folder, scene)
             with injected(fault):
-                run(orc, stage.scene)
+                run(orc, scene)
             answer = b"done"
         except KeyboardInterrupt:
             answer = b"interrupted"
@@ -275,12 +275,43 @@ def test_a_process_that_dies_at_any_call_leaves_all_of_its_command_or_nothing(
         if action is faults.dies_halfway and name != "write":
             continue
         folder = stage.copy()
-        assert in_child(stage, folder, Faults(action, number)) == "", (number, name, stage.calls)
+        assert in_child(stage.scene, folder, Faults(action, number)) == "", (
+            number,
+            name,
+            stage.calls,
+        )
         try:
             stage.check(folder, "unknown")
         except BaseException as error:
             error.add_note(f"died at call {number} ({name}) of {stage.calls}")
             raise
+
+
+@pytest.mark.parametrize("first", ["new topic", "another version", "delete topic"])
+def test_two_processes_that_die_one_after_the_other_never_make_a_stale_file_an_edit(
+    first: str, memory_path: Path
+):
+    """Each may have died between its commit and the file; the file then is older than both."""
+    stage = Stage(first, memory_path)
+    second = replace(
+        stage.scene, command=lambda orc: orc.knowledge.write("findings", "three\n", agent="bob")
+    )
+    points = [n for n, name in enumerate(stage.calls) if name not in ("open", "pwrite", "mkdir")]
+    for one in points:
+        for other in range(0, max(points) + 12, 2):
+            folder = stage.copy()
+            assert in_child(stage.scene, folder, Faults(faults.dies_before, one)) == ""
+            in_child(replace(second, request=False), folder, Faults(faults.dies_after, other))
+            try:
+                orc = open_board(folder, stage.scene)
+                stage.check_documents(orc)
+                orc.knowledge.append("findings", "last\n", agent="carl")
+                stage.check_documents(orc)
+                assert not orc.events.read(type="knowledge.edited")
+                check_law(orc)
+            except BaseException as error:
+                error.add_note(f"died at call {one} of {stage.calls}, then at {other}")
+                raise
 
 
 def interrupts(name: str, real: Callable[..., object], args: object, kwargs: object) -> object:
@@ -292,7 +323,7 @@ def test_an_interrupt_at_any_call_of_a_one_shot_command_tells_success_from_failu
     """After the commit point SIGINT may not turn success into failure; before it nothing happened."""
     for number, name in enumerate(stage.calls):
         folder = stage.copy()
-        said = in_child(stage, folder, Faults(interrupts, number))
+        said = in_child(stage.scene, folder, Faults(interrupts, number))
         assert said in ("done", "interrupted"), said
         outcome = {"done": "done", "interrupted": "nothing"}[said]
         try:

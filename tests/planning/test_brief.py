@@ -210,7 +210,9 @@ def test_who_works_next_to_it_is_told_those_in_the_way_first(
     )
 
 
-def test_the_last_ten_events_about_tasks_of_the_workstream_are_shown(orc: Orchestrator):
+def test_the_last_ten_events_about_tasks_of_the_workstream_are_shown_newest_first(
+    orc: Orchestrator,
+):
     for _ in range(12):
         add(orc, "Any")
     add(orc, "Other", "docs")
@@ -218,7 +220,7 @@ def test_the_last_ten_events_about_tasks_of_the_workstream_are_shown(orc: Orches
     orc.tasks.note(task, "a note", agent="ann")
     lines = section(orc.brief(task), "Recent events of build").split("\n")
     assert len(lines) == 10
-    assert lines[-1] == f"- 2026-11-21T06:13:00.000Z ann: task.noted {task}"
+    assert lines[0] == f"- 2026-11-21T06:13:00.000Z ann: task.noted {task}"
 
 
 # Knowledge

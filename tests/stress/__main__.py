@@ -1,11 +1,10 @@
 """Every part of the stress suite, one after the other, and one table: ``python -m tests.stress [--quick]``.
 
-The quick forms take some minutes together; without ``--quick`` a run takes hours. Each part is a process of its
-own, because they limit, fill and mount.
+The quick forms take some minutes together; without ``--quick`` a run takes hours. Each part is a process of
+its own, because they limit, fill and mount.
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import subprocess
@@ -14,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from .part import say
 
 PARTS = (
     "sweep",
@@ -92,7 +93,7 @@ def main() -> int:
                 if name not in NO_PROGRAMS:
                     rows.append((name, "not there", "", "", ""))
                 continue
-            print(f"== {name}", flush=True)
+            say(f"== {name}")
             begun = time.monotonic()
             status = subprocess.run(words, cwd=ROOT, env=environment, check=False).returncode
             found = everything[name] = figures_of(path)
@@ -107,10 +108,10 @@ def main() -> int:
                     "; ".join(f"{what}: {why}" for what, why in found.get("skipped", {}).items()),
                 )
             )
-    print()
+    say("")
     for row in (("part", "verdict", "cases", "violations", "time", "skipped"), *rows):
         cells = [len(cell) if isinstance(cell, list) else cell for cell in row]
-        print("{:<10} {:<11} {:>8} {:>10} {:>7}  {}".format(*(map(str, [*cells, ""][:6]))))
+        say("{:<10} {:<11} {:>8} {:>10} {:>7}  {}".format(*(map(str, [*cells, ""][:6]))))
     if given.json:
         Path(given.json).write_text(json.dumps(everything, indent=1))
     return 1 if failed else 0

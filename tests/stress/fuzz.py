@@ -1,8 +1,9 @@
-"""Part 8: fuzz, by Hypothesis, of everything that is read: the log, the snapshot, frontmatter, knowledge files,
-imports, boards of the original, the command line.
+"""Part 8: fuzz, by Hypothesis, of everything that is read: the log, the snapshot, frontmatter, knowledge
+files, imports, boards of the original, the command line.
 
-Whatever comes in, only errors of our own leave, with a status of the contract; no input file is changed; nothing
-takes a second or 200 MB. (atheris needs a clang and its own build of Python's runtime, so it is not used.)
+Whatever comes in, only errors of our own leave, with a status of the contract; no input file is changed;
+nothing takes a second or 200 MB. (atheris needs a clang and its own build of Python's runtime, so it is not
+used.)
 """
 
 import contextlib
@@ -32,7 +33,7 @@ from orchestrator.interfaces.cli.grammar import GLOBALS, Argument, Command, Grou
 from orchestrator.interfaces.cli.main import main
 from orchestrator.transfer import export_board, import_board, import_opspawn
 
-from .part import Part, fast_folder, run
+from .part import Part, fast_folder, run, say
 
 QUICK, FULL = 60, 20_000
 SECOND = 1.0
@@ -607,7 +608,7 @@ def replay(case: dict[str, Any]) -> None:
         else literal_eval(case["input"])
     )
     TARGETS[case["target"]](Folder(), value)
-    print("nothing found")
+    say("nothing found")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Part 7: what runs out, what is wrong, and who stands in the way.
 
-Full disks, no inodes, no descriptors, limits on file sizes, folders that cannot be written, clocks that are off or
-step, a holder of the lock that is stopped, a pid that is somebody else's by now, and a hundred who wait.
+Full disks, no inodes, no descriptors, limits on file sizes, folders that cannot be written, clocks that are
+off or step, a holder of the lock that is stopped, a pid that is somebody else's by now, and a hundred who
+wait.
 
-While a resource runs out a command may fail with a named error and the right exit status, never in part: what was
-acknowledged is there, the state is the fold of the log, and once there is room again the next command works.
+While a resource runs out a command may fail with a named error and the right exit status, never in part:
+what was acknowledged is there, the state is the fold of the log, and once there is room again the next
+command works.
 """
 
 import gc

@@ -1,13 +1,13 @@
 """Part 3: torn and rotten logs.
 
 A log is mutated in one way: cut, filled with zeros, one bit flipped, lines swapped, doubled or dropped,
-another line end, a byte order mark, the marks of a merge. Then the board is read, written, and looked over by the
-doctor. Each mutation must end in the old state, the new state, or a named error; to be exact:
+another line end, a byte order mark, the marks of a merge. Then the board is read, written, and looked over
+by the doctor. Each mutation must end in the old state, the new state, or a named error; to be exact:
 
-- What a reader sees is the fold of whole commits from the log's beginning: of all that stand untouched at its
-  beginning, and of none fewer than the snapshot knew. A reader changes no file.
-- A writer either stops with a named error, and then no byte has changed; or what it found is the same fold, the log
-  goes on from there, and every byte that it took off is in the quarantine.
+- What a reader sees is the fold of whole commits from the log's beginning: of all that stand untouched at
+  its beginning, and of none fewer than the snapshot knew. A reader changes no file.
+- A writer either stops with a named error, and then no byte has changed; or what it found is the same fold,
+  the log goes on from there, and every byte that it took off is in the quarantine.
 """
 
 import base64
@@ -27,7 +27,7 @@ from orchestrator.doctor import examine
 from orchestrator.domain.state import State
 from orchestrator.stores.files import FileStore
 
-from .part import Part, fast_folder, run
+from .part import Part, fast_folder, run, say
 
 QUICK, FULL = 3_000, 100_000
 MORNING = 1_795_241_580.0
@@ -513,7 +513,7 @@ def replay(case: dict[str, Any]) -> None:
     mutation = Mutation(**{**case, "base": base.name, "data": data})
     signal.signal(signal.SIGALRM, _hangs)
     arena = Arena()
-    print(judge(arena, base, mutation, doctor=True), f"the board is in {arena.folder}")
+    say(f"{judge(arena, base, mutation, doctor=True)}; the board is in {arena.folder}")
 
 
 if __name__ == "__main__":

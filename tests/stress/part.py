@@ -23,6 +23,12 @@ CASES = Path(os.environ.get("ORC_STRESS_CASES", "/tmp/orc-stress-cases"))
 _SHOWN = 20
 
 
+def say(text: str) -> None:
+    """A line for whoever watches."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 class Part:
     """One part of the suite while it runs."""
 
@@ -55,7 +61,7 @@ class Part:
             where = f" [case {path}]"
         self.violations.append(what)
         if len(self.violations) <= _SHOWN:
-            print(f"VIOLATION {self.name} (seed {self.seed}): {what}{where}", flush=True)
+            say(f"VIOLATION {self.name} (seed {self.seed}): {what}{where}")
 
     def seconds(self) -> float:
         return time.monotonic() - self._begun
@@ -77,13 +83,13 @@ class Part:
     def show(self) -> None:
         """Print every figure, then one line that sums up."""
         for what, number in sorted(self.counts.items()):
-            print(f"  {number:>8}  {what}")
+            say(f"  {number:>8}  {what}")
         for what, value in self.figures.items():
-            print(f"  {what}: {value}")
+            say(f"  {what}: {value}")
         for what, why in self.skipped.items():
-            print(f"  skipped {what}: {why}")
+            say(f"  skipped {what}: {why}")
         said = self.record()
-        print(
+        say(
             f"{self.name}: {said['cases']} cases, {said['violations']} violations,"
             f" {said['seconds']} s, seed {self.seed}"
         )

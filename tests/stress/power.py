@@ -1,10 +1,11 @@
-"""Part 4: power loss. Images of a board's file system, taken at random moments under load, mounted and checked.
+"""Part 4: power loss. Images of a board's file system, taken at random moments under load, mounted and
+checked.
 
-The board lies on an ext4 or xfs in a file behind a loop device. While processes work on it, its file is copied.
-What is in the file is what the kernel has sent to the disk: data that is only in memory is lost in the copy, as in
-a power loss. The copying takes some milliseconds (a snapshot by device mapper would take none, and is not to be had
-everywhere), so a copy can be of no moment at all; one that the kernel will not mount is counted and left out, and
-may not happen often. A worker writes down an acknowledgement outside of
+The board lies on an ext4 or xfs in a file behind a loop device. While processes work on it, its file is
+copied. What is in the file is what the kernel has sent to the disk: data that is only in memory is lost in
+the copy, as in a power loss. The copying takes some milliseconds (a snapshot by device mapper would take
+none, and is not to be had everywhere), so a copy can be of no moment at all; one that the kernel will not
+mount is counted and left out, and may not happen often. A worker writes down an acknowledgement outside of
 the image after each command, so what was acknowledged before a copy began must be in it.
 
 The harness proves itself: with the log's sync left out, nearly all images must lack what was acknowledged.
@@ -157,7 +158,8 @@ def load(board: Path, told: Path, mode: str, number: int) -> Iterator[list[Path]
     files = [told / f"acks-{n}" for n in range(number)]
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", _WORKER, str(board), f"w{n}", str(file), mode, "light" if n % 2 else "long"],
+            [sys.executable, "-c", _WORKER, str(board), f"w{n}", str(file), mode,
+             "light" if n % 2 else "long"],
             cwd=ROOT, stderr=subprocess.PIPE,
         )
         for n, file in enumerate(files)

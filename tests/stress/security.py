@@ -508,42 +508,44 @@ def _link_attack(place: str, naive: Callable[[Ground], bool]) -> None:
     def real(ground: Ground) -> str:
         with ground.open(agent="ann") as orc:
             orc.knowledge.write("notes", "old")
-        if place == "state/events.jsonl+torn":
-            path, content = ground.board / "state/events.jsonl", ground.log() + b'{"id":2'
-        else:
-            path, content = ground.board / place, b"precious"
-        target = ground.precious
-        if place.endswith("/"):
-            target = ground.outside / "folder"
-            if path.exists():
-                shutil.copytree(path, target)
-            else:
-                target.mkdir()
-        elif path.is_file() and place != "state/events.jsonl.new":
-            content = path.read_bytes() if place != "state/events.jsonl+torn" else content
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.exists():
-            path.unlink()
-        if place.endswith("/"):
-            path = ground.board / place[:-1]
-        else:
-            target.write_bytes(content)
-        os.symlink(target, path)
-        if place in ("state/.gitignore", ".gitattributes"):
-            (ground.board / ".git").mkdir(exist_ok=True)
-        if place in ("state/quarantine/", "state/backups/"):
-            with open(ground.board / "state/events.jsonl", "ab") as log:
-                log.write(b'{"id":2,"torn')
-        if place == "state/backups/":
-            (ground.board / "knowledge" / ".x.new").write_text("left over")
+        (_link_folder if place.endswith("/") else _link_file)(ground, place)
         before = ground.everything()
         wrong = _use(ground)
         after = ground.everything()
         if after != before:
             changed = {p for p in before.keys() | after.keys() if before.get(p) != after.get(p)}
-            return f"written outside the board: {sorted(os.path.relpath(p, ground.folder) for p in changed)}"
+            names = sorted(os.path.relpath(path, ground.folder) for path in changed)
+            return f"written outside the board: {names}"
         return "; ".join(wrong)
+
+
+def _link_folder(ground: Ground, place: str) -> None:
+    """Put a link in place of a folder; it leads to a copy outside."""
+    path, target = ground.board / place[:-1], ground.outside / "folder"
+    if path.exists():
+        shutil.move(path, target)
+    else:
+        target.mkdir()
+    path.symlink_to(target)
+    if place in ("state/quarantine/", "state/backups/"):
+        with open(ground.board / "state/events.jsonl", "ab") as log:
+            log.write(b'{"id":2,"torn')
+    if place == "state/backups/":
+        (ground.board / "knowledge" / ".x.new").write_text("left over")
+
+
+def _link_file(ground: Ground, place: str) -> None:
+    """Put a link in place of a file; it leads to a copy outside."""
+    path = ground.board / place.removesuffix("+torn")
+    content = path.read_bytes() if path.is_file() else b"precious"
+    if place.endswith("+torn"):
+        content += b'{"id":2'
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(exist_ok=True)
+    ground.precious.write_bytes(content)
+    path.symlink_to(ground.precious)
+    if path.name.startswith(".git"):
+        (ground.board / ".git").mkdir()
 
 
 for _place, _naive in {
@@ -937,7 +939,8 @@ def _(ground: Ground) -> str:
 def _(ground: Ground) -> str:
     from orchestrator.domain import frontmatter
 
-    words = ["no", "012", "1e3", "0x1f", "null", "~", "true", "2026-11-21", "12:30:45", ".inf", "1_000", "=", "<<"]
+    words = ["no", "012", "1e3", "0x1f", "null", "~", "true", "2026-11-21", "12:30:45", ".inf"]
+    words += ["1_000", "=", "<<"]
     text = "".join(f"k{i}: {word}\n" for i, word in enumerate(words))
     metadata, _ = frontmatter.split(f"---\n{text}---\nbody")
     if list(metadata.values()) != words:
@@ -1004,27 +1007,32 @@ def _damage_attack(kind: str, keep_snapshot: bool) -> None:
         try:
             ground.open().events.log("ann", "again")
         except OrchestratorError as error:
-            hint, message, status = error.hint, error.message, error.exit_status
-            found = error.details
+            wrong = _badly_named(
+                error, path, 0 if keep_snapshot else line, "" if keep_snapshot else word
+            )
         else:
             return f"it was written on: {path.read_bytes()[:80]!r}"
-        if path.read_bytes() != damaged:
-            return "the log was changed"
-        if status != 4 or str(path) not in message or not hint:
-            return f"exit {status}, {message!r}, {hint!r}"
-        if not keep_snapshot and line and (found.get("line") != line or f":{line}:" not in message):
-            return f"the line is {line}, but: {message}"
-        if not keep_snapshot and word not in message:
-            return f"{word!r} is not named: {message}"
-        status, _out, err = ground.cli("events", "--last", "1")
-        if status not in (0, 4) or "Traceback" in err:
-            return f"reading: exit {status}, {err!a}"
-        status, _, err = ground.cli("doctor")
-        return (
-            ""
-            if status == 4 and path.read_bytes() == damaged
-            else f"doctor: exit {status}, {err!a}"
-        )
+        return wrong or _stopped(ground, path, damaged)
+
+
+def _badly_named(error: OrchestratorError, path: Path, line: int, word: str) -> str:
+    """File, line, cause and remedy must be named."""
+    if error.exit_status != 4 or str(path) not in error.message or not error.hint:
+        return f"exit {error.exit_status}, {error.message!r}, {error.hint!r}"
+    if line and (error.details.get("line") != line or f":{line}:" not in error.message):
+        return f"the line is {line}, but: {error.message}"
+    return "" if word in error.message else f"{word!r} is not named: {error.message}"
+
+
+def _stopped(ground: Ground, path: Path, damaged: bytes) -> str:
+    """Readers are told, the doctor calls it damage, and nobody changes the log."""
+    status, _, err = ground.cli("events", "--last", "1")
+    if status not in (0, 4) or "Traceback" in err:
+        return f"reading: exit {status}, {err!a}"
+    status, _, err = ground.cli("doctor")
+    if status != 4:
+        return f"doctor: exit {status}, {err!a}"
+    return "" if path.read_bytes() == damaged else "the log was changed"
 
 
 for _kind in DAMAGES:
@@ -1047,7 +1055,10 @@ def naive_child(ground: Ground) -> bool:
     return SECRET in done.stdout
 
 
-STARTERS = r"\b(?:import subprocess|subprocess\.|os\.exec|os\.spawn|os\.system|os\.posix_spawn|os\.popen|pty\.)"
+STARTERS = (
+    r"\b(?:import subprocess|subprocess\.|os\.exec|os\.spawn|os\.system"
+    r"|os\.posix_spawn|os\.popen|pty\.)"
+)
 """What starts a process in Python."""
 
 

@@ -153,6 +153,7 @@ class Report(msgspec.Struct):
     status: int
     said: str
     reached: bool
+    opened: bool = False
 
 
 def run(ground: "Sweep", case: Case, types: list[str]) -> tuple[str, list[str]]:
@@ -176,7 +177,7 @@ def run(ground: "Sweep", case: Case, types: list[str]) -> tuple[str, list[str]]:
         wrong = _judged(ground, situation, command, then, types, report.status, report.said)
         if living:
             wrong.append(f"the object that lived on: {living}")
-        else:
+        elif report.opened:
             wrong += harness.all_hold(board, ground.before(situation))
         if wrong:
             wrong.append(f"it ended with {report.status}, saying {report.said[-600:]!r}")
@@ -213,7 +214,7 @@ def _child(situation: Situation, command: Command, board: str, case: Case) -> No
         shim = Shim(board, case)
         orc, report = _struck(shim, situation, command, board, case)
         shim.armed = False
-        report.reached = shim.reached
+        report.reached, report.opened = shim.reached, orc is not None
         if os.path.isdir(board):
             shutil.copytree(board, f"{board}.then")
             sweep.link_again(board, f"{board}.then")

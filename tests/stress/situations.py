@@ -26,11 +26,17 @@ SMALL_SEGMENT = 4000
 
 @dataclass
 class Command:
-    """A command line. ``repeats`` says that it answers a request id: repeating it has one effect."""
+    """A command line.
+
+    Attributes:
+        repeats: It answers a request id: repeating it has one effect.
+        partly: It may do what it can, and say by its status that something is left (the doctor).
+    """
 
     name: str
     words: tuple[str, ...]
     repeats: bool = True
+    partly: bool = False
 
 
 @dataclass
@@ -98,7 +104,7 @@ def _commands() -> Iterator[Command]:
     yield Command("runner-plan", ("runner", "plan", "--max", "4"))
     yield Command("runner-collect", ("runner", "collect", "--save", "cycle-1"), repeats=False)
     yield Command("init", ("init", "{board}"), repeats=False)
-    yield Command("doctor-fix", ("doctor", "--fix"), repeats=False)
+    yield Command("doctor-fix", ("doctor", "--fix"), repeats=False, partly=True)
 
 
 COMMANDS = list(_commands())

@@ -488,6 +488,9 @@ def _figures(part: Part, soak: Soak, records: list[dict[str, Any]], events: list
     ended = [record for record in records if record.get("state") == "ended"]
     part.figures["acknowledged"] = sum(record["status"] == 0 for record in ended)
     part.figures["refused"] = dict(Counter(r["status"] for r in ended if r["status"] != 0))
+    part.figures["steps refused for an old token or an ended task"] = sum(
+        record["status"] != 0 and "--token" in record["words"] for record in ended
+    )
     part.figures["begun by one life and ended by the next"] = sum(r["again"] for r in ended)
     part.figures["ways"] = dict(Counter(record["way"] for record in ended))
     part.figures["torn tails set aside"] = len(harness.files(soak.board, "state/quarantine"))
