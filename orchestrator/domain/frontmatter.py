@@ -56,8 +56,16 @@ def join(metadata: dict[str, Any], body: str) -> str:
     """A text with its frontmatter above it; an empty mapping leaves the text alone."""
     if not metadata:
         return body
-    head = yaml.safe_dump(metadata, allow_unicode=True, sort_keys=True, width=10_000)
+    head = _dumped(metadata, allow_unicode=True)
+    if load(head) != metadata:
+        # Some blanks of Unicode (U+0085, U+00A0) are lost unless they are escaped.
+        head = _dumped(metadata, allow_unicode=False)
     return f"---\n{head}---\n\n{body}"
+
+
+def _dumped(metadata: dict[str, Any], *, allow_unicode: bool) -> str:
+    text = yaml.safe_dump(metadata, allow_unicode=allow_unicode, sort_keys=True, width=10_000)
+    return str(text)
 
 
 def load(text: str) -> Any:

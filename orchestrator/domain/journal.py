@@ -84,7 +84,7 @@ class Events(Noun["State"]):
     def _matching(
         self, agent: str | None, type: str | None, since: str | int | None
     ) -> Iterator[Recorded]:
-        limit = self._limit(since)
+        limit = None if since is None else beginning(since, self._desk.now())
         for at in self._desk.read_backwards():
             if isinstance(limit, int) and at.id <= limit:
                 return
@@ -93,15 +93,23 @@ class Events(Noun["State"]):
             if _matches(at, agent, type):
                 yield at
 
-    def _limit(self, since: str | int | None) -> str | int | None:
-        if since is None or isinstance(since, int):
-            return since
-        if since.isdecimal():
-            return int(since)
-        try:
-            return clock.after(self._desk.now(), -clock.duration(since))
-        except UsageError:
-            return clock.timestamp(clock.seconds(since))
+
+def beginning(since: str | int, now: str) -> str | int:
+    """Where a report begins: after an event (an id), or at a time (a timestamp).
+
+    Args:
+        since: The id of an event, a time, or how long ago (``2h``).
+        now: The time to count back from.
+
+    Raises:
+        UsageError: It is none of them.
+    """
+    if isinstance(since, int) or since.isdecimal():
+        return int(since)
+    try:
+        return clock.after(now, -clock.duration(since))
+    except UsageError:
+        return clock.timestamp(clock.seconds(since))
 
 
 def check_type(type: str) -> str:

@@ -12,6 +12,7 @@ from orchestrator.core.events import Recorded, decode
 from orchestrator.core.printable import escape
 from orchestrator.core.transaction import SYSTEM, Desk
 from orchestrator.domain.cycles import start_of
+from orchestrator.domain.journal import beginning
 from orchestrator.domain.knowledge import KnowledgeDeleted, KnowledgeEdited, KnowledgeWritten
 from orchestrator.domain.task_events import (
     Task,
@@ -165,12 +166,8 @@ def _of_cycle(state: "State", number: int | None) -> Span:
 
 
 def _since(moment: str | int, now: str) -> Span:
-    if isinstance(moment, int) or moment.isdecimal():
-        return Span(after=int(moment))
-    try:
-        return Span(since=clock.after(now, -clock.duration(moment)))
-    except UsageError:
-        return Span(since=clock.timestamp(clock.seconds(moment)))
+    begin = beginning(moment, now)
+    return Span(after=begin) if isinstance(begin, int) else Span(since=begin)
 
 
 class _Reading:

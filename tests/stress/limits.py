@@ -149,7 +149,7 @@ def full_disk(part: Part) -> None:
             except OSError:
                 pass
             # Free a little at a time: each amount stops another of a command's writes.
-            for _ in range(12 if part.quick else 60):
+            for _ in range(8 if part.quick else 60):
                 size = max(0, os.fstat(file.fileno()).st_size - 4096)
                 counting.command(size=6000)
                 os.ftruncate(file.fileno(), size)
@@ -194,7 +194,7 @@ def file_size(part: Part) -> None:
         counting = Counting(part, "RLIMIT_FSIZE", f"{folder}/board")
         counting.command(size=2000)
         log = Path(folder) / "board/state/events.jsonl"
-        for number in range(10 if part.quick else 120):
+        for number in range(6 if part.quick else 120):
             limit = log.stat().st_size + part.random.randrange(0, 3000)
             counting.command(size=part.random.randrange(2000), limits=lambda: _limit(limit))  # noqa: B023
             if number % 4 == 0:
@@ -505,7 +505,7 @@ def crowd_at_the_lock(part: Part) -> None:
     """Many who write as fast as they can: who waits longest, and who gets fewest turns."""
     folder = fast_folder()
     board = f"{folder}/board"
-    number, seconds = (25, 5) if part.quick else (100, 60)
+    number, seconds = (16, 4) if part.quick else (100, 60)
     try:
         Orchestrator.open(board).workstreams.create("ws")
         crowd = _crowd(_TURNS, board, number, str(seconds))
@@ -539,7 +539,7 @@ def crowd_at_next(part: Part) -> None:
     """Many wait for tasks: each task goes to one of them, soon, and nobody stays hungry."""
     folder = fast_folder()
     board = f"{folder}/board"
-    number = 25 if part.quick else 100
+    number = 16 if part.quick else 100
     try:
         orc = Orchestrator.open(board, timeout=60)
         orc.workstreams.create("ws")

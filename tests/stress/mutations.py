@@ -17,7 +17,6 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from os.path import commonpath
 from typing import Any, NamedTuple
 
 from orchestrator import Orchestrator
@@ -324,13 +323,19 @@ def _hangs(_number: int, _frame: object) -> None:
     raise Hangs(f"no answer within {PATIENCE} s")
 
 
+def _same(one: bytes, other: bytes) -> int:
+    """How many bytes are the same at the beginning of both."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
 def _untouched(base: Base, mutated: dict[str, bytes]) -> int:
     """How many commits stand untouched at the beginning of the log."""
     same = 0
     for file, data in base.files.items():
         found = mutated.get(file, b"")
         if found != data:
-            same += len(commonpath([found, data]))
+            same += _same(found, data)
             break
         same += len(data)
     return sum(end <= same for end in base.ends) - 1
