@@ -13,6 +13,7 @@ _FOLDERS = ("state", "knowledge")
 _IGNORED = """\
 # The log (events*.jsonl) is the board; everything here is local or derived from it.
 .lock
+.queue
 .holder
 state.json
 *.new

@@ -225,6 +225,7 @@ metadata = st.dictionaries(
 
 @given(metadata=metadata.filter(bool), body=words)
 @example(metadata={"": "\xa0"}, body="")
+@example(metadata={"": "\x85"}, body="")
 @example(metadata={"a": "x\u2028---\u2028y"}, body="\u2028\x0b")
 @example(metadata={"a": ["no", "012", "---", "#", "\t", "a: b", "\n\n"]}, body="---\n---\n")
 def test_frontmatter_is_read_back_as_it_was_written(metadata: dict[str, object], body: str):

@@ -35,9 +35,9 @@ RESOURCES = ("git", "db:main", "cache", "src/a.py")
 TOPICS = ("findings", "plan", "risks")
 
 MIX = (
-    ("add", 22),
+    ("add", 16),
     ("next", 26),
-    ("complete", 14),
+    ("complete", 18),
     ("release", 4),
     ("fail", 4),
     ("renew", 4),
@@ -55,7 +55,7 @@ MIX = (
 )
 """What workers do, and how often."""
 
-BY_CLI, BY_PROCESS = 0.08, 0.012
+BY_CLI, BY_PROCESS = 0.05, 0.008
 """Shares of the commands that go through the command line in a forked child, and in a new process."""
 
 
