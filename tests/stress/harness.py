@@ -270,9 +270,8 @@ def fixing_twice_equals_once(board: str) -> Iterator[str]:
 
 def _without_traces(board: str) -> dict[str, bytes]:
     found = files(board, "state", "knowledge")
-    return {
-        path: data for path, data in found.items() if path not in ("state/.holder", "state/.lock")
-    }
+    traces = ("state/.holder", "state/.lock", "state/.queue")
+    return {path: data for path, data in found.items() if path not in traces}
 
 
 def _fixed(record: dict[str, object]) -> set[str]:

@@ -276,7 +276,7 @@ class Arena:
         found = {}
         for top, _, files in os.walk(self.folder):
             for file in files:
-                if file not in (".lock", ".holder") and not top.endswith("/presence"):
+                if file not in (".lock", ".queue", ".holder") and not top.endswith("/presence"):
                     with open(f"{top}/{file}", "rb") as stream:
                         found[f"{top}/{file}"] = stream.read()
         return found

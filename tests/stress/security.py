@@ -260,11 +260,11 @@ def _name_attack(entry: str) -> None:
                 return f"{kind}: {what}"
             if ground.log() != log:
                 return f"{kind}: refused, and yet something was appended"
-            # A sign of life of the agent that acts is no effect of the command.
+            # A sign of life of the agent that acts is no effect of the command, nor is waiting in line.
             new = {
                 path
                 for path in set(ground.everything(board=True)) - files
-                if Path(path).name not in ("presence", "ann")
+                if Path(path).name not in ("presence", "ann", ".queue")
             }
             if new:
                 return f"{kind}: refused, and yet there is {new}"
