@@ -43,6 +43,11 @@ class Examination(msgspec.Struct, kw_only=True):
     salvaged: str | None = None
 
 
+_WAY_OUT = (
+    "Restore the log from a backup; or `doctor --salvage-log` writes what can still be read to a new file,"
+    " and `import FILE --board NEW` makes a board of it. Keep state.json until then."
+)
+
 Repair = Callable[[], None]
 
 
@@ -86,6 +91,10 @@ class _Doctor:
             self.modes,
             self.git,
         ):
+            if self._log_is_damaged() and check in (self.snapshot, self.knowledge, self.leases):
+                message = "not checked: that takes a whole log"
+                self.find(check.__name__, "warning", message)
+                continue
             before = len(self.findings)
             check()
             if len(self.findings) == before:
@@ -100,7 +109,7 @@ class _Doctor:
                 self.fold.fold(chunk.events)
                 self.position = chunk.end
         except Damage as damage:
-            self.find("log", "damage", damage.message, hint=damage.hint)
+            self.find("log", "damage", damage.message, hint=_WAY_OUT)
             return
         path = os.path.join(self.state_folder, "events.jsonl")
         behind = _size(path) - self.position.end
@@ -252,10 +261,14 @@ class _Doctor:
             return None
         folder = self._back_up([path for _, _, paths in self.repairs for path in paths])
         for finding, repair, _ in self.repairs:
-            repair()
-            finding.fixed = True
-        names = tuple(dict.fromkeys(finding.check for finding, _, _ in self.repairs))
-        if not self._log_is_damaged():
+            try:
+                repair()
+                finding.fixed = True
+            except OrchestratorError as error:
+                finding.message += f". It could not be repaired: {error.message}"
+        names = tuple(dict.fromkeys(f.check for f, _, _ in self.repairs if f.fixed))
+        damaged = any(f.level == "damage" and not f.fixed for f in self.findings)
+        if names and not damaged:
             Repairs(self.engine).record(names, lapses="leases" in names)
         return folder
 

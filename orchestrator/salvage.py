@@ -1,11 +1,12 @@
 """Salvage: what can still be read of a damaged log, as a new file that ``import`` takes.
 
-The log itself is never touched. Lines before the damage are kept as they are. Of what follows, lines that
-are events and that the state still allows are kept, renumbered; equal lines (both sides of a merge
-conflict) are kept once. What was left out stands in a file beside it.
+The log itself is never touched. A line is kept if it matches its checksum, started from that of a line before
+it, and if the state allows its event; it is renumbered. Equal lines (both sides of a merge conflict) are kept
+once. What was left out, a changed line among it, stands in a file beside it.
 """
 
 import os
+import zlib
 from collections.abc import Iterator
 
 import msgspec
@@ -15,6 +16,8 @@ from orchestrator.core.events import Recorded
 from orchestrator.domain.state import State
 from orchestrator.stores import disk
 from orchestrator.transfer import export_line, header_line
+
+_REACH = 1000  # lines of one side of a merge conflict
 
 _decode = msgspec.json.Decoder(Recorded).decode
 
@@ -28,14 +31,14 @@ def salvage(state_folder: str, now: str) -> str:
     folder = os.path.join(state_folder, "salvage")
     disk.make_folder(folder)
     path = os.path.join(folder, now.replace(":", "").replace(".", "") + ".jsonl")
-    state, seen = State(), set[bytes]()
+    state, seen, chain = State(), set[bytes](), [0]
     with (
         open(path, "x", encoding="utf-8") as kept,
         open(f"{path}.left-out", "xb") as left_out,
     ):
         kept.write(header_line())
         for line in _lines(state_folder):
-            at = _event(line, state, seen)
+            at = _event(line, state, seen) if _is_sound(line, chain) else None
             if at is None:
                 left_out.write(line + b"\n")
             else:
@@ -44,6 +47,18 @@ def salvage(state_folder: str, now: str) -> str:
             file.flush()
             os.fsync(file.fileno())
     return path
+
+
+def _is_sound(line: bytes, chain: list[int]) -> bool:
+    """Whether the line has its checksum; ``chain`` holds those of the lines before, newest last."""
+    try:
+        crc = int(line[-10:-2], 16)
+    except ValueError:
+        return False
+    # Behind a line that was lost or put in, and in a merge conflict, it follows an earlier one.
+    sound = any(zlib.crc32(line[:-18], before) == crc for before in chain[:-_REACH:-1])
+    chain.append(crc)
+    return sound
 
 
 def _event(line: bytes, state: State, seen: set[bytes]) -> Recorded | None:

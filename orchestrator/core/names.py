@@ -113,5 +113,5 @@ def _check_collision(kind: str, text: str, among: Collection[str]) -> None:
 def _refused(kind: str, text: str, why: str) -> BadName:
     return BadName(
         f"{text!a} cannot name a {kind}: {why}",
-        hint="Use letters, digits, `.`, `_` and `-`; at most 200 bytes.",
+        hint="Use letters, digits and `. _ - @ +`; at most 200 bytes.",
     )

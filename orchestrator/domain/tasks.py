@@ -149,7 +149,7 @@ def check_step(task: Task, step: str) -> None:
     allowed = [name for name, statuses in STEPS.items() if task.status in statuses]
     holder = f" with {task.assigned_to}" if task.status == "in_progress" else ""
     raise Refused(
-        f"Task {task.id} is {task.status}{holder}: it cannot {step}",
+        f"Task {task.id} is {task.status}{holder}: `{step}` is not possible",
         code="already_claimed"
         if (step, task.status) == ("claim", "in_progress")
         else "illegal_step",

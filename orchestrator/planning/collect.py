@@ -161,8 +161,9 @@ def _of_cycle(state: "State", number: int | None) -> Span:
         return Span()  # nothing was planned yet: report from the beginning
     current = state.cycle.number if state.cycle else 0
     wanted = current if number is None else number
+    after = start_of(state, wanted)
     before = None if wanted == current else start_of(state, wanted + 1)
-    return Span(wanted, after=start_of(state, wanted), before=before)
+    return Span(wanted, after=after, before=before)
 
 
 def _since(moment: str | int, now: str) -> Span:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.core.errors import UsageError
+from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.completion import SHELLS
@@ -121,6 +121,9 @@ def export(run: Run, file: str | None) -> Answer | None:
             count = export_board(run.orc.engine, out)
     except FileExistsError:
         raise UsageError(f"{file!a} is there already", hint="Name a new file.") from None
+    except OrchestratorError:
+        os.unlink(file)  # a half export looks like a whole one
+        raise
     return say({"file": file, "events": count}, f"Exported {count} events: {escape(file)}")
 
 

@@ -107,6 +107,8 @@ def text_from(path: str | None) -> str:
         else:
             with open(path, "rb") as file:
                 data = file.read()
+        if not data.strip() and path in (None, "-"):
+            raise UsageError("stdin is empty", hint='Say "" if an empty text is meant.')
         return data.decode()
     except OSError as error:
         raise UsageError(f"{path!a} cannot be read: {error.strerror}") from None
