@@ -18,8 +18,6 @@ from .part import say
 
 PARTS = (
     "sweep",
-    "recovery",
-    "sealing",
     "mutations",
     "power",
     "soak",
