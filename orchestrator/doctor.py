@@ -91,7 +91,7 @@ class _Doctor:
             self.modes,
             self.git,
         ):
-            if self._log_is_damaged() and check in (self.snapshot, self.knowledge, self.leases):
+            if self.log_is_damaged() and check in (self.snapshot, self.knowledge, self.leases):
                 message = "not checked: that takes a whole log"
                 self.find(check.__name__, "warning", message)
                 continue
@@ -133,7 +133,7 @@ class _Doctor:
         """``state.json`` is whole, and says what the log says."""
         path = os.path.join(self.state_folder, "state.json")
         data = self.engine.store.load_snapshot()
-        if self._log_is_damaged() or (data is None and not self.position.id):
+        if data is None and not self.position.id:
             return
         found = snapshot.decode(data) if data is not None else None
         if found is None:
@@ -164,7 +164,8 @@ class _Doctor:
         then = self.fold if position.id == self.position.id else self.engine.at(position.id)
         return msgspec.json.encode(state) == msgspec.json.encode(then)
 
-    def _log_is_damaged(self) -> bool:
+    def log_is_damaged(self) -> bool:
+        """Whether the log does not verify, so that what hangs on a whole fold cannot be checked."""
         return any(f.check == "log" and f.level == "damage" for f in self.findings)
 
     def knowledge(self) -> None:
@@ -316,12 +317,8 @@ def _examine(doctor: _Doctor, fix: bool, accept_log: bool, salvage_log: bool) ->
     doctor.look()
     if accept_log:
         doctor.accept_log()
-    damaged = any(
-        finding.check == "log" and finding.level == "damage" for finding in doctor.findings
-    )
-    salvaged = (
-        salvage(doctor.state_folder, doctor.engine.now()) if salvage_log and damaged else None
-    )
+    wanted = salvage_log and doctor.log_is_damaged()
+    salvaged = salvage(doctor.state_folder, doctor.engine.now()) if wanted else None
     backup = doctor.fix() if fix else None
     open_levels = {finding.level for finding in doctor.findings if not finding.fixed}
     status = 4 if "damage" in open_levels else 1 if "warning" in open_levels else 0

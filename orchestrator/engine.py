@@ -176,8 +176,9 @@ class Engine:
         Raises:
             NotFound: The log has no such event.
         """
-        if number == self.read().event:
-            return self.read()
+        present = self.read()
+        if number == present.event:
+            return present
         state = State()
         for chunk in self.store.read(START):
             state.fold(at for at in chunk.events if at.id <= number)
@@ -196,10 +197,6 @@ class Engine:
     def seen(self) -> dict[str, float]:
         """When each agent was here last, in seconds since 1970."""
         return self.store.seen()
-
-    def touch(self, agent: str) -> None:
-        """Remember that the agent was here now."""
-        self.store.touch(agent)
 
     def read_document(self, name: str) -> bytes | None:
         """The bytes of a knowledge file, or None."""
@@ -250,25 +247,12 @@ class Engine:
         Raises:
             Refused: The board has events of its own.
         """
-        lines, crc, last = _lines(records, 0)
         with self._mutex, self._locked("import"):
             if self._refresh().event:
                 raise not_empty()
-            events = ((at, decode(at)) for at in records)
-            texts = _documents(events)
-            self._interrupts.hold()
-            try:
-                segment, offset = self.store.append(lines, START)
-                self._state = state
-                self._position = Position(
-                    segment, offset + last, offset + len(lines), records[-1].id, crc
-                )
-                self._changed = True
-                self._tail = len(lines)
-                self._follow({name: text for name, text in texts.items() if text is not None}, {})
-            finally:
-                if not self._light:
-                    self._interrupts.release()
+            texts = _documents((at, decode(at)) for at in records)
+            live: dict[str, str | None] = {n: text for n, text in texts.items() if text is not None}
+            self._append(records, state, live, {})
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -374,20 +358,38 @@ class Engine:
         if not tx.events:
             return
         records = _closed([at for at, _ in tx.events], answering)
+        for at in records:
+            tx.state.close(at)
+        self._append(records, tx.state, _documents(tx.events), tx.documents)
+        if answering is not None:
+            self._request_id = None
+
+    def _append(
+        self,
+        records: list[Recorded],
+        state: State,
+        texts: dict[str, str | None],
+        seen: dict[str, bytes | None],
+    ) -> None:
+        """Make a commit true, then let follow what follows from it; signals wait meanwhile.
+
+        Args:
+            records: The commit.
+            state: The state with the commit folded in.
+            texts: The knowledge files that it leaves behind; None for one that is gone.
+            seen: What stood in them when the command looked.
+        """
         lines, crc, last = _lines(records, self._position.crc)
         self._interrupts.hold()
         try:
             segment, offset = self.store.append(lines, self._position)
-            for at in records:
-                tx.state.close(at)
+            self._state = state
             self._position = Position(
                 segment, offset + last, offset + len(lines), records[-1].id, crc
             )
             self._tail += len(lines)
             self._changed = True
-            if answering is not None:
-                self._request_id = None
-            self._follow(_documents(tx.events), tx.documents)
+            self._follow(texts, seen)
         finally:
             if not self._light:
                 self._interrupts.release()
@@ -395,12 +397,7 @@ class Engine:
     # Effects
 
     def _follow(self, texts: dict[str, str | None], seen: dict[str, bytes | None]) -> None:
-        """What follows from a commit: it stands, so whatever fails here is a warning.
-
-        Args:
-            texts: The knowledge files that it leaves behind; None for one that is gone.
-            seen: What stood in them when the command looked.
-        """
+        """What follows from a commit: it stands, so whatever fails here is a warning."""
         for name, text in texts.items():
             try:
                 self._write_document(name, text, seen.get(name))

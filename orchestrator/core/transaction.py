@@ -8,7 +8,7 @@ answered by ``shows`` alone, so it gives the first result without a second effec
 import functools
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from orchestrator.core import clock, names
@@ -66,11 +66,6 @@ class Transaction(Generic[S]):
     def agent(self) -> str:
         """Who acts."""
         return self._agent
-
-    @property
-    def next_event_id(self) -> int:
-        """The id that the next recorded event will have."""
-        return self._head + 1
 
     def act_as(self, agent: str | None, *, needed: bool = False) -> str:
         """Say who acts, and get the name.
@@ -217,20 +212,12 @@ class Desk(Protocol[S]):
         """Block until somebody commits (True) or the time has passed."""
         ...
 
-    def touch(self, agent: str) -> None:
-        """Remember that the agent was here now."""
-        ...
-
     def read_document(self, name: str) -> bytes | None:
         """The bytes of a knowledge file, or None."""
         ...
 
     def documents(self) -> list[str]:
         """The names of the knowledge files."""
-        ...
-
-    def transaction(self) -> AbstractContextManager[None]:
-        """Several commands, one commit."""
         ...
 
 
