@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator import board as boards
 from orchestrator.core.clock import Clock
+from orchestrator.core.errors import UsageError
 from orchestrator.core.store import Store
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.agents import Agents
 from orchestrator.domain.journal import Events
 from orchestrator.domain.knowledge import Knowledge
+from orchestrator.domain.links import Links
 from orchestrator.domain.locks import Locks
+from orchestrator.domain.sessions import Sessions
 from orchestrator.domain.tasks import Tasks
 from orchestrator.domain.workstreams import Workstreams
 from orchestrator.engine import Engine
@@ -29,12 +32,21 @@ def _silent(sentence: str) -> None:
     """Warnings go nowhere unless somebody asks for them."""
 
 
+def _session(text: str | None) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise UsageError(f"ORC_SESSION is {text!a}", hint="`session start` prints its number.")
+    return int(text)
+
+
 class Orchestrator:
     """A board that is open. Use it in a ``with``, or :meth:`close` it.
 
     Args:
         store: Where the events live, such as :class:`orchestrator.stores.memory.MemoryStore`.
         agent: Who acts when a command names nobody.
+        session: Which session of the agent this is; an older one than the last is refused.
         request_id: The request that the first command to change something answers.
         light: The process ends after one command (see :class:`orchestrator.engine.Engine`).
         timeout: Seconds to wait for the board's lock.
@@ -50,6 +62,7 @@ class Orchestrator:
         store: Store,
         *,
         agent: str = SYSTEM,
+        session: int | None = None,
         request_id: str | None = None,
         light: bool = False,
         timeout: float = 10.0,
@@ -61,6 +74,7 @@ class Orchestrator:
         self.engine = Engine(
             store,
             agent=agent,
+            session=session,
             request_id=request_id,
             light=light,
             timeout=timeout,
@@ -71,6 +85,8 @@ class Orchestrator:
         self.tasks = Tasks(self.engine)
         self.agents = Agents(self.engine)
         self.locks = Locks(self.engine)
+        self.links = Links(self.engine)
+        self.sessions = Sessions(self.engine)
         self.knowledge = Knowledge(self.engine)
         self.events = Events(self.engine)
 
@@ -80,6 +96,7 @@ class Orchestrator:
         board: str | os.PathLike[str] | None = None,
         *,
         agent: str | None = None,
+        session: int | None = None,
         request_id: str | None = None,
         light: bool = False,
         timeout: float = 10.0,
@@ -93,6 +110,7 @@ class Orchestrator:
         Args:
             board: Its folder; made if it is not there yet.
             agent: Who acts when a command names nobody; else ``$ORC_AGENT``, else ``system``.
+            session: Which session of the agent this is; else ``$ORC_SESSION``.
             request_id: The request that the first command to change something answers; else
                 ``$ORC_REQUEST_ID``.
 
@@ -108,6 +126,7 @@ class Orchestrator:
         return cls(
             FileStore(folder, light=light, warn=warn),
             agent=agent or os.environ.get("ORC_AGENT") or SYSTEM,
+            session=session if session is not None else _session(os.environ.get("ORC_SESSION")),
             request_id=request_id or os.environ.get("ORC_REQUEST_ID") or None,
             light=light,
             timeout=timeout,

@@ -50,6 +50,7 @@ class Engine:
     Args:
         store: Where the events live.
         agent: Who acts when a command names nobody.
+        session: Which session of the agent this is; None does not say.
         request_id: The request that the first command to change something answers.
         light: The process ends after this command: write the snapshot at once, and keep signals back
             after a commit until it ends.
@@ -63,6 +64,7 @@ class Engine:
         store: Store,
         *,
         agent: str = SYSTEM,
+        session: int | None = None,
         request_id: str | None = None,
         light: bool = False,
         timeout: float = 10.0,
@@ -71,6 +73,7 @@ class Engine:
     ) -> None:
         self.store = store
         self.agent = names.agent(agent)
+        self.session = session
         self._asking = threading.local()
         self._request_id = requests.check_id(request_id) if request_id else None
         self._light = light
@@ -297,6 +300,7 @@ class Engine:
             head=self._position.id,
             now=self.now(),
             default_agent=self.agent,
+            session=self.session,
             reading=self,
         )
         try:

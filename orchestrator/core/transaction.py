@@ -48,13 +48,22 @@ class Transaction(Generic[S]):
         events: What was recorded.
         actors: Everybody who acted in it.
         documents: The knowledge files that commands have read, as they were on disk.
+        session: Which session of the agent acts, if the caller says so.
     """
 
     def __init__(
-        self, state: S, *, head: int, now: str, default_agent: str, reading: Reading
+        self,
+        state: S,
+        *,
+        head: int,
+        now: str,
+        default_agent: str,
+        session: int | None,
+        reading: Reading,
     ) -> None:
         self.state = state
         self.now = now
+        self.session = session
         self.events: Committed = []
         self.documents: dict[str, bytes | None] = {}
         self.actors: set[str] = set()

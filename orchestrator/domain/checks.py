@@ -1,5 +1,6 @@
 """Checks of what comes in as text and numbers, one place for all nouns."""
 
+from orchestrator.core import clock
 from orchestrator.core.errors import BadInput, UsageError
 
 LONGEST_TITLE = 500
@@ -53,6 +54,26 @@ def needed(field: str, text: str) -> str:
     if not text.strip():
         raise UsageError(f"A {field} is needed")
     return text_of(field, text)
+
+
+def moment_of(field: str, text: str, now: str) -> str:
+    """A time as text: given as one (``2026-12-01``, ``2026-12-01T09:00``), or as a duration from now.
+
+    An empty text stays empty: no time.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if not text:
+        return ""
+    if text[:1].isdecimal() and "-" not in text:
+        return clock.after(now, clock.duration(text))
+    try:
+        return clock.timestamp(clock.seconds(text))
+    except UsageError:
+        raise UsageError(
+            f"{text!a} is no time for {field}", hint="Write 2026-12-01, or 3d from now."
+        ) from None
 
 
 def priority_of(number: int) -> int:

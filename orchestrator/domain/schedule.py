@@ -1,5 +1,7 @@
 """What can run now: ready tasks in order, leases in the order they end, and resources that are held.
 
+An agent is given first what hangs on its hook, then what is assigned to it, then what anybody may take.
+
 All of it is derived from tasks and locks, so it is never stored: it is built in one pass when a process
 first needs it and follows every change from then on. The queues are heaps whose entries may go stale; an
 entry counts only if the record still says the same when it comes to the top.
@@ -13,6 +15,7 @@ import msgspec
 
 from orchestrator.core import clock
 from orchestrator.domain import resources
+from orchestrator.domain.task_events import HELD
 
 if TYPE_CHECKING:
     from orchestrator.domain.locks import Lock
@@ -39,17 +42,21 @@ class Schedule:
     def __init__(self, state: "State") -> None:
         self._state = state
         self._ready: dict[str, list[Rank]] = {name: [] for name in state.workstreams}
+        self._assigned: dict[str, list[Rank]] = {}
+        self._deferred: list[tuple[str, str]] = []
         self._running: dict[str, None] = {}
+        self._of: dict[str, dict[str, None]] = {}
         self._ending: list[tuple[str, str]] = []
         self._renewals: dict[str, list[tuple[str, str]]] = {}
         self._exact: dict[str, dict[object, Hold]] = {}
         self._globs: dict[object, Hold] = {}
         for task in state.tasks.values():
-            if task.status == "pending":
-                if not task.open_needs:
-                    self._ready[task.workstream].append((task.priority, task.events[0], task.id))
-            elif task.status == "in_progress":
+            if task.status in HELD:
                 self._start(task)
+            if task.status == "pending" and task.is_clear and not task.defer_until:
+                self._ready[task.workstream].append((task.priority, task.events[0], task.id))
+            else:
+                self._offer(None, task)
         for queue in self._ready.values():
             heapify(queue)
         for lock in state.locks.values():
@@ -59,16 +66,29 @@ class Schedule:
 
     def task_changed(self, before: "Task | None", task: "Task") -> None:
         """Follow a task that was added or replaced."""
-        if before is not None and before.status == "in_progress":
-            if task.status == "in_progress" and _course(before) == _course(task):
+        if before is not None and before.status in HELD:
+            if task.status == before.status and _course(before) == _course(task):
                 return
             self._stop(before)
-        if task.status == "in_progress":
+        if task.status in HELD:
             self._start(task)
-        elif task.is_ready:
-            rank = rank_of(task)
-            if before is None or not before.is_ready or rank_of(before) != rank:
-                heappush(self._ready.setdefault(task.workstream, []), rank)
+        self._offer(before, task)
+
+    def _offer(self, before: "Task | None", task: "Task") -> None:
+        """Put a task among those that are put off, assigned or ready, unless it stands there already."""
+        if task.status not in ("pending", "assigned") or not task.is_clear:
+            return
+        if before is not None and before.is_clear and _offered(before) == _offered(task):
+            return
+        if task.defer_until:
+            heappush(self._deferred, (task.defer_until, task.id))
+        else:
+            heappush(self._queue_of(task), rank_of(task))
+
+    def _queue_of(self, task: "Task") -> list[Rank]:
+        if task.status == "assigned":
+            return self._assigned.setdefault(task.assigned_to or "", [])
+        return self._ready.setdefault(task.workstream, [])
 
     def lock_changed(self, lock: "Lock") -> None:
         """Follow a lock that was acquired, renewed or released."""
@@ -85,15 +105,16 @@ class Schedule:
             del self._exact[lock.resource]
 
     def _start(self, task: "Task") -> None:
-        self._running[task.id] = None
+        agent = task.assigned_to or ""
+        self._of.setdefault(agent, {})[task.id] = None
         heappush(self._ending, (task.lease_until, task.id))
-        half = self._half(task)
-        heappush(self._renewals.setdefault(task.assigned_to or "", []), (half, task.id))
+        heappush(self._renewals.setdefault(agent, []), (self._half(task), task.id))
+        if task.status != "in_progress":
+            return
+        self._running[task.id] = None
         for text in task.touches:
             need = resources.parse(text)
-            hold = Hold(
-                need.resource, need.shared, task.assigned_to or "", task.lease_until, task.id
-            )
+            hold = Hold(need.resource, need.shared, agent, task.lease_until, task.id)
             if resources.is_glob(need.resource):
                 self._globs["task", task.id, need.resource] = hold
             else:
@@ -101,6 +122,7 @@ class Schedule:
 
     def _stop(self, task: "Task") -> None:
         self._running.pop(task.id, None)
+        del self._of[task.assigned_to or ""][task.id]
         for text in task.touches:
             resource = resources.parse(text).resource
             self._globs.pop(("task", task.id, resource), None)
@@ -115,6 +137,14 @@ class Schedule:
     def running(self) -> Iterator["Task"]:
         """The tasks in progress, lapsed ones included, in the order they were claimed."""
         return (self._state.tasks[task_id] for task_id in self._running)
+
+    def held_by(self, agent: str) -> list["Task"]:
+        """What an agent has, assigned or in progress, lapsed or not."""
+        return [self._state.tasks[task_id] for task_id in self._of.get(agent, ())]
+
+    def load(self, agent: str) -> int:
+        """How many tasks an agent has, assigned or in progress."""
+        return len(self._of.get(agent, ()))
 
     def collisions(self, need: resources.Need, agent: str | None, now: str) -> list[Hold]:
         """What others hold, under a lease that has not ended, that excludes this need."""
@@ -142,28 +172,54 @@ class Schedule:
     # What can be taken
 
     def best(self, workstream: str | None, agent: str, now: str) -> "Task | None":
-        """The task to take next: by workstream priority, task priority, age; nothing that collides.
+        """The task to take next; nothing that collides.
 
-        Lapsed tasks are as good as pending ones. Closed workstreams give nothing.
+        First what hangs on the agent's hook, then what is assigned to it, then what anybody may take,
+        by workstream priority, task priority, age. Lapsed tasks are as good as pending ones. Closed
+        workstreams give nothing.
         """
-        self._reclaim(now)
+        self._recall(now)
+        for queue in ([*self._hung(agent)], self._assigned.get(agent)):
+            task = self._first(queue, agent, now, workstream)
+            if task is not None:
+                return task
         if workstream is not None:
-            return self._first(workstream, agent, now)
+            return self._first(self._ready.get(workstream), agent, now)
         best: tuple[int, Rank, Task] | None = None
         for stream in sorted(self._state.workstreams.values(), key=lambda s: s.priority):
             if best is not None and stream.priority > best[0]:
                 break
-            task = self._first(stream.name, agent, now)
+            task = self._first(self._ready.get(stream.name), agent, now)
             if task is not None and (best is None or rank_of(task) < best[1]):
                 best = (stream.priority, rank_of(task), task)
         return best[2] if best else None
 
+    def ready(self, workstream: str | None, now: str) -> list["Task"]:
+        """Every task that anybody may take, in the order in which they are taken."""
+        self._recall(now)
+        found: dict[str, tuple[int, Rank]] = {}
+        for stream in self._state.workstreams.values():
+            if stream.status != "active" or workstream not in (None, stream.name):
+                continue
+            queue = self._ready.get(stream.name, [])
+            live = {rank for rank in queue if self._stands(rank, now)}
+            self._ready[stream.name] = sorted(live)  # a sorted list is a heap
+            found.update((rank[2], (stream.priority, rank)) for rank in live)
+        return [self._state.tasks[task_id] for task_id in sorted(found, key=found.__getitem__)]
+
+    def _hung(self, agent: str) -> Iterator[Rank]:
+        task_id = self._state.hooks.get(agent)
+        if task_id is not None:
+            yield rank_of(self._state.tasks[task_id])
+
     def next_change(self, now: str) -> str | None:
-        """When the next lease or lock ends, so that something may become free without an event."""
-        self._reclaim(now)
+        """When the next lease, lock or postponement ends, so that something may be free without an event."""
+        self._recall(now)
         while self._ending and not self._is_ending(*self._ending[0]):
             heappop(self._ending)
-        ends = [self._ending[0][0]] if self._ending else []
+        while self._deferred and not self._is_deferred(*self._deferred[0]):
+            heappop(self._deferred)
+        ends = [queue[0][0] for queue in (self._ending, self._deferred) if queue]
         for lock in self._state.locks.values():
             ends.extend(holder.until for holder in lock.holders)
         later = [end for end in ends if end > now]
@@ -187,29 +243,46 @@ class Schedule:
     def _half(task: "Task") -> str:
         return clock.after(task.lease_until, -(task.lease or 0.0) / 2)
 
-    def _reclaim(self, now: str) -> None:
-        """Put lapsed tasks among the ready ones."""
+    def _recall(self, now: str) -> None:
+        """Put lapsed tasks, and those whose time has come, among the ones that can be taken."""
         while self._ending and self._ending[0][0] <= now:
             until, task_id = heappop(self._ending)
             if self._is_ending(until, task_id):
                 task = self._state.tasks[task_id]
                 heappush(self._ready.setdefault(task.workstream, []), rank_of(task))
+        while self._deferred and self._deferred[0][0] <= now:
+            until, task_id = heappop(self._deferred)
+            if self._is_deferred(until, task_id):
+                task = self._state.tasks[task_id]
+                heappush(self._queue_of(task), rank_of(task))
 
     def _is_ending(self, until: str, task_id: str) -> bool:
         task = self._state.tasks.get(task_id)
-        return task is not None and task.status == "in_progress" and task.lease_until == until
+        return task is not None and task.status in HELD and task.lease_until == until
 
-    def _first(self, workstream: str, agent: str, now: str) -> "Task | None":
-        queue = self._ready.get(workstream)
-        if not queue or self._state.workstreams[workstream].status != "active":
-            return None
+    def _is_deferred(self, until: str, task_id: str) -> bool:
+        task = self._state.tasks.get(task_id)
+        return (
+            task is not None
+            and task.defer_until == until
+            and task.status in ("pending", "assigned")
+        )
+
+    def _first(
+        self, queue: list[Rank] | None, agent: str, now: str, workstream: str | None = None
+    ) -> "Task | None":
+        """The first of a queue that the agent may take; ``workstream`` passes over those of others."""
         passed: list[Rank] = []
         excluded: dict[tuple[str, ...], bool] = {}
         found = None
         while queue and found is None:
-            task = self._state.tasks.get(queue[0][2])
-            if task is None or rank_of(task) != queue[0] or not self._can_be_taken(task, now):
+            if not self._stands(queue[0], now, agent):
                 heappop(queue)
+                continue
+            task = self._state.tasks[queue[0][2]]
+            elsewhere = workstream not in (None, task.workstream)
+            if elsewhere or self._state.workstreams[task.workstream].status != "active":
+                passed.append(heappop(queue))
                 continue
             if task.touches and task.touches not in excluded:
                 excluded[task.touches] = bool(self.task_collisions(task, agent, now))
@@ -218,14 +291,23 @@ class Schedule:
             else:
                 found = task
         for rank in passed:
-            heappush(queue, rank)
+            heappush(queue, rank)  # type: ignore[arg-type]
         return found
 
-    def _can_be_taken(self, task: "Task", now: str) -> bool:
-        if task.status == "in_progress" and task.lease_until > now:
+    def _stands(self, rank: Rank, now: str, agent: str | None = None) -> bool:
+        """Whether an entry of a queue still counts: the task may be taken, by anybody or by this agent."""
+        task = self._state.tasks.get(rank[2])
+        if task is None or rank_of(task) != rank or not task.is_clear:
+            return False
+        if task.defer_until > now:
+            heappush(self._deferred, (task.defer_until, task.id))
+            return False
+        if task.status == "assigned" and task.assigned_to == agent:
+            return True
+        if task.status in HELD and task.lease_until > now:
             heappush(self._ending, (task.lease_until, task.id))  # the clock was set back
             return False
-        return not task.open_needs and task.status in ("pending", "in_progress")
+        return task.status == "pending" or task.status in HELD
 
 
 def _course(task: "Task") -> tuple[object, ...]:
@@ -236,8 +318,14 @@ def _course(task: "Task") -> tuple[object, ...]:
         task.assigned_to,
         task.touches,
         task.priority,
-        task.open_needs,
+        task.is_clear,
+        task.defer_until,
     )
+
+
+def _offered(task: "Task") -> tuple[object, ...]:
+    """Where a task that may be taken stands, and since when."""
+    return task.status, task.assigned_to, task.defer_until, rank_of(task)
 
 
 def rank_of(task: "Task") -> Rank:

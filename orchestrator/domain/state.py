@@ -1,9 +1,10 @@
 """The whole state of a board on one screen: the fold of its log, and what ``state.json`` holds."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 
 import msgspec
+from msgspec.structs import replace
 
 import orchestrator.domain.repairs  # noqa: F401  # an event without a place in the state
 from orchestrator.core.errors import Damage
@@ -14,8 +15,12 @@ from orchestrator.domain.knowledge import Topic
 from orchestrator.domain.locks import Lock
 from orchestrator.domain.requests import Request, remember
 from orchestrator.domain.schedule import Schedule
-from orchestrator.domain.task_events import ArchivedTask, Task
+from orchestrator.domain.sessions import Session
+from orchestrator.domain.task_events import HELD, NO_CHILDREN, ArchivedTask, Task, kept_back
 from orchestrator.domain.workstreams import Workstream
+
+Effect = Callable[["State", Task], Task]
+"""What another task's change does to a record."""
 
 
 class State(msgspec.Struct, dict=True, omit_defaults=True):
@@ -28,6 +33,9 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
         event: The id of the last event folded in.
         counts: How many tasks of each status a workstream has, archived ones included.
         needed_by: For each task, the tasks that need it.
+        children: For each task, the tasks that are parts of it, archived ones included.
+        awaited_by: For each task, the tasks whose gate waits for its children.
+        hooks: The one task that hangs on each agent's hook, while the agent has it.
     """
 
     event: int = 0
@@ -35,8 +43,12 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
     counts: dict[str, dict[str, int]] = {}
     tasks: dict[str, Task] = {}
     needed_by: dict[str, list[str]] = {}
+    children: dict[str, list[str]] = {}
+    awaited_by: dict[str, list[str]] = {}
+    hooks: dict[str, str] = {}
     archived: dict[str, ArchivedTask] = {}
     agents: dict[str, Agent] = {}
+    sessions: dict[str, Session] = {}
     locks: dict[str, Lock] = {}
     topics: dict[str, Topic] = {}
     cycle: Cycle | None = None
@@ -68,28 +80,62 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
             remember(self.requests, at.req, at.id)
 
     def put_task(self, task: Task) -> None:
-        """Add a task or replace its record."""
+        """Add a task or replace its record, with all that follows for tasks that depend on it."""
+        effects = self._put(task)
+        while effects:
+            task_id, effect = effects.pop()
+            record = self.tasks.get(task_id)
+            if record is not None:
+                effects += self._put(effect(self, record))
+
+    def _put(self, task: Task) -> list[tuple[str, Effect]]:
+        """Replace one record, and tell what changes with it: whose record, and how."""
         tasks, status = self.tasks, task.status
         before = tasks.get(task.id)
         tasks[task.id] = task
-        old_status = None if before is None else before.status
-        if old_status != status:
-            counts = self.counts[task.workstream]
-            counts[status] = counts.get(status, 0) + 1
-            if old_status is not None:
-                counts[old_status] -= 1
         if "schedule" in self.__dict__:
             self.schedule.task_changed(before, task)
-        if old_status != status and "done" in (old_status, status):
-            self._settle(task)
+        if before is None:
+            self._count(task, 1)
+            return []
+        effects: list[tuple[str, Effect]] = []
+        if before.status != status:
+            self._count(before, -1)
+            self._count(task, 1)
+            if "done" in (before.status, status):
+                effects += self._needs_moved(task)
+            if task.parent is not None:
+                effects.append((task.parent, _moved(before.status, status)))
+        if before.assigned_to is not None and (
+            before.status != status or before.assigned_to != task.assigned_to
+        ):
+            self._unhook(before.assigned_to, task)
+        if task.progress is not before.progress and task.id in self.awaited_by:
+            effects += [(waiter, kept_back) for waiter in self.awaited_by[task.id]]
+        if task.id in self.children and task.keeps_children != before.keeps_children:
+            effects += [(child, kept_back) for child in self.children[task.id]]
+        return effects
 
-    def _settle(self, need: Task) -> None:
+    def _count(self, task: Task, step: int) -> None:
+        counts = self.counts[task.workstream]
+        counts[task.status] = counts.get(task.status, 0) + step
+
+    def _needs_moved(self, need: Task) -> "list[tuple[str, Effect]]":
         """Tell the dependants of a task that it is done now, or not done any more."""
         step = -1 if need.status == "done" else 1
-        for task_id in self.needed_by.get(need.id, ()):
-            task = self.tasks.get(task_id)
-            if task is not None:
-                self.put_task(msgspec.structs.replace(task, open_needs=task.open_needs + step))
+        return [(dependant, _needs(step)) for dependant in self.needed_by.get(need.id, ())]
+
+    def _unhook(self, agent: str, task: Task) -> None:
+        """Take a task off the hook of an agent that does not have it any more."""
+        has_it = task.assigned_to == agent and task.status in HELD
+        if not has_it and self.hooks.get(agent) == task.id:
+            del self.hooks[agent]
+
+    def move_child(self, parent: str, before: str | None, after: str | None) -> None:
+        """Count a child of a task that came (``before`` is None), or left (``after`` is None)."""
+        record = self.tasks.get(parent)
+        if record is not None:
+            self.put_task(_moved(before, after)(self, record))
 
     def is_done(self, task_id: str) -> bool:
         """Whether a task, archived or not, is done."""
@@ -109,6 +155,19 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
     def schedule(self) -> Schedule:
         """What can run now: derived from tasks and locks on first use, kept up to date from then on."""
         return Schedule(self)
+
+
+# What changes with another task
+
+
+def _needs(step: int) -> Effect:
+    return lambda _, task: replace(task, open_needs=task.open_needs + step)
+
+
+def _moved(before: str | None, after: str | None) -> Effect:
+    return lambda _, task: replace(
+        task, progress=(task.progress or NO_CHILDREN).moved(before, after)
+    )
 
 
 def _misfit(at: Recorded | None, error: Exception) -> Damage:

@@ -4,7 +4,6 @@
 late holder's result from the present one's (a fencing token).
 """
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,7 +19,18 @@ if TYPE_CHECKING:
 DEFAULT_LEASE = 30 * 60.0
 """Seconds that a claim lasts unless the claimer says otherwise."""
 
-STATUSES = ("pending", "in_progress", "blocked", "done", "failed", "cancelled")
+STATUSES = (
+    "pending",
+    "assigned",
+    "in_progress",
+    "blocked",
+    "in_review",
+    "done",
+    "failed",
+    "cancelled",
+)
+HELD = ("assigned", "in_progress")
+"""An agent has it, under a lease."""
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -32,6 +42,44 @@ class Note(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
+class Link(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A link to another task that never blocks; see :data:`orchestrator.domain.links.KINDS`."""
+
+    kind: str
+    task: str
+
+
+class Gate(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What a task waits for beside its needs: ``all`` or ``any`` of the children of a task, itself or not."""
+
+    how: str
+    of: str
+
+
+class Progress(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """How far the children of a task are, archived ones included."""
+
+    total: int
+    done: int
+    cancelled: int
+
+    def passes(self, how: str) -> bool:
+        """Whether a gate is open: any child is done, or all that are wanted are."""
+        if how == "any":
+            return self.done > 0
+        return self.done > 0 and self.done + self.cancelled == self.total
+
+    def moved(self, before: str | None, after: str | None) -> "Progress":
+        """The progress after a child went from one status to another; None: it is no child then."""
+        done = (after == "done") - (before == "done")
+        cancelled = (after == "cancelled") - (before == "cancelled")
+        total = (after is not None) - (before is not None)
+        return Progress(self.total + total, self.done + done, self.cancelled + cancelled)
+
+
+NO_CHILDREN = Progress(0, 0, 0)
+
+
 class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
     """A piece of work.
 
@@ -41,7 +89,16 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
     Attributes:
         priority: 1 comes first.
         estimate: Minutes, or None.
-        open_needs: How many of ``needs`` are not done; at 0 a pending task is ready.
+        open_needs: How many of ``needs`` are not done.
+        parent: The task that it is a part of; what keeps the parent back keeps it back too.
+        held: Whether a parent, or a parent of it, that is still open is blocked or has open needs.
+        gate: Children that it waits for.
+        waiting: Whether the gate is still closed.
+        progress: How far its own children are; None if it has none.
+        links: Links that never block.
+        defer_until: Not to be taken before this time.
+        due: When it should be done.
+        commits: Commits of a version control that belong to it.
         touches: Resources it needs while it runs, exclusive or ``:shared``.
         lease: Seconds that the claim, or its last renewal, lasts.
         attempt: How often it was claimed.
@@ -61,7 +118,16 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
     estimate: float | None = None
     needs: tuple[str, ...] = ()
     open_needs: int = 0
+    parent: str | None = None
+    held: bool = False
+    gate: Gate | None = None
+    waiting: bool = False
+    progress: Progress | None = None
+    links: tuple[Link, ...] = ()
     touches: tuple[str, ...] = ()
+    defer_until: str = ""
+    due: str = ""
+    commits: tuple[str, ...] = ()
     assigned_to: str | None = None
     lease: float | None = None
     lease_until: str = ""
@@ -79,21 +145,36 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
     events: tuple[int, ...] = ()
 
     @property
-    def is_ready(self) -> bool:
-        """Pending, and everything that it needs is done."""
-        return self.status == "pending" and not self.open_needs
+    def is_clear(self) -> bool:
+        """Whether no other task keeps it back."""
+        return not (self.open_needs or self.held or self.waiting)
+
+    @property
+    def keeps_children(self) -> bool:
+        """Whether it keeps its children back: it is open, and blocked or waits for what it needs."""
+        kept = self.held or self.open_needs > 0 or self.status == "blocked"
+        return kept and self.status not in ENDED
+
+    def can_be_taken(self, now: str) -> bool:
+        """Whether anybody may take it: clear, not put off, and nobody has it under a lease."""
+        free = self.status == "pending" or self.has_lapsed(now)
+        return free and self.is_clear and self.defer_until <= now
 
     def is_running_for(self, agent: str, now: str) -> bool:
         """Whether the agent holds it under a lease that has not ended."""
         return self.status == "in_progress" and self.assigned_to == agent and self.lease_until > now
+
+    def is_assigned_to(self, agent: str) -> bool:
+        """Whether it waits for this agent to begin it."""
+        return self.status == "assigned" and self.assigned_to == agent
 
     def renewal(self, now: str) -> "TaskRenewed":
         """The event that extends its lease, from now, by its length."""
         return TaskRenewed(task=self.id, until=clock.after(now, self.lease or DEFAULT_LEASE))
 
     def has_lapsed(self, now: str) -> bool:
-        """In progress, but the lease has ended: the next claim may take it."""
-        return self.status == "in_progress" and self.lease_until <= now
+        """An agent has it, but the lease has ended: the next claim may take it."""
+        return self.status in HELD and self.lease_until <= now
 
 
 class ArchivedTask(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -142,6 +223,11 @@ class TaskAdded(Event):
     estimate: float | None = None
     needs: tuple[str, ...] = ()
     touches: tuple[str, ...] = ()
+    parent: str | None = None
+    gate: Gate | None = None
+    links: tuple[Link, ...] = ()
+    defer_until: str = ""
+    due: str = ""
 
     def apply(self, state: "State", at: Recorded) -> None:
         _add(
@@ -159,7 +245,12 @@ class TaskAdded(Event):
                 estimate=self.estimate,
                 needs=self.needs,
                 open_needs=_count_open(state, self.needs),
+                parent=self.parent,
+                gate=self.gate,
+                links=self.links,
                 touches=self.touches,
+                defer_until=self.defer_until,
+                due=self.due,
                 created_at=at.ts,
                 created_by=at.agent,
                 updated_at=at.ts,
@@ -192,14 +283,23 @@ class TaskEdited(TaskEvent):
     estimate: float | UnsetType | None = UNSET
     needs: tuple[str, ...] | UnsetType = UNSET
     touches: tuple[str, ...] | UnsetType = UNSET
+    parent: str | UnsetType | None = UNSET
+    gate: Gate | UnsetType | None = UNSET
+    links: tuple[Link, ...] | UnsetType = UNSET
+    defer_until: str | UnsetType = UNSET
+    due: str | UnsetType = UNSET
+    commits: tuple[str, ...] | UnsetType = UNSET
 
     def apply(self, state: "State", at: Recorded) -> None:
-        if self.needs is not UNSET:
-            _unlink(state, self.task, state.tasks[self.task].needs)
-            _link(state, self.task, self.needs)
-            open_needs = _count_open(state, self.needs)
-            state.put_task(replace(state.tasks[self.task], open_needs=open_needs))
+        moves = any(getattr(self, field) is not UNSET for field in ("needs", "parent", "gate"))
+        if moves:
+            _unlink(state, state.tasks[self.task])
         super().apply(state, at)
+        if moves:
+            task = state.tasks[self.task]
+            _link(state, task)
+            open_needs = _count_open(state, task.needs)
+            state.put_task(replace(kept_back(state, task), open_needs=open_needs))
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
         values = ((field, getattr(self, field)) for field in EDITABLE)
@@ -209,12 +309,58 @@ class TaskEdited(TaskEvent):
 EDITABLE = tuple(field for field in TaskEdited.__struct_fields__ if field != "task")
 
 
+@event("task.assigned")
+class TaskAssigned(TaskEvent):
+    """The task was given to an agent, who has until a time to begin; ``hung``: on its hook."""
+
+    to: str
+    lease: float
+    until: str
+    hung: bool = False
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        super().apply(state, at)
+        if self.hung:
+            state.hooks[self.to] = self.task
+
+    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+        return {
+            "status": "assigned",
+            "assigned_to": self.to,
+            "lease": self.lease,
+            "lease_until": self.until,
+            "token": None,
+            "reason": "",
+        }
+
+
+@event("task.hung")
+class TaskHung(TaskEvent):
+    """The task hangs on the hook of the agent that has it."""
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        super().apply(state, at)
+        task = state.tasks[self.task]
+        assert task.assigned_to is not None
+        state.hooks[task.assigned_to] = self.task
+
+    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+        return {}
+
+
 @event("task.claimed")
 class TaskClaimed(TaskEvent):
-    """An agent took the task under a lease of so many seconds, until a time."""
+    """An agent took the task under a lease of so many seconds, until a time.
+
+    It hangs on the agent's hook if nothing hangs there.
+    """
 
     lease: float
     until: str
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        super().apply(state, at)
+        state.hooks.setdefault(at.agent, self.task)
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
         return {
@@ -357,26 +503,59 @@ class TaskArchived(Event):
     def apply(self, state: "State", at: Recorded) -> None:
         task = self.record
         state.archived[task.id] = ArchivedTask(task.workstream, task.status, at.id)
-        _unlink(state, task.id, task.needs)
+        for need in task.needs:
+            _remove(state.needed_by, need, task.id)
+        if task.gate is not None:
+            _remove(state.awaited_by, task.gate.of, task.id)
+        for waiter in state.awaited_by.get(task.id, ()):
+            state.put_task(replace(state.tasks[waiter], waiting=False))
         del state.tasks[task.id]
 
 
 def _add(state: "State", task: Task) -> None:
-    _link(state, task.id, task.needs)
+    if task.needs or task.parent is not None or task.gate is not None:
+        _link(state, task)
+        task = kept_back(state, task)
     state.put_task(task)
 
 
-def _link(state: "State", task: str, needs: Iterable[str]) -> None:
-    for need in needs:
-        state.needed_by.setdefault(need, []).append(task)
+def _link(state: "State", task: Task) -> None:
+    """Enter a task under those that it needs, belongs to and awaits."""
+    for need in task.needs:
+        state.needed_by.setdefault(need, []).append(task.id)
+    if task.gate is not None:
+        state.awaited_by.setdefault(task.gate.of, []).append(task.id)
+    if task.parent is not None:
+        state.children.setdefault(task.parent, []).append(task.id)
+        state.move_child(task.parent, None, task.status)
 
 
-def _unlink(state: "State", task: str, needs: Iterable[str]) -> None:
-    for need in needs:
-        dependants = state.needed_by[need]
-        dependants.remove(task)
-        if not dependants:
-            del state.needed_by[need]
+def _unlink(state: "State", task: Task) -> None:
+    for need in task.needs:
+        _remove(state.needed_by, need, task.id)
+    if task.gate is not None:
+        _remove(state.awaited_by, task.gate.of, task.id)
+    if task.parent is not None:
+        _remove(state.children, task.parent, task.id)
+        state.move_child(task.parent, task.status, None)
+
+
+def _remove(lists: dict[str, list[str]], key: str, task: str) -> None:
+    lists[key].remove(task)
+    if not lists[key]:
+        del lists[key]
+
+
+def kept_back(state: "State", task: Task) -> Task:
+    """The record with what its parent and its gate do to it now."""
+    parent = state.tasks.get(task.parent) if task.parent is not None else None
+    held = parent is not None and parent.keeps_children
+    waiting = False
+    if task.gate is not None:
+        of = task if task.gate.of == task.id else state.tasks.get(task.gate.of)
+        # The progress of an archived task is not kept: nobody waits for its children any more.
+        waiting = of is not None and not (of.progress or NO_CHILDREN).passes(task.gate.how)
+    return replace(task, held=held, waiting=waiting)
 
 
 def _count_open(state: "State", needs: tuple[str, ...]) -> int:

@@ -1,25 +1,38 @@
-"""Tasks: every step of their life, who may take it, and what they wait for.
+"""Tasks: every step of their life, and who may take it.
 
 A claim is a lease: it ends by itself. The record and the events are in
-:mod:`orchestrator.domain.task_events`.
+:mod:`orchestrator.domain.task_events`, what keeps a task back in :mod:`orchestrator.domain.graph`.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from orchestrator.core import clock, names
-from orchestrator.core.errors import NotFound, Refused, UsageError
+from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
-from orchestrator.domain import resources, workstreams
-from orchestrator.domain.checks import needed, priority_of, text_of, title_of
+from orchestrator.domain import resources, sessions, workstreams
+from orchestrator.domain.checks import moment_of, needed, priority_of, text_of, title_of
+from orchestrator.domain.graph import (
+    blockers,
+    check_no_circle,
+    checked_gate,
+    checked_needs,
+    checked_parent,
+    open_needs,
+)
 from orchestrator.domain.schedule import Hold
+from orchestrator.domain.steps import check_step, find, resolve, the_task
 from orchestrator.domain.task_events import (
     DEFAULT_LEASE,
     ENDED,
+    HELD,
     STATUSES,
+    Gate,
     Task,
     TaskAdded,
     TaskArchived,
@@ -28,7 +41,6 @@ from orchestrator.domain.task_events import (
     TaskClaimed,
     TaskCompleted,
     TaskEdited,
-    TaskEvent,
     TaskFailed,
     TaskLapsed,
     TaskNoted,
@@ -42,26 +54,7 @@ from orchestrator.domain.waiting import wait_for
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
 
-STEPS: dict[str, tuple[str, ...]] = {
-    "claim": ("pending",),
-    "renew": ("in_progress",),
-    "complete": ("in_progress",),
-    "fail": ("in_progress",),
-    "release": ("in_progress",),
-    "block": ("pending", "in_progress"),
-    "unblock": ("blocked",),
-    "cancel": ("pending", "in_progress", "blocked"),
-    "reopen": ("done", "failed", "cancelled"),
-    "archive": ("done", "failed", "cancelled"),
-}
-"""From which statuses each step may be taken. Editing and notes are always possible."""
-
 # Results of commands
-
-
-def the_task(state: "State", events: Committed) -> Task:
-    """The task that the command was about, as the commit left it."""
-    return state.tasks[_subject(events)]
 
 
 def the_claimed_task(state: "State", events: Committed) -> Task | None:
@@ -75,91 +68,6 @@ def the_archived_tasks(state: "State", events: Committed) -> list[Task]:
     return [event.record for _, event in events if isinstance(event, TaskArchived)]
 
 
-def _subject(events: Committed) -> str:
-    for _, about in events:
-        if isinstance(about, TaskAdded) or (
-            isinstance(about, TaskEvent) and not isinstance(about, TaskRenewed)
-        ):
-            return about.task
-    renewed = events[0][1]
-    assert isinstance(renewed, TaskRenewed)
-    return renewed.task
-
-
-# Finding
-
-
-def resolve(state: "State", text: str) -> str:
-    """The id of the task, archived or not, that a text means.
-
-    An exact id wins; else a prefix of 3 or more digits that only one undotted id has; ``PREFIX.name``
-    stands for a child of that task.
-
-    Raises:
-        NotFound: No task is meant.
-        Refused: The prefix fits more than one.
-    """
-    if text in state.tasks or text in state.archived:
-        return text
-    head, dot, tail = text.partition(".")
-    fits: list[str] = []
-    if len(head) >= 3:
-        for ids in (state.tasks, state.archived):
-            fits += [i for i in ids if i.startswith(head) and "." not in i]
-    if len(fits) > 1:
-        raise Refused(
-            f"{head!a} fits {len(fits)} tasks: {', '.join(sorted(fits)[:5])}",
-            code="ambiguous_id",
-            hint="Give more digits of the id.",
-        )
-    found = fits[0] + dot + tail if fits else ""
-    if found in state.tasks or found in state.archived:
-        return found
-    raise NotFound(
-        f"There is no task {text!a}",
-        code="task_not_found",
-        hint="`t list` shows the tasks of a workstream with their ids.",
-    )
-
-
-def find(state: "State", text: str) -> Task:
-    """The live task that a text means; see :func:`resolve`.
-
-    Raises:
-        Refused: It is archived.
-    """
-    task_id = resolve(state, text)
-    if task_id in state.archived:
-        raise Refused(
-            f"Task {task_id} is archived",
-            code="archived",
-            hint="`t show` still shows it; add a new task to go on.",
-        )
-    return state.tasks[task_id]
-
-
-def check_step(task: Task, step: str) -> None:
-    """Refuse a step that the task's status does not allow, and name those that it does.
-
-    Raises:
-        Refused: Not from this status.
-    """
-    if task.status in STEPS[step]:
-        return
-    allowed = [name for name, statuses in STEPS.items() if task.status in statuses]
-    holder = f" with {task.assigned_to}" if task.status == "in_progress" else ""
-    raise Refused(
-        f"Task {task.id} is {task.status}{holder}: `{step}` is not possible",
-        code="already_claimed"
-        if (step, task.status) == ("claim", "in_progress")
-        else "illegal_step",
-        hint=f"From {task.status} it can: {', '.join(allowed)}.",
-        status=task.status,
-        allowed=allowed,
-        assigned_to=task.assigned_to,
-    )
-
-
 def _held(
     tx: "Transaction[State]", text: str, step: str, agent: str | None, token: int | None
 ) -> Task:
@@ -169,7 +77,7 @@ def _held(
         Refused: Somebody else holds it, or the token is of an older claim.
     """
     task = find(tx.state, text)
-    actor = tx.act_as(agent)
+    actor = sessions.act_in_session(tx, agent)
     if token is not None and task.token != token:
         raise _not_held(task, f"The claim with token {token} has ended")
     check_step(task, step)
@@ -180,9 +88,7 @@ def _held(
 
 
 def _not_held(task: Task, what: str) -> Refused:
-    now = (
-        f"{task.assigned_to} has it now" if task.status == "in_progress" else f"it is {task.status}"
-    )
+    now = f"{task.assigned_to} has it now" if task.status in HELD else f"it is {task.status}"
     return Refused(
         f"{what}: {now}",
         code="not_holder",
@@ -213,6 +119,9 @@ class Tasks(Noun["State"]):
         touches: Iterable[str] = (),
         parent: str | None = None,
         name: str | None = None,
+        waits_for: str | None = None,
+        defer: str | None = None,
+        due: str | None = None,
         agent: str | None = None,
     ) -> None:
         """Add a task to a workstream.
@@ -228,13 +137,17 @@ class Tasks(Noun["State"]):
             estimate: Minutes of work.
             needs: Ids or prefixes of tasks that must be done before.
             touches: Resources it needs while it runs: ``git``, ``src/**``, ``db:shared``.
-            parent: A task whose id, with ``.name`` added, becomes the id.
-            name: The last part of the id of a child; only with ``parent``.
+            parent: The task that it is a part of; its id is the parent's with ``.name`` added.
+            name: The last part of the id of a child; else the next number. No id is used twice.
+            waits_for: ``all`` or ``any`` of its own children, or ``all:ID`` of another task's.
+            defer: Not to be taken before this time: ``2026-12-01``, or ``3d`` from now.
+            due: When it should be done, in the same forms.
             agent: Who adds it.
 
         Raises:
-            NotFound: The workstream or a need does not exist.
-            Refused: The workstream is closed, or the id of the child was used before.
+            NotFound: The workstream, a need or the parent does not exist.
+            Refused: The workstream is closed, the id of the child was used before, or the task would
+                wait for itself.
         """
         tx.act_as(agent)
         if workstreams.find(tx.state, workstream).status != "active":
@@ -243,19 +156,43 @@ class Tasks(Noun["State"]):
                 code="workstream_closed",
                 hint="`ws reopen` makes it active again.",
             )
+        new = Task(
+            id=_new_id(tx, parent, name),
+            workstream=workstream,
+            title=title_of(title),
+            description=text_of("description", description),
+            status="pending",
+            type=names.name("task type", type),
+            priority=priority_of(priority),
+            labels=_words("label", labels),
+            acceptance=text_of("acceptance", acceptance),
+            estimate=_minutes(estimate),
+            needs=tuple(dict.fromkeys(resolve(tx.state, need) for need in needs)),
+            parent=None if parent is None else find(tx.state, parent).id,
+            touches=_touches(touches),
+            defer_until="" if defer is None else moment_of("defer", defer, tx.now),
+            due="" if due is None else moment_of("due", due, tx.now),
+            created_by=tx.agent,
+        )
+        gate = None if waits_for is None else _gate(tx.state, new.id, waits_for)
+        check_no_circle(tx.state, replace(new, gate=gate))
         tx.record(
             TaskAdded(
-                task=_new_id(tx, parent, name),
-                workstream=workstream,
-                title=title_of(title),
-                description=text_of("description", description),
-                type=names.name("task type", type),
-                priority=priority_of(priority),
-                labels=_words("label", labels),
-                acceptance=text_of("acceptance", acceptance),
-                estimate=_minutes(estimate),
-                needs=tuple(dict.fromkeys(resolve(tx.state, need) for need in needs)),
-                touches=_touches(touches),
+                task=new.id,
+                workstream=new.workstream,
+                title=new.title,
+                description=new.description,
+                type=new.type,
+                priority=new.priority,
+                labels=new.labels,
+                acceptance=new.acceptance,
+                estimate=new.estimate,
+                needs=new.needs,
+                touches=new.touches,
+                parent=new.parent,
+                gate=gate,
+                defer_until=new.defer_until,
+                due=new.due,
             )
         )
 
@@ -274,16 +211,32 @@ class Tasks(Noun["State"]):
         estimate: float | None = None,
         needs: Iterable[str] | None = None,
         touches: Iterable[str] | None = None,
+        parent: str | None = None,
+        waits_for: str | None = None,
+        defer: str | None = None,
+        due: str | None = None,
+        commits: Iterable[str] = (),
         agent: str | None = None,
     ) -> None:
-        """Change fields of a task; None leaves a field as it is, an empty list clears it.
+        """Change fields of a task; None leaves a field as it is, an empty text or list clears it.
+
+        Args:
+            commits: Ids of commits to link to the task, beside those that are linked.
 
         Raises:
-            Refused: The new needs would close a circle.
+            Refused: The new needs, parent or gate would close a circle.
         """
         tx.act_as(agent)
         old = find(tx.state, task)
-        ids = None if needs is None else _checked_needs(tx.state, old.id, needs)
+        state, new = tx.state, old
+        if needs is not None:
+            new = replace(new, needs=checked_needs(state, new, needs))
+        if parent is not None:
+            new = replace(new, parent=checked_parent(state, new, parent) if parent else None)
+        if waits_for is not None:
+            gate = _gate(state, new.id, waits_for) if waits_for else None
+            new = replace(new, gate=gate and checked_gate(state, new, gate))
+        linked = tuple(dict.fromkeys((*old.commits, *map(_commit, commits))))
         tx.record(
             TaskEdited(
                 task=old.id,
@@ -294,8 +247,13 @@ class Tasks(Noun["State"]):
                 labels=_given(labels, lambda words: _words("label", words)),
                 acceptance=_given(acceptance, lambda text: text_of("acceptance", text)),
                 estimate=_given(estimate, _minutes),
-                needs=UNSET if ids is None else ids,
+                needs=_changed(old.needs, new.needs),
                 touches=_given(touches, _touches),
+                parent=_changed(old.parent, new.parent),
+                gate=_changed(old.gate, new.gate),
+                defer_until=_given(defer, lambda text: moment_of("defer", text, tx.now)),
+                due=_given(due, lambda text: moment_of("due", text, tx.now)),
+                commits=_changed(old.commits, linked),
             )
         )
 
@@ -316,11 +274,12 @@ class Tasks(Noun["State"]):
             lease: How long, as ``30m`` or seconds.
 
         Raises:
-            Refused: It is not pending, waits for other tasks, or touches what somebody holds.
+            Refused: It is not pending nor assigned to the agent, waits for other tasks, or touches what
+                somebody holds.
         """
-        actor = tx.act_as(agent, needed=True)
+        actor = sessions.act_in_session(tx, agent, needed=True)
         found = find(tx.state, task)
-        if not found.has_lapsed(tx.now):
+        if not found.has_lapsed(tx.now) and not found.is_assigned_to(actor):
             check_step(found, "claim")
         _check_free(tx.state, found, actor, tx.now)
         if workstreams.find(tx.state, found.workstream).status != "active":
@@ -335,7 +294,10 @@ class Tasks(Noun["State"]):
         lease: float | str | None = None,
         wait: float | str = 0,
     ) -> Task | None:
-        """Claim the task to do next: by workstream priority, task priority, age.
+        """Claim the task to do next.
+
+        First what hangs on the agent's hook, then what is assigned to it, then what anybody may take, by
+        workstream priority, task priority, age.
 
         Args:
             workstream: Only tasks of this stream; None for all.
@@ -361,7 +323,7 @@ class Tasks(Noun["State"]):
         agent: str | None,
         lease: float | str | None,
     ) -> None:
-        actor = tx.act_as(agent, needed=True)
+        actor = sessions.act_in_session(tx, agent, needed=True)
         if workstream is not None:
             workstreams.find(tx.state, workstream)
         found = tx.state.schedule.best(workstream, actor, tx.now)
@@ -592,9 +554,9 @@ class Tasks(Noun["State"]):
             agent: Only those it holds or held last.
             labels: Only those with all of these labels.
             type: Only of this type.
-            ready: Only those that can be claimed: pending, and everything they need is done.
+            ready: Only those that anybody may take now.
         """
-        state = self.state
+        state, now = self.state, self._desk.now()
         if workstream is not None:
             workstreams.find(state, workstream)
         wanted, words = set(status), set(labels)
@@ -610,7 +572,7 @@ class Tasks(Noun["State"]):
             and (agent is None or task.assigned_to == agent)
             and words.issubset(task.labels)
             and (type is None or task.type == type)
-            and (not ready or task.is_ready)
+            and (not ready or task.can_be_taken(now))
         ]
 
 
@@ -618,23 +580,25 @@ class Tasks(Noun["State"]):
 
 
 def _claim(tx: "Transaction[State]", task: Task, lease: float | str | None) -> None:
-    if task.status == "in_progress":
+    if task.status in HELD and not task.is_assigned_to(tx.agent):
         tx.record(TaskLapsed(task=task.id, holder=task.assigned_to or SYSTEM))
     length = DEFAULT_LEASE if lease is None else _lease(lease)
     tx.record(TaskClaimed(task=task.id, lease=length, until=tx.later(length)))
 
 
 def _check_free(state: "State", task: Task, agent: str, now: str) -> None:
-    if task.open_needs:
-        waiting = [need for need in task.needs if not state.is_done(need)]
+    if not task.is_clear or task.defer_until > now:
+        waiting = open_needs(state, task)
+        reasons = [blocker.says for blocker in blockers(state, task, now)]
         raise Refused(
-            f"Task {task.id} waits for {', '.join(waiting[:5])}",
+            f"Task {task.id} is not ready: {'; '.join(reasons[:5])}",
             code="not_ready",
-            hint="Those must be done first: `t show` tells where they stand.",
+            hint="`t dep tree` shows where those stand; `t next` finds other work.",
             needs=waiting,
+            reasons=reasons,
         )
-    if blockers := state.schedule.task_collisions(task, agent, now):
-        raise _collision(task, blockers[0])
+    if holds := state.schedule.task_collisions(task, agent, now):
+        raise _collision(task, holds[0])
 
 
 def _collision(task: Task, blocker: Hold) -> Refused:
@@ -653,6 +617,10 @@ def _lease(value: float | str) -> float:
     if seconds <= 0:
         raise UsageError("A lease must be longer than nothing")
     return seconds
+
+
+def _changed(old: Any, new: Any) -> Any:
+    return UNSET if new == old else new
 
 
 def _given(value: Any, check: Callable[[Any], Any]) -> Any:
@@ -679,37 +647,38 @@ def _touches(texts: Iterable[str]) -> tuple[str, ...]:
 
 def _new_id(tx: "Transaction[State]", parent: str | None, name: str | None) -> str:
     state = tx.state
-    if parent is not None and name is not None:
-        new = names.name("task", f"{resolve(state, parent)}.{names.name('task', name)}")
-        if new in state.tasks or new in state.archived:
+
+    def is_taken(task_id: str) -> bool:
+        return task_id in state.tasks or task_id in state.archived
+
+    if parent is None and name is not None:
+        raise UsageError("A name needs a parent: together they make the id")
+    if parent is None:
+        while is_taken(new := tx.random_id()):
+            pass
+        return new
+    above = find(state, parent).id
+    if name is not None:
+        new = names.name("task", f"{above}.{names.name('task', name)}")
+        if is_taken(new):
             raise Refused(f"There is or was a task {new}", code="task_exists")
         return new
-    if parent is not None or name is not None:
-        raise UsageError("A child needs both its parent and its name")
-    while (new := tx.random_id()) in state.tasks or new in state.archived:
-        pass
-    return new
+    number = len(state.children.get(above, ())) + 1
+    while is_taken(new := f"{above}.{number}"):
+        number += 1
+    return names.name("task", new)
 
 
-def _checked_needs(state: "State", task: str, needs: Iterable[str]) -> tuple[str, ...]:
-    """The ids of new needs, refused if they would close a circle."""
-    ids = tuple(dict.fromkeys(resolve(state, need) for need in needs))
-    came_from: dict[str, str] = dict.fromkeys(ids, task)
-    waiting = list(ids)
-    while waiting:
-        current = waiting.pop()
-        if current == task:
-            raise _circle(task, came_from)
-        for need in state.tasks[current].needs if current in state.tasks else ():
-            if need not in came_from:
-                came_from[need] = current
-                waiting.append(need)
-    return ids
+def _gate(state: "State", task_id: str, text: str) -> Gate:
+    how, _, of = text.partition(":")
+    if how not in ("all", "any"):
+        raise UsageError(
+            f"{text!a} is nothing to wait for", hint="Write all, any, all:ID or any:ID."
+        )
+    return Gate(how, find(state, of).id if of else task_id)
 
 
-def _circle(task: str, came_from: dict[str, str]) -> Refused:
-    circle = [task, came_from[task]]
-    while circle[-1] != task:
-        circle.append(came_from[circle[-1]])
-    shown = " -> ".join(reversed(circle))
-    return Refused(f"These needs would close a circle: {shown}", code="circle", circle=circle[::-1])
+def _commit(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-fA-F]{4,64}", text):
+        raise UsageError(f"{text!a} is no commit", hint="Give 4 to 64 hex digits.")
+    return text.lower()

@@ -447,9 +447,9 @@ def test_a_diamond_is_no_circle(orc: Orchestrator):
 def test_editing_needs_counts_the_open_ones_anew(orc: Orchestrator):
     finished, waiting = done(orc, add(orc)), add(orc)
     task = add(orc, needs=[waiting])
-    assert orc.tasks.edit(task, needs=[finished]).is_ready
-    assert not orc.tasks.edit(task, needs=[finished, waiting]).is_ready
-    assert orc.tasks.edit(task, needs=[]).is_ready
+    assert orc.tasks.edit(task, needs=[finished]).is_clear
+    assert not orc.tasks.edit(task, needs=[finished, waiting]).is_clear
+    assert orc.tasks.edit(task, needs=[]).is_clear
 
 
 def test_touches_edited_while_the_task_runs_hold_at_once_and_the_old_ones_are_free(
@@ -510,16 +510,16 @@ def test_a_failed_or_cancelled_need_keeps_its_dependants_waiting(orc: Orchestrat
     orc.tasks.claim(need, agent="ann")
     getattr(orc.tasks, end)(need)
     orc.tasks.archive([need])
-    assert not orc.tasks.get(task).is_ready
+    assert not orc.tasks.get(task).is_clear
     assert orc.tasks.next(agent="bob") is None
 
 
 def test_reopening_a_need_makes_its_dependants_wait_again(orc: Orchestrator):
     need = done(orc, add(orc))
     task = add(orc, needs=[need])
-    assert orc.tasks.get(task).is_ready
+    assert orc.tasks.get(task).is_clear
     orc.tasks.reopen(need)
-    assert not orc.tasks.get(task).is_ready
+    assert not orc.tasks.get(task).is_clear
 
 
 def test_a_done_need_counts_as_done_when_it_is_archived(orc: Orchestrator):

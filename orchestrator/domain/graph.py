@@ -1,0 +1,243 @@
+"""The work graph, as pure functions of the state: what keeps a task back, its links, and circles.
+
+A task is kept back by its needs that are not done, by a gate (children that it waits for), and by every
+parent that is still open and is itself blocked or waits for a need. Circles among these are refused when
+they are written, so something can always go on.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator.core.errors import Refused
+from orchestrator.domain.steps import find, resolve
+from orchestrator.domain.task_events import ENDED, NO_CHILDREN, Gate, Task
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+
+class Blocker(msgspec.Struct, frozen=True, kw_only=True):
+    """One reason why a task cannot be taken.
+
+    ``kind`` is need, parent, children, blocked or deferred; ``task`` is the other task, if it is one;
+    ``says`` is for people.
+    """
+
+    kind: str
+    task: str | None
+    says: str
+
+
+class Edge(msgspec.Struct, frozen=True, kw_only=True):
+    """A link of the graph: ``task`` needs, is a part of, waits for, is related to ``other``."""
+
+    task: str
+    kind: str
+    other: str
+
+
+# What keeps a task back
+
+
+def blockers(state: "State", task: Task, now: str) -> Iterator[Blocker]:
+    """Everything that keeps a task back, its own reasons first."""
+    if task.status == "blocked":
+        yield Blocker(kind="blocked", task=None, says=task.reason)
+    if task.defer_until > now:
+        yield Blocker(kind="deferred", task=None, says=f"put off until {task.defer_until}")
+    for need in task.needs:
+        if not state.is_done(need):
+            yield Blocker(
+                kind="need", task=need, says=f"needs {need}, which is {status_of(state, need)}"
+            )
+    if task.waiting and task.gate is not None:
+        yield Blocker(kind="children", task=task.gate.of, says=_gate_text(state, task.gate))
+    for parent in ancestors(state, task.parent):
+        if parent.status == "blocked":
+            says = f"its parent {parent.id} is blocked: {parent.reason}"
+            yield Blocker(kind="parent", task=parent.id, says=says)
+        elif parent.open_needs:
+            says = f"its parent {parent.id} waits for {', '.join(open_needs(state, parent)[:5])}"
+            yield Blocker(kind="parent", task=parent.id, says=says)
+
+
+def open_needs(state: "State", task: Task) -> list[str]:
+    """The needs of a task that are not done."""
+    return [need for need in task.needs if not state.is_done(need)]
+
+
+def ancestors(state: "State", parent: str | None) -> Iterator[Task]:
+    """A parent, its parent and so on, as long as they are open: an ended one keeps nothing back."""
+    while parent is not None and parent in state.tasks:
+        record = state.tasks[parent]
+        if record.status in ENDED:
+            return
+        yield record
+        parent = record.parent
+
+
+def is_kept_back(task: Task, now: str) -> bool:
+    """Whether a pending task may not be taken yet."""
+    return task.status == "pending" and (not task.is_clear or task.defer_until > now)
+
+
+def _gate_text(state: "State", gate: Gate) -> str:
+    progress = state.tasks[gate.of].progress or NO_CHILDREN
+    wanted = progress.total - progress.cancelled
+    if not progress.total:
+        return f"waits for children of {gate.of}, which has none yet"
+    if gate.how == "any":
+        return f"waits for one of the {progress.total} children of {gate.of}"
+    return f"waits for the children of {gate.of}: {progress.done} of {wanted} are done"
+
+
+# Circles
+
+
+def checked_needs(state: "State", task: Task, needs: Iterable[str]) -> tuple[str, ...]:
+    """The ids of a task's new needs.
+
+    Raises:
+        Refused: They would close a circle.
+    """
+    ids = tuple(dict.fromkeys(resolve(state, need) for need in needs))
+    check_no_circle(state, replace(task, needs=ids))
+    return ids
+
+
+def checked_parent(state: "State", task: Task, parent: str) -> str:
+    """The id of a task's new parent.
+
+    Raises:
+        Refused: It would close a circle.
+    """
+    found = find(state, parent).id
+    check_no_circle(state, replace(task, parent=found))
+    return found
+
+
+def checked_gate(state: "State", task: Task, gate: Gate) -> Gate:
+    """A task's new gate.
+
+    Raises:
+        Refused: It would close a circle.
+    """
+    found = replace(gate, of=find(state, gate.of).id)
+    check_no_circle(state, replace(task, gate=found))
+    return found
+
+
+def check_no_circle(state: "State", task: Task) -> None:
+    """Refuse a record whose task would wait for itself; it may be new or replace the one there is.
+
+    A task waits for its needs, for those of every parent, and for the children behind its gate. Its own
+    needs keep its children back too, so they may not lead back to any task below it.
+
+    Raises:
+        Refused: With the tasks of the circle in order.
+    """
+    if task.needs or task.parent is not None or task.gate is not None:
+        _Circles(state, task).check()
+
+
+class _Circles:
+    """The graph as it would be with one record in place."""
+
+    def __init__(self, state: "State", task: Task) -> None:
+        self.state = state
+        self.task = task
+
+    def check(self) -> None:
+        task = self.task
+        above = list(self._above(task.id))
+        if task.id in above[1:]:
+            raise _circle([*above, task.id], "The parents")
+        needs = [need for one in above for need in self._record(one).needs]
+        self._search(needs, lambda found: task.id in self._above(found))
+        if task.gate is not None:
+            self._search(self._children(task.gate.of), lambda found: found == task.id)
+
+    def _search(self, starts: Iterable[str], is_back: Callable[[str], bool]) -> None:
+        came_from: dict[str, str] = dict.fromkeys(starts, self.task.id)
+        waiting = list(came_from)
+        while waiting:
+            current = waiting.pop()
+            if is_back(current):
+                raise _circle(self._way(current, came_from), "These links")
+            for need in self._waits_for(current):
+                if need not in came_from:
+                    came_from[need] = current
+                    waiting.append(need)
+
+    def _way(self, end: str, came_from: dict[str, str]) -> list[str]:
+        way = [end]
+        while way[-1] != self.task.id or len(way) == 1:
+            way.append(came_from[way[-1]])
+        way.reverse()
+        return way if way[-1] == self.task.id else [*way, self.task.id]
+
+    def _waits_for(self, task_id: str) -> Iterator[str]:
+        for one in self._above(task_id):
+            yield from self._record(one).needs
+        record = self._find(task_id)
+        if record is not None and record.gate is not None:
+            yield from self._children(record.gate.of)
+
+    def _above(self, task_id: str) -> Iterator[str]:
+        """A task and its live parents."""
+        seen: set[str] = set()
+        record = self._find(task_id)
+        while record is not None:
+            yield record.id
+            if record.id in seen or record.parent is None:
+                return
+            seen.add(record.id)
+            record = self._find(record.parent)
+
+    def _children(self, task_id: str) -> Iterator[str]:
+        children = self.state.children.get(task_id, ())
+        yield from (child for child in children if child != self.task.id)
+        if self.task.parent == task_id:
+            yield self.task.id
+
+    def _find(self, task_id: str) -> Task | None:
+        return self.task if task_id == self.task.id else self.state.tasks.get(task_id)
+
+    def _record(self, task_id: str) -> Task:
+        record = self._find(task_id)
+        assert record is not None
+        return record
+
+
+def _circle(circle: list[str], what: str) -> Refused:
+    shown = " -> ".join(circle)
+    return Refused(
+        f"{what} would close a circle: {shown}",
+        code="circle",
+        hint="`t dep tree` shows what waits for what.",
+        circle=circle,
+    )
+
+
+# Parts
+
+
+def edges_of(task: Task) -> Iterator[Edge]:
+    """The links that a task has to others."""
+    for need in task.needs:
+        yield Edge(task=task.id, kind="needs", other=need)
+    if task.parent is not None:
+        yield Edge(task=task.id, kind="parent", other=task.parent)
+    if task.gate is not None:
+        yield Edge(task=task.id, kind="waits-for", other=task.gate.of)
+    for link in task.links:
+        yield Edge(task=task.id, kind=link.kind, other=link.task)
+
+
+def status_of(state: "State", task_id: str) -> str:
+    """The status of a task; of an archived one, how it ended."""
+    task = state.tasks.get(task_id)
+    return task.status if task is not None else state.archived[task_id].outcome
