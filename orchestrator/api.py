@@ -15,6 +15,7 @@ from orchestrator.domain.agents import Agents
 from orchestrator.domain.journal import Events
 from orchestrator.domain.knowledge import Knowledge
 from orchestrator.domain.locks import Locks
+from orchestrator.domain.mail import Mail
 from orchestrator.domain.tasks import Tasks
 from orchestrator.domain.workstreams import Workstreams
 from orchestrator.engine import Engine
@@ -72,6 +73,7 @@ class Orchestrator:
         self.agents = Agents(self.engine)
         self.locks = Locks(self.engine)
         self.knowledge = Knowledge(self.engine)
+        self.mail = Mail(self.engine)
         self.events = Events(self.engine)
 
     @classmethod

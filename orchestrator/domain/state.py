@@ -12,6 +12,7 @@ from orchestrator.domain.agents import Agent
 from orchestrator.domain.cycles import Cycle
 from orchestrator.domain.knowledge import Topic
 from orchestrator.domain.locks import Lock
+from orchestrator.domain.message_events import Mailbox, Message
 from orchestrator.domain.requests import Request, remember
 from orchestrator.domain.schedule import Schedule
 from orchestrator.domain.task_events import ArchivedTask, Task
@@ -28,6 +29,7 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
         event: The id of the last event folded in.
         counts: How many tasks of each status a workstream has, archived ones included.
         needed_by: For each task, the tasks that need it.
+        queues: The messages of each queue that nobody has taken yet, oldest first.
     """
 
     event: int = 0
@@ -39,6 +41,10 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
     agents: dict[str, Agent] = {}
     locks: dict[str, Lock] = {}
     topics: dict[str, Topic] = {}
+    messages: dict[int, Message] = {}
+    mailboxes: dict[str, Mailbox] = {}
+    queues: dict[str, list[int]] = {}
+    mailing_lists: dict[str, tuple[str, ...]] = {}
     cycle: Cycle | None = None
     requests: dict[str, Request] = {}
 
