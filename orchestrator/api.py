@@ -17,6 +17,7 @@ from orchestrator.domain.journal import Events
 from orchestrator.domain.knowledge import Knowledge
 from orchestrator.domain.links import Links
 from orchestrator.domain.locks import Locks
+from orchestrator.domain.mail import Mail
 from orchestrator.domain.sessions import Sessions
 from orchestrator.domain.tasks import Tasks
 from orchestrator.domain.workstreams import Workstreams
@@ -88,6 +89,7 @@ class Orchestrator:
         self.links = Links(self.engine)
         self.sessions = Sessions(self.engine)
         self.knowledge = Knowledge(self.engine)
+        self.mail = Mail(self.engine)
         self.events = Events(self.engine)
 
     @classmethod

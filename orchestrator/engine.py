@@ -190,8 +190,8 @@ class Engine:
         raise NotFound(f"There is no event {number}", code="event_not_found")
 
     def event(self, number: int) -> Recorded:
-        """One event of the log by its id."""
-        return self.store.event(number)
+        """One event by its id, of the log or of the open transaction."""
+        return (self._open or self.store).event(number)
 
     def read_backwards(self) -> Iterator[Recorded]:
         """The events of the log, newest first."""
@@ -301,7 +301,7 @@ class Engine:
             now=self.now(),
             default_agent=self.agent,
             session=self.session,
-            reading=self,
+            reading=self.store,
         )
         try:
             yield tx

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator import Orchestrator, snapshot
 from orchestrator.core.errors import OrchestratorError
@@ -15,7 +16,7 @@ from orchestrator.core.store import Store
 from orchestrator.domain.resources import Need
 from orchestrator.domain.schedule import Hold, Schedule, rank_of
 from orchestrator.domain.state import State
-from orchestrator.domain.task_events import Task
+from orchestrator.domain.task_events import ENDED, Progress, Task
 
 MORNING = 1_795_241_580.0
 """2026-11-21T06:13:00Z: where the clock of every test begins."""
@@ -75,6 +76,9 @@ def check_derived(state: State) -> None:
     assert {task.id for task in state.schedule.running()} == running
     for task in state.tasks.values():
         assert task.open_needs == sum(not state.is_done(need) for need in task.needs), task.id
+        assert task.held == any(map(_keeps_children, _open_parents(state, task))), task.id
+        assert task.waiting == _waits_for_children(state, task), task.id
+        assert (task.progress or Progress(0, 0, 0)) == _progress(state, task), task.id
     for name in state.workstreams:
         counted: dict[str, int] = {}
         for task in state.tasks.values():
@@ -86,6 +90,53 @@ def check_derived(state: State) -> None:
         assert {status: n for status, n in state.counts[name].items() if n} == counted
 
 
+def _open_parents(state: State, task: Task) -> list[Task]:
+    """The parents above a task, up to the first that has ended or is archived."""
+    above: list[Task] = []
+    parent = state.tasks.get(task.parent or "")
+    while parent is not None and parent.status not in ENDED:
+        above.append(parent)
+        parent = state.tasks.get(parent.parent or "")
+    return above
+
+
+def _keeps_children(parent: Task) -> bool:
+    return parent.status == "blocked" or parent.open_needs > 0
+
+
+def _children(state: State, task_id: str) -> list[str]:
+    """How each child of a task stands, archived ones included."""
+    live = [task.status for task in state.tasks.values() if task.parent == task_id]
+    gone = [i for i in state.children.get(task_id, ()) if i in state.archived]
+    return live + [state.archived[i].outcome for i in gone]
+
+
+def _progress(state: State, task: Task) -> Progress:
+    found = _children(state, task.id)
+    return Progress(len(found), found.count("done"), found.count("cancelled"))
+
+
+def _waits_for_children(state: State, task: Task) -> bool:
+    if task.gate is None or task.gate.of not in state.tasks:
+        return False
+    found = _children(state, task.gate.of)
+    if task.gate.how == "any":
+        return "done" not in found
+    return "done" not in found or any(status not in ("done", "cancelled") for status in found)
+
+
+def naive_is_free(state: State, task: Task, now: str) -> bool:
+    """Whether anybody may take a task, from its definition."""
+    lapsed = task.status in ("assigned", "in_progress") and task.lease_until <= now
+    return (
+        (task.status == "pending" or lapsed)
+        and all(map(state.is_done, task.needs))
+        and not any(map(_keeps_children, _open_parents(state, task)))
+        and not _waits_for_children(state, task)
+        and task.defer_until <= now
+    )
+
+
 def holds(schedule: Schedule) -> set[Hold]:
     """Everything that locks and running tasks hold, also under leases that have ended."""
     return set(schedule.collisions(Need("**"), None, ""))
@@ -93,17 +144,25 @@ def holds(schedule: Schedule) -> set[Hold]:
 
 def naive_best(state: State, workstream: str | None, agent: str, now: str) -> Task | None:
     """What ``next`` must give, from its definition: filter everything, then sort everything."""
-    best: list[tuple[int, tuple[int, int, str], Task]] = []
+    best: list[tuple[int, int, tuple[int, int, str], Task]] = []
     fresh = Schedule(state)
     for task in state.tasks.values():
         stream = state.workstreams[task.workstream]
         if workstream not in (None, task.workstream) or stream.status != "active":
             continue
-        lapsed = task.status == "in_progress" and task.lease_until <= now
-        ready = (task.status == "pending" or lapsed) and all(map(state.is_done, task.needs))
-        if ready and not fresh.task_collisions(task, agent, now):
-            best.append((stream.priority, rank_of(task), task))
-    return min(best, key=lambda found: found[:2])[2] if best else None
+        free = naive_is_free(state, task, now)
+        mine = task.assigned_to == agent and (
+            free or naive_is_free(state, replace(task, status="pending"), now)
+        )
+        if task.status == "in_progress" and task.lease_until > now:
+            mine = False
+        hung = mine and state.hooks.get(agent) == task.id
+        queued = mine and task.status == "assigned"
+        if (free or hung or queued) and not fresh.task_collisions(task, agent, now):
+            first = 0 if hung else 1 if queued else 2
+            priority = stream.priority if first == 2 else 0
+            best.append((first, priority, rank_of(task), task))
+    return min(best, key=lambda found: found[:3])[3] if best else None
 
 
 def code_of(call: Callable[[], object]) -> str:

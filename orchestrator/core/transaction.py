@@ -27,6 +27,21 @@ SYSTEM = "system"
 """Who acts when nobody is named."""
 
 
+def somebody(agent: str) -> str:
+    """The same name; claims, locks and mailboxes belong to somebody.
+
+    Raises:
+        UsageError: It is ``system``: nobody was named.
+    """
+    if agent == SYSTEM:
+        raise UsageError(
+            "This needs to know which agent acts",
+            code="agent_needed",
+            hint="Name the agent, give --agent NAME, or set ORC_AGENT.",
+        )
+    return agent
+
+
 class Reading(Protocol):
     """What a transaction may read beside the state; nothing of it changes before the commit."""
 
@@ -89,13 +104,7 @@ class Transaction(Generic[S]):
         if agent is not None:
             self._agent = names.agent(agent)
         self.actors.add(self._agent)
-        if needed and self._agent == SYSTEM:
-            raise UsageError(
-                "This needs to know which agent acts",
-                code="agent_needed",
-                hint="Name the agent, give --agent NAME, or set ORC_AGENT.",
-            )
-        return self._agent
+        return somebody(self._agent) if needed else self._agent
 
     def record(self, event: Event) -> Recorded:
         """Add an event to the commit and apply it to the state.
@@ -182,7 +191,13 @@ class Transaction(Generic[S]):
 
 
 class Desk(Protocol[S]):
-    """What a noun asks of the engine: the state to read, and commands run as transactions."""
+    """What a noun asks of the engine: the state to read, and commands run as transactions.
+
+    Attributes:
+        agent: Who acts when nobody is named.
+    """
+
+    agent: str
 
     def read(self) -> S:
         """The state, with everything committed by now; must not be changed."""

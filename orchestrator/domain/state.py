@@ -13,6 +13,7 @@ from orchestrator.domain.agents import Agent
 from orchestrator.domain.cycles import Cycle
 from orchestrator.domain.knowledge import Topic
 from orchestrator.domain.locks import Lock
+from orchestrator.domain.message_events import Mailbox, Message
 from orchestrator.domain.requests import Request, remember
 from orchestrator.domain.schedule import Schedule
 from orchestrator.domain.sessions import Session
@@ -36,6 +37,7 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
         children: For each task, the tasks that are parts of it, archived ones included.
         awaited_by: For each task, the tasks whose gate waits for its children.
         hooks: The one task that hangs on each agent's hook, while the agent has it.
+        queues: The messages of each queue that nobody has taken yet, oldest first.
     """
 
     event: int = 0
@@ -51,6 +53,10 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
     sessions: dict[str, Session] = {}
     locks: dict[str, Lock] = {}
     topics: dict[str, Topic] = {}
+    messages: dict[int, Message] = {}
+    mailboxes: dict[str, Mailbox] = {}
+    queues: dict[str, list[int]] = {}
+    mailing_lists: dict[str, tuple[str, ...]] = {}
     cycle: Cycle | None = None
     requests: dict[str, Request] = {}
 

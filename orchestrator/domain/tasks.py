@@ -572,7 +572,7 @@ class Tasks(Noun["State"]):
             and (agent is None or task.assigned_to == agent)
             and words.issubset(task.labels)
             and (type is None or task.type == type)
-            and (not ready or task.can_be_taken(now))
+            and (not ready or _is_offered(state, task, now))
         ]
 
 
@@ -584,6 +584,10 @@ def _claim(tx: "Transaction[State]", task: Task, lease: float | str | None) -> N
         tx.record(TaskLapsed(task=task.id, holder=task.assigned_to or SYSTEM))
     length = DEFAULT_LEASE if lease is None else _lease(lease)
     tx.record(TaskClaimed(task=task.id, lease=length, until=tx.later(length)))
+
+
+def _is_offered(state: "State", task: Task, now: str) -> bool:
+    return task.can_be_taken(now) and state.workstreams[task.workstream].status == "active"
 
 
 def _check_free(state: "State", task: Task, agent: str, now: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from boards import SettableClock, changes_nothing, code_of
 
 from orchestrator import BadInput, BadName, NotFound, Orchestrator, Refused, UsageError
-from orchestrator.domain.tasks import STEPS
+from orchestrator.domain.steps import STEPS
 
 HALF_AN_HOUR = 30 * 60
 

@@ -83,7 +83,7 @@ class Model:
         return {
             name
             for name, task in self.tasks.items()
-            if task.status == "pending" and all(self.is_done(need) for need in task.needs)
+            if self.is_open(task) and self.streams[task.stream].active
         }
 
     def excludes(self, resource: str, shared: bool, agent: str) -> bool:
