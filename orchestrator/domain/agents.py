@@ -254,8 +254,8 @@ class Agents(Noun["State"]):
             Refused: It is retired already.
         """
         tx.act_as(agent)
-        find(tx.state, id)
-        check_active(tx.state, id)
+        if find(tx.state, id).status == "retired":
+            raise Refused(f"Agent {id} is retired already", code="illegal_step")
         for task in tx.state.schedule.held_by(id):
             tx.record(TaskReleased(task=task.id, reason=f"{id} retired"))
         for lock in locks.held_by(tx.state, id, tx.now):
