@@ -79,7 +79,7 @@ class Links(Noun["State"]):
         kind: str = "needs",
         any: bool = False,
         agent: str | None = None,
-    ) -> None:
+    ) -> Task | None:
         """Link a task to another one.
 
         Args:
@@ -107,9 +107,13 @@ class Links(Noun["State"]):
             event.gate = Gate("any" if any else "all", find(tx.state, target).id)
         else:
             event.links = _with(mine, Link(_kind(kind), _other(mine, target)))
+        linked = replace(mine, **event.fields())
+        if linked == mine:
+            return mine
         if kind in BLOCKING:
-            check_no_circle(tx.state, replace(mine, **event.fields()))
+            check_no_circle(tx.state, linked)
         tx.record(event)
+        return None
 
     @command(the_task)
     def remove(

@@ -32,7 +32,7 @@ from orchestrator.domain.message_events import (
     Receipt,
     release,
 )
-from orchestrator.domain.sessions import is_outdated
+from orchestrator.domain.sessions import act_now, is_outdated
 from orchestrator.domain.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -124,6 +124,12 @@ def post(
             outdated=is_outdated(tx.state, tx.agent, tx.session),
         )
     )
+
+
+def unread(state: "State", agent: str) -> int:
+    """How many messages an agent has not read."""
+    box = state.mailboxes.get(agent)
+    return box.count_unread if box is not None else 0
 
 
 def rename(state: "State", old: str, new: str) -> None:
@@ -226,7 +232,7 @@ class Mail(Noun["State"]):
             NotFound: A mailing list, a workstream, or the message that is replied to is not there.
             Refused: A group has nobody in it beside the sender (``nobody``).
         """
-        tx.act_as(agent)
+        act_now(tx, agent)
         post(
             tx,
             to,
@@ -256,7 +262,7 @@ class Mail(Noun["State"]):
         agent: str | None = None,
     ) -> None:
         """Answer whoever wrote a message; of one's own, write again to those it was for."""
-        actor = tx.act_as(agent)
+        actor = act_now(tx, agent)
         parent = find(tx.state, message, tx.event)
         to = parent.to if parent.sender == actor else (parent.sender,)
         again = "" if parent.subject.startswith("Re: ") else "Re: "
@@ -265,7 +271,7 @@ class Mail(Noun["State"]):
 
     @command(the_taken)
     def _take(self, tx: "Transaction[State]", queue: str, *, agent: str | None) -> None:
-        tx.act_as(agent, needed=True)
+        act_now(tx, agent, needed=True)
         waiting = tx.state.queues.get(names.name("queue", queue))
         if waiting:
             tx.record(MessageTaken(message=waiting[0], queue=queue))
@@ -286,7 +292,7 @@ class Mail(Noun["State"]):
 
     @command(nothing)
     def _read(self, tx: "Transaction[State]", message: int, *, agent: str | None) -> None:
-        actor = tx.act_as(agent, needed=True)
+        actor = act_now(tx, agent, needed=True)
         find(tx.state, message, tx.event)
         box = tx.state.mailboxes.get(actor, Mailbox())
         if message in box and message not in box.read:
@@ -311,7 +317,7 @@ class Mail(Noun["State"]):
 
     @command(nothing)
     def _acknowledge(self, tx: "Transaction[State]", message: int, *, agent: str | None) -> None:
-        box = _box(tx.state, tx.act_as(agent, needed=True), [message])
+        box = _box(tx.state, act_now(tx, agent, needed=True), [message])
         receipt = box.receipt(message)
         if receipt is not None and receipt.acknowledged_at is None:
             tx.record(MessageAcknowledged(message=message))
@@ -344,7 +350,7 @@ class Mail(Noun["State"]):
         Raises:
             NotFound: One is not in the mailbox (``message_not_found``).
         """
-        actor = tx.act_as(agent, needed=True)
+        actor = act_now(tx, agent, needed=True)
         chosen = list(dict.fromkeys(messages))
         box = _box(tx.state, actor, chosen)
         if older_than is not None:
@@ -367,7 +373,7 @@ class Mail(Noun["State"]):
 
         Returns those that had not been delivered before; others are passed over.
         """
-        box = tx.state.mailboxes.get(tx.act_as(agent, needed=True), Mailbox())
+        box = tx.state.mailboxes.get(act_now(tx, agent, needed=True), Mailbox())
         arrived = tuple(sorted(message for message in set(messages) if message in box.new))
         if arrived:
             tx.record(MessageDelivered(messages=arrived))
@@ -382,7 +388,7 @@ class Mail(Noun["State"]):
         agent: str | None = None,
     ) -> None:
         """Give a mailing list its members; without any the list is gone."""
-        tx.act_as(agent)
+        act_now(tx, agent)
         names.name("mailing list", name, among=tx.state.mailing_lists)
         checked = tuple(names.agent(member) for member in addresses.parse(members))
         tx.record(MailingListSet(name=name, members=checked))
@@ -488,7 +494,8 @@ class Mail(Noun["State"]):
         return addresses.find_list(self.state, name)
 
     def _owner(self, agent: str | None) -> str:
-        return somebody(self._desk.agent if agent is None else names.agent(agent))
+        name = somebody(self._desk.agent if agent is None else names.agent(agent))
+        return self.state.aliases.get(name, name)
 
 
 _LONGEST_SUBJECT = 500

@@ -91,13 +91,20 @@ def the_session(state: "State", events: Committed) -> Session:
     return state.sessions[at.agent]
 
 
+def act_now(tx: "Transaction[State]", agent: str | None, *, needed: bool = False) -> str:
+    """Say who acts, as :meth:`Transaction.act_as`; an agent that was renamed acts under its new name."""
+    actor = tx.act_as(agent, needed=needed)
+    alias = tx.state.aliases.get(actor)
+    return actor if alias is None else tx.act_as(alias)
+
+
 def act_in_session(tx: "Transaction[State]", agent: str | None, *, needed: bool = False) -> str:
     """Say who acts, as :meth:`Transaction.act_as`; the agent's present session only.
 
     Raises:
         Refused: The agent has started anew since the session that acts here.
     """
-    actor = tx.act_as(agent, needed=needed)
+    actor = act_now(tx, agent, needed=needed)
     if is_outdated(tx.state, actor, tx.session):
         now = tx.state.sessions[actor].incarnation
         raise Refused(

@@ -64,10 +64,10 @@ class Progress(msgspec.Struct, frozen=True, gc=False, array_like=True):
     cancelled: int
 
     def passes(self, how: str) -> bool:
-        """Whether a gate is open: any child is done, or all that are wanted are."""
+        """Whether a gate is open: any child is done, or there are some and all that are wanted are done."""
         if how == "any":
             return self.done > 0
-        return self.done > 0 and self.done + self.cancelled == self.total
+        return 0 < self.total == self.done + self.cancelled
 
     def moved(self, before: str | None, after: str | None) -> "Progress":
         """The progress after a child went from one status to another; None: it is no child then."""
