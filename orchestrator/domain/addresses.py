@@ -49,13 +49,24 @@ def resolve(state: "State", addresses: Iterable[str], sender: str) -> Recipients
             queues[names.name("queue", name, among=state.queues)] = None
         elif colon or address[0] == "@":
             agents.update(dict.fromkeys(_group(state, address, sender)))
-        elif names.agent(address) == SYSTEM:
-            raise UsageError(f"{SYSTEM} has no mailbox", hint=f"An address is one of {FORMS}.")
         else:
-            agents[address] = None
+            agents[mailbox(address)] = None
     if len(queues) > 1:
         raise UsageError("A message goes to one queue", hint="Send it once for each.")
     return Recipients(tuple(agents), next(iter(queues), ""))
+
+
+def mailbox(agent: str) -> str:
+    """Check that an agent of this name can have a mailbox, and give the name back.
+
+    Raises:
+        UsageError: It is the form of a group, or ``system``.
+    """
+    if agent == SYSTEM:
+        raise UsageError(f"{SYSTEM} has no mailbox", hint=f"An address is one of {FORMS}.")
+    if agent[:1] == "@":
+        raise UsageError(f"{agent!a} is no agent", hint=f"An address is one of {FORMS}.")
+    return names.agent(agent)
 
 
 def _group(state: "State", address: str, sender: str) -> list[str]:

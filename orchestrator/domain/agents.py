@@ -32,7 +32,7 @@ class Agent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=T
 
 
 class AgentView(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent as it stands now: its record, when it was seen, and what it holds."""
+    """An agent as it stands now: its record, when it was seen, what it holds, its unread mail."""
 
     id: str
     type: str
@@ -43,6 +43,7 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     stale: bool
     tasks: tuple[str, ...]
     locks: tuple[str, ...]
+    unread: int
 
 
 @event("agent.registered")
@@ -191,7 +192,7 @@ def find(state: "State", id: str) -> Agent:
 
 
 def _view(state: "State", id: str, now: str, seen: float | None, held: Iterable[str]) -> AgentView:
-    record = state.agents.get(id)
+    record, box = state.agents.get(id), state.mailboxes.get(id)
     last = clock.timestamp(seen) if seen is not None else None
     if record is not None:
         last = max(last or "", record.registered_at)
@@ -205,6 +206,7 @@ def _view(state: "State", id: str, now: str, seen: float | None, held: Iterable[
         stale=last is None or last < clock.after(now, -STALE_AFTER),
         tasks=tuple(held),
         locks=tuple(lock.resource for lock in locks.held_by(state, id, now)),
+        unread=box.count_unread if box else 0,
     )
 
 

@@ -382,15 +382,24 @@ class Mail(Noun["State"]):
         """Give a mailing list its members; without any the list is gone."""
         tx.act_as(agent)
         names.name("mailing list", name, among=tx.state.mailing_lists)
-        checked = tuple(names.agent(member) for member in addresses.parse(members))
+        checked = tuple(addresses.mailbox(member) for member in addresses.parse(members))
         tx.record(MailingListSet(name=name, members=checked))
 
     # Queries
 
+    @property
+    def owner(self) -> str:
+        """Whose mail is meant when no agent is named.
+
+        Raises:
+            UsageError: The board was opened by nobody in particular.
+        """
+        return self._named(None)
+
     def inbox(self, *, agent: str | None = None, unread: bool = False) -> list[Item]:
         """The messages that an agent holds, oldest first; with ``unread`` those it has not read."""
         state = self.state
-        box = state.mailboxes.get(self._owner(agent), Mailbox())
+        box = state.mailboxes.get(self._named(agent), Mailbox())
         held = [entry for entry in box.items() if not (unread and entry[0] == "read")]
         return [
             Item(**asdict(state.messages[message]), status=standing, **asdict(receipt))
@@ -405,7 +414,7 @@ class Mail(Noun["State"]):
             new: Wait for what was not delivered yet, not for anything unread.
             wait: Block so long until there is some.
         """
-        owner = self._owner(agent)
+        owner = self._named(agent)
 
         def some() -> Count | None:
             count = _count(self.state, owner)
@@ -415,7 +424,7 @@ class Mail(Noun["State"]):
 
     def pending(self, *, agent: str | None = None) -> list[int]:
         """The messages that were not delivered to an agent yet, in the order to deliver them."""
-        box = self.state.mailboxes.get(self._owner(agent))
+        box = self.state.mailboxes.get(self._named(agent))
         return sorted(box.new) if box else []
 
     def thread(self, message: int) -> list[Letter]:
@@ -447,7 +456,7 @@ class Mail(Noun["State"]):
             agent: Whose: what it sent, and what is in its mailbox.
             archived: Also what has left its mailbox; reads the whole log.
         """
-        owner = self._owner(agent)
+        owner = self._named(agent)
         wanted = words.casefold().split()
         found = (_match(at, sent, wanted) for at, sent in self._seen_by(owner, archived=archived))
         return [match for match in found if match is not None] if wanted else []
@@ -485,7 +494,7 @@ class Mail(Noun["State"]):
         """
         return addresses.find_list(self.state, name)
 
-    def _owner(self, agent: str | None) -> str:
+    def _named(self, agent: str | None) -> str:
         return somebody(self._desk.agent if agent is None else names.agent(agent))
 
 
