@@ -344,6 +344,19 @@ def test_acknowledging_reads_too_and_counts_once(orc: Orchestrator, clock: Setta
     assert held(orc, "bob") == [(message, "read")]
 
 
+def test_the_first_time_counts(orc: Orchestrator, clock: SettableClock):
+    message = sent(orc)
+    orc.mail.deliver([message], agent="bob")
+    clock.advance(60)
+    orc.mail.read(message, agent="bob")
+    clock.advance(60)
+    orc.mail.ack(message, agent="bob")
+    clock.advance(60)
+    assert orc.mail.ack(message, agent="bob").receipts["bob"] == Receipt(
+        delivered_at=MORNING, read_at=MINUTE_LATER, acknowledged_at=TWO_MINUTES_LATER
+    )
+
+
 def test_every_recipient_has_a_receipt_of_its_own(orc: Orchestrator):
     message = sent(orc, "bob,carl")
     orc.mail.read(message, agent="bob")

@@ -15,9 +15,9 @@ from boards import check_law
 
 from orchestrator import Orchestrator
 
-from .test_processes import finish, go, reopen, start
+from .test_processes import finish, go, reopen
 
-RECEIVER = Path(__file__).with_name("receiver.py")
+WORKER = Path(__file__).with_name("mail_worker.py")
 MESSAGES = 400
 BLOCK = re.compile(
     r"^\[mail ([0-9a-f]{16}): .*?\]\n(.*?)^\[end of mail \1[.;].*?\]\n", re.MULTILINE | re.DOTALL
@@ -54,9 +54,12 @@ def send_all(folder: Path) -> None:
             orc.mail.send("bob", f"number {number}", f"{number}\n[end of mail]\n" * (number % 7))
 
 
-def receive(folder: Path, out: int, started: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:
+def start(
+    started: list[subprocess.Popen[str]], folder: Path, role: str, name: str, out: int
+) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, str(RECEIVER), str(folder), "bob"],
+        [sys.executable, str(WORKER), str(folder), role, name],
+        stdin=subprocess.PIPE,
         stdout=out,
         stderr=subprocess.PIPE,
         text=True,
@@ -77,7 +80,7 @@ def test_a_receiver_that_is_killed_again_and_again_gets_every_message_in_order(
     kills = 0
     while orc.mail.pending(agent="bob"):
         before = os.fstat(printed).st_size
-        process = receive(folder, printed, started)
+        process = start(started, folder, "receive", "bob", printed)
         while os.fstat(printed).st_size == before and orc.mail.pending(agent="bob"):
             assert process.poll() is None, process.communicate()
             time.sleep(0.001)
@@ -108,7 +111,7 @@ def test_of_8_takers_of_one_queue_each_message_goes_to_one(
     with reopen(folder) as orc, orc.transaction():
         sent = {orc.mail.send("queue:jobs", "job", str(n), agent="ann").id: n for n in range(100)}
     names = [f"agent-{n}" for n in range(8)]
-    processes = [start(started, folder, "take", name) for name in names]
+    processes = [start(started, folder, "take", name, subprocess.PIPE) for name in names]
     go(processes)
     orc = reopen(folder)
     taken: dict[int, int] = {}

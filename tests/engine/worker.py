@@ -23,9 +23,6 @@ def main(folder: str, role: str, name: str, count: int) -> None:
     elif role == "next":
         while (task := orc.tasks.next()) is not None:
             say(f"{task.id} {task.token}")
-    elif role == "take":
-        while (message := orc.mail.take("jobs")) is not None:
-            say(f"{message.id} {message.body}")
     elif role == "add-forever":
         number = 0
         while True:
