@@ -16,7 +16,7 @@ from orchestrator.core.errors import BadInput, NotFound, UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import Committed, Noun, Transaction, command, somebody
 from orchestrator.domain import addresses
-from orchestrator.domain.checks import sentence, text_of
+from orchestrator.domain.checks import LONGEST_TITLE, sentence, text_of
 from orchestrator.domain.message_events import (
     KINDS,
     PRIORITIES,
@@ -258,7 +258,7 @@ class Mail(Noun["State"]):
         parent = find(tx.state, message, tx.event)
         to = parent.to if parent.sender == actor else (parent.sender,)
         again = "" if parent.subject.startswith("Re: ") else "Re: "
-        subject = f"{again}{parent.subject}"[:_LONGEST_SUBJECT]
+        subject = f"{again}{parent.subject}"[:LONGEST_TITLE]
         post(tx, to, subject=subject, body=body, priority=priority, reply_to=message)
 
     @command(the_taken)
@@ -498,9 +498,6 @@ class Mail(Noun["State"]):
         return somebody(self._desk.agent if agent is None else names.agent(agent))
 
 
-_LONGEST_SUBJECT = 500
-
-
 def _letter(state: "State", at: Recorded, sent: MessageSent) -> Letter:
     header = state.messages.get(at.id) or replace(sent.header(at), copies=0)
     held = ((agent, box.receipt(at.id)) for agent, box in state.mailboxes.items())
@@ -582,7 +579,7 @@ def _incarnation(tx: "Transaction[State]") -> int:
 def _subject(text: str) -> str:
     if not text.strip():
         raise UsageError("A subject is needed")
-    if len(text.splitlines()) > 1 or text[-1] in "\r\n":
+    if text.splitlines() != [text]:
         raise BadInput("A subject is one line", hint="The rest belongs into the message.")
     return sentence("subject", text)
 

@@ -376,6 +376,7 @@ def test_counts_cost_nothing_and_say_what_is_new_and_unread(orc: Orchestrator):
     assert [item.id for item in orc.mail.inbox(agent="bob", unread=True)] == [second, third]
     assert orc.agents.register("bob").id == "bob"
     assert orc.agents.get("bob").unread == 2
+    assert "bob (general) [2 unread]" in orc.status().text()
 
 
 # Delivery

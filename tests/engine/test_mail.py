@@ -1,5 +1,6 @@
 """Mail between real processes: none is lost, whoever is killed, and a queue gives each message to one."""
 
+import io
 import os
 import random
 import re
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 from boards import check_law
 
-from orchestrator import Orchestrator
+from orchestrator import BadName, Orchestrator
+from orchestrator.stores.memory import MemoryStore
+from orchestrator.transfer import export_board, import_board
 
 from .test_processes import finish, go, reopen
 
@@ -123,3 +126,21 @@ def test_of_8_takers_of_one_queue_each_message_goes_to_one(
     assert taken == sent
     assert orc.engine.read().queues == {}
     check_law(orc)
+
+
+def test_mail_goes_along_when_a_board_is_exported_and_imported(folder: Path):
+    with reopen(folder) as orc:
+        orc.mail.set_list("night", ["bob", "carl"])
+        message = orc.mail.send("list:night,queue:jobs", "hi", "text", agent="ann").id
+        orc.mail.read(message, agent="bob")
+        text = io.StringIO()
+        export_board(orc.engine, text)
+        state = orc.engine.read()
+    other = Orchestrator(MemoryStore())
+    import_board(other.engine, io.StringIO(text.getvalue()))
+    assert other.engine.read() == state
+    assert other.mail.peek(message).body == "text"
+    for name, bad in (('"jobs"', '"../jobs"'), ("carl", "../carl"), ('"night"', '"../night"')):
+        forged = io.StringIO(text.getvalue().replace(name, bad))
+        with pytest.raises(BadName):
+            import_board(Orchestrator(MemoryStore()).engine, forged)

@@ -179,7 +179,7 @@ def ack(run: Run, id: int) -> Answer:
 @MAIL.command(
     "archive",
     Argument(
-        "ids", "The numbers of messages.", "[ID...]", required=False, many=True, convert=integer
+        "ids", "The numbers of messages.", "ID...", required=False, many=True, convert=integer
     ),
     Option(("--older-than",), "What was read so long ago, but for pinned: 7d.", "DURATION"),
     example="archive --older-than 7d",
@@ -229,7 +229,7 @@ def take(run: Run, queue: str, wait: str) -> Answer:
     "list",
     Argument("name", "The name of the mailing list."),
     Argument(
-        "members", "Who is in it from now on.", "[AGENT...]", False, many=True, completes="agents"
+        "members", "Who is in it from now on.", "AGENT...", False, many=True, completes="agents"
     ),
     Option(("--delete",), "There is no such list any more.", flag=True),
     example="list reviewers ann bob",
