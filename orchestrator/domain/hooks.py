@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.core import names
 from orchestrator.core.errors import NotFound, Refused
-from orchestrator.core.transaction import Noun, Transaction, command, somebody
+from orchestrator.core.transaction import Noun, Transaction, command
 from orchestrator.domain import convoys, sessions
 from orchestrator.domain.assignment import give, tell
 from orchestrator.domain.checks import sentence, text_of
@@ -40,7 +39,7 @@ class Hooks(Noun["State"]):
         Raises:
             UsageError: Nobody is named.
         """
-        return hook_of(self.state, self._me(agent))
+        return hook_of(self.state, sessions.own_name(self._desk, agent))
 
     @command(the_task)
     def hang(
@@ -148,10 +147,6 @@ class Hooks(Noun["State"]):
             )
         said = sentence("reason", reason or f"taken from {found.assigned_to} by {actor}")
         tx.record(TaskReleased(task=found.id, reason=said))
-
-    def _me(self, agent: str | None) -> str:
-        name = somebody(self._desk.agent if agent is None else names.agent(agent))
-        return self.state.aliases.get(name, name)
 
 
 def hook_of(state: "State", agent: str) -> Hook:
