@@ -80,6 +80,14 @@ def paint(text: str, colour: str) -> str:
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
 
 
+def bar(percent: int, width: int = 10) -> str:
+    """A share as a bar of blocks; of ASCII characters where stdout has no blocks."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    full, empty = ("█", "░") if encoding.lower().startswith("utf") else ("#", ".")
+    filled = percent * width // 100
+    return full * filled + empty * (width - filled)
+
+
 def _is_terminal() -> bool:
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return not plain and sys.stdout is not None and sys.stdout.isatty()
