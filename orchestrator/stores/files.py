@@ -136,6 +136,7 @@ class FileStore:
 
     def write_cursor(self, reader: str, text: str) -> None:
         """Replace ``cursors/<reader>``."""
+        disk.make_folder(self._state)
         disk.replace(self._cursor(reader), text.encode())
 
     def _cursor(self, reader: str) -> str:
