@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -225,6 +226,51 @@ def test_what_a_killed_writer_left_unsynced_is_synced_before_it_is_read(
         with store.locked("test", WAIT):
             list(store.read(START))
     assert len(synced) == 1
+
+
+def test_a_segment_is_synced_before_it_is_sealed(
+    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed writer may have left whole lines in memory only, and nobody syncs a sealed file again."""
+    store = FileStore(tmp_path, light=True, segment_size=1, warn=print)
+    (position,) = fill(store, ["a"])
+    sealed, calls = log.stat().st_ino, []
+    link, sync_data = os.link, disk.sync_data
+
+    def linking(source: str, target: str, **options: bool) -> None:
+        calls.append(("seal", os.stat(source).st_ino))
+        link(source, target, **options)
+
+    def syncing(fd: int) -> None:
+        sync_data(fd)
+        calls.append(("sync", os.fstat(fd).st_ino))
+
+    monkeypatch.setattr(os, "link", linking)
+    monkeypatch.setattr(disk, "sync_data", syncing)
+    with store.locked("test", WAIT):
+        add(store, position, "b")
+    assert calls == [("sync", sealed), ("seal", sealed)]
+
+
+def test_a_segment_that_cannot_be_synced_is_not_sealed(
+    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FileStore(tmp_path, light=True, segment_size=1, warn=print)
+    (position,) = fill(store, ["a"])
+    with store.locked("test", WAIT):
+        monkeypatch.setattr(disk, "sync_data", failing(errno.EIO))
+        with pytest.raises(InputOutputError, match="Could not sync"):
+            add(store, position, "b")
+    assert sorted(path.name for path in log.parent.glob("events*")) == [log.name]
+
+
+def test_a_snapshot_of_another_time_is_old(tmp_path: Path, store: FileStore) -> None:
+    """Also one from the future: a clock that was set back must not keep it from being written."""
+    store.save_snapshot(b"{}")
+    for distance in (-86400, 86400):
+        moment = time.time() + distance
+        os.utime(tmp_path / "state" / "state.json", (moment, moment))
+        assert store.snapshot_age() > 3600
 
 
 # Links and strange files.

@@ -488,6 +488,8 @@ def body(part: Part) -> None:
             part.count(f"{mutation.kind}")
             part.figures.setdefault("ended in", {}).setdefault(outcome, 0)
             part.figures["ended in"][outcome] += 1
+            if (number + 1) % 50_000 == 0:
+                say(f"  {number + 1} of {len(chosen)}, {len(part.violations)} violations")
             if wrong:
                 part.figures.setdefault("violations by kind", {}).setdefault(mutation.kind, 0)
                 part.figures["violations by kind"][mutation.kind] += 1
