@@ -108,11 +108,23 @@ class FolderGuard:
         self._path = path
         self._folder: disk.Descriptor | None = None
 
+    def look(self) -> disk.Descriptor:
+        """The folder that is there now.
+
+        Raises:
+            Refused: It is a symbolic link: whoever goes on would write outside of the board.
+        """
+        folder = self._folder
+        if folder is None or not folder.is_still(self._path):
+            if os.path.islink(self._path):
+                raise disk.is_link(self._path)
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+            folder = self._folder = disk.Descriptor(self._path, flags)
+        return folder
+
     def acquire(self) -> bool:
         """Take it, if nobody has it."""
-        folder = self._folder
-        if folder is None:
-            folder = self._folder = disk.Descriptor(self._path, os.O_RDONLY | os.O_DIRECTORY)
+        folder = self._folder or self.look()
         if not _try_flock(folder.fd):
             return False
         if folder.is_still(self._path):
@@ -348,6 +360,7 @@ class BoardLock:
     def _wait(self, deadline: float, timeout: float) -> None:
         """Try at once, a few times in a row at most; then queue up, and try often when next."""
         file = self._prepare()
+        self._guard.look()
         if self._turns < TURNS and self._try(file):
             self._turns += 1
             return

@@ -29,6 +29,7 @@ from orchestrator.stores.files import FileStore
 from .part import Part, fast_folder, run, say
 
 QUICK, FULL = 3_000, 100_000
+"""How many of all mutations, chosen by the seed."""
 MORNING = 1_795_241_580.0
 PATIENCE = 30.0
 """Seconds after which a mutation is said to hang."""
@@ -478,9 +479,8 @@ def body(part: Part) -> None:
     part.figures["mutations there are"] = len(chosen)
     part.figures["bytes of the logs"] = {base.name: len(base.whole) for base in known.values()}
     part.random.shuffle(chosen)
-    if part.quick:
-        chosen = chosen[:QUICK]
-    assert part.quick or len(chosen) >= FULL
+    assert len(chosen) >= FULL
+    chosen = chosen[: QUICK if part.quick else FULL]
     try:
         for number, mutation in enumerate(chosen):
             base = known[mutation.base]
