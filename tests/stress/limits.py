@@ -127,7 +127,7 @@ def small_disk(options: str) -> Iterator[str]:
     )
     if done.returncode:
         os.rmdir(point)
-        raise PermissionError(f"mount says: {done.stderr.strip()}")
+        raise PermissionError(done.stderr.strip().partition("\n")[0])
     try:
         yield point
     finally:
