@@ -105,7 +105,7 @@ class FileStore:
     def touch(self, agent: str) -> None:
         """Set the time of the agent's presence file."""
         path = f"{self._presence}/{names.file_name(agent)}"
-        if os.path.islink(self._presence):
+        if os.path.islink(self._state) or os.path.islink(self._presence):
             return  # nothing outside the board is touched; the doctor reports the link
         try:
             try:
