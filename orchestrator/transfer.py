@@ -25,6 +25,7 @@ from orchestrator.domain.state import State
 from orchestrator.domain.task_events import ENDED, Task, TaskImported
 from orchestrator.domain.workstreams import Workstream, WorkstreamImported
 from orchestrator.engine import Engine, not_empty
+from orchestrator.stores import disk
 
 _OLD_STATUSES = ("pending", "in_progress", "blocked", *ENDED)
 """What a task of the Node original can be."""
@@ -145,10 +146,13 @@ def _check_names(state: State) -> None:
         ("task", state.tasks),
         ("task", state.archived),
         ("topic", state.topics),
+        ("queue", state.queues),
+        ("mailing list", state.mailing_lists),
     ):
         for text in found:
             names.name(kind, text)
-    for text in state.agents:
+    members = (member for group in state.mailing_lists.values() for member in group)
+    for text in (*state.agents, *state.mailboxes, *members):
         names.agent(text)
     for text in state.locks:
         names.resource(text)
@@ -323,9 +327,11 @@ def _old_state(path: str) -> dict[str, Any]:
 
 
 def _old_log(path: str) -> Iterable[dict[str, Any]]:
-    if not os.path.exists(path):
+    try:
+        text = _text(path)
+    except NotFound:
         return
-    for number, line in enumerate(_text(path).split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 value = strict_json(line)
@@ -337,7 +343,7 @@ def _old_log(path: str) -> Iterable[dict[str, Any]]:
 
 
 def _old_knowledge(folder: str) -> Iterable[tuple[str, str]]:
-    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+    for name in disk.names_in(folder):
         if name.endswith(".md"):
             yield name.removesuffix(".md"), _text(os.path.join(folder, name))
 

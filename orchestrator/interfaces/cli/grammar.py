@@ -108,7 +108,7 @@ class Group(msgspec.Struct):
     """Commands that belong together, in modules that are imported when one of them is looked up.
 
     Attributes:
-        modules: Where the commands are declared, in this package; several are parted by spaces.
+        modules: Where the commands are declared, in this package; one or several with blanks.
         default: The command that a line without one means: ``events`` is ``events list``.
         groups: Groups inside.
     """

@@ -105,7 +105,9 @@ def add(run: Run, task: str, other: str, type: str, any: bool) -> Answer:
     "remove",
     _TASK,
     _OTHER,
-    Option(("--type",), "Which, if there are several between the two.", choices=(*BLOCKING, *KINDS)),
+    Option(
+        ("--type",), "Which, if there are several between the two.", choices=(*BLOCKING, *KINDS)
+    ),
     aliases=("rm",),
     example="remove 299833bc 5d41402a",
 )
