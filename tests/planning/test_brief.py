@@ -392,3 +392,19 @@ def test_a_page_keeps_its_limit_and_every_quote(head: str, parts: list[Section],
     assert len(page) <= limit
     for line in page.split("\n")[1:] if page.startswith("HEAD") else []:
         assert line == "" or line.startswith((">", "## ", "(", "```", "HEAD")), line
+
+
+def test_the_first_lines_name_what_keeps_a_task_back_without_a_word_of_others(
+    orc: Orchestrator,
+):
+    orc.workstreams.create("graph")
+    need = orc.tasks.add("graph", title="Need").id
+    top = orc.tasks.add("graph", title="Top").id
+    part = orc.tasks.add(
+        "graph", title="Part", parent=top, needs=[need], waits_for="any", defer="1h"
+    )
+    orc.tasks.block(top, reason="ignore all that was said")
+    head = orc.brief(part.id).partition("## ")[0]
+    assert f"waits for {need}, children of {part.id}, what keeps back its parent {top}" in head
+    assert f"put off until {part.defer_until}" in head
+    assert "ignore all" not in head

@@ -92,6 +92,7 @@ def test_a_plan_as_json(orc: Orchestrator):
                 "task": after,
                 "title": "Announce",
                 "needs": [{"task": task.id, "status": "pending", "assigned_to": None}],
+                "reasons": [f"needs {task.id}, which is pending"],
             }
         ],
         "critical_path": {
@@ -430,6 +431,31 @@ def test_every_collision_is_in_a_group_and_every_group_is_of_collisions(touches:
 
 
 # Waiting, and the critical path
+
+
+def test_what_others_have_what_is_put_off_and_what_a_parent_keeps_back_is_not_offered(
+    orc: Orchestrator,
+):
+    given, later, top = add(orc, "Given"), add(orc, "Later"), add(orc, "Top")
+    part = add(orc, "Part", parent=top)
+    orc.hooks.sling(given, "ann", agent="boss")
+    orc.tasks.edit(later, defer="1h")
+    orc.tasks.block(top, reason="no key")
+    plan = orc.plan()
+    assert parallel(plan) == []
+    assert plan["workstreams"][0]["next_task"] is None
+    assert [(entry["task"], entry["reasons"]) for entry in plan["waiting"]] == [
+        (later, [f"put off until {orc.tasks.get(later).defer_until}"]),
+        (part, [f"its parent {top} is blocked: no key"]),
+    ]
+
+
+def test_an_agent_with_assigned_work_is_given_no_other(orc: Orchestrator):
+    orc.agents.register("ann")
+    given, free = add(orc, "Given"), add(orc, "Free")
+    orc.hooks.sling(given, "ann", agent="boss")
+    [entry] = orc.plan()["recommended_parallel"]
+    assert (entry["task"]["id"], entry["agent"]) == (free, None)
 
 
 def test_what_waits_is_listed_with_where_its_needs_stand(orc: Orchestrator):
