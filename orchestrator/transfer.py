@@ -22,10 +22,13 @@ from orchestrator.domain.checks import priority_of, text_of, title_of
 from orchestrator.domain.journal import check_type
 from orchestrator.domain.knowledge import KnowledgeWritten, join
 from orchestrator.domain.state import State
-from orchestrator.domain.task_events import ENDED, STATUSES, Task, TaskImported
+from orchestrator.domain.task_events import ENDED, Task, TaskImported
 from orchestrator.domain.workstreams import Workstream, WorkstreamImported
 from orchestrator.engine import Engine, not_empty
 from orchestrator.stores import disk
+
+_OLD_STATUSES = ("pending", "in_progress", "blocked", *ENDED)
+"""What a task of the Node original can be."""
 
 FORMAT = "orchestrator-board"
 VERSION = 1
@@ -281,7 +284,7 @@ def _import_old_state(tx: Transaction[State], old: dict[str, Any]) -> None:
 
 def _old_task(workstream: str, old: dict[str, Any], now: str) -> Task:
     status = old.get("status", "pending")
-    if status not in STATUSES:
+    if status not in _OLD_STATUSES:
         raise BadInput(f"Task {old.get('id')!r} has the status {status!r}")
     updated = _time(old.get("updated_at"), now)
     running = status == "in_progress"

@@ -21,9 +21,8 @@ from orchestrator.domain.checks import moment_of, needed, priority_of, text_of, 
 from orchestrator.domain.graph import (
     blockers,
     check_no_circle,
-    checked_gate,
-    checked_needs,
-    checked_parent,
+    is_offered,
+    needs_of,
     open_needs,
 )
 from orchestrator.domain.schedule import Hold
@@ -168,7 +167,7 @@ class Tasks(Noun["State"]):
             labels=_words("label", labels),
             acceptance=text_of("acceptance", acceptance),
             estimate=_minutes(estimate),
-            needs=tuple(dict.fromkeys(resolve(tx.state, need) for need in needs)),
+            needs=needs_of(tx.state, needs),
             parent=None if parent is None else find(tx.state, parent).id,
             touches=_touches(touches),
             defer_until="" if defer is None else moment_of("defer", defer, tx.now),
@@ -225,18 +224,19 @@ class Tasks(Noun["State"]):
             commits: Ids of commits to link to the task, beside those that are linked.
 
         Raises:
-            Refused: The new needs, parent or gate would close a circle.
+            Refused: The task would wait for itself.
         """
         tx.act_as(agent)
         old = find(tx.state, task)
         state, new = tx.state, old
         if needs is not None:
-            new = replace(new, needs=checked_needs(state, new, needs))
+            new = replace(new, needs=needs_of(state, needs))
         if parent is not None:
-            new = replace(new, parent=checked_parent(state, new, parent) if parent else None)
+            new = replace(new, parent=find(state, parent).id if parent else None)
         if waits_for is not None:
-            gate = _gate(state, new.id, waits_for) if waits_for else None
-            new = replace(new, gate=gate and checked_gate(state, new, gate))
+            new = replace(new, gate=_gate(state, new.id, waits_for) if waits_for else None)
+        if new is not old:
+            check_no_circle(state, new)
         linked = tuple(dict.fromkeys((*old.commits, *map(_commit, commits))))
         tx.record(
             TaskEdited(
@@ -538,7 +538,11 @@ class Tasks(Noun["State"]):
         status: Iterable[str] = (),
         agent: str | None = None,
         labels: Iterable[str] = (),
+        any_labels: Iterable[str] = (),
         type: str | None = None,
+        priority: int | None = None,
+        parent: str | None = None,
+        overdue: bool = False,
         ready: bool = False,
     ) -> list[Task]:
         """The tasks that pass every filter, in the order they were added.
@@ -548,13 +552,18 @@ class Tasks(Noun["State"]):
             status: Only of these statuses.
             agent: Only those it holds or held last.
             labels: Only those with all of these labels.
+            any_labels: Only those with one of these labels at least.
             type: Only of this type.
+            priority: Only of this priority.
+            parent: Only the parts of this task.
+            overdue: Only those that have not ended though they are due.
             ready: Only those that anybody may take now.
         """
         state, now = self.state, self._desk.now()
         if workstream is not None:
             workstreams.find(state, workstream)
-        wanted, words = set(status), set(labels)
+        wanted, words, one_of = set(status), set(labels), set(any_labels)
+        above = None if parent is None else resolve(state, parent)
         if unknown := wanted.difference(STATUSES):
             raise UsageError(
                 f"{min(unknown)!a} is no status", hint=f"One of {', '.join(STATUSES)}."
@@ -566,8 +575,12 @@ class Tasks(Noun["State"]):
             and (not wanted or task.status in wanted)
             and (agent is None or task.assigned_to == agent)
             and words.issubset(task.labels)
+            and not (one_of and one_of.isdisjoint(task.labels))
             and (type is None or task.type == type)
-            and (not ready or _is_offered(state, task, now))
+            and (priority is None or task.priority == priority)
+            and (above is None or task.parent == above)
+            and not (overdue and (not task.due or task.due > now or task.status in ENDED))
+            and (not ready or is_offered(state, task, now))
         ]
 
 
@@ -591,10 +604,6 @@ def _claim(tx: "Transaction[State]", task: Task, lease: float | str | None) -> N
         tx.record(TaskLapsed(task=task.id, holder=task.assigned_to or SYSTEM))
     length = DEFAULT_LEASE if lease is None else _lease(lease)
     tx.record(TaskClaimed(task=task.id, lease=length, until=tx.later(length)))
-
-
-def _is_offered(state: "State", task: Task, now: str) -> bool:
-    return task.can_be_taken(now) and state.workstreams[task.workstream].status == "active"
 
 
 def _check_free(state: "State", task: Task, agent: str, now: str) -> None:

@@ -29,7 +29,7 @@ from orchestrator.planning.quoting import quote, quote_line, writer
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
 
-_STAYS = ("task.renewed", "task.noted", "task.edited")
+_STAYS = ("task.renewed", "task.noted", "task.edited", "task.hung")
 """Events that leave a task's status as it is."""
 
 

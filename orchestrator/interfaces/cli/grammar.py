@@ -108,9 +108,9 @@ class Group(msgspec.Struct):
     """Commands that belong together, in modules that are imported when one of them is looked up.
 
     Attributes:
-        modules: Where the commands are declared, in this package; one or several with blanks.
+        modules: Where the commands are declared, in this package; several are parted by spaces.
         default: The command that a line without one means: ``events`` is ``events list``.
-        groups: Groups inside; only the top one has some.
+        groups: Groups inside.
     """
 
     name: str
@@ -120,6 +120,7 @@ class Group(msgspec.Struct):
     default: str = ""
     groups: tuple["Group", ...] = ()
     declared: list[Command] = []
+    is_complete: bool = False
 
     def command(
         self,
@@ -152,9 +153,10 @@ class Group(msgspec.Struct):
     @property
     def commands(self) -> list[Command]:
         """The commands of the group; the first look imports their modules."""
-        if not self.declared:
+        if not self.is_complete:
             for module in self.modules.split():
                 __import__(f"{__package__}.{module}")
+            self.is_complete = True
         return self.declared
 
     @property
