@@ -13,6 +13,9 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.store import Store
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.agents import Agents
+from orchestrator.domain.convoys import Convoys
+from orchestrator.domain.dispatch import Dispatch
+from orchestrator.domain.hooks import Hooks
 from orchestrator.domain.journal import Events
 from orchestrator.domain.knowledge import Knowledge
 from orchestrator.domain.links import Links
@@ -90,6 +93,9 @@ class Orchestrator:
         self.locks = Locks(self.engine)
         self.links = Links(self.engine)
         self.reviews = Reviews(self.engine)
+        self.hooks = Hooks(self.engine)
+        self.dispatch = Dispatch(self.engine)
+        self.convoys = Convoys(self.engine)
         self.sessions = Sessions(self.engine)
         self.knowledge = Knowledge(self.engine)
         self.mail = Mail(self.engine)
@@ -143,6 +149,10 @@ class Orchestrator:
     def transaction(self) -> AbstractContextManager[None]:
         """Several commands, one commit; an exception leaves nothing behind."""
         return self.engine.transaction()
+
+    def rehearsal(self) -> AbstractContextManager[None]:
+        """A dry run: commands inside answer as they would, and leave every file as it was."""
+        return self.engine.rehearsal()
 
     def request(self, request_id: str) -> AbstractContextManager[None]:
         """The command inside answers this request: repeating it has one effect."""

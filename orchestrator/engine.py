@@ -29,6 +29,7 @@ from orchestrator.core.events import (
 from orchestrator.core.store import Store
 from orchestrator.core.transaction import SYSTEM, Committed, Transaction
 from orchestrator.domain import requests
+from orchestrator.domain.reactions import react
 from orchestrator.domain.state import State
 from orchestrator.interrupts import Interrupts
 
@@ -235,7 +236,7 @@ class Engine:
     def run(
         self,
         name: str,
-        body: Callable[[Transaction[State]], None],
+        body: Callable[[Transaction[State]], R | None],
         shows: Callable[[State, Committed], R],
         arguments: tuple[object, ...] | None,
     ) -> R:
@@ -254,9 +255,9 @@ class Engine:
                     self._request_id = None
                     return self._answer_again(known, shows)
                 with self._opened(state) as tx:
-                    body(tx)
+                    result = body(tx)
                     self._commit(tx, request)
-                return shows(state, tx.events)
+                return shows(state, tx.events) if result is None else result
 
     def take_over(self, records: list[Recorded], state: State) -> None:
         """Make a whole log, whose fold is ``state``, the log of this board.
@@ -290,6 +291,23 @@ class Engine:
                 self._commit(tx, None)
 
     @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Let commands run as they would, and drop what they did: no lock is taken, no file touched.
+
+        Raises:
+            UsageError: A transaction is open.
+        """
+        with self._mutex:
+            if self._open is not None:
+                raise UsageError("A transaction cannot be rehearsed from inside")
+            self._open = self._begin(self._refresh())
+            try:
+                yield
+            finally:
+                self._open = self._half_done = None
+                self.forget()
+
+    @contextmanager
     def request(self, request_id: str) -> Iterator[None]:
         """The command inside answers this request: repeating it has one effect."""
         before, self._request_id = self._request_id, requests.check_id(request_id)
@@ -309,14 +327,7 @@ class Engine:
     @contextmanager
     def _opened(self, state: State) -> Iterator[Transaction[State]]:
         """A transaction that commands called inside join; what is not committed is dropped."""
-        tx = self._open = Transaction(
-            state,
-            head=self._position.id,
-            now=self.now(),
-            default_agent=self.agent,
-            session=self.session,
-            reading=self.store,
-        )
+        tx = self._open = self._begin(state)
         try:
             yield tx
         except BaseException:
@@ -327,16 +338,26 @@ class Engine:
             self._open = self._half_done = None
             self._present(*tx.actors)
 
+    def _begin(self, state: State) -> Transaction[State]:
+        return Transaction(
+            state,
+            head=self._position.id,
+            now=self.now(),
+            default_agent=self.agent,
+            session=self.session,
+            reading=self.store,
+        )
+
     def _join(
         self,
         tx: Transaction[State],
-        body: Callable[[Transaction[State]], None],
+        body: Callable[[Transaction[State]], R | None],
         shows: Callable[[State, Committed], R],
     ) -> R:
         before = len(tx.events)
         with self._joining(tx), tx.as_before():
-            body(tx)
-        return shows(tx.state, tx.events[before:])
+            result = body(tx)
+        return shows(tx.state, tx.events[before:]) if result is None else result
 
     @contextmanager
     def _joining(self, tx: Transaction[State]) -> Iterator[None]:
@@ -369,6 +390,7 @@ class Engine:
     def _commit(self, tx: Transaction[State], request: Request | None) -> None:
         self._check_whole()
         answering = request if tx.events else None  # renewals alone answer nothing
+        react(tx)
         for agent in tx.actors - {SYSTEM}:
             for task in tx.state.schedule.due_renewals(agent, tx.now):
                 tx.act_as(agent)

@@ -122,7 +122,7 @@ def _waits_for_children(state: State, task: Task) -> bool:
     found = _children(state, task.gate.of)
     if task.gate.how == "any":
         return "done" not in found
-    return "done" not in found or any(status not in ("done", "cancelled") for status in found)
+    return not found or any(status not in ("done", "cancelled") for status in found)
 
 
 def naive_is_free(state: State, task: Task, now: str) -> bool:

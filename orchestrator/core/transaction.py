@@ -212,11 +212,13 @@ class Desk(Protocol[S]):
     def run(
         self,
         name: str,
-        body: Callable[[Transaction[S]], None],
+        body: Callable[[Transaction[S]], R | None],
         shows: Callable[[S, Committed], R],
         arguments: tuple[object, ...] | None,
     ) -> R:
         """Run a command in a transaction of its own, or in the one that is open.
+
+        The result is what ``shows`` makes of the events, or what a body gives that found nothing to do.
 
         ``arguments`` tell a repeated request from another; None for a command that answers no request.
         """
@@ -270,9 +272,12 @@ class Noun(Generic[S]):
 def command(
     shows: Callable[[Any, Committed], R], *, answers_request: bool = True
 ) -> Callable[
-    [Callable[Concatenate[N, Transaction[Any], P], None]], Callable[Concatenate[N, P], R]
+    [Callable[Concatenate[N, Transaction[Any], P], R | None]], Callable[Concatenate[N, P], R]
 ]:
     """Make a method of a noun a command.
+
+    A body gives nothing: its result is what it recorded. One that finds everything done already records
+    nothing, and gives the result itself.
 
     Args:
         shows: Renders the result from the state after the commit and the events of the commit.
@@ -280,14 +285,14 @@ def command(
     """
 
     def decorate(
-        body: Callable[Concatenate[N, Transaction[Any], P], None],
+        body: Callable[Concatenate[N, Transaction[Any], P], R | None],
     ) -> Callable[Concatenate[N, P], R]:
         name = f"{body.__module__.rpartition('.')[2]}.{body.__name__.strip('_')}"
 
         @functools.wraps(body)
         def run(self: N, *args: P.args, **kwargs: P.kwargs) -> R:
-            def within(tx: Transaction[Any]) -> None:
-                body(self, tx, *args, **kwargs)
+            def within(tx: Transaction[Any]) -> R | None:
+                return body(self, tx, *args, **kwargs)
 
             arguments = (args, tuple(sorted(kwargs.items()))) if answers_request else None
             return self._desk.run(name, within, shows, arguments)

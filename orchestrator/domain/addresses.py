@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 FORMS = "NAME, @all, @type:NAME, @ws:NAME, list:NAME, queue:NAME"
 
+_KINDS = {"@type": "agent type", "@ws": "workstream", "list": "mailing list", "queue": "queue"}
+"""What the name in an address of each form names."""
+
 
 class Recipients(msgspec.Struct, frozen=True, gc=False):
     """Whom addresses mean now: agents, each once, and the queue if there is one."""
@@ -33,6 +36,23 @@ def parse(addresses: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in words if word))
 
 
+def check(addresses: Iterable[str]) -> None:
+    """Refuse what no address looks like; whether anybody is there is asked when a message is sent.
+
+    Raises:
+        BadName: A name in it is not allowed.
+        UsageError: An address has no known form.
+    """
+    for address in addresses:
+        form, colon, name = address.partition(":")
+        if colon and form in _KINDS:
+            names.name(_KINDS[form], name)
+        elif colon or (address[:1] == "@" and address != "@all"):
+            raise UsageError(f"{address!a} is no address", hint=f"An address is one of {FORMS}.")
+        elif address != "@all":
+            mailbox(address)
+
+
 def resolve(state: "State", addresses: Iterable[str], sender: str) -> Recipients:
     """Whom the addresses mean now.
 
@@ -41,6 +61,8 @@ def resolve(state: "State", addresses: Iterable[str], sender: str) -> Recipients
         Refused: A group has nobody in it beside the sender (``nobody``).
         UsageError: An address has no known form, or two of them are queues.
     """
+    addresses = tuple(addresses)
+    check(addresses)
     agents: dict[str, None] = {}
     queues: dict[str, None] = {}
     for address in addresses:
@@ -49,13 +71,25 @@ def resolve(state: "State", addresses: Iterable[str], sender: str) -> Recipients
             queues[names.name("queue", name, among=state.queues)] = None
         elif colon or address[0] == "@":
             agents.update(dict.fromkeys(_group(state, address, sender)))
-        elif names.agent(address) == SYSTEM:
-            raise UsageError(f"{SYSTEM} has no mailbox", hint=f"An address is one of {FORMS}.")
         else:
-            agents[address] = None
+            name = mailbox(address)
+            agents[state.aliases.get(name, name)] = None
     if len(queues) > 1:
         raise UsageError("A message goes to one queue", hint="Send it once for each.")
     return Recipients(tuple(agents), next(iter(queues), ""))
+
+
+def mailbox(agent: str) -> str:
+    """Check that an agent of this name can have a mailbox, and give the name back.
+
+    Raises:
+        UsageError: It is the form of a group, or ``system``.
+    """
+    if agent == SYSTEM:
+        raise UsageError(f"{SYSTEM} has no mailbox", hint=f"An address is one of {FORMS}.")
+    if agent[:1] == "@":
+        raise UsageError(f"{agent!a} is no agent", hint=f"An address is one of {FORMS}.")
+    return names.agent(agent)
 
 
 def _group(state: "State", address: str, sender: str) -> list[str]:
@@ -75,16 +109,17 @@ def _members(state: "State", address: str) -> Iterable[str]:
     if address == "@all":
         return sorted(a.id for a in state.agents.values() if a.status != "retired")
     if form == "@type":
-        names.name("agent type", name)
         known = state.agents.values()
         return sorted(a.id for a in known if a.type == name and a.status != "retired")
     if form == "@ws":
         workstreams.find(state, name)
-        held = (task for task in state.schedule.running() if task.workstream == name)
-        return sorted({task.assigned_to for task in held if task.assigned_to})
-    if form == "list":
-        return find_list(state, name)
-    raise UsageError(f"{address!a} is no address", hint=f"An address is one of {FORMS}.")
+        schedule = state.schedule
+        return sorted(
+            agent
+            for agent in schedule.holders()
+            if any(task.workstream == name for task in schedule.held_by(agent))
+        )
+    return find_list(state, name)
 
 
 def find_list(state: "State", name: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.evidence import Checks, Evidence
-from orchestrator.domain.task_events import Note, Task, TaskEvent
+from orchestrator.domain.task_events import UNHELD, Note, Task, TaskEvent
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -55,15 +55,18 @@ class TaskApproved(TaskEvent):
 
 @event("task.rejected")
 class TaskRejected(TaskEvent):
-    """Another agent than the worker found that the work is not done; the task is given back with it."""
+    """Another agent than the worker found that the work is not done; nobody has the task any more."""
 
     reason: str
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
         return {
+            "status": "pending",
             "evidence": (*task.evidence, _review(self.reason, False, at)),
             "notes": (*task.notes, Note(at.agent, at.ts, self.reason)),
             "result": None,
+            "reason": "",
+            **UNHELD,
         }
 
 

@@ -254,6 +254,8 @@ def _look(path: str) -> dict[str, Any]:
             problem = "" if size else "holds nothing"
         else:
             return {"passed": False, "problem": "is no file and no folder"}
+    except FileNotFoundError:
+        return {"passed": False, "problem": "is not there"}
     except OSError as error:
         return {"passed": False, "problem": f"cannot be read: {error.strerror}"}
     return {"passed": not problem, "problem": problem, "size": size, "sha256": digest}
@@ -300,7 +302,7 @@ def _files(path: str) -> Iterator[str]:
 def check_failed(task: str, found: Found, failure: Evidence) -> Refused:
     """The refusal to complete a task whose check did not pass; the evidence is kept."""
     failed = [item.what for item in found.evidence if not item.passed]
-    more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+    more = f" ({len(failed) - 1} more did not)" if len(failed) > 1 else ""
     return Refused(
         f"The {_KINDS[failure.kind]} {failure.what!a} of task {task} did not pass:"
         f" {failure.problem}{more}",

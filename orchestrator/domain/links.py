@@ -74,7 +74,7 @@ class Links(Noun["State"]):
         kind: str = "needs",
         any: bool = False,
         agent: str | None = None,
-    ) -> None:
+    ) -> Task | None:
         """Link a task to another one.
 
         Args:
@@ -104,9 +104,10 @@ class Links(Noun["State"]):
         else:
             link = Link(_kind(kind), _other(mine, target))
             if link in mine.links:
-                return
+                return mine
             event = TaskEdited(task=mine.id, links=(*mine.links, link))
         tx.record(event)
+        return None
 
     @command(the_task)
     def remove(

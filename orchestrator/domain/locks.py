@@ -5,7 +5,7 @@ they touch in the same way. The token of a hold is the id of the event that gave
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -376,6 +376,22 @@ def _need(resource: str, shared: bool = False) -> resources.Need:
     """What a caller asks for: ``git`` with ``shared``, or ``git:shared``."""
     need = resources.parse(resource)
     return resources.Need(need.resource, need.shared or shared)
+
+
+def with_name(lock: Lock, old: str, new: str) -> Lock:
+    """The lock after one of its holders or waiters got another name."""
+    return replace(
+        lock,
+        holders=tuple(_renamed(holder, old, new) for holder in lock.holders),
+        waiting=tuple(_renamed(waiter, old, new) for waiter in lock.waiting),
+    )
+
+
+H = TypeVar("H", Holder, Waiter)
+
+
+def _renamed(one: H, old: str, new: str) -> H:
+    return replace(one, agent=new) if one.agent == old else one
 
 
 def held_by(state: "State", agent: str, now: str) -> list[Lock]:

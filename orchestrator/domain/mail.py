@@ -14,9 +14,9 @@ from msgspec.structs import asdict, replace
 from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput, NotFound, UsageError
 from orchestrator.core.events import Recorded, decode
-from orchestrator.core.transaction import Committed, Noun, Transaction, command, somebody
+from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain import addresses
-from orchestrator.domain.checks import sentence, text_of
+from orchestrator.domain.checks import LONGEST_TITLE, sentence, text_of
 from orchestrator.domain.message_events import (
     KINDS,
     PRIORITIES,
@@ -32,7 +32,7 @@ from orchestrator.domain.message_events import (
     Receipt,
     release,
 )
-from orchestrator.domain.sessions import is_outdated
+from orchestrator.domain.sessions import act_now, is_outdated, own_name
 from orchestrator.domain.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -124,6 +124,12 @@ def post(
             outdated=is_outdated(tx.state, tx.agent, tx.session),
         )
     )
+
+
+def unread(state: "State", agent: str) -> int:
+    """How many messages an agent has not read."""
+    box = state.mailboxes.get(agent)
+    return box.count_unread if box is not None else 0
 
 
 def rename(state: "State", old: str, new: str) -> None:
@@ -226,7 +232,7 @@ class Mail(Noun["State"]):
             NotFound: A mailing list, a workstream, or the message that is replied to is not there.
             Refused: A group has nobody in it beside the sender (``nobody``).
         """
-        tx.act_as(agent)
+        act_now(tx, agent)
         post(
             tx,
             to,
@@ -256,16 +262,16 @@ class Mail(Noun["State"]):
         agent: str | None = None,
     ) -> None:
         """Answer whoever wrote a message; of one's own, write again to those it was for."""
-        actor = tx.act_as(agent)
+        actor = act_now(tx, agent)
         parent = find(tx.state, message, tx.event)
         to = parent.to if parent.sender == actor else (parent.sender,)
         again = "" if parent.subject.startswith("Re: ") else "Re: "
-        subject = f"{again}{parent.subject}"[:_LONGEST_SUBJECT]
+        subject = f"{again}{parent.subject}"[:LONGEST_TITLE]
         post(tx, to, subject=subject, body=body, priority=priority, reply_to=message)
 
     @command(the_taken)
     def _take(self, tx: "Transaction[State]", queue: str, *, agent: str | None) -> None:
-        tx.act_as(agent, needed=True)
+        act_now(tx, agent, needed=True)
         waiting = tx.state.queues.get(names.name("queue", queue))
         if waiting:
             tx.record(MessageTaken(message=waiting[0], queue=queue))
@@ -286,7 +292,7 @@ class Mail(Noun["State"]):
 
     @command(nothing)
     def _read(self, tx: "Transaction[State]", message: int, *, agent: str | None) -> None:
-        actor = tx.act_as(agent, needed=True)
+        actor = act_now(tx, agent, needed=True)
         find(tx.state, message, tx.event)
         box = tx.state.mailboxes.get(actor, Mailbox())
         if message in box and message not in box.read:
@@ -311,7 +317,7 @@ class Mail(Noun["State"]):
 
     @command(nothing)
     def _acknowledge(self, tx: "Transaction[State]", message: int, *, agent: str | None) -> None:
-        box = _box(tx.state, tx.act_as(agent, needed=True), [message])
+        box = _box(tx.state, act_now(tx, agent, needed=True), [message])
         receipt = box.receipt(message)
         if receipt is not None and receipt.acknowledged_at is None:
             tx.record(MessageAcknowledged(message=message))
@@ -344,7 +350,7 @@ class Mail(Noun["State"]):
         Raises:
             NotFound: One is not in the mailbox (``message_not_found``).
         """
-        actor = tx.act_as(agent, needed=True)
+        actor = act_now(tx, agent, needed=True)
         chosen = list(dict.fromkeys(messages))
         box = _box(tx.state, actor, chosen)
         if older_than is not None:
@@ -367,7 +373,7 @@ class Mail(Noun["State"]):
 
         Returns those that had not been delivered before; others are passed over.
         """
-        box = tx.state.mailboxes.get(tx.act_as(agent, needed=True), Mailbox())
+        box = tx.state.mailboxes.get(act_now(tx, agent, needed=True), Mailbox())
         arrived = tuple(sorted(message for message in set(messages) if message in box.new))
         if arrived:
             tx.record(MessageDelivered(messages=arrived))
@@ -382,17 +388,26 @@ class Mail(Noun["State"]):
         agent: str | None = None,
     ) -> None:
         """Give a mailing list its members; without any the list is gone."""
-        tx.act_as(agent)
+        act_now(tx, agent)
         names.name("mailing list", name, among=tx.state.mailing_lists)
-        checked = tuple(names.agent(member) for member in addresses.parse(members))
+        checked = tuple(addresses.mailbox(member) for member in addresses.parse(members))
         tx.record(MailingListSet(name=name, members=checked))
 
     # Queries
 
+    @property
+    def owner(self) -> str:
+        """Whose mail is meant when no agent is named.
+
+        Raises:
+            UsageError: The board was opened by nobody in particular.
+        """
+        return own_name(self._desk, None)
+
     def inbox(self, *, agent: str | None = None, unread: bool = False) -> list[Item]:
         """The messages that an agent holds, oldest first; with ``unread`` those it has not read."""
         state = self.state
-        box = state.mailboxes.get(self._owner(agent), Mailbox())
+        box = state.mailboxes.get(own_name(self._desk, agent), Mailbox())
         held = [entry for entry in box.items() if not (unread and entry[0] == "read")]
         return [
             Item(**asdict(state.messages[message]), status=standing, **asdict(receipt))
@@ -407,7 +422,7 @@ class Mail(Noun["State"]):
             new: Wait for what was not delivered yet, not for anything unread.
             wait: Block so long until there is some.
         """
-        owner = self._owner(agent)
+        owner = own_name(self._desk, agent)
 
         def some() -> Count | None:
             count = _count(self.state, owner)
@@ -417,7 +432,7 @@ class Mail(Noun["State"]):
 
     def pending(self, *, agent: str | None = None) -> list[int]:
         """The messages that were not delivered to an agent yet, in the order to deliver them."""
-        box = self.state.mailboxes.get(self._owner(agent))
+        box = self.state.mailboxes.get(own_name(self._desk, agent))
         return sorted(box.new) if box else []
 
     def thread(self, message: int) -> list[Letter]:
@@ -449,7 +464,7 @@ class Mail(Noun["State"]):
             agent: Whose: what it sent, and what is in its mailbox.
             archived: Also what has left its mailbox; reads the whole log.
         """
-        owner = self._owner(agent)
+        owner = own_name(self._desk, agent)
         wanted = words.casefold().split()
         found = (_match(at, sent, wanted) for at, sent in self._seen_by(owner, archived=archived))
         return [match for match in found if match is not None] if wanted else []
@@ -486,12 +501,6 @@ class Mail(Noun["State"]):
             NotFound: There is no such list.
         """
         return addresses.find_list(self.state, name)
-
-    def _owner(self, agent: str | None) -> str:
-        return somebody(self._desk.agent if agent is None else names.agent(agent))
-
-
-_LONGEST_SUBJECT = 500
 
 
 def _letter(state: "State", at: Recorded, sent: MessageSent) -> Letter:
@@ -570,7 +579,7 @@ def _renamed(agents: tuple[str, ...], old: str, new: str) -> tuple[str, ...]:
 def _subject(text: str) -> str:
     if not text.strip():
         raise UsageError("A subject is needed")
-    if len(text.splitlines()) > 1 or text[-1] in "\r\n":
+    if text.splitlines() != [text]:
         raise BadInput("A subject is one line", hint="The rest belongs into the message.")
     return sentence("subject", text)
 

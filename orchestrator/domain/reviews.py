@@ -6,16 +6,11 @@ from typing import TYPE_CHECKING
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain import mail, sessions
+from orchestrator.domain.assignment import give
 from orchestrator.domain.check_events import TaskApproved, TaskRejected, TaskTrusted
 from orchestrator.domain.checks import needed, text_of
 from orchestrator.domain.steps import check_step, find, the_task
-from orchestrator.domain.task_events import (
-    DEFAULT_LEASE,
-    Task,
-    TaskAssigned,
-    TaskCompleted,
-    TaskReleased,
-)
+from orchestrator.domain.task_events import Task, TaskCompleted
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -63,7 +58,7 @@ class Reviews(Noun["State"]):
     def reject(
         self, tx: "Transaction[State]", task: str, *, reason: str, agent: str | None = None
     ) -> None:
-        """Give work back to its worker, who is told why.
+        """Give work back to its worker, who is told why; that of a retired one to anybody.
 
         Args:
             task: Its id or a prefix.
@@ -76,14 +71,10 @@ class Reviews(Noun["State"]):
         found = _reviewed(tx, task, "reject", agent)
         tx.record(TaskRejected(task=found.id, reason=needed("reason", reason)))
         worker = found.assigned_to
-        if worker is None:  # it came by import, without one
-            tx.record(TaskReleased(task=found.id))
-            return
-        tx.record(
-            TaskAssigned(
-                task=found.id, to=worker, lease=DEFAULT_LEASE, until=tx.later(DEFAULT_LEASE)
-            )
-        )
+        known = tx.state.agents.get(worker or "")
+        if worker is None or (known is not None and known.status == "retired"):
+            return  # anybody may take it up
+        give(tx, tx.state.tasks[found.id], worker)
         mail.post(tx, worker, subject=f"Task {found.id} was rejected in review", body=reason)
 
     @command(the_trusted_tasks)

@@ -142,6 +142,10 @@ class Schedule:
         """What an agent has, assigned or in progress, lapsed or not."""
         return [self._state.tasks[task_id] for task_id in self._of.get(agent, ())]
 
+    def holders(self) -> list[str]:
+        """The agents that have something, assigned or in progress."""
+        return [agent for agent, tasks in self._of.items() if tasks]
+
     def load(self, agent: str) -> int:
         """How many tasks an agent has, assigned or in progress."""
         return len(self._of.get(agent, ()))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from orchestrator.core import names
 from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.events import Event, Recorded, event
-from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.core.transaction import Committed, Desk, Noun, Transaction, command, somebody
 from orchestrator.domain.checks import sentence, text_of
 
 if TYPE_CHECKING:
@@ -91,13 +92,30 @@ def the_session(state: "State", events: Committed) -> Session:
     return state.sessions[at.agent]
 
 
+def act_now(tx: "Transaction[State]", agent: str | None, *, needed: bool = False) -> str:
+    """Say who acts, as :meth:`Transaction.act_as`; an agent that was renamed acts under its new name."""
+    actor = tx.act_as(agent, needed=needed)
+    alias = tx.state.aliases.get(actor)
+    return actor if alias is None else tx.act_as(alias)
+
+
+def own_name(desk: "Desk[State]", agent: str | None) -> str:
+    """Who asks for what is its own, by its present name; None for the one that the board was opened with.
+
+    Raises:
+        UsageError: Nobody is named.
+    """
+    name = somebody(desk.agent if agent is None else names.agent(agent))
+    return desk.read().aliases.get(name, name)
+
+
 def act_in_session(tx: "Transaction[State]", agent: str | None, *, needed: bool = False) -> str:
     """Say who acts, as :meth:`Transaction.act_as`; the agent's present session only.
 
     Raises:
         Refused: The agent has started anew since the session that acts here.
     """
-    actor = tx.act_as(agent, needed=needed)
+    actor = act_now(tx, agent, needed=needed)
     if is_outdated(tx.state, actor, tx.session):
         now = tx.state.sessions[actor].incarnation
         raise Refused(

@@ -11,6 +11,7 @@ import orchestrator.domain.repairs  # noqa: F401  # an event without a place in 
 from orchestrator.core.errors import Damage
 from orchestrator.core.events import Recorded, decode
 from orchestrator.domain.agents import Agent
+from orchestrator.domain.convoys import Convoy
 from orchestrator.domain.cycles import Cycle
 from orchestrator.domain.knowledge import Topic
 from orchestrator.domain.locks import Lock
@@ -18,7 +19,7 @@ from orchestrator.domain.message_events import Mailbox, Message
 from orchestrator.domain.requests import Request, remember
 from orchestrator.domain.schedule import Schedule
 from orchestrator.domain.sessions import Session
-from orchestrator.domain.task_events import HELD, NO_CHILDREN, ArchivedTask, Task, kept_back
+from orchestrator.domain.task_events import ENDED, HELD, NO_CHILDREN, ArchivedTask, Task, kept_back
 from orchestrator.domain.workstreams import Workstream
 
 Effect = Callable[["State", Task], Task]
@@ -37,6 +38,8 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
         needed_by: For each task, the tasks that need it.
         children: For each task, the tasks that are parts of it, archived ones included.
         awaited_by: For each task, the tasks whose gate waits for its children.
+        aliases: Names that agents had before, with those that they have now.
+        tracked_by: For each task, the convoys that track it.
         hooks: The one task that hangs on each agent's hook, while the agent has it.
         queues: The messages of each queue that nobody has taken yet, oldest first.
     """
@@ -51,6 +54,7 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
     hooks: dict[str, str] = {}
     archived: dict[str, ArchivedTask] = {}
     agents: dict[str, Agent] = {}
+    aliases: dict[str, str] = {}
     sessions: dict[str, Session] = {}
     locks: dict[str, Lock] = {}
     topics: dict[str, Topic] = {}
@@ -58,6 +62,8 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
     mailboxes: dict[str, Mailbox] = {}
     queues: dict[str, list[int]] = {}
     mailing_lists: dict[str, tuple[str, ...]] = {}
+    convoys: dict[str, Convoy] = {}
+    tracked_by: dict[str, list[str]] = {}
     cycle: Cycle | None = None
     requests: dict[str, Request] = {}
 
@@ -113,6 +119,8 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
                 effects += self._needs_moved(task)
             if task.parent is not None:
                 effects.append((task.parent, _moved(before.status, status)))
+            if task.id in self.tracked_by and (status in ENDED) != (before.status in ENDED):
+                self._tell_convoys(task)
         if before.assigned_to is not None and (
             before.status != status or before.assigned_to != task.assigned_to
         ):
@@ -138,6 +146,12 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
         if not has_it and self.hooks.get(agent) == task.id:
             del self.hooks[agent]
 
+    def _tell_convoys(self, task: Task) -> None:
+        step = -1 if task.status in ENDED else 1
+        for name in self.tracked_by[task.id]:
+            convoy = self.convoys[name]
+            self.convoys[name] = replace(convoy, open_tasks=convoy.open_tasks + step)
+
     def move_child(self, parent: str, before: str | None, after: str | None) -> None:
         """Count a child of a task that came (``before`` is None), or left (``after`` is None)."""
         record = self.tasks.get(parent)
@@ -148,6 +162,11 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
         """Whether a task, archived or not, is done."""
         task = self.tasks.get(task_id)
         return task.status == "done" if task else self.archived[task_id].outcome == "done"
+
+    def is_open(self, task_id: str) -> bool:
+        """Whether a task has not ended; an archived one has."""
+        task = self.tasks.get(task_id)
+        return task is not None and task.status not in ENDED
 
     def put_lock(self, lock: Lock) -> None:
         """Add a lock, replace its record, or remove it when nobody holds or awaits it."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 STEPS: dict[str, tuple[str, ...]] = {
     "claim": ("pending",),
-    "assign": ("pending", "assigned"),
+    "sling": ("pending",),
     "renew": HELD,
     "complete": ("in_progress",),
     "fail": ("in_progress",),

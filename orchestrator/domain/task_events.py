@@ -65,10 +65,10 @@ class Progress(msgspec.Struct, frozen=True, gc=False, array_like=True):
     cancelled: int
 
     def passes(self, how: str) -> bool:
-        """Whether a gate is open: any child is done, or all that are wanted are."""
+        """Whether a gate is open: any child is done, or there are some and all that are wanted are done."""
         if how == "any":
             return self.done > 0
-        return self.done > 0 and self.done + self.cancelled == self.total
+        return 0 < self.total == self.done + self.cancelled
 
     def moved(self, before: str | None, after: str | None) -> "Progress":
         """The progress after a child went from one status to another; None: it is no child then."""
@@ -210,7 +210,8 @@ class TaskEvent(Event):
         raise NotImplementedError
 
 
-_UNHELD: dict[str, Any] = {"assigned_to": None, "lease_until": "", "token": None}
+UNHELD: dict[str, Any] = {"assigned_to": None, "lease_until": "", "token": None}
+"""What changes when nobody has a task any more."""
 
 
 @event("task.added")
@@ -403,7 +404,7 @@ class TaskLapsed(TaskEvent):
     holder: str
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
-        return {"status": "pending", **_UNHELD}
+        return {"status": "pending", **UNHELD}
 
 
 @event("task.completed")
@@ -452,7 +453,7 @@ class TaskReleased(TaskEvent):
     reason: str = ""
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
-        return {"status": "pending", **_UNHELD}
+        return {"status": "pending", **UNHELD}
 
 
 @event("task.blocked")
@@ -462,7 +463,7 @@ class TaskBlocked(TaskEvent):
     reason: str
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
-        return {"status": "blocked", "reason": self.reason, **_UNHELD}
+        return {"status": "blocked", "reason": self.reason, **UNHELD}
 
 
 @event("task.unblocked")
@@ -502,7 +503,7 @@ class TaskReopened(TaskEvent):
             "ended_at": None,
             "result": None,
             "evidence": (),
-            **_UNHELD,
+            **UNHELD,
         }
 
 

@@ -343,13 +343,7 @@ class Tasks(Noun["State"]):
                 somebody holds.
         """
         actor = sessions.act_in_session(tx, agent, needed=True)
-        found = find(tx.state, task)
-        if not found.has_lapsed(tx.now) and not found.is_assigned_to(actor):
-            check_step(found, "claim")
-        _check_free(tx.state, found, actor, tx.now)
-        if workstreams.find(tx.state, found.workstream).status != "active":
-            raise Refused(f"Workstream {found.workstream} is closed", code="workstream_closed")
-        _claim(tx, found, lease)
+        take(tx, find(tx.state, task), actor, lease)
 
     def next(
         self,
@@ -713,6 +707,18 @@ class Tasks(Noun["State"]):
 
 
 # Parts of commands
+
+
+def take(
+    tx: "Transaction[State]", task: Task, agent: str, lease: float | str | None = None
+) -> None:
+    """Claim a task for an agent that acts; see :meth:`Tasks.claim`."""
+    if not task.has_lapsed(tx.now) and not task.is_assigned_to(agent):
+        check_step(task, "claim")
+    _check_free(tx.state, task, agent, tx.now)
+    if workstreams.find(tx.state, task.workstream).status != "active":
+        raise Refused(f"Workstream {task.workstream} is closed", code="workstream_closed")
+    _claim(tx, task, lease)
 
 
 def _claim(tx: "Transaction[State]", task: Task, lease: float | str | None) -> None:

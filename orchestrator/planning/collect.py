@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _STAYS = (
     *("task.renewed", "task.noted", "task.edited", "task.hung"),
-    *("task.checked", "task.approved", "task.rejected", "task.trusted", "task.distrusted"),
+    *("task.checked", "task.approved", "task.trusted", "task.distrusted"),
 )
 """Events that leave a task's status as it is."""
 

@@ -82,7 +82,7 @@ def _standing(agent: "AgentView") -> str:
 
 
 def _table(agents: "list[AgentView]") -> str:
-    headers = ("agent", "type", "status", "last seen", "tasks", "locks", "capabilities")
+    headers = ("agent", "type", "status", "last seen", "tasks", "locks", "mail", "capabilities")
     rows = [
         (
             agent.id,
@@ -91,6 +91,7 @@ def _table(agents: "list[AgentView]") -> str:
             agent.last_seen,
             ", ".join(agent.tasks),
             ", ".join(agent.locks),
+            agent.unread or None,
             ", ".join(agent.capabilities),
         )
         for agent in agents
@@ -104,6 +105,7 @@ def _page(agent: "AgentView") -> str:
         ("last seen", agent.last_seen),
         ("tasks", ", ".join(agent.tasks)),
         ("locks", ", ".join(agent.locks)),
+        ("unread mail", agent.unread or None),
         ("capabilities", ", ".join(agent.capabilities)),
     )
     return f"{escape(agent.id)} ({escape(agent.type)})\n{fields(pairs)}"

@@ -14,6 +14,7 @@ LOCK = Group("lock", "locks", "Keep a resource for a while, alone or shared.", a
 KNOWLEDGE = Group(
     "knowledge", "knowledge", "What agents know: topics in markdown.", aliases=("kb",)
 )
+MAIL = Group("mail", "mail", "Messages between agents.", aliases=("m",))
 EVENTS = Group(
     "events",
     "events",
@@ -34,6 +35,6 @@ BOARD = Group(
     "board",
     "A board that any number of agents share: workstreams, tasks, locks, knowledge, and a log"
     " of all that happened.",
-    groups=(WORKSTREAM, TASK, AGENT, LOCK, KNOWLEDGE, EVENTS, RUNNER, IMPORT),
+    groups=(WORKSTREAM, TASK, AGENT, LOCK, KNOWLEDGE, MAIL, EVENTS, RUNNER, IMPORT),
 )
 """The top of the command line; its own commands are those of the whole board."""

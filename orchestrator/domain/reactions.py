@@ -1,0 +1,22 @@
+"""What follows from a commit by itself, in the same commit, whichever command made it.
+
+A noun that waits for something that others do (a convoy for the end of its tasks) says here what it does
+then; no command has to think of it.
+"""
+
+from typing import TYPE_CHECKING
+
+from orchestrator.core.transaction import Transaction
+from orchestrator.domain import convoys
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+
+def react(tx: "Transaction[State]") -> None:
+    """Record what follows from the events of a transaction, and what follows from that."""
+    seen = 0
+    while seen < len(tx.events):
+        events = [event for _, event in tx.events[seen:] if event is not None]
+        seen = len(tx.events)
+        convoys.follow(tx, events)
