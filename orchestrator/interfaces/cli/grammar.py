@@ -53,7 +53,8 @@ class Option(msgspec.Struct, frozen=True):
     """A word that is given by its name.
 
     A ``flag`` takes no value. ``many`` takes commas and repetition (``--needs a,b --needs c``) and gives
-    a tuple, or None when it does not stand on the line; ``--needs ""`` is an empty tuple.
+    a tuple, or None when it does not stand on the line; ``--needs ""`` is an empty tuple. Without
+    ``commas`` only by repetition: commands and paths may hold commas.
     """
 
     flags: tuple[str, ...]
@@ -61,6 +62,7 @@ class Option(msgspec.Struct, frozen=True):
     metavar: str = "TEXT"
     flag: bool = False
     many: bool = False
+    commas: bool = True
     convert: Convert = str
     default: Any = None
     choices: tuple[str, ...] = ()
@@ -268,7 +270,9 @@ def value(option: Option, texts: Sequence[str]) -> Any:
     """
     if not option.many:
         return [option.convert(_chosen(option, text)) for text in texts][-1]
-    words = (word.strip() for text in texts for word in text.split(","))
+    words = (
+        word.strip() for text in texts for word in (text.split(",") if option.commas else [text])
+    )
     return tuple(option.convert(_chosen(option, word)) for word in words if word)
 
 
