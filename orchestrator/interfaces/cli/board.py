@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+import orchestrator.interfaces.cli.numbers  # noqa: F401  # declares more commands of the board
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import BOARD
