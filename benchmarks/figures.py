@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from benchmarks import mutations, processes, racing, reading
+from benchmarks import mailing, mutations, processes, racing, reading
 from benchmarks.boards import Boards
 from benchmarks.measure import Figure
 
@@ -32,6 +32,7 @@ ALL: dict[str, Measurement] = {
     "fold": reading.folding,
     "last": reading.last_events,
     "memory": processes.memory,
+    "mail": mailing.delivery,
 }
 
 

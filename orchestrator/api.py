@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.knowledge import Topic
     from orchestrator.numbers import Metrics, Stats
     from orchestrator.planning import Collected
+    from orchestrator.planning.prime import Prime
     from orchestrator.status import Status
 
 
@@ -203,6 +204,25 @@ class Orchestrator:
         from orchestrator.planning import Planning
 
         return Planning(self.engine).brief(target, budget=budget)
+
+    def prime(
+        self,
+        agent: str | None = None,
+        *,
+        budget: int = 1000,
+        if_changed: bool = False,
+        prog: str = "orc",
+    ) -> "Prime":
+        """What an agent needs at the start of a session: its work, notes, mail, and six commands."""
+        from orchestrator.planning.prime import prime
+
+        return prime(self.engine, agent, budget=budget, if_changed=if_changed, prog=prog)
+
+    def primed(self, shown: "Prime") -> None:
+        """Note that an agent was shown this, so that ``if_changed`` does not show it again."""
+        from orchestrator.planning.prime import remember
+
+        remember(self.engine, shown)
 
     def collect(self, *, cycle: int | None = None, since: str | int | None = None) -> "Collected":
         """What came of a cycle: finished, failed, running, added, learned."""

@@ -78,7 +78,11 @@ def _section(title: str, lines: list[str]) -> str:
 
 
 def _agent_line(agent: AgentView) -> str:
-    notes = [f"{len(agent.tasks)} tasks" if agent.tasks else "", "STALE" if agent.stale else ""]
+    notes = [
+        f"{len(agent.tasks)} tasks" if agent.tasks else "",
+        f"{agent.unread} unread" if agent.unread else "",
+        "STALE" if agent.stale else "",
+    ]
     if agent.status == "retired":
         notes = ["retired"]
     said = "".join(f" [{note}]" for note in notes if note)

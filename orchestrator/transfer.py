@@ -142,10 +142,13 @@ def _check_names(state: State) -> None:
         ("task", state.tasks),
         ("task", state.archived),
         ("topic", state.topics),
+        ("queue", state.queues),
+        ("mailing list", state.mailing_lists),
     ):
         for text in found:
             names.name(kind, text)
-    for text in state.agents:
+    members = (member for group in state.mailing_lists.values() for member in group)
+    for text in (*state.agents, *state.mailboxes, *members):
         names.agent(text)
     for text in state.locks:
         names.resource(text)

@@ -49,8 +49,8 @@ def check(addresses: Iterable[str]) -> None:
             names.name(_KINDS[form], name)
         elif colon or (address[:1] == "@" and address != "@all"):
             raise UsageError(f"{address!a} is no address", hint=f"An address is one of {FORMS}.")
-        elif address != "@all" and names.agent(address) == SYSTEM:
-            raise UsageError(f"{SYSTEM} has no mailbox", hint=f"An address is one of {FORMS}.")
+        elif address != "@all":
+            mailbox(address)
 
 
 def resolve(state: "State", addresses: Iterable[str], sender: str) -> Recipients:
@@ -72,10 +72,24 @@ def resolve(state: "State", addresses: Iterable[str], sender: str) -> Recipients
         elif colon or address[0] == "@":
             agents.update(dict.fromkeys(_group(state, address, sender)))
         else:
-            agents[state.aliases.get(address, address)] = None
+            name = mailbox(address)
+            agents[state.aliases.get(name, name)] = None
     if len(queues) > 1:
         raise UsageError("A message goes to one queue", hint="Send it once for each.")
     return Recipients(tuple(agents), next(iter(queues), ""))
+
+
+def mailbox(agent: str) -> str:
+    """Check that an agent of this name can have a mailbox, and give the name back.
+
+    Raises:
+        UsageError: It is the form of a group, or ``system``.
+    """
+    if agent == SYSTEM:
+        raise UsageError(f"{SYSTEM} has no mailbox", hint=f"An address is one of {FORMS}.")
+    if agent[:1] == "@":
+        raise UsageError(f"{agent!a} is no agent", hint=f"An address is one of {FORMS}.")
+    return names.agent(agent)
 
 
 def _group(state: "State", address: str, sender: str) -> list[str]:

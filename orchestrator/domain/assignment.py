@@ -57,7 +57,7 @@ def give(
         reason = f"given to {to}" if not task.has_lapsed(tx.now) else "its lease has ended"
         tx.record(TaskReleased(task=task.id, reason=reason))
     else:
-        check_step(task, "assign")
+        check_step(task, "sling")
     length = DEFAULT_ASSIGNMENT if lease is None else clock.duration(lease)
     if length <= 0:
         raise UsageError("A lease must be longer than nothing")

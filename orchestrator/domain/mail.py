@@ -14,9 +14,10 @@ from msgspec.structs import asdict, replace
 from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput, NotFound, UsageError
 from orchestrator.core.events import Recorded, decode
-from orchestrator.core.transaction import Committed, Noun, Transaction, command, somebody
+from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain import addresses
-from orchestrator.domain.checks import sentence, text_of
+from orchestrator.domain.acting import act_now, is_outdated, own_name
+from orchestrator.domain.checks import LONGEST_TITLE, sentence, text_of
 from orchestrator.domain.message_events import (
     KINDS,
     PRIORITIES,
@@ -32,7 +33,6 @@ from orchestrator.domain.message_events import (
     Receipt,
     release,
 )
-from orchestrator.domain.sessions import act_now, is_outdated
 from orchestrator.domain.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ class Mail(Noun["State"]):
         parent = find(tx.state, message, tx.event)
         to = parent.to if parent.sender == actor else (parent.sender,)
         again = "" if parent.subject.startswith("Re: ") else "Re: "
-        subject = f"{again}{parent.subject}"[:_LONGEST_SUBJECT]
+        subject = f"{again}{parent.subject}"[:LONGEST_TITLE]
         post(tx, to, subject=subject, body=body, priority=priority, reply_to=message)
 
     @command(the_taken)
@@ -390,15 +390,24 @@ class Mail(Noun["State"]):
         """Give a mailing list its members; without any the list is gone."""
         act_now(tx, agent)
         names.name("mailing list", name, among=tx.state.mailing_lists)
-        checked = tuple(names.agent(member) for member in addresses.parse(members))
+        checked = tuple(addresses.mailbox(member) for member in addresses.parse(members))
         tx.record(MailingListSet(name=name, members=checked))
 
     # Queries
 
+    @property
+    def owner(self) -> str:
+        """Whose mail is meant when no agent is named.
+
+        Raises:
+            UsageError: The board was opened by nobody in particular.
+        """
+        return own_name(self._desk, None)
+
     def inbox(self, *, agent: str | None = None, unread: bool = False) -> list[Item]:
         """The messages that an agent holds, oldest first; with ``unread`` those it has not read."""
         state = self.state
-        box = state.mailboxes.get(self._owner(agent), Mailbox())
+        box = state.mailboxes.get(own_name(self._desk, agent), Mailbox())
         held = [entry for entry in box.items() if not (unread and entry[0] == "read")]
         return [
             Item(**asdict(state.messages[message]), status=standing, **asdict(receipt))
@@ -413,7 +422,7 @@ class Mail(Noun["State"]):
             new: Wait for what was not delivered yet, not for anything unread.
             wait: Block so long until there is some.
         """
-        owner = self._owner(agent)
+        owner = own_name(self._desk, agent)
 
         def some() -> Count | None:
             count = _count(self.state, owner)
@@ -423,7 +432,7 @@ class Mail(Noun["State"]):
 
     def pending(self, *, agent: str | None = None) -> list[int]:
         """The messages that were not delivered to an agent yet, in the order to deliver them."""
-        box = self.state.mailboxes.get(self._owner(agent))
+        box = self.state.mailboxes.get(own_name(self._desk, agent))
         return sorted(box.new) if box else []
 
     def thread(self, message: int) -> list[Letter]:
@@ -455,7 +464,7 @@ class Mail(Noun["State"]):
             agent: Whose: what it sent, and what is in its mailbox.
             archived: Also what has left its mailbox; reads the whole log.
         """
-        owner = self._owner(agent)
+        owner = own_name(self._desk, agent)
         wanted = words.casefold().split()
         found = (_match(at, sent, wanted) for at, sent in self._seen_by(owner, archived=archived))
         return [match for match in found if match is not None] if wanted else []
@@ -492,13 +501,6 @@ class Mail(Noun["State"]):
             NotFound: There is no such list.
         """
         return addresses.find_list(self.state, name)
-
-    def _owner(self, agent: str | None) -> str:
-        name = somebody(self._desk.agent if agent is None else names.agent(agent))
-        return self.state.aliases.get(name, name)
-
-
-_LONGEST_SUBJECT = 500
 
 
 def _letter(state: "State", at: Recorded, sent: MessageSent) -> Letter:
@@ -577,7 +579,7 @@ def _renamed(agents: tuple[str, ...], old: str, new: str) -> tuple[str, ...]:
 def _subject(text: str) -> str:
     if not text.strip():
         raise UsageError("A subject is needed")
-    if len(text.splitlines()) > 1 or text[-1] in "\r\n":
+    if text.splitlines() != [text]:
         raise BadInput("A subject is one line", hint="The rest belongs into the message.")
     return sentence("subject", text)
 

@@ -17,7 +17,7 @@ from orchestrator.domain.locks import Lock
 from orchestrator.domain.message_events import Mailbox, Message
 from orchestrator.domain.requests import Request, remember
 from orchestrator.domain.schedule import Schedule
-from orchestrator.domain.sessions import Session
+from orchestrator.domain.session_events import Session
 from orchestrator.domain.task_events import ENDED, HELD, NO_CHILDREN, ArchivedTask, Task, kept_back
 from orchestrator.domain.workstreams import Workstream
 

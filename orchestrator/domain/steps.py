@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 STEPS: dict[str, tuple[str, ...]] = {
     "claim": ("pending",),
-    "assign": ("pending", "assigned"),
+    "sling": ("pending",),
     "renew": HELD,
     "complete": ("in_progress",),
     "fail": ("in_progress",),
@@ -74,6 +74,22 @@ def find(state: "State", text: str) -> Task:
             hint="`t show` still shows it; add a new task to go on.",
         )
     return state.tasks[task_id]
+
+
+def hung_on(state: "State", agent: str) -> Task:
+    """What hangs on an agent's hook.
+
+    Raises:
+        NotFound: Nothing does.
+    """
+    hung = state.hooks.get(agent)
+    if hung is None:
+        raise NotFound(
+            f"Nothing hangs on the hook of {agent}",
+            code="hook_empty",
+            hint="`hook` shows it, `hook TASK` hangs something there.",
+        )
+    return state.tasks[hung]
 
 
 def check_step(task: Task, step: str) -> None:

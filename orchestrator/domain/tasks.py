@@ -15,7 +15,8 @@ from orchestrator.core import clock, names
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
-from orchestrator.domain import resources, sessions, workstreams
+from orchestrator.domain import resources, workstreams
+from orchestrator.domain.acting import act_in_session
 from orchestrator.domain.checks import moment_of, needed, priority_of, text_of, title_of
 from orchestrator.domain.graph import (
     blockers,
@@ -86,7 +87,7 @@ def _held(
         Refused: Somebody else holds it, or the token is of an older claim.
     """
     task = find(tx.state, text)
-    actor = sessions.act_in_session(tx, agent)
+    actor = act_in_session(tx, agent)
     if token is not None and task.token != token:
         raise _not_held(task, f"The claim with token {token} has ended")
     check_step(task, step)
@@ -286,7 +287,7 @@ class Tasks(Noun["State"]):
             Refused: It is not pending nor assigned to the agent, waits for other tasks, or touches what
                 somebody holds.
         """
-        actor = sessions.act_in_session(tx, agent, needed=True)
+        actor = act_in_session(tx, agent, needed=True)
         take(tx, find(tx.state, task), actor, lease)
 
     def next(
@@ -326,7 +327,7 @@ class Tasks(Noun["State"]):
         agent: str | None,
         lease: float | str | None,
     ) -> None:
-        actor = sessions.act_in_session(tx, agent, needed=True)
+        actor = act_in_session(tx, agent, needed=True)
         if workstream is not None:
             workstreams.find(tx.state, workstream)
         found = tx.state.schedule.best(workstream, actor, tx.now)

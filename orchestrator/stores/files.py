@@ -130,6 +130,17 @@ class FileStore:
             self._warn(f"When agents were last seen is not known: {error}")
         return found
 
+    def read_cursor(self, reader: str) -> str:
+        """The text of ``cursors/<reader>``."""
+        return (disk.read(self._cursor(reader)) or b"").decode("utf-8", "replace")
+
+    def write_cursor(self, reader: str, text: str) -> None:
+        """Replace ``cursors/<reader>``."""
+        disk.replace(self._cursor(reader), text.encode())
+
+    def _cursor(self, reader: str) -> str:
+        return f"{self._state}/cursors/{names.file_name(reader)}"
+
     def documents(self) -> list[str]:
         """The names of ``knowledge/*.md``, in order."""
         return sorted(

@@ -300,6 +300,7 @@ def test_an_agent_registers_lives_and_retires(cli: CommandLine) -> None:
         "stale": False,
         "tasks": [],
         "locks": [],
+        "unread": 0,
     }
     assert cli("a", "whoami", "--agent", "ann").lines[0] == "ann (builder)"
     assert cli("a", "retire", "bob", "--reason", "done").out == "Retired agent: bob\n"

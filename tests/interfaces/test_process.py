@@ -62,6 +62,9 @@ def test_a_hot_command_loads_no_library_it_does_not_need(board: Path) -> None:
         ["t", "next", "build", "ann"],
         ["t", "ls", "build"],
         ["l", "acquire", "git", "ann"],
+        ["m", "send", "ann", "-s", "hi"],
+        ["m", "check", "--agent", "ann"],
+        ["m", "check", "--inject", "--agent", "ann"],
     ):
         done = subprocess.run([*words, *line], capture_output=True, text=True, check=True)
         loaded = {row.rpartition("|")[2].strip() for row in done.stderr.splitlines()}

@@ -241,6 +241,13 @@ class StoreContract:
         assert seen.keys() == {"rig/crew/ann", "100%"}
         assert all(before <= moment <= time.time() + 1 for moment in seen.values())
 
+    def test_a_cursor_is_what_its_reader_noted_last(self, store: Store) -> None:
+        assert store.read_cursor("prime/rig/ann") == ""
+        store.write_cursor("prime/rig/ann", "17")
+        store.write_cursor("prime/bob", "4")
+        store.write_cursor("prime/rig/ann", "18")
+        assert (store.read_cursor("prime/rig/ann"), store.read_cursor("prime/bob")) == ("18", "4")
+
     def test_documents_are_written_listed_read_and_deleted(self, store: Store) -> None:
         assert store.documents() == []
         assert store.read_document("b.topic") is None

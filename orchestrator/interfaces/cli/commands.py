@@ -9,11 +9,22 @@ WORKSTREAM = Group(
     "workstream", "workstreams", "Streams of work and their priorities.", aliases=("ws",)
 )
 TASK = Group("task", "tasks", "Add, claim, finish and look up tasks.", aliases=("t",))
-AGENT = Group("agent", "agents", "Who works on the board.", aliases=("a",))
+AGENT = Group(
+    "agent", "agents", "Who works on the board. Alone it lists them.", ("a", "agents"), "list"
+)
 LOCK = Group("lock", "locks", "Keep a resource for a while, alone or shared.", aliases=("l",))
 KNOWLEDGE = Group(
     "knowledge", "knowledge", "What agents know: topics in markdown.", aliases=("kb",)
 )
+MAIL = Group("mail", "mail", "Messages between agents.", aliases=("m",))
+HOOK = Group(
+    "hook",
+    "hooks",
+    "What hangs on an agent, through its restarts. Alone it shows mine, with a task it hangs that.",
+    default="hang",
+)
+CONVOY = Group("convoy", "convoys", "Tasks that are followed together.", aliases=("c",))
+SESSION = Group("session", "sessions", "Each start of an agent, and what it left for the next.")
 EVENTS = Group(
     "events",
     "events",
@@ -31,9 +42,22 @@ IMPORT = Group(
 
 BOARD = Group(
     "orc",
-    "board",
+    "board hooks sessions",
     "A board that any number of agents share: workstreams, tasks, locks, knowledge, and a log"
     " of all that happened.",
-    groups=(WORKSTREAM, TASK, AGENT, LOCK, KNOWLEDGE, EVENTS, RUNNER, IMPORT),
+    groups=(
+        WORKSTREAM,
+        TASK,
+        AGENT,
+        HOOK,
+        MAIL,
+        CONVOY,
+        SESSION,
+        LOCK,
+        KNOWLEDGE,
+        EVENTS,
+        RUNNER,
+        IMPORT,
+    ),
 )
 """The top of the command line; its own commands are those of the whole board."""

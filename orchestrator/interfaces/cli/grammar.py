@@ -105,16 +105,16 @@ class Command(msgspec.Struct):
 
 
 class Group(msgspec.Struct):
-    """Commands that belong together, in a module that is imported when one of them is looked up.
+    """Commands that belong together, in modules that are imported when one of them is looked up.
 
     Attributes:
-        module: Where the commands are declared, in this package.
+        modules: Where the commands are declared, in this package; one or several with blanks.
         default: The command that a line without one means: ``events`` is ``events list``.
         groups: Groups inside; only the top one has some.
     """
 
     name: str
-    module: str
+    modules: str
     summary: str
     aliases: tuple[str, ...] = ()
     default: str = ""
@@ -151,9 +151,10 @@ class Group(msgspec.Struct):
 
     @property
     def commands(self) -> list[Command]:
-        """The commands of the group; the first look imports their module."""
+        """The commands of the group; the first look imports their modules."""
         if not self.declared:
-            __import__(f"{__package__}.{self.module}")
+            for module in self.modules.split():
+                __import__(f"{__package__}.{module}")
         return self.declared
 
     @property

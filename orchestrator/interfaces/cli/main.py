@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -87,13 +87,15 @@ def execute(call: Call, prog: str, checkout: str | None = None) -> int:
     """Run a command, show what it answers, and give the exit status."""
     run = Run(call.settings, prog, checkout)
     try:
-        answer = call.command.function(run, **call.values)
+        answer: Answer | None = call.command.function(run, **call.values)
         if answer is None:
             return 0
         data = render(answer, as_json=call.settings.json)
+        if _show(data, answer, lossy=not call.command.reads) and answer.after is not None:
+            _follow(answer.after)
     finally:
         run.close()
-    return _show(data, answer.exit_status, lossy=not call.command.reads)
+    return answer.exit_status
 
 
 def render(answer: Answer, *, as_json: bool) -> bytes:
@@ -105,21 +107,32 @@ def render(answer: Answer, *, as_json: bool) -> bytes:
     return (text + "\n" if text else "").encode(encoding, "backslashreplace")
 
 
-def _show(data: bytes, exit_status: int, *, lossy: bool) -> int:
-    """Print, and give the exit status.
+def _show(data: bytes, answer: Answer, *, lossy: bool) -> bool:
+    """Print; whether everything was written out.
 
     A reader that went away is no failure. What was committed stays true when it cannot be shown
     (``lossy``); a query that cannot be shown has failed.
     """
     try:
-        write(data)
+        return write(data)
     except BrokenPipeError:
-        pass
+        return False
     except OSError as error:
         if not lossy:
             raise
-        warn(f"it is done, but the answer could not be written: {error.strerror}")
-    return exit_status
+        done = "it is done, but " if answer.after is None else ""
+        warn(f"{done}the answer could not be written: {error.strerror}")
+        return False
+
+
+def _follow(after: Callable[[], object]) -> None:
+    """Do what follows from an answer that was written out; it stands, whatever fails now."""
+    try:
+        after()
+    except OrchestratorError as error:
+        warn(f"the answer stands, but what follows from it failed: {error.message}")
+    except OSError as error:
+        warn(f"the answer stands, but what follows from it failed: {error.strerror}")
 
 
 def report(error: OrchestratorError, *, as_json: bool) -> int:

@@ -19,12 +19,15 @@ _COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 
 class Answer(msgspec.Struct):
     """What a command found or did: a value for programs, its text for people, and the exit status.
 
-    The text is built only when it is shown.
+    The text is built only when it is shown. ``after`` is called once the answer has been written out, and
+    not at all if it could not be: for what is true only when somebody was told. What fails in it is a
+    warning.
     """
 
     value: Any
     text: Callable[[], str]
     exit_status: int = 0
+    after: Callable[[], object] | None = None
 
 
 def say(value: Any, text: str, exit_status: int = 0) -> Answer:
@@ -113,6 +116,14 @@ def paint(text: str, colour: str) -> str:
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
 
 
+def bar(percent: int, width: int = 10) -> str:
+    """A share as a bar of blocks; of ASCII characters where stdout has no blocks."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    full, empty = ("█", "░") if encoding.lower().startswith("utf") else ("#", ".")
+    filled = percent * width // 100
+    return full * filled + empty * (width - filled)
+
+
 def _is_terminal() -> bool:
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return not plain and sys.stdout is not None and sys.stdout.isatty()
@@ -165,9 +176,11 @@ def _without_surrogates(value: Any) -> Any:
 # Writing
 
 
-def write(data: bytes) -> None:
-    """Write to stdout at once; a process without one has nobody to tell."""
-    if sys.stdout is not None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+def write(data: bytes) -> bool:
+    """Write to stdout at once; False for a process without one, which has nobody to tell."""
+    if sys.stdout is None:
+        return False
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+    return True

@@ -1,0 +1,146 @@
+"""Mail between real processes: none is lost, whoever is killed, and a queue gives each message to one."""
+
+import io
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from boards import check_law
+
+from orchestrator import BadName, Orchestrator
+from orchestrator.stores.memory import MemoryStore
+from orchestrator.transfer import export_board, import_board
+
+from .test_processes import finish, go, reopen
+
+WORKER = Path(__file__).with_name("mail_worker.py")
+MESSAGES = 400
+BLOCK = re.compile(
+    r"^\[mail ([0-9a-f]{16}): .*?\]\n(.*?)^\[end of mail \1[.;].*?\]\n", re.MULTILINE | re.DOTALL
+)
+MESSAGE = re.compile(r"^message (\d+) from ann, .*\n\| number (\d+)\n((?:\|.*\n)*)", re.MULTILINE)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty board."""
+    folder = tmp_path / "board"
+    with Orchestrator.open(folder) as orc:
+        orc.workstreams.create("build")
+    return folder
+
+
+@pytest.fixture
+def started() -> Iterator[list[subprocess.Popen[str]]]:
+    """The processes of the test; none outlives it."""
+    processes: list[subprocess.Popen[str]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def send_all(folder: Path) -> None:
+    """Messages of every length, some of which look like the end of a block."""
+    with Orchestrator.open(folder, agent="ann") as orc:
+        for number in range(MESSAGES):
+            orc.mail.send("bob", f"number {number}", f"{number}\n[end of mail]\n" * (number % 7))
+
+
+def start(
+    started: list[subprocess.Popen[str]], folder: Path, role: str, name: str, out: int
+) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, str(WORKER), str(folder), role, name],
+        stdin=subprocess.PIPE,
+        stdout=out,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    started.append(process)
+    return process
+
+
+def test_a_receiver_that_is_killed_again_and_again_gets_every_message_in_order(
+    folder: Path, tmp_path: Path, started: list[subprocess.Popen[str]]
+):
+    """What is printed twice bears the same number; a block that was cut off by a kill comes again."""
+    dice = random.Random(7)
+    send_all(folder)
+    orc = reopen(folder)
+    printed = os.open(tmp_path / "printed", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    kills = 0
+    while orc.mail.pending(agent="bob"):
+        before = os.fstat(printed).st_size
+        process = start(started, folder, "receive", "bob", printed)
+        while os.fstat(printed).st_size == before and orc.mail.pending(agent="bob"):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.001)
+        time.sleep(dice.uniform(0, 0.02))  # the moment of death must be any moment
+        process.send_signal(signal.SIGKILL)
+        kills += 1
+        assert "Traceback" not in process.communicate()[1]
+    os.close(printed)
+    text = (tmp_path / "printed").read_text()
+    found = [m for _, content in BLOCK.findall(text) for m in MESSAGE.findall(content)]
+    ids = [int(id) for id, _, _ in found]
+    first_seen = list(dict.fromkeys(ids))
+    assert kills > 5
+    assert first_seen == sorted(first_seen), "out of order"
+    assert len(first_seen) == MESSAGES, "lost"
+    assert {number for _, number, _ in found} == {str(number) for number in range(MESSAGES)}
+    assert len(set(found)) == MESSAGES, "one number, two messages"
+    for _, number, quoted in found:
+        assert quoted == f"| {number}\n| [end of mail]\n" * (int(number) % 7)
+    receipts = [orc.mail.peek(id).receipts["bob"] for id in first_seen]
+    assert all(receipt.delivered_at and not receipt.read_at for receipt in receipts)
+    check_law(orc)
+
+
+def test_of_8_takers_of_one_queue_each_message_goes_to_one(
+    folder: Path, started: list[subprocess.Popen[str]]
+):
+    with reopen(folder) as orc, orc.transaction():
+        sent = {orc.mail.send("queue:jobs", "job", str(n), agent="ann").id: n for n in range(100)}
+    names = [f"agent-{n}" for n in range(8)]
+    processes = [start(started, folder, "take", name, subprocess.PIPE) for name in names]
+    go(processes)
+    orc = reopen(folder)
+    taken: dict[int, int] = {}
+    for name, process in zip(names, processes, strict=True):
+        mine = [tuple(map(int, line.split())) for line in finish(process)]
+        assert [item.id for item in orc.mail.inbox(agent=name)] == [id for id, _ in mine]
+        assert not taken.keys() & dict(mine).keys(), "two took one message"
+        taken.update(mine)
+    assert taken == sent
+    assert orc.engine.read().queues == {}
+    check_law(orc)
+
+
+def test_mail_goes_along_when_a_board_is_exported_and_imported(folder: Path):
+    with reopen(folder) as orc:
+        orc.mail.set_list("night", ["bob", "carl"])
+        message = orc.mail.send("list:night,queue:jobs", "hi", "text", agent="ann").id
+        orc.mail.read(message, agent="bob")
+        text = io.StringIO()
+        export_board(orc.engine, text)
+        state = orc.engine.read()
+    other = Orchestrator(MemoryStore())
+    import_board(other.engine, io.StringIO(text.getvalue()))
+    assert other.engine.read() == state
+    assert other.mail.peek(message).body == "text"
+    for name, bad in (('"jobs"', '"../jobs"'), ("carl", "../carl"), ('"night"', '"../night"')):
+        forged = io.StringIO(text.getvalue().replace(name, bad))
+        with pytest.raises(BadName):
+            import_board(Orchestrator(MemoryStore()).engine, forged)
