@@ -225,7 +225,7 @@ def metrics(
         days=days,
         since=window.since,
         until=now,
-        total=Flow(**window.flow(tasks)),
+        total=window.flow(tasks),
         agents=_crew(engine, now, agent),
         throughput=window.throughput(tasks),
         by_workstream=window.flows(tasks, lambda task: task.workstream),
@@ -248,30 +248,30 @@ class _Window:
     def flows(self, tasks: Sequence[Task], key: Callable[[Task], str | None]) -> dict[str, Flow]:
         """The flow of each group of tasks."""
         groups = _grouped(tasks, key).items()
-        return {name: Flow(**self.flow(found)) for name, found in groups}
+        return {name: self.flow(found) for name, found in groups}
 
-    def flow(self, tasks: Sequence[Task]) -> dict[str, float | int | Durations]:
-        """The fields of a :class:`Flow`."""
+    def flow(self, tasks: Sequence[Task]) -> Flow:
+        """What came of the tasks in this time."""
         ended = [task for task in tasks if self.since <= (task.ended_at or "")]
         worked = [task for task in ended if task.status in ("done", "failed")]
         count = {status: sum(task.status == status for task in ended) for status in ENDED}
         started = [*worked, *(task for task in tasks if task.status == "in_progress")]
-        return {
-            "added": sum(task.created_at >= self.since for task in tasks),
-            "completed": count["done"],
-            "failed": count["failed"],
-            "cancelled": count["cancelled"],
-            "per_day": count["done"] / self._days,
-            "success_rate": _share(count["done"], count["done"] + count["failed"]),
-            "time_to_start": _durations((t.created_at, self._first_claim(t)) for t in started),
-            "time_to_finish": _durations((t.claimed_at, t.ended_at) for t in worked),
-        }
+        return Flow(
+            added=sum(task.created_at >= self.since for task in tasks),
+            completed=count["done"],
+            failed=count["failed"],
+            cancelled=count["cancelled"],
+            per_day=count["done"] / self._days,
+            success_rate=_share(count["done"], count["done"] + count["failed"]),
+            time_to_start=_durations((t.created_at, self._first_claim(t)) for t in started),
+            time_to_finish=_durations((t.claimed_at, t.ended_at) for t in worked),
+        )
 
     def agent_flow(self, tasks: Sequence[Task]) -> AgentFlow:
         """The flow of one agent's tasks, and how busy they kept it."""
-        fields = self.flow(tasks)
+        fields = msgspec.structs.asdict(self.flow(tasks))
         working = sum(task.status == "in_progress" for task in tasks)
-        return AgentFlow(**fields, working=working, busy_share=self._busy_share(tasks))  # type: ignore[arg-type]
+        return AgentFlow(**fields, working=working, busy_share=self._busy_share(tasks))
 
     def _first_claim(self, task: Task) -> str | None:
         """When the task was first claimed: its record knows the last time only."""

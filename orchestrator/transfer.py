@@ -68,12 +68,13 @@ def export_line(at: Recorded) -> str:
     return msgspec.json.encode(msgspec.structs.replace(at, crc="")).decode() + "\n"
 
 
-def import_board(engine: Engine, lines: IO[str]) -> Imported:
+def import_board(engine: Engine, lines: IO[str], *, dry_run: bool = False) -> Imported:
     """Take over a board that :func:`export_board` wrote; the whole of it or nothing.
 
     Args:
         engine: A board without any event.
         lines: The exported text.
+        dry_run: Change nothing; only say what would come in.
 
     Raises:
         Refused: The board is not empty.
@@ -81,7 +82,12 @@ def import_board(engine: Engine, lines: IO[str]) -> Imported:
     """
     records = list(_records(lines))
     state = _checked(records)
-    engine.take_over(records, state)
+    if not dry_run:
+        engine.take_over(records, state)
+        return _imported(state, len(records))
+    with engine.rehearsal():
+        if engine.read().event:
+            raise not_empty()
     return _imported(state, len(records))
 
 

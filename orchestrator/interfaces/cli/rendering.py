@@ -74,7 +74,7 @@ def lines(texts: Iterable[str], *, empty: str) -> str:
 
 
 _WIDEST_BAR = 40
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def bars(rows: Sequence[tuple[str, int]]) -> str:
@@ -88,8 +88,8 @@ def bars(rows: Sequence[tuple[str, int]]) -> str:
     width = min(_WIDEST_BAR, max(1, room))
     lines = []
     for name, (_, number) in zip(names, rows, strict=True):
-        bar = _bar(number / most * width) if number else ""
-        lines.append(f"{name:{head}}  {paint(bar, 'green') + ' ' if bar else ''}{number}")
+        shown = paint(_bar(number / most * width), "green") + " " if number else ""
+        lines.append(f"{name:{head}}  {shown}{number}")
     return "\n".join(lines)
 
 
@@ -103,7 +103,7 @@ def _bar(length: float) -> str:
 
 def _has_blocks() -> bool:
     try:
-        _EIGHTHS.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        f"█░{_EIGHTHS}".encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):
         return False
     return True
@@ -118,8 +118,7 @@ def paint(text: str, colour: str) -> str:
 
 def bar(percent: int, width: int = 10) -> str:
     """A share as a bar of blocks; of ASCII characters where stdout has no blocks."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    full, empty = ("█", "░") if encoding.lower().startswith("utf") else ("#", ".")
+    full, empty = ("█", "░") if _has_blocks() else ("#", ".")
     filled = percent * width // 100
     return full * filled + empty * (width - filled)
 
