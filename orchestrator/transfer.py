@@ -74,7 +74,7 @@ def export_line(at: Recorded) -> str:
     return msgspec.json.encode(msgspec.structs.replace(at, crc="")).decode() + "\n"
 
 
-def import_board(engine: Engine, lines: IO[str]) -> Imported:
+def import_board(engine: Engine, lines: IO[str], *, dry_run: bool = False) -> Imported:
     """Take over a board that :func:`export_board` wrote; the whole of it or nothing.
 
     The commands that its tasks must pass came with it: they do not run here until they are trusted.
@@ -82,6 +82,7 @@ def import_board(engine: Engine, lines: IO[str]) -> Imported:
     Args:
         engine: A board without any event.
         lines: The exported text.
+        dry_run: Change nothing; only say what would come in.
 
     Raises:
         Refused: The board is not empty.
@@ -93,6 +94,12 @@ def import_board(engine: Engine, lines: IO[str]) -> Imported:
         state.fold((distrust,))
         records.append(distrust)
     engine.take_over(records, state)
+    if not dry_run:
+        engine.take_over(records, state)
+        return _imported(state, len(records))
+    with engine.rehearsal():
+        if engine.read().event:
+            raise not_empty()
     return _imported(state, len(records))
 
 

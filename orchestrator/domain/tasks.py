@@ -5,7 +5,7 @@ A claim is a lease: it ends by itself. The record and the events are in
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
@@ -57,6 +57,14 @@ if TYPE_CHECKING:
 
 _MARGIN = 60.0
 """Seconds that a lease lasts at least when checks have taken all their time."""
+Watch = Callable[[Sequence[int]], Iterable[int]]
+"""Passes on the numbers of events that are read one by one, so that somebody can be shown how far it is."""
+
+
+def unwatched(numbers: Sequence[int]) -> Iterable[int]:
+    """Show nobody."""
+    return numbers
+
 
 # Results of commands
 
@@ -656,6 +664,27 @@ class Tasks(Noun["State"]):
         event = decode(self._desk.event(archived.event))
         assert isinstance(event, TaskArchived)
         return event.record
+
+    def ever(self, workstream: str | None = None, watch: Watch = unwatched) -> Iterator[Task]:
+        """Every task that there ever was: the archived ones, as they were then, then the live ones.
+
+        Args:
+            workstream: Only of this stream.
+            watch: Told the events of the archived ones, each when it is read.
+        """
+        state = self.state
+        numbers = sorted(
+            record.event
+            for record in state.archived.values()
+            if workstream in (None, record.workstream)
+        )
+        for number in watch(numbers):
+            event = decode(self._desk.event(number))
+            assert isinstance(event, TaskArchived)
+            yield event.record
+        for task in state.tasks.values():
+            if workstream in (None, task.workstream):
+                yield task
 
     def history(self, task: str) -> list[Recorded]:
         """The events of a task, oldest first."""
