@@ -22,6 +22,7 @@ from orchestrator.domain.knowledge import Knowledge
 from orchestrator.domain.links import Links
 from orchestrator.domain.locks import Locks
 from orchestrator.domain.mail import Mail
+from orchestrator.domain.reviews import Reviews
 from orchestrator.domain.sessions import Sessions
 from orchestrator.domain.tasks import Tasks, Watch, unwatched
 from orchestrator.domain.workstreams import Workstreams
@@ -87,6 +88,7 @@ class Orchestrator:
             timeout=timeout,
             now=now,
             warn=warn,
+            folder=folder,
         )
         self.workstreams = Workstreams(self.engine)
         self.tasks = Tasks(self.engine)
@@ -94,6 +96,7 @@ class Orchestrator:
         self.agents = Agents(self.engine)
         self.locks = Locks(self.engine)
         self.links = Links(self.engine)
+        self.reviews = Reviews(self.engine)
         self.hooks = Hooks(self.engine)
         self.dispatch = Dispatch(self.engine)
         self.convoys = Convoys(self.engine)

@@ -58,6 +58,7 @@ class Engine:
         timeout: Seconds to wait for the board's lock.
         now: The clock.
         warn: Told in one sentence what a person should know although the command succeeded.
+        folder: The folder of the board; None if the store has none.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class Engine:
         timeout: float = 10.0,
         now: clock.Clock = time.time,
         warn: Callable[[str], None],
+        folder: str | None = None,
     ) -> None:
         self.store = store
+        self.folder = folder
         self.agent = names.agent(agent)
         self.session = session
         self._asking = threading.local()
@@ -143,7 +146,7 @@ class Engine:
         except Damage as damage:
             if damage.code in ("newer_version", "misfit"):
                 self.forget()  # part of a chunk was folded, so the position is not that of the state
-            if damage.code == "log_behind" and known:
+            if damage.code == "log_behind" and known and not self._log_is_gone():
                 # A commit that this process had seen may have been taken back: fold anew, then judge.
                 self.forget()
                 return self._catch_up()
@@ -152,6 +155,13 @@ class Engine:
             self.forget()
             raise
         return state, None
+
+    def _log_is_gone(self) -> bool:
+        """Whether there is no event at all, as on a new board: nobody takes back a first commit."""
+        try:
+            return next(iter(self.store.read(START)), None) is None
+        except Damage:
+            return False
 
     def _load(self) -> State:
         data = self.store.load_snapshot()
@@ -210,11 +220,22 @@ class Engine:
         """The names of the knowledge files."""
         return self.store.documents()
 
+    def pause(self) -> None:
+        """Make ready for something that takes long, between commands: signals get through again.
+
+        Raises:
+            UsageError: A transaction is open, which would keep everybody else out.
+        """
+        with self._mutex:  # the transaction may be that of another thread, which ends
+            if self._open is not None:
+                raise UsageError(
+                    "What takes long, inside a transaction, would keep everybody else out"
+                )
+        self._interrupts.release()
+
     def wait(self, timeout: float) -> bool:
         """Block until somebody commits (True) or the time has passed; signals get through."""
-        if self._open is not None:
-            raise UsageError("Waiting inside a transaction would keep everybody else out")
-        self._interrupts.release()
+        self.pause()
         return self.store.wait(self._position, timeout)
 
     # Commands

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from orchestrator.core import clock
 from orchestrator.core.events import Event, Recorded, event
+from orchestrator.domain.evidence import Checks, Evidence
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -102,7 +103,9 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
         touches: Resources it needs while it runs, exclusive or ``:shared``.
         lease: Seconds that the claim, or its last renewal, lasts.
         attempt: How often it was claimed.
-        reason: Why it is blocked, or why it failed or was cancelled.
+        reason: Why it is blocked, failed or was cancelled, or was completed although a check failed.
+        checks: What must be shown before it is done; None if nothing.
+        evidence: What the checks showed last, and what reviewers said.
         events: Ids of the events that changed it; the first one added it.
     """
 
@@ -136,6 +139,8 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
     failures: int = 0
     result: str | None = None
     reason: str = ""
+    checks: Checks | None = None
+    evidence: tuple[Evidence, ...] = ()
     notes: tuple[Note, ...] = ()
     created_at: str = ""
     created_by: str
@@ -205,7 +210,8 @@ class TaskEvent(Event):
         raise NotImplementedError
 
 
-_UNHELD: dict[str, Any] = {"assigned_to": None, "lease_until": "", "token": None}
+UNHELD: dict[str, Any] = {"assigned_to": None, "lease_until": "", "token": None}
+"""What changes when nobody has a task any more."""
 
 
 @event("task.added")
@@ -228,6 +234,7 @@ class TaskAdded(Event):
     links: tuple[Link, ...] = ()
     defer_until: str = ""
     due: str = ""
+    checks: Checks | None = None
 
     def apply(self, state: "State", at: Recorded) -> None:
         _add(
@@ -251,6 +258,7 @@ class TaskAdded(Event):
                 touches=self.touches,
                 defer_until=self.defer_until,
                 due=self.due,
+                checks=self.checks,
                 created_at=at.ts,
                 created_by=at.agent,
                 updated_at=at.ts,
@@ -261,13 +269,16 @@ class TaskAdded(Event):
 
 @event("task.imported")
 class TaskImported(Event):
-    """A task came from another system, with its times and its result."""
+    """A task came from another system, with its times and its result; its commands are not trusted."""
 
     record: Task
 
     def apply(self, state: "State", at: Recorded) -> None:
         open_needs = _count_open(state, self.record.needs)
-        _add(state, replace(self.record, open_needs=open_needs, events=(at.id,)))
+        derived: dict[str, Any] = {"open_needs": open_needs, "held": False, "waiting": False}
+        _add(state, replace(self.record, **derived, progress=None, events=(at.id,)))
+        checks = self.record.checks and replace(self.record.checks, trusted=False)
+        _add(state, replace(self.record, open_needs=open_needs, checks=checks, events=(at.id,)))
 
 
 @event("task.edited")
@@ -289,6 +300,7 @@ class TaskEdited(TaskEvent):
     defer_until: str | UnsetType = UNSET
     due: str | UnsetType = UNSET
     commits: tuple[str, ...] | UnsetType = UNSET
+    checks: Checks | UnsetType | None = UNSET
 
     def apply(self, state: "State", at: Recorded) -> None:
         moves = any(getattr(self, field) is not UNSET for field in ("needs", "parent", "gate"))
@@ -302,6 +314,10 @@ class TaskEdited(TaskEvent):
             state.put_task(replace(kept_back(state, task), open_needs=open_needs))
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+        return self.fields()
+
+    def fields(self) -> dict[str, Any]:
+        """The fields that are given, with their new values."""
         values = ((field, getattr(self, field)) for field in EDITABLE)
         return {field: value for field, value in values if value is not UNSET}
 
@@ -394,19 +410,25 @@ class TaskLapsed(TaskEvent):
     holder: str
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
-        return {"status": "pending", **_UNHELD}
+        return {"status": "pending", **UNHELD}
 
 
 @event("task.completed")
 class TaskCompleted(TaskEvent):
-    """The work is done."""
+    """The work is done.
+
+    ``reason``: why it is done although a check failed; ``worker``: who did it, where another agent ends it.
+    """
 
     result: str | None = None
+    reason: str = ""
+    worker: str = ""
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
         return {
             "status": "done",
             "result": self.result,
+            "reason": self.reason,
             "ended_at": at.ts,
             "lease_until": "",
             "token": None,
@@ -437,7 +459,7 @@ class TaskReleased(TaskEvent):
     reason: str = ""
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
-        return {"status": "pending", **_UNHELD}
+        return {"status": "pending", **UNHELD}
 
 
 @event("task.blocked")
@@ -447,7 +469,7 @@ class TaskBlocked(TaskEvent):
     reason: str
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
-        return {"status": "blocked", "reason": self.reason, **_UNHELD}
+        return {"status": "blocked", "reason": self.reason, **UNHELD}
 
 
 @event("task.unblocked")
@@ -476,12 +498,19 @@ class TaskCancelled(TaskEvent):
 
 @event("task.reopened")
 class TaskReopened(TaskEvent):
-    """An ended task is to be done again; its end, holder and result are cleared."""
+    """An ended task is to be done again; its end, holder, result and evidence are cleared."""
 
     reason: str = ""
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
-        return {"status": "pending", "reason": "", "ended_at": None, "result": None, **_UNHELD}
+        return {
+            "status": "pending",
+            "reason": "",
+            "ended_at": None,
+            "result": None,
+            "evidence": (),
+            **UNHELD,
+        }
 
 
 @event("task.noted")
@@ -507,8 +536,6 @@ class TaskArchived(Event):
             _remove(state.needed_by, need, task.id)
         if task.gate is not None:
             _remove(state.awaited_by, task.gate.of, task.id)
-        for waiter in state.awaited_by.get(task.id, ()):
-            state.put_task(replace(state.tasks[waiter], waiting=False))
         del state.tasks[task.id]
 
 
@@ -552,10 +579,21 @@ def kept_back(state: "State", task: Task) -> Task:
     held = parent is not None and parent.keeps_children
     waiting = False
     if task.gate is not None:
-        of = task if task.gate.of == task.id else state.tasks.get(task.gate.of)
-        # The progress of an archived task is not kept: nobody waits for its children any more.
-        waiting = of is not None and not (of.progress or NO_CHILDREN).passes(task.gate.how)
+        own = task.gate.of == task.id
+        progress = task.progress if own else progress_of(state, task.gate.of)
+        waiting = not (progress or NO_CHILDREN).passes(task.gate.how)
     return replace(task, held=held, waiting=waiting)
+
+
+def progress_of(state: "State", task_id: str) -> Progress | None:
+    """How far the children of a task are; those of an archived one are counted, for nothing keeps that."""
+    task = state.tasks.get(task_id)
+    if task is not None:
+        return task.progress
+    progress = NO_CHILDREN
+    for child in state.children.get(task_id, ()):
+        progress = progress.moved(None, state.status_of(child))
+    return progress
 
 
 def _count_open(state: "State", needs: tuple[str, ...]) -> int:

@@ -15,15 +15,15 @@ from orchestrator.core import clock, names
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
-from orchestrator.domain import resources, workstreams
+from orchestrator.domain import evidence, resources, workstreams
 from orchestrator.domain.acting import act_in_session
+from orchestrator.domain.check_events import TaskChecked, TaskSubmitted
 from orchestrator.domain.checks import moment_of, needed, priority_of, text_of, title_of
 from orchestrator.domain.graph import (
     blockers,
     check_no_circle,
-    checked_gate,
-    checked_needs,
-    checked_parent,
+    is_offered,
+    needs_of,
     open_needs,
 )
 from orchestrator.domain.schedule import Hold
@@ -55,6 +55,8 @@ from orchestrator.domain.waiting import wait_for
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
 
+_MARGIN = 60.0
+"""Seconds that a lease lasts at least when checks have taken all their time."""
 Watch = Callable[[Sequence[int]], Iterable[int]]
 """Passes on the numbers of events that are read one by one, so that somebody can be shown how far it is."""
 
@@ -71,6 +73,10 @@ def the_claimed_task(state: "State", events: Committed) -> Task | None:
     """The task that was claimed, or None if there was nothing to claim."""
     claims = (event.task for _, event in events if isinstance(event, TaskClaimed))
     return next((state.tasks[task] for task in claims), None)
+
+
+def _nothing(state: "State", events: Committed) -> None:
+    """The result of a step on the way to another command."""
 
 
 def the_archived_tasks(state: "State", events: Committed) -> list[Task]:
@@ -95,6 +101,41 @@ def _held(
         raise _not_held(task, f"{actor} does not hold task {task.id}")
     tx.act_as(task.assigned_to)
     return task
+
+
+def _held_with_checks(
+    tx: "Transaction[State]",
+    text: str,
+    agent: str | None,
+    token: int | None,
+    found: evidence.Found | None,
+) -> Task:
+    """The task that its holder completes; what was found counts for one claim and its checks only.
+
+    Raises:
+        Refused: Somebody else holds it, the token is of an older claim, or its checks were changed.
+    """
+    if found is None:
+        return _held(tx, text, "complete", agent, token)
+    held = _held(tx, found.task, "complete", agent, found.token)
+    if held.checks != found.checks:
+        raise evidence.checks_changed(held.id)
+    return held
+
+
+def _check_shown(task: Task, force: bool) -> None:
+    """Stop here if the task has something to show first.
+
+    Raises:
+        ChecksDue: It has.
+        Refused: It has, and nobody has trusted its commands.
+    """
+    checks = task.checks
+    if checks is None or not checks.are_due:
+        return
+    if checks.are_inert and not force:
+        raise evidence.not_trusted(task.id, checks)
+    raise evidence.ChecksDue(task.id, task.token, task.assigned_to or SYSTEM, checks)
 
 
 def _not_held(task: Task, what: str) -> Refused:
@@ -132,6 +173,10 @@ class Tasks(Noun["State"]):
         waits_for: str | None = None,
         defer: str | None = None,
         due: str | None = None,
+        verify: Iterable[str] = (),
+        artifacts: Iterable[str] = (),
+        review: bool = False,
+        verify_timeout: float | str | None = None,
         agent: str | None = None,
     ) -> None:
         """Add a task to a workstream.
@@ -152,6 +197,11 @@ class Tasks(Noun["State"]):
             waits_for: ``all`` or ``any`` of its own children, or ``all:ID`` of another task's.
             defer: Not to be taken before this time: ``2026-12-01``, or ``3d`` from now.
             due: When it should be done, in the same forms.
+            verify: Commands that must succeed before it is complete; split without a shell, and run in
+                the working folder of whoever completes it.
+            artifacts: Files and folders that must be there then, and hold something.
+            review: Whether another agent than the worker must approve.
+            verify_timeout: How long each command may take, as ``30m`` or seconds; ten minutes if None.
             agent: Who adds it.
 
         Raises:
@@ -177,11 +227,14 @@ class Tasks(Noun["State"]):
             labels=_words("label", labels),
             acceptance=text_of("acceptance", acceptance),
             estimate=_minutes(estimate),
-            needs=tuple(dict.fromkeys(resolve(tx.state, need) for need in needs)),
+            needs=needs_of(tx.state, needs),
             parent=None if parent is None else find(tx.state, parent).id,
             touches=_touches(touches),
             defer_until="" if defer is None else moment_of("defer", defer, tx.now),
             due="" if due is None else moment_of("due", due, tx.now),
+            checks=evidence.checks_of(
+                None, verify=verify, artifacts=artifacts, review=review, timeout=verify_timeout
+            ),
             created_by=tx.agent,
         )
         gate = None if waits_for is None else _gate(tx.state, new.id, waits_for)
@@ -203,6 +256,7 @@ class Tasks(Noun["State"]):
                 gate=gate,
                 defer_until=new.defer_until,
                 due=new.due,
+                checks=new.checks,
             )
         )
 
@@ -226,27 +280,36 @@ class Tasks(Noun["State"]):
         defer: str | None = None,
         due: str | None = None,
         commits: Iterable[str] = (),
+        verify: Iterable[str] | None = None,
+        artifacts: Iterable[str] | None = None,
+        review: bool | None = None,
+        verify_timeout: float | str | None = None,
         agent: str | None = None,
     ) -> None:
         """Change fields of a task; None leaves a field as it is, an empty text or list clears it.
 
         Args:
             commits: Ids of commits to link to the task, beside those that are linked.
+            verify: All commands, in place of those that it has; they are trusted.
 
         Raises:
-            Refused: The new needs, parent or gate would close a circle.
+            Refused: The task would wait for itself.
         """
         tx.act_as(agent)
         old = find(tx.state, task)
         state, new = tx.state, old
         if needs is not None:
-            new = replace(new, needs=checked_needs(state, new, needs))
+            new = replace(new, needs=needs_of(state, needs))
         if parent is not None:
-            new = replace(new, parent=checked_parent(state, new, parent) if parent else None)
+            new = replace(new, parent=find(state, parent).id if parent else None)
         if waits_for is not None:
-            gate = _gate(state, new.id, waits_for) if waits_for else None
-            new = replace(new, gate=gate and checked_gate(state, new, gate))
+            new = replace(new, gate=_gate(state, new.id, waits_for) if waits_for else None)
+        if new is not old:
+            check_no_circle(state, new)
         linked = tuple(dict.fromkeys((*old.commits, *map(_commit, commits))))
+        checks = evidence.checks_of(
+            old.checks, verify=verify, artifacts=artifacts, review=review, timeout=verify_timeout
+        )
         tx.record(
             TaskEdited(
                 task=old.id,
@@ -264,6 +327,7 @@ class Tasks(Noun["State"]):
                 defer_until=_given(defer, lambda text: moment_of("defer", text, tx.now)),
                 due=_given(due, lambda text: moment_of("due", text, tx.now)),
                 commits=_changed(old.commits, linked),
+                checks=_changed(old.checks, checks),
             )
         )
 
@@ -356,30 +420,101 @@ class Tasks(Noun["State"]):
             length = _lease(lease)
             tx.record(TaskRenewed(task=held.id, until=tx.later(length), lease=length))
 
-    @command(the_task)
     def complete(
         self,
-        tx: "Transaction[State]",
         task: str,
         *,
         result: str | None = None,
+        force: bool = False,
+        reason: str = "",
         agent: str | None = None,
         token: int | None = None,
-    ) -> None:
-        """Say that a task is done.
+    ) -> Task:
+        """Say that a task is done, and show it where the task has checks; one to be reviewed is handed in.
+
+        Its artifacts are looked at and its commands run in the present working folder, while the board
+        is free for others; what they show is kept, also when it is not enough.
 
         Args:
             task: Its id or a prefix.
             result: What came out, for whoever needs it next.
+            force: Complete it although a check does not pass, for a reason that is kept.
+            reason: Why; goes with ``force``.
             agent: Who did it; without a name, its holder.
             token: The fencing token of the claim; an older one is refused.
 
+        Returns:
+            The task, done or in review.
+
         Raises:
-            Refused: It is not in progress, or somebody else has it now.
+            Refused: It is not in progress, or somebody else has it by the time the checks have run; a check
+                did not pass (``check_failed``), or its commands are not trusted (``not_trusted``).
+            UsageError: A task with checks is completed inside a transaction.
         """
-        held = _held(tx, task, "complete", agent, token)
-        checked = None if result is None else text_of("result", result)
-        tx.record(TaskCompleted(task=held.id, result=checked))
+        if force != bool(reason.strip()):
+            raise UsageError("To complete a task by force takes both --force and --reason TEXT")
+        arguments = (task, result, force, reason, agent, token)
+
+        def attempt(found: evidence.Found | None) -> Task:
+            def within(tx: "Transaction[State]") -> None:
+                held = _held_with_checks(tx, task, agent, token, found)
+                text = None if result is None else text_of("result", result)
+                if found is None:
+                    _check_shown(held, force)
+                else:
+                    tx.record(TaskChecked(task=held.id, evidence=found.evidence))
+                reviewed = held.checks is not None and held.checks.review
+                ending = TaskSubmitted if reviewed else TaskCompleted
+                tx.record(ending(task=held.id, result=text, reason=text_of("reason", reason)))
+
+            return self._desk.run("tasks.complete", within, the_task, arguments)
+
+        try:
+            return attempt(None)
+        except evidence.ChecksDue as checks:
+            due = checks
+        found = self._look(due, agent)
+        if found.failure is not None and not force:
+            self._keep(found, agent=agent)
+            raise evidence.check_failed(found.task, found, found.failure)
+        return attempt(found)
+
+    def _look(self, due: evidence.ChecksDue, agent: str | None) -> evidence.Found:
+        """Look at what a task must show, under a lease that does not end meanwhile."""
+        self._desk.pause()  # refuses here what would extend a lease inside an open transaction
+        commands = len(due.checks.verify) if due.checks.trusted else 0
+        if commands:
+            self._cover(due, commands * due.checks.patience + _MARGIN, agent=agent)
+            self._desk.pause()  # that commit holds signals back
+        shown = evidence.gather(
+            due.task,
+            due.checks,
+            agent=due.holder,
+            board=self._desk.folder,
+            now=self._desk.now,
+        )
+        return evidence.Found(task=due.task, token=due.token, checks=due.checks, evidence=shown)
+
+    @command(_nothing, answers_request=False)
+    def _cover(
+        self,
+        tx: "Transaction[State]",
+        due: evidence.ChecksDue,
+        seconds: float,
+        *,
+        agent: str | None,
+    ) -> None:
+        """Extend the lease so that the checks can end before it does."""
+        held = _held(tx, due.task, "complete", agent, due.token)
+        until = tx.later(seconds)
+        if held.lease_until < until:
+            tx.record(TaskRenewed(task=held.id, until=until))
+
+    @command(_nothing, answers_request=False)
+    def _keep(self, tx: "Transaction[State]", found: evidence.Found, *, agent: str | None) -> None:
+        """Keep what checks showed of which one did not pass."""
+        held = _held_with_checks(tx, found.task, agent, found.token, found)
+        tx.record(TaskChecked(task=held.id, evidence=found.evidence))
 
     @command(the_task)
     def fail(
@@ -568,7 +703,11 @@ class Tasks(Noun["State"]):
         status: Iterable[str] = (),
         agent: str | None = None,
         labels: Iterable[str] = (),
+        any_labels: Iterable[str] = (),
         type: str | None = None,
+        priority: int | None = None,
+        parent: str | None = None,
+        overdue: bool = False,
         ready: bool = False,
     ) -> list[Task]:
         """The tasks that pass every filter, in the order they were added.
@@ -578,13 +717,18 @@ class Tasks(Noun["State"]):
             status: Only of these statuses.
             agent: Only those it holds or held last.
             labels: Only those with all of these labels.
+            any_labels: Only those with one of these labels at least.
             type: Only of this type.
+            priority: Only of this priority.
+            parent: Only the parts of this task.
+            overdue: Only those that have not ended though they are due.
             ready: Only those that anybody may take now.
         """
         state, now = self.state, self._desk.now()
         if workstream is not None:
             workstreams.find(state, workstream)
-        wanted, words = set(status), set(labels)
+        wanted, words, one_of = set(status), set(labels), set(any_labels)
+        above = None if parent is None else resolve(state, parent)
         if unknown := wanted.difference(STATUSES):
             raise UsageError(
                 f"{min(unknown)!a} is no status", hint=f"One of {', '.join(STATUSES)}."
@@ -596,8 +740,12 @@ class Tasks(Noun["State"]):
             and (not wanted or task.status in wanted)
             and (agent is None or task.assigned_to == agent)
             and words.issubset(task.labels)
+            and not (one_of and one_of.isdisjoint(task.labels))
             and (type is None or task.type == type)
-            and (not ready or _is_offered(state, task, now))
+            and (priority is None or task.priority == priority)
+            and (above is None or task.parent == above)
+            and not (overdue and (not task.due or task.due > now or task.status in ENDED))
+            and (not ready or is_offered(state, task, now))
         ]
 
 
@@ -621,10 +769,6 @@ def _claim(tx: "Transaction[State]", task: Task, lease: float | str | None) -> N
         tx.record(TaskLapsed(task=task.id, holder=task.assigned_to or SYSTEM))
     length = DEFAULT_LEASE if lease is None else _lease(lease)
     tx.record(TaskClaimed(task=task.id, lease=length, until=tx.later(length)))
-
-
-def _is_offered(state: "State", task: Task, now: str) -> bool:
-    return task.can_be_taken(now) and state.workstreams[task.workstream].status == "active"
 
 
 def _check_free(state: "State", task: Task, agent: str, now: str) -> None:

@@ -5,15 +5,18 @@ commands to run with it, then description, acceptance and resources, the results
 attempts, knowledge, who works next to it, and what happened lately.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import nlargest
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from orchestrator.core.clock import spoken
 from orchestrator.core.errors import BadInput, BadName, NotFound, UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import Desk
+from orchestrator.domain.graph import blockers
 from orchestrator.domain.knowledge import Document, Knowledge
-from orchestrator.domain.task_events import Task, TaskEdited
+from orchestrator.domain.task_events import ENDED, HELD, Task, TaskCompleted, TaskEdited
 from orchestrator.domain.tasks import Tasks
 from orchestrator.planning.page import Block, Section, lay_out
 from orchestrator.planning.quoting import quote, quote_line, writer
@@ -31,6 +34,9 @@ EVENTS = 10
 
 NEIGHBOURS = 10
 """Running tasks that a brief shows."""
+
+REASONS = 5
+"""What a task waits for, as far as the first lines of its brief name it."""
 
 HEADING_WEIGHT = 3.0
 """What a word of the title or a label weighs against one of the description, when knowledge is ranked."""
@@ -81,6 +87,10 @@ def _task(desk: "Desk[State]", target: str) -> Task:
     return task
 
 
+def _listed(texts: Sequence[str]) -> str:
+    return "\n".join(quote_line(f"- {text}") for text in texts)
+
+
 class _Brief:
     """One brief in the making."""
 
@@ -90,7 +100,7 @@ class _Brief:
         self._now = desk.now()
         self._task = task
         self._prog = prog
-        holder = task.assigned_to if task.status == "in_progress" else None
+        holder = task.assigned_to if task.status in HELD else None
         self._agent = agent or holder or "AGENT"
         self._show = f"{prog} t show {task.id}"
         self._writers = self._find_writers()
@@ -107,6 +117,7 @@ class _Brief:
         lately = f"Recent events of {task.workstream}"
         yield Section("Description", description, 0.2, show)
         yield Section("Acceptance", acceptance, 0.1, show)
+        yield Section("What is checked", list(self._checks()), 0.05, show)
         yield Section("It touches", touches, 0.03, show)
         yield Section("Results of what it needed", list(self._results()), 0.15, show)
         yield Section("Earlier attempts and notes", list(self._history()), 0.08, show)
@@ -117,6 +128,32 @@ class _Brief:
     def _quoted(self, field: str, text: str) -> list[Block]:
         label = f"Written by {self._writer_of(field)}:"
         return [Block(f"{label}\n\n{quote(text)}", self._show)] if text.strip() else []
+
+    def _checks(self) -> Iterator[Block]:
+        """What `t complete` looks at, and what came of it the last time."""
+        task, checks = self._task, self._task.checks
+        if checks is None:
+            return
+        by = self._writer_of("checks")
+        if checks.verify:
+            inert = "" if checks.trusted else f" They came by import: first `t trust {task.id}`."
+            label = (
+                "`t complete` runs these commands where you call it, without a shell, each within"
+                f" {spoken(checks.patience)}, and refuses if one fails; written by {by}:{inert}"
+            )
+            yield Block(f"{label}\n\n{_listed(checks.verify)}", self._show)
+        if checks.artifacts:
+            label = f"These must be there, and hold something; written by {by}:"
+            yield Block(f"{label}\n\n{_listed(checks.artifacts)}", self._show)
+        if checks.review:
+            yield Block("Another agent must approve the work before it is done.", self._show)
+        for item in task.evidence:
+            if item.kind != "review" and not item.passed:
+                label = f"This did not pass at {item.at}, when {writer(item.agent)} tried:"
+                lines = [quote_line(item.what), quote_line(item.problem)]
+                if item.output:
+                    lines += [">", quote(item.output)]
+                yield Block("\n".join([label, "", *lines]), self._show)
 
     def _writer_of(self, field: str) -> str:
         return writer(self._writers.get(field, self._task.created_by))
@@ -151,14 +188,27 @@ class _Brief:
         if task.status == "in_progress":
             ended = "ended" if task.has_lapsed(self._now) else "until"
             words += f", held by {writer(task.assigned_to)}, lease {ended} {task.lease_until}"
-        elif task.open_needs:
-            waiting = [need for need in task.needs if not self._state.is_done(need)]
-            words += f", waits for {', '.join(waiting[:5])}"
+        else:
+            if task.status == "assigned":
+                words += f" to {writer(task.assigned_to)}"
+            words += self._kept_back()
         if task.attempt:
             words += (
                 f", claimed {task.attempt} times so far" if task.attempt > 1 else ", claimed once"
             )
         return words
+
+    def _kept_back(self) -> str:
+        """What other tasks and the calendar do to it. No word of others: a reason is quoted below."""
+        if self._task.status in ENDED:
+            return ""
+        words = {"children": "children of ", "parent": "what keeps back its parent "}
+        reasons = list(islice(blockers(self._state, self._task, self._now), REASONS))
+        waits = [words.get(reason.kind, "") + reason.task for reason in reasons if reason.task]
+        said = f", waits for {', '.join(waits)}" if waits else ""
+        if self._task.defer_until > self._now:
+            said += f", put off until {self._task.defer_until}"
+        return said + (f", due {self._task.due}" if self._task.due else "")
 
     def _instructions(self) -> str:
         task, prog, me = self._task, self._prog, self._agent
@@ -188,8 +238,12 @@ class _Brief:
                 edit = decode(at)
                 assert isinstance(edit, TaskEdited)
                 writers.update(dict.fromkeys(edit.changes(self._task, at), at.agent))
-            elif at.type in ("task.failed", "task.blocked", "task.cancelled"):
+            elif at.type in ("task.failed", "task.blocked", "task.cancelled", "task.submitted"):
                 writers["reason"] = at.agent
+            elif at.type == "task.completed":
+                ended = decode(at)
+                assert isinstance(ended, TaskCompleted)
+                writers["reason"] = ended.worker or at.agent
         return writers
 
     # What came before

@@ -105,7 +105,7 @@ class FileStore:
     def touch(self, agent: str) -> None:
         """Set the time of the agent's presence file."""
         path = f"{self._presence}/{names.file_name(agent)}"
-        if os.path.islink(self._presence):
+        if os.path.islink(self._state) or os.path.islink(self._presence):
             return  # nothing outside the board is touched; the doctor reports the link
         try:
             try:
@@ -136,6 +136,7 @@ class FileStore:
 
     def write_cursor(self, reader: str, text: str) -> None:
         """Replace ``cursors/<reader>``."""
+        disk.make_folder(self._state)
         disk.replace(self._cursor(reader), text.encode())
 
     def _cursor(self, reader: str) -> str:

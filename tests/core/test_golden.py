@@ -112,7 +112,7 @@ def test_the_whole_log_folds_to_what_it_always_did():
     assert state.aliases == {"carl": "carla"}
     assert state.sessions["carla"].note == "The API works."
     assert state.convoys["release"].status == "cancelled"
-    assert state.hooks == {"bob": "abc00002"}
+    assert state.hooks == {"ann": "abc00002"}
     assert [(lock.resource, [h.agent for h in lock.holders]) for lock in state.locks.values()] == [
         ("db", ["bob"])
     ]

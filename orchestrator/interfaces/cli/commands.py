@@ -1,6 +1,6 @@
 """The table of commands: which word means which group, and which module declares it.
 
-Only the module of the group that a line names is imported.
+Only the modules of the group that a line names are imported.
 """
 
 from orchestrator.interfaces.cli.grammar import Group
@@ -8,7 +8,14 @@ from orchestrator.interfaces.cli.grammar import Group
 WORKSTREAM = Group(
     "workstream", "workstreams", "Streams of work and their priorities.", aliases=("ws",)
 )
-TASK = Group("task", "tasks", "Add, claim, finish and look up tasks.", aliases=("t",))
+DEP = Group("dep", "links", "Links between tasks: what waits for what, and what belongs together.")
+TASK = Group(
+    "task",
+    "tasks links",
+    "Add, claim, finish and look up tasks.",
+    aliases=("t",),
+    groups=(DEP,),
+)
 AGENT = Group(
     "agent", "agents", "Who works on the board. Alone it lists them.", ("a", "agents"), "list"
 )

@@ -121,11 +121,15 @@ def escalate(
 
 def _changed_files() -> tuple[str, ...]:
     """Files of the git work tree here that are changed and not committed; none where there is no git."""
+    import shutil
     import subprocess
 
+    git = shutil.which("git")
+    if git is None:
+        return ()
     try:
         found = subprocess.run(
-            ["git", "status", "--porcelain=v1", "-z", "--no-renames"],
+            [git, "status", "--porcelain=v1", "-z", "--no-renames"],
             capture_output=True,
             check=True,
             timeout=10,

@@ -2,9 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from orchestrator.core.errors import OrchestratorError, UsageError
-from orchestrator.core.printable import escape
-from orchestrator.domain.task_events import STATUSES
+from orchestrator.core.printable import escape, escape_lines
+from orchestrator.domain.task_events import ENDED, HELD, STATUSES
 from orchestrator.interfaces.cli.commands import TASK
 from orchestrator.interfaces.cli.grammar import Argument, Option, integer, minutes, path
 from orchestrator.interfaces.cli.rendering import (
@@ -24,9 +26,20 @@ from orchestrator.interfaces.cli.run import DRY_RUN, Run, given, once, text_from
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
     from orchestrator.domain.batch import Applied
+    from orchestrator.domain.evidence import Evidence
+    from orchestrator.domain.graph import Blocker, Edge
     from orchestrator.domain.task_events import Task
 
-_COLOURS = {"in_progress": "blue", "blocked": "yellow", "done": "green", "failed": "red"}
+_COLOURS = {
+    "in_progress": "blue",
+    "blocked": "yellow",
+    "in_review": "yellow",
+    "done": "green",
+    "failed": "red",
+}
+
+SHOWN = 3
+"""Reasons that a line of a listing gives."""
 
 _WORKSTREAM = Argument("workstream", "Where it belongs.", "WS", completes="workstreams")
 _LEASE = Option(("--lease",), "How long the claim lasts: 30m, 2h.", "DURATION")
@@ -47,6 +60,26 @@ _FIELDS = (
         "NAMES",
         many=True,
     ),
+    Option(("--parent",), "The task that it is a part of.", "ID", completes="tasks"),
+    Option(("--waits-for",), "Children it waits for: all or any of its own; all:ID.", "WHICH"),
+    Option(("--defer",), "Not to be taken before: 2026-12-01, or 3d from now.", "TIME"),
+    Option(("--due",), "When it should be done, in the same forms.", "TIME"),
+    Option(
+        ("--verify",),
+        "A command that must succeed before it is complete; no shell reads it. Repeatable.",
+        "CMD",
+        many=True,
+        commas=False,
+    ),
+    Option(("--verify-timeout",), "How long each of them may take: 30m; else 10m.", "DURATION"),
+    Option(
+        ("--artifacts", "--artifact"),
+        "A file or folder that must be there then, and hold something. Repeatable.",
+        "PATH",
+        many=True,
+        commas=False,
+    ),
+    Option(("--review",), "Another agent than the worker must approve it.", flag=True),
 )
 
 
@@ -111,13 +144,7 @@ def _no_more(value: str, rest: tuple[str, ...]) -> str:
     Argument("desc", "What is to be done, at length.", required=False),
     Argument("number", "Its priority; 1 comes first.", "PRIORITY", False, convert=integer),
     *_FIELDS,
-    Option(
-        ("--parent",),
-        "The task whose id, with .NAME added, becomes the id.",
-        "ID",
-        completes="tasks",
-    ),
-    Option(("--name",), "The last part of the id; only with --parent."),
+    Option(("--name",), "With --parent: the last part of the id; else the next number."),
     example='add build "Ship v1" --priority 1 --needs 299833bc --touches git',
 )
 def add(
@@ -175,11 +202,15 @@ def _batch_page(done: "Applied", dry_run: bool) -> str:
     _words("[WS] ID", "The task."),
     Option(("--title",), "One line that says what is to be done."),
     *_FIELDS,
+    Option(("--commits", "--commit"), "Commits that belong to it, by id.", "SHA", many=True),
+    Option(("--no-review",), "Nobody needs to approve it.", flag=True),
     example='edit 299833bc --priority 1 --labels ui,urgent --needs ""',
 )
-def edit(run: Run, words: tuple[str, ...], **fields: Any) -> Answer:
+def edit(run: Run, words: tuple[str, ...], review: bool, no_review: bool, **fields: Any) -> Answer:
     """Change fields of a task; an empty list clears a field that holds several."""
-    changes = given(**fields)
+    if review and no_review:
+        raise UsageError("--review and --no-review exclude each other")
+    changes = given(**fields, review=review if review or no_review else None)
     if not changes:
         raise UsageError("There is nothing to change", hint="Give a field, such as --title.")
     task = run.orc.tasks.edit(_task_only(run, words), **changes)
@@ -246,14 +277,71 @@ def renew(run: Run, words: tuple[str, ...], lease: str | None, token: int | None
     "complete",
     _words("[WS] ID [RESULT...]", "The task, and what came out."),
     Option(("--result",), "What came out, for whoever needs it next."),
+    Option(("--force",), "Although a check does not pass; with --reason.", flag=True),
+    Option(("--reason",), "Why by force; it is kept.", default=""),
     _TOKEN,
     aliases=("done",),
     example='complete 299833bc "Shipped as v1.0.2" --token 17',
 )
-def complete(run: Run, words: tuple[str, ...], result: str | None, token: int | None) -> Answer:
-    """Say that a task is done."""
+def complete(
+    run: Run,
+    words: tuple[str, ...],
+    result: str | None,
+    force: bool,
+    reason: str,
+    token: int | None,
+) -> Answer:
+    """Say that a task is done; its checks are run here first.
+
+    They run in the present folder, without a shell, and with few variables. If one does not pass, the task
+    stays with its holder, and `task show` prints what the checks wrote. A task that is to be reviewed waits
+    for `task approve` then.
+    """
     task, text = _task_and_text(run, words, "--result", result)
-    return _stepped(run.orc.tasks.complete(task, result=text, token=token), "Completed")
+    completed = run.orc.tasks.complete(task, result=text, force=force, reason=reason, token=token)
+    return _stepped(completed, "Completed" if completed.status == "done" else "To be reviewed")
+
+
+@TASK.command(
+    "approve",
+    _words("[WS] ID [COMMENT...]", "The task, and what there is to say."),
+    Option(("--comment",), "What there is to say."),
+    example='approve 299833bc "Reads well" --agent bob',
+)
+def approve(run: Run, words: tuple[str, ...], comment: str | None) -> Answer:
+    """Say that the work of another agent is done."""
+    task, text = _task_and_text(run, words, "--comment", comment)
+    return _stepped(run.orc.reviews.approve(task, comment=text or ""), "Approved")
+
+
+@TASK.command(
+    "reject",
+    _words("[WS] ID REASON...", "The task, and what is missing."),
+    Option(("--reason",), "What is missing."),
+    example='reject 299833bc "The migration has no test" --agent bob',
+)
+def reject(run: Run, words: tuple[str, ...], reason: str | None) -> Answer:
+    """Give the work of another agent back to it, with the reason."""
+    task, text = _task_and_text(run, words, "--reason", reason)
+    rejected = run.orc.reviews.reject(task, reason=_needed("reason", text))
+    return _stepped(rejected, "Rejected")
+
+
+@TASK.command(
+    "trust",
+    Argument("tasks", "Tasks that came by import.", "IDS...", many=True, completes="tasks"),
+    example="trust 299833bc",
+)
+def trust(run: Run, tasks: tuple[str, ...]) -> Answer:
+    """Let the commands run that tasks came with by import; `task show` prints them."""
+    trusted = run.orc.reviews.trust(tasks)
+    said = (
+        f"Trusted: {escape(task.title)}: {escape(command)}"
+        for task in trusted
+        if task.checks is not None
+        for command in task.checks.verify
+    )
+    return Answer(trusted, lambda: lines(said, empty="Nothing to trust."))
 
 
 def _reason(needed: bool = False) -> tuple[Argument, Option]:
@@ -335,7 +423,11 @@ def _needed(what: str, text: str | None) -> str:
     Argument("workstream", "Only tasks of this one.", "WS", False, completes="workstreams"),
     Option(("--status",), "Only with one of these.", "STATUS", many=True, choices=STATUSES),
     Option(("--labels", "--label"), "Only with all of these labels.", "WORDS", many=True),
+    Option(("--any-labels", "--any-label"), "Only with one of these at least.", "WORDS", many=True),
     Option(("--type",), "Only of this type.", "WORD"),
+    Option(("--priority",), "Only of this priority.", "N", convert=integer),
+    Option(("--parent",), "Only the parts of this task.", "ID", completes="tasks"),
+    Option(("--overdue",), "Only open ones that should be done by now.", flag=True),
     Option(("--ready",), "Only tasks that can be claimed now.", flag=True),
     aliases=("ls",),
     example="list build --status pending,blocked",
@@ -347,15 +439,20 @@ def list_(
     workstream: str | None,
     status: tuple[str, ...] | None,
     labels: tuple[str, ...] | None,
-    type: str | None,
-    ready: bool,
+    any_labels: tuple[str, ...] | None,
     agent: str | None,
+    **filters: Any,
 ) -> Answer:
     """List tasks, in the order they were added."""
     tasks = run.orc.tasks.all(
-        workstream, status=status or (), agent=agent, labels=labels or (), type=type, ready=ready
+        workstream,
+        status=status or (),
+        agent=agent,
+        labels=labels or (),
+        any_labels=any_labels or (),
+        **filters,
     )
-    return Answer(tasks, lambda: lines(map(line, tasks), empty="No tasks."))
+    return Answer(tasks, lambda: lines((line_of(run, t) for t in tasks), empty="No tasks."))
 
 
 @TASK.command("show", _words("[WS] ID", "The task."), example="show 299833bc", reads=True)
@@ -363,9 +460,28 @@ def show(run: Run, words: tuple[str, ...]) -> Answer:
     """Show everything about a task, with its history."""
     task = run.orc.tasks.get(_task_only(run, words))
     history = run.orc.tasks.history(task.id)
-    needed_by = [dependant.id for dependant in run.orc.tasks.needed_by(task.id)]
-    record = {**plain(task), "needed_by": needed_by, "history": _history(history)}
-    return Answer(record, lambda: _page(task, needed_by, history))
+    around = _Around.of(run, task)
+    record = {**plain(task), **plain(around), "history": _history(history)}
+    return Answer(record, lambda: _page(task, around, history))
+
+
+class _Around(msgspec.Struct):
+    """What stands around a task in the graph, beside what its record says."""
+
+    needed_by: list[str]
+    children: list[str]
+    linked_by: "list[Edge]"
+    kept_back_by: "list[Blocker]"
+
+    @classmethod
+    def of(cls, run: Run, task: "Task") -> "_Around":
+        is_open = task.status not in ENDED
+        return cls(
+            needed_by=[dependant.id for dependant in run.orc.tasks.needed_by(task.id)],
+            children=list(run.orc.links.state.children.get(task.id, ())),
+            linked_by=run.orc.links.linked(task.id),
+            kept_back_by=run.orc.links.blockers(task.id) if is_open else [],
+        )
 
 
 def line(task: "Task") -> str:
@@ -375,25 +491,83 @@ def line(task: "Task") -> str:
     return f"{status} {task.id}: {escape(task.title)}{holder}"
 
 
+def line_of(run: Run, task: "Task") -> str:
+    """The line of a task with, in short, what other tasks and the calendar do to it."""
+    return line(task) + _in_short(run, task)
+
+
+def _in_short(run: Run, task: "Task") -> str:
+    if task.status in ENDED or (task.is_clear and not task.defer_until):
+        return ""
+    notes: dict[str, None] = {}
+    for blocker in run.orc.links.blockers(task.id):
+        if blocker.kind == "deferred":
+            notes[f"put off until {task.defer_until[:16]}"] = None
+        elif blocker.task is not None:
+            children = "children of " if blocker.kind == "children" else ""
+            notes[f"waits for {children}{blocker.task}"] = None
+    said = list(notes)
+    more = f", and {len(said) - SHOWN} more" if len(said) > SHOWN else ""
+    return f" ({', '.join(said[:SHOWN])}{more})" if said else ""
+
+
 def _history(events: "list[Recorded]") -> list[dict[str, Any]]:
     from orchestrator.domain.journal import as_dict
 
     return [as_dict(event) for event in events]
 
 
-def _page(task: "Task", needed_by: list[str], history: "list[Recorded]") -> str:
+def _page(task: "Task", around: _Around, history: "list[Recorded]") -> str:
     notes = "\n".join(f"{note.at} {note.agent}: {note.text}" for note in task.notes)
     rows = [(event.id, event.ts, event.agent, event.type) for event in history]
     return parts(
         line(task),
-        fields(_facts(task, needed_by)),
+        fields(_facts(task, around)),
+        section("Kept back", "\n".join(blocker.says for blocker in around.kept_back_by)),
         section("Description", task.description),
         section("Acceptance", task.acceptance),
         section("Reason", task.reason),
         section("Result", task.result or ""),
+        section("Checks", _checks(task)),
+        section("Evidence", "\n".join(map(_shown, task.evidence))),
         section("Notes", notes),
         "History:\n" + table(("event", "time", "agent", "type"), rows),
     )
+
+
+def _facts(task: "Task", around: _Around) -> list[tuple[str, object]]:
+    held = task.status in HELD
+
+
+def _checks(task: "Task") -> str:
+    checks = task.checks
+    if checks is None:
+        return ""
+    within = f", each within {seconds_as_text(checks.patience)}" if checks.timeout else ""
+    said = [f"verify{within}: {escape(command)}" for command in checks.verify]
+    said += [f"artifact: {escape(path)}" for path in checks.artifacts]
+    if checks.review:
+        said.append("review: another agent must approve")
+    if checks.are_inert:
+        said.append(f"The commands came by import and do not run before `t trust {task.id}`.")
+    return "\n".join(said)
+
+
+def _shown(item: "Evidence") -> str:
+    """One check: whether it passed, what it was, how it ended, and the end of what it wrote."""
+    outcome = "passed" if item.passed else "FAILED"
+    if item.kind == "review":
+        outcome = "approved" if item.passed else "rejected"
+    facts = [
+        item.problem,
+        "" if item.seconds is None else f"{item.seconds:.1f}s",
+        "" if item.size is None else f"{item.size} bytes, sha256 {item.sha256}",
+        f"{item.agent}, {item.at}",
+    ]
+    said = f": {escape(item.what)}" if item.what else ""
+    first = f"{outcome} {item.kind}{said} ({'; '.join(filter(None, facts))})"
+    output = escape_lines(item.output.replace("\r\n", "\n").rstrip("\n"))
+    return "\n".join([first, *(f"  | {row}" for row in output.split("\n") if output)])
 
 
 def _facts(task: "Task", needed_by: list[str]) -> list[tuple[str, object]]:
@@ -406,8 +580,17 @@ def _facts(task: "Task", needed_by: list[str]) -> list[tuple[str, object]]:
         ("labels", ", ".join(task.labels)),
         ("estimate", task.estimate and seconds_as_text(task.estimate * 60)),
         ("needs", ", ".join(task.needs) + waits),
-        ("needed by", ", ".join(needed_by)),
+        ("needed by", ", ".join(around.needed_by)),
+        ("parent", task.parent),
+        ("children", ", ".join(around.children)),
+        ("progress", _progress(task)),
+        ("waits for", _gate(task)),
+        ("links", ", ".join(f"{link.kind} {link.task}" for link in task.links)),
+        ("linked by", ", ".join(f"{edge.task} ({edge.kind})" for edge in around.linked_by)),
         ("touches", ", ".join(task.touches)),
+        ("put off until", task.defer_until),
+        ("due", task.due),
+        ("commits", ", ".join(task.commits)),
         ("lease until", task.lease_until if held else ""),
         ("token", task.token if held else ""),
         ("attempt", task.attempt or ""),
@@ -415,3 +598,17 @@ def _facts(task: "Task", needed_by: list[str]) -> list[tuple[str, object]]:
         ("updated", task.updated_at),
         ("ended", task.ended_at),
     ]
+
+
+def _progress(task: "Task") -> str:
+    if task.progress is None:
+        return ""
+    done, total, cancelled = task.progress.done, task.progress.total, task.progress.cancelled
+    return f"{done} of {total} done" + (f", {cancelled} cancelled" if cancelled else "")
+
+
+def _gate(task: "Task") -> str:
+    if task.gate is None:
+        return ""
+    whose = "its own children" if task.gate.of == task.id else f"the children of {task.gate.of}"
+    return f"{task.gate.how} of {whose}{'' if task.waiting else ' (open)'}"
