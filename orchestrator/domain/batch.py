@@ -26,15 +26,6 @@ from orchestrator.domain.tasks import Tasks
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
 
-_TEXTS = ("title", "description", "type", "acceptance", "parent", "waits_for", "defer", "due")
-_LISTS = ("labels", "needs", "touches")
-_NUMBERS = ("priority", "estimate")
-_SHARED = ("key", "assign", *_TEXTS, *_LISTS, *_NUMBERS, *KINDS)
-ADDING = ("workstream", "name", *_SHARED)
-"""The fields of an entry that adds a task."""
-EDITING = ("id", "commits", *_SHARED)
-"""The fields of an entry that edits one."""
-
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """An entry of a batch, as somebody wrote it.
@@ -288,54 +279,108 @@ def _is_new(entry: Entry) -> bool:
     return "id" not in entry.fields
 
 
-def _value(name: str, value: Any, known: tuple[str, ...]) -> Any:
+# Values
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{name} is no text")
+    return value
+
+
+def _word(name: str, value: Any) -> str:
+    if not _text(name, value):
+        raise UsageError(f"{name} is empty")
+    return str(value)
+
+
+def _words(name: str, value: Any) -> list[str]:
+    """A list; of a text the words between commas and blanks."""
+    if isinstance(value, str):
+        return value.replace(",", " ").split()
+    return _lines(name, value)
+
+
+def _lines(name: str, value: Any) -> list[str]:
+    """A list; a text is a list of one, whatever is in it."""
+    if isinstance(value, str):
+        return [value] if value else []
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        raise UsageError(f"{name} is no list of texts")
+    return value
+
+
+def _integer(name: str, value: Any) -> int:
+    if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 10:
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UsageError(f"{name} is no whole number")
+    return value
+
+
+def _minutes(name: str, value: Any) -> float:
+    return _seconds(name, value) / (60 if _has_unit(value) else 1)
+
+
+def _seconds(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise UsageError(f"{name} is no number")
+    return clock.duration(value)
+
+
+def _has_unit(value: Any) -> bool:
+    return isinstance(value, str) and not value.strip()[-1:].isdecimal()
+
+
+def _yes_or_no(name: str, value: Any) -> bool:
+    said = {"true": True, "yes": True, "false": False, "no": False}.get(str(value).casefold())
+    if said is None:
+        raise UsageError(f"{name} is neither true nor false")
+    return said
+
+
+_Convert = Callable[[str, Any], Any]
+
+_SHARED: dict[str, _Convert] = {
+    "key": _word,
+    "title": _text,
+    "description": _text,
+    "type": _text,
+    "priority": _integer,
+    "labels": _words,
+    "acceptance": _text,
+    "estimate": _minutes,
+    "needs": _words,
+    "touches": _words,
+    "parent": _text,
+    "waits_for": _text,
+    "defer": _text,
+    "due": _text,
+    "verify": _lines,
+    "artifacts": _lines,
+    "review": _yes_or_no,
+    "verify_timeout": _seconds,
+    "assign": _word,
+    **dict.fromkeys(KINDS, _words),
+}
+ADDING: dict[str, _Convert] = {"workstream": _word, "name": _word, **_SHARED}
+"""The fields of an entry that adds a task, with what makes a value of what somebody wrote."""
+EDITING: dict[str, _Convert] = {"id": _word, "commits": _words, **_SHARED}
+"""The same of an entry that edits one."""
+
+
+def _value(name: str, value: Any, known: dict[str, _Convert]) -> Any:
     """The value of a field, as adding and editing take it.
 
     Raises:
         UsageError: There is no such field, or it is of another kind.
     """
-    if name not in known:
-        elsewhere = "an entry without an id" if name in ADDING else "an entry with an id"
-        only = f"; it goes with {elsewhere}" if name in {*ADDING, *EDITING} else ""
-        raise UsageError(f"{name!a} is no field here{only or _like(name, known)}")
-    if name in _NUMBERS:
-        return _number(name, value)
-    if name in (*_LISTS, *KINDS, "commits"):
-        return _list(name, value)
-    if not isinstance(value, str):
-        raise UsageError(f"{name} is no text")
-    if not value and name in ("id", "key", "assign", "workstream"):
-        raise UsageError(f"{name} is empty")
-    return value
-
-
-def _number(name: str, value: Any) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise UsageError(f"{name} is no number")
-    if name == "estimate":
-        return _minutes(value)
-    if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 10:
-        return int(value)
-    if not isinstance(value, int):
-        raise UsageError(f"{name} is no whole number")
-    return value
-
-
-def _minutes(value: float | str) -> float:
-    try:
-        if isinstance(value, str) and not value[-1:].isdecimal():
-            return clock.duration(value) / 60
-        return float(value)
-    except ValueError:
-        raise UsageError(f"estimate is no time: {value!a}") from None
-
-
-def _list(name: str, value: Any) -> list[str]:
-    if isinstance(value, str):
-        return value.replace(",", " ").split()
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise UsageError(f"{name} is no list of texts")
-    return value
+    if name in known:
+        return known[name](name, value)
+    if name in EDITING or name in ADDING:
+        place = "without an id" if name in ADDING else "with an id"
+        raise UsageError(f"{name!a} goes with an entry {place} only")
+    raise UsageError(f"{name!a} is no field here{_like(name, known)}")
 
 
 def _like(word: str, known: Iterable[str]) -> str:
