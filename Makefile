@@ -36,7 +36,7 @@ stress-quick: $(READY) ## hunt for what breaks the contract, a few minutes
 stress: $(READY) ## the same for hours; see docs/reliability.md
 	$(BIN)/python -m tests.stress
 
-check: lint types imports test ## all of the above
+check: lint types imports test stress-quick ## all of the above
 
 docs: $(READY) ## write the pages of docs/commands from the grammar
 	$(BIN)/python -m orchestrator.interfaces.cli.reference docs/commands

@@ -23,13 +23,15 @@ from orchestrator.domain.locks import Locks
 from orchestrator.domain.mail import Mail
 from orchestrator.domain.reviews import Reviews
 from orchestrator.domain.sessions import Sessions
-from orchestrator.domain.tasks import Tasks
+from orchestrator.domain.tasks import Tasks, Watch, unwatched
 from orchestrator.domain.workstreams import Workstreams
 from orchestrator.engine import Engine
 
 if TYPE_CHECKING:
     from orchestrator.domain.knowledge import Topic
+    from orchestrator.numbers import Metrics, Stats
     from orchestrator.planning import Collected
+    from orchestrator.planning.prime import Prime
     from orchestrator.status import Status
 
 
@@ -168,6 +170,32 @@ class Orchestrator:
 
         return status(self.engine, at)
 
+    def stats(
+        self,
+        *,
+        workstream: str | None = None,
+        agent: str | None = None,
+        days: int | None = None,
+        watch: Watch = unwatched,
+    ) -> "Stats":
+        """How the tasks stand, archived ones included; see :func:`orchestrator.numbers.stats`."""
+        from orchestrator.numbers import stats
+
+        return stats(self.engine, workstream=workstream, agent=agent, days=days, watch=watch)
+
+    def metrics(
+        self,
+        *,
+        days: int = 14,
+        workstream: str | None = None,
+        agent: str | None = None,
+        watch: Watch = unwatched,
+    ) -> "Metrics":
+        """What was done in the last days, how fast and by whom; see :func:`orchestrator.numbers.metrics`."""
+        from orchestrator.numbers import metrics
+
+        return metrics(self.engine, days=days, workstream=workstream, agent=agent, watch=watch)
+
     def plan(self, *, max: int = 8, agent: str | None = None) -> dict[str, Any]:
         """Begin the next cycle: what can run side by side, what must wait, what needs attention."""
         from orchestrator.planning import Planning
@@ -179,6 +207,25 @@ class Orchestrator:
         from orchestrator.planning import Planning
 
         return Planning(self.engine).brief(target, budget=budget)
+
+    def prime(
+        self,
+        agent: str | None = None,
+        *,
+        budget: int = 1000,
+        if_changed: bool = False,
+        prog: str = "orc",
+    ) -> "Prime":
+        """What an agent needs at the start of a session: its work, notes, mail, and six commands."""
+        from orchestrator.planning.prime import prime
+
+        return prime(self.engine, agent, budget=budget, if_changed=if_changed, prog=prog)
+
+    def primed(self, shown: "Prime") -> None:
+        """Note that an agent was shown this, so that ``if_changed`` does not show it again."""
+        from orchestrator.planning.prime import remember
+
+        remember(self.engine, shown)
 
     def collect(self, *, cycle: int | None = None, since: str | int | None = None) -> "Collected":
         """What came of a cycle: finished, failed, running, added, learned."""

@@ -54,7 +54,7 @@ def locate(
     found = os.path.abspath(found)
     _refuse_links(found)
     if not _is_folder(os.path.join(found, "state")):
-        if os.path.isdir(found) and os.listdir(found) and found != checkout:
+        if _is_folder(found) and os.listdir(found) and found != checkout:
             raise NoBoard(
                 f"{found} is no board: it holds other files and no state/ folder",
                 hint="Name an empty or a new folder, or the board itself.",
@@ -112,6 +112,19 @@ def _is_folder(path: str) -> bool:
         ) from None
 
 
+def _is_there(path: str) -> bool:
+    """Whether something has that name: else a failing disk would lead to the board of a folder above."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return False
+    except OSError as error:
+        raise InputOutputError(
+            f"{path} cannot be looked at: {error.strerror}", errno=error.errno
+        ) from None
+    return True
+
+
 def _refuse_links(folder: str) -> None:
     for name in _FOLDERS:
         path = os.path.join(folder, name)
@@ -125,12 +138,12 @@ def _refuse_links(folder: str) -> None:
 
 def _search(start: str) -> str | None:
     found = _nearest(start, FOLDER)
-    return found if found and os.path.isdir(found) else None
+    return found if found and _is_folder(found) else None
 
 
 def _nearest(start: str, name: str) -> str | None:
     folder = os.path.abspath(start)
-    while not os.path.lexists(os.path.join(folder, name)):
+    while not _is_there(os.path.join(folder, name)):
         above = os.path.dirname(folder)
         if above == folder:
             return None

@@ -208,7 +208,7 @@ class _Doctor:
     def leftovers(self) -> None:
         """Temporary files of interrupted writes."""
         for folder in (self.state_folder, os.path.join(self.folder, "knowledge")):
-            for name in os.listdir(folder) if os.path.isdir(folder) else ():
+            for name in disk.names_in(folder):
                 if name.endswith(".new"):
                     path = os.path.join(folder, name)
                     self.find(
@@ -279,7 +279,7 @@ class _Doctor:
         disk.make_folder(os.path.dirname(folder))
         disk.make_folder(folder)
         for path in paths:
-            if os.path.isfile(path):
+            if stat.S_ISREG(_mode(path)) or stat.S_ISLNK(_mode(path)):
                 target = os.path.join(folder, os.path.relpath(path, self.folder).replace("/", "__"))
                 shutil.copy2(path, target, follow_symlinks=False)
         return folder

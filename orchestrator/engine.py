@@ -146,7 +146,7 @@ class Engine:
         except Damage as damage:
             if damage.code in ("newer_version", "misfit"):
                 self.forget()  # part of a chunk was folded, so the position is not that of the state
-            if damage.code == "log_behind" and known:
+            if damage.code == "log_behind" and known and not self._log_is_gone():
                 # A commit that this process had seen may have been taken back: fold anew, then judge.
                 self.forget()
                 return self._catch_up()
@@ -155,6 +155,13 @@ class Engine:
             self.forget()
             raise
         return state, None
+
+    def _log_is_gone(self) -> bool:
+        """Whether there is no event at all, as on a new board: nobody takes back a first commit."""
+        try:
+            return next(iter(self.store.read(START)), None) is None
+        except Damage:
+            return False
 
     def _load(self) -> State:
         data = self.store.load_snapshot()

@@ -81,9 +81,12 @@ def _lines(state_folder: str) -> Iterator[bytes]:
     names = [name for name in os.listdir(state_folder) if name.startswith("events-")]
     for name in [*sorted(names, key=_first_id), "events.jsonl"]:
         path = os.path.join(state_folder, name)
-        if os.path.exists(path):
-            with open(path, "rb") as file:
-                yield from (line.strip(b"\r\n\xef\xbb\xbf") for line in file)
+        try:
+            file = open(path, "rb")  # noqa: SIM115  # closed below
+        except FileNotFoundError:
+            continue
+        with file:
+            yield from (line.strip(b"\r\n\xef\xbb\xbf") for line in file)
 
 
 def _first_id(name: str) -> int:

@@ -24,9 +24,13 @@ from orchestrator.domain.checks import priority_of, text_of, title_of
 from orchestrator.domain.journal import check_type
 from orchestrator.domain.knowledge import KnowledgeWritten, join
 from orchestrator.domain.state import State
-from orchestrator.domain.task_events import ENDED, STATUSES, Task, TaskImported
+from orchestrator.domain.task_events import ENDED, Task, TaskImported
 from orchestrator.domain.workstreams import Workstream, WorkstreamImported
 from orchestrator.engine import Engine, not_empty
+from orchestrator.stores import disk
+
+_OLD_STATUSES = ("pending", "in_progress", "blocked", *ENDED)
+"""What a task of the Node original can be."""
 
 FORMAT = "orchestrator-board"
 VERSION = 1
@@ -70,7 +74,7 @@ def export_line(at: Recorded) -> str:
     return msgspec.json.encode(msgspec.structs.replace(at, crc="")).decode() + "\n"
 
 
-def import_board(engine: Engine, lines: IO[str]) -> Imported:
+def import_board(engine: Engine, lines: IO[str], *, dry_run: bool = False) -> Imported:
     """Take over a board that :func:`export_board` wrote; the whole of it or nothing.
 
     The commands that its tasks must pass came with it: they do not run here until they are trusted.
@@ -78,6 +82,7 @@ def import_board(engine: Engine, lines: IO[str]) -> Imported:
     Args:
         engine: A board without any event.
         lines: The exported text.
+        dry_run: Change nothing; only say what would come in.
 
     Raises:
         Refused: The board is not empty.
@@ -89,6 +94,12 @@ def import_board(engine: Engine, lines: IO[str]) -> Imported:
         state.fold((distrust,))
         records.append(distrust)
     engine.take_over(records, state)
+    if not dry_run:
+        engine.take_over(records, state)
+        return _imported(state, len(records))
+    with engine.rehearsal():
+        if engine.read().event:
+            raise not_empty()
     return _imported(state, len(records))
 
 
@@ -299,7 +310,7 @@ def _import_old_state(tx: Transaction[State], old: dict[str, Any]) -> None:
 
 def _old_task(workstream: str, old: dict[str, Any], now: str) -> Task:
     status = old.get("status", "pending")
-    if status not in STATUSES:
+    if status not in _OLD_STATUSES:
         raise BadInput(f"Task {old.get('id')!r} has the status {status!r}")
     updated = _time(old.get("updated_at"), now)
     running = status == "in_progress"
@@ -342,9 +353,11 @@ def _old_state(path: str) -> dict[str, Any]:
 
 
 def _old_log(path: str) -> Iterable[dict[str, Any]]:
-    if not os.path.exists(path):
+    try:
+        text = _text(path)
+    except NotFound:
         return
-    for number, line in enumerate(_text(path).split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 value = strict_json(line)
@@ -356,7 +369,7 @@ def _old_log(path: str) -> Iterable[dict[str, Any]]:
 
 
 def _old_knowledge(folder: str) -> Iterable[tuple[str, str]]:
-    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+    for name in disk.names_in(folder):
         if name.endswith(".md"):
             yield name.removesuffix(".md"), _text(os.path.join(folder, name))
 

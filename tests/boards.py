@@ -117,7 +117,7 @@ def _progress(state: State, task: Task) -> Progress:
 
 
 def _waits_for_children(state: State, task: Task) -> bool:
-    if task.gate is None or task.gate.of not in state.tasks:
+    if task.gate is None:
         return False
     found = _children(state, task.gate.of)
     if task.gate.how == "any":

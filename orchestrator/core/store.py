@@ -86,6 +86,14 @@ class Store(Protocol):
         """When each agent was here last, in seconds since 1970."""
         ...
 
+    def read_cursor(self, reader: str) -> str:
+        """What a reader noted of how far it is; empty if it never did."""
+        ...
+
+    def write_cursor(self, reader: str, text: str) -> None:
+        """Note how far a reader is."""
+        ...
+
     def documents(self) -> list[str]:
         """The names of the knowledge files."""
         ...

@@ -3,6 +3,7 @@
 An agent is here by signs of life: every call of its own is one (the time of its presence file).
 """
 
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from orchestrator.core.errors import NotFound, Refused, UsageError
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain import convoys, locks, mail
+from orchestrator.domain.acting import act_in_session
 from orchestrator.domain.checks import sentence
 from orchestrator.domain.task_events import Task, TaskReleased, TaskRenewed
 
@@ -241,7 +243,29 @@ class Agents(Noun["State"]):
         The sign of life itself is the time of the agent's presence file, not an event. Returns the
         tasks whose leases were renewed.
         """
-        tx.act_as(id)
+        act_in_session(tx, id)
+
+    def wait_for_beat(self, id: str, every: float | str) -> bool:
+        """Wait until the next sign of life of an agent is due, in a live session.
+
+        Args:
+            id: The agent.
+            every: Seconds between two signs, or a duration as text.
+
+        Returns:
+            False when its session has ended, or it has none.
+        """
+        deadline = time.monotonic() + max(clock.duration(every), 0.1)
+        while self._has_session(id):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return True
+            self._desk.wait(left)
+        return False
+
+    def _has_session(self, id: str) -> bool:
+        session = self.state.sessions.get(self.state.aliases.get(id, id))
+        return session is not None and session.is_live
 
     @command(the_agent)
     def retire(

@@ -69,8 +69,8 @@ def moment_of(field: str, text: str, now: str) -> str:
     if text[:1].isdecimal() and "-" not in text:
         return clock.after(now, clock.duration(text))
     try:
-        return clock.timestamp(clock.seconds(text))
-    except UsageError:
+        return clock.check(clock.timestamp(clock.seconds(text)))
+    except (UsageError, OverflowError):
         raise UsageError(
             f"{text!a} is no time for {field}", hint="Write 2026-12-01, or 3d from now."
         ) from None

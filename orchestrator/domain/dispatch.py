@@ -43,8 +43,15 @@ def the_assignments(state: "State", events: Committed) -> list[Assignment]:
     ]
 
 
+def the_started_convoy(
+    state: "State", events: Committed
+) -> tuple[convoys.Convoy, list[Assignment]]:
+    """The result of starting a convoy: its record, and what was given to whom."""
+    return convoys.the_convoy(state, events), the_assignments(state, events)
+
+
 class Dispatch(Noun["State"]):
-    """``orc.dispatch``: run it over the board, a workstream, or a convoy."""
+    """``orc.dispatch``: run over the board, a workstream or a convoy; start_convoy."""
 
     @command(the_assignments)
     def run(
@@ -84,6 +91,20 @@ class Dispatch(Noun["State"]):
             if chosen is not None:
                 tell(tx, give(tx, task, chosen.id, hung=True))
         return None if tx.events else []
+
+    @command(the_started_convoy)
+    def start_convoy(
+        self, tx: "Transaction[State]", name: str, *, agent: str | None = None
+    ) -> None:
+        """Say that a convoy begins, and give its ready tasks to agents, in one commit.
+
+        Raises:
+            NotFound: There is no such convoy.
+            Refused: It was started, was cancelled or has landed.
+        """
+        tx.act_as(agent)
+        convoys.Convoys(self._desk).start(name)
+        self.run(convoy=name)
 
     def _team(self, tx: "Transaction[State]") -> list[Agent]:
         views = Agents.views(tx.state, tx.now, self._desk.seen())

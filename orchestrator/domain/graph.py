@@ -2,28 +2,32 @@
 
 A task is kept back by its needs that are not done, by a gate (children that it waits for), and by every
 parent that is still open and is itself blocked or waits for a need. Circles among these are refused when
-they are written, so something can always go on.
+they are written, whatever the status of their tasks (an ended one may be reopened), so something can
+always go on. To wait for any child counts here as to wait for all.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec.structs import replace
 
 from orchestrator.core.errors import Refused
-from orchestrator.domain.steps import find, resolve
-from orchestrator.domain.task_events import ENDED, NO_CHILDREN, Gate, Task
+from orchestrator.domain.steps import resolve
+from orchestrator.domain.task_events import ENDED, NO_CHILDREN, Gate, Task, progress_of
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
 
 
+SHOWN = 200
+"""Characters of a reason that a sentence about another task carries."""
+
+
 class Blocker(msgspec.Struct, frozen=True, kw_only=True):
     """One reason why a task cannot be taken.
 
-    ``kind`` is need, parent, children, blocked or deferred; ``task`` is the other task, if it is one;
-    ``says`` is for people.
+    ``kind`` is blocked, workstream, deferred, need, children or parent; ``task`` is the other task, if it
+    is one; ``says`` is for people.
     """
 
     kind: str
@@ -45,19 +49,22 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
 def blockers(state: "State", task: Task, now: str) -> Iterator[Blocker]:
     """Everything that keeps a task back, its own reasons first."""
     if task.status == "blocked":
-        yield Blocker(kind="blocked", task=None, says=task.reason)
+        yield Blocker(kind="blocked", task=None, says=f"blocked: {_line(task.reason)}")
+    if state.workstreams[task.workstream].status != "active":
+        says = f"its workstream {task.workstream} is closed"
+        yield Blocker(kind="workstream", task=None, says=says)
     if task.defer_until > now:
         yield Blocker(kind="deferred", task=None, says=f"put off until {task.defer_until}")
     for need in task.needs:
         if not state.is_done(need):
             yield Blocker(
-                kind="need", task=need, says=f"needs {need}, which is {status_of(state, need)}"
+                kind="need", task=need, says=f"needs {need}, which is {state.status_of(need)}"
             )
     if task.waiting and task.gate is not None:
         yield Blocker(kind="children", task=task.gate.of, says=_gate_text(state, task.gate))
     for parent in ancestors(state, task.parent):
         if parent.status == "blocked":
-            says = f"its parent {parent.id} is blocked: {parent.reason}"
+            says = f"its parent {parent.id} is blocked: {_line(parent.reason)}"
             yield Blocker(kind="parent", task=parent.id, says=says)
         elif parent.open_needs:
             says = f"its parent {parent.id} waits for {', '.join(open_needs(state, parent)[:5])}"
@@ -79,55 +86,41 @@ def ancestors(state: "State", parent: str | None) -> Iterator[Task]:
         parent = record.parent
 
 
-def is_kept_back(task: Task, now: str) -> bool:
-    """Whether a pending task may not be taken yet."""
-    return task.status == "pending" and (not task.is_clear or task.defer_until > now)
+def is_offered(state: "State", task: Task, now: str) -> bool:
+    """Whether anybody may take a task now: nothing keeps it back, and nobody has it."""
+    return task.can_be_taken(now) and state.workstreams[task.workstream].status == "active"
+
+
+def is_kept_back(state: "State", task: Task, now: str) -> bool:
+    """Whether nobody has a task, and yet nobody may take it."""
+    idle = task.status in ("pending", "blocked") or task.has_lapsed(now)
+    return idle and not is_offered(state, task, now)
 
 
 def _gate_text(state: "State", gate: Gate) -> str:
-    progress = state.tasks[gate.of].progress or NO_CHILDREN
+    progress = progress_of(state, gate.of) or NO_CHILDREN
     wanted = progress.total - progress.cancelled
     if not progress.total:
         return f"waits for children of {gate.of}, which has none yet"
+    if not wanted:
+        return f"waits for children of {gate.of}, which are all cancelled"
     if gate.how == "any":
-        return f"waits for one of the {progress.total} children of {gate.of}"
+        return f"waits for one of the children of {gate.of}: none of {wanted} is done"
     return f"waits for the children of {gate.of}: {progress.done} of {wanted} are done"
+
+
+def _line(text: str) -> str:
+    """What fits into a sentence of a text that may be long."""
+    first = text.split("\n", 1)[0]
+    return text if len(first) == len(text) <= SHOWN else f"{first[:SHOWN]}…"
 
 
 # Circles
 
 
-def checked_needs(state: "State", task: Task, needs: Iterable[str]) -> tuple[str, ...]:
-    """The ids of a task's new needs.
-
-    Raises:
-        Refused: They would close a circle.
-    """
-    ids = tuple(dict.fromkeys(resolve(state, need) for need in needs))
-    check_no_circle(state, replace(task, needs=ids))
-    return ids
-
-
-def checked_parent(state: "State", task: Task, parent: str) -> str:
-    """The id of a task's new parent.
-
-    Raises:
-        Refused: It would close a circle.
-    """
-    found = find(state, parent).id
-    check_no_circle(state, replace(task, parent=found))
-    return found
-
-
-def checked_gate(state: "State", task: Task, gate: Gate) -> Gate:
-    """A task's new gate.
-
-    Raises:
-        Refused: It would close a circle.
-    """
-    found = replace(gate, of=find(state, gate.of).id)
-    check_no_circle(state, replace(task, gate=found))
-    return found
+def needs_of(state: "State", needs: Iterable[str]) -> tuple[str, ...]:
+    """The ids of the tasks that are meant, archived or not, each once."""
+    return tuple(dict.fromkeys(resolve(state, need) for need in needs))
 
 
 def check_no_circle(state: "State", task: Task) -> None:
@@ -139,6 +132,8 @@ def check_no_circle(state: "State", task: Task) -> None:
     Raises:
         Refused: With the tasks of the circle in order.
     """
+    if task.id not in state.tasks and task.gate is None and task.parent not in state.awaited_by:
+        return  # nobody can wait for a task that is new, unless its parent's children are awaited
     if task.needs or task.parent is not None or task.gate is not None:
         _Circles(state, task).check()
 
@@ -235,9 +230,3 @@ def edges_of(task: Task) -> Iterator[Edge]:
         yield Edge(task=task.id, kind="waits-for", other=task.gate.of)
     for link in task.links:
         yield Edge(task=task.id, kind=link.kind, other=link.task)
-
-
-def status_of(state: "State", task_id: str) -> str:
-    """The status of a task; of an archived one, how it ended."""
-    task = state.tasks.get(task_id)
-    return task.status if task is not None else state.archived[task_id].outcome

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.core.errors import NotFound, Refused
+from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Noun, Transaction, command
-from orchestrator.domain import convoys, sessions
+from orchestrator.domain import convoys
+from orchestrator.domain.acting import act_in_session, own_name
 from orchestrator.domain.assignment import give, tell
 from orchestrator.domain.checks import sentence, text_of
 from orchestrator.domain.schedule import rank_of
-from orchestrator.domain.steps import find, the_task
+from orchestrator.domain.steps import find, hung_on, the_task
 from orchestrator.domain.task_events import HELD, Task, TaskHung, TaskReleased
 from orchestrator.domain.tasks import take
 
@@ -39,7 +40,7 @@ class Hooks(Noun["State"]):
         Raises:
             UsageError: Nobody is named.
         """
-        return hook_of(self.state, sessions.own_name(self._desk, agent))
+        return hook_of(self.state, own_name(self._desk, agent))
 
     @command(the_task)
     def hang(
@@ -60,7 +61,7 @@ class Hooks(Noun["State"]):
         Raises:
             Refused: Other unfinished work hangs there, or the task cannot be claimed.
         """
-        actor = sessions.act_in_session(tx, agent, needed=True)
+        actor = act_in_session(tx, agent, needed=True)
         found, hung = find(tx.state, task), tx.state.hooks.get(actor)
         runs = found.is_running_for(actor, tx.now)
         if runs and hung == found.id:
@@ -102,7 +103,7 @@ class Hooks(Noun["State"]):
         Raises:
             Refused: The task has ended, another agent has it, or the agent is retired.
         """
-        actor = sessions.act_in_session(tx, agent, needed=to is None)
+        actor = act_in_session(tx, agent, needed=to is None)
         to = actor if to is None else tx.state.aliases.get(to, to)
         before = len(tx.events)
         given = give(tx, find(tx.state, task), to, hung=True, force=force)
@@ -130,15 +131,7 @@ class Hooks(Noun["State"]):
             Refused: Nobody has the task.
         """
         actor = tx.act_as(agent, needed=task is None)
-        if task is None:
-            task = tx.state.hooks.get(actor)
-        if task is None:
-            raise NotFound(
-                f"Nothing hangs on the hook of {actor}",
-                code="hook_empty",
-                hint="`hook` shows it, `hook TASK` hangs something there.",
-            )
-        found = find(tx.state, task)
+        found = hung_on(tx.state, actor) if task is None else find(tx.state, task)
         if found.status not in HELD:
             raise Refused(
                 f"Nobody has task {found.id}: it is {found.status}",

@@ -3,9 +3,11 @@
 What a link does is in :mod:`orchestrator.domain.graph`.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.core import clock
 from orchestrator.core.errors import NotFound, UsageError
@@ -15,13 +17,12 @@ from orchestrator.domain.checks import sentence
 from orchestrator.domain.graph import (
     Blocker,
     Edge,
+    ancestors,
     blockers,
-    checked_gate,
-    checked_needs,
-    checked_parent,
+    check_no_circle,
     edges_of,
     is_kept_back,
-    status_of,
+    needs_of,
 )
 from orchestrator.domain.steps import check_step, find, resolve, the_task
 from orchestrator.domain.task_events import ENDED, Gate, Link, Task, TaskCancelled, TaskEdited
@@ -51,18 +52,22 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Branch(msgspec.Struct, frozen=True, kw_only=True):
-    """A task in a tree of dependencies; ``repeated`` says that it was shown above with what is below."""
+    """A line of a tree of dependencies.
 
+    ``depth`` is 0 at the root; ``kind`` says what it is to the line above it that is one less deep;
+    ``repeated``: what is below it stands where it was shown first.
+    """
+
+    depth: int
+    kind: str
     id: str
     title: str
     status: str
-    kind: str
     repeated: bool
-    below: "tuple[Branch, ...]"
 
 
 class Links(Noun["State"]):
-    """``orc.links``: add, remove, duplicate, supersede; ready, blocked, stale, tree, graph."""
+    """``orc.links``: add, remove, duplicate, supersede; ready, blocked, stale, tree, graph and more."""
 
     @command(the_task)
     def add(
@@ -93,19 +98,20 @@ class Links(Noun["State"]):
         target = resolve(tx.state, other)
         if any and kind != "waits-for":
             raise UsageError("`any` goes with waits-for only")
+        event = TaskEdited(task=mine.id)
         if kind == "needs":
-            needs = checked_needs(tx.state, mine, (*mine.needs, target))
-            event = TaskEdited(task=mine.id, needs=needs)
+            event.needs = needs_of(tx.state, (*mine.needs, target))
         elif kind == "parent":
-            event = TaskEdited(task=mine.id, parent=checked_parent(tx.state, mine, target))
+            event.parent = find(tx.state, target).id
         elif kind == "waits-for":
-            gate = Gate("any" if any else "all", target)
-            event = TaskEdited(task=mine.id, gate=checked_gate(tx.state, mine, gate))
+            event.gate = Gate("any" if any else "all", find(tx.state, target).id)
         else:
-            link = Link(_kind(kind), _other(mine, target))
-            if link in mine.links:
-                return mine
-            event = TaskEdited(task=mine.id, links=(*mine.links, link))
+            event.links = _with(mine, Link(_kind(kind), _other(mine, target)))
+        linked = replace(mine, **event.fields())
+        if linked == mine:
+            return mine
+        if kind in BLOCKING:
+            check_no_circle(tx.state, linked)
         tx.record(event)
         return None
 
@@ -134,7 +140,7 @@ class Links(Noun["State"]):
         mine, target = find(tx.state, task), resolve(tx.state, other)
         kinds = {edge.kind for edge in edges_of(mine) if edge.other == target}
         if kind is not None:
-            kinds &= {kind if kind in BLOCKING else _kind(kind)}
+            kinds.intersection_update((kind if kind in BLOCKING else _kind(kind),))
         if not kinds:
             raise NotFound(
                 f"Task {mine.id} has no such link to {target}",
@@ -167,7 +173,8 @@ class Links(Noun["State"]):
         """End a task because another one says the same; who needed it needs the other one now.
 
         Raises:
-            Refused: It has ended, or the other one waits for a task that needs this one.
+            Refused: It has ended, or a task that needs this one would wait for itself.
+            UsageError: Both are one task.
         """
         tx.act_as(agent)
         mine, other = find(tx.state, task), find(tx.state, of)
@@ -187,7 +194,8 @@ class Links(Noun["State"]):
         """End a task because a better one takes its place; who needed it needs the other one now.
 
         Raises:
-            Refused: It has ended, or the other one waits for a task that needs this one.
+            Refused: It has ended, or a task that needs this one would wait for itself.
+            UsageError: Both are one task.
         """
         tx.act_as(agent)
         mine, other = find(tx.state, task), find(tx.state, by)
@@ -202,9 +210,10 @@ class Links(Noun["State"]):
         tx.record(TaskCancelled(task=task.id, reason=said))
         for dependant in [*tx.state.needed_by.get(task.id, ())]:
             record = tx.state.tasks[dependant]
-            needs = (other.id if need == task.id else need for need in record.needs)
-            checked = checked_needs(tx.state, record, needs)
-            tx.record(TaskEdited(task=dependant, needs=checked))
+            changed = (other.id if need == task.id else need for need in record.needs)
+            needs = tuple(dict.fromkeys(changed))
+            check_no_circle(tx.state, replace(record, needs=needs))
+            tx.record(TaskEdited(task=dependant, needs=needs))
 
     # Queries
 
@@ -224,14 +233,17 @@ class Links(Noun["State"]):
         return self.state.schedule.ready(workstream, self._desk.now())[:limit]
 
     def blocked(self, workstream: str | None = None) -> list[Blocked]:
-        """The open tasks that nobody has and nobody may take, each with what keeps it back."""
+        """The open tasks that nobody has and nobody may take, each with what keeps it back.
+
+        Args:
+            workstream: Only of this stream; None for all, closed ones included.
+        """
         state, now = self.state, self._desk.now()
         _known_stream(state, workstream)
         return [
             Blocked(task=task, by=tuple(blockers(state, task, now)))
             for task in state.tasks.values()
-            if workstream in (None, task.workstream)
-            and (task.status == "blocked" or is_kept_back(task, now))
+            if workstream in (None, task.workstream) and is_kept_back(state, task, now)
         ]
 
     def stale(self, days: float, workstream: str | None = None) -> list[Task]:
@@ -253,29 +265,45 @@ class Links(Noun["State"]):
         state = self.state
         return list(blockers(state, find(state, task), self._desk.now()))
 
-    def tree(self, task: str, *, up: bool = False) -> Branch:
-        """What a task waits for and what that waits for; ``up``: what waits for it.
+    def linked(self, task: str) -> list[Edge]:
+        """The links of other live tasks to this one that never block."""
+        state = self.state
+        task_id = resolve(state, task)
+        return [
+            Edge(task=other.id, kind=link.kind, other=task_id)
+            for other in state.tasks.values()
+            for link in other.links
+            if link.task == task_id
+        ]
 
-        A task that stands in the tree twice is opened once.
+    def tree(self, task: str, *, up: bool = False) -> Iterator[Branch]:
+        """What a task waits for, its parts included, and what that waits for; each task opened once.
+
+        The lines come one by one, for chains may be as long as the board.
+
+        Args:
+            task: Its id or a prefix.
+            up: What waits for it instead.
         """
         state = self.state
         below = _waiters if up else _awaited
+        waiting = [(0, "", resolve(state, task))]
         shown: set[str] = set()
-
-        def branch(task_id: str, kind: str) -> Branch:
+        while waiting:
+            depth, kind, task_id = waiting.pop()
+            found = below(state, task_id)
             repeated = task_id in shown
-            shown.add(task_id)
-            found = () if repeated else below(state, task_id)
-            return Branch(
+            yield Branch(
+                depth=depth,
+                kind=kind,
                 id=task_id,
                 title=_title(state, task_id),
-                status=status_of(state, task_id),
-                kind=kind,
-                repeated=repeated and bool(below(state, task_id)),
-                below=tuple(branch(other, how) for other, how in found),
+                status=state.status_of(task_id),
+                repeated=repeated and bool(found),
             )
-
-        return branch(resolve(state, task), "")
+            if not repeated:
+                shown.add(task_id)
+                waiting += [(depth + 1, how, other) for other, how in reversed(found)]
 
     def graph(
         self, workstream: str | None = None, *, task: str | None = None, ended: bool = False
@@ -310,34 +338,35 @@ def _awaited(state: "State", task_id: str) -> list[tuple[str, str]]:
     if task is None:
         return []
     found = [(need, "needs") for need in task.needs]
-    if task.gate is not None:
-        found += [(child, "child") for child in state.children.get(task.gate.of, ())]
-    elif task_id in state.children:
-        found += [(child, "child") for child in state.children[task_id]]
-    return found
+    for parent in ancestors(state, task.parent):
+        found += [(need, f"needed by its parent {parent.id}") for need in parent.needs]
+    if task.gate is not None and task.gate.of != task_id:
+        found += [(child, "awaited") for child in state.children.get(task.gate.of, ())]
+    return found + [(child, "child") for child in state.children.get(task_id, ())]
 
 
 def _waiters(state: "State", task_id: str) -> list[tuple[str, str]]:
     task = state.tasks.get(task_id)
-    found = [(dependant, "needed by") for dependant in state.needed_by.get(task_id, ())]
+    found = [(dependant, "needs it") for dependant in state.needed_by.get(task_id, ())]
     if task is not None and task.parent is not None:
-        found += [(waiter, "awaited by") for waiter in state.awaited_by.get(task.parent, ())]
+        found += [(waiter, "awaits it") for waiter in state.awaited_by.get(task.parent, ())]
+    if task is not None and task.keeps_children:
+        found += [(child, "child that it keeps back") for child in state.children.get(task_id, ())]
     return found
 
 
 def _connected(state: "State", start: str) -> dict[str, None]:
+    near: dict[str, list[str]] = {}
+    for task in state.tasks.values():
+        for edge in edges_of(task):
+            near.setdefault(edge.task, []).append(edge.other)
+            near.setdefault(edge.other, []).append(edge.task)
     found = {start: None}
-    waiting = [start]
-    while waiting:
-        current = waiting.pop(0)
-        task = state.tasks[current]
-        near = [edge.other for edge in edges_of(task)]
-        for ways in (state.needed_by, state.children, state.awaited_by):
-            near += ways.get(current, ())
-        for other in near:
-            if other in state.tasks and other not in found:
-                found[other] = None
-                waiting.append(other)
+    order = [start]
+    for current in order:
+        new = [i for i in near.get(current, ()) if i in state.tasks and i not in found]
+        found.update(dict.fromkeys(new))
+        order += dict.fromkeys(new)
     return found
 
 

@@ -16,6 +16,7 @@ from orchestrator.core.errors import BadInput, NotFound, UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain import addresses
+from orchestrator.domain.acting import act_now, is_outdated, own_name
 from orchestrator.domain.checks import LONGEST_TITLE, sentence, text_of
 from orchestrator.domain.message_events import (
     KINDS,
@@ -32,7 +33,6 @@ from orchestrator.domain.message_events import (
     Receipt,
     release,
 )
-from orchestrator.domain.sessions import act_now, is_outdated, own_name
 from orchestrator.domain.waiting import wait_for
 
 if TYPE_CHECKING:

@@ -183,7 +183,7 @@ class Schedule:
         workstreams give nothing.
         """
         self._recall(now)
-        for queue in ([*self._hung(agent)], self._assigned.get(agent)):
+        for queue in ([*self._hung(agent, now)], self._assigned.get(agent)):
             task = self._first(queue, agent, now, workstream)
             if task is not None:
                 return task
@@ -211,10 +211,13 @@ class Schedule:
             found.update((rank[2], (stream.priority, rank)) for rank in live)
         return [self._state.tasks[task_id] for task_id in sorted(found, key=found.__getitem__)]
 
-    def _hung(self, agent: str) -> Iterator[Rank]:
+    def _hung(self, agent: str, now: str) -> Iterator[Rank]:
+        """What hangs on the agent's hook, unless the agent is at it."""
         task_id = self._state.hooks.get(agent)
         if task_id is not None:
-            yield rank_of(self._state.tasks[task_id])
+            task = self._state.tasks[task_id]
+            if not task.is_running_for(agent, now):
+                yield rank_of(task)
 
     def next_change(self, now: str) -> str | None:
         """When the next lease, lock or postponement ends, so that something may be free without an event."""
@@ -249,16 +252,18 @@ class Schedule:
 
     def _recall(self, now: str) -> None:
         """Put lapsed tasks, and those whose time has come, among the ones that can be taken."""
-        while self._ending and self._ending[0][0] <= now:
-            until, task_id = heappop(self._ending)
-            if self._is_ending(until, task_id):
-                task = self._state.tasks[task_id]
-                heappush(self._ready.setdefault(task.workstream, []), rank_of(task))
         while self._deferred and self._deferred[0][0] <= now:
             until, task_id = heappop(self._deferred)
             if self._is_deferred(until, task_id):
                 task = self._state.tasks[task_id]
                 heappush(self._queue_of(task), rank_of(task))
+                if task.status in HELD:  # it may have lapsed while it was put off
+                    heappush(self._ending, (task.lease_until, task_id))
+        while self._ending and self._ending[0][0] <= now:
+            until, task_id = heappop(self._ending)
+            if self._is_ending(until, task_id):
+                task = self._state.tasks[task_id]
+                heappush(self._ready.setdefault(task.workstream, []), rank_of(task))
 
     def _is_ending(self, until: str, task_id: str) -> bool:
         task = self._state.tasks.get(task_id)
@@ -266,11 +271,7 @@ class Schedule:
 
     def _is_deferred(self, until: str, task_id: str) -> bool:
         task = self._state.tasks.get(task_id)
-        return (
-            task is not None
-            and task.defer_until == until
-            and task.status in ("pending", "assigned")
-        )
+        return task is not None and task.defer_until == until and task.status in ("pending", *HELD)
 
     def _first(
         self, queue: list[Rank] | None, agent: str, now: str, workstream: str | None = None

@@ -7,83 +7,45 @@ has begun: a late result of an earlier worker cannot end the work of the present
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec.structs import replace
 
-from orchestrator.core import names
-from orchestrator.core.errors import NotFound, Refused
-from orchestrator.core.events import Event, Recorded, event
-from orchestrator.core.transaction import Committed, Desk, Noun, Transaction, command, somebody
-from orchestrator.domain.checks import sentence, text_of
+from orchestrator.core.errors import NotFound, UsageError
+from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.domain import locks, mail
+from orchestrator.domain.acting import act_in_session, own_name
+from orchestrator.domain.checks import LONGEST_TITLE, moment_of, needed, sentence, text_of
+from orchestrator.domain.session_events import (
+    OUTCOMES,
+    OVERSEER,
+    SEVERITIES,
+    Session,
+    SessionEnded,
+    SessionStarted,
+)
+from orchestrator.domain.steps import find, hung_on, the_task
+from orchestrator.domain.task_events import (
+    Link,
+    Task,
+    TaskAdded,
+    TaskBlocked,
+    TaskEdited,
+    TaskReleased,
+)
+from orchestrator.domain.tasks import Tasks
+from orchestrator.domain.workstreams import Workstreams
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
 
-
-class Session(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """The last session of an agent.
-
-    Attributes:
-        incarnation: Which start of the agent it is; 1 is the first.
-        ended_at: When it ended; empty while it is live.
-        outcome: How it ended: handoff, COMPLETED, ESCALATED, DEFERRED, or empty.
-        subject: One line for the next session.
-        note: What the next session should know.
-        collected: What the agent held when it left: tasks, locks, mail, changed files.
-    """
-
-    agent: str
-    incarnation: int
-    started_at: str
-    ended_at: str = ""
-    outcome: str = ""
-    subject: str = ""
-    note: str = ""
-    collected: tuple[str, ...] = ()
-    handed_off_at: str = ""
-
-    @property
-    def is_live(self) -> bool:
-        """Whether it has not ended."""
-        return not self.ended_at
+ESCALATIONS = "escalations"
+"""The workstream of escalations by agents that have no work on their hook; made when first needed."""
 
 
-@event("session.started")
-class SessionStarted(Event):
-    """An agent started anew: its next incarnation. What the last session left stays until it is replaced."""
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """How an agent finished: the outcome, the task that hung on its hook, and its session."""
 
-    def apply(self, state: "State", at: Recorded) -> None:
-        last = state.sessions.get(at.agent)
-        if last is None:
-            session = Session(agent=at.agent, incarnation=1, started_at=at.ts)
-        else:
-            session = replace(
-                last, incarnation=last.incarnation + 1, started_at=at.ts, ended_at="", outcome=""
-            )
-        state.sessions[at.agent] = session
-
-
-@event("session.ended")
-class SessionEnded(Event):
-    """An agent ended its session, perhaps with a note to its next one."""
-
-    outcome: str = ""
-    subject: str = ""
-    note: str = ""
-    collected: tuple[str, ...] = ()
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        last = state.sessions.get(at.agent)
-        session = last or Session(agent=at.agent, incarnation=0, started_at=at.ts)
-        session = replace(session, ended_at=at.ts, outcome=self.outcome)
-        if self.subject or self.note or self.collected:
-            session = replace(
-                session,
-                subject=self.subject,
-                note=self.note,
-                collected=self.collected,
-                handed_off_at=at.ts,
-            )
-        state.sessions[at.agent] = session
+    outcome: str
+    task: Task
+    session: Session
 
 
 def the_session(state: "State", events: Committed) -> Session:
@@ -92,50 +54,13 @@ def the_session(state: "State", events: Committed) -> Session:
     return state.sessions[at.agent]
 
 
-def act_now(tx: "Transaction[State]", agent: str | None, *, needed: bool = False) -> str:
-    """Say who acts, as :meth:`Transaction.act_as`; an agent that was renamed acts under its new name."""
-    actor = tx.act_as(agent, needed=needed)
-    alias = tx.state.aliases.get(actor)
-    return actor if alias is None else tx.act_as(alias)
-
-
-def own_name(desk: "Desk[State]", agent: str | None) -> str:
-    """Who asks for what is its own, by its present name; None for the one that the board was opened with.
-
-    Raises:
-        UsageError: Nobody is named.
-    """
-    name = somebody(desk.agent if agent is None else names.agent(agent))
-    return desk.read().aliases.get(name, name)
-
-
-def act_in_session(tx: "Transaction[State]", agent: str | None, *, needed: bool = False) -> str:
-    """Say who acts, as :meth:`Transaction.act_as`; the agent's present session only.
-
-    Raises:
-        Refused: The agent has started anew since the session that acts here.
-    """
-    actor = act_now(tx, agent, needed=needed)
-    if is_outdated(tx.state, actor, tx.session):
-        now = tx.state.sessions[actor].incarnation
-        raise Refused(
-            f"{actor} has started anew: this is its session {tx.session}, and {now} has begun",
-            code="older_session",
-            hint="Stop here: the work is with the newer session. A note can carry over: `t note`.",
-            session=tx.session,
-            current=now,
-        )
-    return actor
-
-
-def is_outdated(state: "State", agent: str, session: int | None) -> bool:
-    """Whether an agent has started anew since its session of this number."""
-    known = state.sessions.get(agent)
-    return session is not None and known is not None and session < known.incarnation
+def the_escalation(state: "State", events: Committed) -> Task:
+    """The result of escalating: the task that was added for it."""
+    return state.tasks[next(e.task for _, e in events if isinstance(e, TaskAdded))]
 
 
 class Sessions(Noun["State"]):
-    """``orc.sessions``: start, end, get."""
+    """``orc.sessions``: start, handoff, done, escalate, get."""
 
     @command(the_session)
     def start(self, tx: "Transaction[State]", agent: str | None = None) -> None:
@@ -150,49 +75,193 @@ class Sessions(Noun["State"]):
         tx.record(SessionStarted())
 
     @command(the_session)
-    def end(
+    def handoff(
         self,
         tx: "Transaction[State]",
         *,
         subject: str = "",
         note: str = "",
-        collected: tuple[str, ...] = (),
-        outcome: str = "",
+        collect: bool = False,
+        files: tuple[str, ...] = (),
         agent: str | None = None,
     ) -> None:
-        """End the agent's session, perhaps with a note to the next one.
+        """End the agent's session with a note to its next one; what hangs on its hook stays there.
 
         Args:
             subject: One line for the next session.
             note: What it should know.
-            collected: Lines that say what the agent held.
-            outcome: How the session ended.
-            agent: Who ends; needed.
+            collect: Note also what the agent holds now: open work, locks, unread mail.
+            files: Files that are changed and not committed, to be noted too.
+            agent: Who hands off; needed.
 
         Raises:
             Refused: The agent has started anew since.
         """
-        act_in_session(tx, agent, needed=True)
+        actor = act_in_session(tx, agent, needed=True)
+        held = _collected(tx.state, actor, tx.now) if collect else []
+        held += [f"changed file {text_of('file', name)}" for name in files]
         tx.record(
             SessionEnded(
-                outcome=sentence("outcome", outcome),
+                outcome="handoff",
                 subject=sentence("subject", subject),
                 note=text_of("note", note),
-                collected=tuple(text_of("collected", line) for line in collected),
+                collected=tuple(held),
             )
         )
 
-    def get(self, agent: str) -> Session:
-        """The last session of an agent.
+    def done(
+        self,
+        outcome: str = "COMPLETED",
+        *,
+        message: str = "",
+        until: str = "",
+        agent: str | None = None,
+    ) -> Done:
+        """Finish what hangs on one's hook, and the session.
+
+        Args:
+            outcome: COMPLETED: the task is done. ESCALATED: it is blocked, and the overseer is told.
+                DEFERRED: it goes back to pending.
+            message: The result, what is wrong, or why it has to wait.
+            until: With DEFERRED: nobody may take it before (``2026-12-01``, ``3d``).
+            agent: Who finishes; needed.
+
+        Raises:
+            NotFound: Nothing hangs there.
+            Refused: The agent has started anew since, or the completion is refused.
+            UsageError: There is no such outcome.
+        """
+        if outcome not in OUTCOMES:
+            raise UsageError(f"{outcome!a} is no outcome", hint=f"One of {', '.join(OUTCOMES)}.")
+        if until and outcome != "DEFERRED":
+            raise UsageError("`until` goes with DEFERRED only")
+        name = own_name(self._desk, agent)
+        if outcome == "COMPLETED":
+            task = hung_on(self.state, name).id
+            finished = Tasks(self._desk).complete(task, result=message or None, agent=name)
+        else:
+            finished = self._leave(outcome, message=message, until=until, agent=name)
+        session = self.state.sessions.get(name)
+        if session is None or session.is_live:
+            session = self._end(outcome, name)
+        return Done(outcome=outcome, task=finished, session=session)
+
+    @command(the_task)
+    def _leave(
+        self, tx: "Transaction[State]", outcome: str, *, message: str, until: str, agent: str
+    ) -> None:
+        actor = act_in_session(tx, agent, needed=True)
+        task = hung_on(tx.state, actor)
+        if outcome == "ESCALATED":
+            reason = needed("message", message)
+            tx.record(TaskBlocked(task=task.id, reason=reason))
+            self.escalate(_first_line(reason), message=reason, task=task.id, agent=actor)
+            return
+        tx.record(TaskReleased(task=task.id, reason=text_of("message", message)))
+        if until:
+            moment = moment_of("until", until, tx.now)
+            tx.record(TaskEdited(task=task.id, defer_until=moment))
+
+    @command(the_session, answers_request=False)
+    def _end(self, tx: "Transaction[State]", outcome: str, agent: str) -> None:
+        act_in_session(tx, agent, needed=True)
+        tx.record(SessionEnded(outcome=outcome))
+
+    @command(the_escalation)
+    def escalate(
+        self,
+        tx: "Transaction[State]",
+        topic: str,
+        *,
+        severity: str = "medium",
+        message: str = "",
+        task: str | None = None,
+        workstream: str | None = None,
+        to: str = OVERSEER,
+        agent: str | None = None,
+    ) -> None:
+        """Tell of a trouble: a task for it, and mail to the overseer.
+
+        Args:
+            topic: One line.
+            severity: critical, high, medium or low.
+            message: What is wrong.
+            task: The task that it came up with; else what hangs on the agent's hook.
+            workstream: Where the task for it belongs; else that of the task, else ``escalations``.
+            to: Who is told.
+            agent: Who escalates.
+
+        Raises:
+            UsageError: There is no such severity.
+        """
+        if severity not in SEVERITIES:
+            raise UsageError(
+                f"{severity!a} is no severity", hint=f"One of {', '.join(SEVERITIES)}."
+            )
+        actor = act_in_session(tx, agent)
+        cause = task if task is not None else tx.state.hooks.get(actor)
+        stream = workstream or (find(tx.state, cause).workstream if cause else ESCALATIONS)
+        if workstream is None and not _is_active(tx.state, stream):
+            stream = ESCALATIONS
+        if stream == ESCALATIONS and stream not in tx.state.workstreams:
+            Workstreams(self._desk).create(stream, description="Troubles that agents told of")
+        new = Tasks(self._desk).add(
+            stream,
+            title=topic,
+            description=message,
+            type="escalation",
+            priority=SEVERITIES.index(severity) + 1,
+            labels=["escalation", severity],
+        )
+        if cause is not None:
+            link = Link("caused-by", find(tx.state, cause).id)
+            tx.record(TaskEdited(task=new.id, links=(link,)))
+        mail.post(
+            tx,
+            to,
+            subject=f"Escalation ({severity}): {_first_line(topic)}"[:LONGEST_TITLE],
+            body="\n\n".join(filter(None, [message, f"The task for it is {new.id}."])),
+            kind="coordination_request",
+            priority="urgent" if severity == "critical" else "high",
+        )
+
+    def get(self, agent: str | None = None) -> Session:
+        """The last session of an agent; of oneself, if none is named.
 
         Raises:
             NotFound: It never had one.
         """
-        session = self.state.sessions.get(agent)
+        name = own_name(self._desk, agent)
+        session = self.state.sessions.get(name)
         if session is None:
             raise NotFound(
-                f"{agent} never began a session",
+                f"{name} never began a session",
                 code="session_not_found",
                 hint="`session start` begins one.",
             )
         return session
+
+
+def _is_active(state: "State", workstream: str) -> bool:
+    stream = state.workstreams.get(workstream)
+    return stream is not None and stream.status == "active"
+
+
+def _collected(state: "State", agent: str, now: str) -> list[str]:
+    """What an agent holds, a line each."""
+    lines = []
+    for task in state.schedule.held_by(agent):
+        hung = "on the hook, " if state.hooks.get(agent) == task.id else ""
+        lines.append(f"task {task.id} ({hung}{task.status}): {_first_line(task.title)}")
+    lines += [
+        f"lock {lock.resource} until {holder.until}"
+        for lock in locks.held_by(state, agent, now)
+        for holder in lock.holders
+        if holder.agent == agent
+    ]
+    unread = mail.unread(state, agent)
+    return lines + ([f"{unread} unread messages"] if unread else [])
+
+
+def _first_line(text: str) -> str:
+    return " ".join(text.split())[:200]

@@ -18,7 +18,7 @@ from orchestrator.domain.locks import Lock
 from orchestrator.domain.message_events import Mailbox, Message
 from orchestrator.domain.requests import Request, remember
 from orchestrator.domain.schedule import Schedule
-from orchestrator.domain.sessions import Session
+from orchestrator.domain.session_events import Session
 from orchestrator.domain.task_events import ENDED, HELD, NO_CHILDREN, ArchivedTask, Task, kept_back
 from orchestrator.domain.workstreams import Workstream
 
@@ -94,7 +94,9 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
 
     def put_task(self, task: Task) -> None:
         """Add a task or replace its record, with all that follows for tasks that depend on it."""
-        effects = self._put(task)
+        self._follow(self._put(task))
+
+    def _follow(self, effects: "list[tuple[str, Effect]]") -> None:
         while effects:
             task_id, effect = effects.pop()
             record = self.tasks.get(task_id)
@@ -118,15 +120,15 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
             if "done" in (before.status, status):
                 effects += self._needs_moved(task)
             if task.parent is not None:
-                effects.append((task.parent, _moved(before.status, status)))
+                effects += self._child_moved(task.parent, before.status, status)
             if task.id in self.tracked_by and (status in ENDED) != (before.status in ENDED):
                 self._tell_convoys(task)
         if before.assigned_to is not None and (
             before.status != status or before.assigned_to != task.assigned_to
         ):
             self._unhook(before.assigned_to, task)
-        if task.progress is not before.progress and task.id in self.awaited_by:
-            effects += [(waiter, kept_back) for waiter in self.awaited_by[task.id]]
+        if task.progress is not before.progress:
+            effects += self._gates_of(task.id)
         if task.id in self.children and task.keeps_children != before.keeps_children:
             effects += [(child, kept_back) for child in self.children[task.id]]
         return effects
@@ -139,6 +141,18 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
         """Tell the dependants of a task that it is done now, or not done any more."""
         step = -1 if need.status == "done" else 1
         return [(dependant, _needs(step)) for dependant in self.needed_by.get(need.id, ())]
+
+    def _child_moved(
+        self, parent: str, before: str | None, after: str | None
+    ) -> "list[tuple[str, Effect]]":
+        """Tell a task of a step of its child; if it is archived, those who wait for its children."""
+        if parent in self.tasks:
+            return [(parent, _moved(before, after))]
+        return self._gates_of(parent)
+
+    def _gates_of(self, task_id: str) -> "list[tuple[str, Effect]]":
+        """Tell those who wait for the children of a task to look at them again."""
+        return [(waiter, kept_back) for waiter in self.awaited_by.get(task_id, ())]
 
     def _unhook(self, agent: str, task: Task) -> None:
         """Take a task off the hook of an agent that does not have it any more."""
@@ -154,14 +168,16 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
 
     def move_child(self, parent: str, before: str | None, after: str | None) -> None:
         """Count a child of a task that came (``before`` is None), or left (``after`` is None)."""
-        record = self.tasks.get(parent)
-        if record is not None:
-            self.put_task(_moved(before, after)(self, record))
+        self._follow(self._child_moved(parent, before, after))
 
     def is_done(self, task_id: str) -> bool:
         """Whether a task, archived or not, is done."""
+        return self.status_of(task_id) == "done"
+
+    def status_of(self, task_id: str) -> str:
+        """The status of a task; of an archived one, how it ended."""
         task = self.tasks.get(task_id)
-        return task.status == "done" if task else self.archived[task_id].outcome == "done"
+        return task.status if task is not None else self.archived[task_id].outcome
 
     def is_open(self, task_id: str) -> bool:
         """Whether a task has not ended; an archived one has."""

@@ -76,6 +76,22 @@ def find(state: "State", text: str) -> Task:
     return state.tasks[task_id]
 
 
+def hung_on(state: "State", agent: str) -> Task:
+    """What hangs on an agent's hook.
+
+    Raises:
+        NotFound: Nothing does.
+    """
+    hung = state.hooks.get(agent)
+    if hung is None:
+        raise NotFound(
+            f"Nothing hangs on the hook of {agent}",
+            code="hook_empty",
+            hint="`hook` shows it, `hook TASK` hangs something there.",
+        )
+    return state.tasks[hung]
+
+
 def check_step(task: Task, step: str) -> None:
     """Refuse a step that the task's status does not allow, and name those that it does.
 

@@ -275,6 +275,8 @@ class TaskImported(Event):
 
     def apply(self, state: "State", at: Recorded) -> None:
         open_needs = _count_open(state, self.record.needs)
+        derived: dict[str, Any] = {"open_needs": open_needs, "held": False, "waiting": False}
+        _add(state, replace(self.record, **derived, progress=None, events=(at.id,)))
         checks = self.record.checks and replace(self.record.checks, trusted=False)
         _add(state, replace(self.record, open_needs=open_needs, checks=checks, events=(at.id,)))
 
@@ -312,6 +314,10 @@ class TaskEdited(TaskEvent):
             state.put_task(replace(kept_back(state, task), open_needs=open_needs))
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+        return self.fields()
+
+    def fields(self) -> dict[str, Any]:
+        """The fields that are given, with their new values."""
         values = ((field, getattr(self, field)) for field in EDITABLE)
         return {field: value for field, value in values if value is not UNSET}
 
@@ -530,8 +536,6 @@ class TaskArchived(Event):
             _remove(state.needed_by, need, task.id)
         if task.gate is not None:
             _remove(state.awaited_by, task.gate.of, task.id)
-        for waiter in state.awaited_by.get(task.id, ()):
-            state.put_task(replace(state.tasks[waiter], waiting=False))
         del state.tasks[task.id]
 
 
@@ -575,10 +579,21 @@ def kept_back(state: "State", task: Task) -> Task:
     held = parent is not None and parent.keeps_children
     waiting = False
     if task.gate is not None:
-        of = task if task.gate.of == task.id else state.tasks.get(task.gate.of)
-        # The progress of an archived task is not kept: nobody waits for its children any more.
-        waiting = of is not None and not (of.progress or NO_CHILDREN).passes(task.gate.how)
+        own = task.gate.of == task.id
+        progress = task.progress if own else progress_of(state, task.gate.of)
+        waiting = not (progress or NO_CHILDREN).passes(task.gate.how)
     return replace(task, held=held, waiting=waiting)
+
+
+def progress_of(state: "State", task_id: str) -> Progress | None:
+    """How far the children of a task are; those of an archived one are counted, for nothing keeps that."""
+    task = state.tasks.get(task_id)
+    if task is not None:
+        return task.progress
+    progress = NO_CHILDREN
+    for child in state.children.get(task_id, ()):
+        progress = progress.moved(None, state.status_of(child))
+    return progress
 
 
 def _count_open(state: "State", needs: tuple[str, ...]) -> int:

@@ -5,7 +5,7 @@ A claim is a lease: it ends by itself. The record and the events are in
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
@@ -15,15 +15,15 @@ from orchestrator.core import clock, names
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
-from orchestrator.domain import evidence, resources, sessions, workstreams
+from orchestrator.domain import evidence, resources, workstreams
+from orchestrator.domain.acting import act_in_session
 from orchestrator.domain.check_events import TaskChecked, TaskSubmitted
 from orchestrator.domain.checks import moment_of, needed, priority_of, text_of, title_of
 from orchestrator.domain.graph import (
     blockers,
     check_no_circle,
-    checked_gate,
-    checked_needs,
-    checked_parent,
+    is_offered,
+    needs_of,
     open_needs,
 )
 from orchestrator.domain.schedule import Hold
@@ -57,6 +57,14 @@ if TYPE_CHECKING:
 
 _MARGIN = 60.0
 """Seconds that a lease lasts at least when checks have taken all their time."""
+Watch = Callable[[Sequence[int]], Iterable[int]]
+"""Passes on the numbers of events that are read one by one, so that somebody can be shown how far it is."""
+
+
+def unwatched(numbers: Sequence[int]) -> Iterable[int]:
+    """Show nobody."""
+    return numbers
+
 
 # Results of commands
 
@@ -85,7 +93,7 @@ def _held(
         Refused: Somebody else holds it, or the token is of an older claim.
     """
     task = find(tx.state, text)
-    actor = sessions.act_in_session(tx, agent)
+    actor = act_in_session(tx, agent)
     if token is not None and task.token != token:
         raise _not_held(task, f"The claim with token {token} has ended")
     check_step(task, step)
@@ -219,7 +227,7 @@ class Tasks(Noun["State"]):
             labels=_words("label", labels),
             acceptance=text_of("acceptance", acceptance),
             estimate=_minutes(estimate),
-            needs=tuple(dict.fromkeys(resolve(tx.state, need) for need in needs)),
+            needs=needs_of(tx.state, needs),
             parent=None if parent is None else find(tx.state, parent).id,
             touches=_touches(touches),
             defer_until="" if defer is None else moment_of("defer", defer, tx.now),
@@ -285,18 +293,19 @@ class Tasks(Noun["State"]):
             verify: All commands, in place of those that it has; they are trusted.
 
         Raises:
-            Refused: The new needs, parent or gate would close a circle.
+            Refused: The task would wait for itself.
         """
         tx.act_as(agent)
         old = find(tx.state, task)
         state, new = tx.state, old
         if needs is not None:
-            new = replace(new, needs=checked_needs(state, new, needs))
+            new = replace(new, needs=needs_of(state, needs))
         if parent is not None:
-            new = replace(new, parent=checked_parent(state, new, parent) if parent else None)
+            new = replace(new, parent=find(state, parent).id if parent else None)
         if waits_for is not None:
-            gate = _gate(state, new.id, waits_for) if waits_for else None
-            new = replace(new, gate=gate and checked_gate(state, new, gate))
+            new = replace(new, gate=_gate(state, new.id, waits_for) if waits_for else None)
+        if new is not old:
+            check_no_circle(state, new)
         linked = tuple(dict.fromkeys((*old.commits, *map(_commit, commits))))
         checks = evidence.checks_of(
             old.checks, verify=verify, artifacts=artifacts, review=review, timeout=verify_timeout
@@ -342,7 +351,7 @@ class Tasks(Noun["State"]):
             Refused: It is not pending nor assigned to the agent, waits for other tasks, or touches what
                 somebody holds.
         """
-        actor = sessions.act_in_session(tx, agent, needed=True)
+        actor = act_in_session(tx, agent, needed=True)
         take(tx, find(tx.state, task), actor, lease)
 
     def next(
@@ -382,7 +391,7 @@ class Tasks(Noun["State"]):
         agent: str | None,
         lease: float | str | None,
     ) -> None:
-        actor = sessions.act_in_session(tx, agent, needed=True)
+        actor = act_in_session(tx, agent, needed=True)
         if workstream is not None:
             workstreams.find(tx.state, workstream)
         found = tx.state.schedule.best(workstream, actor, tx.now)
@@ -656,6 +665,27 @@ class Tasks(Noun["State"]):
         assert isinstance(event, TaskArchived)
         return event.record
 
+    def ever(self, workstream: str | None = None, watch: Watch = unwatched) -> Iterator[Task]:
+        """Every task that there ever was: the archived ones, as they were then, then the live ones.
+
+        Args:
+            workstream: Only of this stream.
+            watch: Told the events of the archived ones, each when it is read.
+        """
+        state = self.state
+        numbers = sorted(
+            record.event
+            for record in state.archived.values()
+            if workstream in (None, record.workstream)
+        )
+        for number in watch(numbers):
+            event = decode(self._desk.event(number))
+            assert isinstance(event, TaskArchived)
+            yield event.record
+        for task in state.tasks.values():
+            if workstream in (None, task.workstream):
+                yield task
+
     def history(self, task: str) -> list[Recorded]:
         """The events of a task, oldest first."""
         return [self._desk.event(number) for number in self.get(task).events]
@@ -673,7 +703,11 @@ class Tasks(Noun["State"]):
         status: Iterable[str] = (),
         agent: str | None = None,
         labels: Iterable[str] = (),
+        any_labels: Iterable[str] = (),
         type: str | None = None,
+        priority: int | None = None,
+        parent: str | None = None,
+        overdue: bool = False,
         ready: bool = False,
     ) -> list[Task]:
         """The tasks that pass every filter, in the order they were added.
@@ -683,13 +717,18 @@ class Tasks(Noun["State"]):
             status: Only of these statuses.
             agent: Only those it holds or held last.
             labels: Only those with all of these labels.
+            any_labels: Only those with one of these labels at least.
             type: Only of this type.
+            priority: Only of this priority.
+            parent: Only the parts of this task.
+            overdue: Only those that have not ended though they are due.
             ready: Only those that anybody may take now.
         """
         state, now = self.state, self._desk.now()
         if workstream is not None:
             workstreams.find(state, workstream)
-        wanted, words = set(status), set(labels)
+        wanted, words, one_of = set(status), set(labels), set(any_labels)
+        above = None if parent is None else resolve(state, parent)
         if unknown := wanted.difference(STATUSES):
             raise UsageError(
                 f"{min(unknown)!a} is no status", hint=f"One of {', '.join(STATUSES)}."
@@ -701,8 +740,12 @@ class Tasks(Noun["State"]):
             and (not wanted or task.status in wanted)
             and (agent is None or task.assigned_to == agent)
             and words.issubset(task.labels)
+            and not (one_of and one_of.isdisjoint(task.labels))
             and (type is None or task.type == type)
-            and (not ready or _is_offered(state, task, now))
+            and (priority is None or task.priority == priority)
+            and (above is None or task.parent == above)
+            and not (overdue and (not task.due or task.due > now or task.status in ENDED))
+            and (not ready or is_offered(state, task, now))
         ]
 
 
@@ -726,10 +769,6 @@ def _claim(tx: "Transaction[State]", task: Task, lease: float | str | None) -> N
         tx.record(TaskLapsed(task=task.id, holder=task.assigned_to or SYSTEM))
     length = DEFAULT_LEASE if lease is None else _lease(lease)
     tx.record(TaskClaimed(task=task.id, lease=length, until=tx.later(length)))
-
-
-def _is_offered(state: "State", task: Task, now: str) -> bool:
-    return task.can_be_taken(now) and state.workstreams[task.workstream].status == "active"
 
 
 def _check_free(state: "State", task: Task, agent: str, now: str) -> None:

@@ -118,7 +118,7 @@ def _ended_needs(state: "State", active: set[str]) -> Iterator[Entry]:
             task_id
             for task_id in dependants
             if (task := state.tasks.get(task_id))
-            and task.status in ("pending", "blocked")
+            and task.status in ("pending", "assigned", "blocked")
             and task.workstream in active
         ]
         if waiting:

@@ -7,14 +7,16 @@ attempts, knowledge, who works next to it, and what happened lately.
 
 from collections.abc import Iterator, Sequence
 from heapq import nlargest
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from orchestrator.core.clock import spoken
 from orchestrator.core.errors import BadInput, BadName, NotFound, UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import Desk
+from orchestrator.domain.graph import blockers
 from orchestrator.domain.knowledge import Document, Knowledge
-from orchestrator.domain.task_events import Task, TaskCompleted, TaskEdited
+from orchestrator.domain.task_events import ENDED, HELD, Task, TaskCompleted, TaskEdited
 from orchestrator.domain.tasks import Tasks
 from orchestrator.planning.page import Block, Section, lay_out
 from orchestrator.planning.quoting import quote, quote_line, writer
@@ -32,6 +34,9 @@ EVENTS = 10
 
 NEIGHBOURS = 10
 """Running tasks that a brief shows."""
+
+REASONS = 5
+"""What a task waits for, as far as the first lines of its brief name it."""
 
 HEADING_WEIGHT = 3.0
 """What a word of the title or a label weighs against one of the description, when knowledge is ranked."""
@@ -95,7 +100,7 @@ class _Brief:
         self._now = desk.now()
         self._task = task
         self._prog = prog
-        holder = task.assigned_to if task.status == "in_progress" else None
+        holder = task.assigned_to if task.status in HELD else None
         self._agent = agent or holder or "AGENT"
         self._show = f"{prog} t show {task.id}"
         self._writers = self._find_writers()
@@ -183,14 +188,27 @@ class _Brief:
         if task.status == "in_progress":
             ended = "ended" if task.has_lapsed(self._now) else "until"
             words += f", held by {writer(task.assigned_to)}, lease {ended} {task.lease_until}"
-        elif task.open_needs:
-            waiting = [need for need in task.needs if not self._state.is_done(need)]
-            words += f", waits for {', '.join(waiting[:5])}"
+        else:
+            if task.status == "assigned":
+                words += f" to {writer(task.assigned_to)}"
+            words += self._kept_back()
         if task.attempt:
             words += (
                 f", claimed {task.attempt} times so far" if task.attempt > 1 else ", claimed once"
             )
         return words
+
+    def _kept_back(self) -> str:
+        """What other tasks and the calendar do to it. No word of others: a reason is quoted below."""
+        if self._task.status in ENDED:
+            return ""
+        words = {"children": "children of ", "parent": "what keeps back its parent "}
+        reasons = list(islice(blockers(self._state, self._task, self._now), REASONS))
+        waits = [words.get(reason.kind, "") + reason.task for reason in reasons if reason.task]
+        said = f", waits for {', '.join(waits)}" if waits else ""
+        if self._task.defer_until > self._now:
+            said += f", put off until {self._task.defer_until}"
+        return said + (f", due {self._task.due}" if self._task.due else "")
 
     def _instructions(self) -> str:
         task, prog, me = self._task, self._prog, self._agent

@@ -1,8 +1,10 @@
 """The plan of a cycle: what to run side by side, what after what, what waits, and what needs attention."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.domain.graph import blockers, is_kept_back, open_needs
 from orchestrator.domain.task_events import Task
 from orchestrator.planning.attention import attention
 from orchestrator.planning.choice import Candidate, choose
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 Plan = dict[str, Any]
 """A plan as JSON has it."""
 
+REASONS = 5
+"""Sentences that say why a task waits."""
+
 
 def make_plan(
     state: "State", *, now: str, number: int, at_most: int, seen: Mapping[str, float]
@@ -44,7 +49,7 @@ def make_plan(
     """
     found = survey(state, now)
     serial, more_serial = serial_groups(found)
-    waiting, more_waiting = _waiting(state)
+    waiting, more_waiting = _waiting(state, now)
     alarms, more_alarms = attention(state, now, seen)
     return {
         "generated_at": now,
@@ -109,26 +114,27 @@ def _short_brief(task: Task) -> str:
     )
 
 
-def _waiting(state: "State") -> tuple[list[dict[str, Any]], int]:
-    """Pending tasks of active workstreams that wait for others, with what they wait for."""
+def _waiting(state: "State", now: str) -> tuple[list[dict[str, Any]], int]:
+    """Pending tasks of active workstreams that are kept back, with what keeps each."""
     streams = state.workstreams
     tasks = [
         task
         for task in state.tasks.values()
         if task.status == "pending"
-        and task.open_needs
+        and is_kept_back(state, task, now)
         and streams[task.workstream].status == "active"
     ]
     tasks.sort(key=lambda t: (streams[t.workstream].priority, t.priority, t.events[0], t.id))
-    return [_waits(state, task) for task in tasks[:SHOWN]], max(0, len(tasks) - SHOWN)
+    return [_waits(state, task, now) for task in tasks[:SHOWN]], max(0, len(tasks) - SHOWN)
 
 
-def _waits(state: "State", task: Task) -> dict[str, Any]:
+def _waits(state: "State", task: Task, now: str) -> dict[str, Any]:
     return {
         "workstream": task.workstream,
         "task": task.id,
         "title": task.title,
-        "needs": [_need(state, need) for need in task.needs if not state.is_done(need)][:SHOWN],
+        "needs": [_need(state, need) for need in open_needs(state, task)][:SHOWN],
+        "reasons": [blocker.says for blocker in islice(blockers(state, task, now), REASONS)],
     }
 
 

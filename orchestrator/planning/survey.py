@@ -24,7 +24,7 @@ class Survey(msgspec.Struct):
     """The board as the planner sees it.
 
     Attributes:
-        candidates: Every task that could be claimed, lapsed ones included, of active workstreams.
+        candidates: Every task that anybody may take, lapsed ones included, of active workstreams.
         held: For each text of ``touches`` what is held now and excludes it; texts without are left out.
     """
 
@@ -45,26 +45,15 @@ class Survey(msgspec.Struct):
 def survey(state: "State", now: str, workstream: str | None = None) -> Survey:
     """Look over the board, or over one workstream, once."""
     needs: dict[str, resources.Need] = {}
-    priorities = {
-        stream.name: stream.priority
-        for stream in state.workstreams.values()
-        if stream.status == "active" and workstream in (None, stream.name)
-    }
     candidates = [
-        _candidate(task, priorities[task.workstream], needs)
-        for task in state.tasks.values()
-        if task.workstream in priorities and can_be_taken(task, now)
+        _candidate(task, state.workstreams[task.workstream].priority, needs)
+        for task in state.schedule.ready(workstream, now)
     ]
     held = {}
     for text, need in needs.items():
         if holds := state.schedule.collisions(need, None, now):
             held[text] = holds
     return Survey(state, now, candidates, held)
-
-
-def can_be_taken(task: Task, now: str) -> bool:
-    """Whether ``next`` could take it: all it needs is done, and it is pending or has lapsed."""
-    return not task.open_needs and (task.status == "pending" or task.has_lapsed(now))
 
 
 def value_of(task: Task) -> int:

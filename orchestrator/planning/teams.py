@@ -34,8 +34,7 @@ def assign(
 
 
 def free_agents(state: "State", now: str, seen: Mapping[str, float]) -> list[Agent]:
-    """The registered agents that are active, not stale and hold no running task, least loaded first."""
-    busy = {task.assigned_to for task in state.schedule.running() if not task.has_lapsed(now)}
+    """The registered agents that are active, not stale and have no task, least loaded first."""
     locks: dict[str, int] = {}
     for lock in state.locks.values():
         for holder in lock.holders:
@@ -45,7 +44,7 @@ def free_agents(state: "State", now: str, seen: Mapping[str, float]) -> list[Age
         agent
         for agent in state.agents.values()
         if agent.status == "active"
-        and agent.id not in busy
+        and all(task.has_lapsed(now) for task in state.schedule.held_by(agent.id))
         and not is_silent(max(seen_at(seen, agent.id), agent.registered_at), now)
     ]
     return sorted(

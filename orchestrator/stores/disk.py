@@ -111,6 +111,19 @@ def make_folder(path: str) -> None:
         ) from None
 
 
+def names_in(path: str) -> list[str]:
+    """The names in a folder, in order; none if it is not there.
+
+    Raises:
+        InputOutputError: It could not be read; a disk that does not answer is no empty folder.
+    """
+    with naming("list", path):
+        try:
+            return sorted(os.listdir(path))
+        except FileNotFoundError:
+            return []
+
+
 def sync_folder(path: str) -> None:
     """Make the names in a folder durable."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -105,7 +105,7 @@ class FileStore:
     def touch(self, agent: str) -> None:
         """Set the time of the agent's presence file."""
         path = f"{self._presence}/{names.file_name(agent)}"
-        if os.path.islink(self._presence):
+        if os.path.islink(self._state) or os.path.islink(self._presence):
             return  # nothing outside the board is touched; the doctor reports the link
         try:
             try:
@@ -129,6 +129,18 @@ class FileStore:
         except (OSError, InputOutputError) as error:
             self._warn(f"When agents were last seen is not known: {error}")
         return found
+
+    def read_cursor(self, reader: str) -> str:
+        """The text of ``cursors/<reader>``."""
+        return (disk.read(self._cursor(reader)) or b"").decode("utf-8", "replace")
+
+    def write_cursor(self, reader: str, text: str) -> None:
+        """Replace ``cursors/<reader>``."""
+        disk.make_folder(self._state)
+        disk.replace(self._cursor(reader), text.encode())
+
+    def _cursor(self, reader: str) -> str:
+        return f"{self._state}/cursors/{names.file_name(reader)}"
 
     def documents(self) -> list[str]:
         """The names of ``knowledge/*.md``, in order."""

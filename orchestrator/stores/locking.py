@@ -22,20 +22,15 @@ from orchestrator.core.errors import TimedOut
 from orchestrator.stores import disk, mounts
 
 NEXT = 0.0001
-"""Seconds between two tries of the one process that is next in the queue."""
+"""Seconds between two tries of the one process that is next in the queue. filelock's own 0.05 starves:
+of 8 processes one got 715 turns, one got 1."""
 
 TURNS = 4
 """How often in a row a process may take the lock before it queues up: a lock that changes hands at every
 turn is idle while the next process wakes up."""
 
 COURTESY = 0.25
-"""Seconds after which a process tries without being next: whoever is next may be stopped."""
-
-LONGEST_PAUSE = 0.002
-"""Seconds between two tries of a process that has waited for some time."""
-
-POLL = 0.001
-"""Seconds between two tries. filelock's own 0.05 starves: of 8 processes one got 715 turns, one got 1."""
+"""Seconds without any turn after which a process tries without being next: whoever is may be stopped."""
 
 _RECORD = 512
 _COMMAND = 150
@@ -113,11 +108,23 @@ class FolderGuard:
         self._path = path
         self._folder: disk.Descriptor | None = None
 
+    def look(self) -> disk.Descriptor:
+        """The folder that is there now.
+
+        Raises:
+            Refused: It is a symbolic link: whoever goes on would write outside of the board.
+        """
+        folder = self._folder
+        if folder is None or not folder.is_still(self._path):
+            if os.path.islink(self._path):
+                raise disk.is_link(self._path)
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+            folder = self._folder = disk.Descriptor(self._path, flags)
+        return folder
+
     def acquire(self) -> bool:
         """Take it, if nobody has it."""
-        folder = self._folder
-        if folder is None:
-            folder = self._folder = disk.Descriptor(self._path, os.O_RDONLY | os.O_DIRECTORY)
+        folder = self._folder or self.look()
         if not _try_flock(folder.fd):
             return False
         if folder.is_still(self._path):
@@ -137,33 +144,72 @@ class FolderGuard:
 class Queue:
     """``state/.queue``: who is next. A courtesy that makes turns even; it guards nothing.
 
-    Without it, whoever releases the lock takes it again before a waiting process has woken up, and a
-    hundred waiting processes that all ask for the lock leave the holder no time to work.
+    Without it, whoever releases the lock takes it again before a waiting process has woken up. The kernel
+    keeps those who block on one ``flock`` in the order in which they came, and takes no CPU for it: a
+    hundred processes that all ask again and again leave the holder no time to work. As blocking knows no
+    timeout, a thread does it.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._file: disk.Descriptor | None = None
-        self.is_mine = False
+        self._change = threading.Lock()
+        self._is_wanted = False
+        self._is_blocked = False
+        self._is_next = threading.Event()
 
-    def acquire(self) -> bool:
-        """Be the next, if nobody is; True while this process is."""
-        if not self.is_mine:
+    def join(self) -> None:
+        """Take the last place; nothing if there is one already."""
+        with self._change:
+            self._is_wanted = True
+            if self._is_blocked:
+                return  # the place of an earlier try that ran out of time
+            self._is_next.clear()
             try:
-                if self._file is None:
-                    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-                    self._file = disk.Descriptor(self._path, flags)
-                self.is_mine = _try_flock(self._file.fd)
-            except OSError:
-                return True  # no queue, no order: everybody may try
-        return self.is_mine
+                file = self._open()
+                if _try_flock(file.fd):
+                    self._is_next.set()
+                    return
+                thread = threading.Thread(target=self._block, args=(file,), daemon=True)
+                self._is_blocked = True
+                thread.start()
+            except (OSError, RuntimeError):  # RuntimeError: no more threads
+                self._is_blocked = False
+                self._is_next.set()  # no queue, no order: everybody may try
 
-    def release(self) -> None:
+    def is_next(self, timeout: float) -> bool:
+        """Whether this process is the next one; waits up to so many seconds to be."""
+        return self._is_next.wait(timeout)
+
+    def leave(self) -> None:
         """Let another one be the next."""
-        if self.is_mine and self._file is not None:
-            self.is_mine = False
+        with self._change:
+            self._is_wanted = False
+            if not self._is_blocked:
+                self._unlock()
+
+    def _block(self, file: disk.Descriptor) -> None:
+        with suppress(OSError):
+            fcntl.flock(file.fd, fcntl.LOCK_EX)
+        with self._change:
+            self._is_blocked = False
+            if self._is_wanted:
+                self._is_next.set()
+            else:
+                self._unlock()
+
+    def _unlock(self) -> None:
+        self._is_next.clear()
+        if self._file is not None:
             with suppress(OSError):
                 fcntl.flock(self._file.fd, fcntl.LOCK_UN)
+
+    def _open(self) -> disk.Descriptor:
+        file = self._file
+        if file is None or os.fstat(file.fd).st_nlink == 0:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+            file = self._file = disk.Descriptor(self._path, flags)
+        return file
 
 
 class Holder:
@@ -194,6 +240,13 @@ class Holder:
                 os.pwrite(self._file.fd, b"0", _HELD_AT)
         except OSError:
             pass  # the next holder then syncs the log once more than it must
+
+    def stamp(self) -> bytes:
+        """Bytes that every turn at the lock changes; none if that cannot be told."""
+        try:
+            return os.pread(self._open().fd, _RECORD, 0)
+        except OSError:
+            return b""
 
     def describe(self) -> str:
         """Who holds the lock, as the subject of a sentence."""
@@ -265,7 +318,7 @@ class BoardLock:
         return self._owner == threading.get_ident() and self._pid == os.getpid()
 
     def acquire(self, command: str, timeout: float) -> None:
-        """Take the lock, trying at once and then every millisecond."""
+        """Take the lock: at once if it is free, else in the order of the queue."""
         if self._pid != os.getpid():
             # Locks are shared with the parent after a fork; begin with descriptors of our own.
             self._start()
@@ -305,25 +358,31 @@ class BoardLock:
                 self._threads.release()
 
     def _wait(self, deadline: float, timeout: float) -> None:
-        """Try at once, a few times in a row at most; then queue up.
-
-        In the queue one process is next and asks often; the others ask whether they may be next.
-        """
+        """Try at once, a few times in a row at most; then queue up, and try often when next."""
         file = self._prepare()
+        self._guard.look()
         if self._turns < TURNS and self._try(file):
             self._turns += 1
             return
         self._turns = 0
-        impatient = time.monotonic() + COURTESY
-        pause = POLL
+        seen = b""
         try:
-            while not ((self._queue.acquire() or time.monotonic() > impatient) and self._try(file)):
-                if time.monotonic() >= deadline:
+            self._queue.join()
+            while True:
+                left = deadline - time.monotonic()
+                if self._queue.is_next(max(0.0, min(left, COURTESY))):
+                    if self._try(file):
+                        return
+                    time.sleep(NEXT)
+                else:
+                    # Whoever is next may be stopped: if nobody had a turn since, the order is given up.
+                    seen, before = self._holder.stamp(), seen
+                    if (seen == before or left <= 0) and self._try(file):
+                        return
+                if left <= 0:
                     raise self._timed_out(timeout)
-                time.sleep(NEXT if self._queue.is_mine else pause)
-                pause = min(pause * 1.5, LONGEST_PAUSE)
         finally:
-            self._queue.release()
+            self._queue.leave()
 
     def _prepare(self) -> Guard:
         if self._file is None:

@@ -86,6 +86,7 @@ class MemoryStore:
         self._snapshot: bytes | None = None
         self._snapshot_time = float("-inf")
         self._presence: dict[str, float] = {}
+        self._cursors: dict[str, str] = {}
         self._documents: dict[str, bytes] = {}
 
     @contextmanager
@@ -158,6 +159,14 @@ class MemoryStore:
     def seen(self) -> dict[str, float]:
         """When each agent was here last."""
         return dict(self._presence)
+
+    def read_cursor(self, reader: str) -> str:
+        """What the reader noted last."""
+        return self._cursors.get(reader, "")
+
+    def write_cursor(self, reader: str, text: str) -> None:
+        """Remember the text."""
+        self._cursors[reader] = text
 
     def documents(self) -> list[str]:
         """The names of the documents, in order."""

@@ -62,8 +62,9 @@ Tail = Callable[[Segment, Chunk], Chunk | None]
 
 def number_of(line: bytes) -> int:
     """The id that a line begins with; 0 if it does not begin like an event."""
-    digits = line[len(_HEAD) : line.find(b",")]
-    return int(digits) if line.startswith(_HEAD) and digits.isdigit() else 0
+    digits, comma, _ = line[len(_HEAD) :].partition(b",")
+    # Without the comma it may be the beginning of a longer number.
+    return int(digits) if line.startswith(_HEAD) and comma and digits.isdigit() else 0
 
 
 def read_forward(segments: Segments, after: Position, tail: Tail) -> Iterator[Chunk]:

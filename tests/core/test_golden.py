@@ -93,18 +93,26 @@ def test_the_whole_log_folds_to_what_it_always_did():
         "299833bc": "done",
         "abc00001": "done",
         "abc00002": "in_progress",
+        "0a0a0a0a": "pending",
+        "0a0a0a0a.1": "done",
     }
     assert (state.tasks["abc00001"].result, state.tasks["abc00001"].attempt) == ("Shipped!", 4)
     assert state.archived["abc00001.docs"].outcome == "cancelled"
     assert {name: n for name, n in state.counts["build"].items() if n} == {
-        "done": 1,
+        "done": 2,
         "cancelled": 1,
         "in_progress": 1,
+        "pending": 1,
     }
     assert {agent.id: agent.status for agent in state.agents.values()} == {
         "main": "active",
         "rig/crew/ann": "retired",
+        "carla": "active",
     }
+    assert state.aliases == {"carl": "carla"}
+    assert state.sessions["carla"].note == "The API works."
+    assert state.convoys["release"].status == "cancelled"
+    assert state.hooks == {"ann": "abc00002"}
     assert [(lock.resource, [h.agent for h in lock.holders]) for lock in state.locks.values()] == [
         ("db", ["bob"])
     ]

@@ -145,12 +145,18 @@ def test_other_nouns_post_in_their_own_transaction(orc: Orchestrator):
     assert (letter.kind, letter.priority) == ("work_assignment", "urgent")
 
 
-def test_the_start_of_the_sender_stands_in_the_message(
-    orc: Orchestrator, monkeypatch: pytest.MonkeyPatch
+def test_the_session_of_the_sender_stands_in_the_message_and_an_older_one_is_marked(
+    orc: Orchestrator,
 ):
-    monkeypatch.setattr(Transaction, "session", 7, raising=False)
-    assert orc.mail.send("bob", "hi", agent="ann").incarnation == 7
-    assert orc.mail.inbox(agent="bob")[0].incarnation == 7
+    orc.sessions.start("ann")
+    orc.engine.session = 1
+    assert (orc.mail.send("bob", "hi", agent="ann").incarnation) == 1
+    orc.sessions.start("ann")
+    orc.mail.send("bob", "late", agent="ann")
+    assert [(item.subject, item.outdated) for item in orc.mail.inbox(agent="bob")] == [
+        ("hi", False),
+        ("late", True),
+    ]
 
 
 def test_a_message_can_be_read_in_the_transaction_that_sends_it(orc: Orchestrator):

@@ -1,10 +1,14 @@
 """The doctor: what it finds, what it repairs, and what it leaves to a person."""
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestrator import Orchestrator
+from orchestrator import InputOutputError, Orchestrator
+from orchestrator.board import FOLDER, locate, make
 from orchestrator.doctor import Examination, examine
 from orchestrator.transfer import import_board
 
@@ -108,3 +112,54 @@ def test_a_log_behind_its_snapshot_is_given_up_only_by_a_persons_word(folder: Pa
     assert look(folder, fix=True, accept_log=True).status == 0
     with Orchestrator.open(folder) as orc:
         orc.tasks.add("build", title="three")
+
+
+def test_a_disk_that_does_not_answer_hides_nothing_from_doctor_and_salvage(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No part is left out of a salvage, no copy of a repair, because a look at it failed."""
+    log = folder / "state" / "events.jsonl"
+    log.write_bytes(log.read_bytes().replace(b"page is live", b"page is dead"))
+    (folder / "state" / "state.json").unlink()
+    real = os.stat
+
+    def stat(path: object, *args: Any, **options: Any) -> os.stat_result:
+        if str(path) in (str(log), str(folder / "knowledge")):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *args, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch, Orchestrator.open(folder) as orc:
+        patch.setattr(os, "stat", stat)
+        found = examine(orc.engine, str(folder), salvage_log=True)
+    assert found.salvaged is not None
+    assert Path(found.salvaged).read_bytes().count(b"\n") > 3
+
+    with Orchestrator.open(folder) as orc:
+        for name in ("listdir", "lstat"):
+            with monkeypatch.context() as patch:
+                patch.setattr(os, name, failing)
+                with pytest.raises(InputOutputError, match="Input/output error"):
+                    examine(orc.engine, str(folder))
+
+
+def failing(*_: object, **__: object) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_disk_that_does_not_answer_leads_to_no_other_board(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The board of a folder above is not taken for the one that cannot be looked at."""
+    for folder in (tmp_path, tmp_path / "inner"):
+        make(str(folder / FOLDER))
+    assert locate(start=str(tmp_path / "inner")) == str(tmp_path / "inner" / FOLDER)
+    real = os.lstat
+
+    def lstat(path: object, *args: Any, **options: Any) -> os.stat_result:
+        if str(path) == str(tmp_path / "inner" / FOLDER):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    with pytest.raises(InputOutputError, match="cannot be looked at"):
+        locate(start=str(tmp_path / "inner"))

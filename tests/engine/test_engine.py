@@ -756,3 +756,27 @@ def test_next_waits_for_the_event_that_makes_a_task_ready(board: Orchestrator):
     board.tasks.complete(need.id)
     waiter.join(20)
     assert [found[0].id] == [task.id]  # type: ignore[attr-defined]
+
+
+def test_a_log_that_is_gone_is_no_new_board_to_who_has_seen_it(board: Orchestrator):
+    """The state folder was moved away, or is empty: what was seen stays readable, with a warning."""
+    said: list[str] = []
+    witness = again(board, warn=said.append)
+    assert witness.engine.read().event == 1
+    assert board.folder is not None
+    Path(board.folder, "state").rename(Path(board.folder, "moved"))
+    for made in (False, True):
+        if made:
+            Path(board.folder, "state").mkdir()
+        for _ in range(2):
+            said.clear()
+            assert [ws.name for ws in witness.workstreams.all()] == ["build"]
+            assert any("not in the log any more" in sentence for sentence in said)
+    for _ in range(2):
+        with pytest.raises(Damage, match="not in the log any more"):
+            witness.workstreams.create("docs")
+    assert not file(board, "events.jsonl").exists()
+    Path(board.folder, "state", ".lock").unlink(missing_ok=True)
+    shutil.rmtree(Path(board.folder, "state"))
+    Path(board.folder, "moved").rename(Path(board.folder, "state"))
+    witness.workstreams.create("docs")

@@ -1,7 +1,10 @@
 """A board in and out of other forms: JSONL of the whole board, and boards of the Node original."""
 
+import builtins
+import errno
 import io
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +16,7 @@ from boards import SettableClock, as_text, changes_nothing, check_law, code_of
 from orchestrator import (
     BadInput,
     BadName,
+    InputOutputError,
     NotFound,
     Orchestrator,
     OrchestratorError,
@@ -408,3 +412,25 @@ def test_a_bad_line_of_the_old_log_is_a_named_error(empty: Orchestrator, tmp_pat
         file.write(line + "\n")
     with changes_nothing(empty), pytest.raises((BadInput, BadName)):
         import_opspawn(empty.engine, folder)
+
+
+@pytest.mark.parametrize("unreadable", ["events.jsonl", "knowledge"])
+def test_a_disk_that_does_not_answer_is_no_original_without_that_part(
+    empty: Orchestrator, monkeypatch: pytest.MonkeyPatch, unreadable: str
+) -> None:
+    """It was imported without its log or its topics, and said nothing."""
+    path = str(OPSPAWN / unreadable)
+    assert os.path.exists(path)
+
+    def broken(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(given: object = ".", *args: Any, **options: Any) -> Any:
+            if str(given) == path:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+            return real(given, *args, **options)
+
+        return call
+
+    for module, name in ((os, "stat"), (os, "lstat"), (os, "listdir"), (builtins, "open")):
+        monkeypatch.setattr(module, name, broken(getattr(module, name)))
+    with changes_nothing(empty), pytest.raises(InputOutputError, match="Input/output error"):
+        import_opspawn(empty.engine, str(OPSPAWN))

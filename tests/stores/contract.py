@@ -231,6 +231,17 @@ class StoreContract:
         store.save_snapshot(b"2")
         assert store.load_snapshot() == b"2"
 
+    def test_the_age_of_the_snapshot_is_counted_from_the_last_save(self, store: Store) -> None:
+        assert store.snapshot_age() == float("inf")
+        before = time.time() - 1  # a file's time has a coarser clock
+        store.save_snapshot(b"first")
+        assert 0 <= store.snapshot_age() <= time.time() - before
+        store.write_document("a", b"")
+        store.touch("ann")
+        before = time.time() - 1
+        store.save_snapshot(b"2")
+        assert 0 <= store.snapshot_age() <= time.time() - before
+
     def test_presence_is_the_time_of_the_last_touch(self, store: Store) -> None:
         assert store.seen() == {}
         before = time.time() - 1  # a file's time has a coarser clock
@@ -240,6 +251,13 @@ class StoreContract:
         seen = store.seen()
         assert seen.keys() == {"rig/crew/ann", "100%"}
         assert all(before <= moment <= time.time() + 1 for moment in seen.values())
+
+    def test_a_cursor_is_what_its_reader_noted_last(self, store: Store) -> None:
+        assert store.read_cursor("prime/rig/ann") == ""
+        store.write_cursor("prime/rig/ann", "17")
+        store.write_cursor("prime/bob", "4")
+        store.write_cursor("prime/rig/ann", "18")
+        assert (store.read_cursor("prime/rig/ann"), store.read_cursor("prime/bob")) == ("18", "4")
 
     def test_documents_are_written_listed_read_and_deleted(self, store: Store) -> None:
         assert store.documents() == []

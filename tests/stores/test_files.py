@@ -6,12 +6,13 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from orchestrator.core.errors import InputOutputError, NoBoard, OutcomeUnknown, Refused
+from orchestrator.core.errors import Damage, InputOutputError, NoBoard, OutcomeUnknown, Refused
 from orchestrator.core.events import START
 from orchestrator.stores import disk, mounts
 from orchestrator.stores.files import FileStore
@@ -227,6 +228,51 @@ def test_what_a_killed_writer_left_unsynced_is_synced_before_it_is_read(
     assert len(synced) == 1
 
 
+def test_a_segment_is_synced_before_it_is_sealed(
+    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed writer may have left whole lines in memory only, and nobody syncs a sealed file again."""
+    store = FileStore(tmp_path, light=True, segment_size=1, warn=print)
+    (position,) = fill(store, ["a"])
+    sealed, calls = log.stat().st_ino, []
+    link, sync_data = os.link, disk.sync_data
+
+    def linking(source: str, target: str, **options: bool) -> None:
+        calls.append(("seal", os.stat(source).st_ino))
+        link(source, target, **options)
+
+    def syncing(fd: int) -> None:
+        sync_data(fd)
+        calls.append(("sync", os.fstat(fd).st_ino))
+
+    monkeypatch.setattr(os, "link", linking)
+    monkeypatch.setattr(disk, "sync_data", syncing)
+    with store.locked("test", WAIT):
+        add(store, position, "b")
+    assert calls == [("sync", sealed), ("seal", sealed)]
+
+
+def test_a_segment_that_cannot_be_synced_is_not_sealed(
+    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FileStore(tmp_path, light=True, segment_size=1, warn=print)
+    (position,) = fill(store, ["a"])
+    with store.locked("test", WAIT):
+        monkeypatch.setattr(disk, "sync_data", failing(errno.EIO))
+        with pytest.raises(InputOutputError, match="Could not sync"):
+            add(store, position, "b")
+    assert sorted(path.name for path in log.parent.glob("events*")) == [log.name]
+
+
+def test_a_snapshot_of_another_time_is_old(tmp_path: Path, store: FileStore) -> None:
+    """Also one from the future: a clock that was set back must not keep it from being written."""
+    store.save_snapshot(b"{}")
+    for distance in (-86400, 86400):
+        moment = time.time() + distance
+        os.utime(tmp_path / "state" / "state.json", (moment, moment))
+        assert store.snapshot_age() > 3600
+
+
 # Links and strange files.
 
 
@@ -324,6 +370,60 @@ def test_a_folder_that_is_no_board_is_never_made_by_a_write(tmp_path: Path) -> N
         pass
     store.touch("ann")
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("turns", [1, 6], ids=["first tries", "queued"])
+@pytest.mark.parametrize("light", [True, False])
+def test_a_link_in_place_of_the_state_folder_of_an_open_board_is_refused_at_once(
+    tmp_path: Path, light: bool, turns: int
+) -> None:
+    """Nothing is made or changed where the link leads, and nobody waits for a lock."""
+    store = FileStore(tmp_path, light=light, warn=print)
+    for _ in range(turns):
+        fill(store, ["a"])
+    (tmp_path / "state").rename(tmp_path / "moved")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "state").symlink_to(tmp_path / "elsewhere")
+    for _ in range(turns):
+        with pytest.raises(Refused, match="state is a symbolic link") as raised:
+            fill(store, ["b"])
+        assert raised.value.code == "symlink"
+    with pytest.raises(Refused, match="state is a symbolic link"):
+        store.save_snapshot(b"{}")
+    store.touch("ann")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("light", [True, False])
+def test_a_state_folder_that_is_gone_from_an_open_board_is_named_and_not_made_anew(
+    tmp_path: Path, light: bool
+) -> None:
+    store = FileStore(tmp_path, light=light, warn=print)
+    positions = fill(store, ["a"], ["b"])
+    (tmp_path / "state").rename(tmp_path / "moved")
+    for _ in range(6):
+        with pytest.raises(InputOutputError, match="No such file") as raised:
+            fill(store, ["c"])
+        assert str(tmp_path / "state") in raised.value.message
+    with pytest.raises(Damage, match="not in the log any more"):
+        list(store.read(positions[-1]))
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("name", ["listdir", "lstat", "scandir"])
+def test_a_disk_that_does_not_answer_is_no_empty_folder(
+    tmp_path: Path, store: FileStore, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    fill(store, ["a"])
+    store.write_document("topic", b"x")
+    looks: dict[str, Callable[[], object]] = {
+        "listdir": lambda: disk.names_in(str(tmp_path)),
+        "lstat": lambda: texts_of(FileStore(tmp_path, light=True, warn=print)),
+        "scandir": store.documents,
+    }
+    monkeypatch.setattr(os, name, failing(errno.EIO))
+    with pytest.raises(InputOutputError, match="Input/output error"):
+        looks[name]()
 
 
 # Where a board may be.

@@ -4,6 +4,8 @@ import fcntl
 import os
 import signal
 import subprocess
+import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ import pytest
 from orchestrator.core.errors import TimedOut
 from orchestrator.core.events import START
 from orchestrator.stores.files import FileStore
+from orchestrator.stores.locking import Queue
 
 from .building import WAIT, add, end_of, fill, texts_of
 
@@ -309,4 +312,80 @@ def test_the_state_folder_may_be_replaced_under_a_running_program(folder: Path) 
     (folder / "state").rename(folder / "old")
     (folder / "state").mkdir()
     with store.locked("test", WAIT), pytest.raises(TimedOut), light(folder):
+        pass
+
+
+def _wait_in_line(folder: Path, pid: int) -> None:
+    """Until the process holds or awaits the queue's lock, by the kernel's own list."""
+    while True:
+        queue = folder / "state" / ".queue"
+        inode = queue.stat().st_ino if queue.exists() else 0
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.replace("->", "").split()
+            if fields[1] == "FLOCK" and fields[4] == str(pid) and fields[5].endswith(f":{inode}"):
+                return
+        time.sleep(0.01)
+
+
+def test_who_waits_gets_the_lock_in_the_order_of_coming(folder: Path) -> None:
+    def take(number: int) -> Callable[[Child], None]:
+        def work(me: Child) -> None:
+            with (
+                FileStore(folder, light=True, warn=print).locked("test", WAIT),
+                (folder / "order").open("a") as file,
+            ):
+                file.write(f"{number}\n")
+
+        return work
+
+    children = []
+    with light(folder):
+        for number in range(8):
+            children.append(Child(take(number)))
+            _wait_in_line(folder, children[-1].pid)
+    assert [child.join() for child in children] == [0] * 8
+    assert (folder / "order").read_text().split() == [str(number) for number in range(8)]
+
+
+def test_one_that_is_next_and_stopped_stops_nobody(folder: Path) -> None:
+    def take(me: Child) -> None:
+        with FileStore(folder, light=True, warn=print).locked("test", WAIT):
+            pass
+
+    with light(folder):
+        stopped = Child(take)
+        _wait_in_line(folder, stopped.pid)
+        os.kill(stopped.pid, signal.SIGSTOP)
+        os.waitpid(stopped.pid, os.WUNTRACED)
+        other = Child(take)
+        _wait_in_line(folder, other.pid)
+    assert other.join() == 0
+    os.kill(stopped.pid, signal.SIGCONT)
+    assert stopped.join() == 0
+
+
+def test_a_place_in_the_queue_that_nobody_wants_any_more_is_given_on(folder: Path) -> None:
+    """Also in a program that lives on after it has waited in vain, and takes the place up again."""
+
+    def be_next(me: Child) -> None:
+        with FileStore(folder, light=True, warn=print).locked("test", WAIT):
+            me.tell()
+            me.hear()
+
+    store = FileStore(folder, light=True, warn=print)
+    with light(folder):
+        child = Child(be_next)
+        _wait_in_line(folder, child.pid)
+        for _ in range(3):
+            with pytest.raises(TimedOut), store.locked("test", 0):
+                pass
+        assert threading.active_count() <= 2
+    child.hear()
+    queue = Queue(str(folder / "state" / ".queue"))
+    queue.join()
+    assert queue.is_next(WAIT)
+    queue.leave()
+    child.tell()
+    assert child.join() == 0
+    with store.locked("test", WAIT):
         pass

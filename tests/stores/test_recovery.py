@@ -339,6 +339,46 @@ def test_a_sealed_segment_that_is_torn_is_damage(board: Board) -> None:
     assert sealed.read_bytes() == whole[:-5]
 
 
+def test_a_sealed_segment_that_is_empty_is_damage(board: Board) -> None:
+    """A hole in the log, whichever way it is come upon; never the end of it."""
+    store = board.store(segment_size=1)
+    first, *_ = fill(store, ["a"], ["b"], ["c"])
+    sealed = board.folder / "state" / "events-2.jsonl"
+    os.truncate(sealed, 0)
+    looks: list[Callable[[], object]] = [
+        lambda: list(store.read(START)),
+        lambda: list(store.read(first)),
+        lambda: list(store.read_backwards()),
+        lambda: store.event(2),
+        lambda: read_locked(store),
+    ]
+    for look in looks:
+        with pytest.raises(Damage, match="no event") as raised:
+            look()
+        assert raised.value.details["path"] == str(sealed)
+    seen: list[str] = []
+    with pytest.raises(Damage):
+        read_into(seen, store)
+    assert seen == ["a"]
+    assert sealed.stat().st_size == 0
+
+
+def test_a_segment_that_is_cut_within_its_first_id_is_not_taken_for_another(board: Board) -> None:
+    """Of `{"id":10` neither 1 nor 10 is known to be the id: more digits may have followed."""
+    store = board.store(segment_size=1)
+    first, *_ = fill(store, *([letter] for letter in "abcdefghij"))
+    for cut in (7, 8):
+        os.truncate(board.log, cut)
+        seen: list[str] = []
+        with pytest.raises(Damage, match="no event") as raised:
+            read_into(seen, board.store())
+        assert seen == list("abcdefghi")
+        assert raised.value.details["path"] == str(board.log)
+        with pytest.raises(Damage, match="no event"):
+            texts_of(board.store(), first)
+        board.log.write_bytes(b'{"id":10')
+
+
 def test_a_log_that_was_cut_behind_a_position_is_behind_and_not_repaired(board: Board) -> None:
     store = board.store()
     first, last = fill(store, ["a"], ["b"])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import AGENT
-from orchestrator.interfaces.cli.grammar import Argument, Option
+from orchestrator.interfaces.cli.grammar import Argument, Option, count
 from orchestrator.interfaces.cli.rendering import Answer, fields, say, table
 from orchestrator.interfaces.cli.run import Run
 
@@ -25,18 +25,30 @@ _ID = Argument("id", "The agent.", completes="agents")
         "WORDS",
         many=True,
     ),
+    Option(("--max-load",), "How many tasks it may be given at once.", "N", convert=count),
     example="register agent-1 builder --capability python,docs",
 )
-def register(run: Run, id: str, type: str, capabilities: tuple[str, ...] | None) -> Answer:
+def register(
+    run: Run, id: str, type: str, capabilities: tuple[str, ...] | None, max_load: int | None
+) -> Answer:
     """Say that an agent is there and what it can do."""
     run.actor(id)
-    agent = run.orc.agents.register(id, type=type, capabilities=capabilities or ())
+    agent = run.orc.agents.register(
+        id, type=type, capabilities=capabilities or (), max_load=max_load
+    )
     return say(agent, f"Registered agent: {escape(agent.id)} ({escape(agent.type)})")
+
+
+@AGENT.command("rename", _ID, Argument("to", "Its new name."), example="rename agent-1 team/ann")
+def rename(run: Run, id: str, to: str) -> Answer:
+    """Give an agent another name; tasks, hook, locks, mail and session go with it."""
+    name = run.orc.agents.rename(id, to)
+    return say({"id": name, "was": id}, f"Renamed agent: {escape(id)} -> {escape(name)}")
 
 
 @AGENT.command("list", aliases=("ls",), example="list", reads=True)
 def list_(run: Run) -> Answer:
-    """List everybody who is registered, was seen, or holds a task."""
+    """List everybody who is registered, was seen, or has work: how present, on what, how much."""
     agents = run.orc.agents.all()
     return Answer(agents, lambda: _table(agents) if agents else "No agents.")
 
@@ -44,9 +56,14 @@ def list_(run: Run) -> Answer:
 @AGENT.command(
     "heartbeat",
     Argument("id", "The agent; else who acts.", required=False, completes="agents"),
-    example="heartbeat agent-1",
+    Option(
+        ("--every",),
+        "Go on so, this often, until the session ends or is taken over: 15s.",
+        "DURATION",
+    ),
+    example="heartbeat agent-1 --every 15s",
 )
-def heartbeat(run: Run, id: str | None) -> Answer:
+def heartbeat(run: Run, id: str | None, every: str | None) -> Answer:
     """Say that an agent is alive; leases of which half has passed are renewed."""
     name = run.actor(id) or run.agent
     if name is None:
@@ -56,6 +73,8 @@ def heartbeat(run: Run, id: str | None) -> Answer:
             hint="Name the agent, give --agent NAME, or set ORC_AGENT.",
         )
     renewed = [task.id for task in run.orc.agents.heartbeat(name)]
+    while every is not None and run.orc.agents.wait_for_beat(name, every):
+        renewed += [task.id for task in run.orc.agents.heartbeat(name)]
     # Nothing is read after the commit: an error then would speak of a command that has succeeded.
     return say({"id": name, "renewed": renewed}, f"Heartbeat: {escape(name)}")
 
@@ -78,20 +97,31 @@ def retire(run: Run, id: str, reason: str) -> Answer:
 
 
 def _standing(agent: "AgentView") -> str:
-    return "STALE" if agent.stale and agent.status != "retired" else agent.status
+    return agent.status if agent.status == "retired" else agent.presence
 
 
 def _table(agents: "list[AgentView]") -> str:
-    headers = ("agent", "type", "status", "last seen", "tasks", "locks", "mail", "capabilities")
+    headers = (
+        "agent",
+        "type",
+        "state",
+        "last seen",
+        "hook",
+        "load",
+        "mail",
+        "locks",
+        "capabilities",
+    )
     rows = [
         (
             agent.id,
             agent.type,
             _standing(agent),
             agent.last_seen,
-            ", ".join(agent.tasks),
-            ", ".join(agent.locks),
+            agent.hook,
+            _load(agent),
             agent.unread or None,
+            ", ".join(agent.locks),
             ", ".join(agent.capabilities),
         )
         for agent in agents
@@ -99,13 +129,21 @@ def _table(agents: "list[AgentView]") -> str:
     return table(headers, rows)
 
 
+def _load(agent: "AgentView") -> str:
+    limit = "" if agent.max_load is None else f"/{agent.max_load}"
+    return f"{agent.load}{limit}" if agent.load or limit else ""
+
+
 def _page(agent: "AgentView") -> str:
     pairs = (
-        ("status", _standing(agent)),
+        ("state", _standing(agent)),
+        ("session", agent.session),
         ("last seen", agent.last_seen),
-        ("tasks", ", ".join(agent.tasks)),
-        ("locks", ", ".join(agent.locks)),
+        ("hook", agent.hook),
+        ("in progress", ", ".join(agent.tasks)),
+        ("assigned", ", ".join(agent.assigned)),
         ("unread mail", agent.unread or None),
+        ("locks", ", ".join(agent.locks)),
         ("capabilities", ", ".join(agent.capabilities)),
     )
     return f"{escape(agent.id)} ({escape(agent.type)})\n{fields(pairs)}"

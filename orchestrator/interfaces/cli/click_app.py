@@ -38,7 +38,7 @@ def parse(top: Group, words: Sequence[str], prog: str) -> Call | int:
         UsageError: The line means nothing.
     """
     try:
-        parsed = group(top).main(
+        parsed = group(top, is_top=True).main(
             list(words), prog_name=prog, complete_var=completion.VARIABLE, standalone_mode=False
         )
     except click.exceptions.NoArgsIsHelpError as error:
@@ -56,10 +56,10 @@ def parse(top: Group, words: Sequence[str], prog: str) -> Call | int:
     return parsed
 
 
-def group(node: Group) -> click.Group:
-    """A group as click's."""
+def group(node: Group, *, is_top: bool = False) -> click.Group:
+    """A group as click's; the top one tells the version."""
     parameters: list[click.Parameter] = [_option(option, _GLOBAL) for option in GLOBALS]
-    if node.groups:
+    if is_top:
         parameters.append(_version())
     return _Group(
         node, name=node.name, help=node.summary, params=parameters, context_settings=_SETTINGS

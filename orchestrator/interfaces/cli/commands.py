@@ -1,6 +1,6 @@
 """The table of commands: which word means which group, and which module declares it.
 
-Only the module of the group that a line names is imported.
+Only the modules of the group that a line names are imported.
 """
 
 from orchestrator.interfaces.cli.grammar import Group
@@ -8,13 +8,30 @@ from orchestrator.interfaces.cli.grammar import Group
 WORKSTREAM = Group(
     "workstream", "workstreams", "Streams of work and their priorities.", aliases=("ws",)
 )
-TASK = Group("task", "tasks", "Add, claim, finish and look up tasks.", aliases=("t",))
-AGENT = Group("agent", "agents", "Who works on the board.", aliases=("a",))
+DEP = Group("dep", "links", "Links between tasks: what waits for what, and what belongs together.")
+TASK = Group(
+    "task",
+    "tasks links",
+    "Add, claim, finish and look up tasks.",
+    aliases=("t",),
+    groups=(DEP,),
+)
+AGENT = Group(
+    "agent", "agents", "Who works on the board. Alone it lists them.", ("a", "agents"), "list"
+)
 LOCK = Group("lock", "locks", "Keep a resource for a while, alone or shared.", aliases=("l",))
 KNOWLEDGE = Group(
     "knowledge", "knowledge", "What agents know: topics in markdown.", aliases=("kb",)
 )
 MAIL = Group("mail", "mail", "Messages between agents.", aliases=("m",))
+HOOK = Group(
+    "hook",
+    "hooks",
+    "What hangs on an agent, through its restarts. Alone it shows mine, with a task it hangs that.",
+    default="hang",
+)
+CONVOY = Group("convoy", "convoys", "Tasks that are followed together.", aliases=("c",))
+SESSION = Group("session", "sessions", "Each start of an agent, and what it left for the next.")
 EVENTS = Group(
     "events",
     "events",
@@ -26,15 +43,35 @@ RUNNER = Group("runner", "runner", "Plan a cycle, brief its tasks, collect what 
 IMPORT = Group(
     "import",
     "imports",
-    "Fill an empty board. Alone, with a file, it reads an export.",
+    "Take over a whole board, or tasks of beads and Backlog.md. Alone, with a file, it reads an export.",
+    default="file",
+)
+EXPORT = Group(
+    "export",
+    "exports",
+    "Write the whole board, or tasks for beads and Backlog.md. Alone it writes the board.",
     default="file",
 )
 
 BOARD = Group(
     "orc",
-    "board",
+    "board hooks sessions numbers",
     "A board that any number of agents share: workstreams, tasks, locks, knowledge, and a log"
     " of all that happened.",
-    groups=(WORKSTREAM, TASK, AGENT, LOCK, KNOWLEDGE, MAIL, EVENTS, RUNNER, IMPORT),
+    groups=(
+        WORKSTREAM,
+        TASK,
+        AGENT,
+        HOOK,
+        MAIL,
+        CONVOY,
+        SESSION,
+        LOCK,
+        KNOWLEDGE,
+        EVENTS,
+        RUNNER,
+        IMPORT,
+        EXPORT,
+    ),
 )
 """The top of the command line; its own commands are those of the whole board."""

@@ -23,7 +23,7 @@ def script(shell: str) -> str:
 
     made = get_completion_class(shell)
     assert made is not None
-    return made(group(BOARD), {}, "orc", VARIABLE).source()
+    return made(group(BOARD, is_top=True), {}, "orc", VARIABLE).source()
 
 
 def words(kind: str, board: str | None) -> list[str]:

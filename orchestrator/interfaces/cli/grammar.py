@@ -107,21 +107,22 @@ class Command(msgspec.Struct):
 
 
 class Group(msgspec.Struct):
-    """Commands that belong together, in a module that is imported when one of them is looked up.
+    """Commands that belong together, in modules that are imported when one of them is looked up.
 
     Attributes:
-        module: Where the commands are declared, in this package.
+        modules: Where the commands are declared, in this package; several are parted by spaces.
         default: The command that a line without one means: ``events`` is ``events list``.
-        groups: Groups inside; only the top one has some.
+        groups: Groups inside.
     """
 
     name: str
-    module: str
+    modules: str
     summary: str
     aliases: tuple[str, ...] = ()
     default: str = ""
     groups: tuple["Group", ...] = ()
     declared: list[Command] = []
+    is_complete: bool = False
 
     def command(
         self,
@@ -153,9 +154,11 @@ class Group(msgspec.Struct):
 
     @property
     def commands(self) -> list[Command]:
-        """The commands of the group; the first look imports their module."""
-        if not self.declared:
-            __import__(f"{__package__}.{self.module}")
+        """The commands of the group; the first look imports their modules."""
+        if not self.is_complete:
+            for module in self.modules.split():
+                __import__(f"{__package__}.{module}")
+            self.is_complete = True
         return self.declared
 
     @property

@@ -71,23 +71,33 @@ def _index() -> str:
 
 
 def _page(group: Group) -> str:
-    top = group is BOARD
-    title = "The whole board" if top else f"{group.name}"
+    title = "The whole board" if group is BOARD else group.name
     short = f" Short: `{'`, `'.join(group.aliases)}`." if group.aliases else ""
-    head = [f"# {title}", "", group.summary + short, ""]
-    return "\n".join(
-        head + [line for command in group.commands for line in _section(group, command)]
-    )
+    words = ("orc", "orc") if group is BOARD else _words(("orc", "orc"), group)
+    lines = [f"# {title}", "", group.summary + short, ""]
+    lines += _sections(group, words, "")
+    if group is not BOARD:
+        for inner in group.groups:
+            lines += _sections(inner, _words(words, inner), f"{inner.name} ")
+    return "\n".join(lines)
 
 
-def _section(group: Group, command: Command) -> list[str]:
-    words = "orc" if group is BOARD else f"orc {group.name}"
-    short = "orc" if group is BOARD else f"orc {(*group.aliases, group.name)[0]}"
+def _words(lead: tuple[str, str], group: Group) -> tuple[str, str]:
+    """The words that lead to a group, in full and short."""
+    return f"{lead[0]} {group.name}", f"{lead[1]} {(*group.aliases, group.name)[0]}"
+
+
+def _sections(group: Group, words: tuple[str, str], title: str) -> list[str]:
+    return [line for command in group.commands for line in _section(group, command, words, title)]
+
+
+def _section(group: Group, command: Command, lead: tuple[str, str], title: str) -> list[str]:
+    words, short = lead
     named = command.name if command.name != group.default else f"[{command.name}]"
     aliases = f" Also `{'`, `'.join(command.aliases)}`." if command.aliases else ""
     places = [argument.usage for argument in command.arguments]
     usage = " ".join([words, named, *places, *(["[OPTIONS]"] if command.options else [])])
-    lines = [f"## {command.name}", "", inspect.cleandoc(command.help) + aliases, ""]
+    lines = [f"## {title}{command.name}", "", inspect.cleandoc(command.help) + aliases, ""]
     lines += ["```", usage, "```", ""]
     if command.arguments:
         lines += [*_arguments(command.arguments), ""]

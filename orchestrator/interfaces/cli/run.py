@@ -2,16 +2,22 @@
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestrator.core.errors import BadInput, UsageError
 from orchestrator.core.printable import escape
-from orchestrator.interfaces.cli.grammar import Settings
+from orchestrator.interfaces.cli.grammar import Option, Settings
 
 if TYPE_CHECKING:
     from orchestrator import Orchestrator
 
 T = TypeVar("T")
+
+
+DRY_RUN = Option(
+    ("--dry-run",), "Say what would be done, and leave every file as it is.", flag=True
+)
 
 
 class Run:
@@ -38,6 +44,10 @@ class Run:
                 warn=warn,
             )
         return self._orc
+
+    def rehearsed(self, dry: bool) -> AbstractContextManager[None]:
+        """Where a command runs that may be a dry run."""
+        return self.orc.rehearsal() if dry else nullcontext()
 
     def close(self) -> None:
         """Close the board if it was opened."""

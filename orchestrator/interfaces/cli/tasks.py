@@ -2,9 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape, escape_lines
-from orchestrator.domain.task_events import STATUSES
+from orchestrator.domain.task_events import ENDED, HELD, STATUSES
 from orchestrator.interfaces.cli.commands import TASK
 from orchestrator.interfaces.cli.grammar import Argument, Option, integer, minutes
 from orchestrator.interfaces.cli.rendering import (
@@ -24,6 +26,7 @@ from orchestrator.interfaces.cli.run import Run, given, once
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
     from orchestrator.domain.evidence import Evidence
+    from orchestrator.domain.graph import Blocker, Edge
     from orchestrator.domain.task_events import Task
 
 _COLOURS = {
@@ -33,6 +36,9 @@ _COLOURS = {
     "done": "green",
     "failed": "red",
 }
+
+SHOWN = 3
+"""Reasons that a line of a listing gives."""
 
 _WORKSTREAM = Argument("workstream", "Where it belongs.", "WS", completes="workstreams")
 _LEASE = Option(("--lease",), "How long the claim lasts: 30m, 2h.", "DURATION")
@@ -53,6 +59,10 @@ _FIELDS = (
         "NAMES",
         many=True,
     ),
+    Option(("--parent",), "The task that it is a part of.", "ID", completes="tasks"),
+    Option(("--waits-for",), "Children it waits for: all or any of its own; all:ID.", "WHICH"),
+    Option(("--defer",), "Not to be taken before: 2026-12-01, or 3d from now.", "TIME"),
+    Option(("--due",), "When it should be done, in the same forms.", "TIME"),
     Option(
         ("--verify",),
         "A command that must succeed before it is complete; no shell reads it. Repeatable.",
@@ -133,13 +143,7 @@ def _no_more(value: str, rest: tuple[str, ...]) -> str:
     Argument("desc", "What is to be done, at length.", required=False),
     Argument("number", "Its priority; 1 comes first.", "PRIORITY", False, convert=integer),
     *_FIELDS,
-    Option(
-        ("--parent",),
-        "The task whose id, with .NAME added, becomes the id.",
-        "ID",
-        completes="tasks",
-    ),
-    Option(("--name",), "The last part of the id; only with --parent."),
+    Option(("--name",), "With --parent: the last part of the id; else the next number."),
     example='add build "Ship v1" --priority 1 --needs 299833bc --touches git',
 )
 def add(
@@ -164,6 +168,7 @@ def add(
     _words("[WS] ID", "The task."),
     Option(("--title",), "One line that says what is to be done."),
     *_FIELDS,
+    Option(("--commits", "--commit"), "Commits that belong to it, by id.", "SHA", many=True),
     Option(("--no-review",), "Nobody needs to approve it.", flag=True),
     example='edit 299833bc --priority 1 --labels ui,urgent --needs ""',
 )
@@ -384,7 +389,11 @@ def _needed(what: str, text: str | None) -> str:
     Argument("workstream", "Only tasks of this one.", "WS", False, completes="workstreams"),
     Option(("--status",), "Only with one of these.", "STATUS", many=True, choices=STATUSES),
     Option(("--labels", "--label"), "Only with all of these labels.", "WORDS", many=True),
+    Option(("--any-labels", "--any-label"), "Only with one of these at least.", "WORDS", many=True),
     Option(("--type",), "Only of this type.", "WORD"),
+    Option(("--priority",), "Only of this priority.", "N", convert=integer),
+    Option(("--parent",), "Only the parts of this task.", "ID", completes="tasks"),
+    Option(("--overdue",), "Only open ones that should be done by now.", flag=True),
     Option(("--ready",), "Only tasks that can be claimed now.", flag=True),
     aliases=("ls",),
     example="list build --status pending,blocked",
@@ -396,15 +405,20 @@ def list_(
     workstream: str | None,
     status: tuple[str, ...] | None,
     labels: tuple[str, ...] | None,
-    type: str | None,
-    ready: bool,
+    any_labels: tuple[str, ...] | None,
     agent: str | None,
+    **filters: Any,
 ) -> Answer:
     """List tasks, in the order they were added."""
     tasks = run.orc.tasks.all(
-        workstream, status=status or (), agent=agent, labels=labels or (), type=type, ready=ready
+        workstream,
+        status=status or (),
+        agent=agent,
+        labels=labels or (),
+        any_labels=any_labels or (),
+        **filters,
     )
-    return Answer(tasks, lambda: lines(map(line, tasks), empty="No tasks."))
+    return Answer(tasks, lambda: lines((line_of(run, t) for t in tasks), empty="No tasks."))
 
 
 @TASK.command("show", _words("[WS] ID", "The task."), example="show 299833bc", reads=True)
@@ -412,9 +426,28 @@ def show(run: Run, words: tuple[str, ...]) -> Answer:
     """Show everything about a task, with its history."""
     task = run.orc.tasks.get(_task_only(run, words))
     history = run.orc.tasks.history(task.id)
-    needed_by = [dependant.id for dependant in run.orc.tasks.needed_by(task.id)]
-    record = {**plain(task), "needed_by": needed_by, "history": _history(history)}
-    return Answer(record, lambda: _page(task, needed_by, history))
+    around = _Around.of(run, task)
+    record = {**plain(task), **plain(around), "history": _history(history)}
+    return Answer(record, lambda: _page(task, around, history))
+
+
+class _Around(msgspec.Struct):
+    """What stands around a task in the graph, beside what its record says."""
+
+    needed_by: list[str]
+    children: list[str]
+    linked_by: "list[Edge]"
+    kept_back_by: "list[Blocker]"
+
+    @classmethod
+    def of(cls, run: Run, task: "Task") -> "_Around":
+        is_open = task.status not in ENDED
+        return cls(
+            needed_by=[dependant.id for dependant in run.orc.tasks.needed_by(task.id)],
+            children=list(run.orc.links.state.children.get(task.id, ())),
+            linked_by=run.orc.links.linked(task.id),
+            kept_back_by=run.orc.links.blockers(task.id) if is_open else [],
+        )
 
 
 def line(task: "Task") -> str:
@@ -424,18 +457,39 @@ def line(task: "Task") -> str:
     return f"{status} {task.id}: {escape(task.title)}{holder}"
 
 
+def line_of(run: Run, task: "Task") -> str:
+    """The line of a task with, in short, what other tasks and the calendar do to it."""
+    return line(task) + _in_short(run, task)
+
+
+def _in_short(run: Run, task: "Task") -> str:
+    if task.status in ENDED or (task.is_clear and not task.defer_until):
+        return ""
+    notes: dict[str, None] = {}
+    for blocker in run.orc.links.blockers(task.id):
+        if blocker.kind == "deferred":
+            notes[f"put off until {task.defer_until[:16]}"] = None
+        elif blocker.task is not None:
+            children = "children of " if blocker.kind == "children" else ""
+            notes[f"waits for {children}{blocker.task}"] = None
+    said = list(notes)
+    more = f", and {len(said) - SHOWN} more" if len(said) > SHOWN else ""
+    return f" ({', '.join(said[:SHOWN])}{more})" if said else ""
+
+
 def _history(events: "list[Recorded]") -> list[dict[str, Any]]:
     from orchestrator.domain.journal import as_dict
 
     return [as_dict(event) for event in events]
 
 
-def _page(task: "Task", needed_by: list[str], history: "list[Recorded]") -> str:
+def _page(task: "Task", around: _Around, history: "list[Recorded]") -> str:
     notes = "\n".join(f"{note.at} {note.agent}: {note.text}" for note in task.notes)
     rows = [(event.id, event.ts, event.agent, event.type) for event in history]
     return parts(
         line(task),
-        fields(_facts(task, needed_by)),
+        fields(_facts(task, around)),
+        section("Kept back", "\n".join(blocker.says for blocker in around.kept_back_by)),
         section("Description", task.description),
         section("Acceptance", task.acceptance),
         section("Reason", task.reason),
@@ -445,6 +499,10 @@ def _page(task: "Task", needed_by: list[str], history: "list[Recorded]") -> str:
         section("Notes", notes),
         "History:\n" + table(("event", "time", "agent", "type"), rows),
     )
+
+
+def _facts(task: "Task", around: _Around) -> list[tuple[str, object]]:
+    held = task.status in HELD
 
 
 def _checks(task: "Task") -> str:
@@ -488,8 +546,17 @@ def _facts(task: "Task", needed_by: list[str]) -> list[tuple[str, object]]:
         ("labels", ", ".join(task.labels)),
         ("estimate", task.estimate and seconds_as_text(task.estimate * 60)),
         ("needs", ", ".join(task.needs) + waits),
-        ("needed by", ", ".join(needed_by)),
+        ("needed by", ", ".join(around.needed_by)),
+        ("parent", task.parent),
+        ("children", ", ".join(around.children)),
+        ("progress", _progress(task)),
+        ("waits for", _gate(task)),
+        ("links", ", ".join(f"{link.kind} {link.task}" for link in task.links)),
+        ("linked by", ", ".join(f"{edge.task} ({edge.kind})" for edge in around.linked_by)),
         ("touches", ", ".join(task.touches)),
+        ("put off until", task.defer_until),
+        ("due", task.due),
+        ("commits", ", ".join(task.commits)),
         ("lease until", task.lease_until if held else ""),
         ("token", task.token if held else ""),
         ("attempt", task.attempt or ""),
@@ -497,3 +564,17 @@ def _facts(task: "Task", needed_by: list[str]) -> list[tuple[str, object]]:
         ("updated", task.updated_at),
         ("ended", task.ended_at),
     ]
+
+
+def _progress(task: "Task") -> str:
+    if task.progress is None:
+        return ""
+    done, total, cancelled = task.progress.done, task.progress.total, task.progress.cancelled
+    return f"{done} of {total} done" + (f", {cancelled} cancelled" if cancelled else "")
+
+
+def _gate(task: "Task") -> str:
+    if task.gate is None:
+        return ""
+    whose = "its own children" if task.gate.of == task.id else f"the children of {task.gate.of}"
+    return f"{task.gate.how} of {whose}{'' if task.waiting else ' (open)'}"

@@ -1,0 +1,89 @@
+"""Drawings of the work graph: a tree for people, and the languages of Mermaid and of Graphviz.
+
+Titles are data. In each language every character that could end a label, or mean something in it, is written
+in a way that only stands for itself, and no name of a node comes from an agent.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+
+from orchestrator.core.printable import escape
+from orchestrator.domain.graph import Edge
+from orchestrator.domain.links import BLOCKING, Branch, Graph
+from orchestrator.domain.task_events import Task
+
+_STATUS_SHAPES = {"done": ("([", "])"), "blocked": ("{{", "}}")}
+
+
+def text(graph: Graph, line: Callable[[Task], str]) -> str:
+    """Every task below its parent, and below it its other links."""
+    below: dict[str | None, list[Task]] = {}
+    links: dict[str, list[Edge]] = {}
+    shown = {task.id for task in graph.tasks}
+    for task in graph.tasks:
+        below.setdefault(task.parent if task.parent in shown else None, []).append(task)
+    for edge in graph.edges:
+        if edge.kind != "parent":
+            links.setdefault(edge.task, []).append(edge)
+    lines: list[str] = []
+    waiting = [(0, task) for task in reversed(below.get(None, ()))]
+    while waiting:  # parents may be as deep as the board, so nothing recurses
+        depth, task = waiting.pop()
+        lines.append("  " * depth + line(task))
+        lines += ("  " * depth + f"    {edge.kind} {edge.other}" for edge in links.get(task.id, ()))
+        waiting += [(depth + 1, child) for child in reversed(below.get(task.id, ()))]
+    return "\n".join(lines) or "No tasks."
+
+
+def tree(branches: Iterator[Branch]) -> str:
+    """A tree of dependencies, a line a task."""
+    return "\n".join(map(_branch, branches))
+
+
+def _branch(branch: Branch) -> str:
+    kind = f"{branch.kind}: " if branch.kind else ""
+    again = " (see above)" if branch.repeated else ""
+    indent = "  " * branch.depth
+    return f"{indent}{kind}[{branch.status}] {branch.id}: {escape(branch.title)}{again}"
+
+
+def mermaid(graph: Graph) -> str:
+    """The graph for https://mermaid.js.org: an arrow from each task to what it needs or belongs to."""
+    names = _names(graph)
+    lines = ["flowchart LR"]
+    for task in graph.tasks:
+        opening, closing = _STATUS_SHAPES.get(task.status, ("[", "]"))
+        label = _mermaid_text(f"{task.id}: {task.title} ({task.status})")
+        lines.append(f'  {names[task.id]}{opening}"{label}"{closing}')
+    for edge in graph.edges:
+        arrow = "-->" if edge.kind in BLOCKING else "-.->"
+        lines.append(f"  {names[edge.task]} {arrow}|"{edge.kind}"| {names[edge.other]}")
+    return "\n".join(lines)
+
+
+def _mermaid_text(label: str) -> str:
+    """A label in which everything but letters, digits and blanks is an entity such as ``#35;``."""
+    return re.sub(r"[^\w .,-]", lambda match: f"#{ord(match[0])};", escape(label))
+
+
+def dot(graph: Graph) -> str:
+    """The graph for Graphviz: an arrow from each task to what it needs or belongs to."""
+    names = _names(graph)
+    lines = ["digraph board {", "  rankdir=LR;", "  node [shape=box];"]
+    for task in graph.tasks:
+        label = _dot_text(f"{task.id}: {task.title} ({task.status})")
+        lines.append(f'  {names[task.id]} [label="{label}"];')
+    for edge in graph.edges:
+        style = "" if edge.kind in BLOCKING else ", style=dashed"
+        lines.append(f'  {names[edge.task]} -> {names[edge.other]} [label="{edge.kind}"{style}];')
+    return "\n".join([*lines, "}"])
+
+
+def _dot_text(label: str) -> str:
+    """A quoted text: no escape sequence of Graphviz, no entity and no quote is left in it."""
+    plain = escape(label).replace("&", "&amp;")
+    return plain.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _names(graph: Graph) -> dict[str, str]:
+    return {task.id: f"t{number}" for number, task in enumerate(graph.tasks, 1)}

@@ -1,0 +1,220 @@
+"""``orc task ready``, ``blocked``, ``dep``, ``graph``: what can go on, and what waits for what."""
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from orchestrator.core.printable import escape
+from orchestrator.domain.links import BLOCKING, KINDS, Blocked, Graph
+from orchestrator.interfaces.cli import drawing
+from orchestrator.interfaces.cli.commands import DEP, TASK
+from orchestrator.interfaces.cli.grammar import Argument, Option, count
+from orchestrator.interfaces.cli.rendering import Answer, lines, say, to_json
+from orchestrator.interfaces.cli.run import Run, warn
+from orchestrator.interfaces.cli.tasks import line, line_of
+
+if TYPE_CHECKING:
+    from orchestrator.domain.task_events import Task
+
+MANY = 500
+"""Tasks that a drawing shows unless more are asked for: a larger one nobody can read."""
+
+_WS = Argument("workstream", "Only tasks of this one.", "WS", False, completes="workstreams")
+_TASK = Argument("task", "The task.", "ID", completes="tasks")
+_OTHER = Argument("other", "The other task.", "OTHER", completes="tasks")
+_REASON = Option(("--reason",), "Why; stands in the log.", default="")
+_LIMIT = Option(("--limit",), f"At most so many tasks; {MANY} in a drawing.", "N", convert=count)
+
+
+# What can go on
+
+
+@TASK.command(
+    "ready",
+    _WS,
+    Option(("--limit",), "At most so many.", "N", convert=count),
+    example="ready build --limit 5",
+    reads=True,
+)
+def ready(run: Run, workstream: str | None, limit: int | None) -> Answer:
+    """List the tasks that anybody may take now, in the order in which they are taken."""
+    tasks = run.orc.links.ready(workstream, limit=limit)
+    return Answer(tasks, lambda: lines(map(line, tasks), empty="No task is ready."))
+
+
+@TASK.command("blocked", _WS, example="blocked build", reads=True)
+def blocked(run: Run, workstream: str | None) -> Answer:
+    """List the tasks that nobody has and nobody may take, each with what keeps it back."""
+    found = run.orc.links.blocked(workstream)
+    return Answer(found, lambda: lines(map(_blocked_lines, found), empty="Nothing is blocked."))
+
+
+def _blocked_lines(found: Blocked) -> str:
+    return "\n".join([line(found.task), *(f"    {escape(blocker.says)}" for blocker in found.by)])
+
+
+@TASK.command(
+    "stale",
+    _WS,
+    Option(("--days",), "Days without an event.", "N", convert=count, default=14),
+    example="stale build --days 30",
+    reads=True,
+)
+def stale(run: Run, workstream: str | None, days: int) -> Answer:
+    """List the open tasks that nothing has happened to for so many days, longest first."""
+    tasks = run.orc.links.stale(days, workstream)
+    said = (f"{line(task)} (since {task.updated_at})" for task in tasks)
+    return Answer(tasks, lambda: lines(said, empty="No task is stale."))
+
+
+@TASK.command(
+    "defer",
+    _TASK,
+    Argument("until", 'Until when: 2026-12-01, or 3d from now; "" ends it.'),
+    example="defer 299833bc 3d",
+)
+def defer(run: Run, task: str, until: str) -> Answer:
+    """Put a task off: nobody is given it before that time."""
+    found = run.orc.tasks.edit(task, defer=until)
+    when = f"put off until {found.defer_until}" if found.defer_until else "not put off any more"
+    return say(found, f"{_named(found)}: {when}")
+
+
+# Links
+
+
+@DEP.command(
+    "add",
+    _TASK,
+    _OTHER,
+    Option(
+        ("--type",),
+        "What it is: this task needs, is a part of, waits for the children of ... the other one.",
+        choices=(*BLOCKING, *KINDS),
+        default="needs",
+    ),
+    Option(("--any",), "With waits-for: one child that is done is enough.", flag=True),
+    example="add 299833bc 5d41402a --type needs",
+)
+def add(run: Run, task: str, other: str, type: str, any: bool) -> Answer:
+    """Link a task to another one; needs, parent and waits-for keep it back, the others never do."""
+    found = run.orc.links.add(task, other, kind=type, any=any)
+    return say(found, f"Linked: {_named(found)} {type} {escape(other)}")
+
+
+@DEP.command(
+    "remove",
+    _TASK,
+    _OTHER,
+    Option(("--type",), "Only this kind; else all.", choices=(*BLOCKING, *KINDS)),
+    aliases=("rm",),
+    example="remove 299833bc 5d41402a",
+)
+def remove(run: Run, task: str, other: str, type: str | None) -> Answer:
+    """Remove the links of a task to another one."""
+    found = run.orc.links.remove(task, other, kind=type)
+    return say(found, f"Unlinked: {_named(found)} from {escape(other)}")
+
+
+@DEP.command(
+    "tree",
+    _TASK,
+    Option(("--up",), "What waits for it, instead.", flag=True),
+    _LIMIT,
+    example="tree 299833bc --up",
+    reads=True,
+)
+def tree(run: Run, task: str, up: bool, limit: int | None) -> Answer:
+    """Show what a task waits for and what belongs to it, and so on down."""
+    most = _most(run, limit)
+    found = list(islice(run.orc.links.tree(task, up=up), None if most is None else most + 1))
+    shown = found[:most]
+    if len(shown) < len(found):
+        warn(f"the tree goes on; its first {most} lines are shown (--limit N)")
+    return Answer(shown, lambda: drawing.tree(iter(shown)))
+
+
+@TASK.command(
+    "graph",
+    _WS,
+    Option(("--task",), "Only what is connected with this task.", "ID", completes="tasks"),
+    Option(
+        ("--format",),
+        "How it is drawn.",
+        choices=("text", "mermaid", "dot", "json"),
+        default="text",
+    ),
+    Option(("--all",), "Also tasks that have ended.", flag=True),
+    _LIMIT,
+    example="graph build --format mermaid",
+    reads=True,
+)
+def graph(
+    run: Run,
+    workstream: str | None,
+    task: str | None,
+    format: str,
+    all: bool,
+    limit: int | None,
+) -> Answer:
+    """Draw the tasks and the links among them; an arrow leads to what a task needs or belongs to."""
+    found = run.orc.links.graph(workstream, task=task, ended=all)
+    most = limit if format == "json" else _most(run, limit)
+    shown = _first(found, most)
+    draw = {
+        "text": lambda: drawing.text(shown, lambda each: line_of(run, each)),
+        "mermaid": lambda: drawing.mermaid(shown),
+        "dot": lambda: drawing.dot(shown),
+        "json": lambda: to_json(shown).decode().rstrip("\n"),
+    }
+    return Answer(shown, draw[format])
+
+
+def _most(run: Run, limit: int | None) -> int | None:
+    """How many tasks are shown: programs get all of them."""
+    return MANY if limit is None and not run.settings.json else limit
+
+
+def _first(found: Graph, most: int | None) -> Graph:
+    if most is None or len(found.tasks) <= most:
+        return found
+    warn(
+        f"{most} of {len(found.tasks)} tasks are shown; --limit N shows more, a workstream or"
+        " --task ID fewer"
+    )
+    tasks = found.tasks[:most]
+    kept = {task.id for task in tasks}
+    edges = [edge for edge in found.edges if edge.task in kept and edge.other in kept]
+    return Graph(tasks=tasks, edges=edges)
+
+
+# Tasks in place of others
+
+
+@TASK.command(
+    "duplicate",
+    _TASK,
+    Argument("of", "The task that says the same.", "OF", completes="tasks"),
+    _REASON,
+    example="duplicate 299833bc 5d41402a",
+)
+def duplicate(run: Run, task: str, of: str, reason: str) -> Answer:
+    """Cancel a task because another one says the same; who needed it needs the other one now."""
+    found = run.orc.links.duplicate(task, of, reason=reason)
+    return say(found, f"Cancelled: {_named(found)}: {escape(found.reason)}")
+
+
+@TASK.command(
+    "supersede",
+    _TASK,
+    Argument("by", "The task that takes its place.", "BY", completes="tasks"),
+    _REASON,
+    example='supersede 299833bc 5d41402a --reason "The API changed"',
+)
+def supersede(run: Run, task: str, by: str, reason: str) -> Answer:
+    """Cancel a task because another one takes its place; who needed it needs the other one now."""
+    found = run.orc.links.supersede(task, by, reason=reason)
+    return say(found, f"Cancelled: {_named(found)}: {escape(found.reason)}")
+
+
+def _named(task: "Task") -> str:
+    return f"{task.id} ({escape(task.title)})"

@@ -1,0 +1,161 @@
+"""``orc session``, ``prime``, ``handoff``, ``done``, ``escalate``: how an agent begins and ends."""
+
+import os
+from typing import TYPE_CHECKING
+
+from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.printable import escape
+from orchestrator.domain.session_events import OUTCOMES, OVERSEER, SEVERITIES
+from orchestrator.interfaces.cli.commands import BOARD, SESSION
+from orchestrator.interfaces.cli.grammar import Argument, Option
+from orchestrator.interfaces.cli.rendering import Answer, fields, parts, say, section
+from orchestrator.interfaces.cli.run import DRY_RUN, Run, text_from, warn
+
+if TYPE_CHECKING:
+    from orchestrator.domain.session_events import Session
+
+_AGENT = Argument("agent", "The agent; else who acts.", required=False, completes="agents")
+
+
+@SESSION.command("start", _AGENT, example="start agent-1")
+def start(run: Run, agent: str | None) -> Answer:
+    """Begin a session: from now on what an earlier start of the agent sends is refused."""
+    session = run.orc.sessions.start(run.actor(agent))
+    return say(
+        session,
+        f"Session {session.incarnation} of {escape(session.agent)}."
+        f" Set ORC_SESSION={session.incarnation} in its environment.",
+    )
+
+
+@SESSION.command("show", _AGENT, example="show agent-1", reads=True)
+def show(run: Run, agent: str | None) -> Answer:
+    """Show an agent's last session, with the note that it was left or leaves."""
+    session = run.orc.sessions.get(run.actor(agent))
+    return Answer(session, lambda: _page(session))
+
+
+@BOARD.command(
+    "prime",
+    _AGENT,
+    Option(("--budget",), "Tokens that the text may have; 1000 if not given.", "N"),
+    Option(("--if-changed",), "Print nothing unless something is new since last time.", flag=True),
+    example="prime agent-1 --if-changed",
+    reads=True,
+)
+def prime(run: Run, agent: str | None, budget: str | None, if_changed: bool) -> Answer:
+    """Print what an agent needs at the start of a session; it never fails, and so stops none."""
+    from orchestrator.planning.prime import BUDGET, Prime
+
+    try:
+        found = run.orc.prime(
+            run.actor(agent),
+            budget=BUDGET if budget is None else _tokens(budget, BUDGET),
+            if_changed=if_changed,
+            prog=run.prog,
+        )
+    except (OrchestratorError, OSError) as error:
+        warn(f"{error}. There is nothing to prime with.")
+        found = Prime(agent=agent or run.agent or "", text="", digest="", changed=False)
+    return Answer(found, lambda: found.text.rstrip("\n"), after=lambda: run.orc.primed(found))
+
+
+def _tokens(text: str, usual: int) -> int:
+    if text.isascii() and text.isdecimal() and len(text) < 8:
+        return int(text)
+    warn(f"{text!a} is no number of tokens: {usual} are used")
+    return usual
+
+
+@BOARD.command(
+    "handoff",
+    Option(("--subject", "-s"), "One line for the next session.", default=""),
+    Option(("--message", "-m"), "What it should know; - takes it from stdin.", default=""),
+    Option(("--collect",), "Note also open work, locks, unread mail and changed files.", flag=True),
+    DRY_RUN,
+    example='handoff -s "Tests are next" -m "The API works; see notes." --collect',
+)
+def handoff(run: Run, subject: str, message: str, collect: bool, dry_run: bool) -> Answer:
+    """End the session with a note to the next one; what hangs on the hook stays there."""
+    note = text_from("-") if message == "-" else message
+    files = _changed_files() if collect else ()
+    with run.rehearsed(dry_run):
+        session = run.orc.sessions.handoff(subject=subject, note=note, collect=collect, files=files)
+    return Answer(session, lambda: parts("Handed off.", _page(session)))
+
+
+@BOARD.command(
+    "done",
+    Argument("outcome", f"{', '.join(OUTCOMES)}; the first if not given.", required=False),
+    Option(("--message", "-m"), "The result, what is wrong, or why it has to wait.", default=""),
+    Option(("--until",), "With DEFERRED: not before 2026-12-01, or 3d from now.", default=""),
+    example='done COMPLETED -m "Shipped as v1.0.2"',
+)
+def done(run: Run, outcome: str | None, message: str, until: str) -> Answer:
+    """Finish what hangs on my hook: completed, escalated to the overseer, or deferred."""
+    word = (outcome or OUTCOMES[0]).upper()
+    finished = run.orc.sessions.done(word, message=message, until=until)
+    return say(finished, f"{finished.outcome}: {escape(finished.task.title)}")
+
+
+@BOARD.command(
+    "escalate",
+    Argument("topic", "One line that says what is wrong."),
+    Option(("--severity",), "medium if not given.", "WORD", choices=SEVERITIES, default="medium"),
+    Option(("--message", "-m"), "More about it; - takes it from stdin.", default=""),
+    Option(("--task",), "The task that it came up with; else mine.", "ID", completes="tasks"),
+    Option(("--ws",), "Where the task for it belongs.", "WS", completes="workstreams"),
+    Option(("--to",), f"Who is told; {OVERSEER} if not given.", "TO", default=OVERSEER),
+    example='escalate "The key has expired" --severity high -m "Nothing can be deployed."',
+)
+def escalate(
+    run: Run, topic: str, severity: str, message: str, task: str | None, ws: str | None, to: str
+) -> Answer:
+    """Tell of a trouble: a task for it, and mail to the overseer."""
+    text = text_from("-") if message == "-" else message
+    made = run.orc.sessions.escalate(
+        topic, severity=severity, message=text, task=task, workstream=ws, to=to
+    )
+    return say(made, f"Escalated to {escape(to)}: {made.id} - {escape(made.title)}")
+
+
+def _changed_files() -> tuple[str, ...]:
+    """Files of the git work tree here that are changed and not committed; none where there is no git."""
+    import shutil
+    import subprocess
+
+    git = shutil.which("git")
+    if git is None:
+        return ()
+    try:
+        found = subprocess.run(
+            [git, "status", "--porcelain=v1", "-z", "--no-renames"],
+            capture_output=True,
+            check=True,
+            timeout=10,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    names = found.stdout.decode("utf-8", "backslashreplace").split("\0")
+    return tuple(name[3:] for name in names if name)[:_FILES]
+
+
+_FILES = 50
+"""Changed files that a handoff names."""
+
+
+def _page(session: "Session") -> str:
+    facts = (
+        ("began", session.started_at),
+        ("ended", session.ended_at),
+        ("outcome", session.outcome),
+        ("handed off", session.handed_off_at),
+        ("subject", session.subject),
+    )
+    return parts(
+        f"Session {session.incarnation} of {escape(session.agent)}",
+        fields(facts),
+        section("Note", session.note),
+        section("Held", "\n".join(session.collected)),
+    )
