@@ -93,7 +93,6 @@ def import_board(engine: Engine, lines: IO[str], *, dry_run: bool = False) -> Im
     if distrust := _distrust(engine, state):
         state.fold((distrust,))
         records.append(distrust)
-    engine.take_over(records, state)
     if not dry_run:
         engine.take_over(records, state)
         return _imported(state, len(records))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
-from orchestrator.domain import mail, sessions
+from orchestrator.domain import mail
 from orchestrator.domain.assignment import give
 from orchestrator.domain.check_events import TaskApproved, TaskRejected, TaskTrusted
 from orchestrator.domain.checks import needed, text_of
@@ -100,7 +100,7 @@ def _reviewed(tx: "Transaction[State]", text: str, step: str, agent: str | None)
     Raises:
         Refused: It is not in review, or its worker acts.
     """
-    actor = sessions.act_in_session(tx, agent, needed=True)
+    actor = act_in_session(tx, agent, needed=True)
     found = find(tx.state, text)
     check_step(found, step)
     if actor == found.assigned_to:

@@ -275,10 +275,15 @@ class TaskImported(Event):
 
     def apply(self, state: "State", at: Recorded) -> None:
         open_needs = _count_open(state, self.record.needs)
-        derived: dict[str, Any] = {"open_needs": open_needs, "held": False, "waiting": False}
-        _add(state, replace(self.record, **derived, progress=None, events=(at.id,)))
         checks = self.record.checks and replace(self.record.checks, trusted=False)
-        _add(state, replace(self.record, open_needs=open_needs, checks=checks, events=(at.id,)))
+        derived: dict[str, Any] = {
+            "open_needs": open_needs,
+            "held": False,
+            "waiting": False,
+            "progress": None,
+            "checks": checks,
+        }
+        _add(state, replace(self.record, **derived, events=(at.id,)))
 
 
 @event("task.edited")

@@ -29,7 +29,6 @@ from orchestrator.planning.quoting import quote, quote_line, writer
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
 
-_STAYS = ("task.renewed", "task.noted", "task.edited", "task.hung")
 _STAYS = (
     *("task.renewed", "task.noted", "task.edited", "task.hung"),
     *("task.checked", "task.approved", "task.trusted", "task.distrusted"),

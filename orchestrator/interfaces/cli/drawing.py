@@ -57,7 +57,7 @@ def mermaid(graph: Graph) -> str:
         lines.append(f'  {names[task.id]}{opening}"{label}"{closing}')
     for edge in graph.edges:
         arrow = "-->" if edge.kind in BLOCKING else "-.->"
-        lines.append(f"  {names[edge.task]} {arrow}|"{edge.kind}"| {names[edge.other]}")
+        lines.append(f'  {names[edge.task]} {arrow}|"{edge.kind}"| {names[edge.other]}')
     return "\n".join(lines)
 
 

@@ -501,10 +501,6 @@ def _page(task: "Task", around: _Around, history: "list[Recorded]") -> str:
     )
 
 
-def _facts(task: "Task", around: _Around) -> list[tuple[str, object]]:
-    held = task.status in HELD
-
-
 def _checks(task: "Task") -> str:
     checks = task.checks
     if checks is None:
@@ -536,8 +532,8 @@ def _shown(item: "Evidence") -> str:
     return "\n".join([first, *(f"  | {row}" for row in output.split("\n") if output)])
 
 
-def _facts(task: "Task", needed_by: list[str]) -> list[tuple[str, object]]:
-    held = task.status == "in_progress"
+def _facts(task: "Task", around: _Around) -> list[tuple[str, object]]:
+    held = task.status in HELD
     waits = f" ({task.open_needs} open)" if task.open_needs else ""
     return [
         ("workstream", task.workstream),
