@@ -358,15 +358,16 @@ def escaped() -> Iterator[Path]:
         os.kill(int(path.read_text()), signal.SIGKILL)
 
 
-def test_a_process_that_escaped_and_goes_on_writing_is_not_waited_for(
-    orc: Orchestrator, escaped: Path
+@pytest.mark.parametrize("goes_on", ["os.write(1, b'x' * 4096)", "time.sleep(1)"])
+def test_a_process_that_escaped_and_holds_the_pipe_is_not_waited_for(
+    orc: Orchestrator, escaped: Path, goes_on: str
 ):
     code = (
-        "import os, sys\n"
+        "import os, sys, time\n"
         "if os.fork() == 0:\n"
         "    os.setsid()\n"
         f"    open('{escaped}', 'w').write(str(os.getpid()))\n"
-        "    while True: os.write(1, b'x' * 4096)\n"
+        f"    while True: {goes_on}\n"
         f"while not os.path.exists('{escaped}'): pass\n"
     )
     begun = time.monotonic()
