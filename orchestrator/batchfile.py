@@ -19,6 +19,7 @@ fields of :mod:`orchestrator.domain.batch`, as YAML has them; a title that ends 
 """
 
 import re
+import textwrap
 from typing import Any
 
 import msgspec
@@ -34,7 +35,7 @@ _DEFAULTS = ("workstream", "type", "priority", "labels", "assign")
 _HEADING = re.compile(r"(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*")
 _ITEM = re.compile(r"([ ]*)((?:[-*+]|\d{1,9}[.)])[ ]+)(?:\[([ xX])\][ ]+)?(\S.*)")
 _BRACES = re.compile(r"(.*?)[ \t]*(\{[^{}]*\})[ \t]*")
-_RULE = re.compile(r"\s*(?:(?:- ?){3,}|(?:\* ?){3,}|(?:_ ?){3,})\s*")
+_RULE = re.compile(r" *(?:(?:- ?){3,}|(?:\* ?){3,}|(?:_ ?){3,})\s*")
 _TABS = re.compile(r"^[ \t]*\t[ \t]*")
 _FENCE = re.compile(r"\s*(```|~~~)")
 
@@ -115,7 +116,10 @@ class _Markdown:
             self._say(line)
         elif heading := _HEADING.fullmatch(line):
             self._heading(place, len(heading[1]), heading[2])
-        elif (item := _ITEM.fullmatch(line)) and not _RULE.fullmatch(line):
+        elif _RULE.fullmatch(line):
+            if line[0] == " ":
+                self._say(line)
+        elif item := _ITEM.fullmatch(line):
             depth = len(item[1]) + 10
             indent = len(item[1]) + len(item[2])
             self._begin(place, depth, indent, item[4], is_ticked=item[3] in ("x", "X"))
@@ -161,7 +165,7 @@ class _Markdown:
                 return
 
     def _whole(self, number: int, entry: Entry) -> Entry:
-        text = "\n".join(self._texts.get(number, ())).strip("\n").rstrip()
+        text = textwrap.dedent("\n".join(self._texts.get(number, ()))).strip("\n").rstrip()
         if not text or entry.problem:
             return entry
         if "description" in entry.fields:

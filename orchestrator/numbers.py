@@ -13,7 +13,6 @@ import msgspec
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError
 from orchestrator.core.events import decode
-from orchestrator.domain import workstreams
 from orchestrator.domain.agents import Agents
 from orchestrator.domain.cycles import CyclePlanned
 from orchestrator.domain.task_events import ENDED, HELD, STATUSES, Task
@@ -362,8 +361,6 @@ def _tasks(
     engine: "Engine", workstream: str | None, agent: str | None, watch: Watch
 ) -> Iterator[Task]:
     state = engine.read()
-    if workstream is not None:
-        workstreams.find(state, workstream)
     name = state.aliases.get(agent, agent) if agent is not None else None
     for task in Tasks(engine).ever(workstream, watch):
         holder = state.aliases.get(task.assigned_to or "", task.assigned_to)

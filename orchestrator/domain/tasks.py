@@ -671,8 +671,13 @@ class Tasks(Noun["State"]):
         Args:
             workstream: Only of this stream.
             watch: Told the events of the archived ones, each when it is read.
+
+        Raises:
+            NotFound: There is no such workstream.
         """
         state = self.state
+        if workstream is not None:
+            workstreams.find(state, workstream)
         numbers = sorted(
             record.event
             for record in state.archived.values()

@@ -263,6 +263,7 @@ def export_backlog(engine: Engine, folder: str, *, workstream: str | None = None
         workstream: Only tasks of this stream; None for all.
 
     Raises:
+        NotFound: There is no such workstream.
         UsageError: The folder holds something.
     """
     folder = os.path.abspath(folder)

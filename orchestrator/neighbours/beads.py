@@ -249,6 +249,9 @@ def export_beads(engine: Engine, out: IO[str], *, workstream: str | None = None)
         engine: The board.
         out: Where to.
         workstream: Only tasks of this stream; None for all.
+
+    Raises:
+        NotFound: There is no such workstream.
     """
     losses, now = Losses(), engine.now()
     written = []

@@ -73,7 +73,7 @@ class Losses:
             tasks=sum(statuses.values()),
             statuses=statuses,
             skipped=tuple(skipped),
-            renamed=self.renamed,
+            renamed=dict(sorted(self.renamed.items())),
             no_place=dict(sorted(self.no_place.items())),
         )
 

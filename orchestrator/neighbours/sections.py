@@ -121,7 +121,9 @@ def _comments(text: str) -> Iterator[Comment]:
     if marked:
         blocks = [block.partition("\n\n")[::2] for block in marked]
     else:
-        blocks = re.findall(r"((?:^\w+: .*\n)+)^---\n(.*?)\n---$", text, re.MULTILINE | re.DOTALL)
+        blocks = re.findall(
+            r"((?:^\w+: [^\n]*\n)+)^---\n(.*?)\n---$", text, re.MULTILINE | re.DOTALL
+        )
     for head, said in blocks:
         facts = dict(line.partition(": ")[::2] for line in head.splitlines())
         at = facts.get("created", "").strip()
