@@ -13,6 +13,7 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.store import Store
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.agents import Agents
+from orchestrator.domain.batch import Batch
 from orchestrator.domain.convoys import Convoys
 from orchestrator.domain.dispatch import Dispatch
 from orchestrator.domain.hooks import Hooks
@@ -91,6 +92,7 @@ class Orchestrator:
         )
         self.workstreams = Workstreams(self.engine)
         self.tasks = Tasks(self.engine)
+        self.batch = Batch(self.engine)
         self.agents = Agents(self.engine)
         self.locks = Locks(self.engine)
         self.links = Links(self.engine)

@@ -125,16 +125,17 @@ class Links(Noun["State"]):
         kind: str | None = None,
         agent: str | None = None,
     ) -> None:
-        """Remove the links of a task to another one.
+        """Remove a link of a task to another one.
 
         Args:
             task: The one that has the link.
             other: The other end.
-            kind: Only this kind; None for all of them.
-            agent: Who removes them.
+            kind: Which one; needed only if there are several between the two.
+            agent: Who removes it.
 
         Raises:
             NotFound: There is no such link.
+            UsageError: There are several, and no kind is named.
         """
         tx.act_as(agent)
         mine, target = find(tx.state, task), resolve(tx.state, other)
@@ -146,6 +147,11 @@ class Links(Noun["State"]):
                 f"Task {mine.id} has no such link to {target}",
                 code="link_not_found",
                 hint="`t dep tree` and `t show` print the links of a task.",
+            )
+        if len(kinds) > 1:
+            raise UsageError(
+                f"Task {mine.id} has several links to {target}: {', '.join(sorted(kinds))}",
+                hint="Say which kind is meant: --type.",
             )
         event = TaskEdited(task=mine.id)
         if "needs" in kinds:

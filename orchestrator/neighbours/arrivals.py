@@ -1,7 +1,6 @@
 """Tasks that come from a neighbour: their ids, their order, and the one commit that takes them in."""
 
 from collections.abc import Iterable, Iterator
-from heapq import heapify, heappop, heappush
 
 import msgspec
 from msgspec.structs import replace
@@ -13,6 +12,7 @@ from orchestrator.domain import workstreams
 from orchestrator.domain.acting import act_now
 from orchestrator.domain.assignment import DEFAULT_ASSIGNMENT
 from orchestrator.domain.graph import check_no_circle
+from orchestrator.domain.ordering import in_order
 from orchestrator.domain.state import State
 from orchestrator.domain.task_events import Gate, Link, Task, TaskImported
 from orchestrator.domain.workstreams import Workstreams
@@ -192,49 +192,29 @@ def _count_cut(losses: Losses, arrival: Arrival, task: Task) -> None:
     losses.lose("assignees that are retired", int(arrival.task.status != task.status))
 
 
-def _in_order(coming: dict[str, Arrival]) -> Iterator[str]:
+def _in_order(coming: dict[str, Arrival]) -> list[str]:
     """The tasks oldest first, but each behind those that it needs, belongs to or awaits.
 
     Raises:
         Refused: They wait for one another in a circle.
     """
-    before = {
-        task_id: {found for found in map(_id_here, arrival.after) if found in coming}
-        for task_id, arrival in coming.items()
-    }
-    behind: dict[str, list[str]] = {}
-    for task_id, others in before.items():
-        for other in others:
-            behind.setdefault(other, []).append(task_id)
     # Age decides between equal priorities, and age is the order of the events.
     age = {
         task_id: (coming[task_id].task.created_at, place) for place, task_id in enumerate(coming)
     }
-    ready = [(age[task_id], task_id) for task_id, others in before.items() if not others]
-    heapify(ready)
-    while ready:
-        task_id = heappop(ready)[1]
-        del before[task_id]
-        for waiting in behind.get(task_id, ()):
-            before[waiting].discard(task_id)
-            if not before[waiting]:
-                heappush(ready, (age[waiting], waiting))
-        yield task_id
-    if before:
-        raise _circle(before)
-
-
-def _circle(before: dict[str, set[str]]) -> Refused:
-    way = [min(before)]
-    while way.count(way[-1]) < 2:
-        way.append(min(before[way[-1]]))
-    way = way[way.index(way[-1]) :]
-    return Refused(
-        f"These tasks wait for one another: {' -> '.join(way)}",
-        code="circle",
-        hint="Remove one of the links in the file; parents count as links, too.",
-        circle=way,
-    )
+    waits = {
+        task_id: {found for found in map(_id_here, arrival.after) if found in coming}
+        for task_id, arrival in coming.items()
+    }
+    order, circle = in_order(waits, age.__getitem__)
+    if circle:
+        raise Refused(
+            f"These tasks wait for one another: {' -> '.join(circle)}",
+            code="circle",
+            hint="Remove one of the links in the file; parents count as links, too.",
+            circle=circle,
+        )
+    return order
 
 
 def _are_here(known: list[str]) -> Refused:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput, InputOutputError, NotFound, UsageError
 from orchestrator.domain import frontmatter
-from orchestrator.domain.checks import text_of, title_of
+from orchestrator.domain.checks import Problems, text_of, title_of
 from orchestrator.domain.task_events import ENDED, Note, Task
 from orchestrator.domain.tasks import Tasks
 from orchestrator.engine import Engine
@@ -89,7 +89,7 @@ def import_backlog(
         BadInput: Files are no tasks; every one is named.
         Refused: Some are on the board already, or they wait for one another in a circle.
     """
-    losses, problems = Losses(), files.Problems("These tasks cannot be taken in")
+    losses, problems = Losses(), Problems("These tasks cannot be taken in")
     root = _root(folder)
     arrivals: dict[str, tuple[Arrival, Losses]] = {}
     for path in (

@@ -15,7 +15,7 @@ import msgspec
 
 from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput
-from orchestrator.domain.checks import priority_of, text_of, title_of
+from orchestrator.domain.checks import Problems, priority_of, text_of, title_of
 from orchestrator.domain.links import KINDS
 from orchestrator.domain.task_events import ENDED, Gate, Link, Note, Task
 from orchestrator.domain.tasks import Tasks
@@ -68,7 +68,7 @@ def import_beads(
         BadInput: Lines are no issues; every one is named.
         Refused: Some are on the board already, or they wait for one another in a circle.
     """
-    losses, problems = Losses(), files.Problems("These issues cannot be taken in")
+    losses, problems = Losses(), Problems("These issues cannot be taken in")
     arrivals: dict[str, tuple[Arrival, Losses]] = {}
     for place, line in files.lines("the file", lines):
         issue = problems.trying(place, _issue, line)

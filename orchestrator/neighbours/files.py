@@ -2,14 +2,11 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator
-from typing import IO, ParamSpec, TypeVar
+from collections.abc import Iterator
+from typing import IO
 
-from orchestrator.core.errors import BadInput, InputOutputError, NotFound, OrchestratorError
+from orchestrator.core.errors import BadInput, InputOutputError, NotFound
 from orchestrator.core.events import LONGEST_LINE
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 def open_file(path: str) -> IO[bytes]:
@@ -96,49 +93,6 @@ def decoded(place: str, data: bytes) -> str:
     if "\0" in text:
         raise BadInput(f"{place} is binary: it holds a NUL character")
     return text
-
-
-class Problems:
-    """Collects what is wrong with a file, with the places, so that all of it is said at once."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._found: list[str] = []
-
-    def trying(
-        self, place: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs
-    ) -> R | None:
-        """What a call gives; None, and a note, when it is refused."""
-        try:
-            return call(*args, **kwargs)
-        except OrchestratorError as error:
-            self.note(place, error.message)
-            return None
-
-    def note(self, place: str, message: str) -> None:
-        """Note that something is wrong."""
-        self._found.append(f"{place}: {message}")
-
-    def check(self) -> None:
-        """Refuse the whole if anything was wrong.
-
-        Raises:
-            BadInput: With every problem and its place.
-        """
-        if self._found:
-            raise problems_of(self._what, self._found)
-
-
-def problems_of(what: str, found: list[str]) -> BadInput:
-    """One error for many; its message has the first ones, its details all."""
-    shown = "; ".join(found[:3])
-    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
-    return BadInput(
-        f"{what}: {shown}{more}",
-        code="bad_entries",
-        hint="Nothing was changed. Mend these places and try again.",
-        problems=found,
-    )
 
 
 def _is_link(path: str) -> BadInput:

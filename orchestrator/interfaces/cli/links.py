@@ -105,12 +105,14 @@ def add(run: Run, task: str, other: str, type: str, any: bool) -> Answer:
     "remove",
     _TASK,
     _OTHER,
-    Option(("--type",), "Only this kind; else all.", choices=(*BLOCKING, *KINDS)),
+    Option(
+        ("--type",), "Which, if there are several between the two.", choices=(*BLOCKING, *KINDS)
+    ),
     aliases=("rm",),
     example="remove 299833bc 5d41402a",
 )
 def remove(run: Run, task: str, other: str, type: str | None) -> Answer:
-    """Remove the links of a task to another one."""
+    """Remove a link of a task to another one."""
     found = run.orc.links.remove(task, other, kind=type)
     return say(found, f"Unlinked: {_named(found)} from {escape(other)}")
 

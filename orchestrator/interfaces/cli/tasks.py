@@ -8,7 +8,7 @@ from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.domain.task_events import ENDED, HELD, STATUSES
 from orchestrator.interfaces.cli.commands import TASK
-from orchestrator.interfaces.cli.grammar import Argument, Option, integer, minutes
+from orchestrator.interfaces.cli.grammar import Argument, Option, integer, minutes, path
 from orchestrator.interfaces.cli.rendering import (
     Answer,
     fields,
@@ -21,10 +21,11 @@ from orchestrator.interfaces.cli.rendering import (
     section,
     table,
 )
-from orchestrator.interfaces.cli.run import Run, given, once
+from orchestrator.interfaces.cli.run import DRY_RUN, Run, given, once, text_from
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
+    from orchestrator.domain.batch import Applied
     from orchestrator.domain.evidence import Evidence
     from orchestrator.domain.graph import Blocker, Edge
     from orchestrator.domain.task_events import Task
@@ -161,6 +162,39 @@ def add(
     fields["priority"] = once("priority", number, "--priority", priority)
     task = run.orc.tasks.add(workstream, title=title, **given(**fields))
     return say(task, f"Added task {task.id}: {escape(task.title)}")
+
+
+@TASK.command(
+    "batch",
+    Argument("file", "JSON or markdown; - is stdin.", convert=path),
+    Option(("--ws",), "Where tasks belong that do not say it.", "WS", completes="workstreams"),
+    DRY_RUN,
+    example="batch plan.md --ws build --dry-run",
+)
+def batch(run: Run, file: str, ws: str | None, dry_run: bool) -> Answer:
+    """Add, edit and assign many tasks in one commit, from a file of JSON or markdown."""
+    from orchestrator.batchfile import entries_of
+
+    entries = entries_of(text_from(file), file)
+    with run.rehearsed(dry_run):
+        done = run.orc.batch.apply(entries, workstream=ws)
+    return Answer(done, lambda: _batch_page(done, dry_run))
+
+
+def _batch_page(done: "Applied", dry_run: bool) -> str:
+    titles = {task.id: escape(task.title) for task in done.tasks}
+    words = (
+        ("Would add", "Would edit", "Would assign") if dry_run else ("Added", "Edited", "Assigned")
+    )
+    added, edited, assigned = words
+    return lines(
+        [
+            *(f"{added} {task}: {titles[task]}" for task in done.added),
+            *(f"{edited} {task}: {titles[task]}" for task in done.edited),
+            *(f"{assigned} {task} -> {escape(agent)}" for task, agent in done.assigned.items()),
+        ],
+        empty="Nothing to change.",
+    )
 
 
 @TASK.command(
