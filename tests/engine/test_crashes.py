@@ -98,6 +98,10 @@ def land(orc: Orchestrator) -> object:
     return orc.tasks.cancel(first(orc))
 
 
+def read_mail(orc: Orchestrator) -> object:
+    return orc.mail.read(orc.mail.inbox(agent="ann")[0].id, agent="ann")
+
+
 SCENES = {
     "dispatch": Scene(lambda orc: orc.dispatch.run(agent="boss"), prepare_team),
     "sling": Scene(lambda orc: orc.hooks.sling(first(orc), "ann", agent="boss"), prepare_team),
