@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain import mail
+from orchestrator.domain.acting import act_in_session
 from orchestrator.domain.assignment import give
 from orchestrator.domain.check_events import TaskApproved, TaskRejected, TaskTrusted
 from orchestrator.domain.checks import needed, text_of

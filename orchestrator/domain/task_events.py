@@ -165,6 +165,10 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
         free = self.status == "pending" or self.has_lapsed(now)
         return free and self.is_clear and self.defer_until <= now
 
+    def is_with(self, agent: str, now: str) -> bool:
+        """Whether the agent has it, begun or not, under a lease that has not ended."""
+        return self.status in HELD and self.assigned_to == agent and self.lease_until > now
+
     def is_running_for(self, agent: str, now: str) -> bool:
         """Whether the agent holds it under a lease that has not ended."""
         return self.status == "in_progress" and self.assigned_to == agent and self.lease_until > now

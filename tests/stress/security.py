@@ -1067,10 +1067,10 @@ def _(ground: Ground) -> str:
     """One place starts programs; what it starts does not see a secret of the parent."""
     package = Path(__file__).parents[2] / "orchestrator"
     for source in package.rglob("*.py"):
-        if source != package / "core" / "processes.py":
-            if found := re.findall(STARTERS, source.read_text()):
-                return f"{source} uses {found}: core/processes.py starts programs, nothing else"
-    orc = Orchestrator.open(ground.board)
+        found = re.findall(STARTERS, source.read_text())
+        if found and source != package / "core" / "processes.py":
+            return f"{source} uses {found}: core/processes.py starts programs, nothing else"
+    orc = ground.open()
     orc.workstreams.create("env")
     show = f"{sys.executable} -c 'import os; print(sorted(os.environ)); exit(1)'"
     task = orc.tasks.add("env", title="x", verify=[show]).id
