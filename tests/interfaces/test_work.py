@@ -101,10 +101,11 @@ def test_prime_never_fails(cli: CommandLine, words: tuple[str, ...]) -> None:
 
 
 def test_prime_does_not_stop_a_session_on_a_damaged_board_or_without_one(
-    cli: CommandLine, board: Path, task: str
+    cli: CommandLine, tmp_path: Path, task: str
 ) -> None:
-    (board / "state" / "events.jsonl").write_bytes(b"no log\n")
-    (board / "state" / "state.json").unlink(missing_ok=True)
+    folder = tmp_path / "board" / "state"
+    (folder / "events.jsonl").write_bytes(b"no log\n")
+    (folder / "state.json").unlink(missing_ok=True)
     cli("prime", "ann", status=0)
 
 
@@ -127,16 +128,16 @@ def test_done_and_escalate_say_what_was_made(cli: CommandLine, task: str) -> Non
     ],
 )
 def test_a_dry_run_leaves_every_file_byte_for_byte(
-    cli: CommandLine, board: Path, task: str, words: tuple[str, ...]
+    cli: CommandLine, tmp_path: Path, task: str, words: tuple[str, ...]
 ) -> None:
     cli("a", "register", "bob")
     cli("convoy", "create", "release", task)
-    before = files(board)
+    before = files(tmp_path / "board")
     line = [word.replace("TASK", task) for word in words]
     cli(*line, "--dry-run", "--agent", "boss")
-    assert files(board) == before
+    assert files(tmp_path / "board") == before
     cli(*line, "--agent", "boss")
-    assert files(board) != before
+    assert files(tmp_path / "board") != before
 
 
 def test_an_agent_is_renamed(cli: CommandLine, task: str) -> None:

@@ -158,6 +158,9 @@ class Group(msgspec.Struct):
         if not self.is_complete:
             for module in self.modules.split():
                 __import__(f"{__package__}.{module}")
+            # One module may have imported another: the order is that of the modules all the same.
+            order = {f"{__package__}.{name}": i for i, name in enumerate(self.modules.split())}
+            self.declared.sort(key=lambda command: order.get(command.function.__module__, 0))
             self.is_complete = True
         return self.declared
 
