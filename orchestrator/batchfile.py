@@ -32,9 +32,8 @@ from orchestrator.transfer import strict_json
 _DEFAULTS = ("workstream", "type", "priority", "labels", "assign")
 """What the title of a markdown file may say for all tasks."""
 
-_HEADING = re.compile(r"(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*")
+_HEADING = re.compile(r"(#{1,6})[ \t]+(\S.*)")
 _ITEM = re.compile(r"([ ]*)((?:[-*+]|\d{1,9}[.)])[ ]+)(?:\[([ xX])\][ ]+)?(\S.*)")
-_BRACES = re.compile(r"(.*?)[ \t]*(\{[^{}]*\})[ \t]*")
 _RULE = re.compile(r" *(?:(?:- ?){3,}|(?:\* ?){3,}|(?:_ ?){3,})\s*")
 _TABS = re.compile(r"^[ \t]*\t[ \t]*")
 _FENCE = re.compile(r"\s*(```|~~~)")
@@ -115,7 +114,7 @@ class _Markdown:
                 self._fence = "" if self._fence else fence[1]
             self._say(line)
         elif heading := _HEADING.fullmatch(line):
-            self._heading(place, len(heading[1]), heading[2])
+            self._heading(place, len(heading[1]), _unclosed(heading[2]))
         elif _RULE.fullmatch(line):
             if line[0] == " ":
                 self._say(line)
@@ -177,16 +176,25 @@ def _spaces(tabs: re.Match[str]) -> str:
     return tabs[0].expandtabs(4)
 
 
+def _unclosed(text: str) -> str:
+    """The text of a heading without the signs that may close it."""
+    text = text.rstrip()
+    bare = text.rstrip("#")
+    return bare.rstrip() if bare[-1:] in (" ", "\t") else text
+
+
 def _taken_apart(text: str) -> tuple[str, dict[str, Any], str]:
     """A title, the fields in the braces behind it, and what is wrong with them."""
-    found = _BRACES.fullmatch(text)
-    if found is None:
-        return text.strip(), {}, ""
+    text = text.strip()
+    begin = text.rfind("{")
+    if begin < 0 or text.find("}", begin) != len(text) - 1:
+        return text, {}, ""
+    title, braces = text[:begin].rstrip(), text[begin:]
     try:
-        said = frontmatter.load(found[2])
+        said = frontmatter.load(braces)
     except BadInput as error:
         reason = error.message.rpartition("read: ")[2].replace(" in line 1", "")
-        return found[1], {}, f"the braces cannot be read: {reason}"
-    if "title" in said and found[1]:
-        return found[1], {}, "it has two titles"
-    return found[1], said, ""
+        return title, {}, f"the braces cannot be read: {reason}"
+    if "title" in said and title:
+        return title, {}, "it has two titles"
+    return title, said, ""

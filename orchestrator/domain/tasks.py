@@ -60,6 +60,9 @@ _MARGIN = 60.0
 Watch = Callable[[Sequence[int]], Iterable[int]]
 """Passes on the numbers of events that are read one by one, so that somebody can be shown how far it is."""
 
+CLOSE = 100
+"""Events that are passed over in the time of finding one by its number."""
+
 
 def unwatched(numbers: Sequence[int]) -> Iterable[int]:
     """Show nobody."""
@@ -683,13 +686,23 @@ class Tasks(Noun["State"]):
             for record in state.archived.values()
             if workstream in (None, record.workstream)
         )
-        for number in watch(numbers):
-            event = decode(self._desk.event(number))
-            assert isinstance(event, TaskArchived)
-            yield event.record
+        yield from reversed([*self._archived(numbers, watch)])
         for task in state.tasks.values():
             if workstream in (None, task.workstream):
                 yield task
+
+    def _archived(self, numbers: list[int], watch: Watch) -> Iterator[Task]:
+        """The records in these events, newest first: in one pass over the log if they stand close."""
+        is_close = numbers and self.state.event - numbers[0] < CLOSE * len(numbers)
+        passing = self._desk.read_backwards() if is_close else iter(())
+        at = next(passing, None)
+        for number in watch(numbers[::-1]):
+            while at is not None and at.id > number:
+                at = next(passing, None)
+            found = at if at is not None and at.id == number else self._desk.event(number)
+            event = decode(found)
+            assert isinstance(event, TaskArchived)
+            yield event.record
 
     def history(self, task: str) -> list[Recorded]:
         """The events of a task, oldest first."""

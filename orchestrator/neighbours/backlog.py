@@ -61,6 +61,7 @@ _STATUSES = {
 """Columns by their letters alone."""
 
 _BLOCKED = "blocked in Backlog.md"
+_LONGEST_HEAD = 64 * 1024
 _PRIORITIES = {"high": 1, "medium": 5, "low": 9}
 
 
@@ -163,6 +164,8 @@ def _arrival(path: str, losses: Losses) -> Arrival:
 def _with_quotes(text: str) -> str:
     """The file with names such as ``@ann`` quoted, which Backlog.md reads and YAML does not."""
     head, mark, below = text.partition("\n---")
+    if len(head) > _LONGEST_HEAD:
+        raise BadInput(f"its frontmatter is longer than {_LONGEST_HEAD} characters")
     quoted = re.sub(
         r"^((?:assignee|reporter): *)(@[^\s'\"]+) *$", r'\1"\2"', head, flags=re.MULTILINE
     )

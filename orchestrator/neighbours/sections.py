@@ -5,7 +5,7 @@ its section or begin another.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
@@ -43,6 +43,7 @@ _MARKERS = {
 """The headings that begin a section, with the word of their markers."""
 
 _MARKER = re.compile(r"<!-- (\\*)((?:SECTION:\w+|AC|DOD|COMMENTS?):(?:BEGIN|END) -->)")
+_BEGIN, _END = "<!-- COMMENT:BEGIN -->", "<!-- COMMENT:END -->"
 _CRITERION = re.compile(r"- \[([ xX])\] (?:#\d+(?: |$))?(.*)")
 
 
@@ -113,25 +114,33 @@ def _criteria(text: str) -> str:
 
 
 def _comments(text: str) -> Iterator[Comment]:
-    """The comments, between markers of their own or between lines of three dashes."""
-    marked = re.findall(
-        r"^<!-- COMMENT:BEGIN -->\n(.*?)\n<!-- COMMENT:END -->$", text, re.MULTILINE | re.DOTALL
-    )
-    blocks: Iterable[tuple[str, str]]
-    if marked:
-        blocks = [block.partition("\n\n")[::2] for block in marked]
-    else:
-        blocks = re.findall(
-            r"((?:^\w+: [^\n]*\n)+)^---\n(.*?)\n---$", text, re.MULTILINE | re.DOTALL
-        )
-    for head, said in blocks:
-        facts = dict(line.partition(": ")[::2] for line in head.splitlines())
-        at = facts.get("created", "").strip()
-        try:
-            moment = clock.timestamp(clock.seconds(at) + 0.0001) if at else ""
-        except UsageError:
-            raise BadInput(f"a comment was written at no time: {at[:50]!a}") from None
-        yield Comment(facts.get("author", "").strip(), moment, _MARKER.sub(_freed, said))
+    """The comments: facts, then the text between an empty line and a marker, or between dashes."""
+    facts: dict[str, str] = {}
+    said: list[str] = []
+    end = ""
+    is_marked = False
+    for line in text.split("\n"):
+        if end and line != end:
+            said.append(line)
+        elif end:
+            yield _comment_of(facts, said)
+            facts, said, end, is_marked = {}, [], "", False
+        elif line == _BEGIN:
+            is_marked = True
+        elif line == ("" if is_marked else "---"):
+            end = _END if is_marked else "---"
+        else:
+            name, _, value = line.partition(":")
+            facts[name] = value.strip()
+
+
+def _comment_of(facts: dict[str, str], said: list[str]) -> Comment:
+    at = facts.get("created", "")
+    try:
+        moment = clock.timestamp(clock.seconds(at) + 0.0001) if at else ""
+    except UsageError:
+        raise BadInput(f"a comment was written at no time: {at[:50]!a}") from None
+    return Comment(facts.get("author", ""), moment, _MARKER.sub(_freed, "\n".join(said)))
 
 
 # Writing
@@ -176,6 +185,6 @@ def _checklist(acceptance: str) -> Iterator[str]:
 
 def _comment(number: int, comment: Comment) -> str:
     return (
-        f"<!-- COMMENT:BEGIN -->\nindex: {number}\nauthor: @{comment.author}\n"
-        f"created: {comment.at}\n\n{_kept_apart(comment.text)}\n<!-- COMMENT:END -->"
+        f"{_BEGIN}\nindex: {number}\nauthor: @{comment.author}\n"
+        f"created: {comment.at}\n\n{_kept_apart(comment.text)}\n{_END}"
     )

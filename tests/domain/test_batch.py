@@ -244,10 +244,10 @@ What is *below* a heading.
 
 ---
 
-### Deeper
+### Deeper ###
 - Below
 
-## Another
+## Another #1
 """
 
 
@@ -255,7 +255,7 @@ def test_headings_and_items_are_tasks_and_what_is_nested_is_a_part(build: Orches
     done = build.batch.apply(entries_of(PLAN, "plan.md"))
     tasks = by_title(build)
     assert [*tasks] == [
-        "Payment", "Ask the bank", "Build the form", "Nested", "Wait {}", "Deeper", "Below", "Another",
+        "Payment", "Ask the bank", "Build the form", "Nested", "Wait {}", "Deeper", "Below", "Another #1",
     ]  # fmt: skip
     parents = {
         title: task.parent and build.tasks.get(task.parent).title for title, task in tasks.items()
@@ -268,7 +268,7 @@ def test_headings_and_items_are_tasks_and_what_is_nested_is_a_part(build: Orches
         "Wait {}": "Payment",
         "Deeper": "Payment",
         "Below": "Deeper",
-        "Another": None,
+        "Another #1": None,
     }
     assert {task.priority for task in tasks.values()} == {3}
     assert tasks["Payment"].labels == ("ui", "web")

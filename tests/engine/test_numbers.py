@@ -195,12 +195,13 @@ def test_the_busy_share_counts_time_once_however_much_an_agent_has(
     build.tasks.claim(b, agent="ann", lease="9h")
     clock.advance(HOUR)
     build.tasks.complete(a, agent="ann")
+    clock.advance(HOUR)
     build.tasks.complete(b, agent="ann")
     clock.advance(HOUR)
     build.tasks.claim(c, agent="ann", lease="1h")
     clock.advance(2 * HOUR)  # the lease has ended after one of them
     flow = build.metrics(days=1).by_agent["ann"]
-    assert flow.busy_share == pytest.approx(3 / (6 + 13 / 60 + 5), abs=1e-4)
+    assert flow.busy_share == pytest.approx(4 / (6 + 13 / 60 + 6), abs=1e-4)
     assert (flow.completed, flow.working) == (2, 1)
 
 
@@ -235,16 +236,22 @@ def test_cycles_are_shown_with_their_plans_and_what_came_of_them(
     assert build.metrics().cycles == []
 
 
-def test_archived_records_are_read_once_each_and_told(
-    build: Orchestrator, work: Callable[..., str]
+@pytest.mark.parametrize("close", [0, 1000])
+def test_archived_records_are_read_once_each_oldest_first_and_told(
+    build: Orchestrator, work: Callable[..., str], monkeypatch: pytest.MonkeyPatch, close: int
 ) -> None:
-    build.tasks.archive([work(1, 1) for _ in range(5)])
+    """In one pass over the log, or one by one; those of an open transaction, too."""
+    monkeypatch.setattr("orchestrator.domain.tasks.CLOSE", close)
+    tasks = [work(1, 1) for _ in range(5)]
     told: list[int] = []
 
     def watch(numbers: Sequence[int]) -> Sequence[int]:
         told.extend(numbers)
         return numbers
 
-    assert build.stats(watch=watch).total.done == 5
-    assert len(told) == 5
-    assert told == sorted(told)
+    build.tasks.archive(tasks[:2])
+    with build.transaction():
+        build.tasks.archive(tasks[2:4])
+        assert [task.id for task in build.tasks.ever(watch=watch)] == tasks
+    assert build.stats().total.done == 5
+    assert len(told) == len(set(told)) == 4

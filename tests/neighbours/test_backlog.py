@@ -130,6 +130,7 @@ def test_windows_line_ends_and_other_columns_are_read(orc: Orchestrator, tmp_pat
         page("a", labels="{a: b}"),
         page("a", dependencies="[[b]]"),
         page("a\nid: a"),
+        page("a", labels="[" + "x, " * 30_000 + "]"),
         page("a", "## Comments\n<!-- COMMENTS:BEGIN -->\ncreated: noon\n---\nx\n---\n<!-- COMMENTS:END -->"),
         "\0\1\2",
         "---\nid: a\ntitle: a\0b\n---\n",
