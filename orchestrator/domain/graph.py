@@ -149,7 +149,7 @@ class _Circles:
         task = self.task
         above = list(self._above(task.id))
         if task.id in above[1:]:
-            raise _circle([*above, task.id], "The parents")
+            raise _circle(above, "The parents")
         needs = [need for one in above for need in self._record(one).needs]
         self._search(needs, lambda found: task.id in self._above(found))
         if task.gate is not None:
