@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 
+import pytest
 from boards import MORNING, SettableClock, as_text, changes_nothing, check_derived, code_of, fold
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from orchestrator import Orchestrator
+from orchestrator import Orchestrator, OrchestratorError
 from orchestrator.core import clock as times
 from orchestrator.domain.links import BLOCKING, KINDS
 from orchestrator.domain.task_events import ENDED, Progress, Task, TaskImported
