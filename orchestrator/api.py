@@ -13,6 +13,7 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.store import Store
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.agents import Agents
+from orchestrator.domain.batch import Batch
 from orchestrator.domain.convoys import Convoys
 from orchestrator.domain.dispatch import Dispatch
 from orchestrator.domain.hooks import Hooks
@@ -21,13 +22,15 @@ from orchestrator.domain.knowledge import Knowledge
 from orchestrator.domain.links import Links
 from orchestrator.domain.locks import Locks
 from orchestrator.domain.mail import Mail
+from orchestrator.domain.reviews import Reviews
 from orchestrator.domain.sessions import Sessions
-from orchestrator.domain.tasks import Tasks
+from orchestrator.domain.tasks import Tasks, Watch, unwatched
 from orchestrator.domain.workstreams import Workstreams
 from orchestrator.engine import Engine
 
 if TYPE_CHECKING:
     from orchestrator.domain.knowledge import Topic
+    from orchestrator.numbers import Metrics, Stats
     from orchestrator.planning import Collected
     from orchestrator.planning.prime import Prime
     from orchestrator.status import Status
@@ -85,12 +88,15 @@ class Orchestrator:
             timeout=timeout,
             now=now,
             warn=warn,
+            folder=folder,
         )
         self.workstreams = Workstreams(self.engine)
         self.tasks = Tasks(self.engine)
+        self.batch = Batch(self.engine)
         self.agents = Agents(self.engine)
         self.locks = Locks(self.engine)
         self.links = Links(self.engine)
+        self.reviews = Reviews(self.engine)
         self.hooks = Hooks(self.engine)
         self.dispatch = Dispatch(self.engine)
         self.convoys = Convoys(self.engine)
@@ -165,6 +171,32 @@ class Orchestrator:
         from orchestrator.status import status
 
         return status(self.engine, at)
+
+    def stats(
+        self,
+        *,
+        workstream: str | None = None,
+        agent: str | None = None,
+        days: int | None = None,
+        watch: Watch = unwatched,
+    ) -> "Stats":
+        """How the tasks stand, archived ones included; see :func:`orchestrator.numbers.stats`."""
+        from orchestrator.numbers import stats
+
+        return stats(self.engine, workstream=workstream, agent=agent, days=days, watch=watch)
+
+    def metrics(
+        self,
+        *,
+        days: int = 14,
+        workstream: str | None = None,
+        agent: str | None = None,
+        watch: Watch = unwatched,
+    ) -> "Metrics":
+        """What was done in the last days, how fast and by whom; see :func:`orchestrator.numbers.metrics`."""
+        from orchestrator.numbers import metrics
+
+        return metrics(self.engine, days=days, workstream=workstream, agent=agent, watch=watch)
 
     def plan(self, *, max: int = 8, agent: str | None = None) -> dict[str, Any]:
         """Begin the next cycle: what can run side by side, what must wait, what needs attention."""

@@ -58,6 +58,7 @@ class Engine:
         timeout: Seconds to wait for the board's lock.
         now: The clock.
         warn: Told in one sentence what a person should know although the command succeeded.
+        folder: The folder of the board; None if the store has none.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class Engine:
         timeout: float = 10.0,
         now: clock.Clock = time.time,
         warn: Callable[[str], None],
+        folder: str | None = None,
     ) -> None:
         self.store = store
+        self.folder = folder
         self.agent = names.agent(agent)
         self.session = session
         self._asking = threading.local()
@@ -217,11 +220,22 @@ class Engine:
         """The names of the knowledge files."""
         return self.store.documents()
 
+    def pause(self) -> None:
+        """Make ready for something that takes long, between commands: signals get through again.
+
+        Raises:
+            UsageError: A transaction is open, which would keep everybody else out.
+        """
+        with self._mutex:  # the transaction may be that of another thread, which ends
+            if self._open is not None:
+                raise UsageError(
+                    "What takes long, inside a transaction, would keep everybody else out"
+                )
+        self._interrupts.release()
+
     def wait(self, timeout: float) -> bool:
         """Block until somebody commits (True) or the time has passed; signals get through."""
-        if self._open is not None:
-            raise UsageError("Waiting inside a transaction would keep everybody else out")
-        self._interrupts.release()
+        self.pause()
         return self.store.wait(self._position, timeout)
 
     # Commands

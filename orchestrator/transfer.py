@@ -13,11 +13,13 @@ from orchestrator.core.events import (
     START,
     Recorded,
     check_json,
+    encode_payload,
     is_reserved,
 )
 from orchestrator.core.transaction import Noun, Transaction, command
 from orchestrator.domain import resources
 from orchestrator.domain.agents import Agent, AgentImported
+from orchestrator.domain.check_events import TaskDistrusted
 from orchestrator.domain.checks import priority_of, text_of, title_of
 from orchestrator.domain.journal import check_type
 from orchestrator.domain.knowledge import KnowledgeWritten, join
@@ -72,12 +74,15 @@ def export_line(at: Recorded) -> str:
     return msgspec.json.encode(msgspec.structs.replace(at, crc="")).decode() + "\n"
 
 
-def import_board(engine: Engine, lines: IO[str]) -> Imported:
+def import_board(engine: Engine, lines: IO[str], *, dry_run: bool = False) -> Imported:
     """Take over a board that :func:`export_board` wrote; the whole of it or nothing.
+
+    The commands that its tasks must pass came with it: they do not run here until they are trusted.
 
     Args:
         engine: A board without any event.
         lines: The exported text.
+        dry_run: Change nothing; only say what would come in.
 
     Raises:
         Refused: The board is not empty.
@@ -85,8 +90,28 @@ def import_board(engine: Engine, lines: IO[str]) -> Imported:
     """
     records = list(_records(lines))
     state = _checked(records)
-    engine.take_over(records, state)
+    if distrust := _distrust(engine, state):
+        state.fold((distrust,))
+        records.append(distrust)
+    if not dry_run:
+        engine.take_over(records, state)
+        return _imported(state, len(records))
+    with engine.rehearsal():
+        if engine.read().event:
+            raise not_empty()
     return _imported(state, len(records))
+
+
+def _distrust(engine: Engine, state: State) -> Recorded | None:
+    """The event that makes the commands of a log from elsewhere inert, if there are some."""
+    tasks = tuple(
+        task.id for task in state.tasks.values() if task.checks is not None and task.checks.verify
+    )
+    if not tasks:
+        return None
+    event = TaskDistrusted(tasks=tasks)
+    raw = encode_payload(event)
+    return Recorded(state.event + 1, engine.now(), engine.agent, event.TYPE, raw, event.VERSION)
 
 
 def _records(lines: IO[str]) -> Iterator[Recorded]:

@@ -27,7 +27,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 @pytest.fixture(autouse=True)
 def _no_inherited_board(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the caller's shell says about boards and agents is not what a test means."""
-    for name in ("ORCHESTRATOR_DIR", "ORC_AGENT", "ORC_REQUEST_ID"):
+    for name in ("ORCHESTRATOR_DIR", "ORC_AGENT", "ORC_SESSION", "ORC_REQUEST_ID"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -15,14 +15,13 @@ ID = re.compile(r"\b[0-9a-f]{8}\b")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z|\[\d\d:\d\d:\d\d\]")
 
 
-def blocks(language: str) -> list[str]:
-    text = (ROOT / "README.md").read_text()
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+def blocks(language: str, document: Path = ROOT / "README.md") -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
 
 
-def console_steps() -> list[tuple[str, str]]:
-    """The commands of the README's console blocks, each with the output shown under it."""
-    parts = re.split(r"^\$ ", "".join(blocks("console")), flags=re.MULTILINE)[1:]
+def console_steps(document: Path) -> list[tuple[str, str]]:
+    """The commands of a document's console blocks, each with the output shown under it."""
+    parts = re.split(r"^\$ ", "".join(blocks("console", document)), flags=re.MULTILINE)[1:]
     return [(part.partition("\n")[0], part.partition("\n")[2]) for part in parts]
 
 
@@ -34,11 +33,16 @@ def with_ids(text: str, ids: dict[str, str]) -> str:
     return ID.sub(lambda found: ids.get(found[0], found[0]), text)
 
 
-def test_the_commands_of_the_readme_print_what_it_shows(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "document",
+    [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))],
+    ids=lambda path: path.name,
+)
+def test_the_commands_of_a_document_print_what_it_shows(document: Path, tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ORC")}
     environment |= {"PYTHONPATH": str(ROOT), "ORCHESTRATOR_DIR": str(tmp_path / "board")}
     ids: dict[str, str] = {}
-    for line, shown in console_steps():
+    for line, shown in console_steps(document):
         program, *words = shlex.split(with_ids(line, ids))
         assert program == "orc"
         command = [sys.executable, "-c", RUN, *words]

@@ -2,6 +2,9 @@
 
 from typing import ClassVar
 
+SHOWN_PROBLEMS = 3
+"""How many of many problems the sentence of an error names; ``problems`` of its details has all."""
+
 
 class OrchestratorError(Exception):
     """Something the toolkit will not or could not do.

@@ -195,9 +195,11 @@ class Desk(Protocol[S]):
 
     Attributes:
         agent: Who acts when nobody is named.
+        folder: The folder of the board; None if it has none.
     """
 
     agent: str
+    folder: str | None
 
     def read(self) -> S:
         """The state, with everything committed by now; must not be changed."""
@@ -232,6 +234,14 @@ class Desk(Protocol[S]):
 
     def seen(self) -> dict[str, float]:
         """When each agent was here last, in seconds since 1970."""
+        ...
+
+    def pause(self) -> None:
+        """Make ready for something that takes long, between commands: signals get through again.
+
+        Raises:
+            UsageError: A transaction is open, which would keep everybody else out.
+        """
         ...
 
     def wait(self, timeout: float) -> bool:

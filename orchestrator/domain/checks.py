@@ -1,7 +1,13 @@
 """Checks of what comes in as text and numbers, one place for all nouns."""
 
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
 from orchestrator.core import clock
-from orchestrator.core.errors import BadInput, UsageError
+from orchestrator.core.errors import SHOWN_PROBLEMS, BadInput, OrchestratorError, UsageError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 LONGEST_TITLE = 500
 """Characters of a title or a reason: one line."""
@@ -85,3 +91,46 @@ def priority_of(number: int) -> int:
     if not 0 <= number <= 1000:
         raise UsageError(f"{number} is no priority", hint="1 comes first; 0 to 1000.")
     return number
+
+
+class Problems:
+    """Collects what is wrong with a file, with the places, so that all of it is said at once.
+
+    Args:
+        what: How the sentence of the error begins.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._found: list[str] = []
+
+    def trying(
+        self, place: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R | None:
+        """What a call gives; None, and a note, when it is refused."""
+        try:
+            return call(*args, **kwargs)
+        except OrchestratorError as error:
+            self.note(place, error.message)
+            return None
+
+    def note(self, place: str, message: str) -> None:
+        """Note that something is wrong."""
+        self._found.append(f"{place}: {message}")
+
+    def check(self) -> None:
+        """Refuse the whole if anything was wrong.
+
+        Raises:
+            BadInput: With every problem and its place.
+        """
+        if not self._found:
+            return
+        shown = "; ".join(self._found[:SHOWN_PROBLEMS])
+        more = len(self._found) - SHOWN_PROBLEMS
+        raise BadInput(
+            f"{self._what}: {shown}{f'; and {more} more' if more > 0 else ''}",
+            code="bad_entries",
+            hint="Nothing was changed. Mend these places and try again.",
+            problems=self._found,
+        )

@@ -233,13 +233,13 @@ class Schedule:
         return min(later) if later else (now if ends else None)
 
     def due_renewals(self, agent: str, now: str) -> list["Task"]:
-        """The agent's running tasks of whose lease half has passed and which have not lapsed."""
+        """The tasks of an agent of whose lease half has passed and which have not lapsed."""
         queue = self._renewals.get(agent)
         due: list[Task] = []
         while queue and queue[0][0] <= now:
             half, task_id = heappop(queue)
             task = self._state.tasks.get(task_id)
-            if task and task.is_running_for(agent, now) and self._half(task) == half:
+            if task and task.is_with(agent, now) and self._half(task) == half:
                 due.append(task)
         if queue is not None:
             for task in due:

@@ -6,6 +6,7 @@ from functools import cached_property
 import msgspec
 from msgspec.structs import replace
 
+import orchestrator.domain.check_events  # events of tasks
 import orchestrator.domain.repairs  # noqa: F401  # an event without a place in the state
 from orchestrator.core.errors import Damage
 from orchestrator.core.events import Recorded, decode

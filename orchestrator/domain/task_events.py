@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from orchestrator.core import clock
 from orchestrator.core.events import Event, Recorded, event
+from orchestrator.domain.evidence import Checks, Evidence
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -102,7 +103,9 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
         touches: Resources it needs while it runs, exclusive or ``:shared``.
         lease: Seconds that the claim, or its last renewal, lasts.
         attempt: How often it was claimed.
-        reason: Why it is blocked, or why it failed or was cancelled.
+        reason: Why it is blocked, failed or was cancelled, or was completed although a check failed.
+        checks: What must be shown before it is done; None if nothing.
+        evidence: What the checks showed last, and what reviewers said.
         events: Ids of the events that changed it; the first one added it.
     """
 
@@ -136,6 +139,8 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
     failures: int = 0
     result: str | None = None
     reason: str = ""
+    checks: Checks | None = None
+    evidence: tuple[Evidence, ...] = ()
     notes: tuple[Note, ...] = ()
     created_at: str = ""
     created_by: str
@@ -159,6 +164,10 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
         """Whether anybody may take it: clear, not put off, and nobody has it under a lease."""
         free = self.status == "pending" or self.has_lapsed(now)
         return free and self.is_clear and self.defer_until <= now
+
+    def is_with(self, agent: str, now: str) -> bool:
+        """Whether the agent has it, begun or not, under a lease that has not ended."""
+        return self.status in HELD and self.assigned_to == agent and self.lease_until > now
 
     def is_running_for(self, agent: str, now: str) -> bool:
         """Whether the agent holds it under a lease that has not ended."""
@@ -205,7 +214,8 @@ class TaskEvent(Event):
         raise NotImplementedError
 
 
-_UNHELD: dict[str, Any] = {"assigned_to": None, "lease_until": "", "token": None}
+UNHELD: dict[str, Any] = {"assigned_to": None, "lease_until": "", "token": None}
+"""What changes when nobody has a task any more."""
 
 
 @event("task.added")
@@ -228,6 +238,7 @@ class TaskAdded(Event):
     links: tuple[Link, ...] = ()
     defer_until: str = ""
     due: str = ""
+    checks: Checks | None = None
 
     def apply(self, state: "State", at: Recorded) -> None:
         _add(
@@ -251,6 +262,7 @@ class TaskAdded(Event):
                 touches=self.touches,
                 defer_until=self.defer_until,
                 due=self.due,
+                checks=self.checks,
                 created_at=at.ts,
                 created_by=at.agent,
                 updated_at=at.ts,
@@ -261,14 +273,21 @@ class TaskAdded(Event):
 
 @event("task.imported")
 class TaskImported(Event):
-    """A task came from another system, with its times and its result."""
+    """A task came from another system, with its times and its result; its commands are not trusted."""
 
     record: Task
 
     def apply(self, state: "State", at: Recorded) -> None:
         open_needs = _count_open(state, self.record.needs)
-        derived: dict[str, Any] = {"open_needs": open_needs, "held": False, "waiting": False}
-        _add(state, replace(self.record, **derived, progress=None, events=(at.id,)))
+        checks = self.record.checks and replace(self.record.checks, trusted=False)
+        derived: dict[str, Any] = {
+            "open_needs": open_needs,
+            "held": False,
+            "waiting": False,
+            "progress": None,
+            "checks": checks,
+        }
+        _add(state, replace(self.record, **derived, events=(at.id,)))
 
 
 @event("task.edited")
@@ -290,6 +309,7 @@ class TaskEdited(TaskEvent):
     defer_until: str | UnsetType = UNSET
     due: str | UnsetType = UNSET
     commits: tuple[str, ...] | UnsetType = UNSET
+    checks: Checks | UnsetType | None = UNSET
 
     def apply(self, state: "State", at: Recorded) -> None:
         moves = any(getattr(self, field) is not UNSET for field in ("needs", "parent", "gate"))
@@ -399,19 +419,25 @@ class TaskLapsed(TaskEvent):
     holder: str
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
-        return {"status": "pending", **_UNHELD}
+        return {"status": "pending", **UNHELD}
 
 
 @event("task.completed")
 class TaskCompleted(TaskEvent):
-    """The work is done."""
+    """The work is done.
+
+    ``reason``: why it is done although a check failed; ``worker``: who did it, where another agent ends it.
+    """
 
     result: str | None = None
+    reason: str = ""
+    worker: str = ""
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
         return {
             "status": "done",
             "result": self.result,
+            "reason": self.reason,
             "ended_at": at.ts,
             "lease_until": "",
             "token": None,
@@ -442,7 +468,7 @@ class TaskReleased(TaskEvent):
     reason: str = ""
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
-        return {"status": "pending", **_UNHELD}
+        return {"status": "pending", **UNHELD}
 
 
 @event("task.blocked")
@@ -452,7 +478,7 @@ class TaskBlocked(TaskEvent):
     reason: str
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
-        return {"status": "blocked", "reason": self.reason, **_UNHELD}
+        return {"status": "blocked", "reason": self.reason, **UNHELD}
 
 
 @event("task.unblocked")
@@ -481,12 +507,19 @@ class TaskCancelled(TaskEvent):
 
 @event("task.reopened")
 class TaskReopened(TaskEvent):
-    """An ended task is to be done again; its end, holder and result are cleared."""
+    """An ended task is to be done again; its end, holder, result and evidence are cleared."""
 
     reason: str = ""
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
-        return {"status": "pending", "reason": "", "ended_at": None, "result": None, **_UNHELD}
+        return {
+            "status": "pending",
+            "reason": "",
+            "ended_at": None,
+            "result": None,
+            "evidence": (),
+            **UNHELD,
+        }
 
 
 @event("task.noted")

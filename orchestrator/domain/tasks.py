@@ -5,7 +5,7 @@ A claim is a lease: it ends by itself. The record and the events are in
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
@@ -15,8 +15,9 @@ from orchestrator.core import clock, names
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
-from orchestrator.domain import resources, workstreams
+from orchestrator.domain import evidence, resources, workstreams
 from orchestrator.domain.acting import act_in_session
+from orchestrator.domain.check_events import TaskChecked, TaskSubmitted
 from orchestrator.domain.checks import moment_of, needed, priority_of, text_of, title_of
 from orchestrator.domain.graph import (
     blockers,
@@ -54,6 +55,20 @@ from orchestrator.domain.waiting import wait_for
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
 
+_MARGIN = 60.0
+"""Seconds that a lease lasts at least when checks have taken all their time."""
+Watch = Callable[[Sequence[int]], Iterable[int]]
+"""Passes on the numbers of events that are read one by one, so that somebody can be shown how far it is."""
+
+CLOSE = 100
+"""Events that are passed over in the time of finding one by its number."""
+
+
+def unwatched(numbers: Sequence[int]) -> Iterable[int]:
+    """Show nobody."""
+    return numbers
+
+
 # Results of commands
 
 
@@ -61,6 +76,10 @@ def the_claimed_task(state: "State", events: Committed) -> Task | None:
     """The task that was claimed, or None if there was nothing to claim."""
     claims = (event.task for _, event in events if isinstance(event, TaskClaimed))
     return next((state.tasks[task] for task in claims), None)
+
+
+def _nothing(state: "State", events: Committed) -> None:
+    """The result of a step on the way to another command."""
 
 
 def the_archived_tasks(state: "State", events: Committed) -> list[Task]:
@@ -85,6 +104,41 @@ def _held(
         raise _not_held(task, f"{actor} does not hold task {task.id}")
     tx.act_as(task.assigned_to)
     return task
+
+
+def _held_with_checks(
+    tx: "Transaction[State]",
+    text: str,
+    agent: str | None,
+    token: int | None,
+    found: evidence.Found | None,
+) -> Task:
+    """The task that its holder completes; what was found counts for one claim and its checks only.
+
+    Raises:
+        Refused: Somebody else holds it, the token is of an older claim, or its checks were changed.
+    """
+    if found is None:
+        return _held(tx, text, "complete", agent, token)
+    held = _held(tx, found.task, "complete", agent, found.token)
+    if held.checks != found.checks:
+        raise evidence.checks_changed(held.id)
+    return held
+
+
+def _check_shown(task: Task, force: bool) -> None:
+    """Stop here if the task has something to show first.
+
+    Raises:
+        ChecksDue: It has.
+        Refused: It has, and nobody has trusted its commands.
+    """
+    checks = task.checks
+    if checks is None or not checks.are_due:
+        return
+    if checks.are_inert and not force:
+        raise evidence.not_trusted(task.id, checks)
+    raise evidence.ChecksDue(task.id, task.token, task.assigned_to or SYSTEM, checks)
 
 
 def _not_held(task: Task, what: str) -> Refused:
@@ -122,6 +176,10 @@ class Tasks(Noun["State"]):
         waits_for: str | None = None,
         defer: str | None = None,
         due: str | None = None,
+        verify: Iterable[str] = (),
+        artifacts: Iterable[str] = (),
+        review: bool = False,
+        verify_timeout: float | str | None = None,
         agent: str | None = None,
     ) -> None:
         """Add a task to a workstream.
@@ -142,6 +200,11 @@ class Tasks(Noun["State"]):
             waits_for: ``all`` or ``any`` of its own children, or ``all:ID`` of another task's.
             defer: Not to be taken before this time: ``2026-12-01``, or ``3d`` from now.
             due: When it should be done, in the same forms.
+            verify: Commands that must succeed before it is complete; split without a shell, and run in
+                the working folder of whoever completes it.
+            artifacts: Files and folders that must be there then, and hold something.
+            review: Whether another agent than the worker must approve.
+            verify_timeout: How long each command may take, as ``30m`` or seconds; ten minutes if None.
             agent: Who adds it.
 
         Raises:
@@ -172,6 +235,9 @@ class Tasks(Noun["State"]):
             touches=_touches(touches),
             defer_until="" if defer is None else moment_of("defer", defer, tx.now),
             due="" if due is None else moment_of("due", due, tx.now),
+            checks=evidence.checks_of(
+                None, verify=verify, artifacts=artifacts, review=review, timeout=verify_timeout
+            ),
             created_by=tx.agent,
         )
         gate = None if waits_for is None else _gate(tx.state, new.id, waits_for)
@@ -193,6 +259,7 @@ class Tasks(Noun["State"]):
                 gate=gate,
                 defer_until=new.defer_until,
                 due=new.due,
+                checks=new.checks,
             )
         )
 
@@ -216,12 +283,17 @@ class Tasks(Noun["State"]):
         defer: str | None = None,
         due: str | None = None,
         commits: Iterable[str] = (),
+        verify: Iterable[str] | None = None,
+        artifacts: Iterable[str] | None = None,
+        review: bool | None = None,
+        verify_timeout: float | str | None = None,
         agent: str | None = None,
     ) -> None:
         """Change fields of a task; None leaves a field as it is, an empty text or list clears it.
 
         Args:
             commits: Ids of commits to link to the task, beside those that are linked.
+            verify: All commands, in place of those that it has; they are trusted.
 
         Raises:
             Refused: The task would wait for itself.
@@ -238,6 +310,9 @@ class Tasks(Noun["State"]):
         if new is not old:
             check_no_circle(state, new)
         linked = tuple(dict.fromkeys((*old.commits, *map(_commit, commits))))
+        checks = evidence.checks_of(
+            old.checks, verify=verify, artifacts=artifacts, review=review, timeout=verify_timeout
+        )
         tx.record(
             TaskEdited(
                 task=old.id,
@@ -255,6 +330,7 @@ class Tasks(Noun["State"]):
                 defer_until=_given(defer, lambda text: moment_of("defer", text, tx.now)),
                 due=_given(due, lambda text: moment_of("due", text, tx.now)),
                 commits=_changed(old.commits, linked),
+                checks=_changed(old.checks, checks),
             )
         )
 
@@ -347,30 +423,101 @@ class Tasks(Noun["State"]):
             length = _lease(lease)
             tx.record(TaskRenewed(task=held.id, until=tx.later(length), lease=length))
 
-    @command(the_task)
     def complete(
         self,
-        tx: "Transaction[State]",
         task: str,
         *,
         result: str | None = None,
+        force: bool = False,
+        reason: str = "",
         agent: str | None = None,
         token: int | None = None,
-    ) -> None:
-        """Say that a task is done.
+    ) -> Task:
+        """Say that a task is done, and show it where the task has checks; one to be reviewed is handed in.
+
+        Its artifacts are looked at and its commands run in the present working folder, while the board
+        is free for others; what they show is kept, also when it is not enough.
 
         Args:
             task: Its id or a prefix.
             result: What came out, for whoever needs it next.
+            force: Complete it although a check does not pass, for a reason that is kept.
+            reason: Why; goes with ``force``.
             agent: Who did it; without a name, its holder.
             token: The fencing token of the claim; an older one is refused.
 
+        Returns:
+            The task, done or in review.
+
         Raises:
-            Refused: It is not in progress, or somebody else has it now.
+            Refused: It is not in progress, or somebody else has it by the time the checks have run; a check
+                did not pass (``check_failed``), or its commands are not trusted (``not_trusted``).
+            UsageError: A task with checks is completed inside a transaction.
         """
-        held = _held(tx, task, "complete", agent, token)
-        checked = None if result is None else text_of("result", result)
-        tx.record(TaskCompleted(task=held.id, result=checked))
+        if force != bool(reason.strip()):
+            raise UsageError("To complete a task by force takes both --force and --reason TEXT")
+        arguments = (task, result, force, reason, agent, token)
+
+        def attempt(found: evidence.Found | None) -> Task:
+            def within(tx: "Transaction[State]") -> None:
+                held = _held_with_checks(tx, task, agent, token, found)
+                text = None if result is None else text_of("result", result)
+                if found is None:
+                    _check_shown(held, force)
+                else:
+                    tx.record(TaskChecked(task=held.id, evidence=found.evidence))
+                reviewed = held.checks is not None and held.checks.review
+                ending = TaskSubmitted if reviewed else TaskCompleted
+                tx.record(ending(task=held.id, result=text, reason=text_of("reason", reason)))
+
+            return self._desk.run("tasks.complete", within, the_task, arguments)
+
+        try:
+            return attempt(None)
+        except evidence.ChecksDue as checks:
+            due = checks
+        found = self._look(due, agent)
+        if found.failure is not None and not force:
+            self._keep(found, agent=agent)
+            raise evidence.check_failed(found.task, found, found.failure)
+        return attempt(found)
+
+    def _look(self, due: evidence.ChecksDue, agent: str | None) -> evidence.Found:
+        """Look at what a task must show, under a lease that does not end meanwhile."""
+        self._desk.pause()  # refuses here what would extend a lease inside an open transaction
+        commands = len(due.checks.verify) if due.checks.trusted else 0
+        if commands:
+            self._cover(due, commands * due.checks.patience + _MARGIN, agent=agent)
+            self._desk.pause()  # that commit holds signals back
+        shown = evidence.gather(
+            due.task,
+            due.checks,
+            agent=due.holder,
+            board=self._desk.folder,
+            now=self._desk.now,
+        )
+        return evidence.Found(task=due.task, token=due.token, checks=due.checks, evidence=shown)
+
+    @command(_nothing, answers_request=False)
+    def _cover(
+        self,
+        tx: "Transaction[State]",
+        due: evidence.ChecksDue,
+        seconds: float,
+        *,
+        agent: str | None,
+    ) -> None:
+        """Extend the lease so that the checks can end before it does."""
+        held = _held(tx, due.task, "complete", agent, due.token)
+        until = tx.later(seconds)
+        if held.lease_until < until:
+            tx.record(TaskRenewed(task=held.id, until=until))
+
+    @command(_nothing, answers_request=False)
+    def _keep(self, tx: "Transaction[State]", found: evidence.Found, *, agent: str | None) -> None:
+        """Keep what checks showed of which one did not pass."""
+        held = _held_with_checks(tx, found.task, agent, found.token, found)
+        tx.record(TaskChecked(task=held.id, evidence=found.evidence))
 
     @command(the_task)
     def fail(
@@ -520,6 +667,42 @@ class Tasks(Noun["State"]):
         event = decode(self._desk.event(archived.event))
         assert isinstance(event, TaskArchived)
         return event.record
+
+    def ever(self, workstream: str | None = None, watch: Watch = unwatched) -> Iterator[Task]:
+        """Every task that there ever was: the archived ones, as they were then, then the live ones.
+
+        Args:
+            workstream: Only of this stream.
+            watch: Told the events of the archived ones, each when it is read.
+
+        Raises:
+            NotFound: There is no such workstream.
+        """
+        state = self.state
+        if workstream is not None:
+            workstreams.find(state, workstream)
+        numbers = sorted(
+            record.event
+            for record in state.archived.values()
+            if workstream in (None, record.workstream)
+        )
+        yield from reversed([*self._archived(numbers, watch)])
+        for task in state.tasks.values():
+            if workstream in (None, task.workstream):
+                yield task
+
+    def _archived(self, numbers: list[int], watch: Watch) -> Iterator[Task]:
+        """The records in these events, newest first: in one pass over the log if they stand close."""
+        is_close = numbers and self.state.event - numbers[0] < CLOSE * len(numbers)
+        passing = self._desk.read_backwards() if is_close else iter(())
+        at = next(passing, None)
+        for number in watch(numbers[::-1]):
+            while at is not None and at.id > number:
+                at = next(passing, None)
+            found = at if at is not None and at.id == number else self._desk.event(number)
+            event = decode(found)
+            assert isinstance(event, TaskArchived)
+            yield event.record
 
     def history(self, task: str) -> list[Recorded]:
         """The events of a task, oldest first."""

@@ -17,7 +17,7 @@ MANY_FAILURES = 2
 MANY_ATTEMPTS = 3
 """Claims of one task that call for attention if it still has not ended well."""
 
-KINDS = ("lease_expired", "silent_agent", "repeated_failures", "need_ended", "blocked")
+KINDS = ("lease_expired", "silent_agent", "repeated_failures", "need_ended", "blocked", "in_review")
 """The kinds of entries, the most urgent first."""
 
 Entry = dict[str, Any]
@@ -30,6 +30,7 @@ def attention(state: "State", now: str, seen: Mapping[str, float]) -> tuple[list
     task ended and nobody took it. ``silent_agent``: somebody holds work and gave no sign of life for five
     minutes. ``repeated_failures``: a task failed twice or was claimed three times and is not done.
     ``need_ended``: a failed or cancelled task that others wait for. ``blocked``: with its reason.
+    ``in_review``: work that another agent must approve.
     """
     active = {name for name, stream in state.workstreams.items() if stream.status == "active"}
     found: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
@@ -67,6 +68,15 @@ def _about(task: Task, now: str) -> Iterator[Entry]:
             f"{place(task)} is blocked: {reason}",
             task,
             reason=reason,
+            since=task.updated_at,
+        )
+    if task.status == "in_review":
+        worker = task.assigned_to or SYSTEM
+        yield _entry(
+            "in_review",
+            f"{place(task)} by {worker} waits for another agent to approve it",
+            task,
+            agent=task.assigned_to,
             since=task.updated_at,
         )
 

@@ -5,17 +5,18 @@ commands to run with it, then description, acceptance and resources, the results
 attempts, knowledge, who works next to it, and what happened lately.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import nlargest
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from orchestrator.core.clock import spoken
 from orchestrator.core.errors import BadInput, BadName, NotFound, UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.graph import blockers
 from orchestrator.domain.knowledge import Document, Knowledge
-from orchestrator.domain.task_events import ENDED, HELD, Task, TaskEdited
+from orchestrator.domain.task_events import ENDED, HELD, Task, TaskCompleted, TaskEdited
 from orchestrator.domain.tasks import Tasks
 from orchestrator.planning.page import Block, Section, lay_out
 from orchestrator.planning.quoting import quote, quote_line, writer
@@ -86,6 +87,10 @@ def _task(desk: "Desk[State]", target: str) -> Task:
     return task
 
 
+def _listed(texts: Sequence[str]) -> str:
+    return "\n".join(quote_line(f"- {text}") for text in texts)
+
+
 class _Brief:
     """One brief in the making."""
 
@@ -112,6 +117,7 @@ class _Brief:
         lately = f"Recent events of {task.workstream}"
         yield Section("Description", description, 0.2, show)
         yield Section("Acceptance", acceptance, 0.1, show)
+        yield Section("What is checked", list(self._checks()), 0.05, show)
         yield Section("It touches", touches, 0.03, show)
         yield Section("Results of what it needed", list(self._results()), 0.15, show)
         yield Section("Earlier attempts and notes", list(self._history()), 0.08, show)
@@ -122,6 +128,32 @@ class _Brief:
     def _quoted(self, field: str, text: str) -> list[Block]:
         label = f"Written by {self._writer_of(field)}:"
         return [Block(f"{label}\n\n{quote(text)}", self._show)] if text.strip() else []
+
+    def _checks(self) -> Iterator[Block]:
+        """What `t complete` looks at, and what came of it the last time."""
+        task, checks = self._task, self._task.checks
+        if checks is None:
+            return
+        by = self._writer_of("checks")
+        if checks.verify:
+            inert = "" if checks.trusted else f" They came by import: first `t trust {task.id}`."
+            label = (
+                "`t complete` runs these commands where you call it, without a shell, each within"
+                f" {spoken(checks.patience)}, and refuses if one fails; written by {by}:{inert}"
+            )
+            yield Block(f"{label}\n\n{_listed(checks.verify)}", self._show)
+        if checks.artifacts:
+            label = f"These must be there, and hold something; written by {by}:"
+            yield Block(f"{label}\n\n{_listed(checks.artifacts)}", self._show)
+        if checks.review:
+            yield Block("Another agent must approve the work before it is done.", self._show)
+        for item in task.evidence:
+            if item.kind != "review" and not item.passed:
+                label = f"This did not pass at {item.at}, when {writer(item.agent)} tried:"
+                lines = [quote_line(item.what), quote_line(item.problem)]
+                if item.output:
+                    lines += [">", quote(item.output)]
+                yield Block("\n".join([label, "", *lines]), self._show)
 
     def _writer_of(self, field: str) -> str:
         return writer(self._writers.get(field, self._task.created_by))
@@ -206,8 +238,12 @@ class _Brief:
                 edit = decode(at)
                 assert isinstance(edit, TaskEdited)
                 writers.update(dict.fromkeys(edit.changes(self._task, at), at.agent))
-            elif at.type in ("task.failed", "task.blocked", "task.cancelled"):
+            elif at.type in ("task.failed", "task.blocked", "task.cancelled", "task.submitted"):
                 writers["reason"] = at.agent
+            elif at.type == "task.completed":
+                ended = decode(at)
+                assert isinstance(ended, TaskCompleted)
+                writers["reason"] = ended.worker or at.agent
         return writers
 
     # What came before

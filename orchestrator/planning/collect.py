@@ -29,8 +29,14 @@ from orchestrator.planning.quoting import quote, quote_line, writer
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
 
-_STAYS = ("task.renewed", "task.noted", "task.edited", "task.hung")
+_STAYS = (
+    *("task.renewed", "task.noted", "task.edited", "task.hung"),
+    *("task.checked", "task.approved", "task.trusted", "task.distrusted"),
+)
 """Events that leave a task's status as it is."""
+
+_WORKED = (*_STAYS, "task.submitted")
+"""Events that leave it open which claim an ending ended: a review comes between."""
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
@@ -292,7 +298,7 @@ class _Reading:
             task_id=task.id,
             title=task.title,
             result=event.result,
-            agent=at.agent,
+            agent=event.worker or at.agent,
             at=at.ts,
             seconds=self._seconds(task, at),
         )
@@ -312,15 +318,17 @@ class _Reading:
     def _seconds(self, task: Task, end: Recorded) -> float | None:
         """How long the claim lasted that this event ended."""
         claims = (at for at in self._claims.get(task.id, ()) if at.id < end.id)
-        claim = next(claims, None) or self._claim_before(task, end.id)
+        claim = next(claims, None) or self._claim_before(task, end.id, _WORKED)
         return _between(claim.ts, end.ts) if claim else None
 
-    def _claim_before(self, task: Task, number: int) -> Recorded | None:
+    def _claim_before(
+        self, task: Task, number: int, passed: tuple[str, ...] = _STAYS
+    ) -> Recorded | None:
         """The claim under which a task ran when an event happened; None if it did not run."""
         for earlier in reversed(task.events):
             if earlier < number:
                 at = self._desk.event(earlier)
-                if at.type not in _STAYS:
+                if at.type not in passed:
                     return at if at.type == "task.claimed" else None
         return None
 

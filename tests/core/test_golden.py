@@ -93,7 +93,7 @@ def test_the_whole_log_folds_to_what_it_always_did():
         "299833bc": "done",
         "abc00001": "done",
         "abc00002": "in_progress",
-        "0a0a0a0a": "pending",
+        "0a0a0a0a": "in_review",
         "0a0a0a0a.1": "done",
     }
     assert (state.tasks["abc00001"].result, state.tasks["abc00001"].attempt) == ("Shipped!", 4)
@@ -102,7 +102,7 @@ def test_the_whole_log_folds_to_what_it_always_did():
         "done": 2,
         "cancelled": 1,
         "in_progress": 1,
-        "pending": 1,
+        "in_review": 1,
     }
     assert {agent.id: agent.status for agent in state.agents.values()} == {
         "main": "active",

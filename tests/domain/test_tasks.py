@@ -97,6 +97,8 @@ def test_a_task_keeps_everything_it_was_given(orc: Orchestrator):
         "failures": 0,
         "result": None,
         "reason": "",
+        "checks": None,
+        "evidence": (),
         "notes": (),
         "created_at": "2026-11-21T06:13:00.000Z",
         "created_by": "ann",

@@ -81,7 +81,38 @@ def drop_snapshot(folder: Path) -> None:
     (folder / "state" / "state.json").unlink()
 
 
+def prepare_team(orc: Orchestrator) -> None:
+    prepare(orc)
+    for name in ("ann", "bob"):
+        orc.agents.register(name)
+    state = orc.engine.read()
+    orc.convoys.create("release", [next(iter(state.tasks))], notify=["bob"])
+    orc.mail.send("ann", "hi", "text", agent="bob")
+
+
+def first(orc: Orchestrator) -> str:
+    return next(iter(orc.engine.read().tasks))
+
+
+def land(orc: Orchestrator) -> object:
+    return orc.tasks.cancel(first(orc))
+
+
+def read_mail(orc: Orchestrator) -> object:
+    return orc.mail.read(orc.mail.inbox(agent="ann")[0].id, agent="ann")
+
+
 SCENES = {
+    "dispatch": Scene(lambda orc: orc.dispatch.run(agent="boss"), prepare_team),
+    "sling": Scene(lambda orc: orc.hooks.sling(first(orc), "ann", agent="boss"), prepare_team),
+    "hang": Scene(lambda orc: orc.hooks.hang(first(orc), agent="ann"), prepare_team),
+    "a convoy lands": Scene(land, prepare_team),
+    "escalate": Scene(lambda orc: orc.sessions.escalate("x", agent="ann"), prepare_team),
+    "handoff": Scene(lambda orc: orc.sessions.handoff(note="x", agent="ann"), prepare_team),
+    "rename": Scene(lambda orc: orc.agents.rename("ann", "eve"), prepare_team),
+    "read mail": Scene(
+        lambda orc: orc.mail.read(orc.mail.inbox(agent="ann")[0].id, agent="ann"), prepare_team
+    ),
     "first commit": Scene(lambda orc: orc.workstreams.create("build")),
     "one event": Scene(add, prepare),
     "three events": Scene(many, prepare_topic, request=False),

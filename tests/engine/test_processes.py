@@ -210,3 +210,27 @@ def no_task_was_claimed_twice(orc: Orchestrator) -> None:
     assert len(tasks) == len(set(tasks))
     numbers = [at.id for chunk in orc.engine.store.read(START) for at in chunk.events]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_four_dispatchers_at_once_give_sixty_tasks_to_six_agents_each_once_and_evenly(
+    tmp_path: Path, started: list[subprocess.Popen[str]]
+):
+    folder = tmp_path / "board"
+    agents = [f"agent-{n}" for n in range(6)]
+    with Orchestrator.open(folder) as orc:
+        orc.workstreams.create("build")
+        for name in agents:
+            orc.agents.register(name)
+        with orc.transaction():
+            tasks = {orc.tasks.add("build", title=str(n), priority=n).id for n in range(60)}
+    processes = [start(started, folder, "dispatch", f"boss-{n}", 60) for n in range(4)]
+    go(processes)
+    given = [line.split() for process in processes for line in finish(process)]
+    assert sorted(task for task, _ in given) == sorted(tasks)
+    with Orchestrator.open(folder) as orc:
+        loads = [orc.agents.get(name).load for name in agents]
+        letters = [len(orc.mail.inbox(agent=name)) for name in agents]
+        check_law(orc)
+    assert loads == letters
+    assert sum(loads) == 60
+    assert max(loads) - min(loads) <= 1

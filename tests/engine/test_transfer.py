@@ -123,7 +123,9 @@ def test_the_golden_board_goes_through(empty: Orchestrator, tmp_path: Path):
     shutil.copy(GOLDEN, folder / "state" / "events.jsonl")
     golden = Orchestrator(FileStore(folder, warn=pytest.fail))
     bring_in(empty, exported(golden))
-    assert repr(empty.engine.read()) == repr(golden.engine.read())
+    expected, last = golden.engine.read(), empty.engine.read().event
+    expected.fold([empty.engine.event(last)])  # what says that the commands are not trusted here
+    assert repr(empty.engine.read()) == repr(expected)
 
 
 def test_a_board_takes_its_own_export_whatever_people_wrote_by_hand(

@@ -10,6 +10,21 @@ from orchestrator import Orchestrator
 from orchestrator.stores.files import FileStore
 
 
+def add(orc: Orchestrator, name: str, count: int) -> None:
+    for number in range(count):
+        say(orc.tasks.add("build", title=f"{name}-{number}").id)
+
+
+def dispatch(orc: Orchestrator, name: str, count: int) -> None:
+    """A task at a time, so that dispatchers meet."""
+    for priority in range(count):
+        for one in orc.dispatch.run(priority=priority, agent=name):
+            say(f"{one.task} {one.agent}")
+
+
+ROLES = {"add": add, "dispatch": dispatch}
+
+
 def main(folder: str, role: str, name: str, count: int) -> None:
     light = role.endswith("-light")
     store = FileStore(folder, light=light, segment_size=20_000, warn=lambda _: None)
@@ -17,9 +32,8 @@ def main(folder: str, role: str, name: str, count: int) -> None:
     role = role.removesuffix("-light")
     say("ready")
     sys.stdin.readline()
-    if role == "add":
-        for number in range(count):
-            say(orc.tasks.add("build", title=f"{name}-{number}").id)
+    if role in ROLES:
+        ROLES[role](orc, name, count)
     elif role == "next":
         while (task := orc.tasks.next()) is not None:
             say(f"{task.id} {task.token}")

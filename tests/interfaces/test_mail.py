@@ -44,6 +44,7 @@ def test_send_says_to_whom_and_gives_the_whole_message(cli: CommandLine) -> None
         "id": 3,
         "sender": "ann",
         "incarnation": 0,
+        "outdated": False,
         "to": ["bob"],
         "cc": ["carl", "dora"],
         "subject": "Key",

@@ -129,7 +129,7 @@ def test_agent_chooses_in_listings_and_acts_elsewhere() -> None:
 def test_a_group_with_a_default_needs_no_command() -> None:
     assert values_of("events", "--last", "5")["last"] == 5
     assert values_of("e", "log", "deployed", "a=1")["facts"] == ("a=1",)
-    assert values_of("import", "board.jsonl") == {"file": "board.jsonl"}
+    assert values_of("import", "board.jsonl") == {"file": "board.jsonl", "dry_run": False}
 
 
 def test_the_runner_alone_knows_only_its_own_commands() -> None:

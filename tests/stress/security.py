@@ -1062,29 +1062,30 @@ STARTERS = (
 """What starts a process in Python."""
 
 
-@attack("environment", "nothing starts a process, nothing keeps a variable", naive_child)
+@attack("environment", "what is started is given a few variables only", naive_child)
 def _(ground: Ground) -> str:
-    """The toolkit starts no agents yet. When it does, this must become an attack on what it starts."""
+    """One place starts programs; what it starts does not see a secret of the parent."""
     package = Path(__file__).parents[2] / "orchestrator"
     for source in package.rglob("*.py"):
-        text = source.read_text()
-        if found := re.findall(STARTERS, text):
-            return f"{source} uses {found}: show here that what it starts gets an allowlist"
+        found = re.findall(STARTERS, source.read_text())
+        if found and source != package / "core" / "processes.py":
+            return f"{source} uses {found}: core/processes.py starts programs, nothing else"
+    orc = ground.open()
+    orc.workstreams.create("env")
+    show = f"{sys.executable} -c 'import os; print(sorted(os.environ)); exit(1)'"
+    task = orc.tasks.add("env", title="x", verify=[show]).id
+    orc.tasks.claim(task, agent="ann")
     os.environ["DEPLOY_KEY"] = SECRET
     try:
-        _furnished(ground)
-        said = ""
-        for words in (["runner", "brief", "ws"], ["runner", "plan"], ["status", "--json"],
-                      ["t", "next", "ws", "ann"], ["doctor", "--fix"], ["bogus"], ["export"]):  # fmt: skip
-            said += "".join(map(str, ground.cli(*words)))
+        orc.tasks.complete(task, agent="ann")
+    except OrchestratorError:
+        pass
     finally:
         del os.environ["DEPLOY_KEY"]
-    kept = [
-        path
-        for path, data in ground.everything(board=True).items()
-        if data and SECRET.encode() in data
-    ]
-    return f"the secret is in {kept}" if kept or SECRET in said else ""
+    shown = "".join(one.output for one in orc.tasks.get(task).evidence)
+    if "PATH" not in shown:
+        return f"the check did not run: {shown}"
+    return "a check saw DEPLOY_KEY" if "DEPLOY_KEY" in shown or SECRET in shown else ""
 
 
 # Running them

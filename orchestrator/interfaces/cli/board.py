@@ -1,13 +1,9 @@
-"""Commands about the whole board: status, init, doctor, export, completion."""
+"""Commands about the whole board: status, init, doctor, completion."""
 
-import io
 import os
-import sys
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from orchestrator.core.errors import OrchestratorError, UsageError
+from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.completion import SHELLS
@@ -102,39 +98,3 @@ def completion(_run: Run, shell: str) -> Answer:
         raise UsageError(f"{shell!a} is no shell known here", hint=f"One of {', '.join(SHELLS)}.")
     text = script(shell)
     return say({"shell": shell, "script": text}, text)
-
-
-@BOARD.command(
-    "export",
-    Argument("file", "Where to; stdout if not given.", "FILE", False, convert=path),
-    example="export board.jsonl",
-    reads=True,
-)
-def export(run: Run, file: str | None) -> Answer | None:
-    """Write the whole board as JSON lines."""
-    from orchestrator.transfer import export_board
-
-    if file is None or file == "-":
-        return _printed(run)
-    try:
-        with open(file, "x", encoding="utf-8", newline="\n") as out:
-            count = export_board(run.orc.engine, out)
-    except FileExistsError:
-        raise UsageError(f"{file!a} is there already", hint="Name a new file.") from None
-    except OrchestratorError:
-        os.unlink(file)  # a half export looks like a whole one
-        raise
-    return say({"file": file, "events": count}, f"Exported {count} events: {escape(file)}")
-
-
-def _printed(run: Run) -> Answer | None:
-    """The export on stdout: line by line as it is read, or with ``--json`` as one array of its lines."""
-    from orchestrator.transfer import export_board
-
-    if not run.settings.json:
-        export_board(run.orc.engine, sys.stdout)
-        sys.stdout.flush()
-        return None
-    lines = io.StringIO()
-    export_board(run.orc.engine, lines)
-    return say([msgspec.json.decode(line) for line in lines.getvalue().split("\n") if line], "")

@@ -43,13 +43,19 @@ RUNNER = Group("runner", "runner", "Plan a cycle, brief its tasks, collect what 
 IMPORT = Group(
     "import",
     "imports",
-    "Fill an empty board. Alone, with a file, it reads an export.",
+    "Take over a whole board, or tasks of beads and Backlog.md. Alone, with a file, it reads an export.",
+    default="file",
+)
+EXPORT = Group(
+    "export",
+    "exports",
+    "Write the whole board, or tasks for beads and Backlog.md. Alone it writes the board.",
     default="file",
 )
 
 BOARD = Group(
     "orc",
-    "board hooks sessions",
+    "board hooks sessions numbers",
     "A board that any number of agents share: workstreams, tasks, locks, knowledge, and a log"
     " of all that happened.",
     groups=(
@@ -65,6 +71,7 @@ BOARD = Group(
         EVENTS,
         RUNNER,
         IMPORT,
+        EXPORT,
     ),
 )
 """The top of the command line; its own commands are those of the whole board."""

@@ -53,7 +53,8 @@ class Option(msgspec.Struct, frozen=True):
     """A word that is given by its name.
 
     A ``flag`` takes no value. ``many`` takes commas and repetition (``--needs a,b --needs c``) and gives
-    a tuple, or None when it does not stand on the line; ``--needs ""`` is an empty tuple.
+    a tuple, or None when it does not stand on the line; ``--needs ""`` is an empty tuple. Without
+    ``commas`` only by repetition: commands and paths may hold commas.
     """
 
     flags: tuple[str, ...]
@@ -61,6 +62,7 @@ class Option(msgspec.Struct, frozen=True):
     metavar: str = "TEXT"
     flag: bool = False
     many: bool = False
+    commas: bool = True
     convert: Convert = str
     default: Any = None
     choices: tuple[str, ...] = ()
@@ -108,7 +110,7 @@ class Group(msgspec.Struct):
     """Commands that belong together, in modules that are imported when one of them is looked up.
 
     Attributes:
-        modules: Where the commands are declared, in this package; one or several with blanks.
+        modules: Where the commands are declared, in this package; several are parted by spaces.
         default: The command that a line without one means: ``events`` is ``events list``.
         groups: Groups inside.
     """
@@ -156,6 +158,9 @@ class Group(msgspec.Struct):
         if not self.is_complete:
             for module in self.modules.split():
                 __import__(f"{__package__}.{module}")
+            # One module may have imported another: the order is that of the modules all the same.
+            order = {f"{__package__}.{name}": i for i, name in enumerate(self.modules.split())}
+            self.declared.sort(key=lambda command: order.get(command.function.__module__, 0))
             self.is_complete = True
         return self.declared
 
@@ -268,7 +273,9 @@ def value(option: Option, texts: Sequence[str]) -> Any:
     """
     if not option.many:
         return [option.convert(_chosen(option, text)) for text in texts][-1]
-    words = (word.strip() for text in texts for word in text.split(","))
+    words = (
+        word.strip() for text in texts for word in (text.split(",") if option.commas else [text])
+    )
     return tuple(option.convert(_chosen(option, word)) for word in words if word)
 
 

@@ -1,13 +1,15 @@
-"""``orc import``: fill an empty board from an export, or from a board of the Node original."""
+"""``orc import``: fill an empty board, or take tasks of neighbours into any board."""
 
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import UsageError
 from orchestrator.interfaces.cli.commands import IMPORT
-from orchestrator.interfaces.cli.grammar import Argument, path
+from orchestrator.interfaces.cli.grammar import Argument, Option, path
+from orchestrator.interfaces.cli.neighbours import reported
 from orchestrator.interfaces.cli.rendering import Answer, plain, say
-from orchestrator.interfaces.cli.run import Run
+from orchestrator.interfaces.cli.run import DRY_RUN, Run
 
 if TYPE_CHECKING:
     from orchestrator.transfer import Imported
@@ -16,17 +18,18 @@ if TYPE_CHECKING:
 @IMPORT.command(
     "file",
     Argument("file", "What `export` wrote; - is stdin.", convert=path),
+    DRY_RUN,
     example="board.jsonl --board copy",
 )
-def file(run: Run, file: str) -> Answer:
+def file(run: Run, file: str, dry_run: bool) -> Answer:
     """Take over a board that `export` wrote, whole or not at all."""
     from orchestrator.transfer import import_board
 
     if file == "-":
-        return _said(import_board(run.orc.engine, sys.stdin))
+        return _said(import_board(run.orc.engine, sys.stdin, dry_run=dry_run), dry_run)
     try:
         with open(file, encoding="utf-8", newline="\n") as lines:
-            return _said(import_board(run.orc.engine, lines))
+            return _said(import_board(run.orc.engine, lines, dry_run=dry_run), dry_run)
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise UsageError(f"{file!a} cannot be read: {error.strerror}") from None
 
@@ -34,15 +37,72 @@ def file(run: Run, file: str) -> Answer:
 @IMPORT.command(
     "opspawn",
     Argument("folder", "The folder with its state.json.", "DIR", convert=path),
+    DRY_RUN,
     example="opspawn ../opspawn-board --board copy",
 )
-def opspawn(run: Run, folder: str) -> Answer:
+def opspawn(run: Run, folder: str, dry_run: bool) -> Answer:
     """Take over a board of the Node original, with its log and knowledge."""
     from orchestrator.transfer import import_opspawn
 
-    return _said(import_opspawn(run.orc.engine, folder))
+    with run.rehearsed(dry_run):
+        return _said(import_opspawn(run.orc.engine, folder), dry_run)
 
 
-def _said(imported: "Imported") -> Answer:
+_SKIP = Option(
+    ("--skip-existing",), "Take in only what is not on the board; else that is refused.", flag=True
+)
+
+
+def _into(workstream: str) -> Option:
+    return Option(
+        ("--ws",),
+        "Where they belong; made if it is not there.",
+        "WS",
+        default=workstream,
+        completes="workstreams",
+    )
+
+
+@IMPORT.command(
+    "beads",
+    Argument("file", "Issues, one JSON object a line; - is stdin.", convert=path),
+    _into("beads"),
+    _SKIP,
+    DRY_RUN,
+    example="beads .beads/issues.jsonl --ws build --dry-run",
+)
+def beads(run: Run, file: str, ws: str, skip_existing: bool, dry_run: bool) -> Answer:
+    """Take issues of beads into a workstream, all or none; says what has no place here."""
+    from orchestrator.neighbours import import_beads
+    from orchestrator.neighbours.files import open_file
+
+    source = nullcontext(sys.stdin.buffer) if file == "-" else open_file(file)
+    with source as lines, run.rehearsed(dry_run):
+        report = import_beads(run.orc.engine, lines, workstream=ws, skip_existing=skip_existing)
+    return reported(report, _done(dry_run))
+
+
+@IMPORT.command(
+    "backlog",
+    Argument("folder", "The project, or its folder backlog.", "DIR", convert=path),
+    _into("backlog"),
+    _SKIP,
+    DRY_RUN,
+    example="backlog ../project --ws build --dry-run",
+)
+def backlog(run: Run, folder: str, ws: str, skip_existing: bool, dry_run: bool) -> Answer:
+    """Take tasks of Backlog.md into a workstream, all or none; says what has no place here."""
+    from orchestrator.neighbours import import_backlog
+
+    with run.rehearsed(dry_run):
+        report = import_backlog(run.orc.engine, folder, workstream=ws, skip_existing=skip_existing)
+    return reported(report, _done(dry_run))
+
+
+def _done(dry_run: bool) -> str:
+    return "Would import" if dry_run else "Imported"
+
+
+def _said(imported: "Imported", dry_run: bool) -> Answer:
     counts = ", ".join(f"{n} {noun}" for noun, n in plain(imported).items())
-    return say(imported, f"Imported: {counts}")
+    return say(imported, f"{_done(dry_run)}: {counts}")

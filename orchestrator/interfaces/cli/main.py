@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from orchestrator.core.errors import InputOutputError, OrchestratorError
+from orchestrator.core.errors import SHOWN_PROBLEMS, InputOutputError, OrchestratorError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.completion import VARIABLE
@@ -150,11 +150,18 @@ def report(error: OrchestratorError, *, as_json: bool) -> int:
         text = to_json({"error": document}).decode()
     else:
         text = f"Error: {escape(error.message)}\n"
+        text += "".join(f"  {escape(problem)}\n" for problem in _unsaid(error))
         text += f"Hint: {escape(error.hint)}\n" if error.hint else ""
     with suppress(OSError):  # the status says the rest to whoever does not read
         sys.stderr.write(text)
         sys.stderr.flush()
     return error.exit_status
+
+
+def _unsaid(error: OrchestratorError) -> list[str]:
+    """The problems with a file, if there are more than the message names."""
+    problems = error.details.get("problems")
+    return problems if isinstance(problems, list) and len(problems) > SHOWN_PROBLEMS else []
 
 
 def _wants_json(words: Sequence[str]) -> bool:

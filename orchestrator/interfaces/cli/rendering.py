@@ -73,6 +73,42 @@ def lines(texts: Iterable[str], *, empty: str) -> str:
     return "\n".join(texts) or empty
 
 
+_WIDEST_BAR = 40
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def bars(rows: Sequence[tuple[str, int]]) -> str:
+    """A chart: a line with a bar for each name and number; in ASCII where the encoding has no blocks."""
+    import shutil
+
+    most = max((number for _, number in rows), default=0)
+    names = [escape(name) for name, _ in rows]
+    head = max(map(len, names), default=0)
+    room = shutil.get_terminal_size().columns - head - len(str(most)) - 3
+    width = min(_WIDEST_BAR, max(1, room))
+    lines = []
+    for name, (_, number) in zip(names, rows, strict=True):
+        shown = paint(_bar(number / most * width), "green") + " " if number else ""
+        lines.append(f"{name:{head}}  {shown}{number}")
+    return "\n".join(lines)
+
+
+def _bar(length: float) -> str:
+    """A bar of at least a sliver: what is not nothing can be seen."""
+    if not _has_blocks():
+        return "#" * max(1, round(length))
+    eighths = max(1, round(length * 8))
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def _has_blocks() -> bool:
+    try:
+        f"█░{_EIGHTHS}".encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
 def paint(text: str, colour: str) -> str:
     """A colour on a terminal; never with ``NO_COLOR``, in a pipe or in a file."""
     if not colour or not _is_terminal():
@@ -82,8 +118,7 @@ def paint(text: str, colour: str) -> str:
 
 def bar(percent: int, width: int = 10) -> str:
     """A share as a bar of blocks; of ASCII characters where stdout has no blocks."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    full, empty = ("█", "░") if encoding.lower().startswith("utf") else ("#", ".")
+    full, empty = ("█", "░") if _has_blocks() else ("#", ".")
     filled = percent * width // 100
     return full * filled + empty * (width - filled)
 

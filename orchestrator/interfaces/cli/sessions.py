@@ -122,23 +122,21 @@ def escalate(
 def _changed_files() -> tuple[str, ...]:
     """Files of the git work tree here that are changed and not committed; none where there is no git."""
     import shutil
-    import subprocess
+
+    from orchestrator.core import processes
 
     git = shutil.which("git")
     if git is None:
         return ()
+    words = [git, "status", "--porcelain=v1", "-z", "--no-renames"]
+    variables = {**processes.passed_on(os.environ), "GIT_OPTIONAL_LOCKS": "0"}
     try:
-        found = subprocess.run(
-            [git, "status", "--porcelain=v1", "-z", "--no-renames"],
-            capture_output=True,
-            check=True,
-            timeout=10,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-        )
-    except (OSError, subprocess.SubprocessError):
+        found = processes.run(words, folder=os.getcwd(), variables=variables, timeout=10)
+    except OSError:
         return ()
-    names = found.stdout.decode("utf-8", "backslashreplace").split("\0")
-    return tuple(name[3:] for name in names if name)[:_FILES]
+    # Of a long list the beginning may be cut off, and with it the first name.
+    names = found.output.split("\0")[int(len(found.output) >= processes.TAIL // 2) :]
+    return tuple(name[3:] for name in names if name)[:_FILES] if found.status == 0 else ()
 
 
 _FILES = 50

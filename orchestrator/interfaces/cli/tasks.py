@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orchestrator.core.errors import OrchestratorError, UsageError
-from orchestrator.core.printable import escape
+from orchestrator.core.printable import escape, escape_lines
 from orchestrator.domain.task_events import ENDED, HELD, STATUSES
 from orchestrator.interfaces.cli.commands import TASK
-from orchestrator.interfaces.cli.grammar import Argument, Option, integer, minutes
+from orchestrator.interfaces.cli.grammar import Argument, Option, integer, minutes, path
 from orchestrator.interfaces.cli.rendering import (
     Answer,
     fields,
@@ -21,14 +21,22 @@ from orchestrator.interfaces.cli.rendering import (
     section,
     table,
 )
-from orchestrator.interfaces.cli.run import Run, given, once
+from orchestrator.interfaces.cli.run import DRY_RUN, Run, given, once, text_from
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
+    from orchestrator.domain.batch import Applied
+    from orchestrator.domain.evidence import Evidence
     from orchestrator.domain.graph import Blocker, Edge
     from orchestrator.domain.task_events import Task
 
-_COLOURS = {"in_progress": "blue", "blocked": "yellow", "done": "green", "failed": "red"}
+_COLOURS = {
+    "in_progress": "blue",
+    "blocked": "yellow",
+    "in_review": "yellow",
+    "done": "green",
+    "failed": "red",
+}
 
 SHOWN = 3
 """Reasons that a line of a listing gives."""
@@ -56,6 +64,22 @@ _FIELDS = (
     Option(("--waits-for",), "Children it waits for: all or any of its own; all:ID.", "WHICH"),
     Option(("--defer",), "Not to be taken before: 2026-12-01, or 3d from now.", "TIME"),
     Option(("--due",), "When it should be done, in the same forms.", "TIME"),
+    Option(
+        ("--verify",),
+        "A command that must succeed before it is complete; no shell reads it. Repeatable.",
+        "CMD",
+        many=True,
+        commas=False,
+    ),
+    Option(("--verify-timeout",), "How long each of them may take: 30m; else 10m.", "DURATION"),
+    Option(
+        ("--artifacts", "--artifact"),
+        "A file or folder that must be there then, and hold something. Repeatable.",
+        "PATH",
+        many=True,
+        commas=False,
+    ),
+    Option(("--review",), "Another agent than the worker must approve it.", flag=True),
 )
 
 
@@ -141,16 +165,52 @@ def add(
 
 
 @TASK.command(
+    "batch",
+    Argument("file", "JSON or markdown; - is stdin.", convert=path),
+    Option(("--ws",), "Where tasks belong that do not say it.", "WS", completes="workstreams"),
+    DRY_RUN,
+    example="batch plan.md --ws build --dry-run",
+)
+def batch(run: Run, file: str, ws: str | None, dry_run: bool) -> Answer:
+    """Add, edit and assign many tasks in one commit, from a file of JSON or markdown."""
+    from orchestrator.batchfile import entries_of
+
+    entries = entries_of(text_from(file), file)
+    with run.rehearsed(dry_run):
+        done = run.orc.batch.apply(entries, workstream=ws)
+    return Answer(done, lambda: _batch_page(done, dry_run))
+
+
+def _batch_page(done: "Applied", dry_run: bool) -> str:
+    titles = {task.id: escape(task.title) for task in done.tasks}
+    words = (
+        ("Would add", "Would edit", "Would assign") if dry_run else ("Added", "Edited", "Assigned")
+    )
+    added, edited, assigned = words
+    return lines(
+        [
+            *(f"{added} {task}: {titles[task]}" for task in done.added),
+            *(f"{edited} {task}: {titles[task]}" for task in done.edited),
+            *(f"{assigned} {task} -> {escape(agent)}" for task, agent in done.assigned.items()),
+        ],
+        empty="Nothing to change.",
+    )
+
+
+@TASK.command(
     "edit",
     _words("[WS] ID", "The task."),
     Option(("--title",), "One line that says what is to be done."),
     *_FIELDS,
     Option(("--commits", "--commit"), "Commits that belong to it, by id.", "SHA", many=True),
+    Option(("--no-review",), "Nobody needs to approve it.", flag=True),
     example='edit 299833bc --priority 1 --labels ui,urgent --needs ""',
 )
-def edit(run: Run, words: tuple[str, ...], **fields: Any) -> Answer:
+def edit(run: Run, words: tuple[str, ...], review: bool, no_review: bool, **fields: Any) -> Answer:
     """Change fields of a task; an empty list clears a field that holds several."""
-    changes = given(**fields)
+    if review and no_review:
+        raise UsageError("--review and --no-review exclude each other")
+    changes = given(**fields, review=review if review or no_review else None)
     if not changes:
         raise UsageError("There is nothing to change", hint="Give a field, such as --title.")
     task = run.orc.tasks.edit(_task_only(run, words), **changes)
@@ -217,14 +277,71 @@ def renew(run: Run, words: tuple[str, ...], lease: str | None, token: int | None
     "complete",
     _words("[WS] ID [RESULT...]", "The task, and what came out."),
     Option(("--result",), "What came out, for whoever needs it next."),
+    Option(("--force",), "Although a check does not pass; with --reason.", flag=True),
+    Option(("--reason",), "Why by force; it is kept.", default=""),
     _TOKEN,
     aliases=("done",),
     example='complete 299833bc "Shipped as v1.0.2" --token 17',
 )
-def complete(run: Run, words: tuple[str, ...], result: str | None, token: int | None) -> Answer:
-    """Say that a task is done."""
+def complete(
+    run: Run,
+    words: tuple[str, ...],
+    result: str | None,
+    force: bool,
+    reason: str,
+    token: int | None,
+) -> Answer:
+    """Say that a task is done; its checks are run here first.
+
+    They run in the present folder, without a shell, and with few variables. If one does not pass, the task
+    stays with its holder, and `task show` prints what the checks wrote. A task that is to be reviewed waits
+    for `task approve` then.
+    """
     task, text = _task_and_text(run, words, "--result", result)
-    return _stepped(run.orc.tasks.complete(task, result=text, token=token), "Completed")
+    completed = run.orc.tasks.complete(task, result=text, force=force, reason=reason, token=token)
+    return _stepped(completed, "Completed" if completed.status == "done" else "To be reviewed")
+
+
+@TASK.command(
+    "approve",
+    _words("[WS] ID [COMMENT...]", "The task, and what there is to say."),
+    Option(("--comment",), "What there is to say."),
+    example='approve 299833bc "Reads well" --agent bob',
+)
+def approve(run: Run, words: tuple[str, ...], comment: str | None) -> Answer:
+    """Say that the work of another agent is done."""
+    task, text = _task_and_text(run, words, "--comment", comment)
+    return _stepped(run.orc.reviews.approve(task, comment=text or ""), "Approved")
+
+
+@TASK.command(
+    "reject",
+    _words("[WS] ID REASON...", "The task, and what is missing."),
+    Option(("--reason",), "What is missing."),
+    example='reject 299833bc "The migration has no test" --agent bob',
+)
+def reject(run: Run, words: tuple[str, ...], reason: str | None) -> Answer:
+    """Give the work of another agent back to it, with the reason."""
+    task, text = _task_and_text(run, words, "--reason", reason)
+    rejected = run.orc.reviews.reject(task, reason=_needed("reason", text))
+    return _stepped(rejected, "Rejected")
+
+
+@TASK.command(
+    "trust",
+    Argument("tasks", "Tasks that came by import.", "IDS...", many=True, completes="tasks"),
+    example="trust 299833bc",
+)
+def trust(run: Run, tasks: tuple[str, ...]) -> Answer:
+    """Let the commands run that tasks came with by import; `task show` prints them."""
+    trusted = run.orc.reviews.trust(tasks)
+    said = (
+        f"Trusted: {escape(task.title)}: {escape(command)}"
+        for task in trusted
+        if task.checks is not None
+        for command in task.checks.verify
+    )
+    return Answer(trusted, lambda: lines(said, empty="Nothing to trust."))
 
 
 def _reason(needed: bool = False) -> tuple[Argument, Option]:
@@ -411,9 +528,42 @@ def _page(task: "Task", around: _Around, history: "list[Recorded]") -> str:
         section("Acceptance", task.acceptance),
         section("Reason", task.reason),
         section("Result", task.result or ""),
+        section("Checks", _checks(task)),
+        section("Evidence", "\n".join(map(_shown, task.evidence))),
         section("Notes", notes),
         "History:\n" + table(("event", "time", "agent", "type"), rows),
     )
+
+
+def _checks(task: "Task") -> str:
+    checks = task.checks
+    if checks is None:
+        return ""
+    within = f", each within {seconds_as_text(checks.patience)}" if checks.timeout else ""
+    said = [f"verify{within}: {escape(command)}" for command in checks.verify]
+    said += [f"artifact: {escape(path)}" for path in checks.artifacts]
+    if checks.review:
+        said.append("review: another agent must approve")
+    if checks.are_inert:
+        said.append(f"The commands came by import and do not run before `t trust {task.id}`.")
+    return "\n".join(said)
+
+
+def _shown(item: "Evidence") -> str:
+    """One check: whether it passed, what it was, how it ended, and the end of what it wrote."""
+    outcome = "passed" if item.passed else "FAILED"
+    if item.kind == "review":
+        outcome = "approved" if item.passed else "rejected"
+    facts = [
+        item.problem,
+        "" if item.seconds is None else f"{item.seconds:.1f}s",
+        "" if item.size is None else f"{item.size} bytes, sha256 {item.sha256}",
+        f"{item.agent}, {item.at}",
+    ]
+    said = f": {escape(item.what)}" if item.what else ""
+    first = f"{outcome} {item.kind}{said} ({'; '.join(filter(None, facts))})"
+    output = escape_lines(item.output.replace("\r\n", "\n").rstrip("\n"))
+    return "\n".join([first, *(f"  | {row}" for row in output.split("\n") if output)])
 
 
 def _facts(task: "Task", around: _Around) -> list[tuple[str, object]]:

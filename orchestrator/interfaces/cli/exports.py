@@ -1,0 +1,105 @@
+"""``orc export``: the whole board as JSON lines, or its tasks for beads and for Backlog.md."""
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+import msgspec
+
+from orchestrator.core.errors import UsageError
+from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli.commands import EXPORT
+from orchestrator.interfaces.cli.grammar import Argument, Option, path
+from orchestrator.interfaces.cli.neighbours import reported
+from orchestrator.interfaces.cli.rendering import Answer, plain, say
+from orchestrator.interfaces.cli.run import Run
+
+_WORKSTREAM = Option(("--ws",), "Only tasks of this workstream.", "WS", completes="workstreams")
+
+
+@EXPORT.command(
+    "file",
+    Argument("file", "Where to; stdout if not given.", "FILE", False, convert=path),
+    example="board.jsonl",
+    reads=True,
+)
+def file(run: Run, file: str | None) -> Answer | None:
+    """Write the whole board as JSON lines."""
+    from orchestrator.transfer import export_board
+
+    if file is None or file == "-":
+        return _printed(run)
+    with _new_file(file) as out:
+        count = export_board(run.orc.engine, out)
+    return say({"file": file, "events": count}, f"Exported {count} events: {escape(file)}")
+
+
+@contextmanager
+def _new_file(name: str) -> Iterator[IO[str]]:
+    """A file that is not there yet, and is not left behind half written: it would look like a whole one.
+
+    Raises:
+        UsageError: There is something of this name.
+    """
+    try:
+        with open(name, "x", encoding="utf-8", newline="\n") as out:
+            try:
+                yield out
+            except BaseException:
+                os.unlink(name)
+                raise
+    except FileExistsError:
+        raise UsageError(f"{name!a} is there already", hint="Name a new file.") from None
+
+
+def _printed(run: Run) -> Answer | None:
+    """The export on stdout: line by line as it is read, or with ``--json`` as one array of its lines."""
+    from orchestrator.transfer import export_board
+
+    if not run.settings.json:
+        export_board(run.orc.engine, sys.stdout)
+        sys.stdout.flush()
+        return None
+    lines = io.StringIO()
+    export_board(run.orc.engine, lines)
+    return say([msgspec.json.decode(line) for line in lines.getvalue().split("\n") if line], "")
+
+
+@EXPORT.command(
+    "beads",
+    Argument("file", "Where to; - is stdout.", convert=path),
+    _WORKSTREAM,
+    example="beads issues.jsonl --ws build",
+    reads=True,
+)
+def beads(run: Run, file: str, ws: str | None) -> Answer:
+    """Write tasks as issues of beads, one JSON object a line; says what has no place there."""
+    from orchestrator.neighbours import export_beads
+
+    if file == "-":
+        issues = io.StringIO()
+        report = export_beads(run.orc.engine, issues, workstream=ws)
+        written = issues.getvalue().splitlines()
+        document = {"issues": [msgspec.json.decode(line) for line in written], **plain(report)}
+        return Answer(document, lambda: "\n".join(written))
+    with _new_file(file) as out:
+        report = export_beads(run.orc.engine, out, workstream=ws)
+    return reported(report, f"Exported to {escape(file)}")
+
+
+@EXPORT.command(
+    "backlog",
+    Argument("folder", "A new folder, or an empty one.", "DIR", convert=path),
+    _WORKSTREAM,
+    example="backlog backlog --ws build",
+    reads=True,
+)
+def backlog(run: Run, folder: str, ws: str | None) -> Answer:
+    """Write tasks as files of Backlog.md; says what has no place there."""
+    from orchestrator.neighbours import export_backlog
+
+    report = export_backlog(run.orc.engine, folder, workstream=ws)
+    return reported(report, f"Exported to {escape(folder)}")

@@ -1,0 +1,103 @@
+"""Reading what somebody else wrote: regular files only, no links, nothing endless, UTF-8."""
+
+import os
+import stat
+from collections.abc import Iterator
+from typing import IO
+
+from orchestrator.core.errors import BadInput, InputOutputError, NotFound
+from orchestrator.core.events import LONGEST_LINE
+
+
+def open_file(path: str) -> IO[bytes]:
+    """A regular file, to be read.
+
+    Raises:
+        NotFound: There is none.
+        BadInput: It is a link or no regular file.
+        InputOutputError: It cannot be read.
+    """
+    # Not blocking, so that a pipe that nobody writes to is found out and not waited for.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        file = os.fdopen(os.open(path, flags), "rb")
+    except FileNotFoundError:
+        raise NotFound(f"There is no {path}", code="file_not_found") from None
+    except IsADirectoryError:
+        raise BadInput(f"{path} is a folder") from None
+    except OSError as error:
+        if os.path.islink(path):
+            raise _is_link(path) from None
+        raise InputOutputError(f"{path} cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise BadInput(f"{path} is no regular file", hint="`-` reads stdin.")
+    return file
+
+
+def read_text(path: str) -> str:
+    """The text of a regular file of at most 16 MiB; lines end as they do there.
+
+    Raises:
+        BadInput: It is too long, or no UTF-8.
+    """
+    with open_file(path) as file:
+        data = file.read(LONGEST_LINE + 1)
+    if len(data) > LONGEST_LINE:
+        raise BadInput(f"{path} is longer than {LONGEST_LINE} bytes")
+    return decoded(path, data)
+
+
+def lines(name: str, file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
+    """The lines of a file that are not blank, each with its place for messages.
+
+    Raises:
+        BadInput: A line is longer than a line of the log may be.
+    """
+    number = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            raise BadInput(f"{name}, line {number} is longer than {LONGEST_LINE} bytes")
+        if line.strip():
+            yield f"line {number}", line
+
+
+def markdown_files(folder: str) -> list[str]:
+    """The paths of the markdown files in a folder, by name; none if there is no such folder.
+
+    Raises:
+        BadInput: The folder is a link.
+    """
+    if os.path.islink(folder):
+        raise _is_link(folder)
+    if not os.path.isdir(folder):
+        return []
+    return [
+        os.path.join(folder, name)
+        for name in sorted(os.listdir(folder))
+        if name.endswith(".md") and not name.startswith(".")
+    ]
+
+
+def decoded(place: str, data: bytes) -> str:
+    """Bytes as text.
+
+    Raises:
+        BadInput: They are no UTF-8, or hold a NUL.
+    """
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{place} is no UTF-8 text (byte {error.start})") from None
+    if "\0" in text:
+        raise BadInput(f"{place} is binary: it holds a NUL character")
+    return text
+
+
+def _is_link(path: str) -> BadInput:
+    return BadInput(
+        f"{path} is a symbolic link, which is not followed",
+        code="symlink",
+        hint="Name the file itself.",
+    )

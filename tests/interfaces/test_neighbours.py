@@ -1,0 +1,181 @@
+"""Batches, imports and exports on the command line: reports, dry runs, and files as they were."""
+
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import CommandLine
+
+DATA = Path(__file__).parents[1] / "data"
+ISSUES = str(DATA / "beads" / "issues.jsonl")
+SHOP = str(DATA / "backlog")
+
+REPORT = """\
+{done}: 5 tasks (2 pending, 1 done, 1 assigned, 1 blocked)
+Written otherwise:
+  agent Maria Lopez -> Maria-Lopez
+  label area:checkout -> area-checkout
+Had no place (values):
+  claims of work in progress: 1
+  deleted issues: 1
+  dependencies replies-to: 1
+  external_ref: 1
+  links to tasks that are not here: 1
+  pinned: 1
+"""
+
+
+def files_under(folder: Path) -> dict[Path, tuple[bytes, int]]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in found}
+
+
+@pytest.fixture
+def board(cli: CommandLine, tmp_path: Path) -> Path:
+    """The folder of a board with a workstream, left behind by an agent."""
+    cli("ws", "create", "build", "--agent", "ann")
+    return tmp_path / "board"
+
+
+def test_import_beads_prints_its_report(cli: CommandLine) -> None:
+    assert cli("import", "beads", ISSUES, "--ws", "shop").out == REPORT.format(done="Imported")
+    assert cli("ws", "show", "shop", "--json").json["counts"]["done"] == 1
+
+
+def test_import_beads_reads_stdin(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    stdin = io.TextIOWrapper(io.BytesIO(b'{"id":"x-1","title":"x"}'))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert cli("import", "beads", "-", "--json").json == {
+        "tasks": 1,
+        "statuses": {"pending": 1},
+        "skipped": [],
+        "renamed": {},
+        "no_place": {},
+    }
+    assert cli("t", "show", "x-1", "--json").json["workstream"] == "beads"
+
+
+def test_what_is_here_is_refused_or_skipped(cli: CommandLine) -> None:
+    cli("import", "backlog", SHOP)
+    error = cli("import", "backlog", SHOP, "--json", status=1).error
+    assert error["code"] == "task_exists"
+    assert error["tasks"] == ["task-12", "task-12.2", "task-12.1"]
+    shown = cli("import", "backlog", SHOP, "--skip-existing").out
+    assert shown.startswith(
+        "Imported: 0 tasks\nSkipped, because they are here: task-12, task-12.2, task-12.1\n"
+    )
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_that_is_none_is_a_named_error(cli: CommandLine, tmp_path: Path, link: bool) -> None:
+    if link:
+        (tmp_path / "issues").symlink_to(ISSUES)
+    error = cli(
+        "import", "beads", str(tmp_path / "issues"), "--json", status=2 if link else 1
+    ).error
+    assert error["code"] == ("symlink" if link else "file_not_found")
+    assert cli("import", "beads", str(tmp_path), "--json", status=2).error["code"] == "bad_input"
+
+
+def test_a_dry_run_prints_the_report_and_leaves_every_file_as_it_was(
+    cli: CommandLine, board: Path, tmp_path: Path
+) -> None:
+    cli("export", str(tmp_path / "export.jsonl"))
+    (tmp_path / "plan.md").write_text("- A {assign: bob}\n")
+    before = files_under(tmp_path)
+    shown = cli("import", "beads", ISSUES, "--dry-run", "--agent", "ann")
+    assert shown.out == REPORT.format(done="Would import")
+    assert cli("import", "backlog", SHOP, "--dry-run").out.startswith("Would import: 3 tasks")
+    assert cli(
+        "t", "batch", str(tmp_path / "plan.md"), "--ws", "build", "--dry-run"
+    ).out.startswith("Would add ")
+    assert files_under(tmp_path) == before
+    assert cli("import", str(tmp_path / "export.jsonl"), "--dry-run", status=1).out == ""
+    assert cli("import", "opspawn", str(DATA / "opspawn-board"), "--dry-run", status=1).out == ""
+    assert files_under(tmp_path) == before
+
+
+def test_a_dry_run_into_an_empty_board_leaves_it_empty(
+    cli: CommandLine, board: Path, tmp_path: Path
+) -> None:
+    cli("export", str(tmp_path / "export.jsonl"))
+    shutil.rmtree(board)
+    cli("init")
+    before = files_under(tmp_path)
+    shown = cli("import", str(tmp_path / "export.jsonl"), "--dry-run").out
+    assert shown == "Would import: 1 workstreams, 0 tasks, 0 agents, 0 topics, 1 events\n"
+    assert cli("import", "opspawn", str(DATA / "opspawn-board"), "--dry-run").out.startswith(
+        "Would import: "
+    )
+    assert files_under(tmp_path) == before
+
+
+def test_export_beads_writes_a_new_file_or_stdout(cli: CommandLine, tmp_path: Path) -> None:
+    cli("import", "beads", ISSUES, "--ws", "shop")
+    file = tmp_path / "out.jsonl"
+    assert cli("export", "beads", str(file), "--ws", "shop").out == (
+        f"Exported to {file}: 5 tasks (2 pending, 1 done, 1 assigned, 1 blocked)\n"
+    )
+    assert cli("export", "beads", "-").out == file.read_text()
+    issues = [json.loads(line) for line in file.read_text().splitlines()]
+    document = cli("export", "beads", "-", "--json").json
+    assert (document["issues"], document["no_place"]) == (issues, {"workstream": 5})
+    before = file.read_bytes()
+    assert "is there already" in cli("export", "beads", str(file), status=2).err
+    assert file.read_bytes() == before
+
+
+def test_an_export_that_fails_leaves_no_file(cli: CommandLine, board: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    assert "is there already" in cli("export", "beads", str(tmp_path / "link"), status=2).err
+    cli("export", "beads", str(tmp_path / "x"), "--ws", "nope", status=1)
+    cli("export", "backlog", str(tmp_path / "y"), "--ws", "nope", status=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["board", "link"]
+
+
+def test_export_backlog_writes_a_new_folder(cli: CommandLine, tmp_path: Path) -> None:
+    cli("import", "backlog", SHOP)
+    shown = cli("export", "backlog", str(tmp_path / "out"), "--json").json
+    assert (shown["tasks"], shown["no_place"]) == (3, {"workstream": 3})
+    assert len(list(tmp_path.glob("out/*/*.md"))) == 3
+
+
+def test_export_alone_still_writes_the_board(cli: CommandLine, board: Path) -> None:
+    first, second = cli("export").lines
+    assert json.loads(first)["format"] == "orchestrator-board"
+    assert json.loads(second)["type"] == "workstream.created"
+    assert cli("export", "file", "--json").json[0]["format"] == "orchestrator-board"
+
+
+def test_a_batch_says_what_it_did(cli: CommandLine, board: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.md"
+    plan.write_text("# V2 {workstream: build}\n- One {key: a, assign: ann}\n- Two {needs: a}\n")
+    done = cli("t", "batch", str(plan), "--request-id", "r1", "--json").json
+    one, two = done["added"]
+    assert (done["keys"], done["assigned"]) == ({"a": one}, {one: "ann"})
+    assert cli("t", "batch", str(plan), "--request-id", "r1").lines == [
+        f"Added {one}: One",
+        f"Added {two}: Two",
+        f"Assigned {one} -> ann",
+    ]
+    assert len(cli("t", "ls", "--json").json) == 2
+
+
+def test_every_problem_of_a_batch_is_printed(cli: CommandLine, board: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text('[5, {"titel": 1}, {"title": ""}, {"title": "\\u001b[2J", "x\\u001b": 1}]')
+    shown = cli("t", "batch", str(plan), "--ws", "build", status=2)
+    assert shown.err.splitlines()[1:] == [
+        "  entry 1: it is no object",
+        "  entry 2: 'titel' is no field here; did you mean 'title'?",
+        "  entry 4: 'x\\x1b' is no field here",
+        "  entry 3: A title is needed",
+        "Hint: Nothing was changed. Mend these places and try again.",
+    ]
+    error = cli("t", "batch", str(plan), "--ws", "build", "--json", status=2).error
+    assert (error["code"], len(error["problems"])) == ("bad_entries", 4)
+    assert cli("t", "ls").out == "No tasks.\n"

@@ -1,0 +1,146 @@
+"""The command line of working together: hook, sling, dispatch, convoy, session, prime, handoff, done."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from .conftest import CommandLine
+
+
+@pytest.fixture
+def task(cli: CommandLine) -> str:
+    cli("ws", "create", "build")
+    return str(cli("t", "add", "build", "Ship v1", "--json").json["id"])
+
+
+def files(folder: Path) -> dict[str, str]:
+    """Every file below a folder, with a digest of its bytes."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_hook_is_shown_filled_and_shown_of_others(cli: CommandLine, task: str) -> None:
+    empty = "On the hook of ann: nothing: `t next` finds work\n"
+    assert cli("hook", "--agent", "ann").out == empty
+    assert cli("hook", task, "--agent", "ann").out == "Hung: Ship v1 -> ann\n"
+    shown = f"On the hook of ann: [in_progress] {task}: Ship v1 -> ann\n"
+    assert cli("hook", "show", "ann").out == shown
+    assert cli("hook", "--agent", "ann").out == shown
+    assert cli("hook", "show", "ann", "--json").json["task"]["id"] == task
+    assert cli("unsling", "--agent", "ann").out == "Unslung: Ship v1\n"
+
+
+def test_sling_says_to_whom(cli: CommandLine, task: str) -> None:
+    assert cli("sling", task, "ann", "--agent", "boss").out == "Slung: Ship v1 -> ann\n"
+    assert cli("sling", task, "ann", "--agent", "boss").out == "Slung: Ship v1 -> ann\n"
+    assert cli("sling", task, "bob", status=1).err.startswith(
+        f"Error: Task {task} is assigned with ann\nHint: "
+    )
+
+
+def test_dispatch_prints_what_was_given_to_whom(cli: CommandLine, task: str) -> None:
+    assert cli("dispatch").out == "Nothing to dispatch.\n"
+    cli("a", "register", "ann")
+    assert cli("dispatch", "--json").json == [
+        {"task": task, "title": "Ship v1", "agent": "ann", "load": 1}
+    ]
+    assert cli("agents").lines[1].split()[:6][2] in ("idle", "working")
+
+
+def test_a_convoy_is_created_changed_shown_and_lands(cli: CommandLine, task: str) -> None:
+    created = cli("convoy", "create", "release", task, "--notify", "boss")
+    assert created.out == "Created convoy: release (open, 0 of 1 ended)\n"
+    other = cli("t", "add", "build", "Docs", "--json").json["id"]
+    assert cli("convoy", "add", "release", other).out.endswith("(open, 0 of 2 ended)\n")
+    assert cli("convoy", "remove", "release", other).out.endswith("(open, 0 of 1 ended)\n")
+    assert cli("c", "start", "release").out.startswith("Started convoy: release")
+    cli("t", "cancel", task)
+    assert cli("convoy", "list").out == "No convoys.\n"
+    assert cli("convoy", "list", "--all", "--json").json[0]["status"] == "landed"
+    assert cli("convoy", "status", "release").lines[0] == "[landed] release"
+    assert cli("convoy", "status", "release", "--json").json["percent"] == 100
+    assert cli("convoy", "status", "nothing", status=1).err.startswith("Error: There is no convoy")
+
+
+def test_a_session_begins_is_handed_off_and_primes_the_next(cli: CommandLine, task: str) -> None:
+    started = cli("session", "start", "ann")
+    assert started.out == "Session 1 of ann. Set ORC_SESSION=1 in its environment.\n"
+    cli("hook", task, "--agent", "ann")
+    assert cli("handoff", "-m", "Go on", "--agent", "ann").lines[0] == "Handed off."
+    cli("session", "start", "ann")
+    text = cli("prime", "ann", "--if-changed").out
+    assert "> Go on" in text
+    assert "This is session 2." in text
+    assert cli("prime", "ann", "--if-changed").out == ""
+    assert cli("prime", "ann", "--if-changed", "--json").json["changed"] is False
+    assert "> Go on" in cli("prime", "ann").out
+
+
+def test_an_older_session_is_refused(
+    cli: CommandLine, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        cli("session", "start", "ann")
+    cli("t", "claim", task, "ann")
+    monkeypatch.setenv("ORC_SESSION", "1")
+    refused = cli("t", "complete", task, "--agent", "ann", "--json", status=1)
+    assert refused.error["code"] == "older_session"
+    monkeypatch.setenv("ORC_SESSION", "two")
+    assert cli("t", "list", status=2).err.startswith("Error: ORC_SESSION is 'two'\nHint: ")
+    monkeypatch.setenv("ORC_SESSION", "2")
+    cli("t", "complete", task, "--agent", "ann")
+
+
+@pytest.mark.parametrize("words", [(), ("--budget", "x"), ("--agent", "../x")])
+def test_prime_never_fails(cli: CommandLine, words: tuple[str, ...]) -> None:
+    assert cli("prime", *words, status=0).out == ""
+
+
+def test_prime_does_not_stop_a_session_on_a_damaged_board_or_without_one(
+    cli: CommandLine, tmp_path: Path, task: str
+) -> None:
+    folder = tmp_path / "board" / "state"
+    (folder / "events.jsonl").write_bytes(b"no log\n")
+    (folder / "state.json").unlink(missing_ok=True)
+    cli("prime", "ann", status=0)
+
+
+def test_done_and_escalate_say_what_was_made(cli: CommandLine, task: str) -> None:
+    cli("hook", task, "--agent", "ann")
+    made = cli("escalate", "No key", "--severity", "high", "--agent", "ann", "--json").json
+    assert (made["type"], made["priority"]) == ("escalation", 2)
+    assert cli("done", "-m", "shipped", "--agent", "ann").out == "COMPLETED: Ship v1\n"
+    assert cli("done", "--agent", "ann", "--json", status=1).error["code"] == "hook_empty"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sling", "TASK", "ann"),
+        ("dispatch",),
+        ("convoy", "start", "release"),
+        ("convoy", "start", "release", "--dispatch"),
+        ("handoff", "-m", "note", "--collect"),
+    ],
+)
+def test_a_dry_run_leaves_every_file_byte_for_byte(
+    cli: CommandLine, tmp_path: Path, task: str, words: tuple[str, ...]
+) -> None:
+    cli("a", "register", "bob")
+    cli("convoy", "create", "release", task)
+    before = files(tmp_path / "board")
+    line = [word.replace("TASK", task) for word in words]
+    cli(*line, "--dry-run", "--agent", "boss")
+    assert files(tmp_path / "board") == before
+    cli(*line, "--agent", "boss")
+    assert files(tmp_path / "board") != before
+
+
+def test_an_agent_is_renamed(cli: CommandLine, task: str) -> None:
+    cli("hook", task, "--agent", "ann")
+    assert cli("a", "rename", "ann", "team/ann").out == "Renamed agent: ann -> team/ann\n"
+    assert cli("hook", "show", "team/ann", "--json").json["task"]["id"] == task
