@@ -203,6 +203,15 @@ class Boards:
             writer.save()
         return path
 
+    def graph(self, name: str, facts: Iterable[Fact]) -> str:
+        """A board of these events with an exact snapshot; to be read, or copied."""
+        path = f"{self.folder}/{name}"
+        if not os.path.exists(path):
+            writer = Writer(path)
+            writer.write(facts)
+            writer.save()
+        return path
+
     def copy(self, board: str) -> str:
         """A copy to change."""
         self._copies += 1

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from benchmarks import mailing, mutations, processes, racing, reading
+from benchmarks import graph, mailing, mutations, processes, racing, reading
 from benchmarks.boards import Boards
 from benchmarks.measure import Figure
 
@@ -33,6 +33,8 @@ ALL: dict[str, Measurement] = {
     "last": reading.last_events,
     "memory": processes.memory,
     "mail": mailing.delivery,
+    "dependants": graph.completing,
+    "ready": graph.finding_ready,
 }
 
 
