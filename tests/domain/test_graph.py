@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from boards import MORNING, SettableClock, as_text, changes_nothing, check_derived, code_of, fold
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
@@ -805,6 +805,45 @@ def test_an_edit_is_judged_by_what_comes_out_of_it(orc: Orchestrator):
     circle_of(orc, lambda: orc.tasks.edit(other, needs=[after]))
     circle_of(orc, lambda: orc.tasks.edit(low, needs=[top, after]))
     assert orc.tasks.edit(low, parent="", needs=[top]).parent is None
+
+
+few = st.integers(0, 4)
+moves = st.tuples(few, st.sampled_from(BLOCKING), st.none() | few)
+"""Which of five tasks gets what kind of link to which of them; to None: it loses those of that kind."""
+
+
+@settings(max_examples=300)
+@given(st.lists(moves, max_size=14))
+def test_links_are_refused_exactly_when_a_search_of_the_whole_graph_finds_a_circle(
+    changes: list[tuple[int, str, int | None]],
+):
+    orc, board = Orchestrator(MemoryStore()), Board()
+    orc.workstreams.create("build")
+    with orc.transaction():
+        names = [add(orc) for _ in range(5)]
+    for name in names:
+        board.works[name] = Work("build", 5)
+    for number, kind, to in changes:
+        name, other = names[number], "" if to is None else names[to]
+        work = board.works[name]
+        before = dict(vars(work))
+        if kind == "needs":
+            work.needs = list(dict.fromkeys([*work.needs, other])) if other else []
+            fields: dict[str, object] = {"needs": work.needs}
+        elif kind == "parent":
+            work.parent = other or None
+            fields = {"parent": other}
+        else:
+            work.gate = ("all", other) if other else None
+            fields = {"waits_for": f"all:{other}" if other else ""}
+        refusal = None
+        try:
+            orc.tasks.edit(name, **fields)  # type: ignore[arg-type]
+        except OrchestratorError as error:
+            refusal = error.code
+        assert refusal == ("circle" if board.has_circle() else None)
+        if refusal:
+            vars(work).update(before)
 
 
 # Links
