@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -13,23 +14,23 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.store import Store
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.agents import Agents
-from orchestrator.domain.batch import Batch
-from orchestrator.domain.convoys import Convoys
-from orchestrator.domain.dispatch import Dispatch
-from orchestrator.domain.hooks import Hooks
 from orchestrator.domain.journal import Events
 from orchestrator.domain.knowledge import Knowledge
-from orchestrator.domain.links import Links
 from orchestrator.domain.locks import Locks
-from orchestrator.domain.mail import Mail
-from orchestrator.domain.reviews import Reviews
-from orchestrator.domain.sessions import Sessions
 from orchestrator.domain.tasks import Tasks, Watch, unwatched
 from orchestrator.domain.workstreams import Workstreams
 from orchestrator.engine import Engine
 
 if TYPE_CHECKING:
+    from orchestrator.domain.batch import Batch
+    from orchestrator.domain.convoys import Convoys
+    from orchestrator.domain.dispatch import Dispatch
+    from orchestrator.domain.hooks import Hooks
     from orchestrator.domain.knowledge import Topic
+    from orchestrator.domain.links import Links
+    from orchestrator.domain.mail import Mail
+    from orchestrator.domain.reviews import Reviews
+    from orchestrator.domain.sessions import Sessions
     from orchestrator.numbers import Metrics, Stats
     from orchestrator.planning import Collected
     from orchestrator.planning.prime import Prime
@@ -92,18 +93,68 @@ class Orchestrator:
         )
         self.workstreams = Workstreams(self.engine)
         self.tasks = Tasks(self.engine)
-        self.batch = Batch(self.engine)
         self.agents = Agents(self.engine)
         self.locks = Locks(self.engine)
-        self.links = Links(self.engine)
-        self.reviews = Reviews(self.engine)
-        self.hooks = Hooks(self.engine)
-        self.dispatch = Dispatch(self.engine)
-        self.convoys = Convoys(self.engine)
-        self.sessions = Sessions(self.engine)
         self.knowledge = Knowledge(self.engine)
-        self.mail = Mail(self.engine)
         self.events = Events(self.engine)
+
+    # Nouns that few commands need are imported when they are first asked for.
+
+    @cached_property
+    def batch(self) -> "Batch":
+        """Tasks from one file, in one commit."""
+        from orchestrator.domain.batch import Batch
+
+        return Batch(self.engine)
+
+    @cached_property
+    def links(self) -> "Links":
+        """The work graph: what waits for what."""
+        from orchestrator.domain.links import Links
+
+        return Links(self.engine)
+
+    @cached_property
+    def reviews(self) -> "Reviews":
+        """Approve and reject work, trust its commands."""
+        from orchestrator.domain.reviews import Reviews
+
+        return Reviews(self.engine)
+
+    @cached_property
+    def hooks(self) -> "Hooks":
+        """What hangs on agents, and how it comes there."""
+        from orchestrator.domain.hooks import Hooks
+
+        return Hooks(self.engine)
+
+    @cached_property
+    def dispatch(self) -> "Dispatch":
+        """Give ready tasks to agents."""
+        from orchestrator.domain.dispatch import Dispatch
+
+        return Dispatch(self.engine)
+
+    @cached_property
+    def convoys(self) -> "Convoys":
+        """Tasks that are followed together."""
+        from orchestrator.domain.convoys import Convoys
+
+        return Convoys(self.engine)
+
+    @cached_property
+    def sessions(self) -> "Sessions":
+        """Each start of an agent, and what it leaves for the next."""
+        from orchestrator.domain.sessions import Sessions
+
+        return Sessions(self.engine)
+
+    @cached_property
+    def mail(self) -> "Mail":
+        """Messages between agents."""
+        from orchestrator.domain.mail import Mail
+
+        return Mail(self.engine)
 
     @classmethod
     def open(

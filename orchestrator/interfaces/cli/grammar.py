@@ -174,9 +174,11 @@ class Group(msgspec.Struct):
         for group in self.groups:
             if word == group.name or word in group.aliases:
                 return group
-        for command in self.commands:
-            if word == command.name or word in command.aliases:
-                return command
+        for module in self.modules.split():  # those behind the one that has it are not imported
+            __import__(f"{__package__}.{module}")
+            for command in self.declared:
+                if word == command.name or word in command.aliases:
+                    return command
         return None
 
 
