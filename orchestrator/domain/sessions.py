@@ -137,14 +137,16 @@ class Sessions(Noun["State"]):
             raise UsageError("`until` goes with DEFERRED only")
         name = own_name(self._desk, agent)
         if outcome == "COMPLETED":
-            task = hung_on(self.state, name).id
-            finished = Tasks(self._desk).complete(task, result=message or None, agent=name)
+            finished = Tasks(self._desk).finish(
+                ("sessions.done", (outcome, message, agent)),
+                lambda tx: hung_on(tx.state, name).id,
+                result=message or None,
+                agent=name,
+                then=lambda tx: _end(tx, outcome),
+            )
         else:
             finished = self._leave(outcome, message=message, until=until, agent=name)
-        session = self.state.sessions.get(name)
-        if session is None or session.is_live:
-            session = self._end(outcome, name)
-        return Done(outcome=outcome, task=finished, session=session)
+        return Done(outcome=outcome, task=finished, session=self.state.sessions[name])
 
     @command(the_task)
     def _leave(
@@ -156,16 +158,12 @@ class Sessions(Noun["State"]):
             reason = needed("message", message)
             tx.record(TaskBlocked(task=task.id, reason=reason))
             self.escalate(_first_line(reason), message=reason, task=task.id, agent=actor)
-            return
-        tx.record(TaskReleased(task=task.id, reason=text_of("message", message)))
-        if until:
-            moment = moment_of("until", until, tx.now)
-            tx.record(TaskEdited(task=task.id, defer_until=moment))
-
-    @command(the_session, answers_request=False)
-    def _end(self, tx: "Transaction[State]", outcome: str, agent: str) -> None:
-        act_in_session(tx, agent, needed=True)
-        tx.record(SessionEnded(outcome=outcome))
+        else:
+            tx.record(TaskReleased(task=task.id, reason=text_of("message", message)))
+            if until:
+                moment = moment_of("until", until, tx.now)
+                tx.record(TaskEdited(task=task.id, defer_until=moment))
+        _end(tx, outcome)
 
     @command(the_escalation)
     def escalate(
@@ -240,6 +238,13 @@ class Sessions(Noun["State"]):
                 hint="`session start` begins one.",
             )
         return session
+
+
+def _end(tx: "Transaction[State]", outcome: str) -> None:
+    """End the session of whoever acts, unless it has ended already."""
+    session = tx.state.sessions.get(tx.agent)
+    if session is None or session.is_live:
+        tx.record(SessionEnded(outcome=outcome))
 
 
 def _is_active(state: "State", workstream: str) -> bool:

@@ -457,10 +457,39 @@ class Tasks(Noun["State"]):
         if force != bool(reason.strip()):
             raise UsageError("To complete a task by force takes both --force and --reason TEXT")
         arguments = (task, result, force, reason, agent, token)
+        return self.finish(
+            ("tasks.complete", arguments),
+            lambda _: task,
+            result=result,
+            force=force,
+            reason=reason,
+            agent=agent,
+            token=token,
+        )
+
+    def finish(
+        self,
+        request: tuple[str, tuple[object, ...]],
+        pick: "Callable[[Transaction[State]], str]",
+        *,
+        result: str | None,
+        force: bool = False,
+        reason: str = "",
+        agent: str | None,
+        token: int | None = None,
+        then: "Callable[[Transaction[State]], None] | None" = None,
+    ) -> Task:
+        """Complete a task as :meth:`complete` does, for a command that does more in the same commit.
+
+        Args:
+            request: Name and arguments of the command.
+            pick: Says which task, from the state that the command finds.
+            then: Records what belongs to the same commit.
+        """
 
         def attempt(found: evidence.Found | None) -> Task:
             def within(tx: "Transaction[State]") -> None:
-                held = _held_with_checks(tx, task, agent, token, found)
+                held = _held_with_checks(tx, pick(tx), agent, token, found)
                 text = None if result is None else text_of("result", result)
                 if found is None:
                     _check_shown(held, force)
@@ -469,8 +498,11 @@ class Tasks(Noun["State"]):
                 reviewed = held.checks is not None and held.checks.review
                 ending = TaskSubmitted if reviewed else TaskCompleted
                 tx.record(ending(task=held.id, result=text, reason=text_of("reason", reason)))
+                if then is not None:
+                    then(tx)
 
-            return self._desk.run("tasks.complete", within, the_task, arguments)
+            name, arguments = request
+            return self._desk.run(name, within, the_task, arguments)
 
         try:
             return attempt(None)

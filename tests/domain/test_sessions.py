@@ -97,13 +97,25 @@ def test_done_is_refused_where_nothing_hangs_and_for_other_words(orc: Orchestrat
                 call()
 
 
-def test_a_repeated_done_has_one_effect(orc: Orchestrator):
+@pytest.mark.parametrize("outcome", ["COMPLETED", "ESCALATED", "DEFERRED"])
+def test_a_repeated_done_has_one_effect(orc: Orchestrator, outcome: str):
     orc.sessions.start("ann")
     orc.hooks.hang(add(orc), agent="ann")
     with orc.request("r-1"):
-        first = orc.sessions.done("DEFERRED", agent="ann")
+        first = orc.sessions.done(outcome, message="x", agent="ann")
     with orc.request("r-1"), changes_nothing(orc):
-        assert orc.sessions.done("DEFERRED", agent="ann").task == first.task
+        assert orc.sessions.done(outcome, message="x", agent="ann") == first
+
+
+@pytest.mark.parametrize("outcome", ["COMPLETED", "ESCALATED", "DEFERRED"])
+def test_done_is_one_commit(orc: Orchestrator, outcome: str):
+    orc.sessions.start("ann")
+    orc.hooks.hang(add(orc), agent="ann")
+    before = orc.engine.read().event
+    orc.sessions.done(outcome, message="x", agent="ann")
+    more = [at.more for at in orc.events.read() if at.id > before]
+    assert more == [True] * (len(more) - 1) + [False]
+    assert not orc.sessions.get("ann").is_live
 
 
 def test_an_escalation_is_a_task_caused_by_the_work_and_mail_to_the_overseer(orc: Orchestrator):

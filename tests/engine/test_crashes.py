@@ -109,6 +109,7 @@ SCENES = {
     "a convoy lands": Scene(land, prepare_team),
     "escalate": Scene(lambda orc: orc.sessions.escalate("x", agent="ann"), prepare_team),
     "handoff": Scene(lambda orc: orc.sessions.handoff(note="x", agent="ann"), prepare_team),
+    "done": Scene(lambda orc: orc.sessions.done(agent="ann"), prepare_agent),
     "rename": Scene(lambda orc: orc.agents.rename("ann", "eve"), prepare_team),
     "read mail": Scene(
         lambda orc: orc.mail.read(orc.mail.inbox(agent="ann")[0].id, agent="ann"), prepare_team
