@@ -136,19 +136,27 @@ class Sessions(Noun["State"]):
         if until and outcome != "DEFERRED":
             raise UsageError("`until` goes with DEFERRED only")
         name = own_name(self._desk, agent)
+        request = ("sessions.done", (outcome, message, until, agent))
+
+        def shows(state: "State", events: Committed) -> Done:
+            task = the_task(state, events)
+            return Done(outcome=outcome, task=task, session=state.sessions[name])
+
         if outcome == "COMPLETED":
-            finished = Tasks(self._desk).finish(
-                ("sessions.done", (outcome, message, agent)),
+            return Tasks(self._desk).finish(
+                request,
+                shows,
                 lambda tx: hung_on(tx.state, name).id,
                 result=message or None,
                 agent=name,
                 then=lambda tx: _end(tx, outcome),
             )
-        else:
-            finished = self._leave(outcome, message=message, until=until, agent=name)
-        return Done(outcome=outcome, task=finished, session=self.state.sessions[name])
 
-    @command(the_task)
+        def leave(tx: "Transaction[State]") -> None:
+            self._leave(tx, outcome, message=message, until=until, agent=name)
+
+        return self._desk.run(request[0], leave, shows, request[1])
+
     def _leave(
         self, tx: "Transaction[State]", outcome: str, *, message: str, until: str, agent: str
     ) -> None:

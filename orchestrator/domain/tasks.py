@@ -6,7 +6,7 @@ A claim is a lease: it ends by itself. The record and the events are in
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -68,6 +68,8 @@ def unwatched(numbers: Sequence[int]) -> Iterable[int]:
     """Show nobody."""
     return numbers
 
+
+R = TypeVar("R")
 
 # Results of commands
 
@@ -459,6 +461,7 @@ class Tasks(Noun["State"]):
         arguments = (task, result, force, reason, agent, token)
         return self.finish(
             ("tasks.complete", arguments),
+            the_task,
             lambda _: task,
             result=result,
             force=force,
@@ -470,6 +473,7 @@ class Tasks(Noun["State"]):
     def finish(
         self,
         request: tuple[str, tuple[object, ...]],
+        shows: "Callable[[State, Committed], R]",
         pick: "Callable[[Transaction[State]], str]",
         *,
         result: str | None,
@@ -478,16 +482,17 @@ class Tasks(Noun["State"]):
         agent: str | None,
         token: int | None = None,
         then: "Callable[[Transaction[State]], None] | None" = None,
-    ) -> Task:
+    ) -> R:
         """Complete a task as :meth:`complete` does, for a command that does more in the same commit.
 
         Args:
             request: Name and arguments of the command.
+            shows: Renders its result.
             pick: Says which task, from the state that the command finds.
             then: Records what belongs to the same commit.
         """
 
-        def attempt(found: evidence.Found | None) -> Task:
+        def attempt(found: evidence.Found | None) -> R:
             def within(tx: "Transaction[State]") -> None:
                 held = _held_with_checks(tx, pick(tx), agent, token, found)
                 text = None if result is None else text_of("result", result)
@@ -502,7 +507,7 @@ class Tasks(Noun["State"]):
                     then(tx)
 
             name, arguments = request
-            return self._desk.run(name, within, the_task, arguments)
+            return self._desk.run(name, within, shows, arguments)
 
         try:
             return attempt(None)
