@@ -5,7 +5,6 @@ batch: other entries may say it wherever an id stands, before or after it. ``ass
 agent, and ``related``, ``discovered-from`` and the other kinds of links link it.
 """
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from orchestrator.core.errors import NotFound, OrchestratorError, UsageError
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.acting import act_now
 from orchestrator.domain.assignment import give, tell
-from orchestrator.domain.checks import Problems
+from orchestrator.domain.checks import Problems, like
 from orchestrator.domain.links import KINDS, Links
 from orchestrator.domain.ordering import in_order
 from orchestrator.domain.steps import find, resolve
@@ -272,7 +271,7 @@ class _Run:
         try:
             return resolve(self._tx.state, text)
         except NotFound:
-            raise NotFound(f"there is no key or task {text!a}{_like(text, self._keys)}") from None
+            raise NotFound(f"there is no key or task {text!a}{like(text, self._keys)}") from None
 
 
 def _is_new(entry: Entry) -> bool:
@@ -380,12 +379,7 @@ def _value(name: str, value: Any, known: dict[str, _Convert]) -> Any:
     if name in EDITING or name in ADDING:
         place = "without an id" if name in ADDING else "with an id"
         raise UsageError(f"{name!a} goes with an entry {place} only")
-    raise UsageError(f"{name!a} is no field here{_like(name, known)}")
-
-
-def _like(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]!a}?" if near else ""
+    raise UsageError(f"{name!a} is no field here{like(name, known)}")
 
 
 def _in_order(entries: tuple[Entry, ...]) -> tuple[list[int], list[int]]:

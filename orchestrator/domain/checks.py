@@ -1,6 +1,6 @@
 """Checks of what comes in as text and numbers, one place for all nouns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
 from orchestrator.core import clock
@@ -98,11 +98,25 @@ class Problems:
 
     Args:
         what: How the sentence of the error begins.
+        code: The code of the error.
+        hint: What to do about it.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        code: str = "bad_entries",
+        hint: str = "Nothing was changed. Mend these places and try again.",
+    ) -> None:
         self._what = what
-        self._found: list[str] = []
+        self._code = code
+        self._hint = hint
+        self._found: dict[str, None] = {}
+
+    def __bool__(self) -> bool:
+        """Whether anything was wrong."""
+        return bool(self._found)
 
     def trying(
         self, place: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs
@@ -115,8 +129,8 @@ class Problems:
             return None
 
     def note(self, place: str, message: str) -> None:
-        """Note that something is wrong."""
-        self._found.append(f"{place}: {message}")
+        """Note that something is wrong; the same again says nothing new."""
+        self._found[f"{place}: {message}"] = None
 
     def check(self) -> None:
         """Refuse the whole if anything was wrong.
@@ -126,11 +140,20 @@ class Problems:
         """
         if not self._found:
             return
-        shown = "; ".join(self._found[:SHOWN_PROBLEMS])
-        more = len(self._found) - SHOWN_PROBLEMS
+        found = list(self._found)
+        shown = "; ".join(found[:SHOWN_PROBLEMS])
+        more = len(found) - SHOWN_PROBLEMS
         raise BadInput(
             f"{self._what}: {shown}{f'; and {more} more' if more > 0 else ''}",
-            code="bad_entries",
-            hint="Nothing was changed. Mend these places and try again.",
-            problems=self._found,
+            code=self._code,
+            hint=self._hint,
+            problems=found,
         )
+
+
+def like(word: str, known: Iterable[str]) -> str:
+    """What may have been meant by a word that is not known, as the end of a sentence."""
+    import difflib
+
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!a}?" if near else ""

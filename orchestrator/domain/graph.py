@@ -13,7 +13,7 @@ import msgspec
 
 from orchestrator.core.errors import Refused
 from orchestrator.domain.steps import resolve
-from orchestrator.domain.task_events import ENDED, NO_CHILDREN, Gate, Task, progress_of
+from orchestrator.domain.task_events import ENDED, NO_CHILDREN, Gate, Signal, Task, progress_of
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -26,7 +26,7 @@ SHOWN = 200
 class Blocker(msgspec.Struct, frozen=True, kw_only=True):
     """One reason why a task cannot be taken.
 
-    ``kind`` is blocked, workstream, deferred, need, children or parent; ``task`` is the other task, if it
+    ``kind`` is blocked, workstream, deferred, need, children, signal or parent; ``task`` is the other task, if it
     is one; ``says`` is for people.
     """
 
@@ -62,12 +62,19 @@ def blockers(state: "State", task: Task, now: str) -> Iterator[Blocker]:
             )
     if task.waiting and task.gate is not None:
         yield Blocker(kind="children", task=task.gate.of, says=_gate_text(state, task.gate))
+    for signal in task.signals:
+        if not signal.given_at:
+            yield Blocker(kind="signal", task=None, says=_signal_text(signal, now))
     for parent in ancestors(state, task.parent):
         if parent.status == "blocked":
             says = f"its parent {parent.id} is blocked: {_line(parent.reason)}"
             yield Blocker(kind="parent", task=parent.id, says=says)
         elif parent.open_needs:
             says = f"its parent {parent.id} waits for {', '.join(open_needs(state, parent)[:5])}"
+            yield Blocker(kind="parent", task=parent.id, says=says)
+        elif parent.awaits_signal:
+            awaited = next(_signal_text(one, now) for one in parent.signals if not one.given_at)
+            says = f"its parent {parent.id} {awaited}"
             yield Blocker(kind="parent", task=parent.id, says=says)
 
 
@@ -107,6 +114,21 @@ def _gate_text(state: "State", gate: Gate) -> str:
     if gate.how == "any":
         return f"waits for one of the children of {gate.of}: none of {wanted} is done"
     return f"waits for the children of {gate.of}: {progress.done} of {wanted} are done"
+
+
+_SIGNALS = {
+    "human": "somebody's word",
+    "event": "an event of the type",
+    "mail": "mail with the subject",
+    "timer": "a time that begins when nothing else keeps it back",
+    "condition": "the condition",
+}
+
+
+def _signal_text(signal: Signal, now: str) -> str:
+    says = f"waits for {_SIGNALS.get(signal.kind, _line(signal.kind))}: {_line(signal.name)}"
+    overdue = signal.kind != "timer" and signal.until and signal.until <= now
+    return f"{says} (overdue since {signal.until})" if overdue else says
 
 
 def _line(text: str) -> str:

@@ -43,6 +43,8 @@ class Schedule:
         self._state = state
         self._ready: dict[str, list[Rank]] = {name: [] for name in state.workstreams}
         self._assigned: dict[str, list[Rank]] = {}
+        self._steps: dict[tuple[str, str], list[Rank]] = {}
+        self._by_itself: dict[str, None] = {}
         self._deferred: list[tuple[str, str]] = []
         self._running: dict[str, None] = {}
         self._of: dict[str, dict[str, None]] = {}
@@ -53,7 +55,15 @@ class Schedule:
         for task in state.tasks.values():
             if task.status in HELD:
                 self._start(task)
-            if task.status == "pending" and task.is_clear and not task.defer_until:
+            if task.milestone or task.signals:
+                self._note_by_itself(task)
+            if (
+                task.status == "pending"
+                and task.workflow is None
+                and not task.defer_until
+                and not task.milestone
+                and task.is_clear
+            ):
                 self._ready[task.workstream].append((task.priority, task.events[0], task.id))
             else:
                 self._offer(None, task)
@@ -66,6 +76,8 @@ class Schedule:
 
     def task_changed(self, before: "Task | None", task: "Task") -> None:
         """Follow a task that was added or replaced."""
+        if task.milestone or task.signals:
+            self._note_by_itself(task)
         if before is not None and before.status in HELD:
             if task.status == before.status and _course(before) == _course(task):
                 return
@@ -76,19 +88,36 @@ class Schedule:
 
     def _offer(self, before: "Task | None", task: "Task") -> None:
         """Put a task among those that are put off, assigned or ready, unless it stands there already."""
-        if task.status not in ("pending", "assigned") or not task.is_clear:
+        if task.status not in ("pending", "assigned") or not task.is_clear or task.milestone:
             return
         if before is not None and before.is_clear and _offered(before) == _offered(task):
             return
         if task.defer_until:
             heappush(self._deferred, (task.defer_until, task.id))
         else:
-            heappush(self._queue_of(task), rank_of(task))
+            self._queue(task)
 
-    def _queue_of(self, task: "Task") -> list[Rank]:
-        if task.status == "assigned":
-            return self._assigned.setdefault(task.assigned_to or "", [])
-        return self._ready.setdefault(task.workstream, [])
+    def _queue(self, task: "Task") -> None:
+        """Put a task into its queues: that of its agent or its stream, and that of its workflow."""
+        agent = (task.assigned_to or "") if task.status == "assigned" else ""
+        if agent:
+            heappush(self._assigned.setdefault(agent, []), rank_of(task))
+        else:
+            heappush(self._ready.setdefault(task.workstream, []), rank_of(task))
+        if task.workflow is not None:
+            heappush(self._steps.setdefault((task.workflow, agent), []), rank_of(task))
+
+    def _queue_lapsed(self, task: "Task") -> None:
+        """Put a task whose lease has ended among those that anybody may take."""
+        heappush(self._ready.setdefault(task.workstream, []), rank_of(task))
+        if task.workflow is not None:
+            heappush(self._steps.setdefault((task.workflow, ""), []), rank_of(task))
+
+    def _note_by_itself(self, task: "Task") -> None:
+        if task.goes_on_by_itself:
+            self._by_itself[task.id] = None
+        else:
+            self._by_itself.pop(task.id, None)
 
     def lock_changed(self, lock: "Lock") -> None:
         """Follow a lock that was acquired, renewed or released."""
@@ -173,6 +202,11 @@ class Schedule:
             for hold in self.collisions(resources.parse(text), agent, now)
         ]
 
+    def by_itself(self) -> list["Task"]:
+        """The tasks that something happens to without anybody: reached milestones, times that begin."""
+        tasks = (self._state.tasks.get(task_id) for task_id in self._by_itself)
+        return [task for task in tasks if task is not None and task.goes_on_by_itself]
+
     # What can be taken
 
     def best(self, workstream: str | None, agent: str, now: str) -> "Task | None":
@@ -197,6 +231,15 @@ class Schedule:
             if task is not None and (best is None or rank_of(task) < best[1]):
                 best = (stream.priority, rank_of(task), task)
         return best[2] if best else None
+
+    def best_step(self, workflow: str, agent: str, now: str) -> "Task | None":
+        """The step of a workflow that an agent should take next: one that is assigned to it, else a free one."""
+        self._recall(now)
+        for whose in (agent, ""):
+            task = self._first(self._steps.get((workflow, whose)), agent, now)
+            if task is not None:
+                return task
+        return None
 
     def ready(self, workstream: str | None, now: str) -> list["Task"]:
         """Every task that anybody may take, in the order in which they are taken."""
@@ -256,14 +299,14 @@ class Schedule:
             until, task_id = heappop(self._deferred)
             if self._is_deferred(until, task_id):
                 task = self._state.tasks[task_id]
-                heappush(self._queue_of(task), rank_of(task))
+                self._queue(task)
                 if task.status in HELD:  # it may have lapsed while it was put off
                     heappush(self._ending, (task.lease_until, task_id))
         while self._ending and self._ending[0][0] <= now:
             until, task_id = heappop(self._ending)
             if self._is_ending(until, task_id):
                 task = self._state.tasks[task_id]
-                heappush(self._ready.setdefault(task.workstream, []), rank_of(task))
+                self._queue_lapsed(task)
 
     def _is_ending(self, until: str, task_id: str) -> bool:
         task = self._state.tasks.get(task_id)
@@ -302,7 +345,7 @@ class Schedule:
     def _stands(self, rank: Rank, now: str, agent: str | None = None) -> bool:
         """Whether an entry of a queue still counts: the task may be taken, by anybody or by this agent."""
         task = self._state.tasks.get(rank[2])
-        if task is None or rank_of(task) != rank or not task.is_clear:
+        if task is None or rank_of(task) != rank or not task.is_clear or task.milestone:
             return False
         if task.defer_until > now:
             heappush(self._deferred, (task.defer_until, task.id))

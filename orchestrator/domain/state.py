@@ -19,7 +19,16 @@ from orchestrator.domain.message_events import Mailbox, Message
 from orchestrator.domain.requests import Request, remember
 from orchestrator.domain.schedule import Schedule
 from orchestrator.domain.session_events import Session
-from orchestrator.domain.task_events import ENDED, HELD, NO_CHILDREN, ArchivedTask, Task, kept_back
+from orchestrator.domain.task_events import (
+    ENDED,
+    HELD,
+    NO_CHILDREN,
+    ArchivedTask,
+    Task,
+    kept_back,
+    unlink,
+)
+from orchestrator.domain.workflow_events import Workflow
 from orchestrator.domain.workstreams import Workstream
 
 Effect = Callable[["State", Task], Task]
@@ -42,6 +51,8 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
         tracked_by: For each task, the convoys that track it.
         hooks: The one task that hangs on each agent's hook, while the agent has it.
         queues: The messages of each queue that nobody has taken yet, oldest first.
+        signals: For each signal that was not given yet, the tasks that wait for it.
+        workflows: The poured workflows by the task that is the root of each.
     """
 
     event: int = 0
@@ -64,6 +75,8 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
     mailing_lists: dict[str, tuple[str, ...]] = {}
     convoys: dict[str, Convoy] = {}
     tracked_by: dict[str, list[str]] = {}
+    signals: dict[str, list[str]] = {}
+    workflows: dict[str, Workflow] = {}
     cycle: Cycle | None = None
     requests: dict[str, Request] = {}
 
@@ -110,6 +123,8 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
         tasks[task.id] = task
         if "schedule" in self.__dict__:
             self.schedule.task_changed(before, task)
+        if task.signals is not (before.signals if before is not None else ()):
+            self._await_signals(before, task)
         if before is None:
             self._count(task, 1)
             return []
@@ -132,6 +147,41 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
         if task.id in self.children and task.keeps_children != before.keeps_children:
             effects += [(child, kept_back) for child in self.children[task.id]]
         return effects
+
+    def _await_signals(self, before: Task | None, after: Task | None) -> None:
+        """Keep the tasks that wait for each signal."""
+        for task, list_of in ((before, _off), (after, _on)):
+            if task is not None:
+                for key in {one.key for one in task.signals if not one.given_at}:
+                    list_of(self.signals, key, task.id)
+
+    def drop_task(self, task_id: str) -> Task:
+        """Take a task out of the live ones, and give its last record; nobody has it."""
+        task = self.tasks.pop(task_id)
+        if task.signals:
+            self._await_signals(task, None)
+        return task
+
+    def forget_task(self, task_id: str, parent: str | None) -> None:
+        """Take every trace of a task out of the state; nobody has it, and none that stays waits for it."""
+        archived = self.archived.pop(task_id, None)
+        if archived is not None:
+            self.counts[archived.workstream][archived.outcome] -= 1
+            if parent is not None:
+                _off(self.children, parent, task_id)
+                self.move_child(parent, archived.outcome, None)
+            return
+        task = self.tasks[task_id]
+        self._count(task, -1)
+        unlink(self, task)
+        for name in self.tracked_by.pop(task_id, ()):
+            convoy = self.convoys[name]
+            tasks = tuple(tracked for tracked in convoy.tasks if tracked != task_id)
+            still = convoy.open_tasks - (task.status not in ENDED)
+            self.convoys[name] = replace(convoy, tasks=tasks, open_tasks=still)
+        if task.assigned_to is not None and self.hooks.get(task.assigned_to) == task_id:
+            del self.hooks[task.assigned_to]
+        self.drop_task(task_id)
 
     def _count(self, task: Task, step: int) -> None:
         counts = self.counts[task.workstream]
@@ -210,6 +260,16 @@ def _moved(before: str | None, after: str | None) -> Effect:
     return lambda _, task: replace(
         task, progress=(task.progress or NO_CHILDREN).moved(before, after)
     )
+
+
+def _on(lists: dict[str, list[str]], key: str, task: str) -> None:
+    lists.setdefault(key, []).append(task)
+
+
+def _off(lists: dict[str, list[str]], key: str, task: str) -> None:
+    lists[key].remove(task)
+    if not lists[key]:
+        del lists[key]
 
 
 def _misfit(at: Recorded | None, error: Exception) -> Damage:

@@ -81,6 +81,29 @@ class Progress(msgspec.Struct, frozen=True, gc=False, array_like=True):
 NO_CHILDREN = Progress(0, 0, 0)
 
 
+class Signal(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """What a task waits for from outside of the graph.
+
+    Attributes:
+        kind: timer, human (somebody's word), event, mail, condition; another word waits for its name too.
+        name: The type of the event, the subject of the mail, the name of the condition.
+        seconds: Of a timer: how long, once nothing else keeps the task back. Of others: when it is overdue.
+        until: When that is.
+        given_at: When it was given; empty: it still keeps the task back.
+    """
+
+    kind: str
+    name: str = ""
+    seconds: float | None = None
+    until: str = ""
+    given_at: str = ""
+
+    @property
+    def key(self) -> str:
+        """What tells those that wait for the same."""
+        return f"{self.kind}:{self.name}"
+
+
 class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
     """A piece of work.
 
@@ -95,6 +118,10 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
         held: Whether a parent, or a parent of it, that is still open is blocked or has open needs.
         gate: Children that it waits for.
         waiting: Whether the gate is still closed.
+        signals: What it waits for from outside.
+        milestone: It is done by itself as soon as nothing keeps it back; nobody takes it.
+        until: What ends its parts early, in words; those that nobody has begun are cancelled then.
+        workflow: The root of the workflow that it is a step of.
         progress: How far its own children are; None if it has none.
         links: Links that never block.
         defer_until: Not to be taken before this time.
@@ -125,6 +152,10 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
     held: bool = False
     gate: Gate | None = None
     waiting: bool = False
+    signals: tuple[Signal, ...] = ()
+    milestone: bool = False
+    until: str = ""
+    workflow: str | None = None
     progress: Progress | None = None
     links: tuple[Link, ...] = ()
     touches: tuple[str, ...] = ()
@@ -150,20 +181,42 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
     events: tuple[int, ...] = ()
 
     @property
-    def is_clear(self) -> bool:
+    def is_reached(self) -> bool:
         """Whether no other task keeps it back."""
         return not (self.open_needs or self.held or self.waiting)
 
     @property
+    def is_clear(self) -> bool:
+        """Whether no other task and no signal keeps it back."""
+        if self.open_needs or self.held or self.waiting:
+            return False
+        return not (self.signals and self.awaits_signal)
+
+    @property
+    def awaits_signal(self) -> bool:
+        """Whether a signal that it waits for was not given yet."""
+        return any(not signal.given_at for signal in self.signals)
+
+    @property
     def keeps_children(self) -> bool:
-        """Whether it keeps its children back: it is open, and blocked or waits for what it needs."""
-        kept = self.held or self.open_needs > 0 or self.status == "blocked"
+        """Whether it keeps its children back: it is open, and blocked or waits for needs or signals."""
+        kept = self.held or self.open_needs > 0 or self.status == "blocked" or self.awaits_signal
         return kept and self.status not in ENDED
+
+    @property
+    def goes_on_by_itself(self) -> bool:
+        """Whether something happens to it without anybody: a milestone is reached, a time begins."""
+        if not (self.milestone or self.signals) or not self.is_reached:
+            return False
+        if self.status not in ("pending", *HELD):
+            return False
+        begins = any(one.seconds is not None and not one.until for one in self.signals)
+        return begins or (self.milestone and not self.awaits_signal)
 
     def can_be_taken(self, now: str) -> bool:
         """Whether anybody may take it: clear, not put off, and nobody has it under a lease."""
         free = self.status == "pending" or self.has_lapsed(now)
-        return free and self.is_clear and self.defer_until <= now
+        return free and self.is_clear and self.defer_until <= now and not self.milestone
 
     def is_with(self, agent: str, now: str) -> bool:
         """Whether the agent has it, begun or not, under a lease that has not ended."""
@@ -239,6 +292,10 @@ class TaskAdded(Event):
     defer_until: str = ""
     due: str = ""
     checks: Checks | None = None
+    signals: tuple[Signal, ...] = ()
+    milestone: bool = False
+    until: str = ""
+    workflow: str | None = None
 
     def apply(self, state: "State", at: Recorded) -> None:
         _add(
@@ -263,6 +320,10 @@ class TaskAdded(Event):
                 defer_until=self.defer_until,
                 due=self.due,
                 checks=self.checks,
+                signals=self.signals,
+                milestone=self.milestone,
+                until=self.until,
+                workflow=self.workflow,
                 created_at=at.ts,
                 created_by=at.agent,
                 updated_at=at.ts,
@@ -286,6 +347,7 @@ class TaskImported(Event):
             "waiting": False,
             "progress": None,
             "checks": checks,
+            "workflow": None,
         }
         _add(state, replace(self.record, **derived, events=(at.id,)))
 
@@ -310,11 +372,12 @@ class TaskEdited(TaskEvent):
     due: str | UnsetType = UNSET
     commits: tuple[str, ...] | UnsetType = UNSET
     checks: Checks | UnsetType | None = UNSET
+    milestone: bool | UnsetType = UNSET
 
     def apply(self, state: "State", at: Recorded) -> None:
         moves = any(getattr(self, field) is not UNSET for field in ("needs", "parent", "gate"))
         if moves:
-            _unlink(state, state.tasks[self.task])
+            unlink(state, state.tasks[self.task])
         super().apply(state, at)
         if moves:
             task = state.tasks[self.task]
@@ -532,6 +595,45 @@ class TaskNoted(TaskEvent):
         return {"notes": (*task.notes, Note(at.agent, at.ts, self.text))}
 
 
+@event("task.reached")
+class TaskReached(TaskEvent):
+    """No other task keeps it back any more: the times of its signals begin."""
+
+    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+        signals = tuple(_begun(signal, at.ts) for signal in task.signals)
+        ends = [signal.until for signal in signals if signal.kind == "timer"]
+        return {"signals": signals, "defer_until": max(task.defer_until, *ends, "")}
+
+
+@event("task.signalled")
+class TaskSignalled(TaskEvent):
+    """A signal that the task waited for was given, with what there was to say."""
+
+    kind: str
+    name: str = ""
+    text: str = ""
+
+    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+        given = (
+            replace(one, given_at=at.ts)
+            if (one.kind, one.name) == (self.kind, self.name) and not one.given_at
+            else one
+            for one in task.signals
+        )
+        changes: dict[str, Any] = {"signals": tuple(given)}
+        if self.text:
+            changes["notes"] = (*task.notes, Note(at.agent, at.ts, self.text))
+        return changes
+
+
+def _begun(signal: Signal, now: str) -> Signal:
+    """A signal whose time has begun: a timer is given with that, for the task is put off until its end."""
+    if signal.seconds is None or signal.until:
+        return signal
+    given_at = now if signal.kind == "timer" else signal.given_at
+    return replace(signal, until=clock.after(now, signal.seconds), given_at=given_at)
+
+
 @event("task.archived")
 class TaskArchived(Event):
     """An ended task left the state; the event keeps its record."""
@@ -545,7 +647,7 @@ class TaskArchived(Event):
             _remove(state.needed_by, need, task.id)
         if task.gate is not None:
             _remove(state.awaited_by, task.gate.of, task.id)
-        del state.tasks[task.id]
+        state.drop_task(task.id)
 
 
 def _add(state: "State", task: Task) -> None:
@@ -566,7 +668,8 @@ def _link(state: "State", task: Task) -> None:
         state.move_child(task.parent, None, task.status)
 
 
-def _unlink(state: "State", task: Task) -> None:
+def unlink(state: "State", task: Task) -> None:
+    """Take a task from under those that it needs, belongs to and awaits. Part of a fold."""
     for need in task.needs:
         _remove(state.needed_by, need, task.id)
     if task.gate is not None:

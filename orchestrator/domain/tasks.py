@@ -215,12 +215,7 @@ class Tasks(Noun["State"]):
                 wait for itself.
         """
         tx.act_as(agent)
-        if workstreams.find(tx.state, workstream).status != "active":
-            raise Refused(
-                f"Workstream {workstream} is closed",
-                code="workstream_closed",
-                hint="`ws reopen` makes it active again.",
-            )
+        workstreams.find_active(tx.state, workstream)
         new = Task(
             id=_new_id(tx, parent, name),
             workstream=workstream,
@@ -814,8 +809,7 @@ def take(
     if not task.has_lapsed(tx.now) and not task.is_assigned_to(agent):
         check_step(task, "claim")
     _check_free(tx.state, task, agent, tx.now)
-    if workstreams.find(tx.state, task.workstream).status != "active":
-        raise Refused(f"Workstream {task.workstream} is closed", code="workstream_closed")
+    workstreams.find_active(tx.state, task.workstream)
     _claim(tx, task, lease)
 
 

@@ -125,6 +125,23 @@ def find(state: "State", name: str) -> Workstream:
     return workstream
 
 
+def find_active(state: "State", name: str) -> Workstream:
+    """The workstream of this name, if tasks can be added to it and taken from it.
+
+    Raises:
+        NotFound: There is none.
+        Refused: It is closed.
+    """
+    workstream = find(state, name)
+    if workstream.status != "active":
+        raise Refused(
+            f"Workstream {name} is closed",
+            code="workstream_closed",
+            hint="`ws reopen` makes it active again.",
+        )
+    return workstream
+
+
 class Workstreams(Noun["State"]):
     """``orc.workstreams``: create, edit, close, reopen; get, all, counts."""
 

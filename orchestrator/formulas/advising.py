@@ -1,0 +1,70 @@
+"""Advice: steps that go before and after the steps that fit, from the formula itself or from aspects.
+
+Advice with a ``target`` is about the steps whose id fits that glob; if its formula has pointcuts, the step must
+fit one of them too. Advice without a target is about all that fit a pointcut. No aspect goes around a step that
+an aspect has inserted.
+"""
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from orchestrator.domain.checks import Problems
+from orchestrator.formulas.expanding import Filling
+from orchestrator.formulas.graph import Draft, Graph, drafts_of, inherit
+from orchestrator.formulas.schema import Advice, Formula, Pointcut, Step
+
+
+def advise(graph: Graph, formula: Formula, problems: Problems) -> None:
+    """Put the steps of a formula's advice around those of the graph that fit."""
+    for advice in formula.advice:
+        for target in [draft for draft in graph if _fits(advice, formula.pointcuts, draft)]:
+            problems.trying(advice.at, _go_around, graph, target, advice)
+
+
+def _fits(advice: Advice, pointcuts: tuple[Pointcut, ...], draft: Draft) -> bool:
+    if draft.inserted or (advice.target and not fnmatchcase(draft.id, advice.target)):
+        return False
+    return any(_is_cut(cut, draft) for cut in pointcuts) if pointcuts else bool(advice.target)
+
+
+def _is_cut(cut: Pointcut, draft: Draft) -> bool:
+    return (
+        (not cut.glob or fnmatchcase(draft.id, cut.glob))
+        and (not cut.type or cut.type == (draft.type or "task"))
+        and (not cut.label or cut.label in draft.labels)
+    )
+
+
+def _go_around(graph: Graph, target: Draft, advice: Advice) -> None:
+    before, after = around(advice)
+    for step in before:
+        graph.put_before(target, _inserted(graph, target, step))
+    for step in reversed(after):
+        graph.put_after(target, _inserted(graph, target, step))
+
+
+def around(advice: Advice) -> tuple[list[Step], list[Step]]:
+    """The steps before and the steps after, each in the order in which they are done."""
+    inside = advice.around
+    before = [*([advice.before] if advice.before else []), *(inside.before if inside else ())]
+    after = [*(inside.after if inside else ()), *([advice.after] if advice.after else [])]
+    return before, after
+
+
+def _inserted(graph: Graph, target: Draft, step: Step) -> Draft:
+    values = {
+        "{step.id}": target.id,
+        "{step.title}": target.title or target.id,
+        "{step.description}": target.description,
+    }
+    draft = graph.rewritten(next(drafts_of((step,))), Filling(values).fill)
+    inherit(draft, target)
+    draft.conditions = [*target.conditions, *draft.conditions]
+    draft.inserted = True
+    return draft
+
+
+def targets(formula: Formula) -> Iterator[str]:
+    """The ids that an aspect names: globs that have no sign of their own."""
+    globs = [advice.target for advice in formula.advice] + [cut.glob for cut in formula.pointcuts]
+    yield from dict.fromkeys(glob for glob in globs if glob and not set("*?[").intersection(glob))

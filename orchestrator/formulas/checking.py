@@ -1,0 +1,354 @@
+"""What is wrong with a formula as a whole, once those that it extends are merged in.
+
+Each problem names file and place. What is odd but can be cooked is a warning.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from orchestrator.core import clock
+from orchestrator.core.errors import UsageError
+from orchestrator.domain.checks import Problems, like
+from orchestrator.formulas import loops
+from orchestrator.formulas.advising import around
+from orchestrator.formulas.reading import as_text
+from orchestrator.formulas.schema import (
+    GATES,
+    STEP_TYPES,
+    TRIGGERS,
+    TYPES,
+    VARIABLE_TYPES,
+    Advice,
+    Formula,
+    Gate,
+    Step,
+    Variable,
+)
+from orchestrator.formulas.variables import NAME, is_condition, names_in, wrong_with
+
+_PARTS = {
+    "workflow": ("steps", "compose", "advice", "pointcuts", "vars"),
+    "expansion": ("template", "vars"),
+    "aspect": ("advice", "pointcuts", "vars"),
+    "convoy": ("legs", "inputs", "prompts", "output", "presets", "synthesis", "vars"),
+}
+"""Which tables a formula of each type may have; the first one it must have."""
+
+_TABLES = dict.fromkeys(part for parts in _PARTS.values() for part in parts)
+_PHASES = ("", "liquid", "vapor")
+_WAITS = re.compile(r"(?:all|any)(?:-children|:.+)?|children-of\(.+\)")
+
+
+# What is in a formula
+
+
+def steps_in(steps: Iterable[Step]) -> Iterator[Step]:
+    """Steps with their children and the bodies of their loops, at any depth."""
+    for step in steps:
+        yield step
+        yield from steps_in(step.children)
+        if step.loop is not None:
+            yield from steps_in(step.loop.body)
+
+
+def all_steps(formula: Formula) -> Iterator[Step]:
+    """Every step that stands in a formula, advice included."""
+    yield from steps_in((*formula.steps, *formula.template, *formula.legs))
+    for advice in formula.advice:
+        before, after = around(advice)
+        yield from steps_in((*before, *after))
+
+
+def references(formula: Formula) -> Iterator[tuple[str, str, str]]:
+    """The formulas that a formula uses beside its parents: place, type and name of each."""
+    for step in all_steps(formula):
+        if step.expand:
+            yield step.at, "expansion", step.expand
+    for rule in (*formula.compose.expand, *formula.compose.map):
+        if rule.with_:
+            yield rule.at, "expansion", rule.with_
+    for name in formula.compose.aspects:
+        yield f"{formula.at}: compose.aspects", "aspect", name
+
+
+# Checks
+
+
+def check_ids(formula: Formula, problems: Problems) -> None:
+    """Note steps without an id, and ids that stand twice in one file."""
+    for part in (formula.steps, formula.template, formula.legs):
+        _check_ids(part, problems, {})
+
+
+def _check_ids(steps: Iterable[Step], problems: Problems, seen: dict[str, str]) -> None:
+    for step in steps:
+        if not step.id.strip():
+            problems.note(step.at, "it has no id")
+        elif step.id in seen:
+            problems.note(step.at, f"the id {step.id!a} stands in {_short(seen[step.id])} already")
+        seen.setdefault(step.id, step.at)
+        _check_ids(step.children, problems, seen)
+        if step.loop is not None:
+            _check_ids(step.loop.body, problems, {})
+
+
+def check(
+    formula: Formula,
+    parents: Sequence[Formula],
+    problems: Problems,
+    warnings: dict[str, None],
+) -> None:
+    """Note all that is wrong with a formula.
+
+    Args:
+        formula: With its parents merged in.
+        parents: Those that it extends itself.
+        problems: Told what is wrong.
+        warnings: What is odd is put here.
+    """
+    _check_head(formula, parents, problems)
+    for name, variable in formula.variables.items():
+        _check_variable(name, variable, problems, warnings)
+    _Steps(formula, problems, warnings).check()
+    _check_rules(formula, problems)
+
+
+def _check_head(formula: Formula, parents: Sequence[Formula], problems: Problems) -> None:
+    if formula.type not in TYPES:
+        said = f"{formula.type!a} is no type{like(formula.type, TYPES)}"
+        problems.note(f"{formula.at}: type", f"{said}: one of {', '.join(TYPES)}")
+        return
+    allowed = _PARTS[formula.type]
+    for part in _TABLES:
+        if part not in allowed and _is_filled(getattr(formula, part)):
+            problems.note(f"{formula.at}: {part}", f"a formula of the type {formula.type} has none")
+    if not getattr(formula, allowed[0]):
+        problems.note(formula.at, f"a formula of the type {formula.type} needs {allowed[0]}")
+    for parent in parents:
+        if parent.type != formula.type:
+            problems.note(
+                f"{formula.at}: extends", f"{parent.formula} is of another type: {parent.type}"
+            )
+    if formula.phase not in _PHASES:
+        problems.note(f"{formula.at}: phase", f"{formula.phase!a} is neither liquid nor vapor")
+    if formula.version < 1:
+        problems.note(f"{formula.at}: version", f"{formula.version} is no version")
+    if formula.squash is not None and formula.squash.trigger not in TRIGGERS:
+        said = f"{formula.squash.trigger!a} is no trigger{like(formula.squash.trigger, TRIGGERS)}"
+        problems.note(f"{formula.at}: squash", f"{said}: one of {', '.join(TRIGGERS[1:])}")
+
+
+def _is_filled(value: Any) -> bool:
+    return bool(value) and value != type(value)()
+
+
+def _check_variable(
+    name: str, variable: Variable, problems: Problems, warnings: dict[str, None]
+) -> None:
+    if not NAME.fullmatch(name):
+        problems.note(variable.at, f"{name!a} cannot name a variable")
+    if variable.type not in VARIABLE_TYPES:
+        said = f"{variable.type!a} is no type{like(variable.type, VARIABLE_TYPES)}"
+        problems.note(variable.at, f"{said}: one of {', '.join(VARIABLE_TYPES)}")
+    if variable.pattern:
+        try:
+            re.compile(variable.pattern)
+        except (re.error, RecursionError, OverflowError) as error:
+            problems.note(variable.at, f"the pattern is no regular expression: {error}")
+            return
+    if variable.default is None:
+        return
+    if variable.required:
+        warnings[f"{variable.at}: it is required, and has a default, so it need not be given"] = None
+    default = as_text(variable.default)
+    if default:
+        for wrong in wrong_with(variable, default):
+            problems.note(variable.at, f"the default: {wrong}")
+
+
+class _Steps:
+    """The checks of all steps of one formula."""
+
+    def __init__(self, formula: Formula, problems: Problems, warnings: dict[str, None]) -> None:
+        self._formula = formula
+        self._problems = problems
+        self._warnings = warnings
+        self._declared = set(formula.variables)
+
+    def check(self) -> None:
+        """Note what is wrong with each."""
+        for step in all_steps(self._formula):
+            for wrong in self._wrong_with(step):
+                self._problems.note(step.at, wrong)
+            if step.type and "{" not in step.type and step.type not in STEP_TYPES:
+                self._warn(step.at, f"{step.type!a} is no known type{like(step.type, STEP_TYPES)}")
+            for gate in step.gate:
+                self._check_gate(gate)
+        for needing, need in self._unknown_needs():
+            self._problems.note(needing.at, f"it needs {need!a}, which is no step{self._near(need)}")
+
+    def _wrong_with(self, step: Step) -> Iterator[str]:
+        needs = (*step.needs, *step.depends_on)
+        if step.id in needs:
+            yield "it needs itself"
+        if step.condition.strip():
+            yield from self._wrong_with_condition(step.condition)
+        if step.loop is not None:
+            yield from loops.wrong_with(step.loop)
+        ways = [n for n in ("children", "expand", "loop") if getattr(step, n)]
+        if len(ways) > 1:
+            yield f"it has {' and '.join(ways)}: only one of them goes"
+        if step.expand_vars and not step.expand:
+            yield "expand_vars goes with expand"
+        if step.until and not step.children:
+            yield "until goes with children; a loop has one of its own"
+        if step.waits_for and not _WAITS.fullmatch(step.waits_for):
+            yield f"{step.waits_for!a} is nothing to wait for: all, any, all:STEP or any:STEP"
+        if step.children and step.waits_for not in ("", "all", "any", "all-children", "any-children"):
+            yield "it has children, so it waits for those and for no others"
+        if step.focus and step not in self._formula.legs:
+            yield "focus is for the legs of a convoy formula"
+        if step.priority is not None and not 0 <= step.priority <= 1000:
+            yield f"{step.priority} is no priority: 0 to 1000"
+        for field in ("verify_timeout", "estimate"):
+            said = getattr(step, field)
+            if said not in ("", None) and not _is_duration(said):
+                yield f"{field}: {said!a} is no duration, such as 30m"
+
+    def _wrong_with_condition(self, condition: str) -> Iterator[str]:
+        if not is_condition(condition):
+            yield (
+                f"{condition!a} is no condition: write {{{{v}}}}, !{{{{v}}}}, {{{{v}}}} == x"
+                " or {{v}} != x"
+            )
+        for name in names_in(condition):
+            if name not in self._declared and not self._is_lent():
+                yield f"the condition asks for {name!a}, which no variable is{like(name, self._declared)}"
+
+    def _is_lent(self) -> bool:
+        """Whether its steps stand in other formulas, whose variables they may ask for."""
+        return self._formula.type in ("expansion", "aspect")
+
+    def _check_gate(self, gate: Gate) -> None:
+        problems, at = self._problems, gate.at
+        if not gate.type:
+            problems.note(at, f"it has no type: one of {', '.join(GATES)}")
+        elif gate.type not in GATES:
+            self._warn(at, f"{gate.type!a} is no known type of gate{like(gate.type, GATES)}")
+        if gate.timeout and not _is_duration(gate.timeout):
+            problems.note(at, f"{gate.timeout!a} is no duration, such as 30m")
+        if gate.type == "timer" and not gate.timeout and not _is_duration(gate.id):
+            problems.note(at, "a timer needs a timeout, such as 30m")
+        if gate.type in ("event", "mail", "task") and not gate.id:
+            what = {"event": "the type of the event", "mail": "the subject", "task": "the task"}
+            problems.note(at, f"a gate of the type {gate.type} needs an id: {what[gate.type]}")
+        if gate.type == "conditional" and not (gate.condition or gate.id):
+            problems.note(at, "a gate of the type conditional needs a condition: its name")
+
+    def _unknown_needs(self) -> Iterator[tuple[Step, str]]:
+        """The needs that no pass of cooking can make a step for."""
+        for part in (self._formula.steps, self._formula.template):
+            for step, known in _with_known(part, set()):
+                for need in (*step.needs, *step.depends_on):
+                    if need not in known and not self._may_come(need, part):
+                        yield step, need
+
+    def _may_come(self, need: str, part: Iterable[Step]) -> bool:
+        """Whether a loop, an expansion or an aspect may bring a step of this id."""
+        compose = self._formula.compose
+        if "{" in need or self._formula.advice or compose.aspects or compose.map or compose.expand:
+            return True
+        return any(step.expand or step.loop is not None for step in steps_in(part))
+
+    def _near(self, need: str) -> str:
+        return like(need, [step.id for step in all_steps(self._formula)])
+
+    def _warn(self, place: str, message: str) -> None:
+        self._warnings[f"{place}: {message}"] = None
+
+
+def _with_known(steps: Iterable[Step], outside: set[str]) -> Iterator[tuple[Step, set[str]]]:
+    """Each step with the ids that it may need: those of its own level of loops, and those outside."""
+    flat = [*_flat(steps)]
+    known = outside | {step.id for step in flat}
+    for step in flat:
+        yield step, known
+        if step.loop is not None:
+            yield from _with_known(step.loop.body, known)
+
+
+def _flat(steps: Iterable[Step]) -> Iterator[Step]:
+    for step in steps:
+        yield step
+        yield from _flat(step.children)
+
+
+def _is_duration(text: str | float) -> bool:
+    if isinstance(text, str) and "{" in text:
+        return True  # it is looked at again when it is filled
+    try:
+        clock.duration(text)
+    except UsageError:
+        return False
+    return True
+
+
+# Rules, advice, legs
+
+
+def _check_rules(formula: Formula, problems: Problems) -> None:
+    compose = formula.compose
+    for rule in compose.expand:
+        _check_needed(problems, rule.at, target=rule.target, **{"with": rule.with_})
+    for choice in compose.map:
+        _check_needed(problems, choice.at, select=choice.select, **{"with": choice.with_})
+    for branch in compose.branch:
+        said = {"from": branch.from_, "steps": " ".join(branch.steps), "join": branch.join}
+        _check_needed(problems, branch.at, **said)
+    for gate in compose.gate:
+        _check_needed(problems, gate.at, before=gate.before, condition=gate.condition)
+    for advice in formula.advice:
+        _check_advice(formula, advice, problems)
+    for cut in formula.pointcuts:
+        if not (cut.glob or cut.type or cut.label):
+            problems.note(cut.at, "it needs glob, type or label")
+    legs = [leg.id for leg in formula.legs]
+    for name, preset in formula.presets.items():
+        _check_legs(problems, preset.at, preset.legs, legs)
+        if not preset.legs:
+            problems.note(preset.at, f"the preset {name} has no legs")
+    if formula.synthesis is not None:
+        _check_legs(problems, formula.synthesis.at, formula.synthesis.depends_on, legs)
+
+
+def _check_needed(problems: Problems, place: str, **said: str) -> None:
+    for key, text in said.items():
+        if not text.strip():
+            problems.note(place, f"it needs {key}")
+
+
+def _check_advice(formula: Formula, advice: Advice, problems: Problems) -> None:
+    before, after = around(advice)
+    if not before and not after:
+        problems.note(advice.at, "it needs before, after or around")
+    if not advice.target and not formula.pointcuts:
+        problems.note(advice.at, "it needs a target, or the formula pointcuts")
+    for step in (*before, *after):
+        if not step.id.strip():
+            problems.note(step.at, "it has no id")
+        for part in ("children", "loop", "expand"):
+            if getattr(step, part):
+                problems.note(step.at, f"a step of advice has no {part}")
+
+
+def _check_legs(
+    problems: Problems, place: str, named: Iterable[str], legs: Sequence[str]
+) -> None:
+    for name in named:
+        if name not in legs:
+            problems.note(place, f"{name!a} is no leg{like(name, legs)}")
+
+
+def _short(place: str) -> str:
+    return place.partition(": ")[2] or place

@@ -1,0 +1,120 @@
+"""Convoy formulas: legs side by side, then the synthesis that needs them.
+
+Their texts use the templates of Go. Plain fields (``{{.pr}}``, ``{{.leg.focus}}``) are filled; what has no value,
+the other actions, and all that stands in a ``range`` or ``with`` are left as they are, and told of.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from orchestrator.core.errors import UsageError
+from orchestrator.domain.checks import like
+from orchestrator.formulas.graph import Draft, Graph, drafts_of
+from orchestrator.formulas.schema import Formula, Output, Step, Synthesis
+from orchestrator.formulas.variables import Values
+
+SYNTHESIS = "synthesis"
+"""The id of the step that puts the results of the legs together."""
+
+_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_BLOCKS = ("if", "range", "with", "block", "define")
+_FIELD = re.compile(r"\.([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")
+
+
+def legs_of(formula: Formula, preset: str | None) -> list[Step]:
+    """The legs of a formula, or those that a preset chooses.
+
+    Raises:
+        UsageError: It has no such preset.
+    """
+    if preset is None:
+        return list(formula.legs)
+    if preset not in formula.presets:
+        raise UsageError(
+            f"{formula.formula} has no preset {preset!a}{like(preset, formula.presets)}",
+            hint=f"It has: {', '.join(formula.presets) or 'none'}.",
+        )
+    chosen = set(formula.presets[preset].legs)
+    return [leg for leg in formula.legs if leg.id in chosen]
+
+
+def run_legs(graph: Graph, formula: Formula, values: Values, preset: str | None) -> None:
+    """Make the steps of a convoy formula."""
+    legs = legs_of(formula, preset)
+    template = GoTemplate(formula, values, graph)
+    graph.add(template.leg(leg) for leg in legs)
+    if formula.synthesis is not None:
+        graph.add([template.synthesis(formula.synthesis, [leg.id for leg in legs])])
+
+
+class GoTemplate:
+    """Fills the plain fields of Go templates in the texts of one formula.
+
+    A field whose value is a variable becomes the placeholder of the variable, which is filled last of all.
+    """
+
+    def __init__(self, formula: Formula, values: Values, graph: Graph) -> None:
+        self._formula = formula
+        self._known = values.known
+        self._graph = graph
+        self._output = formula.output or Output()
+        given = [f"{name} {{{{{name}}}}}" for name in formula.inputs if name in values.known]
+        self._fields = {"formula_name": formula.formula}
+        if given:
+            self._fields["target_description"] = ", ".join(given)
+        self._fields["output.directory"] = self._filled(self._output.directory, {})
+        self._fields["output.synthesis"] = self._filled(self._output.synthesis, {})
+
+    def leg(self, leg: Step) -> Draft:
+        """The step of a leg, with the base prompt around its description."""
+        fields = {"leg.id": leg.id, "leg.title": leg.title or leg.id, "leg.focus": leg.focus}
+        fields["leg.description"] = self._filled(leg.description, fields)
+        if self._output.leg_pattern:
+            file = self._filled(self._output.leg_pattern, fields)
+            path = filter(None, [self._fields["output.directory"], file])
+            fields["output_path"] = "/".join(path)
+        base = self._formula.prompts.base if self._formula.prompts else ""
+        focus = f"Focus: {leg.focus}\n\n" if leg.focus else ""
+        draft = next(drafts_of((leg,)))
+        draft.title = self._filled(draft.title, fields)
+        draft.description = self._filled(
+            base or f"{focus}{{{{.leg.description}}}}", fields
+        ).strip("\n")
+        draft.acceptance = self._filled(draft.acceptance, fields)
+        return draft
+
+    def synthesis(self, synthesis: Synthesis, legs: list[str]) -> Draft:
+        """The step that needs the legs that it names, as far as they run; all of them if it names none."""
+        named = [leg for leg in synthesis.depends_on if leg in legs]
+        return Draft(
+            id=SYNTHESIS,
+            title=self._filled(synthesis.title, {}),
+            description=self._filled(synthesis.description, {}).strip("\n"),
+            acceptance=self._filled(synthesis.acceptance, {}),
+            needs=named or legs,
+            at=synthesis.at,
+        )
+
+    def _filled(self, text: str, fields: Mapping[str, str]) -> str:
+        return self._graph.spend("".join(self._pieces(text, fields)))
+
+    def _pieces(self, text: str, fields: Mapping[str, str]) -> Iterator[str]:
+        """The text in pieces; inside of ``range`` and ``with`` a dot means something else."""
+        end, blocks = 0, list[str]()
+        for match in _ACTION.finditer(text):
+            yield text[end : match.start()]
+            end = match.end()
+            word = match[1].partition(" ")[0]
+            if word in _BLOCKS:
+                blocks.append(word)
+            elif word == "end" and blocks:
+                blocks.pop()
+            field = _FIELD.fullmatch(match[1])
+            is_ours = field is not None and "range" not in blocks and "with" not in blocks
+            value = self._value(field[1], fields) if field is not None and is_ours else None
+            yield match[0] if value is None else value
+        yield text[end:]
+
+    def _value(self, name: str, fields: Mapping[str, str]) -> str | None:
+        known = fields.get(name, self._fields.get(name))
+        return f"{{{{{name}}}}}" if known is None and name in self._known else known

@@ -1,0 +1,325 @@
+"""Cooking: from a formula and variables to the steps of a workflow, as a pure function.
+
+The order of the passes is the meaning of a formula: loops, branches and gates, the formula's own advice,
+expansions, aspects, conditions, and last of all the texts are filled.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from orchestrator.core import clock, names
+from orchestrator.domain import evidence, resources
+from orchestrator.domain.checks import LONGEST_TITLE, Problems, like, priority_of, text_of, title_of
+from orchestrator.domain.cooked import MILESTONE, Condense, Cooked, CookedGate, CookedStep
+from orchestrator.domain.ordering import in_order
+from orchestrator.formulas import convoys, expanding
+from orchestrator.formulas.advising import advise, targets
+from orchestrator.formulas.graph import Draft, Graph, drafts_of, gate_with, waits_of
+from orchestrator.formulas.library import Loaded
+from orchestrator.formulas.loops import unroll
+from orchestrator.formulas.schema import Gate
+from orchestrator.formulas.variables import Values
+
+STANDS_FOR = "Stands for the step that this goes around; it is done by itself."
+
+
+def cook(
+    loaded: Loaded,
+    variables: Mapping[str, str] | None = None,
+    *,
+    preset: str | None = None,
+    strict: bool = True,
+    title: str = "",
+    description: str = "",
+) -> Cooked:
+    """Cook a formula.
+
+    Args:
+        loaded: The formula with all that it is put together from.
+        variables: Values by name.
+        preset: Of a convoy formula: the choice of legs.
+        strict: Every variable that is asked for must have a value. Otherwise its placeholder stays, and steps
+            whose condition is not known stay too: for looking at a formula.
+        title: Of an expansion that is cooked alone: what its target is called.
+        description: The same: what its target is.
+
+    Returns:
+        The steps, each behind what it needs and what it is a part of.
+
+    Raises:
+        BadInput: Values are missing or not allowed, steps wait for each other in a circle, or a text or
+            name is not allowed; ``problems`` names every place.
+        UsageError: There is no such preset.
+    """
+    formula = loaded.formula
+    problems = Problems(
+        f"Formula {formula.formula} cannot be cooked",
+        code="bad_formula",
+        hint="`formula show` lists its variables; --var NAME=VALUE gives one.",
+    )
+    formulas = (formula, *loaded.others.values())
+    values = Values(formulas, variables or {}, problems, strict=strict)
+    graph = Graph()
+    cooking = _Cooking(loaded, graph, values, problems)
+    cooking.begin(preset, title, description)
+    cooking.rewire()
+    graph.leave_out({draft.id for draft in graph if not cooking.stays(draft)})
+    steps = cooking.finished()
+    about = values.text(formula.description, formula.at)
+    values.check()
+    problems.check()
+    squash = formula.squash
+    return Cooked(
+        formula=formula.formula,
+        version=formula.version,
+        type=formula.type,
+        description=about,
+        variables=values.used,
+        ephemeral=formula.is_ephemeral,
+        review_only=formula.review_only,
+        condense=None
+        if squash is None
+        else Condense(
+            by_itself=squash.trigger == "on_complete",
+            kind=squash.template_type,
+            metrics=squash.include_metrics,
+        ),
+        steps=steps,
+        warnings=loaded.warnings,
+        runtime=values.runtime,
+    )
+
+
+class _Cooking:
+    """One cooking: the graph on its way through the passes."""
+
+    def __init__(self, loaded: Loaded, graph: Graph, values: Values, problems: Problems) -> None:
+        self._formula = loaded.formula
+        self._others = loaded.others
+        self._graph = graph
+        self._values = values
+        self._problems = problems
+        self._parents: set[str | None] = set()
+
+    def begin(self, preset: str | None, title: str, description: str) -> None:
+        """Put the formula's own steps into the graph."""
+        formula = self._formula
+        if formula.type == "convoy":
+            convoys.run_legs(self._graph, formula, self._values, preset)
+        else:
+            convoys.legs_of(formula, preset)  # refuses a preset
+            self._problems.trying(formula.at, self._graph.add, drafts_of(formula.steps))
+        if formula.type == "expansion":
+            target = Draft(id=formula.formula, title=title, description=description, at=formula.at)
+            self._graph.add([target])
+            self._problems.trying(
+                formula.at, expanding.expand, self._graph, target, formula, {}
+            )
+        if formula.type == "aspect":
+            self._graph.add(map(self._stand_in, [*targets(formula)] or [formula.formula]))
+
+    def _stand_in(self, step: str) -> Draft:
+        """What an aspect that is cooked alone goes around."""
+        return Draft(
+            id=step, title=step, description=STANDS_FOR, type=MILESTONE, at=self._formula.at
+        )
+
+    def rewire(self) -> None:
+        """Loops, branches and gates, own advice, expansions, aspects."""
+        formula, graph, problems = self._formula, self._graph, self._problems
+        unroll(graph, self._values, problems)
+        self._branch()
+        self._gate()
+        advise(graph, formula, problems)
+        expanding.expand_inline(graph, self._others, problems)
+        expanding.expand_composed(graph, formula, self._others, problems)
+        unroll(graph, self._values, problems)  # the loops that expansions brought
+        expanding.expand_inline(graph, self._others, problems)
+        for aspect in formula.compose.aspects:
+            if aspect in self._others:
+                advise(graph, self._others[aspect], problems)
+
+    def _branch(self) -> None:
+        for branch in self._formula.compose.branch:
+            for step in branch.steps:
+                self._wait(branch.at, step, [branch.from_])
+            self._wait(branch.at, branch.join, branch.steps)
+
+    def _wait(self, place: str, step: str, needs: Iterable[str]) -> None:
+        draft = self._found(place, step)
+        for need in needs:
+            if self._found(place, need) is not None and draft is not None:
+                draft.needs = list(dict.fromkeys([*draft.needs, need]))
+
+    def _gate(self) -> None:
+        for rule in self._formula.compose.gate:
+            draft = self._found(rule.at, rule.before)
+            if draft is not None:
+                gate = Gate(type="conditional", condition=rule.condition, at=rule.at)
+                draft.gates = [*draft.gates, gate]
+
+    def _found(self, place: str, step: str) -> Draft | None:
+        draft = self._graph.get(step)
+        if draft is None and step:
+            near = like(step, [one.id for one in self._graph])
+            self._problems.note(place, f"there is no step {step!a}{near}")
+        return draft
+
+    def stays(self, draft: Draft) -> bool:
+        """Whether no condition leaves the step out."""
+        return all([self._holds(condition, draft.at) for condition in draft.conditions])
+
+    def _holds(self, condition: str, place: str) -> bool:
+        said = self._problems.trying(place, self._values.holds, condition)
+        return said is not False
+
+    # The end
+
+    def finished(self) -> tuple[CookedStep, ...]:
+        """The steps with their texts filled, in order; what is wrong with them is noted."""
+        self._move_timers()
+        filled = [self._filled(draft) for draft in self._graph]
+        by_id: dict[str, Draft] = {}
+        for draft in filled:
+            if draft.id in by_id:
+                self._problems.note(draft.at, f"there are two steps with the id {draft.id!a}")
+            by_id[draft.id] = draft
+        for draft in filled:
+            self._check_names(draft, by_id)
+        if self._problems:
+            return ()
+        self._parents = {draft.parent for draft in filled}
+        order = self._ordered(by_id)
+        steps = [self._step(by_id[step]) for step in order]
+        return tuple(step for step in steps if step is not None)
+
+    def _move_timers(self) -> None:
+        """A timer of a step with parts holds for each of them: they begin, not the whole."""
+        parts = self._graph.parts()
+        for draft in self._graph:
+            timers = [gate for gate in draft.gates if gate.type == "timer"]
+            if timers and draft.id in parts:
+                draft.gates = [gate for gate in draft.gates if gate.type != "timer"]
+                for part in parts[draft.id]:
+                    below = self._graph.get(part)
+                    assert below is not None
+                    below.gates = [*timers, *below.gates]
+
+    def _filled(self, draft: Draft) -> Draft:
+        values = self._values
+
+        def fill(text: str) -> str:
+            return values.text(text, draft.at)
+
+        verify = [values.command(command) for command in draft.verify]
+        draft.verify = []
+        made = self._graph.rewritten(draft, fill)
+        made.gates = [gate_with(gate, fill) for gate in made.gates]
+        made.verify = [command for command in verify if command]
+        made.artifacts = [path for path in made.artifacts if path]
+        made.touches = [name for name in made.touches if name]
+        return made
+
+    def _check_names(self, draft: Draft, by_id: Mapping[str, Draft]) -> None:
+        """Note ids that cannot be part of a task's id, and steps that are named and are not there."""
+        if self._values.strict or "{" not in draft.id:
+            self._problems.trying(draft.at, names.name, "step", draft.id)
+        _, of = waits_of(draft)
+        for named in (*draft.needs, *([of] if of else [])):
+            if named not in by_id:
+                near = like(named, by_id)
+                self._problems.note(draft.at, f"there is no step {named!a}{near}")
+
+    def _ordered(self, by_id: Mapping[str, Draft]) -> list[str]:
+        """The ids in order; a circle is noted."""
+        rank = {step: number for number, step in enumerate(by_id)}
+        parts = Graph(by_id.values()).parts()
+        waits = {step: self._waits(draft, by_id, parts) for step, draft in by_id.items()}
+        circle = in_order(waits, rank.__getitem__)[1]
+        if circle:
+            places = by_id[circle[0]].at
+            self._problems.note(places, f"these wait for one another: {' -> '.join(circle[::-1])}")
+            return []
+        behind = {
+            step: {*draft.needs, *([draft.parent] if draft.parent else [])}
+            for step, draft in by_id.items()
+        }
+        return in_order(behind, rank.__getitem__)[0]
+
+    @staticmethod
+    def _waits(
+        draft: Draft, by_id: Mapping[str, Draft], parts: Mapping[str, list[str]]
+    ) -> set[str]:
+        """What must be done before a step can be taken, as the board sees it."""
+        found = {*draft.needs, *parts.get(draft.id, ())}
+        above = draft.parent
+        while above is not None:
+            found.update(by_id[above].needs)
+            above = by_id[above].parent
+        of = waits_of(draft)[1]
+        return found | set(parts.get(of, ()) if of else ())
+
+    def _step(self, draft: Draft) -> CookedStep | None:
+        return self._problems.trying(draft.at, self._made, draft)
+
+    def _made(self, draft: Draft) -> CookedStep:
+        """A step whose every field a task can take.
+
+        Raises:
+            BadInput: One it cannot take.
+        """
+        title = draft.title if draft.title.strip() else draft.id
+        how, of = waits_of(draft)
+        own = of is None and draft.id in self._parents
+        waits = how if own or of == draft.id else f"{how}:{of}" if of else ""
+        checks = evidence.checks_of(
+            None,
+            verify=draft.verify,
+            artifacts=draft.artifacts,
+            review=draft.review or None,
+            timeout=draft.verify_timeout if draft.verify and draft.verify_timeout else None,
+        )
+        return CookedStep(
+            id=draft.id,
+            title=title_of(title[:LONGEST_TITLE] if not draft.title.strip() else title),
+            description=text_of("description", draft.description),
+            type=names.name("type", draft.type or "task"),
+            priority=None if draft.priority is None else priority_of(draft.priority),
+            labels=tuple(names.name("label", label) for label in draft.labels if label),
+            needs=tuple(draft.needs),
+            parent=draft.parent,
+            waits_for=waits,
+            gates=tuple(_gate(gate) for gate in draft.gates if gate.type != "task"),
+            outside=tuple(gate.id for gate in draft.gates if gate.type == "task"),
+            until=draft.until,
+            assignee=names.agent(draft.assignee) if draft.assignee else "",
+            acceptance=text_of("acceptance", draft.acceptance),
+            verify=() if checks is None else checks.verify,
+            verify_timeout=None if checks is None else checks.timeout,
+            artifacts=() if checks is None else checks.artifacts,
+            review=draft.review,
+            touches=tuple(resources.parse(name) and name for name in draft.touches),
+            estimate=_minutes(draft.estimate),
+            source=draft.at,
+        )
+
+
+def _gate(gate: Gate) -> CookedGate:
+    """The signal that a gate waits for."""
+    if gate.type == "timer":
+        seconds = clock.duration(gate.timeout or gate.id)
+        return CookedGate(type="timer", name=clock.spoken(seconds), seconds=seconds)
+    name = gate.condition if gate.type == "conditional" else gate.id
+    return CookedGate(
+        type="condition" if gate.type == "conditional" else gate.type,
+        name=text_of("gate", name or gate.id or gate.condition or gate.type),
+        seconds=clock.duration(gate.timeout) if gate.timeout else None,
+    )
+
+
+def _minutes(said: str | float | None) -> float | None:
+    if said is None or said == "":
+        return None
+    if isinstance(said, str) and not said.strip()[-1:].isdecimal():
+        return clock.duration(said) / 60
+    return clock.duration(said)
+
