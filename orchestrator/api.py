@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from orchestrator.domain.mail import Mail
     from orchestrator.domain.reviews import Reviews
     from orchestrator.domain.sessions import Sessions
+    from orchestrator.domain.workflows import Workflows
+    from orchestrator.formulas import Formulas
     from orchestrator.numbers import Metrics, Stats
     from orchestrator.planning import Collected
     from orchestrator.planning.prime import Prime
@@ -148,6 +150,20 @@ class Orchestrator:
         from orchestrator.domain.sessions import Sessions
 
         return Sessions(self.engine)
+
+    @cached_property
+    def formulas(self) -> "Formulas":
+        """Formulas: the files that say how a kind of work is done."""
+        from orchestrator.formulas import Formulas
+
+        return Formulas(self.engine)
+
+    @cached_property
+    def workflows(self) -> "Workflows":
+        """Formulas that were poured onto the board."""
+        from orchestrator.domain.workflows import Workflows
+
+        return Workflows(self.engine)
 
     @cached_property
     def mail(self) -> "Mail":

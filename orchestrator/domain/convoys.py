@@ -326,10 +326,10 @@ class Convoys(Noun["State"]):
 # What follows
 
 
-def follow(tx: "Transaction[State]", events: Iterable[Event]) -> None:
+def follow(tx: "Transaction[State]", events: Committed) -> None:
     """Land the convoys whose last task ended in these events, and reopen those that have an open one."""
     touched: dict[str, None] = {}
-    for happened in events:
+    for _, happened in events:
         if isinstance(happened, (ConvoyCreated, ConvoyChanged)):
             touched[happened.convoy] = None
         task = getattr(happened, "task", None)

@@ -105,15 +105,10 @@ class Hooks(Noun["State"]):
         """
         actor = act_in_session(tx, agent, needed=to is None)
         to = actor if to is None else tx.state.aliases.get(to, to)
+        found = find(tx.state, task)
         before = len(tx.events)
-        given = give(tx, find(tx.state, task), to, hung=True, force=force)
-        if len(tx.events) == before:
-            return given
-        if convoy and given.id not in tx.state.tracked_by:
-            convoys.track(tx, given)
-        if to != actor:
-            tell(tx, given, text_of("message", message))
-        return None
+        given = hand_over(tx, found, to, force=force, convoy=convoy, message=message)
+        return given if len(tx.events) == before else None
 
     @command(the_task)
     def unsling(
@@ -140,6 +135,27 @@ class Hooks(Noun["State"]):
             )
         said = sentence("reason", reason or f"taken from {found.assigned_to} by {actor}")
         tx.record(TaskReleased(task=found.id, reason=said))
+
+
+def hand_over(
+    tx: "Transaction[State]",
+    task: Task,
+    to: str,
+    *,
+    force: bool = False,
+    convoy: bool = True,
+    message: str = "",
+) -> Task:
+    """Give a task to an agent for whoever acts, tell the agent, and track the task; see :meth:`Hooks.sling`."""
+    actor, before = tx.agent, len(tx.events)
+    given = give(tx, task, to, hung=True, force=force)
+    if len(tx.events) == before:
+        return given
+    if convoy and given.id not in tx.state.tracked_by:
+        convoys.track(tx, given)
+    if to != actor:
+        tell(tx, given, text_of("message", message))
+    return given
 
 
 def hook_of(state: "State", agent: str) -> Hook:

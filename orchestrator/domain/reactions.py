@@ -1,7 +1,7 @@
 """What follows from a commit by itself, in the same commit, whichever command made it.
 
-A noun that waits for something that others do (a convoy for the end of its tasks) says here what it does
-then; no command has to think of it.
+A noun that waits for something that others do (a convoy for the end of its tasks, a workflow for that of its
+steps) says here what it does then; no command has to think of it.
 """
 
 from typing import TYPE_CHECKING
@@ -17,6 +17,11 @@ def react(tx: "Transaction[State]") -> None:
     """Record what follows from the events of a transaction, and what follows from that."""
     seen = 0
     while seen < len(tx.events):
-        events = [event for _, event in tx.events[seen:] if event is not None]
+        events = tx.events[seen:]
         seen = len(tx.events)
         convoys.follow(tx, events)
+        if tx.state.workflows or tx.state.signals:
+            # Boards without workflows do not load this.
+            from orchestrator.domain import flow
+
+            flow.follow(tx, events)

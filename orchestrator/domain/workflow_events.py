@@ -45,9 +45,9 @@ class WorkflowPoured(Event):
     """A formula became the steps of a workflow, which are added by the events after it."""
 
     workflow: str
-    own_root: bool = True
     formula: str
     version: int = 1
+    own_root: bool = True
     variables: dict[str, str] = {}
     ephemeral: bool = False
     condense: Condense | None = None

@@ -5,7 +5,7 @@ the steps on a board is :mod:`orchestrator.domain.workflows`.
 """
 
 from orchestrator.formulas.cooking import cook
-from orchestrator.formulas.distilling import distill
-from orchestrator.formulas.library import Listed, Loaded, find, listed, load, save
+from orchestrator.formulas.library import load
+from orchestrator.formulas.noun import Formulas
 
-__all__ = ["Listed", "Loaded", "cook", "distill", "find", "listed", "load", "save"]
+__all__ = ["Formulas", "cook", "load"]

@@ -1,0 +1,783 @@
+"""Workflows: cooked formulas poured onto the board, where any agent can go on with them.
+
+A workflow is a task, its root, and steps that are parts of it, with ids such as ``299833bc.design``. The tasks
+are the checkpoint: whoever comes next goes on at the next ready step, and nothing is done twice. What follows
+by itself is in :mod:`orchestrator.domain.flow`.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from orchestrator.core import names
+from orchestrator.core.errors import NotFound, Refused, UsageError
+from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.domain import evidence, flow, hooks, mail, workstreams
+from orchestrator.domain.acting import act_in_session
+from orchestrator.domain.assignment import give
+from orchestrator.domain.check_events import TaskSubmitted
+from orchestrator.domain.checks import LONGEST_TITLE, text_of
+from orchestrator.domain.cooked import MILESTONE, Cooked, CookedStep
+from orchestrator.domain.graph import Blocker, blockers, check_no_circle, is_offered, needs_of
+from orchestrator.domain.links import Blocked
+from orchestrator.domain.steps import check_step, find, resolve, the_task
+from orchestrator.domain.task_events import (
+    ENDED,
+    HELD,
+    STATUSES,
+    Gate,
+    Signal,
+    Task,
+    TaskAdded,
+    TaskCompleted,
+    TaskEdited,
+    TaskSignalled,
+)
+from orchestrator.domain.tasks import Tasks, take, the_claimed_task
+from orchestrator.domain.workflow_events import (
+    Workflow,
+    WorkflowBurned,
+    WorkflowPoured,
+    WorkflowSquashed,
+)
+from orchestrator.domain.workstreams import Workstreams
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+WORKSTREAM = "workflows"
+"""Where workflows belong that say no workstream; made when it is first needed."""
+
+REVIEW_ONLY = "review-only"
+"""The label of steps that are to change nothing."""
+
+ROOT = "workflow"
+"""The type of a root that was made for its workflow."""
+
+UNTIL = "until"
+"""The kind of the signal that ends the parts of a task early."""
+
+OLD = 24 * 3600.0
+"""Seconds after its end in which a wisp is collected by the next one."""
+
+ABANDONED = 7 * 24 * 3600.0
+"""Seconds without an event after which an open wisp is collected too."""
+
+COLLECTED = 10
+"""Wisps that are collected at once."""
+
+
+class Poured(msgspec.Struct, frozen=True, kw_only=True):
+    """A workflow that was poured: its record, the task that is its root, and its steps in order."""
+
+    workflow: Workflow
+    root: Task
+    steps: tuple[Task, ...]
+
+
+class Advanced(msgspec.Struct, frozen=True, kw_only=True):
+    """A step that was completed, and what comes next.
+
+    Attributes:
+        completed: The step, done or in review.
+        next: The step that was claimed with it; None if none is ready.
+        workflow: The root of the workflow.
+        done: How many of the root's parts are done or cancelled, of ``total``.
+        complete: Whether all of them are.
+    """
+
+    completed: Task
+    next: Task | None
+    workflow: str
+    done: int
+    total: int
+    complete: bool
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """A wisp that was squashed or burned: how many steps left the board, and the digest of a squashed one."""
+
+    workflow: str
+    outcome: str
+    steps: int
+    digest: str = ""
+
+
+class Bonded(msgspec.Struct, frozen=True, kw_only=True):
+    """Two workflows of which the second begins when the first is done, by their roots."""
+
+    first: str
+    then: str
+    poured: tuple[str, ...]
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a workflow stands.
+
+    Attributes:
+        workflow: Its record.
+        title: The title of its root.
+        status: The status of its root.
+        counts: Steps of each status; milestones are no work, and not counted.
+        total: How many steps there are.
+        ended: How many of them have ended.
+        percent: The share that has ended.
+        current: The steps that somebody has, or that are in review.
+        ready: Those that anybody may take now.
+        stuck: Those that wait for a signal, are blocked or have failed, with the reasons.
+        steps: All of them, in order.
+    """
+
+    workflow: Workflow
+    title: str
+    status: str
+    counts: dict[str, int]
+    total: int
+    ended: int
+    percent: int
+    current: tuple[Task, ...]
+    ready: tuple[Task, ...]
+    stuck: tuple[Blocked, ...]
+    steps: tuple[Task, ...]
+
+
+# Results of commands
+
+
+def the_poured(state: "State", events: Committed) -> Poured:
+    """The result of pouring: the last workflow that was poured."""
+    poured = [event.workflow for _, event in events if isinstance(event, WorkflowPoured)]
+    return _poured(state, poured[-1])
+
+
+def _poured(state: "State", root: str) -> Poured:
+    steps = tuple(flow.live_steps(state, root))
+    return Poured(workflow=state.workflows[root], root=state.tasks[root], steps=steps)
+
+
+def the_ended(state: "State", events: Committed) -> Ended:
+    """The result of squashing and burning."""
+    ended = [e for _, e in events if isinstance(e, (WorkflowSquashed, WorkflowBurned))][-1]
+    is_squashed = isinstance(ended, WorkflowSquashed)
+    return Ended(
+        workflow=ended.workflow,
+        outcome="squashed" if is_squashed else "burned",
+        steps=len(ended.steps),
+        digest=ended.digest if isinstance(ended, WorkflowSquashed) else "",
+    )
+
+
+def the_bonded(state: "State", events: Committed) -> Bonded:
+    """The result of bonding."""
+    poured = tuple(event.workflow for _, event in events if isinstance(event, WorkflowPoured))
+    link = [e for _, e in events if isinstance(e, TaskEdited) and isinstance(e.needs, tuple)][-1]
+    assert isinstance(link.needs, tuple)
+    return Bonded(first=link.needs[-1], then=link.task, poured=poured)
+
+
+def the_advanced(state: "State", events: Committed) -> Advanced:
+    """The result of advancing."""
+    ending = (e for _, e in events if isinstance(e, (TaskCompleted, TaskSubmitted)))
+    completed = state.tasks[next(ending).task]
+    assert completed.workflow is not None
+    root = state.tasks.get(completed.workflow)
+    progress = root.progress if root is not None else None
+    done = progress.done + progress.cancelled if progress is not None else 0
+    total = progress.total if progress is not None else 0
+    return Advanced(
+        completed=completed,
+        next=the_claimed_task(state, events),
+        workflow=completed.workflow,
+        done=done,
+        total=total,
+        complete=root is None or root.status == "done" or done == total,
+    )
+
+
+class Workflows(Noun["State"]):
+    """``orc.workflows``: pour, sling, advance, signal, bond, squash, burn; get, all, standing."""
+
+    @command(the_poured)
+    def pour(
+        self,
+        tx: "Transaction[State]",
+        cooked: Cooked,
+        *,
+        workstream: str | None = None,
+        on: str | None = None,
+        assignee: str | None = None,
+        ephemeral: bool = False,
+        agent: str | None = None,
+    ) -> None:
+        """Make the steps of a cooked formula tasks, in one commit.
+
+        Args:
+            cooked: What :func:`orchestrator.formulas.cook` gave.
+            workstream: Where the tasks belong; that of ``on``, else ``workflows``.
+            on: A task that gets done this way: it becomes the root, and is done with its last step. One
+                with checks is not: whoever has it completes it then.
+            assignee: Whom the steps are given to that name nobody.
+            ephemeral: Make it a wisp. Wisps that ended long ago are collected with it.
+            agent: Who pours.
+
+        Raises:
+            NotFound: The task or workstream is not there, or a task that a gate names.
+            Refused: The task has ended, has a workflow or waits for children already; it would wait for
+                itself; the workstream is closed; an id was used before.
+            UsageError: The formula has no steps.
+        """
+        act_in_session(tx, agent)
+        _Pouring(self, tx, cooked, workstream, on, ephemeral).pour(assignee)
+
+    @command(the_poured)
+    def sling(
+        self,
+        tx: "Transaction[State]",
+        cooked: Cooked,
+        to: str | None = None,
+        *,
+        workstream: str | None = None,
+        on: str | None = None,
+        force: bool = False,
+        convoy: bool = True,
+        message: str = "",
+        agent: str | None = None,
+    ) -> Poured | None:
+        """Pour a formula and give the workflow to an agent, in one commit; its root hangs on the agent's hook.
+
+        A formula that is made to run as a wisp becomes one. On a task that is done in this way already, and
+        by this agent: no second effect.
+
+        Args:
+            cooked: What :func:`orchestrator.formulas.cook` gave.
+            to: The agent; None for oneself.
+            workstream: As in :meth:`pour`.
+            on: As in :meth:`pour`.
+            force: Take the task ``on`` from another agent that has it.
+            convoy: Track the root by a convoy if none does.
+            message: What to tell the agent.
+            agent: Who acts; needed, unless ``to`` is given.
+
+        Raises:
+            NotFound: As in :meth:`pour`.
+            Refused: As in :meth:`pour`; or another agent has the task, or the agent is retired.
+        """
+        actor = act_in_session(tx, agent, needed=to is None)
+        to = actor if to is None else tx.state.aliases.get(to, to)
+        before = len(tx.events)
+        root = None if on is None else find(tx.state, on).id
+        known = tx.state.workflows.get(root) if root is not None else None
+        if known is None or known.formula != cooked.formula:
+            pouring = _Pouring(self, tx, cooked, workstream, on, cooked.ephemeral)
+            root = pouring.pour(to, tell=False)
+        assert root is not None
+        task = tx.state.tasks[root]
+        hooks.hand_over(tx, task, to, force=force, convoy=convoy, message=message)
+        return _poured(tx.state, root) if len(tx.events) == before or known else None
+
+    def advance(
+        self,
+        task: str,
+        *,
+        result: str | None = None,
+        force: bool = False,
+        reason: str = "",
+        agent: str | None = None,
+        token: int | None = None,
+    ) -> Advanced:
+        """Complete a step and claim the next ready one of the same workflow, in one commit.
+
+        Args:
+            task: The step.
+            result: As in :meth:`orchestrator.domain.tasks.Tasks.complete`, like the others.
+
+        Raises:
+            Refused: The task is no step of a workflow, or cannot be completed.
+        """
+        arguments = (task, result, force, reason, agent, token)
+        return Tasks(self._desk).finish(
+            ("workflows.advance", arguments),
+            the_advanced,
+            lambda tx: _the_step(tx.state, task).id,
+            result=result,
+            force=force,
+            reason=reason,
+            agent=agent,
+            token=token,
+            then=_claim_next,
+        )
+
+    @command(the_task)
+    def signal(
+        self,
+        tx: "Transaction[State]",
+        task: str,
+        name: str | None = None,
+        *,
+        text: str = "",
+        agent: str | None = None,
+    ) -> None:
+        """Give a signal that a task waits for, or the one that ends a loop.
+
+        Args:
+            task: The task that waits; or the loop, whose rounds that nobody has begun are cancelled.
+            name: Which signal, by its name or kind; None for all that it waits for.
+            text: What there is to say, kept as a note.
+            agent: Who gives it.
+
+        Raises:
+            Refused: It waits for no such signal.
+        """
+        act_in_session(tx, agent)
+        found = find(tx.state, task)
+        said = text_of("text", text)
+        if found.until and found.status not in ENDED and name in (None, found.until, UNTIL):
+            tx.record(TaskSignalled(task=found.id, kind=UNTIL, name=found.until, text=said))
+            _end_parts(tx, found)
+            return
+        waiting = [one for one in found.signals if not one.given_at]
+        keys = {(s.kind, s.name): None for s in waiting if name in (None, s.name, s.kind)}
+        if not keys:
+            awaited = ", ".join(one.key for one in waiting)
+            which = f" {name!a}" if name is not None else ""
+            raise Refused(
+                f"Task {found.id} waits for no signal{which}",
+                code="no_signal",
+                hint=f"It waits for: {awaited}." if awaited else "`t blocked` shows what waits.",
+                waiting=[one.key for one in waiting],
+            )
+        for kind, what in keys:
+            tx.record(TaskSignalled(task=found.id, kind=kind, name=what, text=said))
+            said = ""
+
+    @command(the_bonded)
+    def bond(
+        self,
+        tx: "Transaction[State]",
+        first: str | Cooked,
+        then: str | Cooked,
+        *,
+        workstream: str | None = None,
+        agent: str | None = None,
+    ) -> Bonded | None:
+        """Chain two workflows: the second begins when the first is done. Formulas are poured first.
+
+        Args:
+            first: A workflow, by its root or a step; or a cooked formula.
+            then: The same.
+            workstream: Where poured ones belong.
+            agent: Who acts.
+
+        Raises:
+            NotFound: There is no such workflow.
+            Refused: They would wait for each other, or a formula cannot be poured.
+            UsageError: Both are one workflow.
+        """
+        act_in_session(tx, agent)
+        before, after = (
+            find_workflow(tx.state, one).root
+            if isinstance(one, str)
+            else _Pouring(self, tx, one, workstream, None, one.ephemeral).pour(None)
+            for one in (first, then)
+        )
+        if before == after:
+            raise UsageError("A workflow cannot be chained to itself")
+        task = find(tx.state, after)
+        needs = needs_of(tx.state, (*(n for n in task.needs if n != before), before))
+        if before in task.needs:
+            return Bonded(first=before, then=after, poured=())
+        check_no_circle(tx.state, msgspec.structs.replace(task, needs=needs))
+        tx.record(TaskEdited(task=after, needs=needs))
+        return None
+
+    @command(the_ended)
+    def squash(
+        self,
+        tx: "Transaction[State]",
+        workflow: str,
+        *,
+        summary: str = "",
+        agent: str | None = None,
+    ) -> None:
+        """End a wisp with a digest: its root stays, done, with the digest as its result; its steps leave.
+
+        Args:
+            workflow: Its root or a step of it.
+            summary: What there is to say, put into the digest.
+            agent: Who acts.
+
+        Raises:
+            NotFound: There is no such workflow.
+            Refused: It is no wisp, somebody works on a step, or others wait for one.
+        """
+        act_in_session(tx, agent)
+        found = _wisp(tx.state, workflow, tx.now)
+        flow.squash(tx, found, text_of("summary", summary))
+
+    @command(the_ended)
+    def burn(self, tx: "Transaction[State]", workflow: str, *, agent: str | None = None) -> None:
+        """End a wisp without a trace on the board; the log keeps that it was.
+
+        Raises:
+            NotFound: There is no such workflow.
+            Refused: It is no wisp, somebody works on a step, or others wait for one.
+        """
+        act_in_session(tx, agent)
+        flow.burn(tx, _wisp(tx.state, workflow, tx.now))
+
+    # Queries
+
+    def get(self, workflow: str) -> Workflow:
+        """The workflow of a root or step.
+
+        Raises:
+            NotFound: There is none.
+        """
+        return find_workflow(self.state, workflow)
+
+    def all(self, *, ended: bool = False, agent: str | None = None) -> list[Workflow]:
+        """The workflows that are open, oldest first.
+
+        Args:
+            ended: Also those that have ended.
+            agent: Only those of which this agent has the root or a step.
+        """
+        state = self.state
+        found = [w for w in state.workflows.values() if ended or not w.ended_at]
+        if agent is None:
+            return found
+        held = state.schedule.held_by(agent)
+        roots = {task.id for task in held} | {task.workflow for task in held}
+        return [workflow for workflow in found if workflow.root in roots]
+
+    def standing(self, workflow: str) -> Standing:
+        """Where a workflow stands: what is done, who is at what, what can be taken, what is stuck.
+
+        Raises:
+            NotFound: There is no such workflow.
+        """
+        state, now = self.state, self._desk.now()
+        found = find_workflow(state, workflow)
+        tasks = Tasks(self._desk)
+        steps = tuple(map(tasks.get, flow.steps_of(state, found.root)))
+        work = [step for step in steps if not step.milestone]
+        statuses = [step.status for step in work]
+        ended = sum(status in ENDED for status in statuses)
+        root = tasks.get(found.root)
+        stuck = (Blocked(task=step, by=tuple(_trouble(state, step, now))) for step in work)
+        return Standing(
+            workflow=found,
+            title=root.title,
+            status=root.status,
+            counts={s: statuses.count(s) for s in STATUSES if s in statuses},
+            total=len(work),
+            ended=ended,
+            percent=100 * ended // len(work) if work else 100,
+            current=tuple(step for step in work if step.status in (*HELD, "in_review")),
+            ready=tuple(step for step in work if is_offered(state, step, now)),
+            stuck=tuple(one for one in stuck if one.by),
+            steps=steps,
+        )
+
+
+def _trouble(state: "State", step: Task, now: str) -> Iterable[Blocker]:
+    """What of a step somebody has to look at: it will not go on with the others."""
+    if step.status == "failed":
+        yield Blocker(kind="failed", task=None, says=f"failed: {step.reason[:200]}")
+    elif step.status not in ENDED and step.is_reached:
+        for blocker in blockers(state, step, now):
+            if blocker.kind in ("signal", "blocked", "deferred"):
+                yield blocker
+
+
+# Finding
+
+
+def find_workflow(state: "State", text: str) -> Workflow:
+    """The workflow whose root, or one of whose steps, a text means.
+
+    Raises:
+        NotFound: There is no such task, or it belongs to no workflow.
+    """
+    task_id: str | None = resolve(state, text)
+    while task_id is not None and task_id not in state.workflows:
+        task = state.tasks.get(task_id)
+        task_id = (task.workflow or task.parent) if task is not None else None
+    if task_id is None:
+        raise NotFound(
+            f"Task {text!a} belongs to no workflow",
+            code="workflow_not_found",
+            hint="`formula current` shows the workflows; `formula pour` makes one.",
+        )
+    return state.workflows[task_id]
+
+
+def _wisp(state: "State", text: str, now: str) -> Workflow:
+    workflow = find_workflow(state, text)
+    if not workflow.ephemeral:
+        raise Refused(
+            f"Workflow {workflow.root} was poured to stay: it is no wisp",
+            code="not_ephemeral",
+            hint="`t cancel` ends it with all of its steps; `t archive` takes ended tasks away.",
+        )
+    flow.check_unused(state, workflow, now)
+    return workflow
+
+
+def _the_step(state: "State", text: str) -> Task:
+    task = find(state, text)
+    if task.workflow is None:
+        raise Refused(
+            f"Task {task.id} is no step of a workflow, so nothing follows it",
+            code="no_workflow",
+            hint="`t complete` without --continue completes it; `t next` finds the next task.",
+        )
+    return task
+
+
+# Advancing
+
+
+def _claim_next(tx: "Transaction[State]") -> None:
+    """Claim the next step of the workflow whose step was just completed, for whoever completed it."""
+    ending = (e for _, e in tx.events if isinstance(e, (TaskCompleted, TaskSubmitted)))
+    workflow = tx.state.tasks[next(ending).task].workflow
+    assert workflow is not None
+    agent = tx.agent
+    flow.settle(tx)
+    found = tx.state.schedule.best_step(workflow, agent, tx.now)
+    if found is not None:
+        take(tx, found, agent)
+
+
+def _end_parts(tx: "Transaction[State]", task: Task) -> None:
+    """Cancel the parts of a task that nobody has begun, with theirs."""
+    state, reason = tx.state, f"the signal was given: {task.until}"[:LONGEST_TITLE]
+    for part in state.children.get(task.id, []):
+        below = [part, *flow.steps_of(state, part)]
+        if not any(map(_is_begun, (state.tasks[i] for i in below if i in state.tasks))):
+            flow.cancel(tx, (state.tasks[i] for i in below if i in state.tasks), reason)
+
+
+def _is_begun(task: Task) -> bool:
+    return task.attempt > 0 or task.status in ("in_progress", "in_review", "done", "failed")
+
+
+# Pouring
+
+
+class _Pouring:
+    """A cooked formula on its way onto the board."""
+
+    def __init__(
+        self,
+        noun: Workflows,
+        tx: "Transaction[State]",
+        cooked: Cooked,
+        workstream: str | None,
+        on: str | None,
+        ephemeral: bool,
+    ) -> None:
+        self._noun = noun
+        self._tx = tx
+        self._cooked = cooked
+        self._ephemeral = ephemeral
+        self._on = None if on is None else _open_for_workflow(tx.state, on)
+        self._stream = self._workstream(workstream)
+        self._labels = (REVIEW_ONLY,) if cooked.review_only else ()
+
+    def pour(self, assignee: str | None, *, tell: bool = True) -> str:
+        """Record everything, and give the root."""
+        tx, cooked = self._tx, self._cooked
+        if not cooked.steps:
+            raise UsageError(f"Formula {cooked.formula} has no step that its variables leave in")
+        if self._ephemeral:
+            _collect(tx)
+        root = self._on.id if self._on is not None else self._new_id()
+        tx.record(
+            WorkflowPoured(
+                workflow=root,
+                formula=cooked.formula,
+                version=cooked.version,
+                own_root=self._on is None,
+                variables=cooked.variables,
+                ephemeral=self._ephemeral,
+                condense=cooked.condense,
+            )
+        )
+        self._record_root(root)
+        for step in cooked.steps:
+            tx.record(self._added(root, step))
+        self._check_circles(root)
+        self._assign(root, assignee, tell)
+        return root
+
+    def _workstream(self, named: str | None) -> str:
+        """Where the tasks belong; it is made if nobody names one."""
+        state = self._tx.state
+        if self._on is not None:
+            if named not in (None, self._on.workstream):
+                raise UsageError(f"Task {self._on.id} belongs to {self._on.workstream}")
+            named = self._on.workstream
+        stream = WORKSTREAM if named is None else named
+        if named is None and stream not in state.workstreams:
+            Workstreams(self._noun._desk).create(stream, description="Poured formulas")
+        return workstreams.find_active(state, stream).name
+
+    def _new_id(self) -> str:
+        state = self._tx.state
+        while (new := self._tx.random_id()) in state.tasks or new in state.archived:
+            pass
+        return new
+
+    def _record_root(self, root: str) -> None:
+        gate, cooked = Gate("all", root), self._cooked
+        if self._on is None:
+            self._tx.record(
+                TaskAdded(
+                    task=root,
+                    workstream=self._stream,
+                    title=_title(cooked),
+                    description=cooked.description,
+                    type=ROOT,
+                    labels=self._labels,
+                    gate=gate,
+                    milestone=True,
+                )
+            )
+        elif self._on.checks is None:
+            self._tx.record(TaskEdited(task=root, gate=gate, milestone=True))
+        else:
+            self._tx.record(TaskEdited(task=root, gate=gate))
+
+    def _added(self, root: str, step: CookedStep) -> TaskAdded:
+        state, task_id = self._tx.state, names.name("task", f"{root}.{step.id}")
+        if task_id in state.tasks or task_id in state.archived:
+            raise Refused(f"There is or was a task {task_id}", code="task_exists")
+        needs = tuple(f"{root}.{need}" for need in step.needs)
+        priority = step.priority
+        if priority is None:
+            priority = self._on.priority if self._on is not None else 5
+        return TaskAdded(
+            task=task_id,
+            workstream=self._stream,
+            title=step.title,
+            description=step.description,
+            type=step.type,
+            priority=priority,
+            labels=tuple(dict.fromkeys((*self._labels, *step.labels))),
+            acceptance=step.acceptance,
+            estimate=step.estimate,
+            needs=tuple(dict.fromkeys((*needs, *needs_of(state, step.outside)))),
+            touches=step.touches,
+            parent=root if step.parent is None else f"{root}.{step.parent}",
+            gate=_gate(root, step),
+            checks=evidence.checks_of(
+                None,
+                verify=step.verify,
+                artifacts=step.artifacts,
+                review=step.review or None,
+                timeout=step.verify_timeout,
+            ),
+            signals=tuple(
+                Signal(kind=gate.type, name=gate.name, seconds=gate.seconds) for gate in step.gates
+            ),
+            milestone=step.type == MILESTONE,
+            until=step.until,
+            workflow=root,
+        )
+
+    def _check_circles(self, root: str) -> None:
+        """Refuse steps that would wait for themselves by way of tasks that were there before.
+
+        Among themselves they do not: the formula was checked. One part of the root stands for all.
+        """
+        state = self._tx.state
+        first = next(step.id for step in self._cooked.steps if step.parent is None)
+        outside = {step.id for step in self._cooked.steps if step.outside}
+        for step in outside | ({first} if self._on is not None else set()):
+            check_no_circle(state, state.tasks[f"{root}.{step}"])
+
+    def _assign(self, root: str, assignee: str | None, tell: bool) -> None:
+        """Give the steps to those who are named, and tell each of them once."""
+        tx = self._tx
+        given: dict[str, list[Task]] = {}
+        for step in self._cooked.steps:
+            to = step.assignee or assignee
+            if to and step.type != MILESTONE:
+                to = tx.state.aliases.get(to, names.agent(to))
+                given.setdefault(to, []).append(give(tx, tx.state.tasks[f"{root}.{step.id}"], to))
+        for to, tasks in given.items():
+            if tell or to != assignee:
+                _tell(tx, tx.state.tasks[root], to, tasks)
+
+
+def _open_for_workflow(state: "State", text: str) -> Task:
+    """The task that a workflow is to be poured on.
+
+    Raises:
+        Refused: It has ended, is in review, has a workflow, or waits for children already.
+    """
+    task = find(state, text)
+    check_step(task, "block" if task.status != "blocked" else "unblock")
+    if task.id in state.workflows:
+        raise Refused(
+            f"Task {task.id} gets done by a workflow already: {state.workflows[task.id].formula}",
+            code="workflow_exists",
+            hint=f"`formula current {task.id}` shows where it stands.",
+        )
+    if task.gate is not None:
+        raise Refused(
+            f"Task {task.id} waits for children already",
+            code="gate_exists",
+            hint="`t edit --waits-for ''` takes that away.",
+        )
+    return task
+
+
+def _gate(root: str, step: CookedStep) -> Gate | None:
+    how, _, of = step.waits_for.partition(":")
+    return Gate(how, f"{root}.{of or step.id}") if how else None
+
+
+def _title(cooked: Cooked) -> str:
+    """What a workflow is called: its formula, and what makes it different from others of the same."""
+    said = ", ".join(
+        f"{name}={' '.join(value.split())[:60]}" for name, value in cooked.variables.items() if value
+    )
+    return f"{cooked.formula}: {said}"[:LONGEST_TITLE] if said else cooked.formula
+
+
+def _tell(tx: "Transaction[State]", root: Task, to: str, tasks: list[Task]) -> None:
+    """Send an agent that was given steps the one message that says so."""
+    if to == tx.agent:
+        return
+    listed = "\n".join(f"- {task.id}: {' '.join(task.title.split())}" for task in tasks[:50])
+    mail.post(
+        tx,
+        to,
+        subject=f"Assigned {len(tasks)} steps of {root.id}: {' '.join(root.title.split())}"[
+            :LONGEST_TITLE
+        ],
+        body=f"{listed}\n\nBegin with `t next`.",
+        kind="work_assignment",
+    )
+
+
+def _collect(tx: "Transaction[State]") -> None:
+    """Burn wisps that ended long ago, or that nobody has touched for a week."""
+    state, ended, idle = tx.state, tx.later(-OLD), tx.later(-ABANDONED)
+    wisps = [workflow for workflow in state.workflows.values() if workflow.ephemeral]
+    old = [w for w in wisps if _is_old(state, w, ended, idle) and not flow.users_of(state, w)]
+    for workflow in old[:COLLECTED]:
+        flow.burn(tx, workflow)
+
+
+def _is_old(state: "State", workflow: Workflow, ended: str, idle: str) -> bool:
+    if workflow.ended_at:
+        return workflow.ended_at <= ended
+    last = max((step.updated_at for step in flow.live_steps(state, workflow.root)), default="")
+    return max(last, workflow.poured_at) <= idle
+
+

@@ -1,0 +1,82 @@
+"""``orc.formulas``: the formulas that a board can use."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from orchestrator.core.errors import UsageError
+from orchestrator.core.transaction import Desk
+from orchestrator.domain.cooked import Cooked
+from orchestrator.domain.steps import find
+from orchestrator.formulas import distilling, library
+from orchestrator.formulas.cooking import cook
+from orchestrator.formulas.library import Listed, Loaded
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+
+class Formulas:
+    """``orc.formulas``: all, load, cook, distill, save. Pour what is cooked with ``orc.workflows``."""
+
+    def __init__(self, desk: "Desk[State]") -> None:
+        self._desk = desk
+
+    def all(self) -> list[Listed]:
+        """Every formula that can be used, by name: the board's, the user's, those of the toolkit."""
+        return library.listed(self._desk.folder)
+
+    def load(self, name: str) -> Loaded:
+        """A formula with all that it is put together from.
+
+        Raises:
+            NotFound: There is none of this name.
+            BadInput: Something is wrong with it; ``problems`` names every place.
+        """
+        return library.load(name, self._desk.folder)
+
+    def cook(
+        self,
+        name: str,
+        variables: Mapping[str, str] | None = None,
+        *,
+        preset: str | None = None,
+        on: str | None = None,
+        strict: bool = True,
+    ) -> Cooked:
+        """Cook a formula; see :func:`orchestrator.formulas.cooking.cook`.
+
+        Args:
+            name: The formula.
+            variables: Values by name.
+            preset: Of a convoy formula: the choice of legs.
+            on: The task that it will be poured on: an expansion that is cooked alone speaks of it.
+            strict: Every variable that is asked for must have a value.
+
+        Raises:
+            NotFound: There is no such formula or task.
+            BadInput: The formula or a value is wrong; ``problems`` names every place.
+        """
+        task = None if on is None else find(self._desk.read(), on)
+        return cook(
+            self.load(name),
+            variables,
+            preset=preset,
+            strict=strict,
+            title="" if task is None else task.title,
+            description="" if task is None else task.description,
+        )
+
+    def distill(self, task: str, name: str, variables: Mapping[str, str] | None = None) -> str:
+        """A formula made of a workflow; see :func:`orchestrator.formulas.distilling.distill`."""
+        return distilling.distill(self._desk, task, name, variables)
+
+    def save(self, name: str, text: str) -> str:
+        """Write a formula into the board's folder; gives the path. Nothing is overwritten.
+
+        Raises:
+            Refused: The board has a formula of this name.
+            UsageError: The board has no folder.
+        """
+        if self._desk.folder is None:
+            raise UsageError("This board has no folder for formulas")
+        return library.save(name, text, self._desk.folder)
