@@ -8,7 +8,7 @@ Every text is filled once, last of all, so no value is ever read as a template.
 import re
 from collections.abc import Iterable, Mapping
 
-from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.errors import BadInput, OrchestratorError
 from orchestrator.domain.checks import Problems, like, text_of
 from orchestrator.formulas.reading import as_text
 from orchestrator.formulas.schema import Formula, Variable
@@ -211,3 +211,65 @@ def _fits(pattern: str, value: str) -> bool:
 
 def _short(text: str) -> str:
     return ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
+
+
+# Values in files
+
+
+def values_of(text: str, name: str = "") -> dict[str, str]:
+    """The values that a file of variables gives.
+
+    Args:
+        text: What stands in it: a JSON object, TOML, or a line ``NAME=VALUE`` each.
+        name: Its name: ``.json`` and ``.toml`` tell the form; else the first character does.
+
+    Raises:
+        BadInput: It is none of these, or a value is no text, number or truth.
+    """
+    if name.endswith(".json") or text.lstrip()[:1] == "{":
+        from orchestrator.transfer import strict_json
+
+        said = strict_json(text)
+    elif name.endswith(".toml"):
+        said = _toml_of(text)
+    else:
+        return dict(_pair_of_line(line) for line in text.splitlines() if _says_something(line))
+    if not isinstance(said, dict):
+        raise BadInput("The variables are no object: write {\"name\": \"value\"}")
+    for key, value in said.items():
+        if not isinstance(value, (str, int, float, bool)):
+            raise BadInput(f"The variable {key!a} is no text, number or truth")
+    return {key: as_text(value) for key, value in said.items()}
+
+
+def pair_of(text: str) -> tuple[str, str]:
+    """Name and value of ``NAME=VALUE``.
+
+    Raises:
+        ValueError: It is not that.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not NAME.fullmatch(name.strip()):
+        raise ValueError(f"{text!a} is no NAME=VALUE")
+    return name.strip(), value
+
+
+def _toml_of(text: str) -> object:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        raise BadInput(f"The variables are no TOML: {error}") from None
+
+
+def _says_something(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
+
+
+def _pair_of_line(line: str) -> tuple[str, str]:
+    try:
+        name, value = pair_of(line)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    return name, value.strip()

@@ -31,6 +31,12 @@ HOOK = Group(
     default="hang",
 )
 CONVOY = Group("convoy", "convoys", "Tasks that are followed together.", aliases=("c",))
+FORMULA = Group(
+    "formula",
+    "formulas",
+    "Formulas say how a kind of work is done; poured, they are workflows.",
+    aliases=("f",),
+)
 SESSION = Group("session", "sessions", "Each start of an agent, and what it left for the next.")
 EVENTS = Group(
     "events",
@@ -65,6 +71,7 @@ BOARD = Group(
         HOOK,
         MAIL,
         CONVOY,
+        FORMULA,
         SESSION,
         LOCK,
         KNOWLEDGE,

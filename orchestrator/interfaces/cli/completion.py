@@ -48,4 +48,8 @@ def _words(kind: str, orc: "Orchestrator") -> Iterable[str]:
         return [agent.id for agent in orc.agents.all()]
     if kind == "resources":
         return [lock.resource for lock in orc.locks.all()]
+    if kind == "formulas":
+        return [formula.name for formula in orc.formulas.all()]
+    if kind == "workflows":
+        return [workflow.root for workflow in orc.workflows.all()]
     return [topic.name for topic in orc.knowledge.all()]

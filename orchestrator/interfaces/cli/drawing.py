@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from orchestrator.core.printable import escape
+from orchestrator.domain.cooked import MILESTONE, Cooked, CookedStep
 from orchestrator.domain.graph import Edge
 from orchestrator.domain.links import BLOCKING, Branch, Graph
 from orchestrator.domain.task_events import Task
@@ -64,6 +65,52 @@ def mermaid(graph: Graph) -> str:
 def _mermaid_text(label: str) -> str:
     """A label in which everything but letters, digits and blanks is an entity such as ``#35;``."""
     return re.sub(r"[^\w .,-]", lambda match: f"#{ord(match[0])};", escape(label))
+
+
+def steps(cooked: Cooked) -> str:
+    """The steps of a cooked formula, parts below what they are parts of, each with what it waits for."""
+    depths: dict[str, int] = {}
+    lines = []
+    for step in cooked.steps:
+        depths[step.id] = 0 if step.parent is None else depths[step.parent] + 1
+    for step in _by_parent(cooked.steps):
+        waits = f" (after {', '.join(map(escape, _awaits(step)))})" if _awaits(step) else ""
+        lines.append(f"{'  ' * depths[step.id]}{escape(step.id)}: {escape(step.title)}{waits}")
+    return "\n".join(lines) or "No steps."
+
+
+def _by_parent(found: tuple[CookedStep, ...]) -> Iterator[CookedStep]:
+    below: dict[str | None, list[CookedStep]] = {}
+    for step in found:
+        below.setdefault(step.parent, []).append(step)
+    waiting = below.get(None, [])[::-1]
+    while waiting:
+        step = waiting.pop()
+        yield step
+        waiting += below.get(step.id, [])[::-1]
+
+
+def _awaits(step: CookedStep) -> list[str]:
+    """What a step waits for, in words."""
+    gates = (f"{gate.type} {gate.name}".strip() for gate in step.gates)
+    children = [] if step.waits_for in ("", "all") else [f"{step.waits_for} children"]
+    return [*step.needs, *step.outside, *children, *gates]
+
+
+def flow(cooked: Cooked) -> str:
+    """The steps of a cooked formula for Mermaid: an arrow from each to those that come after it."""
+    names = {step.id: f"s{number}" for number, step in enumerate(cooked.steps, 1)}
+    lines = ["flowchart TD"]
+    for step in cooked.steps:
+        opening, closing = ("([", "])") if step.type == MILESTONE else ("[", "]")
+        gates = "".join(f" / {gate.type} {gate.name}" for gate in step.gates)
+        label = _mermaid_text(f"{step.id}: {step.title}{gates}")
+        lines.append(f'  {names[step.id]}{opening}"{label}"{closing}')
+    for step in cooked.steps:
+        lines += (f"  {names[need]} --> {names[step.id]}" for need in step.needs)
+        if step.parent is not None:
+            lines.append(f"  {names[step.id]} -.->|\"part of\"| {names[step.parent]}")
+    return "\n".join(lines)
 
 
 def dot(graph: Graph) -> str:

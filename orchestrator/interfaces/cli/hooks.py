@@ -2,8 +2,18 @@
 
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.core.errors import NotFound
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import BOARD, HOOK
+from orchestrator.interfaces.cli.formulas import (
+    ON,
+    PRESET,
+    VARIABLES,
+    WS,
+    cooked_for,
+    poured_answer,
+    variables,
+)
 from orchestrator.interfaces.cli.grammar import Argument, Option, integer
 from orchestrator.interfaces.cli.rendering import Answer, lines, parts, say, table
 from orchestrator.interfaces.cli.run import DRY_RUN, Run
@@ -43,11 +53,15 @@ def show(run: Run, agent: str | None) -> Answer:
 
 @BOARD.command(
     "sling",
-    Argument("task", "What is to be done.", completes="tasks"),
+    Argument("task", "What is to be done: a task, or a formula.", completes="tasks"),
     Argument("agent", "Who is to do it; oneself if not given.", required=False, completes="agents"),
     Option(("--message", "-m"), "What to tell the agent beside the task."),
     Option(("--no-convoy",), "Do not track it by a convoy of its own.", flag=True),
     _FORCE,
+    *VARIABLES,
+    PRESET,
+    ON,
+    WS,
     DRY_RUN,
     example="sling 299833bc agent-1",
 )
@@ -59,13 +73,48 @@ def sling(
     no_convoy: bool,
     force: bool,
     dry_run: bool,
+    **formula: Any,
 ) -> Answer:
-    """Give work to an agent: it hangs on its hook if that is free, else it queues behind."""
+    """Give work to an agent: it hangs on its hook if that is free, else it queues behind.
+
+    A formula is poured, and the workflow given to the agent; a task of the same name comes first.
+    """
+    how: dict[str, Any] = {"force": force, "convoy": not no_convoy, "message": message or ""}
+    if any(value is not None for value in formula.values()) or not _is_task(run, task):
+        return _sling_formula(run, task, agent, dry_run, how, **formula)
     with run.rehearsed(dry_run):
-        given = run.orc.hooks.sling(
-            task, agent, force=force, convoy=not no_convoy, message=message or ""
-        )
+        given = run.orc.hooks.sling(task, agent, **how)
     return say(given, f"Slung: {escape(given.title)} -> {escape(given.assigned_to or '')}")
+
+
+def _is_task(run: Run, word: str) -> bool:
+    """Whether a word means a task; not if there is only a formula of this name."""
+    try:
+        run.orc.tasks.get(word)
+    except NotFound:
+        return word not in {formula.name for formula in run.orc.formulas.all()}
+    return True
+
+
+def _sling_formula(
+    run: Run,
+    name: str,
+    agent: str | None,
+    dry_run: bool,
+    how: dict[str, Any],
+    *,
+    var: tuple[tuple[str, str], ...] | None,
+    vars_file: str | None,
+    preset: str | None,
+    on: str | None,
+    ws: str | None,
+) -> Answer:
+    values = variables(var, vars_file)
+    cooked = cooked_for(run, name, values, preset=preset, on=on)
+    with run.rehearsed(dry_run):
+        poured = run.orc.workflows.sling(cooked, agent, workstream=ws, on=on, **how)
+    to = poured.root.assigned_to or ""
+    return poured_answer(poured, f"{'Would sling' if dry_run else 'Slung'} to {to}:")
 
 
 @BOARD.command(

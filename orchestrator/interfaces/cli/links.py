@@ -79,6 +79,22 @@ def defer(run: Run, task: str, until: str) -> Answer:
     return say(found, f"{_named(found)}: {when}")
 
 
+@TASK.command(
+    "signal",
+    _TASK,
+    Argument("name", "Which signal, by its name or kind; all if not given.", required=False),
+    Option(("--text",), "What there is to say; kept as a note.", default=""),
+    example="signal 299833bc.deploy approved --agent ann",
+)
+def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
+    """Give a signal that a task waits for: somebody's word, a condition that came true.
+
+    Given to a loop, it ends it: rounds that nobody has begun are cancelled.
+    """
+    found = run.orc.workflows.signal(task, name, text=text)
+    return say(found, f"Signalled: {_named(found)}")
+
+
 # Links
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.evidence import Evidence
     from orchestrator.domain.graph import Blocker, Edge
     from orchestrator.domain.task_events import Task
+    from orchestrator.domain.workflows import Advanced
 
 _COLOURS = {
     "in_progress": "blue",
@@ -280,6 +281,9 @@ def renew(run: Run, words: tuple[str, ...], lease: str | None, token: int | None
     Option(("--force",), "Although a check does not pass; with --reason.", flag=True),
     Option(("--reason",), "Why by force; it is kept.", default=""),
     _TOKEN,
+    Option(
+        ("--continue",), "Of a workflow: claim the next ready step with it, in one commit.", flag=True
+    ),
     aliases=("done",),
     example='complete 299833bc "Shipped as v1.0.2" --token 17',
 )
@@ -290,6 +294,7 @@ def complete(
     force: bool,
     reason: str,
     token: int | None,
+    **more: bool,
 ) -> Answer:
     """Say that a task is done; its checks are run here first.
 
@@ -298,8 +303,29 @@ def complete(
     for `task approve` then.
     """
     task, text = _task_and_text(run, words, "--result", result)
-    completed = run.orc.tasks.complete(task, result=text, force=force, reason=reason, token=token)
-    return _stepped(completed, "Completed" if completed.status == "done" else "To be reviewed")
+    how: dict[str, Any] = {"result": text, "force": force, "reason": reason, "token": token}
+    if more["continue"]:
+        advanced = run.orc.workflows.advance(task, **how)
+        return Answer(advanced, lambda: _advanced_page(advanced))
+    completed = run.orc.tasks.complete(task, **how)
+    return _stepped(completed, _completed(completed))
+
+
+def _completed(task: "Task") -> str:
+    return "Completed" if task.status == "done" else "To be reviewed"
+
+
+def _advanced_page(advanced: "Advanced") -> str:
+    done, following = advanced.completed, advanced.next
+    if following is not None:
+        says = f"Claimed next step: {following.id} - {escape(following.title)}"
+    elif advanced.complete:
+        says = f"Workflow {advanced.workflow} is complete."
+    else:
+        says = f"No step is ready: `formula current {advanced.workflow}` shows what they wait for."
+    return parts(
+        f"{_completed(done)}: {escape(done.title)} ({advanced.done} of {advanced.total} done)", says
+    )
 
 
 @TASK.command(
