@@ -25,9 +25,9 @@ from typing import Any
 import msgspec
 
 from orchestrator.core.errors import BadInput
+from orchestrator.core.strict_json import strict_json
 from orchestrator.domain import frontmatter
 from orchestrator.domain.batch import Entry
-from orchestrator.transfer import strict_json
 
 _DEFAULTS = ("workstream", "type", "priority", "labels", "assign")
 """What the title of a markdown file may say for all tasks."""

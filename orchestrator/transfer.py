@@ -9,13 +9,8 @@ import msgspec
 
 from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput, Damage, InputOutputError, NotFound
-from orchestrator.core.events import (
-    START,
-    Recorded,
-    check_json,
-    encode_payload,
-    is_reserved,
-)
+from orchestrator.core.events import START, Recorded, encode_payload, is_reserved
+from orchestrator.core.strict_json import strict_json
 from orchestrator.core.transaction import Noun, Transaction, command
 from orchestrator.domain import resources
 from orchestrator.domain.agents import Agent, AgentImported
@@ -202,33 +197,6 @@ def _check_all(kind: str, *words: str) -> None:
 
 def _json_line(text: str | bytes) -> Any:
     return strict_json(text, depth=-1)  # the payload is what may be nested 64 levels deep
-
-
-def strict_json(text: str | bytes, *, depth: int = 0) -> Any:
-    """Read JSON as the contract wants it: no NaN, no key twice, not too deep, no huge numbers.
-
-    Raises:
-        BadInput: It is not that.
-    """
-    import json
-
-    def refuse(word: str) -> Any:
-        raise BadInput(f"{word} is not JSON")
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(items)
-        if len(found) != len(items):
-            raise BadInput("An object has a key twice")
-        return found
-
-    try:
-        value = json.loads(text, parse_constant=refuse, object_pairs_hook=pairs)
-        check_json(value, depth)
-        return value
-    except RecursionError:
-        raise BadInput("The JSON is nested too deep") from None
-    except ValueError as error:
-        raise BadInput(f"It is no JSON: {error}") from None
 
 
 # Boards of the Node original

@@ -70,6 +70,8 @@ def tell(tx: "Transaction[State]", task: Task, message: str = "") -> None:
     assert task.assigned_to is not None
     title = " ".join(task.title.split())
     begin = f"Begin with `t claim {task.id}`, or `t next`."
+    if task.milestone:
+        begin = "Its steps are yours as they can be begun: `t next` takes the first one."
     mail.post(
         tx,
         task.assigned_to,

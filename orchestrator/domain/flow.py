@@ -1,8 +1,9 @@
 """How a workflow goes on by itself: what follows for it from the events of others.
 
-Milestones are done when they are reached, times begin, signals are given by events and mail; a workflow ends
-with its root, and a wisp is condensed then if its formula says so. All of it happens in the commit that
-brings it about (:mod:`orchestrator.domain.reactions`), so nothing has to run for it.
+Milestones are done when they are reached, times begin, steps are given to their assignees, signals come
+from events and mail; a workflow ends with its root, and a wisp is condensed then if its formula says so.
+All of it happens in the commit that brings it about (:mod:`orchestrator.domain.reactions`), so nothing has
+to run for it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING
 from orchestrator.core import clock
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Committed, Transaction
-from orchestrator.domain import convoys
+from orchestrator.domain import agents, convoys
+from orchestrator.domain.assignment import DEFAULT_ASSIGNMENT, give, tell
 from orchestrator.domain.message_events import MessageSent
 from orchestrator.domain.task_events import (
     ENDED,
@@ -19,6 +21,7 @@ from orchestrator.domain.task_events import (
     Task,
     TaskCancelled,
     TaskCompleted,
+    TaskEdited,
     TaskNoted,
     TaskReached,
     TaskReleased,
@@ -81,13 +84,30 @@ def follow(tx: "Transaction[State]", events: Committed) -> None:
 
 
 def settle(tx: "Transaction[State]") -> None:
-    """Let the times of signals begin and milestones be done that nothing keeps back any more."""
+    """Let happen what needs nobody: times begin, milestones are done, steps are given to their assignees."""
     while found := tx.state.schedule.by_itself():
         for task in found:
-            if any(one.seconds is not None and not one.until for one in task.signals):
+            if task.begins_times:
                 tx.record(TaskReached(task=task.id))
-            else:
+            elif task.milestone:
                 tx.record(TaskCompleted(task=task.id, result=_said_of(task)))
+            else:
+                _give_to_assignee(tx, task)
+
+
+def _give_to_assignee(tx: "Transaction[State]", task: Task) -> None:
+    """Give a step to whom it is for; if that agent is retired, anybody may take it."""
+    to = tx.state.aliases.get(task.assignee, task.assignee)
+    try:
+        agents.check_active(tx.state, to)
+    except Refused:
+        tx.record(TaskEdited(task=task.id, assignee=""))
+        return
+    later = clock.seconds(task.defer_until) - clock.seconds(tx.now) if task.defer_until else 0.0
+    given = give(tx, task, to, lease=DEFAULT_ASSIGNMENT + max(0.0, later))
+    root = tx.state.tasks.get(task.workflow or "")
+    if to != tx.agent and (root is None or root.assigned_to != to):
+        tell(tx, given)
 
 
 def _said_of(task: Task) -> str | None:
@@ -129,9 +149,10 @@ def _follow_root(tx: "Transaction[State]", workflow: Workflow, root: Task) -> No
     if root.status == "cancelled":
         cancel(tx, live_steps(tx.state, root.id), f"the workflow {root.id} was cancelled")
     tx.record(WorkflowEnded(workflow=root.id, outcome=root.status))
-    if root.status == "done" and workflow.condense is not None and workflow.condense.by_itself:
-        if workflow.ephemeral and not users_of(tx.state, workflow):
-            squash(tx, workflow)
+    condense = workflow.condense
+    by_itself = condense is not None and condense.by_itself and workflow.ephemeral
+    if root.status == "done" and by_itself and not users_of(tx.state, workflow):
+        squash(tx, workflow)
 
 
 def cancel(tx: "Transaction[State]", tasks: Iterable[Task], reason: str) -> None:

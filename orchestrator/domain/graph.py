@@ -26,8 +26,8 @@ SHOWN = 200
 class Blocker(msgspec.Struct, frozen=True, kw_only=True):
     """One reason why a task cannot be taken.
 
-    ``kind`` is blocked, workstream, deferred, need, children, signal or parent; ``task`` is the other task, if it
-    is one; ``says`` is for people.
+    ``kind`` is blocked, workstream, deferred, need, children, signal or parent; ``task`` is the other task,
+    if it is one; ``says`` is for people.
     """
 
     kind: str
@@ -48,13 +48,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
 
 def blockers(state: "State", task: Task, now: str) -> Iterator[Blocker]:
     """Everything that keeps a task back, its own reasons first."""
-    if task.status == "blocked":
-        yield Blocker(kind="blocked", task=None, says=f"blocked: {_line(task.reason)}")
-    if state.workstreams[task.workstream].status != "active":
-        says = f"its workstream {task.workstream} is closed"
-        yield Blocker(kind="workstream", task=None, says=says)
-    if task.defer_until > now:
-        yield Blocker(kind="deferred", task=None, says=f"put off until {task.defer_until}")
+    yield from _own_reasons(state, task, now)
     for need in task.needs:
         if not state.is_done(need):
             yield Blocker(
@@ -62,20 +56,32 @@ def blockers(state: "State", task: Task, now: str) -> Iterator[Blocker]:
             )
     if task.waiting and task.gate is not None:
         yield Blocker(kind="children", task=task.gate.of, says=_gate_text(state, task.gate))
+    for parent in ancestors(state, task.parent):
+        if does := _what_parent_does(state, parent, now):
+            yield Blocker(kind="parent", task=parent.id, says=f"its parent {parent.id} {does}")
+
+
+def _own_reasons(state: "State", task: Task, now: str) -> Iterator[Blocker]:
+    """What keeps a task back that is no other task."""
+    if task.status == "blocked":
+        yield Blocker(kind="blocked", task=None, says=f"blocked: {_line(task.reason)}")
+    if state.workstreams[task.workstream].status != "active":
+        says = f"its workstream {task.workstream} is closed"
+        yield Blocker(kind="workstream", task=None, says=says)
+    if task.defer_until > now:
+        yield Blocker(kind="deferred", task=None, says=f"put off until {task.defer_until}")
     for signal in task.signals:
         if not signal.given_at:
             yield Blocker(kind="signal", task=None, says=_signal_text(signal, now))
-    for parent in ancestors(state, task.parent):
-        if parent.status == "blocked":
-            says = f"its parent {parent.id} is blocked: {_line(parent.reason)}"
-            yield Blocker(kind="parent", task=parent.id, says=says)
-        elif parent.open_needs:
-            says = f"its parent {parent.id} waits for {', '.join(open_needs(state, parent)[:5])}"
-            yield Blocker(kind="parent", task=parent.id, says=says)
-        elif parent.awaits_signal:
-            awaited = next(_signal_text(one, now) for one in parent.signals if not one.given_at)
-            says = f"its parent {parent.id} {awaited}"
-            yield Blocker(kind="parent", task=parent.id, says=says)
+
+
+def _what_parent_does(state: "State", parent: Task, now: str) -> str:
+    """Why a parent keeps its parts back; empty if it does not."""
+    if parent.status == "blocked":
+        return f"is blocked: {_line(parent.reason)}"
+    if parent.open_needs:
+        return f"waits for {', '.join(open_needs(state, parent)[:5])}"
+    return next((_signal_text(one, now) for one in parent.signals if not one.given_at), "")
 
 
 def open_needs(state: "State", task: Task) -> list[str]:

@@ -146,7 +146,7 @@ def hand_over(
     convoy: bool = True,
     message: str = "",
 ) -> Task:
-    """Give a task to an agent for whoever acts, tell the agent, and track the task; see :meth:`Hooks.sling`."""
+    """Give a task to an agent for whoever acts, tell the agent, track the task; see :meth:`Hooks.sling`."""
     actor, before = tx.agent, len(tx.events)
     given = give(tx, task, to, hung=True, force=force)
     if len(tx.events) == before:

@@ -55,7 +55,7 @@ class Schedule:
         for task in state.tasks.values():
             if task.status in HELD:
                 self._start(task)
-            if task.milestone or task.signals:
+            if task.may_go_on_by_itself:
                 self._note_by_itself(task)
             if (
                 task.status == "pending"
@@ -76,7 +76,7 @@ class Schedule:
 
     def task_changed(self, before: "Task | None", task: "Task") -> None:
         """Follow a task that was added or replaced."""
-        if task.milestone or task.signals:
+        if task.may_go_on_by_itself:
             self._note_by_itself(task)
         if before is not None and before.status in HELD:
             if task.status == before.status and _course(before) == _course(task):
@@ -203,7 +203,7 @@ class Schedule:
         ]
 
     def by_itself(self) -> list["Task"]:
-        """The tasks that something happens to without anybody: reached milestones, times that begin."""
+        """The tasks that something happens to now without anybody."""
         tasks = (self._state.tasks.get(task_id) for task_id in self._by_itself)
         return [task for task in tasks if task is not None and task.goes_on_by_itself]
 
@@ -233,7 +233,7 @@ class Schedule:
         return best[2] if best else None
 
     def best_step(self, workflow: str, agent: str, now: str) -> "Task | None":
-        """The step of a workflow that an agent should take next: one that is assigned to it, else a free one."""
+        """The step of a workflow that an agent should take next: one assigned to it, else a free one."""
         self._recall(now)
         for whose in (agent, ""):
             task = self._first(self._steps.get((workflow, whose)), agent, now)

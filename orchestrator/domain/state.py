@@ -123,8 +123,7 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
         tasks[task.id] = task
         if "schedule" in self.__dict__:
             self.schedule.task_changed(before, task)
-        if task.signals is not (before.signals if before is not None else ()):
-            self._await_signals(before, task)
+        self._follow_signals(before, task)
         if before is None:
             self._count(task, 1)
             return []
@@ -148,8 +147,10 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
             effects += [(child, kept_back) for child in self.children[task.id]]
         return effects
 
-    def _await_signals(self, before: Task | None, after: Task | None) -> None:
+    def _follow_signals(self, before: Task | None, after: Task | None) -> None:
         """Keep the tasks that wait for each signal."""
+        if (before.signals if before else ()) is (after.signals if after else ()):
+            return
         for task, list_of in ((before, _off), (after, _on)):
             if task is not None:
                 for key in {one.key for one in task.signals if not one.given_at}:
@@ -158,8 +159,7 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
     def drop_task(self, task_id: str) -> Task:
         """Take a task out of the live ones, and give its last record; nobody has it."""
         task = self.tasks.pop(task_id)
-        if task.signals:
-            self._await_signals(task, None)
+        self._follow_signals(task, None)
         return task
 
     def forget_task(self, task_id: str, parent: str | None) -> None:

@@ -122,6 +122,7 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
         milestone: It is done by itself as soon as nothing keeps it back; nobody takes it.
         until: What ends its parts early, in words; those that nobody has begun are cancelled then.
         workflow: The root of the workflow that it is a step of.
+        assignee: Whom it is given to once nothing keeps it back.
         progress: How far its own children are; None if it has none.
         links: Links that never block.
         defer_until: Not to be taken before this time.
@@ -156,6 +157,7 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
     milestone: bool = False
     until: str = ""
     workflow: str | None = None
+    assignee: str = ""
     progress: Progress | None = None
     links: tuple[Link, ...] = ()
     touches: tuple[str, ...] = ()
@@ -205,13 +207,26 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
 
     @property
     def goes_on_by_itself(self) -> bool:
-        """Whether something happens to it without anybody: a milestone is reached, a time begins."""
-        if not (self.milestone or self.signals) or not self.is_reached:
+        """Whether something happens to it without anybody.
+
+        The times of its signals begin, as a milestone it is done, or it is given to its assignee.
+        """
+        if not self.is_reached or self.status not in ("pending", *HELD):
             return False
-        if self.status not in ("pending", *HELD):
-            return False
-        begins = any(one.seconds is not None and not one.until for one in self.signals)
-        return begins or (self.milestone and not self.awaits_signal)
+        if self.begins_times:
+            return True
+        given = self.milestone or (self.assignee != "" and self.status == "pending")
+        return given and not self.awaits_signal
+
+    @property
+    def begins_times(self) -> bool:
+        """Whether the times of its signals begin as soon as no other task keeps it back."""
+        return any(one.seconds is not None and not one.until for one in self.signals)
+
+    @property
+    def may_go_on_by_itself(self) -> bool:
+        """Whether it is of those that something may happen to without anybody."""
+        return self.milestone or self.assignee != "" or self.signals != ()
 
     def can_be_taken(self, now: str) -> bool:
         """Whether anybody may take it: clear, not put off, and nobody has it under a lease."""
@@ -296,6 +311,7 @@ class TaskAdded(Event):
     milestone: bool = False
     until: str = ""
     workflow: str | None = None
+    assignee: str = ""
 
     def apply(self, state: "State", at: Recorded) -> None:
         _add(
@@ -324,6 +340,7 @@ class TaskAdded(Event):
                 milestone=self.milestone,
                 until=self.until,
                 workflow=self.workflow,
+                assignee=self.assignee,
                 created_at=at.ts,
                 created_by=at.agent,
                 updated_at=at.ts,
@@ -373,6 +390,7 @@ class TaskEdited(TaskEvent):
     commits: tuple[str, ...] | UnsetType = UNSET
     checks: Checks | UnsetType | None = UNSET
     milestone: bool | UnsetType = UNSET
+    assignee: str | UnsetType = UNSET
 
     def apply(self, state: "State", at: Recorded) -> None:
         moves = any(getattr(self, field) is not UNSET for field in ("needs", "parent", "gate"))
@@ -419,6 +437,7 @@ class TaskAssigned(TaskEvent):
             "lease_until": self.until,
             "token": None,
             "reason": "",
+            "assignee": "",
         }
 
 
@@ -460,6 +479,7 @@ class TaskClaimed(TaskEvent):
             "attempt": task.attempt + 1,
             "claimed_at": at.ts,
             "reason": "",
+            "assignee": "",
         }
 
 

@@ -140,6 +140,4 @@ def _let_go(state: "State", root: str, at: Recorded, *, digest: str | None = Non
         task = replace(task, gate=None, waiting=False)
     if digest is not None and workflow.own_root:
         task = replace(task, result=digest)
-    state.put_task(
-        replace(task, milestone=False, updated_at=at.ts, events=(*task.events, at.id))
-    )
+    state.put_task(replace(task, milestone=False, updated_at=at.ts, events=(*task.events, at.id)))

@@ -1,8 +1,8 @@
 """Workflows: cooked formulas poured onto the board, where any agent can go on with them.
 
-A workflow is a task, its root, and steps that are parts of it, with ids such as ``299833bc.design``. The tasks
-are the checkpoint: whoever comes next goes on at the next ready step, and nothing is done twice. What follows
-by itself is in :mod:`orchestrator.domain.flow`.
+A workflow is a task, its root, and steps that are parts of it, with ids such as ``299833bc.design``. The
+tasks are the checkpoint: whoever comes next goes on at the next ready step, and nothing is done twice. What
+follows by itself is in :mod:`orchestrator.domain.flow`.
 """
 
 from collections.abc import Iterable
@@ -10,26 +10,22 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.core import names
 from orchestrator.core.errors import NotFound, Refused, UsageError
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
-from orchestrator.domain import evidence, flow, hooks, mail, workstreams
+from orchestrator.domain import flow, hooks
 from orchestrator.domain.acting import act_in_session
-from orchestrator.domain.assignment import give
 from orchestrator.domain.check_events import TaskSubmitted
 from orchestrator.domain.checks import LONGEST_TITLE, text_of
-from orchestrator.domain.cooked import MILESTONE, Cooked, CookedStep
+from orchestrator.domain.cooked import Cooked
 from orchestrator.domain.graph import Blocker, blockers, check_no_circle, is_offered, needs_of
 from orchestrator.domain.links import Blocked
-from orchestrator.domain.steps import check_step, find, resolve, the_task
+from orchestrator.domain.pouring import Pouring
+from orchestrator.domain.steps import find, resolve, the_task
 from orchestrator.domain.task_events import (
     ENDED,
     HELD,
     STATUSES,
-    Gate,
-    Signal,
     Task,
-    TaskAdded,
     TaskCompleted,
     TaskEdited,
     TaskSignalled,
@@ -41,31 +37,12 @@ from orchestrator.domain.workflow_events import (
     WorkflowPoured,
     WorkflowSquashed,
 )
-from orchestrator.domain.workstreams import Workstreams
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
 
-WORKSTREAM = "workflows"
-"""Where workflows belong that say no workstream; made when it is first needed."""
-
-REVIEW_ONLY = "review-only"
-"""The label of steps that are to change nothing."""
-
-ROOT = "workflow"
-"""The type of a root that was made for its workflow."""
-
 UNTIL = "until"
 """The kind of the signal that ends the parts of a task early."""
-
-OLD = 24 * 3600.0
-"""Seconds after its end in which a wisp is collected by the next one."""
-
-ABANDONED = 7 * 24 * 3600.0
-"""Seconds without an event after which an open wisp is collected too."""
-
-COLLECTED = 10
-"""Wisps that are collected at once."""
 
 
 class Poured(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,7 +194,7 @@ class Workflows(Noun["State"]):
             workstream: Where the tasks belong; that of ``on``, else ``workflows``.
             on: A task that gets done this way: it becomes the root, and is done with its last step. One
                 with checks is not: whoever has it completes it then.
-            assignee: Whom the steps are given to that name nobody.
+            assignee: Whom the steps are given to that name nobody, each when it can be begun.
             ephemeral: Make it a wisp. Wisps that ended long ago are collected with it.
             agent: Who pours.
 
@@ -228,7 +205,7 @@ class Workflows(Noun["State"]):
             UsageError: The formula has no steps.
         """
         act_in_session(tx, agent)
-        _Pouring(self, tx, cooked, workstream, on, ephemeral).pour(assignee)
+        Pouring(tx, cooked, workstream, on, ephemeral, assignee).pour()
 
     @command(the_poured)
     def sling(
@@ -244,7 +221,7 @@ class Workflows(Noun["State"]):
         message: str = "",
         agent: str | None = None,
     ) -> Poured | None:
-        """Pour a formula and give the workflow to an agent, in one commit; its root hangs on the agent's hook.
+        """Pour a formula and give the workflow to an agent, in one commit; its root hangs on the hook.
 
         A formula that is made to run as a wisp becomes one. On a task that is done in this way already, and
         by this agent: no second effect.
@@ -269,8 +246,7 @@ class Workflows(Noun["State"]):
         root = None if on is None else find(tx.state, on).id
         known = tx.state.workflows.get(root) if root is not None else None
         if known is None or known.formula != cooked.formula:
-            pouring = _Pouring(self, tx, cooked, workstream, on, cooked.ephemeral)
-            root = pouring.pour(to, tell=False)
+            root = Pouring(tx, cooked, workstream, on, cooked.ephemeral, to).pour()
         assert root is not None
         task = tx.state.tasks[root]
         hooks.hand_over(tx, task, to, force=force, convoy=convoy, message=message)
@@ -378,7 +354,7 @@ class Workflows(Noun["State"]):
         before, after = (
             find_workflow(tx.state, one).root
             if isinstance(one, str)
-            else _Pouring(self, tx, one, workstream, None, one.ephemeral).pour(None)
+            else Pouring(tx, one, workstream, None, one.ephemeral).pour()
             for one in (first, then)
         )
         if before == after:
@@ -562,222 +538,3 @@ def _end_parts(tx: "Transaction[State]", task: Task) -> None:
 
 def _is_begun(task: Task) -> bool:
     return task.attempt > 0 or task.status in ("in_progress", "in_review", "done", "failed")
-
-
-# Pouring
-
-
-class _Pouring:
-    """A cooked formula on its way onto the board."""
-
-    def __init__(
-        self,
-        noun: Workflows,
-        tx: "Transaction[State]",
-        cooked: Cooked,
-        workstream: str | None,
-        on: str | None,
-        ephemeral: bool,
-    ) -> None:
-        self._noun = noun
-        self._tx = tx
-        self._cooked = cooked
-        self._ephemeral = ephemeral
-        self._on = None if on is None else _open_for_workflow(tx.state, on)
-        self._stream = self._workstream(workstream)
-        self._labels = (REVIEW_ONLY,) if cooked.review_only else ()
-
-    def pour(self, assignee: str | None, *, tell: bool = True) -> str:
-        """Record everything, and give the root."""
-        tx, cooked = self._tx, self._cooked
-        if not cooked.steps:
-            raise UsageError(f"Formula {cooked.formula} has no step that its variables leave in")
-        if self._ephemeral:
-            _collect(tx)
-        root = self._on.id if self._on is not None else self._new_id()
-        tx.record(
-            WorkflowPoured(
-                workflow=root,
-                formula=cooked.formula,
-                version=cooked.version,
-                own_root=self._on is None,
-                variables=cooked.variables,
-                ephemeral=self._ephemeral,
-                condense=cooked.condense,
-            )
-        )
-        self._record_root(root)
-        for step in cooked.steps:
-            tx.record(self._added(root, step))
-        self._check_circles(root)
-        self._assign(root, assignee, tell)
-        return root
-
-    def _workstream(self, named: str | None) -> str:
-        """Where the tasks belong; it is made if nobody names one."""
-        state = self._tx.state
-        if self._on is not None:
-            if named not in (None, self._on.workstream):
-                raise UsageError(f"Task {self._on.id} belongs to {self._on.workstream}")
-            named = self._on.workstream
-        stream = WORKSTREAM if named is None else named
-        if named is None and stream not in state.workstreams:
-            Workstreams(self._noun._desk).create(stream, description="Poured formulas")
-        return workstreams.find_active(state, stream).name
-
-    def _new_id(self) -> str:
-        state = self._tx.state
-        while (new := self._tx.random_id()) in state.tasks or new in state.archived:
-            pass
-        return new
-
-    def _record_root(self, root: str) -> None:
-        gate, cooked = Gate("all", root), self._cooked
-        if self._on is None:
-            self._tx.record(
-                TaskAdded(
-                    task=root,
-                    workstream=self._stream,
-                    title=_title(cooked),
-                    description=cooked.description,
-                    type=ROOT,
-                    labels=self._labels,
-                    gate=gate,
-                    milestone=True,
-                )
-            )
-        elif self._on.checks is None:
-            self._tx.record(TaskEdited(task=root, gate=gate, milestone=True))
-        else:
-            self._tx.record(TaskEdited(task=root, gate=gate))
-
-    def _added(self, root: str, step: CookedStep) -> TaskAdded:
-        state, task_id = self._tx.state, names.name("task", f"{root}.{step.id}")
-        if task_id in state.tasks or task_id in state.archived:
-            raise Refused(f"There is or was a task {task_id}", code="task_exists")
-        needs = tuple(f"{root}.{need}" for need in step.needs)
-        priority = step.priority
-        if priority is None:
-            priority = self._on.priority if self._on is not None else 5
-        return TaskAdded(
-            task=task_id,
-            workstream=self._stream,
-            title=step.title,
-            description=step.description,
-            type=step.type,
-            priority=priority,
-            labels=tuple(dict.fromkeys((*self._labels, *step.labels))),
-            acceptance=step.acceptance,
-            estimate=step.estimate,
-            needs=tuple(dict.fromkeys((*needs, *needs_of(state, step.outside)))),
-            touches=step.touches,
-            parent=root if step.parent is None else f"{root}.{step.parent}",
-            gate=_gate(root, step),
-            checks=evidence.checks_of(
-                None,
-                verify=step.verify,
-                artifacts=step.artifacts,
-                review=step.review or None,
-                timeout=step.verify_timeout,
-            ),
-            signals=tuple(
-                Signal(kind=gate.type, name=gate.name, seconds=gate.seconds) for gate in step.gates
-            ),
-            milestone=step.type == MILESTONE,
-            until=step.until,
-            workflow=root,
-        )
-
-    def _check_circles(self, root: str) -> None:
-        """Refuse steps that would wait for themselves by way of tasks that were there before.
-
-        Among themselves they do not: the formula was checked. One part of the root stands for all.
-        """
-        state = self._tx.state
-        first = next(step.id for step in self._cooked.steps if step.parent is None)
-        outside = {step.id for step in self._cooked.steps if step.outside}
-        for step in outside | ({first} if self._on is not None else set()):
-            check_no_circle(state, state.tasks[f"{root}.{step}"])
-
-    def _assign(self, root: str, assignee: str | None, tell: bool) -> None:
-        """Give the steps to those who are named, and tell each of them once."""
-        tx = self._tx
-        given: dict[str, list[Task]] = {}
-        for step in self._cooked.steps:
-            to = step.assignee or assignee
-            if to and step.type != MILESTONE:
-                to = tx.state.aliases.get(to, names.agent(to))
-                given.setdefault(to, []).append(give(tx, tx.state.tasks[f"{root}.{step.id}"], to))
-        for to, tasks in given.items():
-            if tell or to != assignee:
-                _tell(tx, tx.state.tasks[root], to, tasks)
-
-
-def _open_for_workflow(state: "State", text: str) -> Task:
-    """The task that a workflow is to be poured on.
-
-    Raises:
-        Refused: It has ended, is in review, has a workflow, or waits for children already.
-    """
-    task = find(state, text)
-    check_step(task, "block" if task.status != "blocked" else "unblock")
-    if task.id in state.workflows:
-        raise Refused(
-            f"Task {task.id} gets done by a workflow already: {state.workflows[task.id].formula}",
-            code="workflow_exists",
-            hint=f"`formula current {task.id}` shows where it stands.",
-        )
-    if task.gate is not None:
-        raise Refused(
-            f"Task {task.id} waits for children already",
-            code="gate_exists",
-            hint="`t edit --waits-for ''` takes that away.",
-        )
-    return task
-
-
-def _gate(root: str, step: CookedStep) -> Gate | None:
-    how, _, of = step.waits_for.partition(":")
-    return Gate(how, f"{root}.{of or step.id}") if how else None
-
-
-def _title(cooked: Cooked) -> str:
-    """What a workflow is called: its formula, and what makes it different from others of the same."""
-    said = ", ".join(
-        f"{name}={' '.join(value.split())[:60]}" for name, value in cooked.variables.items() if value
-    )
-    return f"{cooked.formula}: {said}"[:LONGEST_TITLE] if said else cooked.formula
-
-
-def _tell(tx: "Transaction[State]", root: Task, to: str, tasks: list[Task]) -> None:
-    """Send an agent that was given steps the one message that says so."""
-    if to == tx.agent:
-        return
-    listed = "\n".join(f"- {task.id}: {' '.join(task.title.split())}" for task in tasks[:50])
-    mail.post(
-        tx,
-        to,
-        subject=f"Assigned {len(tasks)} steps of {root.id}: {' '.join(root.title.split())}"[
-            :LONGEST_TITLE
-        ],
-        body=f"{listed}\n\nBegin with `t next`.",
-        kind="work_assignment",
-    )
-
-
-def _collect(tx: "Transaction[State]") -> None:
-    """Burn wisps that ended long ago, or that nobody has touched for a week."""
-    state, ended, idle = tx.state, tx.later(-OLD), tx.later(-ABANDONED)
-    wisps = [workflow for workflow in state.workflows.values() if workflow.ephemeral]
-    old = [w for w in wisps if _is_old(state, w, ended, idle) and not flow.users_of(state, w)]
-    for workflow in old[:COLLECTED]:
-        flow.burn(tx, workflow)
-
-
-def _is_old(state: "State", workflow: Workflow, ended: str, idle: str) -> bool:
-    if workflow.ended_at:
-        return workflow.ended_at <= ended
-    last = max((step.updated_at for step in flow.live_steps(state, workflow.root)), default="")
-    return max(last, workflow.poured_at) <= idle
-
-

@@ -1,8 +1,8 @@
 """Advice: steps that go before and after the steps that fit, from the formula itself or from aspects.
 
-Advice with a ``target`` is about the steps whose id fits that glob; if its formula has pointcuts, the step must
-fit one of them too. Advice without a target is about all that fit a pointcut. No aspect goes around a step that
-an aspect has inserted.
+Advice with a ``target`` is about the steps whose id fits that glob; if its formula has pointcuts, the step
+must fit one of them too. Advice without a target is about all that fit a pointcut. No aspect goes around a
+step that an aspect has inserted.
 """
 
 from collections.abc import Iterator

@@ -20,8 +20,11 @@ from orchestrator.formulas.schema import (
     TYPES,
     VARIABLE_TYPES,
     Advice,
+    Compose,
+    Expand,
     Formula,
     Gate,
+    Map,
     Step,
     Variable,
 )
@@ -37,6 +40,7 @@ _PARTS = {
 
 _TABLES = dict.fromkeys(part for parts in _PARTS.values() for part in parts)
 _PHASES = ("", "liquid", "vapor")
+_OWN_PARTS = ("all", "any", "all-children", "any-children")
 _WAITS = re.compile(r"(?:all|any)(?:-children|:.+)?|children-of\(.+\)")
 
 
@@ -65,7 +69,8 @@ def references(formula: Formula) -> Iterator[tuple[str, str, str]]:
     for step in all_steps(formula):
         if step.expand:
             yield step.at, "expansion", step.expand
-    for rule in (*formula.compose.expand, *formula.compose.map):
+    rules: list[Expand | Map] = [*formula.compose.expand, *formula.compose.map]
+    for rule in rules:
         if rule.with_:
             yield rule.at, "expansion", rule.with_
     for name in formula.compose.aspects:
@@ -160,7 +165,9 @@ def _check_variable(
     if variable.default is None:
         return
     if variable.required:
-        warnings[f"{variable.at}: it is required, and has a default, so it need not be given"] = None
+        warnings[f"{variable.at}: it is required, and has a default, so it need not be given"] = (
+            None
+        )
     default = as_text(variable.default)
     if default:
         for wrong in wrong_with(variable, default):
@@ -186,27 +193,15 @@ class _Steps:
             for gate in step.gate:
                 self._check_gate(gate)
         for needing, need in self._unknown_needs():
-            self._problems.note(needing.at, f"it needs {need!a}, which is no step{self._near(need)}")
+            self._problems.note(
+                needing.at, f"it needs {need!a}, which is no step{self._near(need)}"
+            )
 
     def _wrong_with(self, step: Step) -> Iterator[str]:
-        needs = (*step.needs, *step.depends_on)
-        if step.id in needs:
+        if step.id in (*step.needs, *step.depends_on):
             yield "it needs itself"
         if step.condition.strip():
             yield from self._wrong_with_condition(step.condition)
-        if step.loop is not None:
-            yield from loops.wrong_with(step.loop)
-        ways = [n for n in ("children", "expand", "loop") if getattr(step, n)]
-        if len(ways) > 1:
-            yield f"it has {' and '.join(ways)}: only one of them goes"
-        if step.expand_vars and not step.expand:
-            yield "expand_vars goes with expand"
-        if step.until and not step.children:
-            yield "until goes with children; a loop has one of its own"
-        if step.waits_for and not _WAITS.fullmatch(step.waits_for):
-            yield f"{step.waits_for!a} is nothing to wait for: all, any, all:STEP or any:STEP"
-        if step.children and step.waits_for not in ("", "all", "any", "all-children", "any-children"):
-            yield "it has children, so it waits for those and for no others"
         if step.focus and step not in self._formula.legs:
             yield "focus is for the legs of a convoy formula"
         if step.priority is not None and not 0 <= step.priority <= 1000:
@@ -215,6 +210,7 @@ class _Steps:
             said = getattr(step, field)
             if said not in ("", None) and not _is_duration(said):
                 yield f"{field}: {said!a} is no duration, such as 30m"
+        yield from _wrong_with_parts(step)
 
     def _wrong_with_condition(self, condition: str) -> Iterator[str]:
         if not is_condition(condition):
@@ -268,6 +264,23 @@ class _Steps:
         self._warnings[f"{place}: {message}"] = None
 
 
+def _wrong_with_parts(step: Step) -> Iterator[str]:
+    """What is wrong with the parts of a step, and with what it waits for."""
+    if step.loop is not None:
+        yield from loops.wrong_with(step.loop)
+    ways = [name for name in ("children", "expand", "loop") if getattr(step, name)]
+    if len(ways) > 1:
+        yield f"it has {' and '.join(ways)}: only one of them goes"
+    if step.expand_vars and not step.expand:
+        yield "expand_vars goes with expand"
+    if step.until and not step.children:
+        yield "until goes with children; a loop has one of its own"
+    if step.waits_for and not _WAITS.fullmatch(step.waits_for):
+        yield f"{step.waits_for!a} is nothing to wait for: all, any, all:STEP or any:STEP"
+    elif step.children and step.waits_for and step.waits_for not in _OWN_PARTS:
+        yield "it has children, so it waits for those and for no others"
+
+
 def _with_known(steps: Iterable[Step], outside: set[str]) -> Iterator[tuple[Step, set[str]]]:
     """Each step with the ids that it may need: those of its own level of loops, and those outside."""
     flat = [*_flat(steps)]
@@ -298,7 +311,21 @@ def _is_duration(text: str | float) -> bool:
 
 
 def _check_rules(formula: Formula, problems: Problems) -> None:
-    compose = formula.compose
+    _check_compose(formula.compose, problems)
+    for advice in formula.advice:
+        _check_advice(formula, advice, problems)
+    for cut in formula.pointcuts:
+        if not (cut.glob or cut.type or cut.label):
+            problems.note(cut.at, "it needs glob, type or label")
+    legs = [leg.id for leg in formula.legs]
+    for preset in formula.presets.values():
+        _check_legs(problems, preset.at, preset.legs, legs)
+        _check_needed(problems, preset.at, legs=" ".join(preset.legs))
+    if formula.synthesis is not None:
+        _check_legs(problems, formula.synthesis.at, formula.synthesis.depends_on, legs)
+
+
+def _check_compose(compose: Compose, problems: Problems) -> None:
     for rule in compose.expand:
         _check_needed(problems, rule.at, target=rule.target, **{"with": rule.with_})
     for choice in compose.map:
@@ -308,18 +335,6 @@ def _check_rules(formula: Formula, problems: Problems) -> None:
         _check_needed(problems, branch.at, **said)
     for gate in compose.gate:
         _check_needed(problems, gate.at, before=gate.before, condition=gate.condition)
-    for advice in formula.advice:
-        _check_advice(formula, advice, problems)
-    for cut in formula.pointcuts:
-        if not (cut.glob or cut.type or cut.label):
-            problems.note(cut.at, "it needs glob, type or label")
-    legs = [leg.id for leg in formula.legs]
-    for name, preset in formula.presets.items():
-        _check_legs(problems, preset.at, preset.legs, legs)
-        if not preset.legs:
-            problems.note(preset.at, f"the preset {name} has no legs")
-    if formula.synthesis is not None:
-        _check_legs(problems, formula.synthesis.at, formula.synthesis.depends_on, legs)
 
 
 def _check_needed(problems: Problems, place: str, **said: str) -> None:
@@ -342,9 +357,7 @@ def _check_advice(formula: Formula, advice: Advice, problems: Problems) -> None:
                 problems.note(step.at, f"a step of advice has no {part}")
 
 
-def _check_legs(
-    problems: Problems, place: str, named: Iterable[str], legs: Sequence[str]
-) -> None:
+def _check_legs(problems: Problems, place: str, named: Iterable[str], legs: Sequence[str]) -> None:
     for name in named:
         if name not in legs:
             problems.note(place, f"{name!a} is no leg{like(name, legs)}")

@@ -1,7 +1,7 @@
 """Convoy formulas: legs side by side, then the synthesis that needs them.
 
-Their texts use the templates of Go. Plain fields (``{{.pr}}``, ``{{.leg.focus}}``) are filled; what has no value,
-the other actions, and all that stands in a ``range`` or ``with`` are left as they are, and told of.
+Their texts use the templates of Go. Plain fields (``{{.pr}}``, ``{{.leg.focus}}``) are filled; what has no
+value, the other actions, and all that stands in a ``range`` or ``with`` are left as they are, and told of.
 """
 
 import re
@@ -77,9 +77,9 @@ class GoTemplate:
         focus = f"Focus: {leg.focus}\n\n" if leg.focus else ""
         draft = next(drafts_of((leg,)))
         draft.title = self._filled(draft.title, fields)
-        draft.description = self._filled(
-            base or f"{focus}{{{{.leg.description}}}}", fields
-        ).strip("\n")
+        draft.description = self._filled(base or f"{focus}{{{{.leg.description}}}}", fields).strip(
+            "\n"
+        )
         draft.acceptance = self._filled(draft.acceptance, fields)
         return draft
 

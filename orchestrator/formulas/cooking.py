@@ -111,9 +111,7 @@ class _Cooking:
         if formula.type == "expansion":
             target = Draft(id=formula.formula, title=title, description=description, at=formula.at)
             self._graph.add([target])
-            self._problems.trying(
-                formula.at, expanding.expand, self._graph, target, formula, {}
-            )
+            self._problems.trying(formula.at, expanding.expand, self._graph, target, formula, {})
         if formula.type == "aspect":
             self._graph.add(map(self._stand_in, [*targets(formula)] or [formula.formula]))
 
@@ -166,7 +164,8 @@ class _Cooking:
 
     def stays(self, draft: Draft) -> bool:
         """Whether no condition leaves the step out."""
-        return all([self._holds(condition, draft.at) for condition in draft.conditions])
+        held = [self._holds(condition, draft.at) for condition in draft.conditions]
+        return all(held)  # of each, so that every variable that is missing is named
 
     def _holds(self, condition: str, place: str) -> bool:
         said = self._problems.trying(place, self._values.holds, condition)
@@ -297,7 +296,7 @@ class _Cooking:
             verify_timeout=None if checks is None else checks.timeout,
             artifacts=() if checks is None else checks.artifacts,
             review=draft.review,
-            touches=tuple(resources.parse(name) and name for name in draft.touches),
+            touches=tuple(map(_touched, draft.touches)),
             estimate=_minutes(draft.estimate),
             source=draft.at,
         )
@@ -316,10 +315,14 @@ def _gate(gate: Gate) -> CookedGate:
     )
 
 
+def _touched(name: str) -> str:
+    resources.parse(name)  # refuses what is no resource
+    return name
+
+
 def _minutes(said: str | float | None) -> float | None:
     if said is None or said == "":
         return None
     if isinstance(said, str) and not said.strip()[-1:].isdecimal():
         return clock.duration(said) / 60
     return clock.duration(said)
-

@@ -12,10 +12,10 @@ from orchestrator.core import names
 from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.transaction import Desk
 from orchestrator.domain import flow
+from orchestrator.domain.pouring import REVIEW_ONLY
 from orchestrator.domain.steps import resolve
 from orchestrator.domain.task_events import Signal, Task
 from orchestrator.domain.tasks import Tasks
-from orchestrator.domain.workflows import REVIEW_ONLY
 from orchestrator.formulas.variables import NAME
 
 if TYPE_CHECKING:
@@ -122,12 +122,15 @@ class _Distillery:
             yield "verify_timeout", f"{step.checks.timeout:g}s" if step.checks.timeout else ""
             yield "artifacts", [self._worded(path) for path in step.checks.artifacts]
             yield "review", step.checks.review or None
+        yield "assignee", step.assignee
         yield "touches", [*step.touches]
         yield "estimate", step.estimate
         yield "children", children
 
     def _waits_for(self, step: Task, has_children: bool) -> str:
-        if step.gate is None or (has_children and step.gate.how == "all" and step.gate.of == step.id):
+        if step.gate is None or (
+            has_children and step.gate.how == "all" and step.gate.of == step.id
+        ):
             return ""
         how = step.gate.how
         if step.gate.of == step.id:

@@ -94,7 +94,6 @@ class Filling:
     """Fills names in braces; what is filled in is never filled again."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        import re
 
         self._values = values
         # The longer first: `{{name}}` before `{name}` inside it.

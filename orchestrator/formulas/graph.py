@@ -136,8 +136,8 @@ class Graph:
     def replace(self, target: Draft, new: list[Draft]) -> None:
         """Let drafts take the place of one without children.
 
-        Those of them that wait for no other of them wait for what the target waited for; those that no other of
-        them waits for are waited for in its place.
+        Those of them that wait for no other of them wait for what the target waited for; those that no
+        other of them waits for are waited for in its place.
 
         Raises:
             BadInput: An id is taken, there are too many, or somebody waits for the children of the target.
@@ -236,9 +236,7 @@ class Graph:
             if draft_id not in gone or draft_id in milestones
         }
 
-    def _behind(
-        self, draft_id: str, gone: set[str], parts: Mapping[str, list[str]]
-    ) -> list[str]:
+    def _behind(self, draft_id: str, gone: set[str], parts: Mapping[str, list[str]]) -> list[str]:
         """The kept steps that a dropped one waited for, directly or by way of dropped ones."""
         found: dict[str, None] = {}
         seen = {draft_id}
@@ -274,9 +272,7 @@ class Graph:
         known = {draft.id, *chain.from_iterable(above.needs for above in self.ancestors(draft))}
         return _once((*kept, *(need for need in handed if need not in known)))
 
-    def _lose_parts(
-        self, draft: Draft, parts: list[str], handed: Mapping[str, list[str]]
-    ) -> None:
+    def _lose_parts(self, draft: Draft, parts: list[str], handed: Mapping[str, list[str]]) -> None:
         """A step whose parts were all dropped waits for what they waited for."""
         behind = chain.from_iterable(handed[part] for part in parts)
         draft.needs = self._needed(draft, draft.needs, behind)
@@ -305,7 +301,7 @@ class Graph:
         gone: set[str],
         handed: Mapping[str, list[str]],
     ) -> None:
-        """A step that waited for parts of another one, which are all gone, waits for what those waited for."""
+        """A step that waited for parts of another one, all of them gone, waits for what they waited for."""
         of = waits_of(draft)[1]
         if of is None or of == draft.id:
             return
@@ -325,7 +321,9 @@ class Graph:
         """
         self._text += len(text)
         if len(text) > LONGEST_TEXT or self._text > MOST_TEXT:
-            raise BadInput(f"its texts grow beyond {MOST_TEXT} characters, or one beyond {LONGEST_TEXT}")
+            raise BadInput(
+                f"its texts grow beyond {MOST_TEXT} characters, or one beyond {LONGEST_TEXT}"
+            )
         return text
 
     def rewritten(self, draft: Draft, change: Callable[[str], str]) -> Draft:
@@ -377,7 +375,12 @@ def waits_of(draft: Draft) -> tuple[str, str | None]:
 def _milestone(draft: Draft, needs: list[str]) -> Draft:
     """What stays of a dropped step, so that its parent waits as long as before."""
     return Draft(
-        id=draft.id, title=draft.title, type=MILESTONE, needs=needs, parent=draft.parent, at=draft.at
+        id=draft.id,
+        title=draft.title,
+        type=MILESTONE,
+        needs=needs,
+        parent=draft.parent,
+        at=draft.at,
     )
 
 

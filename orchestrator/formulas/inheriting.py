@@ -55,9 +55,7 @@ def _steps(parent: tuple[Step, ...], child: tuple[Step, ...]) -> tuple[Step, ...
     return (*kept, *(step for step in child if step.id not in used))
 
 
-def _replaced(
-    steps: tuple[Step, ...], new: Mapping[str, Step], used: set[str]
-) -> tuple[Step, ...]:
+def _replaced(steps: tuple[Step, ...], new: Mapping[str, Step], used: set[str]) -> tuple[Step, ...]:
     found = []
     for step in steps:
         if step.id in new:

@@ -1,7 +1,7 @@
-"""Where formulas are found: in the board, then in the user's folder, then among those that come with the toolkit.
+"""Where formulas are found: in the board, in the user's folder, among those of the toolkit.
 
-A formula is the file ``<name>.formula.toml``. What it extends, expands and goes around is found in the same way.
-Names are checked at the door of all names, so none leads out of these folders.
+A formula is the file ``<name>.formula.toml``. What it extends, expands and goes around is found in the same
+way. Names are checked at the door of all names, so none leads out of these folders.
 """
 
 import os
@@ -12,7 +12,7 @@ import msgspec
 from orchestrator.core import names
 from orchestrator.core.errors import NotFound, OrchestratorError, Refused
 from orchestrator.domain.checks import Problems, like
-from orchestrator.formulas.checking import check, check_ids, references, steps_in
+from orchestrator.formulas.checking import check, check_ids, references
 from orchestrator.formulas.inheriting import merged
 from orchestrator.formulas.reading import read
 from orchestrator.formulas.schema import Formula
@@ -45,19 +45,6 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         if data is None:
             raise NotFound(f"There is no {self.path}", code="formula_not_found")
         return data
-
-
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    """A formula as a listing shows it; ``problem``: why it cannot be read."""
-
-    name: str
-    type: str
-    description: str
-    where: str
-    path: str
-    steps: int
-    variables: tuple[str, ...]
-    problem: str = ""
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,34 +91,12 @@ def find(name: str, board: str | None) -> Source:
     )
 
 
-def listed(board: str | None) -> list[Listed]:
+def sources(board: str | None) -> list[Source]:
     """Every formula that can be used, by name; of several of one name the one that is found first."""
-    found: dict[str, Listed] = {}
+    found: dict[str, Source] = {}
     for source in _sources(board):
-        if source.name not in found:
-            found[source.name] = _listed(source)
+        found.setdefault(source.name, source)
     return sorted(found.values(), key=lambda one: one.name)
-
-
-def _listed(source: Source) -> Listed:
-    problems = Problems("It cannot be read")
-    try:
-        formula = read(source.read(), os.path.basename(source.path), problems)
-        problems.check()
-        problem = ""
-    except OrchestratorError as error:
-        formula, problem = Formula(type=""), error.message
-    steps = (*formula.steps, *formula.template, *formula.legs)
-    return Listed(
-        name=source.name,
-        type=formula.type,
-        description=formula.description,
-        where=source.where,
-        path=source.path,
-        steps=sum(1 for _ in steps_in(steps)),
-        variables=tuple(formula.variables),
-        problem=problem,
-    )
 
 
 def _sources(board: str | None) -> Iterator[Source]:

@@ -1,8 +1,8 @@
 """Loops: a step with a loop gives place to the rounds of its body, one after the other.
 
-The steps of round N of the loop ``L`` are ``L.iterN.<id>``. ``count`` and ``range`` take the place of the step.
-``until`` keeps it, as a milestone whose parts are the rounds: when somebody gives its signal, the rounds that
-nobody has begun are cancelled, and what waits for the loop goes on.
+The steps of round N of the loop ``L`` are ``L.iterN.<id>``. ``count`` and ``range`` take the place of the
+step. ``until`` keeps it, as a milestone whose parts are the rounds: when somebody gives its signal, the
+rounds that nobody has begun are cancelled, and what waits for the loop goes on.
 """
 
 import ast
@@ -14,8 +14,8 @@ import msgspec
 
 from orchestrator.core.errors import BadInput
 from orchestrator.domain.checks import Problems
-from orchestrator.formulas.graph import MOST_STEPS, Draft, Graph, drafts_of, waits_of
 from orchestrator.domain.cooked import MILESTONE
+from orchestrator.formulas.graph import MOST_STEPS, Draft, Graph, drafts_of, inherit, waits_of
 from orchestrator.formulas.schema import Loop
 from orchestrator.formulas.variables import NAME, Values, names_in
 
@@ -118,7 +118,9 @@ def _filled_deep(value: object, filled: Callable[[str], str]) -> object:
     if isinstance(value, list):
         return [_filled_deep(one, filled) for one in value]
     if isinstance(value, dict):
-        return {key: one if key == "at" else _filled_deep(one, filled) for key, one in value.items()}
+        return {
+            key: one if key == "at" else _filled_deep(one, filled) for key, one in value.items()
+        }
     return value
 
 
@@ -211,8 +213,6 @@ def wrong_with(loop: Loop) -> Iterator[str]:
         yield "a loop needs a body"
     if loop.var and not NAME.fullmatch(loop.var):
         yield f"{loop.var[:60]!a} cannot name a variable"
-    for said in (loop.count, loop.max):
-        if isinstance(said, int) and said < 0:
-            yield f"a loop cannot run {said} times"
-
-
+    for times in (loop.count, loop.max):
+        if isinstance(times, int) and times < 0:
+            yield f"a loop cannot run {times} times"

@@ -3,27 +3,71 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from orchestrator.core.errors import UsageError
+import msgspec
+
+from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.cooked import Cooked
 from orchestrator.domain.steps import find
 from orchestrator.formulas import distilling, library
 from orchestrator.formulas.cooking import cook
-from orchestrator.formulas.library import Listed, Loaded
+from orchestrator.formulas.library import Loaded, Source
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
 
 
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A formula as a listing shows it.
+
+    Attributes:
+        where: Where it was found: board, user, shipped.
+        steps: How many steps it comes to with its defaults.
+        variables: Their names.
+        problem: Why it cannot be used.
+    """
+
+    name: str
+    type: str = ""
+    description: str = ""
+    where: str
+    path: str
+    steps: int = 0
+    variables: tuple[str, ...] = ()
+    problem: str = ""
+
+
 class Formulas:
-    """``orc.formulas``: all, load, cook, distill, save. Pour what is cooked with ``orc.workflows``."""
+    """``orc.formulas``: all, names, load, cook, distill, save. Pour what is cooked with ``orc.workflows``."""
 
     def __init__(self, desk: "Desk[State]") -> None:
         self._desk = desk
 
     def all(self) -> list[Listed]:
         """Every formula that can be used, by name: the board's, the user's, those of the toolkit."""
-        return library.listed(self._desk.folder)
+        return [self._listed(source) for source in library.sources(self._desk.folder)]
+
+    def _listed(self, source: Source) -> Listed:
+        try:
+            loaded = self.load(source.name)
+            cooked = cook(loaded, strict=False)
+        except OrchestratorError as error:
+            return Listed(
+                name=source.name, where=source.where, path=source.path, problem=error.message
+            )
+        return Listed(
+            name=source.name,
+            type=cooked.type,
+            description=cooked.description,
+            where=source.where,
+            path=source.path,
+            steps=len(cooked.steps),
+            variables=tuple(loaded.formula.variables),
+        )
+
+    def names(self) -> list[str]:
+        """The names of all of them; no file is read."""
+        return [source.name for source in library.sources(self._desk.folder)]
 
     def load(self, name: str) -> Loaded:
         """A formula with all that it is put together from.

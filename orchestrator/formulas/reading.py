@@ -138,15 +138,23 @@ class _Reader:
             yield key.name, self.record(key.holds, said, inside, depth)
         elif key.kind == "tables":
             yield key.name, tuple(self._records(key.holds, said, inside, depth))
-        elif not key.kind == "value" and not isinstance(said, dict):
+        elif key.kind != "value" and not isinstance(said, dict):
             self._note(place, f"{_last(inside)} is no table, but {_kind(said)}")
         elif key.kind == "named":
-            named = {name: self._one_named(key.holds, one, f"{inside}.{name}") for name, one in said.items()}
+            named = {
+                name: self._one_named(key.holds, one, f"{inside}.{name}")
+                for name, one in said.items()
+            }
             yield key.name, named
         elif key.kind == "texts":
-            yield key.name, {
-                name: as_text(one) for name, one in said.items() if self._is_plain(one, name, inside)
-            }
+            yield (
+                key.name,
+                {
+                    name: as_text(one)
+                    for name, one in said.items()
+                    if self._is_plain(one, name, inside)
+                },
+            )
         else:
             try:
                 yield key.name, msgspec.convert(said, key.holds)
@@ -165,7 +173,11 @@ class _Reader:
             self._note(place, f"it is no list of tables, but {_kind(said)}")
 
     def _one_named(self, record: type[S], said: Any, place: str) -> S:
-        if record is Variable and not isinstance(said, (dict, list)) and self._is_plain(said, "", place):
+        if (
+            record is Variable
+            and not isinstance(said, (dict, list))
+            and self._is_plain(said, "", place)
+        ):
             return record(default=said, at=self._place(place))
         return self.record(record, said, place, 0)
 

@@ -64,7 +64,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loop(msgspec.Struct, frozen=True, kw_only=True):
-    """A body of steps, again and again: ``count`` times, over a ``range``, or ``until`` at most ``max`` times.
+    """A body of steps, again and again: ``count`` times, over a ``range``, or ``until`` at most ``max``.
 
     Attributes:
         range: ``1..10``, ``1..2^{disks}-1``: both ends belong to it.
@@ -228,7 +228,7 @@ class Synthesis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Squash(msgspec.Struct, frozen=True, kw_only=True):
-    """How an ephemeral workflow is condensed: by itself at its end (``on_complete``), or when somebody says so.
+    """How an ephemeral workflow is condensed: by itself at its end (``on_complete``), or when told to.
 
     ``template_type`` is a word that the digest bears; ``include_metrics`` adds how long its steps took.
     """

@@ -1,8 +1,8 @@
 """The variables of a formula: their values, and the texts and conditions that use them.
 
-``{{name}}`` stands for the value of a declared variable. A name that nothing declares, and the blocks of other
-template languages, are text for whoever does the step: they are left as they are, and told of.
-Every text is filled once, last of all, so no value is ever read as a template.
+``{{name}}`` stands for the value of a declared variable. A name that nothing declares, and the blocks of
+other template languages, are text for whoever does the step: they are left as they are, and told of. Every
+text is filled once, last of all, so no value is ever read as a template.
 """
 
 import re
@@ -227,7 +227,7 @@ def values_of(text: str, name: str = "") -> dict[str, str]:
         BadInput: It is none of these, or a value is no text, number or truth.
     """
     if name.endswith(".json") or text.lstrip()[:1] == "{":
-        from orchestrator.transfer import strict_json
+        from orchestrator.core.strict_json import strict_json
 
         said = strict_json(text)
     elif name.endswith(".toml"):
@@ -235,7 +235,7 @@ def values_of(text: str, name: str = "") -> dict[str, str]:
     else:
         return dict(_pair_of_line(line) for line in text.splitlines() if _says_something(line))
     if not isinstance(said, dict):
-        raise BadInput("The variables are no object: write {\"name\": \"value\"}")
+        raise BadInput('The variables are no object: write {"name": "value"}')
     for key, value in said.items():
         if not isinstance(value, (str, int, float, bool)):
             raise BadInput(f"The variable {key!a} is no text, number or truth")

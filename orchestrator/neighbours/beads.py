@@ -15,6 +15,7 @@ import msgspec
 
 from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput
+from orchestrator.core.strict_json import strict_json
 from orchestrator.domain.checks import Problems, priority_of, text_of, title_of
 from orchestrator.domain.links import KINDS
 from orchestrator.domain.task_events import ENDED, Gate, Link, Note, Task
@@ -24,7 +25,6 @@ from orchestrator.neighbours import files
 from orchestrator.neighbours.arrivals import Arrival, take_in
 from orchestrator.neighbours.report import Losses, Report, count_lost
 from orchestrator.neighbours.values import Fields
-from orchestrator.transfer import strict_json
 
 _LOWEST = 4
 

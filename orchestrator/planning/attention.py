@@ -17,7 +17,15 @@ MANY_FAILURES = 2
 MANY_ATTEMPTS = 3
 """Claims of one task that call for attention if it still has not ended well."""
 
-KINDS = ("lease_expired", "silent_agent", "repeated_failures", "need_ended", "blocked", "in_review")
+KINDS = (
+    "lease_expired",
+    "silent_agent",
+    "repeated_failures",
+    "need_ended",
+    "blocked",
+    "in_review",
+    "signal",
+)
 """The kinds of entries, the most urgent first."""
 
 Entry = dict[str, Any]
@@ -30,7 +38,8 @@ def attention(state: "State", now: str, seen: Mapping[str, float]) -> tuple[list
     task ended and nobody took it. ``silent_agent``: somebody holds work and gave no sign of life for five
     minutes. ``repeated_failures``: a task failed twice or was claimed three times and is not done.
     ``need_ended``: a failed or cancelled task that others wait for. ``blocked``: with its reason.
-    ``in_review``: work that another agent must approve.
+    ``in_review``: work that another agent must approve. ``signal``: a task that only waits for somebody's
+    word, a condition, an event or mail.
     """
     active = {name for name, stream in state.workstreams.items() if stream.status == "active"}
     found: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
@@ -77,6 +86,18 @@ def _about(task: Task, now: str) -> Iterator[Entry]:
             f"{place(task)} by {worker} waits for another agent to approve it",
             task,
             agent=task.assigned_to,
+            since=task.updated_at,
+        )
+
+    awaited = [one for one in task.signals if not one.given_at and one.kind != "timer"]
+    if awaited and task.is_reached and task.status in ("pending", "assigned"):
+        signal = awaited[0]
+        overdue = " and is overdue" if signal.until and signal.until <= now else ""
+        yield _entry(
+            "signal",
+            f"{place(task)} waits for {signal.kind} {shortened(signal.name)}{overdue}",
+            task,
+            signal=signal.key,
             since=task.updated_at,
         )
 

@@ -162,6 +162,8 @@ class _Page:
 
     def _next_step(self, task: Task) -> str:
         prog = self.prog
+        if task.id in self.state.workflows:
+            return self._next_of_workflow(task)
         for child in self.state.children.get(task.id, ()):
             part = self.state.tasks.get(child)
             if part is not None and part.status not in ENDED and part.can_be_taken(self.now):
@@ -169,6 +171,16 @@ class _Page:
         if task.is_running_for(self.agent, self.now):
             return f"go on; `{prog} runner brief {task.id}` prints all of it."
         return f"`{prog} t claim {task.id}`, then `{prog} runner brief {task.id}`."
+
+    def _next_of_workflow(self, root: Task) -> str:
+        prog, state = self.prog, self.state
+        held = state.schedule.held_by(self.agent)
+        mine = [one for one in held if one.workflow == root.id and one.status == "in_progress"]
+        step = mine[0] if mine else state.schedule.best_step(root.id, self.agent, self.now)
+        if step is None:
+            return f"its steps wait: `{prog} formula current {root.id}` shows what for."
+        begin = f"step {step.id}" if mine else f"`{prog} t claim {step.id}`"
+        return f'{begin}, then `{prog} t complete {step.id} "RESULT" --continue`.'
 
     def _note(self, session: Session) -> Block:
         lines = [quote_line(session.subject)] if session.subject else []

@@ -49,7 +49,7 @@ def _words(kind: str, orc: "Orchestrator") -> Iterable[str]:
     if kind == "resources":
         return [lock.resource for lock in orc.locks.all()]
     if kind == "formulas":
-        return [formula.name for formula in orc.formulas.all()]
+        return orc.formulas.names()
     if kind == "workflows":
         return [workflow.root for workflow in orc.workflows.all()]
     return [topic.name for topic in orc.knowledge.all()]

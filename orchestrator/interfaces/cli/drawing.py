@@ -109,7 +109,7 @@ def flow(cooked: Cooked) -> str:
     for step in cooked.steps:
         lines += (f"  {names[need]} --> {names[step.id]}" for need in step.needs)
         if step.parent is not None:
-            lines.append(f"  {names[step.id]} -.->|\"part of\"| {names[step.parent]}")
+            lines.append(f'  {names[step.id]} -.->|"part of"| {names[step.parent]}')
     return "\n".join(lines)
 
 

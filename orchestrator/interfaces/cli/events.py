@@ -87,7 +87,7 @@ def _payload(facts: tuple[str, ...]) -> dict[str, Any]:
 def _value(text: str) -> Any:
     """JSON where the text is JSON that the log can carry without loss; else the text itself."""
     from orchestrator.core.errors import BadInput
-    from orchestrator.transfer import strict_json
+    from orchestrator.core.strict_json import strict_json
 
     try:
         return strict_json(text)

@@ -24,7 +24,8 @@ from orchestrator.interfaces.cli.run import DRY_RUN, Run, text_from, warn
 if TYPE_CHECKING:
     from orchestrator.domain.cooked import Cooked
     from orchestrator.domain.workflows import Poured, Standing
-    from orchestrator.formulas.library import Listed, Loaded
+    from orchestrator.formulas.library import Loaded
+    from orchestrator.formulas.noun import Listed
 
 MANY = 50
 """Steps that a page of a workflow lists; ``--json`` has all."""
@@ -39,9 +40,15 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 NAME = Argument("name", "The formula.", completes="formulas")
-ROOT = Argument("workflow", "The workflow: its root, or a step of it.", "ROOT", completes="workflows")
+ROOT = Argument(
+    "workflow", "The workflow: its root, or a step of it.", "ROOT", completes="workflows"
+)
 ANY_ROOT = Argument(
-    "workflow", "The workflow; all that are open if not given.", "ROOT", False, completes="workflows"
+    "workflow",
+    "The workflow; all that are open if not given.",
+    "ROOT",
+    False,
+    completes="workflows",
 )
 VARIABLES = (
     Option(
@@ -61,9 +68,7 @@ VARIABLES = (
 )
 PRESET = Option(("--preset",), "Of a convoy formula: the choice of legs.", "NAME")
 ON = Option(("--on",), "The task that gets done this way.", "TASK", completes="tasks")
-WS = Option(
-    ("--ws",), "Where the tasks belong; else `workflows`.", "WS", completes="workstreams"
-)
+WS = Option(("--ws",), "Where the tasks belong; else `workflows`.", "WS", completes="workstreams")
 _POURING = (
     *VARIABLES,
     PRESET,
@@ -160,10 +165,17 @@ def _formula_page(loaded: "Loaded", cooked: "Cooked") -> str:
         ("uses", ", ".join(loaded.others)),
     )
     given = [
-        (name, _need(variable), "" if variable.default is None else variable.default, variable.description)
+        (
+            name,
+            _need(variable),
+            "" if variable.default is None else variable.default,
+            variable.description,
+        )
         for name, variable in formula.variables.items()
     ]
-    presets = [(name, ", ".join(one.legs), one.description) for name, one in formula.presets.items()]
+    presets = [
+        (name, ", ".join(one.legs), one.description) for name, one in formula.presets.items()
+    ]
     return parts(
         paint(escape(formula.formula), "bold"),
         fields(facts),
@@ -190,13 +202,20 @@ def _need(variable: Any) -> str:
 
 @FORMULA.command(
     "validate",
-    Argument("names", "Formulas; all if none is given.", "NAME...", False, many=True, completes="formulas"),
+    Argument(
+        "names",
+        "Formulas; all if none is given.",
+        "NAME...",
+        False,
+        many=True,
+        completes="formulas",
+    ),
     example="validate feature",
     reads=True,
 )
 def validate(run: Run, names: tuple[str, ...]) -> Answer:
     """Check formulas: all that is wrong with each, with file and place; the status is 2 if anything is."""
-    chosen = names or tuple(one.name for one in run.orc.formulas.all())
+    chosen = names or tuple(run.orc.formulas.names())
     reports = [_report(run, name) for name in chosen]
     status = 0 if all(report["valid"] for report in reports) else UsageError.exit_status
     return Answer({"formulas": reports}, lambda: lines(map(_verdict, reports), empty=""), status)
@@ -254,9 +273,7 @@ def cook(
     return Answer(cooked, lambda: drawing.steps(cooked))
 
 
-@FORMULA.command(
-    "pour", NAME, *_POURING, example="pour feature --var feature=Login --ws build"
-)
+@FORMULA.command("pour", NAME, *_POURING, example="pour feature --var feature=Login --ws build")
 def pour(run: Run, name: str, **how: Any) -> Answer:
     """Make the steps of a formula tasks, in one commit: a workflow that any agent can go on with."""
     return _pour(run, name, ephemeral=False, **how)
@@ -382,7 +399,10 @@ def _progress_page(found: "Standing") -> str:
     counts = ", ".join(f"{n} {status}" for status, n in found.counts.items())
     facts = (
         ("formula", f"{workflow.formula} version {workflow.version}"),
-        ("progress", f"{bar(found.percent)} {found.percent}%, {found.ended} of {found.total} ended"),
+        (
+            "progress",
+            f"{bar(found.percent)} {found.percent}%, {found.ended} of {found.total} ended",
+        ),
         ("steps", counts),
         ("variables", ", ".join(f"{name}={value}" for name, value in workflow.variables.items())),
         ("poured", f"{workflow.poured_at} by {workflow.poured_by}"),
@@ -471,13 +491,13 @@ def _side(run: Run, word: str) -> "str | Loaded":
             return run.orc.formulas.load(word)
         except NotFound:
             raise NotFound(
-                f"There is no workflow and no formula {word!a}", code=missing.code, hint=missing.hint
+                f"There is no workflow and no formula {word!a}",
+                code=missing.code,
+                hint=missing.hint,
             ) from None
 
 
-def _shared(
-    values: dict[str, str], formula: "Loaded", formulas: "list[Loaded]"
-) -> dict[str, str]:
+def _shared(values: dict[str, str], formula: "Loaded", formulas: "list[Loaded]") -> dict[str, str]:
     """The values for one of two formulas: those that only the other one knows are left out."""
     own = _declared(formula)
     others = {name for one in formulas if one is not formula for name in _declared(one)}
@@ -507,5 +527,6 @@ def distill(
     if dry_run:
         return say({"formula": name, "path": None, "text": text}, escape_lines(text).rstrip("\n"))
     path = run.orc.formulas.save(name, text)
-    return say({"formula": name, "path": path, "text": text}, f"Wrote formula {name}: {escape(path)}")
-
+    return say(
+        {"formula": name, "path": path, "text": text}, f"Wrote formula {name}: {escape(path)}"
+    )

@@ -92,7 +92,7 @@ def _is_task(run: Run, word: str) -> bool:
     try:
         run.orc.tasks.get(word)
     except NotFound:
-        return word not in {formula.name for formula in run.orc.formulas.all()}
+        return word not in run.orc.formulas.names()
     return True
 
 

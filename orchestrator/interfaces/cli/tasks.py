@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.batch import Applied
     from orchestrator.domain.evidence import Evidence
     from orchestrator.domain.graph import Blocker, Edge
-    from orchestrator.domain.task_events import Task
+    from orchestrator.domain.task_events import Signal, Task
     from orchestrator.domain.workflows import Advanced
 
 _COLOURS = {
@@ -282,7 +282,9 @@ def renew(run: Run, words: tuple[str, ...], lease: str | None, token: int | None
     Option(("--reason",), "Why by force; it is kept.", default=""),
     _TOKEN,
     Option(
-        ("--continue",), "Of a workflow: claim the next ready step with it, in one commit.", flag=True
+        ("--continue",),
+        "Of a workflow: claim the next ready step with it, in one commit.",
+        flag=True,
     ),
     aliases=("done",),
     example='complete 299833bc "Shipped as v1.0.2" --token 17',
@@ -532,6 +534,8 @@ def _in_short(run: Run, task: "Task") -> str:
         elif blocker.task is not None:
             children = "children of " if blocker.kind == "children" else ""
             notes[f"waits for {children}{blocker.task}"] = None
+        elif blocker.kind == "signal":
+            notes[escape(blocker.says)] = None
     said = list(notes)
     more = f", and {len(said) - SHOWN} more" if len(said) > SHOWN else ""
     return f" ({', '.join(said[:SHOWN])}{more})" if said else ""
@@ -607,6 +611,11 @@ def _facts(task: "Task", around: _Around) -> list[tuple[str, object]]:
         ("children", ", ".join(around.children)),
         ("progress", _progress(task)),
         ("waits for", _gate(task)),
+        ("signals", ", ".join(map(_signal, task.signals))),
+        ("milestone", "done by itself when it is reached" if task.milestone else ""),
+        ("until", task.until),
+        ("workflow", task.workflow),
+        ("to be given to", task.assignee),
         ("links", ", ".join(f"{link.kind} {link.task}" for link in task.links)),
         ("linked by", ", ".join(f"{edge.task} ({edge.kind})" for edge in around.linked_by)),
         ("touches", ", ".join(task.touches)),
@@ -620,6 +629,12 @@ def _facts(task: "Task", around: _Around) -> list[tuple[str, object]]:
         ("updated", task.updated_at),
         ("ended", task.ended_at),
     ]
+
+
+def _signal(signal: "Signal") -> str:
+    when = f"given {signal.given_at}" if signal.given_at else "not given"
+    until = f", until {signal.until}" if signal.until else ""
+    return f"{signal.kind} {signal.name} ({when}{until})"
 
 
 def _progress(task: "Task") -> str:

@@ -1,0 +1,230 @@
+"""Pouring: the steps of a cooked formula become tasks, parts of a root."""
+
+from typing import TYPE_CHECKING
+
+from orchestrator.core import names
+from orchestrator.core.errors import Refused, UsageError
+from orchestrator.core.transaction import Transaction
+from orchestrator.domain import agents, evidence, flow, workstreams
+from orchestrator.domain.checks import LONGEST_TITLE
+from orchestrator.domain.cooked import MILESTONE, Cooked, CookedStep
+from orchestrator.domain.graph import check_no_circle, needs_of
+from orchestrator.domain.steps import check_step, find
+from orchestrator.domain.task_events import Gate, Signal, Task, TaskAdded, TaskEdited
+from orchestrator.domain.workflow_events import Workflow, WorkflowPoured
+from orchestrator.domain.workstreams import WorkstreamCreated
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+WORKSTREAM = "workflows"
+"""Where workflows belong that say no workstream; made when it is first needed."""
+
+REVIEW_ONLY = "review-only"
+"""The label of steps that are to change nothing."""
+
+ROOT = "workflow"
+"""The type of a root that was made for its workflow."""
+
+OLD = 24 * 3600.0
+"""Seconds after its end in which a wisp is collected by the next one."""
+
+ABANDONED = 7 * 24 * 3600.0
+"""Seconds without an event after which an open wisp is collected too."""
+
+COLLECTED = 10
+"""Wisps that are collected at once."""
+
+
+class Pouring:
+    """A cooked formula on its way onto the board."""
+
+    def __init__(
+        self,
+        tx: "Transaction[State]",
+        cooked: Cooked,
+        workstream: str | None,
+        on: str | None,
+        ephemeral: bool,
+        assignee: str | None = None,
+    ) -> None:
+        self._tx = tx
+        self._cooked = cooked
+        self._ephemeral = ephemeral
+        self._on = None if on is None else _open_for_workflow(tx.state, on)
+        self._stream = self._workstream(workstream)
+        self._labels = (REVIEW_ONLY,) if cooked.review_only else ()
+        self._assignee = "" if assignee is None else tx.state.aliases.get(assignee, assignee)
+        if assignee is not None:
+            agents.check_active(tx.state, names.agent(self._assignee))
+
+    def pour(self) -> str:
+        """Record everything, and give the root."""
+        tx, cooked = self._tx, self._cooked
+        if not cooked.steps:
+            raise UsageError(f"Formula {cooked.formula} has no step that its variables leave in")
+        if self._ephemeral:
+            _collect(tx)
+        root = self._on.id if self._on is not None else self._new_id()
+        tx.record(
+            WorkflowPoured(
+                workflow=root,
+                formula=cooked.formula,
+                version=cooked.version,
+                own_root=self._on is None,
+                variables=cooked.variables,
+                ephemeral=self._ephemeral,
+                condense=cooked.condense,
+            )
+        )
+        self._record_root(root)
+        for step in cooked.steps:
+            tx.record(self._added(root, step))
+        self._check_circles(root)
+        return root
+
+    def _workstream(self, named: str | None) -> str:
+        """Where the tasks belong; it is made if nobody names one."""
+        state = self._tx.state
+        if self._on is not None:
+            if named not in (None, self._on.workstream):
+                raise UsageError(f"Task {self._on.id} belongs to {self._on.workstream}")
+            named = self._on.workstream
+        stream = WORKSTREAM if named is None else named
+        if named is None and stream not in state.workstreams:
+            self._tx.record(WorkstreamCreated(workstream=stream, description="Poured formulas"))
+        return workstreams.find_active(state, stream).name
+
+    def _new_id(self) -> str:
+        state = self._tx.state
+        while (new := self._tx.random_id()) in state.tasks or new in state.archived:
+            pass
+        return new
+
+    def _record_root(self, root: str) -> None:
+        gate, cooked = Gate("all", root), self._cooked
+        if self._on is None:
+            self._tx.record(
+                TaskAdded(
+                    task=root,
+                    workstream=self._stream,
+                    title=_title(cooked),
+                    description=cooked.description,
+                    type=ROOT,
+                    labels=self._labels,
+                    gate=gate,
+                    milestone=True,
+                )
+            )
+        elif self._on.checks is None:
+            self._tx.record(TaskEdited(task=root, gate=gate, milestone=True))
+        else:
+            self._tx.record(TaskEdited(task=root, gate=gate))
+
+    def _added(self, root: str, step: CookedStep) -> TaskAdded:
+        state, task_id = self._tx.state, names.name("task", f"{root}.{step.id}")
+        if task_id in state.tasks or task_id in state.archived:
+            raise Refused(f"There is or was a task {task_id}", code="task_exists")
+        needs = tuple(f"{root}.{need}" for need in step.needs)
+        priority = step.priority
+        if priority is None:
+            priority = self._on.priority if self._on is not None else 5
+        return TaskAdded(
+            task=task_id,
+            workstream=self._stream,
+            title=step.title,
+            description=step.description,
+            type=step.type,
+            priority=priority,
+            labels=tuple(dict.fromkeys((*self._labels, *step.labels))),
+            acceptance=step.acceptance,
+            estimate=step.estimate,
+            needs=tuple(dict.fromkeys((*needs, *needs_of(state, step.outside)))),
+            touches=step.touches,
+            parent=root if step.parent is None else f"{root}.{step.parent}",
+            gate=_gate(root, step),
+            checks=evidence.checks_of(
+                None,
+                verify=step.verify,
+                artifacts=step.artifacts,
+                review=step.review or None,
+                timeout=step.verify_timeout,
+            ),
+            signals=tuple(
+                Signal(kind=gate.type, name=gate.name, seconds=gate.seconds) for gate in step.gates
+            ),
+            milestone=step.type == MILESTONE,
+            until=step.until,
+            workflow=root,
+            assignee=self._assignee_of(step),
+        )
+
+    def _assignee_of(self, step: CookedStep) -> str:
+        if step.type == MILESTONE:
+            return ""
+        return step.assignee or self._assignee
+
+    def _check_circles(self, root: str) -> None:
+        """Refuse steps that would wait for themselves by way of tasks that were there before.
+
+        Among themselves they do not: the formula was checked. One part of the root stands for all.
+        """
+        state = self._tx.state
+        first = next(step.id for step in self._cooked.steps if step.parent is None)
+        outside = {step.id for step in self._cooked.steps if step.outside}
+        for step in outside | ({first} if self._on is not None else set()):
+            check_no_circle(state, state.tasks[f"{root}.{step}"])
+
+
+def _open_for_workflow(state: "State", text: str) -> Task:
+    """The task that a workflow is to be poured on.
+
+    Raises:
+        Refused: It has ended, is in review, has a workflow, or waits for children already.
+    """
+    task = find(state, text)
+    check_step(task, "block" if task.status != "blocked" else "unblock")
+    if task.id in state.workflows:
+        raise Refused(
+            f"Task {task.id} gets done by a workflow already: {state.workflows[task.id].formula}",
+            code="workflow_exists",
+            hint=f"`formula current {task.id}` shows where it stands.",
+        )
+    if task.gate is not None:
+        raise Refused(
+            f"Task {task.id} waits for children already",
+            code="gate_exists",
+            hint="`t edit --waits-for ''` takes that away.",
+        )
+    return task
+
+
+def _gate(root: str, step: CookedStep) -> Gate | None:
+    how, _, of = step.waits_for.partition(":")
+    return Gate(how, f"{root}.{of or step.id}") if how else None
+
+
+def _title(cooked: Cooked) -> str:
+    """What a workflow is called: its formula, and what makes it different from others of the same."""
+    said = ", ".join(
+        f"{name}={' '.join(value.split())[:60]}"
+        for name, value in cooked.variables.items()
+        if value
+    )
+    return f"{cooked.formula}: {said}"[:LONGEST_TITLE] if said else cooked.formula
+
+
+def _collect(tx: "Transaction[State]") -> None:
+    """Burn wisps that ended long ago, or that nobody has touched for a week."""
+    state, ended, idle = tx.state, tx.later(-OLD), tx.later(-ABANDONED)
+    wisps = [workflow for workflow in state.workflows.values() if workflow.ephemeral]
+    old = [w for w in wisps if _is_old(state, w, ended, idle) and not flow.users_of(state, w)]
+    for workflow in old[:COLLECTED]:
+        flow.burn(tx, workflow)
+
+
+def _is_old(state: "State", workflow: Workflow, ended: str, idle: str) -> bool:
+    if workflow.ended_at:
+        return workflow.ended_at <= ended
+    last = max((step.updated_at for step in flow.live_steps(state, workflow.root)), default="")
+    return max(last, workflow.poured_at) <= idle
