@@ -95,11 +95,12 @@ def test_the_whole_log_folds_to_what_it_always_did():
         "abc00002": "in_progress",
         "0a0a0a0a": "in_review",
         "0a0a0a0a.1": "done",
+        "f0f0f0f0": "done",
     }
     assert (state.tasks["abc00001"].result, state.tasks["abc00001"].attempt) == ("Shipped!", 4)
     assert state.archived["abc00001.docs"].outcome == "cancelled"
     assert {name: n for name, n in state.counts["build"].items() if n} == {
-        "done": 2,
+        "done": 3,
         "cancelled": 1,
         "in_progress": 1,
         "in_review": 1,
@@ -112,6 +113,8 @@ def test_the_whole_log_folds_to_what_it_always_did():
     assert state.aliases == {"carl": "carla"}
     assert state.sessions["carla"].note == "The API works."
     assert state.convoys["release"].status == "cancelled"
+    assert state.tasks["f0f0f0f0"].result == "feature version 2: done"
+    assert {root: w.own_root for root, w in state.workflows.items()} == {"0a0a0a0a": False}
     assert state.hooks == {"ann": "abc00002"}
     assert [(lock.resource, [h.agent for h in lock.holders]) for lock in state.locks.values()] == [
         ("db", ["bob"])

@@ -298,10 +298,11 @@ def _pour(
     assignee: str | None,
     dry_run: bool,
 ) -> Answer:
-    cooked = cooked_for(run, name, variables(var, vars_file), preset=preset, on=on)
-    if cooked.ephemeral and not ephemeral:
-        warn(f"{name} is made to run as a wisp: `formula wisp {name}`")
+    values = variables(var, vars_file)
     with run.rehearsed(dry_run):
+        cooked = cooked_for(run, name, values, preset=preset, on=on)
+        if cooked.ephemeral and not ephemeral:
+            warn(f"{name} is made to run as a wisp: `formula wisp {name}`")
         poured = run.orc.workflows.pour(
             cooked, workstream=ws, on=on, assignee=assignee, ephemeral=ephemeral
         )
@@ -468,16 +469,16 @@ def bond(
 ) -> Answer:
     """Chain two workflows: the second begins when the first is done."""
     values = variables(var, vars_file)
-    sides = [_side(run, word) for word in (first, then)]
-    formulas = [one for one in sides if not isinstance(one, str)]
-    cooked = [
-        one
-        if isinstance(one, str)
-        else cooked_for(run, one.formula.formula, _shared(values, one, formulas))
-        for one in sides
-    ]
     with run.rehearsed(dry_run):
-        bonded = run.orc.workflows.bond(*cooked, workstream=ws)
+        sides = [_side(run, word) for word in (first, then)]
+        formulas = [one for one in sides if not isinstance(one, str)]
+        before, after = (
+            one
+            if isinstance(one, str)
+            else cooked_for(run, one.formula.formula, _shared(values, one, formulas))
+            for one in sides
+        )
+        bonded = run.orc.workflows.bond(before, after, workstream=ws)
     said = "Would bond" if dry_run else "Bonded"
     return say(bonded, f"{said}: {bonded.then} begins when {bonded.first} is done")
 

@@ -22,6 +22,7 @@ from orchestrator.interfaces.cli.tasks import line
 if TYPE_CHECKING:
     from orchestrator.domain.dispatch import Assignment
     from orchestrator.domain.hooks import Hook
+    from orchestrator.domain.workflows import Poured
 
 _FORCE = Option(("--force",), "Also if other work has to go back to pending.", flag=True)
 
@@ -80,9 +81,12 @@ def sling(
     A formula is poured, and the workflow given to the agent; a task of the same name comes first.
     """
     how: dict[str, Any] = {"force": force, "convoy": not no_convoy, "message": message or ""}
-    if any(value is not None for value in formula.values()) or not _is_task(run, task):
-        return _sling_formula(run, task, agent, dry_run, how, **formula)
+    said = any(value is not None for value in formula.values())
     with run.rehearsed(dry_run):
+        if said or not _is_task(run, task):
+            poured = _slung(run, task, agent, how, **formula)
+            to = poured.root.assigned_to or ""
+            return poured_answer(poured, f"{'Would sling' if dry_run else 'Slung'} to {to}:")
         given = run.orc.hooks.sling(task, agent, **how)
     return say(given, f"Slung: {escape(given.title)} -> {escape(given.assigned_to or '')}")
 
@@ -96,11 +100,10 @@ def _is_task(run: Run, word: str) -> bool:
     return True
 
 
-def _sling_formula(
+def _slung(
     run: Run,
     name: str,
     agent: str | None,
-    dry_run: bool,
     how: dict[str, Any],
     *,
     var: tuple[tuple[str, str], ...] | None,
@@ -108,13 +111,9 @@ def _sling_formula(
     preset: str | None,
     on: str | None,
     ws: str | None,
-) -> Answer:
-    values = variables(var, vars_file)
-    cooked = cooked_for(run, name, values, preset=preset, on=on)
-    with run.rehearsed(dry_run):
-        poured = run.orc.workflows.sling(cooked, agent, workstream=ws, on=on, **how)
-    to = poured.root.assigned_to or ""
-    return poured_answer(poured, f"{'Would sling' if dry_run else 'Slung'} to {to}:")
+) -> "Poured":
+    cooked = cooked_for(run, name, variables(var, vars_file), preset=preset, on=on)
+    return run.orc.workflows.sling(cooked, agent, workstream=ws, on=on, **how)
 
 
 @BOARD.command(
