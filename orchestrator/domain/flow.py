@@ -49,11 +49,11 @@ _LISTED = 200
 def steps_of(state: "State", root: str) -> list[str]:
     """The steps of a workflow, whatever was added below them too; each behind what it is a part of."""
     found: list[str] = []
-    waiting = [root]
+    waiting = state.children.get(root, [])[::-1]
     while waiting:
-        below = state.children.get(waiting.pop(0), [])
-        found += below
-        waiting += (part for part in below if part in state.children)
+        step = waiting.pop()
+        found.append(step)
+        waiting += state.children.get(step, [])[::-1]
     return found
 
 

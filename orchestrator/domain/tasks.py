@@ -700,6 +700,15 @@ class Tasks(Noun["State"]):
         assert isinstance(event, TaskArchived)
         return event.record
 
+    def lasting(self, workstream: str | None = None) -> Iterator[Task]:
+        """Every task that there ever was, as :meth:`ever`, but for those of wisps: they are not to last."""
+        workflows = self.state.workflows
+        for task in self.ever(workstream):
+            workflow = workflows.get(task.workflow or task.id)
+            is_own = workflow is not None and (task.workflow is not None or workflow.own_root)
+            if not (workflow is not None and workflow.ephemeral and is_own):
+                yield task
+
     def ever(self, workstream: str | None = None, watch: Watch = unwatched) -> Iterator[Task]:
         """Every task that there ever was: the archived ones, as they were then, then the live ones.
 

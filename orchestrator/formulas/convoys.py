@@ -55,10 +55,11 @@ class GoTemplate:
 
     def __init__(self, formula: Formula, values: Values, graph: Graph) -> None:
         self._formula = formula
-        self._known = values.known
+        # For a look at the formula, inputs are filled with their placeholders, as variables are.
+        self._known = {*values.known, *(() if values.strict else values.declared)}
         self._graph = graph
         self._output = formula.output or Output()
-        given = [f"{name} {{{{{name}}}}}" for name in formula.inputs if name in values.known]
+        given = [f"{name} {{{{{name}}}}}" for name in formula.inputs if name in self._known]
         self._fields = {"formula_name": formula.formula}
         if given:
             self._fields["target_description"] = ", ".join(given)

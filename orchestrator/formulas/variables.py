@@ -15,6 +15,7 @@ from orchestrator.formulas.schema import Formula, Variable
 
 PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_-]*)\s*\}\}")
 _ANY_BLOCK = re.compile(r"\{\{.*?\}\}")
+_GAP = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 _SHOWN = 60
 
 _OPERAND = r"(?:\{\{\s*[A-Za-z_][A-Za-z0-9_-]*\s*\}\}|[^\s!={}]+)"
@@ -73,14 +74,16 @@ class Values:
         return self.known.get(name)
 
     def text(self, template: str, place: str = "") -> str:
-        """A text with its placeholders filled."""
+        """A text with its placeholders filled; where nothing was filled in, no gap is left."""
         if "{{" not in template:
             return template
         for match in _ANY_BLOCK.finditer(template):
             name = PLACEHOLDER.fullmatch(match[0])
             if name is None or (name[1] not in self.declared and name[1] not in self.given):
                 self.runtime.setdefault(match[0][:_SHOWN], place)
-        return PLACEHOLDER.sub(self._filled, template)
+        filled = PLACEHOLDER.sub(self._filled, template)
+        had_gaps = _GAP.search(template) is not None
+        return filled if had_gaps else _GAP.sub("\n\n", filled)
 
     def command(self, template: str) -> str:
         """A command with its placeholders filled, so that each value stays one word.

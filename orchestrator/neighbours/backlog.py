@@ -275,7 +275,7 @@ def export_backlog(engine: Engine, folder: str, *, workstream: str | None = None
     losses = Losses()
     unfinished = f"{folder}.part-{os.getpid()}"
     try:
-        written = _write(Tasks(engine).ever(workstream), unfinished, losses)
+        written = _write(Tasks(engine).lasting(workstream), unfinished, losses)
         os.rename(unfinished, folder)
     except OSError as error:
         raise InputOutputError(f"{folder} cannot be written: {error.strerror}") from None

@@ -243,7 +243,7 @@ def _how(dependency: Fields) -> str:
 
 
 def export_beads(engine: Engine, out: IO[str], *, workstream: str | None = None) -> Report:
-    """Write the tasks of a board, archived ones included, as issues of beads, one a line.
+    """Write the tasks of a board, archived ones included, as issues of beads, one a line; no wisps.
 
     Args:
         engine: The board.
@@ -255,7 +255,7 @@ def export_beads(engine: Engine, out: IO[str], *, workstream: str | None = None)
     """
     losses, now = Losses(), engine.now()
     written = []
-    for task in Tasks(engine).ever(workstream):
+    for task in Tasks(engine).lasting(workstream):
         fields = dict(_fields(task, now, losses))
         out.write(msgspec.json.encode(fields).decode() + "\n")
         written.append(task)

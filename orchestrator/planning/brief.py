@@ -14,9 +14,16 @@ from orchestrator.core.clock import spoken
 from orchestrator.core.errors import BadInput, BadName, NotFound, UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import Desk
-from orchestrator.domain.graph import blockers
+from orchestrator.domain.graph import ancestors, blockers
 from orchestrator.domain.knowledge import Document, Knowledge
-from orchestrator.domain.task_events import ENDED, HELD, Task, TaskCompleted, TaskEdited
+from orchestrator.domain.task_events import (
+    ENDED,
+    HELD,
+    NO_CHILDREN,
+    Task,
+    TaskCompleted,
+    TaskEdited,
+)
 from orchestrator.domain.tasks import Tasks
 from orchestrator.planning.page import Block, Section, lay_out
 from orchestrator.planning.quoting import quote, quote_line, writer
@@ -115,6 +122,7 @@ class _Brief:
         acceptance = self._quoted("acceptance", task.acceptance)
         touches = self._quoted("touches", "\n".join(task.touches))
         lately = f"Recent events of {task.workstream}"
+        yield Section("What ends its loop", list(self._loops()), 0.05, show)
         yield Section("Description", description, 0.2, show)
         yield Section("Acceptance", acceptance, 0.1, show)
         yield Section("What is checked", list(self._checks()), 0.05, show)
@@ -165,6 +173,7 @@ class _Brief:
         facts = [
             ("Workstream", task.workstream),
             ("Task ID", task.id),
+            ("Workflow", self._workflow()),
             ("Priority", str(task.priority)),
             ("Status", self._status()),
             ("Type", task.type),
@@ -181,6 +190,25 @@ class _Brief:
                 self._instructions(),
             ]
         )
+
+    def _workflow(self) -> str:
+        """The workflow that it is a step of, and how far that is."""
+        root = self._state.tasks.get(self._task.workflow or "")
+        if root is None:
+            return self._task.workflow or ""
+        progress = root.progress or NO_CHILDREN
+        where = f"`{self._prog} formula current {root.id}`"
+        return f"{root.id}, {progress.done} of {progress.total} done ({where})"
+
+    def _loops(self) -> Iterator[Block]:
+        """The loops that it stands in: whoever sees that one can end says so."""
+        for above in ancestors(self._state, self._task.parent):
+            if above.until:
+                label = (
+                    f"When this is so, `{self._prog} t signal {above.id}` before you complete the task:"
+                    " then no further round begins."
+                )
+                yield Block(f"{label}\n\n{quote(above.until)}", self._show)
 
     def _status(self) -> str:
         task = self._task
@@ -214,6 +242,7 @@ class _Brief:
         task, prog, me = self._task, self._prog, self._agent
         which = f"{task.workstream} {task.id}"
         named = "" if me == "AGENT" else f" --agent {me}"
+        onward = " --continue" if task.workflow is not None else ""
         unnamed = " AGENT is your name; set ORC_AGENT to it once." if me == "AGENT" else ""
         return (
             "## What to do\n\n"
@@ -223,7 +252,7 @@ class _Brief:
             f"{prog} t claim {which} {me}\n"
             f'{prog} t note {task.id} "WHAT YOU FOUND ON THE WAY"{named}\n'
             f'{prog} kb write TOPIC "WHAT OTHERS SHOULD KNOW"{named}\n'
-            f'{prog} t complete {which} "RESULT"{named}\n'
+            f'{prog} t complete {which} "RESULT"{onward}{named}\n'
             f'{prog} t fail {task.id} "WHY IT CANNOT BE DONE"{named}\n'
             f'{prog} t block {task.id} "WHAT IS MISSING"{named}\n'
             "```"
