@@ -1,0 +1,13 @@
+"""A kitchen for each test."""
+
+from pathlib import Path
+
+import pytest
+
+from .kitchen import Kitchen
+
+
+@pytest.fixture
+def kitchen(memory_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kitchen:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(memory_path / "config"))
+    return Kitchen(memory_path / "board")

@@ -1,0 +1,107 @@
+"""A kitchen for tests: formula files in a folder, and what they are cooked to."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from orchestrator.core.errors import BadInput
+from orchestrator.domain.cooked import Cooked, CookedStep
+from orchestrator.formulas import cook, load
+
+REAL = Path(__file__).parents[1] / "data" / "formulas"
+
+VALUES: dict[str, dict[str, str]] = {
+    "shiny": {"feature": "Login"},
+    "shiny-enterprise": {"feature": "Login"},
+    "shiny-secure": {"feature": "Login"},
+    "gastown-release": {"version": "0.3.0"},
+    "mol-idea-to-plan": {"problem": "Too slow"},
+    "code-review": {"pr": "123"},
+}
+"""What the real formulas need."""
+
+
+class Kitchen:
+    """A board's folder with formulas."""
+
+    def __init__(self, board: Path) -> None:
+        self.board = board
+        (board / "formulas").mkdir(parents=True, exist_ok=True)
+
+    def write(self, name: str, text: str) -> str:
+        """A formula file; a text without a first line gets one. Gives the name."""
+        text = dedent(text)
+        if not re.search(r"^formula\s*=", text, re.MULTILINE):
+            text = f'formula = "{name}"\n{text}'
+        (self.board / "formulas" / f"{name}.formula.toml").write_text(text, encoding="utf-8")
+        return name
+
+    def cook(
+        self,
+        text_or_name: str,
+        variables: Mapping[str, str] | None = None,
+        *,
+        preset: str | None = None,
+        strict: bool = True,
+    ) -> Cooked:
+        is_name = re.fullmatch(r"[\w.-]+", text_or_name) is not None
+        name = text_or_name if is_name else self.write("test", text_or_name)
+        return cook(load(name, str(self.board)), variables, preset=preset, strict=strict)
+
+    def graph(self, text_or_name: str, **variables: str) -> dict[str, set[str]]:
+        """Each step with what it needs."""
+        return graph(self.cook(text_or_name, variables))
+
+    def problems(self, text_or_name: str, **variables: str) -> list[str]:
+        """Everything that is told of a formula that cannot be cooked."""
+        with pytest.raises(BadInput) as caught:
+            self.cook(text_or_name, variables)
+        found = caught.value.details["problems"]
+        assert isinstance(found, list)
+        return found
+
+
+def graph(cooked: Cooked) -> dict[str, set[str]]:
+    return {step.id: set(step.needs) for step in cooked.steps}
+
+
+def step_of(cooked: Cooked, step_id: str) -> CookedStep:
+    return next(step for step in cooked.steps if step.id == step_id)
+
+
+def before(steps: Mapping[str, CookedStep]) -> dict[str, set[str]]:
+    """For each step all that must be done before it can be taken, as a board sees it."""
+    parts: dict[str, list[str]] = {}
+    for step in steps.values():
+        if step.parent is not None:
+            parts.setdefault(step.parent, []).append(step.id)
+
+    def direct(step: CookedStep) -> set[str]:
+        found = set(step.needs)
+        if step.waits_for in ("all", "any"):
+            found.update(parts.get(step.id, ()))
+        elif step.waits_for:
+            found.update(parts.get(step.waits_for.partition(":")[2], ()))
+        above = step.parent
+        while above is not None:
+            found.update(steps[above].needs)
+            above = steps[above].parent
+        return found
+
+    near = {step_id: direct(step) for step_id, step in steps.items()}
+    closed: dict[str, set[str]] = {}
+    for step_id in steps:
+        seen: set[str] = set()
+        waiting = [step_id]
+        while waiting:
+            for other in near[waiting.pop()] - seen:
+                seen.add(other)
+                waiting.append(other)
+        closed[step_id] = seen
+    return closed
+
+
+__all__ = ["REAL", "VALUES", "Kitchen", "before", "graph", "step_of"]

@@ -1,0 +1,636 @@
+"""What formulas are cooked to: pass by pass, and the real ones whole."""
+
+import shutil
+
+import pytest
+
+from orchestrator.core.errors import UsageError
+from orchestrator.domain.cooked import CookedGate
+
+from .kitchen import REAL, VALUES, Kitchen, before, graph, step_of
+
+SHINY = ["design", "implement", "review", "test", "submit"]
+
+
+@pytest.fixture
+def real(kitchen: Kitchen) -> Kitchen:
+    shutil.copytree(REAL, kitchen.board / "formulas", dirs_exist_ok=True)
+    return kitchen
+
+
+# Real formulas
+
+
+@pytest.mark.parametrize("name", sorted(path.name.split(".")[0] for path in REAL.iterdir()))
+def test_every_real_formula_cooks_unchanged_in_an_order_that_respects_the_needs(
+    real: Kitchen, name: str
+):
+    cooked = real.cook(name, VALUES.get(name))
+    seen: set[str] = set()
+    for step in cooked.steps:
+        assert seen.issuperset(step.needs)
+        seen.add(step.id)
+    assert cooked.steps
+
+
+def test_shiny_enterprise_expands_implement_and_review_needs_its_last_step(real: Kitchen):
+    found = real.graph("shiny-enterprise", feature="Login")
+    draft = ["draft", "refine-1", "refine-2", "refine-3", "refine-4"]
+    chain = ["design", *(f"implement.{part}" for part in draft), "review", "test", "submit"]
+    assert found == {step: {chain[n - 1]} if n else set[str]() for n, step in enumerate(chain)}
+
+
+def test_shiny_secure_goes_around_implement_and_submit(real: Kitchen):
+    found = real.graph("shiny-secure", feature="Login")
+    assert found["implement-security-prescan"] == {"design"}
+    assert found["implement"] == {"implement-security-prescan"}
+    assert found["implement-security-postscan"] == {"implement"}
+    assert found["review"] == {"implement-security-postscan"}
+    assert found["submit-security-postscan"] == {"submit"}
+
+
+def test_the_review_convoy_has_its_legs_side_by_side_then_the_synthesis(real: Kitchen):
+    cooked = real.cook("code-review", {"pr": "123"}, preset="gate")
+    found = graph(cooked)
+    legs = {"wiring", "security", "smells", "test-quality"}
+    assert found == {**dict.fromkeys(legs, set()), "synthesis": legs}
+    text = step_of(cooked, "security").description
+    assert "- **Formula**: code-review" in text
+    assert "- **Your focus**: Security vulnerabilities and attack surface" in text
+    assert "- **Review target**: pr 123" in text
+    assert "{{range .changed_files -}}" in text, "other actions stay"
+    assert "{{.review_id}}" in cooked.runtime
+    assert "security-findings.md" in text
+
+
+def test_a_variable_that_is_needed_and_missing_is_told_with_how_to_give_it(real: Kitchen):
+    assert real.problems("shiny") == [
+        "variable feature: it is needed: The feature being implemented. Give it: --var feature=VALUE"
+    ]
+    assert "it is needed (or files or branch)" in real.problems("code-review")[0]
+
+
+def test_a_declared_variable_that_no_text_uses_need_not_be_given(real: Kitchen):
+    assert real.cook("shiny", {"feature": "x"}).variables == {"feature": "x"}
+
+
+# extends
+
+
+def test_a_child_adds_steps_replaces_those_of_the_same_id_and_wins_with_its_variables(
+    kitchen: Kitchen,
+):
+    kitchen.write(
+        "base",
+        """
+        [vars]
+        who = "base"
+        [[steps]]
+        id = "a"
+        title = "A of {{who}}"
+        [[steps]]
+        id = "b"
+        needs = ["a"]
+        """,
+    )
+    cooked = kitchen.cook(
+        """
+        extends = ["base"]
+        [vars]
+        who = "child"
+        [[steps]]
+        id = "b"
+        title = "New B"
+        needs = ["a"]
+        [[steps]]
+        id = "c"
+        needs = ["b"]
+        """
+    )
+    assert [(step.id, step.title) for step in cooked.steps] == [
+        ("a", "A of child"),
+        ("b", "New B"),
+        ("c", "c"),
+    ]
+
+
+def test_circular_extends_prints_the_way(kitchen: Kitchen):
+    kitchen.write("b", 'extends = ["c"]\n[[steps]]\nid = "x"')
+    kitchen.write("c", 'extends = ["b"]\n[[steps]]\nid = "x"')
+    assert any("circular: b -> c -> b" in problem for problem in kitchen.problems("b"))
+
+
+# Loops
+
+
+def test_count_chains_the_rounds_and_hands_on_the_needs(kitchen: Kitchen):
+    found = kitchen.graph(
+        """
+        [[steps]]
+        id = "before"
+        [[steps]]
+        id = "process"
+        needs = ["before"]
+        [steps.loop]
+        count = 2
+        [[steps.loop.body]]
+        id = "fetch"
+        [[steps.loop.body]]
+        id = "transform"
+        needs = ["fetch"]
+        [[steps]]
+        id = "after"
+        needs = ["process"]
+        """
+    )
+    assert found == {
+        "before": set(),
+        "process.iter1.fetch": {"before"},
+        "process.iter1.transform": {"process.iter1.fetch"},
+        "process.iter2.fetch": {"process.iter1.transform"},
+        "process.iter2.transform": {"process.iter2.fetch"},
+        "after": {"process.iter2.transform"},
+    }
+
+
+def test_a_range_computes_with_variables_and_names_its_number(kitchen: Kitchen):
+    cooked = kitchen.cook(
+        """
+        [vars]
+        disks = "3"
+        [[steps]]
+        id = "hanoi"
+        [steps.loop]
+        range = "1..2^{disks}-1"
+        var = "move"
+        [[steps.loop.body]]
+        id = "m"
+        title = "Move {move} of {{disks}} ({iteration})"
+        """
+    )
+    assert [step.title for step in cooked.steps] == [f"Move {n} of 3 ({n})" for n in range(1, 8)]
+
+
+def test_until_keeps_the_loop_as_a_milestone_whose_parts_are_the_rounds(kitchen: Kitchen):
+    cooked = kitchen.cook(
+        """
+        [[steps]]
+        id = "retry"
+        [steps.loop]
+        until = "it works"
+        max = 2
+        [[steps.loop.body]]
+        id = "try"
+        [[steps]]
+        id = "after"
+        needs = ["retry"]
+        """
+    )
+    loop = step_of(cooked, "retry")
+    assert (loop.type, loop.until, loop.waits_for) == ("milestone", "it works", "all")
+    assert step_of(cooked, "retry.iter2").needs == ("retry.iter1",)
+    assert step_of(cooked, "retry.iter2.try").parent == "retry.iter2"
+    assert step_of(cooked, "after").needs == ("retry",)
+
+
+def test_a_loop_of_no_rounds_is_left_out_and_hands_on_what_it_waited_for(kitchen: Kitchen):
+    text = """
+        [vars]
+        n = "0"
+        [[steps]]
+        id = "a"
+        [[steps]]
+        id = "l"
+        needs = ["a"]
+        [steps.loop]
+        count = "{{n}}"
+        [[steps.loop.body]]
+        id = "x"
+        [[steps]]
+        id = "b"
+        needs = ["l"]
+        """
+    assert kitchen.graph(text) == {"a": set(), "b": {"a"}}
+    assert kitchen.graph(text, n="1")["b"] == {"l.iter1.x"}
+
+
+@pytest.mark.parametrize(
+    "loop",
+    ["count = 100000", 'range = "1..10^9"', 'range = "1..9^9^9"', 'until = "x"\nmax = 1000000'],
+)
+def test_loops_are_bounded(kitchen: Kitchen, loop: str):
+    body = '[[steps.loop.body]]\nid = "x"'
+    assert kitchen.problems(f'[[steps]]\nid = "l"\n[steps.loop]\n{loop}\n{body}')
+
+
+def test_loops_in_loops_are_bounded_together(kitchen: Kitchen):
+    problems = kitchen.problems(
+        """
+        [[steps]]
+        id = "l"
+        [steps.loop]
+        count = 1000
+        [[steps.loop.body]]
+        id = "m"
+        [steps.loop.body.loop]
+        count = 1000
+        [[steps.loop.body.loop.body]]
+        id = "x"
+        """
+    )
+    assert any("more than 10000 steps" in problem for problem in problems)
+
+
+# Expansions
+
+
+EXPANSION = """
+    type = "expansion"
+    [vars]
+    lang = "go"
+    [[template]]
+    id = "{target}.draft"
+    title = "Draft {target.title} in {lang}"
+    description = "{target.description}"
+    [[template]]
+    id = "{target}.polish"
+    needs = ["{target}.draft"]
+    """
+
+
+def test_what_the_target_says_is_not_lost(kitchen: Kitchen):
+    kitchen.write("two", EXPANSION)
+    cooked = kitchen.cook(
+        """
+        [[steps]]
+        id = "a"
+        [[steps]]
+        id = "b"
+        title = "B"
+        description = "all of it"
+        needs = ["a"]
+        priority = 2
+        labels = ["x"]
+        assignee = "ann"
+        acceptance = "it works"
+        verify = ["make test"]
+        expand = "two"
+        expand_vars = {lang = "rust"}
+        [steps.gate]
+        type = "human"
+        id = "go"
+        [[steps]]
+        id = "c"
+        needs = ["b"]
+        """
+    )
+    draft, polish = step_of(cooked, "b.draft"), step_of(cooked, "b.polish")
+    assert (draft.title, draft.description) == ("Draft B in rust", "all of it")
+    assert draft.needs == ("a",)
+    assert [gate.name for gate in draft.gates] == ["go"]
+    assert draft.acceptance == ""
+    assert (polish.acceptance, polish.verify) == ("it works", ("make test",))
+    assert [(s.priority, s.labels, s.assignee) for s in (draft, polish)] == [(2, ("x",), "ann")] * 2
+    assert step_of(cooked, "c").needs == ("b.polish",)
+
+
+def test_map_expands_every_step_that_fits(kitchen: Kitchen):
+    kitchen.write("two", EXPANSION)
+    found = kitchen.graph(
+        """
+        [[steps]]
+        id = "one.impl"
+        [[steps]]
+        id = "two.impl"
+        needs = ["one.impl"]
+        [[compose.map]]
+        select = "*.impl"
+        with = "two"
+        """
+    )
+    assert found["two.impl.draft"] == {"one.impl.polish"}
+
+
+def test_expansions_in_expansions_end_at_five(kitchen: Kitchen):
+    kitchen.write("self", 'type = "expansion"\n[[template]]\nid = "{target}.x"\nexpand = "self"')
+    problems = kitchen.problems('[[steps]]\nid = "a"\nexpand = "self"')
+    assert any("more than 5 deep" in problem for problem in problems)
+
+
+def test_an_expansion_that_doubles_is_stopped_by_its_size(kitchen: Kitchen):
+    rows = "\n".join(f'[[template]]\nid = "{{target}}.{n}"\nexpand = "self"' for n in range(40))
+    kitchen.write("self", f'type = "expansion"\n{rows}')
+    assert kitchen.problems('[[steps]]\nid = "a"\nexpand = "self"')
+
+
+def test_a_text_that_doubles_is_stopped_by_its_size(kitchen: Kitchen):
+    many = "{target.description}" * 50
+    kitchen.write(
+        "self",
+        f'type = "expansion"\n[[template]]\nid = "{{target}}.x"\nexpand = "self"\n'
+        f'description = "{many}"',
+    )
+    text = "x" * 5000
+    assert kitchen.problems(f'[[steps]]\nid = "a"\nexpand = "self"\ndescription = "{text}"')
+
+
+# Advice
+
+
+def test_own_advice_comes_before_expansions_and_aspects_after(kitchen: Kitchen):
+    kitchen.write("two", EXPANSION)
+    kitchen.write(
+        "log",
+        """
+        type = "aspect"
+        [[advice]]
+        target = "*"
+        [advice.after]
+        id = "{step.id}-log"
+        [[pointcuts]]
+        glob = "b*"
+        """,
+    )
+    found = kitchen.graph(
+        """
+        [[steps]]
+        id = "a"
+        [[steps]]
+        id = "b"
+        needs = ["a"]
+        expand = "two"
+        [[advice]]
+        target = "b"
+        [advice.before]
+        id = "{step.id}-check"
+        [compose]
+        aspects = ["log"]
+        """
+    )
+    assert found == {
+        "a": set(),
+        "b-check": {"a"},
+        "b.draft": {"b-check"},
+        "b.draft-log": {"b.draft"},
+        "b.polish": {"b.draft-log"},
+        "b.polish-log": {"b.polish"},
+    }, "an aspect goes around no step that advice has put in"
+
+
+def test_several_before_and_after_stand_in_their_order(kitchen: Kitchen):
+    found = kitchen.graph(
+        """
+        [[steps]]
+        id = "a"
+        [[steps]]
+        id = "z"
+        needs = ["a"]
+        [[advice]]
+        target = "a"
+        [[advice.around.before]]
+        id = "b1"
+        [[advice.around.before]]
+        id = "b2"
+        [[advice.around.after]]
+        id = "c1"
+        [[advice.around.after]]
+        id = "c2"
+        """
+    )
+    assert found == {
+        "b1": set(), "b2": {"b1"}, "a": {"b2"}, "c1": {"a"}, "c2": {"c1"}, "z": {"c2"}
+    }  # fmt: skip
+
+
+# Branches, gates, children
+
+
+def test_a_branch_forks_and_joins(kitchen: Kitchen):
+    found = kitchen.graph(
+        """
+        [[steps]]
+        id = "setup"
+        [[steps]]
+        id = "lint"
+        [[steps]]
+        id = "test"
+        [[steps]]
+        id = "deploy"
+        [[compose.branch]]
+        from = "setup"
+        steps = ["lint", "test"]
+        join = "deploy"
+        """
+    )
+    assert found == {
+        "setup": set(), "lint": {"setup"}, "test": {"setup"}, "deploy": {"lint", "test"}
+    }  # fmt: skip
+
+
+def test_gates_of_all_kinds_and_an_unknown_one_is_a_warning(kitchen: Kitchen):
+    cooked = kitchen.cook(
+        """
+        [[steps]]
+        id = "a"
+        type = "ritual"
+        [[steps.gate]]
+        type = "timer"
+        timeout = "90m"
+        [[steps.gate]]
+        type = "event"
+        id = "ci.passed"
+        timeout = "1h"
+        [[steps.gate]]
+        type = "task"
+        id = "299833bc"
+        [[steps.gate]]
+        type = "gh:run"
+        id = "build"
+        [[compose.gate]]
+        before = "a"
+        condition = "the moon is full"
+        """
+    )
+    step = cooked.steps[0]
+    assert step.gates == (
+        CookedGate(type="timer", name="1h", seconds=5400.0),
+        CookedGate(type="event", name="ci.passed", seconds=3600.0),
+        CookedGate(type="gh:run", name="build"),
+        CookedGate(type="condition", name="the moon is full"),
+    )
+    assert step.outside == ("299833bc",)
+    assert [warning.partition(": ")[2] for warning in cooked.warnings] == [
+        "steps[0] (a): 'ritual' is no known type",
+        "steps[0].gate[3]: 'gh:run' is no known type of gate",
+    ]
+
+
+def test_a_step_with_children_waits_for_them_and_its_timer_is_theirs(kitchen: Kitchen):
+    cooked = kitchen.cook(
+        """
+        [[steps]]
+        id = "all"
+        [steps.gate]
+        type = "timer"
+        timeout = "5m"
+        [[steps.children]]
+        id = "one"
+        [[steps.children]]
+        id = "two"
+        needs = ["one"]
+        """
+    )
+    assert step_of(cooked, "all").waits_for == "all"
+    assert step_of(cooked, "all").gates == ()
+    assert step_of(cooked, "one").parent == "all"
+    assert [gate.type for gate in step_of(cooked, "one").gates] == ["timer"]
+
+
+# Conditions
+
+
+CONDITIONAL = """
+    [vars]
+    v = "yes"
+    [[steps]]
+    id = "a"
+    [[steps]]
+    id = "b"
+    needs = ["a"]
+    condition = "{condition}"
+    [[steps]]
+    id = "c"
+    needs = ["b"]
+    """
+
+
+@pytest.mark.parametrize(
+    ("condition", "value", "holds"),
+    [
+        *(("{{v}}", value, False) for value in ("", "false", "0", "no", "off", "No", "OFF")),
+        *(("!{{v}}", value, True) for value in ("", "false", "0")),
+        ("{{v}}", "yes", True),
+        ("{{ v }}", "anything", True),
+        ("!{{v}}", "yes", False),
+        ("{{v}} == x", "x", True),
+        ("{{v}} == 'x y'", "x y", True),
+        ("{{v}} == x", "y", False),
+        ("{{v}} != x", "x", False),
+        ("{{v}}!=x", "y", True),
+    ],
+)
+def test_a_condition_in_each_of_its_forms(
+    kitchen: Kitchen, condition: str, value: str, holds: bool
+):
+    found = kitchen.graph(CONDITIONAL.replace("{condition}", condition), v=value)
+    assert ("b" in found) == holds
+    assert found["c"] == ({"b"} if holds else {"a"}), "who needed it inherits its needs"
+
+
+def test_a_parent_whose_dropped_child_waited_for_another_step_still_comes_after_that(
+    kitchen: Kitchen,
+):
+    cooked = kitchen.cook(
+        """
+        [vars]
+        v = "no"
+        [[steps]]
+        id = "p"
+        [[steps.children]]
+        id = "kept"
+        [[steps.children]]
+        id = "dropped"
+        needs = ["a"]
+        condition = "{{v}}"
+        [[steps]]
+        id = "a"
+        needs = ["kept"]
+        """
+    )
+    steps = {step.id: step for step in cooked.steps}
+    assert before(steps)["p"] >= {"a", "kept"}
+    assert steps["dropped"].type == "milestone", "as a need of the parent it would close a circle"
+
+
+# Variables
+
+
+def test_values_are_enforced_and_all_problems_come_in_one_report(kitchen: Kitchen):
+    problems = kitchen.problems(
+        """
+        [vars.level]
+        enum = ["low", "high"]
+        [vars.version]
+        pattern = '^[0-9]+$'
+        [vars.n]
+        type = "integer"
+        [vars.name]
+        description = "Who"
+        required = true
+        [[steps]]
+        id = "a"
+        title = "{{level}} {{version}} {{n}}"
+        """,
+        level="middle",
+        version="x",
+        n="1.5",
+        nane="Bob",
+    )
+    assert problems == [
+        "variable level: 'middle' is not one of low, high",
+        "variable version: 'x' does not fit the pattern '^[0-9]+$'",
+        "variable n: '1.5' is no integer",
+        "variable name: it is needed: Who. Give it: --var name=VALUE",
+        "variable nane: the formula has none of this name; did you mean 'name'?",
+    ]
+
+
+def test_a_value_is_never_read_as_a_template(kitchen: Kitchen):
+    kitchen.write("two", EXPANSION)
+    cooked = kitchen.cook(
+        """
+        [vars]
+        a = ""
+        b = "secret"
+        [[steps]]
+        id = "x"
+        title = "{{a}} {{b}}"
+        expand = "two"
+        """,
+        {"a": "{{b}} {target.id} {lang}"},
+    )
+    assert cooked.steps[0].title == "Draft {{b}} {target.id} {lang} secret in go"
+
+
+def test_a_value_in_a_command_stays_one_word_and_an_empty_command_is_none(kitchen: Kitchen):
+    text = """
+        [vars]
+        path = "."
+        test = ""
+        [[steps]]
+        id = "x"
+        verify = ["pytest '{{path}}' -q", "{{test}}"]
+        """
+    step = kitchen.cook(text, {"path": "a; rm -rf b"}).steps[0]
+    assert step.verify == ("pytest 'a; rm -rf b' -q",)
+    assert kitchen.cook(text, {"test": "make test"}).steps[0].verify[1] == "make test"
+
+
+def test_what_nothing_declares_stays_and_is_told_of(kitchen: Kitchen):
+    cooked = kitchen.cook(
+        '[[steps]]\nid = "x"\ntitle = "{{#if y}}{{name}}{{else}}-{{/if}}"\ndescription = "{{name}}"'
+    )
+    assert cooked.steps[0].title == "{{#if y}}{{name}}{{else}}-{{/if}}"
+    assert set(cooked.runtime) == {"{{#if y}}", "{{name}}", "{{else}}", "{{/if}}"}
+    assert kitchen.cook("test", {"name": "Ann"}).steps[0].description == "Ann"
+
+
+def test_only_convoy_formulas_have_presets(kitchen: Kitchen):
+    kitchen.write("plain", '[[steps]]\nid = "x"')
+    with pytest.raises(UsageError, match="has no preset 'quick'"):
+        kitchen.cook("plain", preset="quick")
+
+
+def test_cooking_again_gives_the_same(kitchen: Kitchen):
+    text = '[vars]\nv = "1"\n[[steps]]\nid = "x"\ntitle = "{{v}}"'
+    assert kitchen.cook(text) == kitchen.cook(text)
