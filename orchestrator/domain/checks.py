@@ -6,6 +6,9 @@ from typing import ParamSpec, TypeVar
 from orchestrator.core import clock
 from orchestrator.core.errors import SHOWN_PROBLEMS, BadInput, OrchestratorError, UsageError
 
+MOST_COMPARED = 200
+"""Words that a word is compared with, to find what was meant."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -155,5 +158,8 @@ def like(word: str, known: Iterable[str]) -> str:
     """What may have been meant by a word that is not known, as the end of a sentence."""
     import difflib
 
+    known = list(known)
+    if len(known) > MOST_COMPARED:
+        return ""
     near = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {near[0]!a}?" if near else ""

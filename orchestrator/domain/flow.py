@@ -7,12 +7,13 @@ to run for it.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from orchestrator.core import clock
-from orchestrator.core.errors import Refused
+from orchestrator.core.errors import OrchestratorError, Refused
 from orchestrator.core.transaction import Committed, Transaction
-from orchestrator.domain import agents, convoys
+from orchestrator.domain import agents, convoys, mail
 from orchestrator.domain.assignment import DEFAULT_ASSIGNMENT, give, tell
 from orchestrator.domain.message_events import MessageSent
 from orchestrator.domain.task_events import (
@@ -22,6 +23,7 @@ from orchestrator.domain.task_events import (
     TaskCancelled,
     TaskCompleted,
     TaskEdited,
+    TaskLapsed,
     TaskNoted,
     TaskReached,
     TaskReleased,
@@ -43,23 +45,26 @@ _RESULT = 200
 """Characters of the result of a step that a digest keeps."""
 
 _LISTED = 200
-"""Steps that a digest lists."""
+"""Steps that a digest or a message lists."""
+
+_FARTHEST = 10 * 365 * 86400.0
+"""Seconds by which a lease is longer at most, because the step is put off."""
 
 
-def steps_of(state: "State", root: str) -> list[str]:
-    """The steps of a workflow, whatever was added below them too; each behind what it is a part of."""
+def parts_of(state: "State", root: str) -> list[str]:
+    """All that is a part of a task, and of its parts; each behind what it is a part of."""
     found: list[str] = []
     waiting = state.children.get(root, [])[::-1]
     while waiting:
-        step = waiting.pop()
-        found.append(step)
-        waiting += state.children.get(step, [])[::-1]
+        part = waiting.pop()
+        found.append(part)
+        waiting += state.children.get(part, [])[::-1]
     return found
 
 
 def live_steps(state: "State", root: str) -> Iterator[Task]:
-    """The records of the steps that are not archived."""
-    return (state.tasks[step] for step in steps_of(state, root) if step in state.tasks)
+    """The steps that were poured with a workflow, but for archived ones."""
+    return (state.tasks[step] for step in state.steps.get(root, ()) if step in state.tasks)
 
 
 # What follows
@@ -78,24 +83,51 @@ def follow(tx: "Transaction[State]", events: Committed) -> None:
             touched[task.id] = None
         if task.parent is not None:
             _reopen_milestone(tx, task.parent)
+        if isinstance(event, TaskLapsed) and task.workflow is not None:
+            _free_steps(tx, task.workflow, event.holder)
+        if isinstance(event, TaskReleased) and task.id in tx.state.workflows:
+            _free_steps(tx, task.id)
     for root in touched:
         if root in tx.state.workflows:
             _follow_root(tx, tx.state.workflows[root], tx.state.tasks[root])
 
 
+def _free_steps(tx: "Transaction[State]", workflow: str, holder: str | None = None) -> None:
+    """Let anybody take the steps that were for an agent who is not there any more, or gave the root back."""
+    for step in [*live_steps(tx.state, workflow)]:
+        if step.assignee and holder in (None, step.assignee):
+            tx.record(TaskEdited(task=step.id, assignee=""))
+        elif holder is None and step.status == "assigned":
+            tx.record(TaskReleased(task=step.id, reason="the workflow was given back"))
+
+
 def settle(tx: "Transaction[State]") -> None:
     """Let happen what needs nobody: times begin, milestones are done, steps are given to their assignees."""
+    given: dict[tuple[str, str], list[Task]] = {}
     while found := tx.state.schedule.by_itself():
         for task in found:
             if task.begins_times:
                 tx.record(TaskReached(task=task.id))
-            elif task.milestone:
-                tx.record(TaskCompleted(task=task.id, result=_said_of(task)))
+            elif task.ends_by_itself:
+                _end_milestone(tx, task)
             else:
-                _give_to_assignee(tx, task)
+                _give_to_assignee(tx, task, given)
+    for (to, root), tasks in given.items():
+        _tell(tx, to, root, tasks)
 
 
-def _give_to_assignee(tx: "Transaction[State]", task: Task) -> None:
+def _end_milestone(tx: "Transaction[State]", task: Task) -> None:
+    """A milestone is done; a workflow of which nothing was done is cancelled with its steps."""
+    progress = task.progress
+    if task.id in tx.state.workflows and progress is not None and not progress.done:
+        tx.record(TaskCancelled(task=task.id, reason="all of its steps were cancelled"))
+    else:
+        tx.record(TaskCompleted(task=task.id, result=_said_of(task)))
+
+
+def _give_to_assignee(
+    tx: "Transaction[State]", task: Task, given: dict[tuple[str, str], list[Task]]
+) -> None:
     """Give a step to whom it is for; if that agent is retired, anybody may take it."""
     to = tx.state.aliases.get(task.assignee, task.assignee)
     try:
@@ -104,10 +136,27 @@ def _give_to_assignee(tx: "Transaction[State]", task: Task) -> None:
         tx.record(TaskEdited(task=task.id, assignee=""))
         return
     later = clock.seconds(task.defer_until) - clock.seconds(tx.now) if task.defer_until else 0.0
-    given = give(tx, task, to, lease=DEFAULT_ASSIGNMENT + max(0.0, later))
-    root = tx.state.tasks.get(task.workflow or "")
-    if to != tx.agent and (root is None or root.assigned_to != to):
-        tell(tx, given)
+    lease = DEFAULT_ASSIGNMENT + min(max(0.0, later), _FARTHEST)
+    given.setdefault((to, task.workflow or ""), []).append(give(tx, task, to, lease=lease))
+
+
+def _tell(tx: "Transaction[State]", to: str, root: str, tasks: list[Task]) -> None:
+    """Tell an agent of its steps, in one message; that it cannot be told keeps nobody from anything."""
+    workflow = tx.state.tasks.get(root)
+    if to == tx.agent or (workflow is not None and workflow.assigned_to == to):
+        return
+    with suppress(OrchestratorError):
+        if len(tasks) == 1:
+            tell(tx, tasks[0])
+            return
+        listed = (f"- {task.id}: {' '.join(task.title.split())}" for task in tasks[:_LISTED])
+        mail.post(
+            tx,
+            to,
+            subject=f"Assigned {len(tasks)} steps of workflow {root}",
+            body="\n".join([*listed, "", "Begin with `t next`."]),
+            kind="work_assignment",
+        )
 
 
 def _said_of(task: Task) -> str | None:
@@ -148,11 +197,10 @@ def _follow_root(tx: "Transaction[State]", workflow: Workflow, root: Task) -> No
         return
     if root.status == "cancelled":
         cancel(tx, live_steps(tx.state, root.id), f"the workflow {root.id} was cancelled")
-    tx.record(WorkflowEnded(workflow=root.id, outcome=root.status))
     condense = workflow.condense
     by_itself = condense is not None and condense.by_itself and workflow.ephemeral
-    if root.status == "done" and by_itself and not users_of(tx.state, workflow):
-        squash(tx, workflow)
+    digest = _digest(tx.state, workflow, tx.now, "") if by_itself else ""
+    tx.record(WorkflowEnded(workflow=root.id, outcome=root.status, digest=digest))
 
 
 def cancel(tx: "Transaction[State]", tasks: Iterable[Task], reason: str) -> None:
@@ -175,7 +223,7 @@ def squash(tx: "Transaction[State]", workflow: Workflow, summary: str = "") -> N
     elif state.is_open(root):
         tx.record(TaskCompleted(task=root, result=digest))
     convoys.follow(tx, tx.events)
-    steps = tuple(steps_of(state, root))
+    steps = tuple(state.steps.get(root, ()))
     tx.record(WorkflowSquashed(workflow=root, steps=steps, digest=digest))
 
 
@@ -183,22 +231,22 @@ def burn(tx: "Transaction[State]", workflow: Workflow) -> None:
     """Let a wisp leave the board without a trace."""
     state, root = tx.state, workflow.root
     ending = [*live_steps(state, root)]
-    if workflow.own_root and root in state.tasks:
+    if workflow.own_root:
         ending.insert(0, state.tasks[root])
     _end(tx, ending, f"the workflow {root} was burned")
     convoys.follow(tx, tx.events)
-    tx.record(WorkflowBurned(workflow=root, steps=tuple(steps_of(state, root))))
+    tx.record(WorkflowBurned(workflow=root, steps=tuple(state.steps.get(root, ()))))
 
 
 def _end(tx: "Transaction[State]", tasks: Iterable[Task], reason: str) -> None:
     for task in [*tasks]:
-        if task.status in HELD:
+        if tx.state.tasks[task.id].status in HELD:
             tx.record(TaskReleased(task=task.id, reason=reason))
         cancel(tx, [task], reason)
 
 
-def check_unused(state: "State", workflow: Workflow, now: str) -> None:
-    """Refuse to end a wisp whose steps somebody works on, or others wait for.
+def check_unused(state: "State", workflow: Workflow, now: str, *, burning: bool) -> None:
+    """Refuse to end a wisp whose steps somebody works on, or that others need.
 
     Raises:
         Refused: With the task that is in the way.
@@ -212,26 +260,32 @@ def check_unused(state: "State", workflow: Workflow, now: str) -> None:
                 task=task.id,
                 assigned_to=task.assigned_to,
             )
-    if users := users_of(state, workflow):
+    for user, why in users_of(state, workflow, burning=burning):
         raise Refused(
-            f"Task {users[0]} waits for a step of workflow {workflow.root}",
+            f"Task {user} {why}, and would be left alone",
             code="still_needed",
-            hint="`t dep remove` takes the link away.",
-            task=users[0],
+            hint="`t dep remove` takes the link away; a workflow inside ends first.",
+            task=user,
         )
 
 
-def users_of(state: "State", workflow: Workflow) -> list[str]:
-    """The tasks outside of a workflow that wait for something that would leave the board with it."""
-    leaving = [*steps_of(state, workflow.root), *([workflow.root] if workflow.own_root else [])]
+def users_of(state: "State", workflow: Workflow, *, burning: bool) -> Iterator[tuple[str, str]]:
+    """The tasks that stay on the board and need something that would leave it, and why."""
+    leaving = [*state.steps.get(workflow.root, ())]
+    if burning and workflow.own_root:
+        leaving.append(workflow.root)
     inside = {workflow.root, *leaving}
-    return [
-        user
-        for task in leaving
-        for users in (state.needed_by, state.awaited_by)
-        for user in users.get(task, ())
-        if user not in inside
-    ]
+    for task in leaving:
+        if task in state.workflows and task != workflow.root:
+            yield task, "has a workflow of its own"
+        for users, why in (
+            (state.needed_by, "needs"),
+            (state.awaited_by, "waits for parts of"),
+            (state.children, "is a part of"),
+        ):
+            for user in users.get(task, ()):
+                if user not in inside:
+                    yield user, f"{why} {task}"
 
 
 # Digests

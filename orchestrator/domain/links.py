@@ -138,7 +138,10 @@ class Links(Noun["State"]):
             UsageError: There are several, and no kind is named.
         """
         tx.act_as(agent)
-        mine, target = find(tx.state, task), resolve(tx.state, other)
+        mine = find(tx.state, task)
+        # What it is linked to may have left the board without a trace.
+        is_linked = other in {edge.other for edge in edges_of(mine)}
+        target = other if is_linked else resolve(tx.state, other)
         kinds = {edge.kind for edge in edges_of(mine) if edge.other == target}
         if kind is not None:
             kinds.intersection_update((kind if kind in BLOCKING else _kind(kind),))

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from orchestrator.core import names
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.transaction import Transaction
@@ -10,7 +12,7 @@ from orchestrator.domain.checks import LONGEST_TITLE
 from orchestrator.domain.cooked import MILESTONE, Cooked, CookedStep
 from orchestrator.domain.graph import check_no_circle, needs_of
 from orchestrator.domain.steps import check_step, find
-from orchestrator.domain.task_events import Gate, Signal, Task, TaskAdded, TaskEdited
+from orchestrator.domain.task_events import HELD, Gate, Signal, Task, TaskAdded, TaskEdited
 from orchestrator.domain.workflow_events import Workflow, WorkflowPoured
 from orchestrator.domain.workstreams import WorkstreamCreated
 
@@ -47,11 +49,14 @@ class Pouring:
         on: str | None,
         ephemeral: bool,
         assignee: str | None = None,
+        keep: frozenset[str] = frozenset(),
     ) -> None:
         self._tx = tx
         self._cooked = cooked
         self._ephemeral = ephemeral
         self._on = None if on is None else _open_for_workflow(tx.state, on)
+        within = None if self._on is None else self._on.workflow
+        self._keep = keep if within is None else keep | {within}
         self._stream = self._workstream(workstream)
         self._labels = (REVIEW_ONLY,) if cooked.review_only else ()
         self._assignee = "" if assignee is None else tx.state.aliases.get(assignee, assignee)
@@ -64,7 +69,7 @@ class Pouring:
         if not cooked.steps:
             raise UsageError(f"Formula {cooked.formula} has no step that its variables leave in")
         if self._ephemeral:
-            _collect(tx)
+            _collect(tx, self._keep)
         root = self._on.id if self._on is not None else self._new_id()
         tx.record(
             WorkflowPoured(
@@ -116,10 +121,8 @@ class Pouring:
                     milestone=True,
                 )
             )
-        elif self._on.checks is None:
-            self._tx.record(TaskEdited(task=root, gate=gate, milestone=True))
         else:
-            self._tx.record(TaskEdited(task=root, gate=gate))
+            self._tx.record(TaskEdited(task=root, gate=gate, milestone=True))
 
     def _added(self, root: str, step: CookedStep) -> TaskAdded:
         state, task_id = self._tx.state, names.name("task", f"{root}.{step.id}")
@@ -167,13 +170,19 @@ class Pouring:
     def _check_circles(self, root: str) -> None:
         """Refuse steps that would wait for themselves by way of tasks that were there before.
 
-        Among themselves they do not: the formula was checked. One part of the root stands for all.
+        Among themselves they do not: the formula was checked. And nobody waits for a root that is new.
         """
+        if self._on is None:
+            return
         state = self._tx.state
+        outside = dict.fromkeys(task for step in self._cooked.steps for task in step.outside)
+        task = state.tasks[root]
+        check_no_circle(state, task)
+        if outside:
+            needs = (*task.needs, *needs_of(state, outside))
+            check_no_circle(state, msgspec.structs.replace(task, needs=needs))
         first = next(step.id for step in self._cooked.steps if step.parent is None)
-        outside = {step.id for step in self._cooked.steps if step.outside}
-        for step in outside | ({first} if self._on is not None else set()):
-            check_no_circle(state, state.tasks[f"{root}.{step}"])
+        check_no_circle(state, state.tasks[f"{root}.{first}"])
 
 
 def _open_for_workflow(state: "State", text: str) -> Task:
@@ -214,17 +223,31 @@ def _title(cooked: Cooked) -> str:
     return f"{cooked.formula}: {said}"[:LONGEST_TITLE] if said else cooked.formula
 
 
-def _collect(tx: "Transaction[State]") -> None:
-    """Burn wisps that ended long ago, or that nobody has touched for a week."""
-    state, ended, idle = tx.state, tx.later(-OLD), tx.later(-ABANDONED)
-    wisps = [workflow for workflow in state.workflows.values() if workflow.ephemeral]
-    old = [w for w in wisps if _is_old(state, w, ended, idle) and not flow.users_of(state, w)]
+def _collect(tx: "Transaction[State]", keep: frozenset[str]) -> None:
+    """Let wisps go that ended long ago, or that nobody has touched for a week."""
+    state = tx.state
+    wisps = [w for w in state.workflows.values() if w.ephemeral and w.root not in keep]
+    old = [workflow for workflow in wisps if _is_old(tx, workflow)]
     for workflow in old[:COLLECTED]:
-        flow.burn(tx, workflow)
+        if workflow.condense is not None and workflow.condense.by_itself:
+            flow.squash(tx, workflow)
+        else:
+            flow.burn(tx, workflow)
 
 
-def _is_old(state: "State", workflow: Workflow, ended: str, idle: str) -> bool:
+def _is_old(tx: "Transaction[State]", workflow: Workflow) -> bool:
+    """Whether a wisp is over, or nobody has anything to do with it any more."""
+    state, now = tx.state, tx.now
+    try:
+        flow.check_unused(state, workflow, now, burning=True)
+    except Refused:
+        return False
     if workflow.ended_at:
-        return workflow.ended_at <= ended
-    last = max((step.updated_at for step in flow.live_steps(state, workflow.root)), default="")
-    return max(last, workflow.poured_at) <= idle
+        return workflow.ended_at <= tx.later(-OLD)
+    steps = [*flow.live_steps(state, workflow.root)]
+    waits = any(
+        step.defer_until > now or (step.status in HELD and not step.has_lapsed(now))
+        for step in steps
+    )
+    last = max((step.updated_at for step in steps), default="")
+    return not waits and max(last, workflow.poured_at) <= tx.later(-ABANDONED)

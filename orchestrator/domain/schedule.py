@@ -61,7 +61,7 @@ class Schedule:
                 task.status == "pending"
                 and task.workflow is None
                 and not task.defer_until
-                and not task.milestone
+                and not task.ends_by_itself
                 and task.is_clear
             ):
                 self._ready[task.workstream].append((task.priority, task.events[0], task.id))
@@ -76,7 +76,7 @@ class Schedule:
 
     def task_changed(self, before: "Task | None", task: "Task") -> None:
         """Follow a task that was added or replaced."""
-        if task.may_go_on_by_itself:
+        if task.may_go_on_by_itself or task.id in self._by_itself:
             self._note_by_itself(task)
         if before is not None and before.status in HELD:
             if task.status == before.status and _course(before) == _course(task):
@@ -88,7 +88,7 @@ class Schedule:
 
     def _offer(self, before: "Task | None", task: "Task") -> None:
         """Put a task among those that are put off, assigned or ready, unless it stands there already."""
-        if task.status not in ("pending", "assigned") or not task.is_clear or task.milestone:
+        if task.status not in ("pending", "assigned") or not task.is_clear or task.ends_by_itself:
             return
         if before is not None and before.is_clear and _offered(before) == _offered(task):
             return
@@ -218,7 +218,7 @@ class Schedule:
         """
         self._recall(now)
         for queue in ([*self._hung(agent, now)], self._assigned.get(agent)):
-            task = self._first(queue, agent, now, workstream)
+            task = self._first(queue, agent, now, workstream, own=True)
             if task is not None:
                 return task
         if workstream is not None:
@@ -236,7 +236,8 @@ class Schedule:
         """The step of a workflow that an agent should take next: one assigned to it, else a free one."""
         self._recall(now)
         for whose in (agent, ""):
-            task = self._first(self._steps.get((workflow, whose)), agent, now)
+            queue = self._steps.get((workflow, whose))
+            task = self._first(queue, agent, now, own=whose == agent)
             if task is not None:
                 return task
         return None
@@ -317,9 +318,18 @@ class Schedule:
         return task is not None and task.defer_until == until and task.status in ("pending", *HELD)
 
     def _first(
-        self, queue: list[Rank] | None, agent: str, now: str, workstream: str | None = None
+        self,
+        queue: list[Rank] | None,
+        agent: str,
+        now: str,
+        workstream: str | None = None,
+        *,
+        own: bool = False,
     ) -> "Task | None":
-        """The first of a queue that the agent may take; ``workstream`` passes over those of others."""
+        """The first of a queue that the agent may take.
+
+        ``workstream`` passes over those of others; ``own``: it is the queue of what the agent has.
+        """
         passed: list[Rank] = []
         excluded: dict[tuple[str, ...], bool] = {}
         found = None
@@ -328,6 +338,9 @@ class Schedule:
                 heappop(queue)
                 continue
             task = self._state.tasks[queue[0][2]]
+            if own and not (task.status in HELD and task.assigned_to == agent):
+                heappop(queue)  # it was taken from the agent, and stands elsewhere
+                continue
             elsewhere = workstream not in (None, task.workstream)
             if elsewhere or self._state.workstreams[task.workstream].status != "active":
                 passed.append(heappop(queue))
@@ -345,7 +358,7 @@ class Schedule:
     def _stands(self, rank: Rank, now: str, agent: str | None = None) -> bool:
         """Whether an entry of a queue still counts: the task may be taken, by anybody or by this agent."""
         task = self._state.tasks.get(rank[2])
-        if task is None or rank_of(task) != rank or not task.is_clear or task.milestone:
+        if task is None or rank_of(task) != rank or not task.is_clear or task.ends_by_itself:
             return False
         if task.defer_until > now:
             heappush(self._deferred, (task.defer_until, task.id))

@@ -53,6 +53,7 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
         queues: The messages of each queue that nobody has taken yet, oldest first.
         signals: For each signal that was not given yet, the tasks that wait for it.
         workflows: The poured workflows by the task that is the root of each.
+        steps: For each of them its steps, in the order in which they were poured.
     """
 
     event: int = 0
@@ -77,6 +78,7 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
     tracked_by: dict[str, list[str]] = {}
     signals: dict[str, list[str]] = {}
     workflows: dict[str, Workflow] = {}
+    steps: dict[str, list[str]] = {}
     cycle: Cycle | None = None
     requests: dict[str, Request] = {}
 
@@ -162,15 +164,8 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
         self._follow_signals(task, None)
         return task
 
-    def forget_task(self, task_id: str, parent: str | None) -> None:
+    def forget_task(self, task_id: str) -> None:
         """Take every trace of a task out of the state; nobody has it, and none that stays waits for it."""
-        archived = self.archived.pop(task_id, None)
-        if archived is not None:
-            self.counts[archived.workstream][archived.outcome] -= 1
-            if parent is not None:
-                _off(self.children, parent, task_id)
-                self.move_child(parent, archived.outcome, None)
-            return
         task = self.tasks[task_id]
         self._count(task, -1)
         unlink(self, task)

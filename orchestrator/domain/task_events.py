@@ -119,7 +119,7 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
         gate: Children that it waits for.
         waiting: Whether the gate is still closed.
         signals: What it waits for from outside.
-        milestone: It is done by itself as soon as nothing keeps it back; nobody takes it.
+        milestone: It is done by itself as soon as nothing keeps it back, unless it has checks.
         until: What ends its parts early, in words; those that nobody has begun are cancelled then.
         workflow: The root of the workflow that it is a step of.
         assignee: Whom it is given to once nothing keeps it back.
@@ -215,8 +215,13 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
             return False
         if self.begins_times:
             return True
-        given = self.milestone or (self.assignee != "" and self.status == "pending")
+        given = self.ends_by_itself or (self.assignee != "" and self.status == "pending")
         return given and not self.awaits_signal
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether it is done as soon as nothing keeps it back: a milestone that has nothing to show."""
+        return self.milestone and self.checks is None
 
     @property
     def begins_times(self) -> bool:
@@ -231,7 +236,7 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
     def can_be_taken(self, now: str) -> bool:
         """Whether anybody may take it: clear, not put off, and nobody has it under a lease."""
         free = self.status == "pending" or self.has_lapsed(now)
-        return free and self.is_clear and self.defer_until <= now and not self.milestone
+        return free and self.is_clear and self.defer_until <= now and not self.ends_by_itself
 
     def is_with(self, agent: str, now: str) -> bool:
         """Whether the agent has it, begun or not, under a lease that has not ended."""
@@ -671,6 +676,8 @@ class TaskArchived(Event):
 
 
 def _add(state: "State", task: Task) -> None:
+    if task.workflow is not None:
+        state.steps.setdefault(task.workflow, []).append(task.id)
     if task.needs or task.parent is not None or task.gate is not None:
         _link(state, task)
         task = kept_back(state, task)

@@ -143,6 +143,20 @@ def _check_shown(task: Task, force: bool) -> None:
     raise evidence.ChecksDue(task.id, task.token, task.assigned_to or SYSTEM, checks)
 
 
+def _check_steps_ended(state: "State", task: Task) -> None:
+    """Refuse to complete the root of a workflow before its steps.
+
+    Raises:
+        Refused: They have not all ended.
+    """
+    if task.waiting and task.id in state.workflows:
+        raise Refused(
+            f"Task {task.id} gets done by its workflow, whose steps have not all ended",
+            code="not_ready",
+            hint=f"`formula current {task.id}` shows where it stands.",
+        )
+
+
 def _not_held(task: Task, what: str) -> Refused:
     now = f"{task.assigned_to} has it now" if task.status in HELD else f"it is {task.status}"
     return Refused(
@@ -451,8 +465,6 @@ class Tasks(Noun["State"]):
                 did not pass (``check_failed``), or its commands are not trusted (``not_trusted``).
             UsageError: A task with checks is completed inside a transaction.
         """
-        if force != bool(reason.strip()):
-            raise UsageError("To complete a task by force takes both --force and --reason TEXT")
         arguments = (task, result, force, reason, agent, token)
         return self.finish(
             ("tasks.complete", arguments),
@@ -486,10 +498,13 @@ class Tasks(Noun["State"]):
             pick: Says which task, from the state that the command finds.
             then: Records what belongs to the same commit.
         """
+        if force != bool(reason.strip()):
+            raise UsageError("To complete a task by force takes both --force and --reason TEXT")
 
         def attempt(found: evidence.Found | None) -> R:
             def within(tx: "Transaction[State]") -> None:
                 held = _held_with_checks(tx, pick(tx), agent, token, found)
+                _check_steps_ended(tx.state, held)
                 text = None if result is None else text_of("result", result)
                 if found is None:
                     _check_shown(held, force)
@@ -673,12 +688,20 @@ class Tasks(Noun["State"]):
         chosen = [find(tx.state, task) for task in tasks]
         for task in chosen:
             check_step(task, "archive")
+            if _is_of_wisp(tx.state, task):
+                raise Refused(
+                    f"Task {task.id} belongs to a wisp, which leaves the board as a whole",
+                    code="of_a_wisp",
+                    hint="`formula squash` and `formula burn` end it.",
+                )
         if older_than is not None:
             limit = tx.later(-clock.duration(older_than))
             chosen += [
                 task
                 for task in tx.state.tasks.values()
-                if task.status in ENDED and (task.ended_at or task.updated_at) <= limit
+                if task.status in ENDED
+                and (task.ended_at or task.updated_at) <= limit
+                and not _is_of_wisp(tx.state, task)
             ]
         for task in {task.id: task for task in chosen}.values():
             tx.record(TaskArchived(record=task))
@@ -702,12 +725,8 @@ class Tasks(Noun["State"]):
 
     def lasting(self, workstream: str | None = None) -> Iterator[Task]:
         """Every task that there ever was, as :meth:`ever`, but for those of wisps: they are not to last."""
-        workflows = self.state.workflows
-        for task in self.ever(workstream):
-            workflow = workflows.get(task.workflow or task.id)
-            is_own = workflow is not None and (task.workflow is not None or workflow.own_root)
-            if not (workflow is not None and workflow.ephemeral and is_own):
-                yield task
+        state = self.state
+        return (task for task in self.ever(workstream) if not _is_of_wisp(state, task))
 
     def ever(self, workstream: str | None = None, watch: Watch = unwatched) -> Iterator[Task]:
         """Every task that there ever was: the archived ones, as they were then, then the live ones.
@@ -827,6 +846,14 @@ def _claim(tx: "Transaction[State]", task: Task, lease: float | str | None) -> N
         tx.record(TaskLapsed(task=task.id, holder=task.assigned_to or SYSTEM))
     length = DEFAULT_LEASE if lease is None else _lease(lease)
     tx.record(TaskClaimed(task=task.id, lease=length, until=tx.later(length)))
+
+
+def _is_of_wisp(state: "State", task: Task) -> bool:
+    """Whether a task is a step of a wisp, or the root that was made for it."""
+    workflow = state.workflows.get(task.workflow or task.id)
+    if workflow is None or not workflow.ephemeral:
+        return False
+    return task.workflow is not None or workflow.own_root
 
 
 def _check_free(state: "State", task: Task, agent: str, now: str) -> None:

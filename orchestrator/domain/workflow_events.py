@@ -68,14 +68,23 @@ class WorkflowPoured(Event):
 
 @event("workflow.ended")
 class WorkflowEnded(Event):
-    """The root of a workflow has ended: done, failed or cancelled."""
+    """The root of a workflow has ended: done, failed or cancelled.
+
+    ``digest``: of a wisp that condenses by itself: what it was; it becomes the result of the root.
+    """
 
     workflow: str
     outcome: str
+    digest: str = ""
 
     def apply(self, state: "State", at: Recorded) -> None:
         workflow = state.workflows[self.workflow]
         state.workflows[self.workflow] = replace(workflow, ended_at=at.ts)
+        if self.digest and workflow.own_root:
+            root = state.tasks[self.workflow]
+            state.put_task(
+                replace(root, result=self.digest, updated_at=at.ts, events=(*root.events, at.id))
+            )
 
 
 @event("workflow.reopened")
@@ -113,8 +122,7 @@ class WorkflowBurned(Event):
         own = state.workflows[self.workflow].own_root
         _forget(state, self.workflow, self.steps)
         if own:
-            state.forget_task(self.workflow, None)
-            state.children.pop(self.workflow, None)
+            state.forget_task(self.workflow)
             del state.workflows[self.workflow]
         else:
             _let_go(state, self.workflow, at)
@@ -122,9 +130,9 @@ class WorkflowBurned(Event):
 
 def _forget(state: "State", root: str, steps: tuple[str, ...]) -> None:
     """Take the steps off the board, parts before what they are parts of."""
-    parents = {part: above for above in (root, *steps) for part in state.children.get(above, ())}
     for step in reversed(steps):
-        state.forget_task(step, parents.get(step))
+        state.forget_task(step)
+    state.steps.pop(root, None)
 
 
 def _let_go(state: "State", root: str, at: Recorded, *, digest: str | None = None) -> None:

@@ -351,10 +351,12 @@ class Workflows(Noun["State"]):
             UsageError: Both are one workflow.
         """
         act_in_session(tx, agent)
+        known = [find_workflow(tx.state, one).root for one in (first, then) if isinstance(one, str)]
+        keep = frozenset(known)
         before, after = (
-            find_workflow(tx.state, one).root
+            known.pop(0)
             if isinstance(one, str)
-            else Pouring(tx, one, workstream, None, one.ephemeral).pour()
+            else Pouring(tx, one, workstream, None, one.ephemeral, keep=keep).pour()
             for one in (first, then)
         )
         if before == after:
@@ -388,7 +390,7 @@ class Workflows(Noun["State"]):
             Refused: It is no wisp, somebody works on a step, or others wait for one.
         """
         act_in_session(tx, agent)
-        found = _wisp(tx.state, workflow, tx.now)
+        found = _wisp(tx.state, workflow, tx.now, burning=False)
         flow.squash(tx, found, text_of("summary", summary))
 
     @command(the_ended)
@@ -400,7 +402,7 @@ class Workflows(Noun["State"]):
             Refused: It is no wisp, somebody works on a step, or others wait for one.
         """
         act_in_session(tx, agent)
-        flow.burn(tx, _wisp(tx.state, workflow, tx.now))
+        flow.burn(tx, _wisp(tx.state, workflow, tx.now, burning=True))
 
     # Queries
 
@@ -436,7 +438,7 @@ class Workflows(Noun["State"]):
         state, now = self.state, self._desk.now()
         found = find_workflow(state, workflow)
         tasks = Tasks(self._desk)
-        steps = tuple(map(tasks.get, flow.steps_of(state, found.root)))
+        steps = tuple(map(tasks.get, flow.parts_of(state, found.root)))
         work = [step for step in steps if not step.milestone]
         statuses = [step.status for step in work]
         ended = sum(status in ENDED for status in statuses)
@@ -477,9 +479,13 @@ def find_workflow(state: "State", text: str) -> Workflow:
         NotFound: There is no such task, or it belongs to no workflow.
     """
     task_id: str | None = resolve(state, text)
+    seen: set[str] = set()
     while task_id is not None and task_id not in state.workflows:
         task = state.tasks.get(task_id)
-        task_id = (task.workflow or task.parent) if task is not None else None
+        seen.add(task_id)
+        own = task.workflow if task is not None and task.workflow in state.workflows else None
+        above = own or (task.parent if task is not None else None)
+        task_id = None if above in seen else above
     if task_id is None:
         raise NotFound(
             f"Task {text!a} belongs to no workflow",
@@ -489,7 +495,7 @@ def find_workflow(state: "State", text: str) -> Workflow:
     return state.workflows[task_id]
 
 
-def _wisp(state: "State", text: str, now: str) -> Workflow:
+def _wisp(state: "State", text: str, now: str, *, burning: bool) -> Workflow:
     workflow = find_workflow(state, text)
     if not workflow.ephemeral:
         raise Refused(
@@ -497,7 +503,7 @@ def _wisp(state: "State", text: str, now: str) -> Workflow:
             code="not_ephemeral",
             hint="`t cancel` ends it with all of its steps; `t archive` takes ended tasks away.",
         )
-    flow.check_unused(state, workflow, now)
+    flow.check_unused(state, workflow, now, burning=burning)
     return workflow
 
 
@@ -531,7 +537,7 @@ def _end_parts(tx: "Transaction[State]", task: Task) -> None:
     """Cancel the parts of a task that nobody has begun, with theirs."""
     state, reason = tx.state, f"the signal was given: {task.until}"[:LONGEST_TITLE]
     for part in state.children.get(task.id, []):
-        below = [part, *flow.steps_of(state, part)]
+        below = [part, *flow.parts_of(state, part)]
         if not any(map(_is_begun, (state.tasks[i] for i in below if i in state.tasks))):
             flow.cancel(tx, (state.tasks[i] for i in below if i in state.tasks), reason)
 

@@ -12,13 +12,25 @@ from orchestrator.domain.checks import Problems
 from orchestrator.formulas.expanding import Filling
 from orchestrator.formulas.graph import Draft, Graph, drafts_of, inherit
 from orchestrator.formulas.schema import Advice, Formula, Pointcut, Step
+from orchestrator.formulas.variables import Values
 
 
-def advise(graph: Graph, formula: Formula, problems: Problems) -> None:
-    """Put the steps of a formula's advice around those of the graph that fit."""
+def advise(graph: Graph, formula: Formula, values: Values, problems: Problems) -> list[str]:
+    """Put the steps of a formula's advice around those of the graph that fit.
+
+    Returns:
+        Warnings: advice that fits no step.
+    """
+    warnings = []
     for advice in formula.advice:
-        for target in [draft for draft in graph if _fits(advice, formula.pointcuts, draft)]:
-            problems.trying(advice.at, _go_around, graph, target, advice)
+        chosen = [draft for draft in graph if _fits(advice, formula.pointcuts, draft)]
+        if not chosen:
+            warnings.append(f"{advice.at}: it fits no step")
+        for target in chosen:
+            problems.trying(advice.at, _go_around, graph, target, advice, values)
+            if graph.is_full:
+                return warnings
+    return warnings
 
 
 def _fits(advice: Advice, pointcuts: tuple[Pointcut, ...], draft: Draft) -> bool:
@@ -35,12 +47,12 @@ def _is_cut(cut: Pointcut, draft: Draft) -> bool:
     )
 
 
-def _go_around(graph: Graph, target: Draft, advice: Advice) -> None:
+def _go_around(graph: Graph, target: Draft, advice: Advice, values: Values) -> None:
     before, after = around(advice)
     for step in before:
-        graph.put_before(target, _inserted(graph, target, step))
+        graph.put_before(target, _inserted(graph, target, step, values))
     for step in reversed(after):
-        graph.put_after(target, _inserted(graph, target, step))
+        graph.put_after(target, _inserted(graph, target, step, values))
 
 
 def around(advice: Advice) -> tuple[list[Step], list[Step]]:
@@ -51,13 +63,13 @@ def around(advice: Advice) -> tuple[list[Step], list[Step]]:
     return before, after
 
 
-def _inserted(graph: Graph, target: Draft, step: Step) -> Draft:
-    values = {
-        "{step.id}": target.id,
-        "{step.title}": target.title or target.id,
-        "{step.description}": target.description,
+def _inserted(graph: Graph, target: Draft, step: Step, values: Values) -> Draft:
+    words = {
+        "step.id": target.id,
+        "step.title": values.bind(target.title or target.id),
+        "step.description": values.bind(target.description),
     }
-    draft = graph.rewritten(next(drafts_of((step,))), Filling(values).fill)
+    draft = graph.rewritten(next(drafts_of((step,))), Filling(words).fill)
     inherit(draft, target)
     draft.conditions = [*target.conditions, *draft.conditions]
     draft.inserted = True

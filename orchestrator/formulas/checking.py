@@ -10,8 +10,10 @@ from typing import Any
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError
 from orchestrator.domain.checks import Problems, like
+from orchestrator.domain.cooked import MILESTONE
 from orchestrator.formulas import loops
 from orchestrator.formulas.advising import around
+from orchestrator.formulas.convoys import SYNTHESIS
 from orchestrator.formulas.reading import as_text
 from orchestrator.formulas.schema import (
     GATES,
@@ -28,7 +30,7 @@ from orchestrator.formulas.schema import (
     Step,
     Variable,
 )
-from orchestrator.formulas.variables import NAME, is_condition, names_in, wrong_with
+from orchestrator.formulas.variables import NAME, is_condition, names_in, wrong_pattern, wrong_with
 
 _PARTS = {
     "workflow": ("steps", "compose", "advice", "pointcuts", "vars"),
@@ -39,6 +41,14 @@ _PARTS = {
 """Which tables a formula of each type may have; the first one it must have."""
 
 _TABLES = dict.fromkeys(part for parts in _PARTS.values() for part in parts)
+_NOT_OF_GATES = {
+    "timer": ("condition",),
+    "human": ("condition",),
+    "event": ("condition",),
+    "mail": ("condition",),
+    "task": ("condition", "timeout"),
+    "conditional": ("id",),
+}
 _PHASES = ("", "liquid", "vapor")
 _OWN_PARTS = ("all", "any", "all-children", "any-children")
 _WAITS = re.compile(r"(?:all|any)(?:-children|:.+)?|children-of\(.+\)")
@@ -156,12 +166,9 @@ def _check_variable(
     if variable.type not in VARIABLE_TYPES:
         said = f"{variable.type!a} is no type{like(variable.type, VARIABLE_TYPES)}"
         problems.note(variable.at, f"{said}: one of {', '.join(VARIABLE_TYPES)}")
-    if variable.pattern:
-        try:
-            re.compile(variable.pattern)
-        except (re.error, RecursionError, OverflowError) as error:
-            problems.note(variable.at, f"the pattern is no regular expression: {error}")
-            return
+    if variable.pattern and (why := wrong_pattern(variable.pattern)):
+        problems.note(variable.at, f"the pattern is no regular expression: {why}")
+        return
     if variable.default is None:
         return
     if variable.required:
@@ -181,7 +188,9 @@ class _Steps:
         self._formula = formula
         self._problems = problems
         self._warnings = warnings
-        self._declared = set(formula.variables)
+        loops_in = [step.loop for step in all_steps(formula) if step.loop is not None]
+        numbers = {loop.var for loop in loops_in if loop.var}
+        self._declared = {*formula.variables, *numbers, *(("iteration",) if loops_in else ())}
 
     def check(self) -> None:
         """Note what is wrong with each."""
@@ -204,6 +213,10 @@ class _Steps:
             yield from self._wrong_with_condition(step.condition)
         if step.focus and step not in self._formula.legs:
             yield "focus is for the legs of a convoy formula"
+        if step.loop is not None:
+            for name in loops.asked_by(step.loop):
+                if name not in self._declared and not self._is_lent():
+                    yield f"the loop asks for {name!a}, which no variable is{like(name, self._declared)}"
         if step.priority is not None and not 0 <= step.priority <= 1000:
             yield f"{step.priority} is no priority: 0 to 1000"
         for field in ("verify_timeout", "estimate"):
@@ -236,11 +249,16 @@ class _Steps:
             problems.note(at, f"{gate.timeout!a} is no duration, such as 30m")
         if gate.type == "timer" and not gate.timeout and not _is_duration(gate.id):
             problems.note(at, "a timer needs a timeout, such as 30m")
-        if gate.type in ("event", "mail", "task") and not gate.id:
+        if gate.type in ("event", "mail", "task") and not gate.id.strip():
             what = {"event": "the type of the event", "mail": "the subject", "task": "the task"}
             problems.note(at, f"a gate of the type {gate.type} needs an id: {what[gate.type]}")
-        if gate.type == "conditional" and not (gate.condition or gate.id):
+        if gate.type == "conditional" and not gate.condition:
             problems.note(at, "a gate of the type conditional needs a condition: its name")
+        for key in _NOT_OF_GATES.get(gate.type, ()):
+            if getattr(gate, key):
+                problems.note(at, f"a gate of the type {gate.type} has no {key}")
+        if gate.type == "timer" and gate.id and gate.timeout:
+            problems.note(at, "a timer has a timeout, or its id is one, but not both")
 
     def _unknown_needs(self) -> Iterator[tuple[Step, str]]:
         """The needs that no pass of cooking can make a step for."""
@@ -271,6 +289,10 @@ def _wrong_with_parts(step: Step) -> Iterator[str]:
     ways = [name for name in ("children", "expand", "loop") if getattr(step, name)]
     if len(ways) > 1:
         yield f"it has {' and '.join(ways)}: only one of them goes"
+    if step.type == MILESTONE or (step.loop is not None and step.loop.until):
+        for key in ("verify", "artifacts", "review", "assignee"):
+            if getattr(step, key):
+                yield f"a milestone is done by itself, so it has no {key}"
     if step.expand_vars and not step.expand:
         yield "expand_vars goes with expand"
     if step.until and not step.children:
@@ -312,12 +334,25 @@ def _is_duration(text: str | float) -> bool:
 
 def _check_rules(formula: Formula, problems: Problems) -> None:
     _check_compose(formula.compose, problems)
+    _check_named(formula, problems)
     for advice in formula.advice:
         _check_advice(formula, advice, problems)
     for cut in formula.pointcuts:
         if not (cut.glob or cut.type or cut.label):
             problems.note(cut.at, "it needs glob, type or label")
+    _check_convoy(formula, problems)
+
+
+def _check_convoy(formula: Formula, problems: Problems) -> None:
     legs = [leg.id for leg in formula.legs]
+    for leg in formula.legs:
+        for part in ("children", "loop", "expand"):
+            if getattr(leg, part):
+                problems.note(leg.at, f"a leg has no {part}")
+        for need in (*leg.needs, *leg.depends_on):
+            _check_known(problems, leg.at, need, legs)
+    if SYNTHESIS in legs and formula.synthesis is not None:
+        problems.note(formula.synthesis.at, f"a leg is called {SYNTHESIS!a} already")
     for preset in formula.presets.values():
         _check_legs(problems, preset.at, preset.legs, legs)
         _check_needed(problems, preset.at, legs=" ".join(preset.legs))
@@ -335,6 +370,25 @@ def _check_compose(compose: Compose, problems: Problems) -> None:
         _check_needed(problems, branch.at, **said)
     for gate in compose.gate:
         _check_needed(problems, gate.at, before=gate.before, condition=gate.condition)
+
+
+def _check_named(formula: Formula, problems: Problems) -> None:
+    """Note steps that rules name and that no pass of cooking can bring."""
+    compose = formula.compose
+    may_come = formula.advice or compose.aspects or compose.map or compose.expand
+    if may_come or any(step.expand or step.loop for step in steps_in(formula.steps)):
+        return
+    known = [step.id for step in steps_in(formula.steps)]
+    for branch in compose.branch:
+        for name in (branch.from_, *branch.steps, branch.join):
+            _check_known(problems, branch.at, name, known)
+    for gate in compose.gate:
+        _check_known(problems, gate.at, gate.before, known)
+
+
+def _check_known(problems: Problems, place: str, name: str, known: Sequence[str]) -> None:
+    if name and "{" not in name and name not in known:
+        problems.note(place, f"there is no step {name!a}{like(name, known)}")
 
 
 def _check_needed(problems: Problems, place: str, **said: str) -> None:

@@ -17,6 +17,7 @@ SYNTHESIS = "synthesis"
 """The id of the step that puts the results of the legs together."""
 
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_SAYS_DESCRIPTION = re.compile(r"\{\{-?\s*\.leg\.description\s*-?\}\}")
 _BLOCKS = ("if", "range", "with", "block", "define")
 _FIELD = re.compile(r"\.([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")
 
@@ -68,7 +69,9 @@ class GoTemplate:
 
     def leg(self, leg: Step) -> Draft:
         """The step of a leg, with the base prompt around its description."""
-        fields = {"leg.id": leg.id, "leg.title": leg.title or leg.id, "leg.focus": leg.focus}
+        fields = {"leg.id": leg.id}
+        fields["leg.focus"] = self._filled(leg.focus, fields)
+        fields["leg.title"] = self._filled(leg.title or leg.id, fields)
         fields["leg.description"] = self._filled(leg.description, fields)
         if self._output.leg_pattern:
             file = self._filled(self._output.leg_pattern, fields)
@@ -76,11 +79,11 @@ class GoTemplate:
             fields["output_path"] = "/".join(path)
         base = self._formula.prompts.base if self._formula.prompts else ""
         focus = f"Focus: {leg.focus}\n\n" if leg.focus else ""
+        if not _SAYS_DESCRIPTION.search(base):
+            base = "\n\n".join(filter(None, [base.strip("\n"), f"{focus}{{{{.leg.description}}}}"]))
         draft = next(drafts_of((leg,)))
         draft.title = self._filled(draft.title, fields)
-        draft.description = self._filled(base or f"{focus}{{{{.leg.description}}}}", fields).strip(
-            "\n"
-        )
+        draft.description = self._filled(base, fields).strip("\n")
         draft.acceptance = self._filled(draft.acceptance, fields)
         return draft
 
@@ -103,7 +106,7 @@ class GoTemplate:
         """The text in pieces; inside of ``range`` and ``with`` a dot means something else."""
         end, blocks = 0, list[str]()
         for match in _ACTION.finditer(text):
-            yield text[end : match.start()]
+            before = text[end : match.start()]
             end = match.end()
             word = match[1].partition(" ")[0]
             if word in _BLOCKS:
@@ -113,7 +116,12 @@ class GoTemplate:
             field = _FIELD.fullmatch(match[1])
             is_ours = field is not None and "range" not in blocks and "with" not in blocks
             value = self._value(field[1], fields) if field is not None and is_ours else None
-            yield match[0] if value is None else value
+            if value is None:
+                yield before + match[0]
+                continue
+            yield (before.rstrip() if match[0].startswith("{{-") else before) + value
+            if match[0].endswith("-}}"):
+                end += len(text[end:]) - len(text[end:].lstrip())
         yield text[end:]
 
     def _value(self, name: str, fields: Mapping[str, str]) -> str | None:

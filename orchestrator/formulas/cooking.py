@@ -4,20 +4,29 @@ The order of the passes is the meaning of a formula: loops, branches and gates, 
 expansions, aspects, conditions, and last of all the texts are filled.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from orchestrator.core import clock, names
 from orchestrator.domain import evidence, resources
-from orchestrator.domain.checks import LONGEST_TITLE, Problems, like, priority_of, text_of, title_of
+from orchestrator.domain.checks import (
+    LONGEST_TITLE,
+    Problems,
+    like,
+    needed,
+    priority_of,
+    text_of,
+    title_of,
+)
 from orchestrator.domain.cooked import MILESTONE, Condense, Cooked, CookedGate, CookedStep
 from orchestrator.domain.ordering import in_order
 from orchestrator.formulas import convoys, expanding
 from orchestrator.formulas.advising import advise, targets
-from orchestrator.formulas.graph import Draft, Graph, drafts_of, gate_with, waits_of
+from orchestrator.formulas.graph import Draft, Graph, drafts_of, waits_of
 from orchestrator.formulas.library import Loaded
 from orchestrator.formulas.loops import unroll
-from orchestrator.formulas.schema import Gate
-from orchestrator.formulas.variables import Values
+from orchestrator.formulas.schema import GATES, Gate
+from orchestrator.formulas.variables import Budget, Values
 
 STANDS_FOR = "Stands for the step that this goes around; it is done by itself."
 
@@ -57,14 +66,15 @@ def cook(
         hint="`formula show` lists its variables; --var NAME=VALUE gives one.",
     )
     formulas = (formula, *loaded.others.values())
-    values = Values(formulas, variables or {}, problems, strict=strict)
-    graph = Graph()
+    budget = Budget()
+    values = Values(formulas, variables or {}, problems, budget, strict=strict)
+    graph = Graph(values.text, budget)
     cooking = _Cooking(loaded, graph, values, problems)
     cooking.begin(preset, title, description)
     cooking.rewire()
     graph.leave_out({draft.id for draft in graph if not cooking.stays(draft)})
     steps = cooking.finished()
-    about = values.text(formula.description, formula.at)
+    about = problems.trying(formula.at, values.text, formula.description, formula.at) or ""
     values.check()
     problems.check()
     squash = formula.squash
@@ -75,7 +85,7 @@ def cook(
         description=about,
         variables=values.used,
         ephemeral=formula.is_ephemeral,
-        review_only=formula.review_only,
+        review_only=bool(formula.review_only),
         condense=None
         if squash is None
         else Condense(
@@ -84,7 +94,7 @@ def cook(
             metrics=squash.include_metrics,
         ),
         steps=steps,
-        warnings=loaded.warnings,
+        warnings=(*loaded.warnings, *cooking.warnings),
         runtime=values.runtime,
     )
 
@@ -99,19 +109,24 @@ class _Cooking:
         self._values = values
         self._problems = problems
         self._parents: set[str | None] = set()
+        self.warnings: list[str] = []
 
     def begin(self, preset: str | None, title: str, description: str) -> None:
         """Put the formula's own steps into the graph."""
         formula = self._formula
+        convoys.legs_of(formula, preset)  # refuses a preset that is not there
         if formula.type == "convoy":
-            convoys.run_legs(self._graph, formula, self._values, preset)
+            self._problems.trying(
+                formula.at, convoys.run_legs, self._graph, formula, self._values, preset
+            )
         else:
-            convoys.legs_of(formula, preset)  # refuses a preset
             self._problems.trying(formula.at, self._graph.add, drafts_of(formula.steps))
         if formula.type == "expansion":
             target = Draft(id=formula.formula, title=title, description=description, at=formula.at)
             self._graph.add([target])
-            self._problems.trying(formula.at, expanding.expand, self._graph, target, formula, {})
+            rule: tuple[str, Mapping[str, str]] = (formula.at, {})
+            how = (self._graph, target, formula, rule, self._values, self._problems)
+            self._problems.trying(formula.at, expanding.expand, *how, is_data=True)
         if formula.type == "aspect":
             self._graph.add(map(self._stand_in, [*targets(formula)] or [formula.formula]))
 
@@ -127,14 +142,15 @@ class _Cooking:
         unroll(graph, self._values, problems)
         self._branch()
         self._gate()
-        advise(graph, formula, problems)
-        expanding.expand_inline(graph, self._others, problems)
-        expanding.expand_composed(graph, formula, self._others, problems)
-        unroll(graph, self._values, problems)  # the loops that expansions brought
-        expanding.expand_inline(graph, self._others, problems)
+        values, others = self._values, self._others
+        self.warnings += advise(graph, formula, values, problems)
+        expanding.expand_inline(graph, others, values, problems)
+        expanding.expand_composed(graph, formula, others, values, problems)
+        unroll(graph, values, problems)  # the loops that expansions brought
+        expanding.expand_inline(graph, others, values, problems)
         for aspect in formula.compose.aspects:
-            if aspect in self._others:
-                advise(graph, self._others[aspect], problems)
+            if aspect in others:
+                self.warnings += advise(graph, others[aspect], values, problems)
 
     def _branch(self) -> None:
         for branch in self._formula.compose.branch:
@@ -184,15 +200,12 @@ class _Cooking:
             by_id[draft.id] = draft
         for draft in filled:
             self._check_names(draft, by_id)
-        if self._problems:
-            return ()
         self._parents = {draft.parent for draft in filled}
         order = self._ordered(by_id)
-        steps = [self._step(by_id[step]) for step in order]
-        return tuple(step for step in steps if step is not None)
+        return tuple(self._step(by_id[step]) for step in order or by_id)
 
     def _move_timers(self) -> None:
-        """A timer of a step with parts holds for each of them: they begin, not the whole."""
+        """A timer of a step with parts holds for those of them that begin."""
         parts = self._graph.parts()
         for draft in self._graph:
             timers = [gate for gate in draft.gates if gate.type == "timer"]
@@ -201,19 +214,24 @@ class _Cooking:
                 for part in parts[draft.id]:
                     below = self._graph.get(part)
                     assert below is not None
-                    below.gates = [*timers, *below.gates]
+                    if set(parts[draft.id]).isdisjoint(below.needs):
+                        below.gates = [*timers, *below.gates]
 
     def _filled(self, draft: Draft) -> Draft:
+        """The draft with every text filled; what is empty then is left out of its lists."""
         values = self._values
 
         def fill(text: str) -> str:
-            return values.text(text, draft.at)
+            said = self._problems.trying(draft.at, values.text, text, draft.at)
+            return "" if said is None else said
 
-        verify = [values.command(command) for command in draft.verify]
-        draft.verify = []
-        made = self._graph.rewritten(draft, fill)
-        made.gates = [gate_with(gate, fill) for gate in made.gates]
-        made.verify = [command for command in verify if command]
+        commands = [
+            self._problems.trying(draft.at, values.command, command, draft.at)
+            for command in draft.verify
+        ]
+        draft.verify, draft.conditions = [], []
+        made = self._graph.filled(draft, fill)
+        made.verify = [command for command in commands if command]
         made.artifacts = [path for path in made.artifacts if path]
         made.touches = [name for name in made.touches if name]
         return made
@@ -231,7 +249,7 @@ class _Cooking:
     def _ordered(self, by_id: Mapping[str, Draft]) -> list[str]:
         """The ids in order; a circle is noted."""
         rank = {step: number for number, step in enumerate(by_id)}
-        parts = Graph(by_id.values()).parts()
+        parts = self._graph.parts()
         waits = {step: self._waits(draft, by_id, parts) for step, draft in by_id.items()}
         circle = in_order(waits, rank.__getitem__)[1]
         if circle:
@@ -257,49 +275,67 @@ class _Cooking:
         of = waits_of(draft)[1]
         return found | set(parts.get(of, ()) if of else ())
 
-    def _step(self, draft: Draft) -> CookedStep | None:
-        return self._problems.trying(draft.at, self._made, draft)
+    def _step(self, draft: Draft) -> CookedStep:
+        """A step whose every field a task can take; what it cannot take is noted."""
 
-    def _made(self, draft: Draft) -> CookedStep:
-        """A step whose every field a task can take.
+        def tried(call: Callable[..., T], *args: object, **named: object) -> T | None:
+            return self._problems.trying(draft.at, call, *args, **named)
 
-        Raises:
-            BadInput: One it cannot take.
-        """
-        title = draft.title if draft.title.strip() else draft.id
+        if draft.type == MILESTONE and any(gate.type == "timer" for gate in draft.gates):
+            self._problems.note(
+                draft.at, "a milestone has no timer: the step after it may have one"
+            )
+        if draft.assignee.startswith("@"):
+            self._problems.note(draft.at, f"{draft.assignee!a} is a group, not an agent")
+        title = draft.title if draft.title.strip() else draft.id[:LONGEST_TITLE]
         how, of = waits_of(draft)
-        own = of is None and draft.id in self._parents
-        waits = how if own or of == draft.id else f"{how}:{of}" if of else ""
-        checks = evidence.checks_of(
+        own = (of is None and draft.id in self._parents) or of == draft.id
+        checks = tried(
+            evidence.checks_of,
             None,
             verify=draft.verify,
             artifacts=draft.artifacts,
             review=draft.review or None,
             timeout=draft.verify_timeout if draft.verify and draft.verify_timeout else None,
         )
+        gates = [tried(_gate, gate) for gate in draft.gates if gate.type != "task"]
         return CookedStep(
             id=draft.id,
-            title=title_of(title[:LONGEST_TITLE] if not draft.title.strip() else title),
-            description=text_of("description", draft.description),
-            type=names.name("type", draft.type or "task"),
-            priority=None if draft.priority is None else priority_of(draft.priority),
-            labels=tuple(names.name("label", label) for label in draft.labels if label),
+            title=tried(title_of, title) or "",
+            description=tried(text_of, "description", draft.description) or "",
+            type=tried(names.name, "type", draft.type or "task") or "",
+            priority=None if draft.priority is None else tried(priority_of, draft.priority),
+            labels=tuple(
+                tried(names.name, "label", label) or "" for label in draft.labels if label
+            ),
             needs=tuple(draft.needs),
             parent=draft.parent,
-            waits_for=waits,
-            gates=tuple(_gate(gate) for gate in draft.gates if gate.type != "task"),
-            outside=tuple(gate.id for gate in draft.gates if gate.type == "task"),
+            waits_for=how if own else f"{how}:{of}" if of else "",
+            gates=tuple(gate for gate in gates if gate is not None),
+            outside=tuple(tried(_named, gate) or "" for gate in draft.gates if gate.type == "task"),
             until=draft.until,
-            assignee=names.agent(draft.assignee) if draft.assignee else "",
-            acceptance=text_of("acceptance", draft.acceptance),
+            assignee=(tried(names.agent, draft.assignee) or "") if draft.assignee else "",
+            acceptance=tried(text_of, "acceptance", draft.acceptance) or "",
             verify=() if checks is None else checks.verify,
             verify_timeout=None if checks is None else checks.timeout,
             artifacts=() if checks is None else checks.artifacts,
             review=draft.review,
-            touches=tuple(map(_touched, draft.touches)),
-            estimate=_minutes(draft.estimate),
+            touches=tuple(tried(_touched, name) or "" for name in draft.touches),
+            estimate=tried(_minutes, draft.estimate),
             source=draft.at,
         )
+
+
+T = TypeVar("T")
+
+
+def _named(gate: Gate) -> str:
+    """What a gate waits for.
+
+    Raises:
+        UsageError: Nothing, once its texts were filled.
+    """
+    return needed("gate", gate.condition if gate.type == "conditional" else gate.id)
 
 
 def _gate(gate: Gate) -> CookedGate:
@@ -307,10 +343,13 @@ def _gate(gate: Gate) -> CookedGate:
     if gate.type == "timer":
         seconds = clock.duration(gate.timeout or gate.id)
         return CookedGate(type="timer", name=clock.spoken(seconds), seconds=seconds)
-    name = gate.condition if gate.type == "conditional" else gate.id
+    if gate.type in GATES and gate.type != "human":
+        name = _named(gate)
+    else:
+        name = gate.id or gate.condition or gate.type
     return CookedGate(
         type="condition" if gate.type == "conditional" else gate.type,
-        name=text_of("gate", name or gate.id or gate.condition or gate.type),
+        name=text_of("gate", name),
         seconds=clock.duration(gate.timeout) if gate.timeout else None,
     )
 

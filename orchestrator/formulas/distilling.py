@@ -3,6 +3,8 @@
 What comes out cooks to the graph that went in: the same steps, needs, parts, gates, texts and checks.
 """
 
+import re
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from orchestrator.domain.pouring import REVIEW_ONLY
 from orchestrator.domain.steps import resolve
 from orchestrator.domain.task_events import Signal, Task
 from orchestrator.domain.tasks import Tasks
-from orchestrator.formulas.variables import NAME
+from orchestrator.formulas.variables import NAME, names_in
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -42,7 +44,7 @@ def distill(
     names.name("formula", name)
     state = desk.read()
     root = _root(state, task)
-    steps = [Tasks(desk).get(step) for step in flow.steps_of(state, root)]
+    steps = [Tasks(desk).get(step) for step in flow.parts_of(state, root)]
     if not steps:
         raise NotFound(f"Task {root} has no parts, so no formula comes of it", code="no_steps")
     return _Distillery(Tasks(desk).get(root), steps, dict(variables or {})).text(name, state)
@@ -71,7 +73,7 @@ class _Distillery:
             raise UsageError(f"{name!a} cannot name a variable")
         if not value.strip():
             raise UsageError(f"Say which word {name} stands for: --var {name}=WORD")
-        if any(f"{{{{{name}}}}}" in text for step in self._steps for text in _texts(step)):
+        if any(name in names_in(text) for step in self._steps for text in _texts(step)):
             raise UsageError(f"A step says {{{{{name}}}}} already: give the variable another name")
 
     def text(self, name: str, state: "State") -> str:
@@ -118,8 +120,8 @@ class _Distillery:
         yield "until", self._worded(step.until)
         yield "gate", [*self._gates(step)]
         if step.checks is not None:
-            yield "verify", [self._worded(command) for command in step.checks.verify]
-            yield "verify_timeout", f"{step.checks.timeout:g}s" if step.checks.timeout else ""
+            yield "verify", [self._command(command) for command in step.checks.verify]
+            yield "verify_timeout", _duration(step.checks.timeout) if step.checks.timeout else ""
             yield "artifacts", [self._worded(path) for path in step.checks.artifacts]
             yield "review", step.checks.review or None
         yield "assignee", step.assignee
@@ -149,23 +151,40 @@ class _Distillery:
 
     def _worded(self, text: str) -> str:
         """A text with the words of the variables replaced by their names, the longest first."""
-        longest = sorted(self._variables.items(), key=lambda item: -len(item[1]))
-        for name, value in longest:
-            text = text.replace(value, f"{{{{{name}}}}}")
-        return text
+        if not self._variables:
+            return text
+        names = {value: name for name, value in self._variables.items()}
+        longest = sorted(names, key=len, reverse=True)
+        words = re.compile("|".join(map(re.escape, longest)))
+        return words.sub(lambda match: f"{{{{{names[match[0]]}}}}}", text)
+
+    def _command(self, command: str) -> str:
+        """The same of a command, word by word: a value stays within one word there."""
+        try:
+            words = shlex.split(command)
+        except ValueError:
+            return command
+        worded = [self._worded(word) for word in words]
+        return command if worded == words else shlex.join(worded)
+
+
+def _duration(seconds: float) -> str:
+    """Seconds to the last digit, as a formula writes them."""
+    return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
 
 
 def _gate(signal: Signal) -> Iterator[tuple[str, str]]:
     if signal.kind == "timer":
         yield "type", "timer"
-        yield "timeout", f"{signal.seconds or 0:g}s"
+        yield "timeout", _duration(signal.seconds or 0)
         return
     yield "type", "conditional" if signal.kind == "condition" else signal.kind
     yield "condition" if signal.kind == "condition" else "id", signal.name
-    yield "timeout", f"{signal.seconds:g}s" if signal.seconds is not None else ""
+    yield "timeout", _duration(signal.seconds) if signal.seconds is not None else ""
 
 
 def _texts(step: Task) -> Iterator[str]:
     yield from (step.title, step.description, step.acceptance, step.until)
+    yield from (signal.name for signal in step.signals)
     if step.checks is not None:
         yield from (*step.checks.verify, *step.checks.artifacts)

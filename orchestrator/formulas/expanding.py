@@ -6,19 +6,26 @@ acceptance and checks.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from orchestrator.core.errors import BadInput
 from orchestrator.domain.checks import Problems, like
-from orchestrator.formulas.graph import Draft, Graph, drafts_of, inherit
+from orchestrator.formulas.graph import Draft, Graph, drafts_of, inherit, show_what_it_shows
 from orchestrator.formulas.schema import Formula
+from orchestrator.formulas.variables import Values, wrong_with
+
+_NAMED = re.compile(
+    r"\{\{\s*([A-Za-z_][A-Za-z0-9_-]*)\s*\}\}|\{([A-Za-z_][A-Za-z0-9_-]*(?:\.[a-z]+)?)\}"
+)
 
 DEEPEST = 5
 """How often an expansion may stand in another one."""
 
 
-def expand_inline(graph: Graph, formulas: Mapping[str, Formula], problems: Problems) -> None:
+def expand_inline(
+    graph: Graph, formulas: Mapping[str, Formula], values: Values, problems: Problems
+) -> None:
     """Let every step with ``expand`` give place to its expansion, expansions in expansions too."""
     for depth in range(DEEPEST + 1):
         targets = [draft for draft in graph if draft.expand]
@@ -27,11 +34,18 @@ def expand_inline(graph: Graph, formulas: Mapping[str, Formula], problems: Probl
                 problems.note(draft.at, f"expansions stand in one another more than {DEEPEST} deep")
                 return
             name, draft.expand = draft.expand, ""
-            problems.trying(draft.at, expand, graph, draft, formulas[name], draft.expand_vars)
+            rule = (draft.at, draft.expand_vars)
+            problems.trying(draft.at, expand, graph, draft, formulas[name], rule, values, problems)
+            if graph.is_full:
+                return
 
 
 def expand_composed(
-    graph: Graph, formula: Formula, formulas: Mapping[str, Formula], problems: Problems
+    graph: Graph,
+    formula: Formula,
+    formulas: Mapping[str, Formula],
+    values: Values,
+    problems: Problems,
 ) -> None:
     """Expand the steps that ``compose.expand`` names, then those that ``compose.map`` selects."""
     for rule in formula.compose.expand:
@@ -40,75 +54,105 @@ def expand_composed(
             near = like(rule.target, [draft.id for draft in graph])
             problems.note(rule.at, f"there is no step {rule.target!a}{near}")
         else:
-            problems.trying(rule.at, expand, graph, target, formulas[rule.with_], rule.vars)
-            expand_inline(graph, formulas, problems)
+            how = (graph, target, formulas[rule.with_], (rule.at, rule.vars), values, problems)
+            problems.trying(rule.at, expand, *how)
+            expand_inline(graph, formulas, values, problems)
     for choice in formula.compose.map:
         chosen = [draft for draft in graph if fnmatchcase(draft.id, choice.select)]
         if not chosen:
             problems.note(choice.at, f"no step fits {choice.select!a}")
         for draft in chosen:
-            problems.trying(choice.at, expand, graph, draft, formulas[choice.with_], choice.vars)
-        expand_inline(graph, formulas, problems)
+            how = (graph, draft, formulas[choice.with_], (choice.at, choice.vars), values, problems)
+            problems.trying(choice.at, expand, *how)
+            if graph.is_full:
+                return
+        expand_inline(graph, formulas, values, problems)
 
 
-def expand(graph: Graph, target: Draft, expansion: Formula, given: Mapping[str, str]) -> None:
+def expand(
+    graph: Graph,
+    target: Draft,
+    expansion: Formula,
+    rule: tuple[str, Mapping[str, str]],
+    values: Values,
+    problems: Problems,
+    *,
+    is_data: bool = False,
+) -> None:
     """Let the steps of an expansion take the place of one step.
+
+    Args:
+        graph: Where the step stands.
+        target: The step.
+        expansion: The formula that has the template.
+        rule: Where the expansion is asked for, and the variables that are given there.
+        values: The values of the cooking.
+        problems: Told of variables that are not allowed.
+        is_data: Title and description of the target come from a board, and are never read as templates.
 
     Raises:
         BadInput: The step has parts, an id would be there twice, or there are too many steps.
     """
     if target.id in graph.parts():
         raise BadInput(f"{target.id!a} has children, so nothing can take its place")
-    new = [*template(graph, target, expansion, given)]
+    _check_given(expansion, *rule, problems)
+    filling = Filling(
+        {
+            "target": target.id,
+            "target.id": target.id,
+            "target.title": values.bind(target.title or target.id, is_data=is_data),
+            "target.description": values.bind(target.description, is_data=is_data),
+        },
+        {
+            name: values.bound_variable(name, expansion, rule[1])
+            for name in (*expansion.vars, *rule[1])
+        },
+    )
+    new = [graph.rewritten(draft, filling.fill) for draft in drafts_of(expansion.template)]
     needed = {need for draft in new for need in draft.needs}
     for draft in new:
+        inherit(draft, target)
+        draft.inserted = target.inserted
         if draft.parent is None:
             draft.conditions = [*target.conditions, *draft.conditions]
             if draft.id not in needed:
-                _show_what_target_shows(draft, target)
+                show_what_it_shows(draft, target)
     graph.replace(target, new)
 
 
-def template(
-    graph: Graph, target: Draft, expansion: Formula, given: Mapping[str, str]
-) -> Iterator[Draft]:
-    """The steps of an expansion for a target."""
-    # What the rule does not say is said by whoever cooks, or by the default, when all texts are filled.
-    names = {**{name: f"{{{{{name}}}}}" for name in expansion.vars}, **given}
-    values = {
-        "{target}": target.id,
-        "{target.id}": target.id,
-        "{target.title}": target.title or target.id,
-        "{target.description}": target.description,
-        **{f"{{{name}}}": value for name, value in names.items()},
-        **{f"{{{{{name}}}}}": value for name, value in given.items()},
-    }
-    for draft in drafts_of(expansion.template):
-        made = graph.rewritten(draft, Filling(values).fill)
-        inherit(made, target)
-        made.inserted = target.inserted
-        yield made
+def _check_given(
+    expansion: Formula, place: str, given: Mapping[str, str], problems: Problems
+) -> None:
+    """Note variables that the expansion does not have, and values that it does not allow."""
+    for name, value in given.items():
+        variable = expansion.vars.get(name)
+        if variable is None:
+            known = like(name, expansion.vars)
+            problems.note(place, f"{expansion.formula} has no variable {name!a}{known}")
+        elif "{" not in value:
+            for wrong in wrong_with(variable, value):
+                problems.note(place, f"variable {name}: {wrong}")
 
 
 class Filling:
-    """Fills names in braces; what is filled in is never filled again."""
+    """Fills names in braces: ``{name}`` for words and variables, ``{{name}}`` for variables.
 
-    def __init__(self, values: Mapping[str, str]) -> None:
+    Args:
+        words: What the names of this place stand for.
+        variables: The same of variables.
+    """
 
-        self._values = values
-        # The longer first: `{{name}}` before `{name}` inside it.
-        names = sorted(values, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, names)))
+    def __init__(
+        self, words: Mapping[str, str], variables: Mapping[str, str] | None = None
+    ) -> None:
+        self._words = {**(variables or {}), **words}
+        self._variables = variables or {}
 
     def fill(self, text: str) -> str:
-        """The text with every name in braces replaced by its value."""
-        return self._pattern.sub(lambda match: self._values[match[0]], text)
+        """The text with every name that is known replaced; what is filled in is not looked at again."""
+        return _NAMED.sub(self._value, text)
 
-
-def _show_what_target_shows(draft: Draft, target: Draft) -> None:
-    if target.acceptance and target.acceptance not in draft.acceptance:
-        draft.acceptance = "\n\n".join(filter(None, [draft.acceptance, target.acceptance]))
-    draft.verify = list(dict.fromkeys([*draft.verify, *target.verify]))
-    draft.verify_timeout = draft.verify_timeout or target.verify_timeout
-    draft.artifacts = list(dict.fromkeys([*draft.artifacts, *target.artifacts]))
-    draft.review = draft.review or target.review
+    def _value(self, match: re.Match[str]) -> str:
+        double, single = match.groups()
+        known = self._variables.get(double) if double else self._words.get(single)
+        return match[0] if known is None else known

@@ -10,15 +10,15 @@ from itertools import chain
 import msgspec
 
 from orchestrator.core.errors import BadInput
-from orchestrator.domain.checks import LONGEST_TEXT
 from orchestrator.domain.cooked import MILESTONE
 from orchestrator.formulas.schema import Gate, Loop, Step
+from orchestrator.formulas.variables import Budget
 
 MOST_STEPS = 10_000
 """Steps that a formula may be cooked to."""
 
-MOST_TEXT = 64 * 1024 * 1024
-"""Characters that all texts of a cooking may have together."""
+MOST_NEEDS = 200_000
+"""Needs that all steps of a cooking may have together."""
 
 
 class Draft(msgspec.Struct, kw_only=True):
@@ -28,6 +28,7 @@ class Draft(msgspec.Struct, kw_only=True):
         parent: The step that it is a part of.
         conditions: It is left out unless all of them are true.
         inserted: An aspect put it there, so no aspect goes around it.
+        rank: Where it stands: what takes the place of a step stands there too.
         at: Where it was written.
     """
 
@@ -55,14 +56,14 @@ class Draft(msgspec.Struct, kw_only=True):
     touches: list[str] = []
     estimate: str | float | None = None
     inserted: bool = False
+    rank: tuple[int, ...] = ()
     at: str = ""
 
 
 TEXTS = (
-    "id", "title", "description", "type", "waits_for", "assignee", "acceptance", "expand", "until",
-    "verify_timeout",
+    "title", "description", "type", "assignee", "acceptance", "expand", "until", "verify_timeout",
 )  # fmt: skip
-LISTS = ("labels", "needs", "conditions", "verify", "artifacts", "touches")
+LISTS = ("labels", "conditions", "verify", "artifacts", "touches")
 
 
 def drafts_of(steps: Iterable[Step], parent: str | None = None) -> Iterator[Draft]:
@@ -98,18 +99,31 @@ def drafts_of(steps: Iterable[Step], parent: str | None = None) -> Iterator[Draf
 
 
 class Graph:
-    """The drafts in their order, by id."""
+    """The drafts in their order, by id.
 
-    def __init__(self, drafts: Iterable[Draft] = ()) -> None:
+    Args:
+        fill: Fills the placeholders of a text. Ids, and what steps say of one another, are filled as soon as
+            a step is there: by them it is found.
+        budget: What all texts may have together.
+    """
+
+    def __init__(self, fill: Callable[[str], str], budget: Budget) -> None:
+        self._fill = fill
+        self._budget = budget
         self._drafts: dict[str, Draft] = {}
-        self._text = 0
-        self.add(drafts)
+        self._needs = 0
+        self._added = 0
 
     def __iter__(self) -> Iterator[Draft]:
-        return iter([*self._drafts.values()])
+        return iter(sorted(self._drafts.values(), key=lambda draft: draft.rank))
 
     def __len__(self) -> int:
         return len(self._drafts)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no step can be added."""
+        return len(self._drafts) >= MOST_STEPS
 
     def get(self, draft_id: str) -> Draft | None:
         """The draft of this id."""
@@ -122,14 +136,24 @@ class Graph:
             BadInput: An id is taken, or there are too many.
         """
         for draft in drafts:
-            self._check_new(draft)
-            self._drafts[draft.id] = draft
+            self._added += 1
+            self._put(self._settled(draft), (self._added,))
 
     def ancestors(self, draft: Draft) -> Iterator[Draft]:
         """The steps that a step is a part of, the nearest first."""
         while draft.parent is not None:
             draft = self._drafts[draft.parent]
             yield draft
+
+    def _put(self, draft: Draft, rank: tuple[int, ...]) -> None:
+        other = self._drafts.get(draft.id)
+        if other is not None:
+            where = f" ({other.at})" if other.at != draft.at else ""
+            raise BadInput(f"there are two steps with the id {draft.id!a}{where}")
+        if self.is_full:
+            raise BadInput(f"there are more than {MOST_STEPS} steps")
+        draft.rank = rank
+        self._drafts[draft.id] = draft
 
     # Rewiring
 
@@ -142,9 +166,9 @@ class Graph:
         Raises:
             BadInput: An id is taken, there are too many, or somebody waits for the children of the target.
         """
-        waiting = [draft.id for draft in self if waits_of(draft)[1] == target.id]
-        if waiting and waiting != [target.id]:
-            raise BadInput(f"{waiting[0]!a} waits for children of it, and others take its place")
+        for draft in self._drafts.values():
+            if draft.waits_for and waits_of(draft)[1] == target.id:
+                raise BadInput(f"{draft.id!a} waits for children of it, and others take its place")
         ids = {draft.id for draft in new}
         waited_for = set(chain.from_iterable(draft.needs for draft in new))
         top = [draft for draft in new if draft.parent is None]
@@ -153,53 +177,63 @@ class Graph:
             if ids.isdisjoint(draft.needs):
                 draft.needs = _once([*target.needs, *draft.needs])
                 draft.gates = [*target.gates, *draft.gates]
+                _wait_too(draft, target)
         ends = [draft.id for draft in top if draft.id not in waited_for]
-        self._put(target.id, new, keep=False)
+        del self._drafts[target.id]
+        for number, draft in enumerate(new):
+            self._put(draft, (*target.rank, number))
         self._wait_instead(target.id, ends, but=ids)
 
     def put_before(self, target: Draft, new: Draft) -> None:
-        """Let a new step wait for what the target waits for, and the target for it."""
-        new.parent = target.parent
+        """Let a new step wait for what the target waits for, and the target for it.
+
+        Raises:
+            BadInput: Its id is taken, or somebody waits for any of the steps beside it.
+        """
+        self._put_beside(target, new, before=True)
         new.needs = _once([*target.needs, *new.needs])
+        if waits_of(target)[1] != target.id:
+            _wait_too(new, target)
         target.needs = [new.id]
-        self._put(target.id, [new, target], keep=True)
 
     def put_after(self, target: Draft, new: Draft) -> None:
-        """Let a new step wait for the target, and whoever waits for the target for it."""
-        new.parent = target.parent
+        """Let a new step wait for the target, and whoever waits for the target for it.
+
+        Raises:
+            BadInput: As :meth:`put_before`.
+        """
+        self._put_beside(target, new, before=False)
         self._wait_instead(target.id, [new.id], but={new.id})
         new.needs = _once([target.id, *new.needs])
-        self._put(target.id, [target, new], keep=True)
 
-    def _put(self, at: str, drafts: list[Draft], *, keep: bool) -> None:
-        """Put drafts where one stands, in its place or (``keep``) around it."""
-        order: dict[str, Draft] = {}
-        for draft_id, draft in self._drafts.items():
-            if draft_id != at:
-                order[draft_id] = draft
-                continue
-            for new in drafts:
-                if not (keep and new.id == at):
-                    self._check_new(new, instead_of=None if keep else at, beside=order)
-                order[new.id] = new
-        self._drafts = order
-
-    def _check_new(
-        self, draft: Draft, *, instead_of: str | None = None, beside: Iterable[str] = ()
-    ) -> None:
-        if draft.id in beside or (draft.id in self._drafts and draft.id != instead_of):
-            other = self._drafts.get(draft.id)
-            where = f" ({other.at})" if other is not None and other.at != draft.at else ""
-            raise BadInput(f"there are two steps with the id {draft.id!a}{where}")
-        if len(self._drafts) >= MOST_STEPS:
-            raise BadInput(f"there are more than {MOST_STEPS} steps")
+    def _put_beside(self, target: Draft, new: Draft, *, before: bool) -> None:
+        new.parent = target.parent
+        for draft in self._drafts.values():
+            if draft.waits_for and target.parent and waits_of(draft) == ("any", target.parent):
+                raise BadInput(
+                    f"{draft.id!a} waits for any part of {target.parent!a}, so no part can be added"
+                )
+        rank = target.rank
+        target.rank = (*rank, 1 if before else 0)
+        self._put(new, (*rank, 0 if before else 1))
 
     def _wait_instead(self, old: str, new: list[str], *, but: set[str]) -> None:
         for draft in self._drafts.values():
-            if draft.id not in but and old in draft.needs:
+            if old in draft.needs and draft.id not in but:
+                self.count_needs(len(new))
                 draft.needs = _once(
                     chain.from_iterable(new if need == old else [need] for need in draft.needs)
                 )
+
+    def count_needs(self, number: int) -> None:
+        """Count needs that are made, so that no formula can blow up.
+
+        Raises:
+            BadInput: There are too many.
+        """
+        self._needs += number
+        if self._needs > MOST_NEEDS:
+            raise BadInput(f"its steps have more than {MOST_NEEDS} needs")
 
     # Leaving out
 
@@ -217,12 +251,13 @@ class Graph:
         if not gone:
             return
         parts = self.parts()
-        handed = {draft_id: self._behind(draft_id, gone, parts) for draft_id in gone}
+        handed = self._handed(gone, parts)
         milestones: dict[str, Draft] = {}
-        for draft in (draft for draft in self if draft.id not in gone):
-            kept = [need for need in draft.needs if need not in gone]
-            behind = chain.from_iterable(handed[need] for need in draft.needs if need in gone)
-            draft.needs = self._needed(draft, kept, behind)
+        for draft in [draft for draft in self if draft.id not in gone]:
+            dropped_needs = [need for need in draft.needs if need in gone]
+            if dropped_needs:
+                kept = [need for need in draft.needs if need not in gone]
+                self._take_over(draft, kept, [handed[need] for need in dropped_needs])
             own = parts.get(draft.id, [])
             if own and gone.issuperset(own):
                 self._lose_parts(draft, own, handed)
@@ -236,19 +271,37 @@ class Graph:
             if draft_id not in gone or draft_id in milestones
         }
 
-    def _behind(self, draft_id: str, gone: set[str], parts: Mapping[str, list[str]]) -> list[str]:
-        """The kept steps that a dropped one waited for, directly or by way of dropped ones."""
-        found: dict[str, None] = {}
-        seen = {draft_id}
-        waiting = [draft_id]
-        while waiting:
-            for other in self.waits(self._drafts[waiting.pop()], parts):
-                if other not in gone:
-                    found[other] = None
-                elif other not in seen:
-                    seen.add(other)
-                    waiting.append(other)
-        return list(found)
+    def _handed(self, gone: set[str], parts: Mapping[str, list[str]]) -> dict[str, "Handed"]:
+        """What each dropped step waited for among those that stay, directly or by way of dropped ones."""
+        found: dict[str, Handed] = {}
+        begun: set[str] = set()
+        for start in gone:
+            waiting = [start]
+            while waiting:
+                current = waiting[-1]
+                if current in found:
+                    waiting.pop()
+                    continue
+                others = [*self.waits(self._drafts[current], parts)]
+                below = [one for one in others if one in gone and one not in begun]
+                if current not in begun and below:
+                    begun.add(current)
+                    waiting += below
+                    continue
+                begun.add(current)
+                waiting.pop()
+                found[current] = self._sum_of(self._drafts[current], others, gone, found)
+        return found
+
+    def _sum_of(
+        self, draft: Draft, others: list[str], gone: set[str], found: Mapping[str, "Handed"]
+    ) -> "Handed":
+        behind = [found[one] for one in others if one in found]
+        self.count_needs(sum(len(one.needs) for one in behind))
+        needs = chain((o for o in others if o not in gone), *(one.needs for one in behind))
+        tasks = [gate for gate in draft.gates if gate.type == "task"]
+        gates = [*tasks, *chain.from_iterable(one.gates for one in behind)]
+        return Handed(needs=_once(needs), gates=[*{gate.id: gate for gate in gates}.values()])
 
     def waits(self, draft: Draft, parts: Mapping[str, list[str]]) -> Iterator[str]:
         """All that must be done before a step can be taken: needs, those of its parents, its parts."""
@@ -267,15 +320,19 @@ class Graph:
                 parts.setdefault(draft.parent, []).append(draft.id)
         return parts
 
-    def _needed(self, draft: Draft, kept: Iterable[str], handed: Iterable[str]) -> list[str]:
-        """The needs of a step with those that were handed on, unless its parents have them anyway."""
+    def _take_over(self, draft: Draft, kept: Iterable[str], handed: Iterable["Handed"]) -> None:
+        """Let a step wait for what was handed on to it, unless its parents do so anyway."""
+        handed = [*handed]
         known = {draft.id, *chain.from_iterable(above.needs for above in self.ancestors(draft))}
-        return _once((*kept, *(need for need in handed if need not in known)))
+        more = (need for one in handed for need in one.needs if need not in known)
+        draft.needs = _once((*kept, *more))
+        has = {gate.id for gate in draft.gates if gate.type == "task"}
+        gates = (gate for one in handed for gate in one.gates if gate.id not in has)
+        draft.gates = [*draft.gates, *{gate.id: gate for gate in gates}.values()]
 
-    def _lose_parts(self, draft: Draft, parts: list[str], handed: Mapping[str, list[str]]) -> None:
+    def _lose_parts(self, draft: Draft, parts: list[str], handed: Mapping[str, "Handed"]) -> None:
         """A step whose parts were all dropped waits for what they waited for."""
-        behind = chain.from_iterable(handed[part] for part in parts)
-        draft.needs = self._needed(draft, draft.needs, behind)
+        self._take_over(draft, draft.needs, [handed[part] for part in parts])
         if waits_of(draft)[1] == draft.id:
             draft.waits_for = ""
         draft.until = ""
@@ -284,22 +341,27 @@ class Graph:
         self,
         draft: Draft,
         own: list[str],
-        handed: Mapping[str, list[str]],
+        handed: Mapping[str, "Handed"],
         parts: Mapping[str, list[str]],
     ) -> Iterator[str]:
-        """The dropped parts of a step by way of which it waited for something that it would overtake now."""
+        """The dropped parts of a step by way of which it waited for something that it would overtake now.
+
+        Whoever waits for any part waited for none of them in particular.
+        """
         dropped = [part for part in own if part in handed]
-        if dropped:
+        if dropped and waits_of(draft)[0] != "any":
             above = chain.from_iterable(above.needs for above in self.ancestors(draft))
             known = {*_below(draft.id, parts), *draft.needs, *above}
-            yield from (part for part in dropped if not known.issuperset(handed[part]))
+            for part in dropped:
+                if not known.issuperset(handed[part].needs) or handed[part].gates:
+                    yield part
 
     def _wait_for_lost(
         self,
         draft: Draft,
         parts: Mapping[str, list[str]],
         gone: set[str],
-        handed: Mapping[str, list[str]],
+        handed: Mapping[str, "Handed"],
     ) -> None:
         """A step that waited for parts of another one, all of them gone, waits for what they waited for."""
         of = waits_of(draft)[1]
@@ -307,39 +369,82 @@ class Graph:
             return
         awaited = parts.get(of, [])
         if of in gone or (awaited and gone.issuperset(awaited)):
-            behind = chain(handed.get(of, ()), *(handed[part] for part in awaited))
-            draft.needs = self._needed(draft, draft.needs, behind)
+            self._take_over(draft, draft.needs, [handed[part] for part in awaited])
             draft.waits_for = ""
 
     # Texts
 
     def spend(self, text: str) -> str:
-        """Count a text that was made, so that no formula can blow up.
-
-        Raises:
-            BadInput: It is too long, or all texts together are.
-        """
-        self._text += len(text)
-        if len(text) > LONGEST_TEXT or self._text > MOST_TEXT:
-            raise BadInput(
-                f"its texts grow beyond {MOST_TEXT} characters, or one beyond {LONGEST_TEXT}"
-            )
+        """Count a text that was made; see :class:`Budget`."""
+        self._budget.spend(len(text))
         return text
 
     def rewritten(self, draft: Draft, change: Callable[[str], str]) -> Draft:
-        """A draft with every text of it changed."""
+        """A draft with every text of it changed, what it says of other steps and of its loop too."""
 
         def new(text: str) -> str:
             return self.spend(change(text)) if "{" in text else text
 
+        made = self.filled(draft, new)
+        made.id, made.waits_for = new(draft.id), new(draft.waits_for)
+        made.needs = [new(need) for need in draft.needs]
+        made.parent = None if draft.parent is None else new(draft.parent)
+        made.expand_vars = {key: new(text) for key, text in draft.expand_vars.items()}
+        made.loop = None if draft.loop is None else _loop_with(draft.loop, new)
+        return self._settled(made)
+
+    @staticmethod
+    def filled(draft: Draft, new: Callable[[str], str]) -> Draft:
+        """A draft with the texts changed that no other step names."""
         fields: dict[str, object] = {name: new(getattr(draft, name)) for name in TEXTS}
         fields |= {name: [new(text) for text in getattr(draft, name)] for name in LISTS}
-        fields["expand_vars"] = {key: new(text) for key, text in draft.expand_vars.items()}
-        fields["parent"] = None if draft.parent is None else new(draft.parent)
-        fields["gates"] = [gate_with(gate, new) for gate in draft.gates]
+        fields["gates"] = [_gate_with(gate, new) for gate in draft.gates]
         if isinstance(draft.estimate, str):
             fields["estimate"] = new(draft.estimate)
         return msgspec.structs.replace(draft, **fields)
+
+    def _settled(self, draft: Draft) -> Draft:
+        """The same draft with its id, and what it says of other steps, filled."""
+        draft.id, draft.waits_for = self._fill(draft.id), self._fill(draft.waits_for)
+        draft.needs = _once(map(self._fill, draft.needs))
+        draft.parent = None if draft.parent is None else self._fill(draft.parent)
+        draft.expand = self._fill(draft.expand)
+        return draft
+
+
+class Handed(msgspec.Struct, frozen=True):
+    """What a dropped step hands on: the steps, and the tasks of the board, that it waited for."""
+
+    needs: list[str]
+    gates: list[Gate]
+
+
+def _wait_too(draft: Draft, target: Draft) -> None:
+    """Let a step wait for the children that another one waits for.
+
+    Raises:
+        BadInput: It waits for others already.
+    """
+    if not target.waits_for:
+        return
+    if draft.waits_for not in ("", target.waits_for):
+        raise BadInput(f"{draft.id!a} cannot wait for {draft.waits_for} and {target.waits_for}")
+    draft.waits_for = target.waits_for
+
+
+def _loop_with(loop: Loop, change: Callable[[str], str]) -> Loop:
+    """A loop with every text of it and of its body changed."""
+
+    def new(value: object) -> object:
+        if isinstance(value, str):
+            return change(value)
+        if isinstance(value, (list, tuple)):
+            return [new(one) for one in value]
+        if isinstance(value, dict):
+            return {key: one if key == "at" else new(one) for key, one in value.items()}
+        return value
+
+    return msgspec.convert(new(msgspec.to_builtins(loop)), Loop)
 
 
 def inherit(draft: Draft, target: Draft) -> None:
@@ -347,9 +452,20 @@ def inherit(draft: Draft, target: Draft) -> None:
     draft.priority = target.priority if draft.priority is None else draft.priority
     draft.assignee = draft.assignee or target.assignee
     draft.labels = _once([*target.labels, *draft.labels])
+    draft.touches = _once([*target.touches, *draft.touches])
 
 
-def gate_with(gate: Gate, change: Callable[[str], str]) -> Gate:
+def show_what_it_shows(draft: Draft, target: Draft) -> None:
+    """Give the last step of those that take the place of another one what that had to show."""
+    if target.acceptance and target.acceptance not in draft.acceptance:
+        draft.acceptance = "\n\n".join(filter(None, [draft.acceptance, target.acceptance]))
+    draft.verify = _once([*draft.verify, *target.verify])
+    draft.verify_timeout = draft.verify_timeout or target.verify_timeout
+    draft.artifacts = _once([*draft.artifacts, *target.artifacts])
+    draft.review = draft.review or target.review
+
+
+def _gate_with(gate: Gate, change: Callable[[str], str]) -> Gate:
     """A gate with every text of it changed."""
     return msgspec.structs.replace(
         gate,
@@ -372,14 +488,16 @@ def waits_of(draft: Draft) -> tuple[str, str | None]:
     return "all", None
 
 
-def _milestone(draft: Draft, needs: list[str]) -> Draft:
+def _milestone(draft: Draft, handed: Handed) -> Draft:
     """What stays of a dropped step, so that its parent waits as long as before."""
     return Draft(
         id=draft.id,
         title=draft.title,
         type=MILESTONE,
-        needs=needs,
+        needs=handed.needs,
+        gates=handed.gates,
         parent=draft.parent,
+        rank=draft.rank,
         at=draft.at,
     )
 

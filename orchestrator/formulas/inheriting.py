@@ -29,11 +29,14 @@ def merged(formula: Formula, parents: Iterable[Formula]) -> Formula:
 
 def _under(formula: Formula, parent: Formula) -> Formula:
     fields: dict[str, Any] = {
-        name: getattr(formula, name) or getattr(parent, name) for name in (*_SETTINGS, *_SWITCHES)
+        name: getattr(formula, name) or getattr(parent, name) for name in _SETTINGS
     }
+    for name in _SWITCHES:
+        own = getattr(formula, name)
+        fields[name] = getattr(parent, name) if own is None else own
     fields |= {name: _named(getattr(parent, name), getattr(formula, name)) for name in _NAMED}
     fields |= {name: _steps(getattr(parent, name), getattr(formula, name)) for name in _STEPS}
-    fields |= {name: (*getattr(parent, name), *getattr(formula, name)) for name in _LISTS}
+    fields |= {name: _both(getattr(parent, name), getattr(formula, name)) for name in _LISTS}
     return replace(formula, **fields, compose=_compose(parent.compose, formula.compose))
 
 
@@ -43,8 +46,13 @@ def _named(parent: Mapping[str, T], child: Mapping[str, T]) -> dict[str, T]:
 
 def _compose(parent: Compose, child: Compose) -> Compose:
     lists = ("expand", "map", "branch", "gate")
-    fields = {name: (*getattr(parent, name), *getattr(child, name)) for name in lists}
+    fields = {name: _both(getattr(parent, name), getattr(child, name)) for name in lists}
     return Compose(**fields, aspects=tuple(dict.fromkeys((*parent.aspects, *child.aspects))))
+
+
+def _both(parent: tuple[Any, ...], child: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The records of both, each once: a formula that two parents extend comes in twice."""
+    return tuple({record.at: record for record in (*parent, *child)}.values())
 
 
 def _steps(parent: tuple[Step, ...], child: tuple[Step, ...]) -> tuple[Step, ...]:
@@ -62,5 +70,8 @@ def _replaced(steps: tuple[Step, ...], new: Mapping[str, Step], used: set[str]) 
             used.add(step.id)
             found.append(new[step.id])
         else:
-            found.append(replace(step, children=_replaced(step.children, new, used)))
+            loop = step.loop
+            if loop is not None:
+                loop = replace(loop, body=_replaced(loop.body, new, used))
+            found.append(replace(step, children=_replaced(step.children, new, used), loop=loop))
     return tuple(found)

@@ -10,16 +10,19 @@ from collections.abc import Iterator
 import msgspec
 
 from orchestrator.core import names
-from orchestrator.core.errors import NotFound, OrchestratorError, Refused
+from orchestrator.core.errors import BadInput, NotFound, OrchestratorError, Refused
 from orchestrator.domain.checks import Problems, like
 from orchestrator.formulas.checking import check, check_ids, references
 from orchestrator.formulas.inheriting import merged
-from orchestrator.formulas.reading import read
+from orchestrator.formulas.reading import LONGEST, read
 from orchestrator.formulas.schema import Formula
 from orchestrator.stores import disk
 
 ENDING = ".formula.toml"
 FOLDER = "formulas"
+
+DEEPEST = 20
+"""How often a formula may extend one that extends another."""
 
 MOST = 200
 """Formulas that one may be put together from."""
@@ -41,6 +44,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         """
         # A board's files are never links; whose own folder it is may keep it as they like.
         path = self.path if self.where == "board" else os.path.realpath(self.path)
+        if os.path.isfile(path) and os.path.getsize(path) > LONGEST:
+            raise BadInput(f"{self.path} is over the {LONGEST} bytes that a formula may have")
         data = disk.read(path)
         if data is None:
             raise NotFound(f"There is no {self.path}", code="formula_not_found")
@@ -173,7 +178,7 @@ class _Loading:
         check_ids(formula, self._problems)
         parents = [
             parent
-            for name in formula.extends
+            for name in dict.fromkeys(formula.extends)
             if (parent := self._parent(name, formula, [*way, source.name])) is not None
         ]
         whole = merged(formula, parents)
@@ -182,6 +187,11 @@ class _Loading:
         return whole
 
     def _parent(self, name: str, child: Formula, way: list[str]) -> Formula | None:
+        if len(way) > DEEPEST:
+            self._problems.note(
+                f"{child.at}: extends", f"formulas extend each other over {DEEPEST} deep"
+            )
+            return None
         if name in way:
             circle = " -> ".join([*way[way.index(name) :], name])
             self._problems.note(f"{child.at}: extends", f"circular: {circle}")
@@ -197,7 +207,7 @@ class _Loading:
             return None
         try:
             return self.load(source, way)
-        except (NotFound, Refused) as error:
+        except (NotFound, Refused, BadInput) as error:
             self._problems.note(place, error.message)
             return None
 

@@ -10,12 +10,18 @@ import operator
 import re
 from collections.abc import Callable, Iterator
 
-import msgspec
-
 from orchestrator.core.errors import BadInput
 from orchestrator.domain.checks import Problems
 from orchestrator.domain.cooked import MILESTONE
-from orchestrator.formulas.graph import MOST_STEPS, Draft, Graph, drafts_of, inherit, waits_of
+from orchestrator.formulas.graph import (
+    MOST_STEPS,
+    Draft,
+    Graph,
+    drafts_of,
+    inherit,
+    show_what_it_shows,
+    waits_of,
+)
 from orchestrator.formulas.schema import Loop
 from orchestrator.formulas.variables import NAME, Values, names_in
 
@@ -27,6 +33,8 @@ _BRACES = re.compile(r"(?<!\{)\{([A-Za-z_][A-Za-z0-9_-]*)\}(?!\})")
 def unroll(graph: Graph, values: Values, problems: Problems) -> None:
     """Let every loop of a graph give place to its rounds, loops in loops too."""
     while looping := [draft for draft in graph if draft.loop is not None]:
+        if graph.is_full:
+            return
         for draft in looping:
             loop = draft.loop
             assert loop is not None
@@ -36,7 +44,8 @@ def unroll(graph: Graph, values: Values, problems: Problems) -> None:
 
 def _unroll(graph: Graph, target: Draft, loop: Loop, values: Values) -> None:
     numbers = rounds(loop, values)
-    if len(graph) + len(numbers) * len(loop.body) > MOST_STEPS:
+    size = sum(1 for _ in drafts_of(loop.body))
+    if len(graph) + len(numbers) * size > MOST_STEPS:
         raise BadInput(f"the loop makes more than {MOST_STEPS} steps")
     if not numbers:
         graph.leave_out({target.id})
@@ -55,10 +64,16 @@ def _rounds(graph: Graph, target: Draft, loop: Loop, numbers: range) -> Iterator
         top = [draft for draft in body if draft.parent is None]
         for draft in top:
             draft.conditions = [*target.conditions, *draft.conditions]
+            draft.description = draft.description or target.description
             if ids.isdisjoint(draft.needs):
+                graph.count_needs(len(before))
                 draft.needs = [*before, *draft.needs]
         needed = {need for draft in body for need in draft.needs}
-        before = [draft.id for draft in top if draft.id not in needed]
+        ends = [draft for draft in top if draft.id not in needed]
+        if at == len(numbers):
+            for draft in ends:
+                show_what_it_shows(draft, target)
+        before = [draft.id for draft in ends]
         yield from body
 
 
@@ -101,27 +116,8 @@ def _round(graph: Graph, target: Draft, loop: Loop, at: int, number: int) -> lis
         draft.needs = [new_ids.get(need, need) for need in draft.needs]
         draft.parent = None if draft.parent is None else new_ids[draft.parent]
         draft.id = new_ids[draft.id]
-        draft.loop = None if draft.loop is None else _inner(draft.loop, filled)
         inherit(draft, target)
     return body
-
-
-def _inner(loop: Loop, filled: Callable[[str], str]) -> Loop:
-    """A loop in a loop, which knows the names of the outer one."""
-    encoded = msgspec.to_builtins(loop, str_keys=True)
-    return msgspec.convert(_filled_deep(encoded, filled), Loop)
-
-
-def _filled_deep(value: object, filled: Callable[[str], str]) -> object:
-    if isinstance(value, str):
-        return filled(value)
-    if isinstance(value, list):
-        return [_filled_deep(one, filled) for one in value]
-    if isinstance(value, dict):
-        return {
-            key: one if key == "at" else _filled_deep(one, filled) for key, one in value.items()
-        }
-    return value
 
 
 # How often
@@ -153,6 +149,9 @@ def rounds(loop: Loop, values: Values) -> range:
 def _number(text: str, values: Values) -> int | None:
     """The number that an expression means; None if a variable of it has no value yet."""
     text = _BRACES.sub(r"{{\1}}", text)
+    for name in names_in(text):
+        if name not in values.declared and name not in values.given:
+            raise BadInput(f"the loop asks for {name!a}, which no variable is")
     if None in [values.get(name) for name in names_in(text)]:
         return None
     return evaluate(values.text(text))
@@ -216,3 +215,9 @@ def wrong_with(loop: Loop) -> Iterator[str]:
     for times in (loop.count, loop.max):
         if isinstance(times, int) and times < 0:
             yield f"a loop cannot run {times} times"
+
+
+def asked_by(loop: Loop) -> list[str]:
+    """The names that the numbers of a loop ask for."""
+    said = " ".join(str(part) for part in (loop.count, loop.range, loop.max) if part is not None)
+    return names_in(_BRACES.sub(r"{{\1}}", said))

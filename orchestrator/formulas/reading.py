@@ -46,7 +46,9 @@ def _toml(data: bytes) -> dict[str, Any]:
     if len(data) > LONGEST:
         raise BadInput(f"it has {len(data)} bytes; {LONGEST} are allowed")
     try:
-        return tomllib.loads(data.decode())
+        value = tomllib.loads(data.decode())
+        check_numbers(value)
+        return value
     except UnicodeDecodeError as error:
         raise BadInput(f"it is no UTF-8 text (byte {error.start})") from None
     except tomllib.TOMLDecodeError as error:
@@ -55,6 +57,21 @@ def _toml(data: bytes) -> dict[str, Any]:
         raise BadInput("it is nested too deep") from None
     except ValueError as error:  # a number that Python does not take, such as one of 5,000 digits
         raise BadInput(f"it is no TOML: {error}") from None
+
+
+def check_numbers(value: object) -> None:
+    """Refuse whole numbers beyond 64 bits: TOML has them, and nothing here can use them.
+
+    Raises:
+        BadInput: There is one.
+    """
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            check_numbers(one)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise BadInput("a whole number is beyond 64 bits")
 
 
 class _Field(msgspec.Struct, frozen=True):
@@ -95,6 +112,7 @@ def _is_record(hint: Any) -> bool:
 _WORDS = {
     str: "a text",
     bool: "true or false",
+    bool | None: "true or false",
     int: "a whole number",
     int | None: "a whole number",
     int | str | None: "a whole number, or a text with variables",

@@ -260,8 +260,8 @@ class Formula(msgspec.Struct, frozen=True, kw_only=True):
     type: str = "workflow"
     extends: Text = ()
     phase: str = ""
-    pour: bool = False
-    review_only: bool = False
+    pour: bool | None = None
+    review_only: bool | None = None
     squash: Squash | None = None
     vars: dict[str, Variable] = {}
     steps: tuple[Step, ...] = ()

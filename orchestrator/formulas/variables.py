@@ -9,22 +9,55 @@ import re
 from collections.abc import Iterable, Mapping
 
 from orchestrator.core.errors import BadInput, OrchestratorError
-from orchestrator.domain.checks import Problems, like, text_of
-from orchestrator.formulas.reading import as_text
+from orchestrator.domain.checks import LONGEST_TEXT, Problems, like, text_of
+from orchestrator.formulas.reading import as_text, check_numbers
 from orchestrator.formulas.schema import Formula, Variable
 
 PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_-]*)\s*\}\}")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+_BOUND = re.compile("\ue000([0-9]+)\ue001")
 _ANY_BLOCK = re.compile(r"\{\{.*?\}\}")
-_GAP = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
+_LINE_OF_ITS_OWN = re.compile(
+    r"^[ \t]*\{\{\s*([A-Za-z_][A-Za-z0-9_-]*)\s*\}\}[ \t]*(?:\n(?:[ \t]*\n)?|\Z)", re.MULTILINE
+)
 _SHOWN = 60
 
-_OPERAND = r"(?:\{\{\s*[A-Za-z_][A-Za-z0-9_-]*\s*\}\}|[^\s!={}]+)"
-_CONDITION = re.compile(rf"(!?)\s*({_OPERAND}?)|({_OPERAND}?)\s*(==|!=)\s*(.*)", re.DOTALL)
+_OPERAND = (
+    r"(?:\{\{\s*[A-Za-z_][A-Za-z0-9_-]*\s*\}\}|\ue000[0-9]+\ue001"
+    r"|\{[A-Za-z_][A-Za-z0-9_.-]*\}|\"[^\"]*\"|'[^']*'|[^\s!={}&|'\"]+)"
+)
+_CONDITION = re.compile(
+    rf"(!?)\s*({_OPERAND}?)|({_OPERAND}?)\s*(==|!=)\s*({_OPERAND}(?:\s+{_OPERAND})*|)"
+)
 
 FALSE = ("", "false", "0", "no", "off")
 """What a condition takes for false, in any case of letters."""
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+MOST_TEXT = 64 * 1024 * 1024
+"""Characters that all texts of a cooking may have together."""
+
+PATIENCE = 1.0
+"""Seconds that a pattern may take to look at a value."""
+
+
+class Budget:
+    """What all texts of a cooking may have together, so that no formula can blow up."""
+
+    def __init__(self) -> None:
+        self._left = MOST_TEXT
+
+    def spend(self, characters: int) -> None:
+        """Count a text that is about to be made.
+
+        Raises:
+            BadInput: It is too long, or all texts together are.
+        """
+        self._left -= characters
+        if self._left < 0 or characters > LONGEST_TEXT:
+            raise BadInput(
+                f"its texts grow beyond {MOST_TEXT} characters, or one beyond {LONGEST_TEXT}"
+            )
 
 
 class Values:
@@ -34,6 +67,7 @@ class Values:
         formulas: The formula that is cooked, then those that it uses; the first that declares a name counts.
         given: Values by name.
         problems: Told of values that are not allowed.
+        budget: What all texts may have together.
         strict: Every value that is asked for must be there. Otherwise its placeholder stays.
     """
 
@@ -42,18 +76,23 @@ class Values:
         formulas: Iterable[Formula],
         given: Mapping[str, str],
         problems: Problems,
+        budget: Budget,
         *,
         strict: bool,
     ) -> None:
-        self.declared: dict[str, Variable] = {}
-        for formula in formulas:
+        own, *others = formulas
+        self.declared: dict[str, Variable] = dict(own.variables)
+        self._own = set(self.declared)
+        for formula in others:
             for name, variable in formula.variables.items():
                 self.declared.setdefault(name, variable)
         self.given = dict(given)
         self.strict = strict
         self.runtime: dict[str, str] = {}
         self._problems = problems
+        self._budget = budget
         self._asked: set[str] = set()
+        self._bound: list[tuple[str, bool]] = []
         defaults = {
             name: as_text(variable.default)
             for name, variable in self.declared.items()
@@ -62,6 +101,33 @@ class Values:
         self.known: dict[str, str] = {**defaults, **self.given}
         for name, value in self.given.items():
             self._check_value(name, value)
+
+    # Texts that take part in others
+
+    def bind(self, text: str, *, is_data: bool = False) -> str:
+        """A sign that stands for a text wherever it is put, until all texts are filled.
+
+        So a text that is put into a command stays one word, and one that is put into a condition is a value.
+
+        Args:
+            text: Written in a formula, so its own placeholders are filled then.
+            is_data: It comes from elsewhere, and is never read as a template.
+        """
+        self._bound.append((text, is_data))
+        return f"\ue000{len(self._bound) - 1}\ue001"
+
+    def bound_variable(self, name: str, expansion: Formula, given: Mapping[str, str]) -> str:
+        """What stands for a variable of an expansion: what the rule gives, else its own default.
+
+        A variable that whoever cooks gives, or that the cooked formula has too, is that one.
+        """
+        if name in given:
+            return self.bind(given[name])
+        variable = expansion.vars.get(name)
+        is_shared = name in self.given or name in self._own
+        if variable is None or variable.default is None or is_shared:
+            return f"{{{{{name}}}}}"
+        return self.bind(as_text(variable.default))
 
     @property
     def used(self) -> dict[str, str]:
@@ -74,50 +140,92 @@ class Values:
         return self.known.get(name)
 
     def text(self, template: str, place: str = "") -> str:
-        """A text with its placeholders filled; where nothing was filled in, no gap is left."""
+        """A text with its placeholders filled; a line that is nothing but an empty one goes.
+
+        Raises:
+            BadInput: It grows too long.
+        """
+        if "\ue000" not in template:
+            return self._plain(template, place)
+        pieces, end = [], 0
+        for match in _BOUND.finditer(template):
+            pieces += [
+                self._plain(template[end : match.start()], place),
+                self._bound_text(match, place),
+            ]
+            end = match.end()
+        return "".join([*pieces, self._plain(template[end:], place)])
+
+    def _plain(self, template: str, place: str) -> str:
+        """A text in which no other text takes part, filled."""
         if "{{" not in template:
             return template
         for match in _ANY_BLOCK.finditer(template):
             name = PLACEHOLDER.fullmatch(match[0])
             if name is None or (name[1] not in self.declared and name[1] not in self.given):
                 self.runtime.setdefault(match[0][:_SHOWN], place)
-        filled = PLACEHOLDER.sub(self._filled, template)
-        had_gaps = _GAP.search(template) is not None
-        return filled if had_gaps else _GAP.sub("\n\n", filled)
+        template = _LINE_OF_ITS_OWN.sub(lambda m: "" if self.get(m[1]) == "" else m[0], template)
+        names = PLACEHOLDER.findall(template)
+        self._budget.spend(len(template) + sum(len(self.known.get(name, "")) for name in names))
+        return PLACEHOLDER.sub(self._filled, template)
 
-    def command(self, template: str) -> str:
+    def _bound_text(self, match: re.Match[str], place: str) -> str:
+        number = int(match[1])
+        if number >= len(self._bound):
+            return match[0]
+        text, is_data = self._bound[number]
+        self._budget.spend(len(text))
+        return text if is_data else self.text(text, place)
+
+    def command(self, template: str, place: str = "") -> str:
         """A command with its placeholders filled, so that each value stays one word.
 
         A command that is one placeholder is the value itself.
         """
-        if PLACEHOLDER.search(template) is None or PLACEHOLDER.fullmatch(template.strip()):
-            return self.text(template).strip() if "{{" in template else template
+        template = PLACEHOLDER.sub(r"{{\1}}", template).strip()
+        asks = PLACEHOLDER.search(template) or _BOUND.search(template)
+        if asks is None or asks[0] == template:
+            return self.text(template, place).strip()
         import shlex
 
         try:
-            return shlex.join(map(self.text, shlex.split(template)))
+            words = shlex.split(template)
         except ValueError:  # a quote is not closed, which is told of where the command is checked
             return template
+        return shlex.join([self.text(word, place) for word in words])
 
     def _filled(self, match: re.Match[str]) -> str:
         value = self.get(match[1])
         return match[0] if value is None else value
 
     def holds(self, condition: str) -> bool:
-        """Whether a condition is true; also if it asks for a value that is not known yet."""
+        """Whether a condition is true; also if it asks for a value that is not known yet.
+
+        Raises:
+            BadInput: It is no condition, or asks for what no variable is.
+        """
         match = _CONDITION.fullmatch(condition.strip())
-        assert match is not None
+        if match is None:
+            raise BadInput(f"{_short(condition)} is no condition")
         negated, alone, left, sign, right = match.groups()
         value = self._operand(alone if sign is None else left)
         if value is None:
             return True
         if sign is None:
             return is_true(value) != bool(negated)
-        return (value == self.text(_unquoted(right.strip()))) == (sign == "==")
+        other = self._operand(right)
+        return True if other is None else (value == other) == (sign == "==")
 
     def _operand(self, operand: str) -> str | None:
-        name = PLACEHOLDER.fullmatch(operand)
-        return operand if name is None else self.get(name[1])
+        """The text that an operand stands for; None if a value is not known yet."""
+        if operand and operand[0] in "\"'":
+            return operand[1:-1]
+        for name in PLACEHOLDER.findall(operand):
+            if name not in self.declared and name not in self.given:
+                raise BadInput(f"it asks for {name!a}, which no variable is")
+            if self.get(name) is None:
+                return None
+        return self.text(operand)
 
     # What is wrong with them
 
@@ -127,6 +235,8 @@ class Values:
         if variable is not None:
             for wrong in wrong_with(variable, value):
                 self._problems.note(place, wrong)
+            if variable.required and not value.strip():
+                self._problems.note(place, "it is needed, and empty")
         try:
             text_of("value", value)
         except OrchestratorError as error:
@@ -137,9 +247,9 @@ class Values:
         if not self.strict:
             return
         for name, variable in self.declared.items():
-            wanted = name in self._asked or variable.required or variable.required_unless
+            is_needed = name in self._own and (variable.required or variable.required_unless)
             others = [other for other in variable.required_unless if other in self.known]
-            if not wanted or others or name in self.known:
+            if not (name in self._asked or is_needed) or others or name in self.known:
                 continue
             what = f": {variable.description}" if variable.description else ""
             unless = " or ".join(variable.required_unless)
@@ -155,7 +265,7 @@ class Values:
 
 def is_condition(text: str) -> bool:
     """Whether a text has one of the forms of a condition, and asks for a variable."""
-    return _CONDITION.fullmatch(text.strip()) is not None and "{" in text
+    return _CONDITION.fullmatch(text.strip()) is not None and ("{" in text or "\ue000" in text)
 
 
 def names_in(text: str) -> list[str]:
@@ -166,10 +276,6 @@ def names_in(text: str) -> list[str]:
 def is_true(value: str) -> bool:
     """Whether a value counts as true in a condition."""
     return value.strip().casefold() not in FALSE
-
-
-def _unquoted(text: str) -> str:
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
 # What a value may be
@@ -206,10 +312,26 @@ def wrong_with(variable: Variable, value: str) -> Iterable[str]:
 
 
 def _fits(pattern: str, value: str) -> bool:
+    # The usual module has no time limit, and a pattern comes from a file that somebody else may have written.
+    import regex
+
     try:
-        return re.search(pattern, value) is not None
-    except re.error:  # told of where the formula is checked
+        return regex.search(pattern, value, timeout=PATIENCE) is not None
+    except TimeoutError:
+        return False
+    except regex.error:  # told of where the formula is checked
         return True
+
+
+def wrong_pattern(pattern: str) -> str:
+    """Why a pattern is no regular expression; empty if it is one."""
+    import regex
+
+    try:
+        regex.compile(pattern)
+    except (regex.error, RecursionError, OverflowError) as error:
+        return str(error)
+    return ""
 
 
 def _short(text: str) -> str:
@@ -261,7 +383,9 @@ def _toml_of(text: str) -> object:
     import tomllib
 
     try:
-        return tomllib.loads(text)
+        said = tomllib.loads(text)
+        check_numbers(said)
+        return said
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         raise BadInput(f"The variables are no TOML: {error}") from None
 

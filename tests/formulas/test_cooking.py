@@ -53,7 +53,7 @@ def test_the_review_convoy_has_its_legs_side_by_side_then_the_synthesis(real: Ki
     cooked = real.cook("code-review", {"pr": "123"}, preset="gate")
     found = graph(cooked)
     legs = {"wiring", "security", "smells", "test-quality"}
-    assert found == {**dict.fromkeys(legs, set()), "synthesis": legs}
+    assert found == {**{leg: set() for leg in legs}, "synthesis": legs}
     text = step_of(cooked, "security").description
     assert "- **Formula**: code-review" in text
     assert "- **Your focus**: Security vulnerabilities and attack surface" in text
@@ -634,3 +634,198 @@ def test_only_convoy_formulas_have_presets(kitchen: Kitchen):
 def test_cooking_again_gives_the_same(kitchen: Kitchen):
     text = '[vars]\nv = "1"\n[[steps]]\nid = "x"\ntitle = "{{v}}"'
     assert kitchen.cook(text) == kitchen.cook(text)
+
+
+# What reviewers found
+
+
+def test_variables_of_an_expansion_are_those_of_the_rule_else_its_own_defaults(kitchen: Kitchen):
+    for name, default in (("e", "EE"), ("f", "FF")):
+        kitchen.write(
+            name,
+            f"""
+            type = "expansion"
+            [vars]
+            v = "{default}"
+            [[template]]
+            id = "{{target}}.x"
+            title = "{{{{v}}}} {{v}}"
+            verify = ["run {{v}} {{{{ v }}}}"]
+            condition = "{{{{v}}}} != none"
+            """,
+        )
+    text = """
+        [[steps]]
+        id = "a"
+        expand = "e"
+        [[steps]]
+        id = "b"
+        expand = "f"
+        [[steps]]
+        id = "c"
+        expand = "e"
+        expand_vars = {v = "two words"}
+        [[steps]]
+        id = "d"
+        expand = "e"
+        expand_vars = {v = "none"}
+        """
+    cooked = kitchen.cook(text)
+    assert [step.title for step in cooked.steps] == ["EE EE", "FF FF", "two words two words"]
+    assert cooked.steps[2].verify == ("run 'two words' 'two words'",)
+    assert [step.title for step in kitchen.cook("test", {"v": "G"}).steps][:2] == ["G G", "G G"]
+
+
+def test_a_variable_that_the_expansion_does_not_have_or_allow_is_told_of(kitchen: Kitchen):
+    kitchen.write(
+        "e", 'type = "expansion"\n[vars.v]\nenum = ["a"]\n[[template]]\nid = "{target}.x"'
+    )
+    problems = kitchen.problems(
+        '[[steps]]\nid = "s"\nexpand = "e"\nexpand_vars = {w = "1", v = "b"}'
+    )
+    assert [problem.partition("(s): ")[2] for problem in problems] == [
+        "e has no variable 'w'",
+        "variable v: 'b' is not one of a",
+    ]
+
+
+def test_needs_that_variables_name_are_kept_by_every_pass(kitchen: Kitchen):
+    text = """
+        [vars]
+        w = "a"
+        no = "false"
+        [[steps]]
+        id = "a"
+        [[steps]]
+        id = "b"
+        needs = ["{{w}}"]
+        condition = "{{no}}"
+        [[steps]]
+        id = "c"
+        needs = ["b"]
+        [[advice]]
+        target = "a"
+        [advice.after]
+        id = "a-post"
+        """
+    assert kitchen.graph(text)["c"] == {"a-post"}
+
+
+def test_what_a_replaced_step_waits_for_is_handed_on(kitchen: Kitchen):
+    kitchen.write("two", EXPANSION)
+    cooked = kitchen.cook(
+        """
+        [[steps]]
+        id = "p"
+        [[steps.children]]
+        id = "c"
+        [[steps]]
+        id = "a"
+        waits_for = "all:p"
+        expand = "two"
+        [[steps]]
+        id = "b"
+        waits_for = "all:p"
+        [[advice]]
+        target = "b"
+        [advice.before]
+        id = "b-pre"
+        """
+    )
+    assert step_of(cooked, "a.draft").waits_for == "all:p"
+    assert step_of(cooked, "b-pre").waits_for == "all:p"
+
+
+def test_a_loop_hands_on_what_its_step_says(kitchen: Kitchen):
+    cooked = kitchen.cook(
+        """
+        [[steps]]
+        id = "l"
+        description = "DESC"
+        acceptance = "ACC"
+        verify = ["true"]
+        touches = ["git"]
+        review = true
+        [steps.loop]
+        count = 2
+        [[steps.loop.body]]
+        id = "x"
+        """
+    )
+    assert [s.description for s in cooked.steps] == ["DESC", "DESC"]
+    assert [s.touches for s in cooked.steps] == [("git",), ("git",)]
+    assert [(s.acceptance, s.verify, s.review) for s in cooked.steps] == [
+        ("", (), False),
+        ("ACC", ("true",), True),
+    ]
+
+
+def test_a_loop_in_a_template_is_filled(kitchen: Kitchen):
+    kitchen.write(
+        "e",
+        """
+        type = "expansion"
+        [vars]
+        n = "1"
+        [[template]]
+        id = "{target}.l"
+        [template.loop]
+        count = "{n}"
+        var = "i"
+        [[template.loop.body]]
+        id = "x"
+        title = "{target.title} {i}"
+        condition = "{{i}} != 2"
+        """,
+    )
+    cooked = kitchen.cook('[[steps]]\nid = "a"\ntitle = "A"\nexpand = "e"\nexpand_vars = {n = "3"}')
+    assert [step.title for step in cooked.steps] == ["A 1", "A 3"]
+
+
+def test_a_dropped_step_hands_on_the_tasks_of_the_board_that_it_waited_for(kitchen: Kitchen):
+    cooked = kitchen.cook(
+        """
+        [vars]
+        v = "no"
+        [[steps]]
+        id = "b"
+        condition = "{{v}}"
+        [steps.gate]
+        type = "task"
+        id = "299833bc"
+        [[steps]]
+        id = "c"
+        needs = ["b"]
+        """
+    )
+    assert cooked.steps[0].outside == ("299833bc",)
+
+
+def test_a_base_prompt_without_a_place_for_it_keeps_the_legs_description(kitchen: Kitchen):
+    cooked = kitchen.cook(
+        """
+        type = "convoy"
+        [inputs]
+        pr = "7"
+        [prompts]
+        base = "Be careful {{- .pr -}} !"
+        [[legs]]
+        id = "a"
+        focus = "the {{.pr}}"
+        description = "Look."
+        """
+    )
+    assert cooked.steps[0].description == "Be careful7!\n\nFocus: the 7\n\nLook."
+
+
+def test_advice_that_fits_no_step_is_a_warning(kitchen: Kitchen):
+    cooked = kitchen.cook(
+        '[[steps]]\nid = "a"\n[[advice]]\ntarget = "imlement"\n[advice.before]\nid = "x"'
+    )
+    assert cooked.warnings == ("test.formula.toml: advice[0]: it fits no step",)
+
+
+def test_a_value_keeps_its_blank_lines_and_an_empty_one_leaves_no_gap(kitchen: Kitchen):
+    text = '[vars]\nt = ""\n[[steps]]\nid = "a"\ndescription = "x\\n\\n{{t}}\\n\\ny"'
+    assert kitchen.cook(text).steps[0].description == "x\n\ny"
+    assert kitchen.cook("test", {"t": "a\n\n\n\nb"}).steps[0].description == "x\n\na\n\n\n\nb\n\ny"

@@ -524,7 +524,8 @@ def distill(
 
     Each ``--var NAME=WORD`` puts the variable NAME where WORD stood; WORD stays its default.
     """
-    text = run.orc.formulas.distill(task, name, dict(var or ()))
+    with run.rehearsed(dry_run):
+        text = run.orc.formulas.distill(task, name, dict(var or ()))
     if dry_run:
         return say({"formula": name, "path": None, "text": text}, escape_lines(text).rstrip("\n"))
     path = run.orc.formulas.save(name, text)

@@ -1,0 +1,220 @@
+"""Formulas that are wrong: each error names file and place, and nothing else gets out."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.core.errors import BadInput, BadName, NotFound, OrchestratorError
+from orchestrator.domain.checks import Problems
+from orchestrator.formulas import cook, load
+from orchestrator.formulas.library import find, save
+from orchestrator.formulas.reading import read
+
+from .kitchen import Kitchen
+
+
+def test_all_errors_of_a_file_come_in_one_report_with_their_places(kitchen: Kitchen):
+    kitchen.write(
+        "bad",
+        """
+        verson = 1
+        [vars.level]
+        enum = ["a"]
+        default = "b"
+        typ = "string"
+        [[steps]]
+        id = "a"
+        titel = "A"
+        priority = "high"
+        [[steps]]
+        id = "a"
+        needs = ["b", "a"]
+        [[steps.children]]
+        title = "no id"
+        [[steps]]
+        id = "c"
+        condition = "maybe"
+        waits_for = "everybody"
+        [steps.gate]
+        type = "timer"
+        [[steps]]
+        id = "l"
+        [steps.loop]
+        count = 1
+        until = "x"
+        """,
+    )
+    assert kitchen.problems("bad") == [
+        "bad.formula.toml: unknown key 'verson'; did you mean 'version'?",
+        "bad.formula.toml: vars.level: unknown key 'typ'; did you mean 'type'?",
+        "bad.formula.toml: steps[0] (a): unknown key 'titel'; did you mean 'title'?",
+        "bad.formula.toml: steps[0] (a): priority is not a whole number, but a text",
+        "bad.formula.toml: steps[1] (a): the id 'a' stands in steps[0] (a) already",
+        "bad.formula.toml: steps[1].children[0]: it has no id",
+        "bad.formula.toml: vars.level: the default: 'b' is not one of a",
+        "bad.formula.toml: steps[1] (a): it needs itself",
+        "bad.formula.toml: steps[2] (c): 'maybe' is no condition: write {{v}}, !{{v}}, {{v}} == x or"
+        " {{v}} != x",
+        "bad.formula.toml: steps[2] (c): 'everybody' is nothing to wait for: all, any, all:STEP or"
+        " any:STEP",
+        "bad.formula.toml: steps[2].gate: a timer needs a timeout, such as 30m",
+        "bad.formula.toml: steps[3] (l): a loop has one of count, range and until; this one has count"
+        " and until",
+        "bad.formula.toml: steps[3] (l): a loop has max exactly if it has until",
+        "bad.formula.toml: steps[3] (l): a loop needs a body",
+    ] or any("steps[1] (a): it needs 'b'" in problem for problem in kitchen.problems("bad"))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("steps = [", "bad.formula.toml: it is no TOML: "),
+        ('[[steps]]\nid = "a"\nneeds = ["zz"]', "steps[0] (a): it needs 'zz', which is no step"),
+        ('[[steps]]\nid = "a"\nneeds = "b"', "steps[0] (a): needs is not a list of texts, but a text"),
+        ('type = "workflw"', "type: 'workflw' is no type; did you mean 'workflow'?"),
+        ('type = "aspect"\n[[steps]]\nid = "a"', "steps: a formula of the type aspect has none"),
+        ("version = 1", "a formula of the type workflow needs steps"),
+        ('[[steps]]\nid = "a/b"', "steps[0] (a/b): 'a/b' cannot name a step"),
+        ('[[steps]]\nid = "../a"', "cannot name a step"),
+        ('[[steps]]\nid = "a"\nexpand = "nothing"', "steps[0] (a): There is no formula 'nothing'"),
+        ('[[steps]]\nid = "a"\nexpand = "../x"', "steps[0] (a): '../x' cannot name a formula"),
+        ('extends = ["../x"]\n[[steps]]\nid = "a"', "extends: '../x' cannot name a formula"),
+        ('[[steps]]\nid = "a"\nverify = ["\'x"]', "cannot be split into words"),
+        ('[[steps]]\nid = "a"\ntitle = "x\\u0000y"', "steps[0] (a): The title holds a NUL character"),
+        ('[vars.v]\npattern = "("\n[[steps]]\nid = "a"', "vars.v: the pattern is no regular"),
+        ('[compose]\naspects = ["shiny"]\n[[steps]]\nid = "a"', "There is no formula 'shiny'"),
+        ('[[compose.gate]]\nbefore = "b"\ncondition = "x"\n[[steps]]\nid = "a"', "no step 'b'"),
+        ('[[steps]]\nid = "a"\ntype = "milestone"\nverify = ["x"]', "a milestone is done by itself"),
+        ('[[steps]]\nid = "a"\npriority = 0xFFFFFFFFFFFFFFFFFFFF', "beyond 64 bits"),
+        ('[[steps]]\nid = "a"\n[steps.loop]\ncount = "{{n}}"\n[[steps.loop.body]]\nid = "b"', "'n'"),
+        ('[[steps]]\nid = "a"\ncondition = "{{v}} == a && x"\n[vars]\nv = ""', "no condition"),
+    ],
+)  # fmt: skip
+def test_an_error_names_file_and_place(kitchen: Kitchen, text: str, problem: str):
+    kitchen.write("bad", text)
+    found = kitchen.problems("bad")
+    assert any(problem in one for one in found), found
+    assert all(one.startswith("bad.formula.toml") for one in found)
+
+
+def test_steps_that_wait_for_one_another_are_named_in_their_order(kitchen: Kitchen):
+    problems = kitchen.problems(
+        '[[steps]]\nid = "a"\nneeds = ["c"]\n[[steps]]\nid = "b"\nneeds = ["a"]\n'
+        '[[steps]]\nid = "c"\nneeds = ["b"]'
+    )
+    assert any("these wait for one another: a -> b -> c -> a" in problem for problem in problems)
+
+
+def test_a_part_that_waits_for_what_its_parent_is_needed_by_is_a_circle(kitchen: Kitchen):
+    problems = kitchen.problems(
+        '[[steps]]\nid = "p"\n[[steps.children]]\nid = "c"\nneeds = ["x"]\n'
+        '[[steps]]\nid = "x"\nneeds = ["p"]'
+    )
+    assert any("these wait for one another" in problem for problem in problems)
+
+
+def test_every_error_of_one_step_is_told(kitchen: Kitchen):
+    problems = kitchen.problems(
+        '[[steps]]\nid = "a"\nlabels = ["a b"]\nassignee = "..x"\nverify = ["\'x"]'
+    )
+    assert len(problems) == 3
+
+
+# Names and files
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "-x", "con", "a\0b", "x" * 201, "a\nb"])
+def test_names_that_are_none_are_refused_at_the_door(kitchen: Kitchen, name: str):
+    with pytest.raises(BadName):
+        load(name, str(kitchen.board))
+    with pytest.raises(BadName):
+        save(name, "", str(kitchen.board))
+
+
+def test_the_board_comes_before_the_user_and_the_user_before_the_toolkit(
+    kitchen: Kitchen, memory_path: Path
+):
+    assert find("feature", str(kitchen.board)).where == "shipped"
+    mine = memory_path / "config" / "orchestrator" / "formulas"
+    mine.mkdir(parents=True)
+    (mine / "feature.formula.toml").write_text('[[steps]]\nid = "mine"')
+    assert find("feature", str(kitchen.board)).where == "user"
+    kitchen.write("feature", '[[steps]]\nid = "ours"')
+    assert find("feature", str(kitchen.board)).where == "board"
+    with pytest.raises(NotFound, match="did you mean 'feature'"):
+        find("featur", str(kitchen.board))
+
+
+def test_a_link_or_fifo_in_the_boards_folder_is_no_formula(kitchen: Kitchen, memory_path: Path):
+    secret = memory_path / "secret"
+    secret.write_text('[[steps]]\nid = "a"')
+    (kitchen.board / "formulas" / "link.formula.toml").symlink_to(secret)
+    os.mkfifo(kitchen.board / "formulas" / "pipe.formula.toml")
+    for name in ("link", "pipe"):
+        with pytest.raises(OrchestratorError) as caught:
+            load(name, str(kitchen.board))
+        assert caught.value.code in ("symlink", "not_a_file")
+
+
+def test_a_saved_formula_overwrites_nothing(kitchen: Kitchen):
+    path = save("new", '[[steps]]\nid = "a"', str(kitchen.board))
+    assert Path(path).read_text() == '[[steps]]\nid = "a"'
+    with pytest.raises(OrchestratorError) as caught:
+        save("new", "", str(kitchen.board))
+    assert caught.value.code == "formula_exists"
+    with pytest.raises(BadName):
+        save("NEW", "", str(kitchen.board))
+
+
+def test_formulas_that_extend_each_other_too_deep_are_told_of(kitchen: Kitchen):
+    for number in range(60):
+        kitchen.write(f"f{number}", f'extends = ["f{number + 1}"]\n[[steps]]\nid = "s{number}"')
+    kitchen.write("f60", '[[steps]]\nid = "end"')
+    assert any("over 20 deep" in problem for problem in kitchen.problems("f0"))
+
+
+def test_a_parent_that_two_parents_share_comes_in_once(kitchen: Kitchen):
+    kitchen.write(
+        "base", '[[steps]]\nid = "a"\n[[advice]]\ntarget = "a"\n[advice.before]\nid = "pre"'
+    )
+    kitchen.write("p", 'extends = ["base"]')
+    kitchen.write("q", 'extends = ["base"]')
+    assert kitchen.graph('extends = ["p", "q", "p"]') == {"pre": set(), "a": {"pre"}}
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 5000, "a = " + "[" * 5000, "\ufeff", "a = 1e400", "=", "\0"]
+)
+def test_odd_files_are_refused_with_an_error_of_ours(kitchen: Kitchen, text: str):
+    (kitchen.board / "formulas" / "odd.formula.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(BadInput):
+        load("odd", str(kitchen.board))
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_whatever_a_file_holds_only_problems_come_of_it(data: bytes):
+    problems = Problems("It")
+    read(data, "x.formula.toml", problems)
+
+
+def test_a_pattern_that_never_ends_is_given_up(kitchen: Kitchen):
+    text = """
+        [vars.x]
+        pattern = '^(a|a?)+$'
+        [[steps]]
+        id = "a"
+        title = "{{x}}"
+        """
+    assert kitchen.problems(text, x="a" * 60 + "!")
+
+
+def test_a_value_that_is_said_a_thousand_times_is_stopped_before_it_is_made(kitchen: Kitchen):
+    text = f'[vars]\nv = ""\n[[steps]]\nid = "a"\ndescription = "{"{{v}}" * 1000}"'
+    assert any("texts grow beyond" in one for one in kitchen.problems(text, v="x" * 1_000_000))
+
+
+def test_cooking_needs_no_board(kitchen: Kitchen):
+    assert cook(load("bugfix", None), {"bug": "It hangs"}).steps[0].title == "Reproduce: It hangs"
