@@ -1,0 +1,201 @@
+"""Random formulas: no circle comes of cooking, no need is lost, a false condition lets nobody overtake."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from orchestrator import Orchestrator
+from orchestrator.core.errors import BadInput
+from orchestrator.domain.checks import Problems
+from orchestrator.domain.cooked import Cooked, CookedStep
+from orchestrator.formulas import cook
+from orchestrator.formulas.checking import check
+from orchestrator.formulas.library import Loaded
+from orchestrator.formulas.reading import read
+from orchestrator.formulas.schema import Formula
+from orchestrator.stores.memory import MemoryStore
+
+from .kitchen import before
+
+EXPANSION = read(
+    b'type = "expansion"\n[[template]]\nid = "{target}.one"\n[[template]]\nid = "{target}.two"\n'
+    b'needs = ["{target}.one"]\n[[template]]\nid = "{target}.side"',
+    "pair.formula.toml",
+    Problems("It"),
+)
+ASPECT = read(
+    b'type = "aspect"\n[[advice]]\ntarget = "s[0-4]"\n[advice.before]\nid = "{step.id}-pre"\n'
+    b'[advice.after]\nid = "{step.id}-post"',
+    "around.formula.toml",
+    Problems("It"),
+)
+SWITCHES = ("c0", "c1", "c2")
+
+
+@dataclass
+class Made:
+    """A formula as TOML says it, and the ids that it has."""
+
+    steps: list[dict[str, Any]]
+    compose: dict[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Loaded:
+        said = {
+            "formula": "made",
+            "vars": dict.fromkeys(SWITCHES, "yes"),
+            "steps": self.steps,
+            "compose": self.compose,
+        }
+        problems, warnings = Problems("It"), dict[str, None]()
+        formula = read(tomli_w.dumps(said).encode(), "made.formula.toml", problems)
+        check(formula, [], problems, warnings)
+        problems.check()
+        others: dict[str, Formula] = {"pair": EXPANSION, "around": ASPECT}
+        return Loaded(formula=formula, others=others, warnings=())
+
+
+@st.composite
+def made(draw: st.DrawFn) -> Made:
+    """Up to 9 steps; each needs earlier ones, or sits in one, or loops, expands, depends on a switch."""
+    steps: list[dict[str, Any]] = []
+    by_id: dict[str, dict[str, Any]] = {}
+    for number in range(draw(st.integers(1, 9))):
+        step: dict[str, Any] = {"id": f"s{number}"}
+        known = list(by_id)
+        needs = draw(st.lists(st.sampled_from(known), max_size=2, unique=True)) if known else []
+        if needs:
+            step["needs"] = needs
+        if draw(st.booleans()):
+            step["condition"] = draw(st.sampled_from(["{{%s}}", "!{{%s}}"])) % draw(
+                st.sampled_from(SWITCHES)
+            )
+        parents = [i for i, s in by_id.items() if not {"loop", "expand"}.intersection(s)]
+        inside = (
+            draw(st.sampled_from(parents)) if parents and draw(st.integers(0, 2)) == 0 else None
+        )
+        kind = draw(st.sampled_from(["plain", "plain", "plain", "count", "until", "expand"]))
+        if kind == "expand":
+            step["expand"] = "pair"
+        elif kind in ("count", "until"):
+            body = [{"id": "x"}, {"id": "y", "needs": draw(st.sampled_from([[], ["x"]]))}]
+            how: dict[str, Any] = {"count": draw(st.integers(0, 3))}
+            if kind == "until":
+                how = {"until": "it is so", "max": draw(st.integers(1, 2))}
+            step["loop"] = {**how, "body": body}
+        place = by_id[inside].setdefault("children", []) if inside else steps
+        place.append(step)
+        by_id[step["id"]] = step
+    compose = {"aspects": ["around"]} if draw(st.booleans()) else {}
+    return Made(steps, compose)
+
+
+def cooked_with(loaded: Loaded, switches: dict[str, str]) -> dict[str, CookedStep]:
+    return {step.id: step for step in cook(loaded, switches).steps}
+
+
+@given(made(), st.lists(st.sampled_from(["yes", "no"]), min_size=3, max_size=3))
+def test_what_is_cooked_has_no_circle_and_every_need_is_a_step_before_it(
+    formula: Made, said: list[str]
+):
+    try:
+        steps = cooked_with(formula.load(), dict(zip(SWITCHES, said, strict=True)))
+    except BadInput as refused:  # a circle by way of a parent
+        assume(False)
+        raise AssertionError from refused
+    seen: set[str] = set()
+    for step in steps.values():
+        assert seen.issuperset(step.needs)
+        assert step.parent is None or step.parent in seen
+        seen.add(step.id)
+    assert not any(step in behind for step, behind in before(steps).items())
+
+
+@given(made(), st.lists(st.sampled_from(["yes", "no"]), min_size=3, max_size=3))
+def test_a_false_condition_never_lets_a_step_overtake_what_it_waited_for(
+    formula: Made, said: list[str]
+):
+    unconditional = Made(_without_conditions(formula.steps), formula.compose)
+    try:
+        whole = cooked_with(unconditional.load(), {})
+        part = cooked_with(formula.load(), dict(zip(SWITCHES, said, strict=True)))
+    except BadInput as refused:
+        assume(False)
+        raise AssertionError from refused
+    was, now = before(whole), before(part)
+    # A dropped part may stay as a milestone, for the order of others.
+    stayed = {step for step in part if part[step].type == whole[step].type}
+    for step in stayed:
+        assert now[step] >= was[step] & stayed, step
+
+
+def _without_conditions(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    kept = [{key: value for key, value in step.items() if key != "condition"} for step in steps]
+    for step in kept:
+        if "children" in step:
+            step["children"] = _without_conditions(step["children"])
+    return kept
+
+
+@given(made())
+def test_a_poured_formula_can_be_worked_to_its_end_in_an_order_that_respects_the_needs(
+    formula: Made,
+):
+    try:
+        cooked = cook(formula.load(), {})
+    except BadInput as refused:
+        assume(False)
+        raise AssertionError from refused
+    assume(cooked.steps)
+    orc = Orchestrator(MemoryStore())
+    root = orc.workflows.pour(cooked).root.id
+    behind = before({step.id: step for step in cooked.steps})
+    work = [step.id for step in cooked.steps if step.type != "milestone"]
+    done: list[str] = []
+    while (task := orc.tasks.next(agent="ann")) is not None:
+        step = task.id.removeprefix(f"{root}.")
+        assert behind[step].intersection(work) <= set(done), step
+        orc.tasks.complete(task.id, agent="ann")
+        done.append(step)
+    assert sorted(done) == sorted(work), "each once"
+    assert orc.tasks.get(root).status == "done"
+
+
+@given(made())
+def test_distilling_what_was_poured_cooks_to_the_same_graph(formula: Made):
+    try:
+        cooked = cook(formula.load(), {})
+    except BadInput as refused:
+        assume(False)
+        raise AssertionError from refused
+    assume(cooked.steps)
+    orc = Orchestrator(MemoryStore())
+    root = orc.workflows.pour(cooked).root.id
+    text = orc.formulas.distill(root, "again")
+    problems = Problems("It")
+    again = read(text.encode(), "again.formula.toml", problems)
+    check(again, [], problems, {})
+    problems.check()
+    recooked = cook(Loaded(formula=again, others={}, warnings=()), {})
+    assert as_graph(recooked) == as_graph(cooked)
+
+
+def as_graph(cooked: Cooked) -> dict[str, tuple[object, ...]]:
+    return {
+        step.id: (
+            step.title, step.description, step.type, set(step.needs), step.parent, step.waits_for,
+            step.gates, step.outside, step.until, step.acceptance, step.verify, step.review,
+        )
+        for step in cooked.steps
+    }  # fmt: skip
+
+
+def test_the_strategy_reads_what_the_kitchen_reads(tmp_path: Path):
+    """Expansions and aspects of these tests are sound themselves."""
+    problems = Problems("It")
+    check(EXPANSION, [], problems, {})
+    check(ASPECT, [], problems, {})
+    problems.check()
