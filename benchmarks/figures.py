@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from benchmarks import graph, mailing, mutations, processes, racing, reading
+from benchmarks import formulas, graph, mailing, mutations, processes, racing, reading
 from benchmarks.boards import Boards
 from benchmarks.measure import Figure
 
@@ -35,6 +35,9 @@ ALL: dict[str, Measurement] = {
     "mail": mailing.delivery,
     "dependants": graph.completing,
     "ready": graph.finding_ready,
+    "formulas": formulas.pouring,
+    "advance": formulas.advancing,
+    "hanoi": formulas.hanoi,
 }
 
 

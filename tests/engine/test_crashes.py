@@ -15,6 +15,7 @@ import pytest
 from boards import SettableClock, as_text, check_law
 
 from orchestrator import InputOutputError, Orchestrator, OutcomeUnknown
+from orchestrator.domain.cooked import Cooked, CookedStep
 from orchestrator.stores.files import FileStore
 
 from . import faults
@@ -102,7 +103,32 @@ def read_mail(orc: Orchestrator) -> object:
     return orc.mail.read(orc.mail.inbox(agent="ann")[0].id, agent="ann")
 
 
+def prepare_workflow(orc: Orchestrator) -> None:
+    prepare(orc)
+    orc.workflows.pour(WISP, workstream="build", ephemeral=True)
+    orc.tasks.claim(f"{wisp(orc)}.a", agent="ann", lease="24h")
+
+
+def wisp(orc: Orchestrator) -> str:
+    return next(iter(orc.engine.read().workflows))
+
+
+def burn(orc: Orchestrator) -> object:
+    with orc.transaction():
+        orc.tasks.release(f"{wisp(orc)}.a")
+        return orc.workflows.burn(wisp(orc))
+
+
+WISP = Cooked(
+    formula="made",
+    steps=(CookedStep(id="a", title="A"), CookedStep(id="b", title="B", needs=("a",))),
+)
+
+
 SCENES = {
+    "pour": Scene(lambda orc: orc.workflows.pour(WISP, workstream="build"), prepare),
+    "advance": Scene(lambda orc: orc.workflows.advance(f"{wisp(orc)}.a"), prepare_workflow),
+    "burn": Scene(burn, prepare_workflow, request=False),
     "dispatch": Scene(lambda orc: orc.dispatch.run(agent="boss"), prepare_team),
     "sling": Scene(lambda orc: orc.hooks.sling(first(orc), "ann", agent="boss"), prepare_team),
     "hang": Scene(lambda orc: orc.hooks.hang(first(orc), agent="ann"), prepare_team),

@@ -28,6 +28,7 @@ from orchestrator import Orchestrator, snapshot
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Recorded, encode_line, types
 from orchestrator.domain import frontmatter
+from orchestrator.formulas import cook, load
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.grammar import GLOBALS, Argument, Command, Group
 from orchestrator.interfaces.cli.main import main
@@ -297,6 +298,32 @@ yaml_text = st.lists(
     ),
     max_size=8,
 ).map("\n".join)  # fmt: skip
+
+
+toml_text = st.lists(
+    st.one_of(
+        odd_text,
+        st.sampled_from([
+            "[[steps]]", "id = 'a'", "needs = ['a', 'b']", "[steps.loop]", "count = 9999", "range = '1..9^9'",
+            "[[steps.loop.body]]", "[[template]]", "id = '{target}.x'", "expand = 'feature'",
+            "condition = '{{v}} == x'", "[vars]", "v = '{{v}}'", "type = 'expansion'", "type = 'aspect'",
+            "[[advice]]", "target = '*'", "[advice.before]", "extends = ['feature', 'x']", "[[legs]]",
+            "type = 'convoy'", "title = '{{.x}}{{range}}'", "[steps.gate]", "type = 'timer'", "[compose]",
+            "aspects = ['x']", "until = 'x'", "max = 0x7fffffff", "verify = ['a {{v}}']",
+        ]),
+    ),
+    max_size=15,
+).map("\n".join)  # fmt: skip
+
+
+@target("formulas", toml_text)
+def _(folder: Folder, text: str) -> None:
+    board = folder.fresh()
+    file = board / "formulas" / "f.formula.toml"
+    file.parent.mkdir()
+    file.write_text(text, "utf-8", "surrogatepass")
+    with watched(file):
+        cook(load("f", str(board)), {"v": text}, strict=False)
 
 
 @target("frontmatter", yaml_text)

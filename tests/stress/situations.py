@@ -104,6 +104,15 @@ def _commands() -> Iterator[Command]:
     yield Command("convoy-start", ("convoy", "start", "release", "--dispatch"))
     yield Command("convoy-cancel", ("convoy", "cancel", "release"))
     yield Command("convoy-lands", ("task", "cancel", "{late}"))
+    yield Command("pour", ("formula", "pour", "feature", "--var", "feature=x", "--ws", "build"))
+    yield Command("pour-on", ("formula", "pour", "bugfix", "--var", "bug=x", "--on", "{open}"))
+    yield Command("sling-formula", ("sling", "bugfix", "ben", "--var", "bug=x", *ann))
+    yield Command("complete-continue", ("t", "complete", "{flow}.reproduce", "x", "--continue"))
+    yield Command("workflow-cancelled", ("t", "cancel", "{flow}"))
+    yield Command("signal", ("t", "signal", "{wisp}.rounds", *ann))
+    yield Command("squash", ("formula", "squash", "{wisp}"))
+    yield Command("burn", ("formula", "burn", "{wisp}"))
+    yield Command("bond", ("formula", "bond", "{flow}", "{wisp}"))
     yield Command("session-start", ("session", "start", "ann"))
     yield Command("handoff", ("handoff", "-m", "Go on", "--collect", *ann))
     yield Command("done-completed", ("done", "-m", "Shipped", *ann))
@@ -167,6 +176,11 @@ def _prepare(board: str, segment_size: int | None = None) -> dict[str, str]:
     }
     held = orc.tasks.claim(ids["held"], agent="ann", lease="24h")
     ids["waits"] = orc.tasks.add("build", title="Waits", needs=[ids["open"]]).id
+    bugfix = orc.workflows.pour(orc.formulas.cook("bugfix", {"bug": "x"}), workstream="spare")
+    research = orc.formulas.cook("research", {"question": "x"})
+    ids["flow"] = bugfix.root.id
+    ids["wisp"] = orc.workflows.pour(research, workstream="spare", ephemeral=True).root.id
+    orc.tasks.claim(f"{ids['flow']}.reproduce", agent="ben", lease="24h")
     orc.convoys.create("release", [ids["late"]], notify=["ben"])
     ids["letter"] = str(orc.mail.send("ann", "Hi", "A text", agent="ben").id)
     for name in ("done", "failed"):
