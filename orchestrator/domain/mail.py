@@ -172,7 +172,7 @@ def the_letter(state: "State", events: Committed) -> Letter:
     return next(_letter(state, at, sent) for at, sent in events if isinstance(sent, MessageSent))
 
 
-def the_taken(state: "State", events: Committed) -> int | None:
+def the_taken(events: Committed) -> int | None:
     """The id of the message that was taken; None if the queue was empty."""
     return next((e.message for _, e in events if isinstance(e, MessageTaken)), None)
 
@@ -190,10 +190,6 @@ def the_archived(state: "State", events: Committed) -> list[int]:
 def the_members(state: "State", events: Committed) -> tuple[str, ...]:
     """The members of the list that was set."""
     return next(e.members for _, e in events if isinstance(e, MailingListSet))
-
-
-def nothing(state: "State", events: Committed) -> None:
-    """What was marked is looked up by who asked for it."""
 
 
 class Mail(Noun["State"]):
@@ -269,12 +265,47 @@ class Mail(Noun["State"]):
         subject = f"{again}{parent.subject}"[:LONGEST_TITLE]
         post(tx, to, subject=subject, body=body, priority=priority, reply_to=message)
 
-    @command(the_taken)
-    def _take(self, tx: "Transaction[State]", queue: str, *, agent: str | None) -> None:
-        act_now(tx, agent, needed=True)
-        waiting = tx.state.queues.get(names.name("queue", queue))
-        if waiting:
-            tx.record(MessageTaken(message=waiting[0], queue=queue))
+    def _take(self, queue: str, *, agent: str | None) -> Letter | None:
+        def mark(tx: "Transaction[State]") -> int | None:
+            act_now(tx, agent, needed=True)
+            waiting = tx.state.queues.get(names.name("queue", queue))
+            if not waiting:
+                return None
+            message = waiting[0]
+            tx.record(MessageTaken(message=message, queue=queue))
+            return message
+
+        return self._marked("mail.take", mark, the_taken, (queue, agent))
+
+    def _marked(
+        self,
+        name: str,
+        mark: "Callable[[Transaction[State]], int | None]",
+        which: "Callable[[Committed], int | None]",
+        arguments: tuple[object, ...],
+    ) -> Letter | None:
+        """Run a command about a message, whose text is read before the commit: nothing may fail after it.
+
+        Args:
+            name: The command.
+            mark: Records what it does, and says about which message; None: about none.
+            which: The same, from the events of a request that is repeated.
+            arguments: What tells a repeated request from another.
+        """
+        read: list[tuple[Recorded, MessageSent]] = []
+
+        def body(tx: "Transaction[State]") -> None:
+            message = mark(tx)
+            if message is not None:
+                read.append(_sent(message, tx.event))
+
+        def shows(state: "State", events: Committed) -> Letter | None:
+            message = None if read else which(events)
+            if message is not None:
+                read.append(_sent(message, self._desk.event))
+            return _letter(state, *read[0]) if read else None
+
+        return self._desk.run(name, body, shows, arguments)
 
     def take(self, queue: str, *, agent: str | None = None, wait: float | str = 0) -> Letter | None:
         """Take the oldest message of a queue; nobody else gets it.
@@ -287,16 +318,7 @@ class Mail(Noun["State"]):
         Returns:
             The message, or None if there is none.
         """
-        taken = wait_for(self._desk, lambda: self._take(queue, agent=agent), wait)
-        return None if taken is None else self.peek(taken)
-
-    @command(nothing)
-    def _read(self, tx: "Transaction[State]", message: int, *, agent: str | None) -> None:
-        actor = act_now(tx, agent, needed=True)
-        find(tx.state, message, tx.event)
-        box = tx.state.mailboxes.get(actor, Mailbox())
-        if message in box and message not in box.read:
-            tx.record(MessageRead(message=message))
+        return wait_for(self._desk, lambda: self._take(queue, agent=agent), wait)
 
     def read(self, message: int, *, agent: str | None = None) -> Letter:
         """A message with its text; in one's own mailbox it is read from now on.
@@ -304,8 +326,18 @@ class Mail(Noun["State"]):
         Raises:
             NotFound: There never was such a message.
         """
-        self._read(message, agent=agent)
-        return self.peek(message)
+
+        def mark(tx: "Transaction[State]") -> int:
+            actor = act_now(tx, agent, needed=True)
+            find(tx.state, message, tx.event)
+            box = tx.state.mailboxes.get(actor, Mailbox())
+            if message in box and message not in box.read:
+                tx.record(MessageRead(message=message))
+            return message
+
+        letter = self._marked("mail.read", mark, lambda _: message, (message, agent))
+        assert letter is not None
+        return letter
 
     def peek(self, message: int) -> Letter:
         """A message with its text, whoever's it is and archived or not; nothing is marked.
@@ -315,21 +347,23 @@ class Mail(Noun["State"]):
         """
         return _letter(self.state, *_sent(message, self._desk.event))
 
-    @command(nothing)
-    def _acknowledge(self, tx: "Transaction[State]", message: int, *, agent: str | None) -> None:
-        box = _box(tx.state, act_now(tx, agent, needed=True), [message])
-        receipt = box.receipt(message)
-        if receipt is not None and receipt.acknowledged_at is None:
-            tx.record(MessageAcknowledged(message=message))
-
     def ack(self, message: int, *, agent: str | None = None) -> Letter:
         """Say that a message in one's mailbox was seen to; again changes nothing.
 
         Raises:
             NotFound: It is not in the mailbox (``message_not_found``).
         """
-        self._acknowledge(message, agent=agent)
-        return self.peek(message)
+
+        def mark(tx: "Transaction[State]") -> int:
+            box = _box(tx.state, act_now(tx, agent, needed=True), [message])
+            receipt = box.receipt(message)
+            if receipt is not None and receipt.acknowledged_at is None:
+                tx.record(MessageAcknowledged(message=message))
+            return message
+
+        letter = self._marked("mail.acknowledge", mark, lambda _: message, (message, agent))
+        assert letter is not None
+        return letter
 
     @command(the_archived)
     def archive(

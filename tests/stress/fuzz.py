@@ -1,5 +1,5 @@
 """Part 8: fuzz, by Hypothesis, of everything that is read: the log, the snapshot, frontmatter, knowledge
-files, imports, boards of the original, the command line.
+files, formulas, imports, boards of the original, the command line.
 
 Whatever comes in, only errors of our own leave, with a status of the contract; no input file is changed;
 nothing takes a second or 200 MB. (atheris needs a clang and its own build of Python's runtime, so it is not
@@ -618,7 +618,6 @@ def body(part: Part) -> None:
         )
     part.figures["peak MB"] = _peak()
     part.skip("atheris", "it needs clang and a build of its own; Hypothesis is used")
-    part.skip("formula files", "the toolkit has none yet")
 
 
 def _hangs(_number: int, _frame: object) -> None:
