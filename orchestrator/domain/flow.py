@@ -83,6 +83,9 @@ def follow(tx: "Transaction[State]", events: Committed) -> None:
             touched[task.id] = None
         if task.parent is not None:
             _reopen_milestone(tx, task.parent)
+        if isinstance(event, TaskReopened):
+            for user in tx.state.needed_by.get(task.id, ()):
+                _reopen_milestone(tx, user)
         if isinstance(event, TaskLapsed) and task.workflow is not None:
             _free_steps(tx, task.workflow, event.holder)
         if isinstance(event, TaskReleased) and task.id in tx.state.workflows:
@@ -181,11 +184,11 @@ def _give(tx: "Transaction[State]", kind: str, name: str) -> None:
         tx.record(TaskSignalled(task=task, kind=kind, name=name))
 
 
-def _reopen_milestone(tx: "Transaction[State]", parent: str) -> None:
-    """Reopen a milestone that was done, and has a part again that has not ended."""
-    task = tx.state.tasks.get(parent)
-    if task is not None and task.milestone and task.status == "done" and task.waiting:
-        tx.record(TaskReopened(task=parent, reason="a part of it is open again"))
+def _reopen_milestone(tx: "Transaction[State]", milestone: str) -> None:
+    """Reopen a milestone that was done, and waits again for a part or a need that has not ended."""
+    task = tx.state.tasks.get(milestone)
+    if task is not None and task.milestone and task.status == "done" and not task.is_reached:
+        tx.record(TaskReopened(task=milestone, reason="what it waited for is open again"))
 
 
 def _follow_root(tx: "Transaction[State]", workflow: Workflow, root: Task) -> None:

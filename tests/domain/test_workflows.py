@@ -230,6 +230,15 @@ def test_the_second_of_two_bonded_workflows_begins_when_the_first_is_done(orc: O
     assert [task.id for task in orc.links.ready()] == [f"{bonded.then}.b"]
 
 
+def test_a_milestone_is_open_again_when_what_it_needs_is(orc: Orchestrator):
+    root = pour(orc, cooked(step("a"), step("m", "a", type="milestone"), step("b", "m")))
+    orc.tasks.claim(f"{root}.a", agent="ann")
+    orc.tasks.complete(f"{root}.a")
+    assert [task.id for task in orc.links.ready()] == [f"{root}.b"]
+    orc.tasks.reopen(f"{root}.a")
+    assert [task.id for task in orc.links.ready()] == [f"{root}.a"]
+
+
 # Signals
 
 
