@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core import clock
 from orchestrator.core.errors import OrchestratorError, Refused
+from orchestrator.core.events import Event
 from orchestrator.core.transaction import Committed, Transaction
 from orchestrator.domain import agents, convoys, mail
 from orchestrator.domain.assignment import DEFAULT_ASSIGNMENT, give, tell
@@ -81,11 +82,7 @@ def follow(tx: "Transaction[State]", events: Committed) -> None:
             continue
         if task.id in tx.state.workflows:
             touched[task.id] = None
-        if task.parent is not None:
-            _reopen_milestone(tx, task.parent)
-        if isinstance(event, TaskReopened):
-            for user in tx.state.needed_by.get(task.id, ()):
-                _reopen_milestone(tx, user)
+        _reopen_milestones(tx, task, event)
         if isinstance(event, TaskLapsed) and task.workflow is not None:
             _free_steps(tx, task.workflow, event.holder)
         if isinstance(event, TaskReleased) and task.id in tx.state.workflows:
@@ -184,11 +181,20 @@ def _give(tx: "Transaction[State]", kind: str, name: str) -> None:
         tx.record(TaskSignalled(task=task, kind=kind, name=name))
 
 
-def _reopen_milestone(tx: "Transaction[State]", milestone: str) -> None:
-    """Reopen a milestone that was done, and waits again for a part or a need that has not ended."""
-    task = tx.state.tasks.get(milestone)
-    if task is not None and task.milestone and task.status == "done" and not task.is_reached:
-        tx.record(TaskReopened(task=milestone, reason="what it waited for is open again"))
+def _reopen_milestones(tx: "Transaction[State]", task: Task, event: Event | None) -> None:
+    """Reopen milestones that were done, and wait again for a part or a need that has not ended."""
+    waiting = [] if task.parent is None else [task.parent]
+    if isinstance(event, TaskReopened):
+        waiting += tx.state.needed_by.get(task.id, ())
+    for name in waiting:
+        found = tx.state.tasks.get(name)
+        if (
+            found is not None
+            and found.milestone
+            and found.status == "done"
+            and not found.is_reached
+        ):
+            tx.record(TaskReopened(task=name, reason="what it waited for is open again"))
 
 
 def _follow_root(tx: "Transaction[State]", workflow: Workflow, root: Task) -> None:
