@@ -181,10 +181,12 @@ def _check_names(state: State) -> None:
 
 def _check_words(state: State) -> None:
     """The same for what records say beside their own name."""
+    _check_all("formula", *(workflow.formula for workflow in state.workflows.values()))
     for agent in state.agents.values():
         _check_all("capability", agent.type, *agent.capabilities)
     for task in state.tasks.values():
         names.agent(task.assigned_to or "system")
+        names.agent(task.assignee or "system")
         _check_all("label", task.type, *task.labels)
         for touch in task.touches:
             resources.parse(touch)
