@@ -264,6 +264,8 @@ class Workflows(Noun["State"]):
     ) -> Advanced:
         """Complete a step and claim the next ready one of the same workflow, in one commit.
 
+        The new claim lasts as long as the one that ends.
+
         Args:
             task: The step.
             result: As in :meth:`orchestrator.domain.tasks.Tasks.complete`, like the others.
@@ -524,13 +526,13 @@ def _the_step(state: "State", text: str) -> Task:
 def _claim_next(tx: "Transaction[State]") -> None:
     """Claim the next step of the workflow whose step was just completed, for whoever completed it."""
     ending = (e for _, e in tx.events if isinstance(e, (TaskCompleted, TaskSubmitted)))
-    workflow = tx.state.tasks[next(ending).task].workflow
-    assert workflow is not None
+    step = tx.state.tasks[next(ending).task]
+    assert step.workflow is not None
     agent = tx.agent
     flow.settle(tx)
-    found = tx.state.schedule.best_step(workflow, agent, tx.now)
+    found = tx.state.schedule.best_step(step.workflow, agent, tx.now)
     if found is not None:
-        take(tx, found, agent)
+        take(tx, found, agent, step.lease)
 
 
 def _end_parts(tx: "Transaction[State]", task: Task) -> None:

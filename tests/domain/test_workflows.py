@@ -139,6 +139,14 @@ def test_advancing_takes_another_step_if_a_rival_took_one_and_says_when_all_is_d
     assert orc.tasks.get(root).status == "done"
 
 
+def test_the_next_claim_lasts_as_long_as_the_one_before(orc: Orchestrator, clock: SettableClock):
+    root = pour(orc)
+    orc.tasks.claim(f"{root}.a", agent="ann", lease=5)
+    orc.workflows.advance(f"{root}.a", agent="ann")
+    clock.advance(6)
+    assert orc.tasks.next(agent="bob").id == f"{root}.b"  # type: ignore[union-attr]
+
+
 def test_only_steps_can_be_advanced_and_force_takes_a_reason(orc: Orchestrator):
     orc.workstreams.create("build")
     task = orc.tasks.add("build", title="x").id
