@@ -155,7 +155,7 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
             return
         for task, list_of in ((before, _off), (after, _on)):
             if task is not None:
-                for key in {one.key for one in task.signals if not one.given_at}:
+                for key in dict.fromkeys(one.key for one in task.signals if not one.given_at):
                     list_of(self.signals, key, task.id)
 
     def drop_task(self, task_id: str) -> Task:

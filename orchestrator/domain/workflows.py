@@ -445,7 +445,8 @@ class Workflows(Noun["State"]):
         statuses = [step.status for step in work]
         ended = sum(status in ENDED for status in statuses)
         root = tasks.get(found.root)
-        stuck = (Blocked(task=step, by=tuple(_trouble(state, step, now))) for step in work)
+        looked_at = [root, *steps] if found.root in state.tasks else steps
+        stuck = (Blocked(task=one, by=tuple(_trouble(state, one, now))) for one in looked_at)
         return Standing(
             workflow=found,
             title=root.title,
@@ -469,6 +470,8 @@ def _trouble(state: "State", step: Task, now: str) -> Iterable[Blocker]:
         for blocker in blockers(state, step, now):
             if blocker.kind in ("signal", "blocked", "deferred"):
                 yield blocker
+    elif step.id in state.workflows and step.open_needs:
+        yield from (blocker for blocker in blockers(state, step, now) if blocker.kind == "need")
 
 
 # Finding

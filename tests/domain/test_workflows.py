@@ -261,6 +261,14 @@ def test_a_step_waits_until_its_signal_is_given(orc: Orchestrator, kind: str):
     assert orc.tasks.get(f"{root}.a").notes[0].text == "looks good"
 
 
+def test_what_only_waits_for_a_signal_or_another_workflow_is_said_to_be_stuck(orc: Orchestrator):
+    gate = (CookedGate(type="human", name="ok"),)
+    root = pour(orc, cooked(step("m", type="milestone", gates=gate), step("a", "m")))
+    assert [one.task.id for one in orc.workflows.standing(root).stuck] == [f"{root}.m"]
+    then = orc.workflows.bond(root, cooked(step("b"))).then
+    assert [one.task.id for one in orc.workflows.standing(then).stuck] == [then]
+
+
 def test_events_and_mail_give_the_signals_that_wait_for_them(orc: Orchestrator):
     gates = (CookedGate(type="event", name="ci.passed"), CookedGate(type="mail", name="Go on"))
     root = pour(orc, cooked(step("a", gates=gates)))

@@ -75,7 +75,9 @@ def steps(cooked: Cooked) -> str:
         depths[step.id] = 0 if step.parent is None else depths[step.parent] + 1
     for step in _by_parent(cooked.steps):
         waits = f" (after {', '.join(map(escape, _awaits(step)))})" if _awaits(step) else ""
-        lines.append(f"{'  ' * depths[step.id]}{escape(step.id)}: {escape(step.title)}{waits}")
+        indent = "  " * depths[step.id]
+        lines.append(f"{indent}{escape(step.id)}: {escape(step.title)}{waits}")
+        lines += (f"{indent}    {escape(said)}" for said in _shows(step))
     return "\n".join(lines) or "No steps."
 
 
@@ -88,6 +90,14 @@ def _by_parent(found: tuple[CookedStep, ...]) -> Iterator[CookedStep]:
         step = waiting.pop()
         yield step
         waiting += below.get(step.id, [])[::-1]
+
+
+def _shows(step: CookedStep) -> Iterator[str]:
+    """What a step must show before it is done: its commands run for whoever completes it."""
+    yield from (f"verify: {command}" for command in step.verify)
+    yield from (f"artifact: {path}" for path in step.artifacts)
+    if step.review:
+        yield "review: another agent must approve"
 
 
 def _awaits(step: CookedStep) -> list[str]:
