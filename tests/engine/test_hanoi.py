@@ -68,3 +68,29 @@ def _wait_for_events(board: Path, root: str, done: int) -> None:
     with Orchestrator.open(board) as orc:
         while (progress := orc.tasks.get(root).progress) is None or progress.done < done:
             orc.engine.wait(1)
+
+
+def test_the_fold_is_the_same_in_every_process(tmp_path: Path):
+    """Sets have another order in another process, so no order in the state may come from one."""
+    board = tmp_path / "board"
+    (board / "formulas").mkdir(parents=True)
+    (board / "state").mkdir()
+    gates = "".join(f'[[steps.gate]]\ntype = "human"\nid = "{name}"\n' for name in "abcdef")
+    (board / "formulas" / "two.formula.toml").write_text(f'[[steps]]\nid = "s"\n{gates}')
+    with Orchestrator.open(board) as orc:
+        orc.workflows.pour(orc.formulas.cook("two"))
+    program = (
+        "import sys; from orchestrator import Orchestrator;"
+        "o = Orchestrator.open(sys.argv[1]); o.engine.store.load_snapshot = lambda: None;"
+        "print(list(o.engine.read().signals))"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", program, str(board)],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in "0123"
+    }
+    assert len(seen) == 1
