@@ -11,7 +11,7 @@ from orchestrator.domain import agents, evidence, flow, workstreams
 from orchestrator.domain.checks import LONGEST_TITLE
 from orchestrator.domain.cooked import MILESTONE, Cooked, CookedStep
 from orchestrator.domain.graph import check_no_circle, needs_of
-from orchestrator.domain.steps import check_step, find
+from orchestrator.domain.steps import check_new, check_step, find, new_id
 from orchestrator.domain.task_events import HELD, Gate, Signal, Task, TaskAdded, TaskEdited
 from orchestrator.domain.workflow_events import Workflow, WorkflowPoured
 from orchestrator.domain.workstreams import WorkstreamCreated
@@ -70,7 +70,7 @@ class Pouring:
             raise UsageError(f"Formula {cooked.formula} has no step that its variables leave in")
         if self._ephemeral:
             _collect(tx, self._keep)
-        root = self._on.id if self._on is not None else self._new_id()
+        root = self._on.id if self._on is not None else new_id(tx)
         tx.record(
             WorkflowPoured(
                 workflow=root,
@@ -100,12 +100,6 @@ class Pouring:
             self._tx.record(WorkstreamCreated(workstream=stream, description="Poured formulas"))
         return workstreams.find_active(state, stream).name
 
-    def _new_id(self) -> str:
-        state = self._tx.state
-        while (new := self._tx.random_id()) in state.tasks or new in state.archived:
-            pass
-        return new
-
     def _record_root(self, root: str) -> None:
         gate, cooked = Gate("all", root), self._cooked
         if self._on is None:
@@ -125,15 +119,13 @@ class Pouring:
             self._tx.record(TaskEdited(task=root, gate=gate, milestone=True))
 
     def _added(self, root: str, step: CookedStep) -> TaskAdded:
-        state, task_id = self._tx.state, names.name("task", f"{root}.{step.id}")
-        if task_id in state.tasks or task_id in state.archived:
-            raise Refused(f"There is or was a task {task_id}", code="task_exists")
+        state = self._tx.state
         needs = tuple(f"{root}.{need}" for need in step.needs)
         priority = step.priority
         if priority is None:
             priority = self._on.priority if self._on is not None else 5
         return TaskAdded(
-            task=task_id,
+            task=check_new(state, f"{root}.{step.id}"),
             workstream=self._stream,
             title=step.title,
             description=step.description,

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from orchestrator.core import names
 from orchestrator.core.errors import NotFound, Refused
-from orchestrator.core.transaction import Committed
+from orchestrator.core.transaction import Committed, Transaction
 from orchestrator.domain.task_events import ENDED, HELD, Task, TaskAdded, TaskEvent, TaskRenewed
 
 if TYPE_CHECKING:
@@ -58,6 +59,27 @@ def resolve(state: "State", text: str) -> str:
         code="task_not_found",
         hint="`t list` shows the tasks of a workstream with their ids.",
     )
+
+
+def new_id(tx: "Transaction[State]") -> str:
+    """An id that no task has or had."""
+    state = tx.state
+    while (new := tx.random_id()) in state.tasks or new in state.archived:
+        pass
+    return new
+
+
+def check_new(state: "State", task_id: str) -> str:
+    """Check an id that is made of others, and give it back.
+
+    Raises:
+        BadName: It is none.
+        Refused: There is or was a task of this id.
+    """
+    names.name("task", task_id)
+    if task_id in state.tasks or task_id in state.archived:
+        raise Refused(f"There is or was a task {task_id}", code="task_exists")
+    return task_id
 
 
 def find(state: "State", text: str) -> Task:

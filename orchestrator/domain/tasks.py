@@ -27,7 +27,7 @@ from orchestrator.domain.graph import (
     open_needs,
 )
 from orchestrator.domain.schedule import Hold
-from orchestrator.domain.steps import check_step, find, resolve, the_task
+from orchestrator.domain.steps import check_new, check_step, find, new_id, resolve, the_task
 from orchestrator.domain.task_events import (
     DEFAULT_LEASE,
     ENDED,
@@ -924,15 +924,10 @@ def _new_id(tx: "Transaction[State]", parent: str | None, name: str | None) -> s
     if parent is None and name is not None:
         raise UsageError("A name needs a parent: together they make the id")
     if parent is None:
-        while is_taken(new := tx.random_id()):
-            pass
-        return new
+        return new_id(tx)
     above = find(state, parent).id
     if name is not None:
-        new = names.name("task", f"{above}.{names.name('task', name)}")
-        if is_taken(new):
-            raise Refused(f"There is or was a task {new}", code="task_exists")
-        return new
+        return check_new(state, f"{above}.{names.name('task', name)}")
     number = len(state.children.get(above, ())) + 1
     while is_taken(new := f"{above}.{number}"):
         number += 1

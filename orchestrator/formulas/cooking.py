@@ -193,11 +193,7 @@ class _Cooking:
         """The steps with their texts filled, in order; what is wrong with them is noted."""
         self._move_timers()
         filled = [self._filled(draft) for draft in self._graph]
-        by_id: dict[str, Draft] = {}
-        for draft in filled:
-            if draft.id in by_id:
-                self._problems.note(draft.at, f"there are two steps with the id {draft.id!a}")
-            by_id[draft.id] = draft
+        by_id = {draft.id: draft for draft in filled}  # the graph has each id once
         for draft in filled:
             self._check_names(draft, by_id)
         self._parents = {draft.parent for draft in filled}
@@ -250,30 +246,16 @@ class _Cooking:
         """The ids in order; a circle is noted."""
         rank = {step: number for number, step in enumerate(by_id)}
         parts = self._graph.parts()
-        waits = {step: self._waits(draft, by_id, parts) for step, draft in by_id.items()}
+        waits = {draft.id: {*self._graph.waits(draft, parts)} for draft in self._graph}
         circle = in_order(waits, rank.__getitem__)[1]
         if circle:
             places = by_id[circle[0]].at
             self._problems.note(places, f"these wait for one another: {' -> '.join(circle[::-1])}")
             return []
         behind = {
-            step: {*draft.needs, *([draft.parent] if draft.parent else [])}
-            for step, draft in by_id.items()
+            step: by_id.keys() & {*draft.needs, draft.parent} for step, draft in by_id.items()
         }
         return in_order(behind, rank.__getitem__)[0]
-
-    @staticmethod
-    def _waits(
-        draft: Draft, by_id: Mapping[str, Draft], parts: Mapping[str, list[str]]
-    ) -> set[str]:
-        """What must be done before a step can be taken, as the board sees it."""
-        found = {*draft.needs, *parts.get(draft.id, ())}
-        above = draft.parent
-        while above is not None:
-            found.update(by_id[above].needs)
-            above = by_id[above].parent
-        of = waits_of(draft)[1]
-        return found | set(parts.get(of, ()) if of else ())
 
     def _step(self, draft: Draft) -> CookedStep:
         """A step whose every field a task can take; what it cannot take is noted."""

@@ -218,3 +218,17 @@ def test_a_value_that_is_said_a_thousand_times_is_stopped_before_it_is_made(kitc
 
 def test_cooking_needs_no_board(kitchen: Kitchen):
     assert cook(load("bugfix", None), {"bug": "It hangs"}).steps[0].title == "Reproduce: It hangs"
+
+
+def test_a_need_that_only_cooking_can_miss_is_told_of(kitchen: Kitchen):
+    """An aspect might have brought the step, so reading the file does not know yet."""
+    text = """
+        [[steps]]
+        id = "a"
+        needs = ["zz"]
+        [[advice]]
+        target = "a"
+        [advice.before]
+        id = "pre"
+        """
+    assert any("there is no step 'zz'" in problem for problem in kitchen.problems(text))
