@@ -110,8 +110,13 @@ def _check_collision(kind: str, text: str, among: Collection[str]) -> None:
             raise _refused(kind, text, f"it would collide with {other!r}")
 
 
+def article(kind: str) -> str:
+    """A kind of thing behind its article: a label, an agent."""
+    return f"an {kind}" if kind[:1] in "aeio" else f"a {kind}"
+
+
 def _refused(kind: str, text: str, why: str) -> BadName:
     return BadName(
-        f"{text!a} cannot name a {kind}: {why}",
+        f"{text!a} cannot name {article(kind)}: {why}",
         hint="Use letters, digits and `. _ - @ +`; at most 200 bytes.",
     )

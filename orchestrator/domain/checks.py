@@ -1,6 +1,6 @@
 """Checks of what comes in as text and numbers, one place for all nouns."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import ParamSpec, TypeVar
 
 from orchestrator.core import clock
@@ -107,7 +107,7 @@ class Problems:
 
     def __init__(
         self,
-        what: str,
+        what: str = "",
         *,
         code: str = "bad_entries",
         hint: str = "Nothing was changed. Mend these places and try again.",
@@ -115,11 +115,15 @@ class Problems:
         self._what = what
         self._code = code
         self._hint = hint
-        self._found: dict[str, None] = {}
+        self._found: dict[tuple[str, str], None] = {}
 
     def __bool__(self) -> bool:
         """Whether anything was wrong."""
         return bool(self._found)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Place and message of each."""
+        return iter(self._found)
 
     def trying(
         self, place: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs
@@ -133,7 +137,12 @@ class Problems:
 
     def note(self, place: str, message: str) -> None:
         """Note that something is wrong; the same again says nothing new."""
-        self._found[f"{place}: {message}"] = None
+        self._found[place, message] = None
+
+    def add(self, others: "Problems", *, unless: "Problems | None" = None) -> None:
+        """Note what others have, but for places of which ``unless`` tells something already."""
+        told = {place for place, _ in unless or ()}
+        self._found |= {one: None for one in others if one[0] not in told}
 
     def check(self) -> None:
         """Refuse the whole if anything was wrong.
@@ -143,7 +152,7 @@ class Problems:
         """
         if not self._found:
             return
-        found = list(self._found)
+        found = [f"{place}: {message}" for place, message in self._found]
         shown = "; ".join(found[:SHOWN_PROBLEMS])
         more = len(found) - SHOWN_PROBLEMS
         raise BadInput(

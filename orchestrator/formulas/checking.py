@@ -54,6 +54,8 @@ _OWN_PARTS = ("all", "any", "all-children", "any-children")
 _WAITS = re.compile(r"(?:all|any)(?:-children|:.+)?|children-of\(.+\)")
 
 
+NEEDS_ITSELF = "it needs itself"
+
 # What is in a formula
 
 
@@ -78,7 +80,7 @@ def references(formula: Formula) -> Iterator[tuple[str, str, str]]:
     """The formulas that a formula uses beside its parents: place, type and name of each."""
     for step in all_steps(formula):
         if step.expand:
-            yield step.at, "expansion", step.expand
+            yield f"{step.at}: expand", "expansion", step.expand
     rules: list[Expand | Map] = [*formula.compose.expand, *formula.compose.map]
     for rule in rules:
         if rule.with_:
@@ -99,9 +101,9 @@ def check_ids(formula: Formula, problems: Problems) -> None:
 def _check_ids(steps: Iterable[Step], problems: Problems, seen: dict[str, str]) -> None:
     for step in steps:
         if not step.id.strip():
-            problems.note(step.at, "it has no id")
+            problems.note(f"{step.at}: id", "it is missing")
         elif step.id in seen:
-            problems.note(step.at, f"the id {step.id!a} stands in {_short(seen[step.id])} already")
+            problems.note(f"{step.at}: id", f"it stands in {_short(seen[step.id])} already")
         seen.setdefault(step.id, step.at)
         _check_ids(step.children, problems, seen)
         if step.loop is not None:
@@ -195,45 +197,48 @@ class _Steps:
     def check(self) -> None:
         """Note what is wrong with each."""
         for step in all_steps(self._formula):
-            for wrong in self._wrong_with(step):
-                self._problems.note(step.at, wrong)
+            if step.id in (*step.needs, *step.depends_on):
+                self._problems.note(step.at, NEEDS_ITSELF)
+            for key, wrong in self._wrong_with(step):
+                self._problems.note(f"{step.at}: {key}", wrong)
             if step.type and "{" not in step.type and step.type not in STEP_TYPES:
                 self._warn(step.at, f"{step.type!a} is no known type{like(step.type, STEP_TYPES)}")
             for gate in step.gate:
                 self._check_gate(gate)
         for needing, need in self._unknown_needs():
             self._problems.note(
-                needing.at, f"it needs {need!a}, which is no step{self._near(need)}"
+                f"{needing.at}: needs", f"there is no step {need!a}{self._near(need)}"
             )
 
-    def _wrong_with(self, step: Step) -> Iterator[str]:
-        if step.id in (*step.needs, *step.depends_on):
-            yield "it needs itself"
-        if step.condition.strip():
-            yield from self._wrong_with_condition(step.condition)
+    def _wrong_with(self, step: Step) -> Iterator[tuple[str, str]]:
+        """What is wrong with a step, each with its key."""
+        yield from self._wrong_with_condition(step.condition)
         if step.focus and step not in self._formula.legs:
-            yield "focus is for the legs of a convoy formula"
+            yield "focus", "it is for the legs of a convoy formula"
         if step.loop is not None:
-            for name in loops.asked_by(step.loop):
-                if name not in self._declared and not self._is_lent():
-                    yield f"the loop asks for {name!a}, which no variable is{like(name, self._declared)}"
+            yield from self._unknown_names("loop", loops.asked_by(step.loop))
         if step.priority is not None and not 0 <= step.priority <= 1000:
-            yield f"{step.priority} is no priority: 0 to 1000"
+            yield "priority", f"{step.priority} is no priority: 0 to 1000"
         for field in ("verify_timeout", "estimate"):
             said = getattr(step, field)
             if said not in ("", None) and not _is_duration(said):
-                yield f"{field}: {said!a} is no duration, such as 30m"
+                yield field, f"{said!a} is no duration, such as 30m"
         yield from _wrong_with_parts(step)
 
-    def _wrong_with_condition(self, condition: str) -> Iterator[str]:
-        if not is_condition(condition):
+    def _wrong_with_condition(self, condition: str) -> Iterator[tuple[str, str]]:
+        if condition.strip() and not is_condition(condition):
             yield (
+                "condition",
                 f"{condition!a} is no condition: write {{{{v}}}}, !{{{{v}}}}, {{{{v}}}} == x"
-                " or {{v}} != x"
+                " or {{v}} != x",
             )
-        for name in names_in(condition):
+        yield from self._unknown_names("condition", names_in(condition))
+
+    def _unknown_names(self, key: str, asked: Iterable[str]) -> Iterator[tuple[str, str]]:
+        for name in asked:
             if name not in self._declared and not self._is_lent():
-                yield f"the condition asks for {name!a}, which no variable is{like(name, self._declared)}"
+                near = like(name, self._declared)
+                yield key, f"it asks for {name!a}, which no variable is{near}"
 
     def _is_lent(self) -> bool:
         """Whether its steps stand in other formulas, whose variables they may ask for."""
@@ -282,25 +287,31 @@ class _Steps:
         self._warnings[f"{place}: {message}"] = None
 
 
-def _wrong_with_parts(step: Step) -> Iterator[str]:
+def _wrong_with_parts(step: Step) -> Iterator[tuple[str, str]]:
     """What is wrong with the parts of a step, and with what it waits for."""
     if step.loop is not None:
-        yield from loops.wrong_with(step.loop)
+        for wrong in loops.wrong_with(step.loop):
+            yield "loop", wrong
     ways = [name for name in ("children", "expand", "loop") if getattr(step, name)]
     if len(ways) > 1:
-        yield f"it has {' and '.join(ways)}: only one of them goes"
+        yield ways[-1], f"it has {' and '.join(ways)}: only one of them goes"
     if step.type == MILESTONE or (step.loop is not None and step.loop.until):
         for key in ("verify", "artifacts", "review", "assignee"):
             if getattr(step, key):
-                yield f"a milestone is done by itself, so it has no {key}"
+                yield key, "a milestone is done by itself, so it has none"
     if step.expand_vars and not step.expand:
-        yield "expand_vars goes with expand"
+        yield "expand_vars", "it goes with expand"
     if step.until and not step.children:
-        yield "until goes with children; a loop has one of its own"
+        yield "until", "it goes with children; a loop has one of its own"
+    yield from _wrong_with_waits(step)
+
+
+def _wrong_with_waits(step: Step) -> Iterator[tuple[str, str]]:
     if step.waits_for and not _WAITS.fullmatch(step.waits_for):
-        yield f"{step.waits_for!a} is nothing to wait for: all, any, all:STEP or any:STEP"
+        said = f"{step.waits_for!a} is nothing to wait for"
+        yield "waits_for", f"{said}: all, any, all:STEP or any:STEP"
     elif step.children and step.waits_for and step.waits_for not in _OWN_PARTS:
-        yield "it has children, so it waits for those and for no others"
+        yield "waits_for", "it has children, so it waits for those and for no others"
 
 
 def _with_known(steps: Iterable[Step], outside: set[str]) -> Iterator[tuple[Step, set[str]]]:
@@ -348,9 +359,9 @@ def _check_convoy(formula: Formula, problems: Problems) -> None:
     for leg in formula.legs:
         for part in ("children", "loop", "expand"):
             if getattr(leg, part):
-                problems.note(leg.at, f"a leg has no {part}")
+                problems.note(f"{leg.at}: {part}", "a leg has none")
         for need in (*leg.needs, *leg.depends_on):
-            _check_known(problems, leg.at, need, legs)
+            _check_known(problems, f"{leg.at}: needs", need, legs)
     if SYNTHESIS in legs and formula.synthesis is not None:
         problems.note(formula.synthesis.at, f"a leg is called {SYNTHESIS!a} already")
     for preset in formula.presets.values():
@@ -405,10 +416,10 @@ def _check_advice(formula: Formula, advice: Advice, problems: Problems) -> None:
         problems.note(advice.at, "it needs a target, or the formula pointcuts")
     for step in (*before, *after):
         if not step.id.strip():
-            problems.note(step.at, "it has no id")
+            problems.note(f"{step.at}: id", "it is missing")
         for part in ("children", "loop", "expand"):
             if getattr(step, part):
-                problems.note(step.at, f"a step of advice has no {part}")
+                problems.note(f"{step.at}: {part}", "a step of advice has none")
 
 
 def _check_legs(problems: Problems, place: str, named: Iterable[str], legs: Sequence[str]) -> None:

@@ -4,8 +4,8 @@ The order of the passes is the meaning of a formula: loops, branches and gates, 
 expansions, aspects, conditions, and last of all the texts are filled.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from orchestrator.core import clock, names
 from orchestrator.domain import evidence, resources
@@ -22,11 +22,16 @@ from orchestrator.domain.cooked import MILESTONE, Condense, Cooked, CookedGate, 
 from orchestrator.domain.ordering import in_order
 from orchestrator.formulas import convoys, expanding
 from orchestrator.formulas.advising import advise, targets
+from orchestrator.formulas.checking import NEEDS_ITSELF
 from orchestrator.formulas.graph import Draft, Graph, drafts_of, waits_of
 from orchestrator.formulas.library import Loaded
 from orchestrator.formulas.loops import unroll
+from orchestrator.formulas.reading import MEND
 from orchestrator.formulas.schema import GATES, Gate
 from orchestrator.formulas.variables import Budget, Values
+
+SHOWN = 20
+"""Steps of a circle that are shown."""
 
 STANDS_FOR = "Stands for the step that this goes around; it is done by itself."
 
@@ -59,12 +64,7 @@ def cook(
             name is not allowed; ``problems`` names every place.
         UsageError: There is no such preset.
     """
-    formula = loaded.formula
-    problems = Problems(
-        f"Formula {formula.formula} cannot be cooked",
-        code="bad_formula",
-        hint="`formula show` lists its variables; --var NAME=VALUE gives one.",
-    )
+    formula, problems = loaded.formula, Problems()
     formulas = (formula, *loaded.others.values())
     budget = Budget()
     values = Values(formulas, variables or {}, problems, budget, strict=strict)
@@ -76,7 +76,7 @@ def cook(
     steps = cooking.finished()
     about = problems.trying(formula.at, values.text, formula.description, formula.at) or ""
     values.check()
-    problems.check()
+    _check(loaded, problems)
     squash = formula.squash
     return Cooked(
         formula=formula.formula,
@@ -97,6 +97,25 @@ def cook(
         warnings=(*loaded.warnings, *cooking.warnings),
         runtime=values.runtime,
     )
+
+
+def _check(loaded: Loaded, problems: Problems) -> None:
+    """Refuse a formula if anything is wrong with its files, or was when it was cooked.
+
+    What the files' own checks told of a place is not told again in the words of cooking.
+    """
+    in_files = loaded.misread or loaded.wrong
+    found = Problems(
+        f"Formula {loaded.formula.formula} cannot be cooked",
+        code="bad_formula",
+        hint=MEND
+        if in_files
+        else "`formula show` lists its variables; --var NAME=VALUE gives one.",
+    )
+    found.add(loaded.misread)
+    found.add(loaded.wrong)
+    found.add(problems, unless=loaded.wrong)
+    found.check()
 
 
 class _Cooking:
@@ -120,7 +139,8 @@ class _Cooking:
                 formula.at, convoys.run_legs, self._graph, formula, self._values, preset
             )
         else:
-            self._problems.trying(formula.at, self._graph.add, drafts_of(formula.steps))
+            for draft in drafts_of(formula.steps):
+                self._problems.trying(f"{draft.at}: id", self._graph.add, [draft])
         if formula.type == "expansion":
             target = Draft(id=formula.formula, title=title, description=description, at=formula.at)
             self._graph.add([target])
@@ -180,7 +200,7 @@ class _Cooking:
 
     def stays(self, draft: Draft) -> bool:
         """Whether no condition leaves the step out."""
-        held = [self._holds(condition, draft.at) for condition in draft.conditions]
+        held = [self._holds(condition, f"{draft.at}: condition") for condition in draft.conditions]
         return all(held)  # of each, so that every variable that is missing is named
 
     def _holds(self, condition: str, place: str) -> bool:
@@ -222,7 +242,7 @@ class _Cooking:
             return "" if said is None else said
 
         commands = [
-            self._problems.trying(draft.at, values.command, command, draft.at)
+            self._problems.trying(f"{draft.at}: verify", values.command, command, draft.at)
             for command in draft.verify
         ]
         draft.verify, draft.conditions = [], []
@@ -235,23 +255,28 @@ class _Cooking:
     def _check_names(self, draft: Draft, by_id: Mapping[str, Draft]) -> None:
         """Note ids that cannot be part of a task's id, and steps that are named and are not there."""
         if self._values.strict or "{" not in draft.id:
-            self._problems.trying(draft.at, names.name, "step", draft.id)
+            self._problems.trying(f"{draft.at}: id", names.name, "step", draft.id)
         _, of = waits_of(draft)
-        for named in (*draft.needs, *([of] if of else [])):
-            if named not in by_id:
+        for key, named in (*(("needs", need) for need in draft.needs), ("waits_for", of)):
+            if named is not None and named not in by_id:
                 near = like(named, by_id)
-                self._problems.note(draft.at, f"there is no step {named!a}{near}")
+                self._problems.note(f"{draft.at}: {key}", f"there is no step {named!a}{near}")
 
     def _ordered(self, by_id: Mapping[str, Draft]) -> list[str]:
-        """The ids in order; a circle is noted."""
+        """The ids in order; steps that wait for one another are noted."""
         rank = {step: number for number, step in enumerate(by_id)}
         parts = self._graph.parts()
         waits = {draft.id: {*self._graph.waits(draft, parts)} for draft in self._graph}
-        circle = in_order(waits, rank.__getitem__)[1]
-        if circle:
-            places = by_id[circle[0]].at
-            self._problems.note(places, f"these wait for one another: {' -> '.join(circle[::-1])}")
-            return []
+        while circle := in_order(waits, rank.__getitem__)[1]:
+            ids = circle[::-1]
+            said = f"these wait for one another: {' -> '.join(_shown(ids))}"
+            self._problems.note(
+                _places([by_id[step].at for step in ids[1:]]),
+                NEEDS_ITSELF if len(ids) == 2 else said,
+            )
+            waits = {
+                step: before.difference(ids) for step, before in waits.items() if step not in ids
+            }
         behind = {
             step: by_id.keys() & {*draft.needs, draft.parent} for step, draft in by_id.items()
         }
@@ -260,55 +285,84 @@ class _Cooking:
     def _step(self, draft: Draft) -> CookedStep:
         """A step whose every field a task can take; what it cannot take is noted."""
 
-        def tried(call: Callable[..., T], *args: object, **named: object) -> T | None:
-            return self._problems.trying(draft.at, call, *args, **named)
+        def tried(key: str, call: Callable[..., T], *args: object, **named: object) -> T | None:
+            return self._problems.trying(f"{draft.at}: {key}", call, *args, **named)
 
-        if draft.type == MILESTONE and any(gate.type == "timer" for gate in draft.gates):
-            self._problems.note(
-                draft.at, "a milestone has no timer: the step after it may have one"
-            )
+        for gate in draft.gates:
+            if gate.type == "timer" and draft.type == MILESTONE:
+                self._problems.note(
+                    gate.at, "a milestone has no timer: the step after it may have one"
+                )
         if draft.assignee.startswith("@"):
-            self._problems.note(draft.at, f"{draft.assignee!a} is a group, not an agent")
+            self._problems.note(
+                f"{draft.at}: assignee", f"{draft.assignee!a} is a group, not an agent"
+            )
         title = draft.title if draft.title.strip() else draft.id[:LONGEST_TITLE]
         how, of = waits_of(draft)
         own = (of is None and draft.id in self._parents) or of == draft.id
-        checks = tried(
-            evidence.checks_of,
-            None,
-            verify=draft.verify,
-            artifacts=draft.artifacts,
-            review=draft.review or None,
-            timeout=draft.verify_timeout if draft.verify and draft.verify_timeout else None,
-        )
-        gates = [tried(_gate, gate) for gate in draft.gates if gate.type != "task"]
+        given: dict[str, Any] = {
+            "verify": draft.verify,
+            "artifacts": draft.artifacts,
+            "review": draft.review or None,
+            "timeout": draft.verify_timeout if draft.verify and draft.verify_timeout else None,
+        }
+        checks = tried("verify", evidence.checks_of, None, **given)
+        gates = [
+            self._problems.trying(gate.at, _gate, gate)
+            for gate in draft.gates
+            if gate.type != "task"
+        ]
+        outside = [
+            self._problems.trying(gate.at, _named, gate)
+            for gate in draft.gates
+            if gate.type == "task"
+        ]
         return CookedStep(
             id=draft.id,
-            title=tried(title_of, title) or "",
-            description=tried(text_of, "description", draft.description) or "",
-            type=tried(names.name, "type", draft.type or "task") or "",
-            priority=None if draft.priority is None else tried(priority_of, draft.priority),
+            title=tried("title", title_of, title) or "",
+            description=tried("description", text_of, "description", draft.description) or "",
+            type=tried("type", names.name, "type", draft.type or "task") or "",
+            priority=None
+            if draft.priority is None
+            else tried("priority", priority_of, draft.priority),
             labels=tuple(
-                tried(names.name, "label", label) or "" for label in draft.labels if label
+                tried("labels", names.name, "label", label) or "" for label in draft.labels if label
             ),
             needs=tuple(draft.needs),
             parent=draft.parent,
             waits_for=how if own else f"{how}:{of}" if of else "",
             gates=tuple(gate for gate in gates if gate is not None),
-            outside=tuple(tried(_named, gate) or "" for gate in draft.gates if gate.type == "task"),
+            outside=tuple(task or "" for task in outside),
             until=draft.until,
-            assignee=(tried(names.agent, draft.assignee) or "") if draft.assignee else "",
-            acceptance=tried(text_of, "acceptance", draft.acceptance) or "",
+            assignee=(tried("assignee", names.agent, draft.assignee) or "")
+            if draft.assignee
+            else "",
+            acceptance=tried("acceptance", text_of, "acceptance", draft.acceptance) or "",
             verify=() if checks is None else checks.verify,
             verify_timeout=None if checks is None else checks.timeout,
             artifacts=() if checks is None else checks.artifacts,
             review=draft.review,
-            touches=tuple(tried(_touched, name) or "" for name in draft.touches),
-            estimate=tried(_minutes, draft.estimate),
+            touches=tuple(tried("touches", _touched, name) or "" for name in draft.touches),
+            estimate=tried("estimate", _minutes, draft.estimate),
             source=draft.at,
         )
 
 
 T = TypeVar("T")
+
+
+def _places(places: Iterable[str]) -> str:
+    """Several places, each file said once."""
+    by_file: dict[str, dict[str, None]] = {}
+    for at in places:
+        file, _, place = at.partition(": ")
+        by_file.setdefault(file, {})[place] = None
+    return "; ".join(f"{file}: {', '.join(_shown([*ids]))}" for file, ids in by_file.items())
+
+
+def _shown(words: Sequence[str]) -> Sequence[str]:
+    """As many of many words as people read."""
+    return words if len(words) <= SHOWN else [*words[: SHOWN - 1], "...", words[-1]]
 
 
 def _named(gate: Gate) -> str:

@@ -30,12 +30,13 @@ def expand_inline(
     for depth in range(DEEPEST + 1):
         targets = [draft for draft in graph if draft.expand]
         for draft in targets:
+            place = f"{draft.at}: expand"
             if depth == DEEPEST:
-                problems.note(draft.at, f"expansions stand in one another more than {DEEPEST} deep")
+                problems.note(place, f"expansions stand in one another more than {DEEPEST} deep")
                 return
             name, draft.expand = draft.expand, ""
-            rule = (draft.at, draft.expand_vars)
-            problems.trying(draft.at, expand, graph, draft, formulas[name], rule, values, problems)
+            rule = (place, draft.expand_vars)
+            problems.trying(place, expand, graph, draft, formulas.get(name), rule, values, problems)
             if graph.is_full:
                 return
 
@@ -54,7 +55,7 @@ def expand_composed(
             near = like(rule.target, [draft.id for draft in graph])
             problems.note(rule.at, f"there is no step {rule.target!a}{near}")
         else:
-            how = (graph, target, formulas[rule.with_], (rule.at, rule.vars), values, problems)
+            how = (graph, target, formulas.get(rule.with_), (rule.at, rule.vars), values, problems)
             problems.trying(rule.at, expand, *how)
             expand_inline(graph, formulas, values, problems)
     for choice in formula.compose.map:
@@ -62,7 +63,14 @@ def expand_composed(
         if not chosen:
             problems.note(choice.at, f"no step fits {choice.select!a}")
         for draft in chosen:
-            how = (graph, draft, formulas[choice.with_], (choice.at, choice.vars), values, problems)
+            how = (
+                graph,
+                draft,
+                formulas.get(choice.with_),
+                (choice.at, choice.vars),
+                values,
+                problems,
+            )
             problems.trying(choice.at, expand, *how)
             if graph.is_full:
                 return
@@ -72,7 +80,7 @@ def expand_composed(
 def expand(
     graph: Graph,
     target: Draft,
-    expansion: Formula,
+    expansion: Formula | None,
     rule: tuple[str, Mapping[str, str]],
     values: Values,
     problems: Problems,
@@ -84,7 +92,8 @@ def expand(
     Args:
         graph: Where the step stands.
         target: The step.
-        expansion: The formula that has the template.
+        expansion: The formula that has the template; None if it is not there, which is told of where files
+            are loaded: the step stays as it is.
         rule: Where the expansion is asked for, and the variables that are given there.
         values: The values of the cooking.
         problems: Told of variables that are not allowed.
@@ -93,6 +102,8 @@ def expand(
     Raises:
         BadInput: The step has parts, an id would be there twice, or there are too many steps.
     """
+    if expansion is None:
+        return
     if target.id in graph.parts():
         raise BadInput(f"{target.id!a} has children, so nothing can take its place")
     _check_given(expansion, *rule, problems)

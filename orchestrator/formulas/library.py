@@ -59,11 +59,15 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         formula: With those that it extends merged in.
         others: The expansions and aspects that it uses, and that these use, by name.
         warnings: What is odd but does not keep it from being cooked.
+        misread: Keys that are not known, and values of the wrong kind: they are as if they were not there.
+        wrong: What is wrong with the rest.
     """
 
     formula: Formula
     others: dict[str, Formula]
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    misread: Problems = msgspec.field(default_factory=Problems)
+    wrong: Problems = msgspec.field(default_factory=Problems)
 
 
 def folders(board: str | None) -> Iterator[tuple[str, str]]:
@@ -137,31 +141,34 @@ def _check_folder(where: str, folder: str) -> None:
 def load(name: str, board: str | None) -> Loaded:
     """Load a formula with all that it is put together from.
 
+    What is wrong with it is in what is given, so that cooking can tell all of it at once.
+
     Args:
         name: Its name.
         board: The folder of the board; None if there is none.
 
     Raises:
         NotFound: There is none of this name.
-        BadInput: Something is wrong with it or what it uses; ``problems`` names every place.
+        BadInput: The file is no TOML.
     """
-    source = find(name, board)
-    problems = Problems(
-        f"Formula {name} cannot be used", code="bad_formula", hint="Mend these places in the files."
+    loading = _Loading(board)
+    formula = loading.load(find(name, board), [])
+    return Loaded(
+        formula=formula,
+        others=loading.others(formula),
+        warnings=tuple(loading.warnings),
+        misread=loading.misread,
+        wrong=loading.wrong,
     )
-    loading = _Loading(board, problems)
-    formula = loading.load(source, [])
-    others = loading.others(formula)
-    problems.check()
-    return Loaded(formula=formula, others=others, warnings=tuple(loading.warnings))
 
 
 class _Loading:
     """The formulas of one loading, each read once."""
 
-    def __init__(self, board: str | None, problems: Problems) -> None:
+    def __init__(self, board: str | None) -> None:
         self._board = board
-        self._problems = problems
+        self.misread = Problems()
+        self.wrong = Problems()
         self._loaded: dict[str, Formula] = {}
         self.warnings: dict[str, None] = {}
 
@@ -170,45 +177,45 @@ class _Loading:
         if source.name in self._loaded:
             return self._loaded[source.name]
         file = os.path.basename(source.path)
-        formula = read(source.read(), file, self._problems)
+        formula = read(source.read(), file, self.misread)
         if formula.formula not in ("", source.name):
             said = f"{file}: it calls itself {formula.formula!a}; it is used as {source.name}"
             self.warnings[said] = None
         formula = msgspec.structs.replace(formula, formula=source.name, at=file)
-        check_ids(formula, self._problems)
+        check_ids(formula, self.wrong)
         parents = [
             parent
             for name in dict.fromkeys(formula.extends)
             if (parent := self._parent(name, formula, [*way, source.name])) is not None
         ]
         whole = merged(formula, parents)
-        check(whole, parents, self._problems, self.warnings)
+        check(whole, parents, self.wrong, self.warnings)
         self._loaded[source.name] = whole
         return whole
 
     def _parent(self, name: str, child: Formula, way: list[str]) -> Formula | None:
         if len(way) > DEEPEST:
-            self._problems.note(
+            self.wrong.note(
                 f"{child.at}: extends", f"formulas extend each other over {DEEPEST} deep"
             )
             return None
         if name in way:
             circle = " -> ".join([*way[way.index(name) :], name])
-            self._problems.note(f"{child.at}: extends", f"circular: {circle}")
+            self.wrong.note(f"{child.at}: extends", f"circular: {circle}")
             return None
         return self._named(name, f"{child.at}: extends", way)
 
     def _named(self, name: str, place: str, way: list[str]) -> Formula | None:
         if len(self._loaded) >= MOST:
-            self._problems.note(place, f"more than {MOST} formulas are put together")
+            self.wrong.note(place, f"more than {MOST} formulas are put together")
             return None
-        source = self._problems.trying(place, find, name, self._board)
+        source = self.wrong.trying(place, find, name, self._board)
         if source is None:
             return None
         try:
             return self.load(source, way)
         except (NotFound, Refused, BadInput) as error:
-            self._problems.note(place, error.message)
+            self.wrong.note(place, error.message)
             return None
 
     def others(self, formula: Formula) -> dict[str, Formula]:
@@ -221,15 +228,11 @@ class _Loading:
                 if other is None:
                     continue
                 if other.type != kind:
-                    self._problems.note(place, f"{name} is no {kind}, but {_a(other.type)}")
+                    self.wrong.note(place, f"{name} is no {kind}, but {names.article(other.type)}")
                 elif name not in found:
                     found[name] = other
                     waiting.append(other)
         return found
-
-
-def _a(kind: str) -> str:
-    return f"an {kind}" if kind[:1] in "aeio" else f"a {kind}"
 
 
 # Saving

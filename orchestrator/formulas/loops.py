@@ -39,7 +39,7 @@ def unroll(graph: Graph, values: Values, problems: Problems) -> None:
             loop = draft.loop
             assert loop is not None
             draft.loop = None
-            problems.trying(draft.at, _unroll, graph, draft, loop, values)
+            problems.trying(f"{draft.at}: loop", _unroll, graph, draft, loop, values)
 
 
 def _unroll(graph: Graph, target: Draft, loop: Loop, values: Values) -> None:
@@ -151,7 +151,7 @@ def _number(text: str, values: Values) -> int | None:
     text = _BRACES.sub(r"{{\1}}", text)
     for name in names_in(text):
         if name not in values.declared and name not in values.given:
-            raise BadInput(f"the loop asks for {name!a}, which no variable is")
+            raise BadInput(f"it asks for {name!a}, which no variable is")
     if None in [values.get(name) for name in names_in(text)]:
         return None
     return evaluate(values.text(text))

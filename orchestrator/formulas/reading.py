@@ -19,6 +19,9 @@ from orchestrator.formulas.schema import Formula, Variable
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+MEND = "Mend these places in the files."
+"""What to do about what is wrong with formula files."""
+
 LONGEST = 4 * 1024 * 1024
 """Bytes of a formula file."""
 
@@ -33,12 +36,13 @@ def read(data: bytes, file: str, problems: Problems) -> Formula:
         data: What the file holds.
         file: The file, for messages.
         problems: Told what is wrong, and where.
+
+    Raises:
+        BadInput: It is no TOML.
     """
-    try:
-        value = _toml(data)
-    except BadInput as error:
-        problems.note(file, error.message)
-        return Formula(at=file)
+    unreadable = Problems(f"{file} cannot be read", code="bad_formula", hint=MEND)
+    value = unreadable.trying(file, _toml, data)
+    unreadable.check()
     return _Reader(file, problems).record(Formula, value, "", 0)
 
 

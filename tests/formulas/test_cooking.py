@@ -684,8 +684,8 @@ def test_a_variable_that_the_expansion_does_not_have_or_allow_is_told_of(kitchen
         '[[steps]]\nid = "s"\nexpand = "e"\nexpand_vars = {w = "1", v = "b"}'
     )
     assert [problem.partition("(s): ")[2] for problem in problems] == [
-        "e has no variable 'w'",
-        "variable v: 'b' is not one of a",
+        "expand: e has no variable 'w'",
+        "expand: variable v: 'b' is not one of a",
     ]
 
 

@@ -100,7 +100,7 @@ def test_validate_tells_all_that_is_wrong(cli: CommandLine, root: str, tmp_path:
     assert shown.lines == [
         "bad: wrong",
         "  bad.formula.toml: steps[0] (a): unknown key 'titel'; did you mean 'title'?",
-        "  bad.formula.toml: steps[0] (a): it needs 'b', which is no step",
+        "  bad.formula.toml: steps[0] (a): needs: there is no step 'b'",
     ]
     assert cli("formula", "validate", status=2).lines[-1].endswith(": ok")
     assert any("bad" in line and "unknown key" in line for line in cli("f", "ls").lines)
