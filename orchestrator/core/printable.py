@@ -1,4 +1,7 @@
-"""Text from agents made safe to show: nothing in it moves a cursor, hides, or reorders what is around it."""
+"""Text from agents made fit to show: on one line, cut, and safe.
+
+In a safe text nothing moves a cursor, hides, or reorders what is around it.
+"""
 
 import re
 
@@ -6,6 +9,16 @@ _UNSAFE = (
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
+
+
+def shortened(text: str, length: int) -> str:
+    """A text of at most so many characters, with a sign where it was cut."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def one_line(text: str, length: int) -> str:
+    """The words of a text on one line, cut to so many characters."""
+    return shortened(" ".join(text.split()), length)
 
 
 def escape(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core import clock
 from orchestrator.core.errors import Refused, UsageError
+from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import Transaction
 from orchestrator.domain import agents, mail
 from orchestrator.domain.checks import LONGEST_TITLE
@@ -68,14 +69,13 @@ def give(
 def tell(tx: "Transaction[State]", task: Task, message: str = "") -> None:
     """Send the agent that was given a task the one message that says so."""
     assert task.assigned_to is not None
-    title = " ".join(task.title.split())
     begin = f"Begin with `t claim {task.id}`, or `t next`."
     if task.milestone:
         begin = "Its steps are yours as they can be begun: `t next` takes the first one."
     mail.post(
         tx,
         task.assigned_to,
-        subject=f"Assigned {task.id}: {title}"[:LONGEST_TITLE],
+        subject=one_line(f"Assigned {task.id}: {task.title}", LONGEST_TITLE),
         body="\n\n".join(filter(None, [message, task.description, begin])),
         kind="work_assignment",
         priority=next(word for limit, word in _URGENCY if task.priority <= limit),

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from orchestrator.core import names
 from orchestrator.core.errors import NotFound, OrchestratorError, Refused
 from orchestrator.core.events import Event, Recorded, event
+from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain import addresses, mail
 from orchestrator.domain.checks import LONGEST_TITLE, sentence
@@ -349,9 +350,15 @@ def track(tx: "Transaction[State]", task: Task) -> None:
     while name in tx.state.convoys:
         number += 1
         name = f"work-{task.id}-{number}"
-    title = " ".join(task.title.split())
     notify = _unless_system(tx.agent)
-    tx.record(ConvoyCreated(convoy=name, description=title, tasks=(task.id,), notify=notify))
+    tx.record(
+        ConvoyCreated(
+            convoy=name,
+            description=one_line(task.title, LONGEST_TITLE),
+            tasks=(task.id,),
+            notify=notify,
+        )
+    )
 
 
 def find(state: "State", name: str) -> Convoy:
@@ -394,7 +401,7 @@ def _tell(tx: "Transaction[State]", convoy: Convoy) -> None:
     if not watchers:
         return
     counts = "\n".join(
-        f"- {row['task']} {row['status']}: {' '.join(str(row['title']).split())}"
+        f"- {row['task']} {row['status']}: {one_line(str(row['title']), LONGEST_TITLE)}"
         for row in (_row(tx.state, task) for task in convoy.tasks[:50])
     )
     mail.post(

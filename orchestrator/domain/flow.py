@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from orchestrator.core import clock
 from orchestrator.core.errors import OrchestratorError, Refused
 from orchestrator.core.events import Event
+from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import Committed, Transaction
 from orchestrator.domain import agents, convoys, mail
 from orchestrator.domain.assignment import DEFAULT_ASSIGNMENT, give, tell
+from orchestrator.domain.checks import LONGEST_TITLE
 from orchestrator.domain.message_events import MessageSent
 from orchestrator.domain.task_events import (
     ENDED,
@@ -149,7 +151,7 @@ def _tell(tx: "Transaction[State]", to: str, root: str, tasks: list[Task]) -> No
         if len(tasks) == 1:
             tell(tx, tasks[0])
             return
-        listed = (f"- {task.id}: {' '.join(task.title.split())}" for task in tasks[:_LISTED])
+        listed = (f"- {task.id}: {one_line(task.title, LONGEST_TITLE)}" for task in tasks[:_LISTED])
         mail.post(
             tx,
             to,
@@ -309,7 +311,7 @@ def _digest(state: "State", workflow: Workflow, now: str, summary: str) -> str:
         f"{workflow.formula} version {workflow.version}{kind}: {done} of {len(steps)} steps done,"
         f" {workflow.poured_at} to {now}."
     ]
-    lines += [f"{name}: {_line(value)}" for name, value in workflow.variables.items()]
+    lines += [f"{name}: {one_line(value, _RESULT)}" for name, value in workflow.variables.items()]
     lines += ["", summary] if summary else []
     if workflow.condense is not None and workflow.condense.metrics:
         lines += ["", *_metrics(steps, workflow, now)]
@@ -319,7 +321,9 @@ def _digest(state: "State", workflow: Workflow, now: str, summary: str) -> str:
 
 def _of_step(step: Task, workflow: Workflow) -> str:
     who = f" by {step.assigned_to}" if step.assigned_to else ""
-    result = f": {_line(step.result or step.reason)}" if step.result or step.reason else ""
+    result = (
+        f": {one_line(step.result or step.reason, _RESULT)}" if step.result or step.reason else ""
+    )
     return f"- {step.id.removeprefix(workflow.root + '.')} {step.status}{who}{result}"
 
 
@@ -331,7 +335,3 @@ def _metrics(steps: Iterable[Task], workflow: Workflow, now: str) -> Iterator[st
         seconds = clock.seconds(step.ended_at or now) - clock.seconds(step.claimed_at or now)
         again = f", {step.attempt} attempts" if step.attempt > 1 else ""
         yield f"- {step.id.removeprefix(workflow.root + '.')}: {clock.spoken(seconds)}{again}"
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())[:_RESULT]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator.core.errors import Refused
+from orchestrator.core.printable import one_line
 from orchestrator.domain.steps import resolve
 from orchestrator.domain.task_events import ENDED, NO_CHILDREN, Gate, Signal, Task, progress_of
 
@@ -64,7 +65,7 @@ def blockers(state: "State", task: Task, now: str) -> Iterator[Blocker]:
 def _own_reasons(state: "State", task: Task, now: str) -> Iterator[Blocker]:
     """What keeps a task back that is no other task."""
     if task.status == "blocked":
-        yield Blocker(kind="blocked", task=None, says=f"blocked: {_line(task.reason)}")
+        yield Blocker(kind="blocked", task=None, says=f"blocked: {one_line(task.reason, SHOWN)}")
     if state.workstreams[task.workstream].status != "active":
         says = f"its workstream {task.workstream} is closed"
         yield Blocker(kind="workstream", task=None, says=says)
@@ -78,7 +79,7 @@ def _own_reasons(state: "State", task: Task, now: str) -> Iterator[Blocker]:
 def _what_parent_does(state: "State", parent: Task, now: str) -> str:
     """Why a parent keeps its parts back; empty if it does not."""
     if parent.status == "blocked":
-        return f"is blocked: {_line(parent.reason)}"
+        return f"is blocked: {one_line(parent.reason, SHOWN)}"
     if parent.open_needs:
         return f"waits for {', '.join(open_needs(state, parent)[:5])}"
     return next((_signal_text(one, now) for one in parent.signals if not one.given_at), "")
@@ -132,15 +133,10 @@ _SIGNALS = {
 
 
 def _signal_text(signal: Signal, now: str) -> str:
-    says = f"waits for {_SIGNALS.get(signal.kind, _line(signal.kind))}: {_line(signal.name)}"
+    what = _SIGNALS.get(signal.kind, one_line(signal.kind, SHOWN))
+    says = f"waits for {what}: {one_line(signal.name, SHOWN)}"
     overdue = signal.kind != "timer" and signal.until and signal.until <= now
     return f"{says} (overdue since {signal.until})" if overdue else says
-
-
-def _line(text: str) -> str:
-    """What fits into a sentence of a text that may be long."""
-    first = text.split("\n", 1)[0]
-    return text if len(first) == len(text) <= SHOWN else f"{first[:SHOWN]}…"
 
 
 # Circles

@@ -6,6 +6,7 @@ import msgspec
 
 from orchestrator.core import names
 from orchestrator.core.errors import Refused, UsageError
+from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import Transaction
 from orchestrator.domain import agents, evidence, flow, workstreams
 from orchestrator.domain.checks import LONGEST_TITLE
@@ -208,9 +209,7 @@ def _gate(root: str, step: CookedStep) -> Gate | None:
 def _title(cooked: Cooked) -> str:
     """What a workflow is called: its formula, and what makes it different from others of the same."""
     said = ", ".join(
-        f"{name}={' '.join(value.split())[:60]}"
-        for name, value in cooked.variables.items()
-        if value
+        f"{name}={one_line(value, 60)}" for name, value in cooked.variables.items() if value
     )
     return f"{cooked.formula}: {said}"[:LONGEST_TITLE] if said else cooked.formula
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator.core.errors import NotFound, UsageError
+from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain import locks, mail
 from orchestrator.domain.acting import act_in_session, own_name
@@ -35,6 +36,9 @@ from orchestrator.domain.workstreams import Workstreams
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
+
+SHOWN = 200
+"""Characters of a title or a reason in a line that speaks of it."""
 
 ESCALATIONS = "escalations"
 """The workstream of escalations by agents that have no work on their hook; made when first needed."""
@@ -165,7 +169,7 @@ class Sessions(Noun["State"]):
         if outcome == "ESCALATED":
             reason = needed("message", message)
             tx.record(TaskBlocked(task=task.id, reason=reason))
-            self.escalate(_first_line(reason), message=reason, task=task.id, agent=actor)
+            self.escalate(one_line(reason, SHOWN), message=reason, task=task.id, agent=actor)
         else:
             tx.record(TaskReleased(task=task.id, reason=text_of("message", message)))
             if until:
@@ -225,7 +229,7 @@ class Sessions(Noun["State"]):
         mail.post(
             tx,
             to,
-            subject=f"Escalation ({severity}): {_first_line(topic)}"[:LONGEST_TITLE],
+            subject=f"Escalation ({severity}): {one_line(topic, SHOWN)}"[:LONGEST_TITLE],
             body="\n\n".join(filter(None, [message, f"The task for it is {new.id}."])),
             kind="coordination_request",
             priority="urgent" if severity == "critical" else "high",
@@ -265,7 +269,7 @@ def _collected(state: "State", agent: str, now: str) -> list[str]:
     lines = []
     for task in state.schedule.held_by(agent):
         hung = "on the hook, " if state.hooks.get(agent) == task.id else ""
-        lines.append(f"task {task.id} ({hung}{task.status}): {_first_line(task.title)}")
+        lines.append(f"task {task.id} ({hung}{task.status}): {one_line(task.title, SHOWN)}")
     lines += [
         f"lock {lock.resource} until {holder.until}"
         for lock in locks.held_by(state, agent, now)
@@ -274,7 +278,3 @@ def _collected(state: "State", agent: str, now: str) -> list[str]:
     ]
     unread = mail.unread(state, agent)
     return lines + ([f"{unread} unread messages"] if unread else [])
-
-
-def _first_line(text: str) -> str:
-    return " ".join(text.split())[:200]

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.core.printable import one_line, shortened
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.task_events import Task
-from orchestrator.planning.survey import SHOWN, place, shortened
+from orchestrator.planning.survey import DESCRIPTION, SHOWN, place
 from orchestrator.planning.teams import is_silent, seen_at
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _about(task: Task, now: str) -> Iterator[Entry]:
             attempt=task.attempt,
         )
     if task.status == "blocked":
-        reason = shortened(task.reason)
+        reason = shortened(task.reason, DESCRIPTION)
         yield _entry(
             "blocked",
             f"{place(task)} is blocked: {reason}",
@@ -95,7 +96,7 @@ def _about(task: Task, now: str) -> Iterator[Entry]:
         overdue = " and is overdue" if signal.until and signal.until <= now else ""
         yield _entry(
             "signal",
-            f"{place(task)} waits for {signal.kind} {shortened(signal.name)}{overdue}",
+            f"{place(task)} waits for {signal.kind} {one_line(signal.name, DESCRIPTION)}{overdue}",
             task,
             signal=signal.key,
             since=task.updated_at,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.core.printable import one_line
 from orchestrator.domain.graph import blockers, is_kept_back, open_needs
 from orchestrator.domain.task_events import Task
 from orchestrator.planning.attention import attention
@@ -11,11 +12,11 @@ from orchestrator.planning.choice import Candidate, choose
 from orchestrator.planning.critical_path import critical_path
 from orchestrator.planning.queues import serial_groups
 from orchestrator.planning.survey import (
+    DESCRIPTION,
     SHOWN,
     Survey,
     best_of,
     record,
-    shortened,
     survey,
 )
 from orchestrator.planning.teams import assign
@@ -107,7 +108,7 @@ def _parallel(found: Survey, at_most: int, seen: Mapping[str, float]) -> list[di
 
 def _short_brief(task: Task) -> str:
     """One paragraph; the whole brief is printed when somebody asks for it, so the log need not keep it."""
-    about = shortened(" ".join(task.description.split()))
+    about = one_line(task.description, DESCRIPTION)
     return (
         f"Task {task.id} of {task.workstream}, priority {task.priority}: {task.title}"
         f"{' - ' if about else ''}{about} (`runner brief {task.id}` prints the whole brief.)"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from orchestrator.core.printable import shortened
 from orchestrator.domain import resources
 from orchestrator.domain.schedule import Hold, rank_of
 from orchestrator.domain.task_events import Task
@@ -98,7 +99,7 @@ def record(task: Task) -> dict[str, Any]:
         "id": task.id,
         "workstream": task.workstream,
         "title": task.title,
-        "description": shortened(task.description),
+        "description": shortened(task.description, DESCRIPTION),
         "status": task.status,
         "type": task.type,
         "priority": task.priority,
@@ -111,8 +112,3 @@ def record(task: Task) -> dict[str, Any]:
         "updated_at": task.updated_at,
         "result": task.result,
     }
-
-
-def shortened(text: str, length: int = DESCRIPTION) -> str:
-    """A text cut to a length, with a sign where it was cut."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import NotFound, OrchestratorError, UsageError
-from orchestrator.core.printable import escape, escape_lines
+from orchestrator.core.printable import escape, escape_lines, one_line, shortened
 from orchestrator.interfaces.cli import drawing
 from orchestrator.interfaces.cli.commands import FORMULA
 from orchestrator.interfaces.cli.grammar import Argument, Option, path
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MANY = 50
 """Steps that a page of a workflow lists; ``--json`` has all."""
 
-LONGEST_SUMMARY = 70
+LONGEST_SUMMARY, LONGEST_PROBLEM = 70, 160
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -108,7 +108,13 @@ def list_(run: Run) -> Answer:
 
 def _listing(found: "list[Listed]") -> str:
     rows = [
-        (one.name, one.type or "?", one.steps, one.where, one.problem or _summary(one.description))
+        (
+            one.name,
+            one.type or "?",
+            one.steps,
+            one.where,
+            one_line(one.problem, LONGEST_PROBLEM) or _summary(one.description),
+        )
         for one in found
     ]
     return table(("formula", "type", "steps", "from", "what for"), rows)
@@ -116,7 +122,7 @@ def _listing(found: "list[Listed]") -> str:
 
 def _summary(text: str) -> str:
     first = text.strip().partition("\n")[0]
-    return first if len(first) <= LONGEST_SUMMARY else f"{first[: LONGEST_SUMMARY - 1]}…"
+    return shortened(first, LONGEST_SUMMARY)
 
 
 @FORMULA.command(
