@@ -23,6 +23,7 @@ from orchestrator.domain.task_events import (
     ENDED,
     HELD,
     Task,
+    TaskAssigned,
     TaskCancelled,
     TaskCompleted,
     TaskEdited,
@@ -89,6 +90,8 @@ def follow(tx: "Transaction[State]", events: Committed) -> None:
             _free_steps(tx, task.workflow, event.holder)
         if isinstance(event, TaskReleased) and task.id in tx.state.workflows:
             _free_steps(tx, task.id)
+        if isinstance(event, TaskAssigned) and task.id in tx.state.workflows:
+            _keep_steps(tx, task.id, event.to)
     for root in touched:
         if root in tx.state.workflows:
             _follow_root(tx, tx.state.workflows[root], tx.state.tasks[root])
@@ -101,6 +104,13 @@ def _free_steps(tx: "Transaction[State]", workflow: str, holder: str | None = No
             tx.record(TaskEdited(task=step.id, assignee=""))
         elif holder is None and step.status == "assigned":
             tx.record(TaskReleased(task=step.id, reason="the workflow was given back"))
+
+
+def _keep_steps(tx: "Transaction[State]", workflow: str, to: str) -> None:
+    """Keep the steps that are for nobody, and that nobody has, for the agent that was given the workflow."""
+    for step in [*live_steps(tx.state, workflow)]:
+        if step.status == "pending" and not step.assignee and not step.milestone:
+            tx.record(TaskEdited(task=step.id, assignee=to))
 
 
 def settle(tx: "Transaction[State]") -> None:

@@ -392,6 +392,19 @@ def test_a_slung_formula_hangs_on_the_agents_hook_and_its_steps_are_the_agents(o
     assert orc.tasks.next(agent="bob").id == f"{root}.b"  # type: ignore[union-attr]
 
 
+def test_slinging_the_root_gives_the_steps_that_are_for_nobody(orc: Orchestrator):
+    """It is the same whether a formula is slung, or poured and its root slung afterwards."""
+    orc.workstreams.create("build")
+    task = orc.tasks.add("build", title="T").id
+    root = pour(orc, cooked(step("a"), step("b", assignee="bob"), step("c", "a")), on=task)
+    orc.hooks.sling(task, "ann", agent="boss")
+    held = {one.id: one.assigned_to for one in orc.tasks.all() if one.status == "assigned"}
+    assert held == {root: "ann", f"{root}.a": "ann", f"{root}.b": "bob"}
+    assert orc.tasks.next(agent="eve") is None
+    orc.tasks.claim(f"{root}.a", agent="ann")
+    assert orc.workflows.advance(f"{root}.a", agent="ann").next.id == f"{root}.c"  # type: ignore[union-attr]
+
+
 def test_slinging_again_on_the_same_task_has_no_second_effect(orc: Orchestrator):
     orc.workstreams.create("build")
     task = orc.tasks.add("build", title="T").id
