@@ -5,14 +5,19 @@ must fit one of them too. Advice without a target is about all that fit a pointc
 step that an aspect has inserted.
 """
 
-from collections.abc import Iterator
+import re
 from fnmatch import fnmatchcase
 
 from orchestrator.domain.checks import Problems
 from orchestrator.formulas.expanding import Filling
 from orchestrator.formulas.graph import Draft, Graph, drafts_of, inherit
-from orchestrator.formulas.schema import Advice, Formula, Pointcut, Step
+from orchestrator.formulas.schema import Advice, Around, Formula, Pointcut, Step
 from orchestrator.formulas.variables import Values
+
+WORDS = ("step.id", "step.title", "step.description")
+"""What the texts of advice may say of the step that they go around, in braces."""
+
+_SIGN = re.compile(r"\[.[^]]*\]|[*?]")
 
 
 def advise(graph: Graph, formula: Formula, values: Values, problems: Problems) -> list[str]:
@@ -57,26 +62,35 @@ def _go_around(graph: Graph, target: Draft, advice: Advice, values: Values) -> N
 
 def around(advice: Advice) -> tuple[list[Step], list[Step]]:
     """The steps before and the steps after, each in the order in which they are done."""
-    inside = advice.around
-    before = [*([advice.before] if advice.before else []), *(inside.before if inside else ())]
-    after = [*(inside.after if inside else ()), *([advice.after] if advice.after else [])]
-    return before, after
+    inside = advice.around or Around()
+    return [*advice.before, *inside.before], [*inside.after, *advice.after]
 
 
 def _inserted(graph: Graph, target: Draft, step: Step, values: Values) -> Draft:
-    words = {
-        "step.id": target.id,
-        "step.title": values.bind(target.title or target.id),
-        "step.description": values.bind(target.description),
-    }
-    draft = graph.rewritten(next(drafts_of((step,))), Filling(words).fill)
+    told = (target.id, values.bind(target.title or target.id), values.bind(target.description))
+    words = Filling(dict(zip(WORDS, told, strict=True)))
+    draft = graph.rewritten(next(drafts_of((step,))), words.fill)
     inherit(draft, target)
     draft.conditions = [*target.conditions, *draft.conditions]
     draft.inserted = True
     return draft
 
 
-def targets(formula: Formula) -> Iterator[str]:
-    """The ids that an aspect names: globs that have no sign of their own."""
-    globs = [advice.target for advice in formula.advice] + [cut.glob for cut in formula.pointcuts]
-    yield from dict.fromkeys(glob for glob in globs if glob and not set("*?[").intersection(glob))
+def stand_ins(formula: Formula) -> list[Draft]:
+    """Steps that an aspect which is cooked alone goes around: one for each that it is about."""
+    made = {}
+    for advice in formula.advice:
+        for cut in formula.pointcuts or (Pointcut(),):
+            step = _fitting(advice.target or cut.glob) or formula.formula
+            labels = [cut.label] if cut.label else []
+            made[step] = Draft(id=step, title=step, type=cut.type, labels=labels, at=formula.at)
+    return [*made.values()]
+
+
+def _fitting(glob: str) -> str:
+    """A name that fits a glob, the plainest that can be an id; empty if none is found."""
+    for instead in ("", "any"):
+        name = _SIGN.sub(instead, glob)
+        if fnmatchcase(name, glob) and name[:1].isalnum() and name[-1:].isalnum():
+            return name
+    return ""

@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError
 from orchestrator.domain.checks import Problems, like
 from orchestrator.domain.cooked import MILESTONE
-from orchestrator.formulas import loops
+from orchestrator.formulas import advising, expanding, loops
 from orchestrator.formulas.advising import around
 from orchestrator.formulas.convoys import SYNTHESIS
 from orchestrator.formulas.reading import as_text
@@ -205,6 +207,9 @@ class _Steps:
                 self._warn(step.at, f"{step.type!a} is no known type{like(step.type, STEP_TYPES)}")
             for gate in step.gate:
                 self._check_gate(gate)
+        self._check_words(self._formula.template, expanding.WORDS)
+        for advice in self._formula.advice:
+            self._check_words([step for side in around(advice) for step in side], advising.WORDS)
         for needing, need in self._unknown_needs():
             self._problems.note(
                 f"{needing.at}: needs", f"there is no step {need!a}{self._near(need)}"
@@ -239,6 +244,15 @@ class _Steps:
             if name not in self._declared and not self._is_lent():
                 near = like(name, self._declared)
                 yield key, f"it asks for {name!a}, which no variable is{near}"
+
+    def _check_words(self, steps: Iterable[Step], known: Sequence[str]) -> None:
+        """Warn of words in braces that stand for nothing of the step that these steps are about."""
+        word = re.compile(rf"(?<!\{{)\{{({known[-1].partition('.')[0]}\.[A-Za-z_]+)\}}")
+        for step in steps_in(steps):
+            alone = msgspec.structs.replace(step, children=(), loop=None)
+            for said in dict.fromkeys(word.findall(msgspec.json.encode(alone).decode())):
+                if said not in known:
+                    self._warn(step.at, f"{{{said}}} stands for nothing{like(said, known)}")
 
     def _is_lent(self) -> bool:
         """Whether its steps stand in other formulas, whose variables they may ask for."""

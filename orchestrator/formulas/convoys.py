@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator.core.errors import UsageError
 from orchestrator.domain.checks import like
-from orchestrator.formulas.graph import Draft, Graph, drafts_of
+from orchestrator.formulas.graph import NEVER, Draft, Graph, drafts_of
 from orchestrator.formulas.schema import Formula, Output, Step, Synthesis
 from orchestrator.formulas.variables import Values
 
@@ -43,7 +43,10 @@ def run_legs(graph: Graph, formula: Formula, values: Values, preset: str | None)
     """Make the steps of a convoy formula."""
     legs = legs_of(formula, preset)
     template = GoTemplate(formula, values, graph)
-    graph.add(template.leg(leg) for leg in legs)
+    for leg in formula.legs:
+        draft = template.leg(leg)
+        draft.conditions += [] if leg in legs else [NEVER]
+        graph.add([draft])
     if formula.synthesis is not None:
         graph.add([template.synthesis(formula.synthesis, [leg.id for leg in legs])])
 

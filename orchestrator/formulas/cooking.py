@@ -21,7 +21,7 @@ from orchestrator.domain.checks import (
 from orchestrator.domain.cooked import MILESTONE, Condense, Cooked, CookedGate, CookedStep
 from orchestrator.domain.ordering import in_order
 from orchestrator.formulas import convoys, expanding
-from orchestrator.formulas.advising import advise, targets
+from orchestrator.formulas.advising import advise, stand_ins
 from orchestrator.formulas.checking import NEEDS_ITSELF
 from orchestrator.formulas.graph import Draft, Graph, drafts_of, waits_of
 from orchestrator.formulas.library import Loaded
@@ -148,13 +148,7 @@ class _Cooking:
             how = (self._graph, target, formula, rule, self._values, self._problems)
             self._problems.trying(formula.at, expanding.expand, *how, is_data=True)
         if formula.type == "aspect":
-            self._graph.add(map(self._stand_in, [*targets(formula)] or [formula.formula]))
-
-    def _stand_in(self, step: str) -> Draft:
-        """What an aspect that is cooked alone goes around."""
-        return Draft(
-            id=step, title=step, description=STANDS_FOR, type=MILESTONE, at=self._formula.at
-        )
+            self._graph.add(stand_ins(formula))
 
     def rewire(self) -> None:
         """Loops, branches and gates, own advice, expansions, aspects."""
@@ -164,10 +158,12 @@ class _Cooking:
         self._gate()
         values, others = self._values, self._others
         self.warnings += advise(graph, formula, values, problems)
+        if formula.type == "aspect":
+            for draft in graph:
+                if not draft.inserted:
+                    draft.type, draft.description = MILESTONE, STANDS_FOR
         expanding.expand_inline(graph, others, values, problems)
         expanding.expand_composed(graph, formula, others, values, problems)
-        unroll(graph, values, problems)  # the loops that expansions brought
-        expanding.expand_inline(graph, others, values, problems)
         for aspect in formula.compose.aspects:
             if aspect in others:
                 self.warnings += advise(graph, others[aspect], values, problems)
@@ -221,17 +217,23 @@ class _Cooking:
         return tuple(self._step(by_id[step]) for step in order or by_id)
 
     def _move_timers(self) -> None:
-        """A timer of a step with parts holds for those of them that begin."""
+        """A timer of a step with parts holds for those of them that begin, milestones aside."""
         parts = self._graph.parts()
         for draft in self._graph:
             timers = [gate for gate in draft.gates if gate.type == "timer"]
             if timers and draft.id in parts:
                 draft.gates = [gate for gate in draft.gates if gate.type != "timer"]
-                for part in parts[draft.id]:
-                    below = self._graph.get(part)
-                    assert below is not None
-                    if set(parts[draft.id]).isdisjoint(below.needs):
-                        below.gates = [*timers, *below.gates]
+                own = {part: self._graph[part] for part in parts[draft.id]}
+                idle = {
+                    step.id
+                    for step in own.values()
+                    if step.type == MILESTONE
+                    and step.id not in parts
+                    and own.keys().isdisjoint(step.needs)
+                }
+                for part in own.keys() - idle:
+                    if (own.keys() - idle).isdisjoint(own[part].needs):
+                        own[part].gates = [*timers, *own[part].gates]
 
     def _filled(self, draft: Draft) -> Draft:
         """The draft with every text filled; what is empty then is left out of its lists."""

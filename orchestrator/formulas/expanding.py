@@ -11,13 +11,24 @@ from fnmatch import fnmatchcase
 
 from orchestrator.core.errors import BadInput
 from orchestrator.domain.checks import Problems, like
-from orchestrator.formulas.graph import Draft, Graph, drafts_of, inherit, show_what_it_shows
+from orchestrator.formulas.graph import (
+    Draft,
+    Graph,
+    drafts_of,
+    ends_of,
+    inherit,
+    show_what_it_shows,
+)
+from orchestrator.formulas.loops import unroll
 from orchestrator.formulas.schema import Formula
 from orchestrator.formulas.variables import Values, wrong_with
 
 _NAMED = re.compile(
     r"\{\{\s*([A-Za-z_][A-Za-z0-9_-]*)\s*\}\}|\{([A-Za-z_][A-Za-z0-9_-]*(?:\.[a-z]+)?)\}"
 )
+
+WORDS = ("target", "target.id", "target.title", "target.description")
+"""What the texts of a template may say of the step whose place they take, in braces."""
 
 DEEPEST = 5
 """How often an expansion may stand in another one."""
@@ -26,8 +37,9 @@ DEEPEST = 5
 def expand_inline(
     graph: Graph, formulas: Mapping[str, Formula], values: Values, problems: Problems
 ) -> None:
-    """Let every step with ``expand`` give place to its expansion, expansions in expansions too."""
+    """Let every step with ``expand`` give place to its expansion, and every loop to its rounds."""
     for depth in range(DEEPEST + 1):
+        unroll(graph, values, problems)
         targets = [draft for draft in graph if draft.expand]
         for draft in targets:
             place = f"{draft.at}: expand"
@@ -107,27 +119,27 @@ def expand(
     if target.id in graph.parts():
         raise BadInput(f"{target.id!a} has children, so nothing can take its place")
     _check_given(expansion, *rule, problems)
+    told = (
+        target.id,
+        target.id,
+        values.bind(target.title or target.id, is_data=is_data),
+        values.bind(target.description, is_data=is_data),
+    )
     filling = Filling(
-        {
-            "target": target.id,
-            "target.id": target.id,
-            "target.title": values.bind(target.title or target.id, is_data=is_data),
-            "target.description": values.bind(target.description, is_data=is_data),
-        },
+        dict(zip(WORDS, told, strict=True)),
         {
             name: values.bound_variable(name, expansion, rule[1])
             for name in (*expansion.vars, *rule[1])
         },
     )
     new = [graph.rewritten(draft, filling.fill) for draft in drafts_of(expansion.template)]
-    needed = {need for draft in new for need in draft.needs}
     for draft in new:
         inherit(draft, target)
         draft.inserted = target.inserted
         if draft.parent is None:
             draft.conditions = [*target.conditions, *draft.conditions]
-            if draft.id not in needed:
-                show_what_it_shows(draft, target)
+    for draft in ends_of(new):
+        show_what_it_shows(draft, target)
     graph.replace(target, new)
 
 

@@ -4,13 +4,16 @@ Nothing may be overtaken: a step that is replaced, goes around another or is lef
 for to those that waited for it. Every pass of cooking changes the graph by these ways only.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
+from typing import TypeVar
 
 import msgspec
 
 from orchestrator.core.errors import BadInput
 from orchestrator.domain.cooked import MILESTONE
+from orchestrator.domain.ordering import in_order
 from orchestrator.formulas.schema import Gate, Loop, Step
 from orchestrator.formulas.variables import Budget
 
@@ -19,6 +22,9 @@ MOST_STEPS = 10_000
 
 MOST_NEEDS = 200_000
 """Needs that all steps of a cooking may have together."""
+
+NEVER = "no == yes"
+"""The condition of a step that is left out whatever the variables are, as a loop without rounds is."""
 
 
 class Draft(msgspec.Struct, kw_only=True):
@@ -125,6 +131,9 @@ class Graph:
         """Whether no step can be added."""
         return len(self._drafts) >= MOST_STEPS
 
+    def __getitem__(self, draft_id: str) -> Draft:
+        return self._drafts[draft_id]
+
     def get(self, draft_id: str) -> Draft | None:
         """The draft of this id."""
         return self._drafts.get(draft_id)
@@ -164,34 +173,39 @@ class Graph:
         other of them waits for are waited for in its place.
 
         Raises:
-            BadInput: An id is taken, there are too many, or somebody waits for the children of the target.
+            BadInput: An id is taken, there are too many, or somebody waits for the children of the target, or
+                for any of the steps beside it.
         """
         for draft in self._drafts.values():
             if draft.waits_for and waits_of(draft)[1] == target.id:
                 raise BadInput(f"{draft.id!a} waits for children of it, and others take its place")
         ids = {draft.id for draft in new}
-        waited_for = set(chain.from_iterable(draft.needs for draft in new))
+        ends = [draft.id for draft in ends_of(new)]
         top = [draft for draft in new if draft.parent is None]
+        if len(top) > 1:
+            self._refuse_more_parts(target)
         for draft in top:
             draft.parent = target.parent
             if ids.isdisjoint(draft.needs):
                 draft.needs = _once([*target.needs, *draft.needs])
                 draft.gates = [*target.gates, *draft.gates]
                 _wait_too(draft, target)
-        ends = [draft.id for draft in top if draft.id not in waited_for]
         del self._drafts[target.id]
         for number, draft in enumerate(new):
             self._put(draft, (*target.rank, number))
         self._wait_instead(target.id, ends, but=ids)
 
     def put_before(self, target: Draft, new: Draft) -> None:
-        """Let a new step wait for what the target waits for, and the target for it.
+        """Let a new step wait for the steps and tasks that the target waits for, and the target for it.
+
+        The signals of the target stay with it: what comes before it may be done while somebody decides.
 
         Raises:
             BadInput: Its id is taken, or somebody waits for any of the steps beside it.
         """
         self._put_beside(target, new, before=True)
         new.needs = _once([*target.needs, *new.needs])
+        new.gates = [*_tasks_of(target), *new.gates]
         if waits_of(target)[1] != target.id:
             _wait_too(new, target)
         target.needs = [new.id]
@@ -207,15 +221,19 @@ class Graph:
         new.needs = _once([target.id, *new.needs])
 
     def _put_beside(self, target: Draft, new: Draft, *, before: bool) -> None:
+        self._refuse_more_parts(target)
         new.parent = target.parent
+        rank = target.rank
+        target.rank = (*rank, 1 if before else 0)
+        self._put(new, (*rank, 0 if before else 1))
+
+    def _refuse_more_parts(self, target: Draft) -> None:
+        """Nobody may wait for any of the parts that the target is among: a piece of it would be enough."""
         for draft in self._drafts.values():
             if draft.waits_for and target.parent and waits_of(draft) == ("any", target.parent):
                 raise BadInput(
                     f"{draft.id!a} waits for any part of {target.parent!a}, so no part can be added"
                 )
-        rank = target.rank
-        target.rank = (*rank, 1 if before else 0)
-        self._put(new, (*rank, 0 if before else 1))
 
     def _wait_instead(self, old: str, new: list[str], *, but: set[str]) -> None:
         for draft in self._drafts.values():
@@ -263,7 +281,8 @@ class Graph:
                 self._lose_parts(draft, own, handed)
             else:
                 for part in self._still_waited_for(draft, own, handed, parts):
-                    milestones[part] = _milestone(self._drafts[part], handed[part])
+                    milestones[part] = _milestone(self._drafts[part])
+                    self._take_over(milestones[part], (), [handed[part]])
             self._wait_for_lost(draft, parts, gone, handed)
         self._drafts = {
             draft_id: milestones.get(draft_id, draft)
@@ -273,24 +292,18 @@ class Graph:
 
     def _handed(self, gone: set[str], parts: Mapping[str, list[str]]) -> dict[str, "Handed"]:
         """What each dropped step waited for among those that stay, directly or by way of dropped ones."""
+        waits = {step: [*self.waits(self._drafts[step], parts)] for step in gone}
+        rank = {draft.id: number for number, draft in enumerate(self)}
+        order, circle = in_order(
+            {s: gone.intersection(w) for s, w in waits.items()}, rank.__getitem__
+        )
         found: dict[str, Handed] = {}
-        begun: set[str] = set()
-        for start in gone:
-            waiting = [start]
-            while waiting:
-                current = waiting[-1]
-                if current in found:
-                    waiting.pop()
-                    continue
-                others = [*self.waits(self._drafts[current], parts)]
-                below = [one for one in others if one in gone and one not in begun]
-                if current not in begun and below:
-                    begun.add(current)
-                    waiting += below
-                    continue
-                begun.add(current)
-                waiting.pop()
-                found[current] = self._sum_of(self._drafts[current], others, gone, found)
+        size, before = 0, -1
+        # Once in order is enough; those that wait for one another in a circle hand on the same in the end.
+        while not found or (circle and size != before):
+            for step in sorted(gone, key=rank.__getitem__) if circle else order:
+                found[step] = self._sum_of(self._drafts[step], waits[step], gone, found)
+            size, before = sum(len(one.needs) + len(one.gates) for one in found.values()), size
         return found
 
     def _sum_of(
@@ -299,8 +312,8 @@ class Graph:
         behind = [found[one] for one in others if one in found]
         self.count_needs(sum(len(one.needs) for one in behind))
         needs = chain((o for o in others if o not in gone), *(one.needs for one in behind))
-        tasks = [gate for gate in draft.gates if gate.type == "task"]
-        gates = [*tasks, *chain.from_iterable(one.gates for one in behind)]
+        tasks = map(_tasks_of, chain([draft], self.ancestors(draft)))
+        gates = chain(*tasks, *(one.gates for one in behind))
         return Handed(needs=_once(needs), gates=[*{gate.id: gate for gate in gates}.values()])
 
     def waits(self, draft: Draft, parts: Mapping[str, list[str]]) -> Iterator[str]:
@@ -323,10 +336,11 @@ class Graph:
     def _take_over(self, draft: Draft, kept: Iterable[str], handed: Iterable["Handed"]) -> None:
         """Let a step wait for what was handed on to it, unless its parents do so anyway."""
         handed = [*handed]
-        known = {draft.id, *chain.from_iterable(above.needs for above in self.ancestors(draft))}
+        above = [*self.ancestors(draft)]
+        known = {draft.id, *chain.from_iterable(one.needs for one in above)}
         more = (need for one in handed for need in one.needs if need not in known)
         draft.needs = _once((*kept, *more))
-        has = {gate.id for gate in draft.gates if gate.type == "task"}
+        has = {gate.id for one in (draft, *above) for gate in _tasks_of(one)}
         gates = (gate for one in handed for gate in one.gates if gate.id not in has)
         draft.gates = [*draft.gates, *{gate.id: gate for gate in gates}.values()]
 
@@ -350,10 +364,14 @@ class Graph:
         """
         dropped = [part for part in own if part in handed]
         if dropped and waits_of(draft)[0] != "any":
-            above = chain.from_iterable(above.needs for above in self.ancestors(draft))
-            known = {*_below(draft.id, parts), *draft.needs, *above}
+            above = [draft, *self.ancestors(draft)]
+            known = {*_below(draft.id, parts), *chain.from_iterable(one.needs for one in above)}
+            tasks = {gate.id for one in above for gate in _tasks_of(one)}
             for part in dropped:
-                if not known.issuperset(handed[part].needs) or handed[part].gates:
+                behind = handed[part]
+                if not known.issuperset(behind.needs) or any(
+                    g.id not in tasks for g in behind.gates
+                ):
                     yield part
 
     def _wait_for_lost(
@@ -363,14 +381,20 @@ class Graph:
         gone: set[str],
         handed: Mapping[str, "Handed"],
     ) -> None:
-        """A step that waited for parts of another one, all of them gone, waits for what they waited for."""
-        of = waits_of(draft)[1]
+        """A step that waited for parts of another one that are gone waits for what they waited for.
+
+        A step that is done with any of its parts keeps none of them for those that wait for all.
+        """
+        how, of = waits_of(draft)
         if of is None or of == draft.id:
             return
         awaited = parts.get(of, [])
-        if of in gone or (awaited and gone.issuperset(awaited)):
+        lost = [part for part in awaited if part in gone]
+        if of in gone or (awaited and len(lost) == len(awaited)):
             self._take_over(draft, draft.needs, [handed[part] for part in awaited])
             draft.waits_for = ""
+        elif lost and how == "all" and waits_of(self._drafts[of])[0] == "any":
+            self._take_over(draft, draft.needs, [handed[part] for part in lost])
 
     # Texts
 
@@ -392,6 +416,20 @@ class Graph:
         made.expand_vars = {key: new(text) for key, text in draft.expand_vars.items()}
         made.loop = None if draft.loop is None else _loop_with(draft.loop, new)
         return self._settled(made)
+
+    def renamed(self, draft: Draft, new_ids: Mapping[str, str]) -> None:
+        """Let a step, and the body of its loop, speak of other steps by their new ids."""
+
+        def new(named: str) -> str:
+            return new_ids.get(self._fill(named), named)
+
+        how, of = waits_of(draft)
+        if of is not None and of != draft.id:
+            draft.waits_for = f"{how}:{new(of)}"
+        draft.needs = [new(need) for need in draft.needs]
+        draft.parent = None if draft.parent is None else new(draft.parent)
+        draft.loop = None if draft.loop is None else _loop_renamed(draft.loop, new)
+        draft.id = new(draft.id)
 
     @staticmethod
     def filled(draft: Draft, new: Callable[[str], str]) -> Draft:
@@ -432,37 +470,131 @@ def _wait_too(draft: Draft, target: Draft) -> None:
     draft.waits_for = target.waits_for
 
 
+def ends_of(drafts: Iterable[Draft]) -> list[Draft]:
+    """Those of several steps, parts aside, that must be done for all of them to be done.
+
+    What only a part waits for that its parent may be done without is an end too.
+    """
+    by_id = {draft.id: draft for draft in drafts}
+    loose = {
+        draft.id for draft in by_id.values() if draft.until or waits_of(draft) == ("any", draft.id)
+    }
+    waited_for: set[str] = set()
+    for draft in by_id.values():
+        above = draft.parent
+        while above is not None and above not in loose:
+            above = by_id[above].parent
+        if above is None:
+            waited_for.update(draft.needs)
+    return [
+        draft for draft in by_id.values() if draft.parent is None and draft.id not in waited_for
+    ]
+
+
+ITERATION = "iteration"
+"""What the body of every loop calls the number of the round, counted from 1."""
+
+
 def _loop_with(loop: Loop, change: Callable[[str], str]) -> Loop:
-    """A loop with every text of it and of its body changed."""
+    """A loop with every text of it and of its body changed.
 
-    def new(value: object) -> object:
+    The names that a body has of its own round are not touched in it: they hide those of the same name around.
+    """
+    own = "|".join(map(re.escape, filter(None, (ITERATION, loop.var))))
+    hidden = re.compile(rf"(\{{\{{\s*(?:{own})\s*\}}\}}|\{{(?:{own})\}})")
+
+    def inside(text: str) -> str:
+        pieces = hidden.split(text)
+        return "".join(p if at % 2 else change(p) for at, p in enumerate(pieces))
+
+    body = tuple(_step_with(step, inside) for step in loop.body)
+    return _with_texts(loop, change, body=body)
+
+
+def _step_with(step: Step, change: Callable[[str], str]) -> Step:
+    return _with_texts(
+        step,
+        change,
+        gate=tuple(_gate_with(gate, change) for gate in step.gate),
+        children=tuple(_step_with(child, change) for child in step.children),
+        loop=None if step.loop is None else _loop_with(step.loop, change),
+        expand_vars={key: change(text) for key, text in step.expand_vars.items()},
+    )
+
+
+R = TypeVar("R", Loop, Step)
+
+
+def _with_texts(record: R, change: Callable[[str], str], **fields: object) -> R:
+    """A record with its texts and lists of texts changed, and some of its fields given."""
+    for name in record.__struct_fields__:
+        value = getattr(record, name)
+        if name == "at" or name in fields:
+            continue
         if isinstance(value, str):
-            return change(value)
-        if isinstance(value, (list, tuple)):
-            return [new(one) for one in value]
-        if isinstance(value, dict):
-            return {key: one if key == "at" else new(one) for key, one in value.items()}
-        return value
+            fields[name] = change(value)
+        elif isinstance(value, tuple):
+            fields[name] = tuple(map(change, value))
+    return msgspec.structs.replace(record, **fields)
 
-    return msgspec.convert(new(msgspec.to_builtins(loop)), Loop)
+
+def _loop_renamed(loop: Loop, new: Callable[[str], str]) -> Loop:
+    """A loop whose body speaks of the steps around it by their new ids; its own ones hide them."""
+    own = {draft.id for draft in drafts_of(loop.body)}
+
+    def named(text: str) -> str:
+        return text if text in own else new(text)
+
+    def renamed(step: Step) -> Step:
+        how, of = waits_of(step)
+        return msgspec.structs.replace(
+            step,
+            needs=tuple(map(named, step.needs)),
+            depends_on=tuple(map(named, step.depends_on)),
+            waits_for=step.waits_for if of in (None, step.id) else f"{how}:{named(of or '')}",
+            children=tuple(map(renamed, step.children)),
+            loop=None if step.loop is None else _loop_renamed(step.loop, named),
+        )
+
+    return msgspec.structs.replace(loop, body=tuple(map(renamed, loop.body)))
 
 
 def inherit(draft: Draft, target: Draft) -> None:
     """Give a step that takes the place of another one, or goes around it, what it does not say itself."""
     draft.priority = target.priority if draft.priority is None else draft.priority
-    draft.assignee = draft.assignee or target.assignee
+    if not is_milestone(draft):
+        draft.assignee = draft.assignee or target.assignee
     draft.labels = _once([*target.labels, *draft.labels])
     draft.touches = _once([*target.touches, *draft.touches])
 
 
 def show_what_it_shows(draft: Draft, target: Draft) -> None:
-    """Give the last step of those that take the place of another one what that had to show."""
+    """Give the last step of those that take the place of another one what that had to show.
+
+    Raises:
+        BadInput: It is a milestone, which is done by itself and so shows nothing.
+    """
+    if is_milestone(draft) and (target.verify or target.artifacts or target.review):
+        raise BadInput(
+            f"{target.id!a} has checks, and what is last in its place, {draft.id!a}, is a milestone:"
+            " it is done by itself, so it shows nothing"
+        )
     if target.acceptance and target.acceptance not in draft.acceptance:
         draft.acceptance = "\n\n".join(filter(None, [draft.acceptance, target.acceptance]))
     draft.verify = _once([*draft.verify, *target.verify])
     draft.verify_timeout = draft.verify_timeout or target.verify_timeout
     draft.artifacts = _once([*draft.artifacts, *target.artifacts])
     draft.review = draft.review or target.review
+
+
+def is_milestone(step: Draft | Step) -> bool:
+    """Whether a step is done by itself, as the one that holds the rounds of a loop with ``until`` is."""
+    return step.type == MILESTONE or (step.loop is not None and bool(step.loop.until))
+
+
+def _tasks_of(draft: Draft) -> list[Gate]:
+    """The tasks of the board that a step waits for."""
+    return [gate for gate in draft.gates if gate.type == "task"]
 
 
 def _gate_with(gate: Gate, change: Callable[[str], str]) -> Gate:
@@ -475,7 +607,7 @@ def _gate_with(gate: Gate, change: Callable[[str], str]) -> Gate:
     )
 
 
-def waits_of(draft: Draft) -> tuple[str, str | None]:
+def waits_of(draft: Draft | Step) -> tuple[str, str | None]:
     """How many (``all``, ``any``) children of which step a step waits for; ``all`` of none if it does not."""
     text = draft.waits_for
     for how in ("all", "any"):
@@ -488,14 +620,12 @@ def waits_of(draft: Draft) -> tuple[str, str | None]:
     return "all", None
 
 
-def _milestone(draft: Draft, handed: Handed) -> Draft:
+def _milestone(draft: Draft) -> Draft:
     """What stays of a dropped step, so that its parent waits as long as before."""
     return Draft(
         id=draft.id,
         title=draft.title,
         type=MILESTONE,
-        needs=handed.needs,
-        gates=handed.gates,
         parent=draft.parent,
         rank=draft.rank,
         at=draft.at,

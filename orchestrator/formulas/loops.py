@@ -14,13 +14,15 @@ from orchestrator.core.errors import BadInput
 from orchestrator.domain.checks import Problems
 from orchestrator.domain.cooked import MILESTONE
 from orchestrator.formulas.graph import (
+    ITERATION,
     MOST_STEPS,
+    NEVER,
     Draft,
     Graph,
     drafts_of,
+    ends_of,
     inherit,
     show_what_it_shows,
-    waits_of,
 )
 from orchestrator.formulas.schema import Loop
 from orchestrator.formulas.variables import NAME, Values, names_in
@@ -48,7 +50,7 @@ def _unroll(graph: Graph, target: Draft, loop: Loop, values: Values) -> None:
     if len(graph) + len(numbers) * size > MOST_STEPS:
         raise BadInput(f"the loop makes more than {MOST_STEPS} steps")
     if not numbers:
-        graph.leave_out({target.id})
+        target.conditions = [NEVER]
     elif loop.until:
         _keep(graph, target, loop, numbers)
     else:
@@ -61,6 +63,7 @@ def _rounds(graph: Graph, target: Draft, loop: Loop, numbers: range) -> Iterator
     for at, number in enumerate(numbers, start=1):
         body = _round(graph, target, loop, at, number)
         ids = {draft.id for draft in body}
+        ends = ends_of(body)
         top = [draft for draft in body if draft.parent is None]
         for draft in top:
             draft.conditions = [*target.conditions, *draft.conditions]
@@ -68,8 +71,6 @@ def _rounds(graph: Graph, target: Draft, loop: Loop, numbers: range) -> Iterator
             if ids.isdisjoint(draft.needs):
                 graph.count_needs(len(before))
                 draft.needs = [*before, *draft.needs]
-        needed = {need for draft in body for need in draft.needs}
-        ends = [draft for draft in top if draft.id not in needed]
         if at == len(numbers):
             for draft in ends:
                 show_what_it_shows(draft, target)
@@ -79,7 +80,7 @@ def _rounds(graph: Graph, target: Draft, loop: Loop, numbers: range) -> Iterator
 
 def _keep(graph: Graph, target: Draft, loop: Loop, numbers: range) -> None:
     """The step of a loop with ``until`` stays; each round is a part of it, with parts of its own."""
-    target.type = MILESTONE
+    target.type, target.assignee = MILESTONE, ""
     target.until = loop.until
     before: list[str] = []
     for at, number in enumerate(numbers, start=1):
@@ -100,7 +101,7 @@ def _keep(graph: Graph, target: Draft, loop: Loop, numbers: range) -> None:
 
 def _round(graph: Graph, target: Draft, loop: Loop, at: int, number: int) -> list[Draft]:
     """The body once: ids and what the steps say of one another with the round in front, names filled."""
-    values = {"iteration": str(at), **({loop.var: str(number)} if loop.var else {})}
+    values = {ITERATION: str(at), **({loop.var: str(number)} if loop.var else {})}
 
     def filled(text: str) -> str:
         for name, value in values.items():
@@ -110,12 +111,7 @@ def _round(graph: Graph, target: Draft, loop: Loop, at: int, number: int) -> lis
     body = [graph.rewritten(draft, filled) for draft in drafts_of(loop.body)]
     new_ids = {draft.id: f"{target.id}.iter{at}.{draft.id}" for draft in body}
     for draft in body:
-        how, of = waits_of(draft)
-        if of is not None and of != draft.id:
-            draft.waits_for = f"{how}:{new_ids.get(of, of)}"
-        draft.needs = [new_ids.get(need, need) for need in draft.needs]
-        draft.parent = None if draft.parent is None else new_ids[draft.parent]
-        draft.id = new_ids[draft.id]
+        graph.renamed(draft, new_ids)
         inherit(draft, target)
     return body
 

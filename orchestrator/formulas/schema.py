@@ -176,12 +176,14 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """Steps that are put around every step that fits; their texts may say ``{step.id}`` and ``{step.title}``.
 
+    Those of ``before`` and ``after`` stand farther out than those of ``around``.
+
     ``target`` is a glob over ids; without one the pointcuts of the formula say where.
     """
 
     target: str = ""
-    before: Step | None = None
-    after: Step | None = None
+    before: tuple[Step, ...] = ()
+    after: tuple[Step, ...] = ()
     around: Around | None = None
     at: str = ""
 

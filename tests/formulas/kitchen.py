@@ -73,34 +73,39 @@ def step_of(cooked: Cooked, step_id: str) -> CookedStep:
 
 
 def before(steps: Mapping[str, CookedStep]) -> dict[str, set[str]]:
-    """For each step all that must be done before it can be taken, as a board sees it."""
+    """For each step all that must be done before it can be taken, as a board sees it; tasks of the board too.
+
+    What waits for any of several must only have waited for what each of these waits for.
+    """
     parts: dict[str, list[str]] = {}
     for step in steps.values():
         if step.parent is not None:
             parts.setdefault(step.parent, []).append(step.id)
 
     def direct(step: CookedStep) -> set[str]:
-        found = set(step.needs)
-        if step.waits_for in ("all", "any"):
-            found.update(parts.get(step.id, ()))
-        elif step.waits_for:
-            found.update(parts.get(step.waits_for.partition(":")[2], ()))
+        found = {*step.needs, *step.outside}
+        if step.waits_for.startswith("all"):
+            found.update(awaited(step))
         above = step.parent
         while above is not None:
-            found.update(steps[above].needs)
+            found.update(steps[above].needs, steps[above].outside)
             above = steps[above].parent
         return found
 
+    def awaited(step: CookedStep) -> list[str]:
+        return parts.get(step.waits_for.partition(":")[2] or step.id, [])
+
     near = {step_id: direct(step) for step_id, step in steps.items()}
-    closed: dict[str, set[str]] = {}
-    for step_id in steps:
-        seen: set[str] = set()
-        waiting = [step_id]
-        while waiting:
-            for other in near[waiting.pop()] - seen:
-                seen.add(other)
-                waiting.append(other)
-        closed[step_id] = seen
+    closed = {step_id: set[str]() for step_id in steps}
+    changed = True
+    while changed:
+        changed = False
+        for step_id, step in steps.items():
+            found = near[step_id].union(*(closed.get(other, ()) for other in near[step_id]))
+            if step.waits_for.startswith("any") and awaited(step):
+                found |= set.intersection(*({part, *closed[part]} for part in awaited(step)))
+            changed = changed or found != closed[step_id]
+            closed[step_id] = found
     return closed
 
 
