@@ -5,7 +5,7 @@ value, the other actions, and all that stands in a ``range`` or ``with`` are lef
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.core.errors import UsageError
 from orchestrator.domain.checks import like
@@ -117,8 +117,7 @@ class GoTemplate:
             elif word == "end" and blocks:
                 blocks.pop()
             field = _FIELD.fullmatch(match[1])
-            is_ours = field is not None and "range" not in blocks and "with" not in blocks
-            value = self._value(field[1], fields) if field is not None and is_ours else None
+            value = None if field is None else self._value(field[1], fields, blocks)
             if value is None:
                 yield before + match[0]
                 continue
@@ -127,6 +126,19 @@ class GoTemplate:
                 end += len(text[end:]) - len(text[end:].lstrip())
         yield text[end:]
 
-    def _value(self, name: str, fields: Mapping[str, str]) -> str | None:
+    def _value(self, name: str, fields: Mapping[str, str], blocks: Sequence[str]) -> str | None:
+        """What a field stands for: a text, or a placeholder that asks for a variable; None: it stays.
+
+        An input without a value is nothing if another one is given instead; within a block it stays, for the
+        block may be about whether it is there.
+        """
+        if "range" in blocks or "with" in blocks:
+            return None
         known = fields.get(name, self._fields.get(name))
-        return f"{{{{{name}}}}}" if known is None and name in self._known else known
+        if known is not None or name in self._known:
+            return f"{{{{{name}}}}}" if known is None else known
+        variable = self._formula.variables.get(name)
+        if variable is None or blocks:
+            return None
+        is_instead = any(other in self._known for other in variable.required_unless)
+        return "" if is_instead else f"{{{{{name}}}}}"

@@ -562,7 +562,7 @@ def _loop_renamed(loop: Loop, new: Callable[[str], str]) -> Loop:
 def inherit(draft: Draft, target: Draft) -> None:
     """Give a step that takes the place of another one, or goes around it, what it does not say itself."""
     draft.priority = target.priority if draft.priority is None else draft.priority
-    if not is_milestone(draft):
+    if draft.type != MILESTONE:  # a loop hands it on to its rounds
         draft.assignee = draft.assignee or target.assignee
     draft.labels = _once([*target.labels, *draft.labels])
     draft.touches = _once([*target.touches, *draft.touches])

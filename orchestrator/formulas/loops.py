@@ -80,8 +80,7 @@ def _rounds(graph: Graph, target: Draft, loop: Loop, numbers: range) -> Iterator
 
 def _keep(graph: Graph, target: Draft, loop: Loop, numbers: range) -> None:
     """The step of a loop with ``until`` stays; each round is a part of it, with parts of its own."""
-    target.type, target.assignee = MILESTONE, ""
-    target.until = loop.until
+    target.type, target.until = MILESTONE, loop.until
     before: list[str] = []
     for at, number in enumerate(numbers, start=1):
         holder = Draft(
@@ -97,6 +96,7 @@ def _keep(graph: Graph, target: Draft, loop: Loop, numbers: range) -> None:
             draft.parent = draft.parent or holder.id
         graph.add([holder, *body])
         before = [holder.id]
+    target.assignee = ""  # the rounds have it
 
 
 def _round(graph: Graph, target: Draft, loop: Loop, at: int, number: int) -> list[Draft]:

@@ -829,3 +829,250 @@ def test_a_value_keeps_its_blank_lines_and_an_empty_one_leaves_no_gap(kitchen: K
     text = '[vars]\nt = ""\n[[steps]]\nid = "a"\ndescription = "x\\n\\n{{t}}\\n\\ny"'
     assert kitchen.cook(text).steps[0].description == "x\n\ny"
     assert kitchen.cook("test", {"t": "a\n\n\n\nb"}).steps[0].description == "x\n\na\n\n\n\nb\n\ny"
+
+
+# What stands in one another
+
+
+def test_a_loop_of_no_rounds_hands_on_needs_that_only_come_later(kitchen: Kitchen):
+    kitchen.write("two", EXPANSION)
+    found = kitchen.graph(
+        """
+        steps = [
+            {id = "late", expand = "two"},
+            {id = "none", needs = ["late.draft", "l.iter2.x"], loop = {count = 0, body = [{id = "x"}]}},
+            {id = "l", loop = {count = 2, body = [{id = "x"}]}},
+            {id = "after", needs = ["none"]},
+        ]
+        """
+    )
+    assert found["after"] == {"late.draft", "l.iter2.x"}
+
+
+def test_loops_and_expansions_stand_in_one_another_in_any_order(kitchen: Kitchen):
+    kitchen.write(
+        "inner",
+        'type = "expansion"\ntemplate = [{id = "{target}.g", loop = {count = 2, body = [{id = "y"}]}}]',
+    )
+    kitchen.write(
+        "outer",
+        """
+        type = "expansion"
+        template = [{id = "{target}.l", loop = {count = 2, body = [{id = "x", expand = "inner"}]}}]
+        """,
+    )
+    found = kitchen.graph('steps = [{id = "a", expand = "outer"}]')
+    assert list(found) == [f"a.l.iter{n}.x.g.iter{m}.y" for n in (1, 2) for m in (1, 2)]
+
+
+def test_a_loop_in_a_loop_needs_the_steps_of_its_own_round_and_counts_its_own_rounds(
+    kitchen: Kitchen,
+):
+    cooked = kitchen.cook(
+        """
+        [[steps]]
+        id = "a"
+        [[steps]]
+        id = "l"
+        [steps.loop]
+        range = "1..2"
+        var = "i"
+        [[steps.loop.body]]
+        id = "a"
+        title = "{i}"
+        [[steps.loop.body]]
+        id = "in"
+        [steps.loop.body.loop]
+        range = "{i}..{i}+1"
+        var = "i"
+        body = [{id = "x", needs = ["a"], title = "{i}, round {iteration}"}]
+        """
+    )
+    found = {step.id: (step.title, set(step.needs)) for step in cooked.steps}
+    assert found["l.iter1.in.iter1.x"] == ("1, round 1", {"l.iter1.a"})
+    assert found["l.iter2.in.iter2.x"] == ("3, round 2", {"l.iter2.in.iter1.x", "l.iter2.a"})
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        '{id = "a", expand = "mark", verify = ["true"]}',
+        '{id = "a", review = true, loop = {count = 2, body = [{id = "x", type = "milestone"}]}}',
+    ],
+)
+def test_checks_are_never_put_on_a_milestone(kitchen: Kitchen, steps: str):
+    kitchen.write(
+        "mark", 'type = "expansion"\ntemplate = [{id = "{target}.m", type = "milestone"}]'
+    )
+    assert "is a milestone" in kitchen.problems(f"steps = [{steps}]")[0]
+
+
+def test_nobody_is_assigned_to_a_milestone_that_comes_of_an_assigned_step(kitchen: Kitchen):
+    kitchen.write(
+        "rounds",
+        """
+        type = "expansion"
+        template = [{id = "{target}.r", loop = {until = "good", max = 1, body = [{id = "x"}]}}]
+        """,
+    )
+    cooked = kitchen.cook('steps = [{id = "a", expand = "rounds", assignee = "ann"}]')
+    assert {step.id: step.assignee for step in cooked.steps} == {
+        "a.r": "",
+        "a.r.iter1": "",
+        "a.r.iter1.x": "ann",
+    }
+
+
+# Parents that are done with any of their parts
+
+
+@pytest.mark.parametrize("part", ['expand = "two"', 'loop = {count = 2, body = [{id = "x"}]}'])
+def test_a_part_does_not_become_several_where_any_part_is_enough(kitchen: Kitchen, part: str):
+    kitchen.write("two", EXPANSION)
+    problems = kitchen.problems(
+        f'steps = [{{id = "p", waits_for = "any", children = [{{id = "c", {part}}}, {{id = "d"}}]}}]'
+    )
+    assert "any" in problems[0]
+
+
+def test_what_only_one_of_any_parts_waits_for_is_still_waited_for(kitchen: Kitchen):
+    kitchen.write(
+        "choice",
+        """
+        type = "expansion"
+        [[template]]
+        id = "{target}.p"
+        waits_for = "any"
+        children = [{id = "{target}.c", needs = ["{target}.q"]}, {id = "{target}.d"}]
+        [[template]]
+        id = "{target}.q"
+        """,
+    )
+    found = kitchen.graph('steps = [{id = "a", expand = "choice"}, {id = "z", needs = ["a"]}]')
+    assert found["z"] == {"a.p", "a.q"}
+
+
+def test_who_waits_for_all_parts_does_not_overtake_a_dropped_one(kitchen: Kitchen):
+    found = kitchen.graph(
+        """
+        vars = {v = "no"}
+        steps = [
+            {id = "a"},
+            {id = "p", waits_for = "any", children = [
+                {id = "c", needs = ["a"], condition = "{{v}}"},
+                {id = "d"},
+            ]},
+            {id = "z", waits_for = "all:p"},
+        ]
+        """
+    )
+    assert found == {"a": set(), "p": set(), "d": set(), "z": {"a"}}
+
+
+# Tasks of the board, timers
+
+
+def test_a_dropped_part_hands_on_the_tasks_that_its_parent_waits_for(kitchen: Kitchen):
+    cooked = kitchen.cook(
+        """
+        vars = {v = "no"}
+        [[steps]]
+        id = "p"
+        gate = {type = "task", id = "abc"}
+        children = [{id = "c", condition = "{{v}}"}, {id = "d"}]
+        [[steps]]
+        id = "z"
+        needs = ["c"]
+        """
+    )
+    assert step_of(cooked, "z").outside == ("abc",)
+    assert step_of(cooked, "d").outside == (), "its parent waits for it already"
+
+
+def test_what_comes_before_a_step_waits_for_the_tasks_of_the_board_too(kitchen: Kitchen):
+    cooked = kitchen.cook(
+        """
+        [[steps]]
+        id = "a"
+        gate = [{type = "task", id = "abc"}, {type = "human", id = "yes"}]
+        [[advice]]
+        target = "a"
+        before = [{id = "b"}, {id = "c"}]
+        """
+    )
+    assert [(step.id, step.needs, step.outside) for step in cooked.steps] == [
+        ("b", (), ("abc",)),
+        ("c", ("b",), ("abc",)),
+        ("a", ("c",), ("abc",)),
+    ]
+    assert [len(step.gates) for step in cooked.steps] == [0, 0, 1]
+
+
+def test_a_timer_passes_over_milestones(kitchen: Kitchen):
+    cooked = kitchen.cook(
+        """
+        vars = {v = "no"}
+        [[steps]]
+        id = "a"
+        [[steps]]
+        id = "p"
+        gate = {type = "timer", timeout = "5m"}
+        children = [{id = "c", needs = ["a"], condition = "{{v}}"}, {id = "d"}]
+        """
+    )
+    assert {step.id: len(step.gates) for step in cooked.steps} == {"a": 0, "p": 0, "c": 0, "d": 1}
+
+
+# Convoys, advice
+
+
+def test_a_preset_hands_on_what_the_legs_that_it_leaves_out_waited_for(kitchen: Kitchen):
+    cooked = kitchen.cook(
+        """
+        type = "convoy"
+        legs = [{id = "a"}, {id = "b", needs = ["a"]}, {id = "c", needs = ["b"]}]
+        presets = {two = {legs = ["a", "c"]}, one = {legs = ["c"]}}
+        """,
+        preset="two",
+    )
+    assert graph(cooked) == {"a": set(), "c": {"a"}}
+    assert graph(kitchen.cook("test", preset="one")) == {"c": set()}
+
+
+def test_an_input_without_a_value_is_nothing_if_another_one_is_given(kitchen: Kitchen):
+    text = """
+        type = "convoy"
+        legs = [{id = "a", title = "Look at {{.pr}}{{.files}}{{if .files}}{{.files}}{{end}}"}]
+        [inputs.pr]
+        required_unless = ["files"]
+        [inputs.files]
+        required_unless = ["pr"]
+        """
+    step = kitchen.cook(text, {"pr": "7"}).steps[0]
+    assert step.title == "Look at 7{{if .files}}{{.files}}{{end}}"
+    assert len(kitchen.problems(text)) == 2
+
+
+def test_a_word_that_stands_for_nothing_of_the_step_is_a_warning(kitchen: Kitchen):
+    cooked = kitchen.cook(
+        """
+        steps = [{id = "a"}]
+        advice = [{target = "a", before = {id = "b", title = "Before {step.titel}"}}]
+        """
+    )
+    assert len(cooked.warnings) == 1
+    assert "{step.titel} stands for nothing; did you mean 'step.title'?" in cooked.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "about", ['glob = "*.deploy"', 'glob = "dep*"', 'type = "code"', 'label = "risky"']
+)
+def test_an_aspect_alone_goes_around_a_milestone_for_each_thing_that_it_is_about(
+    kitchen: Kitchen, about: str
+):
+    cooked = kitchen.cook(
+        f'type = "aspect"\npointcuts = [{{{about}}}]\nadvice = [{{after = {{id = "{{step.id}}-look"}}}}]'
+    )
+    stand_in, look = cooked.steps
+    assert (stand_in.type, look.needs) == ("milestone", (stand_in.id,))
+    assert cooked.warnings == ()
