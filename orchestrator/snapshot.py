@@ -11,7 +11,7 @@ import msgspec
 from orchestrator.core.events import Position
 from orchestrator.domain.state import State
 
-FORMAT = 1
+FORMAT = 2
 _HEAD = b'{\n  "checksum": "%08x",\n'
 _HEAD_LENGTH = len(_HEAD % 0)
 

@@ -17,7 +17,7 @@ from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain import convoys, locks, mail
 from orchestrator.domain.acting import act_in_session
 from orchestrator.domain.checks import sentence
-from orchestrator.domain.task_events import Task, TaskReleased, TaskRenewed
+from orchestrator.domain.task_events import Task, TaskRenewed
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -281,7 +281,7 @@ class Agents(Noun["State"]):
         if find(tx.state, id).status == "retired":
             raise Refused(f"Agent {id} is retired already", code="illegal_step")
         for task in tx.state.schedule.held_by(id):
-            tx.record(TaskReleased(task=task.id, reason=f"{id} retired"))
+            tx.record(task.released(f"{id} retired"))
         for lock in locks.held_by(tx.state, id, tx.now):
             tx.record(locks.LockReleased(resource=lock.resource, holder=id))
         tx.record(AgentRetired(id=id, reason=sentence("reason", reason)))

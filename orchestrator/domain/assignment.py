@@ -12,7 +12,7 @@ from orchestrator.core.transaction import Transaction
 from orchestrator.domain import agents, mail
 from orchestrator.domain.checks import LONGEST_TITLE
 from orchestrator.domain.steps import check_step
-from orchestrator.domain.task_events import HELD, Task, TaskAssigned, TaskHung, TaskReleased
+from orchestrator.domain.task_events import HELD, Task, TaskAssigned, TaskHung
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -56,7 +56,7 @@ def give(
         if not force and not task.has_lapsed(tx.now):
             raise _is_with_another(task)
         reason = f"given to {to}" if not task.has_lapsed(tx.now) else "its lease has ended"
-        tx.record(TaskReleased(task=task.id, reason=reason))
+        tx.record(task.released(reason))
     else:
         check_step(task, "sling")
     length = DEFAULT_ASSIGNMENT if lease is None else clock.duration(lease)

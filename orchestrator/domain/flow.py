@@ -77,6 +77,7 @@ def live_steps(state: "State", root: str) -> Iterator[Task]:
 def follow(tx: "Transaction[State]", events: Committed) -> None:
     """Record what follows for workflows from events of this transaction."""
     _give_signals(tx, events)
+    _reopen_steps(tx, events)
     settle(tx)
     touched: dict[str, None] = {}
     for _, event in events:
@@ -89,7 +90,7 @@ def follow(tx: "Transaction[State]", events: Committed) -> None:
         if isinstance(event, TaskLapsed) and task.workflow is not None:
             _free_steps(tx, task.workflow, event.holder)
         if isinstance(event, TaskReleased) and task.id in tx.state.workflows:
-            _free_steps(tx, task.id)
+            _free_steps(tx, task.id, event.holder, "the workflow was given back")
         if isinstance(event, TaskAssigned) and task.id in tx.state.workflows:
             _keep_steps(tx, task.id, event.to)
     for root in touched:
@@ -97,13 +98,16 @@ def follow(tx: "Transaction[State]", events: Committed) -> None:
             _follow_root(tx, tx.state.workflows[root], tx.state.tasks[root])
 
 
-def _free_steps(tx: "Transaction[State]", workflow: str, holder: str | None = None) -> None:
-    """Let anybody take the steps that were for an agent who is not there any more, or gave the root back."""
+def _free_steps(tx: "Transaction[State]", workflow: str, holder: str, given_back: str = "") -> None:
+    """Let anybody take the steps that are for an agent who is not there any more.
+
+    One that gave the whole workflow back, and why, loses those too that it was given and has not begun.
+    """
     for step in [*live_steps(tx.state, workflow)]:
-        if step.assignee and holder in (None, step.assignee):
+        if step.assignee == holder:
             tx.record(TaskEdited(task=step.id, assignee=""))
-        elif holder is None and step.status == "assigned":
-            tx.record(TaskReleased(task=step.id, reason="the workflow was given back"))
+        elif given_back and step.is_assigned_to(holder):
+            tx.record(step.released(given_back))
 
 
 def _keep_steps(tx: "Transaction[State]", workflow: str, to: str) -> None:
@@ -181,7 +185,10 @@ def _said_of(task: Task) -> str | None:
 
 
 def _give_signals(tx: "Transaction[State]", events: Committed) -> None:
-    """Give the signals of those that wait for one of these events, or for mail that was sent."""
+    """Give the signals of those that wait for one of these events, or for mail that was sent.
+
+    Those that came with the same commit do not: what pours a workflow must not open its gates.
+    """
     for at, event in events:
         _give(tx, "event", at.type)
         if isinstance(event, MessageSent):
@@ -189,22 +196,40 @@ def _give_signals(tx: "Transaction[State]", events: Committed) -> None:
 
 
 def _give(tx: "Transaction[State]", kind: str, name: str) -> None:
+    first = tx.events[0][0].id
     for task in [*tx.state.signals.get(f"{kind}:{name}", ())]:
-        tx.record(TaskSignalled(task=task, kind=kind, name=name))
+        if tx.state.tasks[task].events[0] < first:
+            tx.record(TaskSignalled(task=task, kind=kind, name=name))
+
+
+def _cancelled_with(root: str) -> str:
+    """The reason that the steps of a cancelled workflow bear, by which they are known when it is reopened."""
+    return f"the workflow {root} was cancelled"
+
+
+def _reopen_steps(tx: "Transaction[State]", events: Committed) -> None:
+    """Reopen the steps that were cancelled with a workflow that is open again."""
+    for _, event in events:
+        if isinstance(event, TaskReopened) and event.task in tx.state.workflows:
+            for step in [*live_steps(tx.state, event.task)]:
+                if step.status == "cancelled" and step.reason == _cancelled_with(event.task):
+                    reason = f"the workflow {event.task} was reopened"
+                    tx.record(TaskReopened(task=step.id, reason=reason))
 
 
 def _reopen_milestones(tx: "Transaction[State]", task: Task, event: Event | None) -> None:
-    """Reopen milestones that were done, and wait again for a part or a need that has not ended."""
-    waiting = [] if task.parent is None else [task.parent]
+    """Reopen milestones that wait again for a part or a need; a cancelled one only for a part of it."""
+    waiting: dict[str, tuple[str, ...]] = {} if task.parent is None else {task.parent: ENDED}
     if isinstance(event, TaskReopened):
-        waiting += tx.state.needed_by.get(task.id, ())
-    for name in waiting:
+        waiting |= {name: ("done",) for name in tx.state.needed_by.get(task.id, ())}
+    for name, statuses in waiting.items():
         found = tx.state.tasks.get(name)
         if (
             found is not None
             and found.milestone
-            and found.status == "done"
+            and found.status in statuses
             and not found.is_reached
+            and tx.state.is_open(task.id)
         ):
             tx.record(TaskReopened(task=name, reason="what it waited for is open again"))
 
@@ -217,7 +242,7 @@ def _follow_root(tx: "Transaction[State]", workflow: Workflow, root: Task) -> No
         tx.record(WorkflowReopened(workflow=root.id))
         return
     if root.status == "cancelled":
-        cancel(tx, live_steps(tx.state, root.id), f"the workflow {root.id} was cancelled")
+        cancel(tx, live_steps(tx.state, root.id), _cancelled_with(root.id))
     condense = workflow.condense
     by_itself = condense is not None and condense.by_itself and workflow.ephemeral
     digest = _digest(tx.state, workflow, tx.now, "") if by_itself else ""
@@ -262,7 +287,7 @@ def burn(tx: "Transaction[State]", workflow: Workflow) -> None:
 def _end(tx: "Transaction[State]", tasks: Iterable[Task], reason: str) -> None:
     for task in [*tasks]:
         if tx.state.tasks[task.id].status in HELD:
-            tx.record(TaskReleased(task=task.id, reason=reason))
+            tx.record(task.released(reason))
         cancel(tx, [task], reason)
 
 

@@ -15,7 +15,7 @@ from orchestrator.domain.assignment import give, tell
 from orchestrator.domain.checks import sentence, text_of
 from orchestrator.domain.schedule import rank_of
 from orchestrator.domain.steps import find, hung_on, the_task
-from orchestrator.domain.task_events import HELD, Task, TaskHung, TaskReleased
+from orchestrator.domain.task_events import HELD, Task, TaskHung
 from orchestrator.domain.tasks import take
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Hooks(Noun["State"]):
         if hung is not None and hung != found.id:
             if not force:
                 raise _is_occupied(actor, tx.state.tasks[hung])
-            tx.record(TaskReleased(task=hung, reason=f"{actor} hung {found.id} on its hook"))
+            tx.record(tx.state.tasks[hung].released(f"{actor} hung {found.id} on its hook"))
         if not runs:
             take(tx, found, actor)
         if tx.state.hooks.get(actor) != found.id:
@@ -134,7 +134,7 @@ class Hooks(Noun["State"]):
                 status=found.status,
             )
         said = sentence("reason", reason or f"taken from {found.assigned_to} by {actor}")
-        tx.record(TaskReleased(task=found.id, reason=said))
+        tx.record(found.released(said))
 
 
 def hand_over(

@@ -182,7 +182,7 @@ def _open_for_workflow(state: "State", text: str) -> Task:
     """The task that a workflow is to be poured on.
 
     Raises:
-        Refused: It has ended, is in review, has a workflow, or waits for children already.
+        Refused: It has ended, is in review, is a milestone, has a workflow, or waits for children already.
     """
     task = find(state, text)
     check_step(task, "block" if task.status != "blocked" else "unblock")
@@ -191,6 +191,12 @@ def _open_for_workflow(state: "State", text: str) -> Task:
             f"Task {task.id} gets done by a workflow already: {state.workflows[task.id].formula}",
             code="workflow_exists",
             hint=f"`formula current {task.id}` shows where it stands.",
+        )
+    if task.milestone:
+        raise Refused(
+            f"Task {task.id} is a milestone, which is done by itself",
+            code="no_work",
+            hint="Pour the workflow on the step before it, or on the one after it.",
         )
     if task.gate is not None:
         raise Refused(

@@ -29,7 +29,6 @@ from orchestrator.domain.task_events import (
     TaskAdded,
     TaskBlocked,
     TaskEdited,
-    TaskReleased,
 )
 from orchestrator.domain.tasks import Tasks
 from orchestrator.domain.workstreams import Workstreams
@@ -153,7 +152,7 @@ class Sessions(Noun["State"]):
                 lambda tx: hung_on(tx.state, name).id,
                 result=message or None,
                 agent=name,
-                then=lambda tx: _end(tx, outcome),
+                then=lambda tx, _: _end(tx, outcome),
             )
 
         def leave(tx: "Transaction[State]") -> None:
@@ -171,7 +170,7 @@ class Sessions(Noun["State"]):
             tx.record(TaskBlocked(task=task.id, reason=reason))
             self.escalate(one_line(reason, SHOWN), message=reason, task=task.id, agent=actor)
         else:
-            tx.record(TaskReleased(task=task.id, reason=text_of("message", message)))
+            tx.record(task.released(text_of("message", message)))
             if until:
                 moment = moment_of("until", until, tx.now)
                 tx.record(TaskEdited(task=task.id, defer_until=moment))

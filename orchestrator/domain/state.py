@@ -24,6 +24,7 @@ from orchestrator.domain.task_events import (
     HELD,
     NO_CHILDREN,
     ArchivedTask,
+    Progress,
     Task,
     kept_back,
     unlink,
@@ -54,6 +55,7 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
         signals: For each signal that was not given yet, the tasks that wait for it.
         workflows: The poured workflows by the task that is the root of each.
         steps: For each of them its steps, in the order in which they were poured.
+        work: For each of them how far these are, but for those that are done by themselves.
     """
 
     event: int = 0
@@ -79,6 +81,7 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
     signals: dict[str, list[str]] = {}
     workflows: dict[str, Workflow] = {}
     steps: dict[str, list[str]] = {}
+    work: dict[str, Progress] = {}
     cycle: Cycle | None = None
     requests: dict[str, Request] = {}
 
@@ -128,11 +131,13 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
         self._follow_signals(before, task)
         if before is None:
             self._count(task, 1)
+            self._count_work(task, None)
             return []
         effects: list[tuple[str, Effect]] = []
         if before.status != status:
             self._count(before, -1)
             self._count(task, 1)
+            self._count_work(task, before.status)
             if "done" in (before.status, status):
                 effects += self._needs_moved(task)
             if task.parent is not None:
@@ -181,6 +186,13 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
     def _count(self, task: Task, step: int) -> None:
         counts = self.counts[task.workstream]
         counts[task.status] = counts.get(task.status, 0) + step
+
+    def _count_work(self, task: Task, before: str | None) -> None:
+        """Count a step for its workflow; one that gets done by a workflow of its own is work too."""
+        workflow = task.workflow
+        if workflow is not None and (not task.milestone or task.id in self.workflows):
+            work = self.work.get(workflow, NO_CHILDREN)
+            self.work[workflow] = work.moved(before, task.status)
 
     def _needs_moved(self, need: Task) -> "list[tuple[str, Effect]]":
         """Tell the dependants of a task that it is done now, or not done any more."""

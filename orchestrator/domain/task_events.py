@@ -254,6 +254,10 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
         """The event that extends its lease, from now, by its length."""
         return TaskRenewed(task=self.id, until=clock.after(now, self.lease or DEFAULT_LEASE))
 
+    def released(self, reason: str) -> "TaskReleased":
+        """The event by which nobody has it any more."""
+        return TaskReleased(task=self.id, reason=reason, holder=self.assigned_to or "")
+
     def has_lapsed(self, now: str) -> bool:
         """An agent has it, but the lease has ended: the next claim may take it."""
         return self.status in HELD and self.lease_until <= now
@@ -551,9 +555,10 @@ class TaskFailed(TaskEvent):
 
 @event("task.released")
 class TaskReleased(TaskEvent):
-    """The holder gave the task back."""
+    """``holder`` gave the task back, or it was taken away."""
 
     reason: str = ""
+    holder: str = ""
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
         return {"status": "pending", **UNHELD}

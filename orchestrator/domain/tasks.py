@@ -45,7 +45,6 @@ from orchestrator.domain.task_events import (
     TaskFailed,
     TaskLapsed,
     TaskNoted,
-    TaskReleased,
     TaskRenewed,
     TaskReopened,
     TaskUnblocked,
@@ -143,6 +142,37 @@ def _check_shown(task: Task, force: bool) -> None:
     raise evidence.ChecksDue(task.id, task.token, task.assigned_to or SYSTEM, checks)
 
 
+def _check_waits(task: Task) -> None:
+    """Refuse to reopen a milestone that is done and waits for nothing.
+
+    Raises:
+        Refused: It would be done again at once.
+    """
+    if task.ends_by_itself and task.status == "done" and task.is_reached:
+        raise Refused(
+            f"Task {task.id} is done by itself as soon as nothing keeps it back, and nothing does",
+            code="nothing_open",
+            hint="Reopen the part or the need of it that is to be done again.",
+        )
+
+
+def _done_after(state: "State", task: Task) -> list[str]:
+    """The tasks that are done and waited for this one, directly or by way of others, their parts included."""
+    found = {task.id: None}
+    waiting = [task.id]
+    while waiting:
+        one = state.tasks[waiting.pop()]
+        near = [*state.needed_by.get(one.id, ()), *state.awaited_by.get(one.parent or "", ())]
+        if one.id != task.id:
+            near += state.children.get(one.id, ())
+        for behind in near:
+            if behind in state.tasks and state.is_done(behind) and behind not in found:
+                found[behind] = None
+                waiting.append(behind)
+    del found[task.id]
+    return [*found]
+
+
 def _check_steps_ended(state: "State", task: Task) -> None:
     """Refuse to complete the root of a workflow before its steps.
 
@@ -211,7 +241,8 @@ class Tasks(Noun["State"]):
             estimate: Minutes of work.
             needs: Ids or prefixes of tasks that must be done before.
             touches: Resources it needs while it runs: ``git``, ``src/**``, ``db:shared``.
-            parent: The task that it is a part of; its id is the parent's with ``.name`` added.
+            parent: The task that it is a part of; its id is the parent's with ``.name`` added. A part of a
+                step of a workflow is a step too, unless that is a wisp.
             name: The last part of the id of a child; else the next number. No id is used twice.
             waits_for: ``all`` or ``any`` of its own children, or ``all:ID`` of another task's.
             defer: Not to be taken before this time: ``2026-12-01``, or ``3d`` from now.
@@ -230,6 +261,7 @@ class Tasks(Noun["State"]):
         """
         tx.act_as(agent)
         workstreams.find_active(tx.state, workstream)
+        above = None if parent is None else find(tx.state, parent)
         new = Task(
             id=_new_id(tx, parent, name),
             workstream=workstream,
@@ -242,7 +274,8 @@ class Tasks(Noun["State"]):
             acceptance=text_of("acceptance", acceptance),
             estimate=_minutes(estimate),
             needs=needs_of(tx.state, needs),
-            parent=None if parent is None else find(tx.state, parent).id,
+            parent=None if above is None else above.id,
+            workflow=None if above is None else _workflow_of(tx.state, above),
             touches=_touches(touches),
             defer_until="" if defer is None else moment_of("defer", defer, tx.now),
             due="" if due is None else moment_of("due", due, tx.now),
@@ -267,6 +300,7 @@ class Tasks(Noun["State"]):
                 needs=new.needs,
                 touches=new.touches,
                 parent=new.parent,
+                workflow=new.workflow,
                 gate=gate,
                 defer_until=new.defer_until,
                 due=new.due,
@@ -488,7 +522,7 @@ class Tasks(Noun["State"]):
         reason: str = "",
         agent: str | None,
         token: int | None = None,
-        then: "Callable[[Transaction[State]], None] | None" = None,
+        then: "Callable[[Transaction[State], Task], None] | None" = None,
     ) -> R:
         """Complete a task as :meth:`complete` does, for a command that does more in the same commit.
 
@@ -496,7 +530,7 @@ class Tasks(Noun["State"]):
             request: Name and arguments of the command.
             shows: Renders its result.
             pick: Says which task, from the state that the command finds.
-            then: Records what belongs to the same commit.
+            then: Records what belongs to the same commit; told the task as it was held.
         """
         if force != bool(reason.strip()):
             raise UsageError("To complete a task by force takes both --force and --reason TEXT")
@@ -514,7 +548,7 @@ class Tasks(Noun["State"]):
                 ending = TaskSubmitted if reviewed else TaskCompleted
                 tx.record(ending(task=held.id, result=text, reason=text_of("reason", reason)))
                 if then is not None:
-                    then(tx)
+                    then(tx, held)
 
             name, arguments = request
             return self._desk.run(name, within, shows, arguments)
@@ -600,7 +634,7 @@ class Tasks(Noun["State"]):
             Refused: It is not in progress, or somebody else has it now.
         """
         held = _held(tx, task, "release", agent, token)
-        tx.record(TaskReleased(task=held.id, reason=text_of("reason", reason)))
+        tx.record(held.released(text_of("reason", reason)))
 
     @command(the_task)
     def block(
@@ -644,17 +678,32 @@ class Tasks(Noun["State"]):
 
     @command(the_task)
     def reopen(
-        self, tx: "Transaction[State]", task: str, *, reason: str = "", agent: str | None = None
+        self,
+        tx: "Transaction[State]",
+        task: str,
+        *,
+        downstream: bool = False,
+        reason: str = "",
+        agent: str | None = None,
     ) -> None:
         """Make an ended task pending again; its result is cleared (the log keeps it).
 
+        A workflow that is reopened by its root has the steps again that were cancelled with it.
+
+        Args:
+            downstream: Reopen also all that was done after it: what needed it, directly or by way of others.
+
         Raises:
-            Refused: It has not ended.
+            Refused: It has not ended, or is a milestone that would be done again at once.
         """
         tx.act_as(agent)
         found = find(tx.state, task)
         check_step(found, "reopen")
-        tx.record(TaskReopened(task=found.id, reason=text_of("reason", reason)))
+        _check_waits(found)
+        said = text_of("reason", reason)
+        tx.record(TaskReopened(task=found.id, reason=said))
+        for behind in _done_after(tx.state, found) if downstream else ():
+            tx.record(TaskReopened(task=behind, reason=said or f"{found.id} was reopened"))
 
     @command(the_task)
     def note(
@@ -846,6 +895,16 @@ def _claim(tx: "Transaction[State]", task: Task, lease: float | str | None) -> N
         tx.record(TaskLapsed(task=task.id, holder=task.assigned_to or SYSTEM))
     length = DEFAULT_LEASE if lease is None else _lease(lease)
     tx.record(TaskClaimed(task=task.id, lease=length, until=tx.later(length)))
+
+
+def _workflow_of(state: "State", parent: Task) -> str | None:
+    """The workflow that a new part of a task is a step of: the one that the task is the root or a step of.
+
+    None if that is a wisp, for the part is not to leave the board with it.
+    """
+    root = parent.id if parent.id in state.workflows else parent.workflow
+    workflow = state.workflows.get(root or "")
+    return None if workflow is None or workflow.ephemeral else root
 
 
 def _is_of_wisp(state: "State", task: Task) -> bool:

@@ -133,6 +133,7 @@ def _forget(state: "State", root: str, steps: tuple[str, ...]) -> None:
     for step in reversed(steps):
         state.forget_task(step)
     state.steps.pop(root, None)
+    state.work.pop(root, None)
 
 
 def _let_go(state: "State", root: str, at: Recorded, *, digest: str | None = None) -> None:

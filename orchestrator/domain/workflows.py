@@ -526,10 +526,8 @@ def _the_step(state: "State", text: str) -> Task:
 # Advancing
 
 
-def _claim_next(tx: "Transaction[State]") -> None:
+def _claim_next(tx: "Transaction[State]", step: Task) -> None:
     """Claim the next step of the workflow whose step was just completed, for whoever completed it."""
-    ending = (e for _, e in tx.events if isinstance(e, (TaskCompleted, TaskSubmitted)))
-    step = tx.state.tasks[next(ending).task]
     assert step.workflow is not None
     agent = tx.agent
     flow.settle(tx)
