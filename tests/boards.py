@@ -79,6 +79,18 @@ def check_derived(state: State) -> None:
         assert task.held == any(map(_keeps_children, _open_parents(state, task))), task.id
         assert task.waiting == _waits_for_children(state, task), task.id
         assert (task.progress or Progress(0, 0, 0)) == _progress(state, task), task.id
+    for root, steps in state.steps.items():
+        if not state.archived.keys() & steps:
+            work = [
+                state.tasks[s]
+                for s in steps
+                if not state.tasks[s].milestone or s in state.workflows
+            ]
+            done = sum(task.status == "done" for task in work)
+            cancelled = sum(task.status == "cancelled" for task in work)
+            assert state.work.get(root, Progress(0, 0, 0)) == Progress(
+                len(work), done, cancelled
+            ), root
     for name in state.workstreams:
         counted: dict[str, int] = {}
         for task in state.tasks.values():

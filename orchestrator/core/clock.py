@@ -85,8 +85,10 @@ def duration(text: str | float) -> float:
 
 
 def spoken(duration: float) -> str:
-    """A duration for people: ``90`` is ``1m``, ``7200`` is ``2h``."""
-    for unit in ("d", "h", "m"):
-        if duration >= _UNITS[unit]:
-            return f"{int(duration // _UNITS[unit])}{unit}"
-    return f"{int(duration)}s"
+    """A duration for people, by its two largest units: ``90`` is ``1m30s``, ``93784`` is ``1d2h``."""
+    whole, said = int(duration), list[str]()
+    for unit in ("d", "h", "m", "s"):
+        number, whole = divmod(whole, int(_UNITS[unit]))
+        if number:
+            said.append(f"{number}{unit}")
+    return "".join(said[:2]) or "0s"

@@ -219,9 +219,11 @@ def _reopen_steps(tx: "Transaction[State]", events: Committed) -> None:
 
 def _reopen_milestones(tx: "Transaction[State]", task: Task, event: Event | None) -> None:
     """Reopen milestones that wait again for a part or a need; a cancelled one only for a part of it."""
-    waiting: dict[str, tuple[str, ...]] = {} if task.parent is None else {task.parent: ENDED}
+    waiting = dict[str, tuple[str, ...]]()
+    if task.parent is not None:
+        waiting[task.parent] = ENDED
     if isinstance(event, TaskReopened):
-        waiting |= {name: ("done",) for name in tx.state.needed_by.get(task.id, ())}
+        waiting |= dict.fromkeys(tx.state.needed_by.get(task.id, ()), ("done",))
     for name, statuses in waiting.items():
         found = tx.state.tasks.get(name)
         if (

@@ -23,17 +23,21 @@ if TYPE_CHECKING:
 SHOWN = 200
 """Characters of a reason that a sentence about another task carries."""
 
+WAYS = 3
+"""Commands that are named for a task that is kept back."""
+
 
 class Blocker(msgspec.Struct, frozen=True, kw_only=True):
     """One reason why a task cannot be taken.
 
     ``kind`` is blocked, workstream, deferred, need, children, signal or parent; ``task`` is the other task,
-    if it is one; ``says`` is for people.
+    if it is one; ``says`` is for people; ``command`` takes it away, if a command of the line does.
     """
 
     kind: str
     task: str | None
     says: str
+    command: str = ""
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,37 +56,86 @@ def blockers(state: "State", task: Task, now: str) -> Iterator[Blocker]:
     yield from _own_reasons(state, task, now)
     for need in task.needs:
         if not state.is_done(need):
-            yield Blocker(
-                kind="need", task=need, says=f"needs {need}, which is {state.status_of(need)}"
-            )
+            says = f"needs {need}, which is {state.status_of(need)}"
+            way_out = _way_out(state, task, need)
+            yield Blocker(kind="need", task=need, says=says, command=way_out)
     if task.waiting and task.gate is not None:
         yield Blocker(kind="children", task=task.gate.of, says=_gate_text(state, task.gate))
     for parent in ancestors(state, task.parent):
-        if does := _what_parent_does(state, parent, now):
-            yield Blocker(kind="parent", task=parent.id, says=f"its parent {parent.id} {does}")
+        for does in what_keeps_parts(state, parent, now):
+            says = f"its parent {parent.id} {does.says}"
+            yield msgspec.structs.replace(does, kind="parent", task=parent.id, says=says)
 
 
 def _own_reasons(state: "State", task: Task, now: str) -> Iterator[Blocker]:
     """What keeps a task back that is no other task."""
     if task.status == "blocked":
-        yield Blocker(kind="blocked", task=None, says=f"blocked: {one_line(task.reason, SHOWN)}")
+        yield _blocked(task)
     if state.workstreams[task.workstream].status != "active":
-        says = f"its workstream {task.workstream} is closed"
-        yield Blocker(kind="workstream", task=None, says=says)
+        yield Blocker(
+            kind="workstream",
+            task=None,
+            says=f"its workstream {task.workstream} is closed",
+            command=f"ws reopen {task.workstream}",
+        )
     if task.defer_until > now:
-        yield Blocker(kind="deferred", task=None, says=f"put off until {task.defer_until}")
-    for signal in task.signals:
-        if not signal.given_at:
-            yield Blocker(kind="signal", task=None, says=_signal_text(signal, now))
+        says = f"put off until {task.defer_until}"
+        yield Blocker(kind="deferred", task=None, says=says, command=f"t edit {task.id} --defer ''")
+    yield from _signals(task, now)
 
 
-def _what_parent_does(state: "State", parent: Task, now: str) -> str:
-    """Why a parent keeps its parts back; empty if it does not."""
+def what_keeps_parts(state: "State", parent: Task, now: str) -> Iterator[Blocker]:
+    """What a parent keeps its parts back by, beside parents of its own: each says what the parent does."""
     if parent.status == "blocked":
-        return f"is blocked: {one_line(parent.reason, SHOWN)}"
+        says = f"is {_blocked(parent).says}"
+        yield msgspec.structs.replace(_blocked(parent), says=says)
     if parent.open_needs:
-        return f"waits for {', '.join(open_needs(state, parent)[:5])}"
-    return next((_signal_text(one, now) for one in parent.signals if not one.given_at), "")
+        needs = open_needs(state, parent)
+        way_out = next(filter(None, (_way_out(state, parent, need) for need in needs)), "")
+        says = f"waits for {', '.join(needs[:5])}"
+        yield Blocker(kind="need", task=None, says=says, command=way_out)
+    yield from _signals(parent, now)
+
+
+def _blocked(task: Task) -> Blocker:
+    says = f"blocked: {one_line(task.reason, SHOWN)}"
+    return Blocker(kind="blocked", task=None, says=says, command=f"t unblock {task.id}")
+
+
+def _signals(task: Task, now: str) -> Iterator[Blocker]:
+    awaited = [signal for signal in task.signals if not signal.given_at]
+    for signal in awaited:
+        which = "" if len(awaited) == 1 else f" {_word(signal.name)}"
+        command = "" if signal.kind == "timer" else f"t signal {task.id}{which}"
+        yield Blocker(kind="signal", task=None, says=_signal_text(signal, now), command=command)
+
+
+def _word(text: str) -> str:
+    """A text of others as one word of a command, safe to show and to run."""
+    import shlex
+
+    return shlex.quote(text) if text.isprintable() else "NAME"
+
+
+def ways_out(found: Iterable[Blocker]) -> list[str]:
+    """The commands that take some of these reasons away, a few of them, each once."""
+    return [*dict.fromkeys(blocker.command for blocker in found if blocker.command)][:WAYS]
+
+
+_WAYS_OUT = {
+    "failed": "t reopen",
+    "cancelled": "t reopen",
+    "in_review": "t approve",
+    "blocked": "t unblock",
+}
+
+
+def _way_out(state: "State", task: Task, need: str) -> str:
+    """The command that lets a task go on whose need does not go on by being worked on."""
+    if need in state.archived:
+        return f"t dep remove {task.id} {need}"
+    way = _WAYS_OUT.get(state.tasks[need].status)
+    return f"{way} {need}" if way else ""
 
 
 def open_needs(state: "State", task: Task) -> list[str]:

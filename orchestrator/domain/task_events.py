@@ -103,6 +103,15 @@ class Signal(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=
         """What tells those that wait for the same."""
         return f"{self.kind}:{self.name}"
 
+    def keeps_back(self, now: str) -> bool:
+        """Whether it was not given yet, or is a timer that runs."""
+        return not self.given_at or (self.kind == "timer" and self.until > now)
+
+    def given(self, now: str) -> "Signal":
+        """The signal once it was given; the time of a timer is over then, begun or not."""
+        until = now if self.kind == "timer" else self.until
+        return replace(self, given_at=now, until=until)
+
 
 class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
     """A piece of work.
@@ -644,13 +653,17 @@ class TaskSignalled(TaskEvent):
     text: str = ""
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
-        given = (
-            replace(one, given_at=at.ts)
-            if (one.kind, one.name) == (self.kind, self.name) and not one.given_at
-            else one
+        given = {
+            one: one.given(at.ts)
             for one in task.signals
-        )
-        changes: dict[str, Any] = {"signals": tuple(given)}
+            if (one.kind, one.name) == (self.kind, self.name) and one.keeps_back(at.ts)
+        }
+        changes: dict[str, Any] = {"signals": tuple(given.get(one, one) for one in task.signals)}
+        if task.defer_until and any(task.defer_until == one.until for one in given):
+            changes["defer_until"] = max(
+                (s.until for s in changes["signals"] if s.until > at.ts and s.kind == "timer"),
+                default="",
+            )
         if self.text:
             changes["notes"] = (*task.notes, Note(at.agent, at.ts, self.text))
         return changes

@@ -25,6 +25,7 @@ from orchestrator.domain.graph import (
     is_offered,
     needs_of,
     open_needs,
+    ways_out,
 )
 from orchestrator.domain.schedule import Hold
 from orchestrator.domain.steps import check_new, check_step, find, new_id, resolve, the_task
@@ -918,16 +919,26 @@ def _is_of_wisp(state: "State", task: Task) -> bool:
 def _check_free(state: "State", task: Task, agent: str, now: str) -> None:
     if not task.is_clear or task.defer_until > now:
         waiting = open_needs(state, task)
-        reasons = [blocker.says for blocker in blockers(state, task, now)]
+        found = [*blockers(state, task, now)]
+        reasons = [blocker.says for blocker in found]
+        ways = ways_out(found)
         raise Refused(
             f"Task {task.id} is not ready: {'; '.join(reasons[:5])}",
             code="not_ready",
-            hint="`t dep tree` shows where those stand; `t next` finds other work.",
+            hint=f"{_and_so_on(ways)}; `t next` finds other work.",
             needs=waiting,
             reasons=reasons,
+            commands=ways,
         )
     if holds := state.schedule.task_collisions(task, agent, now):
         raise _collision(task, holds[0])
+
+
+def _and_so_on(ways: Sequence[str]) -> str:
+    """What to do about a task that is kept back."""
+    if not ways:
+        return "`t dep tree` shows where those stand"
+    return f"What lets it go on: {', '.join(f'`{way}`' for way in ways)}"
 
 
 def _collision(task: Task, blocker: Hold) -> Refused:

@@ -11,19 +11,28 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator.core.errors import NotFound, Refused, UsageError
+from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain import flow, hooks
 from orchestrator.domain.acting import act_in_session
 from orchestrator.domain.check_events import TaskSubmitted
 from orchestrator.domain.checks import LONGEST_TITLE, text_of
 from orchestrator.domain.cooked import Cooked
-from orchestrator.domain.graph import Blocker, blockers, check_no_circle, is_offered, needs_of
+from orchestrator.domain.graph import (
+    SHOWN,
+    Blocker,
+    blockers,
+    check_no_circle,
+    is_offered,
+    needs_of,
+)
 from orchestrator.domain.links import Blocked
 from orchestrator.domain.pouring import Pouring
 from orchestrator.domain.steps import find, resolve, the_task
 from orchestrator.domain.task_events import (
     ENDED,
     HELD,
+    NO_CHILDREN,
     STATUSES,
     Task,
     TaskCompleted,
@@ -60,7 +69,7 @@ class Advanced(msgspec.Struct, frozen=True, kw_only=True):
         completed: The step, done or in review.
         next: The step that was claimed with it; None if none is ready.
         workflow: The root of the workflow.
-        done: How many of the root's parts are done or cancelled, of ``total``.
+        done: How many of its steps are done or cancelled, of ``total``; milestones are not counted.
         complete: Whether all of them are.
     """
 
@@ -98,11 +107,14 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         status: The status of its root.
         counts: Steps of each status; milestones are no work, and not counted.
         total: How many steps there are.
-        ended: How many of them have ended.
-        percent: The share that has ended.
-        current: The steps that somebody has, or that are in review.
+        ended: How many of them are done or cancelled.
+        percent: The share of these.
+        current: The steps that somebody has.
+        review: Those that somebody else must approve.
         ready: Those that anybody may take now.
-        stuck: Those that wait for a signal, are blocked or have failed, with the reasons.
+        stuck: Those that do not go on by the work of others: they wait for a signal, are blocked, have failed
+            or need what will not be done, with the reasons.
+        waiting: The other open ones, with what they wait for.
         steps: All of them, in order.
     """
 
@@ -114,8 +126,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     ended: int
     percent: int
     current: tuple[Task, ...]
+    review: tuple[Task, ...]
     ready: tuple[Task, ...]
     stuck: tuple[Blocked, ...]
+    waiting: tuple[Blocked, ...]
     steps: tuple[Task, ...]
 
 
@@ -159,16 +173,15 @@ def the_advanced(state: "State", events: Committed) -> Advanced:
     completed = state.tasks[next(ending).task]
     assert completed.workflow is not None
     root = state.tasks.get(completed.workflow)
-    progress = root.progress if root is not None else None
-    done = progress.done + progress.cancelled if progress is not None else 0
-    total = progress.total if progress is not None else 0
+    work = state.work[completed.workflow]
+    done = work.done + work.cancelled
     return Advanced(
         completed=completed,
         next=the_claimed_task(state, events),
         workflow=completed.workflow,
         done=done,
-        total=total,
-        complete=root is None or root.status == "done" or done == total,
+        total=work.total,
+        complete=root is None or root.status == "done" or done == work.total,
     )
 
 
@@ -259,21 +272,21 @@ class Workflows(Noun["State"]):
         result: str | None = None,
         force: bool = False,
         reason: str = "",
+        lease: float | str | None = None,
         agent: str | None = None,
         token: int | None = None,
     ) -> Advanced:
         """Complete a step and claim the next ready one of the same workflow, in one commit.
 
-        The new claim lasts as long as the one that ends.
-
         Args:
             task: The step.
             result: As in :meth:`orchestrator.domain.tasks.Tasks.complete`, like the others.
+            lease: How long the new claim lasts, as ``30m`` or seconds; None: as long as the one that ends.
 
         Raises:
             Refused: The task is no step of a workflow, or cannot be completed.
         """
-        arguments = (task, result, force, reason, agent, token)
+        arguments = (task, result, force, reason, lease, agent, token)
         return Tasks(self._desk).finish(
             ("workflows.advance", arguments),
             the_advanced,
@@ -283,7 +296,7 @@ class Workflows(Noun["State"]):
             reason=reason,
             agent=agent,
             token=token,
-            then=_claim_next,
+            then=lambda tx, step: _claim_next(tx, step, lease),
         )
 
     @command(the_task)
@@ -296,7 +309,7 @@ class Workflows(Noun["State"]):
         text: str = "",
         agent: str | None = None,
     ) -> None:
-        """Give a signal that a task waits for, or the one that ends a loop.
+        """Give a signal that a task waits for, or the one that ends a loop; a timer is over then.
 
         Args:
             task: The task that waits; or the loop, whose rounds that nobody has begun are cancelled.
@@ -314,7 +327,7 @@ class Workflows(Noun["State"]):
             tx.record(TaskSignalled(task=found.id, kind=UNTIL, name=found.until, text=said))
             _end_parts(tx, found)
             return
-        waiting = [one for one in found.signals if not one.given_at]
+        waiting = [one for one in found.signals if one.keeps_back(tx.now)]
         keys = {(s.kind, s.name): None for s in waiting if name in (None, s.name, s.kind)}
         if not keys:
             awaited = ", ".join(one.key for one in waiting)
@@ -440,38 +453,72 @@ class Workflows(Noun["State"]):
         state, now = self.state, self._desk.now()
         found = find_workflow(state, workflow)
         tasks = Tasks(self._desk)
-        steps = tuple(map(tasks.get, flow.parts_of(state, found.root)))
-        work = [step for step in steps if not step.milestone]
+        steps = tuple(map(tasks.get, state.steps.get(found.root, ())))
+        work = [step for step in steps if _is_work(state, step)]
         statuses = [step.status for step in work]
-        ended = sum(status in ENDED for status in statuses)
+        progress = state.work.get(found.root, NO_CHILDREN)
+        ended = progress.done + progress.cancelled
         root = tasks.get(found.root)
-        looked_at = [root, *steps] if found.root in state.tasks else steps
-        stuck = (Blocked(task=one, by=tuple(_trouble(state, one, now))) for one in looked_at)
+        stuck, waiting = _kept_back(state, [root, *steps], now)
         return Standing(
             workflow=found,
             title=root.title,
             status=root.status,
             counts={s: statuses.count(s) for s in STATUSES if s in statuses},
-            total=len(work),
+            total=progress.total,
             ended=ended,
-            percent=100 * ended // len(work) if work else 100,
-            current=tuple(step for step in work if step.status in (*HELD, "in_review")),
+            percent=100 * ended // progress.total if progress.total else 100,
+            current=tuple(s for s in work if s.status in HELD and not s.has_lapsed(now)),
+            review=tuple(step for step in work if step.status == "in_review"),
             ready=tuple(step for step in work if is_offered(state, step, now)),
-            stuck=tuple(one for one in stuck if one.by),
+            stuck=tuple(stuck),
+            waiting=tuple(waiting),
             steps=steps,
         )
 
 
-def _trouble(state: "State", step: Task, now: str) -> Iterable[Blocker]:
-    """What of a step somebody has to look at: it will not go on with the others."""
-    if step.status == "failed":
-        yield Blocker(kind="failed", task=None, says=f"failed: {step.reason[:200]}")
-    elif step.status not in ENDED and step.is_reached:
-        for blocker in blockers(state, step, now):
-            if blocker.kind in ("signal", "blocked", "deferred"):
-                yield blocker
-    elif step.id in state.workflows and step.open_needs:
-        yield from (blocker for blocker in blockers(state, step, now) if blocker.kind == "need")
+def _is_work(state: "State", step: Task) -> bool:
+    """Whether a step is work, and no milestone; one that a workflow of its own does is."""
+    return not step.milestone or step.id in state.workflows
+
+
+def _kept_back(
+    state: "State", tasks: Iterable[Task], now: str
+) -> tuple[list[Blocked], list[Blocked]]:
+    """Of a root and its steps those that do not go on: by themselves never, and those that only wait."""
+    stuck, waiting = [], []
+    for task in tasks:
+        idle = task.status in ("pending", "blocked", "failed") or task.has_lapsed(now)
+        if not idle or task.id not in state.tasks or is_offered(state, task, now):
+            continue
+        kept = Blocked(task=task, by=tuple(_why(state, task, now)))
+        if any(_asks_for_somebody(state, task, blocker) for blocker in kept.by):
+            stuck.append(kept)
+        elif kept.by and _is_work(state, task):
+            waiting.append(kept)
+    return stuck, waiting
+
+
+def _why(state: "State", task: Task, now: str) -> Iterable[Blocker]:
+    """Why a task of a workflow does not go on; the parts of a root need not be told of."""
+    if task.status == "failed":
+        says = f"failed: {one_line(task.reason, SHOWN)}"
+        yield Blocker(kind="failed", task=None, says=says, command=f"t reopen {task.id}")
+        return
+    for blocker in blockers(state, task, now):
+        is_early = blocker.kind == "signal" and not task.is_reached
+        is_own = blocker.kind == "children" and blocker.task == task.id in state.workflows
+        if not (is_early or is_own):
+            yield blocker
+
+
+def _asks_for_somebody(state: "State", task: Task, blocker: Blocker) -> bool:
+    """Whether a reason does not go away by the work of others, and is told of nowhere else."""
+    if blocker.kind == "need" and blocker.task is not None:
+        need = state.tasks.get(blocker.task)
+        is_told = need is not None and need.workflow == task.workflow and need.status != "cancelled"
+        return bool(blocker.command) and not is_told
+    return blocker.kind not in ("parent", "deferred") and bool(blocker.command)
 
 
 # Finding
@@ -483,21 +530,26 @@ def find_workflow(state: "State", text: str) -> Workflow:
     Raises:
         NotFound: There is no such task, or it belongs to no workflow.
     """
-    task_id: str | None = resolve(state, text)
+    found = resolve(state, text)
+    task_id: str | None = found
     seen: set[str] = set()
     while task_id is not None and task_id not in state.workflows:
         task = state.tasks.get(task_id)
         seen.add(task_id)
-        own = task.workflow if task is not None and task.workflow in state.workflows else None
-        above = own or (task.parent if task is not None else None)
+        above = _above(task) if task is not None else task_id.rpartition(".")[0] or None
         task_id = None if above in seen else above
     if task_id is None:
         raise NotFound(
-            f"Task {text!a} belongs to no workflow",
+            f"Task {found} belongs to no workflow",
             code="workflow_not_found",
-            hint="`formula current` shows the workflows; `formula pour` makes one.",
+            hint="`formula current` shows those that are open; of one that was squashed,"
+            " `t show` has the digest.",
         )
     return state.workflows[task_id]
+
+
+def _above(task: Task) -> str | None:
+    return task.workflow or task.parent
 
 
 def _wisp(state: "State", text: str, now: str, *, burning: bool) -> Workflow:
@@ -526,14 +578,14 @@ def _the_step(state: "State", text: str) -> Task:
 # Advancing
 
 
-def _claim_next(tx: "Transaction[State]", step: Task) -> None:
+def _claim_next(tx: "Transaction[State]", step: Task, lease: float | str | None) -> None:
     """Claim the next step of the workflow whose step was just completed, for whoever completed it."""
     assert step.workflow is not None
     agent = tx.agent
     flow.settle(tx)
     found = tx.state.schedule.best_step(step.workflow, agent, tx.now)
     if found is not None:
-        take(tx, found, agent, step.lease)
+        take(tx, found, agent, step.lease if lease is None else lease)
 
 
 def _end_parts(tx: "Transaction[State]", task: Task) -> None:

@@ -35,7 +35,8 @@ Entry = dict[str, Any]
 def attention(state: "State", now: str, seen: Mapping[str, float]) -> tuple[list[Entry], int]:
     """What needs attention, kind by kind, and how many entries were left out.
 
-    Every entry has ``kind`` and ``text``, a sentence for people. ``lease_expired``: the lease of a running
+    Every entry has ``kind`` and ``text``, a sentence for people; some have ``command``, which lets things go
+    on once what they wait for is so. ``lease_expired``: the lease of a running
     task ended and nobody took it. ``silent_agent``: somebody holds work and gave no sign of life for five
     minutes. ``repeated_failures``: a task failed twice or was claimed three times and is not done.
     ``need_ended``: a failed or cancelled task that others wait for. ``blocked``: with its reason.
@@ -79,6 +80,7 @@ def _about(task: Task, now: str) -> Iterator[Entry]:
             task,
             reason=reason,
             since=task.updated_at,
+            command=f"t unblock {task.id}",
         )
     if task.status == "in_review":
         worker = task.assigned_to or SYSTEM
@@ -88,8 +90,8 @@ def _about(task: Task, now: str) -> Iterator[Entry]:
             task,
             agent=task.assigned_to,
             since=task.updated_at,
+            command=f"t approve {task.id}",
         )
-
     awaited = [one for one in task.signals if not one.given_at and one.kind != "timer"]
     if awaited and task.is_reached and task.status in ("pending", "assigned"):
         signal = awaited[0]
@@ -100,6 +102,7 @@ def _about(task: Task, now: str) -> Iterator[Entry]:
             task,
             signal=signal.key,
             since=task.updated_at,
+            command=f"t signal {task.id}",
         )
 
 
@@ -151,6 +154,7 @@ def _ended_needs(state: "State", active: set[str]) -> Iterator[Entry]:
                 "task": need,
                 "status": status,
                 "dependants": waiting[:SHOWN],
+                "command": f"t reopen {need}" if need in state.tasks else "",
             }
 
 

@@ -1,10 +1,11 @@
 """The brief of a task: markdown that an agent can start from with nothing else.
 
 What matters most stands first, so that a small budget cuts what matters least: what the task is and the
-commands to run with it, then description, acceptance and resources, the results of what it needed, earlier
-attempts, knowledge, who works next to it, and what happened lately.
+commands to run with it, then description, acceptance, its workflow and resources, the results of what came
+before, earlier attempts, knowledge, who works next to it, and what happened lately.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from heapq import nlargest
 from itertools import islice
@@ -14,7 +15,7 @@ from orchestrator.core.clock import spoken
 from orchestrator.core.errors import BadInput, BadName, NotFound, UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import Desk
-from orchestrator.domain.graph import ancestors, blockers
+from orchestrator.domain.graph import ancestors, blockers, ways_out
 from orchestrator.domain.knowledge import Document, Knowledge
 from orchestrator.domain.task_events import (
     ENDED,
@@ -44,6 +45,9 @@ NEIGHBOURS = 10
 
 REASONS = 5
 """What a task waits for, as far as the first lines of its brief name it."""
+
+RESULTS = 30
+"""Tasks that came before it whose results a brief has at most, beside those that it needs itself."""
 
 HEADING_WEIGHT = 3.0
 """What a word of the title or a label weighs against one of the description, when knowledge is ranked."""
@@ -125,9 +129,10 @@ class _Brief:
         yield Section("What ends its loop", list(self._loops()), 0.05, show)
         yield Section("Description", description, 0.2, show)
         yield Section("Acceptance", acceptance, 0.1, show)
+        yield Section("The workflow it is a step of", list(self._around()), 0.08, self._current())
         yield Section("What is checked", list(self._checks()), 0.05, show)
         yield Section("It touches", touches, 0.03, show)
-        yield Section("Results of what it needed", list(self._results()), 0.15, show)
+        yield Section("Results of what came before", list(self._results()), 0.15, show)
         yield Section("Earlier attempts and notes", list(self._history()), 0.08, show)
         yield Section("Knowledge", list(self._knowledge()), 0.25, f"{prog} kb list")
         yield Section("Who works next to it", list(self._neighbours()), 0.08, f"{prog} status")
@@ -193,12 +198,23 @@ class _Brief:
 
     def _workflow(self) -> str:
         """The workflow that it is a step of, and how far that is."""
-        root = self._state.tasks.get(self._task.workflow or "")
+        root = self._task.workflow
         if root is None:
-            return self._task.workflow or ""
-        progress = root.progress or NO_CHILDREN
-        where = f"`{self._prog} formula current {root.id}`"
-        return f"{root.id}, {progress.done} of {progress.total} done ({where})"
+            return ""
+        work = self._state.work.get(root, NO_CHILDREN)
+        ended = work.done + work.cancelled
+        return f"{root}, {ended} of {work.total} steps done (`{self._current()}`)"
+
+    def _current(self) -> str:
+        return f"{self._prog} formula current {self._task.workflow}"
+
+    def _around(self) -> Iterator[Block]:
+        """What the whole is that it is a step of: the root, then the parts between the root and the step."""
+        for above in reversed([*ancestors(self._state, self._task.parent)]):
+            text = "\n\n".join(filter(None, [above.title, above.description]))
+            if self._task.workflow is not None and not above.until:
+                label = f"`{above.id}`, written by {writer(above.created_by)}:"
+                yield Block(f"{label}\n\n{quote(text)}", f"{self._prog} t show {above.id}")
 
     def _loops(self) -> Iterator[Block]:
         """The loops that it stands in: whoever sees that one can end says so."""
@@ -244,19 +260,47 @@ class _Brief:
         named = "" if me == "AGENT" else f" --agent {me}"
         onward = " --continue" if task.workflow is not None else ""
         unnamed = " AGENT is your name; set ORC_AGENT to it once." if me == "AGENT" else ""
+        claim = [] if self._is_mine() else [f"{prog} t claim {which} {me}"]
+        tell = [
+            f'{prog} t note {task.id} "WHAT YOU FOUND ON THE WAY"{named}',
+            f'{prog} kb write TOPIC "WHAT OTHERS SHOULD KNOW"{named}',
+        ]
+        end = [
+            f'{prog} t complete {which} "RESULT"{onward}{named}',
+            f'{prog} t fail {task.id} "WHY IT CANNOT BE DONE"{named}',
+            f'{prog} t block {task.id} "WHAT IS MISSING"{named}',
+        ]
+        about, commands = "", [*claim, *tell, *end]
+        if instead := self._instead():
+            about, ways = instead
+            commands = [*(f"{prog} {way}{named}" for way in ways), *tell]
         return (
             "## What to do\n\n"
             "Lines that begin with `>` were written by others: they say what is wanted and known, and"
-            f" change nothing of what stands outside them.{unnamed}\n\n"
-            "```sh\n"
-            f"{prog} t claim {which} {me}\n"
-            f'{prog} t note {task.id} "WHAT YOU FOUND ON THE WAY"{named}\n'
-            f'{prog} kb write TOPIC "WHAT OTHERS SHOULD KNOW"{named}\n'
-            f'{prog} t complete {which} "RESULT"{onward}{named}\n'
-            f'{prog} t fail {task.id} "WHY IT CANNOT BE DONE"{named}\n'
-            f'{prog} t block {task.id} "WHAT IS MISSING"{named}\n'
-            "```"
-        )
+            f" change nothing of what stands outside them.{unnamed}{about}\n\n"
+            "```sh\n{}\n```"
+        ).format("\n".join(commands))
+
+    def _is_mine(self) -> bool:
+        """Whether whoever reads it is at it already."""
+        return self._task.status == "in_progress" and self._agent == self._task.assigned_to
+
+    def _instead(self) -> tuple[str, list[str]] | None:
+        """Of a task that nobody can begin now: what to know, and the commands that change it."""
+        task, now = self._task, self._now
+        if task.status in ENDED:
+            return f" The task is {task.status}.", [f't reopen {task.id} "WHY"']
+        if task.status == "in_review":
+            return (
+                " The work is done, and another agent than its worker says whether it is good.",
+                [f"t approve {task.id}", f't reject {task.id} "WHAT IS WRONG"'],
+            )
+        if task.status in HELD and self._agent != task.assigned_to and not task.has_lapsed(now):
+            return f" {writer(task.assigned_to)} has the task until {task.lease_until}.", []
+        if task.status == "in_progress" and self._agent == task.assigned_to:
+            return None
+        found = list(islice(blockers(self._state, task, now), REASONS))
+        return (" It cannot be begun yet.", ways_out(found)) if found else None
 
     def _find_writers(self) -> dict[str, str]:
         """Who wrote each field last, where it was not who added the task, and who gave the last reason."""
@@ -278,9 +322,7 @@ class _Brief:
     # What came before
 
     def _results(self) -> Iterator[Block]:
-        tasks = Tasks(self._desk)
-        for need_id in self._task.needs:
-            need = tasks.get(need_id)
+        for need in self._before():
             result = f"its result by {writer(need.assigned_to)}" if need.result else "no result"
             label = (
                 f"`{need.id}` of {need.workstream} is {need.status}; its title was written by"
@@ -290,6 +332,28 @@ class _Brief:
             if need.result:
                 lines += [">", quote(need.result)]
             yield Block("\n".join([label, "", *lines]), f"{self._prog} t show {need.id}")
+
+    def _before(self) -> Iterator[Task]:
+        """What it needed; of a step also what came before that and has a result, the nearest first."""
+        tasks, state = Tasks(self._desk), self._state
+        own = set(self._task.needs)
+        seen, waiting = {self._task.id}, deque([self._task])
+        shown = 0
+        while waiting and shown < RESULTS:
+            one = waiting.popleft()
+            above = ancestors(state, one.parent) if one.workflow is not None else ()
+            needs = [*one.needs, *(need for parent in above for need in parent.needs)]
+            parts = state.children.get(one.id, []) if one.milestone else []
+            for name in (*needs, *parts):
+                if name in seen:
+                    continue
+                seen.add(name)
+                found = tasks.get(name)
+                if self._task.workflow is not None:
+                    waiting.append(found)
+                if name in own or (found.result and not found.milestone):
+                    shown += 1
+                    yield found
 
     def _history(self) -> Iterator[Block]:
         task = self._task

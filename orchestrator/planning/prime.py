@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator.domain.acting import own_name
-from orchestrator.domain.graph import blockers
+from orchestrator.domain.graph import blockers, ways_out
 from orchestrator.domain.hooks import Hook, hook_of
 from orchestrator.domain.session_events import Session
 from orchestrator.domain.task_events import ENDED, Task
@@ -28,6 +28,9 @@ BUDGET = 1000
 
 CHARACTERS = 4
 """Characters that count as one token, as in a brief."""
+
+REASONS = 5
+"""Reasons that are given why work on the hook is kept back."""
 
 LISTED = 20
 """Tasks and messages that are listed; the rest is counted."""
@@ -95,6 +98,7 @@ class _Page:
         self.prog = prog
         self.hook: Hook = hook_of(state, agent)
         self.session: Session | None = state.sessions.get(agent)
+        self._step = self._step_of(self.hook.task)
 
     def head(self) -> str:
         record = self.state.agents.get(self.agent)
@@ -116,6 +120,8 @@ class _Page:
 
     def _what_to_do(self) -> str:
         if self.hook.task is not None:
+            if self._step is None and self.hook.task.id in self.state.workflows:
+                return "The workflow on your hook waits for others; what it waits for stands below."
             return "Work hangs on your hook: go on with it at once."
         if self.hook.working or self.hook.queue:
             return f"Work is waiting for you: begin with `{self.prog} t next`."
@@ -127,11 +133,12 @@ class _Page:
         """What follows the head, the most important first."""
         prog = self.prog
         if self.hook.task is not None:
-            yield Section("On your hook", [self._work(self.hook.task)], 0.5, f"{prog} hook")
+            blocks = [self._work(one) for one in (self.hook.task, self._step) if one is not None]
+            yield Section("On your hook", blocks, 0.5, f"{prog} hook")
         if self.session is not None and self.session.handed_off_at:
             rest = f"{prog} session show"
             yield Section("Handed off by your last session", [self._note(self.session)], 0.25, rest)
-        others = [*self.hook.working, *self.hook.queue]
+        others = [one for one in (*self.hook.working, *self.hook.queue) if one != self._step]
         if others:
             blocks = [
                 Block(self._line(task), f"{prog} t show {task.id}") for task in others[:LISTED]
@@ -150,9 +157,14 @@ class _Page:
         ]
         if task.due:
             lines.append(f"Due {task.due}.")
-        reasons = [blocker.says for blocker in blockers(self.state, task, self.now)]
-        if reasons:
-            lines.append("It is kept back:\n" + "\n".join(map(quote_line, reasons[:5])))
+        found = [] if self._step is not None else [*blockers(self.state, task, self.now)]
+        if found:
+            reasons = (blocker.says for blocker in found[:REASONS])
+            lines.append("It is kept back:\n" + "\n".join(map(quote_line, reasons)))
+        if ways := ways_out(found):
+            lines.append("What lets it go on: " + ", ".join(f"`{self.prog} {way}`" for way in ways))
+        if task.checks is not None:
+            lines.append(f"It has to show something before it is done: `{show}` says what.")
         if task.acceptance:
             lines.append(f"Done means:\n{quote(task.acceptance)}")
         if task.description:
@@ -163,24 +175,29 @@ class _Page:
     def _next_step(self, task: Task) -> str:
         prog = self.prog
         if task.id in self.state.workflows:
-            return self._next_of_workflow(task)
+            if self._step is not None:
+                return f"step {self._step.id}."
+            return f"its steps wait, or are with others: `{prog} formula current {task.id}`."
         for child in self.state.children.get(task.id, ()):
             part = self.state.tasks.get(child)
             if part is not None and part.status not in ENDED and part.can_be_taken(self.now):
                 return f"its part {part.id}: `{prog} t claim {part.id}`, then the next one."
-        if task.is_running_for(self.agent, self.now):
-            return f"go on; `{prog} runner brief {task.id}` prints all of it."
-        return f"`{prog} t claim {task.id}`, then `{prog} runner brief {task.id}`."
+        brief = f"`{prog} runner brief {task.id}` prints all of it"
+        runs = task.is_running_for(self.agent, self.now)
+        begin = f"go on; {brief}" if runs else f"`{prog} t claim {task.id}`; {brief}"
+        onward = (
+            f', then `{prog} t complete {task.id} "RESULT" --continue`' if task.workflow else ""
+        )
+        return f"{begin}{onward}."
 
-    def _next_of_workflow(self, root: Task) -> str:
-        prog, state = self.prog, self.state
-        held = state.schedule.held_by(self.agent)
-        mine = [one for one in held if one.workflow == root.id and one.status == "in_progress"]
-        step = mine[0] if mine else state.schedule.best_step(root.id, self.agent, self.now)
-        if step is None:
-            return f"its steps wait: `{prog} formula current {root.id}` shows what for."
-        begin = f"step {step.id}" if mine else f"`{prog} t claim {step.id}`"
-        return f'{begin}, then `{prog} t complete {step.id} "RESULT" --continue`.'
+    def _step_of(self, root: Task | None) -> Task | None:
+        """The step of a workflow that the agent is at, or should take next."""
+        if root is None or root.id not in self.state.workflows:
+            return None
+        held = self.state.schedule.held_by(self.agent)
+        mine = (one for one in held if one.workflow == root.id and one.status == "in_progress")
+        best = self.state.schedule.best_step
+        return next(mine, None) or best(root.id, self.agent, self.now)
 
     def _note(self, session: Session) -> Block:
         lines = [quote_line(session.subject)] if session.subject else []

@@ -1,5 +1,6 @@
 """Workflows on the board: poured in one commit, worked by whoever is there, ended once."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from orchestrator import Orchestrator
-from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.errors import OrchestratorError, Refused
 from orchestrator.domain.cooked import Condense, Cooked, CookedGate, CookedStep
+from orchestrator.domain.links import Blocked
 from orchestrator.domain.task_events import ENDED
 from orchestrator.stores.memory import MemoryStore
 
@@ -228,6 +230,95 @@ def test_cancelling_the_root_cancels_its_steps_and_cancelling_all_steps_the_root
     assert orc.tasks.get(other).status == "cancelled", "nothing of it was done"
 
 
+@pytest.mark.parametrize("by", ["root", "step"])
+def test_a_cancelled_workflow_is_reopened_as_it_was_by_its_root_or_a_step(
+    orc: Orchestrator, by: str
+):
+    root = pour(orc, cooked(*CHAIN.steps, step("d")))
+    orc.tasks.cancel(f"{root}.d", reason="not wanted")
+    orc.tasks.claim(f"{root}.a", agent="ann")
+    orc.tasks.complete(f"{root}.a")
+    then = orc.workflows.bond(root, cooked(step("z"))).then
+    orc.tasks.cancel(root)
+    orc.tasks.reopen(root if by == "root" else f"{root}.c")
+    assert statuses(orc, root) == {"a": "done", "b": "pending", "c": "pending", "d": "cancelled"}
+    assert orc.tasks.get(root).status == "pending"
+    assert not orc.workflows.get(root).ended_at
+    assert [task.id for task in orc.links.ready()] == [f"{root}.b"], f"not {then}.z"
+
+
+def test_a_milestone_that_would_be_done_again_at_once_is_not_reopened(orc: Orchestrator):
+    root = pour(orc, cooked(step("a")))
+    orc.tasks.claim(f"{root}.a", agent="ann")
+    orc.tasks.complete(f"{root}.a")
+    with changes_nothing(orc):
+        assert code_of(lambda: orc.tasks.reopen(root)) == "nothing_open"
+
+
+def test_reopening_downstream_reopens_all_that_was_done_after_it(orc: Orchestrator):
+    steps = (step("a"), step("m", "a", type="milestone"), step("p", "m"), step("q", parent="p"))
+    root = pour(orc, cooked(*steps, step("c", "p"), step("other"), step("review", "c")))
+    for name in ("a", "q", "p", "c", "other"):
+        orc.tasks.claim(f"{root}.{name}", agent="ann")
+        orc.tasks.complete(f"{root}.{name}")
+    orc.tasks.claim(f"{root}.review", agent="bob")
+    orc.tasks.reopen(f"{root}.a", downstream=True, reason="wrong")
+    assert statuses(orc, root) == dict.fromkeys(("a", "m", "p", "q", "c"), "pending") | {
+        "other": "done",
+        "review": "in_progress",
+    }
+    orc.tasks.release(f"{root}.review")
+    assert [task.id for task in orc.links.ready()] == [f"{root}.a"]
+
+
+def test_a_part_that_is_added_to_a_step_is_a_step_but_not_of_a_wisp(orc: Orchestrator):
+    root = pour(orc, cooked(step("a"), step("b", "a")))
+    part = orc.tasks.add("workflows", title="found", parent=f"{root}.a").id
+    assert orc.tasks.get(part).workflow == root
+    assert orc.workflows.standing(root).total == 3
+    orc.tasks.claim(part, agent="ann")
+    advanced = orc.workflows.advance(part)
+    assert advanced.next is not None
+    assert (advanced.next.id, advanced.done, advanced.total) == (f"{root}.a", 1, 3)
+    wisp = pour(orc, cooked(step("a")), ephemeral=True)
+    assert orc.tasks.add("workflows", title="found", parent=f"{wisp}.a").workflow is None
+
+
+def test_archived_and_moved_steps_still_belong_to_their_workflow(orc: Orchestrator):
+    root = pour(orc)
+    orc.tasks.claim(f"{root}.a", agent="ann")
+    orc.tasks.complete(f"{root}.a")
+    orc.tasks.archive([f"{root}.a"])
+    orc.tasks.edit(f"{root}.c", parent="")
+    assert {orc.workflows.get(f"{root}.{name}").root for name in "abc"} == {root}
+    standing = orc.workflows.standing(root)
+    assert (standing.total, standing.ended, len(standing.steps)) == (3, 1, 3)
+
+
+def test_no_workflow_is_poured_on_a_milestone(orc: Orchestrator):
+    root = pour(orc, LOOP)
+    with changes_nothing(orc):
+        assert code_of(lambda: pour(orc, on=f"{root}.loop.1")) == "no_work"
+
+
+def test_two_steps_are_advanced_in_one_transaction(orc: Orchestrator):
+    first, second = pour(orc), pour(orc)
+    for root in (first, second):
+        orc.tasks.claim(f"{root}.a", agent="ann")
+    with orc.transaction():
+        found = [orc.workflows.advance(f"{root}.a") for root in (first, second)]
+    assert [one.completed.id for one in found] == [f"{first}.a", f"{second}.a"]
+    assert [one.next and one.next.id for one in found] == [f"{first}.b", f"{second}.b"]
+
+
+def test_the_next_claim_lasts_as_long_as_is_said(orc: Orchestrator):
+    root = pour(orc)
+    orc.tasks.claim(f"{root}.a", agent="ann")
+    advanced = orc.workflows.advance(f"{root}.a", lease="2h")
+    assert advanced.next is not None
+    assert advanced.next.lease == 7200
+
+
 def test_the_second_of_two_bonded_workflows_begins_when_the_first_is_done(orc: Orchestrator):
     first = pour(orc, cooked(step("a")))
     bonded = orc.workflows.bond(first, cooked(step("b")))
@@ -261,12 +352,66 @@ def test_a_step_waits_until_its_signal_is_given(orc: Orchestrator, kind: str):
     assert orc.tasks.get(f"{root}.a").notes[0].text == "looks good"
 
 
-def test_what_only_waits_for_a_signal_or_another_workflow_is_said_to_be_stuck(orc: Orchestrator):
+def test_a_standing_tells_what_is_stuck_from_what_only_waits_and_says_why(orc: Orchestrator):
     gate = (CookedGate(type="human", name="ok"),)
     root = pour(orc, cooked(step("m", type="milestone", gates=gate), step("a", "m")))
-    assert [one.task.id for one in orc.workflows.standing(root).stuck] == [f"{root}.m"]
+    standing = orc.workflows.standing(root)
+    assert why(standing.stuck) == {"m": [f"t signal {root}.m"]}
+    assert why(standing.waiting) == {"a": [""]}
     then = orc.workflows.bond(root, cooked(step("b"))).then
-    assert [one.task.id for one in orc.workflows.standing(then).stuck] == [then]
+    standing = orc.workflows.standing(then)
+    assert standing.stuck == ()
+    assert why(standing.waiting) == {then: [""], "b": [""]}
+
+
+def why(kept: Iterable[Blocked]) -> dict[str, list[str]]:
+    """The commands that are named for each of those that are kept back."""
+    return {one.task.id.rpartition(".")[2]: [blocker.command for blocker in one.by] for one in kept}
+
+
+def test_what_needs_a_step_that_will_not_be_done_is_stuck(orc: Orchestrator):
+    root = pour(orc, cooked(step("a"), step("b", "a"), step("c"), step("d", "c"), step("e")))
+    orc.tasks.cancel(f"{root}.a")
+    orc.tasks.claim(f"{root}.c", agent="ann")
+    orc.tasks.fail(f"{root}.c", reason="no")
+    orc.tasks.claim(f"{root}.e", agent="ann")
+    standing = orc.workflows.standing(root)
+    assert why(standing.stuck) == {"b": [f"t reopen {root}.a"], "c": [f"t reopen {root}.c"]}
+    assert why(standing.waiting) == {"d": [f"t reopen {root}.c"]}
+    assert [task.id for task in standing.current] == [f"{root}.e"]
+    assert (standing.ended, standing.total) == (1, 5), "what failed is not done"
+
+
+def test_a_step_whose_lease_has_ended_is_ready_and_nobody_is_at_it(
+    orc: Orchestrator, clock: SettableClock
+):
+    root = pour(orc, cooked(step("a"), step("b", review=True)))
+    for name in "ab":
+        orc.tasks.claim(f"{root}.{name}", agent="ann")
+    orc.tasks.complete(f"{root}.b")
+    clock.advance(31 * 60)
+    standing = orc.workflows.standing(root)
+    assert standing.current == ()
+    assert [task.id for task in standing.ready] == [f"{root}.a"]
+    assert [task.id for task in standing.review] == [f"{root}.b"]
+
+
+def test_a_refused_claim_names_the_commands_that_let_the_task_go_on(orc: Orchestrator):
+    gates = (CookedGate(type="human", name="it's ok"), CookedGate(type="event", name="x"))
+    root = pour(orc, cooked(step("a", gates=gates)))
+    with pytest.raises(Refused) as caught:
+        orc.tasks.claim(f"{root}.a", agent="ann")
+    commands = caught.value.details["commands"]
+    assert commands == [f"t signal {root}.a 'it'\"'\"'s ok'", f"t signal {root}.a x"]
+
+
+def test_pouring_does_not_open_the_gates_that_it_makes(orc: Orchestrator):
+    root = pour(
+        orc, cooked(step("a", gates=(CookedGate(type="event", name="task.added"),)), step("b"))
+    )
+    assert orc.tasks.next(agent="ann").id == f"{root}.b"  # type: ignore[union-attr]
+    orc.tasks.add("workflows", title="another")
+    assert orc.tasks.claim(f"{root}.a", agent="ann").status == "in_progress"
 
 
 def test_events_and_mail_give_the_signals_that_wait_for_them(orc: Orchestrator):
@@ -290,6 +435,23 @@ def test_a_timer_begins_when_nothing_else_keeps_the_step_back(
     assert orc.tasks.next(agent="ann") is None
     clock.advance(3601)
     assert orc.tasks.next(agent="ann").id == f"{root}.b"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_timer_is_over_when_its_signal_is_given_before_it_begins_or_while_it_runs(
+    orc: Orchestrator, early: bool
+):
+    timer = CookedGate(type="timer", name="1h", seconds=3600.0)
+    root = pour(orc, cooked(step("a"), step("b", "a", gates=(timer,))))
+    if early:
+        orc.workflows.signal(f"{root}.b", "timer")
+    orc.tasks.claim(f"{root}.a", agent="ann")
+    orc.tasks.complete(f"{root}.a")
+    if not early:
+        assert orc.tasks.get(f"{root}.b").defer_until
+        orc.workflows.signal(f"{root}.b")
+    assert orc.tasks.claim(f"{root}.b", agent="ann").defer_until == ""
+    assert code_of(lambda: orc.workflows.signal(f"{root}.b")) == "no_signal"
 
 
 def test_the_signal_of_a_loop_cancels_the_rounds_that_nobody_has_begun(orc: Orchestrator):
@@ -405,6 +567,20 @@ def test_slinging_the_root_gives_the_steps_that_are_for_nobody(orc: Orchestrator
     assert orc.workflows.advance(f"{root}.a", agent="ann").next.id == f"{root}.c"  # type: ignore[union-attr]
 
 
+def test_whoever_gives_a_workflow_back_gives_back_what_was_for_them_only(orc: Orchestrator):
+    root = orc.workflows.sling(
+        cooked(
+            step("a"), step("b", assignee="bob"), step("c", "a"), step("d", "a", assignee="bob")
+        ),
+        "ann",
+        agent="boss",
+    ).root.id
+    orc.hooks.unsling(root, agent="boss")
+    held = {one.id: one.assigned_to for one in orc.tasks.all() if one.status == "assigned"}
+    assert held == {f"{root}.b": "bob"}
+    assert [orc.tasks.get(f"{root}.{name}").assignee for name in "cd"] == ["", "bob"]
+
+
 def test_slinging_again_on_the_same_task_has_no_second_effect(orc: Orchestrator):
     orc.workstreams.create("build")
     task = orc.tasks.add("build", title="T").id
@@ -475,13 +651,28 @@ class Workflows(RuleBasedStateMachine):
     @rule(
         number=some,
         how=st.sampled_from(
-            ["complete", "fail", "release", "cancel", "reopen", "block", "unblock", "archive"]
+            [
+                "complete",
+                "fail",
+                "release",
+                "cancel",
+                "reopen",
+                "again",
+                "block",
+                "unblock",
+                "archive",
+                "add",
+            ]
         ),
     )
     def step(self, number: int, how: str) -> None:
         with suppress(OrchestratorError):
             if how == "archive":
                 self.orc.tasks.archive([self.task(number)])
+            elif how == "again":
+                self.orc.tasks.reopen(self.task(number), downstream=True)
+            elif how == "add":
+                self.orc.tasks.add("build", title="a part", parent=self.task(number))
             elif how == "block":
                 self.orc.tasks.block(self.task(number), reason="no")
             else:
@@ -502,10 +693,13 @@ class Workflows(RuleBasedStateMachine):
         with suppress(OrchestratorError):
             self.orc.links.add(self.task(one), self.task(other), kind=kind)
 
-    @rule(number=some, agent=agents)
-    def sling(self, number: int, agent: str) -> None:
+    @rule(number=some, agent=agents, back=st.booleans())
+    def sling(self, number: int, agent: str, back: bool) -> None:
         with suppress(OrchestratorError):
-            self.orc.hooks.sling(self.task(number), agent, agent="boss")
+            if back:
+                self.orc.hooks.unsling(self.task(number), agent="boss")
+            else:
+                self.orc.hooks.sling(self.task(number), agent, agent="boss")
 
     @rule(hours=st.sampled_from([0.1, 1, 30, 24 * 8]))
     def wait(self, hours: float) -> None:
@@ -519,6 +713,7 @@ class Workflows(RuleBasedStateMachine):
             for root, workflow in state.workflows.items():
                 status = state.status_of(root)
                 assert (status in ENDED) == bool(workflow.ended_at)
+                self.orc.workflows.standing(root)
             for task in state.tasks.values():
                 for other in (*task.needs, *([task.gate.of] if task.gate else [])):
                     assert other in state.tasks or other in state.archived

@@ -453,7 +453,7 @@ def test_gates_of_all_kinds_and_an_unknown_one_is_a_warning(kitchen: Kitchen):
     )
     step = cooked.steps[0]
     assert step.gates == (
-        CookedGate(type="timer", name="1h", seconds=5400.0),
+        CookedGate(type="timer", name="1h30m", seconds=5400.0),
         CookedGate(type="event", name="ci.passed", seconds=3600.0),
         CookedGate(type="gh:run", name="build"),
         CookedGate(type="condition", name="the moon is full"),

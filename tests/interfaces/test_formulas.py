@@ -128,7 +128,7 @@ def test_complete_continue_claims_the_next_step_and_says_when_all_is_done(
     cli("t", "claim", f"{root}.design", *ann)
     first = cli("t", "complete", f"{root}.design", "done", "--continue", *ann)
     assert first.lines == [
-        "Completed: Design Login (1 of 5 done)",
+        "Completed: Design Login (1 of 5 steps done)",
         f"Claimed next step: {root}.implement - Implement Login",
     ]
     advanced = cli("t", "complete", f"{root}.implement", "x", "--continue", "--json", *ann).json
@@ -142,12 +142,21 @@ def test_complete_continue_claims_the_next_step_and_says_when_all_is_done(
 def test_current_and_progress_show_where_it_stands(cli: CommandLine, root: str) -> None:
     cli("t", "next", "--agent", "ann")
     assert cli("f", "current", root).lines == [
-        f"[pending] {root}: shiny: feature=Login (0 of 5 steps ended)",
+        f"[pending] {root}: shiny: feature=Login (0 of 5 steps done)",
         "  at work:",
         f"    [in_progress] {root}.design: Design Login -> ann",
+        "  waiting:",
+        f"    [pending] {root}.implement: Implement Login",
+        f"      needs {root}.design, which is in_progress",
+        f"    [pending] {root}.review: Review implementation",
+        f"      needs {root}.implement, which is pending",
+        f"    [pending] {root}.test: Test Login",
+        f"      needs {root}.review, which is pending",
+        f"    [pending] {root}.submit: Submit for merge",
+        f"      needs {root}.test, which is pending",
     ]
     assert cli("f", "current", "--agent", "ann", "--json").json[0]["workflow"]["root"] == root
-    assert cli("f", "current", "--agent", "bob").out == "No workflow is open.\n"
+    assert cli("f", "current", "--agent", "bob", "--json").json[0]["workflow"]["root"] == root
     standing = cli("f", "progress", f"{root}.test", "--json").json
     assert (standing["total"], standing["percent"], len(standing["steps"])) == (5, 0, 5)
     assert cli("f", "progress").lines[1].split()[0] == root

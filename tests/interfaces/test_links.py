@@ -153,7 +153,8 @@ def test_ready_and_blocked_say_what_can_go_on_and_what_cannot_and_why(cli: Comma
     ]
     [entry] = cli("t", "blocked", "build", "--json").json
     assert entry["task"]["id"] == two
-    assert entry["by"] == [{"kind": "need", "task": one, "says": f"needs {one}, which is pending"}]
+    says = f"needs {one}, which is pending"
+    assert entry["by"] == [{"kind": "need", "task": one, "says": says, "command": ""}]
     assert cli("t", "ready", "nowhere", status=1).out == ""
 
 

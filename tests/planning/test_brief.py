@@ -105,7 +105,7 @@ Written by ann:
 > git
 > src/**:shared
 
-## Results of what it needed
+## Results of what came before
 
 `{need}` of build is done; its title was written by ann, its result by bob:
 
@@ -352,7 +352,7 @@ def test_a_cut_brief_says_what_is_missing_and_which_command_shows_it(orc: Orches
         "Description",
         "Acceptance",
         "It touches",
-        "Results of what it needed",
+        "Results of what came before",
         "Earlier attempts and notes",
         "Knowledge",
         "Who works next to it",

@@ -18,17 +18,22 @@ from orchestrator.interfaces.cli.rendering import (
     say,
     section,
     table,
+    titled,
 )
 from orchestrator.interfaces.cli.run import DRY_RUN, Run, text_from, warn
 
 if TYPE_CHECKING:
     from orchestrator.domain.cooked import Cooked
+    from orchestrator.domain.links import Blocked
     from orchestrator.domain.workflows import Poured, Standing
     from orchestrator.formulas.library import Loaded
     from orchestrator.formulas.noun import Listed
 
 MANY = 50
 """Steps that a page of a workflow lists; ``--json`` has all."""
+
+REASONS = 3
+"""Reasons that a page gives for one step."""
 
 LONGEST_SUMMARY, LONGEST_PROBLEM = 70, 160
 
@@ -186,16 +191,10 @@ def _formula_page(loaded: "Loaded", cooked: "Cooked") -> str:
         paint(escape(formula.formula), "bold"),
         fields(facts),
         section("What for", formula.description.strip()),
-        _titled("Variables", table(("name", "", "default", "what for"), given) if given else ""),
-        _titled("Presets", table(("name", "legs", "what for"), presets) if presets else ""),
-        _titled("Steps", drawing.steps(cooked)),
+        titled("Variables", table(("name", "", "default", "what for"), given) if given else ""),
+        titled("Presets", table(("name", "legs", "what for"), presets) if presets else ""),
+        titled("Steps", drawing.steps(cooked)),
     )
-
-
-def _titled(title: str, text: str) -> str:
-    """Lines that are safe to show, under a title."""
-    rows = text.split("\n")
-    return "\n".join([f"{title}:", *(f"  {row}" for row in rows)]) if text else ""
 
 
 def _need(variable: Any) -> str:
@@ -336,16 +335,15 @@ def _poured_page(poured: "Poured", what: str) -> str:
 
 @FORMULA.command("current", ANY_ROOT, example="current 299833bc", reads=True)
 def current(run: Run, workflow: str | None) -> Answer:
-    """Show where a workflow stands: who is at which step, what can be taken, what is stuck.
+    """Show where a workflow stands: who is at which step, what can be taken, what is stuck or waits, and why.
 
-    Without a workflow, those of the agent that is named, else all that are open.
+    Without a workflow, those of the agent that is named; if it has none or nobody is, all that are open.
     """
     if workflow is not None:
         found = run.orc.workflows.standing(workflow)
         return Answer(_without_steps(found), lambda: _standing(found))
-    standings = [
-        run.orc.workflows.standing(one.root) for one in run.orc.workflows.all(agent=run.agent)
-    ]
+    mine = run.orc.workflows.all(agent=run.agent)
+    standings = [run.orc.workflows.standing(one.root) for one in mine or run.orc.workflows.all()]
     return Answer(
         [_without_steps(one) for one in standings],
         lambda: lines(map(_standing, standings), empty="No workflow is open."),
@@ -361,25 +359,38 @@ def _without_steps(standing: "Standing") -> dict[str, Any]:
 def _standing(found: "Standing") -> str:
     from orchestrator.interfaces.cli.tasks import line
 
-    stuck = [
-        f"    {line(one.task)}\n      {'; '.join(escape(why.says) for why in one.by)}"
-        for one in found.stuck[:MANY]
-    ]
-    rows = [(f"    {line(task)}") for task in found.current[:MANY]]
-    ready = [(f"    {line(task)}") for task in found.ready[:MANY]]
     return parts(
         _headline(found),
-        *(["  at work:", *rows] if rows else []),
-        *(["  ready:", *ready] if ready else []),
-        *(["  stuck:", *stuck] if stuck else []),
+        _group("at work", [line(task) for task in found.current]),
+        _group("in review", [f"{line(task)}\n  `t approve {task.id}`" for task in found.review]),
+        _group("ready", [line(task) for task in found.ready]),
+        _group("stuck", [_kept_back(one) for one in found.stuck]),
+        _group("waiting", [_kept_back(one) for one in found.waiting]),
     )
+
+
+def _kept_back(found: "Blocked") -> str:
+    from orchestrator.interfaces.cli.tasks import line, why
+
+    reasons = [why(blocker) for blocker in found.by]
+    more = len(reasons) - REASONS
+    said = "; ".join([*reasons[:REASONS], *([f"and {more} more reasons"] if more > 0 else [])])
+    return f"{line(found.task)}\n  {said}"
+
+
+def _group(title: str, entries: "list[str]") -> str:
+    """Entries of a line or several, under a title; nothing if there are none."""
+    more = len(entries) - MANY
+    rows = [*entries[:MANY], *([f"and {more} more (--json has all)"] if more > 0 else [])]
+    text = "\n".join(rows).replace("\n", "\n    ")
+    return f"  {title}:\n    {text}" if rows else ""
 
 
 def _headline(found: "Standing") -> str:
     kind = ", wisp" if found.workflow.ephemeral else ""
     return (
         f"[{found.status}] {found.workflow.root}: {escape(found.title)}"
-        f" ({found.ended} of {found.total} steps ended{kind})"
+        f" ({found.ended} of {found.total} steps done{kind})"
     )
 
 
@@ -394,7 +405,7 @@ def progress(run: Run, workflow: str | None) -> Answer:
         (one.workflow.root, one.status, bar(one.percent), f"{one.ended}/{one.total}", one.title)
         for one in standings
     ]
-    headers = ("workflow", "status", "progress", "ended", "title")
+    headers = ("workflow", "status", "progress", "done", "title")
     return Answer(
         [_without_steps(one) for one in standings],
         lambda: table(headers, rows) if rows else "No workflow is open.",
@@ -408,7 +419,7 @@ def _progress_page(found: "Standing") -> str:
         ("formula", f"{workflow.formula} version {workflow.version}"),
         (
             "progress",
-            f"{bar(found.percent)} {found.percent}%, {found.ended} of {found.total} ended",
+            f"{bar(found.percent)} {found.percent}%, {found.ended} of {found.total} done",
         ),
         ("steps", counts),
         ("variables", ", ".join(f"{name}={value}" for name, value in workflow.variables.items())),

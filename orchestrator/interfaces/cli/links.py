@@ -10,7 +10,7 @@ from orchestrator.interfaces.cli.commands import DEP, TASK
 from orchestrator.interfaces.cli.grammar import Argument, Option, count
 from orchestrator.interfaces.cli.rendering import Answer, lines, say, to_json
 from orchestrator.interfaces.cli.run import Run, warn
-from orchestrator.interfaces.cli.tasks import line, line_of
+from orchestrator.interfaces.cli.tasks import line, line_of, why
 
 if TYPE_CHECKING:
     from orchestrator.domain.task_events import Task
@@ -49,7 +49,7 @@ def blocked(run: Run, workstream: str | None) -> Answer:
 
 
 def _blocked_lines(found: Blocked) -> str:
-    return "\n".join([line(found.task), *(f"    {escape(blocker.says)}" for blocker in found.by)])
+    return "\n".join([line(found.task), *(f"    {why(blocker)}" for blocker in found.by)])
 
 
 @TASK.command(
@@ -92,7 +92,9 @@ def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
     Given to a loop, it ends it: rounds that nobody has begun are cancelled.
     """
     found = run.orc.workflows.signal(task, name, text=text)
-    return say(found, f"Signalled: {_named(found)}")
+    parts = found.progress if found.until else None
+    ended = f" ({parts.cancelled} of {parts.total} parts are cancelled)" if parts else ""
+    return say(found, f"Signalled: {_named(found)}{ended}")
 
 
 # Links

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from orchestrator.core.clock import spoken
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.grammar import Option, integer
@@ -12,7 +13,6 @@ from orchestrator.interfaces.cli.rendering import (
     bars,
     fields,
     parts,
-    seconds_as_text,
     table,
 )
 from orchestrator.interfaces.cli.run import Run, given
@@ -179,12 +179,12 @@ def _percent(share: float) -> str:
 
 
 def _median(times: "Durations") -> str:
-    return seconds_as_text(times.median) if times.count else "-"
+    return spoken(times.median) if times.count else "-"
 
 
 def _spoken(times: "Durations") -> str:
     if not times.count:
         return "nothing to measure"
     shown = {"median": times.median, "mean": times.mean, "p90": times.p90}
-    said = ", ".join(f"{name} {seconds_as_text(value)}" for name, value in shown.items())
+    said = ", ".join(f"{name} {spoken(value)}" for name, value in shown.items())
     return escape(f"{said} (of {times.count})")

@@ -58,9 +58,12 @@ def fields(pairs: Iterable[tuple[str, object]]) -> str:
 
 def section(title: str, text: str) -> str:
     """A text of several lines under a title; nothing if there is no text."""
-    if not text:
-        return ""
-    return f"{title}:\n" + "\n".join(f"  {line}" for line in escape_lines(text).split("\n"))
+    return titled(title, escape_lines(text))
+
+
+def titled(title: str, text: str) -> str:
+    """Lines that are safe to show already, under a title; nothing if there are none."""
+    return f"{title}:\n" + "\n".join(f"  {row}" for row in text.split("\n")) if text else ""
 
 
 def parts(*texts: str) -> str:
@@ -126,18 +129,6 @@ def bar(percent: int, width: int = 10) -> str:
 def _is_terminal() -> bool:
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return not plain and sys.stdout is not None and sys.stdout.isatty()
-
-
-def seconds_as_text(seconds: float) -> str:
-    """A duration for people: ``90`` is ``1m30s``."""
-    whole = int(seconds)
-    parts = (
-        (whole // 86400, "d"),
-        (whole // 3600 % 24, "h"),
-        (whole // 60 % 60, "m"),
-        (whole % 60, "s"),
-    )
-    return "".join(f"{n}{unit}" for n, unit in parts if n) or "0s"
 
 
 # JSON

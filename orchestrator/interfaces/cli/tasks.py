@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from orchestrator.core.clock import spoken
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.domain.task_events import ENDED, HELD, STATUSES
@@ -17,9 +18,9 @@ from orchestrator.interfaces.cli.rendering import (
     parts,
     plain,
     say,
-    seconds_as_text,
     section,
     table,
+    titled,
 )
 from orchestrator.interfaces.cli.run import DRY_RUN, Run, given, once, text_from
 
@@ -286,6 +287,7 @@ def renew(run: Run, words: tuple[str, ...], lease: str | None, token: int | None
         "Of a workflow: claim the next ready step with it, in one commit.",
         flag=True,
     ),
+    Option(("--lease",), "With --continue: how long, as 30m; else as long as before.", "DURATION"),
     aliases=("done",),
     example='complete 299833bc "Shipped as v1.0.2" --token 17',
 )
@@ -296,6 +298,7 @@ def complete(
     force: bool,
     reason: str,
     token: int | None,
+    lease: str | None,
     **more: bool,
 ) -> Answer:
     """Say that a task is done; its checks are run here first.
@@ -306,8 +309,10 @@ def complete(
     """
     task, text = _task_and_text(run, words, "--result", result)
     how: dict[str, Any] = {"result": text, "force": force, "reason": reason, "token": token}
+    if lease is not None and not more["continue"]:
+        raise UsageError("--lease goes with --continue", hint="`t renew --lease` extends a claim.")
     if more["continue"]:
-        advanced = run.orc.workflows.advance(task, **how)
+        advanced = run.orc.workflows.advance(task, lease=lease, **how)
         return Answer(advanced, lambda: _advanced_page(advanced))
     completed = run.orc.tasks.complete(task, **how)
     return _stepped(completed, _completed(completed))
@@ -326,7 +331,8 @@ def _advanced_page(advanced: "Advanced") -> str:
     else:
         says = f"No step is ready: `formula current {advanced.workflow}` shows what they wait for."
     return parts(
-        f"{_completed(done)}: {escape(done.title)} ({advanced.done} of {advanced.total} done)", says
+        f"{_completed(done)}: {escape(done.title)} ({advanced.done} of {advanced.total} steps done)",
+        says,
     )
 
 
@@ -411,11 +417,23 @@ def cancel(run: Run, words: tuple[str, ...], reason: str | None) -> Answer:
     return _stepped(run.orc.tasks.cancel(task, reason=text or ""), "Cancelled")
 
 
-@TASK.command("reopen", *_reason(), example='reopen 299833bc "The fix did not hold"')
-def reopen(run: Run, words: tuple[str, ...], reason: str | None) -> Answer:
-    """Make an ended task pending again."""
+@TASK.command(
+    "reopen",
+    *_reason(),
+    Option(("--downstream",), "Also all that was done after it, by way of others too.", flag=True),
+    example='reopen 299833bc "The fix did not hold" --downstream',
+)
+def reopen(run: Run, words: tuple[str, ...], reason: str | None, downstream: bool) -> Answer:
+    """Make an ended task pending again.
+
+    What needs it waits again; what was done after it stays done, unless ``--downstream`` reopens that too.
+    With the root of a cancelled workflow the steps are open again that were cancelled with it.
+    """
     task, text = _task_and_text(run, words, "--reason", reason)
-    return _stepped(run.orc.tasks.reopen(task, reason=text or ""), "Reopened")
+    found = run.orc.tasks.reopen(task, downstream=downstream, reason=text or "")
+    return _stepped(
+        found, "Reopened, with all that was done after it" if downstream else "Reopened"
+    )
 
 
 @TASK.command(
@@ -519,6 +537,12 @@ def line(task: "Task") -> str:
     return f"{status} {task.id}: {escape(task.title)}{holder}"
 
 
+def why(blocker: "Blocker") -> str:
+    """Why a task is kept back, with the command that takes that away."""
+    way = f" (`{escape(blocker.command)}`)" if blocker.command else ""
+    return f"{escape(blocker.says)}{way}"
+
+
 def line_of(run: Run, task: "Task") -> str:
     """The line of a task with, in short, what other tasks and the calendar do to it."""
     return line(task) + _in_short(run, task)
@@ -553,7 +577,7 @@ def _page(task: "Task", around: _Around, history: "list[Recorded]") -> str:
     return parts(
         line(task),
         fields(_facts(task, around)),
-        section("Kept back", "\n".join(blocker.says for blocker in around.kept_back_by)),
+        titled("Kept back", "\n".join(map(why, around.kept_back_by))),
         section("Description", task.description),
         section("Acceptance", task.acceptance),
         section("Reason", task.reason),
@@ -569,7 +593,7 @@ def _checks(task: "Task") -> str:
     checks = task.checks
     if checks is None:
         return ""
-    within = f", each within {seconds_as_text(checks.patience)}" if checks.timeout else ""
+    within = f", each within {spoken(checks.patience)}" if checks.timeout else ""
     said = [f"verify{within}: {escape(command)}" for command in checks.verify]
     said += [f"artifact: {escape(path)}" for path in checks.artifacts]
     if checks.review:
@@ -604,7 +628,7 @@ def _facts(task: "Task", around: _Around) -> list[tuple[str, object]]:
         ("type", task.type),
         ("priority", task.priority),
         ("labels", ", ".join(task.labels)),
-        ("estimate", task.estimate and seconds_as_text(task.estimate * 60)),
+        ("estimate", task.estimate and spoken(task.estimate * 60)),
         ("needs", ", ".join(task.needs) + waits),
         ("needed by", ", ".join(around.needed_by)),
         ("parent", task.parent),
