@@ -67,6 +67,7 @@ class Cooked(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         formula: The name of the formula.
+        title: What a workflow of it is called.
         variables: The values that were used.
         ephemeral: Whether the formula is made to run as a wisp.
         review_only: Whether its steps change nothing.
@@ -76,6 +77,7 @@ class Cooked(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     formula: str
+    title: str = ""
     version: int = 1
     type: str = "workflow"
     description: str = ""

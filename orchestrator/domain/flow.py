@@ -348,7 +348,8 @@ def _digest(state: "State", workflow: Workflow, now: str, summary: str) -> str:
         f"{workflow.formula} version {workflow.version}{kind}: {done} of {len(steps)} steps done,"
         f" {workflow.poured_at} to {now}."
     ]
-    lines += [f"{name}: {one_line(value, _RESULT)}" for name, value in workflow.variables.items()]
+    told = ((name, one_line(value, _RESULT)) for name, value in workflow.variables.items())
+    lines += [f"{name}: {value}" for name, value in told if value]
     lines += ["", summary] if summary else []
     if workflow.condense is not None and workflow.condense.metrics:
         lines += ["", *_metrics(steps, workflow, now)]

@@ -6,10 +6,8 @@ import msgspec
 
 from orchestrator.core import names
 from orchestrator.core.errors import Refused, UsageError
-from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import Transaction
 from orchestrator.domain import agents, evidence, flow, workstreams
-from orchestrator.domain.checks import LONGEST_TITLE
 from orchestrator.domain.cooked import MILESTONE, Cooked, CookedStep
 from orchestrator.domain.graph import check_no_circle, needs_of
 from orchestrator.domain.steps import check_new, check_step, find, new_id
@@ -108,7 +106,7 @@ class Pouring:
                 TaskAdded(
                     task=root,
                     workstream=self._stream,
-                    title=_title(cooked),
+                    title=cooked.title or cooked.formula,
                     description=cooked.description,
                     type=ROOT,
                     labels=self._labels,
@@ -210,14 +208,6 @@ def _open_for_workflow(state: "State", text: str) -> Task:
 def _gate(root: str, step: CookedStep) -> Gate | None:
     how, _, of = step.waits_for.partition(":")
     return Gate(how, f"{root}.{of or step.id}") if how else None
-
-
-def _title(cooked: Cooked) -> str:
-    """What a workflow is called: its formula, and what makes it different from others of the same."""
-    said = ", ".join(
-        f"{name}={one_line(value, 60)}" for name, value in cooked.variables.items() if value
-    )
-    return f"{cooked.formula}: {said}"[:LONGEST_TITLE] if said else cooked.formula
 
 
 def _collect(tx: "Transaction[State]", keep: frozenset[str]) -> None:

@@ -28,7 +28,7 @@ from orchestrator.formulas.library import Loaded
 from orchestrator.formulas.loops import unroll
 from orchestrator.formulas.reading import MEND
 from orchestrator.formulas.schema import GATES, Gate
-from orchestrator.formulas.variables import Budget, Values
+from orchestrator.formulas.variables import VARIABLE, Budget, Values
 
 SHOWN = 20
 """Steps of a circle that are shown."""
@@ -80,6 +80,7 @@ def cook(
     squash = formula.squash
     return Cooked(
         formula=formula.formula,
+        title=values.titled(formula.formula),
         version=formula.version,
         type=formula.type,
         description=about,
@@ -105,12 +106,13 @@ def _check(loaded: Loaded, problems: Problems) -> None:
     What the files' own checks told of a place is not told again in the words of cooking.
     """
     in_files = loaded.misread or loaded.wrong
+    in_values = any(place.startswith(VARIABLE) for place, _ in problems)
     found = Problems(
         f"Formula {loaded.formula.formula} cannot be cooked",
         code="bad_formula",
-        hint=MEND
-        if in_files
-        else "`formula show` lists its variables; --var NAME=VALUE gives one.",
+        hint="`formula show` lists its variables; --var NAME=VALUE gives one."
+        if in_values and not in_files
+        else MEND,
     )
     found.add(loaded.misread)
     found.add(loaded.wrong)

@@ -93,10 +93,11 @@ def find(name: str, board: str | None) -> Source:
             _check_folder(where, folder)
             return Source(name=name, where=where, path=path)
     near = like(name, (source.name for source in _sources(board)))
+    own = "" if board is None else f"; those of this board are in {os.path.join(board, FOLDER)}"
     raise NotFound(
         f"There is no formula {name!a}{near}",
         code="formula_not_found",
-        hint="`formula list` shows them; the board's own are in its folder formulas/.",
+        hint=f"`formula list` shows them{own}.",
     )
 
 

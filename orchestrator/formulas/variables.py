@@ -9,11 +9,15 @@ import re
 from collections.abc import Iterable, Mapping
 
 from orchestrator.core.errors import BadInput, OrchestratorError
-from orchestrator.domain.checks import LONGEST_TEXT, Problems, like, text_of
+from orchestrator.core.printable import one_line, shortened
+from orchestrator.domain.checks import LONGEST_TEXT, LONGEST_TITLE, Problems, like, text_of
 from orchestrator.formulas.reading import as_text, check_numbers
 from orchestrator.formulas.schema import Formula, Variable
 
 PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_-]*)\s*\}\}")
+VARIABLE = "variable "
+"""How the place of a problem with a value begins; the name of the variable follows."""
+
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 _BOUND = re.compile("\ue000([0-9]+)\ue001")
@@ -33,6 +37,9 @@ _CONDITION = re.compile(
 
 FALSE = ("", "false", "0", "no", "off")
 """What a condition takes for false, in any case of letters."""
+
+LONGEST_VALUE = 60
+"""Characters of a value that the title of a workflow shows."""
 
 MOST_TEXT = 64 * 1024 * 1024
 """Characters that all texts of a cooking may have together."""
@@ -93,12 +100,12 @@ class Values:
         self._budget = budget
         self._asked: set[str] = set()
         self._bound: list[tuple[str, bool]] = []
-        defaults = {
+        self._defaults = {
             name: as_text(variable.default)
             for name, variable in self.declared.items()
             if variable.default is not None
         }
-        self.known: dict[str, str] = {**defaults, **self.given}
+        self.known: dict[str, str] = {**self._defaults, **self.given}
         for name, value in self.given.items():
             self._check_value(name, value)
 
@@ -133,6 +140,21 @@ class Values:
     def used(self) -> dict[str, str]:
         """The values of the cooking, those that were not asked for left out."""
         return {n: v for n, v in self.known.items() if n in self._asked or n in self.given}
+
+    def titled(self, formula: str) -> str:
+        """What a workflow of a formula is called: with the values that tell it from others of the same.
+
+        These are the required ones first, then others that were given and are not their defaults.
+        """
+        required = [name for name, variable in self.declared.items() if variable.required]
+        told = dict.fromkeys((*required, *(name for name in self.declared if name in self.given)))
+        said = (
+            f"{name}={one_line(value, LONGEST_VALUE)}"
+            for name in told
+            if (value := self.known.get(name))
+            and (name in required or value != self._defaults.get(name))
+        )
+        return shortened(": ".join(filter(None, [formula, ", ".join(said)])), LONGEST_TITLE)
 
     def get(self, name: str) -> str | None:
         """The value of a variable; None if there is none, which is noted if it is declared."""
@@ -231,7 +253,7 @@ class Values:
 
     def _check_value(self, name: str, value: str) -> None:
         variable = self.declared.get(name)
-        place = f"variable {name}"
+        place = f"{VARIABLE}{name}"
         if variable is not None:
             for wrong in wrong_with(variable, value):
                 self._problems.note(place, wrong)
@@ -255,12 +277,12 @@ class Values:
             unless = " or ".join(variable.required_unless)
             instead = f" (or {unless})" if unless else ""
             self._problems.note(
-                f"variable {name}", f"it is needed{instead}{what}. Give it: --var {name}=VALUE"
+                f"{VARIABLE}{name}", f"it is needed{instead}{what}. Give it: --var {name}=VALUE"
             )
         for name in self.given:
             if name not in self.declared and name not in self._asked:
                 near = like(name, self.declared)
-                self._problems.note(f"variable {name}", f"the formula has none of this name{near}")
+                self._problems.note(f"{VARIABLE}{name}", f"the formula has none of this name{near}")
 
 
 def is_condition(text: str) -> bool:
@@ -399,4 +421,10 @@ def _pair_of_line(line: str) -> tuple[str, str]:
         name, value = pair_of(line)
     except ValueError as error:
         raise BadInput(str(error)) from None
-    return name, value.strip()
+    return name, _unquoted(value.strip())
+
+
+def _unquoted(text: str) -> str:
+    """A value without the quotes around it, as such files often have them."""
+    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    return text[1:-1] if is_quoted else text

@@ -37,7 +37,9 @@ def critical_path(state: "State") -> dict[str, Any]:
 
 
 def minutes_of(task: Task) -> float:
-    """How long a task takes, in minutes."""
+    """How long a task takes, in minutes; a milestone that nobody works on takes none."""
+    if task.ends_by_itself:
+        return 0.0
     return ASSUMED if task.estimate is None else task.estimate
 
 
@@ -78,5 +80,5 @@ def _entry(task: Task) -> dict[str, Any]:
         "title": task.title,
         "status": task.status,
         "minutes": minutes_of(task),
-        "assumed": task.estimate is None,
+        "assumed": task.estimate is None and not task.ends_by_itself,
     }

@@ -1,5 +1,6 @@
 """``orc formula``: formulas looked at, cooked and poured, and the workflows that came of them."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import NotFound, OrchestratorError, UsageError
@@ -167,6 +168,8 @@ def show(
 
 
 def _formula_page(loaded: "Loaded", cooked: "Cooked") -> str:
+    from orchestrator.formulas.reading import as_text
+
     formula = loaded.formula
     facts = (
         ("type", formula.type),
@@ -179,7 +182,7 @@ def _formula_page(loaded: "Loaded", cooked: "Cooked") -> str:
         (
             name,
             _need(variable),
-            "" if variable.default is None else variable.default,
+            "" if variable.default is None else as_text(variable.default),
             variable.description,
         )
         for name, variable in formula.variables.items()
@@ -324,10 +327,14 @@ def _poured_page(poured: "Poured", what: str) -> str:
     more = len(poured.steps) - len(shown)
     kind = "wisp" if poured.workflow.ephemeral else "workflow"
     return parts(
-        f"{what} {kind} {poured.root.id}: {escape(poured.root.title)} ({len(poured.steps)} steps)",
+        f"{what} {kind} {poured.root.id}: {escape(poured.root.title)} ({_steps(len(poured.steps))})",
         *(f"  {step.id}: {escape(step.title)}" for step in shown),
         f"  and {more} more" if more else "",
     )
+
+
+def _steps(number: int) -> str:
+    return "1 step" if number == 1 else f"{number} steps"
 
 
 # Workflows
@@ -452,7 +459,7 @@ def squash(run: Run, workflow: str, summary: str, dry_run: bool) -> Answer:
     return Answer(
         ended,
         lambda: parts(
-            f"{what} {ended.workflow} ({ended.steps} steps)", section("Digest", ended.digest)
+            f"{what} {ended.workflow} ({_steps(ended.steps)})", section("Digest", ended.digest)
         ),
     )
 
@@ -463,7 +470,7 @@ def burn(run: Run, workflow: str, dry_run: bool) -> Answer:
     with run.rehearsed(dry_run):
         ended = run.orc.workflows.burn(workflow)
     what = "Would burn" if dry_run else "Burned"
-    return say(ended, f"{what} {ended.workflow} ({ended.steps} steps)")
+    return say(ended, f"{what} {ended.workflow} ({_steps(ended.steps)})")
 
 
 @FORMULA.command(
@@ -495,24 +502,33 @@ def bond(
             else cooked_for(run, one.formula.formula, _shared(values, one, formulas))
             for one in sides
         )
-        bonded = run.orc.workflows.bond(before, after, workstream=ws)
-    said = "Would bond" if dry_run else "Bonded"
-    return say(bonded, f"{said}: {bonded.then} begins when {bonded.first} is done")
+        try:
+            bonded = run.orc.workflows.bond(before, after, workstream=ws)
+        except NotFound as missing:
+            said = f"{missing.message}, and there is no formula of this name"
+            raise NotFound(said, code=missing.code, hint=missing.hint) from None
+    said, poured = ("Would bond", "Would pour") if dry_run else ("Bonded", "Poured")
+    return say(
+        bonded,
+        parts(
+            *(f"{poured} workflow {root}" for root in bonded.poured),
+            f"{said}: {bonded.then} begins when {bonded.first} is done",
+        ),
+    )
 
 
 def _side(run: Run, word: str) -> "str | Loaded":
-    """A workflow, if there is one of this id, else the formula of this name."""
+    """The formula of this name, if no workflow is meant; else the word as it is.
+
+    The command itself looks for the workflow, so that a repeated request finds its answer although the
+    workflow is gone by now.
+    """
     try:
-        return run.orc.workflows.get(word).root
-    except NotFound as missing:
-        try:
+        run.orc.workflows.get(word)
+    except NotFound:
+        with suppress(NotFound):
             return run.orc.formulas.load(word)
-        except NotFound:
-            raise NotFound(
-                f"There is no workflow and no formula {word!a}",
-                code=missing.code,
-                hint=missing.hint,
-            ) from None
+    return word
 
 
 def _shared(values: dict[str, str], formula: "Loaded", formulas: "list[Loaded]") -> dict[str, str]:

@@ -159,9 +159,9 @@ def report(error: OrchestratorError, *, as_json: bool) -> int:
 
 
 def _unsaid(error: OrchestratorError) -> list[str]:
-    """The problems with a file, if there are more than the message names."""
+    """The problems with a file that the message does not name."""
     problems = error.details.get("problems")
-    return problems if isinstance(problems, list) and len(problems) > SHOWN_PROBLEMS else []
+    return problems[SHOWN_PROBLEMS:] if isinstance(problems, list) else []
 
 
 def _wants_json(words: Sequence[str]) -> bool:

@@ -121,7 +121,7 @@ def _option(option: Option) -> str:
 
 
 def _default(option: Option) -> str:
-    many = " Takes commas and repetition." if option.many else ""
+    many = " Takes commas and repetition." if option.many and option.commas else ""
     return many + (f" Default: `{option.default}`." if option.default not in (None, "") else "")
 
 
