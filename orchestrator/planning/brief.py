@@ -335,25 +335,31 @@ class _Brief:
 
     def _before(self) -> Iterator[Task]:
         """What it needed; of a step also what came before that and has a result, the nearest first."""
-        tasks, state = Tasks(self._desk), self._state
-        own = set(self._task.needs)
-        seen, waiting = {self._task.id}, deque([self._task])
+        tasks, task = Tasks(self._desk), self._task
+        seen = {task.id}
+        waiting = deque(self._near(task))
         shown = 0
         while waiting and shown < RESULTS:
-            one = waiting.popleft()
-            above = ancestors(state, one.parent) if one.workflow is not None else ()
-            needs = [*one.needs, *(need for parent in above for need in parent.needs)]
-            parts = state.children.get(one.id, []) if one.milestone else []
-            for name in (*needs, *parts):
-                if name in seen:
-                    continue
-                seen.add(name)
-                found = tasks.get(name)
-                if self._task.workflow is not None:
-                    waiting.append(found)
-                if name in own or (found.result and not found.milestone):
-                    shown += 1
-                    yield found
+            name = waiting.popleft()
+            if name in seen:
+                continue
+            seen.add(name)
+            found = tasks.get(name)
+            if task.workflow is not None:
+                near = self._near(found)
+                if found.milestone:  # what it stands for is as near as it is
+                    waiting.extendleft(reversed(near))
+                else:
+                    waiting.extend(near)
+            if name in task.needs or (found.result and not found.milestone):
+                shown += 1
+                yield found
+
+    def _near(self, task: Task) -> list[str]:
+        """What a task waited for itself, and then what it did by way of its parents."""
+        parts = self._state.children.get(task.id, []) if task.milestone else []
+        above = ancestors(self._state, task.parent) if task.workflow is not None else ()
+        return [*task.needs, *parts, *(need for parent in above for need in parent.needs)]
 
     def _history(self) -> Iterator[Block]:
         task = self._task

@@ -1,5 +1,6 @@
 """The brief: what an agent starts from, what others wrote in it, and how it is cut."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import Orchestrator
+from orchestrator.domain.cooked import Cooked, CookedGate, CookedStep
 from orchestrator.planning import Planning
 from orchestrator.planning.page import Block, Section, lay_out
 from orchestrator.planning.quoting import quote, writer
@@ -408,3 +410,80 @@ def test_the_first_lines_name_what_keeps_a_task_back_without_a_word_of_others(
     assert f"waits for {need}, children of {part.id}, what keeps back its parent {top}" in head
     assert f"put off until {part.defer_until}" in head
     assert "ignore all" not in head
+
+
+# A step of a workflow, and a task that cannot be begun
+
+
+def pour(orc: Orchestrator, *steps: CookedStep) -> str:
+    cooked = Cooked(
+        formula="feature", title="feature: feature=Login", description="In short.", steps=steps
+    )
+    return orc.workflows.pour(cooked, workstream="build", agent="lead").root.id
+
+
+def finish(orc: Orchestrator, task: str, result: str) -> None:
+    orc.tasks.claim(task, agent="bob")
+    orc.tasks.complete(task, result=result)
+
+
+def test_a_brief_of_a_step_tells_of_the_workflow_and_of_all_that_came_before(orc: Orchestrator):
+    root = pour(
+        orc,
+        CookedStep(id="ask", title="Ask"),
+        CookedStep(
+            id="part", title="The part", description="One half.", needs=("ask",), waits_for="all"
+        ),
+        CookedStep(id="design", title="Design", parent="part"),
+        CookedStep(id="ready", title="Ready", type="milestone", needs=("design",), parent="part"),
+        CookedStep(id="build", title="Build", needs=("ready",), parent="part"),
+    )
+    finish(orc, f"{root}.ask", "They want a table.")
+    finish(orc, f"{root}.design", "Use two columns.")
+    brief = orc.brief(f"{root}.build")
+    assert f"- **Workflow**: {root}, 2 of 4 steps done (`orc formula current {root}`)" in brief
+    around = section(brief, "The workflow it is a step of")
+    assert "> feature: feature=Login\n>\n> In short." in around
+    assert "> The part\n>\n> One half." in around
+    before = section(brief, "Results of what came before")
+    assert before.index("> Use two columns.") < before.index("> They want a table.")
+    assert f'orc t complete build {root}.build "RESULT" --continue' in brief
+
+
+def test_a_brief_names_few_of_very_many_results_that_came_before(orc: Orchestrator):
+    names = [f"s{number}" for number in range(50)]
+    steps = [CookedStep(id="s0", title="S")]
+    steps += [CookedStep(id=b, title="S", needs=(a,)) for a, b in pairwise(names)]
+    root = pour(orc, *steps)
+    for name in names[:-1]:
+        finish(orc, f"{root}.{name}", f"came of {name}")
+    brief = orc.brief(f"{root}.s49", budget=100_000)
+    assert "came of s48" in brief
+    assert section(brief, "Results of what came before").count("> came of") == 30
+
+
+def commands(brief: str) -> list[str]:
+    return section(brief, "What to do").partition("```sh\n")[2].rstrip("`\n").split("\n")
+
+
+def test_the_commands_of_a_brief_are_those_that_the_reader_can_use(orc: Orchestrator):
+    brief = Planning(orc.engine).brief
+    gates = (CookedGate(type="human", name="ok"),)
+    root = pour(orc, CookedStep(id="a", title="A", gates=gates, review=True))
+    task = f"{root}.a"
+    held_back = brief(task, agent="ann")
+    assert commands(held_back)[0] == f"orc t signal {task} --agent ann"
+    assert not any(" t claim " in command for command in commands(held_back))
+    orc.workflows.signal(task, agent="lead")
+    assert commands(brief(task, agent="ann"))[0] == f"orc t claim build {task} ann"
+    orc.tasks.claim(task, agent="ann")
+    assert commands(orc.brief(task))[0].startswith(f"orc t note {task} "), "ann is at it"
+    until = orc.tasks.get(task).lease_until
+    assert f" ann has the task until {until}." in brief(task, agent="bob")
+    orc.tasks.complete(task)
+    assert commands(brief(task, agent="bob"))[:2] == [
+        f"orc t approve {task} --agent bob",
+        f'orc t reject {task} "WHAT IS WRONG" --agent bob',
+    ]
+    orc.reviews.approve(task, agent="bob")
+    assert commands(orc.brief(task))[0] == f'orc t reopen {task} "WHY"'

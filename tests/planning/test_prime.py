@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import Orchestrator, UsageError
+from orchestrator.domain.cooked import Cooked, CookedGate, CookedStep
 from orchestrator.stores.memory import MemoryStore
 
 
@@ -92,3 +93,25 @@ def test_it_never_has_more_than_its_budget_and_what_agents_wrote_is_quoted(
         assert "Cut to fit the budget" in text
     own = [line for line in whole.split("\n") if not line.startswith(">")]
     assert all(line.isprintable() for line in own)
+
+
+def test_it_leads_to_the_step_of_a_workflow_that_hangs_on_the_hook(orc: Orchestrator):
+    gates = (CookedGate(type="human", name="ok"),)
+    steps = (
+        CookedStep(id="a", title="First", description="Do it well.", acceptance="It is done."),
+        CookedStep(id="b", title="Second", needs=("a",), gates=gates),
+    )
+    cooked = Cooked(formula="f", title="f", description="All of it.", steps=steps)
+    root = orc.workflows.sling(cooked, "ann", agent="boss").root.id
+    text = orc.prime("ann").text
+    assert f"Next step: step {root}.a." in text
+    assert "> All of it." in text
+    assert f"Next step: `orc t claim {root}.a`" in text
+    assert "Done means:\n> It is done." in text
+    assert text.count(f"{root}.a of ") == 1, "it is not also listed among what else is the agent's"
+    orc.tasks.claim(f"{root}.a", agent="ann")
+    assert f'then `orc t complete {root}.a "RESULT" --continue`.' in orc.prime("ann").text
+    orc.workflows.advance(f"{root}.a", agent="ann")
+    text = orc.prime("ann").text
+    assert "The workflow on your hook waits for others" in text
+    assert f"`orc formula current {root}`" in text
