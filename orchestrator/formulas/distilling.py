@@ -35,11 +35,12 @@ def distill(
         desk: The board.
         task: The root of a workflow, a step of it, or any task with children.
         name: What the formula is to be called.
-        variables: Words to be made variables: each value is replaced by its name, and stays as the default.
+        variables: Words to be made variables: each value, where it stands as a whole word, is replaced by its
+            name, and stays as the default.
 
     Raises:
         NotFound: There is no such task, or it has no parts.
-        UsageError: A variable has no value, or its name or placeholder cannot be used.
+        UsageError: A variable has no value, stands in no text, or its name or placeholder cannot be used.
     """
     names.name("formula", name)
     state = desk.read()
@@ -65,6 +66,7 @@ class _Distillery:
         self._steps = steps
         self._variables = variables
         self._inside = {step.id for step in steps}
+        self._used: set[str] = set()
         for name, value in variables.items():
             self._check(name, value)
 
@@ -82,7 +84,7 @@ class _Distillery:
         workflow = state.workflows.get(root.id)
         formula: dict[str, Any] = {
             "formula": name,
-            "description": root.description or root.title,
+            "description": self._worded(root.description or root.title),
             "version": 1,
             "type": "workflow",
         }
@@ -96,6 +98,12 @@ class _Distillery:
                 for name, value in self._variables.items()
             }
         formula["steps"] = [*self._parts(root.id)]
+        for unused in self._variables.keys() - self._used:
+            word = self._variables[unused]
+            raise UsageError(
+                f"No text of {root.id} says {word!a}, so {unused} would stand for nothing",
+                hint="A variable takes the place of whole words, in the case in which they stand.",
+            )
         # A carriage return would be lost in a text of several lines.
         is_plain = not any("\r" in text for step in self._steps for text in _texts(step))
         return tomli_w.dumps(formula, multiline_strings=is_plain)
@@ -155,8 +163,13 @@ class _Distillery:
             return text
         names = {value: name for name, value in self._variables.items()}
         longest = sorted(names, key=len, reverse=True)
-        words = re.compile("|".join(map(re.escape, longest)))
-        return words.sub(lambda match: f"{{{{{names[match[0]]}}}}}", text)
+
+        def placeholder(match: re.Match[str]) -> str:
+            name = names[match[0]]
+            self._used.add(name)
+            return f"{{{{{name}}}}}"
+
+        return re.sub("|".join(map(_whole, longest)), placeholder, text)
 
     def _command(self, command: str) -> str:
         """The same of a command, word by word: a value stays within one word there."""
@@ -166,6 +179,13 @@ class _Distillery:
             return command
         worded = [self._worded(word) for word in words]
         return command if worded == words else shlex.join(worded)
+
+
+def _whole(words: str) -> str:
+    """A pattern for words that stand alone, not as a part of longer ones."""
+    before = r"(?<!\w)" if words[0].isalnum() else ""
+    after = r"(?!\w)" if words[-1].isalnum() else ""
+    return f"{before}{re.escape(words)}{after}"
 
 
 def _duration(seconds: float) -> str:

@@ -230,6 +230,17 @@ def test_distill_writes_a_formula_that_cooks_to_the_same(cli: CommandLine, root:
     theirs = cli("f", "cook", "shiny", "--var", "feature=Search", "--json").json["steps"]
     assert [[s[key] for key in kept] for s in mine] == [[s[key] for key in kept] for s in theirs]
     assert cli("f", "distill", root, "mine", "--json", status=1).error["code"] == "formula_exists"
+    assert "comes before the formula" in cli("f", "distill", root, "release").err
+
+
+def test_distill_puts_variables_in_place_of_whole_words_that_are_there(
+    cli: CommandLine, root: str
+) -> None:
+    cli("t", "edit", f"{root}.design", "--title", "Login, not LoginPage")
+    text = cli("f", "distill", root, "mine", "--var", "page=Login", "--dry-run").out
+    assert '"{{page}}, not LoginPage"' in text
+    refused = cli("f", "distill", root, "mine", "--var", "page=Nowhere", status=2).err
+    assert "says 'Nowhere', so page would stand for nothing" in refused
 
 
 def test_bond_takes_workflows_and_formulas(cli: CommandLine, root: str) -> None:

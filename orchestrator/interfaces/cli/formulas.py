@@ -555,13 +555,16 @@ def distill(
 ) -> Answer:
     """Make a formula of a workflow, in the board's folder formulas/.
 
-    Each ``--var NAME=WORD`` puts the variable NAME where WORD stood; WORD stays its default.
+    Each ``--var NAME=WORD`` puts the variable NAME where WORD stood as a whole word; WORD stays its default.
     """
     with run.rehearsed(dry_run):
         text = run.orc.formulas.distill(task, name, dict(var or ()))
     if dry_run:
         return say({"formula": name, "path": None, "text": text}, escape_lines(text).rstrip("\n"))
+    known = run.orc.formulas.names()
     path = run.orc.formulas.save(name, text)
+    if name in known:
+        warn(f"this board's {name} comes before the formula of that name that was used until now")
     return say(
         {"formula": name, "path": path, "text": text}, f"Wrote formula {name}: {escape(path)}"
     )
