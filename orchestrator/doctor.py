@@ -87,6 +87,7 @@ class _Doctor:
             self.snapshot,
             self.knowledge,
             self.leases,
+            self.formulas,
             self.leftovers,
             self.modes,
             self.git,
@@ -205,9 +206,25 @@ class _Doctor:
             message = f"Leases have ended: {', '.join([*lapsed, *ended][:10])}"
             self.find("leases", "warning", message, repair=lambda: None)
 
+    def formulas(self) -> None:
+        """Every formula of the board can be cooked."""
+        from orchestrator.formulas import cook, library
+
+        try:
+            names = library.own(self.folder)
+        except OrchestratorError as error:
+            self.find("formulas", "warning", error.message, hint=error.hint)
+            return
+        for name in names:
+            try:
+                cook(library.load(name, self.folder), strict=False)
+            except OrchestratorError as error:
+                hint = f"Mend it; `formula validate {name}` names every place."
+                self.find("formulas", "warning", error.message, hint=hint)
+
     def leftovers(self) -> None:
         """Temporary files of interrupted writes."""
-        for folder in (self.state_folder, os.path.join(self.folder, "knowledge")):
+        for folder in self._folders():
             for name in disk.names_in(folder):
                 if name.endswith(".new"):
                     path = os.path.join(folder, name)
@@ -232,9 +249,13 @@ class _Doctor:
                 )
 
     def _files(self) -> Iterator[str]:
-        for top in (self.state_folder, os.path.join(self.folder, "knowledge")):
+        for top in self._folders():
             for folder, _, names in os.walk(top):
                 yield from (os.path.join(folder, name) for name in names)
+
+    def _folders(self) -> list[str]:
+        """Where the board's files are; formulas too, for their commands are run."""
+        return [os.path.join(self.folder, name) for name in ("state", "knowledge", "formulas")]
 
     def git(self) -> None:
         """Inside a git work tree: the lines that keep git from harming the log."""

@@ -109,6 +109,11 @@ def sources(board: str | None) -> list[Source]:
     return sorted(found.values(), key=lambda one: one.name)
 
 
+def own(board: str) -> list[str]:
+    """The names of the formulas in a board's own folder."""
+    return [source.name for source in _sources(board) if source.where == "board"]
+
+
 def _sources(board: str | None) -> Iterator[Source]:
     for where, folder in folders(board):
         if where == "board":
@@ -247,8 +252,7 @@ def save(name: str, text: str, board: str) -> str:
         Refused: The board has a formula of this name.
     """
     folder = os.path.join(board, FOLDER)
-    among = [source.name for source in _sources(board) if source.where == "board"]
-    names.name("formula", name, among=among)
+    names.name("formula", name, among=own(board))
     path = os.path.join(folder, name + ENDING)
     _check_folder("board", folder)
     if os.path.lexists(path):

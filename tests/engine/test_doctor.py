@@ -61,6 +61,22 @@ def test_what_can_be_repaired_is_repaired_and_a_second_time_changes_nothing(
     assert (folder / "state/events.jsonl").read_bytes() == log
 
 
+def test_a_formula_that_cannot_be_cooked_or_that_others_may_write_is_found(folder: Path) -> None:
+    (folder / "formulas").mkdir(exist_ok=True)
+    for name, text in (
+        ("good", '[[steps]]\nid = "a"'),
+        ("bad", '[[steps]]\nid = "a"\nneeds = ["b"]'),
+    ):
+        (folder / f"formulas/{name}.formula.toml").write_text(text)
+    found = look(folder)
+    assert levels(found) == {"formulas": "warning"}
+    (told,) = (one.message for one in found.findings if one.check == "formulas")
+    assert "bad" in told
+    assert "good" not in told
+    (folder / "formulas/good.formula.toml").chmod(0o666)
+    assert levels(look(folder)) == {"formulas": "warning", "modes": "warning"}
+
+
 def test_looking_changes_no_file(folder: Path) -> None:
     (folder / "state/state.json").unlink()
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -5,7 +5,12 @@ from pathlib import Path
 
 import msgspec
 
+from orchestrator.domain.cooked import Cooked, CookedGate, CookedStep
+from orchestrator.domain.graph import Blocker
+from orchestrator.domain.links import Blocked
+from orchestrator.domain.workflows import Advanced, Bonded, Ended, Poured, Standing
 from orchestrator.formulas import schema
+from orchestrator.formulas.noun import Listed
 
 from .kitchen import Kitchen
 
@@ -35,6 +40,16 @@ def test_the_reference_names_every_formula_that_comes_with_the_toolkit_and_its_v
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
         for variable in re.findall(r"^\[(?:vars|inputs)\.(\w+)\]", formula, re.MULTILINE):
             assert f"`{variable}`" in row, (name, variable)
+
+
+def test_the_reference_names_every_field_that_json_prints():
+    _, found, section = _reference().partition("## What `--json` prints")
+    assert found
+    said = set(re.findall(r"`([a-z_]+)`", section))
+    printed = (Cooked, CookedStep, CookedGate, Poured, Standing, Advanced, Ended, Bonded, Listed)
+    for record in (*printed, Blocked, Blocker):
+        missing = {field.encode_name for field in msgspec.structs.fields(record)} - said
+        assert missing == set(), record
 
 
 def test_the_formula_of_the_guide_does_what_the_guide_says(kitchen: Kitchen):
