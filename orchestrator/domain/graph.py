@@ -7,6 +7,7 @@ always go on. To wait for any child counts here as to wait for all.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -62,7 +63,7 @@ def blockers(state: "State", task: Task, now: str) -> Iterator[Blocker]:
     if task.waiting and task.gate is not None:
         yield Blocker(kind="children", task=task.gate.of, says=_gate_text(state, task.gate))
     for parent in ancestors(state, task.parent):
-        for does in what_keeps_parts(state, parent, now):
+        for does in islice(_what_keeps_parts(state, parent, now), 1):
             says = f"its parent {parent.id} {does.says}"
             yield msgspec.structs.replace(does, kind="parent", task=parent.id, says=says)
 
@@ -84,7 +85,7 @@ def _own_reasons(state: "State", task: Task, now: str) -> Iterator[Blocker]:
     yield from _signals(task, now)
 
 
-def what_keeps_parts(state: "State", parent: Task, now: str) -> Iterator[Blocker]:
+def _what_keeps_parts(state: "State", parent: Task, now: str) -> Iterator[Blocker]:
     """What a parent keeps its parts back by, beside parents of its own: each says what the parent does."""
     if parent.status == "blocked":
         says = f"is {_blocked(parent).says}"
