@@ -9,8 +9,9 @@ import re
 from fnmatch import fnmatchcase
 
 from orchestrator.domain.checks import Problems
+from orchestrator.formulas.drafts import Draft, drafts_of, inherit
 from orchestrator.formulas.expanding import Filling
-from orchestrator.formulas.graph import Draft, Graph, drafts_of, inherit
+from orchestrator.formulas.graph import Graph
 from orchestrator.formulas.schema import Advice, Around, Formula, Pointcut, Step
 from orchestrator.formulas.variables import Values
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.core.errors import UsageError
 from orchestrator.domain.checks import like
-from orchestrator.formulas.graph import NEVER, Draft, Graph, drafts_of
+from orchestrator.formulas.drafts import NEVER, Draft, drafts_of
+from orchestrator.formulas.graph import Graph
 from orchestrator.formulas.schema import Formula, Output, Step, Synthesis
 from orchestrator.formulas.variables import Values
 

@@ -23,7 +23,9 @@ from orchestrator.domain.ordering import in_order
 from orchestrator.formulas import convoys, expanding
 from orchestrator.formulas.advising import advise, stand_ins
 from orchestrator.formulas.checking import NEEDS_ITSELF
-from orchestrator.formulas.graph import Draft, Graph, drafts_of, waits_of
+from orchestrator.formulas.drafts import Draft, drafts_of, filled, waits_of
+from orchestrator.formulas.graph import Graph
+from orchestrator.formulas.leaving_out import leave_out
 from orchestrator.formulas.library import Loaded
 from orchestrator.formulas.loops import unroll
 from orchestrator.formulas.reading import MEND
@@ -72,7 +74,7 @@ def cook(
     cooking = _Cooking(loaded, graph, values, problems)
     cooking.begin(preset, title, description)
     cooking.rewire()
-    graph.leave_out({draft.id for draft in graph if not cooking.stays(draft)})
+    leave_out(graph, {draft.id for draft in graph if not cooking.stays(draft)})
     steps = cooking.finished()
     about = problems.trying(formula.at, values.text, formula.description, formula.at) or ""
     values.check()
@@ -210,11 +212,11 @@ class _Cooking:
     def finished(self) -> tuple[CookedStep, ...]:
         """The steps with their texts filled, in order; what is wrong with them is noted."""
         self._move_timers()
-        filled = [self._filled(draft) for draft in self._graph]
-        by_id = {draft.id: draft for draft in filled}  # the graph has each id once
-        for draft in filled:
+        drafts = [self._filled(draft) for draft in self._graph]
+        by_id = {draft.id: draft for draft in drafts}  # the graph has each id once
+        for draft in drafts:
             self._check_names(draft, by_id)
-        self._parents = {draft.parent for draft in filled}
+        self._parents = {draft.parent for draft in drafts}
         order = self._ordered(by_id)
         return tuple(self._step(by_id[step]) for step in order or by_id)
 
@@ -250,7 +252,7 @@ class _Cooking:
             for command in draft.verify
         ]
         draft.verify, draft.conditions = [], []
-        made = self._graph.filled(draft, fill)
+        made = filled(draft, fill)
         made.verify = [command for command in commands if command]
         made.artifacts = [path for path in made.artifacts if path]
         made.touches = [name for name in made.touches if name]

@@ -11,14 +11,8 @@ from fnmatch import fnmatchcase
 
 from orchestrator.core.errors import BadInput
 from orchestrator.domain.checks import Problems, like
-from orchestrator.formulas.graph import (
-    Draft,
-    Graph,
-    drafts_of,
-    ends_of,
-    inherit,
-    show_what_it_shows,
-)
+from orchestrator.formulas.drafts import Draft, drafts_of, ends_of, inherit, show_what_it_shows
+from orchestrator.formulas.graph import Graph
 from orchestrator.formulas.loops import unroll
 from orchestrator.formulas.schema import Formula
 from orchestrator.formulas.variables import Values, wrong_with

@@ -13,17 +13,16 @@ from collections.abc import Callable, Iterator
 from orchestrator.core.errors import BadInput
 from orchestrator.domain.checks import Problems
 from orchestrator.domain.cooked import MILESTONE
-from orchestrator.formulas.graph import (
+from orchestrator.formulas.drafts import (
     ITERATION,
-    MOST_STEPS,
     NEVER,
     Draft,
-    Graph,
     drafts_of,
     ends_of,
     inherit,
     show_what_it_shows,
 )
+from orchestrator.formulas.graph import MOST_STEPS, Graph
 from orchestrator.formulas.schema import Loop
 from orchestrator.formulas.variables import NAME, Values, names_in
 
