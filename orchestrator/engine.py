@@ -208,9 +208,9 @@ class Engine:
         """The events of the log, newest first."""
         return self.store.read_backwards()
 
-    def seen(self) -> dict[str, float]:
-        """When each agent was here last, in seconds since 1970."""
-        return self.store.seen()
+    def seen(self, *, needed: bool = False) -> dict[str, float]:
+        """When each agent was here last; see :meth:`orchestrator.core.store.Store.seen`."""
+        return self.store.seen(needed=needed)
 
     def read_document(self, name: str) -> bytes | None:
         """The bytes of a knowledge file, or None."""

@@ -82,8 +82,15 @@ class Store(Protocol):
         """Remember that the agent was here now: its heartbeat."""
         ...
 
-    def seen(self) -> dict[str, float]:
-        """When each agent was here last, in seconds since 1970."""
+    def seen(self, *, needed: bool = False) -> dict[str, float]:
+        """When each agent was here last, in seconds since 1970.
+
+        Args:
+            needed: Something is decided by it. Otherwise it is a hint, and what cannot be read is a warning.
+
+        Raises:
+            InputOutputError: It is needed and cannot be read.
+        """
         ...
 
     def read_cursor(self, reader: str) -> str:

@@ -232,8 +232,8 @@ class Desk(Protocol[S]):
         """The events of the log, newest first."""
         ...
 
-    def seen(self) -> dict[str, float]:
-        """When each agent was here last, in seconds since 1970."""
+    def seen(self, *, needed: bool = False) -> dict[str, float]:
+        """When each agent was here last; see :meth:`orchestrator.core.store.Store.seen`."""
         ...
 
     def pause(self) -> None:

@@ -228,7 +228,7 @@ class Agents(Noun["State"]):
         names.agent(to)
         if to == id:
             raise UsageError(f"{id} has this name already")
-        if not _is_known(tx.state, id, self._desk.seen()):
+        if not _is_known(tx.state, id, self._desk.seen(needed=True)):
             raise _unknown(id)
         if _is_known(tx.state, to, {}) and to not in tx.state.aliases:
             raise Refused(f"There is an agent {to} already", code="name_taken")

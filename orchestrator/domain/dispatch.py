@@ -107,7 +107,7 @@ class Dispatch(Noun["State"]):
         self.run(convoy=name)
 
     def _team(self, tx: "Transaction[State]") -> list[Agent]:
-        views = Agents.views(tx.state, tx.now, self._desk.seen())
+        views = Agents.views(tx.state, tx.now, self._desk.seen(needed=True))
         here = (view.id for view in views if view.presence != "gone")
         return [tx.state.agents[id] for id in here if id in tx.state.agents]
 

@@ -118,8 +118,8 @@ class FileStore:
         except OSError:
             pass  # a heartbeat is a hint; no command may fail for want of it
 
-    def seen(self) -> dict[str, float]:
-        """The times of the presence files; a hint, so what cannot be read is a warning."""
+    def seen(self, *, needed: bool = False) -> dict[str, float]:
+        """The times of the presence files."""
         found: dict[str, float] = {}
         try:
             for entry in _files(self._presence):
@@ -127,7 +127,10 @@ class FileStore:
                     seen = entry.stat(follow_symlinks=False).st_mtime
                     found[names.from_file_name(entry.name)] = seen
         except (OSError, InputOutputError) as error:
-            self._warn(f"When agents were last seen is not known: {error}")
+            message = f"When agents were last seen is not known: {error}"
+            if needed:
+                raise InputOutputError(message) from None
+            self._warn(message)
         return found
 
     def read_cursor(self, reader: str) -> str:

@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import Orchestrator
 from orchestrator.core.errors import Damage, InputOutputError, NoBoard, OutcomeUnknown, Refused
 from orchestrator.core.events import START
 from orchestrator.stores import disk, mounts
@@ -333,6 +335,34 @@ def test_presence_never_follows_a_link_and_never_fails(
     store.touch("bob")
     assert target.stat().st_mtime == 1
     assert store.seen() == {}
+
+
+def test_presence_that_cannot_be_read_is_a_warning_and_a_refusal_where_it_decides(
+    tmp_path: Path, store: FileStore, warnings: list[str]
+) -> None:
+    (tmp_path / "state").mkdir(exist_ok=True)
+    (tmp_path / "state" / "presence").write_text("no folder")
+    assert store.seen() == {}
+    assert len(warnings) == 1
+    with pytest.raises(InputOutputError):
+        store.seen(needed=True)
+
+
+def test_work_is_not_dispatched_while_nobody_knows_who_is_there(tmp_path: Path) -> None:
+    """That nothing was dispatched would be an answer that stands, also when the request is repeated."""
+    with Orchestrator.open(tmp_path / "board") as orc:
+        orc.workstreams.create("build")
+        task = orc.tasks.add("build", title="x").id
+        orc.agents.register("ann")
+        presence = tmp_path / "board" / "state" / "presence"
+        shutil.rmtree(presence)
+        presence.write_text("no folder")
+        with pytest.raises(InputOutputError), orc.request("d1"):
+            orc.dispatch.run(agent="boss")
+        presence.unlink()
+        orc.agents.heartbeat("ann")
+        with orc.request("d1"):
+            assert [one.task for one in orc.dispatch.run(agent="boss")] == [task]
 
 
 def test_documents_are_the_regular_visible_markdown_files(tmp_path: Path, store: FileStore) -> None:
