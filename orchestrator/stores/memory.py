@@ -156,7 +156,7 @@ class MemoryStore:
         """Remember the time."""
         self._presence[agent] = time.time()
 
-    def seen(self, *, needed: bool = False) -> dict[str, float]:
+    def seen(self, *, needed: bool = False) -> dict[str, float]:  # noqa: ARG002  nothing here can fail
         """When each agent was here last."""
         return dict(self._presence)
 
