@@ -5,13 +5,11 @@ tasks are the checkpoint: whoever comes next goes on at the next ready step, and
 follows by itself is in :mod:`orchestrator.domain.flow`.
 """
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.core.errors import NotFound, Refused, UsageError
-from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain import flow, hooks
 from orchestrator.domain.acting import act_in_session
@@ -19,21 +17,14 @@ from orchestrator.domain.check_events import TaskSubmitted
 from orchestrator.domain.checks import LONGEST_TITLE, text_of
 from orchestrator.domain.cooked import Cooked
 from orchestrator.domain.graph import (
-    SHOWN,
-    Blocker,
-    blockers,
     check_no_circle,
-    is_offered,
     needs_of,
 )
-from orchestrator.domain.links import Blocked
 from orchestrator.domain.pouring import Pouring
+from orchestrator.domain.standing import Standing, standing_of
 from orchestrator.domain.steps import find, resolve, the_task
 from orchestrator.domain.task_events import (
     ENDED,
-    HELD,
-    NO_CHILDREN,
-    STATUSES,
     Task,
     TaskCompleted,
     TaskEdited,
@@ -96,41 +87,6 @@ class Bonded(msgspec.Struct, frozen=True, kw_only=True):
     first: str
     then: str
     poured: tuple[str, ...]
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a workflow stands.
-
-    Attributes:
-        workflow: Its record.
-        title: The title of its root.
-        status: The status of its root.
-        counts: Steps of each status; milestones are no work, and not counted.
-        total: How many steps there are.
-        ended: How many of them are done or cancelled.
-        percent: The share of these.
-        current: The steps that somebody has.
-        review: Those that somebody else must approve.
-        ready: Those that anybody may take now.
-        stuck: Those that do not go on by the work of others: they wait for a signal, are blocked, have failed
-            or need what will not be done, with the reasons.
-        waiting: The other open ones, with what they wait for.
-        steps: All of them, in order.
-    """
-
-    workflow: Workflow
-    title: str
-    status: str
-    counts: dict[str, int]
-    total: int
-    ended: int
-    percent: int
-    current: tuple[Task, ...]
-    review: tuple[Task, ...]
-    ready: tuple[Task, ...]
-    stuck: tuple[Blocked, ...]
-    waiting: tuple[Blocked, ...]
-    steps: tuple[Task, ...]
 
 
 # Results of commands
@@ -450,75 +406,7 @@ class Workflows(Noun["State"]):
         Raises:
             NotFound: There is no such workflow.
         """
-        state, now = self.state, self._desk.now()
-        found = find_workflow(state, workflow)
-        tasks = Tasks(self._desk)
-        steps = tuple(map(tasks.get, state.steps.get(found.root, ())))
-        work = [step for step in steps if _is_work(state, step)]
-        statuses = [step.status for step in work]
-        progress = state.work.get(found.root, NO_CHILDREN)
-        ended = progress.done + progress.cancelled
-        root = tasks.get(found.root)
-        stuck, waiting = _kept_back(state, [root, *steps], now)
-        return Standing(
-            workflow=found,
-            title=root.title,
-            status=root.status,
-            counts={s: statuses.count(s) for s in STATUSES if s in statuses},
-            total=progress.total,
-            ended=ended,
-            percent=100 * ended // progress.total if progress.total else 100,
-            current=tuple(s for s in work if s.status in HELD and not s.has_lapsed(now)),
-            review=tuple(step for step in work if step.status == "in_review"),
-            ready=tuple(step for step in work if is_offered(state, step, now)),
-            stuck=tuple(stuck),
-            waiting=tuple(waiting),
-            steps=steps,
-        )
-
-
-def _is_work(state: "State", step: Task) -> bool:
-    """Whether a step is work, and no milestone; one that a workflow of its own does is."""
-    return not step.milestone or step.id in state.workflows
-
-
-def _kept_back(
-    state: "State", tasks: Iterable[Task], now: str
-) -> tuple[list[Blocked], list[Blocked]]:
-    """Of a root and its steps those that do not go on: by themselves never, and those that only wait."""
-    stuck, waiting = [], []
-    for task in tasks:
-        idle = task.status in ("pending", "blocked", "failed") or task.has_lapsed(now)
-        if not idle or task.id not in state.tasks or is_offered(state, task, now):
-            continue
-        kept = Blocked(task=task, by=tuple(_why(state, task, now)))
-        if any(_asks_for_somebody(state, task, blocker) for blocker in kept.by):
-            stuck.append(kept)
-        elif kept.by and _is_work(state, task):
-            waiting.append(kept)
-    return stuck, waiting
-
-
-def _why(state: "State", task: Task, now: str) -> Iterable[Blocker]:
-    """Why a task of a workflow does not go on; the parts of a root need not be told of."""
-    if task.status == "failed":
-        says = f"failed: {one_line(task.reason, SHOWN)}"
-        yield Blocker(kind="failed", task=None, says=says, command=f"t reopen {task.id}")
-        return
-    for blocker in blockers(state, task, now):
-        is_early = blocker.kind == "signal" and not task.is_reached
-        is_own = blocker.kind == "children" and blocker.task == task.id in state.workflows
-        if not (is_early or is_own):
-            yield blocker
-
-
-def _asks_for_somebody(state: "State", task: Task, blocker: Blocker) -> bool:
-    """Whether a reason does not go away by the work of others, and is told of nowhere else."""
-    if blocker.kind == "need" and blocker.task is not None:
-        need = state.tasks.get(blocker.task)
-        is_told = need is not None and need.workflow == task.workflow and need.status != "cancelled"
-        return bool(blocker.command) and not is_told
-    return blocker.kind not in ("parent", "deferred") and bool(blocker.command)
+        return standing_of(self._desk, find_workflow(self.state, workflow))
 
 
 # Finding

@@ -8,7 +8,8 @@ import msgspec
 from orchestrator.domain.cooked import Cooked, CookedGate, CookedStep
 from orchestrator.domain.graph import Blocker
 from orchestrator.domain.links import Blocked
-from orchestrator.domain.workflows import Advanced, Bonded, Ended, Poured, Standing
+from orchestrator.domain.standing import Standing
+from orchestrator.domain.workflows import Advanced, Bonded, Ended, Poured
 from orchestrator.formulas import schema
 from orchestrator.formulas.noun import Listed
 

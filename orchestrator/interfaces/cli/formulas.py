@@ -26,7 +26,8 @@ from orchestrator.interfaces.cli.run import DRY_RUN, Run, text_from, warn
 if TYPE_CHECKING:
     from orchestrator.domain.cooked import Cooked
     from orchestrator.domain.links import Blocked
-    from orchestrator.domain.workflows import Poured, Standing
+    from orchestrator.domain.standing import Standing
+    from orchestrator.domain.workflows import Poured
     from orchestrator.formulas.library import Loaded
     from orchestrator.formulas.noun import Listed
 
