@@ -180,7 +180,7 @@ def _prepare(board: str, segment_size: int | None = None) -> dict[str, str]:
     research = orc.formulas.cook("research", {"question": "x"})
     ids["flow"] = bugfix.root.id
     ids["wisp"] = orc.workflows.pour(research, workstream="spare", ephemeral=True).root.id
-    orc.tasks.claim(f"{ids['flow']}.reproduce", agent="ben", lease="24h")
+    orc.tasks.claim(f"{ids['flow']}.reproduce", agent="eve", lease="24h")
     orc.convoys.create("release", [ids["late"]], notify=["ben"])
     ids["letter"] = str(orc.mail.send("ann", "Hi", "A text", agent="ben").id)
     for name in ("done", "failed"):
