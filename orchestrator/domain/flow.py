@@ -304,7 +304,7 @@ def check_unused(state: "State", workflow: Workflow, now: str, *, burning: bool)
             raise Refused(
                 f"{task.assigned_to} works on step {task.id}",
                 code="still_running",
-                hint="Let it end first, or take the step back: `unsling`.",
+                hint=f"Let it end first, or take the step back: `unsling {task.id}`.",
                 task=task.id,
                 assigned_to=task.assigned_to,
             )
