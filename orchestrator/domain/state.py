@@ -131,13 +131,15 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
         self._follow_signals(before, task)
         if before is None:
             self._count(task, 1)
-            self._count_work(task, None)
+            if task.workflow is not None:
+                self._count_work(task.workflow, task, None)
             return []
         effects: list[tuple[str, Effect]] = []
         if before.status != status:
             self._count(before, -1)
             self._count(task, 1)
-            self._count_work(task, before.status)
+            if task.workflow is not None:
+                self._count_work(task.workflow, task, before.status)
             if "done" in (before.status, status):
                 effects += self._needs_moved(task)
             if task.parent is not None:
@@ -187,10 +189,9 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
         counts = self.counts[task.workstream]
         counts[task.status] = counts.get(task.status, 0) + step
 
-    def _count_work(self, task: Task, before: str | None) -> None:
+    def _count_work(self, workflow: str, task: Task, before: str | None) -> None:
         """Count a step for its workflow; one that gets done by a workflow of its own is work too."""
-        workflow = task.workflow
-        if workflow is not None and (not task.milestone or task.id in self.workflows):
+        if not task.milestone or task.id in self.workflows:
             work = self.work.get(workflow, NO_CHILDREN)
             self.work[workflow] = work.moved(before, task.status)
 
