@@ -130,16 +130,11 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
             self.schedule.task_changed(before, task)
         self._follow_signals(before, task)
         if before is None:
-            self._count(task, 1)
-            if task.workflow is not None:
-                self._count_work(task.workflow, task, None)
+            self._count(task, None)
             return []
         effects: list[tuple[str, Effect]] = []
         if before.status != status:
-            self._count(before, -1)
-            self._count(task, 1)
-            if task.workflow is not None:
-                self._count_work(task.workflow, task, before.status)
+            self._count(task, before.status)
             if "done" in (before.status, status):
                 effects += self._needs_moved(task)
             if task.parent is not None:
@@ -174,7 +169,7 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
     def forget_task(self, task_id: str) -> None:
         """Take every trace of a task out of the state; nobody has it, and none that stays waits for it."""
         task = self.tasks[task_id]
-        self._count(task, -1)
+        self.counts[task.workstream][task.status] -= 1
         unlink(self, task)
         for name in self.tracked_by.pop(task_id, ()):
             convoy = self.convoys[name]
@@ -185,9 +180,14 @@ class State(msgspec.Struct, dict=True, omit_defaults=True):
             del self.hooks[task.assigned_to]
         self.drop_task(task_id)
 
-    def _count(self, task: Task, step: int) -> None:
+    def _count(self, task: Task, before: str | None) -> None:
+        """Count a task that came, or that had another status before, for its workstream and workflow."""
         counts = self.counts[task.workstream]
-        counts[task.status] = counts.get(task.status, 0) + step
+        if before is not None:
+            counts[before] -= 1
+        counts[task.status] = counts.get(task.status, 0) + 1
+        if task.workflow is not None:
+            self._count_work(task.workflow, task, before)
 
     def _count_work(self, workflow: str, task: Task, before: str | None) -> None:
         """Count a step for its workflow; one that gets done by a workflow of its own is work too."""
