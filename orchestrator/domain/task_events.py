@@ -107,6 +107,11 @@ class Signal(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=
         """Whether it was not given yet, or is a timer that runs."""
         return not self.given_at or (self.kind == "timer" and self.until > now)
 
+    def again(self) -> "Signal":
+        """The signal of a task that is to be done again: a word must be given anew, what happened has."""
+        has_happened = self.kind in ("timer", "event", "mail")
+        return self if has_happened else replace(self, given_at="", until="")
+
     def given(self, now: str) -> "Signal":
         """The signal once it was given; the time of a timer is over then, begun or not."""
         until = now if self.kind == "timer" else self.until
@@ -609,12 +614,19 @@ class TaskCancelled(TaskEvent):
 
 @event("task.reopened")
 class TaskReopened(TaskEvent):
-    """An ended task is to be done again; its end, holder, result and evidence are cleared."""
+    """An ended task is to be done again; its end, holder, result and evidence are cleared.
+
+    If it was done, what somebody said before counts for that time only: it waits for their word again.
+    """
 
     reason: str = ""
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+        signals = task.signals
+        if task.status == "done":
+            signals = tuple(signal.again() for signal in signals)
         return {
+            "signals": signals,
             "status": "pending",
             "reason": "",
             "ended_at": None,

@@ -60,14 +60,14 @@ class Advanced(msgspec.Struct, frozen=True, kw_only=True):
         completed: The step, done or in review.
         next: The step that was claimed with it; None if none is ready.
         workflow: The root of the workflow.
-        done: How many of its steps are done or cancelled, of ``total``; milestones are not counted.
+        ended: How many of its steps are done or cancelled, of ``total``; milestones are not counted.
         complete: Whether all of them are.
     """
 
     completed: Task
     next: Task | None
     workflow: str
-    done: int
+    ended: int
     total: int
     complete: bool
 
@@ -130,14 +130,14 @@ def the_advanced(state: "State", events: Committed) -> Advanced:
     assert completed.workflow is not None
     root = state.tasks.get(completed.workflow)
     work = state.work[completed.workflow]
-    done = work.done + work.cancelled
+    ended = work.done + work.cancelled
     return Advanced(
         completed=completed,
         next=the_claimed_task(state, events),
         workflow=completed.workflow,
-        done=done,
+        ended=ended,
         total=work.total,
-        complete=root is None or root.status == "done" or done == work.total,
+        complete=root is None or root.status == "done" or ended == work.total,
     )
 
 

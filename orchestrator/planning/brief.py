@@ -203,7 +203,7 @@ class _Brief:
             return ""
         work = self._state.work.get(root, NO_CHILDREN)
         ended = work.done + work.cancelled
-        return f"{root}, {ended} of {work.total} steps done (`{self._current()}`)"
+        return f"{root}, {ended} of {work.total} steps ended (`{self._current()}`)"
 
     def _current(self) -> str:
         return f"{self._prog} formula current {self._task.workflow}"

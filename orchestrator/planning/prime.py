@@ -184,6 +184,10 @@ class _Page:
                 return f"its part {part.id}: `{prog} t claim {part.id}`, then the next one."
         brief = f"`{prog} runner brief {task.id}` prints all of it"
         runs = task.is_running_for(self.agent, self.now)
+        if runs and not task.is_clear:
+            return (
+                f"it has to wait again, so give it back until then: `{prog} t release {task.id}`."
+            )
         begin = f"go on; {brief}" if runs else f"`{prog} t claim {task.id}`; {brief}"
         onward = (
             f', then `{prog} t complete {task.id} "RESULT" --continue`' if task.workflow else ""

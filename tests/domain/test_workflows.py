@@ -118,7 +118,7 @@ def test_advancing_completes_and_claims_the_next_in_one_commit(orc: Orchestrator
     root = pour(orc)
     orc.tasks.claim(f"{root}.a", agent="ann")
     advanced = orc.workflows.advance(f"{root}.a", result="ok")
-    assert (advanced.completed.result, advanced.done, advanced.total) == ("ok", 1, 3)
+    assert (advanced.completed.result, advanced.ended, advanced.total) == ("ok", 1, 3)
     assert advanced.next is not None
     assert (advanced.next.id, advanced.next.assigned_to) == (f"{root}.b", "ann")
     last = orc.events.read(last=2)
@@ -279,7 +279,7 @@ def test_a_part_that_is_added_to_a_step_is_a_step_but_not_of_a_wisp(orc: Orchest
     orc.tasks.claim(part, agent="ann")
     advanced = orc.workflows.advance(part)
     assert advanced.next is not None
-    assert (advanced.next.id, advanced.done, advanced.total) == (f"{root}.a", 1, 3)
+    assert (advanced.next.id, advanced.ended, advanced.total) == (f"{root}.a", 1, 3)
     wisp = pour(orc, cooked(step("a")), ephemeral=True)
     assert orc.tasks.add("workflows", title="found", parent=f"{wisp}.a").workflow is None
 
@@ -403,6 +403,24 @@ def test_a_refused_claim_names_the_commands_that_let_the_task_go_on(orc: Orchest
         orc.tasks.claim(f"{root}.a", agent="ann")
     commands = caught.value.details["commands"]
     assert commands == [f"t signal {root}.a 'it'\"'\"'s ok'", f"t signal {root}.a x"]
+
+
+def test_what_is_done_again_waits_for_peoples_words_again_but_not_for_what_has_happened(
+    orc: Orchestrator,
+):
+    gates = (CookedGate(type="human", name="ok"), CookedGate(type="event", name="ci.passed"))
+    root = pour(
+        orc, cooked(step("a"), step("m", "a", type="milestone", gates=gates), step("b", "m"))
+    )
+    orc.events.log("ci", "ci.passed")
+    orc.workflows.signal(f"{root}.m", "ok", agent="boss")
+    orc.tasks.claim(f"{root}.a", agent="ann")
+    orc.tasks.complete(f"{root}.a")
+    assert [task.id for task in orc.links.ready()] == [f"{root}.b"]
+    orc.tasks.reopen(f"{root}.a")
+    orc.tasks.claim(f"{root}.a", agent="ann")
+    orc.tasks.complete(f"{root}.a")
+    assert why(orc.workflows.standing(root).stuck) == {"m": [f"t signal {root}.m"]}
 
 
 def test_pouring_does_not_open_the_gates_that_it_makes(orc: Orchestrator):

@@ -128,7 +128,7 @@ def test_complete_continue_claims_the_next_step_and_says_when_all_is_done(
     cli("t", "claim", f"{root}.design", *ann)
     first = cli("t", "complete", f"{root}.design", "done", "--continue", *ann)
     assert first.lines == [
-        "Completed: Design Login (1 of 5 steps done)",
+        "Completed: Design Login (1 of 5 steps ended)",
         f"Claimed next step: {root}.implement - Implement Login",
     ]
     advanced = cli("t", "complete", f"{root}.implement", "x", "--continue", "--json", *ann).json
@@ -142,7 +142,7 @@ def test_complete_continue_claims_the_next_step_and_says_when_all_is_done(
 def test_current_and_progress_show_where_it_stands(cli: CommandLine, root: str) -> None:
     cli("t", "next", "--agent", "ann")
     assert cli("f", "current", root).lines == [
-        f"[pending] {root}: shiny: feature=Login (0 of 5 steps done)",
+        f"[pending] {root}: shiny: feature=Login (0 of 5 steps ended)",
         "  at work:",
         f"    [in_progress] {root}.design: Design Login -> ann",
         "  waiting:",

@@ -441,7 +441,7 @@ def test_a_brief_of_a_step_tells_of_the_workflow_and_of_all_that_came_before(orc
     finish(orc, f"{root}.ask", "They want a table.")
     finish(orc, f"{root}.design", "Use two columns.")
     brief = orc.brief(f"{root}.build")
-    assert f"- **Workflow**: {root}, 2 of 4 steps done (`orc formula current {root}`)" in brief
+    assert f"- **Workflow**: {root}, 2 of 4 steps ended (`orc formula current {root}`)" in brief
     around = section(brief, "The workflow it is a step of")
     assert "> feature: feature=Login\n>\n> In short." in around
     assert "> The part\n>\n> One half." in around

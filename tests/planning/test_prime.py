@@ -115,3 +115,13 @@ def test_it_leads_to_the_step_of_a_workflow_that_hangs_on_the_hook(orc: Orchestr
     text = orc.prime("ann").text
     assert "The workflow on your hook waits for others" in text
     assert f"`orc formula current {root}`" in text
+
+
+def test_work_that_has_to_wait_again_is_given_back(orc: Orchestrator):
+    need = add(orc, "First")
+    orc.tasks.claim(need, agent="bob")
+    orc.tasks.complete(need)
+    task = add(orc, "Second", needs=[need])
+    orc.hooks.hang(task, agent="ann")
+    orc.tasks.reopen(need)
+    assert f"give it back until then: `orc t release {task}`" in orc.prime("ann").text

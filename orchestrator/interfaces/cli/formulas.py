@@ -398,7 +398,7 @@ def _headline(found: "Standing") -> str:
     kind = ", wisp" if found.workflow.ephemeral else ""
     return (
         f"[{found.status}] {found.workflow.root}: {escape(found.title)}"
-        f" ({found.ended} of {found.total} steps done{kind})"
+        f" ({found.ended} of {found.total} steps ended{kind})"
     )
 
 
@@ -413,7 +413,7 @@ def progress(run: Run, workflow: str | None) -> Answer:
         (one.workflow.root, one.status, bar(one.percent), f"{one.ended}/{one.total}", one.title)
         for one in standings
     ]
-    headers = ("workflow", "status", "progress", "done", "title")
+    headers = ("workflow", "status", "progress", "ended", "title")
     return Answer(
         [_without_steps(one) for one in standings],
         lambda: table(headers, rows) if rows else "No workflow is open.",
@@ -427,7 +427,7 @@ def _progress_page(found: "Standing") -> str:
         ("formula", f"{workflow.formula} version {workflow.version}"),
         (
             "progress",
-            f"{bar(found.percent)} {found.percent}%, {found.ended} of {found.total} done",
+            f"{bar(found.percent)} {found.percent}%, {found.ended} of {found.total} ended",
         ),
         ("steps", counts),
         ("variables", ", ".join(f"{name}={value}" for name, value in workflow.variables.items())),

@@ -331,7 +331,7 @@ def _advanced_page(advanced: "Advanced") -> str:
     else:
         says = f"No step is ready: `formula current {advanced.workflow}` shows what they wait for."
     return parts(
-        f"{_completed(done)}: {escape(done.title)} ({advanced.done} of {advanced.total} steps done)",
+        f"{_completed(done)}: {escape(done.title)} ({advanced.ended} of {advanced.total} steps ended)",
         says,
     )
 
