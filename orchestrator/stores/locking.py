@@ -55,11 +55,17 @@ class LibraryGuard:
     def __init__(self, path: str) -> None:
         import filelock
 
+        self._path = path
         self._lock = filelock.FileLock(path, fallback_to_soft=False, thread_local=False)
         self._taken = filelock.Timeout
+        self._in_doubt = False
 
     def acquire(self) -> bool:
         """Take it, if nobody has it."""
+        if self._in_doubt:
+            with disk.naming("unlock", self._path):
+                self._lock.release()
+            self._in_doubt = False
         try:
             self._lock.acquire(blocking=False)
         except self._taken:
@@ -67,9 +73,14 @@ class LibraryGuard:
         return True
 
     def release(self) -> None:
-        """Give it back, if it is held."""
-        with suppress(OSError):  # the commit stands, whatever happens to the lock
+        """Give it back, if it is held.
+
+        The commit stands, whatever happens to the lock; what failed here is done before it is taken again.
+        """
+        self._in_doubt = True
+        with suppress(OSError):
             self._lock.release()
+            self._in_doubt = False
 
 
 class RawGuard:
@@ -398,10 +409,13 @@ class BoardLock:
         # The folder first: asking for it costs one system call, so waiting takes no CPU from the holder.
         if not self._guard.acquire():
             return False
-        if file.acquire():
-            return True
-        self._guard.release()
-        return False
+        is_taken = False
+        try:
+            is_taken = file.acquire()
+        finally:
+            if not is_taken:
+                self._guard.release()
+        return is_taken
 
     def _timed_out(self, timeout: float) -> TimedOut:
         return TimedOut(

@@ -1,5 +1,6 @@
 """One writer at a time, whatever kind of lock each takes, and whatever becomes of the lock file."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -9,13 +10,13 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import filelock
 import pytest
 
-from orchestrator.core.errors import TimedOut
+from orchestrator.core.errors import InputOutputError, TimedOut
 from orchestrator.core.events import START
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.locking import Queue
@@ -245,6 +246,31 @@ def test_a_forked_child_has_not_its_parents_lock_and_cannot_give_it_back(
         assert Child(try_it).join() == 0
         with pytest.raises(TimedOut), light(folder):
             pass
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_an_unlock_that_fails_hinders_the_same_object_only_as_long_as_it_fails(
+    folder: Path, failures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, real = FileStore(folder, warn=print), fcntl.flock
+    left = failures
+
+    def flock(file: int, operation: int) -> None:
+        nonlocal left
+        if operation == fcntl.LOCK_UN and left:
+            left -= 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(file, operation)
+
+    with store.locked("first", 0):
+        monkeypatch.setattr(fcntl, "flock", flock)
+    while left:
+        with suppress(InputOutputError, TimedOut), store.locked("meanwhile", 0):
+            pass
+    with store.locked("second", 0):
+        pass
+    with library(folder):
+        pass
 
 
 def test_a_lost_lock_file_loses_no_commit(folder: Path) -> None:
