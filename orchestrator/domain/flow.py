@@ -22,6 +22,7 @@ from orchestrator.domain.message_events import MessageSent
 from orchestrator.domain.task_events import (
     ENDED,
     HELD,
+    NO_CHILDREN,
     Task,
     TaskAssigned,
     TaskCancelled,
@@ -138,7 +139,7 @@ def _end_milestone(tx: "Transaction[State]", task: Task) -> None:
     if task.id in tx.state.workflows and progress is not None and not progress.done:
         tx.record(TaskCancelled(task=task.id, reason="all of its steps were cancelled"))
     else:
-        tx.record(TaskCompleted(task=task.id, result=_said_of(task)))
+        tx.record(TaskCompleted(task=task.id, result=(progress or NO_CHILDREN).says or None))
 
 
 def _give_to_assignee(
@@ -173,15 +174,6 @@ def _tell(tx: "Transaction[State]", to: str, root: str, tasks: list[Task]) -> No
             body="\n".join([*listed, "", "Begin with `t next`."]),
             kind="work_assignment",
         )
-
-
-def _said_of(task: Task) -> str | None:
-    """What is said of a milestone that is done; nothing if it has no parts."""
-    progress = task.progress
-    if progress is None or not progress.total:
-        return None
-    cancelled = f", {progress.cancelled} cancelled" if progress.cancelled else ""
-    return f"{progress.done} of {progress.total} done{cancelled}"
 
 
 def _give_signals(tx: "Transaction[State]", events: Committed) -> None:
@@ -343,9 +335,9 @@ def _digest(state: "State", workflow: Workflow, now: str, summary: str) -> str:
     """What a condensed workflow was, in a few lines."""
     steps = [*live_steps(state, workflow.root)]
     kind = f" ({workflow.condense.kind})" if workflow.condense and workflow.condense.kind else ""
-    done = sum(step.status == "done" for step in steps)
+    work = state.work.get(workflow.root, NO_CHILDREN)
     lines = [
-        f"{workflow.formula} version {workflow.version}{kind}: {done} of {len(steps)} steps done,"
+        f"{workflow.formula} version {workflow.version}{kind}: {work.done} of {work.total} steps done,"
         f" {workflow.poured_at} to {now}."
     ]
     told = ((name, one_line(value, _RESULT)) for name, value in workflow.variables.items())

@@ -70,6 +70,12 @@ class Progress(msgspec.Struct, frozen=True, gc=False, array_like=True):
             return self.done > 0
         return 0 < self.total == self.done + self.cancelled
 
+    @property
+    def says(self) -> str:
+        """It in words; empty if there are no children."""
+        cancelled = f", {self.cancelled} cancelled" if self.cancelled else ""
+        return f"{self.done} of {self.total} done{cancelled}" if self.total else ""
+
     def moved(self, before: str | None, after: str | None) -> "Progress":
         """The progress after a child went from one status to another; None: it is no child then."""
         done = (after == "done") - (before == "done")

@@ -138,8 +138,9 @@ class Values:
 
     @property
     def used(self) -> dict[str, str]:
-        """The values of the cooking, those that were not asked for left out."""
-        return {n: v for n, v in self.known.items() if n in self._asked or n in self.given}
+        """The values of the cooking, in the order of the formula, without those that were not asked for."""
+        order = (name for name in (*self.declared, *self.given) if name in self.known)
+        return {n: self.known[n] for n in order if n in self._asked or n in self.given}
 
     def titled(self, formula: str) -> str:
         """What a workflow of a formula is called: with the values that tell it from others of the same.

@@ -633,7 +633,7 @@ def _facts(task: "Task", around: _Around) -> list[tuple[str, object]]:
         ("needed by", ", ".join(around.needed_by)),
         ("parent", task.parent),
         ("children", ", ".join(around.children)),
-        ("progress", _progress(task)),
+        ("progress", task.progress.says if task.progress else ""),
         ("waits for", _gate(task)),
         ("signals", ", ".join(map(_signal, task.signals))),
         ("milestone", "done by itself when it is reached" if task.milestone else ""),
@@ -659,13 +659,6 @@ def _signal(signal: "Signal") -> str:
     when = f"given {signal.given_at}" if signal.given_at else "not given"
     until = f", until {signal.until}" if signal.until else ""
     return f"{signal.kind} {signal.name} ({when}{until})"
-
-
-def _progress(task: "Task") -> str:
-    if task.progress is None:
-        return ""
-    done, total, cancelled = task.progress.done, task.progress.total, task.progress.cancelled
-    return f"{done} of {total} done" + (f", {cancelled} cancelled" if cancelled else "")
 
 
 def _gate(task: "Task") -> str:
