@@ -26,12 +26,12 @@ from orchestrator.core.events import (
     decode,
     encode_line,
 )
+from orchestrator.core.interrupts import Interrupts
 from orchestrator.core.store import Store
 from orchestrator.core.transaction import SYSTEM, Committed, Transaction
 from orchestrator.domain import requests
 from orchestrator.domain.reactions import react
 from orchestrator.domain.state import State
-from orchestrator.interrupts import Interrupts
 
 R = TypeVar("R")
 

@@ -14,6 +14,8 @@ from contextlib import suppress
 
 import msgspec
 
+from orchestrator.core.interrupts import Interrupts
+
 TAIL = 4096
 """Bytes of the output that are kept: the last ones."""
 
@@ -65,6 +67,9 @@ def run(
     """
     pipe, end = os.pipe()
     begun = time.monotonic()
+    # A signal that came while the program is being started would leave it running, known to nobody.
+    interrupts = Interrupts()
+    interrupts.hold()
     try:
         try:
             process = subprocess.Popen(  # noqa: S603 -- no shell; whoever calls has judged the words
@@ -80,8 +85,10 @@ def run(
             os.close(end)
         output = bytearray()
         try:
+            interrupts.release()
             status = _watch(process.pid, pipe, output, begun + timeout)
         finally:
+            interrupts.hold()
             # The leader is not reaped yet, so its number cannot be that of another group.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -90,6 +97,7 @@ def run(
         _drain(pipe, output)
     finally:
         os.close(pipe)
+        interrupts.release()
     return Ended(status, seconds, _text(output))
 
 

@@ -1,0 +1,46 @@
+"""Programs that are run: what may happen to whoever runs them leaves none behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core import processes
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_while_a_program_is_started_ends_it(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    class Popen(subprocess.Popen[bytes]):
+        """It is interrupted when the program runs, before anybody is told its number."""
+
+        def __init__(self, *args: object, **kwargs: object) -> None:
+            super().__init__(*args, **kwargs)  # type: ignore[call-overload]
+            started.append(self.pid)
+            signal.raise_signal(number)
+
+    started: list[int] = []
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    before = signal.signal(number, interrupt)
+    try:
+        with pytest.raises(Interrupted):
+            processes.run(
+                [sys.executable, "-c", "import time; time.sleep(600)"],
+                folder=str(tmp_path),
+                variables={},
+                timeout=60,
+            )
+    finally:
+        signal.signal(number, before)
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0], 0)
