@@ -106,16 +106,20 @@ def _blocked(task: Task) -> Blocker:
 def _signals(task: Task, now: str) -> Iterator[Blocker]:
     awaited = [signal for signal in task.signals if not signal.given_at]
     for signal in awaited:
-        which = "" if len(awaited) == 1 else f" {_word(signal.name)}"
-        command = "" if signal.kind == "timer" else f"t signal {task.id}{which}"
+        command = f"t signal {task.id}"
+        if len(awaited) > 1:
+            word = _word(signal.name) or _word(signal.kind)
+            command = f"{command} {word}" if word else ""
+        if signal.kind == "timer":
+            command = ""
         yield Blocker(kind="signal", task=None, says=_signal_text(signal, now), command=command)
 
 
 def _word(text: str) -> str:
-    """A text of others as one word of a command, safe to show and to run."""
+    """A text of others as one word of a command, safe to show and to run; empty if it can be none."""
     import shlex
 
-    return shlex.quote(text) if text.isprintable() else "NAME"
+    return shlex.quote(text) if text.isprintable() and not text.startswith("-") else ""
 
 
 def ways_out(found: Iterable[Blocker]) -> list[str]:

@@ -403,6 +403,13 @@ def test_a_refused_claim_names_the_commands_that_let_the_task_go_on(orc: Orchest
         orc.tasks.claim(f"{root}.a", agent="ann")
     commands = caught.value.details["commands"]
     assert commands == [f"t signal {root}.a 'it'\"'\"'s ok'", f"t signal {root}.a x"]
+    gates = (CookedGate(type="human", name="a\nb"), CookedGate(type="event", name="--help"))
+    root = pour(orc, cooked(step("a", gates=gates)))
+    standing = orc.workflows.standing(root)
+    assert why(standing.stuck) == {"a": [f"t signal {root}.a human", f"t signal {root}.a event"]}
+    for command in why(standing.stuck)["a"]:
+        orc.workflows.signal(*command.split()[2:])
+    assert orc.tasks.claim(f"{root}.a", agent="ann").status == "in_progress"
 
 
 def test_what_is_done_again_waits_for_peoples_words_again_but_not_for_what_has_happened(
