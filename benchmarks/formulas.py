@@ -12,7 +12,7 @@ from benchmarks.boards import Boards
 from benchmarks.measure import ROOT, Figure, environment, heavy_lap, interleave, lap, ms, ratio
 from orchestrator import Orchestrator
 from orchestrator.core.errors import Refused
-from orchestrator.domain.cooked import Cooked, CookedStep
+from orchestrator.domain.workflows.compiled import Cooked, CookedStep
 from orchestrator.stores.memory import MemoryStore
 
 STEPS = 1000

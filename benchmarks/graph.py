@@ -6,7 +6,7 @@ from statistics import median
 from benchmarks.boards import STREAMS, Boards, Fact, streams, task_id
 from benchmarks.measure import Figure, interleave, lap, ms, ratio
 from orchestrator import Orchestrator
-from orchestrator.domain.task_events import TaskAdded
+from orchestrator.domain.tasks.events import TaskAdded
 
 READY = 1000
 """Tasks that are ready, on the small board and on the big one."""

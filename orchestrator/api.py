@@ -13,30 +13,30 @@ from orchestrator.core.clock import Clock
 from orchestrator.core.errors import UsageError
 from orchestrator.core.store import Store
 from orchestrator.core.transaction import SYSTEM
-from orchestrator.domain.agents import Agents
-from orchestrator.domain.journal import Events
-from orchestrator.domain.knowledge import Knowledge
-from orchestrator.domain.locks import Locks
-from orchestrator.domain.tasks import Tasks, Watch, unwatched
-from orchestrator.domain.workstreams import Workstreams
+from orchestrator.domain.agents.commands import Agents
+from orchestrator.domain.event_log import Events
+from orchestrator.domain.knowledge.commands import Knowledge
+from orchestrator.domain.locks.commands import Locks
+from orchestrator.domain.tasks.commands import Tasks, Watch, unwatched
+from orchestrator.domain.workstreams.commands import Workstreams
 from orchestrator.engine import Engine
 
 if TYPE_CHECKING:
-    from orchestrator.domain.batch import Batch
-    from orchestrator.domain.convoys import Convoys
-    from orchestrator.domain.dispatch import Dispatch
-    from orchestrator.domain.hooks import Hooks
-    from orchestrator.domain.knowledge import Topic
-    from orchestrator.domain.links import Links
-    from orchestrator.domain.mail import Mail
-    from orchestrator.domain.reviews import Reviews
-    from orchestrator.domain.sessions import Sessions
-    from orchestrator.domain.workflows import Workflows
+    from orchestrator.domain.agents.dispatch import Dispatch
+    from orchestrator.domain.agents.hooks import Hooks
+    from orchestrator.domain.agents.sessions import Sessions
+    from orchestrator.domain.convoys.commands import Convoys
+    from orchestrator.domain.knowledge.commands import Topic
+    from orchestrator.domain.mail.commands import Mail
+    from orchestrator.domain.tasks.batch import Batch
+    from orchestrator.domain.tasks.dependencies import Links
+    from orchestrator.domain.tasks.reviews import Reviews
+    from orchestrator.domain.workflows.commands import Workflows
     from orchestrator.formulas import Formulas
-    from orchestrator.numbers import Metrics, Stats
     from orchestrator.planning import Collected
     from orchestrator.planning.prime import Prime
-    from orchestrator.status import Status
+    from orchestrator.reports.metrics import Metrics, Stats
+    from orchestrator.reports.status import Status
 
 
 def _silent(sentence: str) -> None:
@@ -105,49 +105,49 @@ class Orchestrator:
     @cached_property
     def batch(self) -> "Batch":
         """Tasks from one file, in one commit."""
-        from orchestrator.domain.batch import Batch
+        from orchestrator.domain.tasks.batch import Batch
 
         return Batch(self.engine)
 
     @cached_property
     def links(self) -> "Links":
         """The work graph: what waits for what."""
-        from orchestrator.domain.links import Links
+        from orchestrator.domain.tasks.dependencies import Links
 
         return Links(self.engine)
 
     @cached_property
     def reviews(self) -> "Reviews":
         """Approve and reject work, trust its commands."""
-        from orchestrator.domain.reviews import Reviews
+        from orchestrator.domain.tasks.reviews import Reviews
 
         return Reviews(self.engine)
 
     @cached_property
     def hooks(self) -> "Hooks":
         """What hangs on agents, and how it comes there."""
-        from orchestrator.domain.hooks import Hooks
+        from orchestrator.domain.agents.hooks import Hooks
 
         return Hooks(self.engine)
 
     @cached_property
     def dispatch(self) -> "Dispatch":
         """Give ready tasks to agents."""
-        from orchestrator.domain.dispatch import Dispatch
+        from orchestrator.domain.agents.dispatch import Dispatch
 
         return Dispatch(self.engine)
 
     @cached_property
     def convoys(self) -> "Convoys":
         """Tasks that are followed together."""
-        from orchestrator.domain.convoys import Convoys
+        from orchestrator.domain.convoys.commands import Convoys
 
         return Convoys(self.engine)
 
     @cached_property
     def sessions(self) -> "Sessions":
         """Each start of an agent, and what it leaves for the next."""
-        from orchestrator.domain.sessions import Sessions
+        from orchestrator.domain.agents.sessions import Sessions
 
         return Sessions(self.engine)
 
@@ -161,14 +161,14 @@ class Orchestrator:
     @cached_property
     def workflows(self) -> "Workflows":
         """Formulas that were poured onto the board."""
-        from orchestrator.domain.workflows import Workflows
+        from orchestrator.domain.workflows.commands import Workflows
 
         return Workflows(self.engine)
 
     @cached_property
     def mail(self) -> "Mail":
         """Messages between agents."""
-        from orchestrator.domain.mail import Mail
+        from orchestrator.domain.mail.commands import Mail
 
         return Mail(self.engine)
 
@@ -235,7 +235,7 @@ class Orchestrator:
         Raises:
             NotFound: There is no such event.
         """
-        from orchestrator.status import status
+        from orchestrator.reports.status import status
 
         return status(self.engine, at)
 
@@ -247,8 +247,8 @@ class Orchestrator:
         days: int | None = None,
         watch: Watch = unwatched,
     ) -> "Stats":
-        """How the tasks stand, archived ones included; see :func:`orchestrator.numbers.stats`."""
-        from orchestrator.numbers import stats
+        """How the tasks stand, archived ones included; see :func:`orchestrator.reports.metrics.stats`."""
+        from orchestrator.reports.metrics import stats
 
         return stats(self.engine, workstream=workstream, agent=agent, days=days, watch=watch)
 
@@ -260,8 +260,8 @@ class Orchestrator:
         agent: str | None = None,
         watch: Watch = unwatched,
     ) -> "Metrics":
-        """What was done in the last days, how fast and by whom; see :func:`orchestrator.numbers.metrics`."""
-        from orchestrator.numbers import metrics
+        """What was done in the last days, how fast and by whom; see :mod:`orchestrator.reports.metrics`."""
+        from orchestrator.reports.metrics import metrics
 
         return metrics(self.engine, days=days, workstream=workstream, agent=agent, watch=watch)
 

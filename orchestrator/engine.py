@@ -29,7 +29,7 @@ from orchestrator.core.events import (
 from orchestrator.core.interrupts import Interrupts
 from orchestrator.core.store import Store
 from orchestrator.core.transaction import SYSTEM, Committed, Transaction
-from orchestrator.domain import requests
+from orchestrator.domain import idempotency
 from orchestrator.domain.reactions import react
 from orchestrator.domain.state import State
 
@@ -79,7 +79,7 @@ class Engine:
         self.agent = names.agent(agent)
         self.session = session
         self._asking = threading.local()
-        self._request_id = requests.check_id(request_id) if request_id else None
+        self._request_id = idempotency.check_id(request_id) if request_id else None
         self._light = light
         self._timeout = timeout
         self._clock = now
@@ -255,7 +255,7 @@ class Engine:
             with self._locked(name):
                 state = self._refresh()
                 if request is not None and (
-                    known := requests.answered(
+                    known := idempotency.answered(
                         state.requests, request.id, request.command, request.arguments
                     )
                 ):
@@ -317,7 +317,7 @@ class Engine:
     @contextmanager
     def request(self, request_id: str) -> Iterator[None]:
         """The command inside answers this request: repeating it has one effect."""
-        before, self._request_id = self._request_id, requests.check_id(request_id)
+        before, self._request_id = self._request_id, idempotency.check_id(request_id)
         try:
             yield
         finally:
@@ -329,7 +329,7 @@ class Engine:
     def _request(self, name: str, arguments: tuple[object, ...] | None) -> Request | None:
         if self._request_id is None or arguments is None:
             return None
-        return Request(self._request_id, name, requests.digest(arguments), 0)
+        return Request(self._request_id, name, idempotency.digest(arguments), 0)
 
     @contextmanager
     def _opened(self, state: State) -> Iterator[Transaction[State]]:
@@ -386,7 +386,9 @@ class Engine:
                 hint="Nothing was committed. Let the failure end the transaction.",
             )
 
-    def _answer_again(self, known: requests.Request, shows: Callable[[State, Committed], R]) -> R:
+    def _answer_again(
+        self, known: idempotency.Request, shows: Callable[[State, Committed], R]
+    ) -> R:
         """The first result of a request, rendered from its events and the state they left."""
         events: Committed = []
         for number in range(known.first, known.last + 1):

@@ -13,10 +13,10 @@ from orchestrator import Orchestrator, snapshot
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import START, Position
 from orchestrator.core.store import Store
-from orchestrator.domain.resources import Need
-from orchestrator.domain.schedule import Hold, Schedule, rank_of
 from orchestrator.domain.state import State
-from orchestrator.domain.task_events import ENDED, Progress, Task
+from orchestrator.domain.tasks.events import ENDED, Progress, Task
+from orchestrator.domain.tasks.ready_queue import Hold, Schedule, rank_of
+from orchestrator.domain.tasks.resources import Need
 
 MORNING = 1_795_241_580.0
 """2026-11-21T06:13:00Z: where the clock of every test begins."""

@@ -9,7 +9,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput, Damage, UsageError
@@ -258,7 +258,16 @@ class Desk(Protocol[S]):
 
 
 class Noun(Generic[S]):
-    """The commands and queries of one noun, bound to a board: ``orc.tasks``, ``orc.locks`` ..."""
+    """The commands and queries of one noun, bound to a board: ``orc.tasks``, ``orc.locks`` ...
+
+    Attributes:
+        NAME: The word before the dot in the names of its commands, which requests in the log carry.
+    """
+
+    NAME: ClassVar[str]
+
+    def __init_subclass__(cls, *, name: str = "") -> None:
+        cls.NAME = name or cls.__name__.lower()
 
     def __init__(self, desk: Desk[S]) -> None:
         self._desk = desk
@@ -287,7 +296,7 @@ def command(
     def decorate(
         body: Callable[Concatenate[N, Transaction[Any], P], R | None],
     ) -> Callable[Concatenate[N, P], R]:
-        name = f"{body.__module__.rpartition('.')[2]}.{body.__name__.strip('_')}"
+        verb = body.__name__.strip("_")
 
         @functools.wraps(body)
         def run(self: N, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -295,7 +304,7 @@ def command(
                 return body(self, tx, *args, **kwargs)
 
             arguments = (args, tuple(sorted(kwargs.items()))) if answers_request else None
-            return self._desk.run(name, within, shows, arguments)
+            return self._desk.run(f"{self.NAME}.{verb}", within, shows, arguments)
 
         return run  # type: ignore[return-value]
 

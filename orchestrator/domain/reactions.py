@@ -7,7 +7,7 @@ steps) says here what it does then; no command has to think of it.
 from typing import TYPE_CHECKING
 
 from orchestrator.core.transaction import Transaction
-from orchestrator.domain import convoys
+from orchestrator.domain.convoys import commands as convoys
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -22,6 +22,6 @@ def react(tx: "Transaction[State]") -> None:
         convoys.follow(tx, events)
         if tx.state.workflows or tx.state.signals:
             # Boards without workflows do not load this.
-            from orchestrator.domain import flow
+            from orchestrator.domain.workflows import automation
 
-            flow.follow(tx, events)
+            automation.follow(tx, events)

@@ -6,20 +6,17 @@ from functools import cached_property
 import msgspec
 from msgspec.structs import replace
 
-import orchestrator.domain.check_events  # events of tasks
-import orchestrator.domain.repairs  # noqa: F401  # an event without a place in the state
 from orchestrator.core.errors import Damage
 from orchestrator.core.events import Recorded, decode
-from orchestrator.domain.agents import Agent
-from orchestrator.domain.convoys import Convoy
-from orchestrator.domain.cycles import Cycle
-from orchestrator.domain.knowledge import Topic
-from orchestrator.domain.locks import Lock
-from orchestrator.domain.message_events import Mailbox, Message
-from orchestrator.domain.requests import Request, remember
-from orchestrator.domain.schedule import Schedule
-from orchestrator.domain.session_events import Session
-from orchestrator.domain.task_events import (
+from orchestrator.domain.agents.commands import Agent
+from orchestrator.domain.agents.session_events import Session
+from orchestrator.domain.convoys.commands import Convoy
+from orchestrator.domain.cycles.events import Cycle
+from orchestrator.domain.idempotency import Request, remember
+from orchestrator.domain.knowledge.commands import Topic
+from orchestrator.domain.locks.commands import Lock
+from orchestrator.domain.mail.events import Mailbox, Message
+from orchestrator.domain.tasks.events import (
     ENDED,
     HELD,
     NO_CHILDREN,
@@ -29,8 +26,9 @@ from orchestrator.domain.task_events import (
     kept_back,
     unlink,
 )
-from orchestrator.domain.workflow_events import Workflow
-from orchestrator.domain.workstreams import Workstream
+from orchestrator.domain.tasks.ready_queue import Schedule
+from orchestrator.domain.workflows.events import Workflow
+from orchestrator.domain.workstreams.commands import Workstream
 
 Effect = Callable[["State", Task], Task]
 """What another task's change does to a record."""

@@ -8,7 +8,7 @@ step that an aspect has inserted.
 import re
 from fnmatch import fnmatchcase
 
-from orchestrator.domain.checks import Problems
+from orchestrator.domain.validation import Problems
 from orchestrator.formulas.drafts import Draft, drafts_of, inherit
 from orchestrator.formulas.expanding import Filling
 from orchestrator.formulas.graph import Graph

@@ -11,11 +11,11 @@ import msgspec
 
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError
-from orchestrator.domain.checks import Problems, like
-from orchestrator.domain.cooked import MILESTONE
+from orchestrator.domain.validation import Problems, like
+from orchestrator.domain.workflows.compiled import MILESTONE
 from orchestrator.formulas import advising, expanding, loops
 from orchestrator.formulas.advising import around
-from orchestrator.formulas.convoys import SYNTHESIS
+from orchestrator.formulas.fan_out import SYNTHESIS
 from orchestrator.formulas.reading import as_text
 from orchestrator.formulas.schema import (
     GATES,

@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from orchestrator.core.errors import BadInput
-from orchestrator.domain.cooked import MILESTONE
+from orchestrator.domain.workflows.compiled import MILESTONE
 from orchestrator.formulas.schema import Gate, Loop, Step
 
 NEVER = "no == yes"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from orchestrator.core.errors import BadInput
-from orchestrator.domain.checks import Problems, like
+from orchestrator.domain.validation import Problems, like
 from orchestrator.formulas.drafts import Draft, drafts_of, ends_of, inherit, show_what_it_shows
 from orchestrator.formulas.graph import Graph
 from orchestrator.formulas.loops import unroll

@@ -11,7 +11,7 @@ import msgspec
 
 from orchestrator.core import names
 from orchestrator.core.errors import BadInput, NotFound, OrchestratorError, Refused
-from orchestrator.domain.checks import Problems, like
+from orchestrator.domain.validation import Problems, like
 from orchestrator.formulas.checking import check, check_ids, references
 from orchestrator.formulas.inheriting import merged
 from orchestrator.formulas.reading import LONGEST, read

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from orchestrator.core.errors import BadInput
-from orchestrator.domain.checks import Problems
-from orchestrator.domain.cooked import MILESTONE
+from orchestrator.domain.validation import Problems
+from orchestrator.domain.workflows.compiled import MILESTONE
 from orchestrator.formulas.drafts import (
     ITERATION,
     NEVER,

@@ -7,10 +7,10 @@ import msgspec
 
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.transaction import Desk
-from orchestrator.domain.cooked import Cooked
-from orchestrator.domain.steps import find
-from orchestrator.formulas import distilling, library
-from orchestrator.formulas.cooking import cook
+from orchestrator.domain.tasks.transitions import find
+from orchestrator.domain.workflows.compiled import Cooked
+from orchestrator.formulas import export, library
+from orchestrator.formulas.compile import cook
 from orchestrator.formulas.library import Loaded, Source
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Formulas:
         on: str | None = None,
         strict: bool = True,
     ) -> Cooked:
-        """Cook a formula; see :func:`orchestrator.formulas.cooking.cook`.
+        """Cook a formula; see :func:`orchestrator.formulas.compile.cook`.
 
         Args:
             name: The formula.
@@ -111,8 +111,8 @@ class Formulas:
         )
 
     def distill(self, task: str, name: str, variables: Mapping[str, str] | None = None) -> str:
-        """A formula made of a workflow; see :func:`orchestrator.formulas.distilling.distill`."""
-        return distilling.distill(self._desk, task, name, variables)
+        """A formula made of a workflow; see :func:`orchestrator.formulas.export.distill`."""
+        return export.distill(self._desk, task, name, variables)
 
     def save(self, name: str, text: str) -> str:
         """Write a formula into the board's folder; gives the path. Nothing is overwritten.

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from orchestrator.core.errors import BadInput
-from orchestrator.domain.checks import Problems, like
+from orchestrator.domain.validation import Problems, like
 from orchestrator.formulas.schema import Formula, Variable
 
 S = TypeVar("S", bound=msgspec.Struct)

@@ -7,7 +7,7 @@ record stood, for messages.
 
 import msgspec
 
-from orchestrator.domain.cooked import MILESTONE
+from orchestrator.domain.workflows.compiled import MILESTONE
 
 TYPES = ("workflow", "expansion", "aspect", "convoy")
 

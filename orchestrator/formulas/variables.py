@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from orchestrator.core.errors import BadInput, OrchestratorError
 from orchestrator.core.printable import one_line, shortened
-from orchestrator.domain.checks import LONGEST_TEXT, LONGEST_TITLE, Problems, like, text_of
+from orchestrator.domain.validation import LONGEST_TEXT, LONGEST_TITLE, Problems, like, text_of
 from orchestrator.formulas.reading import as_text, check_numbers
 from orchestrator.formulas.schema import Formula, Variable
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.printable import one_line, shortened
 from orchestrator.core.transaction import SYSTEM
-from orchestrator.domain.task_events import Task
+from orchestrator.domain.tasks.events import Task
 from orchestrator.planning.survey import DESCRIPTION, SHOWN, place
 from orchestrator.planning.teams import is_silent, seen_at
 

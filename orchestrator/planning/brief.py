@@ -15,9 +15,10 @@ from orchestrator.core.clock import spoken
 from orchestrator.core.errors import BadInput, BadName, NotFound, UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import Desk
-from orchestrator.domain.graph import ancestors, blockers, ways_out
-from orchestrator.domain.knowledge import Document, Knowledge
-from orchestrator.domain.task_events import (
+from orchestrator.domain.knowledge.commands import Document, Knowledge
+from orchestrator.domain.tasks.blockers import ancestors, blockers, ways_out
+from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.domain.tasks.events import (
     ENDED,
     HELD,
     NO_CHILDREN,
@@ -25,7 +26,6 @@ from orchestrator.domain.task_events import (
     TaskCompleted,
     TaskEdited,
 )
-from orchestrator.domain.tasks import Tasks
 from orchestrator.planning.page import Block, Section, lay_out
 from orchestrator.planning.quoting import quote, quote_line, writer
 from orchestrator.planning.ranking import Text, query_of, rank

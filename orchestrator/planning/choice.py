@@ -19,8 +19,8 @@ from heapq import merge
 
 import msgspec
 
-from orchestrator.domain import resources
-from orchestrator.domain.task_events import Task
+from orchestrator.domain.tasks import resources
+from orchestrator.domain.tasks.events import Task
 from orchestrator.planning.independent import heaviest
 from orchestrator.planning.overlaps import CHECKS, Overlaps
 

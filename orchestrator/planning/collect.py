@@ -11,10 +11,15 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.printable import escape
 from orchestrator.core.transaction import SYSTEM, Desk
-from orchestrator.domain.cycles import start_of
-from orchestrator.domain.journal import beginning
-from orchestrator.domain.knowledge import KnowledgeDeleted, KnowledgeEdited, KnowledgeWritten
-from orchestrator.domain.task_events import (
+from orchestrator.domain.cycles.events import start_of
+from orchestrator.domain.event_log import beginning
+from orchestrator.domain.knowledge.commands import (
+    KnowledgeDeleted,
+    KnowledgeEdited,
+    KnowledgeWritten,
+)
+from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.domain.tasks.events import (
     Task,
     TaskAdded,
     TaskArchived,
@@ -23,7 +28,6 @@ from orchestrator.domain.task_events import (
     TaskFailed,
     TaskImported,
 )
-from orchestrator.domain.tasks import Tasks
 from orchestrator.planning.quoting import quote, quote_line, writer
 
 if TYPE_CHECKING:

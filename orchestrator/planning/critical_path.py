@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.domain.task_events import ENDED, Task
+from orchestrator.domain.tasks.events import ENDED, Task
 from orchestrator.planning.survey import SHOWN
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from orchestrator.domain import resources
+from orchestrator.domain.tasks import resources
 
 CHECKS = 20_000
 """Comparisons of path globs that one question may take. Beyond it the choice takes globs that might overlap

@@ -5,8 +5,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.printable import one_line
-from orchestrator.domain.graph import blockers, is_kept_back, open_needs
-from orchestrator.domain.task_events import Task
+from orchestrator.domain.tasks.blockers import blockers, is_kept_back, open_needs
+from orchestrator.domain.tasks.events import Task
 from orchestrator.planning.attention import attention
 from orchestrator.planning.choice import Candidate, choose
 from orchestrator.planning.critical_path import critical_path

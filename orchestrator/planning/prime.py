@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.domain.acting import own_name
-from orchestrator.domain.graph import blockers, ways_out
-from orchestrator.domain.hooks import Hook, hook_of
-from orchestrator.domain.session_events import Session
-from orchestrator.domain.task_events import ENDED, Task
+from orchestrator.domain.agents.hooks import Hook, hook_of
+from orchestrator.domain.agents.identity import own_name
+from orchestrator.domain.agents.session_events import Session
+from orchestrator.domain.tasks.blockers import blockers, ways_out
+from orchestrator.domain.tasks.events import ENDED, Task
 from orchestrator.planning.page import Block, Section, lay_out
 from orchestrator.planning.quoting import quote, quote_line, writer
 
 if TYPE_CHECKING:
-    from orchestrator.domain.message_events import Message
+    from orchestrator.domain.mail.events import Message
     from orchestrator.domain.state import State
     from orchestrator.engine import Engine
 

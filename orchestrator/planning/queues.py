@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.domain import resources
-from orchestrator.domain.schedule import Hold
+from orchestrator.domain.tasks import resources
+from orchestrator.domain.tasks.ready_queue import Hold
 from orchestrator.planning.choice import Candidate
 from orchestrator.planning.overlaps import Overlaps
 from orchestrator.planning.survey import SHOWN, Survey, place

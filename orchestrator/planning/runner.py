@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
-from orchestrator.domain.cycles import CyclePlanned
-from orchestrator.domain.knowledge import Knowledge, the_topic
+from orchestrator.domain.cycles.events import CyclePlanned
+from orchestrator.domain.knowledge.commands import Knowledge, the_topic
 from orchestrator.planning.brief import write_brief
 from orchestrator.planning.collect import Collected, collect
 from orchestrator.planning.plan import Plan, make_plan
@@ -19,7 +19,7 @@ def the_plan(_state: object, events: Committed) -> Plan:
     return next(event.plan for _, event in events if isinstance(event, CyclePlanned))
 
 
-class Planning(Noun["State"]):
+class Planning(Noun["State"], name="runner"):
     """``orc.plan``, ``orc.brief``, ``orc.collect``: one round of work."""
 
     @command(the_plan)

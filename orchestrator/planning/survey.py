@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orchestrator.core.printable import shortened
-from orchestrator.domain import resources
-from orchestrator.domain.schedule import Hold, rank_of
-from orchestrator.domain.task_events import Task
+from orchestrator.domain.tasks import resources
+from orchestrator.domain.tasks.events import Task
+from orchestrator.domain.tasks.ready_queue import Hold, rank_of
 from orchestrator.planning.choice import Candidate
 
 if TYPE_CHECKING:

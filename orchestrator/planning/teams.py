@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.core import clock
-from orchestrator.domain.agents import STALE_AFTER, Agent
-from orchestrator.domain.task_events import Task
+from orchestrator.domain.agents.commands import STALE_AFTER, Agent
+from orchestrator.domain.tasks.events import Task
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State

@@ -5,7 +5,7 @@ Times are seconds. Every command gives an outcome: a code of refusal as text, or
 
 from dataclasses import dataclass, field
 
-from orchestrator.domain.resources import collide, parse
+from orchestrator.domain.tasks.resources import collide, parse
 
 ENDED = ("done", "failed", "cancelled")
 

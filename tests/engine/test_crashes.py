@@ -15,7 +15,7 @@ import pytest
 from boards import SettableClock, as_text, check_law
 
 from orchestrator import InputOutputError, Orchestrator, OutcomeUnknown
-from orchestrator.domain.cooked import Cooked, CookedStep
+from orchestrator.domain.workflows.compiled import Cooked, CookedStep
 from orchestrator.stores.files import FileStore
 
 from . import faults

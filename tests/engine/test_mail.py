@@ -15,8 +15,8 @@ import pytest
 from boards import check_law
 
 from orchestrator import BadName, Orchestrator
+from orchestrator.maintenance.backup import export_board, import_board
 from orchestrator.stores.memory import MemoryStore
-from orchestrator.transfer import export_board, import_board
 
 from .test_processes import finish, go, reopen
 

@@ -20,7 +20,7 @@ from orchestrator import Orchestrator, OrchestratorError, snapshot
 from orchestrator.core import clock as times
 from orchestrator.core.events import START
 from orchestrator.core.store import Store
-from orchestrator.domain.task_events import Task
+from orchestrator.domain.tasks.events import Task
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.memory import MemoryStore
 

@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 
 from orchestrator.core.errors import BadInput
-from orchestrator.domain.cooked import Cooked, CookedStep
+from orchestrator.domain.workflows.compiled import Cooked, CookedStep
 from orchestrator.formulas import cook, load
 
 REAL = Path(__file__).parents[1] / "data" / "formulas"

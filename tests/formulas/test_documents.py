@@ -5,11 +5,11 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.domain.cooked import Cooked, CookedGate, CookedStep
-from orchestrator.domain.graph import Blocker
-from orchestrator.domain.links import Blocked
-from orchestrator.domain.standing import Standing
-from orchestrator.domain.workflows import Advanced, Bonded, Ended, Poured
+from orchestrator.domain.tasks.blockers import Blocker
+from orchestrator.domain.tasks.dependencies import Blocked
+from orchestrator.domain.workflows.commands import Advanced, Bonded, Ended, Poured
+from orchestrator.domain.workflows.compiled import Cooked, CookedGate, CookedStep
+from orchestrator.domain.workflows.progress import Standing
 from orchestrator.formulas import schema
 from orchestrator.formulas.noun import Listed
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import BadInput
-from orchestrator.domain.checks import Problems
-from orchestrator.domain.cooked import Cooked, CookedStep
+from orchestrator.domain.validation import Problems
+from orchestrator.domain.workflows.compiled import Cooked, CookedStep
 from orchestrator.formulas import cook
 from orchestrator.formulas.checking import check
 from orchestrator.formulas.library import Loaded

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.printable import escape
-from orchestrator.domain.graph import Edge
-from orchestrator.domain.links import Graph
-from orchestrator.domain.task_events import Task
+from orchestrator.domain.tasks.blockers import Edge
+from orchestrator.domain.tasks.dependencies import Graph
+from orchestrator.domain.tasks.events import Task
 from orchestrator.interfaces.cli import drawing
 from orchestrator.interfaces.cli import links as commands
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator import UsageError
 from orchestrator.core.printable import escape_lines
-from orchestrator.domain.mail import Letter
+from orchestrator.domain.mail.commands import Letter
 from orchestrator.interfaces.cli import main as entry
 from orchestrator.interfaces.cli.injection import BUDGET, CHARACTERS, LEAST, Block, block
 
@@ -343,7 +343,7 @@ def test_inject_is_status_0_whatever_goes_wrong(
     assert "cannot name" in fails(agent="-x")
     assert "which agent" in cli("m", "check", "--inject").err
     with monkeypatch.context() as patch:
-        patch.setattr("orchestrator.domain.mail.Mail.pending", lambda self: 1 / 0)
+        patch.setattr("orchestrator.domain.mail.commands.Mail.pending", lambda self: 1 / 0)
         assert "division" in fails()
     log = tmp_path / "board" / "state" / "events.jsonl"
     log.write_bytes(log.read_bytes().replace(b'"hi"', b'"ha"'))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import Orchestrator
-from orchestrator.domain.cooked import Cooked, CookedGate, CookedStep
+from orchestrator.domain.workflows.compiled import Cooked, CookedGate, CookedStep
 from orchestrator.planning import Planning
 from orchestrator.planning.page import Block, Section, lay_out
 from orchestrator.planning.quoting import quote, writer

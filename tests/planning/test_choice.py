@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain import resources
-from orchestrator.domain.task_events import Task
+from orchestrator.domain.tasks import resources
+from orchestrator.domain.tasks.events import Task
 from orchestrator.planning import overlaps
 from orchestrator.planning.choice import EXACT, Candidate, choose, exclude
 from orchestrator.planning.independent import heaviest

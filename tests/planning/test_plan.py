@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import Orchestrator
-from orchestrator.domain import resources
 from orchestrator.domain.state import State
-from orchestrator.domain.task_events import Task
-from orchestrator.domain.workstreams import Workstream
+from orchestrator.domain.tasks import resources
+from orchestrator.domain.tasks.events import Task
+from orchestrator.domain.workstreams.commands import Workstream
 from orchestrator.planning import make_plan
 from orchestrator.planning.survey import SHOWN
 

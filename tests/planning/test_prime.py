@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import Orchestrator, UsageError
-from orchestrator.domain.cooked import Cooked, CookedGate, CookedStep
+from orchestrator.domain.workflows.compiled import Cooked, CookedGate, CookedStep
 from orchestrator.stores.memory import MemoryStore
 
 

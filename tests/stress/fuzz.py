@@ -27,12 +27,12 @@ from hypothesis import strategies as st
 from orchestrator import Orchestrator, snapshot
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Recorded, encode_line, types
-from orchestrator.domain import frontmatter
+from orchestrator.domain.knowledge import frontmatter
 from orchestrator.formulas import cook, load
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.grammar import GLOBALS, Argument, Command, Group
 from orchestrator.interfaces.cli.main import main
-from orchestrator.transfer import export_board, import_board, import_opspawn
+from orchestrator.maintenance.backup import export_board, import_board, import_opspawn
 
 from .part import Part, fast_folder, run, say
 
@@ -201,7 +201,7 @@ def _use(board: Path, *unchanged: Path) -> None:
         with watched(*unchanged):
             read(Orchestrator.open(board, light=True, timeout=0.2))
     with watched(*unchanged):
-        from orchestrator.doctor import examine
+        from orchestrator.maintenance.doctor import examine
 
         examine(Orchestrator.open(board, light=True, timeout=0.2).engine, str(board))
     for write in (

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 from orchestrator import Orchestrator
 from orchestrator.core.errors import Damage, OrchestratorError
 from orchestrator.core.events import START, Position
-from orchestrator.doctor import examine
 from orchestrator.domain.state import State
+from orchestrator.maintenance.doctor import examine
 from orchestrator.stores.files import FileStore
 
 from .part import Part, fast_folder, run, say

@@ -33,8 +33,8 @@ from pathlib import Path
 from orchestrator import Orchestrator
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import START
-from orchestrator.doctor import examine
 from orchestrator.domain.state import State
+from orchestrator.maintenance.doctor import examine
 
 from .part import Part, fast_folder, run
 

@@ -23,9 +23,9 @@ import yaml
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.doctor import examine
 from orchestrator.interfaces.cli.main import main
-from orchestrator.transfer import import_board, import_opspawn
+from orchestrator.maintenance.backup import import_board, import_opspawn
+from orchestrator.maintenance.doctor import examine
 
 from .part import Part, fast_folder, run
 
@@ -937,7 +937,7 @@ def _(ground: Ground) -> str:
 
 @attack("yaml", "words stay words", naive_yaml)
 def _(ground: Ground) -> str:
-    from orchestrator.domain import frontmatter
+    from orchestrator.domain.knowledge import frontmatter
 
     words = ["no", "012", "1e3", "0x1f", "null", "~", "true", "2026-11-21", "12:30:45", ".inf"]
     words += ["1_000", "=", "<<"]

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator import Orchestrator
+from orchestrator.maintenance.backup import export_board
 from orchestrator.stores.files import FileStore
-from orchestrator.transfer import export_board
 
 from .harness import ROOT, log
 

@@ -10,7 +10,7 @@ from orchestrator.interfaces.cli.rendering import Answer, fields, say, table
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
-    from orchestrator.domain.agents import AgentView
+    from orchestrator.domain.agents.commands import AgentView
 
 _ID = Argument("id", "The agent.", completes="agents")
 

@@ -12,7 +12,7 @@ from orchestrator.interfaces.cli.rendering import Answer, paint, say
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
-    from orchestrator.doctor import Examination
+    from orchestrator.maintenance.doctor import Examination
 
 
 @BOARD.command(
@@ -57,7 +57,7 @@ def init(run: Run, folder: str | None) -> Answer:
 )
 def doctor(run: Run, fix: bool, accept_log: bool, salvage_log: bool) -> Answer:
     """Look the board over: 0 clean, 1 warnings, 4 damage. Changes nothing without --fix."""
-    from orchestrator.doctor import examine
+    from orchestrator.maintenance.doctor import examine
 
     if run.orc.folder is None:
         raise UsageError("This board has no folder to look over")

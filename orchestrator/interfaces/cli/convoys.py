@@ -10,7 +10,7 @@ from orchestrator.interfaces.cli.rendering import Answer, bar, fields, parts, pl
 from orchestrator.interfaces.cli.run import DRY_RUN, Run
 
 if TYPE_CHECKING:
-    from orchestrator.domain.convoys import Convoy, ConvoyStatus
+    from orchestrator.domain.convoys.commands import Convoy, ConvoyStatus
 
 _NAME = Argument("name", "The convoy.", completes="convoys")
 _TASKS = Argument("tasks", "Ids or prefixes.", "TASK...", many=True, completes="tasks")

@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Iterator
 
 from orchestrator.core.printable import escape
-from orchestrator.domain.cooked import MILESTONE, Cooked, CookedStep
-from orchestrator.domain.graph import Edge
-from orchestrator.domain.links import BLOCKING, Branch, Graph
-from orchestrator.domain.task_events import Task
+from orchestrator.domain.tasks.blockers import Edge
+from orchestrator.domain.tasks.dependencies import BLOCKING, Branch, Graph
+from orchestrator.domain.tasks.events import Task
+from orchestrator.domain.workflows.compiled import MILESTONE, Cooked, CookedStep
 
 _STATUS_SHAPES = {"done": ("([", "])"), "blocked": ("{{", "}}")}
 

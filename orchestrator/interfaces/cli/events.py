@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orchestrator.core.errors import UsageError
-from orchestrator.domain.journal import as_dict
+from orchestrator.domain.event_log import as_dict
 from orchestrator.interfaces.cli.commands import EVENTS
 from orchestrator.interfaces.cli.grammar import Argument, Option, count
 from orchestrator.interfaces.cli.rendering import Answer, lines, say, write
@@ -97,6 +97,6 @@ def _value(text: str) -> Any:
 
 def _line(event: dict[str, Any]) -> str:
     """``[HH:MM:SS] agent: action {k=v}``."""
-    from orchestrator.status import event_line
+    from orchestrator.reports.status import event_line
 
     return event_line(event)

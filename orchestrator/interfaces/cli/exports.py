@@ -28,7 +28,7 @@ _WORKSTREAM = Option(("--ws",), "Only tasks of this workstream.", "WS", complete
 )
 def file(run: Run, file: str | None) -> Answer | None:
     """Write the whole board as JSON lines."""
-    from orchestrator.transfer import export_board
+    from orchestrator.maintenance.backup import export_board
 
     if file is None or file == "-":
         return _printed(run)
@@ -57,7 +57,7 @@ def _new_file(name: str) -> Iterator[IO[str]]:
 
 def _printed(run: Run) -> Answer | None:
     """The export on stdout: line by line as it is read, or with ``--json`` as one array of its lines."""
-    from orchestrator.transfer import export_board
+    from orchestrator.maintenance.backup import export_board
 
     if not run.settings.json:
         export_board(run.orc.engine, sys.stdout)
@@ -77,7 +77,7 @@ def _printed(run: Run) -> Answer | None:
 )
 def beads(run: Run, file: str, ws: str | None) -> Answer:
     """Write tasks as issues of beads, one JSON object a line; says what has no place there."""
-    from orchestrator.neighbours import export_beads
+    from orchestrator.integrations import export_beads
 
     if file == "-":
         issues = io.StringIO()
@@ -99,7 +99,7 @@ def beads(run: Run, file: str, ws: str | None) -> Answer:
 )
 def backlog(run: Run, folder: str, ws: str | None) -> Answer:
     """Write tasks as files of Backlog.md; says what has no place there."""
-    from orchestrator.neighbours import export_backlog
+    from orchestrator.integrations import export_backlog
 
     report = export_backlog(run.orc.engine, folder, workstream=ws)
     return reported(report, f"Exported to {escape(folder)}")

@@ -24,10 +24,10 @@ from orchestrator.interfaces.cli.rendering import (
 from orchestrator.interfaces.cli.run import DRY_RUN, Run, text_from, warn
 
 if TYPE_CHECKING:
-    from orchestrator.domain.cooked import Cooked
-    from orchestrator.domain.links import Blocked
-    from orchestrator.domain.standing import Standing
-    from orchestrator.domain.workflows import Poured
+    from orchestrator.domain.tasks.dependencies import Blocked
+    from orchestrator.domain.workflows.commands import Poured
+    from orchestrator.domain.workflows.compiled import Cooked
+    from orchestrator.domain.workflows.progress import Standing
     from orchestrator.formulas.library import Loaded
     from orchestrator.formulas.noun import Listed
 

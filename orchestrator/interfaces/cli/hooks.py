@@ -20,9 +20,9 @@ from orchestrator.interfaces.cli.run import DRY_RUN, Run
 from orchestrator.interfaces.cli.tasks import line
 
 if TYPE_CHECKING:
-    from orchestrator.domain.dispatch import Assignment
-    from orchestrator.domain.hooks import Hook
-    from orchestrator.domain.workflows import Poured
+    from orchestrator.domain.agents.dispatch import Assignment
+    from orchestrator.domain.agents.hooks import Hook
+    from orchestrator.domain.workflows.commands import Poured
 
 _FORCE = Option(("--force",), "Also if other work has to go back to pending.", flag=True)
 

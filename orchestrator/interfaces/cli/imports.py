@@ -12,7 +12,7 @@ from orchestrator.interfaces.cli.rendering import Answer, plain, say
 from orchestrator.interfaces.cli.run import DRY_RUN, Run
 
 if TYPE_CHECKING:
-    from orchestrator.transfer import Imported
+    from orchestrator.maintenance.backup import Imported
 
 
 @IMPORT.command(
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 )
 def file(run: Run, file: str, dry_run: bool) -> Answer:
     """Take over a board that `export` wrote, whole or not at all."""
-    from orchestrator.transfer import import_board
+    from orchestrator.maintenance.backup import import_board
 
     if file == "-":
         return _said(import_board(run.orc.engine, sys.stdin, dry_run=dry_run), dry_run)
@@ -42,7 +42,7 @@ def file(run: Run, file: str, dry_run: bool) -> Answer:
 )
 def opspawn(run: Run, folder: str, dry_run: bool) -> Answer:
     """Take over a board of the Node original, with its log and knowledge."""
-    from orchestrator.transfer import import_opspawn
+    from orchestrator.maintenance.backup import import_opspawn
 
     with run.rehearsed(dry_run):
         return _said(import_opspawn(run.orc.engine, folder), dry_run)
@@ -73,8 +73,8 @@ def _into(workstream: str) -> Option:
 )
 def beads(run: Run, file: str, ws: str, skip_existing: bool, dry_run: bool) -> Answer:
     """Take issues of beads into a workstream, all or none; says what has no place here."""
-    from orchestrator.neighbours import import_beads
-    from orchestrator.neighbours.files import open_file
+    from orchestrator.integrations import import_beads
+    from orchestrator.integrations.files import open_file
 
     source = nullcontext(sys.stdin.buffer) if file == "-" else open_file(file)
     with source as lines, run.rehearsed(dry_run):
@@ -92,7 +92,7 @@ def beads(run: Run, file: str, ws: str, skip_existing: bool, dry_run: bool) -> A
 )
 def backlog(run: Run, folder: str, ws: str, skip_existing: bool, dry_run: bool) -> Answer:
     """Take tasks of Backlog.md into a workstream, all or none; says what has no place here."""
-    from orchestrator.neighbours import import_backlog
+    from orchestrator.integrations import import_backlog
 
     with run.rehearsed(dry_run):
         report = import_backlog(run.orc.engine, folder, workstream=ws, skip_existing=skip_existing)

@@ -14,7 +14,7 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape, escape_lines
 
 if TYPE_CHECKING:
-    from orchestrator.domain.mail import Letter
+    from orchestrator.domain.mail.commands import Letter
 
 BUDGET = 1000
 """Tokens that a block may have if nothing else is said."""

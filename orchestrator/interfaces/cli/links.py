@@ -4,7 +4,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from orchestrator.core.printable import escape
-from orchestrator.domain.links import BLOCKING, KINDS, Blocked, Graph
+from orchestrator.domain.tasks.dependencies import BLOCKING, KINDS, Blocked, Graph
 from orchestrator.interfaces.cli import drawing
 from orchestrator.interfaces.cli.commands import DEP, TASK
 from orchestrator.interfaces.cli.grammar import Argument, Option, count
@@ -13,7 +13,7 @@ from orchestrator.interfaces.cli.run import Run, warn
 from orchestrator.interfaces.cli.tasks import line, line_of, why
 
 if TYPE_CHECKING:
-    from orchestrator.domain.task_events import Task
+    from orchestrator.domain.tasks.events import Task
 
 MANY = 500
 """Tasks that a drawing shows unless more are asked for: a larger one nobody can read."""

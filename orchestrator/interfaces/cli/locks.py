@@ -10,7 +10,7 @@ from orchestrator.interfaces.cli.rendering import Answer, say, table
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
-    from orchestrator.domain.locks import Lock
+    from orchestrator.domain.locks.commands import Lock
 
 _RESOURCE = Argument("resource", "A name or a path glob: git, src/**.", completes="resources")
 _AGENT = Argument("agent", "Who holds it; else who acts.", required=False, completes="agents")

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape
-from orchestrator.domain.message_events import KINDS, PRIORITIES
+from orchestrator.domain.mail.events import KINDS, PRIORITIES
 from orchestrator.interfaces.cli.commands import MAIL
 from orchestrator.interfaces.cli.grammar import Argument, Option, integer, path
 from orchestrator.interfaces.cli.rendering import Answer, fields, lines, parts, say, section, table
 from orchestrator.interfaces.cli.run import Run, given, text_from, warn
 
 if TYPE_CHECKING:
-    from orchestrator.domain.mail import Count, Item, Letter
-    from orchestrator.domain.message_events import Receipt
+    from orchestrator.domain.mail.commands import Count, Item, Letter
+    from orchestrator.domain.mail.events import Receipt
 
 _ID = Argument("id", "The number of the message.", "ID", convert=integer)
 _SUBJECT = Option(("--subject", "-s"), "One line.")

@@ -6,7 +6,7 @@ from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.rendering import Answer, parts
 
 if TYPE_CHECKING:
-    from orchestrator.neighbours import Report
+    from orchestrator.integrations import Report
 
 
 def reported(report: "Report", done: str) -> Answer:

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.printable import escape
-from orchestrator.domain.session_events import OUTCOMES, OVERSEER, SEVERITIES
+from orchestrator.domain.agents.session_events import OUTCOMES, OVERSEER, SEVERITIES
 from orchestrator.interfaces.cli.commands import BOARD, SESSION
 from orchestrator.interfaces.cli.grammar import Argument, Option
 from orchestrator.interfaces.cli.rendering import Answer, fields, parts, say, section
 from orchestrator.interfaces.cli.run import DRY_RUN, Run, text_from, warn
 
 if TYPE_CHECKING:
-    from orchestrator.domain.session_events import Session
+    from orchestrator.domain.agents.session_events import Session
 
 _AGENT = Argument("agent", "The agent; else who acts.", required=False, completes="agents")
 

@@ -7,7 +7,7 @@ import msgspec
 from orchestrator.core.clock import spoken
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape, escape_lines
-from orchestrator.domain.task_events import ENDED, HELD, STATUSES
+from orchestrator.domain.tasks.events import ENDED, HELD, STATUSES
 from orchestrator.interfaces.cli.commands import TASK
 from orchestrator.interfaces.cli.grammar import Argument, Option, integer, minutes, path
 from orchestrator.interfaces.cli.rendering import (
@@ -26,11 +26,11 @@ from orchestrator.interfaces.cli.run import DRY_RUN, Run, given, once, text_from
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
-    from orchestrator.domain.batch import Applied
-    from orchestrator.domain.evidence import Evidence
-    from orchestrator.domain.graph import Blocker, Edge
-    from orchestrator.domain.task_events import Signal, Task
-    from orchestrator.domain.workflows import Advanced
+    from orchestrator.domain.tasks.batch import Applied
+    from orchestrator.domain.tasks.blockers import Blocker, Edge
+    from orchestrator.domain.tasks.events import Signal, Task
+    from orchestrator.domain.tasks.verification import Evidence
+    from orchestrator.domain.workflows.commands import Advanced
 
 _COLOURS = {
     "in_progress": "blue",
@@ -175,7 +175,7 @@ def add(
 )
 def batch(run: Run, file: str, ws: str | None, dry_run: bool) -> Answer:
     """Add, edit and assign many tasks in one commit, from a file of JSON or markdown."""
-    from orchestrator.batchfile import entries_of
+    from orchestrator.integrations.batch_file import entries_of
 
     entries = entries_of(text_from(file), file)
     with run.rehearsed(dry_run):
@@ -566,7 +566,7 @@ def _in_short(run: Run, task: "Task") -> str:
 
 
 def _history(events: "list[Recorded]") -> list[dict[str, Any]]:
-    from orchestrator.domain.journal import as_dict
+    from orchestrator.domain.event_log import as_dict
 
     return [as_dict(event) for event in events]
 

@@ -10,7 +10,7 @@ from orchestrator.interfaces.cli.rendering import Answer, fields, lines, paint, 
 from orchestrator.interfaces.cli.run import Run, given, once
 
 if TYPE_CHECKING:
-    from orchestrator.domain.workstreams import Workstream
+    from orchestrator.domain.workstreams.commands import Workstream
 
 _NAME = Argument("name", "The workstream.", completes="workstreams")
 _REASON = Option(("--reason",), "Why.", default="")

@@ -1,0 +1,1 @@
+"""Agents: who works on the board, their sessions, hooks and assignments."""

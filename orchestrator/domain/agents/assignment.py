@@ -1,0 +1,93 @@
+"""Giving work to agents: assigned tasks wait for their agent, and no other may take them meanwhile.
+
+An assignment is a lease too, so work that is given to an agent that never comes is free again one day.
+"""
+
+from typing import TYPE_CHECKING
+
+from orchestrator.core import clock
+from orchestrator.core.errors import Refused, UsageError
+from orchestrator.core.printable import one_line
+from orchestrator.core.transaction import Transaction
+from orchestrator.domain.agents import commands as agents
+from orchestrator.domain.mail import commands as mail
+from orchestrator.domain.tasks.events import HELD, Task, TaskAssigned, TaskHung
+from orchestrator.domain.tasks.transitions import check_step
+from orchestrator.domain.validation import LONGEST_TITLE
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+DEFAULT_ASSIGNMENT = 24 * 3600.0
+"""Seconds in which an agent that is given a task should begin; every sign of life renews them."""
+
+_URGENCY = ((1, "urgent"), (3, "high"), (6, "normal"), (1000, "low"))
+"""The priority of the message for a task of at most this priority."""
+
+
+def give(
+    tx: "Transaction[State]",
+    task: Task,
+    to: str,
+    *,
+    lease: float | str | None = None,
+    hung: bool = False,
+    force: bool = False,
+) -> Task:
+    """Assign a task to an agent, registered or not; to the one that has it already: no second effect.
+
+    Args:
+        tx: The transaction; who acts in it is named as the giver.
+        task: A task that nobody has, or whose lease has ended.
+        to: The agent.
+        lease: How long it has to begin, as ``2h`` or seconds.
+        hung: Hang it on the agent's hook, if nothing hangs there.
+        force: Also take it from another agent that has it; that one's lease ends.
+
+    Raises:
+        Refused: The agent is retired, somebody else has the task, or it is not open.
+    """
+    agents.check_active(tx.state, to)
+    hangs = hung and to not in tx.state.hooks
+    if task.assigned_to == to and task.status in HELD and not task.has_lapsed(tx.now):
+        if hangs:
+            tx.record(TaskHung(task=task.id))
+        return tx.state.tasks[task.id]
+    if task.status in HELD:
+        if not force and not task.has_lapsed(tx.now):
+            raise _is_with_another(task)
+        reason = f"given to {to}" if not task.has_lapsed(tx.now) else "its lease has ended"
+        tx.record(task.released(reason))
+    else:
+        check_step(task, "sling")
+    length = DEFAULT_ASSIGNMENT if lease is None else clock.duration(lease)
+    if length <= 0:
+        raise UsageError("A lease must be longer than nothing")
+    tx.record(TaskAssigned(task=task.id, to=to, lease=length, until=tx.later(length), hung=hangs))
+    return tx.state.tasks[task.id]
+
+
+def tell(tx: "Transaction[State]", task: Task, message: str = "") -> None:
+    """Send the agent that was given a task the one message that says so."""
+    assert task.assigned_to is not None
+    begin = f"Begin with `t claim {task.id}`, or `t next`."
+    if task.milestone:
+        begin = "Its steps are yours as they can be begun: `t next` takes the first one."
+    mail.post(
+        tx,
+        task.assigned_to,
+        subject=one_line(f"Assigned {task.id}: {task.title}", LONGEST_TITLE),
+        body="\n\n".join(filter(None, [message, task.description, begin])),
+        kind="work_assignment",
+        priority=next(word for limit, word in _URGENCY if task.priority <= limit),
+    )
+
+
+def _is_with_another(task: Task) -> Refused:
+    return Refused(
+        f"Task {task.id} is {task.status} with {task.assigned_to}",
+        code="already_claimed",
+        hint="Ask its agent with `mail send`, or take it away with --force.",
+        assigned_to=task.assigned_to,
+        status=task.status,
+    )

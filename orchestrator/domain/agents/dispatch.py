@@ -1,0 +1,123 @@
+"""Dispatch: ready tasks to the agents that suit them and have least to do.
+
+Any number of dispatchers may run at once: each works in one transaction, so a task is given out once.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.domain.agents.assignment import give, tell
+from orchestrator.domain.agents.commands import Agent, Agents
+from orchestrator.domain.convoys import commands as convoys
+from orchestrator.domain.tasks.events import Task, TaskAssigned
+from orchestrator.domain.workstreams import commands as workstreams
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that was given to an agent, and how many the agent has with it."""
+
+    task: str
+    title: str
+    agent: str
+    load: int
+
+
+def the_assignments(state: "State", events: Committed) -> list[Assignment]:
+    """The result of dispatching: what was given to whom, in order."""
+    given = [e for _, e in events if isinstance(e, TaskAssigned)]
+    new = [e.to for e in given]
+    before = {agent: state.schedule.load(agent) - new.count(agent) for agent in set(new)}
+    return [
+        Assignment(
+            task=e.task,
+            title=state.tasks[e.task].title,
+            agent=e.to,
+            load=before[e.to] + new[: number + 1].count(e.to),
+        )
+        for number, e in enumerate(given)
+    ]
+
+
+def the_started_convoy(
+    state: "State", events: Committed
+) -> tuple[convoys.Convoy, list[Assignment]]:
+    """The result of starting a convoy: its record, and what was given to whom."""
+    return convoys.the_convoy(state, events), the_assignments(state, events)
+
+
+class Dispatch(Noun["State"]):
+    """``orc.dispatch``: run over the board, a workstream or a convoy; start_convoy."""
+
+    @command(the_assignments)
+    def run(
+        self,
+        tx: "Transaction[State]",
+        workstream: str | None = None,
+        *,
+        priority: int | None = None,
+        convoy: str | None = None,
+        agent: str | None = None,
+    ) -> list[Assignment] | None:
+        """Give every ready task to the agent that suits it and has least to do; one message each.
+
+        Agents that are registered, neither retired nor gone, and below their load limit are asked; loads are
+        counted again after each assignment. Tasks that suit nobody stay as they are.
+
+        Args:
+            workstream: Only tasks of this stream.
+            priority: Only tasks of this priority or a more urgent one.
+            convoy: Only tasks of this convoy.
+            agent: Who dispatches.
+
+        Returns:
+            What was given to whom, the most urgent first.
+        """
+        tx.act_as(agent)
+        if workstream is not None:
+            workstreams.find(tx.state, workstream)
+        followed = None if convoy is None else set(convoys.find(tx.state, convoy).tasks)
+        team = self._team(tx)
+        for task in tx.state.schedule.ready(workstream, tx.now):
+            if priority is not None and task.priority > priority:
+                continue
+            if followed is not None and task.id not in followed:
+                continue
+            chosen = _least_busy(tx.state, team, task)
+            if chosen is not None:
+                tell(tx, give(tx, task, chosen.id, hung=True))
+        return None if tx.events else []
+
+    @command(the_started_convoy)
+    def start_convoy(
+        self, tx: "Transaction[State]", name: str, *, agent: str | None = None
+    ) -> None:
+        """Say that a convoy begins, and give its ready tasks to agents, in one commit.
+
+        Raises:
+            NotFound: There is no such convoy.
+            Refused: It was started, was cancelled or has landed.
+        """
+        tx.act_as(agent)
+        convoys.Convoys(self._desk).start(name)
+        self.run(convoy=name)
+
+    def _team(self, tx: "Transaction[State]") -> list[Agent]:
+        views = Agents.views(tx.state, tx.now, self._desk.seen(needed=True))
+        here = (view.id for view in views if view.presence != "gone")
+        return [tx.state.agents[id] for id in here if id in tx.state.agents]
+
+
+def _least_busy(state: "State", team: Iterable[Agent], task: Task) -> Agent | None:
+    suitable = [
+        agent
+        for agent in team
+        if agent.suits(task)
+        and (agent.max_load is None or state.schedule.load(agent.id) < agent.max_load)
+    ]
+    return min(suitable, key=lambda agent: (state.schedule.load(agent.id), agent.id), default=None)

@@ -1,0 +1,280 @@
+"""Sessions: each start of an agent is an incarnation, and ends with a note to the next one.
+
+An agent that says which session it is in (``ORC_SESSION``) is refused when a newer one of the same name
+has begun: a late result of an earlier worker cannot end the work of the present one.
+"""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from orchestrator.core.errors import NotFound, UsageError
+from orchestrator.core.printable import one_line
+from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.domain.agents.identity import act_in_session, own_name
+from orchestrator.domain.agents.session_events import (
+    OUTCOMES,
+    OVERSEER,
+    SEVERITIES,
+    Session,
+    SessionEnded,
+    SessionStarted,
+)
+from orchestrator.domain.locks import commands as locks
+from orchestrator.domain.mail import commands as mail
+from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.domain.tasks.events import (
+    Link,
+    Task,
+    TaskAdded,
+    TaskBlocked,
+    TaskEdited,
+)
+from orchestrator.domain.tasks.transitions import find, hung_on, the_task
+from orchestrator.domain.validation import LONGEST_TITLE, moment_of, needed, sentence, text_of
+from orchestrator.domain.workstreams.commands import Workstreams
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+SHOWN = 200
+"""Characters of a title or a reason in a line that speaks of it."""
+
+ESCALATIONS = "escalations"
+"""The workstream of escalations by agents that have no work on their hook; made when first needed."""
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """How an agent finished: the outcome, the task that hung on its hook, and its session."""
+
+    outcome: str
+    task: Task
+    session: Session
+
+
+def the_session(state: "State", events: Committed) -> Session:
+    """The result of starting and ending: the agent's session."""
+    at = next(at for at, e in events if isinstance(e, (SessionStarted, SessionEnded)))
+    return state.sessions[at.agent]
+
+
+def the_escalation(state: "State", events: Committed) -> Task:
+    """The result of escalating: the task that was added for it."""
+    return state.tasks[next(e.task for _, e in events if isinstance(e, TaskAdded))]
+
+
+class Sessions(Noun["State"]):
+    """``orc.sessions``: start, handoff, done, escalate, get."""
+
+    @command(the_session)
+    def start(self, tx: "Transaction[State]", agent: str | None = None) -> None:
+        """Begin a session: the next incarnation of the agent.
+
+        Set ``ORC_SESSION`` to its number: then what an earlier incarnation still sends is refused.
+
+        Args:
+            agent: Who starts; needed.
+        """
+        tx.act_as(agent, needed=True)
+        tx.record(SessionStarted())
+
+    @command(the_session)
+    def handoff(
+        self,
+        tx: "Transaction[State]",
+        *,
+        subject: str = "",
+        note: str = "",
+        collect: bool = False,
+        files: tuple[str, ...] = (),
+        agent: str | None = None,
+    ) -> None:
+        """End the agent's session with a note to its next one; what hangs on its hook stays there.
+
+        Args:
+            subject: One line for the next session.
+            note: What it should know.
+            collect: Note also what the agent holds now: open work, locks, unread mail.
+            files: Files that are changed and not committed, to be noted too.
+            agent: Who hands off; needed.
+
+        Raises:
+            Refused: The agent has started anew since.
+        """
+        actor = act_in_session(tx, agent, needed=True)
+        held = _collected(tx.state, actor, tx.now) if collect else []
+        held += [f"changed file {text_of('file', name)}" for name in files]
+        tx.record(
+            SessionEnded(
+                outcome="handoff",
+                subject=sentence("subject", subject),
+                note=text_of("note", note),
+                collected=tuple(held),
+            )
+        )
+
+    def done(
+        self,
+        outcome: str = "COMPLETED",
+        *,
+        message: str = "",
+        until: str = "",
+        agent: str | None = None,
+    ) -> Done:
+        """Finish what hangs on one's hook, and the session.
+
+        Args:
+            outcome: COMPLETED: the task is done. ESCALATED: it is blocked, and the overseer is told.
+                DEFERRED: it goes back to pending.
+            message: The result, what is wrong, or why it has to wait.
+            until: With DEFERRED: nobody may take it before (``2026-12-01``, ``3d``).
+            agent: Who finishes; needed.
+
+        Raises:
+            NotFound: Nothing hangs there.
+            Refused: The agent has started anew since, or the completion is refused.
+            UsageError: There is no such outcome.
+        """
+        if outcome not in OUTCOMES:
+            raise UsageError(f"{outcome!a} is no outcome", hint=f"One of {', '.join(OUTCOMES)}.")
+        if until and outcome != "DEFERRED":
+            raise UsageError("`until` goes with DEFERRED only")
+        name = own_name(self._desk, agent)
+        request = ("sessions.done", (outcome, message, until, agent))
+
+        def shows(state: "State", events: Committed) -> Done:
+            task = the_task(state, events)
+            return Done(outcome=outcome, task=task, session=state.sessions[name])
+
+        if outcome == "COMPLETED":
+            return Tasks(self._desk).finish(
+                request,
+                shows,
+                lambda tx: hung_on(tx.state, name).id,
+                result=message or None,
+                agent=name,
+                then=lambda tx, _: _end(tx, outcome),
+            )
+
+        def leave(tx: "Transaction[State]") -> None:
+            self._leave(tx, outcome, message=message, until=until, agent=name)
+
+        return self._desk.run(request[0], leave, shows, request[1])
+
+    def _leave(
+        self, tx: "Transaction[State]", outcome: str, *, message: str, until: str, agent: str
+    ) -> None:
+        actor = act_in_session(tx, agent, needed=True)
+        task = hung_on(tx.state, actor)
+        if outcome == "ESCALATED":
+            reason = needed("message", message)
+            tx.record(TaskBlocked(task=task.id, reason=reason))
+            self.escalate(one_line(reason, SHOWN), message=reason, task=task.id, agent=actor)
+        else:
+            tx.record(task.released(text_of("message", message)))
+            if until:
+                moment = moment_of("until", until, tx.now)
+                tx.record(TaskEdited(task=task.id, defer_until=moment))
+        _end(tx, outcome)
+
+    @command(the_escalation)
+    def escalate(
+        self,
+        tx: "Transaction[State]",
+        topic: str,
+        *,
+        severity: str = "medium",
+        message: str = "",
+        task: str | None = None,
+        workstream: str | None = None,
+        to: str = OVERSEER,
+        agent: str | None = None,
+    ) -> None:
+        """Tell of a trouble: a task for it, and mail to the overseer.
+
+        Args:
+            topic: One line.
+            severity: critical, high, medium or low.
+            message: What is wrong.
+            task: The task that it came up with; else what hangs on the agent's hook.
+            workstream: Where the task for it belongs; else that of the task, else ``escalations``.
+            to: Who is told.
+            agent: Who escalates.
+
+        Raises:
+            UsageError: There is no such severity.
+        """
+        if severity not in SEVERITIES:
+            raise UsageError(
+                f"{severity!a} is no severity", hint=f"One of {', '.join(SEVERITIES)}."
+            )
+        actor = act_in_session(tx, agent)
+        cause = task if task is not None else tx.state.hooks.get(actor)
+        stream = workstream or (find(tx.state, cause).workstream if cause else ESCALATIONS)
+        if workstream is None and not _is_active(tx.state, stream):
+            stream = ESCALATIONS
+        if stream == ESCALATIONS and stream not in tx.state.workstreams:
+            Workstreams(self._desk).create(stream, description="Troubles that agents told of")
+        new = Tasks(self._desk).add(
+            stream,
+            title=topic,
+            description=message,
+            type="escalation",
+            priority=SEVERITIES.index(severity) + 1,
+            labels=["escalation", severity],
+        )
+        if cause is not None:
+            link = Link("caused-by", find(tx.state, cause).id)
+            tx.record(TaskEdited(task=new.id, links=(link,)))
+        mail.post(
+            tx,
+            to,
+            subject=f"Escalation ({severity}): {one_line(topic, SHOWN)}"[:LONGEST_TITLE],
+            body="\n\n".join(filter(None, [message, f"The task for it is {new.id}."])),
+            kind="coordination_request",
+            priority="urgent" if severity == "critical" else "high",
+        )
+
+    def get(self, agent: str | None = None) -> Session:
+        """The last session of an agent; of oneself, if none is named.
+
+        Raises:
+            NotFound: It never had one.
+        """
+        name = own_name(self._desk, agent)
+        session = self.state.sessions.get(name)
+        if session is None:
+            raise NotFound(
+                f"{name} never began a session",
+                code="session_not_found",
+                hint="`session start` begins one.",
+            )
+        return session
+
+
+def _end(tx: "Transaction[State]", outcome: str) -> None:
+    """End the session of whoever acts, unless it has ended already."""
+    session = tx.state.sessions.get(tx.agent)
+    if session is None or session.is_live:
+        tx.record(SessionEnded(outcome=outcome))
+
+
+def _is_active(state: "State", workstream: str) -> bool:
+    stream = state.workstreams.get(workstream)
+    return stream is not None and stream.status == "active"
+
+
+def _collected(state: "State", agent: str, now: str) -> list[str]:
+    """What an agent holds, a line each."""
+    lines = []
+    for task in state.schedule.held_by(agent):
+        hung = "on the hook, " if state.hooks.get(agent) == task.id else ""
+        lines.append(f"task {task.id} ({hung}{task.status}): {one_line(task.title, SHOWN)}")
+    lines += [
+        f"lock {lock.resource} until {holder.until}"
+        for lock in locks.held_by(state, agent, now)
+        for holder in lock.holders
+        if holder.agent == agent
+    ]
+    unread = mail.unread(state, agent)
+    return lines + ([f"{unread} unread messages"] if unread else [])

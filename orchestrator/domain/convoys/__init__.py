@@ -1,0 +1,1 @@
+"""Convoys: tasks that are followed together."""

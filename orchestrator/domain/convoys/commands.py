@@ -1,0 +1,451 @@
+"""Convoys: tasks of any workstreams that are followed together until all of them have ended.
+
+A convoy lands by itself with its last task, by whatever path that ends, and tells its watchers once; it is
+open again when a task of it is. An empty one stays open.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator.core import names
+from orchestrator.core.errors import NotFound, OrchestratorError, Refused
+from orchestrator.core.events import Event, Recorded, event
+from orchestrator.core.printable import one_line
+from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
+from orchestrator.domain.mail import addresses
+from orchestrator.domain.mail import commands as mail
+from orchestrator.domain.tasks.events import STATUSES, Task
+from orchestrator.domain.tasks.transitions import resolve
+from orchestrator.domain.validation import LONGEST_TITLE, sentence
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+
+class Convoy(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """Tasks that are followed together. ``status`` is open, landed or cancelled.
+
+    Attributes:
+        tasks: Their ids, in the order in which they were given.
+        open_tasks: How many of them have not ended.
+        notify: Addresses of those who are told when it lands.
+        started_at: When somebody said that it begins.
+        landings: How often it landed; a task that is reopened opens it again.
+    """
+
+    name: str
+    description: str = ""
+    status: str
+    tasks: tuple[str, ...] = ()
+    open_tasks: int = 0
+    notify: tuple[str, ...] = ()
+    created_at: str
+    created_by: str
+    started_at: str = ""
+    ended_at: str = ""
+    reason: str = ""
+    landings: int = 0
+
+
+class ConvoyStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A convoy with how far it is: tasks of each status, and the share that has ended, in percent."""
+
+    convoy: Convoy
+    counts: dict[str, int]
+    total: int
+    ended: int
+    percent: int
+    ready: int
+    tasks: list[dict[str, str | None]]
+
+
+# Events
+
+
+@event("convoy.created")
+class ConvoyCreated(Event):
+    """A convoy began to follow tasks."""
+
+    convoy: str
+    description: str = ""
+    tasks: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        state.convoys[self.convoy] = Convoy(
+            name=self.convoy,
+            description=self.description,
+            status="open",
+            notify=self.notify,
+            created_at=at.ts,
+            created_by=at.agent,
+        )
+        _track(state, self.convoy, self.tasks)
+
+
+@event("convoy.changed")
+class ConvoyChanged(Event):
+    """Tasks came to a convoy, or left it."""
+
+    convoy: str
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        for task in self.removed:
+            state.tracked_by[task].remove(self.convoy)
+            if not state.tracked_by[task]:
+                del state.tracked_by[task]
+        convoy = state.convoys[self.convoy]
+        gone = set(self.removed)
+        state.convoys[self.convoy] = replace(
+            convoy,
+            tasks=tuple(task for task in convoy.tasks if task not in gone),
+            open_tasks=convoy.open_tasks - sum(map(state.is_open, self.removed)),
+        )
+        _track(state, self.convoy, self.added)
+
+
+@event("convoy.started")
+class ConvoyStarted(Event):
+    """Somebody said that a convoy begins."""
+
+    convoy: str
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        state.convoys[self.convoy] = replace(state.convoys[self.convoy], started_at=at.ts)
+
+
+@event("convoy.landed")
+class ConvoyLanded(Event):
+    """The last task of a convoy has ended."""
+
+    convoy: str
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        convoy = state.convoys[self.convoy]
+        state.convoys[self.convoy] = replace(
+            convoy, status="landed", ended_at=at.ts, landings=convoy.landings + 1
+        )
+
+
+@event("convoy.reopened")
+class ConvoyReopened(Event):
+    """A task of a landed convoy is open again, or an open one came to it."""
+
+    convoy: str
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        convoy = state.convoys[self.convoy]
+        state.convoys[self.convoy] = replace(convoy, status="open", ended_at="")
+
+
+@event("convoy.cancelled")
+class ConvoyCancelled(Event):
+    """A convoy is not followed any more; its tasks stay as they are."""
+
+    convoy: str
+    reason: str = ""
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        convoy = state.convoys[self.convoy]
+        state.convoys[self.convoy] = replace(
+            convoy, status="cancelled", ended_at=at.ts, reason=self.reason
+        )
+
+
+ABOUT = (
+    ConvoyCreated,
+    ConvoyChanged,
+    ConvoyStarted,
+    ConvoyLanded,
+    ConvoyReopened,
+    ConvoyCancelled,
+)
+
+
+def the_convoy(state: "State", events: Committed) -> Convoy:
+    """The convoy that the command was about, as the commit left it."""
+    return state.convoys[next(e.convoy for _, e in events if isinstance(e, ABOUT))]
+
+
+class Convoys(Noun["State"]):
+    """``orc.convoys``: create, add, remove, start, cancel; get, status, all."""
+
+    @command(the_convoy)
+    def create(
+        self,
+        tx: "Transaction[State]",
+        name: str,
+        tasks: Iterable[str] = (),
+        *,
+        description: str = "",
+        notify: Iterable[str] = (),
+        agent: str | None = None,
+    ) -> None:
+        """Begin to follow tasks.
+
+        Args:
+            name: Its name.
+            tasks: Ids or prefixes, of any workstreams.
+            description: One line.
+            notify: Addresses of those who are told when it lands; whoever creates it, if none is given.
+            agent: Who acts.
+
+        Raises:
+            NotFound: There is no such task.
+            Refused: There is a convoy of this name.
+        """
+        actor = tx.act_as(agent)
+        if name in tx.state.convoys:
+            raise Refused(f"There is a convoy {name} already", code="convoy_exists")
+        watchers = addresses.parse(notify)
+        addresses.check(watchers)
+        tx.record(
+            ConvoyCreated(
+                convoy=names.name("convoy", name, among=tx.state.convoys),
+                description=sentence("description", description),
+                tasks=_resolved(tx.state, tasks),
+                notify=watchers or _unless_system(actor),
+            )
+        )
+
+    @command(the_convoy)
+    def add(
+        self,
+        tx: "Transaction[State]",
+        name: str,
+        tasks: Iterable[str],
+        *,
+        agent: str | None = None,
+    ) -> Convoy | None:
+        """Add tasks to a convoy; one that has landed is open again if one of them is.
+
+        Raises:
+            NotFound: There is no such convoy or task.
+            Refused: It was cancelled.
+        """
+        tx.act_as(agent)
+        convoy = _find_live(tx.state, name)
+        new = tuple(i for i in _resolved(tx.state, tasks) if i not in set(convoy.tasks))
+        if not new:
+            return convoy
+        tx.record(ConvoyChanged(convoy=name, added=new))
+        return None
+
+    @command(the_convoy)
+    def remove(
+        self,
+        tx: "Transaction[State]",
+        name: str,
+        tasks: Iterable[str],
+        *,
+        agent: str | None = None,
+    ) -> None:
+        """Take tasks out of a convoy; they stay as they are.
+
+        Raises:
+            NotFound: There is no such convoy, or it does not follow the task.
+            Refused: It was cancelled.
+        """
+        tx.act_as(agent)
+        convoy = _find_live(tx.state, name)
+        gone = _resolved(tx.state, tasks)
+        if missing := [task for task in gone if task not in set(convoy.tasks)]:
+            raise NotFound(f"Convoy {name} does not follow {missing[0]}", code="not_tracked")
+        tx.record(ConvoyChanged(convoy=name, removed=gone))
+
+    @command(the_convoy)
+    def start(self, tx: "Transaction[State]", name: str, *, agent: str | None = None) -> None:
+        """Say that a convoy begins.
+
+        Raises:
+            NotFound: There is no such convoy.
+            Refused: It was started, was cancelled or has landed.
+        """
+        tx.act_as(agent)
+        convoy = _find_live(tx.state, name)
+        if convoy.started_at or convoy.status == "landed":
+            was = f"was started at {convoy.started_at}" if convoy.started_at else "has landed"
+            raise Refused(f"Convoy {name} {was}", code="illegal_step")
+        tx.record(ConvoyStarted(convoy=name))
+
+    @command(the_convoy)
+    def cancel(
+        self, tx: "Transaction[State]", name: str, *, reason: str = "", agent: str | None = None
+    ) -> None:
+        """Follow a convoy no more; its tasks stay as they are.
+
+        Raises:
+            NotFound: There is no such convoy.
+            Refused: It was cancelled or has landed.
+        """
+        tx.act_as(agent)
+        if _find_live(tx.state, name).status == "landed":
+            raise Refused(f"Convoy {name} has landed", code="illegal_step")
+        tx.record(ConvoyCancelled(convoy=name, reason=sentence("reason", reason)))
+
+    # Queries
+
+    def get(self, name: str) -> Convoy:
+        """A convoy.
+
+        Raises:
+            NotFound: There is none of this name.
+        """
+        return find(self.state, name)
+
+    def all(self, *, ended: bool = False) -> list[Convoy]:
+        """The convoys that are open, oldest first; with ``ended`` all of them."""
+        return [c for c in self.state.convoys.values() if ended or c.status == "open"]
+
+    def status(self, name: str) -> ConvoyStatus:
+        """How far a convoy is, with each of its tasks.
+
+        Raises:
+            NotFound: There is none of this name.
+        """
+        state, now = self.state, self._desk.now()
+        convoy = find(state, name)
+        rows = [_row(state, task) for task in convoy.tasks]
+        found = [str(row["status"]) for row in rows]
+        ended = len(found) - convoy.open_tasks
+        live = (state.tasks[task] for task in convoy.tasks if task in state.tasks)
+        return ConvoyStatus(
+            convoy=convoy,
+            counts={status: found.count(status) for status in STATUSES if status in found},
+            total=len(found),
+            ended=ended,
+            percent=100 * ended // len(found) if found else 0,
+            ready=sum(task.can_be_taken(now) for task in live),
+            tasks=rows,
+        )
+
+
+# What follows
+
+
+def follow(tx: "Transaction[State]", events: Committed) -> None:
+    """Land the convoys whose last task ended in these events, and reopen those that have an open one."""
+    touched: dict[str, None] = {}
+    for _, happened in events:
+        if isinstance(happened, (ConvoyCreated, ConvoyChanged)):
+            touched[happened.convoy] = None
+        task = getattr(happened, "task", None)
+        touched.update(dict.fromkeys(tx.state.tracked_by.get(task, ()) if task else ()))
+    for name in touched:
+        convoy = tx.state.convoys[name]
+        if convoy.status == "open" and convoy.tasks and not convoy.open_tasks:
+            tx.record(ConvoyLanded(convoy=name))
+            _tell(tx, convoy)
+        elif convoy.status == "landed" and convoy.open_tasks:
+            tx.record(ConvoyReopened(convoy=name))
+
+
+def track(tx: "Transaction[State]", task: Task) -> None:
+    """Let a task that is slung have a convoy of its own."""
+    name, number = f"work-{task.id}", 1
+    while name in tx.state.convoys:
+        number += 1
+        name = f"work-{task.id}-{number}"
+    notify = _unless_system(tx.agent)
+    tx.record(
+        ConvoyCreated(
+            convoy=name,
+            description=one_line(task.title, LONGEST_TITLE),
+            tasks=(task.id,),
+            notify=notify,
+        )
+    )
+
+
+def find(state: "State", name: str) -> Convoy:
+    """The convoy of this name.
+
+    Raises:
+        NotFound: There is none.
+    """
+    convoy = state.convoys.get(name)
+    if convoy is None:
+        raise NotFound(
+            f"There is no convoy {name!a}",
+            code="convoy_not_found",
+            hint="`convoy list` shows them; `convoy create` makes one.",
+        )
+    return convoy
+
+
+def _find_live(state: "State", name: str) -> Convoy:
+    convoy = find(state, name)
+    if convoy.status == "cancelled":
+        raise Refused(f"Convoy {name} was cancelled", code="illegal_step")
+    return convoy
+
+
+def _track(state: "State", name: str, tasks: tuple[str, ...]) -> None:
+    for task in tasks:
+        state.tracked_by.setdefault(task, []).append(name)
+    convoy = state.convoys[name]
+    state.convoys[name] = replace(
+        convoy,
+        tasks=(*convoy.tasks, *tasks),
+        open_tasks=convoy.open_tasks + sum(map(state.is_open, tasks)),
+    )
+
+
+def _tell(tx: "Transaction[State]", convoy: Convoy) -> None:
+    """Tell the watchers; one whose group is empty or gone by now is no reason to refuse anything."""
+    watchers = [address for address in convoy.notify if _reaches(tx, address)]
+    if not watchers:
+        return
+    counts = "\n".join(
+        f"- {row['task']} {row['status']}: {one_line(str(row['title']), LONGEST_TITLE)}"
+        for row in (_row(tx.state, task) for task in convoy.tasks[:50])
+    )
+    mail.post(
+        tx,
+        watchers,
+        subject=f"Convoy {convoy.name} has landed"[:LONGEST_TITLE],
+        body=f"All {len(convoy.tasks)} tasks have ended:\n\n{counts}",
+        kind="notification",
+    )
+
+
+def _reaches(tx: "Transaction[State]", address: str) -> bool:
+    try:
+        addresses.resolve(tx.state, [address], tx.agent)
+    except OrchestratorError:
+        return False
+    return True
+
+
+def _row(state: "State", task_id: str) -> dict[str, str | None]:
+    task = state.tasks.get(task_id)
+    if task is None:
+        outcome = state.archived[task_id].outcome
+        return {"task": task_id, "status": outcome, "title": "(archived)", "assigned_to": None}
+    return {
+        "task": task_id,
+        "status": task.status,
+        "title": task.title,
+        "assigned_to": task.assigned_to,
+    }
+
+
+def _resolved(state: "State", tasks: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(resolve(state, task) for task in tasks))
+
+
+def _unless_system(agent: str) -> tuple[str, ...]:
+    return () if agent == SYSTEM else (agent,)
+
+
+def rename(state: "State", old: str, new: str) -> None:
+    """Let a watcher be told under its new name. Part of a fold."""
+    for name, convoy in state.convoys.items():
+        if old in convoy.notify:
+            notify = (new if address == old else address for address in convoy.notify)
+            state.convoys[name] = replace(convoy, notify=tuple(dict.fromkeys(notify)))

@@ -1,0 +1,1 @@
+"""Cycles: rounds of plan, brief, work and collect."""

@@ -1,0 +1,152 @@
+"""The event log as its readers see it: ``orc.events``, for logging anything and for reading back."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator.core import clock
+from orchestrator.core.errors import BadName, UsageError
+from orchestrator.core.events import Recorded, is_reserved
+from orchestrator.core.transaction import Committed, Noun, Transaction, command
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+
+def the_event(state: "State", events: Committed) -> Recorded:
+    """The event that was logged."""
+    return next(at for at, event in events if event is None)
+
+
+class Events(Noun["State"], name="journal"):
+    """``orc.events``: log, read, follow."""
+
+    def log(self, agent: str | None, type: str, /, **payload: Any) -> Recorded:
+        """Record something that happened, of any type that is not the toolkit's own.
+
+        Args:
+            agent: Who says so.
+            type: A word, dotted or not: ``deployed``, ``ci.failed``.
+            payload: Facts, as JSON values.
+
+        Raises:
+            BadName: The type is not allowed or belongs to the toolkit (``task.*``).
+            BadInput: A value that JSON cannot carry.
+        """
+        return self._log(agent, type, payload)
+
+    @command(the_event)
+    def _log(
+        self, tx: "Transaction[State]", agent: str | None, type: str, payload: dict[str, Any]
+    ) -> None:
+        tx.act_as(agent)
+        tx.record_custom(check_type(type), payload)
+
+    def read(
+        self,
+        *,
+        last: int | None = None,
+        agent: str | None = None,
+        type: str | None = None,
+        since: str | int | None = None,
+    ) -> list[Recorded]:
+        """Events, oldest first.
+
+        Args:
+            last: At most so many, the newest ones.
+            agent: Only those of this agent.
+            type: Only of this type; ``task.*`` is every type of a noun.
+            since: Only from this time, that long ago (``2h``), or after this event id.
+        """
+        found: list[Recorded] = []
+        for at in self._matching(agent, type, since):
+            if last is not None and len(found) >= last:
+                break
+            found.append(at)
+        found.reverse()
+        return found
+
+    def follow(
+        self, *, agent: str | None = None, type: str | None = None, since: int | None = None
+    ) -> Iterator[Recorded]:
+        """Events as they are committed, for ever; from after the event ``since``, else from now."""
+        last = self.state.event if since is None else since
+        while True:
+            head = self.state.event
+            for number in range(last + 1, head + 1):
+                at = self._desk.event(number)
+                if _matches(at, agent, type):
+                    yield at
+            last = head
+            self._desk.wait(60.0)
+
+    def _matching(
+        self, agent: str | None, type: str | None, since: str | int | None
+    ) -> Iterator[Recorded]:
+        limit = None if since is None else beginning(since, self._desk.now())
+        for at in self._desk.read_backwards():
+            if isinstance(limit, int) and at.id <= limit:
+                return
+            if isinstance(limit, str) and at.ts < limit:
+                return
+            if _matches(at, agent, type):
+                yield at
+
+
+def beginning(since: str | int, now: str) -> str | int:
+    """Where a report begins: after an event (an id), or at a time (a timestamp).
+
+    Args:
+        since: The id of an event, a time, or how long ago (``2h``).
+        now: The time to count back from.
+
+    Raises:
+        UsageError: It is none of them.
+    """
+    if isinstance(since, int) or since.isdecimal():
+        return int(since)
+    try:
+        return clock.after(now, -clock.duration(since))
+    except UsageError:
+        return clock.timestamp(clock.seconds(since))
+
+
+def check_type(type: str) -> str:
+    """Check the type of an event that an agent logs.
+
+    Raises:
+        BadName: It is not allowed or belongs to the toolkit.
+    """
+    if not type or len(type) > 200 or not all(c.isalnum() or c in "._-" for c in type):
+        raise BadName(
+            f"{type!a} cannot be the type of an event",
+            hint="Use letters, digits, `.`, `_` and `-`: ci.failed.",
+        )
+    if is_reserved(type):
+        raise BadName(
+            f"Events {type.partition('.')[0]}.* are the toolkit's own",
+            hint="Choose another first word.",
+        )
+    return type
+
+
+def as_dict(at: Recorded) -> dict[str, Any]:
+    """An event for programs: id, ts, agent, type, payload."""
+    return {
+        "id": at.id,
+        "ts": at.ts,
+        "agent": at.agent,
+        "type": at.type,
+        "payload": msgspec.json.decode(at.payload),
+    }
+
+
+def _matches(at: Recorded, agent: str | None, type: str | None) -> bool:
+    if agent is not None and at.agent != agent:
+        return False
+    if type is None or type in (at.type, "*"):
+        return True
+    if type.endswith(".*"):
+        return at.type.startswith(type[:-1])
+    return at.type == type.replace("_", ".", 1)  # the original's names: task_completed

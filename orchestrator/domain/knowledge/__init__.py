@@ -1,0 +1,1 @@
+"""Knowledge: topics in markdown that agents share."""

@@ -1,0 +1,378 @@
+"""Knowledge: markdown texts by topic that agents share, as files that people may edit.
+
+The event carries the whole text, the file is what everybody reads. The state keeps two digests of a topic:
+of its text, and of the file that the last write found. They tell three things apart: a file that is missing
+or is still the one that was found means that the write was interrupted, so the log's text counts; any other
+difference is an edit by hand, shown to readers and adopted as an event by the next change of that topic.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator.core import names
+from orchestrator.core.errors import BadInput, NotFound
+from orchestrator.core.events import Event, Recorded, decode, event
+from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
+from orchestrator.domain.validation import text_of
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+
+class Topic(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """A topic: the digest of its file, and of the file that its last write found; its versions."""
+
+    name: str
+    author: str
+    tags: tuple[str, ...] = ()
+    digest: str
+    previous: str = ""
+    versions: tuple[int, ...]
+    updated_at: str
+    deleted: bool = False
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """A topic as a reader sees it.
+
+    ``version`` counts from 1; 0 is a file that nobody has recorded yet. ``edited`` says that the file was
+    changed by hand since that version.
+    """
+
+    topic: str
+    text: str
+    author: str
+    tags: tuple[str, ...]
+    version: int
+    updated_at: str | None
+    edited: bool = False
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """A topic that a search found: how often the words stand in it, and the first line with one."""
+
+    topic: str
+    hits: int
+    line: str
+
+
+class _Versioned(Event):
+    topic: str
+    text: str
+    author: str = SYSTEM
+    tags: tuple[str, ...] = ()
+    replaces: str = ""  # the digest of the file that the command found
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        old = state.topics.get(self.topic)
+        state.topics[self.topic] = Topic(
+            name=self.topic,
+            author=self.author,
+            tags=self.tags,
+            digest=digest_of(self.text.encode()),
+            previous=self.replaces,
+            versions=(*old.versions, at.id) if old else (at.id,),
+            updated_at=at.ts,
+        )
+
+
+@event("knowledge.written")
+class KnowledgeWritten(_Versioned):
+    """A topic got a new text."""
+
+    def document(self) -> tuple[str, str | None]:
+        return self.topic, self.text
+
+
+@event("knowledge.edited")
+class KnowledgeEdited(_Versioned):
+    """The file was edited by hand; its text was adopted."""
+
+
+@event("knowledge.deleted")
+class KnowledgeDeleted(Event):
+    """A topic was deleted; its versions stay in the log."""
+
+    topic: str
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        old = state.topics[self.topic]
+        state.topics[self.topic] = msgspec.structs.replace(old, deleted=True, updated_at=at.ts)
+
+    def document(self) -> tuple[str, str | None]:
+        return self.topic, None
+
+
+def digest_of(data: bytes | None) -> str:
+    """What tells one text from another; empty for a file that is not there."""
+    if data is None:
+        return ""
+    # A command that touches no knowledge does not load it.
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def the_topic(state: "State", events: Committed) -> Topic:
+    """The topic that was written."""
+    about = next(e for _, e in events if isinstance(e, KnowledgeWritten))
+    return state.topics[about.topic]
+
+
+def whether_deleted(state: "State", events: Committed) -> bool:
+    """Whether there was something to delete."""
+    return any(isinstance(e, KnowledgeDeleted) for _, e in events)
+
+
+class Knowledge(Noun["State"]):
+    """``orc.knowledge``: write, append, delete; read, all, search, history."""
+
+    @command(the_topic)
+    def write(
+        self,
+        tx: "Transaction[State]",
+        topic: str,
+        content: str,
+        *,
+        tags: Iterable[str] | None = None,
+        agent: str | None = None,
+    ) -> None:
+        """Give a topic a new text; what was there stays in its history.
+
+        Args:
+            topic: Its name, which becomes a file name.
+            content: Markdown; frontmatter at its top is kept.
+            tags: Words to find it by; None keeps those it has.
+            agent: Who writes; stands as author in the frontmatter.
+        """
+        actor = tx.act_as(agent)
+        _check_name(tx.state, topic)
+        metadata, _ = _adopt(tx, topic)
+        given, body = split(content)
+        _record(tx, topic, {**metadata, **given}, body, tags, actor)
+
+    @command(the_topic)
+    def append(
+        self,
+        tx: "Transaction[State]",
+        topic: str,
+        content: str,
+        *,
+        tags: Iterable[str] | None = None,
+        agent: str | None = None,
+    ) -> None:
+        """Add lines at the end of a topic; begins it if it is not there."""
+        actor = tx.act_as(agent)
+        _check_name(tx.state, topic)
+        metadata, body = _adopt(tx, topic)
+        joined = f"{body.rstrip()}\n\n{content}" if body.strip() else content
+        _record(tx, topic, metadata, joined, tags, actor)
+
+    @command(whether_deleted)
+    def delete(self, tx: "Transaction[State]", topic: str, *, agent: str | None = None) -> None:
+        """Delete a topic; its versions stay in the log. False if there was none."""
+        tx.act_as(agent)
+        names.name("topic", topic)
+        _adopt(tx, topic)
+        known = tx.state.topics.get(topic)
+        if known is not None and not known.deleted:
+            tx.record(KnowledgeDeleted(topic=topic))
+
+    def read(self, topic: str, *, version: int | None = None) -> str | None:
+        """The text of a topic without its frontmatter, or None if there is none."""
+        document = self.document(topic, version=version)
+        return document.text if document else None
+
+    def document(self, topic: str, *, version: int | None = None) -> Document | None:
+        """A topic with author, tags and version, or None if there is none.
+
+        Args:
+            topic: Its name.
+            version: An old version, counted from 1.
+
+        Raises:
+            NotFound: The topic never had that version.
+        """
+        names.name("topic", topic)
+        record = self.state.topics.get(topic)
+        if version is not None:
+            return self._old_version(topic, record, version)
+        data = self._desk.read_document(topic)
+        standing = _standing(record, data)
+        if standing == "absent":
+            return None
+        if standing == "edited":
+            assert data is not None
+            return _edited_document(topic, record, data)
+        assert record is not None
+        return self._old_version(topic, record, len(record.versions))
+
+    def _old_version(self, topic: str, record: Topic | None, version: int) -> Document:
+        if record is None or not 1 <= version <= len(record.versions):
+            raise NotFound(
+                f"Topic {topic!a} has no version {version}",
+                code="version_not_found",
+                hint="`kb history` lists the versions.",
+            )
+        at = self._desk.event(record.versions[version - 1])
+        written = decode(at)
+        assert isinstance(written, _Versioned)
+        return Document(
+            topic=topic,
+            text=split(written.text)[1],
+            author=written.author,
+            tags=written.tags,
+            version=version,
+            updated_at=at.ts,
+        )
+
+    def all(self) -> list[Topic]:
+        """The topics, by name; one whose file nobody has recorded yet has no versions."""
+        topics = self.state.topics
+        found = {name: topic for name, topic in topics.items() if not topic.deleted}
+        for name in self._desk.documents():
+            if name not in found and (document := self._unrecorded(name)):
+                found[name] = document
+        return [found[name] for name in sorted(found)]
+
+    def _unrecorded(self, name: str) -> Topic | None:
+        data = self._desk.read_document(name)
+        if _standing(self.state.topics.get(name), data) != "edited":
+            return None
+        return Topic(name=name, author=SYSTEM, digest=digest_of(data), versions=(), updated_at="")
+
+    def search(self, words: str) -> list[Match]:
+        """The topics that hold all the words, most hits first; case does not matter."""
+        wanted = words.casefold().split()
+        found = []
+        for topic in self.all():
+            text = f"{topic.name}\n{' '.join(topic.tags)}\n{self.read(topic.name) or ''}"
+            hits = [text.casefold().count(word) for word in wanted]
+            if wanted and all(hits):
+                lines = (line for line in text.splitlines() if wanted[0] in line.casefold())
+                found.append(Match(topic=topic.name, hits=sum(hits), line=next(lines, "")))
+        return sorted(found, key=lambda match: (-match.hits, match.topic))
+
+    def history(self, topic: str) -> list[Document]:
+        """Every version of a topic, oldest first.
+
+        Raises:
+            NotFound: There never was such a topic.
+        """
+        record = self.state.topics.get(names.name("topic", topic))
+        if record is None:
+            raise NotFound(f"There is no topic {topic!a}", code="topic_not_found")
+        return [self._old_version(topic, record, i + 1) for i in range(len(record.versions))]
+
+
+def _standing(record: Topic | None, data: bytes | None) -> str:
+    """How a file stands to what is recorded: absent, recorded (the log's text counts) or edited."""
+    digest = digest_of(data)
+    if record is None:
+        return "edited" if digest else "absent"
+    if record.deleted:
+        return "edited" if digest not in ("", record.digest) else "absent"
+    return "recorded" if digest in ("", record.digest, record.previous) else "edited"
+
+
+def _edited_document(topic: str, record: Topic | None, data: bytes) -> Document:
+    metadata, body = _split_file(topic, _decoded(topic, data))
+    return Document(
+        topic=topic,
+        text=body,
+        author=str(metadata.get("author", record.author if record else SYSTEM)),
+        tags=_tags(metadata),
+        version=len(record.versions) if record else 0,
+        updated_at=record.updated_at if record else None,
+        edited=True,
+    )
+
+
+def _adopt(tx: "Transaction[State]", topic: str) -> tuple[dict[str, Any], str]:
+    """Record an edit by hand, so that nothing is overwritten unseen; gives what stands there now."""
+    data = tx.read_document(topic)
+    record = tx.state.topics.get(topic)
+    standing = _standing(record, data)
+    if standing == "absent":
+        return {}, ""
+    if standing == "recorded":
+        assert record is not None
+        written = decode(tx.event(record.versions[-1]))
+        assert isinstance(written, _Versioned)
+        return split(written.text)
+    assert data is not None
+    text = _decoded(topic, data)
+    metadata, body = _split_file(topic, text)
+    author = str(metadata.get("author", record.author if record else SYSTEM))
+    tx.record(KnowledgeEdited(topic=topic, text=text, author=author, tags=_tags(metadata)))
+    return metadata, body
+
+
+def _record(
+    tx: "Transaction[State]",
+    topic: str,
+    metadata: dict[str, Any],
+    body: str,
+    tags: Iterable[str] | None,
+    author: str,
+) -> None:
+    words = _tags(metadata) if tags is None else tuple(names.name("tag", tag) for tag in tags)
+    head = {k: v for k, v in metadata.items() if k not in ("author", "tags")}
+    if author != SYSTEM:
+        head["author"] = author
+    if words:
+        head["tags"] = list(words)
+    text = text_of("content", join(head, body))
+    found = digest_of(tx.documents.get(topic))
+    tx.record(KnowledgeWritten(topic=topic, text=text, author=author, tags=words, replaces=found))
+
+
+def split(text: str) -> tuple[dict[str, Any], str]:
+    """The frontmatter of a text, strictly read, and what stands below it."""
+    if not text.startswith("---"):
+        return {}, text
+    # YAML is loaded only for texts that begin as if they had some.
+    from orchestrator.domain.knowledge import frontmatter
+
+    return frontmatter.split(text)
+
+
+def join(metadata: dict[str, Any], body: str) -> str:
+    """A text with its frontmatter; the inverse of :func:`split`."""
+    if not metadata:
+        return body
+    from orchestrator.domain.knowledge import frontmatter
+
+    return frontmatter.join(metadata, body)
+
+
+def _split_file(topic: str, text: str) -> tuple[dict[str, Any], str]:
+    """As :func:`split`, of a file that somebody edited: the error names it."""
+    try:
+        return split(text)
+    except BadInput as error:
+        message = f"knowledge/{topic}.md: {error.message}"
+        raise BadInput(message, code=error.code, hint=error.hint) from None
+
+
+def _tags(metadata: dict[str, Any]) -> tuple[str, ...]:
+    tags = metadata.get("tags", [])
+    if isinstance(tags, str):
+        tags = tags.replace(",", " ").split()
+    return tuple(str(tag) for tag in tags)
+
+
+def _decoded(topic: str, data: bytes) -> str:
+    try:
+        return text_of("file", data.decode())
+    except UnicodeDecodeError:
+        raise BadInput(f"knowledge/{topic}.md is not UTF-8", hint="Save it as UTF-8.") from None
+    except BadInput as error:
+        raise BadInput(f"knowledge/{topic}.md: {error.message}", hint=error.hint) from None
+
+
+def _check_name(state: "State", topic: str) -> None:
+    live = [name for name, known in state.topics.items() if not known.deleted]
+    names.name("topic", topic, among=live)

@@ -1,0 +1,1 @@
+"""Locks: resources that an agent keeps for a while, alone or shared."""

@@ -1,0 +1,493 @@
+"""Locks: resources that agents keep for a while, alone or shared, under a lease.
+
+A resource is a name or a path glob (see :mod:`orchestrator.domain.tasks.resources`). Running tasks hold what
+they touch in the same way. The token of a hold is the id of the event that gave it, so it only grows.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator.core import clock
+from orchestrator.core.errors import NotFound, Refused, UsageError
+from orchestrator.core.events import Event, Recorded, event
+from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.domain.tasks import resources
+from orchestrator.domain.tasks.ready_queue import Hold
+from orchestrator.domain.validation import needed
+from orchestrator.domain.waiting import wait_for
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+DEFAULT_TTL = 60.0
+"""Seconds that a lock is held unless the holder says otherwise."""
+
+
+class Holder(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """One holder of a lock, until a time. ``ttl`` is the length of the lease in seconds."""
+
+    agent: str
+    token: int
+    since: str
+    until: str
+    ttl: float
+    shared: bool = False
+
+
+class Waiter(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """An agent that waits for the lock until a time."""
+
+    agent: str
+    until: str
+    shared: bool = False
+
+
+class Lock(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """A resource with those who hold it and those who wait for it."""
+
+    resource: str
+    holders: tuple[Holder, ...] = ()
+    waiting: tuple[Waiter, ...] = ()
+
+
+class Lease(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What an agent that acquired a lock is told."""
+
+    resource: str
+    agent: str
+    token: int
+    until: str
+    ttl: float
+    shared: bool
+
+
+@event("lock.acquired")
+class LockAcquired(Event):
+    """An agent holds the resource until a time; one hold an agent and resource."""
+
+    resource: str
+    until: str
+    ttl: float
+    shared: bool = False
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        lock = _without(state, self.resource, at.agent, waiting_too=True)
+        mine = Holder(
+            agent=at.agent,
+            token=at.id,
+            since=at.ts,
+            until=self.until,
+            ttl=self.ttl,
+            shared=self.shared,
+        )
+        state.put_lock(replace(lock, holders=(*lock.holders, mine)))
+
+
+@event("lock.renewed")
+class LockRenewed(Event):
+    """The holder's lease was extended; its token stays."""
+
+    resource: str
+    until: str
+    ttl: float
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        lock = state.locks[self.resource]
+        holders = tuple(
+            replace(h, until=self.until, ttl=self.ttl) if h.agent == at.agent else h
+            for h in lock.holders
+        )
+        state.put_lock(replace(lock, holders=holders))
+
+
+@event("lock.released")
+class LockReleased(Event):
+    """A holder gave the resource back."""
+
+    resource: str
+    holder: str
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        state.put_lock(_without(state, self.resource, self.holder))
+
+
+@event("lock.lapsed")
+class LockLapsed(Event):
+    """The lease of a holder ran out and somebody else wants the resource."""
+
+    resource: str
+    holder: str
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        state.put_lock(_without(state, self.resource, self.holder))
+
+
+@event("lock.broken")
+class LockBroken(Event):
+    """Somebody took the resource from all who held it, and said why."""
+
+    resource: str
+    reason: str
+    holders: tuple[str, ...]
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        state.put_lock(replace(state.locks[self.resource], holders=()))
+
+
+@event("lock.awaited")
+class LockAwaited(Event):
+    """An agent began to wait for the resource, until a time at most."""
+
+    resource: str
+    until: str
+    shared: bool = False
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        lock = state.locks.get(self.resource, Lock(resource=self.resource))
+        others = tuple(w for w in lock.waiting if w.agent != at.agent)
+        mine = Waiter(agent=at.agent, until=self.until, shared=self.shared)
+        state.put_lock(replace(lock, waiting=(*others, mine)))
+
+
+@event("lock.abandoned")
+class LockAbandoned(Event):
+    """An agent waits no longer."""
+
+    resource: str
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        lock = state.locks.get(self.resource)
+        if lock is not None:
+            others = tuple(w for w in lock.waiting if w.agent != at.agent)
+            state.put_lock(replace(lock, waiting=others))
+
+
+def _without(state: "State", resource: str, agent: str, *, waiting_too: bool = False) -> Lock:
+    lock = state.locks.get(resource, Lock(resource=resource))
+    return Lock(
+        resource=resource,
+        holders=tuple(h for h in lock.holders if h.agent != agent),
+        waiting=tuple(w for w in lock.waiting if not waiting_too or w.agent != agent),
+    )
+
+
+# Results of commands
+
+
+def the_lease(state: "State", events: Committed) -> Lease:
+    """The hold that was acquired or renewed."""
+    at, about = next((at, e) for at, e in events if isinstance(e, (LockAcquired, LockRenewed)))
+    holder = _holder(state.locks[about.resource], at.agent)
+    assert holder is not None
+    return _lease(about.resource, holder)
+
+
+def the_resource(state: "State", events: Committed) -> str:
+    """The resource that was released or broken."""
+    return next(e.resource for _, e in events if isinstance(e, (LockReleased, LockBroken)))
+
+
+def nothing(state: "State", events: Committed) -> None:
+    """Waiting has no result of its own."""
+
+
+class Locks(Noun["State"]):
+    """``orc.locks``: acquire, renew, release, break; get, all."""
+
+    def acquire(
+        self,
+        resource: str,
+        *,
+        agent: str | None = None,
+        ttl: float | str = DEFAULT_TTL,
+        shared: bool = False,
+        wait: float | str = 0,
+    ) -> Lease:
+        """Hold a resource; again by the holder renews.
+
+        Args:
+            resource: A name or a path glob.
+            agent: Who holds it; needed.
+            ttl: How long, as ``60s`` or seconds.
+            shared: Let others share it.
+            wait: Block so long until it is free.
+
+        Raises:
+            Refused: Somebody holds it (``lock_denied``), or waiting would close a circle (``circle``).
+        """
+        patience = clock.duration(wait)
+        denied: list[Refused] = []
+
+        def attempt() -> Lease | None:
+            try:
+                return self._acquire(resource, agent=agent, ttl=ttl, shared=shared)
+            except Refused as refusal:
+                if refusal.code != "lock_denied":
+                    raise
+                denied.append(refusal)
+                return None
+
+        lease = attempt()
+        if lease is None and patience:
+            lease = self._wait_for(resource, attempt, agent, shared, patience)
+        if lease is None:
+            raise denied[-1]
+        return lease
+
+    def _wait_for(
+        self,
+        resource: str,
+        attempt: Callable[[], Lease | None],
+        agent: str | None,
+        shared: bool,
+        patience: float,
+    ) -> Lease | None:
+        """Wait with the waiting on record, so that others can see a circle before they close it."""
+        self._await(resource, agent=agent, shared=shared, patience=patience)
+        lease = None
+        try:
+            lease = wait_for(self._desk, attempt, patience)
+        finally:
+            if lease is None:
+                self._abandon(resource, agent=agent)
+        return lease
+
+    @command(the_lease)
+    def _acquire(
+        self,
+        tx: "Transaction[State]",
+        resource: str,
+        *,
+        agent: str | None,
+        ttl: float | str,
+        shared: bool,
+    ) -> None:
+        actor = tx.act_as(agent, needed=True)
+        need = _need(resource, shared)
+        resource, shared = need.resource, need.shared
+        length = _length(ttl)
+        if blockers := tx.state.schedule.collisions(need, actor, tx.now):
+            raise _denied(resource, blockers)
+        _record_lapses(tx, resource, actor)
+        until = tx.later(length)
+        mine = _holder(tx.state.locks.get(resource), actor)
+        if mine is not None and mine.shared == shared and mine.until > tx.now:
+            tx.record(LockRenewed(resource=resource, until=until, ttl=length))
+        else:
+            tx.record(LockAcquired(resource=resource, until=until, ttl=length, shared=shared))
+
+    @command(nothing, answers_request=False)
+    def _await(
+        self,
+        tx: "Transaction[State]",
+        resource: str,
+        *,
+        agent: str | None,
+        shared: bool,
+        patience: float,
+    ) -> None:
+        actor = tx.act_as(agent, needed=True)
+        need = _need(resource, shared)
+        resource, shared = need.resource, need.shared
+        if circle := find_circle(tx.state, actor, need, tx.now):
+            raise Refused(
+                f"Waiting for {resource} would close a circle: {' -> '.join(circle)}",
+                code="circle",
+                hint="Release what you hold, or take other work.",
+                circle=circle,
+            )
+        tx.record(LockAwaited(resource=resource, until=tx.later(patience), shared=shared))
+
+    @command(nothing, answers_request=False)
+    def _abandon(self, tx: "Transaction[State]", resource: str, *, agent: str | None) -> None:
+        tx.act_as(agent, needed=True)
+        tx.record(LockAbandoned(resource=_need(resource).resource))
+
+    @command(the_lease)
+    def renew(
+        self,
+        tx: "Transaction[State]",
+        resource: str,
+        *,
+        agent: str | None = None,
+        ttl: float | str | None = None,
+    ) -> None:
+        """Extend the lease, from now, by its length or by another one.
+
+        Raises:
+            Refused: The agent does not hold it, or not any more (``lock_not_held``).
+        """
+        actor = tx.act_as(agent, needed=True)
+        resource = _need(resource).resource
+        holder = _holder(tx.state.locks.get(resource), actor)
+        if holder is None or holder.until <= tx.now:
+            raise _not_held(resource, actor)
+        length = holder.ttl if ttl is None else _length(ttl)
+        tx.record(LockRenewed(resource=resource, until=tx.later(length), ttl=length))
+
+    @command(the_resource)
+    def release(self, tx: "Transaction[State]", resource: str, *, agent: str | None = None) -> None:
+        """Give a resource back.
+
+        Raises:
+            Refused: The agent does not hold it (``lock_not_held``).
+        """
+        actor = tx.act_as(agent, needed=True)
+        resource = _need(resource).resource
+        if _holder(tx.state.locks.get(resource), actor) is None:
+            raise _not_held(resource, actor)
+        tx.record(LockReleased(resource=resource, holder=actor))
+
+    # `break` is a word of the language, hence the longer name.
+    @command(the_resource)
+    def break_(
+        self, tx: "Transaction[State]", resource: str, *, reason: str, agent: str | None = None
+    ) -> None:
+        """Take a resource from all who hold it, with a reason that stands in the log.
+
+        Raises:
+            NotFound: Nobody holds it.
+        """
+        tx.act_as(agent)
+        resource = _need(resource).resource
+        lock = tx.state.locks.get(resource)
+        if lock is None or not lock.holders:
+            raise NotFound(f"Nobody holds {resource!a}", code="lock_not_found")
+        holders = tuple(holder.agent for holder in lock.holders)
+        tx.record(LockBroken(resource=resource, reason=needed("reason", reason), holders=holders))
+
+    def all(self) -> list[Lock]:
+        """The resources that are held or waited for now, by name; leases that have ended are left out."""
+        now = self._desk.now()
+        alive = (_alive(lock, now) for lock in self.state.locks.values())
+        return sorted((k for k in alive if k.holders or k.waiting), key=lambda lock: lock.resource)
+
+    def get(self, resource: str) -> Lock:
+        """Who holds a resource and who waits for it now; nobody, if it is free."""
+        resource = _need(resource).resource
+        lock = self.state.locks.get(resource, Lock(resource=resource))
+        return _alive(lock, self._desk.now())
+
+
+def _need(resource: str, shared: bool = False) -> resources.Need:
+    """What a caller asks for: ``git`` with ``shared``, or ``git:shared``."""
+    need = resources.parse(resource)
+    return resources.Need(need.resource, need.shared or shared)
+
+
+def with_name(lock: Lock, old: str, new: str) -> Lock:
+    """The lock after one of its holders or waiters got another name."""
+    return replace(
+        lock,
+        holders=tuple(_renamed(holder, old, new) for holder in lock.holders),
+        waiting=tuple(_renamed(waiter, old, new) for waiter in lock.waiting),
+    )
+
+
+H = TypeVar("H", Holder, Waiter)
+
+
+def _renamed(one: H, old: str, new: str) -> H:
+    return replace(one, agent=new) if one.agent == old else one
+
+
+def held_by(state: "State", agent: str, now: str) -> list[Lock]:
+    """The locks that an agent holds now."""
+    return [
+        lock
+        for lock in state.locks.values()
+        if any(h.agent == agent and h.until > now for h in lock.holders)
+    ]
+
+
+def find_circle(state: "State", agent: str, need: resources.Need, now: str) -> list[str]:
+    """The circle that would close if the agent waited: agents and resources in turn; empty if none.
+
+    Follows who holds what the agent wants, what those wait for, who holds that, and so on.
+    """
+    paths = [(agent, need, [agent])]
+    seen = {agent}
+    while paths:
+        waiter, wanted, path = paths.pop()
+        for hold in state.schedule.collisions(wanted, waiter, now):
+            further = [*path, wanted.resource, hold.agent]
+            if hold.agent == agent:
+                return further
+            if hold.agent not in seen:
+                seen.add(hold.agent)
+                paths += [(hold.agent, n, further) for n in _waits_of(state, hold.agent, now)]
+    return []
+
+
+def _waits_of(state: "State", agent: str, now: str) -> list[resources.Need]:
+    return [
+        resources.Need(lock.resource, waiter.shared)
+        for lock in state.locks.values()
+        for waiter in lock.waiting
+        if waiter.agent == agent and waiter.until > now
+    ]
+
+
+def _alive(lock: Lock, now: str) -> Lock:
+    return Lock(
+        resource=lock.resource,
+        holders=tuple(h for h in lock.holders if h.until > now),
+        waiting=tuple(w for w in lock.waiting if w.until > now),
+    )
+
+
+def _record_lapses(tx: "Transaction[State]", resource: str, agent: str) -> None:
+    lock = tx.state.locks.get(resource)
+    for holder in lock.holders if lock else ():
+        if holder.until <= tx.now:
+            tx.record(LockLapsed(resource=resource, holder=holder.agent))
+
+
+def _holder(lock: Lock | None, agent: str) -> Holder | None:
+    return next((h for h in lock.holders if h.agent == agent), None) if lock else None
+
+
+def _lease(resource: str, holder: Holder) -> Lease:
+    return Lease(
+        resource=resource,
+        agent=holder.agent,
+        token=holder.token,
+        until=holder.until,
+        ttl=holder.ttl,
+        shared=holder.shared,
+    )
+
+
+def _length(ttl: float | str) -> float:
+    seconds = clock.duration(ttl)
+    if seconds <= 0:
+        raise UsageError("A lock must be held longer than nothing")
+    return seconds
+
+
+def _denied(resource: str, blockers: list[Hold]) -> Refused:
+    first = blockers[0]
+    task = f", for task {first.task}" if first.task else ""
+    return Refused(
+        f"Lock denied: {resource} (held by another agent)",
+        code="lock_denied",
+        hint=f"{first.agent} holds {first.resource}{task} until {first.until};"
+        " `--wait 30s` waits for it.",
+        resource=resource,
+        holder=first.agent,
+        until=first.until,
+        task=first.task,
+    )
+
+
+def _not_held(resource: str, agent: str) -> Refused:
+    return Refused(
+        f"Lock not held by {agent}",
+        code="lock_not_held",
+        hint="`l list` shows who holds what.",
+        resource=resource,
+        agent=agent,
+    )

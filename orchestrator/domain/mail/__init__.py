@@ -1,0 +1,1 @@
+"""Mail: messages between agents, mailboxes, queues and mailing lists."""

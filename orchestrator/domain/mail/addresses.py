@@ -1,0 +1,138 @@
+"""Addresses of mail: ``ann``, ``@all``, ``@type:NAME``, ``@ws:NAME``, ``list:NAME``, ``queue:NAME``.
+
+Groups are resolved when a message is sent, and never hold its sender.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from orchestrator.core import names
+from orchestrator.core.errors import NotFound, Refused, UsageError
+from orchestrator.core.transaction import SYSTEM
+from orchestrator.domain.workstreams import commands as workstreams
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+FORMS = "NAME, @all, @type:NAME, @ws:NAME, list:NAME, queue:NAME"
+
+_KINDS = {"@type": "agent type", "@ws": "workstream", "list": "mailing list", "queue": "queue"}
+"""What the name in an address of each form names."""
+
+
+class Recipients(msgspec.Struct, frozen=True, gc=False):
+    """Whom addresses mean now: agents, each once, and the queue if there is one."""
+
+    agents: tuple[str, ...]
+    queue: str
+
+
+def parse(addresses: str | Iterable[str]) -> tuple[str, ...]:
+    """The addresses in a text with commas, or in several such texts; each once."""
+    texts = [addresses] if isinstance(addresses, str) else addresses
+    words = (word.strip() for text in texts for word in text.split(","))
+    return tuple(dict.fromkeys(word for word in words if word))
+
+
+def check(addresses: Iterable[str]) -> None:
+    """Refuse what no address looks like; whether anybody is there is asked when a message is sent.
+
+    Raises:
+        BadName: A name in it is not allowed.
+        UsageError: An address has no known form.
+    """
+    for address in addresses:
+        form, colon, name = address.partition(":")
+        if colon and form in _KINDS:
+            names.name(_KINDS[form], name)
+        elif colon or (address[:1] == "@" and address != "@all"):
+            raise UsageError(f"{address!a} is no address", hint=f"An address is one of {FORMS}.")
+        elif address != "@all":
+            mailbox(address)
+
+
+def resolve(state: "State", addresses: Iterable[str], sender: str) -> Recipients:
+    """Whom the addresses mean now.
+
+    Raises:
+        NotFound: There is no such mailing list or workstream.
+        Refused: A group has nobody in it beside the sender (``nobody``).
+        UsageError: An address has no known form, or two of them are queues.
+    """
+    addresses = tuple(addresses)
+    check(addresses)
+    agents: dict[str, None] = {}
+    queues: dict[str, None] = {}
+    for address in addresses:
+        form, colon, name = address.partition(":")
+        if form == "queue" and colon:
+            queues[names.name("queue", name, among=state.queues)] = None
+        elif colon or address[0] == "@":
+            agents.update(dict.fromkeys(_group(state, address, sender)))
+        else:
+            name = mailbox(address)
+            agents[state.aliases.get(name, name)] = None
+    if len(queues) > 1:
+        raise UsageError("A message goes to one queue", hint="Send it once for each.")
+    return Recipients(tuple(agents), next(iter(queues), ""))
+
+
+def mailbox(agent: str) -> str:
+    """Check that an agent of this name can have a mailbox, and give the name back.
+
+    Raises:
+        UsageError: It is the form of a group, or ``system``.
+    """
+    if agent == SYSTEM:
+        raise UsageError(f"{SYSTEM} has no mailbox", hint=f"An address is one of {FORMS}.")
+    if agent[:1] == "@":
+        raise UsageError(f"{agent!a} is no agent", hint=f"An address is one of {FORMS}.")
+    return names.agent(agent)
+
+
+def _group(state: "State", address: str, sender: str) -> list[str]:
+    members = [member for member in _members(state, address) if member != sender]
+    if not members:
+        raise Refused(
+            f"There is nobody in {address}",
+            code="nobody",
+            hint="`a list` shows the agents, `mail lists` the mailing lists.",
+            address=address,
+        )
+    return members
+
+
+def _members(state: "State", address: str) -> Iterable[str]:
+    form, _, name = address.partition(":")
+    if address == "@all":
+        return sorted(a.id for a in state.agents.values() if a.status != "retired")
+    if form == "@type":
+        known = state.agents.values()
+        return sorted(a.id for a in known if a.type == name and a.status != "retired")
+    if form == "@ws":
+        workstreams.find(state, name)
+        schedule = state.schedule
+        return sorted(
+            agent
+            for agent in schedule.holders()
+            if any(task.workstream == name for task in schedule.held_by(agent))
+        )
+    return find_list(state, name)
+
+
+def find_list(state: "State", name: str) -> tuple[str, ...]:
+    """The members of a mailing list.
+
+    Raises:
+        NotFound: There is no such list.
+    """
+    members = state.mailing_lists.get(names.name("mailing list", name))
+    if members is None:
+        raise NotFound(
+            f"There is no mailing list {name!a}",
+            code="list_not_found",
+            hint="`mail lists` shows them; `mail list NAME AGENT...` makes one.",
+        )
+    return members

@@ -1,0 +1,1 @@
+"""Tasks: records, events, commands, and what decides which task can be worked on."""

@@ -1,0 +1,419 @@
+"""Batches: tasks added, edited and assigned in one commit, all of them or none.
+
+An entry has the fields of adding a task, or an ``id`` and those of editing it. ``key`` is a name for the
+batch: other entries may say it wherever an id stands, before or after it. ``assign`` gives the task to an
+agent, and ``related``, ``discovered-from`` and the other kinds of links link it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator.core import clock
+from orchestrator.core.errors import NotFound, OrchestratorError, UsageError
+from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.domain.agents.assignment import give, tell
+from orchestrator.domain.agents.identity import act_now
+from orchestrator.domain.ordering import in_order
+from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.domain.tasks.dependencies import KINDS, Links
+from orchestrator.domain.tasks.events import Task, TaskAdded, TaskAssigned, TaskEdited
+from orchestrator.domain.tasks.transitions import find, resolve
+from orchestrator.domain.validation import Problems, like
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of a batch, as somebody wrote it.
+
+    Attributes:
+        place: Where it stands, for messages: ``line 7``.
+        fields: What it says.
+        inside: The number (from 0) of the entry that it is a part of.
+        problem: Why it could not be read.
+    """
+
+    place: str
+    fields: dict[str, Any]
+    inside: int | None = None
+    problem: str = ""
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """What a batch did: ids of added and edited tasks, who was given what, the ids of new tasks' keys."""
+
+    added: list[str]
+    edited: list[str]
+    assigned: dict[str, str]
+    keys: dict[str, str]
+    tasks: list[Task]
+
+
+def _what_was_done(state: "State", events: Committed) -> Applied:
+    """The result, but for the keys, which no event tells."""
+    added = [event.task for _, event in events if isinstance(event, TaskAdded)]
+    edits = dict.fromkeys(event.task for _, event in events if isinstance(event, TaskEdited))
+    edited = [task for task in edits if task not in added]
+    assigned = {event.task: event.to for _, event in events if isinstance(event, TaskAssigned)}
+    touched = dict.fromkeys((*added, *edited, *assigned))
+    tasks = [state.tasks[task] for task in touched]
+    return Applied(added=added, edited=edited, assigned=assigned, keys={}, tasks=tasks)
+
+
+class Batch(Noun["State"]):
+    """``orc.batch``: apply."""
+
+    def apply(
+        self,
+        entries: Iterable[Entry | Mapping[str, Any]],
+        *,
+        workstream: str | None = None,
+        agent: str | None = None,
+    ) -> Applied:
+        """Add, edit, link and assign tasks in one commit.
+
+        Args:
+            entries: Each an :class:`Entry`, or only its fields; see the module. Lists may be texts with
+                commas or blanks.
+            workstream: Where a new task belongs if its entry, or its parent, does not say it.
+            agent: Who does it.
+
+        Raises:
+            BadInput: Entries cannot be taken; ``problems`` of its details names every one with its place.
+            UsageError: There are no entries.
+        """
+        found = tuple(
+            entry if isinstance(entry, Entry) else Entry(place=f"entry {n}", fields=dict(entry))
+            for n, entry in enumerate(entries, start=1)
+        )
+        if not found:
+            raise UsageError("The batch has no entries")
+        done = self._apply(found, workstream, agent=agent)
+        return msgspec.structs.replace(done, keys=_keys(found, done.added))
+
+    @command(_what_was_done)
+    def _apply(
+        self,
+        tx: "Transaction[State]",
+        entries: tuple[Entry, ...],
+        workstream: str | None,
+        *,
+        agent: str | None,
+    ) -> Applied | None:
+        act_now(tx, agent)
+        _Run(self, tx, entries, workstream).apply()
+        return None if tx.events else _what_was_done(tx.state, [])
+
+    @property
+    def tasks(self) -> Tasks:
+        """The commands about single tasks, which a batch is made of."""
+        return Tasks(self._desk)
+
+    @property
+    def links(self) -> Links:
+        """The commands about links."""
+        return Links(self._desk)
+
+
+class _Run:
+    """One batch on its way onto the board."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        tx: "Transaction[State]",
+        entries: tuple[Entry, ...],
+        workstream: str | None,
+    ) -> None:
+        self._batch = batch
+        self._tx = tx
+        self._entries = entries
+        self._workstream = workstream
+        self._problems = Problems("The batch cannot be taken")
+        self._fields: dict[int, dict[str, Any]] = {}
+        self._keys: dict[str, int] = {}
+        self._ids: dict[int, str] = {}
+
+    def apply(self) -> None:
+        """Do everything, or raise with everything that keeps it from being done."""
+        for number, entry in enumerate(self._entries):
+            self._check(number, entry)
+        order, circle = _in_order(self._entries)
+        for number in order:
+            self._trying(number, self._place)
+        if circle:
+            places = " -> ".join(self._entries[number].place for number in circle)
+            self._problems.note(places, "these wait for one another")
+        for number in self._ids:
+            if not _is_new(self._entries[number]):
+                self._trying(number, self._edit)
+        for number in self._ids:
+            self._trying(number, self._link)
+            self._trying(number, self._assign)
+        self._problems.check()
+
+    def _trying(self, number: int, step: Callable[[int], None]) -> None:
+        self._problems.trying(self._entries[number].place, step, number)
+
+    def _check(self, number: int, entry: Entry) -> None:
+        """Read the fields of an entry, and note what is wrong with each."""
+        if entry.problem:
+            self._problems.note(entry.place, entry.problem)
+            return
+        known = ADDING if _is_new(entry) else EDITING
+        good = {}
+        is_sound = True
+        for name, value in entry.fields.items():
+            if value is None:
+                continue
+            try:
+                good[name] = _value(name, value, known)
+            except OrchestratorError as error:
+                is_sound = False
+                self._problems.note(entry.place, error.message)
+        key = good.pop("key", None)
+        if key is not None and self._keys.setdefault(key, number) != number:
+            other = self._entries[self._keys[key]].place
+            self._problems.note(entry.place, f"the key {key!a} stands in {other} already")
+        if entry.inside is not None and "parent" in good:
+            self._problems.note(entry.place, "it stands inside another entry and names a parent")
+        elif is_sound:
+            self._fields[number] = good
+
+    # Steps
+
+    def _place(self, number: int) -> None:
+        """Find the task of an entry, or add it; nothing, if it or its parent has a problem."""
+        entry, fields = self._entries[number], self._fields.get(number)
+        above = self._keys.get(fields.get("parent", "")) if fields else None
+        above = entry.inside if above is None else above
+        if fields is None or (above is not None and above not in self._ids):
+            return
+        if _is_new(entry):
+            self._ids[number] = self._added(number)
+        else:
+            self._ids[number] = find(self._tx.state, fields["id"]).id
+
+    def _added(self, number: int) -> str:
+        given = self._own(number)
+        parent = self._parent(number, given)
+        stream = given.pop("workstream", None) or self._workstream
+        if parent:
+            given["parent"] = parent
+            stream = stream or find(self._tx.state, parent).workstream
+        if stream is None:
+            raise UsageError("it belongs to no workstream: say `workstream`, or --ws for all")
+        if "title" not in given:
+            raise UsageError("it has no title, and no id of a task to edit")
+        return self._batch.tasks.add(stream, **given).id
+
+    def _edit(self, number: int) -> None:
+        given = self._own(number)
+        del given["id"]
+        if (parent := self._parent(number, given)) is not None:
+            given["parent"] = parent
+        if given:
+            self._batch.tasks.edit(self._ids[number], **given)
+
+    def _link(self, number: int) -> None:
+        for kind in KINDS:
+            for other in self._fields[number].get(kind, ()):
+                found = self._ref(other)
+                if found is not None:
+                    self._batch.links.add(self._ids[number], found, kind=kind)
+
+    def _assign(self, number: int) -> None:
+        agent = self._fields[number].get("assign")
+        if agent is None:
+            return
+        before = len(self._tx.events)
+        to = self._tx.state.aliases.get(agent, agent)
+        given = give(self._tx, find(self._tx.state, self._ids[number]), to)
+        if len(self._tx.events) > before:
+            tell(self._tx, given)
+
+    # What entries say of one another
+
+    def _own(self, number: int) -> dict[str, Any]:
+        """The fields that adding and editing take, with ids in place of keys."""
+        given = {
+            name: value
+            for name, value in self._fields[number].items()
+            if name not in KINDS and name != "assign"
+        }
+        if "needs" in given:
+            given["needs"] = [*filter(None, map(self._ref, given["needs"]))]
+        if given.get("waits_for"):
+            how, colon, of = given["waits_for"].partition(":")
+            found = self._ref(of) if of else ""
+            given["waits_for"] = f"{how}{colon}{found}" if found is not None else ""
+        return given
+
+    def _parent(self, number: int, given: dict[str, Any]) -> str | None:
+        inside = self._entries[number].inside
+        if inside is not None:
+            return self._ids.get(inside)
+        named = given.pop("parent", None)
+        return self._ref(named) if named else named
+
+    def _ref(self, text: str) -> str | None:
+        """The id that a key, an id or a prefix means; None if its entry has a problem of its own.
+
+        Raises:
+            NotFound: It means nothing.
+        """
+        number = self._keys.get(text)
+        if number is not None:
+            return self._ids.get(number)
+        try:
+            return resolve(self._tx.state, text)
+        except NotFound:
+            raise NotFound(f"there is no key or task {text!a}{like(text, self._keys)}") from None
+
+
+def _is_new(entry: Entry) -> bool:
+    return "id" not in entry.fields
+
+
+# Values
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{name} is no text")
+    return value
+
+
+def _word(name: str, value: Any) -> str:
+    if not _text(name, value):
+        raise UsageError(f"{name} is empty")
+    return str(value)
+
+
+def _words(name: str, value: Any) -> list[str]:
+    """A list; of a text the words between commas and blanks."""
+    if isinstance(value, str):
+        return value.replace(",", " ").split()
+    return _lines(name, value)
+
+
+def _lines(name: str, value: Any) -> list[str]:
+    """A list; a text is a list of one, whatever is in it."""
+    if isinstance(value, str):
+        return [value] if value else []
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        raise UsageError(f"{name} is no list of texts")
+    return value
+
+
+def _integer(name: str, value: Any) -> int:
+    if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 10:
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UsageError(f"{name} is no whole number")
+    return value
+
+
+def _minutes(name: str, value: Any) -> float:
+    return _seconds(name, value) / (60 if _has_unit(value) else 1)
+
+
+def _seconds(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise UsageError(f"{name} is no number")
+    return clock.duration(value)
+
+
+def _has_unit(value: Any) -> bool:
+    return isinstance(value, str) and not value.strip()[-1:].isdecimal()
+
+
+def _yes_or_no(name: str, value: Any) -> bool:
+    said = {"true": True, "yes": True, "false": False, "no": False}.get(str(value).casefold())
+    if said is None:
+        raise UsageError(f"{name} is neither true nor false")
+    return said
+
+
+_Convert = Callable[[str, Any], Any]
+
+_SHARED: dict[str, _Convert] = {
+    "key": _word,
+    "title": _text,
+    "description": _text,
+    "type": _text,
+    "priority": _integer,
+    "labels": _words,
+    "acceptance": _text,
+    "estimate": _minutes,
+    "needs": _words,
+    "touches": _words,
+    "parent": _text,
+    "waits_for": _text,
+    "defer": _text,
+    "due": _text,
+    "verify": _lines,
+    "artifacts": _lines,
+    "review": _yes_or_no,
+    "verify_timeout": _seconds,
+    "assign": _word,
+    **dict.fromkeys(KINDS, _words),
+}
+ADDING: dict[str, _Convert] = {"workstream": _word, "name": _word, **_SHARED}
+"""The fields of an entry that adds a task, with what makes a value of what somebody wrote."""
+EDITING: dict[str, _Convert] = {"id": _word, "commits": _words, **_SHARED}
+"""The same of an entry that edits one."""
+
+
+def _value(name: str, value: Any, known: dict[str, _Convert]) -> Any:
+    """The value of a field, as adding and editing take it.
+
+    Raises:
+        UsageError: There is no such field, or it is of another kind.
+    """
+    if name in known:
+        return known[name](name, value)
+    if name in EDITING or name in ADDING:
+        place = "without an id" if name in ADDING else "with an id"
+        raise UsageError(f"{name!a} goes with an entry {place} only")
+    raise UsageError(f"{name!a} is no field here{like(name, known)}")
+
+
+def _in_order(entries: tuple[Entry, ...]) -> tuple[list[int], list[int]]:
+    """The entries as they stand, but each behind those that it names; and a circle, if there is one."""
+    keys: dict[str, int] = {}
+    for number, entry in enumerate(entries):
+        keys.setdefault(str(entry.fields.get("key")), number)
+    return in_order({number: set(_named(entry, keys)) for number, entry in enumerate(entries)}, int)
+
+
+def _named(entry: Entry, keys: dict[str, int]) -> Iterator[int]:
+    """The entries that must be there before this one is added; editing comes after all adding."""
+    if entry.inside is not None:
+        yield entry.inside
+    if not _is_new(entry):
+        return
+    texts = [entry.fields.get("parent"), *_texts(entry.fields.get("needs"))]
+    waits_for = entry.fields.get("waits_for")
+    texts.append(waits_for.partition(":")[2] if isinstance(waits_for, str) else None)
+    yield from (keys[text] for text in texts if isinstance(text, str) and text in keys)
+
+
+def _texts(value: Any) -> list[Any]:
+    """The items of a list as somebody wrote it, whatever they are."""
+    if isinstance(value, str):
+        return value.replace(",", " ").split()
+    return value if isinstance(value, list) else []
+
+
+def _keys(entries: tuple[Entry, ...], added: list[str]) -> dict[str, str]:
+    """The ids of the keys of new tasks, which were added in the order that the entries alone give."""
+    news = [number for number in _in_order(entries)[0] if _is_new(entries[number])]
+    return {
+        entries[number].fields["key"]: task
+        for number, task in zip(news, added, strict=True)
+        if entries[number].fields.get("key") is not None
+    }

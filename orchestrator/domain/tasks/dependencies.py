@@ -1,0 +1,407 @@
+"""Links between tasks: those that keep a task back, those that never do, and the views along them.
+
+What a link does is in :mod:`orchestrator.domain.tasks.blockers`.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator.core import clock
+from orchestrator.core.errors import NotFound, UsageError
+from orchestrator.core.transaction import Noun, Transaction, command
+from orchestrator.domain.tasks.blockers import (
+    Blocker,
+    Edge,
+    ancestors,
+    blockers,
+    check_no_circle,
+    edges_of,
+    is_kept_back,
+    needs_of,
+)
+from orchestrator.domain.tasks.events import ENDED, Gate, Link, Task, TaskCancelled, TaskEdited
+from orchestrator.domain.tasks.transitions import check_step, find, resolve, the_task
+from orchestrator.domain.validation import sentence
+from orchestrator.domain.workstreams import commands as workstreams
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+KINDS = ("related", "discovered-from", "duplicates", "supersedes", "caused-by")
+"""Links that never block: this task is related to, was discovered from ... the other one."""
+
+BLOCKING = ("needs", "parent", "waits-for")
+"""What can keep a task back: a need, its parent, the children of a task."""
+
+
+class Blocked(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that is kept back, with everything that does it."""
+
+    task: Task
+    by: tuple[Blocker, ...]
+
+
+class Graph(msgspec.Struct, frozen=True, kw_only=True):
+    """Tasks and the links among them."""
+
+    tasks: list[Task]
+    edges: list[Edge]
+
+
+class Branch(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a tree of dependencies.
+
+    ``depth`` is 0 at the root; ``kind`` says what it is to the line above it that is one less deep;
+    ``repeated``: what is below it stands where it was shown first.
+    """
+
+    depth: int
+    kind: str
+    id: str
+    title: str
+    status: str
+    repeated: bool
+
+
+class Links(Noun["State"]):
+    """``orc.links``: add, remove, duplicate, supersede; ready, blocked, stale, tree, graph and more."""
+
+    @command(the_task)
+    def add(
+        self,
+        tx: "Transaction[State]",
+        task: str,
+        other: str,
+        *,
+        kind: str = "needs",
+        any: bool = False,
+        agent: str | None = None,
+    ) -> Task | None:
+        """Link a task to another one.
+
+        Args:
+            task: The one that needs, belongs, waits or is related.
+            other: The one that is needed, is the parent, has the children or is related.
+            kind: ``needs``, ``parent``, ``waits-for`` or one of :data:`KINDS`.
+            any: With ``waits-for``: one done child is enough; else all that are wanted.
+            agent: Who links them.
+
+        Raises:
+            Refused: The link would close a circle.
+            UsageError: There is no such kind, or the task would be linked to itself.
+        """
+        tx.act_as(agent)
+        mine = find(tx.state, task)
+        target = resolve(tx.state, other)
+        if any and kind != "waits-for":
+            raise UsageError("`any` goes with waits-for only")
+        event = TaskEdited(task=mine.id)
+        if kind == "needs":
+            event.needs = needs_of(tx.state, (*mine.needs, target))
+        elif kind == "parent":
+            event.parent = find(tx.state, target).id
+        elif kind == "waits-for":
+            event.gate = Gate("any" if any else "all", find(tx.state, target).id)
+        else:
+            event.links = _with(mine, Link(_kind(kind), _other(mine, target)))
+        linked = replace(mine, **event.fields())
+        if linked == mine:
+            return mine
+        if kind in BLOCKING:
+            check_no_circle(tx.state, linked)
+        tx.record(event)
+        return None
+
+    @command(the_task)
+    def remove(
+        self,
+        tx: "Transaction[State]",
+        task: str,
+        other: str,
+        *,
+        kind: str | None = None,
+        agent: str | None = None,
+    ) -> None:
+        """Remove a link of a task to another one.
+
+        Args:
+            task: The one that has the link.
+            other: The other end.
+            kind: Which one; needed only if there are several between the two.
+            agent: Who removes it.
+
+        Raises:
+            NotFound: There is no such link.
+            UsageError: There are several, and no kind is named.
+        """
+        tx.act_as(agent)
+        mine = find(tx.state, task)
+        # What it is linked to may have left the board without a trace.
+        is_linked = other in {edge.other for edge in edges_of(mine)}
+        target = other if is_linked else resolve(tx.state, other)
+        kinds = {edge.kind for edge in edges_of(mine) if edge.other == target}
+        if kind is not None:
+            kinds.intersection_update((kind if kind in BLOCKING else _kind(kind),))
+        if not kinds:
+            raise NotFound(
+                f"Task {mine.id} has no such link to {target}",
+                code="link_not_found",
+                hint="`t dep tree` and `t show` print the links of a task.",
+            )
+        if len(kinds) > 1:
+            raise UsageError(
+                f"Task {mine.id} has several links to {target}: {', '.join(sorted(kinds))}",
+                hint="Say which kind is meant: --type.",
+            )
+        event = TaskEdited(task=mine.id)
+        if "needs" in kinds:
+            event.needs = tuple(need for need in mine.needs if need != target)
+        if "parent" in kinds:
+            event.parent = None
+        if "waits-for" in kinds:
+            event.gate = None
+        if kinds.intersection(KINDS):
+            event.links = tuple(
+                link for link in mine.links if link.task != target or link.kind not in kinds
+            )
+        tx.record(event)
+
+    @command(the_task)
+    def duplicate(
+        self,
+        tx: "Transaction[State]",
+        task: str,
+        of: str,
+        *,
+        reason: str = "",
+        agent: str | None = None,
+    ) -> None:
+        """End a task because another one says the same; who needed it needs the other one now.
+
+        Raises:
+            Refused: It has ended, or a task that needs this one would wait for itself.
+            UsageError: Both are one task.
+        """
+        tx.act_as(agent)
+        mine, other = find(tx.state, task), find(tx.state, of)
+        self._replace(tx, mine, other, f"duplicate of {other.id}", reason)
+        tx.record(TaskEdited(task=mine.id, links=_with(mine, Link("duplicates", other.id))))
+
+    @command(the_task)
+    def supersede(
+        self,
+        tx: "Transaction[State]",
+        task: str,
+        by: str,
+        *,
+        reason: str = "",
+        agent: str | None = None,
+    ) -> None:
+        """End a task because a better one takes its place; who needed it needs the other one now.
+
+        Raises:
+            Refused: It has ended, or a task that needs this one would wait for itself.
+            UsageError: Both are one task.
+        """
+        tx.act_as(agent)
+        mine, other = find(tx.state, task), find(tx.state, by)
+        self._replace(tx, mine, other, f"superseded by {other.id}", reason)
+        tx.record(TaskEdited(task=other.id, links=_with(other, Link("supersedes", mine.id))))
+
+    @staticmethod
+    def _replace(tx: "Transaction[State]", task: Task, other: Task, why: str, reason: str) -> None:
+        _other(task, other.id)
+        check_step(task, "cancel")
+        said = sentence("reason", f"{why}: {reason}" if reason else why)
+        tx.record(TaskCancelled(task=task.id, reason=said))
+        for dependant in [*tx.state.needed_by.get(task.id, ())]:
+            record = tx.state.tasks[dependant]
+            changed = (other.id if need == task.id else need for need in record.needs)
+            needs = tuple(dict.fromkeys(changed))
+            check_no_circle(tx.state, replace(record, needs=needs))
+            tx.record(TaskEdited(task=dependant, needs=needs))
+
+    # Queries
+
+    def ready(
+        self,
+        workstream: str | None = None,
+        *,
+        limit: int | None = None,
+    ) -> list[Task]:
+        """The tasks that anybody may take now, in the order in which they are taken.
+
+        Args:
+            workstream: Only of this stream; None for all active ones.
+            limit: At most so many.
+        """
+        _known_stream(self.state, workstream)
+        return self.state.schedule.ready(workstream, self._desk.now())[:limit]
+
+    def blocked(self, workstream: str | None = None) -> list[Blocked]:
+        """The open tasks that nobody has and nobody may take, each with what keeps it back.
+
+        Args:
+            workstream: Only of this stream; None for all, closed ones included.
+        """
+        state, now = self.state, self._desk.now()
+        _known_stream(state, workstream)
+        return [
+            Blocked(task=task, by=tuple(blockers(state, task, now)))
+            for task in state.tasks.values()
+            if workstream in (None, task.workstream) and is_kept_back(state, task, now)
+        ]
+
+    def stale(self, days: float, workstream: str | None = None) -> list[Task]:
+        """The open tasks that nothing has happened to for so many days, longest first."""
+        state, now = self.state, self._desk.now()
+        _known_stream(state, workstream)
+        limit = clock.after(now, -clock.duration(f"{days:f}d"))
+        found = [
+            task
+            for task in state.tasks.values()
+            if task.status not in ENDED
+            and task.updated_at <= limit
+            and workstream in (None, task.workstream)
+        ]
+        return sorted(found, key=lambda task: task.updated_at)
+
+    def blockers(self, task: str) -> list[Blocker]:
+        """Everything that keeps a live task back now."""
+        state = self.state
+        return list(blockers(state, find(state, task), self._desk.now()))
+
+    def linked(self, task: str) -> list[Edge]:
+        """The links of other live tasks to this one that never block."""
+        state = self.state
+        task_id = resolve(state, task)
+        return [
+            Edge(task=other.id, kind=link.kind, other=task_id)
+            for other in state.tasks.values()
+            for link in other.links
+            if link.task == task_id
+        ]
+
+    def tree(self, task: str, *, up: bool = False) -> Iterator[Branch]:
+        """What a task waits for, its parts included, and what that waits for; each task opened once.
+
+        The lines come one by one, for chains may be as long as the board.
+
+        Args:
+            task: Its id or a prefix.
+            up: What waits for it instead.
+        """
+        state = self.state
+        below = _waiters if up else _awaited
+        waiting = [(0, "", resolve(state, task))]
+        shown: set[str] = set()
+        while waiting:
+            depth, kind, task_id = waiting.pop()
+            found = below(state, task_id)
+            repeated = task_id in shown
+            yield Branch(
+                depth=depth,
+                kind=kind,
+                id=task_id,
+                title=_title(state, task_id),
+                status=state.status_of(task_id),
+                repeated=repeated and bool(found),
+            )
+            if not repeated:
+                shown.add(task_id)
+                waiting += [(depth + 1, how, other) for other, how in reversed(found)]
+
+    def graph(
+        self, workstream: str | None = None, *, task: str | None = None, ended: bool = False
+    ) -> Graph:
+        """The tasks of a stream, or those connected to one task, and all links among them.
+
+        Args:
+            workstream: Only of this stream.
+            task: Only what is connected with this task, over any number of links.
+            ended: Also tasks that have ended.
+        """
+        state = self.state
+        _known_stream(state, workstream)
+        start = None if task is None else find(state, task).id
+        chosen = _connected(state, start) if start is not None else dict.fromkeys(state.tasks)
+        tasks = [
+            state.tasks[i]
+            for i in chosen
+            if workstream in (None, state.tasks[i].workstream)
+            and (ended or i == start or state.tasks[i].status not in ENDED)
+        ]
+        kept = {found.id for found in tasks}
+        edges = [edge for found in tasks for edge in edges_of(found) if edge.other in kept]
+        return Graph(tasks=tasks, edges=edges)
+
+
+# Parts of queries
+
+
+def _awaited(state: "State", task_id: str) -> list[tuple[str, str]]:
+    task = state.tasks.get(task_id)
+    if task is None:
+        return []
+    found = [(need, "needs") for need in task.needs]
+    for parent in ancestors(state, task.parent):
+        found += [(need, f"needed by its parent {parent.id}") for need in parent.needs]
+    if task.gate is not None and task.gate.of != task_id:
+        found += [(child, "awaited") for child in state.children.get(task.gate.of, ())]
+    return found + [(child, "child") for child in state.children.get(task_id, ())]
+
+
+def _waiters(state: "State", task_id: str) -> list[tuple[str, str]]:
+    task = state.tasks.get(task_id)
+    found = [(dependant, "needs it") for dependant in state.needed_by.get(task_id, ())]
+    if task is not None and task.parent is not None:
+        found += [(waiter, "awaits it") for waiter in state.awaited_by.get(task.parent, ())]
+    if task is not None and task.keeps_children:
+        found += [(child, "child that it keeps back") for child in state.children.get(task_id, ())]
+    return found
+
+
+def _connected(state: "State", start: str) -> dict[str, None]:
+    near: dict[str, list[str]] = {}
+    for task in state.tasks.values():
+        for edge in edges_of(task):
+            near.setdefault(edge.task, []).append(edge.other)
+            near.setdefault(edge.other, []).append(edge.task)
+    found = {start: None}
+    order = [start]
+    for current in order:
+        new = [i for i in near.get(current, ()) if i in state.tasks and i not in found]
+        found.update(dict.fromkeys(new))
+        order += dict.fromkeys(new)
+    return found
+
+
+def _title(state: "State", task_id: str) -> str:
+    task = state.tasks.get(task_id)
+    return task.title if task is not None else "(archived)"
+
+
+def _kind(kind: str) -> str:
+    if kind not in KINDS:
+        raise UsageError(
+            f"{kind!a} is no kind of link", hint=f"One of {', '.join((*BLOCKING, *KINDS))}."
+        )
+    return kind
+
+
+def _other(task: Task, other: str) -> str:
+    if other == task.id:
+        raise UsageError(f"Task {task.id} cannot be linked to itself")
+    return other
+
+
+def _with(task: Task, link: Link) -> tuple[Link, ...]:
+    return tuple(dict.fromkeys((*task.links, link)))
+
+
+def _known_stream(state: "State", workstream: str | None) -> None:
+    if workstream is not None:
+        workstreams.find(state, workstream)

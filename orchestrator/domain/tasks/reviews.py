@@ -1,0 +1,114 @@
+"""Reviews: another agent than the worker says whether work is done, and whether commands may run here."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from orchestrator.core.errors import Refused
+from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.domain.agents.assignment import give
+from orchestrator.domain.agents.identity import act_in_session
+from orchestrator.domain.mail import commands as mail
+from orchestrator.domain.tasks.events import Task, TaskCompleted
+from orchestrator.domain.tasks.transitions import check_step, find, the_task
+from orchestrator.domain.tasks.verification_events import TaskApproved, TaskRejected, TaskTrusted
+from orchestrator.domain.validation import needed, text_of
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+
+def the_trusted_tasks(state: "State", events: Committed) -> list[Task]:
+    """The tasks whose commands may run now and could not before."""
+    return [state.tasks[event.task] for _, event in events if isinstance(event, TaskTrusted)]
+
+
+class Reviews(Noun["State"]):
+    """``orc.reviews``: approve, reject, trust."""
+
+    @command(the_task)
+    def approve(
+        self,
+        tx: "Transaction[State]",
+        task: str,
+        *,
+        comment: str = "",
+        agent: str | None = None,
+    ) -> None:
+        """Say that the work of another agent is done; the task is.
+
+        Args:
+            task: Its id or a prefix.
+            comment: What the reviewer has to say.
+            agent: Who reviews; needed.
+
+        Raises:
+            Refused: It is not in review, or the reviewer is its worker (``own_work``).
+        """
+        found = _reviewed(tx, task, "approve", agent)
+        tx.record(TaskApproved(task=found.id, comment=text_of("comment", comment)))
+        tx.record(
+            TaskCompleted(
+                task=found.id,
+                result=found.result,
+                reason=found.reason,
+                worker=found.assigned_to or "",
+            )
+        )
+
+    @command(the_task)
+    def reject(
+        self, tx: "Transaction[State]", task: str, *, reason: str, agent: str | None = None
+    ) -> None:
+        """Give work back to its worker, who is told why; that of a retired one to anybody.
+
+        Args:
+            task: Its id or a prefix.
+            reason: What is missing; kept as a note.
+            agent: Who reviews; needed.
+
+        Raises:
+            Refused: It is not in review, or the reviewer is its worker (``own_work``).
+        """
+        found = _reviewed(tx, task, "reject", agent)
+        tx.record(TaskRejected(task=found.id, reason=needed("reason", reason)))
+        worker = found.assigned_to
+        known = tx.state.agents.get(worker or "")
+        if worker is None or (known is not None and known.status == "retired"):
+            return  # anybody may take it up
+        give(tx, tx.state.tasks[found.id], worker)
+        mail.post(tx, worker, subject=f"Task {found.id} was rejected in review", body=reason)
+
+    @command(the_trusted_tasks)
+    def trust(
+        self, tx: "Transaction[State]", tasks: Iterable[str], *, agent: str | None = None
+    ) -> None:
+        """Let the commands run that tasks came with by import; read them before.
+
+        Args:
+            tasks: Ids or prefixes; those without such commands stay as they are.
+            agent: Who trusts them.
+        """
+        tx.act_as(agent)
+        found = {task.id: task for task in (find(tx.state, text) for text in tasks)}
+        for task in found.values():
+            if task.checks is not None and task.checks.are_inert:
+                tx.record(TaskTrusted(task=task.id))
+
+
+def _reviewed(tx: "Transaction[State]", text: str, step: str, agent: str | None) -> Task:
+    """The task for a step that only another agent than its worker may take.
+
+    Raises:
+        Refused: It is not in review, or its worker acts.
+    """
+    actor = act_in_session(tx, agent, needed=True)
+    found = find(tx.state, text)
+    check_step(found, step)
+    if actor == found.assigned_to:
+        raise Refused(
+            f"{actor} did the work of task {found.id}: another agent must review it",
+            code="own_work",
+            hint="`t list --status in_review` shows others what awaits them.",
+            assigned_to=found.assigned_to,
+        )
+    return found

@@ -1,0 +1,101 @@
+"""What checks, reviews and trust do to a task: the events, which change its evidence, status and checks."""
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from orchestrator.core.events import Event, Recorded, event
+from orchestrator.domain.tasks.events import UNHELD, Note, Task, TaskEvent
+from orchestrator.domain.tasks.verification import Checks, Evidence
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+
+@event("task.checked")
+class TaskChecked(TaskEvent):
+    """The checks of the task were looked at; what they showed replaces what they showed before."""
+
+    evidence: tuple[Evidence, ...]
+
+    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+        reviews = (item for item in task.evidence if item.kind == "review")
+        return {"evidence": (*reviews, *self.evidence)}
+
+
+@event("task.submitted")
+class TaskSubmitted(TaskEvent):
+    """The work is done, as its worker says; another agent is to approve it.
+
+    ``reason``: why it is handed in although a check failed.
+    """
+
+    result: str | None = None
+    reason: str = ""
+
+    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+        return {
+            "status": "in_review",
+            "result": self.result,
+            "reason": self.reason,
+            "lease_until": "",
+            "token": None,
+        }
+
+
+@event("task.approved")
+class TaskApproved(TaskEvent):
+    """Another agent than the worker approved the work; the task is completed with it."""
+
+    comment: str = ""
+
+    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+        return {"evidence": (*task.evidence, _review(self.comment, True, at))}
+
+
+@event("task.rejected")
+class TaskRejected(TaskEvent):
+    """Another agent than the worker found that the work is not done; nobody has the task any more."""
+
+    reason: str
+
+    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+        return {
+            "status": "pending",
+            "evidence": (*task.evidence, _review(self.reason, False, at)),
+            "notes": (*task.notes, Note(at.agent, at.ts, self.reason)),
+            "result": None,
+            "reason": "",
+            **UNHELD,
+        }
+
+
+@event("task.trusted")
+class TaskTrusted(TaskEvent):
+    """The commands that the task came with may run here."""
+
+    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+        return {"checks": _trusting(task.checks, True)}
+
+
+@event("task.distrusted")
+class TaskDistrusted(Event):
+    """The log came from another board: the commands of these tasks do not run until they are trusted."""
+
+    tasks: tuple[str, ...]
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        for task_id in self.tasks:
+            task = state.tasks[task_id]
+            checks = _trusting(task.checks, False)
+            state.put_task(
+                replace(task, checks=checks, updated_at=at.ts, events=(*task.events, at.id))
+            )
+
+
+def _trusting(checks: Checks | None, trusted: bool) -> Checks | None:
+    return checks and replace(checks, trusted=trusted)
+
+
+def _review(said: str, passed: bool, at: Recorded) -> Evidence:
+    return Evidence(kind="review", what=said, passed=passed, at=at.ts, agent=at.agent)

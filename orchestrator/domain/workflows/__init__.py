@@ -1,0 +1,1 @@
+"""Workflows: formulas instantiated as tasks, and what moves them on."""

@@ -1,0 +1,1 @@
+"""Workstreams: streams of work with a priority."""

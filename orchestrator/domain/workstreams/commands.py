@@ -1,0 +1,248 @@
+"""Workstreams: the named streams that tasks belong to, each with a priority."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from orchestrator.core import names
+from orchestrator.core.errors import NotFound, Refused
+from orchestrator.core.events import Event, Recorded, event
+from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.domain.validation import priority_of, sentence, text_of
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+
+class Workstream(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """A stream of work. ``status`` is active or closed; a closed one gives out no tasks."""
+
+    name: str
+    description: str = ""
+    priority: int = 5
+    status: str
+    created_at: str
+    updated_at: str
+    created_by: str
+
+
+@event("workstream.created")
+class WorkstreamCreated(Event):
+    """A workstream began."""
+
+    workstream: str
+    description: str = ""
+    priority: int = 5
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        state.workstreams[self.workstream] = Workstream(
+            name=self.workstream,
+            description=self.description,
+            priority=self.priority,
+            status="active",
+            created_at=at.ts,
+            updated_at=at.ts,
+            created_by=at.agent,
+        )
+        state.counts[self.workstream] = {}
+
+
+@event("workstream.imported")
+class WorkstreamImported(Event):
+    """A workstream came from another system, with its times."""
+
+    record: Workstream
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        state.workstreams[self.record.name] = self.record
+        state.counts[self.record.name] = {}
+
+
+@event("workstream.edited")
+class WorkstreamEdited(Event):
+    """Description or priority changed; a field that is not there did not."""
+
+    workstream: str
+    description: str | UnsetType = UNSET
+    priority: int | UnsetType = UNSET
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        old = state.workstreams[self.workstream]
+        state.workstreams[self.workstream] = msgspec.structs.replace(
+            old,
+            description=old.description if self.description is UNSET else self.description,
+            priority=old.priority if self.priority is UNSET else self.priority,
+            updated_at=at.ts,
+        )
+
+
+@event("workstream.closed")
+class WorkstreamClosed(Event):
+    """No more tasks are given out or added."""
+
+    workstream: str
+    reason: str = ""
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        _set_status(state, self.workstream, "closed", at)
+
+
+@event("workstream.reopened")
+class WorkstreamReopened(Event):
+    """A closed workstream is active again."""
+
+    workstream: str
+
+    def apply(self, state: "State", at: Recorded) -> None:
+        _set_status(state, self.workstream, "active", at)
+
+
+def _set_status(state: "State", name: str, status: str, at: Recorded) -> None:
+    state.workstreams[name] = msgspec.structs.replace(
+        state.workstreams[name], status=status, updated_at=at.ts
+    )
+
+
+def the_workstream(state: "State", events: Committed) -> Workstream:
+    """The result of every command here: the workstream that its event is about."""
+    return state.workstreams[events[0][1].workstream]  # type: ignore[union-attr]
+
+
+def find(state: "State", name: str) -> Workstream:
+    """The workstream of this name.
+
+    Raises:
+        NotFound: There is none.
+    """
+    workstream = state.workstreams.get(name)
+    if workstream is None:
+        raise NotFound(
+            f"There is no workstream {name!a}",
+            code="workstream_not_found",
+            hint="`ws list` shows the workstreams; `ws create` makes one.",
+        )
+    return workstream
+
+
+def find_active(state: "State", name: str) -> Workstream:
+    """The workstream of this name, if tasks can be added to it and taken from it.
+
+    Raises:
+        NotFound: There is none.
+        Refused: It is closed.
+    """
+    workstream = find(state, name)
+    if workstream.status != "active":
+        raise Refused(
+            f"Workstream {name} is closed",
+            code="workstream_closed",
+            hint="`ws reopen` makes it active again.",
+        )
+    return workstream
+
+
+class Workstreams(Noun["State"]):
+    """``orc.workstreams``: create, edit, close, reopen; get, all, counts."""
+
+    @command(the_workstream)
+    def create(
+        self,
+        tx: "Transaction[State]",
+        name: str,
+        *,
+        description: str = "",
+        priority: int = 5,
+        agent: str | None = None,
+    ) -> None:
+        """Begin a workstream.
+
+        Args:
+            name: Its name, unique on the board.
+            description: What it is for.
+            priority: 1 comes first; 0 to 1000.
+            agent: Who acts.
+
+        Raises:
+            Refused: There is one of this name.
+            BadName: The name is not allowed.
+        """
+        tx.act_as(agent)
+        if name in tx.state.workstreams:
+            raise Refused(
+                f"There is already a workstream {name!a}",
+                code="workstream_exists",
+                hint="`ws edit` changes its description and priority.",
+            )
+        names.name("workstream", name, among=tx.state.workstreams)
+        tx.record(
+            WorkstreamCreated(
+                workstream=name,
+                description=text_of("description", description),
+                priority=priority_of(priority),
+            )
+        )
+
+    @command(the_workstream)
+    def edit(
+        self,
+        tx: "Transaction[State]",
+        name: str,
+        *,
+        description: str | None = None,
+        priority: int | None = None,
+        agent: str | None = None,
+    ) -> None:
+        """Change the description or the priority; None leaves a field as it is."""
+        tx.act_as(agent)
+        find(tx.state, name)
+        tx.record(
+            WorkstreamEdited(
+                workstream=name,
+                description=UNSET if description is None else text_of("description", description),
+                priority=UNSET if priority is None else priority_of(priority),
+            )
+        )
+
+    @command(the_workstream)
+    def close(
+        self, tx: "Transaction[State]", name: str, *, reason: str = "", agent: str | None = None
+    ) -> None:
+        """End a workstream: its pending tasks stay, but nothing is given out or added.
+
+        Raises:
+            Refused: It is closed already.
+        """
+        tx.act_as(agent)
+        if find(tx.state, name).status == "closed":
+            raise Refused(f"Workstream {name} is closed already", code="illegal_step")
+        tx.record(WorkstreamClosed(workstream=name, reason=sentence("reason", reason)))
+
+    @command(the_workstream)
+    def reopen(self, tx: "Transaction[State]", name: str, *, agent: str | None = None) -> None:
+        """Make a closed workstream active again.
+
+        Raises:
+            Refused: It is active.
+        """
+        tx.act_as(agent)
+        if find(tx.state, name).status == "active":
+            raise Refused(f"Workstream {name} is active already", code="illegal_step")
+        tx.record(WorkstreamReopened(workstream=name))
+
+    def get(self, name: str) -> Workstream:
+        """The workstream of this name.
+
+        Raises:
+            NotFound: There is none.
+        """
+        return find(self.state, name)
+
+    def all(self) -> list[Workstream]:
+        """Every workstream, by priority, then name."""
+        return sorted(self.state.workstreams.values(), key=lambda w: (w.priority, w.name))
+
+    def counts(self, name: str) -> dict[str, int]:
+        """How many tasks of each status the workstream has; statuses without one are left out."""
+        find(state := self.state, name)
+        return {status: n for status, n in state.counts[name].items() if n}

@@ -1,0 +1,1 @@
+"""Maintenance: check, repair, save and move a board."""

@@ -1,0 +1,1 @@
+"""Reports: how the board stands, in figures."""

@@ -1,0 +1,143 @@
+"""How a board stands: workstreams with counts, agents, locks, recent events, topics."""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator.core.printable import escape
+from orchestrator.domain.agents.commands import Agents, AgentView
+from orchestrator.domain.event_log import as_dict
+from orchestrator.domain.locks.commands import Lock
+from orchestrator.domain.tasks.events import STATUSES
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+    from orchestrator.engine import Engine
+
+RECENT = 10
+"""Events that a status shows."""
+
+
+class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A workstream with how many tasks of each status it has."""
+
+    name: str
+    description: str
+    priority: int
+    status: str
+    counts: dict[str, int]
+
+    def line(self) -> str:
+        """``[P1] name - description (2 pending, 1 done)``."""
+        counts = ", ".join(f"{n} {status}" for status, n in self.counts.items()) or "no tasks"
+        closed = " [closed]" if self.status == "closed" else ""
+        said = f" - {self.description}" if self.description else ""
+        return escape(f"[P{self.priority}] {self.name}{said}{closed} ({counts})")
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How a board stood right after an event."""
+
+    event: int
+    at: str
+    workstreams: list[StreamStatus]
+    agents: list[AgentView]
+    locks: list[Lock]
+    events: list[dict[str, Any]]
+    topics: list[str]
+
+    def text(self) -> str:
+        """The report for people; everything that agents wrote is escaped."""
+        parts: dict[str, list[str]] = {
+            "Workstreams": [stream.line() for stream in self.workstreams],
+            "Agents": [_agent_line(agent) for agent in self.agents],
+            "Locks": [_lock_line(lock) for lock in self.locks],
+            "Recent events": [event_line(event) for event in self.events],
+            "Knowledge": [", ".join(self.topics)] if self.topics else [],
+        }
+        sections = (_section(title, lines) for title, lines in parts.items())
+        return "\n".join([f"Board at event {self.event}, {self.at}", "", *sections])
+
+
+def event_line(event: dict[str, Any]) -> str:
+    """An event as the original prints it: ``[HH:MM:SS] agent: action {k=v}``."""
+    facts = ", ".join(f"{key}={_fact(value)}" for key, value in event["payload"].items())
+    return escape(
+        f"[{event['ts'][11:19]}] {event['agent']}: {event['type']}"
+        + (f" {{{facts}}}" if facts else "")
+    )
+
+
+def _fact(value: object) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _section(title: str, lines: list[str]) -> str:
+    return "\n".join([title, *(f"  {line}" for line in lines or ["(none)"]), ""])
+
+
+def _agent_line(agent: AgentView) -> str:
+    notes = [
+        f"{len(agent.tasks)} tasks" if agent.tasks else "",
+        f"{agent.unread} unread" if agent.unread else "",
+        "STALE" if agent.stale else "",
+    ]
+    if agent.status == "retired":
+        notes = ["retired"]
+    said = "".join(f" [{note}]" for note in notes if note)
+    return escape(f"{agent.id} ({agent.type}){said}")
+
+
+def _lock_line(lock: Lock) -> str:
+    holders = ", ".join(
+        f"{holder.agent}{' (shared)' if holder.shared else ''} until {holder.until}"
+        for holder in lock.holders
+    )
+    return escape(f"{lock.resource}: {holders}")
+
+
+def status(engine: "Engine", at: int | None = None) -> Status:
+    """How the board stands, now or right after an event.
+
+    Agents and locks of a past moment are judged by the time of its event; when agents were last seen is
+    known only for now.
+
+    Raises:
+        NotFound: There is no such event.
+    """
+    if at is None:
+        state, now = engine.read(), engine.now()
+        seen = engine.seen()
+    else:
+        state, now, seen = engine.at(at), engine.event(at).ts, {}
+    recent = _recent(engine, state.event)
+    return Status(
+        event=state.event,
+        at=now,
+        workstreams=[_stream(state, name) for name in _by_priority(state)],
+        agents=Agents.views(state, now, seen),
+        locks=[lock for lock in state.locks.values() if any(h.until > now for h in lock.holders)],
+        events=recent,
+        topics=sorted(name for name, topic in state.topics.items() if not topic.deleted),
+    )
+
+
+def _by_priority(state: "State") -> list[str]:
+    return sorted(state.workstreams, key=lambda name: (state.workstreams[name].priority, name))
+
+
+def _stream(state: "State", name: str) -> StreamStatus:
+    stream, counts = state.workstreams[name], state.counts[name]
+    return StreamStatus(
+        name=name,
+        description=stream.description,
+        priority=stream.priority,
+        status=stream.status,
+        counts={status: counts[status] for status in STATUSES if counts.get(status)},
+    )
+
+
+def _recent(engine: "Engine", last: int) -> list[dict[str, Any]]:
+    first = max(1, last - RECENT + 1)
+    return [as_dict(engine.event(number)) for number in range(first, last + 1)]

@@ -1,0 +1,162 @@
+"""The schedule: derived from the records alone, and right after every change."""
+
+import random
+
+import pytest
+from boards import SettableClock, check_derived, holds, naive_best
+
+from orchestrator import Orchestrator
+from orchestrator.core import clock as times
+from orchestrator.domain.tasks.commands import Task
+from orchestrator.domain.tasks.ready_queue import Schedule
+from orchestrator.domain.tasks.resources import Need
+
+
+@pytest.fixture(autouse=True)
+def streams(orc: Orchestrator) -> None:
+    orc.workstreams.create("build", priority=2)
+    orc.workstreams.create("docs", priority=1)
+
+
+class Life:
+    """A board on which something happens, chosen by dice; whatever it is, it is allowed."""
+
+    AGENTS = [f"agent-{n}" for n in range(6)]
+    RESOURCES = ["git", "src/**", "src/a", "db:shared", "db", "*"]
+    STEPS = ["add", "next", "next", "end", "edit", "touch", "pass_time", "lock", "reopen"]
+
+    def __init__(self, orc: Orchestrator, clock: SettableClock, seed: int) -> None:
+        self.orc = orc
+        self.clock = clock
+        self.dice = random.Random(seed)
+
+    def step(self) -> None:
+        tasks = self.orc.tasks.all()
+        getattr(self, self.dice.choice(self.STEPS) if tasks else "add")(tasks)
+
+    def agent(self) -> str:
+        return self.dice.choice(self.AGENTS)
+
+    def touches(self) -> list[str]:
+        return self.dice.sample(self.RESOURCES, self.dice.choice([0, 0, 1, 2]))
+
+    def add(self, tasks: list[Task]) -> None:
+        needs = self.dice.sample(tasks, min(len(tasks), self.dice.choice([0, 0, 1])))
+        self.orc.tasks.add(
+            self.dice.choice(["build", "docs"]),
+            title="x",
+            priority=self.dice.randrange(4),
+            touches=self.touches(),
+            needs=[need.id for need in needs],
+        )
+
+    def next(self, tasks: list[Task]) -> None:
+        self.orc.tasks.next(agent=self.agent(), lease=self.dice.choice([10, 100, 1000]))
+
+    def end(self, tasks: list[Task]) -> None:
+        for task in [task for task in tasks if task.status == "in_progress"][:1]:
+            step = self.dice.choice(["complete", "fail", "release"])
+            getattr(self.orc.tasks, step)(task.id)
+
+    def edit(self, tasks: list[Task]) -> None:
+        self.orc.tasks.edit(self.dice.choice(tasks).id, priority=self.dice.randrange(4))
+
+    def touch(self, tasks: list[Task]) -> None:
+        self.orc.tasks.edit(self.dice.choice(tasks).id, touches=self.touches())
+
+    def pass_time(self, tasks: list[Task]) -> None:
+        self.clock.advance(self.dice.choice([1, 9, 50, 400]))
+
+    def lock(self, tasks: list[Task]) -> None:
+        name, agent = self.dice.choice(["git", "src/b", "db"]), self.agent()
+        held = self.orc.locks.get(name).holders
+        state, now = self.orc.engine.read(), self.orc.engine.now()
+        if held:
+            self.orc.locks.release(name, agent=held[0].agent)
+        elif not state.schedule.collisions(Need(name), agent, now):
+            self.orc.locks.acquire(name, agent=agent, ttl=self.dice.choice([5, 50, 500]))
+
+    def reopen(self, tasks: list[Task]) -> None:
+        for task in [task for task in tasks if task.status in ("done", "failed")][-1:]:
+            self.orc.tasks.reopen(task.id)
+
+
+def test_best_equals_its_definition_through_a_random_life(orc: Orchestrator, clock: SettableClock):
+    """A thousand steps of six agents; after each, what is best for somebody is computed anew."""
+    life = Life(orc, clock, seed=7)
+    for _ in range(1000):
+        life.step()
+        agent, stream = life.agent(), life.dice.choice([None, "build", "docs"])
+        state, now = orc.engine.read(), orc.engine.now()
+        best = state.schedule.best(stream, agent, now)
+        expected = naive_best(state, stream, agent, now)
+        assert (best and best.id) == (expected and expected.id)
+    check_derived(orc.engine.read())
+    assert len({at.type for at in orc.events.read()}) > 10, "the life was a dull one"
+
+
+def test_a_schedule_made_late_equals_one_that_followed_from_the_start(
+    orc: Orchestrator, clock: SettableClock
+):
+    early = orc.engine.read().schedule
+    task = orc.tasks.add("build", title="x", touches=["git", "src/**:shared"]).id
+    orc.tasks.claim(task, agent="ann")
+    orc.locks.acquire("db", agent="bob", shared=True)
+    orc.locks.acquire("d/*", agent="bob")
+    assert orc.engine.read().schedule is early
+    late = Schedule(orc.engine.read())
+    assert holds(early) == holds(late)
+    assert {(hold.resource, hold.shared, hold.agent, hold.task) for hold in holds(late)} == {
+        ("git", False, "ann", task),
+        ("src/**", True, "ann", task),
+        ("db", True, "bob", None),
+        ("d/*", False, "bob", None),
+    }
+
+
+def test_holds_end_with_their_lease_and_exclude_only_others(
+    orc: Orchestrator, clock: SettableClock
+):
+    orc.locks.acquire("git", agent="ann", ttl=10)
+    schedule = orc.engine.read().schedule
+    assert schedule.collisions(Need("git"), "ann", orc.engine.now()) == []
+    assert len(schedule.collisions(Need("git", shared=True), "bob", orc.engine.now())) == 1
+    clock.advance(10)
+    assert schedule.collisions(Need("git"), "bob", orc.engine.now()) == []
+
+
+def test_the_next_change_is_the_earliest_end_of_any_lease_that_still_runs(
+    orc: Orchestrator, clock: SettableClock
+):
+    first, second = (orc.tasks.add("build", title=str(n)).id for n in range(2))
+    orc.tasks.claim(first, agent="ann", lease=10)
+    orc.tasks.claim(second, agent="ann", lease=100)
+    orc.locks.acquire("git", agent="bob", ttl=1000)
+    now = orc.engine.now()
+    assert orc.engine.read().schedule.next_change(now) == times.after(now, 10)
+    orc.tasks.complete(first)
+    clock.advance(20)
+    later = orc.engine.now()
+    assert orc.engine.read().schedule.next_change(later) == times.after(now, 100)
+    orc.tasks.complete(second)
+    assert orc.engine.read().schedule.next_change(orc.engine.now()) in (
+        times.after(now, 1000),
+        times.after(now, 100),  # waking once for nothing does no harm
+    )
+
+
+def test_nothing_changes_by_itself_on_a_board_without_leases(orc: Orchestrator):
+    orc.tasks.add("build", title="x")
+    assert orc.engine.read().schedule.next_change(orc.engine.now()) is None
+
+
+def test_a_clock_that_is_set_back_gives_no_task_twice(orc: Orchestrator, clock: SettableClock):
+    task = orc.tasks.add("build", title="x").id
+    orc.tasks.claim(task, agent="ann", lease=100)
+    clock.advance(200)
+    schedule = orc.engine.read().schedule
+    assert schedule.best(None, "bob", orc.engine.now()) is not None
+    clock.advance(-150)
+    assert schedule.best(None, "bob", orc.engine.now()) is None
+    clock.advance(150)
+    assert schedule.best(None, "bob", orc.engine.now()) is not None

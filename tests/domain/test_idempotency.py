@@ -1,0 +1,184 @@
+"""Requests: repeating a command with the same request id has one effect and gives the first result."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from boards import SettableClock, changes_nothing, code_of
+
+from orchestrator import Orchestrator, Refused, UsageError
+from orchestrator.core import events
+from orchestrator.domain.idempotency import REMEMBERED, Request, digest, remember
+
+Command = Callable[[Orchestrator], Any]
+
+
+@pytest.fixture(autouse=True)
+def build(orc: Orchestrator) -> None:
+    orc.workstreams.create("build")
+
+
+def again(orc: Orchestrator) -> Orchestrator:
+    """Another process that opens the same board."""
+    return Orchestrator(orc.engine.store, now=orc.engine._clock)
+
+
+def first_task(orc: Orchestrator) -> str:
+    return orc.tasks.all()[0].id
+
+
+COMMANDS: dict[str, Command] = {
+    "workstreams.create": lambda orc: orc.workstreams.create("new", agent="ann"),
+    "workstreams.edit": lambda orc: orc.workstreams.edit("build", priority=1),
+    "workstreams.close": lambda orc: orc.workstreams.close("build"),
+    "tasks.add": lambda orc: orc.tasks.add("build", title="again"),
+    "tasks.edit": lambda orc: orc.tasks.edit(first_task(orc), title="New"),
+    "tasks.next": lambda orc: orc.tasks.next(agent="ann"),
+    "tasks.claim": lambda orc: orc.tasks.claim(first_task(orc), agent="ann"),
+    "tasks.note": lambda orc: orc.tasks.note(first_task(orc), "hello"),
+    "tasks.block": lambda orc: orc.tasks.block(first_task(orc), reason="rain"),
+    "tasks.cancel": lambda orc: orc.tasks.cancel(first_task(orc)),
+    "agents.register": lambda orc: orc.agents.register("ann", capabilities=["x"]),
+    "locks.acquire": lambda orc: orc.locks.acquire("git", agent="ann"),
+    "knowledge.write": lambda orc: orc.knowledge.write("findings", "text", agent="ann"),
+    "knowledge.append": lambda orc: orc.knowledge.append("findings", "text", agent="ann"),
+    "events.log": lambda orc: orc.events.log("ann", "deployed", version=2),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_repeated_request_has_one_effect_and_gives_the_first_result(
+    orc: Orchestrator, clock: SettableClock, name: str
+):
+    orc.tasks.add("build", title="one")
+    orc.tasks.add("build", title="two")
+    with orc.request("r-1"):
+        first = COMMANDS[name](orc)
+    clock.advance(1000)
+    orc.workstreams.create("meanwhile")
+    orc.tasks.add("meanwhile", title="meanwhile")
+    with changes_nothing(orc):
+        for board in (orc, again(orc)):
+            with board.request("r-1"):
+                assert _comparable(COMMANDS[name](board)) == _comparable(first)
+
+
+def _comparable(result: Any) -> Any:
+    return (result.id, bytes(result.payload)) if isinstance(result, events.Recorded) else result
+
+
+def test_the_same_id_with_other_arguments_or_another_command_is_refused(orc: Orchestrator):
+    with orc.request("r-1"):
+        orc.tasks.add("build", title="one")
+    for call in (
+        lambda: orc.tasks.add("build", title="two"),
+        lambda: orc.tasks.add("build", title="one", priority=1),
+        lambda: orc.workstreams.create("one"),
+    ):
+        with changes_nothing(orc), orc.request("r-1"), pytest.raises(Refused) as caught:
+            call()
+        assert caught.value.code == "request_conflict"
+
+
+def test_a_refused_command_answers_no_request(orc: Orchestrator):
+    with changes_nothing(orc), orc.request("r-1"):
+        assert code_of(lambda: orc.workstreams.create("build")) == "workstream_exists"
+    with orc.request("r-1"):
+        assert orc.workstreams.create("other").name == "other"
+
+
+def test_a_request_is_answered_by_one_command_and_not_by_the_next_one(orc: Orchestrator):
+    with orc.request("r-1"):
+        first = orc.tasks.add("build", title="one")
+        second = orc.tasks.add("build", title="one")
+    assert first.id != second.id
+    mine = Orchestrator(orc.engine.store, request_id="r-2", now=orc.engine._clock)
+    mine.tasks.add("build", title="three")
+    mine.tasks.add("build", title="four")
+    assert [task.title for task in orc.tasks.all()] == ["one", "one", "three", "four"]
+    assert list(orc.engine.read().requests) == ["r-1", "r-2"]
+
+
+def test_a_program_that_is_run_again_from_its_start_has_one_effect(orc: Orchestrator):
+    """Its first command is answered from memory; what follows is not mistaken for it."""
+    for _ in range(2):
+        mine = Orchestrator(orc.engine.store, request_id="r-1", now=orc.engine._clock)
+        mine.tasks.add("build", title="one")
+        mine.events.log("ann", "ran")
+    assert [task.title for task in orc.tasks.all()] == ["one"]
+    assert len(orc.events.read(type="ran")) == 2
+
+
+def test_a_request_belongs_to_the_thread_that_made_it(orc: Orchestrator):
+    """Threads share one board; the command of another thread must not use up this one's id."""
+    with orc.request("r-1"):
+        other = threading.Thread(target=lambda: orc.events.log("bob", "other"))
+        other.start()
+        other.join(20)
+        orc.tasks.add("build", title="mine")
+    assert orc.engine.read().requests["r-1"].command == "tasks.add"
+
+
+def test_next_without_a_task_answers_nothing_so_that_trying_again_can_find_one(
+    orc: Orchestrator, clock: SettableClock
+):
+    held = orc.tasks.add("build", title="held").id
+    orc.tasks.claim(held, agent="ann", lease=100)
+    clock.advance(60)
+    with orc.request("r-1"):
+        assert orc.tasks.next(agent="ann") is None  # and the lease is renewed
+    task = orc.tasks.add("build", title="new").id
+    with orc.request("r-1"):
+        found = orc.tasks.next(agent="ann")
+    assert found is not None
+    assert found.id == task
+
+
+def test_the_last_event_of_the_commit_bears_the_request(orc: Orchestrator):
+    orc.agents.register("ann")
+    orc.locks.acquire("git", agent="ann")
+    with orc.request("r-1"):
+        orc.agents.retire("ann")
+    last = orc.events.read(last=2)
+    assert [at.req and at.req.id for at in last] == [None, "r-1"]
+    assert last[1].req is not None
+    assert (last[1].req.command, last[1].req.first) == ("agents.retire", last[0].id)
+
+
+@pytest.mark.parametrize("request_id", ["", "x" * 201, "a\nb", "é", "\x7f", "\0"])
+def test_a_request_id_is_printable_ascii(orc: Orchestrator, request_id: str):
+    with pytest.raises(UsageError), orc.request(request_id):
+        pass
+
+
+def test_an_empty_request_id_is_none(orc: Orchestrator):
+    Orchestrator(orc.engine.store, request_id="").tasks.add("build", title="x")
+    assert orc.engine.read().requests == {}
+
+
+def test_a_request_belongs_to_one_command_not_to_a_transaction(orc: Orchestrator):
+    with (
+        changes_nothing(orc),
+        orc.request("r-1"),
+        pytest.raises(UsageError),
+        orc.transaction(),
+    ):
+        orc.tasks.add("build", title="x")
+
+
+def test_the_last_10_000_requests_are_remembered_oldest_forgotten_first():
+    kept: dict[str, Request] = {}
+    for number in range(REMEMBERED + 2):
+        remember(kept, events.Request(str(number), "tasks.add", "00", number), number)
+    assert REMEMBERED == 10_000
+    assert len(kept) == REMEMBERED
+    assert "1" not in kept
+    assert "2" in kept
+    assert str(REMEMBERED + 1) in kept
+
+
+def test_the_digest_tells_arguments_apart_and_takes_any_text():
+    assert digest((("a",), ())) == digest((("a",), ()))
+    assert digest((("a",), ())) != digest((("b",), ()))
+    assert len(digest("\ud800")) == 8

@@ -1,0 +1,181 @@
+"""The doctor: what it finds, what it repairs, and what it leaves to a person."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator import InputOutputError, Orchestrator
+from orchestrator.board import FOLDER, locate, make
+from orchestrator.maintenance.backup import import_board
+from orchestrator.maintenance.doctor import Examination, examine
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A board with two tasks, one done, and a topic."""
+    with Orchestrator.open(tmp_path / "board") as orc:
+        orc.workstreams.create("build")
+        task = orc.tasks.add("build", title="one")
+        orc.tasks.claim(task.id, agent="ann")
+        orc.tasks.complete(task.id, result="page is live")
+        orc.tasks.add("build", title="two")
+        orc.knowledge.write("findings", "text")
+    return tmp_path / "board"
+
+
+def look(folder: Path, **options: bool) -> Examination:
+    with Orchestrator.open(folder) as orc:
+        return examine(orc.engine, str(folder), **options)
+
+
+def levels(found: Examination) -> dict[str, str]:
+    return {finding.check: finding.level for finding in found.findings if finding.level != "ok"}
+
+
+def test_a_sound_board_is_clean(folder: Path) -> None:
+    found = look(folder)
+    assert (found.status, levels(found)) == (0, {})
+
+
+@pytest.mark.parametrize(
+    ("check", "break_it"),
+    [
+        ("snapshot", lambda folder: (folder / "state/state.json").unlink()),
+        ("snapshot", lambda folder: (folder / "state/state.json").write_text("{}")),
+        ("knowledge", lambda folder: (folder / "knowledge/findings.md").unlink()),
+        ("leftovers", lambda folder: (folder / "state/.state.json.1-1.new").touch()),
+        ("modes", lambda folder: (folder / "state/state.json").chmod(0o666)),
+    ],
+)
+def test_what_can_be_repaired_is_repaired_and_a_second_time_changes_nothing(
+    folder: Path, check: str, break_it
+) -> None:
+    break_it(folder)
+    assert levels(look(folder)) == {check: "warning"}
+    assert look(folder, fix=True).status == 0
+    log = (folder / "state/events.jsonl").read_bytes()
+    assert look(folder, fix=True).status == 0
+    assert (folder / "state/events.jsonl").read_bytes() == log
+
+
+def test_a_formula_that_cannot_be_cooked_or_that_others_may_write_is_found(folder: Path) -> None:
+    (folder / "formulas").mkdir(exist_ok=True)
+    for name, text in (
+        ("good", '[[steps]]\nid = "a"'),
+        ("bad", '[[steps]]\nid = "a"\nneeds = ["b"]'),
+    ):
+        (folder / f"formulas/{name}.formula.toml").write_text(text)
+    found = look(folder)
+    assert levels(found) == {"formulas": "warning"}
+    (told,) = (one.message for one in found.findings if one.check == "formulas")
+    assert "bad" in told
+    assert "good" not in told
+    (folder / "formulas/good.formula.toml").chmod(0o666)
+    assert levels(look(folder)) == {"formulas": "warning", "modes": "warning"}
+
+
+def test_looking_changes_no_file(folder: Path) -> None:
+    (folder / "state/state.json").unlink()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    look(folder)
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_a_changed_line_is_damage_and_stays_out_of_what_is_salvaged(folder: Path) -> None:
+    log = folder / "state/events.jsonl"
+    log.write_bytes(log.read_bytes().replace(b"page is live", b"page is dead"))
+    found = look(folder, salvage_log=True)
+    assert found.status == 4
+    assert levels(found)["log"] == "damage"
+    assert found.salvaged is not None
+    assert "page is dead" not in Path(found.salvaged).read_text()
+    assert b"page is dead" in Path(f"{found.salvaged}.left-out").read_bytes()
+    with Orchestrator.open(folder.parent / "new") as orc, open(found.salvaged) as lines:
+        import_board(orc.engine, lines)
+        assert [task.title for task in orc.tasks.all()] == ["one", "two"]
+
+
+def test_both_sides_of_a_merge_conflict_are_salvaged(folder: Path, tmp_path: Path) -> None:
+    log = folder / "state/events.jsonl"
+    common = log.read_bytes()
+    sides = []
+    for name in ("ours", "theirs"):
+        log.write_bytes(common)
+        (folder / "state/state.json").unlink(missing_ok=True)
+        with Orchestrator.open(folder) as orc:
+            orc.tasks.add("build", title=name)
+        sides.append(log.read_bytes()[len(common) :])
+    (folder / "state/state.json").unlink()
+    conflict = b"<<<<<<< a\n" + sides[0] + b"=======\n" + sides[1] + b">>>>>>> b\n"
+    log.write_bytes(common + conflict)
+    found = look(folder, salvage_log=True)
+    assert found.salvaged is not None
+    assert log.read_bytes() == common + conflict
+    with Orchestrator.open(tmp_path / "new") as orc, open(found.salvaged) as lines:
+        import_board(orc.engine, lines)
+        assert [task.title for task in orc.tasks.all()][2:] == ["ours", "theirs"]
+
+
+def test_a_log_behind_its_snapshot_is_given_up_only_by_a_persons_word(folder: Path) -> None:
+    log = folder / "state/events.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[:-1]))
+    assert look(folder, fix=True).status == 4
+    assert look(folder, fix=True, accept_log=True).status == 0
+    with Orchestrator.open(folder) as orc:
+        orc.tasks.add("build", title="three")
+
+
+def test_a_disk_that_does_not_answer_hides_nothing_from_doctor_and_salvage(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No part is left out of a salvage, no copy of a repair, because a look at it failed."""
+    log = folder / "state" / "events.jsonl"
+    log.write_bytes(log.read_bytes().replace(b"page is live", b"page is dead"))
+    (folder / "state" / "state.json").unlink()
+    real = os.stat
+
+    def stat(path: object, *args: Any, **options: Any) -> os.stat_result:
+        if str(path) in (str(log), str(folder / "knowledge")):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *args, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch, Orchestrator.open(folder) as orc:
+        patch.setattr(os, "stat", stat)
+        found = examine(orc.engine, str(folder), salvage_log=True)
+    assert found.salvaged is not None
+    assert Path(found.salvaged).read_bytes().count(b"\n") > 3
+
+    with Orchestrator.open(folder) as orc:
+        for name in ("listdir", "lstat"):
+            with monkeypatch.context() as patch:
+                patch.setattr(os, name, failing)
+                with pytest.raises(InputOutputError, match="Input/output error"):
+                    examine(orc.engine, str(folder))
+
+
+def failing(*_: object, **__: object) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_disk_that_does_not_answer_leads_to_no_other_board(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The board of a folder above is not taken for the one that cannot be looked at."""
+    for folder in (tmp_path, tmp_path / "inner"):
+        make(str(folder / FOLDER))
+    assert locate(start=str(tmp_path / "inner")) == str(tmp_path / "inner" / FOLDER)
+    real = os.lstat
+
+    def lstat(path: object, *args: Any, **options: Any) -> os.stat_result:
+        if str(path) == str(tmp_path / "inner" / FOLDER):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    with pytest.raises(InputOutputError, match="cannot be looked at"):
+        locate(start=str(tmp_path / "inner"))
