@@ -16,7 +16,7 @@ from orchestrator.formulas.checking import check, check_ids, references
 from orchestrator.formulas.inheriting import merged
 from orchestrator.formulas.reading import LONGEST, read
 from orchestrator.formulas.schema import Formula
-from orchestrator.stores import disk
+from orchestrator.stores.files import disk
 
 ENDING = ".formula.toml"
 FOLDER = "formulas"

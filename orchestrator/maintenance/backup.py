@@ -22,7 +22,7 @@ from orchestrator.domain.tasks.verification_events import TaskDistrusted
 from orchestrator.domain.validation import priority_of, text_of, title_of
 from orchestrator.domain.workstreams.commands import Workstream, WorkstreamImported
 from orchestrator.engine import Engine, not_empty
-from orchestrator.stores import disk
+from orchestrator.stores.files import disk
 
 _OLD_STATUSES = ("pending", "in_progress", "blocked", *ENDED)
 """What a task of the Node original can be."""

@@ -21,7 +21,7 @@ from orchestrator.domain.knowledge.commands import digest_of
 from orchestrator.domain.state import State
 from orchestrator.engine import Engine
 from orchestrator.maintenance.salvage import salvage
-from orchestrator.stores import disk
+from orchestrator.stores.files import disk
 
 
 class Finding(msgspec.Struct, kw_only=True):

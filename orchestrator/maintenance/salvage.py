@@ -15,7 +15,7 @@ from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Recorded
 from orchestrator.domain.state import State
 from orchestrator.maintenance.backup import export_line, header_line
-from orchestrator.stores import disk
+from orchestrator.stores.files import disk
 
 _REACH = 1000  # lines of one side of a merge conflict
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from orchestrator.core import clock
 from orchestrator.core.errors import TimedOut
 from orchestrator.core.events import Chunk, Position, Recorded
-from orchestrator.stores import damage, reading
+from orchestrator.stores.files import damage, reading
 
 SEGMENT_SIZE = 64 << 20
 """Bytes after which a segment of the log is sealed."""

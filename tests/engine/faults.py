@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from orchestrator.stores import disk
+from orchestrator.stores.files import disk
 
 CALLS = [
     (os, "write"),

@@ -16,8 +16,7 @@ import pytest
 from orchestrator import Orchestrator
 from orchestrator.core.errors import Damage, InputOutputError, NoBoard, OutcomeUnknown, Refused
 from orchestrator.core.events import START
-from orchestrator.stores import disk, mounts
-from orchestrator.stores.files import FileStore
+from orchestrator.stores.files import FileStore, disk, mounts
 
 from .building import WAIT, add, commit, fill, texts_of
 

@@ -19,7 +19,7 @@ import pytest
 from orchestrator.core.errors import InputOutputError, TimedOut
 from orchestrator.core.events import START
 from orchestrator.stores.files import FileStore
-from orchestrator.stores.locking import Queue
+from orchestrator.stores.files.locking import Queue
 
 from .building import WAIT, add, end_of, fill, texts_of
 

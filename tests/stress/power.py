@@ -44,7 +44,7 @@ SIZES = {"ext4": 48, "xfs": 320}
 
 _WORKER = """
 import os, sys, time
-from orchestrator.stores import disk, segments
+from orchestrator.stores.files import disk, segments
 if sys.argv[4] == "unsafe":
     disk.sync_data = lambda fd: None  # the log's sync is left out; all others stay
 from orchestrator import Orchestrator

@@ -20,7 +20,7 @@ import msgspec
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.stores import disk
+from orchestrator.stores.files import disk
 from tests.boards import check_law
 
 from . import harness, sealing, sweep

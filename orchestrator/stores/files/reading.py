@@ -18,8 +18,8 @@ from orchestrator.core.events import (
     Recorded,
     read_chunk,
 )
-from orchestrator.stores import damage
-from orchestrator.stores.damage import Segment
+from orchestrator.stores.files import damage
+from orchestrator.stores.files.damage import Segment
 
 CHUNK = 1 << 20
 """Bytes that are read and verified at once."""

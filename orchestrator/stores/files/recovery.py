@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from orchestrator.core import clock
 from orchestrator.core.events import Chunk, read_chunk
-from orchestrator.stores import disk
-from orchestrator.stores.segments import Segment
+from orchestrator.stores.files import disk
+from orchestrator.stores.files.segments import Segment
 
 
 def repair(

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, suppress
 from orchestrator.core import names
 from orchestrator.core.errors import Damage, InputOutputError
 from orchestrator.core.events import Chunk, Position, Recorded, read_chunk
-from orchestrator.stores import damage, disk, reading, recovery
-from orchestrator.stores.locking import BoardLock
-from orchestrator.stores.segments import Segment, Segments
+from orchestrator.stores.files import damage, disk, reading, recovery
+from orchestrator.stores.files.locking import BoardLock
+from orchestrator.stores.files.segments import Segment, Segments
 
 SEGMENT_SIZE = 64 << 20
 """Bytes after which a segment of the log is sealed."""

@@ -19,7 +19,7 @@ import msgspec
 
 from orchestrator.core import clock
 from orchestrator.core.errors import TimedOut
-from orchestrator.stores import disk, mounts
+from orchestrator.stores.files import disk, mounts
 
 NEXT = 0.0001
 """Seconds between two tries of the one process that is next in the queue. filelock's own 0.05 starves:

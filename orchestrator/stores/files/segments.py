@@ -9,8 +9,8 @@ import os
 
 from orchestrator.core.errors import Damage, OutcomeUnknown
 from orchestrator.core.events import Position
-from orchestrator.stores import damage, disk
-from orchestrator.stores.reading import number_of
+from orchestrator.stores.files import damage, disk
+from orchestrator.stores.files.reading import number_of
 
 _PREFIX, _SUFFIX = "events-", ".jsonl"
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
