@@ -1,6 +1,10 @@
 """The family of errors: each has a code, a sentence, a hint and an exit status."""
 
+from collections.abc import Iterable
 from typing import ClassVar
+
+MOST_COMPARED = 200
+"""How many known words an unknown word is compared with."""
 
 SHOWN_PROBLEMS = 3
 """How many of many problems the sentence of an error names; ``problems`` of its details has all."""
@@ -97,3 +101,14 @@ class OutcomeUnknown(OrchestratorError):
     code = "outcome_unknown"
     exit_status = 75
     retryable = True
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean ...?`` with the known word nearest to an unknown one; else an empty text."""
+    import difflib
+
+    words = list(known)
+    if len(words) > MOST_COMPARED:
+        return ""
+    near = difflib.get_close_matches(word, words, n=1)
+    return f"; did you mean {near[0]!a}?" if near else ""

@@ -1,16 +1,7 @@
-"""Checks of what comes in as text and numbers, one place for all nouns."""
-
-from collections.abc import Callable, Iterable, Iterator
-from typing import ParamSpec, TypeVar
+"""Checks of texts, times and numbers that callers give, shared by all nouns."""
 
 from orchestrator.core import clock
-from orchestrator.core.errors import SHOWN_PROBLEMS, BadInput, OrchestratorError, UsageError
-
-MOST_COMPARED = 200
-"""Words that a word is compared with, to find what was meant."""
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from orchestrator.core.errors import BadInput, UsageError
 
 LONGEST_TITLE = 500
 """Characters of a title or a reason: one line."""
@@ -19,7 +10,7 @@ LONGEST_TEXT = 4 * 1024 * 1024
 """Characters of a description, result or note."""
 
 
-def text_of(field: str, text: str) -> str:
+def check_text(field: str, text: str) -> str:
     """Check a long text: no NUL, no lone surrogate, not beyond 4 Mi characters.
 
     Raises:
@@ -36,39 +27,39 @@ def text_of(field: str, text: str) -> str:
     return text
 
 
-def sentence(field: str, text: str) -> str:
-    """Check a short text, such as a reason, which may be empty."""
+def check_line(field: str, text: str) -> str:
+    """Check a short text, such as a reason; it may be empty."""
     if len(text) > LONGEST_TITLE:
         raise BadInput(f"The {field} has {len(text)} characters; {LONGEST_TITLE} are allowed")
-    return text_of(field, text)
+    return check_text(field, text)
 
 
-def title_of(text: str) -> str:
-    """Check a title: as a sentence, and not empty.
+def check_title(text: str) -> str:
+    """Check a title: a short text that is not empty.
 
     Raises:
         UsageError: It is empty.
     """
     if not text.strip():
         raise UsageError("A title is needed")
-    return sentence("title", text)
+    return check_line("title", text)
 
 
-def needed(field: str, text: str) -> str:
-    """Check a text that must say something.
+def check_required(field: str, text: str) -> str:
+    """Check a text that must not be empty.
 
     Raises:
         UsageError: It is empty.
     """
     if not text.strip():
         raise UsageError(f"A {field} is needed")
-    return text_of(field, text)
+    return check_text(field, text)
 
 
-def moment_of(field: str, text: str, now: str) -> str:
-    """A time as text: given as one (``2026-12-01``, ``2026-12-01T09:00``), or as a duration from now.
+def parse_moment(field: str, text: str, now: str) -> str:
+    """Read a time: ``2026-12-01``, ``2026-12-01T09:00``, or a duration from now such as ``3d``.
 
-    An empty text stays empty: no time.
+    An empty text means no time and stays empty.
 
     Raises:
         UsageError: It is neither.
@@ -85,7 +76,7 @@ def moment_of(field: str, text: str, now: str) -> str:
         ) from None
 
 
-def priority_of(number: int) -> int:
+def check_priority(number: int) -> int:
     """Check a priority: 1 comes first, 0 to 1000.
 
     Raises:
@@ -94,81 +85,3 @@ def priority_of(number: int) -> int:
     if not 0 <= number <= 1000:
         raise UsageError(f"{number} is no priority", hint="1 comes first; 0 to 1000.")
     return number
-
-
-class Problems:
-    """Collects what is wrong with a file, with the places, so that all of it is said at once.
-
-    Args:
-        what: How the sentence of the error begins.
-        code: The code of the error.
-        hint: What to do about it.
-    """
-
-    def __init__(
-        self,
-        what: str = "",
-        *,
-        code: str = "bad_entries",
-        hint: str = "Nothing was changed. Mend these places and try again.",
-    ) -> None:
-        self._what = what
-        self._code = code
-        self._hint = hint
-        self._found: dict[tuple[str, str], None] = {}
-
-    def __bool__(self) -> bool:
-        """Whether anything was wrong."""
-        return bool(self._found)
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        """Place and message of each."""
-        return iter(self._found)
-
-    def trying(
-        self, place: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs
-    ) -> R | None:
-        """What a call gives; None, and a note, when it is refused."""
-        try:
-            return call(*args, **kwargs)
-        except OrchestratorError as error:
-            self.note(place, error.message)
-            return None
-
-    def note(self, place: str, message: str) -> None:
-        """Note that something is wrong; the same again says nothing new."""
-        self._found[place, message] = None
-
-    def add(self, others: "Problems", *, unless: "Problems | None" = None) -> None:
-        """Note what others have, but for places of which ``unless`` tells something already."""
-        told = {place for place, _ in unless or ()}
-        self._found |= {one: None for one in others if one[0] not in told}
-
-    def check(self) -> None:
-        """Refuse the whole if anything was wrong.
-
-        Raises:
-            BadInput: With every problem and its place.
-        """
-        if not self._found:
-            return
-        found = [f"{place}: {message}" for place, message in self._found]
-        shown = "; ".join(found[:SHOWN_PROBLEMS])
-        more = len(found) - SHOWN_PROBLEMS
-        raise BadInput(
-            f"{self._what}: {shown}{f'; and {more} more' if more > 0 else ''}",
-            code=self._code,
-            hint=self._hint,
-            problems=found,
-        )
-
-
-def like(word: str, known: Iterable[str]) -> str:
-    """What may have been meant by a word that is not known, as the end of a sentence."""
-    import difflib
-
-    known = list(known)
-    if len(known) > MOST_COMPARED:
-        return ""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]!a}?" if near else ""

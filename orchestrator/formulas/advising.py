@@ -8,7 +8,9 @@ step that an aspect has inserted.
 import re
 from fnmatch import fnmatchcase
 
-from orchestrator.domain.validation import Problems
+from orchestrator.core.problems import (
+    Problems,
+)
 from orchestrator.formulas.drafts import Draft, drafts_of, inherit
 from orchestrator.formulas.expanding import Filling
 from orchestrator.formulas.graph import Graph
@@ -33,7 +35,7 @@ def advise(graph: Graph, formula: Formula, values: Values, problems: Problems) -
         if not chosen:
             warnings.append(f"{advice.at}: it fits no step")
         for target in chosen:
-            problems.trying(advice.at, _go_around, graph, target, advice, values)
+            problems.attempt(advice.at, _go_around, graph, target, advice, values)
             if graph.is_full:
                 return warnings
     return warnings

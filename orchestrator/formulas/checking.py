@@ -10,8 +10,13 @@ from typing import Any
 import msgspec
 
 from orchestrator.core import clock
-from orchestrator.core.errors import UsageError
-from orchestrator.domain.validation import Problems, like
+from orchestrator.core.errors import (
+    UsageError,
+    did_you_mean,
+)
+from orchestrator.core.problems import (
+    Problems,
+)
 from orchestrator.domain.workflows.compiled import MILESTONE
 from orchestrator.formulas import advising, expanding, loops
 from orchestrator.formulas.advising import around
@@ -135,7 +140,7 @@ def check(
 
 def _check_head(formula: Formula, parents: Sequence[Formula], problems: Problems) -> None:
     if formula.type not in TYPES:
-        said = f"{formula.type!a} is no type{like(formula.type, TYPES)}"
+        said = f"{formula.type!a} is no type{did_you_mean(formula.type, TYPES)}"
         problems.note(f"{formula.at}: type", f"{said}: one of {', '.join(TYPES)}")
         return
     allowed = _PARTS[formula.type]
@@ -154,7 +159,7 @@ def _check_head(formula: Formula, parents: Sequence[Formula], problems: Problems
     if formula.version < 1:
         problems.note(f"{formula.at}: version", f"{formula.version} is no version")
     if formula.squash is not None and formula.squash.trigger not in TRIGGERS:
-        said = f"{formula.squash.trigger!a} is no trigger{like(formula.squash.trigger, TRIGGERS)}"
+        said = f"{formula.squash.trigger!a} is no trigger{did_you_mean(formula.squash.trigger, TRIGGERS)}"
         problems.note(f"{formula.at}: squash", f"{said}: one of {', '.join(TRIGGERS[1:])}")
 
 
@@ -168,7 +173,7 @@ def _check_variable(
     if not NAME.fullmatch(name):
         problems.note(variable.at, f"{name!a} cannot name a variable")
     if variable.type not in VARIABLE_TYPES:
-        said = f"{variable.type!a} is no type{like(variable.type, VARIABLE_TYPES)}"
+        said = f"{variable.type!a} is no type{did_you_mean(variable.type, VARIABLE_TYPES)}"
         problems.note(variable.at, f"{said}: one of {', '.join(VARIABLE_TYPES)}")
     if variable.pattern and (why := wrong_pattern(variable.pattern)):
         problems.note(variable.at, f"the pattern is no regular expression: {why}")
@@ -204,7 +209,9 @@ class _Steps:
             for key, wrong in self._wrong_with(step):
                 self._problems.note(f"{step.at}: {key}", wrong)
             if step.type and "{" not in step.type and step.type not in STEP_TYPES:
-                self._warn(step.at, f"{step.type!a} is no known type{like(step.type, STEP_TYPES)}")
+                self._warn(
+                    step.at, f"{step.type!a} is no known type{did_you_mean(step.type, STEP_TYPES)}"
+                )
             for gate in step.gate:
                 self._check_gate(gate)
         self._check_words(self._formula.template, expanding.WORDS)
@@ -242,7 +249,7 @@ class _Steps:
     def _unknown_names(self, key: str, asked: Iterable[str]) -> Iterator[tuple[str, str]]:
         for name in asked:
             if name not in self._declared and not self._is_lent():
-                near = like(name, self._declared)
+                near = did_you_mean(name, self._declared)
                 yield key, f"it asks for {name!a}, which no variable is{near}"
 
     def _check_words(self, steps: Iterable[Step], known: Sequence[str]) -> None:
@@ -252,7 +259,7 @@ class _Steps:
             alone = msgspec.structs.replace(step, children=(), loop=None)
             for said in dict.fromkeys(word.findall(msgspec.json.encode(alone).decode())):
                 if said not in known:
-                    self._warn(step.at, f"{{{said}}} stands for nothing{like(said, known)}")
+                    self._warn(step.at, f"{{{said}}} stands for nothing{did_you_mean(said, known)}")
 
     def _is_lent(self) -> bool:
         """Whether its steps stand in other formulas, whose variables they may ask for."""
@@ -263,7 +270,9 @@ class _Steps:
         if not gate.type:
             problems.note(at, f"it has no type: one of {', '.join(GATES)}")
         elif gate.type not in GATES:
-            self._warn(at, f"{gate.type!a} is no known type of gate{like(gate.type, GATES)}")
+            self._warn(
+                at, f"{gate.type!a} is no known type of gate{did_you_mean(gate.type, GATES)}"
+            )
         if gate.timeout and not _is_duration(gate.timeout):
             problems.note(at, f"{gate.timeout!a} is no duration, such as 30m")
         if gate.type == "timer" and not gate.timeout and not _is_duration(gate.id):
@@ -295,7 +304,7 @@ class _Steps:
         return any(step.expand or step.loop is not None for step in steps_in(part))
 
     def _near(self, need: str) -> str:
-        return like(need, [step.id for step in all_steps(self._formula)])
+        return did_you_mean(need, [step.id for step in all_steps(self._formula)])
 
     def _warn(self, place: str, message: str) -> None:
         self._warnings[f"{place}: {message}"] = None
@@ -413,7 +422,7 @@ def _check_named(formula: Formula, problems: Problems) -> None:
 
 def _check_known(problems: Problems, place: str, name: str, known: Sequence[str]) -> None:
     if name and "{" not in name and name not in known:
-        problems.note(place, f"there is no step {name!a}{like(name, known)}")
+        problems.note(place, f"there is no step {name!a}{did_you_mean(name, known)}")
 
 
 def _check_needed(problems: Problems, place: str, **said: str) -> None:
@@ -439,7 +448,7 @@ def _check_advice(formula: Formula, advice: Advice, problems: Problems) -> None:
 def _check_legs(problems: Problems, place: str, named: Iterable[str], legs: Sequence[str]) -> None:
     for name in named:
         if name not in legs:
-            problems.note(place, f"{name!a} is no leg{like(name, legs)}")
+            problems.note(place, f"{name!a} is no leg{did_you_mean(name, legs)}")
 
 
 def _short(place: str) -> str:

@@ -8,16 +8,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from orchestrator.core import clock, names
+from orchestrator.core.errors import (
+    did_you_mean,
+)
+from orchestrator.core.problems import (
+    Problems,
+)
 from orchestrator.domain.ordering import in_order
 from orchestrator.domain.tasks import resources, verification
 from orchestrator.domain.validation import (
     LONGEST_TITLE,
-    Problems,
-    like,
-    needed,
-    priority_of,
-    text_of,
-    title_of,
+    check_priority,
+    check_required,
+    check_text,
+    check_title,
 )
 from orchestrator.domain.workflows.compiled import (
     MILESTONE,
@@ -82,7 +86,7 @@ def cook(
     cooking.rewire()
     leave_out(graph, {draft.id for draft in graph if not cooking.stays(draft)})
     steps = cooking.finished()
-    about = problems.trying(formula.at, values.text, formula.description, formula.at) or ""
+    about = problems.attempt(formula.at, values.text, formula.description, formula.at) or ""
     values.check()
     _check(loaded, problems)
     squash = formula.squash
@@ -145,18 +149,18 @@ class _Cooking:
         formula = self._formula
         fan_out.legs_of(formula, preset)  # refuses a preset that is not there
         if formula.type == "convoy":
-            self._problems.trying(
+            self._problems.attempt(
                 formula.at, fan_out.run_legs, self._graph, formula, self._values, preset
             )
         else:
             for draft in drafts_of(formula.steps):
-                self._problems.trying(f"{draft.at}: id", self._graph.add, [draft])
+                self._problems.attempt(f"{draft.at}: id", self._graph.add, [draft])
         if formula.type == "expansion":
             target = Draft(id=formula.formula, title=title, description=description, at=formula.at)
             self._graph.add([target])
             rule: tuple[str, Mapping[str, str]] = (formula.at, {})
             how = (self._graph, target, formula, rule, self._values, self._problems)
-            self._problems.trying(formula.at, expanding.expand, *how, is_data=True)
+            self._problems.attempt(formula.at, expanding.expand, *how, is_data=True)
         if formula.type == "aspect":
             self._graph.add(stand_ins(formula))
 
@@ -200,7 +204,7 @@ class _Cooking:
     def _found(self, place: str, step: str) -> Draft | None:
         draft = self._graph.get(step)
         if draft is None and step:
-            near = like(step, [one.id for one in self._graph])
+            near = did_you_mean(step, [one.id for one in self._graph])
             self._problems.note(place, f"there is no step {step!a}{near}")
         return draft
 
@@ -210,7 +214,7 @@ class _Cooking:
         return all(held)  # of each, so that every variable that is missing is named
 
     def _holds(self, condition: str, place: str) -> bool:
-        said = self._problems.trying(place, self._values.holds, condition)
+        said = self._problems.attempt(place, self._values.holds, condition)
         return said is not False
 
     # The end
@@ -250,11 +254,11 @@ class _Cooking:
         values = self._values
 
         def fill(text: str) -> str:
-            said = self._problems.trying(draft.at, values.text, text, draft.at)
+            said = self._problems.attempt(draft.at, values.text, text, draft.at)
             return "" if said is None else said
 
         commands = [
-            self._problems.trying(f"{draft.at}: verify", values.command, command, draft.at)
+            self._problems.attempt(f"{draft.at}: verify", values.command, command, draft.at)
             for command in draft.verify
         ]
         draft.verify, draft.conditions = [], []
@@ -267,11 +271,11 @@ class _Cooking:
     def _check_names(self, draft: Draft, by_id: Mapping[str, Draft]) -> None:
         """Note ids that cannot be part of a task's id, and steps that are named and are not there."""
         if self._values.strict or "{" not in draft.id:
-            self._problems.trying(f"{draft.at}: id", names.name, "step", draft.id)
+            self._problems.attempt(f"{draft.at}: id", names.name, "step", draft.id)
         _, of = waits_of(draft)
         for key, named in (*(("needs", need) for need in draft.needs), ("waits_for", of)):
             if named is not None and named not in by_id:
-                near = like(named, by_id)
+                near = did_you_mean(named, by_id)
                 self._problems.note(f"{draft.at}: {key}", f"there is no step {named!a}{near}")
 
     def _ordered(self, by_id: Mapping[str, Draft]) -> list[str]:
@@ -298,7 +302,7 @@ class _Cooking:
         """A step whose every field a task can take; what it cannot take is noted."""
 
         def tried(key: str, call: Callable[..., T], *args: object, **named: object) -> T | None:
-            return self._problems.trying(f"{draft.at}: {key}", call, *args, **named)
+            return self._problems.attempt(f"{draft.at}: {key}", call, *args, **named)
 
         for gate in draft.gates:
             if gate.type == "timer" and draft.type == MILESTONE:
@@ -320,23 +324,23 @@ class _Cooking:
         }
         checks = tried("verify", verification.checks_of, None, **given)
         gates = [
-            self._problems.trying(gate.at, _gate, gate)
+            self._problems.attempt(gate.at, _gate, gate)
             for gate in draft.gates
             if gate.type != "task"
         ]
         outside = [
-            self._problems.trying(gate.at, _named, gate)
+            self._problems.attempt(gate.at, _named, gate)
             for gate in draft.gates
             if gate.type == "task"
         ]
         return CookedStep(
             id=draft.id,
-            title=tried("title", title_of, title) or "",
-            description=tried("description", text_of, "description", draft.description) or "",
+            title=tried("title", check_title, title) or "",
+            description=tried("description", check_text, "description", draft.description) or "",
             type=tried("type", names.name, "type", draft.type or "task") or "",
             priority=None
             if draft.priority is None
-            else tried("priority", priority_of, draft.priority),
+            else tried("priority", check_priority, draft.priority),
             labels=tuple(
                 tried("labels", names.name, "label", label) or "" for label in draft.labels if label
             ),
@@ -349,7 +353,7 @@ class _Cooking:
             assignee=(tried("assignee", names.agent, draft.assignee) or "")
             if draft.assignee
             else "",
-            acceptance=tried("acceptance", text_of, "acceptance", draft.acceptance) or "",
+            acceptance=tried("acceptance", check_text, "acceptance", draft.acceptance) or "",
             verify=() if checks is None else checks.verify,
             verify_timeout=None if checks is None else checks.timeout,
             artifacts=() if checks is None else checks.artifacts,
@@ -383,7 +387,7 @@ def _named(gate: Gate) -> str:
     Raises:
         UsageError: Nothing, once its texts were filled.
     """
-    return needed("gate", gate.condition if gate.type == "conditional" else gate.id)
+    return check_required("gate", gate.condition if gate.type == "conditional" else gate.id)
 
 
 def _gate(gate: Gate) -> CookedGate:
@@ -397,7 +401,7 @@ def _gate(gate: Gate) -> CookedGate:
         name = gate.id or gate.condition or gate.type
     return CookedGate(
         type="condition" if gate.type == "conditional" else gate.type,
-        name=text_of("gate", name),
+        name=check_text("gate", name),
         seconds=clock.duration(gate.timeout) if gate.timeout else None,
     )
 

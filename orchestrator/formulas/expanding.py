@@ -9,8 +9,13 @@ import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
-from orchestrator.core.errors import BadInput
-from orchestrator.domain.validation import Problems, like
+from orchestrator.core.errors import (
+    BadInput,
+    did_you_mean,
+)
+from orchestrator.core.problems import (
+    Problems,
+)
 from orchestrator.formulas.drafts import Draft, drafts_of, ends_of, inherit, show_what_it_shows
 from orchestrator.formulas.graph import Graph
 from orchestrator.formulas.loops import unroll
@@ -42,7 +47,9 @@ def expand_inline(
                 return
             name, draft.expand = draft.expand, ""
             rule = (place, draft.expand_vars)
-            problems.trying(place, expand, graph, draft, formulas.get(name), rule, values, problems)
+            problems.attempt(
+                place, expand, graph, draft, formulas.get(name), rule, values, problems
+            )
             if graph.is_full:
                 return
 
@@ -58,11 +65,11 @@ def expand_composed(
     for rule in formula.compose.expand:
         target = graph.get(rule.target)
         if target is None:
-            near = like(rule.target, [draft.id for draft in graph])
+            near = did_you_mean(rule.target, [draft.id for draft in graph])
             problems.note(rule.at, f"there is no step {rule.target!a}{near}")
         else:
             how = (graph, target, formulas.get(rule.with_), (rule.at, rule.vars), values, problems)
-            problems.trying(rule.at, expand, *how)
+            problems.attempt(rule.at, expand, *how)
             expand_inline(graph, formulas, values, problems)
     for choice in formula.compose.map:
         chosen = [draft for draft in graph if fnmatchcase(draft.id, choice.select)]
@@ -77,7 +84,7 @@ def expand_composed(
                 values,
                 problems,
             )
-            problems.trying(choice.at, expand, *how)
+            problems.attempt(choice.at, expand, *how)
             if graph.is_full:
                 return
         expand_inline(graph, formulas, values, problems)
@@ -144,7 +151,7 @@ def _check_given(
     for name, value in given.items():
         variable = expansion.vars.get(name)
         if variable is None:
-            known = like(name, expansion.vars)
+            known = did_you_mean(name, expansion.vars)
             problems.note(place, f"{expansion.formula} has no variable {name!a}{known}")
         elif "{" not in value:
             for wrong in wrong_with(variable, value):

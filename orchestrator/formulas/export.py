@@ -15,7 +15,9 @@ from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.events import Signal, Task
-from orchestrator.domain.tasks.transitions import resolve
+from orchestrator.domain.tasks.lookup import (
+    resolve,
+)
 from orchestrator.domain.workflows import automation
 from orchestrator.domain.workflows.instantiate import REVIEW_ONLY
 from orchestrator.formulas.variables import NAME, names_in

@@ -7,8 +7,10 @@ value, the other actions, and all that stands in a ``range`` or ``with`` are lef
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from orchestrator.core.errors import UsageError
-from orchestrator.domain.validation import like
+from orchestrator.core.errors import (
+    UsageError,
+    did_you_mean,
+)
 from orchestrator.formulas.drafts import NEVER, Draft, drafts_of
 from orchestrator.formulas.graph import Graph
 from orchestrator.formulas.schema import Formula, Output, Step, Synthesis
@@ -33,7 +35,7 @@ def legs_of(formula: Formula, preset: str | None) -> list[Step]:
         return list(formula.legs)
     if preset not in formula.presets:
         raise UsageError(
-            f"{formula.formula} has no preset {preset!a}{like(preset, formula.presets)}",
+            f"{formula.formula} has no preset {preset!a}{did_you_mean(preset, formula.presets)}",
             hint=f"It has: {', '.join(formula.presets) or 'none'}.",
         )
     chosen = set(formula.presets[preset].legs)

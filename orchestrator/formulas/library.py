@@ -10,8 +10,16 @@ from collections.abc import Iterator
 import msgspec
 
 from orchestrator.core import names
-from orchestrator.core.errors import BadInput, NotFound, OrchestratorError, Refused
-from orchestrator.domain.validation import Problems, like
+from orchestrator.core.errors import (
+    BadInput,
+    NotFound,
+    OrchestratorError,
+    Refused,
+    did_you_mean,
+)
+from orchestrator.core.problems import (
+    Problems,
+)
 from orchestrator.formulas.checking import check, check_ids, references
 from orchestrator.formulas.inheriting import merged
 from orchestrator.formulas.reading import LONGEST, read
@@ -92,7 +100,7 @@ def find(name: str, board: str | None) -> Source:
         if os.path.lexists(path):
             _check_folder(where, folder)
             return Source(name=name, where=where, path=path)
-    near = like(name, (source.name for source in _sources(board)))
+    near = did_you_mean(name, (source.name for source in _sources(board)))
     own = "" if board is None else f"; those of this board are in {os.path.join(board, FOLDER)}"
     raise NotFound(
         f"There is no formula {name!a}{near}",
@@ -215,7 +223,7 @@ class _Loading:
         if len(self._loaded) >= MOST:
             self.wrong.note(place, f"more than {MOST} formulas are put together")
             return None
-        source = self.wrong.trying(place, find, name, self._board)
+        source = self.wrong.attempt(place, find, name, self._board)
         if source is None:
             return None
         try:

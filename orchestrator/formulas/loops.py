@@ -11,7 +11,9 @@ import re
 from collections.abc import Callable, Iterator
 
 from orchestrator.core.errors import BadInput
-from orchestrator.domain.validation import Problems
+from orchestrator.core.problems import (
+    Problems,
+)
 from orchestrator.domain.workflows.compiled import MILESTONE
 from orchestrator.formulas.drafts import (
     ITERATION,
@@ -40,7 +42,7 @@ def unroll(graph: Graph, values: Values, problems: Problems) -> None:
             loop = draft.loop
             assert loop is not None
             draft.loop = None
-            problems.trying(f"{draft.at}: loop", _unroll, graph, draft, loop, values)
+            problems.attempt(f"{draft.at}: loop", _unroll, graph, draft, loop, values)
 
 
 def _unroll(graph: Graph, target: Draft, loop: Loop, values: Values) -> None:

@@ -7,7 +7,9 @@ import msgspec
 
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.transaction import Desk
-from orchestrator.domain.tasks.transitions import find
+from orchestrator.domain.tasks.lookup import (
+    find_live,
+)
 from orchestrator.domain.workflows.compiled import Cooked
 from orchestrator.formulas import export, library
 from orchestrator.formulas.compile import cook
@@ -100,7 +102,7 @@ class Formulas:
             NotFound: There is no such formula or task.
             BadInput: The formula or a value is wrong; ``problems`` names every place.
         """
-        task = None if on is None else find(self._desk.read(), on)
+        task = None if on is None else find_live(self._desk.read(), on)
         return cook(
             self.load(name),
             variables,

@@ -13,8 +13,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from orchestrator.core.errors import BadInput
-from orchestrator.domain.validation import Problems, like
+from orchestrator.core.errors import (
+    BadInput,
+    did_you_mean,
+)
+from orchestrator.core.problems import (
+    Problems,
+)
 from orchestrator.formulas.schema import Formula, Variable
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -41,7 +46,7 @@ def read(data: bytes, file: str, problems: Problems) -> Formula:
         BadInput: It is no TOML.
     """
     unreadable = Problems(f"{file} cannot be read", code="bad_formula", hint=MEND)
-    value = unreadable.trying(file, _toml, data)
+    value = unreadable.attempt(file, _toml, data)
     unreadable.check()
     return _Reader(file, problems).record(Formula, value, "", 0)
 
@@ -147,7 +152,7 @@ class _Reader:
             if key in keys:
                 given.update(self._value(keys[key], said, _under(place, key), place, depth))
             else:
-                self._note(place, f"unknown key {key!a}{like(key, keys)}")
+                self._note(place, f"unknown key {key!a}{did_you_mean(key, keys)}")
         if "at" in record.__struct_fields__:
             given["at"] = self._place(place)
         return record(**given)

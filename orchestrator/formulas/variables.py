@@ -8,9 +8,20 @@ text is filled once, last of all, so no value is ever read as a template.
 import re
 from collections.abc import Iterable, Mapping
 
-from orchestrator.core.errors import BadInput, OrchestratorError
+from orchestrator.core.errors import (
+    BadInput,
+    OrchestratorError,
+    did_you_mean,
+)
 from orchestrator.core.printable import one_line, shortened
-from orchestrator.domain.validation import LONGEST_TEXT, LONGEST_TITLE, Problems, like, text_of
+from orchestrator.core.problems import (
+    Problems,
+)
+from orchestrator.domain.validation import (
+    LONGEST_TEXT,
+    LONGEST_TITLE,
+    check_text,
+)
 from orchestrator.formulas.reading import as_text, check_numbers
 from orchestrator.formulas.schema import Formula, Variable
 
@@ -261,7 +272,7 @@ class Values:
             if variable.required and not value.strip():
                 self._problems.note(place, "it is needed, and empty")
         try:
-            text_of("value", value)
+            check_text("value", value)
         except OrchestratorError as error:
             self._problems.note(place, error.message)
 
@@ -282,7 +293,7 @@ class Values:
             )
         for name in self.given:
             if name not in self.declared and name not in self._asked:
-                near = like(name, self.declared)
+                near = did_you_mean(name, self.declared)
                 self._problems.note(f"{VARIABLE}{name}", f"the formula has none of this name{near}")
 
 

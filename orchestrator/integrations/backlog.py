@@ -17,10 +17,16 @@ from msgspec.structs import replace
 
 from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput, InputOutputError, NotFound, UsageError
+from orchestrator.core.problems import (
+    Problems,
+)
 from orchestrator.domain.knowledge import frontmatter
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.events import ENDED, Note, Task
-from orchestrator.domain.validation import Problems, text_of, title_of
+from orchestrator.domain.validation import (
+    check_text,
+    check_title,
+)
 from orchestrator.engine import Engine
 from orchestrator.integrations import files, sections
 from orchestrator.integrations.arrivals import Arrival, take_in
@@ -98,7 +104,7 @@ def import_backlog(
     ):
         place = os.path.relpath(path, root)
         lost = Losses()
-        arrival = problems.trying(place, _arrival, path, lost)
+        arrival = problems.attempt(place, _arrival, path, lost)
         if arrival is not None and arrival.id.casefold() in arrivals:
             problems.note(place, f"the id {arrival.id!a} is there twice")
         elif arrival is not None:
@@ -197,19 +203,19 @@ def _task(fields: Fields, body: Sections, losses: Losses) -> Task:
     return Task(
         id="",
         workstream="",
-        title=title_of(fields.text("title")),
-        description=text_of("description", body.description),
+        title=check_title(fields.text("title")),
+        description=check_text("description", body.description),
         status=status,
         type=losses.fitted("type", fields.text("type") or "task"),
         priority=_priority(fields.text("priority"), losses),
         labels=tuple(dict.fromkeys(losses.fitted("label", x) for x in fields.texts("labels"))),
-        acceptance=text_of("acceptance", body.acceptance),
+        acceptance=check_text("acceptance", body.acceptance),
         defer_until=fields.moment("planned_start"),
         due=fields.moment("due_date"),
         assigned_to=assignee,
-        result=text_of("final summary", summary) if summary and status == "done" else None,
-        reason=reason or (text_of("final summary", summary) if status != "done" else ""),
-        notes=tuple(Note(who, at or created, text_of("note", text)) for text, who, at in notes),
+        result=check_text("final summary", summary) if summary and status == "done" else None,
+        reason=reason or (check_text("final summary", summary) if status != "done" else ""),
+        notes=tuple(Note(who, at or created, check_text("note", text)) for text, who, at in notes),
         created_at=created,
         created_by=_person(reporter, losses),
         updated_at=updated or created,

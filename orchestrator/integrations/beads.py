@@ -15,11 +15,18 @@ import msgspec
 
 from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput
+from orchestrator.core.problems import (
+    Problems,
+)
 from orchestrator.core.strict_json import strict_json
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.dependencies import KINDS
 from orchestrator.domain.tasks.events import ENDED, Gate, Link, Note, Task
-from orchestrator.domain.validation import Problems, priority_of, text_of, title_of
+from orchestrator.domain.validation import (
+    check_priority,
+    check_text,
+    check_title,
+)
 from orchestrator.engine import Engine
 from orchestrator.integrations import files
 from orchestrator.integrations.arrivals import Arrival, take_in
@@ -71,14 +78,14 @@ def import_beads(
     losses, problems = Losses(), Problems("These issues cannot be taken in")
     arrivals: dict[str, tuple[Arrival, Losses]] = {}
     for place, line in files.lines("the file", lines):
-        issue = problems.trying(place, _issue, line)
+        issue = problems.attempt(place, _issue, line)
         if issue is None:
             continue
         if issue.get("status") == _DELETED:
             losses.lose("deleted issues")
             continue
         lost = Losses()
-        arrival = problems.trying(place, _arrival, Fields(issue), lost)
+        arrival = problems.attempt(place, _arrival, Fields(issue), lost)
         if arrival is not None and arrival.id in arrivals:
             problems.note(place, f"the id {arrival.id!a} is there twice")
         elif arrival is not None:
@@ -141,18 +148,18 @@ def _task(issue: Fields, losses: Losses) -> Task:
     return Task(
         id="",
         workstream="",
-        title=title_of(issue.text("title")),
+        title=check_title(issue.text("title")),
         description=_description(issue),
         status=status,
         type=losses.fitted("type", issue.text("issue_type") or "task"),
         priority=_priority(issue),
         labels=_labels(issue, losses),
-        acceptance=text_of("acceptance_criteria", issue.text("acceptance_criteria")),
+        acceptance=check_text("acceptance_criteria", issue.text("acceptance_criteria")),
         estimate=None if minutes is None else float(minutes),
         defer_until=defer,
         due=issue.moment("due_at"),
         assigned_to=assignee or None,
-        result=text_of("close_reason", said) if said and status == "done" else None,
+        result=check_text("close_reason", said) if said and status == "done" else None,
         reason=reason,
         notes=_notes(issue, losses, created_by or "beads", updated or created),
         created_at=created,
@@ -178,7 +185,7 @@ def _priority(issue: Fields) -> int:
     # beads leaves out what is 0, its highest.
     if number is not None and not isinstance(number, int):
         raise BadInput("priority is no whole number")
-    return priority_of(number or 0)
+    return check_priority(number or 0)
 
 
 def _labels(issue: Fields, losses: Losses) -> tuple[str, ...]:
@@ -188,18 +195,18 @@ def _labels(issue: Fields, losses: Losses) -> tuple[str, ...]:
 def _description(issue: Fields) -> str:
     description, design = issue.text("description"), issue.text("design")
     both = "\n\n".join(filter(None, [description, design and f"## Design\n\n{design}"]))
-    return text_of("description", both)
+    return check_text("description", both)
 
 
 def _notes(issue: Fields, losses: Losses, author: str, at: str) -> tuple[Note, ...]:
     notes = []
     if text := issue.text("notes"):
-        notes.append(Note(author, at, text_of("notes", text)))
+        notes.append(Note(author, at, check_text("notes", text)))
     notes += [
         Note(
             _person(comment, "author", losses) or author,
             comment.moment("created_at") or at,
-            text_of("comment", comment.text("text")),
+            check_text("comment", comment.text("text")),
         )
         for comment in issue.records("comments")
     ]

@@ -19,7 +19,11 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.events import ENDED, Task, TaskImported
 from orchestrator.domain.tasks.verification_events import TaskDistrusted
-from orchestrator.domain.validation import priority_of, text_of, title_of
+from orchestrator.domain.validation import (
+    check_priority,
+    check_text,
+    check_title,
+)
 from orchestrator.domain.workstreams.commands import Workstream, WorkstreamImported
 from orchestrator.engine import Engine, not_empty
 from orchestrator.stores.files import disk
@@ -252,8 +256,8 @@ def _import_old_state(tx: Transaction[State], old: dict[str, Any]) -> None:
         created = _time(stream.get("created_at"), now)
         record = Workstream(
             name=names.name("workstream", name, among=tx.state.workstreams),
-            description=text_of("description", str(stream.get("description") or "")),
-            priority=priority_of(int(stream.get("priority", 5))),
+            description=check_text("description", str(stream.get("description") or "")),
+            priority=check_priority(int(stream.get("priority", 5))),
             status="closed" if stream.get("status") == "closed" else "active",
             created_at=created,
             updated_at=created,
@@ -286,12 +290,12 @@ def _old_task(workstream: str, old: dict[str, Any], now: str) -> Task:
     return Task(
         id=names.name("task", str(old["id"])),
         workstream=workstream,
-        title=title_of(str(old.get("title") or old["id"])),
-        description=text_of("description", str(old.get("description") or "")),
+        title=check_title(str(old.get("title") or old["id"])),
+        description=check_text("description", str(old.get("description") or "")),
         # A claim of the original has no lease: nobody holds it here, so anybody may take it up.
         status="pending" if running else status,
         type="task",
-        priority=priority_of(int(old.get("priority", 5))),
+        priority=check_priority(int(old.get("priority", 5))),
         estimate=old.get("estimate") if isinstance(old.get("estimate"), (int, float)) else None,
         assigned_to=None if running else old.get("assigned_to"),
         result=old.get("result"),
@@ -311,7 +315,7 @@ def _import_old_topic(tx: Transaction[State], name: str, text: str) -> None:
         author, at, body = "system", tx.now, text
     topic = names.name("topic", name, among=tx.state.topics)
     document = join({"author": author, "updated_at": at}, body)
-    tx.record(KnowledgeWritten(topic=topic, text=text_of("content", document), author=author))
+    tx.record(KnowledgeWritten(topic=topic, text=check_text("content", document), author=author))
 
 
 def _old_state(path: str) -> dict[str, Any]:

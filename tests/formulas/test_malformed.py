@@ -9,7 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.errors import BadInput, BadName, NotFound, OrchestratorError
-from orchestrator.domain.validation import Problems
+from orchestrator.core.problems import (
+    Problems,
+)
 from orchestrator.formulas import cook, load
 from orchestrator.formulas.library import find, save
 from orchestrator.formulas.reading import read

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import BadInput
-from orchestrator.domain.validation import Problems
+from orchestrator.core.problems import (
+    Problems,
+)
 from orchestrator.domain.workflows.compiled import Cooked, CookedStep
 from orchestrator.formulas import cook
 from orchestrator.formulas.checking import check

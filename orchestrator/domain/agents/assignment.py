@@ -12,7 +12,9 @@ from orchestrator.core.transaction import Transaction
 from orchestrator.domain.agents import commands as agents
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.tasks.events import HELD, Task, TaskAssigned, TaskHung
-from orchestrator.domain.tasks.transitions import check_step
+from orchestrator.domain.tasks.transitions import (
+    check_transition,
+)
 from orchestrator.domain.validation import LONGEST_TITLE
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def give(
         reason = f"given to {to}" if not task.has_lapsed(tx.now) else "its lease has ended"
         tx.record(task.released(reason))
     else:
-        check_step(task, "sling")
+        check_transition(task, "sling")
     length = DEFAULT_ASSIGNMENT if lease is None else clock.duration(lease)
     if length <= 0:
         raise UsageError("A lease must be longer than nothing")

@@ -19,7 +19,9 @@ from orchestrator.domain.convoys import commands as convoys
 from orchestrator.domain.locks import commands as locks
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.tasks.events import Task, TaskRenewed
-from orchestrator.domain.validation import sentence
+from orchestrator.domain.validation import (
+    check_line,
+)
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -286,7 +288,7 @@ class Agents(Noun["State"]):
             tx.record(task.released(f"{id} retired"))
         for lock in locks.held_by(tx.state, id, tx.now):
             tx.record(locks.LockReleased(resource=lock.resource, holder=id))
-        tx.record(AgentRetired(id=id, reason=sentence("reason", reason)))
+        tx.record(AgentRetired(id=id, reason=check_line("reason", reason)))
 
     def get(self, id: str) -> AgentView:
         """The agent as it stands now, also one that never registered but was seen or holds a task.

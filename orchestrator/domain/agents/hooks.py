@@ -14,9 +14,16 @@ from orchestrator.domain.agents.identity import act_in_session, own_name
 from orchestrator.domain.convoys import commands as convoys
 from orchestrator.domain.tasks.commands import take
 from orchestrator.domain.tasks.events import HELD, Task, TaskHung
+from orchestrator.domain.tasks.lookup import (
+    changed_task,
+    find_live,
+    hooked_task,
+)
 from orchestrator.domain.tasks.ready_queue import rank_of
-from orchestrator.domain.tasks.transitions import find, hung_on, the_task
-from orchestrator.domain.validation import sentence, text_of
+from orchestrator.domain.validation import (
+    check_line,
+    check_text,
+)
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -42,7 +49,7 @@ class Hooks(Noun["State"]):
         """
         return hook_of(self.state, own_name(self._desk, agent))
 
-    @command(the_task)
+    @command(changed_task)
     def hang(
         self,
         tx: "Transaction[State]",
@@ -62,7 +69,7 @@ class Hooks(Noun["State"]):
             Refused: Other unfinished work hangs there, or the task cannot be claimed.
         """
         actor = act_in_session(tx, agent, needed=True)
-        found, hung = find(tx.state, task), tx.state.hooks.get(actor)
+        found, hung = find_live(tx.state, task), tx.state.hooks.get(actor)
         runs = found.is_running_for(actor, tx.now)
         if runs and hung == found.id:
             return found
@@ -76,7 +83,7 @@ class Hooks(Noun["State"]):
             tx.record(TaskHung(task=found.id))
         return None
 
-    @command(the_task)
+    @command(changed_task)
     def sling(
         self,
         tx: "Transaction[State]",
@@ -105,12 +112,12 @@ class Hooks(Noun["State"]):
         """
         actor = act_in_session(tx, agent, needed=to is None)
         to = actor if to is None else tx.state.aliases.get(to, to)
-        found = find(tx.state, task)
+        found = find_live(tx.state, task)
         before = len(tx.events)
         given = hand_over(tx, found, to, force=force, convoy=convoy, message=message)
         return given if len(tx.events) == before else None
 
-    @command(the_task)
+    @command(changed_task)
     def unsling(
         self,
         tx: "Transaction[State]",
@@ -126,14 +133,14 @@ class Hooks(Noun["State"]):
             Refused: Nobody has the task.
         """
         actor = tx.act_as(agent, needed=task is None)
-        found = hung_on(tx.state, actor) if task is None else find(tx.state, task)
+        found = hooked_task(tx.state, actor) if task is None else find_live(tx.state, task)
         if found.status not in HELD:
             raise Refused(
                 f"Nobody has task {found.id}: it is {found.status}",
                 code="illegal_step",
                 status=found.status,
             )
-        said = sentence("reason", reason or f"taken from {found.assigned_to} by {actor}")
+        said = check_line("reason", reason or f"taken from {found.assigned_to} by {actor}")
         tx.record(found.released(said))
 
 
@@ -154,7 +161,7 @@ def hand_over(
     if convoy and given.id not in tx.state.tracked_by:
         convoys.track(tx, given)
     if to != actor:
-        tell(tx, given, text_of("message", message))
+        tell(tx, given, check_text("message", message))
     return given
 
 

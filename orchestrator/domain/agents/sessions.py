@@ -30,8 +30,18 @@ from orchestrator.domain.tasks.events import (
     TaskBlocked,
     TaskEdited,
 )
-from orchestrator.domain.tasks.transitions import find, hung_on, the_task
-from orchestrator.domain.validation import LONGEST_TITLE, moment_of, needed, sentence, text_of
+from orchestrator.domain.tasks.lookup import (
+    changed_task,
+    find_live,
+    hooked_task,
+)
+from orchestrator.domain.validation import (
+    LONGEST_TITLE,
+    check_line,
+    check_required,
+    check_text,
+    parse_moment,
+)
 from orchestrator.domain.workstreams.commands import Workstreams
 
 if TYPE_CHECKING:
@@ -103,12 +113,12 @@ class Sessions(Noun["State"]):
         """
         actor = act_in_session(tx, agent, needed=True)
         held = _collected(tx.state, actor, tx.now) if collect else []
-        held += [f"changed file {text_of('file', name)}" for name in files]
+        held += [f"changed file {check_text('file', name)}" for name in files]
         tx.record(
             SessionEnded(
                 outcome="handoff",
-                subject=sentence("subject", subject),
-                note=text_of("note", note),
+                subject=check_line("subject", subject),
+                note=check_text("note", note),
                 collected=tuple(held),
             )
         )
@@ -143,14 +153,14 @@ class Sessions(Noun["State"]):
         request = ("sessions.done", (outcome, message, until, agent))
 
         def shows(state: "State", events: Committed) -> Done:
-            task = the_task(state, events)
+            task = changed_task(state, events)
             return Done(outcome=outcome, task=task, session=state.sessions[name])
 
         if outcome == "COMPLETED":
             return Tasks(self._desk).finish(
                 request,
                 shows,
-                lambda tx: hung_on(tx.state, name).id,
+                lambda tx: hooked_task(tx.state, name).id,
                 result=message or None,
                 agent=name,
                 then=lambda tx, _: _end(tx, outcome),
@@ -165,15 +175,15 @@ class Sessions(Noun["State"]):
         self, tx: "Transaction[State]", outcome: str, *, message: str, until: str, agent: str
     ) -> None:
         actor = act_in_session(tx, agent, needed=True)
-        task = hung_on(tx.state, actor)
+        task = hooked_task(tx.state, actor)
         if outcome == "ESCALATED":
-            reason = needed("message", message)
+            reason = check_required("message", message)
             tx.record(TaskBlocked(task=task.id, reason=reason))
             self.escalate(one_line(reason, SHOWN), message=reason, task=task.id, agent=actor)
         else:
-            tx.record(task.released(text_of("message", message)))
+            tx.record(task.released(check_text("message", message)))
             if until:
-                moment = moment_of("until", until, tx.now)
+                moment = parse_moment("until", until, tx.now)
                 tx.record(TaskEdited(task=task.id, defer_until=moment))
         _end(tx, outcome)
 
@@ -210,7 +220,7 @@ class Sessions(Noun["State"]):
             )
         actor = act_in_session(tx, agent)
         cause = task if task is not None else tx.state.hooks.get(actor)
-        stream = workstream or (find(tx.state, cause).workstream if cause else ESCALATIONS)
+        stream = workstream or (find_live(tx.state, cause).workstream if cause else ESCALATIONS)
         if workstream is None and not _is_active(tx.state, stream):
             stream = ESCALATIONS
         if stream == ESCALATIONS and stream not in tx.state.workstreams:
@@ -224,7 +234,7 @@ class Sessions(Noun["State"]):
             labels=["escalation", severity],
         )
         if cause is not None:
-            link = Link("caused-by", find(tx.state, cause).id)
+            link = Link("caused-by", find_live(tx.state, cause).id)
             tx.record(TaskEdited(task=new.id, links=(link,)))
         mail.post(
             tx,

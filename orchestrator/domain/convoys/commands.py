@@ -18,8 +18,13 @@ from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, 
 from orchestrator.domain.mail import addresses
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.tasks.events import STATUSES, Task
-from orchestrator.domain.tasks.transitions import resolve
-from orchestrator.domain.validation import LONGEST_TITLE, sentence
+from orchestrator.domain.tasks.lookup import (
+    resolve,
+)
+from orchestrator.domain.validation import (
+    LONGEST_TITLE,
+    check_line,
+)
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -207,7 +212,7 @@ class Convoys(Noun["State"]):
         tx.record(
             ConvoyCreated(
                 convoy=names.name("convoy", name, among=tx.state.convoys),
-                description=sentence("description", description),
+                description=check_line("description", description),
                 tasks=_resolved(tx.state, tasks),
                 notify=watchers or _unless_system(actor),
             )
@@ -286,7 +291,7 @@ class Convoys(Noun["State"]):
         tx.act_as(agent)
         if _find_live(tx.state, name).status == "landed":
             raise Refused(f"Convoy {name} has landed", code="illegal_step")
-        tx.record(ConvoyCancelled(convoy=name, reason=sentence("reason", reason)))
+        tx.record(ConvoyCancelled(convoy=name, reason=check_line("reason", reason)))
 
     # Queries
 

@@ -15,7 +15,9 @@ from orchestrator.core import names
 from orchestrator.core.errors import BadInput, NotFound
 from orchestrator.core.events import Event, Recorded, decode, event
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
-from orchestrator.domain.validation import text_of
+from orchestrator.domain.validation import (
+    check_text,
+)
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -324,7 +326,7 @@ def _record(
         head["author"] = author
     if words:
         head["tags"] = list(words)
-    text = text_of("content", join(head, body))
+    text = check_text("content", join(head, body))
     found = digest_of(tx.documents.get(topic))
     tx.record(KnowledgeWritten(topic=topic, text=text, author=author, tags=words, replaces=found))
 
@@ -366,7 +368,7 @@ def _tags(metadata: dict[str, Any]) -> tuple[str, ...]:
 
 def _decoded(topic: str, data: bytes) -> str:
     try:
-        return text_of("file", data.decode())
+        return check_text("file", data.decode())
     except UnicodeDecodeError:
         raise BadInput(f"knowledge/{topic}.md is not UTF-8", hint="Save it as UTF-8.") from None
     except BadInput as error:

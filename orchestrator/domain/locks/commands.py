@@ -16,7 +16,9 @@ from orchestrator.core.events import Event, Recorded, event
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.ready_queue import Hold
-from orchestrator.domain.validation import needed
+from orchestrator.domain.validation import (
+    check_required,
+)
 from orchestrator.domain.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -357,7 +359,9 @@ class Locks(Noun["State"]):
         if lock is None or not lock.holders:
             raise NotFound(f"Nobody holds {resource!a}", code="lock_not_found")
         holders = tuple(holder.agent for holder in lock.holders)
-        tx.record(LockBroken(resource=resource, reason=needed("reason", reason), holders=holders))
+        tx.record(
+            LockBroken(resource=resource, reason=check_required("reason", reason), holders=holders)
+        )
 
     def all(self) -> list[Lock]:
         """The resources that are held or waited for now, by name; leases that have ended are left out."""

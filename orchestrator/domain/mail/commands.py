@@ -32,7 +32,11 @@ from orchestrator.domain.mail.events import (
     Receipt,
     release,
 )
-from orchestrator.domain.validation import LONGEST_TITLE, sentence, text_of
+from orchestrator.domain.validation import (
+    LONGEST_TITLE,
+    check_line,
+    check_text,
+)
 from orchestrator.domain.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -114,7 +118,7 @@ def post(
             recipients=whom.agents,
             queue=whom.queue,
             subject=_subject(subject),
-            body=text_of("message", body),
+            body=check_text("message", body),
             priority=_one_of("priority", priority, PRIORITIES),
             kind=_one_of("kind", kind, KINDS),
             thread=parent.thread if parent else 0,
@@ -615,7 +619,7 @@ def _subject(text: str) -> str:
         raise UsageError("A subject is needed")
     if text.splitlines() != [text]:
         raise BadInput("A subject is one line", hint="The rest belongs into the message.")
-    return sentence("subject", text)
+    return check_line("subject", text)
 
 
 def _one_of(field: str, word: str, words: tuple[str, ...]) -> str:

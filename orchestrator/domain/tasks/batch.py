@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orchestrator.core import clock
-from orchestrator.core.errors import NotFound, OrchestratorError, UsageError
+from orchestrator.core.errors import (
+    NotFound,
+    OrchestratorError,
+    UsageError,
+    did_you_mean,
+)
+from orchestrator.core.problems import (
+    Problems,
+)
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import give, tell
 from orchestrator.domain.agents.identity import act_now
@@ -19,8 +27,10 @@ from orchestrator.domain.ordering import in_order
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.dependencies import KINDS, Links
 from orchestrator.domain.tasks.events import Task, TaskAdded, TaskAssigned, TaskEdited
-from orchestrator.domain.tasks.transitions import find, resolve
-from orchestrator.domain.validation import Problems, like
+from orchestrator.domain.tasks.lookup import (
+    find_live,
+    resolve,
+)
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -156,7 +166,7 @@ class _Run:
         self._problems.check()
 
     def _trying(self, number: int, step: Callable[[int], None]) -> None:
-        self._problems.trying(self._entries[number].place, step, number)
+        self._problems.attempt(self._entries[number].place, step, number)
 
     def _check(self, number: int, entry: Entry) -> None:
         """Read the fields of an entry, and note what is wrong with each."""
@@ -195,7 +205,7 @@ class _Run:
         if _is_new(entry):
             self._ids[number] = self._added(number)
         else:
-            self._ids[number] = find(self._tx.state, fields["id"]).id
+            self._ids[number] = find_live(self._tx.state, fields["id"]).id
 
     def _added(self, number: int) -> str:
         given = self._own(number)
@@ -203,7 +213,7 @@ class _Run:
         stream = given.pop("workstream", None) or self._workstream
         if parent:
             given["parent"] = parent
-            stream = stream or find(self._tx.state, parent).workstream
+            stream = stream or find_live(self._tx.state, parent).workstream
         if stream is None:
             raise UsageError("it belongs to no workstream: say `workstream`, or --ws for all")
         if "title" not in given:
@@ -231,7 +241,7 @@ class _Run:
             return
         before = len(self._tx.events)
         to = self._tx.state.aliases.get(agent, agent)
-        given = give(self._tx, find(self._tx.state, self._ids[number]), to)
+        given = give(self._tx, find_live(self._tx.state, self._ids[number]), to)
         if len(self._tx.events) > before:
             tell(self._tx, given)
 
@@ -271,7 +281,9 @@ class _Run:
         try:
             return resolve(self._tx.state, text)
         except NotFound:
-            raise NotFound(f"there is no key or task {text!a}{like(text, self._keys)}") from None
+            raise NotFound(
+                f"there is no key or task {text!a}{did_you_mean(text, self._keys)}"
+            ) from None
 
 
 def _is_new(entry: Entry) -> bool:
@@ -379,7 +391,7 @@ def _value(name: str, value: Any, known: dict[str, _Convert]) -> Any:
     if name in EDITING or name in ADDING:
         place = "without an id" if name in ADDING else "with an id"
         raise UsageError(f"{name!a} goes with an entry {place} only")
-    raise UsageError(f"{name!a} is no field here{like(name, known)}")
+    raise UsageError(f"{name!a} is no field here{did_you_mean(name, known)}")
 
 
 def _in_order(entries: tuple[Entry, ...]) -> tuple[list[int], list[int]]:

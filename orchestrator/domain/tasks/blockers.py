@@ -15,7 +15,9 @@ import msgspec
 from orchestrator.core.errors import Refused
 from orchestrator.core.printable import one_line
 from orchestrator.domain.tasks.events import ENDED, NO_CHILDREN, Gate, Signal, Task, progress_of
-from orchestrator.domain.tasks.transitions import resolve
+from orchestrator.domain.tasks.lookup import (
+    resolve,
+)
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State

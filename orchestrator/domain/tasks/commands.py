@@ -46,17 +46,25 @@ from orchestrator.domain.tasks.events import (
     TaskReopened,
     TaskUnblocked,
 )
-from orchestrator.domain.tasks.ready_queue import Hold
-from orchestrator.domain.tasks.transitions import (
-    check_new,
-    check_step,
-    find,
+from orchestrator.domain.tasks.lookup import (
+    changed_task,
+    check_new_id,
+    find_live,
     new_id,
     resolve,
-    the_task,
+)
+from orchestrator.domain.tasks.ready_queue import Hold
+from orchestrator.domain.tasks.transitions import (
+    check_transition,
 )
 from orchestrator.domain.tasks.verification_events import TaskChecked, TaskSubmitted
-from orchestrator.domain.validation import moment_of, needed, priority_of, text_of, title_of
+from orchestrator.domain.validation import (
+    check_priority,
+    check_required,
+    check_text,
+    check_title,
+    parse_moment,
+)
 from orchestrator.domain.waiting import wait_for
 from orchestrator.domain.workstreams import commands as workstreams
 
@@ -105,11 +113,11 @@ def _held(
     Raises:
         Refused: Somebody else holds it, or the token is of an older claim.
     """
-    task = find(tx.state, text)
+    task = find_live(tx.state, text)
     actor = act_in_session(tx, agent)
     if token is not None and task.token != token:
         raise _not_held(task, f"The claim with token {token} has ended")
-    check_step(task, step)
+    check_transition(task, step)
     if actor not in (SYSTEM, task.assigned_to):
         raise _not_held(task, f"{actor} does not hold task {task.id}")
     tx.act_as(task.assigned_to)
@@ -211,7 +219,7 @@ def _not_held(task: Task, what: str) -> Refused:
 class Tasks(Noun["State"]):
     """``orc.tasks``: every step of a task's life, and the queries about tasks."""
 
-    @command(the_task)
+    @command(changed_task)
     def add(
         self,
         tx: "Transaction[State]",
@@ -270,24 +278,24 @@ class Tasks(Noun["State"]):
         """
         tx.act_as(agent)
         workstreams.find_active(tx.state, workstream)
-        above = None if parent is None else find(tx.state, parent)
+        above = None if parent is None else find_live(tx.state, parent)
         new = Task(
             id=_new_id(tx, parent, name),
             workstream=workstream,
-            title=title_of(title),
-            description=text_of("description", description),
+            title=check_title(title),
+            description=check_text("description", description),
             status="pending",
             type=names.name("task type", type),
-            priority=priority_of(priority),
+            priority=check_priority(priority),
             labels=_words("label", labels),
-            acceptance=text_of("acceptance", acceptance),
+            acceptance=check_text("acceptance", acceptance),
             estimate=_minutes(estimate),
             needs=needs_of(tx.state, needs),
             parent=None if above is None else above.id,
             workflow=None if above is None else _workflow_of(tx.state, above),
             touches=_touches(touches),
-            defer_until="" if defer is None else moment_of("defer", defer, tx.now),
-            due="" if due is None else moment_of("due", due, tx.now),
+            defer_until="" if defer is None else parse_moment("defer", defer, tx.now),
+            due="" if due is None else parse_moment("due", due, tx.now),
             checks=verification.checks_of(
                 None, verify=verify, artifacts=artifacts, review=review, timeout=verify_timeout
             ),
@@ -317,7 +325,7 @@ class Tasks(Noun["State"]):
             )
         )
 
-    @command(the_task)
+    @command(changed_task)
     def edit(
         self,
         tx: "Transaction[State]",
@@ -353,12 +361,12 @@ class Tasks(Noun["State"]):
             Refused: The task would wait for itself.
         """
         tx.act_as(agent)
-        old = find(tx.state, task)
+        old = find_live(tx.state, task)
         state, new = tx.state, old
         if needs is not None:
             new = replace(new, needs=needs_of(state, needs))
         if parent is not None:
-            new = replace(new, parent=find(state, parent).id if parent else None)
+            new = replace(new, parent=find_live(state, parent).id if parent else None)
         if waits_for is not None:
             new = replace(new, gate=_gate(state, new.id, waits_for) if waits_for else None)
         if new is not old:
@@ -370,25 +378,25 @@ class Tasks(Noun["State"]):
         tx.record(
             TaskEdited(
                 task=old.id,
-                title=_given(title, title_of),
-                description=_given(description, lambda text: text_of("description", text)),
+                title=_given(title, check_title),
+                description=_given(description, lambda text: check_text("description", text)),
                 type=_given(type, lambda text: names.name("task type", text)),
-                priority=_given(priority, priority_of),
+                priority=_given(priority, check_priority),
                 labels=_given(labels, lambda words: _words("label", words)),
-                acceptance=_given(acceptance, lambda text: text_of("acceptance", text)),
+                acceptance=_given(acceptance, lambda text: check_text("acceptance", text)),
                 estimate=_given(estimate, _minutes),
                 needs=_changed(old.needs, new.needs),
                 touches=_given(touches, _touches),
                 parent=_changed(old.parent, new.parent),
                 gate=_changed(old.gate, new.gate),
-                defer_until=_given(defer, lambda text: moment_of("defer", text, tx.now)),
-                due=_given(due, lambda text: moment_of("due", text, tx.now)),
+                defer_until=_given(defer, lambda text: parse_moment("defer", text, tx.now)),
+                due=_given(due, lambda text: parse_moment("due", text, tx.now)),
                 commits=_changed(old.commits, linked),
                 checks=_changed(old.checks, checks),
             )
         )
 
-    @command(the_task)
+    @command(changed_task)
     def claim(
         self,
         tx: "Transaction[State]",
@@ -409,7 +417,7 @@ class Tasks(Noun["State"]):
                 somebody holds.
         """
         actor = act_in_session(tx, agent, needed=True)
-        take(tx, find(tx.state, task), actor, lease)
+        take(tx, find_live(tx.state, task), actor, lease)
 
     def next(
         self,
@@ -455,7 +463,7 @@ class Tasks(Noun["State"]):
         if found is not None:
             _claim(tx, found, lease)
 
-    @command(the_task)
+    @command(changed_task)
     def renew(
         self,
         tx: "Transaction[State]",
@@ -511,7 +519,7 @@ class Tasks(Noun["State"]):
         arguments = (task, result, force, reason, agent, token)
         return self.finish(
             ("tasks.complete", arguments),
-            the_task,
+            changed_task,
             lambda _: task,
             result=result,
             force=force,
@@ -548,14 +556,14 @@ class Tasks(Noun["State"]):
             def within(tx: "Transaction[State]") -> None:
                 held = _held_with_checks(tx, pick(tx), agent, token, found)
                 _check_steps_ended(tx.state, held)
-                text = None if result is None else text_of("result", result)
+                text = None if result is None else check_text("result", result)
                 if found is None:
                     _check_shown(held, force)
                 else:
                     tx.record(TaskChecked(task=held.id, evidence=found.evidence))
                 reviewed = held.checks is not None and held.checks.review
                 ending = TaskSubmitted if reviewed else TaskCompleted
-                tx.record(ending(task=held.id, result=text, reason=text_of("reason", reason)))
+                tx.record(ending(task=held.id, result=text, reason=check_text("reason", reason)))
                 if then is not None:
                     then(tx, held)
 
@@ -611,7 +619,7 @@ class Tasks(Noun["State"]):
         held = _held_with_checks(tx, found.task, agent, found.token, found)
         tx.record(TaskChecked(task=held.id, evidence=found.evidence))
 
-    @command(the_task)
+    @command(changed_task)
     def fail(
         self,
         tx: "Transaction[State]",
@@ -627,9 +635,9 @@ class Tasks(Noun["State"]):
             Refused: It is not in progress, or somebody else has it now.
         """
         held = _held(tx, task, "fail", agent, token)
-        tx.record(TaskFailed(task=held.id, reason=text_of("reason", reason)))
+        tx.record(TaskFailed(task=held.id, reason=check_text("reason", reason)))
 
-    @command(the_task)
+    @command(changed_task)
     def release(
         self,
         tx: "Transaction[State]",
@@ -645,9 +653,9 @@ class Tasks(Noun["State"]):
             Refused: It is not in progress, or somebody else has it now.
         """
         held = _held(tx, task, "release", agent, token)
-        tx.record(held.released(text_of("reason", reason)))
+        tx.record(held.released(check_text("reason", reason)))
 
-    @command(the_task)
+    @command(changed_task)
     def block(
         self, tx: "Transaction[State]", task: str, *, reason: str, agent: str | None = None
     ) -> None:
@@ -657,11 +665,11 @@ class Tasks(Noun["State"]):
             Refused: It has ended or is blocked.
         """
         tx.act_as(agent)
-        found = find(tx.state, task)
-        check_step(found, "block")
-        tx.record(TaskBlocked(task=found.id, reason=needed("reason", reason)))
+        found = find_live(tx.state, task)
+        check_transition(found, "block")
+        tx.record(TaskBlocked(task=found.id, reason=check_required("reason", reason)))
 
-    @command(the_task)
+    @command(changed_task)
     def unblock(self, tx: "Transaction[State]", task: str, *, agent: str | None = None) -> None:
         """Make a blocked task pending again.
 
@@ -669,11 +677,11 @@ class Tasks(Noun["State"]):
             Refused: It is not blocked.
         """
         tx.act_as(agent)
-        found = find(tx.state, task)
-        check_step(found, "unblock")
+        found = find_live(tx.state, task)
+        check_transition(found, "unblock")
         tx.record(TaskUnblocked(task=found.id))
 
-    @command(the_task)
+    @command(changed_task)
     def cancel(
         self, tx: "Transaction[State]", task: str, *, reason: str = "", agent: str | None = None
     ) -> None:
@@ -683,11 +691,11 @@ class Tasks(Noun["State"]):
             Refused: It has ended.
         """
         tx.act_as(agent)
-        found = find(tx.state, task)
-        check_step(found, "cancel")
-        tx.record(TaskCancelled(task=found.id, reason=text_of("reason", reason)))
+        found = find_live(tx.state, task)
+        check_transition(found, "cancel")
+        tx.record(TaskCancelled(task=found.id, reason=check_text("reason", reason)))
 
-    @command(the_task)
+    @command(changed_task)
     def reopen(
         self,
         tx: "Transaction[State]",
@@ -708,22 +716,22 @@ class Tasks(Noun["State"]):
             Refused: It has not ended, or is a milestone that would be done again at once.
         """
         tx.act_as(agent)
-        found = find(tx.state, task)
-        check_step(found, "reopen")
+        found = find_live(tx.state, task)
+        check_transition(found, "reopen")
         _check_waits(found)
-        said = text_of("reason", reason)
+        said = check_text("reason", reason)
         tx.record(TaskReopened(task=found.id, reason=said))
         for behind in _done_after(tx.state, found) if downstream else ():
             tx.record(TaskReopened(task=behind, reason=said or f"{found.id} was reopened"))
 
-    @command(the_task)
+    @command(changed_task)
     def note(
         self, tx: "Transaction[State]", task: str, text: str, *, agent: str | None = None
     ) -> None:
         """Append a note to a task."""
         tx.act_as(agent)
-        found = find(tx.state, task)
-        tx.record(TaskNoted(task=found.id, text=needed("note", text)))
+        found = find_live(tx.state, task)
+        tx.record(TaskNoted(task=found.id, text=check_required("note", text)))
 
     @command(the_archived_tasks)
     def archive(
@@ -745,9 +753,9 @@ class Tasks(Noun["State"]):
             Refused: A named task has not ended.
         """
         tx.act_as(agent)
-        chosen = [find(tx.state, task) for task in tasks]
+        chosen = [find_live(tx.state, task) for task in tasks]
         for task in chosen:
-            check_step(task, "archive")
+            check_transition(task, "archive")
             if _is_of_wisp(tx.state, task):
                 raise Refused(
                     f"Task {task.id} belongs to a wisp, which leaves the board as a whole",
@@ -895,7 +903,7 @@ def take(
 ) -> None:
     """Claim a task for an agent that acts; see :meth:`Tasks.claim`."""
     if not task.has_lapsed(tx.now) and not task.is_assigned_to(agent):
-        check_step(task, "claim")
+        check_transition(task, "claim")
     _check_free(tx.state, task, agent, tx.now)
     workstreams.find_active(tx.state, task.workstream)
     _claim(tx, task, lease)
@@ -1005,9 +1013,9 @@ def _new_id(tx: "Transaction[State]", parent: str | None, name: str | None) -> s
         raise UsageError("A name needs a parent: together they make the id")
     if parent is None:
         return new_id(tx)
-    above = find(state, parent).id
+    above = find_live(state, parent).id
     if name is not None:
-        return check_new(state, f"{above}.{names.name('task', name)}")
+        return check_new_id(state, f"{above}.{names.name('task', name)}")
     number = len(state.children.get(above, ())) + 1
     while is_taken(new := f"{above}.{number}"):
         number += 1
@@ -1020,7 +1028,7 @@ def _gate(state: "State", task_id: str, text: str) -> Gate:
         raise UsageError(
             f"{text!a} is nothing to wait for", hint="Write all, any, all:ID or any:ID."
         )
-    return Gate(how, find(state, of).id if of else task_id)
+    return Gate(how, find_live(state, of).id if of else task_id)
 
 
 def _commit(text: str) -> str:

@@ -23,8 +23,17 @@ from orchestrator.domain.tasks.blockers import (
     needs_of,
 )
 from orchestrator.domain.tasks.events import ENDED, Gate, Link, Task, TaskCancelled, TaskEdited
-from orchestrator.domain.tasks.transitions import check_step, find, resolve, the_task
-from orchestrator.domain.validation import sentence
+from orchestrator.domain.tasks.lookup import (
+    changed_task,
+    find_live,
+    resolve,
+)
+from orchestrator.domain.tasks.transitions import (
+    check_transition,
+)
+from orchestrator.domain.validation import (
+    check_line,
+)
 from orchestrator.domain.workstreams import commands as workstreams
 
 if TYPE_CHECKING:
@@ -69,7 +78,7 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True):
 class Links(Noun["State"]):
     """``orc.links``: add, remove, duplicate, supersede; ready, blocked, stale, tree, graph and more."""
 
-    @command(the_task)
+    @command(changed_task)
     def add(
         self,
         tx: "Transaction[State]",
@@ -94,7 +103,7 @@ class Links(Noun["State"]):
             UsageError: There is no such kind, or the task would be linked to itself.
         """
         tx.act_as(agent)
-        mine = find(tx.state, task)
+        mine = find_live(tx.state, task)
         target = resolve(tx.state, other)
         if any and kind != "waits-for":
             raise UsageError("`any` goes with waits-for only")
@@ -102,9 +111,9 @@ class Links(Noun["State"]):
         if kind == "needs":
             event.needs = needs_of(tx.state, (*mine.needs, target))
         elif kind == "parent":
-            event.parent = find(tx.state, target).id
+            event.parent = find_live(tx.state, target).id
         elif kind == "waits-for":
-            event.gate = Gate("any" if any else "all", find(tx.state, target).id)
+            event.gate = Gate("any" if any else "all", find_live(tx.state, target).id)
         else:
             event.links = _with(mine, Link(_kind(kind), _other(mine, target)))
         linked = replace(mine, **event.fields())
@@ -115,7 +124,7 @@ class Links(Noun["State"]):
         tx.record(event)
         return None
 
-    @command(the_task)
+    @command(changed_task)
     def remove(
         self,
         tx: "Transaction[State]",
@@ -138,7 +147,7 @@ class Links(Noun["State"]):
             UsageError: There are several, and no kind is named.
         """
         tx.act_as(agent)
-        mine = find(tx.state, task)
+        mine = find_live(tx.state, task)
         # What it is linked to may have left the board without a trace.
         is_linked = other in {edge.other for edge in edges_of(mine)}
         target = other if is_linked else resolve(tx.state, other)
@@ -169,7 +178,7 @@ class Links(Noun["State"]):
             )
         tx.record(event)
 
-    @command(the_task)
+    @command(changed_task)
     def duplicate(
         self,
         tx: "Transaction[State]",
@@ -186,11 +195,11 @@ class Links(Noun["State"]):
             UsageError: Both are one task.
         """
         tx.act_as(agent)
-        mine, other = find(tx.state, task), find(tx.state, of)
+        mine, other = find_live(tx.state, task), find_live(tx.state, of)
         self._replace(tx, mine, other, f"duplicate of {other.id}", reason)
         tx.record(TaskEdited(task=mine.id, links=_with(mine, Link("duplicates", other.id))))
 
-    @command(the_task)
+    @command(changed_task)
     def supersede(
         self,
         tx: "Transaction[State]",
@@ -207,15 +216,15 @@ class Links(Noun["State"]):
             UsageError: Both are one task.
         """
         tx.act_as(agent)
-        mine, other = find(tx.state, task), find(tx.state, by)
+        mine, other = find_live(tx.state, task), find_live(tx.state, by)
         self._replace(tx, mine, other, f"superseded by {other.id}", reason)
         tx.record(TaskEdited(task=other.id, links=_with(other, Link("supersedes", mine.id))))
 
     @staticmethod
     def _replace(tx: "Transaction[State]", task: Task, other: Task, why: str, reason: str) -> None:
         _other(task, other.id)
-        check_step(task, "cancel")
-        said = sentence("reason", f"{why}: {reason}" if reason else why)
+        check_transition(task, "cancel")
+        said = check_line("reason", f"{why}: {reason}" if reason else why)
         tx.record(TaskCancelled(task=task.id, reason=said))
         for dependant in [*tx.state.needed_by.get(task.id, ())]:
             record = tx.state.tasks[dependant]
@@ -272,7 +281,7 @@ class Links(Noun["State"]):
     def blockers(self, task: str) -> list[Blocker]:
         """Everything that keeps a live task back now."""
         state = self.state
-        return list(blockers(state, find(state, task), self._desk.now()))
+        return list(blockers(state, find_live(state, task), self._desk.now()))
 
     def linked(self, task: str) -> list[Edge]:
         """The links of other live tasks to this one that never block."""
@@ -326,7 +335,7 @@ class Links(Noun["State"]):
         """
         state = self.state
         _known_stream(state, workstream)
-        start = None if task is None else find(state, task).id
+        start = None if task is None else find_live(state, task).id
         chosen = _connected(state, start) if start is not None else dict.fromkeys(state.tasks)
         tasks = [
             state.tasks[i]

@@ -9,9 +9,18 @@ from orchestrator.domain.agents.assignment import give
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.tasks.events import Task, TaskCompleted
-from orchestrator.domain.tasks.transitions import check_step, find, the_task
+from orchestrator.domain.tasks.lookup import (
+    changed_task,
+    find_live,
+)
+from orchestrator.domain.tasks.transitions import (
+    check_transition,
+)
 from orchestrator.domain.tasks.verification_events import TaskApproved, TaskRejected, TaskTrusted
-from orchestrator.domain.validation import needed, text_of
+from orchestrator.domain.validation import (
+    check_required,
+    check_text,
+)
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -25,7 +34,7 @@ def the_trusted_tasks(state: "State", events: Committed) -> list[Task]:
 class Reviews(Noun["State"]):
     """``orc.reviews``: approve, reject, trust."""
 
-    @command(the_task)
+    @command(changed_task)
     def approve(
         self,
         tx: "Transaction[State]",
@@ -45,7 +54,7 @@ class Reviews(Noun["State"]):
             Refused: It is not in review, or the reviewer is its worker (``own_work``).
         """
         found = _reviewed(tx, task, "approve", agent)
-        tx.record(TaskApproved(task=found.id, comment=text_of("comment", comment)))
+        tx.record(TaskApproved(task=found.id, comment=check_text("comment", comment)))
         tx.record(
             TaskCompleted(
                 task=found.id,
@@ -55,7 +64,7 @@ class Reviews(Noun["State"]):
             )
         )
 
-    @command(the_task)
+    @command(changed_task)
     def reject(
         self, tx: "Transaction[State]", task: str, *, reason: str, agent: str | None = None
     ) -> None:
@@ -70,7 +79,7 @@ class Reviews(Noun["State"]):
             Refused: It is not in review, or the reviewer is its worker (``own_work``).
         """
         found = _reviewed(tx, task, "reject", agent)
-        tx.record(TaskRejected(task=found.id, reason=needed("reason", reason)))
+        tx.record(TaskRejected(task=found.id, reason=check_required("reason", reason)))
         worker = found.assigned_to
         known = tx.state.agents.get(worker or "")
         if worker is None or (known is not None and known.status == "retired"):
@@ -89,7 +98,7 @@ class Reviews(Noun["State"]):
             agent: Who trusts them.
         """
         tx.act_as(agent)
-        found = {task.id: task for task in (find(tx.state, text) for text in tasks)}
+        found = {task.id: task for task in (find_live(tx.state, text) for text in tasks)}
         for task in found.values():
             if task.checks is not None and task.checks.are_inert:
                 tx.record(TaskTrusted(task=task.id))
@@ -102,8 +111,8 @@ def _reviewed(tx: "Transaction[State]", text: str, step: str, agent: str | None)
         Refused: It is not in review, or its worker acts.
     """
     actor = act_in_session(tx, agent, needed=True)
-    found = find(tx.state, text)
-    check_step(found, step)
+    found = find_live(tx.state, text)
+    check_transition(found, step)
     if actor == found.assigned_to:
         raise Refused(
             f"{actor} did the work of task {found.id}: another agent must review it",

@@ -15,7 +15,9 @@ from msgspec.structs import replace
 
 from orchestrator.core import clock
 from orchestrator.core.errors import Refused, UsageError
-from orchestrator.domain.validation import needed
+from orchestrator.domain.validation import (
+    check_required,
+)
 
 DEFAULT_TIMEOUT = 600.0
 """Seconds that one command may take, unless the task says otherwise."""
@@ -164,7 +166,7 @@ def words_of(command: str) -> list[str]:
 def _texts(kind: str, texts: Iterable[str]) -> tuple[str, ...]:
     if isinstance(texts, str):
         raise UsageError(f"Several {kind}s are a list, not one text")
-    found = tuple(dict.fromkeys(needed(kind, text) for text in texts))
+    found = tuple(dict.fromkeys(check_required(kind, text) for text in texts))
     if len(found) > MOST or any(len(text) > LONGEST for text in found):
         raise UsageError(f"A task has at most {MOST} {kind}s of {LONGEST} characters")
     return found

@@ -25,9 +25,16 @@ from orchestrator.domain.tasks.events import (
     TaskEdited,
     TaskSignalled,
 )
-from orchestrator.domain.tasks.transitions import find, resolve, the_task
+from orchestrator.domain.tasks.lookup import (
+    changed_task,
+    find_live,
+    resolve,
+)
 from orchestrator.domain.tasks.verification_events import TaskSubmitted
-from orchestrator.domain.validation import LONGEST_TITLE, text_of
+from orchestrator.domain.validation import (
+    LONGEST_TITLE,
+    check_text,
+)
 from orchestrator.domain.workflows import automation
 from orchestrator.domain.workflows.compiled import Cooked
 from orchestrator.domain.workflows.events import (
@@ -213,7 +220,7 @@ class Workflows(Noun["State"]):
         actor = act_in_session(tx, agent, needed=to is None)
         to = actor if to is None else tx.state.aliases.get(to, to)
         before = len(tx.events)
-        root = None if on is None else find(tx.state, on).id
+        root = None if on is None else find_live(tx.state, on).id
         known = tx.state.workflows.get(root) if root is not None else None
         if known is None or known.formula != cooked.formula:
             root = Pouring(tx, cooked, workstream, on, cooked.ephemeral, to).pour()
@@ -256,7 +263,7 @@ class Workflows(Noun["State"]):
             then=lambda tx, step: _claim_next(tx, step, lease),
         )
 
-    @command(the_task)
+    @command(changed_task)
     def signal(
         self,
         tx: "Transaction[State]",
@@ -278,8 +285,8 @@ class Workflows(Noun["State"]):
             Refused: It waits for no such signal.
         """
         act_in_session(tx, agent)
-        found = find(tx.state, task)
-        said = text_of("text", text)
+        found = find_live(tx.state, task)
+        said = check_text("text", text)
         if found.until and found.status not in ENDED and name in (None, found.until, UNTIL):
             tx.record(TaskSignalled(task=found.id, kind=UNTIL, name=found.until, text=said))
             _end_parts(tx, found)
@@ -333,7 +340,7 @@ class Workflows(Noun["State"]):
         )
         if before == after:
             raise UsageError("A workflow cannot be chained to itself")
-        task = find(tx.state, after)
+        task = find_live(tx.state, after)
         needs = needs_of(tx.state, (*(n for n in task.needs if n != before), before))
         if before in task.needs:
             return Bonded(first=before, then=after, poured=())
@@ -363,7 +370,7 @@ class Workflows(Noun["State"]):
         """
         act_in_session(tx, agent)
         found = _wisp(tx.state, workflow, tx.now, burning=False)
-        automation.squash(tx, found, text_of("summary", summary))
+        automation.squash(tx, found, check_text("summary", summary))
 
     @command(the_ended)
     def burn(self, tx: "Transaction[State]", workflow: str, *, agent: str | None = None) -> None:
@@ -454,7 +461,7 @@ def _wisp(state: "State", text: str, now: str, *, burning: bool) -> Workflow:
 
 
 def _the_step(state: "State", text: str) -> Task:
-    task = find(state, text)
+    task = find_live(state, text)
     if task.workflow is None:
         raise Refused(
             f"Task {task.id} is no step of a workflow, so nothing follows it",

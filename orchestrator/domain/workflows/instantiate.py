@@ -11,7 +11,14 @@ from orchestrator.domain.agents import commands as agents
 from orchestrator.domain.tasks import verification
 from orchestrator.domain.tasks.blockers import check_no_circle, needs_of
 from orchestrator.domain.tasks.events import HELD, Gate, Signal, Task, TaskAdded, TaskEdited
-from orchestrator.domain.tasks.transitions import check_new, check_step, find, new_id
+from orchestrator.domain.tasks.lookup import (
+    check_new_id,
+    find_live,
+    new_id,
+)
+from orchestrator.domain.tasks.transitions import (
+    check_transition,
+)
 from orchestrator.domain.workflows import automation
 from orchestrator.domain.workflows.compiled import MILESTONE, Cooked, CookedStep
 from orchestrator.domain.workflows.events import Workflow, WorkflowPoured
@@ -127,7 +134,7 @@ class Pouring:
         if priority is None:
             priority = self._on.priority if self._on is not None else 5
         return TaskAdded(
-            task=check_new(state, f"{root}.{step.id}"),
+            task=check_new_id(state, f"{root}.{step.id}"),
             workstream=self._stream,
             title=step.title,
             description=step.description,
@@ -185,8 +192,8 @@ def _open_for_workflow(state: "State", text: str) -> Task:
     Raises:
         Refused: It has ended, is in review, is a milestone, has a workflow, or waits for children already.
     """
-    task = find(state, text)
-    check_step(task, "block" if task.status != "blocked" else "unblock")
+    task = find_live(state, text)
+    check_transition(task, "block" if task.status != "blocked" else "unblock")
     if task.id in state.workflows:
         raise Refused(
             f"Task {task.id} gets done by a workflow already: {state.workflows[task.id].formula}",

@@ -9,7 +9,11 @@ from orchestrator.core import names
 from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
-from orchestrator.domain.validation import priority_of, sentence, text_of
+from orchestrator.domain.validation import (
+    check_line,
+    check_priority,
+    check_text,
+)
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -178,8 +182,8 @@ class Workstreams(Noun["State"]):
         tx.record(
             WorkstreamCreated(
                 workstream=name,
-                description=text_of("description", description),
-                priority=priority_of(priority),
+                description=check_text("description", description),
+                priority=check_priority(priority),
             )
         )
 
@@ -199,8 +203,10 @@ class Workstreams(Noun["State"]):
         tx.record(
             WorkstreamEdited(
                 workstream=name,
-                description=UNSET if description is None else text_of("description", description),
-                priority=UNSET if priority is None else priority_of(priority),
+                description=UNSET
+                if description is None
+                else check_text("description", description),
+                priority=UNSET if priority is None else check_priority(priority),
             )
         )
 
@@ -216,7 +222,7 @@ class Workstreams(Noun["State"]):
         tx.act_as(agent)
         if find(tx.state, name).status == "closed":
             raise Refused(f"Workstream {name} is closed already", code="illegal_step")
-        tx.record(WorkstreamClosed(workstream=name, reason=sentence("reason", reason)))
+        tx.record(WorkstreamClosed(workstream=name, reason=check_line("reason", reason)))
 
     @command(the_workstream)
     def reopen(self, tx: "Transaction[State]", name: str, *, agent: str | None = None) -> None:

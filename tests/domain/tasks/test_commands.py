@@ -8,7 +8,9 @@ import pytest
 from boards import SettableClock, changes_nothing, code_of
 
 from orchestrator import BadInput, BadName, NotFound, Orchestrator, Refused, UsageError
-from orchestrator.domain.tasks.transitions import STEPS
+from orchestrator.domain.tasks.transitions import (
+    TRANSITIONS,
+)
 
 HALF_AN_HOUR = 30 * 60
 
@@ -330,7 +332,7 @@ def test_each_step_is_allowed_from_its_statuses_and_refused_from_all_others(
 
 
 def test_the_table_of_steps_is_the_one_of_the_issue():
-    assert {step: set(STEPS[step]) & set(LEGAL) for step in ACTIONS} == {
+    assert {step: set(TRANSITIONS[step]) & set(LEGAL) for step in ACTIONS} == {
         step: {status for status, steps in LEGAL.items() if step in steps} for step in ACTIONS
     }
 

@@ -1,0 +1,76 @@
+"""Problems of a file, collected so that one error reports all of them."""
+
+from collections.abc import Callable, Iterator
+from typing import ParamSpec, TypeVar
+
+from orchestrator.core.errors import SHOWN_PROBLEMS, BadInput, OrchestratorError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Problems:
+    """Collects the problems of a file with their places, so that one error reports all of them.
+
+    Args:
+        what: How the sentence of the error begins.
+        code: The code of the error.
+        hint: What to do about it.
+    """
+
+    def __init__(
+        self,
+        what: str = "",
+        *,
+        code: str = "bad_entries",
+        hint: str = "Nothing was changed. Mend these places and try again.",
+    ) -> None:
+        self._what = what
+        self._code = code
+        self._hint = hint
+        self._problems: dict[tuple[str, str], None] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there is any problem."""
+        return bool(self._problems)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Yield place and message of each problem."""
+        return iter(self._problems)
+
+    def attempt(
+        self, place: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R | None:
+        """Call, and return the result; if the call is refused, note the error and return None."""
+        try:
+            return call(*args, **kwargs)
+        except OrchestratorError as error:
+            self.note(place, error.message)
+            return None
+
+    def note(self, place: str, message: str) -> None:
+        """Add a problem; one that was added before is not repeated."""
+        self._problems[place, message] = None
+
+    def add(self, others: "Problems", *, unless: "Problems | None" = None) -> None:
+        """Add the problems of another collection. Skip places already reported in ``unless``."""
+        reported = {place for place, _ in unless or ()}
+        self._problems |= {problem: None for problem in others if problem[0] not in reported}
+
+    def check(self) -> None:
+        """Raise one error for all problems; do nothing if there are none.
+
+        Raises:
+            BadInput: With every problem and its place.
+        """
+        if not self._problems:
+            return
+        texts = [f"{place}: {message}" for place, message in self._problems]
+        shown = "; ".join(texts[:SHOWN_PROBLEMS])
+        more = len(texts) - SHOWN_PROBLEMS
+        raise BadInput(
+            f"{self._what}: {shown}{f'; and {more} more' if more > 0 else ''}",
+            code=self._code,
+            hint=self._hint,
+            problems=texts,
+        )

@@ -1,0 +1,112 @@
+"""Finding tasks by what a caller wrote, and choosing ids of new tasks."""
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from orchestrator.core import names
+from orchestrator.core.errors import NotFound, Refused
+from orchestrator.core.transaction import Committed, Transaction
+from orchestrator.domain.tasks.events import Task, TaskAdded, TaskEvent, TaskRenewed
+
+if TYPE_CHECKING:
+    from orchestrator.domain.state import State
+
+
+def exists(state: "State", task_id: str) -> bool:
+    """Whether there is, or ever was, a task of this id."""
+    return task_id in state.tasks or task_id in state.archived
+
+
+def resolve(state: "State", text: str) -> str:
+    """Return the id of the task, archived or not, that a text names.
+
+    An exact id wins; else a prefix of 3 or more digits that only one undotted id has; ``PREFIX.name``
+    names a child of that task.
+
+    Raises:
+        NotFound: There is no such task.
+        Refused: The prefix fits more than one task.
+    """
+    if exists(state, text):
+        return text
+    head, dot, tail = text.partition(".")
+    fits: list[str] = []
+    if len(head) >= 3:
+        ids = chain(state.tasks, state.archived)
+        fits = [task_id for task_id in ids if task_id.startswith(head) and "." not in task_id]
+    if len(fits) > 1:
+        raise Refused(
+            f"{head!a} fits {len(fits)} tasks: {', '.join(sorted(fits)[:5])}",
+            code="ambiguous_id",
+            hint="Give more digits of the id.",
+        )
+    task_id = fits[0] + dot + tail if fits else ""
+    if exists(state, task_id):
+        return task_id
+    raise NotFound(
+        f"There is no task {text!a}",
+        code="task_not_found",
+        hint="`t list` shows the tasks of a workstream with their ids.",
+    )
+
+
+def new_id(tx: "Transaction[State]") -> str:
+    """Return a random id that no task has or had."""
+    while exists(tx.state, task_id := tx.random_id()):
+        pass
+    return task_id
+
+
+def check_new_id(state: "State", task_id: str) -> str:
+    """Check an id that a caller chose, and return it.
+
+    Raises:
+        BadName: It is no valid id.
+        Refused: There is or was a task of this id.
+    """
+    names.name("task", task_id)
+    if exists(state, task_id):
+        raise Refused(f"There is or was a task {task_id}", code="task_exists")
+    return task_id
+
+
+def find_live(state: "State", text: str) -> Task:
+    """Return the task that a text names; see :func:`resolve`.
+
+    Raises:
+        Refused: The task is archived.
+    """
+    task_id = resolve(state, text)
+    if task_id in state.archived:
+        raise Refused(
+            f"Task {task_id} is archived",
+            code="archived",
+            hint="`t show` still shows it; add a new task to go on.",
+        )
+    return state.tasks[task_id]
+
+
+def hooked_task(state: "State", agent: str) -> Task:
+    """Return the task on an agent's hook.
+
+    Raises:
+        NotFound: The hook is empty.
+    """
+    task_id = state.hooks.get(agent)
+    if task_id is None:
+        raise NotFound(
+            f"Nothing hangs on the hook of {agent}",
+            code="hook_empty",
+            hint="`hook` shows it, `hook TASK` hangs something there.",
+        )
+    return state.tasks[task_id]
+
+
+def changed_task(state: "State", events: Committed) -> Task:
+    """Return the task that a command was about, as the commit left it.
+
+    A lease that was renewed on the way does not count, unless nothing else happened.
+    """
+    changes = [event for _, event in events if isinstance(event, TaskAdded | TaskEvent)]
+    first = next((event for event in changes if not isinstance(event, TaskRenewed)), changes[0])
+    return state.tasks[first.task]
