@@ -8,6 +8,10 @@ import pytest
 from boards import SettableClock, changes_nothing, check_law, code_of
 
 from orchestrator import BadName, NotFound, Orchestrator, Refused, UsageError
+from orchestrator.domain.locks import commands
+from orchestrator.domain.locks.commands import find_circle
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks import resources
 from orchestrator.stores.memory import MemoryStore
 
 
@@ -332,6 +336,39 @@ def test_a_chain_of_waiters_without_a_circle_may_wait(orc: Orchestrator, pool: T
     assert code_of(lambda: orc.locks.acquire("b", agent="carl", wait="10ms")) == "lock_denied"
     orc.locks.release("a", agent="ann")
     assert waiting.result(20).agent == "bob"
+
+
+def test_a_circle_of_others_is_followed_once_by_whoever_waits_beside_it(
+    orc: Orchestrator, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+):
+    """An agent may take what is free while it waits, so others can close a circle that nobody may enter."""
+    orc.locks.acquire("a", agent="ann")
+    orc.locks.acquire("b/y", agent="dora")
+    waiting = [
+        pool.submit(another(orc).locks.acquire, "b/**", agent="ann", wait=20),
+        pool.submit(another(orc).locks.acquire, "a", agent="bob", wait=20),
+    ]
+    wait_until_awaited(orc, "b/**", "ann")
+    wait_until_awaited(orc, "a", "bob")
+    orc.locks.acquire("b/x", agent="bob")
+    asked: list[str] = []
+    waits_of = commands._waits_of
+
+    def counted(state: State, agent: str, now: str) -> list[resources.Need]:
+        assert agent not in asked, "followed for ever"
+        asked.append(agent)
+        return waits_of(state, agent, now)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(commands, "_waits_of", counted)
+        state = orc.engine.read()
+        assert find_circle(state, "carl", resources.Need("a"), orc.engine.now()) == []
+    assert sorted(asked) == ["ann", "bob", "dora"]
+    orc.locks.release("a", agent="ann")
+    assert waiting[1].result(20).agent == "bob"
+    for resource, agent in (("b/x", "bob"), ("b/y", "dora")):
+        orc.locks.release(resource, agent=agent)
+    assert waiting[0].result(20).agent == "ann"
 
 
 def test_waiting_inside_a_transaction_is_refused(orc: Orchestrator):
