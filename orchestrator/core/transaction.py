@@ -5,13 +5,13 @@ events, and ``shows`` renders the result from the events and the state after the
 answered by ``shows`` alone, so it gives the first result without a second effect.
 """
 
-import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
-from orchestrator.core import clock, names
+from orchestrator.core import calls, clock, names
 from orchestrator.core.errors import BadInput, Damage, UsageError
 from orchestrator.core.events import Event, Recorded, decode, encode_payload
 
@@ -268,6 +268,9 @@ class Noun(Generic[S]):
 
     def __init_subclass__(cls, *, name: str = "") -> None:
         cls.NAME = name or cls.__name__.lower()
+        for attribute, value in [*vars(cls).items()]:
+            if isinstance(value, FunctionType) and not attribute.startswith("_"):
+                setattr(cls, attribute, calls.refuse_texts(value))
 
     def __init__(self, desk: Desk[S]) -> None:
         self._desk = desk
@@ -298,14 +301,18 @@ def command(
     ) -> Callable[Concatenate[N, P], R]:
         verb = body.__name__.strip("_")
 
-        @functools.wraps(body)
         def run(self: N, *args: P.args, **kwargs: P.kwargs) -> R:
             def within(tx: Transaction[Any]) -> R | None:
-                return body(self, tx, *args, **kwargs)
+                try:
+                    return body(self, tx, *args, **kwargs)
+                except TypeError:
+                    call(self, *args, **kwargs)  # counts the arguments without the transaction
+                    raise
 
             arguments = (args, tuple(sorted(kwargs.items()))) if answers_request else None
             return self._desk.run(f"{self.NAME}.{verb}", within, shows, arguments)
 
+        call = calls.wrap_body(body, run, shows)
         return run  # type: ignore[return-value]
 
     return decorate

@@ -1,22 +1,17 @@
 """``orc.formulas``: the formulas that a board can use."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.core.errors import OrchestratorError, UsageError
-from orchestrator.core.transaction import Desk
-from orchestrator.domain.tasks.lookup import (
-    find_live,
-)
+from orchestrator.core.transaction import Noun
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.lookup import find_live
 from orchestrator.domain.workflows.compiled import Cooked
 from orchestrator.formulas import export, library
 from orchestrator.formulas.compile import cook
 from orchestrator.formulas.library import Loaded, Source
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,11 +34,8 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
-class Formulas:
+class Formulas(Noun[State]):
     """``orc.formulas``: all, names, load, cook, distill, save. Pour what is cooked with ``orc.workflows``."""
-
-    def __init__(self, desk: "Desk[State]") -> None:
-        self._desk = desk
 
     def all(self) -> list[Listed]:
         """Every formula that can be used, by name: the board's, the user's, those of the toolkit."""

@@ -80,10 +80,15 @@ def take_in(
     return losses.report(tasks, [task_id for task_id in came if task_id not in here])
 
 
+def _the_tasks(state: State, events: Committed) -> list[Task]:  # noqa: ARG001  as every `shows`
+    """The tasks that came in."""
+    return [event.record for _, event in events if isinstance(event, TaskImported)]
+
+
 class Arrivals(Noun[State]):
     """The command that takes tasks in, in one commit."""
 
-    @command(lambda _, events: _the_tasks(events))
+    @command(_the_tasks)
     def arrive(
         self,
         tx: Transaction[State],
@@ -122,10 +127,6 @@ class Arrivals(Noun[State]):
             if record.gate is not None or tx.state.awaited_by:
                 check_no_circle(tx.state, record)
             tx.record(TaskImported(record=record))
-
-
-def _the_tasks(events: Committed) -> list[Task]:
-    return [event.record for _, event in events if isinstance(event, TaskImported)]
 
 
 def _id_here(text: str) -> str:

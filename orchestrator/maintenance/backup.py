@@ -11,7 +11,7 @@ from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput, Damage, InputOutputError, NotFound
 from orchestrator.core.events import START, Recorded, encode_payload, is_reserved
 from orchestrator.core.strict_json import strict_json
-from orchestrator.core.transaction import Noun, Transaction, command
+from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.commands import Agent, AgentImported
 from orchestrator.domain.event_log import check_type
 from orchestrator.domain.knowledge.commands import KnowledgeWritten, join
@@ -208,10 +208,15 @@ def _json_line(text: str | bytes) -> Any:
 # Boards of the Node original
 
 
+def _the_import(state: State, events: Committed) -> Imported:
+    """What the board holds now."""
+    return _imported(state, len(events))
+
+
 class OpspawnImport(Noun[State], name="transfer"):
     """The command that takes over a board of the Node original, in one commit."""
 
-    @command(lambda state, events: _imported(state, len(events)))
+    @command(_the_import)
     def opspawn(self, tx: Transaction[State], folder: str, *, agent: str | None = None) -> None:
         """Take over ``state.json``, ``events.jsonl`` and the knowledge of a folder.
 

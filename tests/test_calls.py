@@ -1,0 +1,158 @@
+"""What Python tells about every public command and query is right, and every one takes lists as lists."""
+
+import inspect
+import pydoc
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+
+import pytest
+
+from orchestrator import Orchestrator, UsageError
+from orchestrator.core.transaction import Noun
+from orchestrator.domain.state import State
+from orchestrator.stores.memory import MemoryStore
+
+Call = Callable[..., object]
+
+
+def nouns() -> dict[str, Noun[State]]:
+    """Every noun of the facade by its attribute."""
+    orc = Orchestrator(MemoryStore(), agent="agent-1")
+    return {
+        name: noun
+        for name in dir(orc)
+        if not name.startswith("_") and isinstance(noun := getattr(orc, name), Noun)
+    }
+
+
+def calls() -> dict[str, Call]:
+    """Every public command and query by its name, bound to a board."""
+    return {
+        f"{name}.{attribute}": call
+        for name, noun in nouns().items()
+        for attribute in dir(noun)
+        if not attribute.startswith("_") and inspect.ismethod(call := getattr(noun, attribute))
+    }
+
+
+CALLS = calls()
+LATE_STATE = {"State": State}  # modules that import it for the type checker only
+
+
+def hints(call: Call) -> dict[str, object]:
+    return typing.get_type_hints(call, localns=LATE_STATE)
+
+
+def parameters_of_lists() -> list[tuple[str, str]]:
+    """Call and parameter wherever several values are meant and one text is not."""
+
+    def is_list(hint: object) -> bool:
+        choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+        origins = [typing.get_origin(choice) for choice in choices]
+        return str not in choices and any(
+            isinstance(origin, type) and issubclass(origin, Iterable) for origin in origins
+        )
+
+    return [
+        (name, parameter)
+        for name, call in CALLS.items()
+        for parameter, hint in hints(call).items()
+        if parameter != "return" and is_list(hint)
+    ]
+
+
+def test_the_walk_reaches_every_noun() -> None:
+    assert {"tasks", "locks", "mail", "links", "reviews", "workflows", "formulas"} <= {*nouns()}
+    assert len(CALLS) > 90
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_shows_its_own_signature_hints_and_words(name: str) -> None:
+    call = CALLS[name]
+    signature = inspect.signature(call)
+    resolved = hints(call)
+    assert not {"self", "tx"} & {*signature.parameters}
+    assert {*signature.parameters, "return"} == {*resolved}
+    result = resolved["return"]
+    assert result is not type(None), "a command returns what it did"
+    shown = signature.return_annotation
+    assert shown == result or isinstance(shown, str)
+    assert inspect.getdoc(call), "help has nothing to say"
+    assert "tx" not in pydoc.render_doc(call, renderer=pydoc.plaintext).split("\n")[2]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_wrong_call_is_refused_by_the_arguments_that_its_caller_sees(name: str) -> None:
+    call = CALLS[name]
+    signature = inspect.signature(call)
+    positional = [
+        parameter
+        for parameter in signature.parameters.values()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    extra: list[object] = [None] * (len(positional) + 1)
+    needed = {
+        parameter.name: None
+        for parameter in signature.parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
+    }
+    with pytest.raises(TypeError, match=rf"{call.__name__}\(\) takes") as caught:
+        call(*extra, **needed)
+    assert f"but {len(extra) + 1}" in str(caught.value)
+    assert "tx" not in str(caught.value)
+
+
+def test_a_wrong_call_changes_nothing_and_an_error_of_the_body_stays_itself() -> None:
+    orc = Orchestrator(MemoryStore())
+    with pytest.raises(TypeError, match=r"Tasks.claim\(\) missing 1 .*: 'task'"):
+        orc.tasks.claim()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+        orc.tasks.claim("abcd", colour="red")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="expected string"):
+        orc.workstreams.create(7)  # type: ignore[arg-type]
+    assert orc.events.read() == []
+
+
+@pytest.mark.parametrize("name", ["tasks.claim", "tasks.archive"])
+def test_the_source_of_a_command_is_the_one_that_was_written(name: str) -> None:
+    assert f"def {name.partition('.')[2]}(" in inspect.getsource(CALLS[name])
+
+
+def test_the_walk_reaches_the_lists() -> None:
+    assert {
+        ("tasks.add", "labels"),
+        ("tasks.edit", "touches"),
+        ("tasks.all", "any_labels"),
+        ("tasks.archive", "tasks"),
+        ("agents.register", "capabilities"),
+        ("knowledge.write", "tags"),
+        ("sessions.handoff", "files"),
+    } <= {*parameters_of_lists()}
+
+
+@pytest.mark.parametrize(("name", "parameter"), parameters_of_lists())
+def test_a_text_does_not_pass_as_a_list(name: str, parameter: str) -> None:
+    call = CALLS[name]
+    arguments: Mapping[str, object] = {
+        other.name: "x"
+        for other in inspect.signature(call).parameters.values()
+        if other.default is other.empty
+    }
+    with pytest.raises(
+        UsageError, match=f"`{parameter}` takes a list, not the text 'ui'"
+    ) as caught:
+        call(**{**arguments, parameter: "ui"})
+    assert caught.value.hint == f"Write {parameter}=['ui']."
+
+
+def test_a_text_that_stands_where_a_list_belongs_is_refused_too() -> None:
+    orc = Orchestrator(MemoryStore())
+    with pytest.raises(UsageError, match="`tasks` takes a list"):
+        orc.tasks.archive("3fa8")
+    assert orc.events.read() == []
+
+
+def test_one_name_is_enough_where_one_is_meant() -> None:
+    orc = Orchestrator(MemoryStore())
+    assert orc.mail.send("agent-2", "Hello", agent="agent-1").to == ("agent-2",)
