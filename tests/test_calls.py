@@ -75,7 +75,7 @@ def test_a_call_shows_its_own_signature_hints_and_words(name: str) -> None:
     assert not {"self", "tx"} & {*signature.parameters}
     assert {*signature.parameters, "return"} == {*resolved}
     result = resolved["return"]
-    assert result is not type(None), "a command returns what it did"
+    assert result not in (type(None), typing.Any), "a command returns what it did"
     shown = signature.return_annotation
     assert shown == result or isinstance(shown, str)
     assert inspect.getdoc(call), "help has nothing to say"

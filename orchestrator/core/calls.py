@@ -53,7 +53,8 @@ def wrap_body(body: _Method, wrapper: _Method, result_of: _Method) -> Call:
     """
     functools.update_wrapper(wrapper, body)
     hints = [*body.__annotations__.items()]
-    wrapper.__annotations__ = dict(hints[1:]) | {"return": result_of.__annotations__["return"]}
+    result = result_of.__annotations__.get("return", Any)
+    wrapper.__annotations__ = dict(hints[1:]) | {"return": result}
     call = Call(body, wrapper)
     wrapper.__wrapped__ = call  # type: ignore[attr-defined]
     return call
