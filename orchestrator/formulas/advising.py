@@ -13,7 +13,7 @@ from orchestrator.core.problems import (
 )
 from orchestrator.formulas.drafts import Draft, drafts_of, inherit
 from orchestrator.formulas.expanding import Filling
-from orchestrator.formulas.graph import Graph
+from orchestrator.formulas.graph import StepGraph
 from orchestrator.formulas.schema import Advice, Around, Formula, Pointcut, Step
 from orchestrator.formulas.variables import Values
 
@@ -23,7 +23,7 @@ WORDS = ("step.id", "step.title", "step.description")
 _SIGN = re.compile(r"\[.[^]]*\]|[*?]")
 
 
-def advise(graph: Graph, formula: Formula, values: Values, problems: Problems) -> list[str]:
+def advise(graph: StepGraph, formula: Formula, values: Values, problems: Problems) -> list[str]:
     """Put the steps of a formula's advice around those of the graph that fit.
 
     Returns:
@@ -55,7 +55,7 @@ def _is_cut(cut: Pointcut, draft: Draft) -> bool:
     )
 
 
-def _go_around(graph: Graph, target: Draft, advice: Advice, values: Values) -> None:
+def _go_around(graph: StepGraph, target: Draft, advice: Advice, values: Values) -> None:
     before, after = around(advice)
     for step in before:
         graph.put_before(target, _inserted(graph, target, step, values))
@@ -69,7 +69,7 @@ def around(advice: Advice) -> tuple[list[Step], list[Step]]:
     return [*advice.before, *inside.before], [*inside.after, *advice.after]
 
 
-def _inserted(graph: Graph, target: Draft, step: Step, values: Values) -> Draft:
+def _inserted(graph: StepGraph, target: Draft, step: Step, values: Values) -> Draft:
     told = (target.id, values.bind(target.title or target.id), values.bind(target.description))
     words = Filling(dict(zip(WORDS, told, strict=True)))
     draft = graph.rewritten(next(drafts_of((step,))), words.fill)

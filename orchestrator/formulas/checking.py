@@ -30,11 +30,11 @@ from orchestrator.formulas.schema import (
     VARIABLE_TYPES,
     Advice,
     Compose,
-    Expand,
+    ExpandRule,
     Formula,
-    Gate,
-    Map,
+    MapRule,
     Step,
+    StepGate,
     Variable,
 )
 from orchestrator.formulas.variables import NAME, is_condition, names_in, wrong_pattern, wrong_with
@@ -88,7 +88,7 @@ def references(formula: Formula) -> Iterator[tuple[str, str, str]]:
     for step in all_steps(formula):
         if step.expand:
             yield f"{step.at}: expand", "expansion", step.expand
-    rules: list[Expand | Map] = [*formula.compose.expand, *formula.compose.map]
+    rules: list[ExpandRule | MapRule] = [*formula.compose.expand, *formula.compose.map]
     for rule in rules:
         if rule.with_:
             yield rule.at, "expansion", rule.with_
@@ -265,7 +265,7 @@ class _Steps:
         """Whether its steps stand in other formulas, whose variables they may ask for."""
         return self._formula.type in ("expansion", "aspect")
 
-    def _check_gate(self, gate: Gate) -> None:
+    def _check_gate(self, gate: StepGate) -> None:
         problems, at = self._problems, gate.at
         if not gate.type:
             problems.note(at, f"it has no type: one of {', '.join(GATES)}")

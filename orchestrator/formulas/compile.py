@@ -35,11 +35,11 @@ from orchestrator.formulas.advising import advise, stand_ins
 from orchestrator.formulas.checking import NEEDS_ITSELF
 from orchestrator.formulas.conditions import leave_out
 from orchestrator.formulas.drafts import Draft, drafts_of, filled, waits_of
-from orchestrator.formulas.graph import Graph
+from orchestrator.formulas.graph import StepGraph
 from orchestrator.formulas.library import Loaded
 from orchestrator.formulas.loops import unroll
 from orchestrator.formulas.reading import MEND
-from orchestrator.formulas.schema import GATES, Gate
+from orchestrator.formulas.schema import GATES, StepGate
 from orchestrator.formulas.variables import VARIABLE, Budget, Values
 
 SHOWN = 20
@@ -80,7 +80,7 @@ def cook(
     formulas = (formula, *loaded.others.values())
     budget = Budget()
     values = Values(formulas, variables or {}, problems, budget, strict=strict)
-    graph = Graph(values.text, budget)
+    graph = StepGraph(values.text, budget)
     cooking = _Cooking(loaded, graph, values, problems)
     cooking.begin(preset, title, description)
     cooking.rewire()
@@ -135,7 +135,9 @@ def _check(loaded: Loaded, problems: Problems) -> None:
 class _Cooking:
     """One cooking: the graph on its way through the passes."""
 
-    def __init__(self, loaded: Loaded, graph: Graph, values: Values, problems: Problems) -> None:
+    def __init__(
+        self, loaded: Loaded, graph: StepGraph, values: Values, problems: Problems
+    ) -> None:
         self._formula = loaded.formula
         self._others = loaded.others
         self._graph = graph
@@ -198,7 +200,7 @@ class _Cooking:
         for rule in self._formula.compose.gate:
             draft = self._found(rule.at, rule.before)
             if draft is not None:
-                gate = Gate(type="conditional", condition=rule.condition, at=rule.at)
+                gate = StepGate(type="conditional", condition=rule.condition, at=rule.at)
                 draft.gates = [*draft.gates, gate]
 
     def _found(self, place: str, step: str) -> Draft | None:
@@ -381,7 +383,7 @@ def _shown(words: Sequence[str]) -> Sequence[str]:
     return words if len(words) <= SHOWN else [*words[: SHOWN - 1], "...", words[-1]]
 
 
-def _named(gate: Gate) -> str:
+def _named(gate: StepGate) -> str:
     """What a gate waits for.
 
     Raises:
@@ -390,7 +392,7 @@ def _named(gate: Gate) -> str:
     return check_required("gate", gate.condition if gate.type == "conditional" else gate.id)
 
 
-def _gate(gate: Gate) -> CookedGate:
+def _gate(gate: StepGate) -> CookedGate:
     """The signal that a gate waits for."""
     if gate.type == "timer":
         seconds = clock.duration(gate.timeout or gate.id)

@@ -11,11 +11,11 @@ import msgspec
 from orchestrator.domain.ordering import in_order
 from orchestrator.domain.workflows.compiled import MILESTONE
 from orchestrator.formulas.drafts import Draft, once, tasks_of, waits_of
-from orchestrator.formulas.graph import Graph
-from orchestrator.formulas.schema import Gate
+from orchestrator.formulas.graph import StepGraph
+from orchestrator.formulas.schema import StepGate
 
 
-def leave_out(graph: Graph, dropped: set[str]) -> None:
+def leave_out(graph: StepGraph, dropped: set[str]) -> None:
     """Take steps out of a graph.
 
     Whoever needed a dropped step waits for what that waited for. A parent that would be done too early keeps
@@ -41,13 +41,13 @@ class _Handed(msgspec.Struct, frozen=True):
     """What a dropped step hands on: the steps, and the tasks of the board, that it waited for."""
 
     needs: list[str]
-    gates: list[Gate]
+    gates: list[StepGate]
 
 
 class _LeavingOut:
     """The steps that go, and what each of them hands on."""
 
-    def __init__(self, graph: Graph, gone: set[str]) -> None:
+    def __init__(self, graph: StepGraph, gone: set[str]) -> None:
         self._graph = graph
         self._gone = gone
         self._parts = graph.parts()

@@ -11,7 +11,7 @@ import msgspec
 
 from orchestrator.core.errors import BadInput
 from orchestrator.domain.workflows.compiled import MILESTONE
-from orchestrator.formulas.schema import Gate, Loop, Step
+from orchestrator.formulas.schema import Loop, Step, StepGate
 
 NEVER = "no == yes"
 """The condition of a step that is left out whatever the variables are, as a loop without rounds is."""
@@ -37,7 +37,7 @@ class Draft(msgspec.Struct, kw_only=True):
     needs: list[str] = []
     parent: str | None = None
     waits_for: str = ""
-    gates: list[Gate] = []
+    gates: list[StepGate] = []
     assignee: str = ""
     acceptance: str = ""
     conditions: list[str] = []
@@ -216,12 +216,12 @@ def is_milestone(step: Draft | Step) -> bool:
     return step.type == MILESTONE or (step.loop is not None and bool(step.loop.until))
 
 
-def tasks_of(draft: Draft) -> list[Gate]:
+def tasks_of(draft: Draft) -> list[StepGate]:
     """The tasks of the board that a step waits for."""
     return [gate for gate in draft.gates if gate.type == "task"]
 
 
-def _gate_with(gate: Gate, change: Callable[[str], str]) -> Gate:
+def _gate_with(gate: StepGate, change: Callable[[str], str]) -> StepGate:
     """A gate with every text of it changed."""
     return msgspec.structs.replace(
         gate,

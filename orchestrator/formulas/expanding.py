@@ -17,7 +17,7 @@ from orchestrator.core.problems import (
     Problems,
 )
 from orchestrator.formulas.drafts import Draft, drafts_of, ends_of, inherit, show_what_it_shows
-from orchestrator.formulas.graph import Graph
+from orchestrator.formulas.graph import StepGraph
 from orchestrator.formulas.loops import unroll
 from orchestrator.formulas.schema import Formula
 from orchestrator.formulas.variables import Values, wrong_with
@@ -34,7 +34,7 @@ DEEPEST = 5
 
 
 def expand_inline(
-    graph: Graph, formulas: Mapping[str, Formula], values: Values, problems: Problems
+    graph: StepGraph, formulas: Mapping[str, Formula], values: Values, problems: Problems
 ) -> None:
     """Let every step with ``expand`` give place to its expansion, and every loop to its rounds."""
     for depth in range(DEEPEST + 1):
@@ -55,7 +55,7 @@ def expand_inline(
 
 
 def expand_composed(
-    graph: Graph,
+    graph: StepGraph,
     formula: Formula,
     formulas: Mapping[str, Formula],
     values: Values,
@@ -91,7 +91,7 @@ def expand_composed(
 
 
 def expand(
-    graph: Graph,
+    graph: StepGraph,
     target: Draft,
     expansion: Formula | None,
     rule: tuple[str, Mapping[str, str]],

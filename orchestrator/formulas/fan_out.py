@@ -12,7 +12,7 @@ from orchestrator.core.errors import (
     did_you_mean,
 )
 from orchestrator.formulas.drafts import NEVER, Draft, drafts_of
-from orchestrator.formulas.graph import Graph
+from orchestrator.formulas.graph import StepGraph
 from orchestrator.formulas.schema import Formula, Output, Step, Synthesis
 from orchestrator.formulas.variables import Values
 
@@ -42,7 +42,7 @@ def legs_of(formula: Formula, preset: str | None) -> list[Step]:
     return [leg for leg in formula.legs if leg.id in chosen]
 
 
-def run_legs(graph: Graph, formula: Formula, values: Values, preset: str | None) -> None:
+def run_legs(graph: StepGraph, formula: Formula, values: Values, preset: str | None) -> None:
     """Make the steps of a convoy formula."""
     legs = legs_of(formula, preset)
     template = GoTemplate(formula, values, graph)
@@ -60,7 +60,7 @@ class GoTemplate:
     A field whose value is a variable becomes the placeholder of the variable, which is filled last of all.
     """
 
-    def __init__(self, formula: Formula, values: Values, graph: Graph) -> None:
+    def __init__(self, formula: Formula, values: Values, graph: StepGraph) -> None:
         self._formula = formula
         # For a look at the formula, inputs are filled with their placeholders, as variables are.
         self._known = {*values.known, *(() if values.strict else values.declared)}

@@ -27,7 +27,7 @@ MOST_NEEDS = 200_000
 """Needs that all steps of a cooking may have together."""
 
 
-class Graph:
+class StepGraph:
     """The drafts in their order, by id.
 
     Args:

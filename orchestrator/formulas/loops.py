@@ -24,7 +24,7 @@ from orchestrator.formulas.drafts import (
     inherit,
     show_what_it_shows,
 )
-from orchestrator.formulas.graph import MOST_STEPS, Graph
+from orchestrator.formulas.graph import MOST_STEPS, StepGraph
 from orchestrator.formulas.schema import Loop
 from orchestrator.formulas.variables import NAME, Values, names_in
 
@@ -33,7 +33,7 @@ _LARGEST = 10**9
 _BRACES = re.compile(r"(?<!\{)\{([A-Za-z_][A-Za-z0-9_-]*)\}(?!\})")
 
 
-def unroll(graph: Graph, values: Values, problems: Problems) -> None:
+def unroll(graph: StepGraph, values: Values, problems: Problems) -> None:
     """Let every loop of a graph give place to its rounds, loops in loops too."""
     while looping := [draft for draft in graph if draft.loop is not None]:
         if graph.is_full:
@@ -45,7 +45,7 @@ def unroll(graph: Graph, values: Values, problems: Problems) -> None:
             problems.attempt(f"{draft.at}: loop", _unroll, graph, draft, loop, values)
 
 
-def _unroll(graph: Graph, target: Draft, loop: Loop, values: Values) -> None:
+def _unroll(graph: StepGraph, target: Draft, loop: Loop, values: Values) -> None:
     numbers = rounds(loop, values)
     size = sum(1 for _ in drafts_of(loop.body))
     if len(graph) + len(numbers) * size > MOST_STEPS:
@@ -58,7 +58,7 @@ def _unroll(graph: Graph, target: Draft, loop: Loop, values: Values) -> None:
         graph.replace(target, [*_rounds(graph, target, loop, numbers)])
 
 
-def _rounds(graph: Graph, target: Draft, loop: Loop, numbers: range) -> Iterator[Draft]:
+def _rounds(graph: StepGraph, target: Draft, loop: Loop, numbers: range) -> Iterator[Draft]:
     """The steps of all rounds, each round behind the one before."""
     before: list[str] = []
     for at, number in enumerate(numbers, start=1):
@@ -79,7 +79,7 @@ def _rounds(graph: Graph, target: Draft, loop: Loop, numbers: range) -> Iterator
         yield from body
 
 
-def _keep(graph: Graph, target: Draft, loop: Loop, numbers: range) -> None:
+def _keep(graph: StepGraph, target: Draft, loop: Loop, numbers: range) -> None:
     """The step of a loop with ``until`` stays; each round is a part of it, with parts of its own."""
     target.type, target.until = MILESTONE, loop.until
     before: list[str] = []
@@ -100,7 +100,7 @@ def _keep(graph: Graph, target: Draft, loop: Loop, numbers: range) -> None:
     target.assignee = ""  # the rounds have it
 
 
-def _round(graph: Graph, target: Draft, loop: Loop, at: int, number: int) -> list[Draft]:
+def _round(graph: StepGraph, target: Draft, loop: Loop, at: int, number: int) -> list[Draft]:
     """The body once: ids and what the steps say of one another with the round in front, names filled."""
     values = {ITERATION: str(at), **({loop.var: str(number)} if loop.var else {})}
 

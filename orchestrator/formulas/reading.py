@@ -48,7 +48,7 @@ def read(data: bytes, file: str, problems: Problems) -> Formula:
     unreadable = Problems(f"{file} cannot be read", code="bad_formula", hint=MEND)
     value = unreadable.attempt(file, _toml, data)
     unreadable.check()
-    return _Reader(file, problems).record(Formula, value, "", 0)
+    return _TableReader(file, problems).record(Formula, value, "", 0)
 
 
 def _toml(data: bytes) -> dict[str, Any]:
@@ -130,7 +130,7 @@ _WORDS = {
 }
 
 
-class _Reader:
+class _TableReader:
     """Makes records of tables."""
 
     def __init__(self, file: str, problems: Problems) -> None:

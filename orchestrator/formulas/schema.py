@@ -47,7 +47,7 @@ class Variable(msgspec.Struct, frozen=True, kw_only=True):
     at: str = ""
 
 
-class Gate(msgspec.Struct, frozen=True, kw_only=True):
+class StepGate(msgspec.Struct, frozen=True, kw_only=True):
     """What a step waits for beside other steps.
 
     ``timer``: so long after everything else is ready (``timeout``, or ``id``). ``human``: somebody's word.
@@ -107,7 +107,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     condition: str = ""
     expand: str = ""
     expand_vars: dict[str, str] = {}
-    gate: tuple[Gate, ...] = ()
+    gate: tuple[StepGate, ...] = ()
     children: "tuple[Step, ...]" = ()
     loop: Loop | None = None
     until: str = ""
@@ -121,7 +121,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     at: str = ""
 
 
-class Expand(msgspec.Struct, frozen=True, kw_only=True):
+class ExpandRule(msgspec.Struct, frozen=True, kw_only=True):
     """``compose.expand``: the expansion formula ``with`` takes the place of the step ``target``."""
 
     target: str = ""
@@ -130,7 +130,7 @@ class Expand(msgspec.Struct, frozen=True, kw_only=True):
     at: str = ""
 
 
-class Map(msgspec.Struct, frozen=True, kw_only=True):
+class MapRule(msgspec.Struct, frozen=True, kw_only=True):
     """``compose.map``: an expansion takes the place of every step whose id fits the glob ``select``."""
 
     select: str = ""
@@ -139,7 +139,7 @@ class Map(msgspec.Struct, frozen=True, kw_only=True):
     at: str = ""
 
 
-class Branch(msgspec.Struct, frozen=True, kw_only=True):
+class BranchRule(msgspec.Struct, frozen=True, kw_only=True):
     """``compose.branch``: ``steps`` run side by side after ``from``, and ``join`` needs all of them."""
 
     from_: str = msgspec.field(name="from", default="")
@@ -148,7 +148,7 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True):
     at: str = ""
 
 
-class Before(msgspec.Struct, frozen=True, kw_only=True):
+class GateRule(msgspec.Struct, frozen=True, kw_only=True):
     """``compose.gate``: the step ``before`` waits until a named condition comes true."""
 
     before: str = ""
@@ -159,10 +159,10 @@ class Before(msgspec.Struct, frozen=True, kw_only=True):
 class Compose(msgspec.Struct, frozen=True, kw_only=True):
     """How a workflow is put together from other formulas."""
 
-    expand: tuple[Expand, ...] = ()
-    map: tuple[Map, ...] = ()
-    branch: tuple[Branch, ...] = ()
-    gate: tuple[Before, ...] = ()
+    expand: tuple[ExpandRule, ...] = ()
+    map: tuple[MapRule, ...] = ()
+    branch: tuple[BranchRule, ...] = ()
+    gate: tuple[GateRule, ...] = ()
     aspects: Text = ()
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from orchestrator.domain.tasks.blockers import Blocker
 from orchestrator.domain.tasks.dependencies import Blocked
-from orchestrator.domain.workflows.commands import Advanced, Bonded, Ended, Poured
+from orchestrator.domain.workflows.commands import Advanced, Bonded, EndedWisp, Poured
 from orchestrator.domain.workflows.compiled import Cooked, CookedGate, CookedStep
 from orchestrator.domain.workflows.progress import Standing
 from orchestrator.formulas import schema
@@ -47,7 +47,17 @@ def test_the_reference_names_every_field_that_json_prints():
     _, found, section = _reference().partition("## What `--json` prints")
     assert found
     said = set(re.findall(r"`([a-z_]+)`", section))
-    printed = (Cooked, CookedStep, CookedGate, Poured, Standing, Advanced, Ended, Bonded, Listed)
+    printed = (
+        Cooked,
+        CookedStep,
+        CookedGate,
+        Poured,
+        Standing,
+        Advanced,
+        EndedWisp,
+        Bonded,
+        Listed,
+    )
     for record in (*printed, Blocked, Blocker):
         missing = {field.encode_name for field in msgspec.structs.fields(record)} - said
         assert missing == set(), record

@@ -80,7 +80,7 @@ class Advanced(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
 
 
-class Ended(msgspec.Struct, frozen=True, kw_only=True):
+class EndedWisp(msgspec.Struct, frozen=True, kw_only=True):
     """A wisp that was squashed or burned: how many steps left the board, and the digest of a squashed one."""
 
     workflow: str
@@ -111,11 +111,11 @@ def _poured(state: "State", root: str) -> Poured:
     return Poured(workflow=state.workflows[root], root=state.tasks[root], steps=steps)
 
 
-def the_ended(state: "State", events: Committed) -> Ended:
+def the_ended(state: "State", events: Committed) -> EndedWisp:
     """The result of squashing and burning."""
     ended = [e for _, e in events if isinstance(e, (WorkflowSquashed, WorkflowBurned))][-1]
     is_squashed = isinstance(ended, WorkflowSquashed)
-    return Ended(
+    return EndedWisp(
         workflow=ended.workflow,
         outcome="squashed" if is_squashed else "burned",
         steps=len(ended.steps),
