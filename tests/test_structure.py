@@ -7,7 +7,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent / "orchestrator"
 
 DUPLICATES = {"Block", "Found", "Hold", "Holder", "Queue", "Request", "Segment", "Segments"}
-"""Class names that still stand for two things. This set only shrinks: rename the class, then remove its name."""
+"""Class names that still stand for two things. Rename the class, then remove its name here."""
 
 
 def test_no_class_name_is_declared_twice_in_the_package():
