@@ -9,11 +9,16 @@ from collections.abc import Callable, Iterable, Mapping
 import pytest
 
 from orchestrator import Orchestrator, UsageError
-from orchestrator.core.transaction import Noun
+from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.state import State
 from orchestrator.stores.memory import MemoryStore
 
 Call = Callable[..., object]
+
+
+def the_names(_state: State, events: Committed) -> list[str]:
+    """The types of the events."""
+    return [at.type for at, _ in events]
 
 
 def nouns() -> dict[str, Noun[State]]:
@@ -117,6 +122,41 @@ def test_a_wrong_call_changes_nothing_and_an_error_of_the_body_stays_itself() ->
 @pytest.mark.parametrize("name", ["tasks.claim", "tasks.archive"])
 def test_the_source_of_a_command_is_the_one_that_was_written(name: str) -> None:
     assert f"def {name.partition('.')[2]}(" in inspect.getsource(CALLS[name])
+
+
+class Facts(typing.TypedDict, total=False):
+    """What can be said of a thing."""
+
+    labels: typing.Annotated[Iterable[str], "words to find it by"]
+    due: str | None
+
+
+class Things(Noun[State]):
+    """A noun whose command takes its facts as one declaration."""
+
+    @command(the_names)
+    def add(self, tx: Transaction[State], name: str, **facts: typing.Unpack[Facts]) -> None:
+        """Add a thing."""
+        tx.record_custom("thing", {"name": name, **facts})
+
+
+def test_facts_that_are_declared_once_are_arguments_like_any_other() -> None:
+    things = Things(Orchestrator(MemoryStore()).engine)
+    assert str(inspect.signature(things.add)) == (
+        "(name: str, *, labels: collections.abc.Iterable[str] = None, due: str | None = None)"
+        " -> list[str]"
+    )
+    assert hints(things.add) == {
+        "name": str,
+        "labels": Iterable[str],
+        "due": str | None,
+        "return": list[str],
+    }
+    assert things.add("a", labels=["ui"]) == ["thing"]
+    with pytest.raises(UsageError, match="`labels` takes a list"):
+        things.add("b", labels="ui")
+    with pytest.raises(TypeError, match=r"Things.add\(\) got an unexpected .* 'colour'"):
+        things.add("c", colour="red")  # type: ignore[call-arg]
 
 
 def test_the_walk_reaches_the_lists() -> None:

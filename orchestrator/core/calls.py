@@ -2,8 +2,8 @@
 
 import functools
 import types
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Unpack
 
 from orchestrator.core.errors import UsageError
 
@@ -17,24 +17,38 @@ class Call:
 
     Args:
         body: The function as it is written, with the transaction as its second parameter.
-        wrapper: The function that callers call; its annotations are those of the call.
+        wrapper: The function that callers call; its annotations become those of the call.
+        result_of: The function whose result the call returns.
     """
 
-    def __init__(self, body: _Method, wrapper: _Method) -> None:
+    def __init__(self, body: _Method, wrapper: _Method, result_of: _Method) -> None:
+        functools.update_wrapper(wrapper, body)
+        hints = [*body.__annotations__.items()][1:]
         self.__wrapped__ = body
         self.__name__ = body.__qualname__
-        self._wrapper = wrapper
+        self.hints = dict(_without_unpack(hints))
+        self.hints["return"] = result_of.__annotations__.get("return", Any)
+        self._is_unpacked = any(_fields(hint) is not None for _, hint in hints)
+        wrapper.__annotations__ = self.hints
+        wrapper.__wrapped__ = self  # type: ignore[attr-defined]
 
     @property
     def __signature__(self) -> Any:
         import inspect
 
-        body = inspect.signature(self.__wrapped__)
-        parameters = [*body.parameters.values()]
-        del parameters[1]
-        return body.replace(
-            parameters=parameters, return_annotation=self._wrapper.__annotations__["return"]
-        )
+        written = inspect.signature(self.__wrapped__)
+        first, _, *others = written.parameters.values()
+        parameters = [first]
+        for parameter in others:
+            fields = _fields(parameter.annotation)
+            if fields is None:
+                parameters.append(parameter)
+                continue
+            for name, hint in fields:
+                parameters.append(
+                    inspect.Parameter(name, parameter.KEYWORD_ONLY, default=None, annotation=hint)
+                )
+        return written.replace(parameters=parameters, return_annotation=self.hints["return"])
 
     def __call__(self, *args: object, **kwargs: object) -> None:
         """Raise the :class:`TypeError` of arguments that do not fit; do nothing for others."""
@@ -42,22 +56,11 @@ class Call:
 
         inspect.getcallargs(self, *args, **kwargs)
 
-
-def wrap_body(body: _Method, wrapper: _Method, result_of: _Method) -> Call:
-    """Let a wrapper that adds the transaction look like the call of a command.
-
-    Args:
-        body: The function with the transaction as its second parameter.
-        wrapper: The function without it.
-        result_of: The function whose result the call returns.
-    """
-    functools.update_wrapper(wrapper, body)
-    hints = [*body.__annotations__.items()]
-    result = result_of.__annotations__.get("return", Any)
-    wrapper.__annotations__ = dict(hints[1:]) | {"return": result}
-    call = Call(body, wrapper)
-    wrapper.__wrapped__ = call  # type: ignore[attr-defined]
-    return call
+    def refuse_unknown(self, kwargs: Mapping[str, object]) -> None:
+        """Refuse what a ``**facts`` of the body would take although its TypedDict does not name it."""
+        if self._is_unpacked and not self.hints.keys() >= kwargs.keys():
+            unknown = min(kwargs.keys() - self.hints.keys())
+            raise TypeError(f"{self.__name__}() got an unexpected keyword argument {unknown!r}")
 
 
 def refuse_texts(method: _Method) -> _Method:
@@ -84,6 +87,20 @@ def refuse_texts(method: _Method) -> _Method:
 
     checked.__annotations__ = method.__annotations__
     return checked
+
+
+def _without_unpack(hints: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    for name, hint in hints:
+        fields = _fields(hint)
+        yield from ((name, hint),) if fields is None else fields
+
+
+def _fields(hint: Any) -> list[tuple[str, Any]] | None:
+    """The keyword arguments that ``**facts: Unpack[Facts]`` stands for; None for another annotation."""
+    if getattr(hint, "__origin__", None) is not Unpack:
+        return None
+    fields = hint.__args__[0].__annotations__.items()
+    return [(name, h.__origin__ if hasattr(h, "__metadata__") else h) for name, h in fields]
 
 
 def _is_list(hint: object) -> bool:

@@ -309,10 +309,11 @@ def command(
                     call(self, *args, **kwargs)  # counts the arguments without the transaction
                     raise
 
+            call.refuse_unknown(kwargs)
             arguments = (args, tuple(sorted(kwargs.items()))) if answers_request else None
             return self._desk.run(f"{self.NAME}.{verb}", within, shows, arguments)
 
-        call = calls.wrap_body(body, run, shows)
+        call = calls.Call(body, run, shows)
         return run  # type: ignore[return-value]
 
     return decorate
