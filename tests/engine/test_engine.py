@@ -20,6 +20,7 @@ from orchestrator import (
     Refused,
     TimedOut,
     UsageError,
+    engine,
     snapshot,
 )
 from orchestrator.core.events import Recorded, encode_line
@@ -410,6 +411,24 @@ def test_a_one_shot_command_leaves_an_exact_snapshot_of_a_small_board(board: Orc
         found = snapshot.decode(file(board, "state.json").read_bytes())
         assert found is not None
         assert found[0].event == number + 2
+
+
+def test_a_large_snapshot_is_at_most_an_eighth_behind_and_who_opens_folds_the_tail(
+    board: Orchestrator, monkeypatch: pytest.MonkeyPatch
+):
+    """A board of 1 MiB is slow to make, so the bound is lowered here."""
+    monkeypatch.setattr(engine, "SMALL", 10_000)
+    behind = set()
+    for number in range(60):
+        board.tasks.add("build", title=str(number))
+        board.close()  # leaves a large snapshot as it is
+        check_law(board)
+        found = snapshot.decode(file(board, "state.json").read_bytes())
+        assert found is not None
+        behind.add(number + 2 - found[0].event)
+        assert len(again(board).tasks.all()) == number + 1
+    assert 0 in behind
+    assert max(behind) > 1
 
 
 # The log decides

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import Orchestrator
+
 ROOT = Path(__file__).parents[2]
 SLOW_IMPORTS = ("click", "filelock", "tabulate", "frontmatter", "jsonlines", "yaml", "dataclasses")
 
@@ -34,6 +36,12 @@ def run(board: Path, *words: str, door: str = "cli.py") -> tuple[int, str, str]:
     process = start(board, *words, door=door)
     out, err = process.communicate(timeout=60)
     return process.returncode, out.decode(), err.decode()
+
+
+def wait_until_seen(board: Path, agent: str) -> None:
+    """Until a command of the agent has read the board: its handlers of signals are in place then."""
+    while not (board / "state" / "presence" / agent).exists():
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -105,7 +113,7 @@ def test_a_process_without_stdout_still_works(board: Path) -> None:
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupt_while_waiting_ends_quietly(board: Path, number: int, status: int) -> None:
     waiting = start(board, "t", "next", "build", "ann", "--wait", "60s")
-    time.sleep(1)
+    wait_until_seen(board, "ann")
     waiting.send_signal(number)
     out, err = waiting.communicate(timeout=60)
     assert (waiting.returncode, out, err) == (status, b"", b"")
@@ -113,19 +121,23 @@ def test_an_interrupt_while_waiting_ends_quietly(board: Path, number: int, statu
 
 def test_an_interrupt_while_waiting_for_a_lock_takes_the_waiting_back(board: Path) -> None:
     run(board, "l", "acquire", "git", "ann")
-    waiting = start(board, "l", "acquire", "git", "bob", "--wait", "30s")
-    time.sleep(1)
+    waiting = start(board, "l", "acquire", "git", "bob", "--wait", "10m")
+    with Orchestrator.open(board) as orc:
+        while not orc.locks.get("git").waiting:
+            orc.engine.wait(60)
     waiting.send_signal(signal.SIGTERM)
-    assert waiting.wait(timeout=10) == 143
+    waiting.communicate(timeout=60)
+    assert waiting.returncode == 143
     assert json.loads(run(board, "l", "ls", "--json")[1])[0]["waiting"] == []
 
 
 def test_following_prints_events_as_they_come(board: Path) -> None:
-    following = start(board, "events", "--follow", "--json", "--type", "deployed")
-    time.sleep(1)
-    run(board, "events", "log", "ignored")
     run(board, "events", "log", "deployed", "n=1")
+    following = start(board, "events", "--follow", "--json", "--type", "deployed")
     assert json.loads(following.stdout.readline())["payload"] == {"n": 1}
+    run(board, "events", "log", "ignored")
+    run(board, "events", "log", "deployed", "n=2")
+    assert json.loads(following.stdout.readline())["payload"] == {"n": 2}
     following.send_signal(signal.SIGINT)
     following.communicate(timeout=60)
     assert following.returncode == 130
@@ -133,7 +145,7 @@ def test_following_prints_events_as_they_come(board: Path) -> None:
 
 def test_next_waits_for_a_task_and_takes_it(board: Path) -> None:
     waiting = start(board, "t", "next", "build", "ann", "--wait", "60s")
-    time.sleep(0.5)
+    wait_until_seen(board, "ann")
     run(board, "t", "add", "build", "Late")
     out, _ = waiting.communicate(timeout=60)
     assert out.decode().endswith(" - Late\n")
