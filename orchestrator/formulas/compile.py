@@ -14,7 +14,7 @@ from orchestrator.core.errors import (
 from orchestrator.core.problems import (
     Problems,
 )
-from orchestrator.domain.ordering import in_order
+from orchestrator.core.topological import topological_order
 from orchestrator.domain.tasks import resources, verification
 from orchestrator.domain.validation import (
     LONGEST_TITLE,
@@ -282,10 +282,9 @@ class _Cooking:
 
     def _ordered(self, by_id: Mapping[str, Draft]) -> list[str]:
         """The ids in order; steps that wait for one another are noted."""
-        rank = {step: number for number, step in enumerate(by_id)}
         parts = self._graph.parts()
         waits = {draft.id: {*self._graph.waits(draft, parts)} for draft in self._graph}
-        while circle := in_order(waits, rank.__getitem__)[1]:
+        while circle := topological_order(waits)[1]:
             ids = circle[::-1]
             said = f"these wait for one another: {' -> '.join(_shown(ids))}"
             self._problems.note(
@@ -298,7 +297,7 @@ class _Cooking:
         behind = {
             step: by_id.keys() & {*draft.needs, draft.parent} for step, draft in by_id.items()
         }
-        return in_order(behind, rank.__getitem__)[0]
+        return topological_order(behind)[0]
 
     def _step(self, draft: Draft) -> CookedStep:
         """A step whose every field a task can take; what it cannot take is noted."""

@@ -8,7 +8,7 @@ from itertools import chain
 
 import msgspec
 
-from orchestrator.domain.ordering import in_order
+from orchestrator.core.topological import topological_order
 from orchestrator.domain.workflows.compiled import MILESTONE
 from orchestrator.formulas.drafts import Draft, once, tasks_of, waits_of
 from orchestrator.formulas.graph import StepGraph
@@ -76,12 +76,15 @@ class _LeavingOut:
 
     def _hand_on(self) -> None:
         """Find what each dropped step waited for among those that stay, by way of dropped ones too."""
-        waits = {step: [*self._graph.waits(self._graph[step], self._parts)] for step in self._gone}
-        rank = {draft.id: number for number, draft in enumerate(self._graph)}
+        waits = {
+            draft.id: [*self._graph.waits(draft, self._parts)]
+            for draft in self._graph
+            if draft.id in self._gone
+        }
         among = {step: self._gone.intersection(others) for step, others in waits.items()}
-        order, circle = in_order(among, rank.__getitem__)
+        order, circle = topological_order(among)
         if circle:
-            order = sorted(self._gone, key=rank.__getitem__)
+            order = [*waits]
         size, before = 0, -1
         # Once in order is enough; those that wait for one another in a circle hand on the same in the end.
         while before < 0 or (circle and size != before):

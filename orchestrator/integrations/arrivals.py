@@ -7,10 +7,10 @@ from msgspec.structs import replace
 
 from orchestrator.core import names
 from orchestrator.core.errors import BadName, Refused
+from orchestrator.core.topological import topological_order
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import DEFAULT_ASSIGNMENT
 from orchestrator.domain.agents.identity import act_now
-from orchestrator.domain.ordering import in_order
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import check_no_circle
 from orchestrator.domain.tasks.events import Gate, Link, Task, TaskImported
@@ -200,14 +200,11 @@ def _in_order(coming: dict[str, Arrival]) -> list[str]:
         Refused: They wait for one another in a circle.
     """
     # Age decides between equal priorities, and age is the order of the events.
-    age = {
-        task_id: (coming[task_id].task.created_at, place) for place, task_id in enumerate(coming)
-    }
     waits = {
-        task_id: {found for found in map(_id_here, arrival.after) if found in coming}
-        for task_id, arrival in coming.items()
+        task_id: [before for before in map(_id_here, coming[task_id].after) if before in coming]
+        for task_id in sorted(coming, key=lambda task_id: coming[task_id].task.created_at)
     }
-    order, circle = in_order(waits, age.__getitem__)
+    order, circle = topological_order(waits)
     if circle:
         raise Refused(
             f"These tasks wait for one another: {' -> '.join(circle)}",

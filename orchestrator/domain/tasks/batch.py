@@ -20,10 +20,10 @@ from orchestrator.core.errors import (
 from orchestrator.core.problems import (
     Problems,
 )
+from orchestrator.core.topological import topological_order
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import give, tell
 from orchestrator.domain.agents.identity import act_now
-from orchestrator.domain.ordering import in_order
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.dependencies import KINDS, Links
 from orchestrator.domain.tasks.events import Task, TaskAdded, TaskAssigned, TaskEdited
@@ -399,7 +399,9 @@ def _in_order(entries: tuple[Entry, ...]) -> tuple[list[int], list[int]]:
     keys: dict[str, int] = {}
     for number, entry in enumerate(entries):
         keys.setdefault(str(entry.fields.get("key")), number)
-    return in_order({number: set(_named(entry, keys)) for number, entry in enumerate(entries)}, int)
+    return topological_order(
+        {number: [*_named(entry, keys)] for number, entry in enumerate(entries)}
+    )
 
 
 def _named(entry: Entry, keys: dict[str, int]) -> Iterator[int]:
