@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.core import clock
 from orchestrator.core.printable import one_line, shortened
 from orchestrator.core.transaction import SYSTEM
+from orchestrator.domain.agents.commands import STALE_AFTER
 from orchestrator.domain.tasks.events import Task
 from orchestrator.planning.survey import DESCRIPTION, SHOWN, place
-from orchestrator.planning.teams import is_silent, seen_at
 
 if TYPE_CHECKING:
     from orchestrator.domain.state import State
@@ -122,8 +123,8 @@ def _silent(state: "State", now: str, seen: Mapping[str, float]) -> Iterator[Ent
             if holder.until > now:
                 note(holder.agent, lock.resource, holder.since)
     for agent in sorted(held):
-        last = max(seen_at(seen, agent), taken[agent])
-        if is_silent(last, now):
+        last = max(clock.timestamp(seen[agent]) if agent in seen else "", taken[agent])
+        if last < clock.after(now, -STALE_AFTER):
             yield {
                 "kind": "silent_agent",
                 "text": f"{agent} holds {', '.join(held[agent][:5])} and was not seen since {last}",

@@ -1,6 +1,5 @@
 """The plan of a cycle: what to run side by side, what after what, what waits, and what needs attention."""
 
-from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,7 @@ REASONS = 5
 
 
 def make_plan(
-    state: "State", *, now: str, number: int, at_most: int, seen: Mapping[str, float]
+    state: "State", *, now: str, number: int, at_most: int, seen: dict[str, float]
 ) -> Plan:
     """Plan a cycle from the state alone; nothing is changed.
 
@@ -90,7 +89,7 @@ def _workstreams(found: Survey) -> list[dict[str, Any]]:
     return entries
 
 
-def _parallel(found: Survey, at_most: int, seen: Mapping[str, float]) -> list[dict[str, Any]]:
+def _parallel(found: Survey, at_most: int, seen: dict[str, float]) -> list[dict[str, Any]]:
     chosen = choose((c for c in found.candidates if found.is_free(c)), at_most)
     agents = assign(found.state, [c.task for c in chosen], found.now, seen)
     return [

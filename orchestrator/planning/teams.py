@@ -1,11 +1,10 @@
-"""Who could run what: a free agent for each chosen task, as far as there are any."""
+"""Which idle agent could run which chosen task: a bipartite matching."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orchestrator.core import clock
-from orchestrator.domain.agents.commands import STALE_AFTER, Agent
+from orchestrator.domain.agents.assignment import is_idle, may_take, team
 from orchestrator.domain.tasks.events import Task
 
 if TYPE_CHECKING:
@@ -13,90 +12,46 @@ if TYPE_CHECKING:
 
 
 def assign(
-    state: "State", tasks: Sequence[Task], now: str, seen: Mapping[str, float]
+    state: "State", tasks: Sequence[Task], now: str, seen: dict[str, float]
 ) -> list[str | None]:
-    """Name an agent for each task, or None; no agent twice.
+    """Name an idle agent for each task, or None; no agent twice.
 
-    As many tasks as possible get one, the earlier ones first. Among the agents that suit a task the one
-    with the fewest locks comes first, then one with few capabilities (who suits everything is kept for
-    what nobody else suits), then by name.
+    As many tasks as possible get an agent, the earlier ones first. Among the agents that may take a task the
+    one with the fewest locks comes first, then one with few capabilities (an agent that suits everything is
+    kept for what no other suits), then by name.
     """
-    free = free_agents(state, now, seen)
-    works_on: dict[str, int] = {}
+    views = [view for view in team(state, now, seen) if is_idle(state, view.id, now)]
+    views.sort(key=lambda a: (len(a.locks), not a.capabilities, len(a.capabilities), a.id))
+    idle = [state.agents[view.id] for view in views]
+    agent_of: dict[int, str] = {}
+    suitable: list[list[str]] = []
     hopeless: set[tuple[str, tuple[str, ...]]] = set()
-    for i, task in enumerate(tasks):
-        # Where one task found nobody, a later one of the same kind will not either.
+    for number, task in enumerate(tasks):
+        suitable.append([agent.id for agent in idle if may_take(state, agent, task, now)])
+        # If one task cannot get an agent, neither can a later one of the same kind.
         kind = (task.type, task.labels)
-        if kind not in hopeless and not _place(i, tasks, free, works_on):
+        if kind not in hopeless and not _augment(number, suitable, agent_of):
             hopeless.add(kind)
-    named = {task: agent for agent, task in works_on.items()}
-    return [named.get(i) for i in range(len(tasks))]
+    return [agent_of.get(number) for number in range(len(tasks))]
 
 
-def free_agents(state: "State", now: str, seen: Mapping[str, float]) -> list[Agent]:
-    """The registered agents that are active, not stale and have no task, least loaded first."""
-    locks: dict[str, int] = {}
-    for lock in state.locks.values():
-        for holder in lock.holders:
-            if holder.until > now:
-                locks[holder.agent] = locks.get(holder.agent, 0) + 1
-    free = [
-        agent
-        for agent in state.agents.values()
-        if agent.status == "active"
-        and all(task.has_lapsed(now) for task in state.schedule.held_by(agent.id))
-        and not is_silent(max(seen_at(seen, agent.id), agent.registered_at), now)
-    ]
-    return sorted(
-        free,
-        key=lambda a: (locks.get(a.id, 0), not a.capabilities, len(a.capabilities), a.id),
-    )
-
-
-def suits(agent: Agent, task: Task) -> bool:
-    """Whether the agent can do the task: one without capabilities can do all."""
-    able = agent.capabilities
-    return not able or task.type in able or not set(able).isdisjoint(task.labels)
-
-
-def seen_at(seen: Mapping[str, float], agent: str) -> str:
-    """When an agent was here last; empty if it never was."""
-    return clock.timestamp(seen[agent]) if agent in seen else ""
-
-
-def is_silent(last_sign: str, now: str) -> bool:
-    """Whether the last sign of life is more than five minutes old."""
-    return last_sign < clock.after(now, -STALE_AFTER)
-
-
-def _place(
-    task: int, tasks: Sequence[Task], free: Sequence[Agent], works_on: dict[str, int]
-) -> bool:
-    """Find an agent for one more task, if need be by moving others to tasks that they suit as well.
-
-    The augmenting path of bipartite matching: a task that has an agent keeps having one.
-    """
-    asked: dict[str, int] = {}
-    waiting = deque([task])
+def _augment(start: int, suitable: Sequence[Sequence[str]], agent_of: dict[int, str]) -> bool:
+    """Find an agent for one more task along a shortest augmenting path; no task loses its agent."""
+    task_of = {agent: task for task, agent in agent_of.items()}
+    wanted_by: dict[str, int] = {}
+    waiting = deque([start])
     while waiting:
-        current = waiting.popleft()
-        for agent in free:
-            if agent.id in asked or not suits(agent, tasks[current]):
+        task = waiting.popleft()
+        for agent in suitable[task]:
+            if agent in wanted_by:
                 continue
-            asked[agent.id] = current
-            if agent.id in works_on:
-                waiting.append(works_on[agent.id])
+            wanted_by[agent] = task
+            if agent in task_of:
+                waiting.append(task_of[agent])
                 continue
-            _hand_over(agent.id, asked, works_on)
+            moved = agent
+            while moved:  # each agent on the path moves to the task that wanted it
+                to = wanted_by[moved]
+                moved, agent_of[to] = agent_of.get(to, ""), moved
             return True
     return False
-
-
-def _hand_over(agent: str, asked: dict[str, int], works_on: dict[str, int]) -> None:
-    """Give the free agent the task that asked for it, that task's agent the one before, and so on."""
-    before = {task: name for name, task in works_on.items()}
-    current: str | None = agent
-    while current is not None:
-        task = asked[current]
-        works_on[current] = task
-        current = before.get(task)

@@ -1,6 +1,8 @@
-"""Giving work to agents: assigned tasks wait for their agent, and no other may take them meanwhile.
+"""Assignment: which agents may be given which tasks, and the command step that gives one.
 
-An assignment is a lease too, so work that is given to an agent that never comes is free again one day.
+The rules of who may be given what stand here once; the plan of a cycle and dispatch both use them. An
+assigned task waits for its agent, and no other may take it meanwhile. The assignment is a lease, so a task
+of an agent that never starts it becomes free again.
 """
 
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import Transaction
 from orchestrator.domain.agents import commands as agents
+from orchestrator.domain.agents.commands import Agent, AgentView
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.tasks.events import HELD, Task, TaskAssigned, TaskHung
 from orchestrator.domain.tasks.transitions import (
@@ -25,6 +28,29 @@ DEFAULT_ASSIGNMENT = 24 * 3600.0
 
 _URGENCY = ((1, "urgent"), (3, "high"), (6, "normal"), (1000, "low"))
 """The priority of the message for a task of at most this priority."""
+
+
+def team(state: "State", now: str, seen: dict[str, float]) -> list[AgentView]:
+    """Return the registered agents that may be given work: active, and not silent or gone."""
+    views = agents.Agents.views(state, now, seen)
+    return [view for view in views if view.status == "active" and not view.stale]
+
+
+def is_idle(state: "State", agent: str, now: str) -> bool:
+    """Return whether an agent has no task, assigned or in progress, under a lease that has not ended."""
+    return all(task.has_lapsed(now) for task in state.schedule.held_by(agent))
+
+
+def may_take(state: "State", agent: Agent, task: Task, now: str) -> bool:
+    """Return whether an agent may be given a ready task.
+
+    The agent suits the task, has fewer tasks than its limit, and no other agent holds what the task touches.
+    """
+    return (
+        agent.suits(task)
+        and (agent.max_load is None or state.schedule.load(agent.id) < agent.max_load)
+        and not state.schedule.task_collisions(task, agent.id, now)
+    )
 
 
 def give(

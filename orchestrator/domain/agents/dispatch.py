@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
-from orchestrator.domain.agents.assignment import give, tell
-from orchestrator.domain.agents.commands import Agent, Agents
+from orchestrator.domain.agents.assignment import give, may_take, team, tell
+from orchestrator.domain.agents.commands import Agent
 from orchestrator.domain.convoys import commands as convoys
 from orchestrator.domain.tasks.events import Task, TaskAssigned
 from orchestrator.domain.workstreams import commands as workstreams
@@ -66,8 +66,9 @@ class Dispatch(Noun["State"]):
     ) -> list[Assignment] | None:
         """Give every ready task to the agent that suits it and has least to do; one message each.
 
-        Agents that are registered, neither retired nor gone, and below their load limit are asked; loads are
-        counted again after each assignment. Tasks that suit nobody stay as they are.
+        The agents are those that are registered, neither retired nor stale, and below their load limit;
+        loads are counted again after each assignment. A task that suits none of them stays as it is, and
+        so does one that touches what another agent holds.
 
         Args:
             workstream: Only tasks of this stream.
@@ -82,15 +83,16 @@ class Dispatch(Noun["State"]):
         if workstream is not None:
             workstreams.find(tx.state, workstream)
         followed = None if convoy is None else set(convoys.find(tx.state, convoy).tasks)
-        team = self._team(tx)
+        seen = self._desk.seen(needed=True)
+        members = [tx.state.agents[view.id] for view in team(tx.state, tx.now, seen)]
         for task in tx.state.schedule.ready(workstream, tx.now):
             if priority is not None and task.priority > priority:
                 continue
             if followed is not None and task.id not in followed:
                 continue
-            chosen = _least_busy(tx.state, team, task)
+            chosen = _least_busy(tx.state, members, task, tx.now)
             if chosen is not None:
-                tell(tx, give(tx, task, chosen.id, hung=True))
+                tell(tx, give(tx, task, chosen, hung=True))
         return None if tx.events else []
 
     @command(the_started_convoy)
@@ -107,17 +109,7 @@ class Dispatch(Noun["State"]):
         convoys.Convoys(self._desk).start(name)
         self.run(convoy=name)
 
-    def _team(self, tx: "Transaction[State]") -> list[Agent]:
-        views = Agents.views(tx.state, tx.now, self._desk.seen(needed=True))
-        here = (view.id for view in views if view.presence != "gone")
-        return [tx.state.agents[id] for id in here if id in tx.state.agents]
 
-
-def _least_busy(state: "State", team: Iterable[Agent], task: Task) -> Agent | None:
-    suitable = [
-        agent
-        for agent in team
-        if agent.suits(task)
-        and (agent.max_load is None or state.schedule.load(agent.id) < agent.max_load)
-    ]
-    return min(suitable, key=lambda agent: (state.schedule.load(agent.id), agent.id), default=None)
+def _least_busy(state: "State", members: Iterable[Agent], task: Task, now: str) -> str | None:
+    suitable = (agent.id for agent in members if may_take(state, agent, task, now))
+    return min(suitable, key=lambda agent: (state.schedule.load(agent), agent), default=None)
