@@ -5,7 +5,6 @@ effects, snapshot if due, unlock. Effects after a commit (knowledge files, snaps
 a new command gets them for free.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from orchestrator import snapshot
-from orchestrator.core import clock, names
+from orchestrator.core import clock, flow, names
 from orchestrator.core.errors import Damage, NotFound, OrchestratorError, Refused, UsageError
 from orchestrator.core.events import (
     START,
@@ -78,13 +77,13 @@ class Engine:
         self.folder = folder
         self.agent = names.agent(agent)
         self.session = session
-        self._asking = threading.local()
-        self._request_id = idempotency.check_id(request_id) if request_id else None
+        self._opening_request = idempotency.check_id(request_id) if request_id else None
+        self._requests: dict[flow.Flow, str | None] = {}
         self._light = light
         self._timeout = timeout
         self._clock = now
         self._warn = warn
-        self._mutex = threading.RLock()
+        self._owner = flow.Ownership(timeout)
         self._interrupts = Interrupts()
         self._open: Transaction[State] | None = None
         self._half_done: BaseException | None = None
@@ -95,15 +94,6 @@ class Engine:
         self._based_at = 0.0
         self._changed = False
         self._tail = 0
-
-    @property
-    def _request_id(self) -> str | None:
-        """The request that this thread's next change answers."""
-        return getattr(self._asking, "request_id", None)
-
-    @_request_id.setter
-    def _request_id(self, request_id: str | None) -> None:
-        self._asking.request_id = request_id
 
     # Reading
 
@@ -116,7 +106,7 @@ class Engine:
 
         Of a damaged log the part before the damage is read, and a warning says so.
         """
-        with self._mutex:
+        with self._owner:
             if self._open is not None:
                 return self._open.state
             self._present(self.agent)
@@ -202,7 +192,8 @@ class Engine:
 
     def event(self, number: int) -> Recorded:
         """One event by its id, of the log or of the open transaction."""
-        return (self._open or self.store).event(number)
+        with self._owner:
+            return (self._open or self.store).event(number)
 
     def read_backwards(self) -> Iterator[Recorded]:
         """The events of the log, newest first."""
@@ -226,7 +217,7 @@ class Engine:
         Raises:
             UsageError: A transaction is open, which would keep everybody else out.
         """
-        with self._mutex:  # the transaction may be that of another thread, which ends
+        with self._owner:
             if self._open is not None:
                 raise UsageError(
                     "What takes long, inside a transaction, would keep everybody else out"
@@ -248,7 +239,7 @@ class Engine:
         arguments: tuple[object, ...] | None,
     ) -> R:
         """Run a command: in the open transaction, else in one of its own."""
-        with self._mutex:
+        with self._owner:
             if self._open is not None:
                 return self._join(self._open, body, shows)
             request = self._request(name, arguments)
@@ -259,7 +250,7 @@ class Engine:
                         state.requests, request.id, request.command, request.arguments
                     )
                 ):
-                    self._request_id = None
+                    self._end_request()
                     return self._answer_again(known, shows)
                 with self._opened(state) as tx:
                     result = body(tx)
@@ -272,7 +263,7 @@ class Engine:
         Raises:
             Refused: The board has events of its own.
         """
-        with self._mutex, self._locked("import"):
+        with self._owner, self._locked("import"):
             if self._refresh().event:
                 raise not_empty()
             texts = _documents((at, decode(at)) for at in records)
@@ -286,12 +277,12 @@ class Engine:
         Raises:
             UsageError: A request id is set: it belongs to one command.
         """
-        with self._mutex:
+        with self._owner:
             if self._open is not None:
                 with self._joining(self._open):
                     yield
                 return
-            if self._request_id is not None:
+            if self._requested() is not None:
                 raise UsageError("A request id belongs to one command, not to a transaction")
             with self._locked("transaction"), self._opened(self._refresh()) as tx:
                 yield
@@ -304,7 +295,7 @@ class Engine:
         Raises:
             UsageError: A transaction is open.
         """
-        with self._mutex:
+        with self._owner:
             if self._open is not None:
                 raise UsageError("A transaction cannot be rehearsed from inside")
             self._open = self._begin(self._refresh())
@@ -317,19 +308,39 @@ class Engine:
     @contextmanager
     def request(self, request_id: str) -> Iterator[None]:
         """The command inside answers this request: repeating it has one effect."""
-        before, self._request_id = self._request_id, idempotency.check_id(request_id)
+        caller = flow.current()
+        before = self._requests.get(caller)
+        self._requests[caller] = idempotency.check_id(request_id)
         try:
             yield
         finally:
-            self._request_id = before
+            if before is None:
+                del self._requests[caller]
+            else:
+                self._requests[caller] = before
+
+    def _requested(self) -> str | None:
+        """The request that the next change of the calling flow answers."""
+        if not self._requests:
+            return self._opening_request
+        return self._requests.get(flow.current(), self._opening_request)
+
+    def _end_request(self) -> None:
+        """Note that the request is answered, so that the next command does not answer it too."""
+        caller = flow.current()
+        if caller in self._requests:
+            self._requests[caller] = None
+        else:
+            self._opening_request = None
 
     def _locked(self, name: str) -> AbstractContextManager[None]:
         return self.store.locked(name, self._timeout)
 
     def _request(self, name: str, arguments: tuple[object, ...] | None) -> Request | None:
-        if self._request_id is None or arguments is None:
+        request_id = self._requested()
+        if request_id is None or arguments is None:
             return None
-        return Request(self._request_id, name, idempotency.digest(arguments), 0)
+        return Request(request_id, name, idempotency.digest(arguments), 0)
 
     @contextmanager
     def _opened(self, state: State) -> Iterator[Transaction[State]]:
@@ -411,7 +422,7 @@ class Engine:
             tx.state.close(at)
         self._append(records, tx.state, _documents(tx.events), tx.documents)
         if answering is not None:
-            self._request_id = None
+            self._end_request()
 
     def _append(
         self,
@@ -499,13 +510,13 @@ class Engine:
 
     def save(self) -> None:
         """Write the snapshot now, whatever its size."""
-        with self._mutex, self._locked("save"):
+        with self._owner, self._locked("save"):
             self._refresh()
             self._save()
 
     def close(self) -> None:
         """Leave the board with an exact snapshot, if it is a small one that this process changed."""
-        with self._mutex:
+        with self._owner:
             state = self._state
             if state is None or self._light or not self._changed:
                 return
