@@ -38,7 +38,7 @@ stress: $(READY) ## the same for hours; see docs/reliability.md
 
 check: lint types imports test stress-quick ## all of the above
 
-docs: $(READY) ## write the pages of docs/commands from the grammar
+docs: $(READY) ## write the pages of docs/commands from the declarations
 	$(BIN)/python -m orchestrator.interfaces.cli.reference docs/commands
 
 bench: $(READY) ## every figure as a ratio in one run; --json in benchmarks/results.json

@@ -545,7 +545,7 @@ def test_completion_prints_a_script(cli: CommandLine, shell: str) -> None:
 
 
 def test_an_unknown_shell_is_a_usage_error(cli: CommandLine) -> None:
-    assert "is no shell known here" in cli("completion", "cmd", status=2).err
+    assert "'cmd' is not one of bash, zsh, fish" in cli("completion", "cmd", status=2).err
 
 
 def test_a_shell_is_offered_commands_and_the_names_on_the_board(
@@ -562,8 +562,7 @@ def test_a_shell_is_offered_commands_and_the_names_on_the_board(
         monkeypatch.setenv("COMP_WORDS", line)
         monkeypatch.setenv("COMP_CWORD", str(len(words) - 1))
         capsysbinary.readouterr()
-        with pytest.raises(SystemExit):
-            main([])
+        assert main([]) == 0
         return [row.split(",")[1] for row in capsysbinary.readouterr().out.decode().splitlines()]
 
     assert offered("orc wor") == ["workstream"]

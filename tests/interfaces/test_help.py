@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.interfaces.cli.commands import BOARD
-from orchestrator.interfaces.cli.grammar import Command, Group
-from orchestrator.interfaces.cli.reader import read
+from orchestrator.interfaces.cli.groups import Command, Group
 from orchestrator.interfaces.cli.reference import commands, pages
 
 from .conftest import CommandLine
+from .reading import read
 
 ALL = list(commands())
 DOCS = Path(__file__).parents[2] / "docs" / "commands"
@@ -33,34 +33,33 @@ def test_help_has_a_sentence_and_an_example(cli: CommandLine, path: str, command
     group = " ".join(path.split()[:-1])
     assert f"Example:\n  {f'orc {group}'.strip()} {command.example.split()[0]}" in shown
     assert all(argument.help for argument in command.arguments)
-    assert all(option.help.endswith(".") for option in command.options)
+    assert all((option.help or "").endswith(".") for option in command.options)
 
 
 @every_command
 def test_the_example_is_a_line_of_this_command(path: str, command: Command) -> None:
-    call = read(BOARD, example(path, command))
-    assert call is not None
-    assert call.command is command
+    assert read(example(path, command)).command is command
 
 
 @every_command
-def test_the_function_takes_what_the_grammar_gives(path: str, command: Command) -> None:
-    names = [part.name for part in (*command.arguments, *command.options)]
+def test_the_function_takes_what_is_declared(path: str, command: Command) -> None:
+    names = [parameter.name for parameter in command.params]
     names += ["agent"] if command.filters_agent else []
     assert len(names) == len(set(names))
-    inspect.signature(command.function).bind(None, **dict.fromkeys(names))
+    assert command.callback is not None
+    inspect.signature(command.callback).bind(None, **dict.fromkeys(names))
 
 
 @every_command
 def test_only_the_last_argument_takes_many_words(path: str, command: Command) -> None:
-    assert not any(argument.many for argument in command.arguments[:-1])
+    assert all(argument.nargs == 1 for argument in command.arguments[:-1])
     required = [argument.required for argument in command.arguments]
     assert required == sorted(required, reverse=True)
 
 
 def test_no_two_commands_answer_to_one_word() -> None:
     def check(group: Group) -> None:
-        words = [word for node in group.nodes for word in (node.name, *node.aliases)]
+        words = [word for name in group.list_commands(None) for word in group.names_of(name)]
         assert len(words) == len(set(words))
         for inner in group.groups:
             check(inner)
@@ -68,7 +67,17 @@ def test_no_two_commands_answer_to_one_word() -> None:
     check(BOARD)
 
 
-def test_the_reference_is_in_step_with_the_grammar() -> None:
+def test_the_table_names_every_command_that_is_declared_and_no_other() -> None:
+    def check(group: Group) -> None:
+        assert set(group.commands) == set(group.list_commands(None))
+        for inner in group.groups:
+            check(inner)
+
+    assert len(ALL) > 100
+    check(BOARD)
+
+
+def test_the_reference_is_in_step_with_the_declarations() -> None:
     """If this fails: python -m orchestrator.interfaces.cli.reference docs/commands."""
     written = {file.name: file.read_text(encoding="utf-8") for file in DOCS.iterdir()}
     assert written == pages()

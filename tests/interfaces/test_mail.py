@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchestrator import UsageError
 from orchestrator.core.printable import escape_lines
 from orchestrator.domain.mail.commands import Letter
-from orchestrator.interfaces.cli import main as entry
+from orchestrator.interfaces.cli import rendering
 from orchestrator.interfaces.cli.injection import BUDGET, CHARACTERS, LEAST, Block, block
 
 from .conftest import CommandLine
@@ -210,7 +210,7 @@ def test_a_take_that_was_never_shown_is_unread_mail(
 ) -> None:
     sent(cli, to="queue:jobs")
     with monkeypatch.context() as patch:
-        patch.setattr(entry, "write", lambda data: False)
+        patch.setattr(rendering, "write", lambda data: False)
         cli("m", "take", "jobs", "--agent", "bob")
     assert cli("m", "inbox", "--agent", "bob", "--json").json[0]["status"] == "unread"
     checked(cli)
@@ -284,7 +284,7 @@ def test_a_kill_after_printing_repeats_and_never_loses(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(entry, "write", write_and_die)
+        patch.setattr(rendering, "write", write_and_die)
         with pytest.raises(Killed):
             checked(cli, "--inject")
     assert f"message {message} from ann".encode() in printed[0]
@@ -304,7 +304,7 @@ def test_what_could_not_be_written_is_not_delivered(
         return False  # there is no stdout
 
     with monkeypatch.context() as patch:
-        patch.setattr(entry, "write", refuse)
+        patch.setattr(rendering, "write", refuse)
         shown = cli("m", "check", "--inject", "--agent", "bob")
     assert ("could not be written" in shown.err) == (type(error) is OSError)
     assert "message 1" in checked(cli, "--inject")
@@ -321,7 +321,7 @@ def test_a_failure_to_record_the_delivery_is_a_warning(
         return True
 
     with monkeypatch.context() as patch:
-        patch.setattr(entry, "write", write_then_damage)
+        patch.setattr(rendering, "write", write_then_damage)
         shown = cli("m", "check", "--inject", "--agent", "bob")
     assert shown.err.startswith("Warning: the answer stands, but what follows from it failed: ")
 

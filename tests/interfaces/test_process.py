@@ -13,7 +13,7 @@ import pytest
 from orchestrator import Orchestrator
 
 ROOT = Path(__file__).parents[2]
-SLOW_IMPORTS = ("click", "filelock", "tabulate", "frontmatter", "jsonlines", "yaml", "dataclasses")
+SLOW_IMPORTS = ("filelock", "tabulate", "frontmatter", "jsonlines", "yaml", "dataclasses")
 
 
 def start(board: Path, *words: str, door: str = "cli.py", **options: object) -> subprocess.Popen:  # type: ignore[type-arg]

@@ -30,8 +30,9 @@ from orchestrator.core.events import Recorded, encode_line, types
 from orchestrator.domain.knowledge import frontmatter
 from orchestrator.formulas import cook, load
 from orchestrator.interfaces.cli.commands import BOARD
-from orchestrator.interfaces.cli.grammar import GLOBALS, Argument, Command, Group
+from orchestrator.interfaces.cli.groups import GLOBALS, Command, Group
 from orchestrator.interfaces.cli.main import main
+from orchestrator.interfaces.cli.parameters import Argument
 from orchestrator.maintenance.backup import export_board, import_board, import_opspawn
 
 from .part import Part, fast_folder, run, say
@@ -462,11 +463,9 @@ def _(folder: Folder, given_: tuple[Any, list[Any], str, str]) -> None:
 def commands(
     group: Group, words: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Command]]:
-    for node in group.nodes:
-        if isinstance(node, Group):
-            yield from commands(node, (*words, node.name))
-        else:
-            yield (*words, node.name), node
+    for inner in group.groups:
+        yield from commands(inner, (*words, inner.name))
+    yield from (((*words, command.name), command) for command in group.declared)
 
 
 COMMANDS = list(commands(BOARD))
@@ -484,9 +483,11 @@ def lines(draw: st.DrawFn) -> list[str]:
     path, command = draw(st.sampled_from(COMMANDS))
     found = list(path)
     for option in (*command.options, *GLOBALS):
-        if option.name not in ("board", "follow", "wait", "file") and not draw(st.integers(0, 4)):
-            found.append(draw(st.sampled_from(option.flags)))
-            if not option.flag:
+        if option.name not in ("global_board", "follow", "wait", "file") and not draw(
+            st.integers(0, 4)
+        ):
+            found.append(draw(st.sampled_from(option.opts)))
+            if not option.is_flag:
                 found.append(draw(word))
     for argument in command.arguments:
         if draw(st.integers(0, 9)):
@@ -498,17 +499,19 @@ def lines(draw: st.DrawFn) -> list[str]:
 
 def _given(draw: st.DrawFn, argument: Argument) -> list[str]:
     known = {
-        "workstreams": "ws",
-        "tasks": "t1",
-        "agents": "ann",
-        "topics": "topic",
-        "resources": "git",
+        "workstreams.name": "ws",
+        "tasks.id": "t1",
+        "agents.id": "ann",
+        "knowledge.name": "topic",
+        "locks.resource": "git",
     }
-    if argument.completes in known and draw(st.integers(0, 2)):
-        first = [known[argument.completes]]
+    if argument.type.completes in known and draw(st.integers(0, 2)):
+        first = [known[argument.type.completes]]
     else:
         first = [draw(word)]
-    return first + [draw(word) for _ in range(draw(st.integers(0, 2)) if argument.many else 0)]
+    return first + [
+        draw(word) for _ in range(draw(st.integers(0, 2)) if argument.nargs == -1 else 0)
+    ]
 
 
 def _safe(words: list[str]) -> bool:

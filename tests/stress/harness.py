@@ -25,8 +25,8 @@ from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.state import State
 from orchestrator.engine import SMALL
 from orchestrator.interfaces.cli.commands import BOARD
+from orchestrator.interfaces.cli.groups import Command
 from orchestrator.interfaces.cli.main import main
-from orchestrator.interfaces.cli.reader import read
 from orchestrator.interfaces.cli.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -203,14 +203,30 @@ def cli(board: str, *words: str, stdin: str = "") -> tuple[int, str, str]:
 
 def on(orc: Orchestrator, words: Sequence[str], request: str | None = None) -> tuple[int, Any]:
     """Run a command line on an open board, through its API: the exit status it would have, and the answer."""
-    call = read(BOARD, list(words))
-    assert call is not None, words
-    run = Run(call.settings)
-    run._orc = orc
-    orc.engine.agent = call.settings.agent or SYSTEM
-    with orc.request(request) if request else contextlib.nullcontext():
-        answer = call.command.function(run, **call.values)
-    return (answer.exit_status, answer.value) if answer is not None else (0, None)
+    run = _OnBoard(orc)
+    with (
+        orc.request(request) if request else contextlib.nullcontext(),
+        BOARD.make_context("orc", list(words), obj=run) as context,
+    ):
+        status = BOARD.invoke(context)
+    return status, run.value
+
+
+class _OnBoard(Run):
+    """A run on a board that is open already, which keeps the answer and shows nothing."""
+
+    def __init__(self, orc: Orchestrator) -> None:
+        super().__init__()
+        self._orc = orc
+        self.value: Any = None
+
+    def execute(self, command: Command, values: dict[str, Any]) -> int:
+        self.orc.engine.agent = self.settings.agent or SYSTEM
+        answer = command.callback(self, **values)  # type: ignore[misc]
+        if answer is None:
+            return 0
+        self.value = answer.value
+        return answer.exit_status
 
 
 def next_command_works(board: str) -> Iterator[str]:

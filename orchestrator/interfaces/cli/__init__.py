@@ -1,6 +1,6 @@
-"""The command line: one grammar, two ways to read it.
+"""The command line: click, with groups that import a command's module when it is used.
 
-``grammar`` says what a command is; one module a noun declares the commands. ``reader`` reads a well-formed
-line without any library; ``click_app`` builds click's commands from the same grammar for everything else:
-help, completion, and errors. ``main`` runs what either of them read, ``rendering`` shows the result.
+``commands`` is the table of groups; one module a noun declares the commands. ``groups`` and ``parameters``
+are click's classes with what every command here has in common. ``run`` is what a command's function is
+given, ``rendering`` shows its answer, ``main`` is the entry.
 """

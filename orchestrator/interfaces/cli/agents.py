@@ -5,29 +5,34 @@ from typing import TYPE_CHECKING
 from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import AGENT
-from orchestrator.interfaces.cli.grammar import Argument, Option, count
+from orchestrator.interfaces.cli.parameters import (
+    AGENT_NAME,
+    COUNT,
+    DURATION,
+    WORDS,
+    argument,
+    option,
+)
 from orchestrator.interfaces.cli.rendering import Answer, fields, say, table
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
     from orchestrator.domain.agents.commands import AgentView
 
-_ID = Argument("id", "The agent.", completes="agents")
+_ID = argument("id", type=AGENT_NAME, help="The agent.")
 
 
-@AGENT.command(
-    "register",
-    Argument("id", "Its name; names like team/ann are allowed.", completes="agents"),
-    Argument("type", "A word for its kind.", required=False, default="general"),
-    Option(
-        ("--capabilities", "--capability"),
-        "Types and labels of tasks it suits; none means all.",
-        "WORDS",
-        many=True,
-    ),
-    Option(("--max-load",), "How many tasks it may be given at once.", "N", convert=count),
-    example="register agent-1 builder --capability python,docs",
+@AGENT.command("register", example="register agent-1 builder --capability python,docs")
+@argument("id", type=AGENT_NAME, help="Its name; names like team/ann are allowed.")
+@argument("type", required=False, default="general", help="A word for its kind.")
+@option(
+    "--capabilities",
+    "--capability",
+    type=WORDS,
+    many=True,
+    help="Types and labels of tasks it suits; none means all.",
 )
+@option("--max-load", type=COUNT, help="How many tasks it may be given at once.")
 def register(
     run: Run, id: str, type: str, capabilities: tuple[str, ...] | None, max_load: int | None
 ) -> Answer:
@@ -39,29 +44,28 @@ def register(
     return say(agent, f"Registered agent: {escape(agent.id)} ({escape(agent.type)})")
 
 
-@AGENT.command("rename", _ID, Argument("to", "Its new name."), example="rename agent-1 team/ann")
+@AGENT.command("rename", example="rename agent-1 team/ann")
+@_ID
+@argument("to", help="Its new name.")
 def rename(run: Run, id: str, to: str) -> Answer:
     """Give an agent another name; tasks, hook, locks, mail and session go with it."""
     name = run.orc.agents.rename(id, to)
     return say({"id": name, "was": id}, f"Renamed agent: {escape(id)} -> {escape(name)}")
 
 
-@AGENT.command("list", aliases=("ls",), example="list", reads=True)
+@AGENT.command("list", example="list", reads=True)
 def list_(run: Run) -> Answer:
     """List everybody who is registered, was seen, or has work: how present, on what, how much."""
     agents = run.orc.agents.all()
     return Answer(agents, lambda: _table(agents) if agents else "No agents.")
 
 
-@AGENT.command(
-    "heartbeat",
-    Argument("id", "The agent; else who acts.", required=False, completes="agents"),
-    Option(
-        ("--every",),
-        "Go on so, this often, until the session ends or is taken over: 15s.",
-        "DURATION",
-    ),
-    example="heartbeat agent-1 --every 15s",
+@AGENT.command("heartbeat", example="heartbeat agent-1 --every 15s")
+@argument("id", type=AGENT_NAME, required=False, help="The agent; else who acts.")
+@option(
+    "--every",
+    type=DURATION,
+    help="Go on so, this often, until the session ends or is taken over: 15s.",
 )
 def heartbeat(run: Run, id: str | None, every: str | None) -> Answer:
     """Say that an agent is alive; leases of which half has passed are renewed."""
@@ -90,7 +94,9 @@ def whoami(run: Run) -> Answer:
     return Answer(view, lambda: _page(view))
 
 
-@AGENT.command("retire", _ID, Option(("--reason",), "Why.", default=""), example="retire agent-1")
+@AGENT.command("retire", example="retire agent-1")
+@_ID
+@option("--reason", default="", help="Why.")
 def retire(run: Run, id: str, reason: str) -> Answer:
     """End an agent: what it holds is given back."""
     return say(run.orc.agents.retire(id, reason=reason), f"Retired agent: {escape(id)}")

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
-from orchestrator.interfaces.cli.commands import BOARD
-from orchestrator.interfaces.cli.completion import SHELLS
-from orchestrator.interfaces.cli.grammar import Argument, Option, integer, path
+from orchestrator.interfaces.cli.commands import BOARD, COMPLETE
+from orchestrator.interfaces.cli.parameters import FOLDER, ID, argument, choice, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, paint, say
 from orchestrator.interfaces.cli.run import Run
 
@@ -15,23 +14,17 @@ if TYPE_CHECKING:
     from orchestrator.maintenance.doctor import Examination
 
 
-@BOARD.command(
-    "status",
-    Option(("--at",), "Right after this event of the past.", "ID", convert=integer),
-    aliases=("s",),
-    example="status --at 4711",
-    reads=True,
-)
+@BOARD.command("status", example="status --at 4711", reads=True)
+@option("--at", type=ID, help="Right after this event of the past.")
 def status(run: Run, at: int | None) -> Answer:
     """Show how the board stands: workstreams, agents, locks, recent events, topics."""
     found = run.orc.status(at)
     return Answer(found, lambda: found.text().rstrip("\n"))
 
 
-@BOARD.command(
-    "init",
-    Argument("folder", "Where; .orchestrator if not given.", "DIR", False, convert=path),
-    example="init",
+@BOARD.command("init", example="init")
+@argument(
+    "folder", type=FOLDER, metavar="DIR", required=False, help="Where; .orchestrator if not given."
 )
 def init(run: Run, folder: str | None) -> Answer:
     """Make a board; one that is there stays as it is."""
@@ -44,17 +37,10 @@ def init(run: Run, folder: str | None) -> Answer:
     return say({"board": made, "created": not known}, text)
 
 
-@BOARD.command(
-    "doctor",
-    Option(("--fix",), "Repair what needs no person's word; keeps copies.", flag=True),
-    Option(
-        ("--accept-log",),
-        "With --fix: the log counts where the snapshot had gone further.",
-        flag=True,
-    ),
-    Option(("--salvage-log",), "Write what can be read of a damaged log to a new file.", flag=True),
-    example="doctor --fix",
-)
+@BOARD.command("doctor", example="doctor --fix")
+@flag("--fix", help="Repair what needs no person's word; keeps copies.")
+@flag("--accept-log", help="With --fix: the log counts where the snapshot had gone further.")
+@flag("--salvage-log", help="Write what can be read of a damaged log to a new file.")
 def doctor(run: Run, fix: bool, accept_log: bool, salvage_log: bool) -> Answer:
     """Look the board over: 0 clean, 1 warnings, 4 damage. Changes nothing without --fix."""
     from orchestrator.maintenance.doctor import examine
@@ -86,15 +72,15 @@ def _report(found: "Examination") -> str:
 
 @BOARD.command(
     "completion",
-    Argument("shell", "bash, zsh or fish."),
     example="completion bash > ~/.local/share/bash-completion/completions/orc",
     reads=True,
 )
+@argument("shell", type=choice("bash", "zsh", "fish", name="SHELL"), help="bash, zsh or fish.")
 def completion(_run: Run, shell: str) -> Answer:
     """Print the script that makes a shell complete `orc`."""
-    from orchestrator.interfaces.cli.completion import script
+    from click.shell_completion import get_completion_class
 
-    if shell not in SHELLS:
-        raise UsageError(f"{shell!a} is no shell known here", hint=f"One of {', '.join(SHELLS)}.")
-    text = script(shell)
+    of_shell = get_completion_class(shell)
+    assert of_shell is not None
+    text = of_shell(BOARD, {}, "orc", COMPLETE).source()
     return say({"shell": shell, "script": text}, text)

@@ -1,69 +1,115 @@
-"""The table of commands: which word means which group, and which module declares it.
+"""The table of commands: which words mean which group, and which module declares a command.
 
-Only the modules of the group that a line names are imported.
+Only the module of the command that a line names is imported. ``list/ls`` is the command ``list``, and ``ls``
+is short for it.
 """
 
-from orchestrator.interfaces.cli.grammar import Group
+import click
+
+from orchestrator.interfaces.cli.groups import Group
+from orchestrator.version import __version__
+
+COMPLETE = "_ORC_COMPLETE"
+"""The variable by which a shell asks for completions."""
 
 WORKSTREAM = Group(
-    "workstream", "workstreams", "Streams of work and their priorities.", aliases=("ws",)
+    "workstream/ws",
+    "Streams of work and their priorities.",
+    {"workstreams": "create list/ls show edit close reopen"},
 )
-DEP = Group("dep", "links", "Links between tasks: what waits for what, and what belongs together.")
+DEP = Group(
+    "dep",
+    "Links between tasks: what waits for what, and what belongs together.",
+    {"links": "add remove/rm tree"},
+)
 TASK = Group(
-    "task",
-    "tasks links",
+    "task/t",
     "Add, claim, finish and look up tasks.",
-    aliases=("t",),
+    {
+        "tasks": "add batch edit note claim next renew complete/done approve reject trust fail"
+        " release block unblock cancel reopen archive list/ls show",
+        "links": "ready blocked stale defer signal graph duplicate supersede",
+    },
     groups=(DEP,),
 )
 AGENT = Group(
-    "agent", "agents", "Who works on the board. Alone it lists them.", ("a", "agents"), "list"
-)
-LOCK = Group("lock", "locks", "Keep a resource for a while, alone or shared.", aliases=("l",))
-KNOWLEDGE = Group(
-    "knowledge", "knowledge", "What agents know: topics in markdown.", aliases=("kb",)
-)
-MAIL = Group("mail", "mail", "Messages between agents.", aliases=("m",))
-HOOK = Group(
-    "hook",
-    "hooks",
-    "What hangs on an agent, through its restarts. Alone it shows mine, with a task it hangs that.",
-    default="hang",
-)
-CONVOY = Group("convoy", "convoys", "Tasks that are followed together.", aliases=("c",))
-FORMULA = Group(
-    "formula",
-    "formulas",
-    "Formulas say how a kind of work is done; poured, they are workflows.",
-    aliases=("f",),
-)
-SESSION = Group("session", "sessions", "Each start of an agent, and what it left for the next.")
-EVENTS = Group(
-    "events",
-    "events",
-    "What happened. Alone, or with options, it lists events.",
-    aliases=("e",),
+    "agent/a/agents",
+    "Who works on the board. Alone it lists them.",
+    {"agents": "register rename list/ls heartbeat whoami retire"},
     default="list",
 )
-RUNNER = Group("runner", "runner", "Plan a cycle, brief its tasks, collect what was done.")
+LOCK = Group(
+    "lock/l",
+    "Keep a resource for a while, alone or shared.",
+    {"locks": "acquire renew release list/ls break"},
+)
+KNOWLEDGE = Group(
+    "knowledge/kb",
+    "What agents know: topics in markdown.",
+    {"knowledge": "write append read list/ls search history delete"},
+)
+MAIL = Group(
+    "mail/m",
+    "Messages between agents.",
+    {"mail": "send broadcast reply check inbox/i read/r thread ack archive search take list lists"},
+)
+HOOK = Group(
+    "hook",
+    "What hangs on an agent, through its restarts. Alone it shows mine, with a task it hangs that.",
+    {"hooks": "hang show"},
+    default="hang",
+)
+CONVOY = Group(
+    "convoy/c",
+    "Tasks that are followed together.",
+    {"convoys": "create add remove/rm start cancel list/ls status/show"},
+)
+FORMULA = Group(
+    "formula/f",
+    "Formulas say how a kind of work is done; poured, they are workflows.",
+    {
+        "formulas": "list/ls show validate cook pour wisp current progress squash burn bond distill",
+    },
+)
+SESSION = Group(
+    "session",
+    "Each start of an agent, and what it left for the next.",
+    {"sessions": "start show"},
+)
+EVENTS = Group(
+    "events/e",
+    "What happened. Alone, or with options, it lists events.",
+    {"events": "list/ls log"},
+    default="list",
+)
+RUNNER = Group(
+    "runner",
+    "Plan a cycle, brief its tasks, collect what was done.",
+    {"runner": "plan/p brief/b collect/c"},
+)
 IMPORT = Group(
     "import",
-    "imports",
     "Take over a whole board, or tasks of beads and Backlog.md. Alone, with a file, it reads an export.",
+    {"imports": "file opspawn beads backlog"},
     default="file",
 )
 EXPORT = Group(
     "export",
-    "exports",
     "Write the whole board, or tasks for beads and Backlog.md. Alone it writes the board.",
+    {"exports": "file beads backlog"},
     default="file",
 )
 
 BOARD = Group(
     "orc",
-    "board hooks sessions numbers",
     "A board that any number of agents share: workstreams, tasks, locks, knowledge, and a log"
     " of all that happened.",
+    {
+        "board": "status/s init doctor completion",
+        "hooks": "sling unsling dispatch",
+        "sessions": "prime handoff done escalate",
+        "numbers": "stats metrics",
+    },
     groups=(
         WORKSTREAM,
         TASK,
@@ -82,3 +128,8 @@ BOARD = Group(
     ),
 )
 """The top of the command line; its own commands are those of the whole board."""
+
+for program in (BOARD, RUNNER):
+    click.version_option(
+        __version__, "--version", message="%(version)s", help="Print the version."
+    )(program)

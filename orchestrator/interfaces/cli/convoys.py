@@ -4,31 +4,37 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import CONVOY
-from orchestrator.interfaces.cli.grammar import Argument, Option
 from orchestrator.interfaces.cli.hooks import assignments
+from orchestrator.interfaces.cli.parameters import (
+    AGENT_NAME,
+    CONVOY_NAME,
+    TASK_ID,
+    argument,
+    flag,
+    option,
+)
 from orchestrator.interfaces.cli.rendering import Answer, bar, fields, parts, plain, say, table
 from orchestrator.interfaces.cli.run import DRY_RUN, Run
 
 if TYPE_CHECKING:
     from orchestrator.domain.convoys.commands import Convoy, ConvoyStatus
 
-_NAME = Argument("name", "The convoy.", completes="convoys")
-_TASKS = Argument("tasks", "Ids or prefixes.", "TASK...", many=True, completes="tasks")
+_NAME = argument("name", type=CONVOY_NAME, help="The convoy.")
+_TASKS = argument("tasks", type=TASK_ID, metavar="TASK...", many=True, help="Ids or prefixes.")
 
 
-@CONVOY.command(
-    "create",
-    Argument("name", "Its name."),
-    Argument("tasks", "Ids or prefixes.", "TASK...", False, many=True, completes="tasks"),
-    Option(("--description",), "One line.", default=""),
-    Option(
-        ("--notify",),
-        "Addresses of those who are told when it lands; me if not given.",
-        "WHO",
-        many=True,
-        completes="agents",
-    ),
-    example="create release 299833bc 17ab3f00 --notify ann,@ws:build",
+@CONVOY.command("create", example="create release 299833bc 17ab3f00 --notify ann,@ws:build")
+@argument("name", help="Its name.")
+@argument(
+    "tasks", type=TASK_ID, metavar="TASK...", required=False, many=True, help="Ids or prefixes."
+)
+@option("--description", default="", help="One line.")
+@option(
+    "--notify",
+    type=AGENT_NAME,
+    metavar="WHO",
+    many=True,
+    help="Addresses of those who are told when it lands; me if not given.",
 )
 def create(
     run: Run, name: str, tasks: tuple[str, ...], description: str, notify: tuple[str, ...] | None
@@ -38,25 +44,26 @@ def create(
     return _said(convoy, "Created convoy")
 
 
-@CONVOY.command("add", _NAME, _TASKS, example="add release 299833bc")
+@CONVOY.command("add", example="add release 299833bc")
+@_NAME
+@_TASKS
 def add(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
     """Add tasks to a convoy; one that has landed is open again if one of them is."""
     return _said(run.orc.convoys.add(name, tasks), "Added to convoy")
 
 
-@CONVOY.command("remove", _NAME, _TASKS, aliases=("rm",), example="remove release 299833bc")
+@CONVOY.command("remove", example="remove release 299833bc")
+@_NAME
+@_TASKS
 def remove(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
     """Take tasks out of a convoy; they stay as they are."""
     return _said(run.orc.convoys.remove(name, tasks), "Removed from convoy")
 
 
-@CONVOY.command(
-    "start",
-    _NAME,
-    Option(("--dispatch",), "Give its ready tasks to agents.", flag=True),
-    DRY_RUN,
-    example="start release --dispatch",
-)
+@CONVOY.command("start", example="start release --dispatch")
+@_NAME
+@flag("--dispatch", help="Give its ready tasks to agents.")
+@DRY_RUN
 def start(run: Run, name: str, dispatch: bool, dry_run: bool) -> Answer:
     """Say that a convoy begins, and perhaps give its ready tasks to agents."""
     with run.rehearsed(dry_run):
@@ -70,21 +77,16 @@ def start(run: Run, name: str, dispatch: bool, dry_run: bool) -> Answer:
     )
 
 
-@CONVOY.command(
-    "cancel", _NAME, Option(("--reason",), "Why.", default=""), example="cancel release"
-)
+@CONVOY.command("cancel", example="cancel release")
+@_NAME
+@option("--reason", default="", help="Why.")
 def cancel(run: Run, name: str, reason: str) -> Answer:
     """Follow a convoy no more; its tasks stay as they are."""
     return _said(run.orc.convoys.cancel(name, reason=reason), "Cancelled convoy")
 
 
-@CONVOY.command(
-    "list",
-    Option(("--all",), "Also those that have landed or were cancelled.", flag=True),
-    aliases=("ls",),
-    example="list --all",
-    reads=True,
-)
+@CONVOY.command("list", example="list --all", reads=True)
+@flag("--all", help="Also those that have landed or were cancelled.")
 def list_(run: Run, all: bool) -> Answer:
     """List the convoys that are open."""
     found = run.orc.convoys.all(ended=all)
@@ -102,7 +104,8 @@ def list_(run: Run, all: bool) -> Answer:
     return Answer(found, lambda: table(headers, rows) if rows else "No convoys.")
 
 
-@CONVOY.command("status", _NAME, aliases=("show",), example="status release", reads=True)
+@CONVOY.command("status", example="status release", reads=True)
+@_NAME
 def status(run: Run, name: str) -> Answer:
     """Show how far a convoy is, with each of its tasks."""
     found = run.orc.convoys.status(name)

@@ -7,7 +7,7 @@ import msgspec
 from orchestrator.core.errors import UsageError
 from orchestrator.domain.event_log import as_dict
 from orchestrator.interfaces.cli.commands import EVENTS
-from orchestrator.interfaces.cli.grammar import Argument, Option, count
+from orchestrator.interfaces.cli.parameters import COUNT, WHEN, argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, lines, say, write
 from orchestrator.interfaces.cli.run import Run
 
@@ -15,17 +15,13 @@ if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
 
 
-@EVENTS.command(
-    "list",
-    Option(("--last", "-n"), "At most so many, the newest ones.", "N", convert=count, default=20),
-    Option(("--type", "--action"), "Only of this type; task.* is every type of a noun.", "TYPE"),
-    Option(("--since",), "From a time on, or that long ago, or after an event: 2h, 4711.", "WHEN"),
-    Option(("--follow", "-f"), "Go on as events are committed; with --json one a line.", flag=True),
-    aliases=("ls",),
-    example="--last 5 --type task.*",
-    reads=True,
-    filters_agent=True,
+@EVENTS.command("list", example="--last 5 --type task.*", reads=True, filters_agent=True)
+@option("--last", "-n", type=COUNT, default=20, help="At most so many, the newest ones.")
+@option(
+    "--type", "--action", metavar="TYPE", help="Only of this type; task.* is every type of a noun."
 )
+@option("--since", type=WHEN, help="From a time on, or that long ago, or after an event: 2h, 4711.")
+@flag("--follow", "-f", help="Go on as events are committed; with --json one a line.")
 def list_(
     run: Run, last: int, type: str | None, since: str | None, follow: bool, agent: str | None
 ) -> Answer | None:
@@ -54,17 +50,14 @@ def _print(run: Run, event: "Recorded") -> None:
     write((text + "\n").encode())
 
 
-@EVENTS.command(
-    "log",
-    Argument("type", "What happened: deployed, ci.failed."),
-    Argument(
-        "facts",
-        "More about it; a value is JSON if it reads as such, else text.",
-        "KEY=VALUE...",
-        required=False,
-        many=True,
-    ),
-    example="log deployed service=api replicas=3",
+@EVENTS.command("log", example="log deployed service=api replicas=3")
+@argument("type", help="What happened: deployed, ci.failed.")
+@argument(
+    "facts",
+    metavar="KEY=VALUE...",
+    required=False,
+    many=True,
+    help="More about it; a value is JSON if it reads as such, else text.",
 )
 def log(run: Run, type: str, facts: tuple[str, ...]) -> Answer:
     """Say that something happened."""

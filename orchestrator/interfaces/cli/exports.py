@@ -12,20 +12,16 @@ import msgspec
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import EXPORT
-from orchestrator.interfaces.cli.grammar import Argument, Option, path
 from orchestrator.interfaces.cli.neighbours import reported
+from orchestrator.interfaces.cli.parameters import FILE, FOLDER, WORKSTREAM_NAME, argument, option
 from orchestrator.interfaces.cli.rendering import Answer, plain, say
 from orchestrator.interfaces.cli.run import Run
 
-_WORKSTREAM = Option(("--ws",), "Only tasks of this workstream.", "WS", completes="workstreams")
+_WORKSTREAM = option("--ws", type=WORKSTREAM_NAME, help="Only tasks of this workstream.")
 
 
-@EXPORT.command(
-    "file",
-    Argument("file", "Where to; stdout if not given.", "FILE", False, convert=path),
-    example="board.jsonl",
-    reads=True,
-)
+@EXPORT.command("file", example="board.jsonl", reads=True)
+@argument("file", type=FILE, required=False, help="Where to; stdout if not given.")
 def file(run: Run, file: str | None) -> Answer | None:
     """Write the whole board as JSON lines."""
     from orchestrator.maintenance.backup import export_board
@@ -68,13 +64,9 @@ def _printed(run: Run) -> Answer | None:
     return say([msgspec.json.decode(line) for line in lines.getvalue().split("\n") if line], "")
 
 
-@EXPORT.command(
-    "beads",
-    Argument("file", "Where to; - is stdout.", convert=path),
-    _WORKSTREAM,
-    example="beads issues.jsonl --ws build",
-    reads=True,
-)
+@EXPORT.command("beads", example="beads issues.jsonl --ws build", reads=True)
+@argument("file", type=FILE, help="Where to; - is stdout.")
+@_WORKSTREAM
 def beads(run: Run, file: str, ws: str | None) -> Answer:
     """Write tasks as issues of beads, one JSON object a line; says what has no place there."""
     from orchestrator.integrations import export_beads
@@ -90,13 +82,9 @@ def beads(run: Run, file: str, ws: str | None) -> Answer:
     return reported(report, f"Exported to {escape(file)}")
 
 
-@EXPORT.command(
-    "backlog",
-    Argument("folder", "A new folder, or an empty one.", "DIR", convert=path),
-    _WORKSTREAM,
-    example="backlog backlog --ws build",
-    reads=True,
-)
+@EXPORT.command("backlog", example="backlog backlog --ws build", reads=True)
+@argument("folder", type=FOLDER, metavar="DIR", help="A new folder, or an empty one.")
+@_WORKSTREAM
 def backlog(run: Run, folder: str, ws: str | None) -> Answer:
     """Write tasks as files of Backlog.md; says what has no place there."""
     from orchestrator.integrations import export_backlog

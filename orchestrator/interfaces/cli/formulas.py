@@ -7,7 +7,19 @@ from orchestrator.core.errors import NotFound, OrchestratorError, UsageError
 from orchestrator.core.printable import escape, escape_lines, one_line, shortened
 from orchestrator.interfaces.cli import drawing
 from orchestrator.interfaces.cli.commands import FORMULA
-from orchestrator.interfaces.cli.grammar import Argument, Option, path
+from orchestrator.interfaces.cli.parameters import (
+    AGENT_NAME,
+    FILE,
+    FORMULA_NAME,
+    TASK_ID,
+    WORKFLOW_ID,
+    WORKSTREAM_NAME,
+    Type,
+    argument,
+    choice,
+    option,
+    together,
+)
 from orchestrator.interfaces.cli.rendering import (
     Answer,
     bar,
@@ -20,8 +32,9 @@ from orchestrator.interfaces.cli.rendering import (
     section,
     table,
     titled,
+    warn,
 )
-from orchestrator.interfaces.cli.run import DRY_RUN, Run, text_from, warn
+from orchestrator.interfaces.cli.run import DRY_RUN, Run, text_from
 
 if TYPE_CHECKING:
     from orchestrator.domain.tasks.dependencies import Blocked
@@ -46,42 +59,41 @@ def _pair(text: str) -> tuple[str, str]:
     return pair_of(text)
 
 
-NAME = Argument("name", "The formula.", completes="formulas")
-ROOT = Argument(
-    "workflow", "The workflow: its root, or a step of it.", "ROOT", completes="workflows"
+NAME = argument("name", type=FORMULA_NAME, help="The formula.")
+ROOT = argument(
+    "workflow", type=WORKFLOW_ID, metavar="ROOT", help="The workflow: its root, or a step of it."
 )
-ANY_ROOT = Argument(
+ANY_ROOT = argument(
     "workflow",
-    "The workflow; all that are open if not given.",
-    "ROOT",
-    False,
-    completes="workflows",
+    type=WORKFLOW_ID,
+    metavar="ROOT",
+    required=False,
+    help="The workflow; all that are open if not given.",
 )
-VARIABLES = (
-    Option(
-        ("--var",),
-        "The value of a variable. Repeatable.",
-        "NAME=VALUE",
-        many=True,
-        commas=False,
-        convert=_pair,
-    ),
-    Option(
-        ("--vars-file",),
-        "Values from a file: JSON, TOML, or NAME=VALUE lines; - is stdin.",
-        "FILE",
-        convert=path,
+VARIABLE = option(
+    "--var",
+    type=Type("NAME=VALUE", _pair),
+    many=True,
+    commas=False,
+    help="The value of a variable. Repeatable.",
+)
+VARIABLES = together(
+    VARIABLE,
+    option(
+        "--vars-file",
+        type=FILE,
+        help="Values from a file: JSON, TOML, or NAME=VALUE lines; - is stdin.",
     ),
 )
-PRESET = Option(("--preset",), "Of a convoy formula: the choice of legs.", "NAME")
-ON = Option(("--on",), "The task that gets done this way.", "TASK", completes="tasks")
-WS = Option(("--ws",), "Where the tasks belong; else `workflows`.", "WS", completes="workstreams")
-_POURING = (
-    *VARIABLES,
+PRESET = option("--preset", metavar="NAME", help="Of a convoy formula: the choice of legs.")
+ON = option("--on", type=TASK_ID, metavar="TASK", help="The task that gets done this way.")
+WS = option("--ws", type=WORKSTREAM_NAME, help="Where the tasks belong; else `workflows`.")
+_POURING = together(
+    VARIABLES,
     PRESET,
     ON,
     WS,
-    Option(("--assignee",), "Whom the steps are given to.", "AGENT", completes="agents"),
+    option("--assignee", type=AGENT_NAME, help="Whom the steps are given to."),
     DRY_RUN,
 )
 
@@ -106,7 +118,7 @@ def cooked_for(run: Run, name: str, values: dict[str, str], **how: Any) -> "Cook
 # Looking at formulas
 
 
-@FORMULA.command("list", aliases=("ls",), example="list", reads=True)
+@FORMULA.command("list", example="list", reads=True)
 def list_(run: Run) -> Answer:
     """List the formulas that can be used: the board's, the user's, those of the toolkit."""
     found = run.orc.formulas.all()
@@ -132,15 +144,11 @@ def _summary(text: str) -> str:
     return shortened(first, LONGEST_SUMMARY)
 
 
-@FORMULA.command(
-    "show",
-    NAME,
-    *VARIABLES,
-    PRESET,
-    Option(("--format",), "How its steps are drawn.", choices=("text", "mermaid"), default="text"),
-    example="show feature --format mermaid",
-    reads=True,
-)
+@FORMULA.command("show", example="show feature --format mermaid", reads=True)
+@NAME
+@VARIABLES
+@PRESET
+@option("--format", type=choice("text", "mermaid"), default="text", help="How its steps are drawn.")
 def show(
     run: Run,
     name: str,
@@ -209,18 +217,14 @@ def _need(variable: Any) -> str:
     return ", ".join(map(str, variable.enum))
 
 
-@FORMULA.command(
-    "validate",
-    Argument(
-        "names",
-        "Formulas; all if none is given.",
-        "NAME...",
-        False,
-        many=True,
-        completes="formulas",
-    ),
-    example="validate feature",
-    reads=True,
+@FORMULA.command("validate", example="validate feature", reads=True)
+@argument(
+    "names",
+    type=FORMULA_NAME,
+    metavar="NAME...",
+    required=False,
+    many=True,
+    help="Formulas; all if none is given.",
 )
 def validate(run: Run, names: tuple[str, ...]) -> Answer:
     """Check formulas: all that is wrong with each, with file and place; the status is 2 if anything is."""
@@ -262,14 +266,10 @@ def _verdict(report: dict[str, Any]) -> str:
 # Cooking and pouring
 
 
-@FORMULA.command(
-    "cook",
-    NAME,
-    *VARIABLES,
-    PRESET,
-    example="cook feature --var feature=Login --json",
-    reads=True,
-)
+@FORMULA.command("cook", example="cook feature --var feature=Login --json", reads=True)
+@NAME
+@VARIABLES
+@PRESET
 def cook(
     run: Run,
     name: str,
@@ -282,13 +282,17 @@ def cook(
     return Answer(cooked, lambda: drawing.steps(cooked))
 
 
-@FORMULA.command("pour", NAME, *_POURING, example="pour feature --var feature=Login --ws build")
+@FORMULA.command("pour", example="pour feature --var feature=Login --ws build")
+@NAME
+@_POURING
 def pour(run: Run, name: str, **how: Any) -> Answer:
     """Make the steps of a formula tasks, in one commit: a workflow that any agent can go on with."""
     return _pour(run, name, ephemeral=False, **how)
 
 
-@FORMULA.command("wisp", NAME, *_POURING, example="wisp research --var question=Why --assignee ann")
+@FORMULA.command("wisp", example="wisp research --var question=Why --assignee ann")
+@NAME
+@_POURING
 def wisp(run: Run, name: str, **how: Any) -> Answer:
     """Pour an ephemeral workflow: no export has it, and it is collected when it is old."""
     return _pour(run, name, ephemeral=True, **how)
@@ -341,7 +345,8 @@ def _steps(number: int) -> str:
 # Workflows
 
 
-@FORMULA.command("current", ANY_ROOT, example="current 299833bc", reads=True)
+@FORMULA.command("current", example="current 299833bc", reads=True)
+@ANY_ROOT
 def current(run: Run, workflow: str | None) -> Answer:
     """Show where a workflow stands: who is at which step, what can be taken, what is stuck or waits, and why.
 
@@ -402,7 +407,8 @@ def _headline(found: "Standing") -> str:
     )
 
 
-@FORMULA.command("progress", ANY_ROOT, example="progress 299833bc", reads=True)
+@FORMULA.command("progress", example="progress 299833bc", reads=True)
+@ANY_ROOT
 def progress(run: Run, workflow: str | None) -> Answer:
     """Show how far workflows are; of one of them every step."""
     if workflow is not None:
@@ -445,13 +451,10 @@ def _progress_page(found: "Standing") -> str:
     )
 
 
-@FORMULA.command(
-    "squash",
-    ROOT,
-    Option(("--summary",), "What there is to say, for the digest.", default=""),
-    DRY_RUN,
-    example='squash 299833bc --summary "Nothing found"',
-)
+@FORMULA.command("squash", example='squash 299833bc --summary "Nothing found"')
+@ROOT
+@option("--summary", default="", help="What there is to say, for the digest.")
+@DRY_RUN
 def squash(run: Run, workflow: str, summary: str, dry_run: bool) -> Answer:
     """End a wisp with a digest: the root stays with it as its result, the steps leave the board."""
     with run.rehearsed(dry_run):
@@ -465,7 +468,9 @@ def squash(run: Run, workflow: str, summary: str, dry_run: bool) -> Answer:
     )
 
 
-@FORMULA.command("burn", ROOT, DRY_RUN, example="burn 299833bc")
+@FORMULA.command("burn", example="burn 299833bc")
+@ROOT
+@DRY_RUN
 def burn(run: Run, workflow: str, dry_run: bool) -> Answer:
     """End a wisp without a trace on the board; the log keeps that it was."""
     with run.rehearsed(dry_run):
@@ -474,15 +479,12 @@ def burn(run: Run, workflow: str, dry_run: bool) -> Answer:
     return say(ended, f"{what} {ended.workflow} ({_steps(ended.steps)})")
 
 
-@FORMULA.command(
-    "bond",
-    Argument("first", "A workflow, or a formula that is poured.", "FIRST", completes="workflows"),
-    Argument("then", "The one that begins when the first is done.", "THEN", completes="workflows"),
-    *VARIABLES,
-    WS,
-    DRY_RUN,
-    example="bond 299833bc release --var version=1.2.0",
-)
+@FORMULA.command("bond", example="bond 299833bc release --var version=1.2.0")
+@argument("first", type=WORKFLOW_ID, help="A workflow, or a formula that is poured.")
+@argument("then", type=WORKFLOW_ID, help="The one that begins when the first is done.")
+@VARIABLES
+@WS
+@DRY_RUN
 def bond(
     run: Run,
     first: str,
@@ -543,14 +545,13 @@ def _declared(loaded: "Loaded") -> set[str]:
     return {name for one in (loaded.formula, *loaded.others.values()) for name in one.variables}
 
 
-@FORMULA.command(
-    "distill",
-    Argument("task", "The root of a workflow, or any task with parts.", "ROOT", completes="tasks"),
-    Argument("name", "What the formula is to be called."),
-    VARIABLES[0],
-    DRY_RUN,
-    example="distill 299833bc onboarding --var customer=Acme",
+@FORMULA.command("distill", example="distill 299833bc onboarding --var customer=Acme")
+@argument(
+    "task", type=TASK_ID, metavar="ROOT", help="The root of a workflow, or any task with parts."
 )
+@argument("name", help="What the formula is to be called.")
+@VARIABLE
+@DRY_RUN
 def distill(
     run: Run, task: str, name: str, var: tuple[tuple[str, str], ...] | None, dry_run: bool
 ) -> Answer:

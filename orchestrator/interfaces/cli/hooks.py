@@ -14,7 +14,15 @@ from orchestrator.interfaces.cli.formulas import (
     poured_answer,
     variables,
 )
-from orchestrator.interfaces.cli.grammar import Argument, Option, integer
+from orchestrator.interfaces.cli.parameters import (
+    AGENT_NAME,
+    INTEGER,
+    TASK_ID,
+    WORKSTREAM_NAME,
+    argument,
+    flag,
+    option,
+)
 from orchestrator.interfaces.cli.rendering import Answer, lines, parts, say, table
 from orchestrator.interfaces.cli.run import DRY_RUN, Run
 from orchestrator.interfaces.cli.tasks import line
@@ -24,15 +32,12 @@ if TYPE_CHECKING:
     from orchestrator.domain.agents.hooks import Hook
     from orchestrator.domain.workflows.commands import Poured
 
-_FORCE = Option(("--force",), "Also if other work has to go back to pending.", flag=True)
+_FORCE = flag("--force", help="Also if other work has to go back to pending.")
 
 
-@HOOK.command(
-    "hang",
-    Argument("task", "What to hang there and begin.", "TASK", False, completes="tasks"),
-    _FORCE,
-    example="299833bc --agent agent-1",
-)
+@HOOK.command("hang", example="299833bc --agent agent-1")
+@argument("task", type=TASK_ID, required=False, help="What to hang there and begin.")
+@_FORCE
 def hang(run: Run, task: str | None, force: bool) -> Answer:
     """Show what hangs on my hook, or hang a task there and begin it."""
     if task is None:
@@ -41,31 +46,24 @@ def hang(run: Run, task: str | None, force: bool) -> Answer:
     return say(hung, f"Hung: {escape(hung.title)} -> {escape(hung.assigned_to or '')}")
 
 
-@HOOK.command(
-    "show",
-    Argument("agent", "Whose hook; mine if not given.", "AGENT", False, completes="agents"),
-    example="show agent-1",
-    reads=True,
-)
+@HOOK.command("show", example="show agent-1", reads=True)
+@argument("agent", type=AGENT_NAME, required=False, help="Whose hook; mine if not given.")
 def show(run: Run, agent: str | None) -> Answer:
     """Show what hangs on an agent's hook, and what queues behind it."""
     return _shown(run.orc.hooks.show(run.actor(agent)))
 
 
-@BOARD.command(
-    "sling",
-    Argument("task", "What is to be done: a task, or a formula.", completes="tasks"),
-    Argument("agent", "Who is to do it; oneself if not given.", required=False, completes="agents"),
-    Option(("--message", "-m"), "What to tell the agent beside the task."),
-    Option(("--no-convoy",), "Do not track it by a convoy of its own.", flag=True),
-    _FORCE,
-    *VARIABLES,
-    PRESET,
-    ON,
-    WS,
-    DRY_RUN,
-    example="sling 299833bc agent-1",
-)
+@BOARD.command("sling", example="sling 299833bc agent-1")
+@argument("task", type=TASK_ID, help="What is to be done: a task, or a formula.")
+@argument("agent", type=AGENT_NAME, required=False, help="Who is to do it; oneself if not given.")
+@option("--message", "-m", help="What to tell the agent beside the task.")
+@flag("--no-convoy", help="Do not track it by a convoy of its own.")
+@_FORCE
+@VARIABLES
+@PRESET
+@ON
+@WS
+@DRY_RUN
 def sling(
     run: Run,
     task: str,
@@ -116,26 +114,20 @@ def _slung(
     return run.orc.workflows.sling(cooked, agent, workstream=ws, on=on, **how)
 
 
-@BOARD.command(
-    "unsling",
-    Argument("task", "The task; what hangs on my hook if not given.", "TASK", False),
-    Option(("--reason",), "Why.", default=""),
-    example="unsling 299833bc",
-)
+@BOARD.command("unsling", example="unsling 299833bc")
+@argument("task", required=False, help="The task; what hangs on my hook if not given.")
+@option("--reason", default="", help="Why.")
 def unsling(run: Run, task: str | None, reason: str) -> Answer:
     """Take a task from the agent that has it; it is pending again."""
     freed = run.orc.hooks.unsling(task, reason=reason)
     return say(freed, f"Unslung: {escape(freed.title)}")
 
 
-@BOARD.command(
-    "dispatch",
-    Option(("--ws",), "Only tasks of this workstream.", "WS", completes="workstreams"),
-    Option(("--priority",), "Only tasks of this priority or more urgent.", "N", convert=integer),
-    Option(("--convoy",), "Only tasks of this convoy.", "NAME"),
-    DRY_RUN,
-    example="dispatch --ws build --dry-run",
-)
+@BOARD.command("dispatch", example="dispatch --ws build --dry-run")
+@option("--ws", type=WORKSTREAM_NAME, help="Only tasks of this workstream.")
+@option("--priority", type=INTEGER, help="Only tasks of this priority or more urgent.")
+@option("--convoy", metavar="NAME", help="Only tasks of this convoy.")
+@DRY_RUN
 def dispatch(
     run: Run, ws: str | None, priority: int | None, convoy: str | None, dry_run: bool
 ) -> Answer:

@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import UsageError
 from orchestrator.interfaces.cli.commands import IMPORT
-from orchestrator.interfaces.cli.grammar import Argument, Option, path
 from orchestrator.interfaces.cli.neighbours import reported
+from orchestrator.interfaces.cli.parameters import (
+    FILE,
+    FOLDER,
+    WORKSTREAM_NAME,
+    Decorator,
+    argument,
+    flag,
+    option,
+)
 from orchestrator.interfaces.cli.rendering import Answer, plain, say
 from orchestrator.interfaces.cli.run import DRY_RUN, Run
 
@@ -15,12 +23,9 @@ if TYPE_CHECKING:
     from orchestrator.maintenance.backup import Imported
 
 
-@IMPORT.command(
-    "file",
-    Argument("file", "What `export` wrote; - is stdin.", convert=path),
-    DRY_RUN,
-    example="board.jsonl --board copy",
-)
+@IMPORT.command("file", example="board.jsonl --board copy")
+@argument("file", type=FILE, help="What `export` wrote; - is stdin.")
+@DRY_RUN
 def file(run: Run, file: str, dry_run: bool) -> Answer:
     """Take over a board that `export` wrote, whole or not at all."""
     from orchestrator.maintenance.backup import import_board
@@ -34,12 +39,9 @@ def file(run: Run, file: str, dry_run: bool) -> Answer:
         raise UsageError(f"{file!a} cannot be read: {error.strerror}") from None
 
 
-@IMPORT.command(
-    "opspawn",
-    Argument("folder", "The folder with its state.json.", "DIR", convert=path),
-    DRY_RUN,
-    example="opspawn ../opspawn-board --board copy",
-)
+@IMPORT.command("opspawn", example="opspawn ../opspawn-board --board copy")
+@argument("folder", type=FOLDER, metavar="DIR", help="The folder with its state.json.")
+@DRY_RUN
 def opspawn(run: Run, folder: str, dry_run: bool) -> Answer:
     """Take over a board of the Node original, with its log and knowledge."""
     from orchestrator.maintenance.backup import import_opspawn
@@ -48,29 +50,23 @@ def opspawn(run: Run, folder: str, dry_run: bool) -> Answer:
         return _said(import_opspawn(run.orc.engine, folder), dry_run)
 
 
-_SKIP = Option(
-    ("--skip-existing",), "Take in only what is not on the board; else that is refused.", flag=True
-)
+_SKIP = flag("--skip-existing", help="Take in only what is not on the board; else that is refused.")
 
 
-def _into(workstream: str) -> Option:
-    return Option(
-        ("--ws",),
-        "Where they belong; made if it is not there.",
-        "WS",
+def _into(workstream: str) -> Decorator:
+    return option(
+        "--ws",
+        type=WORKSTREAM_NAME,
         default=workstream,
-        completes="workstreams",
+        help="Where they belong; made if it is not there.",
     )
 
 
-@IMPORT.command(
-    "beads",
-    Argument("file", "Issues, one JSON object a line; - is stdin.", convert=path),
-    _into("beads"),
-    _SKIP,
-    DRY_RUN,
-    example="beads .beads/issues.jsonl --ws build --dry-run",
-)
+@IMPORT.command("beads", example="beads .beads/issues.jsonl --ws build --dry-run")
+@argument("file", type=FILE, help="Issues, one JSON object a line; - is stdin.")
+@_into("beads")
+@_SKIP
+@DRY_RUN
 def beads(run: Run, file: str, ws: str, skip_existing: bool, dry_run: bool) -> Answer:
     """Take issues of beads into a workstream, all or none; says what has no place here."""
     from orchestrator.integrations import import_beads
@@ -82,14 +78,11 @@ def beads(run: Run, file: str, ws: str, skip_existing: bool, dry_run: bool) -> A
     return reported(report, _done(dry_run))
 
 
-@IMPORT.command(
-    "backlog",
-    Argument("folder", "The project, or its folder backlog.", "DIR", convert=path),
-    _into("backlog"),
-    _SKIP,
-    DRY_RUN,
-    example="backlog ../project --ws build --dry-run",
-)
+@IMPORT.command("backlog", example="backlog ../project --ws build --dry-run")
+@argument("folder", type=FOLDER, metavar="DIR", help="The project, or its folder backlog.")
+@_into("backlog")
+@_SKIP
+@DRY_RUN
 def backlog(run: Run, folder: str, ws: str, skip_existing: bool, dry_run: bool) -> Answer:
     """Take tasks of Backlog.md into a workstream, all or none; says what has no place here."""
     from orchestrator.integrations import import_backlog

@@ -3,29 +3,33 @@
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.interfaces.cli.commands import KNOWLEDGE
-from orchestrator.interfaces.cli.grammar import Argument, Option, integer, path
+from orchestrator.interfaces.cli.parameters import (
+    FILE,
+    INTEGER,
+    TOPIC_NAME,
+    WORDS,
+    argument,
+    option,
+)
 from orchestrator.interfaces.cli.rendering import Answer, lines, say, table
 from orchestrator.interfaces.cli.run import Run, text_from
 
-_TOPIC = Argument("topic", "The topic.", completes="topics")
-_CONTENT = Argument(
+_TOPIC = argument("topic", type=TOPIC_NAME, help="The topic.")
+_CONTENT = argument(
     "content",
-    "Markdown; its words are joined by blanks. None, or -: from stdin.",
     required=False,
     many=True,
+    help="Markdown; its words are joined by blanks. None, or -: from stdin.",
 )
-_FILE = Option(("--file",), "Take the content from a file.", "FILE", convert=path)
-_TAGS = Option(("--tags", "--tag"), "Words to find it by.", "WORDS", many=True)
+_FILE = option("--file", type=FILE, help="Take the content from a file.")
+_TAGS = option("--tags", "--tag", type=WORDS, many=True, help="Words to find it by.")
 
 
-@KNOWLEDGE.command(
-    "write",
-    _TOPIC,
-    _CONTENT,
-    _FILE,
-    _TAGS,
-    example='write findings "The API needs a key" --tags api',
-)
+@KNOWLEDGE.command("write", example='write findings "The API needs a key" --tags api')
+@_TOPIC
+@_CONTENT
+@_FILE
+@_TAGS
 def write(
     run: Run, topic: str, content: tuple[str, ...], file: str | None, tags: tuple[str, ...] | None
 ) -> Answer:
@@ -34,9 +38,11 @@ def write(
     return say(written, f"Wrote knowledge: {escape(topic)}")
 
 
-@KNOWLEDGE.command(
-    "append", _TOPIC, _CONTENT, _FILE, _TAGS, example='append findings "- The key expires daily"'
-)
+@KNOWLEDGE.command("append", example='append findings "- The key expires daily"')
+@_TOPIC
+@_CONTENT
+@_FILE
+@_TAGS
 def append(
     run: Run, topic: str, content: tuple[str, ...], file: str | None, tags: tuple[str, ...] | None
 ) -> Answer:
@@ -45,13 +51,9 @@ def append(
     return say(written, f"Appended to knowledge: {escape(topic)}")
 
 
-@KNOWLEDGE.command(
-    "read",
-    _TOPIC,
-    Option(("--version",), "An old version, counted from 1.", "N", convert=integer),
-    example="read findings",
-    reads=True,
-)
+@KNOWLEDGE.command("read", example="read findings", reads=True)
+@_TOPIC
+@option("--version", type=INTEGER, help="An old version, counted from 1.")
 def read(run: Run, topic: str, version: int | None) -> Answer:
     """Print a topic."""
     document = run.orc.knowledge.document(topic, version=version)
@@ -60,19 +62,15 @@ def read(run: Run, topic: str, version: int | None) -> Answer:
     return Answer(document, lambda: escape_lines(document.text.removesuffix("\n")))
 
 
-@KNOWLEDGE.command("list", aliases=("ls",), example="list", reads=True)
+@KNOWLEDGE.command("list", example="list", reads=True)
 def list_(run: Run) -> Answer:
     """List the topics."""
     topics = run.orc.knowledge.all()
     return Answer(topics, lambda: lines((escape(topic.name) for topic in topics), empty="(empty)"))
 
 
-@KNOWLEDGE.command(
-    "search",
-    Argument("words", "All of them must stand in the topic.", many=True),
-    example="search api key",
-    reads=True,
-)
+@KNOWLEDGE.command("search", example="search api key", reads=True)
+@argument("words", many=True, help="All of them must stand in the topic.")
 def search(run: Run, words: tuple[str, ...]) -> Answer:
     """Find the topics that hold all the words, most hits first."""
     found = run.orc.knowledge.search(" ".join(words))
@@ -80,7 +78,8 @@ def search(run: Run, words: tuple[str, ...]) -> Answer:
     return Answer(found, lambda: table(("topic", "hits", "line"), rows) if rows else "(no match)")
 
 
-@KNOWLEDGE.command("history", _TOPIC, example="history findings", reads=True)
+@KNOWLEDGE.command("history", example="history findings", reads=True)
+@_TOPIC
 def history(run: Run, topic: str) -> Answer:
     """List the versions of a topic, oldest first."""
     versions = run.orc.knowledge.history(topic)
@@ -89,7 +88,8 @@ def history(run: Run, topic: str) -> Answer:
     return Answer(versions, lambda: table(headers, rows))
 
 
-@KNOWLEDGE.command("delete", _TOPIC, example="delete findings")
+@KNOWLEDGE.command("delete", example="delete findings")
+@_TOPIC
 def delete(run: Run, topic: str) -> Answer:
     """Delete a topic; its versions stay in the log."""
     if not run.orc.knowledge.delete(topic):

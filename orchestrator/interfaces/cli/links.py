@@ -7,9 +7,17 @@ from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.dependencies import BLOCKING, KINDS, Blocked, Graph
 from orchestrator.interfaces.cli import drawing
 from orchestrator.interfaces.cli.commands import DEP, TASK
-from orchestrator.interfaces.cli.grammar import Argument, Option, count
-from orchestrator.interfaces.cli.rendering import Answer, lines, say, to_json
-from orchestrator.interfaces.cli.run import Run, warn
+from orchestrator.interfaces.cli.parameters import (
+    COUNT,
+    TASK_ID,
+    WORKSTREAM_NAME,
+    argument,
+    choice,
+    flag,
+    option,
+)
+from orchestrator.interfaces.cli.rendering import Answer, lines, say, to_json, warn
+from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.tasks import line, line_of, why
 
 if TYPE_CHECKING:
@@ -18,30 +26,29 @@ if TYPE_CHECKING:
 MANY = 500
 """Tasks that a drawing shows unless more are asked for: a larger one nobody can read."""
 
-_WS = Argument("workstream", "Only tasks of this one.", "WS", False, completes="workstreams")
-_TASK = Argument("task", "The task.", "ID", completes="tasks")
-_OTHER = Argument("other", "The other task.", "OTHER", completes="tasks")
-_REASON = Option(("--reason",), "Why; stands in the log.", default="")
-_LIMIT = Option(("--limit",), f"At most so many tasks; {MANY} in a drawing.", "N", convert=count)
+_WS = argument(
+    "workstream", type=WORKSTREAM_NAME, metavar="WS", required=False, help="Only tasks of this one."
+)
+_TASK = argument("task", type=TASK_ID, metavar="ID", help="The task.")
+_OTHER = argument("other", type=TASK_ID, help="The other task.")
+_REASON = option("--reason", default="", help="Why; stands in the log.")
+_LIMIT = option("--limit", type=COUNT, help=f"At most so many tasks; {MANY} in a drawing.")
 
 
 # What can go on
 
 
-@TASK.command(
-    "ready",
-    _WS,
-    Option(("--limit",), "At most so many.", "N", convert=count),
-    example="ready build --limit 5",
-    reads=True,
-)
+@TASK.command("ready", example="ready build --limit 5", reads=True)
+@_WS
+@option("--limit", type=COUNT, help="At most so many.")
 def ready(run: Run, workstream: str | None, limit: int | None) -> Answer:
     """List the tasks that anybody may take now, in the order in which they are taken."""
     tasks = run.orc.links.ready(workstream, limit=limit)
     return Answer(tasks, lambda: lines(map(line, tasks), empty="No task is ready."))
 
 
-@TASK.command("blocked", _WS, example="blocked build", reads=True)
+@TASK.command("blocked", example="blocked build", reads=True)
+@_WS
 def blocked(run: Run, workstream: str | None) -> Answer:
     """List the tasks that nobody has and nobody may take, each with what keeps it back."""
     found = run.orc.links.blocked(workstream)
@@ -52,13 +59,9 @@ def _blocked_lines(found: Blocked) -> str:
     return "\n".join([line(found.task), *(f"    {why(blocker)}" for blocker in found.by)])
 
 
-@TASK.command(
-    "stale",
-    _WS,
-    Option(("--days",), "Days without an event.", "N", convert=count, default=14),
-    example="stale build --days 30",
-    reads=True,
-)
+@TASK.command("stale", example="stale build --days 30", reads=True)
+@_WS
+@option("--days", type=COUNT, default=14, help="Days without an event.")
 def stale(run: Run, workstream: str | None, days: int) -> Answer:
     """List the open tasks that nothing has happened to for so many days, longest first."""
     tasks = run.orc.links.stale(days, workstream)
@@ -66,12 +69,9 @@ def stale(run: Run, workstream: str | None, days: int) -> Answer:
     return Answer(tasks, lambda: lines(said, empty="No task is stale."))
 
 
-@TASK.command(
-    "defer",
-    _TASK,
-    Argument("until", 'Until when: 2026-12-01, or 3d from now; "" ends it.'),
-    example="defer 299833bc 3d",
-)
+@TASK.command("defer", example="defer 299833bc 3d")
+@_TASK
+@argument("until", help='Until when: 2026-12-01, or 3d from now; "" ends it.')
 def defer(run: Run, task: str, until: str) -> Answer:
     """Put a task off: nobody is given it before that time."""
     found = run.orc.tasks.edit(task, defer=until)
@@ -79,13 +79,10 @@ def defer(run: Run, task: str, until: str) -> Answer:
     return say(found, f"{_named(found)}: {when}")
 
 
-@TASK.command(
-    "signal",
-    _TASK,
-    Argument("name", "Which signal, by its name or kind; all if not given.", required=False),
-    Option(("--text",), "What there is to say; kept as a note.", default=""),
-    example="signal 299833bc.deploy approved --agent ann",
-)
+@TASK.command("signal", example="signal 299833bc.deploy approved --agent ann")
+@_TASK
+@argument("name", required=False, help="Which signal, by its name or kind; all if not given.")
+@option("--text", default="", help="What there is to say; kept as a note.")
 def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
     """Give a signal that a task waits for: somebody's word, a condition that came true.
 
@@ -100,34 +97,27 @@ def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
 # Links
 
 
-@DEP.command(
-    "add",
-    _TASK,
-    _OTHER,
-    Option(
-        ("--type",),
-        "What it is: this task needs, is a part of, waits for the children of ... the other one.",
-        choices=(*BLOCKING, *KINDS),
-        default="needs",
-    ),
-    Option(("--any",), "With waits-for: one child that is done is enough.", flag=True),
-    example="add 299833bc 5d41402a --type needs",
+@DEP.command("add", example="add 299833bc 5d41402a --type needs")
+@_TASK
+@_OTHER
+@option(
+    "--type",
+    type=choice(*BLOCKING, *KINDS),
+    default="needs",
+    help="What it is: this task needs, is a part of, waits for the children of ... the other one.",
 )
+@flag("--any", help="With waits-for: one child that is done is enough.")
 def add(run: Run, task: str, other: str, type: str, any: bool) -> Answer:
     """Link a task to another one; needs, parent and waits-for keep it back, the others never do."""
     found = run.orc.links.add(task, other, kind=type, any=any)
     return say(found, f"Linked: {_named(found)} {type} {escape(other)}")
 
 
-@DEP.command(
-    "remove",
-    _TASK,
-    _OTHER,
-    Option(
-        ("--type",), "Which, if there are several between the two.", choices=(*BLOCKING, *KINDS)
-    ),
-    aliases=("rm",),
-    example="remove 299833bc 5d41402a",
+@DEP.command("remove", example="remove 299833bc 5d41402a")
+@_TASK
+@_OTHER
+@option(
+    "--type", type=choice(*BLOCKING, *KINDS), help="Which, if there are several between the two."
 )
 def remove(run: Run, task: str, other: str, type: str | None) -> Answer:
     """Remove a link of a task to another one."""
@@ -135,14 +125,10 @@ def remove(run: Run, task: str, other: str, type: str | None) -> Answer:
     return say(found, f"Unlinked: {_named(found)} from {escape(other)}")
 
 
-@DEP.command(
-    "tree",
-    _TASK,
-    Option(("--up",), "What waits for it, instead.", flag=True),
-    _LIMIT,
-    example="tree 299833bc --up",
-    reads=True,
-)
+@DEP.command("tree", example="tree 299833bc --up", reads=True)
+@_TASK
+@flag("--up", help="What waits for it, instead.")
+@_LIMIT
 def tree(run: Run, task: str, up: bool, limit: int | None) -> Answer:
     """Show what a task waits for and what belongs to it, and so on down."""
     most = _most(run, limit)
@@ -153,21 +139,17 @@ def tree(run: Run, task: str, up: bool, limit: int | None) -> Answer:
     return Answer(shown, lambda: drawing.tree(iter(shown)))
 
 
-@TASK.command(
-    "graph",
-    _WS,
-    Option(("--task",), "Only what is connected with this task.", "ID", completes="tasks"),
-    Option(
-        ("--format",),
-        "How it is drawn.",
-        choices=("text", "mermaid", "dot", "json"),
-        default="text",
-    ),
-    Option(("--all",), "Also tasks that have ended.", flag=True),
-    _LIMIT,
-    example="graph build --format mermaid",
-    reads=True,
+@TASK.command("graph", example="graph build --format mermaid", reads=True)
+@_WS
+@option("--task", type=TASK_ID, help="Only what is connected with this task.")
+@option(
+    "--format",
+    type=choice("text", "mermaid", "dot", "json"),
+    default="text",
+    help="How it is drawn.",
 )
+@flag("--all", help="Also tasks that have ended.")
+@_LIMIT
 def graph(
     run: Run,
     workstream: str | None,
@@ -210,26 +192,20 @@ def _first(found: Graph, most: int | None) -> Graph:
 # Tasks in place of others
 
 
-@TASK.command(
-    "duplicate",
-    _TASK,
-    Argument("of", "The task that says the same.", "OF", completes="tasks"),
-    _REASON,
-    example="duplicate 299833bc 5d41402a",
-)
+@TASK.command("duplicate", example="duplicate 299833bc 5d41402a")
+@_TASK
+@argument("of", type=TASK_ID, help="The task that says the same.")
+@_REASON
 def duplicate(run: Run, task: str, of: str, reason: str) -> Answer:
     """Cancel a task because another one says the same; who needed it needs the other one now."""
     found = run.orc.links.duplicate(task, of, reason=reason)
     return say(found, f"Cancelled: {_named(found)}: {escape(found.reason)}")
 
 
-@TASK.command(
-    "supersede",
-    _TASK,
-    Argument("by", "The task that takes its place.", "BY", completes="tasks"),
-    _REASON,
-    example='supersede 299833bc 5d41402a --reason "The API changed"',
-)
+@TASK.command("supersede", example='supersede 299833bc 5d41402a --reason "The API changed"')
+@_TASK
+@argument("by", type=TASK_ID, help="The task that takes its place.")
+@_REASON
 def supersede(run: Run, task: str, by: str, reason: str) -> Answer:
     """Cancel a task because another one takes its place; who needed it needs the other one now."""
     found = run.orc.links.supersede(task, by, reason=reason)

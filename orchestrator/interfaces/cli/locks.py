@@ -5,26 +5,30 @@ from typing import TYPE_CHECKING
 from orchestrator.core.errors import Refused
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import LOCK
-from orchestrator.interfaces.cli.grammar import Argument, Option
+from orchestrator.interfaces.cli.parameters import (
+    AGENT_NAME,
+    DURATION,
+    RESOURCE_NAME,
+    argument,
+    flag,
+    option,
+)
 from orchestrator.interfaces.cli.rendering import Answer, say, table
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
     from orchestrator.domain.locks.commands import Lock
 
-_RESOURCE = Argument("resource", "A name or a path glob: git, src/**.", completes="resources")
-_AGENT = Argument("agent", "Who holds it; else who acts.", required=False, completes="agents")
+_RESOURCE = argument("resource", type=RESOURCE_NAME, help="A name or a path glob: git, src/**.")
+_AGENT = argument("agent", type=AGENT_NAME, required=False, help="Who holds it; else who acts.")
 
 
-@LOCK.command(
-    "acquire",
-    _RESOURCE,
-    _AGENT,
-    Option(("--ttl",), "How long it is held: 60s, 5m.", "DURATION", default="60s"),
-    Option(("--wait",), "Wait so long until it is free: 30s.", "DURATION", default="0"),
-    Option(("--shared",), "Let others share it.", flag=True),
-    example="acquire git agent-1 --ttl 5m --wait 30s",
-)
+@LOCK.command("acquire", example="acquire git agent-1 --ttl 5m --wait 30s")
+@_RESOURCE
+@_AGENT
+@option("--ttl", type=DURATION, default="60s", help="How long it is held: 60s, 5m.")
+@option("--wait", type=DURATION, default="0", help="Wait so long until it is free: 30s.")
+@flag("--shared", help="Let others share it.")
 def acquire(
     run: Run, resource: str, agent: str | None, ttl: str, wait: str, shared: bool
 ) -> Answer:
@@ -41,13 +45,10 @@ def acquire(
     return say(lease, f"Lock acquired: {escape(resource)}")
 
 
-@LOCK.command(
-    "renew",
-    _RESOURCE,
-    _AGENT,
-    Option(("--ttl",), "How long from now; else as before.", "DURATION"),
-    example="renew git agent-1 --ttl 5m",
-)
+@LOCK.command("renew", example="renew git agent-1 --ttl 5m")
+@_RESOURCE
+@_AGENT
+@option("--ttl", type=DURATION, help="How long from now; else as before.")
 def renew(run: Run, resource: str, agent: str | None, ttl: str | None) -> Answer:
     """Extend the lease of a lock, from now."""
     holder = run.actor(agent)
@@ -58,7 +59,9 @@ def renew(run: Run, resource: str, agent: str | None, ttl: str | None) -> Answer
     return say(lease, f"Lock renewed: {escape(resource)} (until {lease.until})")
 
 
-@LOCK.command("release", _RESOURCE, _AGENT, example="release git agent-1")
+@LOCK.command("release", example="release git agent-1")
+@_RESOURCE
+@_AGENT
 def release(run: Run, resource: str, agent: str | None) -> Answer:
     """Give a resource back."""
     holder = run.actor(agent)
@@ -69,19 +72,16 @@ def release(run: Run, resource: str, agent: str | None) -> Answer:
     return say({"resource": resource, "released": True}, f"Lock released: {escape(resource)}")
 
 
-@LOCK.command("list", aliases=("ls",), example="list", reads=True)
+@LOCK.command("list", example="list", reads=True)
 def list_(run: Run) -> Answer:
     """List what is held and waited for now."""
     locks = run.orc.locks.all()
     return Answer(locks, lambda: _table(locks) if locks else "No locks.")
 
 
-@LOCK.command(
-    "break",
-    _RESOURCE,
-    Option(("--reason",), "Why; stands in the log."),
-    example='break git --reason "agent-1 is gone"',
-)
+@LOCK.command("break", example='break git --reason "agent-1 is gone"')
+@_RESOURCE
+@option("--reason", help="Why; stands in the log.")
 def break_(run: Run, resource: str, reason: str | None) -> Answer:
     """Take a resource from all who hold it."""
     run.orc.locks.break_(resource, reason=reason or "")

@@ -7,41 +7,60 @@ from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.domain.mail.events import KINDS, PRIORITIES
 from orchestrator.interfaces.cli.commands import MAIL
-from orchestrator.interfaces.cli.grammar import Argument, Option, integer, path
-from orchestrator.interfaces.cli.rendering import Answer, fields, lines, parts, say, section, table
-from orchestrator.interfaces.cli.run import Run, given, text_from, warn
+from orchestrator.interfaces.cli.parameters import (
+    AGENT_NAME,
+    DURATION,
+    FILE,
+    ID,
+    INTEGER,
+    argument,
+    choice,
+    flag,
+    integer,
+    option,
+)
+from orchestrator.interfaces.cli.rendering import (
+    Answer,
+    fields,
+    lines,
+    parts,
+    say,
+    section,
+    table,
+    warn,
+)
+from orchestrator.interfaces.cli.run import Run, given, text_from
 
 if TYPE_CHECKING:
     from orchestrator.domain.mail.commands import Count, Item, Letter
     from orchestrator.domain.mail.events import Receipt
 
-_ID = Argument("id", "The number of the message.", "ID", convert=integer)
-_SUBJECT = Option(("--subject", "-s"), "One line.")
-_MESSAGE = Option(("--message", "-m"), "The text; - takes it from stdin.")
-_FILE = Option(("--file",), "Take the text from a file.", "FILE", convert=path)
-_PRIORITY = Option(
-    ("--priority",), "How urgent it is; normal if not given.", "WORD", choices=PRIORITIES
+_ID = argument("id", type=INTEGER, help="The number of the message.")
+_SUBJECT = option("--subject", "-s", help="One line.")
+_MESSAGE = option("--message", "-m", help="The text; - takes it from stdin.")
+_FILE = option("--file", type=FILE, help="Take the text from a file.")
+_PRIORITY = option(
+    "--priority", type=choice(*PRIORITIES), help="How urgent it is; normal if not given."
 )
 _WAIT = "Wait so long for {}: 30s."
 
 
 @MAIL.command(
-    "send",
-    Argument(
-        "to",
-        "Agents, @all, @type:NAME, @ws:NAME, list:NAME or queue:NAME, with commas.",
-        completes="agents",
-    ),
-    _SUBJECT,
-    _MESSAGE,
-    _FILE,
-    _PRIORITY,
-    Option(("--kind",), "What it is; note if not given.", "WORD", choices=KINDS),
-    Option(("--reply-to",), "The message that it answers.", "ID", convert=integer),
-    Option(("--cc",), "Further addresses.", "TO", many=True, completes="agents"),
-    Option(("--pinned",), "Keep it when what was read is archived by age.", flag=True),
-    example='send ann,@ws:build -s "The key expires" -m "Renew it today." --priority high',
+    "send", example='send ann,@ws:build -s "The key expires" -m "Renew it today." --priority high'
 )
+@argument(
+    "to",
+    type=AGENT_NAME,
+    help="Agents, @all, @type:NAME, @ws:NAME, list:NAME or queue:NAME, with commas.",
+)
+@_SUBJECT
+@_MESSAGE
+@_FILE
+@_PRIORITY
+@option("--kind", type=choice(*KINDS), help="What it is; note if not given.")
+@option("--reply-to", type=ID, help="The message that it answers.")
+@option("--cc", type=AGENT_NAME, metavar="TO", many=True, help="Further addresses.")
+@flag("--pinned", help="Keep it when what was read is archived by age.")
 def send(
     run: Run,
     to: str,
@@ -61,13 +80,12 @@ def send(
 
 
 @MAIL.command(
-    "broadcast",
-    _SUBJECT,
-    _MESSAGE,
-    _FILE,
-    _PRIORITY,
-    example='broadcast -s "The main branch is frozen" -m "Until the release is out."',
+    "broadcast", example='broadcast -s "The main branch is frozen" -m "Until the release is out."'
 )
+@_SUBJECT
+@_MESSAGE
+@_FILE
+@_PRIORITY
 def broadcast(
     run: Run, subject: str | None, message: str | None, file: str | None, priority: str | None
 ) -> Answer:
@@ -76,9 +94,11 @@ def broadcast(
     return _sent(run.orc.mail.broadcast(subject or "", text, **given(priority=priority)))
 
 
-@MAIL.command(
-    "reply", _ID, _MESSAGE, _FILE, _PRIORITY, example='reply 17 -m "Done, the key is new."'
-)
+@MAIL.command("reply", example='reply 17 -m "Done, the key is new."')
+@_ID
+@_MESSAGE
+@_FILE
+@_PRIORITY
 def reply(run: Run, id: int, message: str | None, file: str | None, priority: str | None) -> Answer:
     """Answer whoever wrote a message."""
     text = _text(message, file)
@@ -87,13 +107,10 @@ def reply(run: Run, id: int, message: str | None, file: str | None, priority: st
     return _sent(run.orc.mail.reply(id, text, **given(priority=priority)))
 
 
-@MAIL.command(
-    "check",
-    Option(("--wait",), _WAIT.format("mail"), "DURATION", default="0"),
-    Option(("--inject",), "Print what is new, for a hook; the exit status is always 0.", flag=True),
-    Option(("--budget",), "With --inject: tokens it may have; 1000 if not given.", "N"),
-    example="check --inject",
-)
+@MAIL.command("check", example="check --inject")
+@option("--wait", type=DURATION, default="0", help=_WAIT.format("mail"))
+@flag("--inject", help="Print what is new, for a hook; the exit status is always 0.")
+@option("--budget", metavar="N", help="With --inject: tokens it may have; 1000 if not given.")
 def check(run: Run, wait: str, inject: bool, budget: str | None) -> Answer:
     """Ask for mail that is not read: 0 there is some, 1 there is none.
 
@@ -135,13 +152,8 @@ def _injected(run: Run, wait: str, budget: str | None) -> Answer:
     return Answer(printed, lambda: printed.text, after=lambda: mail.deliver(printed.messages))
 
 
-@MAIL.command(
-    "inbox",
-    Option(("--unread",), "Only what is not read.", flag=True),
-    aliases=("i",),
-    example="inbox --unread",
-    reads=True,
-)
+@MAIL.command("inbox", example="inbox --unread", reads=True)
+@flag("--unread", help="Only what is not read.")
 def inbox(run: Run, unread: bool) -> Answer:
     """List the messages that you hold, oldest first."""
     items = run.orc.mail.inbox(unread=unread)
@@ -149,13 +161,9 @@ def inbox(run: Run, unread: bool) -> Answer:
     return Answer(items, lambda: _table(items) if items else empty)
 
 
-@MAIL.command(
-    "read",
-    _ID,
-    Option(("--peek",), "Mark nothing, as with mail of somebody else.", flag=True),
-    aliases=("r",),
-    example="read 17",
-)
+@MAIL.command("read", example="read 17")
+@_ID
+@flag("--peek", help="Mark nothing, as with mail of somebody else.")
 def read(run: Run, id: int, peek: bool) -> Answer:
     """Show a message; in your own mailbox it is read from now on."""
     mail = run.orc.mail
@@ -163,27 +171,26 @@ def read(run: Run, id: int, peek: bool) -> Answer:
     return Answer(letter, lambda: _page(letter, run.agent))
 
 
-@MAIL.command("thread", _ID, example="thread 17", reads=True)
+@MAIL.command("thread", example="thread 17", reads=True)
+@_ID
 def thread(run: Run, id: int) -> Answer:
     """Show the exchange that a message belongs to, oldest first; nothing is marked."""
     letters = run.orc.mail.thread(id)
     return Answer(letters, lambda: "\n\n".join(_page(letter, run.agent) for letter in letters))
 
 
-@MAIL.command("ack", _ID, example="ack 17")
+@MAIL.command("ack", example="ack 17")
+@_ID
 def ack(run: Run, id: int) -> Answer:
     """Say that you have seen to a message."""
     return say(run.orc.mail.ack(id), f"Acknowledged message {id}")
 
 
-@MAIL.command(
-    "archive",
-    Argument(
-        "ids", "The numbers of messages.", "ID...", required=False, many=True, convert=integer
-    ),
-    Option(("--older-than",), "What was read so long ago, but for pinned: 7d.", "DURATION"),
-    example="archive --older-than 7d",
+@MAIL.command("archive", example="archive --older-than 7d")
+@argument(
+    "ids", type=INTEGER, metavar="ID...", required=False, many=True, help="The numbers of messages."
 )
+@option("--older-than", type=DURATION, help="What was read so long ago, but for pinned: 7d.")
 def archive(run: Run, ids: tuple[int, ...], older_than: str | None) -> Answer:
     """Take messages out of your mailbox; the log keeps them."""
     if not ids and older_than is None:
@@ -192,13 +199,9 @@ def archive(run: Run, ids: tuple[int, ...], older_than: str | None) -> Answer:
     return say({"archived": gone}, f"Archived {_messages(len(gone))}")
 
 
-@MAIL.command(
-    "search",
-    Argument("words", "All of them must stand in the message.", many=True),
-    Option(("--archived",), "Also what was archived; reads the whole log.", flag=True),
-    example="search api key",
-    reads=True,
-)
+@MAIL.command("search", example="search api key", reads=True)
+@argument("words", many=True, help="All of them must stand in the message.")
+@flag("--archived", help="Also what was archived; reads the whole log.")
 def search(run: Run, words: tuple[str, ...], archived: bool) -> Answer:
     """Find messages that you sent or hold, newest first."""
     found = run.orc.mail.search(" ".join(words), archived=archived)
@@ -207,12 +210,9 @@ def search(run: Run, words: tuple[str, ...], archived: bool) -> Answer:
     return Answer(found, lambda: table(headers, rows) if rows else "(no match)")
 
 
-@MAIL.command(
-    "take",
-    Argument("queue", "The name of the queue."),
-    Option(("--wait",), _WAIT.format("a message"), "DURATION", default="0"),
-    example="take reviews --wait 60s",
-)
+@MAIL.command("take", example="take reviews --wait 60s")
+@argument("queue", help="The name of the queue.")
+@option("--wait", type=DURATION, default="0", help=_WAIT.format("a message"))
 def take(run: Run, queue: str, wait: str) -> Answer:
     """Take the oldest message of a queue; nobody else gets it.
 
@@ -225,15 +225,17 @@ def take(run: Run, queue: str, wait: str) -> Answer:
     return Answer(letter, lambda: _page(letter, run.agent), after=lambda: mail.read(letter.id))
 
 
-@MAIL.command(
-    "list",
-    Argument("name", "The name of the mailing list."),
-    Argument(
-        "members", "Who is in it from now on.", "AGENT...", False, many=True, completes="agents"
-    ),
-    Option(("--delete",), "There is no such list any more.", flag=True),
-    example="list reviewers ann bob",
+@MAIL.command("list", example="list reviewers ann bob")
+@argument("name", help="The name of the mailing list.")
+@argument(
+    "members",
+    type=AGENT_NAME,
+    metavar="AGENT...",
+    required=False,
+    many=True,
+    help="Who is in it from now on.",
 )
+@flag("--delete", help="There is no such list any more.")
 def list_(run: Run, name: str, members: tuple[str, ...], delete: bool) -> Answer:
     """Show the members of a mailing list, or set them."""
     if delete and members:

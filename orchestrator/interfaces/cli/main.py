@@ -1,21 +1,26 @@
-"""The entry of the command line: reads a line, runs its command, shows the answer or the error."""
+"""The entry of the command line: runs the command of a line, or reports the error."""
 
 import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from typing import Any, NoReturn
 
-from orchestrator.core.errors import SHOWN_PROBLEMS, InputOutputError, OrchestratorError
+import click
+
+from orchestrator.core.errors import (
+    SHOWN_PROBLEMS,
+    InputOutputError,
+    OrchestratorError,
+    UsageError,
+)
 from orchestrator.core.printable import escape
-from orchestrator.interfaces.cli.commands import BOARD
-from orchestrator.interfaces.cli.completion import VARIABLE
-from orchestrator.interfaces.cli.grammar import Call, Group
-from orchestrator.interfaces.cli.reader import read
-from orchestrator.interfaces.cli.rendering import Answer, to_json, write
-from orchestrator.interfaces.cli.run import Run, warn
+from orchestrator.interfaces.cli.commands import BOARD, COMPLETE
+from orchestrator.interfaces.cli.groups import Group
+from orchestrator.interfaces.cli.rendering import to_json
+from orchestrator.interfaces.cli.run import Run
 
 INTERRUPTED = 130
 
@@ -37,23 +42,30 @@ def main(
     """
     words = sys.argv[1:] if argv is None else list(argv)
     try:
-        call = None if VARIABLE in os.environ else read(top, words)
-        if call is None:
-            from orchestrator.interfaces.cli.click_app import parse
-
-            parsed = parse(top, words, prog)
-            if isinstance(parsed, int):
-                return parsed
-            call = parsed
-        return execute(call, prog, checkout)
-    except OrchestratorError as error:
-        return report(error, as_json=_wants_json(words))
-    except BrokenPipeError:  # whoever read what a command prints piece by piece went away
-        return 0
-    except OSError as error:
-        return report(_unexpected(error), as_json=_wants_json(words))
+        with closing(Run(prog, checkout)) as run:
+            return _run(top, words, run, prog)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        return UsageError.exit_status
+    except (OrchestratorError, click.ClickException, OSError) as error:
+        if isinstance(error, BrokenPipeError):  # the reader of what a command streams went away
+            return 0
+        return report(_as_ours(error, prog), as_json=_wants_json(words))
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _run(top: Group, words: Sequence[str], run: Run, prog: str) -> int:
+    if instruction := os.environ.get(COMPLETE):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(top, {"obj": run}, prog, COMPLETE, instruction)
+    try:
+        with top.make_context(prog, list(words), obj=run) as context:
+            status: int = top.invoke(context)
+            return status
+    except click.exceptions.Exit as end:  # help or the version was printed
+        return end.exit_code
 
 
 def process(**settings: Any) -> NoReturn:
@@ -83,60 +95,8 @@ def _terminated(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-def execute(call: Call, prog: str, checkout: str | None = None) -> int:
-    """Run a command, show what it answers, and give the exit status."""
-    run = Run(call.settings, prog, checkout)
-    try:
-        answer: Answer | None = call.command.function(run, **call.values)
-        if answer is None:
-            return 0
-        data = render(answer, as_json=call.settings.json)
-        if _show(data, answer, lossy=not call.command.reads) and answer.after is not None:
-            _follow(answer.after)
-    finally:
-        run.close()
-    return answer.exit_status
-
-
-def render(answer: Answer, *, as_json: bool) -> bytes:
-    """What is printed for an answer."""
-    if as_json:
-        return to_json(answer.value)
-    text = answer.text()
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return (text + "\n" if text else "").encode(encoding, "backslashreplace")
-
-
-def _show(data: bytes, answer: Answer, *, lossy: bool) -> bool:
-    """Print; whether everything was written out.
-
-    A reader that went away is no failure. What was committed stays true when it cannot be shown
-    (``lossy``); a query that cannot be shown has failed.
-    """
-    try:
-        return write(data)
-    except BrokenPipeError:
-        return False
-    except OSError as error:
-        if not lossy:
-            raise
-        done = "it is done, but " if answer.after is None else ""
-        warn(f"{done}the answer could not be written: {error.strerror}")
-        return False
-
-
-def _follow(after: Callable[[], object]) -> None:
-    """Do what follows from an answer that was written out; it stands, whatever fails now."""
-    try:
-        after()
-    except OrchestratorError as error:
-        warn(f"the answer stands, but what follows from it failed: {error.message}")
-    except OSError as error:
-        warn(f"the answer stands, but what follows from it failed: {error.strerror}")
-
-
 def report(error: OrchestratorError, *, as_json: bool) -> int:
-    """Say on stderr what went wrong, and give the exit status."""
+    """Write on stderr what went wrong, and give the exit status."""
     if sys.stderr is None:
         return error.exit_status
     if as_json:
@@ -149,25 +109,29 @@ def report(error: OrchestratorError, *, as_json: bool) -> int:
         }
         text = to_json({"error": document}).decode()
     else:
+        problems = error.details.get("problems")
+        more = problems[SHOWN_PROBLEMS:] if isinstance(problems, list) else []
         text = f"Error: {escape(error.message)}\n"
-        text += "".join(f"  {escape(problem)}\n" for problem in _unsaid(error))
+        text += "".join(f"  {escape(problem)}\n" for problem in more)
         text += f"Hint: {escape(error.hint)}\n" if error.hint else ""
-    with suppress(OSError):  # the status says the rest to whoever does not read
+    with suppress(OSError):  # the exit status is left for who cannot read it
         sys.stderr.write(text)
         sys.stderr.flush()
     return error.exit_status
 
 
-def _unsaid(error: OrchestratorError) -> list[str]:
-    """The problems with a file that the message does not name."""
-    problems = error.details.get("problems")
-    return problems[SHOWN_PROBLEMS:] if isinstance(problems, list) else []
+def _as_ours(error: Exception, prog: str) -> OrchestratorError:
+    """The error of our family, which has the exit status, for one of click or of the system."""
+    if isinstance(error, OrchestratorError):
+        return error
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else prog
+        return UsageError(error.format_message(), hint=f"`{path} --help` shows how it is called.")
+    assert isinstance(error, OSError)
+    where = f" ({error.filename!a})" if error.filename else ""
+    return InputOutputError(f"The operating system refused: {error.strerror or error}{where}")
 
 
 def _wants_json(words: Sequence[str]) -> bool:
     return "--json" in (words[: words.index("--")] if "--" in words else words)
-
-
-def _unexpected(error: OSError) -> InputOutputError:
-    where = f" ({error.filename!a})" if error.filename else ""
-    return InputOutputError(f"The operating system refused: {error.strerror or error}{where}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from orchestrator.core.clock import spoken
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import BOARD
-from orchestrator.interfaces.cli.grammar import Option, integer
+from orchestrator.interfaces.cli.parameters import INTEGER, WORKSTREAM_NAME, option
 from orchestrator.interfaces.cli.rendering import (
     Answer,
     bars,
@@ -26,31 +26,21 @@ _SHOWN = 10
 _LONG = 2000
 """Archived tasks from which on somebody at a terminal is shown how far reading them is."""
 
-_WORKSTREAM = Option(("--ws",), "Only tasks of this workstream.", "WS", completes="workstreams")
+_WORKSTREAM = option("--ws", type=WORKSTREAM_NAME, help="Only tasks of this workstream.")
 
 
-@BOARD.command(
-    "stats",
-    _WORKSTREAM,
-    Option(("--days",), "Only tasks that changed in so many days.", "N", convert=integer),
-    example="stats --ws build",
-    reads=True,
-    filters_agent=True,
-)
+@BOARD.command("stats", example="stats --ws build", reads=True, filters_agent=True)
+@_WORKSTREAM
+@option("--days", type=INTEGER, help="Only tasks that changed in so many days.")
 def stats(run: Run, ws: str | None, days: int | None, agent: str | None) -> Answer:
     """Count tasks by status, workstream, priority, type and agent, archived ones included."""
     found = run.orc.stats(workstream=ws, agent=agent, days=days, watch=_watched)
     return Answer(found, lambda: _stats_page(found))
 
 
-@BOARD.command(
-    "metrics",
-    _WORKSTREAM,
-    Option(("--days",), "The last so many days; 14 if not given.", "N", convert=integer),
-    example="metrics --days 30",
-    reads=True,
-    filters_agent=True,
-)
+@BOARD.command("metrics", example="metrics --days 30", reads=True, filters_agent=True)
+@_WORKSTREAM
+@option("--days", type=INTEGER, help="The last so many days; 14 if not given.")
 def metrics(run: Run, ws: str | None, days: int | None, agent: str | None) -> Answer:
     """Measure the last days: throughput, times, success, how busy the agents are, cycles."""
     found = run.orc.metrics(workstream=ws, agent=agent, watch=_watched, **given(days=days))

@@ -1,7 +1,7 @@
-"""The reference of commands as markdown, a page a noun, written from the grammar.
+"""The reference of commands as markdown, a page a noun, written from their declarations.
 
 ``python -m orchestrator.interfaces.cli.reference docs/commands`` writes the pages; a test fails when they
-are not what the grammar says.
+are not what the declarations say.
 """
 
 import inspect
@@ -10,23 +10,15 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from orchestrator.interfaces.cli.commands import BOARD
-from orchestrator.interfaces.cli.grammar import (
-    AGENT_FILTER,
-    GLOBALS,
-    Argument,
-    Command,
-    Group,
-    Option,
-)
+from orchestrator.interfaces.cli.groups import AGENT_FILTER, GLOBALS, Command, Group
+from orchestrator.interfaces.cli.parameters import Argument, Option
 
 
 def commands(group: Group = BOARD) -> Iterator[tuple[str, Command]]:
     """Every command with the words that lead to it, such as ``task next``."""
-    for node in group.nodes:
-        if isinstance(node, Group):
-            yield from ((f"{node.name} {path}", command) for path, command in commands(node))
-        else:
-            yield node.name, node
+    for inner in group.groups:
+        yield from ((f"{inner.name} {path}", command) for path, command in commands(inner))
+    yield from ((command.name, command) for command in group.declared)
 
 
 def pages() -> dict[str, str]:
@@ -46,16 +38,18 @@ def write(folder: str) -> None:
 
 
 def _index() -> str:
-    rows = [(f"[`{g.name}`]({g.name}.md)", ", ".join(g.aliases), g.summary) for g in BOARD.groups]
-    rows += [
-        (f"[`{c.name}`](board.md#{c.name})", ", ".join(c.aliases), c.summary)
-        for c in BOARD.commands
+    rows = [
+        (f"[`{node.name}`]({page})", ", ".join(BOARD.names_of(node.name)[1:]), node.summary)
+        for node, page in (
+            *((group, f"{group.name}.md") for group in BOARD.groups),
+            *((command, f"board.md#{command.name}") for command in BOARD.declared),
+        )
     ]
     return "\n".join(
         [
             "# Commands",
             "",
-            "Written from the grammar by `python -m orchestrator.interfaces.cli.reference docs/commands`.",
+            "Written by `python -m orchestrator.interfaces.cli.reference docs/commands`.",
             "From a checkout, `python cli.py` stands for `orc` and `python runner.py` for `orc runner`.",
             "",
             *_table(("command", "short", "what for"), rows),
@@ -72,7 +66,7 @@ def _index() -> str:
 
 def _page(group: Group) -> str:
     title = "The whole board" if group is BOARD else group.name
-    short = f" Short: `{'`, `'.join(group.aliases)}`." if group.aliases else ""
+    short = f" Short: `{'`, `'.join(group.names[1:])}`." if group.names[1:] else ""
     words = ("orc", "orc") if group is BOARD else _words(("orc", "orc"), group)
     lines = [f"# {title}", "", group.summary + short, ""]
     lines += _sections(group, words, "")
@@ -84,20 +78,21 @@ def _page(group: Group) -> str:
 
 def _words(lead: tuple[str, str], group: Group) -> tuple[str, str]:
     """The words that lead to a group, in full and short."""
-    return f"{lead[0]} {group.name}", f"{lead[1]} {(*group.aliases, group.name)[0]}"
+    return f"{lead[0]} {group.name}", f"{lead[1]} {(*group.names[1:], group.name)[0]}"
 
 
 def _sections(group: Group, words: tuple[str, str], title: str) -> list[str]:
-    return [line for command in group.commands for line in _section(group, command, words, title)]
+    return [line for command in group.declared for line in _section(group, command, words, title)]
 
 
 def _section(group: Group, command: Command, lead: tuple[str, str], title: str) -> list[str]:
     words, short = lead
     named = command.name if command.name != group.default else f"[{command.name}]"
-    aliases = f" Also `{'`, `'.join(command.aliases)}`." if command.aliases else ""
-    places = [argument.usage for argument in command.arguments]
+    short_forms = group.names_of(command.name)[1:]
+    aliases = f" Also `{'`, `'.join(short_forms)}`." if short_forms else ""
+    places = [argument.make_metavar() for argument in command.arguments]
     usage = " ".join([words, named, *places, *(["[OPTIONS]"] if command.options else [])])
-    lines = [f"## {title}{command.name}", "", inspect.cleandoc(command.help) + aliases, ""]
+    lines = [f"## {title}{command.name}", "", inspect.cleandoc(command.help or "") + aliases, ""]
     lines += ["```", usage, "```", ""]
     if command.arguments:
         lines += [*_arguments(command.arguments), ""]
@@ -108,21 +103,23 @@ def _section(group: Group, command: Command, lead: tuple[str, str], title: str) 
 
 
 def _arguments(arguments: Sequence[Argument]) -> list[str]:
-    return _table(("argument", "meaning"), [(f"`{a.usage}`", a.help) for a in arguments])
+    return _table(
+        ("argument", "meaning"), [(f"`{a.make_metavar()}`", a.help or "") for a in arguments]
+    )
 
 
 def _options(options: Sequence[Option]) -> list[str]:
-    return _table(("option", "meaning"), [(_option(o), o.help + _default(o)) for o in options])
+    return _table(("option", "meaning"), [(_option(o), f"{o.help}{_default(o)}") for o in options])
 
 
 def _option(option: Option) -> str:
-    value = "" if option.flag else " " + ("|".join(option.choices) or option.metavar)
-    return "`" + ", ".join(option.flags) + value.replace("|", "\\|") + "`"
+    value = "" if option.is_flag else " " + (option.metavar or option.type.name)
+    return "`" + ", ".join(option.opts) + value.replace("|", "\\|") + "`"
 
 
 def _default(option: Option) -> str:
-    many = " Takes commas and repetition." if option.many and option.commas else ""
-    return many + (f" Default: `{option.default}`." if option.default not in (None, "") else "")
+    many = " Takes commas and repetition." if option.takes_commas else ""
+    return many + (f" Default: `{option.default}`." if option.show_default else "")
 
 
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

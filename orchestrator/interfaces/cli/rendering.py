@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.printable import escape, escape_lines
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 2}
@@ -166,8 +167,52 @@ def _without_surrogates(value: Any) -> Any:
 # Writing
 
 
+def warn(text: str) -> None:
+    """Write a warning on stderr."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"Warning: {escape(text)}\n")
+
+
+def show(answer: Answer, *, as_json: bool, lossy: bool) -> None:
+    """Write an answer to stdout, and do what follows from it.
+
+    A reader that went away is no failure. What was committed stays true when it cannot be shown
+    (``lossy``); a query that cannot be shown has failed.
+    """
+    try:
+        written = write(_rendered(answer, as_json=as_json))
+    except BrokenPipeError:
+        return
+    except OSError as error:
+        if not lossy:
+            raise
+        done = "it is done, but " if answer.after is None else ""
+        warn(f"{done}the answer could not be written: {error.strerror}")
+        return
+    if written and answer.after is not None:
+        _follow(answer.after)
+
+
+def _rendered(answer: Answer, *, as_json: bool) -> bytes:
+    if as_json:
+        return to_json(answer.value)
+    text = answer.text()
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return (text + "\n" if text else "").encode(encoding, "backslashreplace")
+
+
+def _follow(after: Callable[[], object]) -> None:
+    """Do what follows from an answer that was written; the answer stands, whatever fails now."""
+    try:
+        after()
+    except OrchestratorError as error:
+        warn(f"the answer stands, but what follows from it failed: {error.message}")
+    except OSError as error:
+        warn(f"the answer stands, but what follows from it failed: {error.strerror}")
+
+
 def write(data: bytes) -> bool:
-    """Write to stdout at once; False for a process without one, which has nobody to tell."""
+    """Write to stdout at once; False for a process that has no stdout."""
     if sys.stdout is None:
         return False
     sys.stdout.flush()

@@ -5,26 +5,35 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
 from orchestrator.core.errors import BadInput, UsageError
-from orchestrator.core.printable import escape
-from orchestrator.interfaces.cli.grammar import Option, Settings
+from orchestrator.interfaces.cli.parameters import flag
+from orchestrator.interfaces.cli.rendering import Answer, show, warn
 
 if TYPE_CHECKING:
     from orchestrator import Orchestrator
+    from orchestrator.interfaces.cli.groups import Command
 
 T = TypeVar("T")
 
+DRY_RUN = flag("--dry-run", help="Say what would be done, and leave every file as it is.")
 
-DRY_RUN = Option(
-    ("--dry-run",), "Say what would be done, and leave every file as it is.", flag=True
-)
+
+class Settings(msgspec.Struct):
+    """The global options of a line."""
+
+    json: bool = False
+    board: str | None = None
+    request_id: str | None = None
+    agent: str | None = None
 
 
 class Run:
-    """What a command's function is given beside its values."""
+    """One run of a command line: what a command's function is given beside its values."""
 
-    def __init__(self, settings: Settings, prog: str = "orc", checkout: str | None = None) -> None:
-        self.settings = settings
+    def __init__(self, prog: str = "orc", checkout: str | None = None) -> None:
+        self.settings = Settings()
         self._prog = prog
         self._checkout = checkout
         self._orc: Orchestrator | None = None
@@ -48,6 +57,15 @@ class Run:
     def rehearsed(self, dry: bool) -> AbstractContextManager[None]:
         """Where a command runs that may be a dry run."""
         return self.orc.rehearsal() if dry else nullcontext()
+
+    def execute(self, command: "Command", values: dict[str, Any]) -> int:
+        """Run a command, show its answer, and give the exit status."""
+        assert command.callback is not None
+        answer: Answer | None = command.callback(self, **values)
+        if answer is None:
+            return 0
+        show(answer, as_json=self.settings.json, lossy=not command.reads)
+        return answer.exit_status
 
     def close(self) -> None:
         """Close the board if it was opened."""
@@ -96,12 +114,6 @@ def once(place: str, positional: T | None, flag: str, option: T | None) -> T | N
 def given(**values: Any) -> dict[str, Any]:
     """The values that stand on the line; the others keep the defaults of the API."""
     return {name: value for name, value in values.items() if value is not None}
-
-
-def warn(text: str) -> None:
-    """A warning on stderr."""
-    if sys.stderr is not None:
-        sys.stderr.write(f"Warning: {escape(text)}\n")
 
 
 def text_from(path: str | None) -> str:

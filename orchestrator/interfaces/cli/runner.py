@@ -3,31 +3,31 @@
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape_json, escape_lines
 from orchestrator.interfaces.cli.commands import RUNNER
-from orchestrator.interfaces.cli.grammar import Argument, Option, count, integer
+from orchestrator.interfaces.cli.parameters import (
+    COUNT,
+    INTEGER,
+    TOPIC_NAME,
+    WHEN,
+    WORKSTREAM_NAME,
+    argument,
+    choice,
+    option,
+)
 from orchestrator.interfaces.cli.rendering import Answer, say, to_json
 from orchestrator.interfaces.cli.run import Run
 
 
-@RUNNER.command(
-    "plan",
-    Option(("--max",), "At most so many tasks side by side.", "N", convert=integer, default=8),
-    aliases=("p",),
-    example="plan --max 4",
-)
+@RUNNER.command("plan", example="plan --max 4")
+@option("--max", type=INTEGER, default=8, help="At most so many tasks side by side.")
 def plan(run: Run, max: int) -> Answer:
     """Begin a cycle: what can run side by side, what must wait, what needs attention."""
     planned = run.orc.plan(max=max)
     return Answer(planned, lambda: escape_json(to_json(planned).decode().rstrip("\n")))
 
 
-@RUNNER.command(
-    "brief",
-    Argument("target", "A workstream or a task.", completes="workstreams"),
-    Option(("--budget",), "Tokens of knowledge at most.", "N", convert=count, default=4000),
-    aliases=("b",),
-    example="brief build",
-    reads=True,
-)
+@RUNNER.command("brief", example="brief build", reads=True)
+@argument("target", type=WORKSTREAM_NAME, help="A workstream or a task.")
+@option("--budget", type=COUNT, default=4000, help="Tokens of knowledge at most.")
 def brief(run: Run, target: str, budget: int) -> Answer:
     """Print all that an agent needs to start a task, as markdown."""
     from orchestrator.planning import Planning
@@ -37,15 +37,11 @@ def brief(run: Run, target: str, budget: int) -> Answer:
     return say({"target": target, "brief": text}, escape_lines(text.removesuffix("\n")))
 
 
-@RUNNER.command(
-    "collect",
-    Option(("--cycle",), "Which cycle; else the present one.", "N", convert=integer),
-    Option(("--since",), "From a time on, or that long ago, or after an event.", "WHEN"),
-    Option(("--save",), "Write it into the knowledge base.", "TOPIC", completes="topics"),
-    Option(("--format",), "How to print it.", default="json", choices=("json", "markdown")),
-    aliases=("c",),
-    example="collect --format markdown --save cycle-3",
-)
+@RUNNER.command("collect", example="collect --format markdown --save cycle-3")
+@option("--cycle", type=INTEGER, help="Which cycle; else the present one.")
+@option("--since", type=WHEN, help="From a time on, or that long ago, or after an event.")
+@option("--save", type=TOPIC_NAME, help="Write it into the knowledge base.")
+@option("--format", type=choice("json", "markdown"), default="json", help="How to print it.")
 def collect(
     run: Run, cycle: int | None, since: str | None, save: str | None, format: str
 ) -> Answer:

@@ -7,17 +7,26 @@ from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.printable import escape
 from orchestrator.domain.agents.session_events import OUTCOMES, OVERSEER, SEVERITIES
 from orchestrator.interfaces.cli.commands import BOARD, SESSION
-from orchestrator.interfaces.cli.grammar import Argument, Option
-from orchestrator.interfaces.cli.rendering import Answer, fields, parts, say, section
-from orchestrator.interfaces.cli.run import DRY_RUN, Run, text_from, warn
+from orchestrator.interfaces.cli.parameters import (
+    AGENT_NAME,
+    TASK_ID,
+    WORKSTREAM_NAME,
+    argument,
+    choice,
+    flag,
+    option,
+)
+from orchestrator.interfaces.cli.rendering import Answer, fields, parts, say, section, warn
+from orchestrator.interfaces.cli.run import DRY_RUN, Run, text_from
 
 if TYPE_CHECKING:
     from orchestrator.domain.agents.session_events import Session
 
-_AGENT = Argument("agent", "The agent; else who acts.", required=False, completes="agents")
+_AGENT = argument("agent", type=AGENT_NAME, required=False, help="The agent; else who acts.")
 
 
-@SESSION.command("start", _AGENT, example="start agent-1")
+@SESSION.command("start", example="start agent-1")
+@_AGENT
 def start(run: Run, agent: str | None) -> Answer:
     """Begin a session: from now on what an earlier start of the agent sends is refused."""
     session = run.orc.sessions.start(run.actor(agent))
@@ -28,21 +37,18 @@ def start(run: Run, agent: str | None) -> Answer:
     )
 
 
-@SESSION.command("show", _AGENT, example="show agent-1", reads=True)
+@SESSION.command("show", example="show agent-1", reads=True)
+@_AGENT
 def show(run: Run, agent: str | None) -> Answer:
     """Show an agent's last session, with the note that it was left or leaves."""
     session = run.orc.sessions.get(run.actor(agent))
     return Answer(session, lambda: _page(session))
 
 
-@BOARD.command(
-    "prime",
-    _AGENT,
-    Option(("--budget",), "Tokens that the text may have; 1000 if not given.", "N"),
-    Option(("--if-changed",), "Print nothing unless something is new since last time.", flag=True),
-    example="prime agent-1 --if-changed",
-    reads=True,
-)
+@BOARD.command("prime", example="prime agent-1 --if-changed", reads=True)
+@_AGENT
+@option("--budget", metavar="N", help="Tokens that the text may have; 1000 if not given.")
+@flag("--if-changed", help="Print nothing unless something is new since last time.")
 def prime(run: Run, agent: str | None, budget: str | None, if_changed: bool) -> Answer:
     """Print what an agent needs at the start of a session; it never fails, and so stops none."""
     from orchestrator.planning.prime import BUDGET, Prime
@@ -68,13 +74,12 @@ def _tokens(text: str, usual: int) -> int:
 
 
 @BOARD.command(
-    "handoff",
-    Option(("--subject", "-s"), "One line for the next session.", default=""),
-    Option(("--message", "-m"), "What it should know; - takes it from stdin.", default=""),
-    Option(("--collect",), "Note also open work, locks, unread mail and changed files.", flag=True),
-    DRY_RUN,
-    example='handoff -s "Tests are next" -m "The API works; see notes." --collect',
+    "handoff", example='handoff -s "Tests are next" -m "The API works; see notes." --collect'
 )
+@option("--subject", "-s", default="", help="One line for the next session.")
+@option("--message", "-m", default="", help="What it should know; - takes it from stdin.")
+@flag("--collect", help="Note also open work, locks, unread mail and changed files.")
+@DRY_RUN
 def handoff(run: Run, subject: str, message: str, collect: bool, dry_run: bool) -> Answer:
     """End the session with a note to the next one; what hangs on the hook stays there."""
     note = text_from("-") if message == "-" else message
@@ -84,13 +89,10 @@ def handoff(run: Run, subject: str, message: str, collect: bool, dry_run: bool) 
     return Answer(session, lambda: parts("Handed off.", _page(session)))
 
 
-@BOARD.command(
-    "done",
-    Argument("outcome", f"{', '.join(OUTCOMES)}; the first if not given.", required=False),
-    Option(("--message", "-m"), "The result, what is wrong, or why it has to wait.", default=""),
-    Option(("--until",), "With DEFERRED: not before 2026-12-01, or 3d from now.", default=""),
-    example='done COMPLETED -m "Shipped as v1.0.2"',
-)
+@BOARD.command("done", example='done COMPLETED -m "Shipped as v1.0.2"')
+@argument("outcome", required=False, help=f"{', '.join(OUTCOMES)}; the first if not given.")
+@option("--message", "-m", default="", help="The result, what is wrong, or why it has to wait.")
+@option("--until", default="", help="With DEFERRED: not before 2026-12-01, or 3d from now.")
 def done(run: Run, outcome: str | None, message: str, until: str) -> Answer:
     """Finish what hangs on my hook: completed, escalated to the overseer, or deferred."""
     word = (outcome or OUTCOMES[0]).upper()
@@ -100,14 +102,14 @@ def done(run: Run, outcome: str | None, message: str, until: str) -> Answer:
 
 @BOARD.command(
     "escalate",
-    Argument("topic", "One line that says what is wrong."),
-    Option(("--severity",), "medium if not given.", "WORD", choices=SEVERITIES, default="medium"),
-    Option(("--message", "-m"), "More about it; - takes it from stdin.", default=""),
-    Option(("--task",), "The task that it came up with; else mine.", "ID", completes="tasks"),
-    Option(("--ws",), "Where the task for it belongs.", "WS", completes="workstreams"),
-    Option(("--to",), f"Who is told; {OVERSEER} if not given.", "TO", default=OVERSEER),
     example='escalate "The key has expired" --severity high -m "Nothing can be deployed."',
 )
+@argument("topic", help="One line that says what is wrong.")
+@option("--severity", type=choice(*SEVERITIES), default="medium", help="medium if not given.")
+@option("--message", "-m", default="", help="More about it; - takes it from stdin.")
+@option("--task", type=TASK_ID, help="The task that it came up with; else mine.")
+@option("--ws", type=WORKSTREAM_NAME, help="Where the task for it belongs.")
+@option("--to", metavar="TO", default=OVERSEER, help=f"Who is told; {OVERSEER} if not given.")
 def escalate(
     run: Run, topic: str, severity: str, message: str, task: str | None, ws: str | None, to: str
 ) -> Answer:

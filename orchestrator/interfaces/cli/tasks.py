@@ -9,7 +9,24 @@ from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.domain.tasks.events import ENDED, HELD, STATUSES
 from orchestrator.interfaces.cli.commands import TASK
-from orchestrator.interfaces.cli.grammar import Argument, Option, integer, minutes, path
+from orchestrator.interfaces.cli.parameters import (
+    AGENT_NAME,
+    DURATION,
+    FILE,
+    INTEGER,
+    MINUTES,
+    TASK_ID,
+    TIME,
+    WORD,
+    WORDS,
+    WORKSTREAM_NAME,
+    Decorator,
+    argument,
+    choice,
+    flag,
+    option,
+    together,
+)
 from orchestrator.interfaces.cli.rendering import (
     Answer,
     fields,
@@ -43,51 +60,58 @@ _COLOURS = {
 SHOWN = 3
 """Reasons that a line of a listing gives."""
 
-_WORKSTREAM = Argument("workstream", "Where it belongs.", "WS", completes="workstreams")
-_LEASE = Option(("--lease",), "How long the claim lasts: 30m, 2h.", "DURATION")
-_TOKEN = Option(
-    ("--token",), "The fencing token of the claim; an older one is refused.", "N", convert=integer
+_WORKSTREAM = argument("workstream", type=WORKSTREAM_NAME, metavar="WS", help="Where it belongs.")
+_LEASE = option("--lease", type=DURATION, help="How long the claim lasts: 30m, 2h.")
+_TOKEN = option(
+    "--token", type=INTEGER, help="The fencing token of the claim; an older one is refused."
 )
-_FIELDS = (
-    Option(("--description",), "What is to be done."),
-    Option(("--type",), "A word such as task, bug, feature.", "WORD"),
-    Option(("--priority",), "1 comes first; 5 if not given.", "N", convert=integer),
-    Option(("--labels", "--label"), "Words to find it by.", "WORDS", many=True),
-    Option(("--acceptance",), "What must be true when it is done."),
-    Option(("--estimate",), "Minutes of work, or a duration: 90, 2h.", "TIME", convert=minutes),
-    Option(("--needs",), "Tasks that must be done before.", "IDS", many=True, completes="tasks"),
-    Option(
-        ("--touches",),
-        "Resources it needs while it runs: git, src/**, db:shared.",
-        "NAMES",
-        many=True,
+_FIELDS = together(
+    option("--description", help="What is to be done."),
+    option("--type", type=WORD, help="A word such as task, bug, feature."),
+    option("--priority", type=INTEGER, help="1 comes first; 5 if not given."),
+    option("--labels", "--label", type=WORDS, many=True, help="Words to find it by."),
+    option("--acceptance", help="What must be true when it is done."),
+    option("--estimate", type=MINUTES, help="Minutes of work, or a duration: 90, 2h."),
+    option(
+        "--needs", type=TASK_ID, metavar="IDS", many=True, help="Tasks that must be done before."
     ),
-    Option(("--parent",), "The task that it is a part of.", "ID", completes="tasks"),
-    Option(("--waits-for",), "Children it waits for: all or any of its own; all:ID.", "WHICH"),
-    Option(("--defer",), "Not to be taken before: 2026-12-01, or 3d from now.", "TIME"),
-    Option(("--due",), "When it should be done, in the same forms.", "TIME"),
-    Option(
-        ("--verify",),
-        "A command that must succeed before it is complete; no shell reads it. Repeatable.",
-        "CMD",
+    option(
+        "--touches",
+        metavar="NAMES",
         many=True,
-        commas=False,
+        help="Resources it needs while it runs: git, src/**, db:shared.",
     ),
-    Option(("--verify-timeout",), "How long each of them may take: 30m; else 10m.", "DURATION"),
-    Option(
-        ("--artifacts", "--artifact"),
-        "A file or folder that must be there then, and hold something. Repeatable.",
-        "PATH",
+    option("--parent", type=TASK_ID, help="The task that it is a part of."),
+    option(
+        "--waits-for", metavar="WHICH", help="Children it waits for: all or any of its own; all:ID."
+    ),
+    option("--defer", type=TIME, help="Not to be taken before: 2026-12-01, or 3d from now."),
+    option("--due", type=TIME, help="When it should be done, in the same forms."),
+    option(
+        "--verify",
+        metavar="CMD",
         many=True,
         commas=False,
+        help="A command that must succeed before it is complete; no shell reads it. Repeatable.",
     ),
-    Option(("--review",), "Another agent than the worker must approve it.", flag=True),
+    option(
+        "--verify-timeout", type=DURATION, help="How long each of them may take: 30m; else 10m."
+    ),
+    option(
+        "--artifacts",
+        "--artifact",
+        metavar="PATH",
+        many=True,
+        commas=False,
+        help="A file or folder that must be there then, and hold something. Repeatable.",
+    ),
+    flag("--review", help="Another agent than the worker must approve it."),
 )
 
 
-def _words(usage: str, help: str) -> Argument:
+def _words(usage: str, help: str) -> Decorator:
     """The words of a command that takes ``[WS] ID`` and perhaps more."""
-    return Argument("words", help, usage, many=True, completes="tasks")
+    return argument("words", type=TASK_ID, metavar=usage, many=True, help=help)
 
 
 def task_of(run: Run, words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
@@ -139,16 +163,15 @@ def _no_more(value: str, rest: tuple[str, ...]) -> str:
 # Adding and changing
 
 
-@TASK.command(
-    "add",
-    _WORKSTREAM,
-    Argument("title", "One line that says what is to be done."),
-    Argument("desc", "What is to be done, at length.", required=False),
-    Argument("number", "Its priority; 1 comes first.", "PRIORITY", False, convert=integer),
-    *_FIELDS,
-    Option(("--name",), "With --parent: the last part of the id; else the next number."),
-    example='add build "Ship v1" --priority 1 --needs 299833bc --touches git',
+@TASK.command("add", example='add build "Ship v1" --priority 1 --needs 299833bc --touches git')
+@_WORKSTREAM
+@argument("title", help="One line that says what is to be done.")
+@argument("desc", required=False, help="What is to be done, at length.")
+@argument(
+    "number", type=INTEGER, metavar="PRIORITY", required=False, help="Its priority; 1 comes first."
 )
+@_FIELDS
+@option("--name", help="With --parent: the last part of the id; else the next number.")
 def add(
     run: Run,
     workstream: str,
@@ -166,13 +189,10 @@ def add(
     return say(task, f"Added task {task.id}: {escape(task.title)}")
 
 
-@TASK.command(
-    "batch",
-    Argument("file", "JSON or markdown; - is stdin.", convert=path),
-    Option(("--ws",), "Where tasks belong that do not say it.", "WS", completes="workstreams"),
-    DRY_RUN,
-    example="batch plan.md --ws build --dry-run",
-)
+@TASK.command("batch", example="batch plan.md --ws build --dry-run")
+@argument("file", type=FILE, help="JSON or markdown; - is stdin.")
+@option("--ws", type=WORKSTREAM_NAME, help="Where tasks belong that do not say it.")
+@DRY_RUN
 def batch(run: Run, file: str, ws: str | None, dry_run: bool) -> Answer:
     """Add, edit and assign many tasks in one commit, from a file of JSON or markdown."""
     from orchestrator.integrations.batch_file import entries_of
@@ -199,15 +219,12 @@ def _batch_page(done: "Applied", dry_run: bool) -> str:
     )
 
 
-@TASK.command(
-    "edit",
-    _words("[WS] ID", "The task."),
-    Option(("--title",), "One line that says what is to be done."),
-    *_FIELDS,
-    Option(("--commits", "--commit"), "Commits that belong to it, by id.", "SHA", many=True),
-    Option(("--no-review",), "Nobody needs to approve it.", flag=True),
-    example='edit 299833bc --priority 1 --labels ui,urgent --needs ""',
-)
+@TASK.command("edit", example='edit 299833bc --priority 1 --labels ui,urgent --needs ""')
+@_words("[WS] ID", "The task.")
+@option("--title", help="One line that says what is to be done.")
+@_FIELDS
+@option("--commits", "--commit", metavar="SHA", many=True, help="Commits that belong to it, by id.")
+@flag("--no-review", help="Nobody needs to approve it.")
 def edit(run: Run, words: tuple[str, ...], review: bool, no_review: bool, **fields: Any) -> Answer:
     """Change fields of a task; an empty list clears a field that holds several."""
     if review and no_review:
@@ -219,11 +236,8 @@ def edit(run: Run, words: tuple[str, ...], review: bool, no_review: bool, **fiel
     return say(task, f"Edited: {escape(task.title)}")
 
 
-@TASK.command(
-    "note",
-    _words("[WS] ID TEXT...", "The task, and what there is to say."),
-    example='note 299833bc "The API needs a key"',
-)
+@TASK.command("note", example='note 299833bc "The API needs a key"')
+@_words("[WS] ID TEXT...", "The task, and what there is to say.")
 def note(run: Run, words: tuple[str, ...]) -> Answer:
     """Append a note to a task."""
     task, text = _task_and_text(run, words, "", None)
@@ -233,12 +247,9 @@ def note(run: Run, words: tuple[str, ...]) -> Answer:
 # Working
 
 
-@TASK.command(
-    "claim",
-    _words("[WS] ID [AGENT]", "The task, and who takes it."),
-    _LEASE,
-    example="claim build 299833bc agent-1",
-)
+@TASK.command("claim", example="claim build 299833bc agent-1")
+@_words("[WS] ID [AGENT]", "The task, and who takes it.")
+@_LEASE
 def claim(run: Run, words: tuple[str, ...], lease: str | None) -> Answer:
     """Take a task under a lease."""
     task, rest = task_of(run, words)
@@ -248,14 +259,13 @@ def claim(run: Run, words: tuple[str, ...], lease: str | None) -> Answer:
     return say(claimed, f"Claimed: {escape(claimed.title)} -> {escape(claimed.assigned_to or '')}")
 
 
-@TASK.command(
-    "next",
-    Argument("workstream", "Only tasks of this one.", "WS", False, completes="workstreams"),
-    Argument("agent", "Who takes it.", required=False, completes="agents"),
-    _LEASE,
-    Option(("--wait",), "Wait so long for a task to become free: 30s.", "DURATION", default="0"),
-    example="next build agent-1 --wait 30s",
+@TASK.command("next", example="next build agent-1 --wait 30s")
+@argument(
+    "workstream", type=WORKSTREAM_NAME, metavar="WS", required=False, help="Only tasks of this one."
 )
+@argument("agent", type=AGENT_NAME, required=False, help="Who takes it.")
+@_LEASE
+@option("--wait", type=DURATION, default="0", help="Wait so long for a task to become free: 30s.")
 def next_(
     run: Run, workstream: str | None, agent: str | None, lease: str | None, wait: str
 ) -> Answer:
@@ -266,31 +276,24 @@ def next_(
     return say(task, f"Claimed next task: {task.id} - {escape(task.title)}")
 
 
-@TASK.command(
-    "renew", _words("[WS] ID", "The task."), _LEASE, _TOKEN, example="renew 299833bc --lease 1h"
-)
+@TASK.command("renew", example="renew 299833bc --lease 1h")
+@_words("[WS] ID", "The task.")
+@_LEASE
+@_TOKEN
 def renew(run: Run, words: tuple[str, ...], lease: str | None, token: int | None) -> Answer:
     """Extend the lease of a task, from now."""
     task = run.orc.tasks.renew(_task_only(run, words), lease=lease, token=token)
     return say(task, f"Renewed: {escape(task.title)} (until {task.lease_until})")
 
 
-@TASK.command(
-    "complete",
-    _words("[WS] ID [RESULT...]", "The task, and what came out."),
-    Option(("--result",), "What came out, for whoever needs it next."),
-    Option(("--force",), "Although a check does not pass; with --reason.", flag=True),
-    Option(("--reason",), "Why by force; it is kept.", default=""),
-    _TOKEN,
-    Option(
-        ("--continue",),
-        "Of a workflow: claim the next ready step with it, in one commit.",
-        flag=True,
-    ),
-    Option(("--lease",), "With --continue: how long, as 30m; else as long as before.", "DURATION"),
-    aliases=("done",),
-    example='complete 299833bc "Shipped as v1.0.2" --token 17',
-)
+@TASK.command("complete", example='complete 299833bc "Shipped as v1.0.2" --token 17')
+@_words("[WS] ID [RESULT...]", "The task, and what came out.")
+@option("--result", help="What came out, for whoever needs it next.")
+@flag("--force", help="Although a check does not pass; with --reason.")
+@option("--reason", default="", help="Why by force; it is kept.")
+@_TOKEN
+@flag("--continue", help="Of a workflow: claim the next ready step with it, in one commit.")
+@option("--lease", type=DURATION, help="With --continue: how long, as 30m; else as long as before.")
 def complete(
     run: Run,
     words: tuple[str, ...],
@@ -336,24 +339,18 @@ def _advanced_page(advanced: "Advanced") -> str:
     )
 
 
-@TASK.command(
-    "approve",
-    _words("[WS] ID [COMMENT...]", "The task, and what there is to say."),
-    Option(("--comment",), "What there is to say."),
-    example='approve 299833bc "Reads well" --agent bob',
-)
+@TASK.command("approve", example='approve 299833bc "Reads well" --agent bob')
+@_words("[WS] ID [COMMENT...]", "The task, and what there is to say.")
+@option("--comment", help="What there is to say.")
 def approve(run: Run, words: tuple[str, ...], comment: str | None) -> Answer:
     """Say that the work of another agent is done."""
     task, text = _task_and_text(run, words, "--comment", comment)
     return _stepped(run.orc.reviews.approve(task, comment=text or ""), "Approved")
 
 
-@TASK.command(
-    "reject",
-    _words("[WS] ID REASON...", "The task, and what is missing."),
-    Option(("--reason",), "What is missing."),
-    example='reject 299833bc "The migration has no test" --agent bob',
-)
+@TASK.command("reject", example='reject 299833bc "The migration has no test" --agent bob')
+@_words("[WS] ID REASON...", "The task, and what is missing.")
+@option("--reason", help="What is missing.")
 def reject(run: Run, words: tuple[str, ...], reason: str | None) -> Answer:
     """Give the work of another agent back to it, with the reason."""
     task, text = _task_and_text(run, words, "--reason", reason)
@@ -361,11 +358,8 @@ def reject(run: Run, words: tuple[str, ...], reason: str | None) -> Answer:
     return _stepped(rejected, "Rejected")
 
 
-@TASK.command(
-    "trust",
-    Argument("tasks", "Tasks that came by import.", "IDS...", many=True, completes="tasks"),
-    example="trust 299833bc",
-)
+@TASK.command("trust", example="trust 299833bc")
+@argument("tasks", type=TASK_ID, metavar="IDS...", many=True, help="Tasks that came by import.")
 def trust(run: Run, tasks: tuple[str, ...]) -> Answer:
     """Let the commands run that tasks came with by import; `task show` prints them."""
     trusted = run.orc.reviews.trust(tasks)
@@ -378,51 +372,55 @@ def trust(run: Run, tasks: tuple[str, ...]) -> Answer:
     return Answer(trusted, lambda: lines(said, empty="Nothing to trust."))
 
 
-def _reason(needed: bool = False) -> tuple[Argument, Option]:
+def _reason(needed: bool = False) -> Decorator:
     usage = "[WS] ID REASON..." if needed else "[WS] ID [REASON...]"
-    return _words(usage, "The task, and why."), Option(("--reason",), "Why.")
+    return together(_words(usage, "The task, and why."), option("--reason", help="Why."))
 
 
-@TASK.command("fail", *_reason(), _TOKEN, example='fail 299833bc "The API is gone"')
+@TASK.command("fail", example='fail 299833bc "The API is gone"')
+@_reason()
+@_TOKEN
 def fail(run: Run, words: tuple[str, ...], reason: str | None, token: int | None) -> Answer:
     """Say that a task was tried and cannot be done."""
     task, text = _task_and_text(run, words, "--reason", reason)
     return _stepped(run.orc.tasks.fail(task, reason=text or "", token=token), "Failed")
 
 
-@TASK.command("release", *_reason(), _TOKEN, example="release 299833bc")
+@TASK.command("release", example="release 299833bc")
+@_reason()
+@_TOKEN
 def release(run: Run, words: tuple[str, ...], reason: str | None, token: int | None) -> Answer:
     """Give a task back; it is pending again."""
     task, text = _task_and_text(run, words, "--reason", reason)
     return _stepped(run.orc.tasks.release(task, reason=text or "", token=token), "Released")
 
 
-@TASK.command("block", *_reason(needed=True), example='block 299833bc "Waiting for a key"')
+@TASK.command("block", example='block 299833bc "Waiting for a key"')
+@_reason(needed=True)
 def block(run: Run, words: tuple[str, ...], reason: str | None) -> Answer:
     """Set a task aside because of something outside the board."""
     task, text = _task_and_text(run, words, "--reason", reason)
     return _stepped(run.orc.tasks.block(task, reason=_needed("reason", text)), "Blocked")
 
 
-@TASK.command("unblock", _words("[WS] ID", "The task."), example="unblock 299833bc")
+@TASK.command("unblock", example="unblock 299833bc")
+@_words("[WS] ID", "The task.")
 def unblock(run: Run, words: tuple[str, ...]) -> Answer:
     """Make a blocked task pending again."""
     return _stepped(run.orc.tasks.unblock(_task_only(run, words)), "Unblocked")
 
 
-@TASK.command("cancel", *_reason(), example='cancel 299833bc "Not wanted any more"')
+@TASK.command("cancel", example='cancel 299833bc "Not wanted any more"')
+@_reason()
 def cancel(run: Run, words: tuple[str, ...], reason: str | None) -> Answer:
     """End a task that is not wanted any more."""
     task, text = _task_and_text(run, words, "--reason", reason)
     return _stepped(run.orc.tasks.cancel(task, reason=text or ""), "Cancelled")
 
 
-@TASK.command(
-    "reopen",
-    *_reason(),
-    Option(("--downstream",), "Also all that was done after it, by way of others too.", flag=True),
-    example='reopen 299833bc "The fix did not hold" --downstream',
-)
+@TASK.command("reopen", example='reopen 299833bc "The fix did not hold" --downstream')
+@_reason()
+@flag("--downstream", help="Also all that was done after it, by way of others too.")
 def reopen(run: Run, words: tuple[str, ...], reason: str | None, downstream: bool) -> Answer:
     """Make an ended task pending again.
 
@@ -436,12 +434,16 @@ def reopen(run: Run, words: tuple[str, ...], reason: str | None, downstream: boo
     )
 
 
-@TASK.command(
-    "archive",
-    Argument("tasks", "Tasks that have ended.", "IDS...", False, many=True, completes="tasks"),
-    Option(("--older-than",), "Every task that ended so long ago: 30d.", "DURATION"),
-    example="archive --older-than 30d",
+@TASK.command("archive", example="archive --older-than 30d")
+@argument(
+    "tasks",
+    type=TASK_ID,
+    metavar="IDS...",
+    required=False,
+    many=True,
+    help="Tasks that have ended.",
 )
+@option("--older-than", type=DURATION, help="Every task that ended so long ago: 30d.")
 def archive(run: Run, tasks: tuple[str, ...], older_than: str | None) -> Answer:
     """Take ended tasks out of the state; the log and `t show` keep them."""
     if not tasks and older_than is None:
@@ -464,22 +466,20 @@ def _needed(what: str, text: str | None) -> str:
 # Looking up
 
 
-@TASK.command(
-    "list",
-    Argument("workstream", "Only tasks of this one.", "WS", False, completes="workstreams"),
-    Option(("--status",), "Only with one of these.", "STATUS", many=True, choices=STATUSES),
-    Option(("--labels", "--label"), "Only with all of these labels.", "WORDS", many=True),
-    Option(("--any-labels", "--any-label"), "Only with one of these at least.", "WORDS", many=True),
-    Option(("--type",), "Only of this type.", "WORD"),
-    Option(("--priority",), "Only of this priority.", "N", convert=integer),
-    Option(("--parent",), "Only the parts of this task.", "ID", completes="tasks"),
-    Option(("--overdue",), "Only open ones that should be done by now.", flag=True),
-    Option(("--ready",), "Only tasks that can be claimed now.", flag=True),
-    aliases=("ls",),
-    example="list build --status pending,blocked",
-    reads=True,
-    filters_agent=True,
+@TASK.command("list", example="list build --status pending,blocked", reads=True, filters_agent=True)
+@argument(
+    "workstream", type=WORKSTREAM_NAME, metavar="WS", required=False, help="Only tasks of this one."
 )
+@option("--status", type=choice(*STATUSES), many=True, help="Only with one of these.")
+@option("--labels", "--label", type=WORDS, many=True, help="Only with all of these labels.")
+@option(
+    "--any-labels", "--any-label", type=WORDS, many=True, help="Only with one of these at least."
+)
+@option("--type", type=WORD, help="Only of this type.")
+@option("--priority", type=INTEGER, help="Only of this priority.")
+@option("--parent", type=TASK_ID, help="Only the parts of this task.")
+@flag("--overdue", help="Only open ones that should be done by now.")
+@flag("--ready", help="Only tasks that can be claimed now.")
 def list_(
     run: Run,
     workstream: str | None,
@@ -501,7 +501,8 @@ def list_(
     return Answer(tasks, lambda: lines((line_of(run, t) for t in tasks), empty="No tasks."))
 
 
-@TASK.command("show", _words("[WS] ID", "The task."), example="show 299833bc", reads=True)
+@TASK.command("show", example="show 299833bc", reads=True)
+@_words("[WS] ID", "The task.")
 def show(run: Run, words: tuple[str, ...]) -> Answer:
     """Show everything about a task, with its history."""
     task = run.orc.tasks.get(_task_only(run, words))

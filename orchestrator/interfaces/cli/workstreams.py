@@ -5,26 +5,25 @@ from typing import TYPE_CHECKING
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import WORKSTREAM
-from orchestrator.interfaces.cli.grammar import Argument, Option, integer
+from orchestrator.interfaces.cli.parameters import INTEGER, WORKSTREAM_NAME, argument, option
 from orchestrator.interfaces.cli.rendering import Answer, fields, lines, paint, plain, say
 from orchestrator.interfaces.cli.run import Run, given, once
 
 if TYPE_CHECKING:
     from orchestrator.domain.workstreams.commands import Workstream
 
-_NAME = Argument("name", "The workstream.", completes="workstreams")
-_REASON = Option(("--reason",), "Why.", default="")
+_NAME = argument("name", type=WORKSTREAM_NAME, help="The workstream.")
+_REASON = option("--reason", default="", help="Why.")
 
 
-@WORKSTREAM.command(
-    "create",
-    Argument("name", "Its name, unique on the board."),
-    Argument("desc", "What it is for.", required=False),
-    Argument("number", "Its priority; 1 comes first.", "PRIORITY", False, convert=integer),
-    Option(("--description",), "What it is for."),
-    Option(("--priority",), "1 comes first; 5 if not given.", "N", convert=integer),
-    example='create build "Build things" 1',
+@WORKSTREAM.command("create", example='create build "Build things" 1')
+@argument("name", help="Its name, unique on the board.")
+@argument("desc", required=False, help="What it is for.")
+@argument(
+    "number", type=INTEGER, metavar="PRIORITY", required=False, help="Its priority; 1 comes first."
 )
+@option("--description", help="What it is for.")
+@option("--priority", type=INTEGER, help="1 comes first; 5 if not given.")
 def create(
     run: Run,
     name: str,
@@ -44,7 +43,7 @@ def create(
     return say(made, f"Created workstream: {escape(made.name)}")
 
 
-@WORKSTREAM.command("list", aliases=("ls",), example="list", reads=True)
+@WORKSTREAM.command("list", example="list", reads=True)
 def list_(run: Run) -> Answer:
     """List the workstreams with their counts, by priority."""
     streams = [
@@ -56,7 +55,8 @@ def list_(run: Run) -> Answer:
     )
 
 
-@WORKSTREAM.command("show", _NAME, example="show build", reads=True)
+@WORKSTREAM.command("show", example="show build", reads=True)
+@_NAME
 def show(run: Run, name: str) -> Answer:
     """Show a workstream with its counts and times."""
     stream = run.orc.workstreams.get(name)
@@ -69,13 +69,10 @@ def show(run: Run, name: str) -> Answer:
     return Answer(_record(stream, counts), lambda: _lines(stream, counts) + "\n" + fields(times))
 
 
-@WORKSTREAM.command(
-    "edit",
-    _NAME,
-    Option(("--description",), "What it is for."),
-    Option(("--priority",), "1 comes first.", "N", convert=integer),
-    example="edit build --priority 2",
-)
+@WORKSTREAM.command("edit", example="edit build --priority 2")
+@_NAME
+@option("--description", help="What it is for.")
+@option("--priority", type=INTEGER, help="1 comes first.")
 def edit(run: Run, name: str, description: str | None, priority: int | None) -> Answer:
     """Change the description or the priority of a workstream."""
     if description is None and priority is None:
@@ -84,13 +81,16 @@ def edit(run: Run, name: str, description: str | None, priority: int | None) -> 
     return say(stream, f"Edited workstream: {escape(name)}")
 
 
-@WORKSTREAM.command("close", _NAME, _REASON, example="close build --reason shipped")
+@WORKSTREAM.command("close", example="close build --reason shipped")
+@_NAME
+@_REASON
 def close(run: Run, name: str, reason: str) -> Answer:
     """Close a workstream: it gives out and takes in no more tasks."""
     return say(run.orc.workstreams.close(name, reason=reason), f"Closed workstream: {escape(name)}")
 
 
-@WORKSTREAM.command("reopen", _NAME, example="reopen build")
+@WORKSTREAM.command("reopen", example="reopen build")
+@_NAME
 def reopen(run: Run, name: str) -> Answer:
     """Make a closed workstream active again."""
     return say(run.orc.workstreams.reopen(name), f"Reopened workstream: {escape(name)}")

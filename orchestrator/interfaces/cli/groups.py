@@ -1,0 +1,257 @@
+"""Commands and groups as click's classes: what every command line of the board has in common."""
+# ruff: noqa: ARG002 -- the signatures are click's
+
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.interfaces.cli.parameters import AGENT_NAME, Argument, Option, Type, filled
+
+if TYPE_CHECKING:
+    from orchestrator.interfaces.cli.run import Run
+
+HELP = ("-h", "--help")
+
+_SETTINGS = {"help_option_names": list(HELP), "max_content_width": 100}
+
+_GLOBAL = "global_"
+"""Keeps ``--agent`` apart from an argument of the same name."""
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Keep the value of a global option for the run; of several on a line the last one counts."""
+    if value:
+        setattr(context.obj.settings, parameter.name.removeprefix(_GLOBAL), value)
+
+
+def _global(flag: str, **settings: Any) -> Option:
+    name = _GLOBAL + flag.lstrip("-").replace("-", "_")
+    return Option([flag, name], callback=_remember, expose_value=False, **settings)
+
+
+GLOBALS = (
+    _global("--json", help="Print one JSON document.", is_flag=True),
+    _global(
+        "--board", type=Type("DIR", filled), help="The board's folder; else $ORCHESTRATOR_DIR."
+    ),
+    _global(
+        "--request-id",
+        type=Type("ID", filled),
+        help="Repeating a command with this id has one effect.",
+    ),
+    _global(
+        "--agent",
+        type=Type("NAME", filled, completes=AGENT_NAME.completes),
+        help="Who acts; else $ORC_AGENT.",
+    ),
+)
+"""Options that may stand anywhere on the line."""
+
+AGENT_FILTER = _global(
+    "--agent",
+    type=Type("NAME", filled, completes=AGENT_NAME.completes),
+    help="Only those of this agent.",
+)
+"""What ``--agent`` is in a listing; who acts there is ``$ORC_AGENT``."""
+
+
+class _Everywhere(click.Command):
+    """A command that takes the global options."""
+
+    name: str
+    shared: Sequence[Option] = GLOBALS
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the help."""
+        return (self.help or "").partition("\n")[0]
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The parameters of its own, the global ones, and ``--help``."""
+        *own, help_option = super().get_params(ctx)
+        return [*own, *self.shared, help_option]
+
+
+class Command(_Everywhere):
+    """A command of the board.
+
+    Args:
+        name: The word for it.
+        example: What follows the group's name in the example of the help.
+        reads: It changes nothing.
+        filters_agent: ``--agent`` chooses what is listed.
+        settings: Those of :class:`click.Command`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        example: str,
+        reads: bool = False,
+        filters_agent: bool = False,
+        **settings: Any,
+    ) -> None:
+        super().__init__(name, context_settings=_SETTINGS, **settings)
+        self.example = example
+        self.reads = reads
+        self.filters_agent = filters_agent
+        if filters_agent:
+            self.shared = (*GLOBALS[:-1], AGENT_FILTER)
+
+    @property
+    def arguments(self) -> list[Argument]:
+        """What is given by its place."""
+        return [param for param in self.params if isinstance(param, Argument)]
+
+    @property
+    def options(self) -> list[Option]:
+        """What is given by its name, without the global options."""
+        return [param for param in self.params if isinstance(param, Option)]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words behind the command's name."""
+        return super().parse_args(ctx, _arguments_last(self, args))
+
+    def invoke(self, ctx: click.Context) -> int:
+        """Run the command, and give the exit status."""
+        run: Run = ctx.obj
+        if self.filters_agent:
+            ctx.params["agent"], run.settings.agent = run.settings.agent, None
+        return run.execute(self, ctx.params)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the command takes, and apart from that what all commands take."""
+        shared = self.get_params(ctx)[len(self.params) :]
+        _section(formatter, "Arguments", [param.get_help_record(ctx) for param in self.arguments])
+        _section(formatter, "Options", [param.get_help_record(ctx) for param in self.options])
+        _section(formatter, "Everywhere", [param.get_help_record(ctx) for param in shared])
+
+    def format_arguments(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Leave them to :meth:`format_options`, whatever the version of click."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example."""
+        with formatter.section("Example"):
+            formatter.write_text(f"{(ctx.parent or ctx).command_path} {self.example}")
+
+
+class Group(_Everywhere, click.Group):
+    """Commands that belong together, in modules that are imported when one of them is used.
+
+    Args:
+        names: The word for it and its short forms: ``task/t``.
+        help: What it is for.
+        modules: The commands, by the module of this package that declares them: words with their short
+            forms, such as ``{"tasks": "list/ls show"}``.
+        groups: Groups inside.
+        default: The command that a line without one means: ``events`` is ``events list``.
+    """
+
+    command_class = Command
+
+    def __init__(
+        self,
+        names: str,
+        help: str,
+        modules: Mapping[str, str],
+        *,
+        groups: Sequence["Group"] = (),
+        default: str = "",
+    ) -> None:
+        self.names: tuple[str, ...] = tuple(names.split("/"))
+        super().__init__(
+            self.names[0], help=help, commands=list(groups), context_settings=_SETTINGS
+        )
+        self.default = default
+        self.groups = groups
+        self._modules: dict[str, str] = {}
+        self._words = {word: group.names for group in groups for word in group.names}
+        for module, commands in modules.items():
+            for entry in commands.split():
+                spelled = tuple(entry.split("/"))
+                self._words |= dict.fromkeys(spelled, spelled)
+                self._modules[spelled[0]] = module
+
+    def get_command(self, ctx: click.Context | None, cmd_name: str) -> click.Command | None:
+        """The command that a word means."""
+        name, *_ = self._words.get(cmd_name, ("",))
+        if name in self._modules and name not in self.commands:
+            importlib.import_module(f"{__package__}.{self._modules[name]}")
+        return self.commands.get(name)
+
+    def list_commands(self, ctx: click.Context | None) -> list[str]:
+        """The names of the groups and commands, in the order of the table."""
+        return list(dict.fromkeys(names[0] for names in self._words.values()))
+
+    def names_of(self, name: str) -> tuple[str, ...]:
+        """The word for a command and its short forms."""
+        return self._words[name]
+
+    @property
+    def declared(self) -> list[Command]:
+        """The commands, without the groups."""
+        found = (self.get_command(None, name) for name in self._modules)
+        return [command for command in found if isinstance(command, Command)]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words up to the command's name; without one it is the default."""
+        if self.default and not (ctx.resilient_parsing and not args):
+            args = self._with_default(args)
+        return super().parse_args(ctx, args)
+
+    def _with_default(self, args: list[str]) -> list[str]:
+        flags = {flag: option for option in GLOBALS for flag in option.opts}
+        i = 0
+        while i < len(args) and (option := flags.get(args[i].partition("=")[0])) is not None:
+            i += 1 if option.is_flag or "=" in args[i] else 2
+        if i < len(args) and (args[i] in HELP or args[i] in self._words):
+            return args
+        return [*args[:i], self.default, *args[i:]]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a line for each command."""
+        rows = []
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            assert isinstance(command, _Everywhere)
+            rows.append((", ".join(self.names_of(name)), command.summary))
+        _section(formatter, "Commands", rows)
+
+
+def _section(formatter: click.HelpFormatter, title: str, rows: Sequence[Any]) -> None:
+    if rows:
+        with formatter.section(title):
+            formatter.write_dl(rows)
+
+
+def is_option(word: str) -> bool:
+    """Whether a word of the line is an option: ``-n``, ``--last``, ``--last=5``.
+
+    ``-5``, ``- an item`` and ``--- three dashes`` are not: agents pass numbers and markdown as arguments.
+    """
+    name = word[2:] if word[:2] == "--" else word[1:] if word[:1] == "-" else ""
+    name = name.partition("=")[0]
+    return name[:1].isascii() and name[:1].isalpha() and not any(map(str.isspace, name))
+
+
+def _arguments_last(command: Command, args: list[str]) -> list[str]:
+    """The same line with its arguments behind ``--``, if click would take one for an option."""
+    if not any(word[:1] == "-" and len(word) > 1 and not is_option(word) for word in args):
+        return args
+    taking = [option for option in (*command.options, *GLOBALS) if not option.is_flag]
+    takes_value = {flag for option in taking for flag in option.opts}
+    options: list[str] = []
+    words: list[str] = []
+    rest = list(args)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            words += rest
+            break
+        (options if is_option(word) else words).append(word)
+        if word in takes_value and rest:
+            options.append(rest.pop(0))
+    return [*options, "--", *words]
