@@ -4,10 +4,7 @@ Only the module of the command that a line names is imported. ``list/ls`` is the
 is short for it.
 """
 
-import click
-
-from orchestrator.interfaces.cli.groups import Group
-from orchestrator.version import __version__
+from orchestrator.interfaces.cli.groups import VERSION, Group
 
 COMPLETE = "_ORC_COMPLETE"
 """The variable by which a shell asks for completions."""
@@ -130,6 +127,4 @@ BOARD = Group(
 """The top of the command line; its own commands are those of the whole board."""
 
 for program in (BOARD, RUNNER):
-    click.version_option(
-        __version__, "--version", message="%(version)s", help="Print the version."
-    )(program)
+    program.params.append(VERSION)

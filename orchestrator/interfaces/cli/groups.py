@@ -2,19 +2,18 @@
 # ruff: noqa: ARG002 -- the signatures are click's
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator.interfaces.cli.parameters import AGENT_NAME, Argument, Option, Type, filled
+from orchestrator.version import __version__
 
 if TYPE_CHECKING:
     from orchestrator.interfaces.cli.run import Run
 
-HELP = ("-h", "--help")
-
-_SETTINGS = {"help_option_names": list(HELP), "max_content_width": 100}
+_SETTINGS = {"max_content_width": 100}
 
 _GLOBAL = "global_"
 """Keeps ``--agent`` apart from an argument of the same name."""
@@ -49,6 +48,22 @@ GLOBALS = (
 )
 """Options that may stand anywhere on the line."""
 
+
+def _printing(*flags: str, text: Callable[[click.Context], str], help: str) -> Option:
+    """An option that prints a text and ends the run."""
+
+    def show(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+        if wanted and not context.resilient_parsing:
+            click.echo(text(context))
+            context.exit()
+
+    return Option(flags, is_flag=True, is_eager=True, expose_value=False, callback=show, help=help)
+
+
+# Made by click they would import `locale` with every command, by way of `gettext`.
+HELP = _printing("-h", "--help", text=click.Context.get_help, help="Show this message and exit.")
+VERSION = _printing("--version", text=lambda _: __version__, help="Print the version.")
+
 AGENT_FILTER = _global(
     "--agent",
     type=Type("NAME", filled, completes=AGENT_NAME.completes),
@@ -70,8 +85,7 @@ class _Everywhere(click.Command):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The parameters of its own, the global ones, and ``--help``."""
-        *own, help_option = super().get_params(ctx)
-        return [*own, *self.shared, help_option]
+        return [*self.params, *self.shared, HELP]
 
 
 class Command(_Everywhere):
@@ -94,7 +108,7 @@ class Command(_Everywhere):
         filters_agent: bool = False,
         **settings: Any,
     ) -> None:
-        super().__init__(name, context_settings=_SETTINGS, **settings)
+        super().__init__(name, context_settings=_SETTINGS, add_help_option=False, **settings)
         self.example = example
         self.reads = reads
         self.filters_agent = filters_agent
@@ -163,7 +177,11 @@ class Group(_Everywhere, click.Group):
     ) -> None:
         self.names: tuple[str, ...] = tuple(names.split("/"))
         super().__init__(
-            self.names[0], help=help, commands=list(groups), context_settings=_SETTINGS
+            self.names[0],
+            help=help,
+            commands=list(groups),
+            add_help_option=False,
+            context_settings=_SETTINGS,
         )
         self.default = default
         self.groups = groups
@@ -207,7 +225,7 @@ class Group(_Everywhere, click.Group):
         i = 0
         while i < len(args) and (option := flags.get(args[i].partition("=")[0])) is not None:
             i += 1 if option.is_flag or "=" in args[i] else 2
-        if i < len(args) and (args[i] in HELP or args[i] in self._words):
+        if i < len(args) and (args[i] in HELP.opts or args[i] in self._words):
             return args
         return [*args[:i], self.default, *args[i:]]
 
