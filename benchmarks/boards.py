@@ -14,7 +14,7 @@ from orchestrator.core import clock
 from orchestrator.core.events import START, Event, Position, Recorded, encode_line, encode_payload
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskAdded, TaskClaimed, TaskCompleted
-from orchestrator.domain.workstreams.commands import WorkstreamCreated
+from orchestrator.domain.workstreams.events import WorkstreamCreated
 from orchestrator.engine import TAIL
 from orchestrator.stores.files import SEGMENT_SIZE
 

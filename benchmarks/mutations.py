@@ -9,7 +9,7 @@ from benchmarks.baselines import BareLog
 from benchmarks.boards import STREAMS, Boards, size, snapshot_of
 from benchmarks.measure import Figure, lap, ms, ratio
 from orchestrator import Orchestrator
-from orchestrator.domain.tasks.events import Task
+from orchestrator.domain.tasks.records import Task
 from orchestrator.engine import TAIL
 
 SMALL = 100

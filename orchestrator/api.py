@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.agents.hooks import Hooks
     from orchestrator.domain.agents.sessions import Sessions
     from orchestrator.domain.convoys.commands import Convoys
-    from orchestrator.domain.knowledge.commands import Topic
+    from orchestrator.domain.knowledge.records import Topic
     from orchestrator.domain.mail.commands import Mail
     from orchestrator.domain.tasks.batch import Batch
     from orchestrator.domain.tasks.dependencies import Links

@@ -31,6 +31,7 @@ from orchestrator.core.transaction import SYSTEM, Committed, Transaction
 from orchestrator.domain import idempotency
 from orchestrator.domain.reactions import react
 from orchestrator.domain.state import State
+from orchestrator.domain.tasks.events import renewal
 
 R = TypeVar("R")
 
@@ -414,7 +415,7 @@ class Engine:
         for agent in tx.actors - {SYSTEM}:
             for task in tx.state.schedule.due_renewals(agent, tx.now):
                 tx.act_as(agent)
-                tx.record(task.renewal(tx.now))
+                tx.record(renewal(task, tx.now))
         if not tx.events:
             return
         records = _closed([at for at, _ in tx.events], answering)

@@ -1,14 +1,17 @@
 """``state.json``: the fold of the log at one line, indented for people, checked when it is read back.
 
 The first line holds a checksum of all that follows it. A file that is missing, was edited or is of another
-format is no error: the log is folded anew.
+format is no error: the log is folded anew. The file is flat: the fields of all slices are keys of one object.
 """
 
 import zlib
+from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
 from orchestrator.core.events import Position
+from orchestrator.domain.slices import Slice
 from orchestrator.domain.state import State
 
 FORMAT = 2
@@ -16,21 +19,58 @@ _HEAD = b'{\n  "checksum": "%08x",\n'
 _HEAD_LENGTH = len(_HEAD % 0)
 
 
+def _parts(state: State) -> Iterator[tuple[str, Any]]:
+    return ((name, getattr(state, name)) for name in State.__struct_fields__)
+
+
+def _holders(state: State) -> Iterator[tuple[msgspec.Struct, str]]:
+    """What holds each field of the file: a slice or the state itself, and the name of the field."""
+    for name, value in _parts(state):
+        if isinstance(value, Slice):
+            yield from ((value, field) for field in value.__struct_fields__)
+        else:
+            yield state, name
+
+
+# A default is what an empty state holds, so that an empty field is left out of the file.
+_FlatState = msgspec.defstruct(
+    "_FlatState",
+    [
+        (name, type(holder).__annotations__[name], getattr(holder, name))
+        for holder, name in _holders(State())
+    ],
+    omit_defaults=True,
+)
+
+
 class Snapshot(msgspec.Struct):
     """What the file holds: the state, and the line of the log that it goes up to."""
 
     format: int
     log: Position
-    state: State
+    state: _FlatState  # type: ignore[valid-type]
 
 
 _decode = msgspec.json.Decoder(Snapshot).decode
 
 
+def _flat(state: State) -> msgspec.Struct:
+    return _FlatState(*[getattr(holder, name) for holder, name in _holders(state)])
+
+
+def _grouped(flat: Any) -> State:
+    state = State()
+    for holder, name in _holders(state):
+        setattr(holder, name, getattr(flat, name))
+    return state
+
+
 def encode(state: State, position: Position) -> bytes:
     """The bytes of ``state.json``."""
     # The text may have 50 MB: it is copied once, and the compact form is gone by then.
-    text = msgspec.json.format(msgspec.json.encode(Snapshot(FORMAT, position, state)), indent=2)
+    compact = msgspec.json.encode(Snapshot(FORMAT, position, _flat(state)))
+    text = msgspec.json.format(compact, indent=2)
+    del compact
     body = memoryview(text)[2:]  # without the first brace and newline
     checksum = zlib.crc32(b"\n", zlib.crc32(body))
     return b"".join((_HEAD % checksum, body, b"\n"))
@@ -45,4 +85,4 @@ def decode(data: bytes) -> tuple[State, Position] | None:
         snapshot = _decode(data)
     except msgspec.MsgspecError:
         return None
-    return (snapshot.state, snapshot.log) if snapshot.format == FORMAT else None
+    return (_grouped(snapshot.state), snapshot.log) if snapshot.format == FORMAT else None

@@ -14,8 +14,8 @@ from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import START, Position
 from orchestrator.core.store import Store
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.events import ENDED, Progress, Task
 from orchestrator.domain.tasks.ready_queue import Hold, Schedule, rank_of
+from orchestrator.domain.tasks.records import ENDED, Progress, Task
 from orchestrator.domain.tasks.resources import Need
 
 MORNING = 1_795_241_580.0
@@ -89,16 +89,18 @@ def as_text(state: State, position: Position) -> str:
 
 def check_derived(state: State) -> None:
     """The schedule that followed every change equals one made from the records alone."""
-    assert holds(state.schedule) == holds(Schedule(state))
+    assert holds(state.schedule) == holds(
+        Schedule(state.tasks, state.workstreams, state.locks, state.agents)
+    )
     running = {task.id for task in state.tasks.values() if task.status == "in_progress"}
     assert {task.id for task in state.schedule.running()} == running
     for task in state.tasks.values():
-        assert task.open_needs == sum(not state.is_done(need) for need in task.needs), task.id
+        assert task.open_needs == sum(not state.tasks.is_done(need) for need in task.needs), task.id
         assert task.held == any(map(_keeps_children, _open_parents(state, task))), task.id
         assert task.waiting == _waits_for_children(state, task), task.id
         assert (task.progress or Progress(0, 0, 0)) == _progress(state, task), task.id
-    for root, steps in state.steps.items():
-        if not state.archived.keys() & steps:
+    for root, steps in state.workflows.steps.items():
+        if not state.tasks.archived.keys() & steps:
             work = [
                 state.tasks[s]
                 for s in steps
@@ -106,7 +108,7 @@ def check_derived(state: State) -> None:
             ]
             done = sum(task.status == "done" for task in work)
             cancelled = sum(task.status == "cancelled" for task in work)
-            assert state.work.get(root, Progress(0, 0, 0)) == Progress(
+            assert state.workflows.work.get(root, Progress(0, 0, 0)) == Progress(
                 len(work), done, cancelled
             ), root
     for name in state.workstreams:
@@ -114,10 +116,10 @@ def check_derived(state: State) -> None:
         for task in state.tasks.values():
             if task.workstream == name:
                 counted[task.status] = counted.get(task.status, 0) + 1
-        for archived in state.archived.values():
+        for archived in state.tasks.archived.values():
             if archived.workstream == name:
                 counted[archived.outcome] = counted.get(archived.outcome, 0) + 1
-        assert {status: n for status, n in state.counts[name].items() if n} == counted
+        assert {status: n for status, n in state.tasks.counts[name].items() if n} == counted
 
 
 def _open_parents(state: State, task: Task) -> list[Task]:
@@ -137,8 +139,8 @@ def _keeps_children(parent: Task) -> bool:
 def _children(state: State, task_id: str) -> list[str]:
     """How each child of a task stands, archived ones included."""
     live = [task.status for task in state.tasks.values() if task.parent == task_id]
-    gone = [i for i in state.children.get(task_id, ()) if i in state.archived]
-    return live + [state.archived[i].outcome for i in gone]
+    gone = [i for i in state.tasks.children.get(task_id, ()) if i in state.tasks.archived]
+    return live + [state.tasks.archived[i].outcome for i in gone]
 
 
 def _progress(state: State, task: Task) -> Progress:
@@ -160,7 +162,7 @@ def naive_is_free(state: State, task: Task, now: str) -> bool:
     lapsed = task.status in ("assigned", "in_progress") and task.lease_until <= now
     return (
         (task.status == "pending" or lapsed)
-        and all(map(state.is_done, task.needs))
+        and all(map(state.tasks.is_done, task.needs))
         and not any(map(_keeps_children, _open_parents(state, task)))
         and not _waits_for_children(state, task)
         and task.defer_until <= now
@@ -175,7 +177,7 @@ def holds(schedule: Schedule) -> set[Hold]:
 def naive_best(state: State, workstream: str | None, agent: str, now: str) -> Task | None:
     """What ``next`` must give, from its definition: filter everything, then sort everything."""
     best: list[tuple[int, int, tuple[int, int, str], Task]] = []
-    fresh = Schedule(state)
+    fresh = Schedule(state.tasks, state.workstreams, state.locks, state.agents)
     for task in state.tasks.values():
         stream = state.workstreams[task.workstream]
         if workstream not in (None, task.workstream) or stream.status != "active":
@@ -186,7 +188,7 @@ def naive_best(state: State, workstream: str | None, agent: str, now: str) -> Ta
         )
         if task.status == "in_progress" and task.lease_until > now:
             mine = False
-        hung = mine and state.hooks.get(agent) == task.id
+        hung = mine and state.agents.hooks.get(agent) == task.id
         queued = mine and task.status == "assigned"
         if (free or hung or queued) and not fresh.task_collisions(task, agent, now):
             first = 0 if hung else 1 if queued else 2

@@ -42,7 +42,7 @@ def calls() -> dict[str, Call]:
 
 
 CALLS = calls()
-LATE_STATE = {"State": State}  # modules that import it for the type checker only
+LATE_STATE = {State: State}  # modules that import it for the type checker only
 
 
 def hints(call: Call) -> dict[str, object]:

@@ -5,6 +5,7 @@ without that field, started from the crc of the line before. So every line vouch
 """
 
 import functools
+import importlib
 import re
 import struct
 import zlib
@@ -73,12 +74,18 @@ class Event(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=
 
 
 _TYPES: dict[str, type[Event]] = {}
-_RESERVED: set[str] = set()
+_NOUNS: dict[str, tuple[str, ...]] = {}
 
 
-def reserve(nouns: Iterable[str]) -> None:
-    """Keep the types ``noun.*`` for the toolkit; agents may log any other type."""
-    _RESERVED.update(nouns)
+def declare_noun(noun: str, *modules: str) -> None:
+    """Reserve the types ``noun.*`` for the toolkit; agents may log events of any other type.
+
+    Args:
+        noun: The first word of the types.
+        modules: The modules that register them; each is imported when a type that is not registered yet
+            is met, in this order until it is.
+    """
+    _NOUNS[noun] = modules
 
 
 E = TypeVar("E", bound=type[Event])
@@ -97,14 +104,23 @@ def event(type_name: str, version: int = 1) -> Callable[[E], E]:
 
 
 def types() -> dict[str, type[Event]]:
-    """Every registered type and its class."""
+    """Every type of the toolkit and its class."""
+    for module in {module for modules in _NOUNS.values() for module in modules}:
+        importlib.import_module(module)
     return dict(_TYPES)
+
+
+def _class_of(type_name: str) -> type[Event] | None:
+    modules = iter(_NOUNS.get(type_name.partition(".")[0], ()))
+    while type_name not in _TYPES and (module := next(modules, None)) is not None:
+        importlib.import_module(module)
+    return _TYPES.get(type_name)
 
 
 def is_reserved(type_name: str) -> bool:
     """Whether the type belongs to the toolkit (``task.*``) and agents may not log it themselves."""
     noun, dot, _ = type_name.partition(".")
-    return bool(dot) and noun in _RESERVED
+    return bool(dot) and noun in _NOUNS
 
 
 class _Decoders(dict[str, Callable[[msgspec.Raw], Event] | None]):
@@ -114,7 +130,7 @@ class _Decoders(dict[str, Callable[[msgspec.Raw], Event] | None]):
     """
 
     def __missing__(self, type_name: str) -> Callable[[msgspec.Raw], Event] | None:
-        cls = _TYPES.get(type_name)
+        cls = _class_of(type_name)
         if cls is None and is_reserved(type_name):
             raise _newer(f"events of the type {type_name!a}")
         if cls is None:

@@ -1,21 +1,11 @@
-"""The rules: one file a noun, with its record, its events and their apply, its commands, its queries."""
+"""The rules: a package for each noun, with its records, its events and their apply, its commands.
 
-from orchestrator.core.events import reserve
+The package of a noun declares the first word of the types of its events. The words below have no slice of the
+state, or nothing at all yet.
+"""
 
-reserve(
-    {
-        "board",
-        "workstream",
-        "task",
-        "agent",
-        "lock",
-        "knowledge",
-        "cycle",
-        "message",
-        "convoy",
-        "formula",
-        "workflow",
-        "session",
-        "subscription",
-    }
-)
+from orchestrator.core.events import declare_noun
+
+declare_noun("board", f"{__name__}.board.events")
+declare_noun("formula")
+declare_noun("subscription")

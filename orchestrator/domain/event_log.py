@@ -1,7 +1,7 @@
 """The event log as its readers see it: ``orc.events``, for logging anything and for reading back."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -9,17 +9,15 @@ from orchestrator.core import clock
 from orchestrator.core.errors import BadName, UsageError
 from orchestrator.core.events import Recorded, is_reserved
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
+from orchestrator.domain.state import State
 
 
-def the_event(state: "State", events: Committed) -> Recorded:
+def the_event(state: State, events: Committed) -> Recorded:
     """The event that was logged."""
     return next(at for at, event in events if event is None)
 
 
-class Events(Noun["State"], name="journal"):
+class Events(Noun[State], name="journal"):
     """``orc.events``: log, read, follow."""
 
     def log(self, agent: str | None, type: str, /, **payload: Any) -> Recorded:
@@ -38,7 +36,7 @@ class Events(Noun["State"], name="journal"):
 
     @command(the_event)
     def _log(
-        self, tx: "Transaction[State]", agent: str | None, type: str, payload: dict[str, Any]
+        self, tx: Transaction[State], agent: str | None, type: str, payload: dict[str, Any]
     ) -> None:
         tx.act_as(agent)
         tx.record_custom(check_type(type), payload)

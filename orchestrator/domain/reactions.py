@@ -4,23 +4,19 @@ A noun that waits for something that others do (a convoy for the end of its task
 steps) says here what it does then; no command has to think of it.
 """
 
-from typing import TYPE_CHECKING
-
 from orchestrator.core.transaction import Transaction
 from orchestrator.domain.convoys import commands as convoys
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
+from orchestrator.domain.state import State
 
 
-def react(tx: "Transaction[State]") -> None:
+def react(tx: Transaction[State]) -> None:
     """Record what follows from the events of a transaction, and what follows from that."""
     seen = 0
     while seen < len(tx.events):
         events = tx.events[seen:]
         seen = len(tx.events)
         convoys.follow(tx, events)
-        if tx.state.workflows or tx.state.signals:
+        if tx.state.workflows or tx.state.tasks.signals:
             # Boards without workflows do not load this.
             from orchestrator.domain.workflows import automation
 

@@ -2,20 +2,16 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from orchestrator.core import clock
 from orchestrator.core.transaction import Desk
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
+from orchestrator.domain.state import State
 
 R = TypeVar("R")
 
 
-def wait_for(
-    desk: "Desk[State]", attempt: Callable[[], R | None], patience: float | str
-) -> R | None:
+def wait_for(desk: Desk[State], attempt: Callable[[], R | None], patience: float | str) -> R | None:
     """Try until there is a result or the time is over.
 
     Args:

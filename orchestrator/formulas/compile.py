@@ -23,13 +23,8 @@ from orchestrator.domain.validation import (
     check_text,
     check_title,
 )
-from orchestrator.domain.workflows.compiled import (
-    MILESTONE,
-    Condense,
-    Cooked,
-    CookedGate,
-    CookedStep,
-)
+from orchestrator.domain.workflows.compiled import MILESTONE, Cooked, CookedGate, CookedStep
+from orchestrator.domain.workflows.records import Condense
 from orchestrator.formulas import expanding, fan_out
 from orchestrator.formulas.advising import advise, stand_ins
 from orchestrator.formulas.checking import NEEDS_ITSELF

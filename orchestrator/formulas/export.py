@@ -6,30 +6,28 @@ What comes out cooks to the graph that went in: the same steps, needs, parts, ga
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tomli_w
 
 from orchestrator.core import names
 from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.transaction import Desk
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
-from orchestrator.domain.tasks.events import Signal, Task
 from orchestrator.domain.tasks.lookup import (
     resolve,
 )
+from orchestrator.domain.tasks.records import Signal, Task
 from orchestrator.domain.workflows import automation
 from orchestrator.domain.workflows.instantiate import REVIEW_ONLY
 from orchestrator.formulas.variables import NAME, names_in
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
 USUAL_PRIORITY = 5
 
 
 def distill(
-    desk: "Desk[State]", task: str, name: str, variables: Mapping[str, str] | None = None
+    desk: Desk[State], task: str, name: str, variables: Mapping[str, str] | None = None
 ) -> str:
     """The text of a formula whose steps are the parts of a task.
 
@@ -53,10 +51,10 @@ def distill(
     return _Distillery(Tasks(desk).get(root), steps, dict(variables or {})).text(name, state)
 
 
-def _root(state: "State", text: str) -> str:
+def _root(state: State, text: str) -> str:
     task_id = resolve(state, text)
     task = state.tasks.get(task_id)
-    is_step = task is not None and task.workflow is not None and task_id not in state.children
+    is_step = task is not None and task.workflow is not None and task_id not in state.tasks.children
     return task.workflow if is_step and task is not None and task.workflow else task_id
 
 
@@ -80,7 +78,7 @@ class _Distillery:
         if any(name in names_in(text) for step in self._steps for text in _texts(step)):
             raise UsageError(f"A step says {{{{{name}}}}} already: give the variable another name")
 
-    def text(self, name: str, state: "State") -> str:
+    def text(self, name: str, state: State) -> str:
         """The formula as TOML."""
         root = self._root
         workflow = state.workflows.get(root.id)

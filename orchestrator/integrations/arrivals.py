@@ -13,7 +13,8 @@ from orchestrator.domain.agents.assignment import DEFAULT_ASSIGNMENT
 from orchestrator.domain.agents.identity import act_now
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import check_no_circle
-from orchestrator.domain.tasks.events import Gate, Link, Task, TaskImported
+from orchestrator.domain.tasks.events import TaskImported
+from orchestrator.domain.tasks.records import Gate, Link, Task
 from orchestrator.domain.workstreams import commands as workstreams
 from orchestrator.domain.workstreams.commands import Workstreams
 from orchestrator.engine import Engine
@@ -124,7 +125,7 @@ class Arrivals(Noun[State]):
         for task_id in _in_order(coming):
             record = _record(tx, coming, task_id, workstream)
             # Those that come later are not needed yet, so only gates can close a circle here.
-            if record.gate is not None or tx.state.awaited_by:
+            if record.gate is not None or tx.state.tasks.awaited_by:
                 check_no_circle(tx.state, record)
             tx.record(TaskImported(record=record))
 
@@ -138,7 +139,7 @@ def _id_here(text: str) -> str:
 
 
 def _is_known(state: State, task_id: str) -> bool:
-    return task_id in state.tasks or task_id in state.archived
+    return task_id in state.tasks or task_id in state.tasks.archived
 
 
 def _record(
@@ -160,9 +161,9 @@ def _record(
         id=task_id,
         workstream=workstream,
         needs=tuple(needs),
-        parent=parent if parent not in state.archived else None,
+        parent=parent if parent not in state.tasks.archived else None,
         gate=Gate(arrival.gate.how, of)
-        if arrival.gate and of and of not in state.archived
+        if arrival.gate and of and of not in state.tasks.archived
         else None,
         links=tuple(dict.fromkeys(Link(kind, other) for kind, other in links if other)),
         created_at=arrival.task.created_at or tx.now,
@@ -174,7 +175,7 @@ def _record(
 
 def _given_out(tx: Transaction[State], record: Task) -> Task:
     """An assigned task has a lease here; the work of somebody who retired is anybody's."""
-    agent = tx.state.aliases.get(record.assigned_to or "", record.assigned_to)
+    agent = tx.state.agents.aliases.get(record.assigned_to or "", record.assigned_to)
     if record.status != "assigned" or agent is None:
         return replace(record, assigned_to=agent)
     known = tx.state.agents.get(agent)

@@ -22,7 +22,7 @@ from orchestrator.core.problems import (
 )
 from orchestrator.domain.knowledge import frontmatter
 from orchestrator.domain.tasks.commands import Tasks
-from orchestrator.domain.tasks.events import ENDED, Note, Task
+from orchestrator.domain.tasks.records import ENDED, Note, Task
 from orchestrator.domain.validation import (
     check_text,
     check_title,

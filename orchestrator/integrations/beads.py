@@ -21,7 +21,7 @@ from orchestrator.core.problems import (
 from orchestrator.core.strict_json import strict_json
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.dependencies import KINDS
-from orchestrator.domain.tasks.events import ENDED, Gate, Link, Note, Task
+from orchestrator.domain.tasks.records import ENDED, Gate, Link, Note, Task
 from orchestrator.domain.validation import (
     check_priority,
     check_text,

@@ -8,7 +8,7 @@ import msgspec
 
 from orchestrator.core import names
 from orchestrator.core.errors import BadName
-from orchestrator.domain.tasks.events import Task
+from orchestrator.domain.tasks.records import Task
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

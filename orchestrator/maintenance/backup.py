@@ -12,19 +12,23 @@ from orchestrator.core.errors import BadInput, Damage, InputOutputError, NotFoun
 from orchestrator.core.events import START, Recorded, encode_payload, is_reserved
 from orchestrator.core.strict_json import strict_json
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
-from orchestrator.domain.agents.commands import Agent, AgentImported
+from orchestrator.domain.agents.events import AgentImported
+from orchestrator.domain.agents.records import Agent
 from orchestrator.domain.event_log import check_type
-from orchestrator.domain.knowledge.commands import KnowledgeWritten, join
+from orchestrator.domain.knowledge.commands import join
+from orchestrator.domain.knowledge.events import KnowledgeWritten
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
-from orchestrator.domain.tasks.events import ENDED, Task, TaskImported
+from orchestrator.domain.tasks.events import TaskImported
+from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.domain.tasks.verification_events import TaskDistrusted
 from orchestrator.domain.validation import (
     check_priority,
     check_text,
     check_title,
 )
-from orchestrator.domain.workstreams.commands import Workstream, WorkstreamImported
+from orchestrator.domain.workstreams.events import WorkstreamImported
+from orchestrator.domain.workstreams.records import Workstream
 from orchestrator.engine import Engine, not_empty
 from orchestrator.stores.files import disk
 
@@ -168,15 +172,15 @@ def _check_names(state: State) -> None:
     for kind, found in (
         ("workstream", state.workstreams),
         ("task", state.tasks),
-        ("task", state.archived),
-        ("topic", state.topics),
-        ("queue", state.queues),
-        ("mailing list", state.mailing_lists),
+        ("task", state.tasks.archived),
+        ("topic", state.knowledge),
+        ("queue", state.mail.queues),
+        ("mailing list", state.mail.mailing_lists),
     ):
         for text in found:
             names.name(kind, text)
-    members = (member for group in state.mailing_lists.values() for member in group)
-    for text in (*state.agents, *state.mailboxes, *members):
+    members = (member for group in state.mail.mailing_lists.values() for member in group)
+    for text in (*state.agents, *state.mail.mailboxes, *members):
         names.agent(text)
     for text in state.locks:
         names.resource(text)
@@ -318,7 +322,7 @@ def _import_old_topic(tx: Transaction[State], name: str, text: str) -> None:
         author, at = names.agent(words[0]), _time(words[1], tx.now)
     else:
         author, at, body = "system", tx.now, text
-    topic = names.name("topic", name, among=tx.state.topics)
+    topic = names.name("topic", name, among=tx.state.knowledge)
     document = join({"author": author, "updated_at": at}, body)
     tx.record(KnowledgeWritten(topic=topic, text=check_text("content", document), author=author))
 
@@ -378,8 +382,8 @@ def _time(text: Any, otherwise: str) -> str:
 def _imported(state: State, events: int) -> Imported:
     return Imported(
         workstreams=len(state.workstreams),
-        tasks=len(state.tasks) + len(state.archived),
+        tasks=len(state.tasks) + len(state.tasks.archived),
         agents=len(state.agents),
-        topics=sum(not topic.deleted for topic in state.topics.values()),
+        topics=sum(not topic.deleted for topic in state.knowledge.values()),
         events=events,
     )

@@ -17,7 +17,7 @@ from orchestrator import board, snapshot
 from orchestrator.core.errors import Damage, OrchestratorError
 from orchestrator.core.events import START, Position, decode
 from orchestrator.domain.board.commands import Repairs, ended_holds
-from orchestrator.domain.knowledge.commands import digest_of
+from orchestrator.domain.knowledge.events import digest_of
 from orchestrator.domain.state import State
 from orchestrator.engine import Engine
 from orchestrator.maintenance.salvage import salvage
@@ -171,7 +171,7 @@ class _Doctor:
 
     def knowledge(self) -> None:
         """Every topic has its file; an interrupted write is finished, an edit by hand is reported."""
-        for name, topic in self.fold.topics.items():
+        for name, topic in self.fold.knowledge.items():
             path = os.path.join(self.folder, "knowledge", f"{name}.md")
             try:
                 digest = digest_of(self.engine.read_document(name))

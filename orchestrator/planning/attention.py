@@ -1,17 +1,15 @@
 """What needs the attention of whoever leads the cycle."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.core import clock
 from orchestrator.core.printable import one_line, shortened
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.agents.commands import STALE_AFTER
-from orchestrator.domain.tasks.events import Task
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.records import Task
 from orchestrator.planning.survey import DESCRIPTION, SHOWN, place
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
 MANY_FAILURES = 2
 """Failures of one task that call for attention."""
@@ -33,7 +31,7 @@ KINDS = (
 Entry = dict[str, Any]
 
 
-def attention(state: "State", now: str, seen: Mapping[str, float]) -> tuple[list[Entry], int]:
+def attention(state: State, now: str, seen: Mapping[str, float]) -> tuple[list[Entry], int]:
     """What needs attention, kind by kind, and how many entries were left out.
 
     Every entry has ``kind`` and ``text``, a sentence for people; some have ``command``, which lets things go
@@ -107,7 +105,7 @@ def _about(task: Task, now: str) -> Iterator[Entry]:
         )
 
 
-def _silent(state: "State", now: str, seen: Mapping[str, float]) -> Iterator[Entry]:
+def _silent(state: State, now: str, seen: Mapping[str, float]) -> Iterator[Entry]:
     """Who holds a task or a lock and was neither seen nor took any for five minutes."""
     held: dict[str, list[str]] = {}
     taken: dict[str, str] = {}
@@ -134,9 +132,9 @@ def _silent(state: "State", now: str, seen: Mapping[str, float]) -> Iterator[Ent
             }
 
 
-def _ended_needs(state: "State", active: set[str]) -> Iterator[Entry]:
+def _ended_needs(state: State, active: set[str]) -> Iterator[Entry]:
     """Tasks that ended without being done and that others wait for."""
-    for need, dependants in state.needed_by.items():
+    for need, dependants in state.tasks.needed_by.items():
         status, workstream = _outcome(state, need)
         if status not in ("failed", "cancelled"):
             continue
@@ -159,11 +157,11 @@ def _ended_needs(state: "State", active: set[str]) -> Iterator[Entry]:
             }
 
 
-def _outcome(state: "State", task_id: str) -> tuple[str, str]:
+def _outcome(state: State, task_id: str) -> tuple[str, str]:
     task = state.tasks.get(task_id)
     if task is not None:
         return task.status, task.workstream
-    archived = state.archived[task_id]
+    archived = state.tasks.archived[task_id]
     return archived.outcome, archived.workstream
 
 

@@ -9,30 +9,21 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from heapq import nlargest
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from orchestrator.core.clock import spoken
 from orchestrator.core.errors import BadInput, BadName, NotFound, UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.knowledge.commands import Document, Knowledge
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import ancestors, blockers, ways_out
 from orchestrator.domain.tasks.commands import Tasks
-from orchestrator.domain.tasks.events import (
-    ENDED,
-    HELD,
-    NO_CHILDREN,
-    Task,
-    TaskCompleted,
-    TaskEdited,
-)
+from orchestrator.domain.tasks.events import TaskCompleted, TaskEdited
+from orchestrator.domain.tasks.records import ENDED, HELD, NO_CHILDREN, Task
 from orchestrator.planning.page import Block, Section, lay_out
 from orchestrator.planning.quoting import quote, quote_line, writer
 from orchestrator.planning.ranking import Text, query_of, rank
 from orchestrator.planning.survey import best_of, place, survey
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
 CHARACTERS = 4
 """Characters that count as one token."""
@@ -54,7 +45,7 @@ HEADING_WEIGHT = 3.0
 
 
 def write_brief(
-    desk: "Desk[State]", target: str, *, budget: int, prog: str, agent: str | None
+    desk: Desk[State], target: str, *, budget: int, prog: str, agent: str | None
 ) -> str:
     """The brief of a workstream's best ready task, or of a task.
 
@@ -73,7 +64,7 @@ def write_brief(
     return _Brief(desk, _task(desk, target), prog, agent).text(budget * CHARACTERS)
 
 
-def _task(desk: "Desk[State]", target: str) -> Task:
+def _task(desk: Desk[State], target: str) -> Task:
     state = desk.read()
     stream = state.workstreams.get(target)
     if stream is None:
@@ -105,7 +96,7 @@ def _listed(texts: Sequence[str]) -> str:
 class _Brief:
     """One brief in the making."""
 
-    def __init__(self, desk: "Desk[State]", task: Task, prog: str, agent: str | None) -> None:
+    def __init__(self, desk: Desk[State], task: Task, prog: str, agent: str | None) -> None:
         self._desk = desk
         self._state = desk.read()
         self._now = desk.now()
@@ -201,7 +192,7 @@ class _Brief:
         root = self._task.workflow
         if root is None:
             return ""
-        work = self._state.work.get(root, NO_CHILDREN)
+        work = self._state.workflows.work.get(root, NO_CHILDREN)
         ended = work.done + work.cancelled
         return f"{root}, {ended} of {work.total} steps ended (`{self._current()}`)"
 
@@ -357,7 +348,7 @@ class _Brief:
 
     def _near(self, task: Task) -> list[str]:
         """What a task waited for itself, and then what it did by way of its parents."""
-        parts = self._state.children.get(task.id, []) if task.milestone else []
+        parts = self._state.tasks.children.get(task.id, []) if task.milestone else []
         above = ancestors(self._state, task.parent) if task.workflow is not None else ()
         return [*task.needs, *parts, *(need for parent in above for need in parent.needs)]
 

@@ -20,7 +20,7 @@ from heapq import merge
 import msgspec
 
 from orchestrator.domain.tasks import resources
-from orchestrator.domain.tasks.events import Task
+from orchestrator.domain.tasks.records import Task
 from orchestrator.planning.independent import heaviest
 from orchestrator.planning.overlaps import CHECKS, Overlaps
 

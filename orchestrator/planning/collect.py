@@ -1,7 +1,7 @@
 """What came of a cycle: finished, failed, still running, added, learned, and by whom."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -13,14 +13,14 @@ from orchestrator.core.printable import escape
 from orchestrator.core.transaction import SYSTEM, Desk
 from orchestrator.domain.cycles.events import start_of
 from orchestrator.domain.event_log import beginning
-from orchestrator.domain.knowledge.commands import (
+from orchestrator.domain.knowledge.events import (
     KnowledgeDeleted,
     KnowledgeEdited,
     KnowledgeWritten,
 )
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.events import (
-    Task,
     TaskAdded,
     TaskArchived,
     TaskClaimed,
@@ -28,10 +28,8 @@ from orchestrator.domain.tasks.events import (
     TaskFailed,
     TaskImported,
 )
+from orchestrator.domain.tasks.records import Task
 from orchestrator.planning.quoting import quote, quote_line, writer
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
 _STAYS = (
     *("task.renewed", "task.noted", "task.edited", "task.hung"),
@@ -146,7 +144,7 @@ class Span(msgspec.Struct, frozen=True):
 
 
 def collect(
-    desk: "Desk[State]", *, cycle: int | None = None, since: str | int | None = None
+    desk: Desk[State], *, cycle: int | None = None, since: str | int | None = None
 ) -> Collected:
     """Report the present cycle, an earlier one, or everything since a moment.
 
@@ -166,10 +164,10 @@ def collect(
     return _Reading(desk, state, now, span).report()
 
 
-def _of_cycle(state: "State", number: int | None) -> Span:
-    if number is None and state.cycle is None:
+def _of_cycle(state: State, number: int | None) -> Span:
+    if number is None and state.cycles.cycle is None:
         return Span()  # nothing was planned yet: report from the beginning
-    current = state.cycle.number if state.cycle else 0
+    current = state.cycles.cycle.number if state.cycles.cycle else 0
     wanted = current if number is None else number
     after = start_of(state, wanted)
     before = None if wanted == current else start_of(state, wanted + 1)
@@ -184,7 +182,7 @@ def _since(moment: str | int, now: str) -> Span:
 class _Reading:
     """One pass over the events of a span, newest first, as far back as it begins and no further."""
 
-    def __init__(self, desk: "Desk[State]", state: "State", now: str, span: Span) -> None:
+    def __init__(self, desk: Desk[State], state: State, now: str, span: Span) -> None:
         self._desk = desk
         self._state = state
         self._now = now

@@ -1,18 +1,16 @@
 """The critical path: the chain of needs that takes longest, which no number of agents can shorten."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from orchestrator.domain.tasks.events import ENDED, Task
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.planning.survey import SHOWN
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
 ASSUMED = 30.0
 """Minutes of a task that has no estimate."""
 
 
-def critical_path(state: "State") -> dict[str, Any]:
+def critical_path(state: State) -> dict[str, Any]:
     """The longest chain of tasks that have not ended, each needing the one before, and its minutes.
 
     A running task counts with its whole estimate. Ended needs and tasks of closed workstreams take no
@@ -43,7 +41,7 @@ def minutes_of(task: Task) -> float:
     return ASSUMED if task.estimate is None else task.estimate
 
 
-def _open_tasks(state: "State") -> dict[str, Task]:
+def _open_tasks(state: State) -> dict[str, Task]:
     active = {name for name, stream in state.workstreams.items() if stream.status == "active"}
     return {
         task.id: task
@@ -52,12 +50,12 @@ def _open_tasks(state: "State") -> dict[str, Task]:
     }
 
 
-def _in_order(state: "State", tasks: dict[str, Task]) -> list[Task]:
+def _in_order(state: State, tasks: dict[str, Task]) -> list[Task]:
     """The tasks, each after what it needs. Chains may be as long as the board, so nothing recurses."""
     open_needs = {t.id: sum(need in tasks for need in t.needs) for t in tasks.values()}
     order = [task for task in tasks.values() if not open_needs[task.id]]
     for task in order:
-        for dependant in state.needed_by.get(task.id, ()):
+        for dependant in state.tasks.needed_by.get(task.id, ()):
             if dependant in tasks:
                 open_needs[dependant] -= 1
                 if not open_needs[dependant]:

@@ -1,11 +1,12 @@
 """The plan of a cycle: what to run side by side, what after what, what waits, and what needs attention."""
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.core.printable import one_line
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import blockers, is_kept_back, open_needs
-from orchestrator.domain.tasks.events import Task
+from orchestrator.domain.tasks.records import Task
 from orchestrator.planning.attention import attention
 from orchestrator.planning.choice import Candidate, choose
 from orchestrator.planning.critical_path import critical_path
@@ -20,9 +21,6 @@ from orchestrator.planning.survey import (
 )
 from orchestrator.planning.teams import assign
 
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
-
 Plan = dict[str, Any]
 """A plan as JSON has it."""
 
@@ -30,9 +28,7 @@ REASONS = 5
 """Sentences that say why a task waits."""
 
 
-def make_plan(
-    state: "State", *, now: str, number: int, at_most: int, seen: dict[str, float]
-) -> Plan:
+def make_plan(state: State, *, now: str, number: int, at_most: int, seen: dict[str, float]) -> Plan:
     """Plan a cycle from the state alone; nothing is changed.
 
     Args:
@@ -75,7 +71,7 @@ def _workstreams(found: Survey) -> list[dict[str, Any]]:
         by_stream.setdefault(candidate.task.workstream, []).append(candidate)
     entries = []
     for stream in sorted(found.state.workstreams.values(), key=lambda s: (s.priority, s.name)):
-        counts = found.state.counts[stream.name]
+        counts = found.state.tasks.counts[stream.name]
         if stream.status == "active" and (counts.get("pending") or counts.get("in_progress")):
             following = best_of(found, by_stream.get(stream.name, ()))
             entries.append(
@@ -114,7 +110,7 @@ def _short_brief(task: Task) -> str:
     )
 
 
-def _waiting(state: "State", now: str) -> tuple[list[dict[str, Any]], int]:
+def _waiting(state: State, now: str) -> tuple[list[dict[str, Any]], int]:
     """Pending tasks of active workstreams that are kept back, with what keeps each."""
     streams = state.workstreams
     tasks = [
@@ -128,7 +124,7 @@ def _waiting(state: "State", now: str) -> tuple[list[dict[str, Any]], int]:
     return [_waits(state, task, now) for task in tasks[:SHOWN]], max(0, len(tasks) - SHOWN)
 
 
-def _waits(state: "State", task: Task, now: str) -> dict[str, Any]:
+def _waits(state: State, task: Task, now: str) -> dict[str, Any]:
     return {
         "workstream": task.workstream,
         "task": task.id,
@@ -138,9 +134,9 @@ def _waits(state: "State", task: Task, now: str) -> dict[str, Any]:
     }
 
 
-def _need(state: "State", task_id: str) -> dict[str, Any]:
+def _need(state: State, task_id: str) -> dict[str, Any]:
     task = state.tasks.get(task_id)
     if task is None:
-        archived = state.archived[task_id]
+        archived = state.tasks.archived[task_id]
         return {"task": task_id, "status": archived.outcome, "assigned_to": None}
     return {"task": task_id, "status": task.status, "assigned_to": task.assigned_to}

@@ -12,15 +12,15 @@ import msgspec
 
 from orchestrator.domain.agents.hooks import Hook, hook_of
 from orchestrator.domain.agents.identity import own_name
-from orchestrator.domain.agents.session_events import Session
+from orchestrator.domain.agents.records import Session
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import blockers, ways_out
-from orchestrator.domain.tasks.events import ENDED, Task
+from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.planning.page import Block, Section, lay_out
 from orchestrator.planning.quoting import quote, quote_line, writer
 
 if TYPE_CHECKING:
-    from orchestrator.domain.mail.events import Message
-    from orchestrator.domain.state import State
+    from orchestrator.domain.mail.records import Message
     from orchestrator.engine import Engine
 
 BUDGET = 1000
@@ -91,13 +91,13 @@ def _cursor(agent: str) -> str:
 class _Page:
     """The parts of the text for one agent."""
 
-    def __init__(self, state: "State", now: str, agent: str, prog: str) -> None:
+    def __init__(self, state: State, now: str, agent: str, prog: str) -> None:
         self.state = state
         self.now = now
         self.agent = agent
         self.prog = prog
         self.hook: Hook = hook_of(state, agent)
-        self.session: Session | None = state.sessions.get(agent)
+        self.session: Session | None = state.agents.sessions.get(agent)
         self._step = self._step_of(self.hook.task)
 
     def head(self) -> str:
@@ -178,7 +178,7 @@ class _Page:
             if self._step is not None:
                 return f"step {self._step.id}."
             return f"its steps wait, or are with others: `{prog} formula current {task.id}`."
-        for child in self.state.children.get(task.id, ()):
+        for child in self.state.tasks.children.get(task.id, ()):
             part = self.state.tasks.get(child)
             if part is not None and part.status not in ENDED and part.can_be_taken(self.now):
                 return f"its part {part.id}: `{prog} t claim {part.id}`, then the next one."
@@ -213,10 +213,10 @@ class _Page:
         return f"{task.id} of {task.workstream}, {task.status}\n{quote_line(task.title)}"
 
     def _unread(self) -> list["Message"]:
-        box = self.state.mailboxes.get(self.agent)
+        box = self.state.mail.mailboxes.get(self.agent)
         if box is None:
             return []
-        return [self.state.messages[number] for number in sorted({*box.new, *box.unread})]
+        return [self.state.mail.messages[number] for number in sorted({*box.new, *box.unread})]
 
 
 def _header(message: "Message") -> str:

@@ -1,17 +1,13 @@
 """The cycle runner: plan a cycle, brief its tasks, collect what came of it."""
 
-from typing import TYPE_CHECKING
-
 from orchestrator.core.errors import UsageError
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.cycles.events import CyclePlanned
 from orchestrator.domain.knowledge.commands import Knowledge, the_topic
+from orchestrator.domain.state import State
 from orchestrator.planning.brief import write_brief
 from orchestrator.planning.collect import Collected, collect
 from orchestrator.planning.plan import Plan, make_plan
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
 
 def the_plan(_state: object, events: Committed) -> Plan:
@@ -19,11 +15,11 @@ def the_plan(_state: object, events: Committed) -> Plan:
     return next(event.plan for _, event in events if isinstance(event, CyclePlanned))
 
 
-class Planning(Noun["State"], name="runner"):
+class Planning(Noun[State], name="runner"):
     """``orc.plan``, ``orc.brief``, ``orc.collect``: one round of work."""
 
     @command(the_plan)
-    def plan(self, tx: "Transaction[State]", *, max: int = 8, agent: str | None = None) -> None:
+    def plan(self, tx: Transaction[State], *, max: int = 8, agent: str | None = None) -> None:
         """Begin the next cycle with a plan, and keep the plan in the log.
 
         Args:
@@ -42,7 +38,7 @@ class Planning(Noun["State"], name="runner"):
             raise UsageError(
                 f"{max} tasks side by side are no plan", hint="Give a number from 1 on."
             )
-        number = tx.state.cycle.number + 1 if tx.state.cycle else 1
+        number = tx.state.cycles.cycle.number + 1 if tx.state.cycles.cycle else 1
         plan = make_plan(tx.state, now=tx.now, number=number, at_most=max, seen=self._desk.seen())
         tx.record(CyclePlanned(number=number, plan=plan))
 
@@ -77,7 +73,7 @@ class Planning(Noun["State"], name="runner"):
     @command(the_topic)
     def save_report(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         topic: str,
         *,
         cycle: int | None = None,

@@ -1,18 +1,16 @@
 """What there is to plan: the tasks that could be taken now, and what others hold of what they touch."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from orchestrator.core.printable import shortened
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
-from orchestrator.domain.tasks.events import Task
 from orchestrator.domain.tasks.ready_queue import Hold, rank_of
+from orchestrator.domain.tasks.records import Task
 from orchestrator.planning.choice import Candidate
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
 SHOWN = 100
 """Entries of one list of a plan. A plan is one line of the log, so it may not grow with the board."""
@@ -29,7 +27,7 @@ class Survey(msgspec.Struct):
         held: For each text of ``touches`` what is held now and excludes it; texts without are left out.
     """
 
-    state: "State"
+    state: State
     now: str
     candidates: list[Candidate]
     held: dict[str, list[Hold]]
@@ -43,7 +41,7 @@ class Survey(msgspec.Struct):
         return not any(text in self.held for text in candidate.task.touches)
 
 
-def survey(state: "State", now: str, workstream: str | None = None) -> Survey:
+def survey(state: State, now: str, workstream: str | None = None) -> Survey:
     """Look over the board, or over one workstream, once."""
     needs: dict[str, resources.Need] = {}
     candidates = [

@@ -2,17 +2,14 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from orchestrator.domain.agents.assignment import is_idle, may_take, team
-from orchestrator.domain.tasks.events import Task
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.records import Task
 
 
 def assign(
-    state: "State", tasks: Sequence[Task], now: str, seen: dict[str, float]
+    state: State, tasks: Sequence[Task], now: str, seen: dict[str, float]
 ) -> list[str | None]:
     """Name an idle agent for each task, or None; no agent twice.
 

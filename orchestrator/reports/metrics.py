@@ -16,7 +16,7 @@ from orchestrator.core.events import decode
 from orchestrator.domain.agents.commands import Agents
 from orchestrator.domain.cycles.events import CyclePlanned
 from orchestrator.domain.tasks.commands import Tasks, Watch, unwatched
-from orchestrator.domain.tasks.events import ENDED, HELD, STATUSES, Task
+from orchestrator.domain.tasks.records import ENDED, HELD, STATUSES, Task
 
 if TYPE_CHECKING:
     from orchestrator.engine import Engine
@@ -317,7 +317,7 @@ class _Window:
 
     def cycles(self, tasks: Sequence[Task]) -> list[CycleNumbers]:
         """The cycles that began in the window, oldest first."""
-        cycle = self._engine.read().cycle
+        cycle = self._engine.read().cycles.cycle
         found: list[CycleNumbers] = []
         until: str | None = None
         for number in reversed(cycle.starts if cycle else ()):
@@ -361,9 +361,9 @@ def _tasks(
     engine: "Engine", workstream: str | None, agent: str | None, watch: Watch
 ) -> Iterator[Task]:
     state = engine.read()
-    name = state.aliases.get(agent, agent) if agent is not None else None
+    name = state.agents.aliases.get(agent, agent) if agent is not None else None
     for task in Tasks(engine).ever(workstream, watch):
-        holder = state.aliases.get(task.assigned_to or "", task.assigned_to)
+        holder = state.agents.aliases.get(task.assigned_to or "", task.assigned_to)
         if name is None or holder == name:
             # Archived records keep the name that an agent had then.
             yield msgspec.structs.replace(task, assigned_to=holder)

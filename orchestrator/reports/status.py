@@ -7,11 +7,11 @@ import msgspec
 from orchestrator.core.printable import escape
 from orchestrator.domain.agents.commands import Agents, AgentView
 from orchestrator.domain.event_log import as_dict
-from orchestrator.domain.locks.commands import Lock
-from orchestrator.domain.tasks.events import STATUSES
+from orchestrator.domain.locks.records import Lock
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.records import STATUSES
 
 if TYPE_CHECKING:
-    from orchestrator.domain.state import State
     from orchestrator.engine import Engine
 
 RECENT = 10
@@ -119,16 +119,16 @@ def status(engine: "Engine", at: int | None = None) -> Status:
         agents=Agents.views(state, now, seen),
         locks=[lock for lock in state.locks.values() if any(h.until > now for h in lock.holders)],
         events=recent,
-        topics=sorted(name for name, topic in state.topics.items() if not topic.deleted),
+        topics=sorted(name for name, topic in state.knowledge.items() if not topic.deleted),
     )
 
 
-def _by_priority(state: "State") -> list[str]:
+def _by_priority(state: State) -> list[str]:
     return sorted(state.workstreams, key=lambda name: (state.workstreams[name].priority, name))
 
 
-def _stream(state: "State", name: str) -> StreamStatus:
-    stream, counts = state.workstreams[name], state.counts[name]
+def _stream(state: State, name: str) -> StreamStatus:
+    stream, counts = state.workstreams[name], state.tasks.counts[name]
     return StreamStatus(
         name=name,
         description=stream.description,

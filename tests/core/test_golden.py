@@ -98,8 +98,8 @@ def test_the_whole_log_folds_to_what_it_always_did():
         "f0f0f0f0": "done",
     }
     assert (state.tasks["abc00001"].result, state.tasks["abc00001"].attempt) == ("Shipped!", 4)
-    assert state.archived["abc00001.docs"].outcome == "cancelled"
-    assert {name: n for name, n in state.counts["build"].items() if n} == {
+    assert state.tasks.archived["abc00001.docs"].outcome == "cancelled"
+    assert {name: n for name, n in state.tasks.counts["build"].items() if n} == {
         "done": 3,
         "cancelled": 1,
         "in_progress": 1,
@@ -110,21 +110,21 @@ def test_the_whole_log_folds_to_what_it_always_did():
         "rig/crew/ann": "retired",
         "carla": "active",
     }
-    assert state.aliases == {"carl": "carla"}
-    assert state.sessions["carla"].note == "The API works."
+    assert state.agents.aliases == {"carl": "carla"}
+    assert state.agents.sessions["carla"].note == "The API works."
     assert state.convoys["release"].status == "cancelled"
     assert state.tasks["f0f0f0f0"].result == "feature version 2: done"
     assert {root: w.own_root for root, w in state.workflows.items()} == {"0a0a0a0a": False}
-    assert state.hooks == {"ann": "abc00002"}
+    assert state.agents.hooks == {"ann": "abc00002"}
     assert [(lock.resource, [h.agent for h in lock.holders]) for lock in state.locks.values()] == [
         ("db", ["bob"])
     ]
-    assert {topic.name: topic.deleted for topic in state.topics.values()} == {
+    assert {topic.name: topic.deleted for topic in state.knowledge.values()} == {
         "findings": False,
         "gone": True,
     }
-    assert state.cycle is not None
-    assert state.cycle.number == 1
+    assert state.cycles.cycle is not None
+    assert state.cycles.cycle.number == 1
     assert list(state.requests) == ["req-1", "req-2"]
 
 

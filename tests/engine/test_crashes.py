@@ -221,7 +221,7 @@ class Stage:
 
     def check_documents(self, orc: Orchestrator) -> None:
         """What readers see of a topic is its last version in the log, and never a hand edit."""
-        for name, topic in orc.engine.read().topics.items():
+        for name, topic in orc.engine.read().knowledge.items():
             document = orc.knowledge.document(name)
             if topic.deleted:
                 assert document is None

@@ -82,7 +82,7 @@ def test_the_fold_is_the_same_in_every_process(tmp_path: Path):
     program = (
         "import sys; from orchestrator import Orchestrator;"
         "o = Orchestrator.open(sys.argv[1]); o.engine.store.load_snapshot = lambda: None;"
-        "print(list(o.engine.read().signals))"
+        "print(list(o.engine.read().tasks.signals))"
     )
     seen = {
         subprocess.run(

@@ -124,7 +124,7 @@ def test_of_8_takers_of_one_queue_each_message_goes_to_one(
         assert not taken.keys() & dict(mine).keys(), "two took one message"
         taken.update(mine)
     assert taken == sent
-    assert orc.engine.read().queues == {}
+    assert orc.engine.read().mail.queues == {}
     check_law(orc)
 
 

@@ -20,7 +20,7 @@ from orchestrator import Orchestrator, OrchestratorError, snapshot
 from orchestrator.core import clock as times
 from orchestrator.core.events import START
 from orchestrator.core.store import Store
-from orchestrator.domain.tasks.events import Task
+from orchestrator.domain.tasks.records import Task
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.memory import MemoryStore
 
@@ -450,7 +450,7 @@ class Board(RuleBasedStateMachine):
         }
         live = {name: work for name, work in self.model.tasks.items() if not work.archived}
         assert set(state.tasks) == set(live)
-        assert set(state.archived) == set(self.model.tasks) - set(live)
+        assert set(state.tasks.archived) == set(self.model.tasks) - set(live)
         for name, work in live.items():
             assert _facts(state.tasks[name]) == _expected(work), name
         assert {task.id for task in self.orc.tasks.all(ready=True)} == {

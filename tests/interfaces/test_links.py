@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.blockers import Edge
 from orchestrator.domain.tasks.dependencies import Graph
-from orchestrator.domain.tasks.events import Task
+from orchestrator.domain.tasks.records import Task
 from orchestrator.interfaces.cli import drawing
 from orchestrator.interfaces.cli import links as commands
 

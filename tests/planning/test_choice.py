@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.tasks import resources
-from orchestrator.domain.tasks.events import Task
+from orchestrator.domain.tasks.records import Task
 from orchestrator.planning import overlaps
 from orchestrator.planning.choice import EXACT, Candidate, choose, exclude
 from orchestrator.planning.independent import heaviest

@@ -255,7 +255,7 @@ def test_no_more_of_the_log_is_read_than_the_cycle(
         add(orc, "Before")
     orc.plan()
     add(orc, "After")
-    start = orc.engine.read().cycle.starts[-1]
+    start = orc.engine.read().cycles.cycle.starts[-1]
     read = []
     backwards = orc.engine.store.read_backwards
 

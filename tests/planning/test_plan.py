@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from orchestrator import Orchestrator
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
-from orchestrator.domain.tasks.events import Task
-from orchestrator.domain.workstreams.commands import Workstream
+from orchestrator.domain.tasks.derived import put_task
+from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.workstreams.records import Workstream
 from orchestrator.planning import make_plan
 from orchestrator.planning.survey import SHOWN
 
@@ -139,12 +140,12 @@ def test_a_repeated_request_gives_the_first_plan_again(orc: Orchestrator):
     with orc.request("r1"):
         again = orc.plan()
     assert again == first
-    assert orc.engine.read().cycle.number == 1
+    assert orc.engine.read().cycles.cycle.number == 1
 
 
 def test_a_plan_of_no_entries_is_refused(orc: Orchestrator):
     assert code_of(lambda: orc.plan(max=0)) == "usage"
-    assert orc.engine.read().cycle is None
+    assert orc.engine.read().cycles.cycle is None
 
 
 # Workstreams
@@ -390,9 +391,10 @@ def state_of(touches: list[list[str]]) -> State:
     state.workstreams["w"] = Workstream(
         name="w", status="active", created_at="", updated_at="", created_by="x"
     )
-    state.counts["w"] = {}
+    state.tasks.counts["w"] = {}
     for number, texts in enumerate(touches, start=1):
-        state.put_task(
+        put_task(
+            state,
             Task(
                 id=f"{number:08x}",
                 workstream="w",
@@ -403,7 +405,7 @@ def state_of(touches: list[list[str]]) -> State:
                 priority=number % 4,
                 touches=tuple(texts),
                 events=(number,),
-            )
+            ),
         )
     return state
 
@@ -503,7 +505,7 @@ def test_the_critical_path_is_as_long_as_the_longest_of_all_chains(
             task, estimate=estimate, needs=before, open_needs=len(before)
         )
         for need in before:
-            state.needed_by.setdefault(need, []).append(ids[i])
+            state.tasks.needed_by.setdefault(need, []).append(ids[i])
 
     def longest(task_id: str) -> float:
         task = state.tasks[task_id]
@@ -626,7 +628,7 @@ def test_a_plan_does_not_grow_with_the_board():
         state.tasks[task.id] = msgspec.structs.replace(task, title=long, description=long * 9)
     for task in list(state.tasks.values())[: count // 2]:
         blocked = msgspec.structs.replace(task, status="blocked", reason=long * 9)
-        state.put_task(blocked)
+        put_task(state, blocked)
     plan = make_plan(state, now=NOW, number=1, at_most=8, seen={})
     assert len(msgspec.json.encode(plan)) < 1 << 20
     [group] = plan["recommended_serial"]

@@ -9,7 +9,7 @@ from boards import SettableClock, code_of
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import UsageError
-from orchestrator.domain.tasks.events import STATUSES
+from orchestrator.domain.tasks.records import STATUSES
 from orchestrator.reports.metrics import Crew, CycleNumbers, Durations
 
 HOUR, DAY = 3600.0, 86400.0

@@ -285,7 +285,7 @@ def _knowledge_is_whole(situation: Situation, board: str, after: Told) -> Iterat
     for path, data in now.items():
         if not path.endswith(".new") and data != was.get(path) and data not in texts:
             yield f"{path} is neither old nor new: {data[:60]!r}"
-    topics = after.fold.topics
+    topics = after.fold.knowledge
     for path in was.keys() - now.keys():
         topic = topics.get(Path(path).stem)
         if not path.endswith(".new") and not (topic and topic.deleted):
@@ -295,7 +295,7 @@ def _knowledge_is_whole(situation: Situation, board: str, after: Told) -> Iterat
 def _knowledge_is_shown(board: str) -> Iterator[str]:
     """When all is repaired, the files are what the log says."""
     after = harness.told(board)
-    for name, topic in after.fold.topics.items():
+    for name, topic in after.fold.knowledge.items():
         path = Path(board, "knowledge", f"{name}.md")
         if topic.deleted:
             if path.exists():

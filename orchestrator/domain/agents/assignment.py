@@ -5,23 +5,21 @@ assigned task waits for its agent, and no other may take it meanwhile. The assig
 of an agent that never starts it becomes free again.
 """
 
-from typing import TYPE_CHECKING
-
 from orchestrator.core import clock
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import Transaction
 from orchestrator.domain.agents import commands as agents
-from orchestrator.domain.agents.commands import Agent, AgentView
+from orchestrator.domain.agents.commands import AgentView
+from orchestrator.domain.agents.records import Agent
 from orchestrator.domain.mail import commands as mail
-from orchestrator.domain.tasks.events import HELD, Task, TaskAssigned, TaskHung
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.events import TaskAssigned, TaskHung, released
+from orchestrator.domain.tasks.records import HELD, Task
 from orchestrator.domain.tasks.transitions import (
     check_transition,
 )
 from orchestrator.domain.validation import LONGEST_TITLE
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
 DEFAULT_ASSIGNMENT = 24 * 3600.0
 """Seconds in which an agent that is given a task should begin; every sign of life renews them."""
@@ -30,18 +28,18 @@ _URGENCY = ((1, "urgent"), (3, "high"), (6, "normal"), (1000, "low"))
 """The priority of the message for a task of at most this priority."""
 
 
-def team(state: "State", now: str, seen: dict[str, float]) -> list[AgentView]:
+def team(state: State, now: str, seen: dict[str, float]) -> list[AgentView]:
     """Return the registered agents that may be given work: active, and not silent or gone."""
     views = agents.Agents.views(state, now, seen)
     return [view for view in views if view.status == "active" and not view.stale]
 
 
-def is_idle(state: "State", agent: str, now: str) -> bool:
+def is_idle(state: State, agent: str, now: str) -> bool:
     """Return whether an agent has no task, assigned or in progress, under a lease that has not ended."""
     return all(task.has_lapsed(now) for task in state.schedule.held_by(agent))
 
 
-def may_take(state: "State", agent: Agent, task: Task, now: str) -> bool:
+def may_take(state: State, agent: Agent, task: Task, now: str) -> bool:
     """Return whether an agent may be given a ready task.
 
     The agent suits the task, has fewer tasks than its limit, and no other agent holds what the task touches.
@@ -54,7 +52,7 @@ def may_take(state: "State", agent: Agent, task: Task, now: str) -> bool:
 
 
 def give(
-    tx: "Transaction[State]",
+    tx: Transaction[State],
     task: Task,
     to: str,
     *,
@@ -76,7 +74,7 @@ def give(
         Refused: The agent is retired, somebody else has the task, or it is not open.
     """
     agents.check_active(tx.state, to)
-    hangs = hung and to not in tx.state.hooks
+    hangs = hung and to not in tx.state.agents.hooks
     if task.assigned_to == to and task.status in HELD and not task.has_lapsed(tx.now):
         if hangs:
             tx.record(TaskHung(task=task.id))
@@ -85,7 +83,7 @@ def give(
         if not force and not task.has_lapsed(tx.now):
             raise _is_with_another(task)
         reason = f"given to {to}" if not task.has_lapsed(tx.now) else "its lease has ended"
-        tx.record(task.released(reason))
+        tx.record(released(task, reason))
     else:
         check_transition(task, "sling")
     length = DEFAULT_ASSIGNMENT if lease is None else clock.duration(lease)
@@ -95,7 +93,7 @@ def give(
     return tx.state.tasks[task.id]
 
 
-def tell(tx: "Transaction[State]", task: Task, message: str = "") -> None:
+def tell(tx: Transaction[State], task: Task, message: str = "") -> None:
     """Send the agent that was given a task the one message that says so."""
     assert task.assigned_to is not None
     begin = f"Begin with `t claim {task.id}`, or `t next`."

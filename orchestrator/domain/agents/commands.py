@@ -5,26 +5,24 @@ An agent is here by signs of life: every call of its own is one (the time of its
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec.structs import replace
 
 from orchestrator.core import clock, names
 from orchestrator.core.errors import NotFound, Refused, UsageError
-from orchestrator.core.events import Event, Recorded, event
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.domain.agents.events import AgentRegistered, AgentRenamed, AgentRetired
 from orchestrator.domain.agents.identity import act_in_session
-from orchestrator.domain.convoys import commands as convoys
+from orchestrator.domain.agents.records import Agent
 from orchestrator.domain.locks import commands as locks
+from orchestrator.domain.locks.events import LockReleased
 from orchestrator.domain.mail import commands as mail
-from orchestrator.domain.tasks.events import Task, TaskRenewed
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.events import TaskRenewed, released
+from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.validation import (
     check_line,
 )
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
 HEARTBEAT = 15.0
 """Seconds between two signs of life of an agent in a live session."""
@@ -34,25 +32,6 @@ SILENT_AFTER, GONE_AFTER = 2 * HEARTBEAT, 3 * HEARTBEAT
 
 STALE_AFTER, LOST_AFTER = 5 * 60.0, 15 * 60.0
 """The same for an agent without a session, whose calls come when they come."""
-
-
-class Agent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """An agent.
-
-    ``status`` is active or retired; ``capabilities`` are types and labels of tasks it suits, none means
-    all; ``max_load`` is how many tasks it may be given at once, None for any number.
-    """
-
-    id: str
-    type: str
-    status: str
-    capabilities: tuple[str, ...] = ()
-    max_load: int | None = None
-    registered_at: str
-
-    def suits(self, task: Task) -> bool:
-        """Whether it can do a task of this type or with one of these labels."""
-        return not self.capabilities or not {task.type, *task.labels}.isdisjoint(self.capabilities)
 
 
 class AgentView(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,102 +67,30 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     locks: tuple[str, ...]
 
 
-@event("agent.registered")
-class AgentRegistered(Event):
-    """An agent said who it is; again, it says what it is now."""
-
-    id: str
-    type: str = "general"
-    capabilities: tuple[str, ...] = ()
-    max_load: int | None = None
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        known = state.agents.get(self.id)
-        state.aliases.pop(self.id, None)
-        state.agents[self.id] = Agent(
-            id=self.id,
-            type=self.type,
-            status="active",
-            capabilities=self.capabilities,
-            max_load=self.max_load,
-            registered_at=known.registered_at if known else at.ts,
-        )
-
-
-@event("agent.imported")
-class AgentImported(Event):
-    """An agent came from another system, with its times."""
-
-    record: Agent
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        state.agents[self.record.id] = self.record
-
-
-@event("agent.retired")
-class AgentRetired(Event):
-    """An agent works no more."""
-
-    id: str
-    reason: str = ""
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        state.agents[self.id] = replace(state.agents[self.id], status="retired")
-
-
-@event("agent.renamed")
-class AgentRenamed(Event):
-    """An agent has another name now: everything that was its own is that name's."""
-
-    id: str
-    to: str
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        old, new = self.id, self.to
-        if (record := state.agents.pop(old, None)) is not None:
-            state.agents[new] = replace(record, id=new)
-        if (session := state.sessions.pop(old, None)) is not None:
-            state.sessions[new] = replace(session, agent=new)
-        hung = state.hooks.pop(old, None)
-        for task in [task for task in state.tasks.values() if task.assigned_to == old]:
-            state.put_task(replace(task, assigned_to=new))
-        if hung is not None:
-            state.hooks[new] = hung
-        for lock in [*state.locks.values()]:
-            state.put_lock(locks.with_name(lock, old, new))
-        mail.rename(state, old, new)
-        convoys.rename(state, old, new)
-        state.aliases.pop(new, None)
-        for alias, name in state.aliases.items():
-            if name == old:
-                state.aliases[alias] = new
-        state.aliases[old] = new
-
-
-def the_agent(state: "State", events: Committed) -> Agent:
+def the_agent(state: State, events: Committed) -> Agent:
     """The result of registering and retiring: the agent's record."""
     about = next(e for _, e in events if isinstance(e, (AgentRegistered, AgentRetired)))
     return state.agents[about.id]
 
 
-def the_new_name(state: "State", events: Committed) -> str:
+def the_new_name(state: State, events: Committed) -> str:
     """The result of renaming."""
     return next(e.to for _, e in events if isinstance(e, AgentRenamed))
 
 
-def the_renewed_tasks(state: "State", events: Committed) -> list[Task]:
+def the_renewed_tasks(state: State, events: Committed) -> list[Task]:
     """The result of a heartbeat: the tasks whose leases it renewed."""
     renewed = (e.task for _, e in events if isinstance(e, TaskRenewed))
     return [state.tasks[task] for task in renewed]
 
 
-class Agents(Noun["State"]):
+class Agents(Noun[State]):
     """``orc.agents``: register, rename, heartbeat, retire; get, all."""
 
     @command(the_agent)
     def register(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         id: str,
         *,
         type: str = "general",
@@ -216,9 +123,7 @@ class Agents(Noun["State"]):
         )
 
     @command(the_new_name)
-    def rename(
-        self, tx: "Transaction[State]", id: str, to: str, *, agent: str | None = None
-    ) -> None:
+    def rename(self, tx: Transaction[State], id: str, to: str, *, agent: str | None = None) -> None:
         """Give an agent another name: tasks, hook, locks, mail, session and lists go with it.
 
         What is still sent to the old name, or done under it, goes to the new one until somebody
@@ -234,14 +139,14 @@ class Agents(Noun["State"]):
             raise UsageError(f"{id} has this name already")
         if not _is_known(tx.state, id, self._desk.seen(needed=True)):
             raise _unknown(id)
-        if _is_known(tx.state, to, {}) and to not in tx.state.aliases:
+        if _is_known(tx.state, to, {}) and to not in tx.state.agents.aliases:
             raise Refused(f"There is an agent {to} already", code="name_taken")
         _check_new(tx.state, to, leaving=id)
         tx.record(AgentRenamed(id=id, to=to))
         tx.actors.add(to)
 
     @command(the_renewed_tasks)
-    def heartbeat(self, tx: "Transaction[State]", id: str) -> None:
+    def heartbeat(self, tx: Transaction[State], id: str) -> None:
         """Say that an agent is alive; leases of which half has passed are renewed.
 
         The sign of life itself is the time of the agent's presence file, not an event. Returns the
@@ -268,12 +173,12 @@ class Agents(Noun["State"]):
         return False
 
     def _has_session(self, id: str) -> bool:
-        session = self.state.sessions.get(self.state.aliases.get(id, id))
+        session = self.state.agents.sessions.get(self.state.agents.aliases.get(id, id))
         return session is not None and session.is_live
 
     @command(the_agent)
     def retire(
-        self, tx: "Transaction[State]", id: str, *, reason: str = "", agent: str | None = None
+        self, tx: Transaction[State], id: str, *, reason: str = "", agent: str | None = None
     ) -> None:
         """End an agent: what it holds is given back in the same commit.
 
@@ -285,9 +190,9 @@ class Agents(Noun["State"]):
         if find(tx.state, id).status == "retired":
             raise Refused(f"Agent {id} is retired already", code="illegal_step")
         for task in tx.state.schedule.held_by(id):
-            tx.record(task.released(f"{id} retired"))
+            tx.record(released(task, f"{id} retired"))
         for lock in locks.held_by(tx.state, id, tx.now):
-            tx.record(locks.LockReleased(resource=lock.resource, holder=id))
+            tx.record(LockReleased(resource=lock.resource, holder=id))
         tx.record(AgentRetired(id=id, reason=check_line("reason", reason)))
 
     def get(self, id: str) -> AgentView:
@@ -306,13 +211,13 @@ class Agents(Noun["State"]):
         return self.views(self.state, self._desk.now(), self._desk.seen())
 
     @staticmethod
-    def views(state: "State", now: str, seen: dict[str, float]) -> list[AgentView]:
+    def views(state: State, now: str, seen: dict[str, float]) -> list[AgentView]:
         """The agents of a state at a time, given when they were seen."""
-        everyone = {*state.agents, *seen, *state.schedule.holders()} - state.aliases.keys()
+        everyone = {*state.agents, *seen, *state.schedule.holders()} - state.agents.aliases.keys()
         return [_view(state, name, now, seen.get(name)) for name in sorted(everyone)]
 
 
-def find(state: "State", id: str) -> Agent:
+def find(state: State, id: str) -> Agent:
     """The registered agent of this name.
 
     Raises:
@@ -324,7 +229,7 @@ def find(state: "State", id: str) -> Agent:
     return agent
 
 
-def check_active(state: "State", id: str) -> None:
+def check_active(state: State, id: str) -> None:
     """Refuse an agent that is retired; one that never registered is as good as another.
 
     Raises:
@@ -338,8 +243,8 @@ def check_active(state: "State", id: str) -> None:
         )
 
 
-def _view(state: "State", id: str, now: str, seen: float | None) -> AgentView:
-    record, session = state.agents.get(id), state.sessions.get(id)
+def _view(state: State, id: str, now: str, seen: float | None) -> AgentView:
+    record, session = state.agents.get(id), state.agents.sessions.get(id)
     last = clock.timestamp(seen) if seen is not None else None
     if record is not None:
         last = max(last or "", record.registered_at)
@@ -360,7 +265,7 @@ def _view(state: "State", id: str, now: str, seen: float | None) -> AgentView:
         registered_at=record.registered_at if record else None,
         last_seen=last,
         session=session.incarnation if session is not None and is_live else None,
-        hook=state.hooks.get(id),
+        hook=state.agents.hooks.get(id),
         tasks=tasks,
         assigned=tuple(task.id for task in held if task.status == "assigned"),
         load=len(held),
@@ -379,17 +284,17 @@ def _presence(last: str | None, now: str, *, is_live: bool, works: bool) -> str:
     return "working" if works else "online" if is_live else "idle"
 
 
-def _is_known(state: "State", id: str, seen: dict[str, float]) -> bool:
+def _is_known(state: State, id: str, seen: dict[str, float]) -> bool:
     return (
         id in state.agents
-        or id in state.sessions
-        or id in state.mailboxes
+        or id in state.agents.sessions
+        or id in state.mail.mailboxes
         or id in seen
         or state.schedule.load(id) > 0
     )
 
 
-def _check_new(state: "State", id: str, leaving: str | None = None) -> None:
+def _check_new(state: State, id: str, leaving: str | None = None) -> None:
     """Refuse a name that differs from another agent's only in case, or as a file."""
     if id not in state.agents:
         others = {name.replace("/", ".") for name in state.agents if name != leaving}

@@ -4,19 +4,18 @@ Any number of dispatchers may run at once: each works in one transaction, so a t
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import give, may_take, team, tell
-from orchestrator.domain.agents.commands import Agent
+from orchestrator.domain.agents.records import Agent
 from orchestrator.domain.convoys import commands as convoys
-from orchestrator.domain.tasks.events import Task, TaskAssigned
+from orchestrator.domain.convoys.records import Convoy
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.events import TaskAssigned
+from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.workstreams import commands as workstreams
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +27,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     load: int
 
 
-def the_assignments(state: "State", events: Committed) -> list[Assignment]:
+def the_assignments(state: State, events: Committed) -> list[Assignment]:
     """The result of dispatching: what was given to whom, in order."""
     given = [e for _, e in events if isinstance(e, TaskAssigned)]
     new = [e.to for e in given]
@@ -44,20 +43,18 @@ def the_assignments(state: "State", events: Committed) -> list[Assignment]:
     ]
 
 
-def the_started_convoy(
-    state: "State", events: Committed
-) -> tuple[convoys.Convoy, list[Assignment]]:
+def the_started_convoy(state: State, events: Committed) -> tuple[Convoy, list[Assignment]]:
     """The result of starting a convoy: its record, and what was given to whom."""
     return convoys.the_convoy(state, events), the_assignments(state, events)
 
 
-class Dispatch(Noun["State"]):
+class Dispatch(Noun[State]):
     """``orc.dispatch``: run over the board, a workstream or a convoy; start_convoy."""
 
     @command(the_assignments)
     def run(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         workstream: str | None = None,
         *,
         priority: int | None = None,
@@ -96,9 +93,7 @@ class Dispatch(Noun["State"]):
         return None if tx.events else []
 
     @command(the_started_convoy)
-    def start_convoy(
-        self, tx: "Transaction[State]", name: str, *, agent: str | None = None
-    ) -> None:
+    def start_convoy(self, tx: Transaction[State], name: str, *, agent: str | None = None) -> None:
         """Say that a convoy begins, and give its ready tasks to agents, in one commit.
 
         Raises:
@@ -110,6 +105,6 @@ class Dispatch(Noun["State"]):
         self.run(convoy=name)
 
 
-def _least_busy(state: "State", members: Iterable[Agent], task: Task, now: str) -> str | None:
+def _least_busy(state: State, members: Iterable[Agent], task: Task, now: str) -> str | None:
     suitable = (agent.id for agent in members if may_take(state, agent, task, now))
     return min(suitable, key=lambda agent: (state.schedule.load(agent), agent), default=None)

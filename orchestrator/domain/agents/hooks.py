@@ -3,8 +3,6 @@
 Whoever finds work on its hook goes on with it at once; other work that is assigned to it queues behind.
 """
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from orchestrator.core.errors import Refused
@@ -12,21 +10,20 @@ from orchestrator.core.transaction import Noun, Transaction, command
 from orchestrator.domain.agents.assignment import give, tell
 from orchestrator.domain.agents.identity import act_in_session, own_name
 from orchestrator.domain.convoys import commands as convoys
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import take
-from orchestrator.domain.tasks.events import HELD, Task, TaskHung
+from orchestrator.domain.tasks.events import TaskHung, released
 from orchestrator.domain.tasks.lookup import (
     changed_task,
     find_live,
     hooked_task,
 )
 from orchestrator.domain.tasks.ready_queue import rank_of
+from orchestrator.domain.tasks.records import HELD, Task
 from orchestrator.domain.validation import (
     check_line,
     check_text,
 )
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
 
 class Hook(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +35,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
     queue: tuple[Task, ...]
 
 
-class Hooks(Noun["State"]):
+class Hooks(Noun[State]):
     """``orc.hooks``: show, hang, sling, unsling."""
 
     def show(self, agent: str | None = None) -> Hook:
@@ -52,7 +49,7 @@ class Hooks(Noun["State"]):
     @command(changed_task)
     def hang(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         task: str,
         *,
         force: bool = False,
@@ -69,24 +66,24 @@ class Hooks(Noun["State"]):
             Refused: Other unfinished work hangs there, or the task cannot be claimed.
         """
         actor = act_in_session(tx, agent, needed=True)
-        found, hung = find_live(tx.state, task), tx.state.hooks.get(actor)
+        found, hung = find_live(tx.state, task), tx.state.agents.hooks.get(actor)
         runs = found.is_running_for(actor, tx.now)
         if runs and hung == found.id:
             return found
         if hung is not None and hung != found.id:
             if not force:
                 raise _is_occupied(actor, tx.state.tasks[hung])
-            tx.record(tx.state.tasks[hung].released(f"{actor} hung {found.id} on its hook"))
+            tx.record(released(tx.state.tasks[hung], f"{actor} hung {found.id} on its hook"))
         if not runs:
             take(tx, found, actor)
-        if tx.state.hooks.get(actor) != found.id:
+        if tx.state.agents.hooks.get(actor) != found.id:
             tx.record(TaskHung(task=found.id))
         return None
 
     @command(changed_task)
     def sling(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         task: str,
         to: str | None = None,
         *,
@@ -111,7 +108,7 @@ class Hooks(Noun["State"]):
             Refused: The task has ended, another agent has it, or the agent is retired.
         """
         actor = act_in_session(tx, agent, needed=to is None)
-        to = actor if to is None else tx.state.aliases.get(to, to)
+        to = actor if to is None else tx.state.agents.aliases.get(to, to)
         found = find_live(tx.state, task)
         before = len(tx.events)
         given = hand_over(tx, found, to, force=force, convoy=convoy, message=message)
@@ -120,7 +117,7 @@ class Hooks(Noun["State"]):
     @command(changed_task)
     def unsling(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         task: str | None = None,
         *,
         reason: str = "",
@@ -141,11 +138,11 @@ class Hooks(Noun["State"]):
                 status=found.status,
             )
         said = check_line("reason", reason or f"taken from {found.assigned_to} by {actor}")
-        tx.record(found.released(said))
+        tx.record(released(found, said))
 
 
 def hand_over(
-    tx: "Transaction[State]",
+    tx: Transaction[State],
     task: Task,
     to: str,
     *,
@@ -158,17 +155,17 @@ def hand_over(
     given = give(tx, task, to, hung=True, force=force)
     if len(tx.events) == before:
         return given
-    if convoy and given.id not in tx.state.tracked_by:
+    if convoy and given.id not in tx.state.convoys.tracked_by:
         convoys.track(tx, given)
     if to != actor:
         tell(tx, given, check_text("message", message))
     return given
 
 
-def hook_of(state: "State", agent: str) -> Hook:
+def hook_of(state: State, agent: str) -> Hook:
     """What an agent has, in the order in which it should go about it."""
     held = sorted(state.schedule.held_by(agent), key=rank_of)
-    hung = state.hooks.get(agent)
+    hung = state.agents.hooks.get(agent)
     behind = [task for task in held if task.id != hung]
     return Hook(
         agent=agent,

@@ -1,33 +1,29 @@
 """Who acts: agents under the names that they have now, and in their present session only."""
 
-from typing import TYPE_CHECKING
-
 from orchestrator.core import names
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Desk, Transaction, somebody
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
+from orchestrator.domain.state import State
 
 
-def act_now(tx: "Transaction[State]", agent: str | None, *, needed: bool = False) -> str:
+def act_now(tx: Transaction[State], agent: str | None, *, needed: bool = False) -> str:
     """Say who acts, as :meth:`Transaction.act_as`; an agent that was renamed acts under its new name."""
     actor = tx.act_as(agent, needed=needed)
-    alias = tx.state.aliases.get(actor)
+    alias = tx.state.agents.aliases.get(actor)
     return actor if alias is None else tx.act_as(alias)
 
 
-def own_name(desk: "Desk[State]", agent: str | None) -> str:
+def own_name(desk: Desk[State], agent: str | None) -> str:
     """Who asks for what is its own, by its present name; None for the one that the board was opened with.
 
     Raises:
         UsageError: Nobody is named.
     """
     name = somebody(desk.agent if agent is None else names.agent(agent))
-    return desk.read().aliases.get(name, name)
+    return desk.read().agents.aliases.get(name, name)
 
 
-def act_in_session(tx: "Transaction[State]", agent: str | None, *, needed: bool = False) -> str:
+def act_in_session(tx: Transaction[State], agent: str | None, *, needed: bool = False) -> str:
     """Say who acts, as :meth:`Transaction.act_as`; the agent's present session only.
 
     Raises:
@@ -35,7 +31,7 @@ def act_in_session(tx: "Transaction[State]", agent: str | None, *, needed: bool 
     """
     actor = act_now(tx, agent, needed=needed)
     if is_outdated(tx.state, actor, tx.session):
-        now = tx.state.sessions[actor].incarnation
+        now = tx.state.agents.sessions[actor].incarnation
         raise Refused(
             f"{actor} has started anew: this is its session {tx.session}, and {now} has begun",
             code="older_session",
@@ -46,7 +42,7 @@ def act_in_session(tx: "Transaction[State]", agent: str | None, *, needed: bool 
     return actor
 
 
-def is_outdated(state: "State", agent: str, session: int | None) -> bool:
+def is_outdated(state: State, agent: str, session: int | None) -> bool:
     """Whether an agent has started anew since its session of this number."""
-    known = state.sessions.get(agent)
+    known = state.agents.sessions.get(agent)
     return session is not None and known is not None and session < known.incarnation

@@ -4,37 +4,25 @@ An agent that says which session it is in (``ORC_SESSION``) is refused when a ne
 has begun: a late result of an earlier worker cannot end the work of the present one.
 """
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.identity import act_in_session, own_name
-from orchestrator.domain.agents.session_events import (
-    OUTCOMES,
-    OVERSEER,
-    SEVERITIES,
-    Session,
-    SessionEnded,
-    SessionStarted,
-)
+from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES, Session
+from orchestrator.domain.agents.session_events import SessionEnded, SessionStarted
 from orchestrator.domain.locks import commands as locks
 from orchestrator.domain.mail import commands as mail
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
-from orchestrator.domain.tasks.events import (
-    Link,
-    Task,
-    TaskAdded,
-    TaskBlocked,
-    TaskEdited,
-)
+from orchestrator.domain.tasks.events import TaskAdded, TaskBlocked, TaskEdited, released
 from orchestrator.domain.tasks.lookup import (
     changed_task,
     find_live,
     hooked_task,
 )
+from orchestrator.domain.tasks.records import Link, Task
 from orchestrator.domain.validation import (
     LONGEST_TITLE,
     check_line,
@@ -43,9 +31,6 @@ from orchestrator.domain.validation import (
     parse_moment,
 )
 from orchestrator.domain.workstreams.commands import Workstreams
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
 SHOWN = 200
 """Characters of a title or a reason in a line that speaks of it."""
@@ -62,22 +47,22 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     session: Session
 
 
-def the_session(state: "State", events: Committed) -> Session:
+def the_session(state: State, events: Committed) -> Session:
     """The result of starting and ending: the agent's session."""
     at = next(at for at, e in events if isinstance(e, (SessionStarted, SessionEnded)))
-    return state.sessions[at.agent]
+    return state.agents.sessions[at.agent]
 
 
-def the_escalation(state: "State", events: Committed) -> Task:
+def the_escalation(state: State, events: Committed) -> Task:
     """The result of escalating: the task that was added for it."""
     return state.tasks[next(e.task for _, e in events if isinstance(e, TaskAdded))]
 
 
-class Sessions(Noun["State"]):
+class Sessions(Noun[State]):
     """``orc.sessions``: start, handoff, done, escalate, get."""
 
     @command(the_session)
-    def start(self, tx: "Transaction[State]", agent: str | None = None) -> None:
+    def start(self, tx: Transaction[State], agent: str | None = None) -> None:
         """Begin a session: the next incarnation of the agent.
 
         Set ``ORC_SESSION`` to its number: then what an earlier incarnation still sends is refused.
@@ -91,7 +76,7 @@ class Sessions(Noun["State"]):
     @command(the_session)
     def handoff(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         *,
         subject: str = "",
         note: str = "",
@@ -152,9 +137,9 @@ class Sessions(Noun["State"]):
         name = own_name(self._desk, agent)
         request = ("sessions.done", (outcome, message, until, agent))
 
-        def shows(state: "State", events: Committed) -> Done:
+        def shows(state: State, events: Committed) -> Done:
             task = changed_task(state, events)
-            return Done(outcome=outcome, task=task, session=state.sessions[name])
+            return Done(outcome=outcome, task=task, session=state.agents.sessions[name])
 
         if outcome == "COMPLETED":
             return Tasks(self._desk).finish(
@@ -166,13 +151,13 @@ class Sessions(Noun["State"]):
                 then=lambda tx, _: _end(tx, outcome),
             )
 
-        def leave(tx: "Transaction[State]") -> None:
+        def leave(tx: Transaction[State]) -> None:
             self._leave(tx, outcome, message=message, until=until, agent=name)
 
         return self._desk.run(request[0], leave, shows, request[1])
 
     def _leave(
-        self, tx: "Transaction[State]", outcome: str, *, message: str, until: str, agent: str
+        self, tx: Transaction[State], outcome: str, *, message: str, until: str, agent: str
     ) -> None:
         actor = act_in_session(tx, agent, needed=True)
         task = hooked_task(tx.state, actor)
@@ -181,7 +166,7 @@ class Sessions(Noun["State"]):
             tx.record(TaskBlocked(task=task.id, reason=reason))
             self.escalate(one_line(reason, SHOWN), message=reason, task=task.id, agent=actor)
         else:
-            tx.record(task.released(check_text("message", message)))
+            tx.record(released(task, check_text("message", message)))
             if until:
                 moment = parse_moment("until", until, tx.now)
                 tx.record(TaskEdited(task=task.id, defer_until=moment))
@@ -190,7 +175,7 @@ class Sessions(Noun["State"]):
     @command(the_escalation)
     def escalate(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         topic: str,
         *,
         severity: str = "medium",
@@ -219,7 +204,7 @@ class Sessions(Noun["State"]):
                 f"{severity!a} is no severity", hint=f"One of {', '.join(SEVERITIES)}."
             )
         actor = act_in_session(tx, agent)
-        cause = task if task is not None else tx.state.hooks.get(actor)
+        cause = task if task is not None else tx.state.agents.hooks.get(actor)
         stream = workstream or (find_live(tx.state, cause).workstream if cause else ESCALATIONS)
         if workstream is None and not _is_active(tx.state, stream):
             stream = ESCALATIONS
@@ -252,7 +237,7 @@ class Sessions(Noun["State"]):
             NotFound: It never had one.
         """
         name = own_name(self._desk, agent)
-        session = self.state.sessions.get(name)
+        session = self.state.agents.sessions.get(name)
         if session is None:
             raise NotFound(
                 f"{name} never began a session",
@@ -262,23 +247,23 @@ class Sessions(Noun["State"]):
         return session
 
 
-def _end(tx: "Transaction[State]", outcome: str) -> None:
+def _end(tx: Transaction[State], outcome: str) -> None:
     """End the session of whoever acts, unless it has ended already."""
-    session = tx.state.sessions.get(tx.agent)
+    session = tx.state.agents.sessions.get(tx.agent)
     if session is None or session.is_live:
         tx.record(SessionEnded(outcome=outcome))
 
 
-def _is_active(state: "State", workstream: str) -> bool:
+def _is_active(state: State, workstream: str) -> bool:
     stream = state.workstreams.get(workstream)
     return stream is not None and stream.status == "active"
 
 
-def _collected(state: "State", agent: str, now: str) -> list[str]:
+def _collected(state: State, agent: str, now: str) -> list[str]:
     """What an agent holds, a line each."""
     lines = []
     for task in state.schedule.held_by(agent):
-        hung = "on the hook, " if state.hooks.get(agent) == task.id else ""
+        hung = "on the hook, " if state.agents.hooks.get(agent) == task.id else ""
         lines.append(f"task {task.id} ({hung}{task.status}): {one_line(task.title, SHOWN)}")
     lines += [
         f"lock {lock.resource} until {holder.until}"

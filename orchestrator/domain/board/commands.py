@@ -1,37 +1,23 @@
 """Repairs: what the doctor did to a board, on record."""
 
-from typing import TYPE_CHECKING
-
-from orchestrator.core.events import Event, Recorded, event
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
-from orchestrator.domain.locks.commands import LockLapsed
+from orchestrator.domain.board.events import BoardRepaired
+from orchestrator.domain.locks.events import LockLapsed
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskLapsed
 
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
-
-@event("board.repaired")
-class BoardRepaired(Event):
-    """The doctor repaired something; the names of the checks that had found it."""
-
-    repaired: tuple[str, ...]
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        """Nothing of the state changes: a repair brings files in step with it."""
-
-
-def the_repaired(state: "State", events: Committed) -> tuple[str, ...]:
+def the_repaired(state: State, events: Committed) -> tuple[str, ...]:
     """What was repaired."""
     return next(e.repaired for _, e in events if isinstance(e, BoardRepaired))
 
 
-class Repairs(Noun["State"]):
+class Repairs(Noun[State]):
     """Commands of the doctor."""
 
     @command(the_repaired)
     def record(
-        self, tx: "Transaction[State]", repaired: tuple[str, ...], *, lapses: bool = False
+        self, tx: Transaction[State], repaired: tuple[str, ...], *, lapses: bool = False
     ) -> None:
         """Put a repair on record; with ``lapses``, also the leases that have ended."""
         tx.record(BoardRepaired(repaired=repaired))
@@ -42,7 +28,7 @@ class Repairs(Noun["State"]):
                 tx.record(LockLapsed(resource=resource, holder=agent))
 
 
-def ended_holds(state: "State", now: str) -> list[tuple[str, str]]:
+def ended_holds(state: State, now: str) -> list[tuple[str, str]]:
     """The holds of locks whose lease has ended: resource and holder."""
     return [
         (lock.resource, holder.agent)

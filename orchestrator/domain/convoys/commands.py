@@ -5,54 +5,33 @@ open again when a task of it is. An empty one stays open.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec.structs import replace
 
 from orchestrator.core import names
 from orchestrator.core.errors import NotFound, OrchestratorError, Refused
-from orchestrator.core.events import Event, Recorded, event
 from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
+from orchestrator.domain.convoys.events import (
+    ConvoyCancelled,
+    ConvoyChanged,
+    ConvoyCreated,
+    ConvoyLanded,
+    ConvoyReopened,
+    ConvoyStarted,
+)
+from orchestrator.domain.convoys.records import Convoy
 from orchestrator.domain.mail import addresses
 from orchestrator.domain.mail import commands as mail
-from orchestrator.domain.tasks.events import STATUSES, Task
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks.lookup import (
     resolve,
 )
+from orchestrator.domain.tasks.records import STATUSES, Task
 from orchestrator.domain.validation import (
     LONGEST_TITLE,
     check_line,
 )
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
-
-
-class Convoy(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """Tasks that are followed together. ``status`` is open, landed or cancelled.
-
-    Attributes:
-        tasks: Their ids, in the order in which they were given.
-        open_tasks: How many of them have not ended.
-        notify: Addresses of those who are told when it lands.
-        started_at: When somebody said that it begins.
-        landings: How often it landed; a task that is reopened opens it again.
-    """
-
-    name: str
-    description: str = ""
-    status: str
-    tasks: tuple[str, ...] = ()
-    open_tasks: int = 0
-    notify: tuple[str, ...] = ()
-    created_at: str
-    created_by: str
-    started_at: str = ""
-    ended_at: str = ""
-    reason: str = ""
-    landings: int = 0
 
 
 class ConvoyStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,101 +46,6 @@ class ConvoyStatus(msgspec.Struct, frozen=True, kw_only=True):
     tasks: list[dict[str, str | None]]
 
 
-# Events
-
-
-@event("convoy.created")
-class ConvoyCreated(Event):
-    """A convoy began to follow tasks."""
-
-    convoy: str
-    description: str = ""
-    tasks: tuple[str, ...] = ()
-    notify: tuple[str, ...] = ()
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        state.convoys[self.convoy] = Convoy(
-            name=self.convoy,
-            description=self.description,
-            status="open",
-            notify=self.notify,
-            created_at=at.ts,
-            created_by=at.agent,
-        )
-        _track(state, self.convoy, self.tasks)
-
-
-@event("convoy.changed")
-class ConvoyChanged(Event):
-    """Tasks came to a convoy, or left it."""
-
-    convoy: str
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        for task in self.removed:
-            state.tracked_by[task].remove(self.convoy)
-            if not state.tracked_by[task]:
-                del state.tracked_by[task]
-        convoy = state.convoys[self.convoy]
-        gone = set(self.removed)
-        state.convoys[self.convoy] = replace(
-            convoy,
-            tasks=tuple(task for task in convoy.tasks if task not in gone),
-            open_tasks=convoy.open_tasks - sum(map(state.is_open, self.removed)),
-        )
-        _track(state, self.convoy, self.added)
-
-
-@event("convoy.started")
-class ConvoyStarted(Event):
-    """Somebody said that a convoy begins."""
-
-    convoy: str
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        state.convoys[self.convoy] = replace(state.convoys[self.convoy], started_at=at.ts)
-
-
-@event("convoy.landed")
-class ConvoyLanded(Event):
-    """The last task of a convoy has ended."""
-
-    convoy: str
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        convoy = state.convoys[self.convoy]
-        state.convoys[self.convoy] = replace(
-            convoy, status="landed", ended_at=at.ts, landings=convoy.landings + 1
-        )
-
-
-@event("convoy.reopened")
-class ConvoyReopened(Event):
-    """A task of a landed convoy is open again, or an open one came to it."""
-
-    convoy: str
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        convoy = state.convoys[self.convoy]
-        state.convoys[self.convoy] = replace(convoy, status="open", ended_at="")
-
-
-@event("convoy.cancelled")
-class ConvoyCancelled(Event):
-    """A convoy is not followed any more; its tasks stay as they are."""
-
-    convoy: str
-    reason: str = ""
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        convoy = state.convoys[self.convoy]
-        state.convoys[self.convoy] = replace(
-            convoy, status="cancelled", ended_at=at.ts, reason=self.reason
-        )
-
-
 ABOUT = (
     ConvoyCreated,
     ConvoyChanged,
@@ -172,18 +56,18 @@ ABOUT = (
 )
 
 
-def the_convoy(state: "State", events: Committed) -> Convoy:
+def the_convoy(state: State, events: Committed) -> Convoy:
     """The convoy that the command was about, as the commit left it."""
     return state.convoys[next(e.convoy for _, e in events if isinstance(e, ABOUT))]
 
 
-class Convoys(Noun["State"]):
+class Convoys(Noun[State]):
     """``orc.convoys``: create, add, remove, start, cancel; get, status, all."""
 
     @command(the_convoy)
     def create(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         name: str,
         tasks: Iterable[str] = (),
         *,
@@ -221,7 +105,7 @@ class Convoys(Noun["State"]):
     @command(the_convoy)
     def add(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         name: str,
         tasks: Iterable[str],
         *,
@@ -244,7 +128,7 @@ class Convoys(Noun["State"]):
     @command(the_convoy)
     def remove(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         name: str,
         tasks: Iterable[str],
         *,
@@ -264,7 +148,7 @@ class Convoys(Noun["State"]):
         tx.record(ConvoyChanged(convoy=name, removed=gone))
 
     @command(the_convoy)
-    def start(self, tx: "Transaction[State]", name: str, *, agent: str | None = None) -> None:
+    def start(self, tx: Transaction[State], name: str, *, agent: str | None = None) -> None:
         """Say that a convoy begins.
 
         Raises:
@@ -280,7 +164,7 @@ class Convoys(Noun["State"]):
 
     @command(the_convoy)
     def cancel(
-        self, tx: "Transaction[State]", name: str, *, reason: str = "", agent: str | None = None
+        self, tx: Transaction[State], name: str, *, reason: str = "", agent: str | None = None
     ) -> None:
         """Follow a convoy no more; its tasks stay as they are.
 
@@ -330,17 +214,14 @@ class Convoys(Noun["State"]):
         )
 
 
-# What follows
-
-
-def follow(tx: "Transaction[State]", events: Committed) -> None:
+def follow(tx: Transaction[State], events: Committed) -> None:
     """Land the convoys whose last task ended in these events, and reopen those that have an open one."""
     touched: dict[str, None] = {}
     for _, happened in events:
         if isinstance(happened, (ConvoyCreated, ConvoyChanged)):
             touched[happened.convoy] = None
         task = getattr(happened, "task", None)
-        touched.update(dict.fromkeys(tx.state.tracked_by.get(task, ()) if task else ()))
+        touched.update(dict.fromkeys(tx.state.convoys.tracked_by.get(task, ()) if task else ()))
     for name in touched:
         convoy = tx.state.convoys[name]
         if convoy.status == "open" and convoy.tasks and not convoy.open_tasks:
@@ -350,7 +231,7 @@ def follow(tx: "Transaction[State]", events: Committed) -> None:
             tx.record(ConvoyReopened(convoy=name))
 
 
-def track(tx: "Transaction[State]", task: Task) -> None:
+def track(tx: Transaction[State], task: Task) -> None:
     """Let a task that is slung have a convoy of its own."""
     name, number = f"work-{task.id}", 1
     while name in tx.state.convoys:
@@ -367,7 +248,7 @@ def track(tx: "Transaction[State]", task: Task) -> None:
     )
 
 
-def find(state: "State", name: str) -> Convoy:
+def find(state: State, name: str) -> Convoy:
     """The convoy of this name.
 
     Raises:
@@ -383,25 +264,14 @@ def find(state: "State", name: str) -> Convoy:
     return convoy
 
 
-def _find_live(state: "State", name: str) -> Convoy:
+def _find_live(state: State, name: str) -> Convoy:
     convoy = find(state, name)
     if convoy.status == "cancelled":
         raise Refused(f"Convoy {name} was cancelled", code="illegal_step")
     return convoy
 
 
-def _track(state: "State", name: str, tasks: tuple[str, ...]) -> None:
-    for task in tasks:
-        state.tracked_by.setdefault(task, []).append(name)
-    convoy = state.convoys[name]
-    state.convoys[name] = replace(
-        convoy,
-        tasks=(*convoy.tasks, *tasks),
-        open_tasks=convoy.open_tasks + sum(map(state.is_open, tasks)),
-    )
-
-
-def _tell(tx: "Transaction[State]", convoy: Convoy) -> None:
+def _tell(tx: Transaction[State], convoy: Convoy) -> None:
     """Tell the watchers; one whose group is empty or gone by now is no reason to refuse anything."""
     watchers = [address for address in convoy.notify if _reaches(tx, address)]
     if not watchers:
@@ -419,7 +289,7 @@ def _tell(tx: "Transaction[State]", convoy: Convoy) -> None:
     )
 
 
-def _reaches(tx: "Transaction[State]", address: str) -> bool:
+def _reaches(tx: Transaction[State], address: str) -> bool:
     try:
         addresses.resolve(tx.state, [address], tx.agent)
     except OrchestratorError:
@@ -427,10 +297,10 @@ def _reaches(tx: "Transaction[State]", address: str) -> bool:
     return True
 
 
-def _row(state: "State", task_id: str) -> dict[str, str | None]:
+def _row(state: State, task_id: str) -> dict[str, str | None]:
     task = state.tasks.get(task_id)
     if task is None:
-        outcome = state.archived[task_id].outcome
+        outcome = state.tasks.archived[task_id].outcome
         return {"task": task_id, "status": outcome, "title": "(archived)", "assigned_to": None}
     return {
         "task": task_id,
@@ -440,17 +310,9 @@ def _row(state: "State", task_id: str) -> dict[str, str | None]:
     }
 
 
-def _resolved(state: "State", tasks: Iterable[str]) -> tuple[str, ...]:
+def _resolved(state: State, tasks: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(resolve(state, task) for task in tasks))
 
 
 def _unless_system(agent: str) -> tuple[str, ...]:
     return () if agent == SYSTEM else (agent,)
-
-
-def rename(state: "State", old: str, new: str) -> None:
-    """Let a watcher be told under its new name. Part of a fold."""
-    for name, convoy in state.convoys.items():
-        if old in convoy.notify:
-            notify = (new if address == old else address for address in convoy.notify)
-            state.convoys[name] = replace(convoy, notify=tuple(dict.fromkeys(notify)))

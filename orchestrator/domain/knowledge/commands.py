@@ -7,33 +7,26 @@ difference is an edit by hand, shown to readers and adopted as an event by the n
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from orchestrator.core import names
 from orchestrator.core.errors import BadInput, NotFound
-from orchestrator.core.events import Event, Recorded, decode, event
+from orchestrator.core.events import decode
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
+from orchestrator.domain.knowledge.events import (
+    KnowledgeDeleted,
+    KnowledgeEdited,
+    KnowledgeWritten,
+    _Versioned,
+    digest_of,
+)
+from orchestrator.domain.knowledge.records import Topic
+from orchestrator.domain.state import State
 from orchestrator.domain.validation import (
     check_text,
 )
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
-
-
-class Topic(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """A topic: the digest of its file, and of the file that its last write found; its versions."""
-
-    name: str
-    author: str
-    tags: tuple[str, ...] = ()
-    digest: str
-    previous: str = ""
-    versions: tuple[int, ...]
-    updated_at: str
-    deleted: bool = False
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,81 +53,24 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     line: str
 
 
-class _Versioned(Event):
-    topic: str
-    text: str
-    author: str = SYSTEM
-    tags: tuple[str, ...] = ()
-    replaces: str = ""  # the digest of the file that the command found
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        old = state.topics.get(self.topic)
-        state.topics[self.topic] = Topic(
-            name=self.topic,
-            author=self.author,
-            tags=self.tags,
-            digest=digest_of(self.text.encode()),
-            previous=self.replaces,
-            versions=(*old.versions, at.id) if old else (at.id,),
-            updated_at=at.ts,
-        )
-
-
-@event("knowledge.written")
-class KnowledgeWritten(_Versioned):
-    """A topic got a new text."""
-
-    def document(self) -> tuple[str, str | None]:
-        return self.topic, self.text
-
-
-@event("knowledge.edited")
-class KnowledgeEdited(_Versioned):
-    """The file was edited by hand; its text was adopted."""
-
-
-@event("knowledge.deleted")
-class KnowledgeDeleted(Event):
-    """A topic was deleted; its versions stay in the log."""
-
-    topic: str
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        old = state.topics[self.topic]
-        state.topics[self.topic] = msgspec.structs.replace(old, deleted=True, updated_at=at.ts)
-
-    def document(self) -> tuple[str, str | None]:
-        return self.topic, None
-
-
-def digest_of(data: bytes | None) -> str:
-    """What tells one text from another; empty for a file that is not there."""
-    if data is None:
-        return ""
-    # A command that touches no knowledge does not load it.
-    import hashlib
-
-    return hashlib.sha256(data).hexdigest()[:32]
-
-
-def the_topic(state: "State", events: Committed) -> Topic:
+def the_topic(state: State, events: Committed) -> Topic:
     """The topic that was written."""
     about = next(e for _, e in events if isinstance(e, KnowledgeWritten))
-    return state.topics[about.topic]
+    return state.knowledge[about.topic]
 
 
-def whether_deleted(state: "State", events: Committed) -> bool:
+def whether_deleted(state: State, events: Committed) -> bool:
     """Whether there was something to delete."""
     return any(isinstance(e, KnowledgeDeleted) for _, e in events)
 
 
-class Knowledge(Noun["State"]):
+class Knowledge(Noun[State]):
     """``orc.knowledge``: write, append, delete; read, all, search, history."""
 
     @command(the_topic)
     def write(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         topic: str,
         content: str,
         *,
@@ -158,7 +94,7 @@ class Knowledge(Noun["State"]):
     @command(the_topic)
     def append(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         topic: str,
         content: str,
         *,
@@ -173,12 +109,12 @@ class Knowledge(Noun["State"]):
         _record(tx, topic, metadata, joined, tags, actor)
 
     @command(whether_deleted)
-    def delete(self, tx: "Transaction[State]", topic: str, *, agent: str | None = None) -> None:
+    def delete(self, tx: Transaction[State], topic: str, *, agent: str | None = None) -> None:
         """Delete a topic; its versions stay in the log. False if there was none."""
         tx.act_as(agent)
         names.name("topic", topic)
         _adopt(tx, topic)
-        known = tx.state.topics.get(topic)
+        known = tx.state.knowledge.get(topic)
         if known is not None and not known.deleted:
             tx.record(KnowledgeDeleted(topic=topic))
 
@@ -198,7 +134,7 @@ class Knowledge(Noun["State"]):
             NotFound: The topic never had that version.
         """
         names.name("topic", topic)
-        record = self.state.topics.get(topic)
+        record = self.state.knowledge.get(topic)
         if version is not None:
             return self._old_version(topic, record, version)
         data = self._desk.read_document(topic)
@@ -232,7 +168,7 @@ class Knowledge(Noun["State"]):
 
     def all(self) -> list[Topic]:
         """The topics, by name; one whose file nobody has recorded yet has no versions."""
-        topics = self.state.topics
+        topics = self.state.knowledge
         found = {name: topic for name, topic in topics.items() if not topic.deleted}
         for name in self._desk.documents():
             if name not in found and (document := self._unrecorded(name)):
@@ -241,7 +177,7 @@ class Knowledge(Noun["State"]):
 
     def _unrecorded(self, name: str) -> Topic | None:
         data = self._desk.read_document(name)
-        if _standing(self.state.topics.get(name), data) != "edited":
+        if _standing(self.state.knowledge.get(name), data) != "edited":
             return None
         return Topic(name=name, author=SYSTEM, digest=digest_of(data), versions=(), updated_at="")
 
@@ -263,7 +199,7 @@ class Knowledge(Noun["State"]):
         Raises:
             NotFound: There never was such a topic.
         """
-        record = self.state.topics.get(names.name("topic", topic))
+        record = self.state.knowledge.get(names.name("topic", topic))
         if record is None:
             raise NotFound(f"There is no topic {topic!a}", code="topic_not_found")
         return [self._old_version(topic, record, i + 1) for i in range(len(record.versions))]
@@ -292,10 +228,10 @@ def _edited_document(topic: str, record: Topic | None, data: bytes) -> Document:
     )
 
 
-def _adopt(tx: "Transaction[State]", topic: str) -> tuple[dict[str, Any], str]:
+def _adopt(tx: Transaction[State], topic: str) -> tuple[dict[str, Any], str]:
     """Record an edit by hand, so that nothing is overwritten unseen; gives what stands there now."""
     data = tx.read_document(topic)
-    record = tx.state.topics.get(topic)
+    record = tx.state.knowledge.get(topic)
     standing = _standing(record, data)
     if standing == "absent":
         return {}, ""
@@ -313,7 +249,7 @@ def _adopt(tx: "Transaction[State]", topic: str) -> tuple[dict[str, Any], str]:
 
 
 def _record(
-    tx: "Transaction[State]",
+    tx: Transaction[State],
     topic: str,
     metadata: dict[str, Any],
     body: str,
@@ -375,6 +311,6 @@ def _decoded(topic: str, data: bytes) -> str:
         raise BadInput(f"knowledge/{topic}.md: {error.message}", hint=error.hint) from None
 
 
-def _check_name(state: "State", topic: str) -> None:
-    live = [name for name, known in state.topics.items() if not known.deleted]
+def _check_name(state: State, topic: str) -> None:
+    live = [name for name, known in state.knowledge.items() if not known.deleted]
     names.name("topic", topic, among=live)

@@ -5,15 +5,23 @@ they touch in the same way. The token of a hold is the id of the event that gave
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-from msgspec.structs import replace
 
 from orchestrator.core import clock
 from orchestrator.core.errors import NotFound, Refused, UsageError
-from orchestrator.core.events import Event, Recorded, event
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.domain.locks.events import (
+    LockAbandoned,
+    LockAcquired,
+    LockAwaited,
+    LockBroken,
+    LockLapsed,
+    LockReleased,
+    LockRenewed,
+)
+from orchestrator.domain.locks.records import Holder, Lock
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.ready_queue import Hold
 from orchestrator.domain.validation import (
@@ -21,38 +29,8 @@ from orchestrator.domain.validation import (
 )
 from orchestrator.domain.waiting import wait_for
 
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
-
 DEFAULT_TTL = 60.0
 """Seconds that a lock is held unless the holder says otherwise."""
-
-
-class Holder(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """One holder of a lock, until a time. ``ttl`` is the length of the lease in seconds."""
-
-    agent: str
-    token: int
-    since: str
-    until: str
-    ttl: float
-    shared: bool = False
-
-
-class Waiter(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """An agent that waits for the lock until a time."""
-
-    agent: str
-    until: str
-    shared: bool = False
-
-
-class Lock(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """A resource with those who hold it and those who wait for it."""
-
-    resource: str
-    holders: tuple[Holder, ...] = ()
-    waiting: tuple[Waiter, ...] = ()
 
 
 class Lease(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -66,120 +44,7 @@ class Lease(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     shared: bool
 
 
-@event("lock.acquired")
-class LockAcquired(Event):
-    """An agent holds the resource until a time; one hold an agent and resource."""
-
-    resource: str
-    until: str
-    ttl: float
-    shared: bool = False
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        lock = _without(state, self.resource, at.agent, waiting_too=True)
-        mine = Holder(
-            agent=at.agent,
-            token=at.id,
-            since=at.ts,
-            until=self.until,
-            ttl=self.ttl,
-            shared=self.shared,
-        )
-        state.put_lock(replace(lock, holders=(*lock.holders, mine)))
-
-
-@event("lock.renewed")
-class LockRenewed(Event):
-    """The holder's lease was extended; its token stays."""
-
-    resource: str
-    until: str
-    ttl: float
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        lock = state.locks[self.resource]
-        holders = tuple(
-            replace(h, until=self.until, ttl=self.ttl) if h.agent == at.agent else h
-            for h in lock.holders
-        )
-        state.put_lock(replace(lock, holders=holders))
-
-
-@event("lock.released")
-class LockReleased(Event):
-    """A holder gave the resource back."""
-
-    resource: str
-    holder: str
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        state.put_lock(_without(state, self.resource, self.holder))
-
-
-@event("lock.lapsed")
-class LockLapsed(Event):
-    """The lease of a holder ran out and somebody else wants the resource."""
-
-    resource: str
-    holder: str
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        state.put_lock(_without(state, self.resource, self.holder))
-
-
-@event("lock.broken")
-class LockBroken(Event):
-    """Somebody took the resource from all who held it, and said why."""
-
-    resource: str
-    reason: str
-    holders: tuple[str, ...]
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        state.put_lock(replace(state.locks[self.resource], holders=()))
-
-
-@event("lock.awaited")
-class LockAwaited(Event):
-    """An agent began to wait for the resource, until a time at most."""
-
-    resource: str
-    until: str
-    shared: bool = False
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        lock = state.locks.get(self.resource, Lock(resource=self.resource))
-        others = tuple(w for w in lock.waiting if w.agent != at.agent)
-        mine = Waiter(agent=at.agent, until=self.until, shared=self.shared)
-        state.put_lock(replace(lock, waiting=(*others, mine)))
-
-
-@event("lock.abandoned")
-class LockAbandoned(Event):
-    """An agent waits no longer."""
-
-    resource: str
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        lock = state.locks.get(self.resource)
-        if lock is not None:
-            others = tuple(w for w in lock.waiting if w.agent != at.agent)
-            state.put_lock(replace(lock, waiting=others))
-
-
-def _without(state: "State", resource: str, agent: str, *, waiting_too: bool = False) -> Lock:
-    lock = state.locks.get(resource, Lock(resource=resource))
-    return Lock(
-        resource=resource,
-        holders=tuple(h for h in lock.holders if h.agent != agent),
-        waiting=tuple(w for w in lock.waiting if not waiting_too or w.agent != agent),
-    )
-
-
-# Results of commands
-
-
-def the_lease(state: "State", events: Committed) -> Lease:
+def the_lease(state: State, events: Committed) -> Lease:
     """The hold that was acquired or renewed."""
     at, about = next((at, e) for at, e in events if isinstance(e, (LockAcquired, LockRenewed)))
     holder = _holder(state.locks[about.resource], at.agent)
@@ -187,16 +52,16 @@ def the_lease(state: "State", events: Committed) -> Lease:
     return _lease(about.resource, holder)
 
 
-def the_resource(state: "State", events: Committed) -> str:
+def the_resource(state: State, events: Committed) -> str:
     """The resource that was released or broken."""
     return next(e.resource for _, e in events if isinstance(e, (LockReleased, LockBroken)))
 
 
-def nothing(state: "State", events: Committed) -> None:
+def nothing(state: State, events: Committed) -> None:
     """Waiting has no result of its own."""
 
 
-class Locks(Noun["State"]):
+class Locks(Noun[State]):
     """``orc.locks``: acquire, renew, release, break; get, all."""
 
     def acquire(
@@ -260,7 +125,7 @@ class Locks(Noun["State"]):
     @command(the_lease)
     def _acquire(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         resource: str,
         *,
         agent: str | None,
@@ -284,7 +149,7 @@ class Locks(Noun["State"]):
     @command(nothing, answers_request=False)
     def _await(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         resource: str,
         *,
         agent: str | None,
@@ -304,14 +169,14 @@ class Locks(Noun["State"]):
         tx.record(LockAwaited(resource=resource, until=tx.later(patience), shared=shared))
 
     @command(nothing, answers_request=False)
-    def _abandon(self, tx: "Transaction[State]", resource: str, *, agent: str | None) -> None:
+    def _abandon(self, tx: Transaction[State], resource: str, *, agent: str | None) -> None:
         tx.act_as(agent, needed=True)
         tx.record(LockAbandoned(resource=_need(resource).resource))
 
     @command(the_lease)
     def renew(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         resource: str,
         *,
         agent: str | None = None,
@@ -331,7 +196,7 @@ class Locks(Noun["State"]):
         tx.record(LockRenewed(resource=resource, until=tx.later(length), ttl=length))
 
     @command(the_resource)
-    def release(self, tx: "Transaction[State]", resource: str, *, agent: str | None = None) -> None:
+    def release(self, tx: Transaction[State], resource: str, *, agent: str | None = None) -> None:
         """Give a resource back.
 
         Raises:
@@ -346,7 +211,7 @@ class Locks(Noun["State"]):
     # `break` is a word of the language, hence the longer name.
     @command(the_resource)
     def break_(
-        self, tx: "Transaction[State]", resource: str, *, reason: str, agent: str | None = None
+        self, tx: Transaction[State], resource: str, *, reason: str, agent: str | None = None
     ) -> None:
         """Take a resource from all who hold it, with a reason that stands in the log.
 
@@ -382,23 +247,7 @@ def _need(resource: str, shared: bool = False) -> resources.Need:
     return resources.Need(need.resource, need.shared or shared)
 
 
-def with_name(lock: Lock, old: str, new: str) -> Lock:
-    """The lock after one of its holders or waiters got another name."""
-    return replace(
-        lock,
-        holders=tuple(_renamed(holder, old, new) for holder in lock.holders),
-        waiting=tuple(_renamed(waiter, old, new) for waiter in lock.waiting),
-    )
-
-
-H = TypeVar("H", Holder, Waiter)
-
-
-def _renamed(one: H, old: str, new: str) -> H:
-    return replace(one, agent=new) if one.agent == old else one
-
-
-def held_by(state: "State", agent: str, now: str) -> list[Lock]:
+def held_by(state: State, agent: str, now: str) -> list[Lock]:
     """The locks that an agent holds now."""
     return [
         lock
@@ -407,7 +256,7 @@ def held_by(state: "State", agent: str, now: str) -> list[Lock]:
     ]
 
 
-def find_circle(state: "State", agent: str, need: resources.Need, now: str) -> list[str]:
+def find_circle(state: State, agent: str, need: resources.Need, now: str) -> list[str]:
     """The circle that would close if the agent waited: agents and resources in turn; empty if none.
 
     Follows who holds what the agent wants, what those wait for, who holds that, and so on.
@@ -426,7 +275,7 @@ def find_circle(state: "State", agent: str, need: resources.Need, now: str) -> l
     return []
 
 
-def _waits_of(state: "State", agent: str, now: str) -> list[resources.Need]:
+def _waits_of(state: State, agent: str, now: str) -> list[resources.Need]:
     return [
         resources.Need(lock.resource, waiter.shared)
         for lock in state.locks.values()
@@ -443,7 +292,7 @@ def _alive(lock: Lock, now: str) -> Lock:
     )
 
 
-def _record_lapses(tx: "Transaction[State]", resource: str, agent: str) -> None:
+def _record_lapses(tx: Transaction[State], resource: str, agent: str) -> None:
     lock = tx.state.locks.get(resource)
     for holder in lock.holders if lock else ():
         if holder.until <= tx.now:

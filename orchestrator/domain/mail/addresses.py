@@ -4,17 +4,14 @@ Groups are resolved when a message is sent, and never hold its sender.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.core import names
 from orchestrator.core.errors import NotFound, Refused, UsageError
 from orchestrator.core.transaction import SYSTEM
+from orchestrator.domain.state import State
 from orchestrator.domain.workstreams import commands as workstreams
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
 FORMS = "NAME, @all, @type:NAME, @ws:NAME, list:NAME, queue:NAME"
 
@@ -53,7 +50,7 @@ def check(addresses: Iterable[str]) -> None:
             mailbox(address)
 
 
-def resolve(state: "State", addresses: Iterable[str], sender: str) -> Recipients:
+def resolve(state: State, addresses: Iterable[str], sender: str) -> Recipients:
     """Whom the addresses mean now.
 
     Raises:
@@ -68,12 +65,12 @@ def resolve(state: "State", addresses: Iterable[str], sender: str) -> Recipients
     for address in addresses:
         form, colon, name = address.partition(":")
         if form == "queue" and colon:
-            queues[names.name("queue", name, among=state.queues)] = None
+            queues[names.name("queue", name, among=state.mail.queues)] = None
         elif colon or address[0] == "@":
             agents.update(dict.fromkeys(_group(state, address, sender)))
         else:
             name = mailbox(address)
-            agents[state.aliases.get(name, name)] = None
+            agents[state.agents.aliases.get(name, name)] = None
     if len(queues) > 1:
         raise UsageError("A message goes to one queue", hint="Send it once for each.")
     return Recipients(tuple(agents), next(iter(queues), ""))
@@ -92,7 +89,7 @@ def mailbox(agent: str) -> str:
     return names.agent(agent)
 
 
-def _group(state: "State", address: str, sender: str) -> list[str]:
+def _group(state: State, address: str, sender: str) -> list[str]:
     members = [member for member in _members(state, address) if member != sender]
     if not members:
         raise Refused(
@@ -104,7 +101,7 @@ def _group(state: "State", address: str, sender: str) -> list[str]:
     return members
 
 
-def _members(state: "State", address: str) -> Iterable[str]:
+def _members(state: State, address: str) -> Iterable[str]:
     form, _, name = address.partition(":")
     if address == "@all":
         return sorted(a.id for a in state.agents.values() if a.status != "retired")
@@ -122,13 +119,13 @@ def _members(state: "State", address: str) -> Iterable[str]:
     return find_list(state, name)
 
 
-def find_list(state: "State", name: str) -> tuple[str, ...]:
+def find_list(state: State, name: str) -> tuple[str, ...]:
     """The members of a mailing list.
 
     Raises:
         NotFound: There is no such list.
     """
-    members = state.mailing_lists.get(names.name("mailing list", name))
+    members = state.mail.mailing_lists.get(names.name("mailing list", name))
     if members is None:
         raise NotFound(
             f"There is no mailing list {name!a}",

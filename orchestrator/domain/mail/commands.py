@@ -6,7 +6,6 @@ agent reads :meth:`Mail.pending`, and calls :meth:`Mail.deliver` only when they 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -18,29 +17,22 @@ from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.identity import act_now, is_outdated, own_name
 from orchestrator.domain.mail import addresses
 from orchestrator.domain.mail.events import (
-    KINDS,
-    PRIORITIES,
-    Mailbox,
     MailingListSet,
-    Message,
     MessageAcknowledged,
     MessageArchived,
     MessageDelivered,
     MessageRead,
     MessageSent,
     MessageTaken,
-    Receipt,
-    release,
 )
+from orchestrator.domain.mail.records import KINDS, PRIORITIES, Mailbox, Message, Receipt
+from orchestrator.domain.state import State
 from orchestrator.domain.validation import (
     LONGEST_TITLE,
     check_line,
     check_text,
 )
 from orchestrator.domain.waiting import wait_for
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
 Find = Callable[[int], Recorded]
 """Gives one event by its id."""
@@ -89,7 +81,7 @@ class Found(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 def post(
-    tx: "Transaction[State]",
+    tx: Transaction[State],
     to: str | Iterable[str],
     *,
     subject: str,
@@ -130,38 +122,19 @@ def post(
     )
 
 
-def unread(state: "State", agent: str) -> int:
+def unread(state: State, agent: str) -> int:
     """How many messages an agent has not read."""
-    box = state.mailboxes.get(agent)
+    box = state.mail.mailboxes.get(agent)
     return box.count_unread if box is not None else 0
 
 
-def rename(state: "State", old: str, new: str) -> None:
-    """Give an agent's mail to its new name: the mailbox, its lists, and what it wrote. Part of a fold."""
-    moved = state.mailboxes.pop(old, None)
-    if moved is not None:
-        for message in state.mailboxes.setdefault(new, Mailbox()).absorb(moved):
-            release(state, message)
-    for name, members in state.mailing_lists.items():
-        state.mailing_lists[name] = _renamed(members, old, new)
-    for message, header in state.messages.items():
-        if old in (header.sender, header.taken_by, *header.to, *header.cc):
-            state.messages[message] = replace(
-                header,
-                sender=new if header.sender == old else header.sender,
-                taken_by=new if header.taken_by == old else header.taken_by,
-                to=_renamed(header.to, old, new),
-                cc=_renamed(header.cc, old, new),
-            )
-
-
-def find(state: "State", message: int, event: Find) -> Message:
+def find(state: State, message: int, event: Find) -> Message:
     """The header of a message; of one that has left the state, from the log.
 
     Raises:
         NotFound: There never was such a message.
     """
-    header = state.messages.get(message)
+    header = state.mail.messages.get(message)
     if header is None:
         at, sent = _sent(message, event)
         header = sent.header(at)
@@ -171,7 +144,7 @@ def find(state: "State", message: int, event: Find) -> Message:
 # Results of commands
 
 
-def the_letter(state: "State", events: Committed) -> Letter:
+def the_letter(state: State, events: Committed) -> Letter:
     """The message that was sent."""
     return next(_letter(state, at, sent) for at, sent in events if isinstance(sent, MessageSent))
 
@@ -181,28 +154,28 @@ def the_taken(events: Committed) -> int | None:
     return next((e.message for _, e in events if isinstance(e, MessageTaken)), None)
 
 
-def the_delivered(state: "State", events: Committed) -> list[int]:
+def the_delivered(state: State, events: Committed) -> list[int]:
     """The messages that had not been delivered before."""
     return [id for _, e in events if isinstance(e, MessageDelivered) for id in e.messages]
 
 
-def the_archived(state: "State", events: Committed) -> list[int]:
+def the_archived(state: State, events: Committed) -> list[int]:
     """The messages that left the mailbox."""
     return [id for _, e in events if isinstance(e, MessageArchived) for id in e.messages]
 
 
-def the_members(state: "State", events: Committed) -> tuple[str, ...]:
+def the_members(state: State, events: Committed) -> tuple[str, ...]:
     """The members of the list that was set."""
     return next(e.members for _, e in events if isinstance(e, MailingListSet))
 
 
-class Mail(Noun["State"]):
+class Mail(Noun[State]):
     """``orc.mail``: send, reply, broadcast, read, ack, archive, take, lists; inbox, check, thread, search."""
 
     @command(the_letter)
     def send(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         to: str | Iterable[str],
         subject: str,
         body: str = "",
@@ -254,7 +227,7 @@ class Mail(Noun["State"]):
     @command(the_letter)
     def reply(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         message: int,
         body: str,
         *,
@@ -270,9 +243,9 @@ class Mail(Noun["State"]):
         post(tx, to, subject=subject, body=body, priority=priority, reply_to=message)
 
     def _take(self, queue: str, *, agent: str | None) -> Letter | None:
-        def mark(tx: "Transaction[State]") -> int | None:
+        def mark(tx: Transaction[State]) -> int | None:
             act_now(tx, agent, needed=True)
-            waiting = tx.state.queues.get(names.name("queue", queue))
+            waiting = tx.state.mail.queues.get(names.name("queue", queue))
             if not waiting:
                 return None
             message = waiting[0]
@@ -284,7 +257,7 @@ class Mail(Noun["State"]):
     def _marked(
         self,
         name: str,
-        mark: "Callable[[Transaction[State]], int | None]",
+        mark: Callable[[Transaction[State]], int | None],
         which: "Callable[[Committed], int | None]",
         arguments: tuple[object, ...],
     ) -> Letter | None:
@@ -298,12 +271,12 @@ class Mail(Noun["State"]):
         """
         read: list[tuple[Recorded, MessageSent]] = []
 
-        def body(tx: "Transaction[State]") -> None:
+        def body(tx: Transaction[State]) -> None:
             message = mark(tx)
             if message is not None:
                 read.append(_sent(message, tx.event))
 
-        def shows(state: "State", events: Committed) -> Letter | None:
+        def shows(state: State, events: Committed) -> Letter | None:
             message = None if read else which(events)
             if message is not None:
                 read.append(_sent(message, self._desk.event))
@@ -331,10 +304,10 @@ class Mail(Noun["State"]):
             NotFound: There never was such a message.
         """
 
-        def mark(tx: "Transaction[State]") -> int:
+        def mark(tx: Transaction[State]) -> int:
             actor = act_now(tx, agent, needed=True)
             find(tx.state, message, tx.event)
-            box = tx.state.mailboxes.get(actor, Mailbox())
+            box = tx.state.mail.mailboxes.get(actor, Mailbox())
             if message in box and message not in box.read:
                 tx.record(MessageRead(message=message))
             return message
@@ -358,7 +331,7 @@ class Mail(Noun["State"]):
             NotFound: It is not in the mailbox (``message_not_found``).
         """
 
-        def mark(tx: "Transaction[State]") -> int:
+        def mark(tx: Transaction[State]) -> int:
             box = _box(tx.state, act_now(tx, agent, needed=True), [message])
             receipt = box.receipt(message)
             if receipt is not None and receipt.acknowledged_at is None:
@@ -372,7 +345,7 @@ class Mail(Noun["State"]):
     @command(the_archived)
     def archive(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         messages: Iterable[int] = (),
         *,
         older_than: float | str | None = None,
@@ -397,7 +370,7 @@ class Mail(Noun["State"]):
                 message
                 for message, receipt in box.read.items()
                 if (receipt.read_at or "") <= before
-                and not tx.state.messages[message].pinned
+                and not tx.state.mail.messages[message].pinned
                 and message not in chosen
             ]
         if chosen:
@@ -405,13 +378,13 @@ class Mail(Noun["State"]):
 
     @command(the_delivered)
     def deliver(
-        self, tx: "Transaction[State]", messages: Iterable[int], *, agent: str | None = None
+        self, tx: Transaction[State], messages: Iterable[int], *, agent: str | None = None
     ) -> None:
         """Say that messages have reached their recipient; call it when they have, never before.
 
         Returns those that had not been delivered before; others are passed over.
         """
-        box = tx.state.mailboxes.get(act_now(tx, agent, needed=True), Mailbox())
+        box = tx.state.mail.mailboxes.get(act_now(tx, agent, needed=True), Mailbox())
         arrived = tuple(sorted(message for message in set(messages) if message in box.new))
         if arrived:
             tx.record(MessageDelivered(messages=arrived))
@@ -419,7 +392,7 @@ class Mail(Noun["State"]):
     @command(the_members)
     def set_list(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         name: str,
         members: Iterable[str],
         *,
@@ -427,7 +400,7 @@ class Mail(Noun["State"]):
     ) -> None:
         """Give a mailing list its members; without any the list is gone."""
         act_now(tx, agent)
-        names.name("mailing list", name, among=tx.state.mailing_lists)
+        names.name("mailing list", name, among=tx.state.mail.mailing_lists)
         checked = tuple(addresses.mailbox(member) for member in addresses.parse(members))
         tx.record(MailingListSet(name=name, members=checked))
 
@@ -445,10 +418,10 @@ class Mail(Noun["State"]):
     def inbox(self, *, agent: str | None = None, unread: bool = False) -> list[Item]:
         """The messages that an agent holds, oldest first; with ``unread`` those it has not read."""
         state = self.state
-        box = state.mailboxes.get(own_name(self._desk, agent), Mailbox())
+        box = state.mail.mailboxes.get(own_name(self._desk, agent), Mailbox())
         held = [entry for entry in box.items() if not (unread and entry[0] == "read")]
         return [
-            Item(**asdict(state.messages[message]), status=standing, **asdict(receipt))
+            Item(**asdict(state.mail.messages[message]), status=standing, **asdict(receipt))
             for standing, message, receipt in sorted(held, key=lambda entry: entry[1])
         ]
 
@@ -470,7 +443,7 @@ class Mail(Noun["State"]):
 
     def pending(self, *, agent: str | None = None) -> list[int]:
         """The messages that were not delivered to an agent yet, in the order to deliver them."""
-        box = self.state.mailboxes.get(own_name(self._desk, agent))
+        box = self.state.mail.mailboxes.get(own_name(self._desk, agent))
         return sorted(box.new) if box else []
 
     def thread(self, message: int) -> list[Letter]:
@@ -483,7 +456,7 @@ class Mail(Noun["State"]):
         """
         state, event = self.state, self._desk.event
         root = find(state, message, event).thread
-        shown = [id for id, header in state.messages.items() if header.thread == root]
+        shown = [id for id, header in state.mail.messages.items() if header.thread == root]
         known = set()
         for id in (message, *shown):
             ancestor: int | None = id
@@ -510,9 +483,9 @@ class Mail(Noun["State"]):
     def _seen_by(self, agent: str, *, archived: bool) -> Iterator[tuple[Recorded, MessageSent]]:
         """What an agent sent and received, newest first."""
         state = self.state
-        box = state.mailboxes.get(agent, Mailbox())
+        box = state.mail.mailboxes.get(agent, Mailbox())
         if not archived:
-            for id, header in reversed(state.messages.items()):
+            for id, header in reversed(state.mail.messages.items()):
                 if header.sender == agent or id in box:
                     yield _sent(id, self._desk.event)
             return
@@ -530,7 +503,7 @@ class Mail(Noun["State"]):
 
     def lists(self) -> dict[str, tuple[str, ...]]:
         """The mailing lists with their members, by name."""
-        return dict(sorted(self.state.mailing_lists.items()))
+        return dict(sorted(self.state.mail.mailing_lists.items()))
 
     def list_members(self, name: str) -> tuple[str, ...]:
         """The members of a mailing list.
@@ -541,9 +514,9 @@ class Mail(Noun["State"]):
         return addresses.find_list(self.state, name)
 
 
-def _letter(state: "State", at: Recorded, sent: MessageSent) -> Letter:
-    header = state.messages.get(at.id) or replace(sent.header(at), copies=0)
-    held = ((agent, box.receipt(at.id)) for agent, box in state.mailboxes.items())
+def _letter(state: State, at: Recorded, sent: MessageSent) -> Letter:
+    header = state.mail.messages.get(at.id) or replace(sent.header(at), copies=0)
+    held = ((agent, box.receipt(at.id)) for agent, box in state.mail.mailboxes.items())
     return Letter(
         **asdict(header),
         recipients=sent.recipients,
@@ -573,13 +546,13 @@ def _sent(message: int, event: Find) -> tuple[Recorded, MessageSent]:
     return at, sent
 
 
-def _box(state: "State", agent: str, messages: Iterable[int]) -> Mailbox:
+def _box(state: State, agent: str, messages: Iterable[int]) -> Mailbox:
     """The mailbox of an agent that holds these messages.
 
     Raises:
         NotFound: It does not hold one of them.
     """
-    box = state.mailboxes.get(agent, Mailbox())
+    box = state.mail.mailboxes.get(agent, Mailbox())
     for message in messages:
         if message not in box:
             raise NotFound(
@@ -590,8 +563,8 @@ def _box(state: "State", agent: str, messages: Iterable[int]) -> Mailbox:
     return box
 
 
-def _count(state: "State", agent: str) -> Count:
-    box = state.mailboxes.get(agent, Mailbox())
+def _count(state: State, agent: str) -> Count:
+    box = state.mail.mailboxes.get(agent, Mailbox())
     return Count(agent=agent, unread=box.count_unread, new=len(box.new))
 
 
@@ -608,10 +581,6 @@ def _match(at: Recorded, sent: MessageSent, wanted: list[str]) -> Found | None:
         subject=sent.subject,
         line=next(lines, "").strip(),
     )
-
-
-def _renamed(agents: tuple[str, ...], old: str, new: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(new if agent == old else agent for agent in agents))
 
 
 def _subject(text: str) -> str:

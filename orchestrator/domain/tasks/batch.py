@@ -6,7 +6,7 @@ agent, and ``related``, ``discovered-from`` and the other kinds of links link it
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -24,16 +24,15 @@ from orchestrator.core.topological import topological_order
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import give, tell
 from orchestrator.domain.agents.identity import act_now
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.dependencies import KINDS, Links
-from orchestrator.domain.tasks.events import Task, TaskAdded, TaskAssigned, TaskEdited
+from orchestrator.domain.tasks.events import TaskAdded, TaskAssigned, TaskEdited
 from orchestrator.domain.tasks.lookup import (
     find_live,
     resolve,
 )
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
+from orchestrator.domain.tasks.records import Task
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +61,7 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     tasks: list[Task]
 
 
-def _what_was_done(state: "State", events: Committed) -> Applied:
+def _what_was_done(state: State, events: Committed) -> Applied:
     """The result, but for the keys, which no event tells."""
     added = [event.task for _, event in events if isinstance(event, TaskAdded)]
     edits = dict.fromkeys(event.task for _, event in events if isinstance(event, TaskEdited))
@@ -73,7 +72,7 @@ def _what_was_done(state: "State", events: Committed) -> Applied:
     return Applied(added=added, edited=edited, assigned=assigned, keys={}, tasks=tasks)
 
 
-class Batch(Noun["State"]):
+class Batch(Noun[State]):
     """``orc.batch``: apply."""
 
     def apply(
@@ -107,7 +106,7 @@ class Batch(Noun["State"]):
     @command(_what_was_done)
     def _apply(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         entries: tuple[Entry, ...],
         workstream: str | None,
         *,
@@ -134,7 +133,7 @@ class _Run:
     def __init__(
         self,
         batch: Batch,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         entries: tuple[Entry, ...],
         workstream: str | None,
     ) -> None:
@@ -240,7 +239,7 @@ class _Run:
         if agent is None:
             return
         before = len(self._tx.events)
-        to = self._tx.state.aliases.get(agent, agent)
+        to = self._tx.state.agents.aliases.get(agent, agent)
         given = give(self._tx, find_live(self._tx.state, self._ids[number]), to)
         if len(self._tx.events) > before:
             tell(self._tx, given)

@@ -8,20 +8,17 @@ always go on. To wait for any child counts here as to wait for all.
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.core.errors import Refused
 from orchestrator.core.printable import one_line
-from orchestrator.domain.tasks.events import ENDED, NO_CHILDREN, Gate, Signal, Task, progress_of
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.derived import progress_of
 from orchestrator.domain.tasks.lookup import (
     resolve,
 )
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
-
+from orchestrator.domain.tasks.records import ENDED, NO_CHILDREN, Gate, Signal, Task
 
 SHOWN = 200
 """Characters of a reason that a sentence about another task carries."""
@@ -54,12 +51,12 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
 # What keeps a task back
 
 
-def blockers(state: "State", task: Task, now: str) -> Iterator[Blocker]:
+def blockers(state: State, task: Task, now: str) -> Iterator[Blocker]:
     """Everything that keeps a task back, its own reasons first."""
     yield from _own_reasons(state, task, now)
     for need in task.needs:
-        if not state.is_done(need):
-            says = f"needs {need}, which is {state.status_of(need)}"
+        if not state.tasks.is_done(need):
+            says = f"needs {need}, which is {state.tasks.status_of(need)}"
             way_out = _way_out(state, task, need)
             yield Blocker(kind="need", task=need, says=says, command=way_out)
     if task.waiting and task.gate is not None:
@@ -70,7 +67,7 @@ def blockers(state: "State", task: Task, now: str) -> Iterator[Blocker]:
             yield msgspec.structs.replace(does, kind="parent", task=parent.id, says=says)
 
 
-def _own_reasons(state: "State", task: Task, now: str) -> Iterator[Blocker]:
+def _own_reasons(state: State, task: Task, now: str) -> Iterator[Blocker]:
     """What keeps a task back that is no other task."""
     if task.status == "blocked":
         yield _blocked(task)
@@ -87,7 +84,7 @@ def _own_reasons(state: "State", task: Task, now: str) -> Iterator[Blocker]:
     yield from _signals(task, now)
 
 
-def _what_keeps_parts(state: "State", parent: Task, now: str) -> Iterator[Blocker]:
+def _what_keeps_parts(state: State, parent: Task, now: str) -> Iterator[Blocker]:
     """What a parent keeps its parts back by, beside parents of its own: each says what the parent does."""
     if parent.status == "blocked":
         says = f"is {_blocked(parent).says}"
@@ -137,20 +134,20 @@ _WAYS_OUT = {
 }
 
 
-def _way_out(state: "State", task: Task, need: str) -> str:
+def _way_out(state: State, task: Task, need: str) -> str:
     """The command that lets a task go on whose need does not go on by being worked on."""
-    if need in state.archived:
+    if need in state.tasks.archived:
         return f"t dep remove {task.id} {need}"
     way = _WAYS_OUT.get(state.tasks[need].status)
     return f"{way} {need}" if way else ""
 
 
-def open_needs(state: "State", task: Task) -> list[str]:
+def open_needs(state: State, task: Task) -> list[str]:
     """The needs of a task that are not done."""
-    return [need for need in task.needs if not state.is_done(need)]
+    return [need for need in task.needs if not state.tasks.is_done(need)]
 
 
-def ancestors(state: "State", parent: str | None) -> Iterator[Task]:
+def ancestors(state: State, parent: str | None) -> Iterator[Task]:
     """A parent, its parent and so on, as long as they are open: an ended one keeps nothing back."""
     while parent is not None and parent in state.tasks:
         record = state.tasks[parent]
@@ -160,18 +157,18 @@ def ancestors(state: "State", parent: str | None) -> Iterator[Task]:
         parent = record.parent
 
 
-def is_offered(state: "State", task: Task, now: str) -> bool:
+def is_offered(state: State, task: Task, now: str) -> bool:
     """Whether anybody may take a task now: nothing keeps it back, and nobody has it."""
     return task.can_be_taken(now) and state.workstreams[task.workstream].status == "active"
 
 
-def is_kept_back(state: "State", task: Task, now: str) -> bool:
+def is_kept_back(state: State, task: Task, now: str) -> bool:
     """Whether nobody has a task, and yet nobody may take it."""
     idle = task.status in ("pending", "blocked") or task.has_lapsed(now)
     return idle and not is_offered(state, task, now)
 
 
-def _gate_text(state: "State", gate: Gate) -> str:
+def _gate_text(state: State, gate: Gate) -> str:
     progress = progress_of(state, gate.of) or NO_CHILDREN
     wanted = progress.total - progress.cancelled
     if not progress.total:
@@ -202,12 +199,12 @@ def _signal_text(signal: Signal, now: str) -> str:
 # Circles
 
 
-def needs_of(state: "State", needs: Iterable[str]) -> tuple[str, ...]:
+def needs_of(state: State, needs: Iterable[str]) -> tuple[str, ...]:
     """The ids of the tasks that are meant, archived or not, each once."""
     return tuple(dict.fromkeys(resolve(state, need) for need in needs))
 
 
-def check_no_circle(state: "State", task: Task) -> None:
+def check_no_circle(state: State, task: Task) -> None:
     """Refuse a record whose task would wait for itself; it may be new or replace the one there is.
 
     A task waits for its needs, for those of every parent, and for the children behind its gate. Its own
@@ -216,7 +213,11 @@ def check_no_circle(state: "State", task: Task) -> None:
     Raises:
         Refused: With the tasks of the circle in order.
     """
-    if task.id not in state.tasks and task.gate is None and task.parent not in state.awaited_by:
+    if (
+        task.id not in state.tasks
+        and task.gate is None
+        and task.parent not in state.tasks.awaited_by
+    ):
         return  # nobody can wait for a task that is new, unless its parent's children are awaited
     if task.needs or task.parent is not None or task.gate is not None:
         _Circles(state, task).check()
@@ -225,7 +226,7 @@ def check_no_circle(state: "State", task: Task) -> None:
 class _Circles:
     """The graph as it would be with one record in place."""
 
-    def __init__(self, state: "State", task: Task) -> None:
+    def __init__(self, state: State, task: Task) -> None:
         self.state = state
         self.task = task
 
@@ -277,7 +278,7 @@ class _Circles:
             record = self._find(record.parent)
 
     def _children(self, task_id: str) -> Iterator[str]:
-        children = self.state.children.get(task_id, ())
+        children = self.state.tasks.children.get(task_id, ())
         yield from (child for child in children if child != self.task.id)
         if self.task.parent == task_id:
             yield self.task.id

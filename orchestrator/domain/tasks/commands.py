@@ -6,7 +6,7 @@ A claim is a lease: it ends by itself. The record and the events are in
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.agents.identity import act_in_session
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources, verification
 from orchestrator.domain.tasks.blockers import (
     blockers,
@@ -26,12 +27,6 @@ from orchestrator.domain.tasks.blockers import (
     ways_out,
 )
 from orchestrator.domain.tasks.events import (
-    DEFAULT_LEASE,
-    ENDED,
-    HELD,
-    STATUSES,
-    Gate,
-    Task,
     TaskAdded,
     TaskArchived,
     TaskBlocked,
@@ -45,6 +40,8 @@ from orchestrator.domain.tasks.events import (
     TaskRenewed,
     TaskReopened,
     TaskUnblocked,
+    released,
+    renewal,
 )
 from orchestrator.domain.tasks.lookup import (
     changed_task,
@@ -54,6 +51,7 @@ from orchestrator.domain.tasks.lookup import (
     resolve,
 )
 from orchestrator.domain.tasks.ready_queue import Hold
+from orchestrator.domain.tasks.records import DEFAULT_LEASE, ENDED, HELD, STATUSES, Gate, Task
 from orchestrator.domain.tasks.transitions import (
     check_transition,
 )
@@ -67,9 +65,6 @@ from orchestrator.domain.validation import (
 )
 from orchestrator.domain.waiting import wait_for
 from orchestrator.domain.workstreams import commands as workstreams
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
 _MARGIN = 60.0
 """Seconds that a lease lasts at least when checks have taken all their time."""
@@ -90,23 +85,23 @@ R = TypeVar("R")
 # Results of commands
 
 
-def the_claimed_task(state: "State", events: Committed) -> Task | None:
+def the_claimed_task(state: State, events: Committed) -> Task | None:
     """The task that was claimed, or None if there was nothing to claim."""
     claims = (event.task for _, event in events if isinstance(event, TaskClaimed))
     return next((state.tasks[task] for task in claims), None)
 
 
-def _nothing(state: "State", events: Committed) -> None:
+def _nothing(state: State, events: Committed) -> None:
     """The result of a step on the way to another command."""
 
 
-def the_archived_tasks(state: "State", events: Committed) -> list[Task]:
+def the_archived_tasks(state: State, events: Committed) -> list[Task]:
     """The records of the tasks that were archived."""
     return [event.record for _, event in events if isinstance(event, TaskArchived)]
 
 
 def _held(
-    tx: "Transaction[State]", text: str, step: str, agent: str | None, token: int | None
+    tx: Transaction[State], text: str, step: str, agent: str | None, token: int | None
 ) -> Task:
     """The task for a step that only its holder may take; without a name the holder acts.
 
@@ -125,7 +120,7 @@ def _held(
 
 
 def _held_with_checks(
-    tx: "Transaction[State]",
+    tx: Transaction[State],
     text: str,
     agent: str | None,
     token: int | None,
@@ -173,24 +168,27 @@ def _check_waits(task: Task) -> None:
         )
 
 
-def _done_after(state: "State", task: Task) -> list[str]:
+def _done_after(state: State, task: Task) -> list[str]:
     """The tasks that are done and waited for this one, directly or by way of others, their parts included."""
     found = {task.id: None}
     waiting = [task.id]
     while waiting:
         one = state.tasks[waiting.pop()]
-        near = [*state.needed_by.get(one.id, ()), *state.awaited_by.get(one.parent or "", ())]
+        near = [
+            *state.tasks.needed_by.get(one.id, ()),
+            *state.tasks.awaited_by.get(one.parent or "", ()),
+        ]
         if one.id != task.id:
-            near += state.children.get(one.id, ())
+            near += state.tasks.children.get(one.id, ())
         for behind in near:
-            if behind in state.tasks and state.is_done(behind) and behind not in found:
+            if behind in state.tasks and state.tasks.is_done(behind) and behind not in found:
                 found[behind] = None
                 waiting.append(behind)
     del found[task.id]
     return [*found]
 
 
-def _check_steps_ended(state: "State", task: Task) -> None:
+def _check_steps_ended(state: State, task: Task) -> None:
     """Refuse to complete the root of a workflow before its steps.
 
     Raises:
@@ -216,13 +214,13 @@ def _not_held(task: Task, what: str) -> Refused:
     )
 
 
-class Tasks(Noun["State"]):
+class Tasks(Noun[State]):
     """``orc.tasks``: every step of a task's life, and the queries about tasks."""
 
     @command(changed_task)
     def add(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         workstream: str,
         *,
         title: str,
@@ -328,7 +326,7 @@ class Tasks(Noun["State"]):
     @command(changed_task)
     def edit(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         task: str,
         *,
         title: str | None = None,
@@ -399,7 +397,7 @@ class Tasks(Noun["State"]):
     @command(changed_task)
     def claim(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         task: str,
         *,
         agent: str | None = None,
@@ -450,7 +448,7 @@ class Tasks(Noun["State"]):
     @command(the_claimed_task)
     def _next(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         workstream: str | None,
         *,
         agent: str | None,
@@ -466,7 +464,7 @@ class Tasks(Noun["State"]):
     @command(changed_task)
     def renew(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         task: str,
         *,
         agent: str | None = None,
@@ -480,7 +478,7 @@ class Tasks(Noun["State"]):
         """
         held = _held(tx, task, "renew", agent, token)
         if lease is None:
-            tx.record(held.renewal(tx.now))
+            tx.record(renewal(held, tx.now))
         else:
             length = _lease(lease)
             tx.record(TaskRenewed(task=held.id, until=tx.later(length), lease=length))
@@ -531,8 +529,8 @@ class Tasks(Noun["State"]):
     def finish(
         self,
         request: tuple[str, tuple[object, ...]],
-        shows: "Callable[[State, Committed], R]",
-        pick: "Callable[[Transaction[State]], str]",
+        shows: Callable[[State, Committed], R],
+        pick: Callable[[Transaction[State]], str],
         *,
         result: str | None,
         force: bool = False,
@@ -553,7 +551,7 @@ class Tasks(Noun["State"]):
             raise UsageError("To complete a task by force takes both --force and --reason TEXT")
 
         def attempt(found: verification.Found | None) -> R:
-            def within(tx: "Transaction[State]") -> None:
+            def within(tx: Transaction[State]) -> None:
                 held = _held_with_checks(tx, pick(tx), agent, token, found)
                 _check_steps_ended(tx.state, held)
                 text = None if result is None else check_text("result", result)
@@ -599,7 +597,7 @@ class Tasks(Noun["State"]):
     @command(_nothing, answers_request=False)
     def _cover(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         due: verification.ChecksDue,
         seconds: float,
         *,
@@ -613,7 +611,7 @@ class Tasks(Noun["State"]):
 
     @command(_nothing, answers_request=False)
     def _keep(
-        self, tx: "Transaction[State]", found: verification.Found, *, agent: str | None
+        self, tx: Transaction[State], found: verification.Found, *, agent: str | None
     ) -> None:
         """Keep what checks showed of which one did not pass."""
         held = _held_with_checks(tx, found.task, agent, found.token, found)
@@ -622,7 +620,7 @@ class Tasks(Noun["State"]):
     @command(changed_task)
     def fail(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         task: str,
         *,
         reason: str = "",
@@ -640,7 +638,7 @@ class Tasks(Noun["State"]):
     @command(changed_task)
     def release(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         task: str,
         *,
         reason: str = "",
@@ -653,11 +651,11 @@ class Tasks(Noun["State"]):
             Refused: It is not in progress, or somebody else has it now.
         """
         held = _held(tx, task, "release", agent, token)
-        tx.record(held.released(check_text("reason", reason)))
+        tx.record(released(held, check_text("reason", reason)))
 
     @command(changed_task)
     def block(
-        self, tx: "Transaction[State]", task: str, *, reason: str, agent: str | None = None
+        self, tx: Transaction[State], task: str, *, reason: str, agent: str | None = None
     ) -> None:
         """Set a task aside because of something outside the board; its lease ends.
 
@@ -670,7 +668,7 @@ class Tasks(Noun["State"]):
         tx.record(TaskBlocked(task=found.id, reason=check_required("reason", reason)))
 
     @command(changed_task)
-    def unblock(self, tx: "Transaction[State]", task: str, *, agent: str | None = None) -> None:
+    def unblock(self, tx: Transaction[State], task: str, *, agent: str | None = None) -> None:
         """Make a blocked task pending again.
 
         Raises:
@@ -683,7 +681,7 @@ class Tasks(Noun["State"]):
 
     @command(changed_task)
     def cancel(
-        self, tx: "Transaction[State]", task: str, *, reason: str = "", agent: str | None = None
+        self, tx: Transaction[State], task: str, *, reason: str = "", agent: str | None = None
     ) -> None:
         """End a task that is not wanted any more; its dependants keep waiting.
 
@@ -698,7 +696,7 @@ class Tasks(Noun["State"]):
     @command(changed_task)
     def reopen(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         task: str,
         *,
         downstream: bool = False,
@@ -726,7 +724,7 @@ class Tasks(Noun["State"]):
 
     @command(changed_task)
     def note(
-        self, tx: "Transaction[State]", task: str, text: str, *, agent: str | None = None
+        self, tx: Transaction[State], task: str, text: str, *, agent: str | None = None
     ) -> None:
         """Append a note to a task."""
         tx.act_as(agent)
@@ -736,7 +734,7 @@ class Tasks(Noun["State"]):
     @command(the_archived_tasks)
     def archive(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         tasks: Iterable[str] = (),
         *,
         older_than: float | str | None = None,
@@ -784,7 +782,7 @@ class Tasks(Noun["State"]):
         """
         state = self.state
         task_id = resolve(state, task)
-        archived = state.archived.get(task_id)
+        archived = state.tasks.archived.get(task_id)
         if archived is None:
             return state.tasks[task_id]
         event = decode(self._desk.event(archived.event))
@@ -811,7 +809,7 @@ class Tasks(Noun["State"]):
             workstreams.find(state, workstream)
         numbers = sorted(
             record.event
-            for record in state.archived.values()
+            for record in state.tasks.archived.values()
             if workstream in (None, record.workstream)
         )
         yield from reversed([*self._archived(numbers, watch)])
@@ -839,7 +837,7 @@ class Tasks(Noun["State"]):
     def needed_by(self, task: str) -> list[Task]:
         """The tasks that need this one."""
         state = self.state
-        dependants = state.needed_by.get(resolve(state, task), ())
+        dependants = state.tasks.needed_by.get(resolve(state, task), ())
         return [state.tasks[dependant] for dependant in dependants]
 
     def all(
@@ -898,9 +896,7 @@ class Tasks(Noun["State"]):
 # Parts of commands
 
 
-def take(
-    tx: "Transaction[State]", task: Task, agent: str, lease: float | str | None = None
-) -> None:
+def take(tx: Transaction[State], task: Task, agent: str, lease: float | str | None = None) -> None:
     """Claim a task for an agent that acts; see :meth:`Tasks.claim`."""
     if not task.has_lapsed(tx.now) and not task.is_assigned_to(agent):
         check_transition(task, "claim")
@@ -909,14 +905,14 @@ def take(
     _claim(tx, task, lease)
 
 
-def _claim(tx: "Transaction[State]", task: Task, lease: float | str | None) -> None:
+def _claim(tx: Transaction[State], task: Task, lease: float | str | None) -> None:
     if task.status in HELD and not task.is_assigned_to(tx.agent):
         tx.record(TaskLapsed(task=task.id, holder=task.assigned_to or SYSTEM))
     length = DEFAULT_LEASE if lease is None else _lease(lease)
     tx.record(TaskClaimed(task=task.id, lease=length, until=tx.later(length)))
 
 
-def _workflow_of(state: "State", parent: Task) -> str | None:
+def _workflow_of(state: State, parent: Task) -> str | None:
     """The workflow that a new part of a task is a step of: the one that the task is the root or a step of.
 
     None if that is a wisp, for the part is not to leave the board with it.
@@ -926,7 +922,7 @@ def _workflow_of(state: "State", parent: Task) -> str | None:
     return None if workflow is None or workflow.ephemeral else root
 
 
-def _is_of_wisp(state: "State", task: Task) -> bool:
+def _is_of_wisp(state: State, task: Task) -> bool:
     """Whether a task is a step of a wisp, or the root that was made for it."""
     workflow = state.workflows.get(task.workflow or task.id)
     if workflow is None or not workflow.ephemeral:
@@ -934,7 +930,7 @@ def _is_of_wisp(state: "State", task: Task) -> bool:
     return task.workflow is not None or workflow.own_root
 
 
-def _check_free(state: "State", task: Task, agent: str, now: str) -> None:
+def _check_free(state: State, task: Task, agent: str, now: str) -> None:
     if not task.is_clear or task.defer_until > now:
         waiting = open_needs(state, task)
         found = [*blockers(state, task, now)]
@@ -1003,11 +999,11 @@ def _touches(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(name + resources.SHARED if shared else name for name, shared in needs.items())
 
 
-def _new_id(tx: "Transaction[State]", parent: str | None, name: str | None) -> str:
+def _new_id(tx: Transaction[State], parent: str | None, name: str | None) -> str:
     state = tx.state
 
     def is_taken(task_id: str) -> bool:
-        return task_id in state.tasks or task_id in state.archived
+        return task_id in state.tasks or task_id in state.tasks.archived
 
     if parent is None and name is not None:
         raise UsageError("A name needs a parent: together they make the id")
@@ -1016,13 +1012,13 @@ def _new_id(tx: "Transaction[State]", parent: str | None, name: str | None) -> s
     above = find_live(state, parent).id
     if name is not None:
         return check_new_id(state, f"{above}.{names.name('task', name)}")
-    number = len(state.children.get(above, ())) + 1
+    number = len(state.tasks.children.get(above, ())) + 1
     while is_taken(new := f"{above}.{number}"):
         number += 1
     return names.name("task", new)
 
 
-def _gate(state: "State", task_id: str, text: str) -> Gate:
+def _gate(state: State, task_id: str, text: str) -> Gate:
     how, _, of = text.partition(":")
     if how not in ("all", "any"):
         raise UsageError(

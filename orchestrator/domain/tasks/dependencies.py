@@ -4,7 +4,6 @@ What a link does is in :mod:`orchestrator.domain.tasks.blockers`.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -12,6 +11,7 @@ from msgspec.structs import replace
 from orchestrator.core import clock
 from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.transaction import Noun, Transaction, command
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import (
     Blocker,
     Edge,
@@ -22,12 +22,13 @@ from orchestrator.domain.tasks.blockers import (
     is_kept_back,
     needs_of,
 )
-from orchestrator.domain.tasks.events import ENDED, Gate, Link, Task, TaskCancelled, TaskEdited
+from orchestrator.domain.tasks.events import TaskCancelled, TaskEdited
 from orchestrator.domain.tasks.lookup import (
     changed_task,
     find_live,
     resolve,
 )
+from orchestrator.domain.tasks.records import ENDED, Gate, Link, Task
 from orchestrator.domain.tasks.transitions import (
     check_transition,
 )
@@ -35,9 +36,6 @@ from orchestrator.domain.validation import (
     check_line,
 )
 from orchestrator.domain.workstreams import commands as workstreams
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
 KINDS = ("related", "discovered-from", "duplicates", "supersedes", "caused-by")
 """Links that never block: this task is related to, was discovered from ... the other one."""
@@ -75,13 +73,13 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True):
     repeated: bool
 
 
-class Links(Noun["State"]):
+class Links(Noun[State]):
     """``orc.links``: add, remove, duplicate, supersede; ready, blocked, stale, tree, graph and more."""
 
     @command(changed_task)
     def add(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         task: str,
         other: str,
         *,
@@ -127,7 +125,7 @@ class Links(Noun["State"]):
     @command(changed_task)
     def remove(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         task: str,
         other: str,
         *,
@@ -181,7 +179,7 @@ class Links(Noun["State"]):
     @command(changed_task)
     def duplicate(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         task: str,
         of: str,
         *,
@@ -202,7 +200,7 @@ class Links(Noun["State"]):
     @command(changed_task)
     def supersede(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         task: str,
         by: str,
         *,
@@ -221,12 +219,12 @@ class Links(Noun["State"]):
         tx.record(TaskEdited(task=other.id, links=_with(other, Link("supersedes", mine.id))))
 
     @staticmethod
-    def _replace(tx: "Transaction[State]", task: Task, other: Task, why: str, reason: str) -> None:
+    def _replace(tx: Transaction[State], task: Task, other: Task, why: str, reason: str) -> None:
         _other(task, other.id)
         check_transition(task, "cancel")
         said = check_line("reason", f"{why}: {reason}" if reason else why)
         tx.record(TaskCancelled(task=task.id, reason=said))
-        for dependant in [*tx.state.needed_by.get(task.id, ())]:
+        for dependant in [*tx.state.tasks.needed_by.get(task.id, ())]:
             record = tx.state.tasks[dependant]
             changed = (other.id if need == task.id else need for need in record.needs)
             needs = tuple(dict.fromkeys(changed))
@@ -316,7 +314,7 @@ class Links(Noun["State"]):
                 kind=kind,
                 id=task_id,
                 title=_title(state, task_id),
-                status=state.status_of(task_id),
+                status=state.tasks.status_of(task_id),
                 repeated=repeated and bool(found),
             )
             if not repeated:
@@ -351,7 +349,7 @@ class Links(Noun["State"]):
 # Parts of queries
 
 
-def _awaited(state: "State", task_id: str) -> list[tuple[str, str]]:
+def _awaited(state: State, task_id: str) -> list[tuple[str, str]]:
     task = state.tasks.get(task_id)
     if task is None:
         return []
@@ -359,21 +357,23 @@ def _awaited(state: "State", task_id: str) -> list[tuple[str, str]]:
     for parent in ancestors(state, task.parent):
         found += [(need, f"needed by its parent {parent.id}") for need in parent.needs]
     if task.gate is not None and task.gate.of != task_id:
-        found += [(child, "awaited") for child in state.children.get(task.gate.of, ())]
-    return found + [(child, "child") for child in state.children.get(task_id, ())]
+        found += [(child, "awaited") for child in state.tasks.children.get(task.gate.of, ())]
+    return found + [(child, "child") for child in state.tasks.children.get(task_id, ())]
 
 
-def _waiters(state: "State", task_id: str) -> list[tuple[str, str]]:
+def _waiters(state: State, task_id: str) -> list[tuple[str, str]]:
     task = state.tasks.get(task_id)
-    found = [(dependant, "needs it") for dependant in state.needed_by.get(task_id, ())]
+    found = [(dependant, "needs it") for dependant in state.tasks.needed_by.get(task_id, ())]
     if task is not None and task.parent is not None:
-        found += [(waiter, "awaits it") for waiter in state.awaited_by.get(task.parent, ())]
+        found += [(waiter, "awaits it") for waiter in state.tasks.awaited_by.get(task.parent, ())]
     if task is not None and task.keeps_children:
-        found += [(child, "child that it keeps back") for child in state.children.get(task_id, ())]
+        found += [
+            (child, "child that it keeps back") for child in state.tasks.children.get(task_id, ())
+        ]
     return found
 
 
-def _connected(state: "State", start: str) -> dict[str, None]:
+def _connected(state: State, start: str) -> dict[str, None]:
     near: dict[str, list[str]] = {}
     for task in state.tasks.values():
         for edge in edges_of(task):
@@ -388,7 +388,7 @@ def _connected(state: "State", start: str) -> dict[str, None]:
     return found
 
 
-def _title(state: "State", task_id: str) -> str:
+def _title(state: State, task_id: str) -> str:
     task = state.tasks.get(task_id)
     return task.title if task is not None else "(archived)"
 
@@ -411,6 +411,6 @@ def _with(task: Task, link: Link) -> tuple[Link, ...]:
     return tuple(dict.fromkeys((*task.links, link)))
 
 
-def _known_stream(state: "State", workstream: str | None) -> None:
+def _known_stream(state: State, workstream: str | None) -> None:
     if workstream is not None:
         workstreams.find(state, workstream)

@@ -1,297 +1,31 @@
-"""What a task is: its record, and the events that make and change it.
+"""The events that make and change a task."""
 
-``token`` is the id of the event that claimed the task, so it grows with every claim of anything and tells a
-late holder's result from the present one's (a fencing token).
-"""
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
-import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from orchestrator.core import clock
 from orchestrator.core.events import Event, Recorded, event
-from orchestrator.domain.tasks.verification import Checks, Evidence
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
-
-DEFAULT_LEASE = 30 * 60.0
-"""Seconds that a claim lasts unless the claimer says otherwise."""
-
-STATUSES = (
-    "pending",
-    "assigned",
-    "in_progress",
-    "blocked",
-    "in_review",
-    "done",
-    "failed",
-    "cancelled",
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.derived import (
+    add_task,
+    archive_task,
+    count_open,
+    kept_back,
+    link,
+    put_task,
+    unlink,
 )
-HELD = ("assigned", "in_progress")
-"""An agent has it, under a lease."""
-ENDED = ("done", "failed", "cancelled")
-
-
-class Note(msgspec.Struct, frozen=True, gc=False):
-    """A remark on a task, appended and never replaced."""
-
-    agent: str
-    at: str
-    text: str
-
-
-class Link(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """A link to another task that never blocks; see :data:`orchestrator.domain.tasks.dependencies.KINDS`."""
-
-    kind: str
-    task: str
-
-
-class Gate(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What a task waits for beside its needs: ``all`` or ``any`` of the children of a task, itself or not."""
-
-    how: str
-    of: str
-
-
-class Progress(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """How far the children of a task are, archived ones included."""
-
-    total: int
-    done: int
-    cancelled: int
-
-    def passes(self, how: str) -> bool:
-        """Whether a gate is open: any child is done, or there are some and all that are wanted are done."""
-        if how == "any":
-            return self.done > 0
-        return 0 < self.total == self.done + self.cancelled
-
-    @property
-    def says(self) -> str:
-        """It in words; empty if there are no children."""
-        cancelled = f", {self.cancelled} cancelled" if self.cancelled else ""
-        return f"{self.done} of {self.total} done{cancelled}" if self.total else ""
-
-    def moved(self, before: str | None, after: str | None) -> "Progress":
-        """The progress after a child went from one status to another; None: it is no child then."""
-        done = (after == "done") - (before == "done")
-        cancelled = (after == "cancelled") - (before == "cancelled")
-        total = (after is not None) - (before is not None)
-        return Progress(self.total + total, self.done + done, self.cancelled + cancelled)
-
-
-NO_CHILDREN = Progress(0, 0, 0)
-
-
-class Signal(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """What a task waits for from outside of the graph.
-
-    Attributes:
-        kind: timer, human (somebody's word), event, mail, condition; another word waits for its name too.
-        name: The type of the event, the subject of the mail, the name of the condition.
-        seconds: Of a timer: how long, once nothing else keeps the task back. Of others: when it is overdue.
-        until: When that is.
-        given_at: When it was given; empty: it still keeps the task back.
-    """
-
-    kind: str
-    name: str = ""
-    seconds: float | None = None
-    until: str = ""
-    given_at: str = ""
-
-    @property
-    def key(self) -> str:
-        """What tells those that wait for the same."""
-        return f"{self.kind}:{self.name}"
-
-    def keeps_back(self, now: str) -> bool:
-        """Whether it was not given yet, or is a timer that runs."""
-        return not self.given_at or (self.kind == "timer" and self.until > now)
-
-    def again(self) -> "Signal":
-        """The signal of a task that is to be done again: a word must be given anew, what happened has."""
-        has_happened = self.kind in ("timer", "event", "mail")
-        return self if has_happened else replace(self, given_at="", until="")
-
-    def given(self, now: str) -> "Signal":
-        """The signal once it was given; the time of a timer is over then, begun or not."""
-        until = now if self.kind == "timer" else self.until
-        return replace(self, given_at=now, until=until)
-
-
-class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """A piece of work.
-
-    Defaults that are left out of ``state.json`` are empty, None or small numbers only: msgspec compares
-    others by identity, so a text would be left out by one process and written by another.
-
-    Attributes:
-        priority: 1 comes first.
-        estimate: Minutes, or None.
-        open_needs: How many of ``needs`` are not done.
-        parent: The task that it is a part of; what keeps the parent back keeps it back too.
-        held: Whether a parent, or a parent of it, that is still open is blocked or has open needs.
-        gate: Children that it waits for.
-        waiting: Whether the gate is still closed.
-        signals: What it waits for from outside.
-        milestone: It is done by itself as soon as nothing keeps it back, unless it has checks.
-        until: What ends its parts early, in words; those that nobody has begun are cancelled then.
-        workflow: The root of the workflow that it is a step of.
-        assignee: Whom it is given to once nothing keeps it back.
-        progress: How far its own children are; None if it has none.
-        links: Links that never block.
-        defer_until: Not to be taken before this time.
-        due: When it should be done.
-        commits: Commits of a version control that belong to it.
-        touches: Resources it needs while it runs, exclusive or ``:shared``.
-        lease: Seconds that the claim, or its last renewal, lasts.
-        attempt: How often it was claimed.
-        reason: Why it is blocked, failed or was cancelled, or was completed although a check failed.
-        checks: What must be shown before it is done; None if nothing.
-        evidence: What the checks showed last, and what reviewers said.
-        events: Ids of the events that changed it; the first one added it.
-    """
-
-    id: str
-    workstream: str
-    title: str
-    description: str = ""
-    status: str
-    type: str
-    priority: int = 5
-    labels: tuple[str, ...] = ()
-    acceptance: str = ""
-    estimate: float | None = None
-    needs: tuple[str, ...] = ()
-    open_needs: int = 0
-    parent: str | None = None
-    held: bool = False
-    gate: Gate | None = None
-    waiting: bool = False
-    signals: tuple[Signal, ...] = ()
-    milestone: bool = False
-    until: str = ""
-    workflow: str | None = None
-    assignee: str = ""
-    progress: Progress | None = None
-    links: tuple[Link, ...] = ()
-    touches: tuple[str, ...] = ()
-    defer_until: str = ""
-    due: str = ""
-    commits: tuple[str, ...] = ()
-    assigned_to: str | None = None
-    lease: float | None = None
-    lease_until: str = ""
-    token: int | None = None
-    attempt: int = 0
-    failures: int = 0
-    result: str | None = None
-    reason: str = ""
-    checks: Checks | None = None
-    evidence: tuple[Evidence, ...] = ()
-    notes: tuple[Note, ...] = ()
-    created_at: str = ""
-    created_by: str
-    updated_at: str = ""
-    claimed_at: str | None = None
-    ended_at: str | None = None
-    events: tuple[int, ...] = ()
-
-    @property
-    def is_reached(self) -> bool:
-        """Whether no other task keeps it back."""
-        return not (self.open_needs or self.held or self.waiting)
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether no other task and no signal keeps it back."""
-        if self.open_needs or self.held or self.waiting:
-            return False
-        return not (self.signals and self.awaits_signal)
-
-    @property
-    def awaits_signal(self) -> bool:
-        """Whether a signal that it waits for was not given yet."""
-        return any(not signal.given_at for signal in self.signals)
-
-    @property
-    def keeps_children(self) -> bool:
-        """Whether it keeps its children back: it is open, and blocked or waits for needs or signals."""
-        kept = self.held or self.open_needs > 0 or self.status == "blocked" or self.awaits_signal
-        return kept and self.status not in ENDED
-
-    @property
-    def goes_on_by_itself(self) -> bool:
-        """Whether something happens to it without anybody.
-
-        The times of its signals begin, as a milestone it is done, or it is given to its assignee.
-        """
-        if not self.is_reached or self.status not in ("pending", *HELD):
-            return False
-        if self.begins_times:
-            return True
-        given = self.ends_by_itself or (self.assignee != "" and self.status == "pending")
-        return given and not self.awaits_signal
-
-    @property
-    def ends_by_itself(self) -> bool:
-        """Whether it is done as soon as nothing keeps it back: a milestone that has nothing to show."""
-        return self.milestone and self.checks is None
-
-    @property
-    def begins_times(self) -> bool:
-        """Whether the times of its signals begin as soon as no other task keeps it back."""
-        return any(one.seconds is not None and not one.until for one in self.signals)
-
-    @property
-    def may_go_on_by_itself(self) -> bool:
-        """Whether it is of those that something may happen to without anybody."""
-        return self.milestone or self.assignee != "" or self.signals != ()
-
-    def can_be_taken(self, now: str) -> bool:
-        """Whether anybody may take it: clear, not put off, and nobody has it under a lease."""
-        free = self.status == "pending" or self.has_lapsed(now)
-        return free and self.is_clear and self.defer_until <= now and not self.ends_by_itself
-
-    def is_with(self, agent: str, now: str) -> bool:
-        """Whether the agent has it, begun or not, under a lease that has not ended."""
-        return self.status in HELD and self.assigned_to == agent and self.lease_until > now
-
-    def is_running_for(self, agent: str, now: str) -> bool:
-        """Whether the agent holds it under a lease that has not ended."""
-        return self.status == "in_progress" and self.assigned_to == agent and self.lease_until > now
-
-    def is_assigned_to(self, agent: str) -> bool:
-        """Whether it waits for this agent to begin it."""
-        return self.status == "assigned" and self.assigned_to == agent
-
-    def renewal(self, now: str) -> "TaskRenewed":
-        """The event that extends its lease, from now, by its length."""
-        return TaskRenewed(task=self.id, until=clock.after(now, self.lease or DEFAULT_LEASE))
-
-    def released(self, reason: str) -> "TaskReleased":
-        """The event by which nobody has it any more."""
-        return TaskReleased(task=self.id, reason=reason, holder=self.assigned_to or "")
-
-    def has_lapsed(self, now: str) -> bool:
-        """An agent has it, but the lease has ended: the next claim may take it."""
-        return self.status in HELD and self.lease_until <= now
-
-
-class ArchivedTask(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What stays of an archived task: enough for counts, needs and finding its record in the log."""
-
-    workstream: str
-    outcome: str
-    event: int
-
-
-# Events
+from orchestrator.domain.tasks.records import (
+    DEFAULT_LEASE,
+    Checks,
+    Gate,
+    Link,
+    Note,
+    Signal,
+    Task,
+)
 
 
 class TaskEvent(Event):
@@ -299,12 +33,12 @@ class TaskEvent(Event):
 
     task: str
 
-    def apply(self, state: "State", at: Recorded) -> None:
+    def apply(self, state: State, at: Recorded) -> None:
         task = state.tasks[self.task]
         changes = self.changes(task, at)
         changes["updated_at"] = at.ts
         changes["events"] = (*task.events, at.id)
-        state.put_task(replace(task, **changes))
+        put_task(state, replace(task, **changes))
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
         """The fields of the record that this event changes."""
@@ -342,8 +76,8 @@ class TaskAdded(Event):
     workflow: str | None = None
     assignee: str = ""
 
-    def apply(self, state: "State", at: Recorded) -> None:
-        _add(
+    def apply(self, state: State, at: Recorded) -> None:
+        add_task(
             state,
             Task(
                 id=self.task,
@@ -357,7 +91,7 @@ class TaskAdded(Event):
                 acceptance=self.acceptance,
                 estimate=self.estimate,
                 needs=self.needs,
-                open_needs=_count_open(state, self.needs),
+                open_needs=count_open(state, self.needs),
                 parent=self.parent,
                 gate=self.gate,
                 links=self.links,
@@ -384,8 +118,8 @@ class TaskImported(Event):
 
     record: Task
 
-    def apply(self, state: "State", at: Recorded) -> None:
-        open_needs = _count_open(state, self.record.needs)
+    def apply(self, state: State, at: Recorded) -> None:
+        open_needs = count_open(state, self.record.needs)
         checks = self.record.checks and replace(self.record.checks, trusted=False)
         derived: dict[str, Any] = {
             "open_needs": open_needs,
@@ -395,7 +129,7 @@ class TaskImported(Event):
             "checks": checks,
             "workflow": None,
         }
-        _add(state, replace(self.record, **derived, events=(at.id,)))
+        add_task(state, replace(self.record, **derived, events=(at.id,)))
 
 
 @event("task.edited")
@@ -421,16 +155,16 @@ class TaskEdited(TaskEvent):
     milestone: bool | UnsetType = UNSET
     assignee: str | UnsetType = UNSET
 
-    def apply(self, state: "State", at: Recorded) -> None:
+    def apply(self, state: State, at: Recorded) -> None:
         moves = any(getattr(self, field) is not UNSET for field in ("needs", "parent", "gate"))
         if moves:
             unlink(state, state.tasks[self.task])
         super().apply(state, at)
         if moves:
             task = state.tasks[self.task]
-            _link(state, task)
-            open_needs = _count_open(state, task.needs)
-            state.put_task(replace(kept_back(state, task), open_needs=open_needs))
+            link(state, task)
+            open_needs = count_open(state, task.needs)
+            put_task(state, replace(kept_back(state, task), open_needs=open_needs))
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
         return self.fields()
@@ -453,10 +187,10 @@ class TaskAssigned(TaskEvent):
     until: str
     hung: bool = False
 
-    def apply(self, state: "State", at: Recorded) -> None:
+    def apply(self, state: State, at: Recorded) -> None:
         super().apply(state, at)
         if self.hung:
-            state.hooks[self.to] = self.task
+            state.agents.hooks[self.to] = self.task
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
         return {
@@ -474,11 +208,11 @@ class TaskAssigned(TaskEvent):
 class TaskHung(TaskEvent):
     """The task hangs on the hook of the agent that has it."""
 
-    def apply(self, state: "State", at: Recorded) -> None:
+    def apply(self, state: State, at: Recorded) -> None:
         super().apply(state, at)
         task = state.tasks[self.task]
         assert task.assigned_to is not None
-        state.hooks[task.assigned_to] = self.task
+        state.agents.hooks[task.assigned_to] = self.task
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
         return {}
@@ -494,9 +228,9 @@ class TaskClaimed(TaskEvent):
     lease: float
     until: str
 
-    def apply(self, state: "State", at: Recorded) -> None:
+    def apply(self, state: State, at: Recorded) -> None:
         super().apply(state, at)
-        state.hooks.setdefault(at.agent, self.task)
+        state.agents.hooks.setdefault(at.agent, self.task)
 
     def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
         return {
@@ -701,75 +435,15 @@ class TaskArchived(Event):
 
     record: Task
 
-    def apply(self, state: "State", at: Recorded) -> None:
-        task = self.record
-        state.archived[task.id] = ArchivedTask(task.workstream, task.status, at.id)
-        for need in task.needs:
-            _remove(state.needed_by, need, task.id)
-        if task.gate is not None:
-            _remove(state.awaited_by, task.gate.of, task.id)
-        state.drop_task(task.id)
+    def apply(self, state: State, at: Recorded) -> None:
+        archive_task(state, self.record, at.id)
 
 
-def _add(state: "State", task: Task) -> None:
-    if task.workflow is not None:
-        state.steps.setdefault(task.workflow, []).append(task.id)
-    if task.needs or task.parent is not None or task.gate is not None:
-        _link(state, task)
-        task = kept_back(state, task)
-    state.put_task(task)
+def renewal(task: Task, now: str) -> TaskRenewed:
+    """The event that extends the lease of a task, from now, by its length."""
+    return TaskRenewed(task=task.id, until=clock.after(now, task.lease or DEFAULT_LEASE))
 
 
-def _link(state: "State", task: Task) -> None:
-    """Enter a task under those that it needs, belongs to and awaits."""
-    for need in task.needs:
-        state.needed_by.setdefault(need, []).append(task.id)
-    if task.gate is not None:
-        state.awaited_by.setdefault(task.gate.of, []).append(task.id)
-    if task.parent is not None:
-        state.children.setdefault(task.parent, []).append(task.id)
-        state.move_child(task.parent, None, task.status)
-
-
-def unlink(state: "State", task: Task) -> None:
-    """Take a task from under those that it needs, belongs to and awaits. Part of a fold."""
-    for need in task.needs:
-        _remove(state.needed_by, need, task.id)
-    if task.gate is not None:
-        _remove(state.awaited_by, task.gate.of, task.id)
-    if task.parent is not None:
-        _remove(state.children, task.parent, task.id)
-        state.move_child(task.parent, task.status, None)
-
-
-def _remove(lists: dict[str, list[str]], key: str, task: str) -> None:
-    lists[key].remove(task)
-    if not lists[key]:
-        del lists[key]
-
-
-def kept_back(state: "State", task: Task) -> Task:
-    """The record with what its parent and its gate do to it now."""
-    parent = state.tasks.get(task.parent) if task.parent is not None else None
-    held = parent is not None and parent.keeps_children
-    waiting = False
-    if task.gate is not None:
-        own = task.gate.of == task.id
-        progress = task.progress if own else progress_of(state, task.gate.of)
-        waiting = not (progress or NO_CHILDREN).passes(task.gate.how)
-    return replace(task, held=held, waiting=waiting)
-
-
-def progress_of(state: "State", task_id: str) -> Progress | None:
-    """How far the children of a task are; those of an archived one are counted, for nothing keeps that."""
-    task = state.tasks.get(task_id)
-    if task is not None:
-        return task.progress
-    progress = NO_CHILDREN
-    for child in state.children.get(task_id, ()):
-        progress = progress.moved(None, state.status_of(child))
-    return progress
-
-
-def _count_open(state: "State", needs: tuple[str, ...]) -> int:
-    return sum(not state.is_done(need) for need in needs) if needs else 0
+def released(task: Task, reason: str) -> TaskReleased:
+    """The event that takes a task from the agent that has it."""
+    return TaskReleased(task=task.id, reason=reason, holder=task.assigned_to or "")

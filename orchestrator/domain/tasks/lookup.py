@@ -1,23 +1,21 @@
 """Finding tasks by what a caller wrote, and choosing ids of new tasks."""
 
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from orchestrator.core import names
 from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.transaction import Committed, Transaction
-from orchestrator.domain.tasks.events import Task, TaskAdded, TaskEvent, TaskRenewed
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.events import TaskAdded, TaskEvent, TaskRenewed
+from orchestrator.domain.tasks.records import Task
 
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
-
-def exists(state: "State", task_id: str) -> bool:
+def exists(state: State, task_id: str) -> bool:
     """Whether there is, or ever was, a task of this id."""
-    return task_id in state.tasks or task_id in state.archived
+    return task_id in state.tasks or task_id in state.tasks.archived
 
 
-def resolve(state: "State", text: str) -> str:
+def resolve(state: State, text: str) -> str:
     """Return the id of the task, archived or not, that a text names.
 
     An exact id wins; else a prefix of 3 or more digits that only one undotted id has; ``PREFIX.name``
@@ -32,7 +30,7 @@ def resolve(state: "State", text: str) -> str:
     head, dot, tail = text.partition(".")
     fits: list[str] = []
     if len(head) >= 3:
-        ids = chain(state.tasks, state.archived)
+        ids = chain(state.tasks, state.tasks.archived)
         fits = [task_id for task_id in ids if task_id.startswith(head) and "." not in task_id]
     if len(fits) > 1:
         raise Refused(
@@ -50,14 +48,14 @@ def resolve(state: "State", text: str) -> str:
     )
 
 
-def new_id(tx: "Transaction[State]") -> str:
+def new_id(tx: Transaction[State]) -> str:
     """Return a random id that no task has or had."""
     while exists(tx.state, task_id := tx.random_id()):
         pass
     return task_id
 
 
-def check_new_id(state: "State", task_id: str) -> str:
+def check_new_id(state: State, task_id: str) -> str:
     """Check an id that a caller chose, and return it.
 
     Raises:
@@ -70,14 +68,14 @@ def check_new_id(state: "State", task_id: str) -> str:
     return task_id
 
 
-def find_live(state: "State", text: str) -> Task:
+def find_live(state: State, text: str) -> Task:
     """Return the task that a text names; see :func:`resolve`.
 
     Raises:
         Refused: The task is archived.
     """
     task_id = resolve(state, text)
-    if task_id in state.archived:
+    if task_id in state.tasks.archived:
         raise Refused(
             f"Task {task_id} is archived",
             code="archived",
@@ -86,13 +84,13 @@ def find_live(state: "State", text: str) -> Task:
     return state.tasks[task_id]
 
 
-def hooked_task(state: "State", agent: str) -> Task:
+def hooked_task(state: State, agent: str) -> Task:
     """Return the task on an agent's hook.
 
     Raises:
         NotFound: The hook is empty.
     """
-    task_id = state.hooks.get(agent)
+    task_id = state.agents.hooks.get(agent)
     if task_id is None:
         raise NotFound(
             f"Nothing hangs on the hook of {agent}",
@@ -102,7 +100,7 @@ def hooked_task(state: "State", agent: str) -> Task:
     return state.tasks[task_id]
 
 
-def changed_task(state: "State", events: Committed) -> Task:
+def changed_task(state: State, events: Committed) -> Task:
     """Return the task that a command was about, as the commit left it.
 
     A lease that was renewed on the way does not count, unless nothing else happened.

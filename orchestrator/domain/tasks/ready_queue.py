@@ -9,18 +9,15 @@ entry counts only if the record still says the same when it comes to the top.
 
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.core import clock
+from orchestrator.domain.agents.records import AgentSlice
+from orchestrator.domain.locks.records import Lock, LockSlice
 from orchestrator.domain.tasks import resources
-from orchestrator.domain.tasks.events import HELD
-
-if TYPE_CHECKING:
-    from orchestrator.domain.locks.commands import Lock
-    from orchestrator.domain.state import State
-    from orchestrator.domain.tasks.events import Task
+from orchestrator.domain.tasks.records import HELD, Task, TaskSlice
+from orchestrator.domain.workstreams.records import WorkstreamSlice
 
 Rank = tuple[int, int, str]
 """Priority, age (id of the event that added it), id: the order in which tasks are taken."""
@@ -39,9 +36,18 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
 class Schedule:
     """The queues and holds of one state; see the module for how they are kept."""
 
-    def __init__(self, state: "State") -> None:
-        self._state = state
-        self._ready: dict[str, list[Rank]] = {name: [] for name in state.workstreams}
+    def __init__(
+        self,
+        tasks: TaskSlice,
+        workstreams: WorkstreamSlice,
+        locks: LockSlice,
+        agents: AgentSlice,
+    ) -> None:
+        self._tasks = tasks.tasks
+        self._workstreams = workstreams.workstreams
+        self._locks = locks.locks
+        self._hooks = agents.hooks
+        self._ready: dict[str, list[Rank]] = {name: [] for name in workstreams}
         self._assigned: dict[str, list[Rank]] = {}
         self._steps: dict[tuple[str, str], list[Rank]] = {}
         self._by_itself: dict[str, None] = {}
@@ -52,7 +58,7 @@ class Schedule:
         self._renewals: dict[str, list[tuple[str, str]]] = {}
         self._exact: dict[str, dict[object, Hold]] = {}
         self._globs: dict[object, Hold] = {}
-        for task in state.tasks.values():
+        for task in tasks.values():
             if task.status in HELD:
                 self._start(task)
             if task.may_go_on_by_itself:
@@ -69,12 +75,12 @@ class Schedule:
                 self._offer(None, task)
         for queue in self._ready.values():
             heapify(queue)
-        for lock in state.locks.values():
+        for lock in locks.values():
             self.lock_changed(lock)
 
     # What changed
 
-    def task_changed(self, before: "Task | None", task: "Task") -> None:
+    def task_changed(self, before: Task | None, task: Task) -> None:
         """Follow a task that was added or replaced."""
         if task.may_go_on_by_itself or task.id in self._by_itself:
             self._note_by_itself(task)
@@ -86,7 +92,7 @@ class Schedule:
             self._start(task)
         self._offer(before, task)
 
-    def _offer(self, before: "Task | None", task: "Task") -> None:
+    def _offer(self, before: Task | None, task: Task) -> None:
         """Put a task among those that are put off, assigned or ready, unless it stands there already."""
         if task.status not in ("pending", "assigned") or not task.is_clear or task.ends_by_itself:
             return
@@ -97,7 +103,7 @@ class Schedule:
         else:
             self._queue(task)
 
-    def _queue(self, task: "Task") -> None:
+    def _queue(self, task: Task) -> None:
         """Put a task into its queues: that of its agent or its stream, and that of its workflow."""
         agent = (task.assigned_to or "") if task.status == "assigned" else ""
         if agent:
@@ -107,19 +113,19 @@ class Schedule:
         if task.workflow is not None:
             heappush(self._steps.setdefault((task.workflow, agent), []), rank_of(task))
 
-    def _queue_lapsed(self, task: "Task") -> None:
+    def _queue_lapsed(self, task: Task) -> None:
         """Put a task whose lease has ended among those that anybody may take."""
         heappush(self._ready.setdefault(task.workstream, []), rank_of(task))
         if task.workflow is not None:
             heappush(self._steps.setdefault((task.workflow, ""), []), rank_of(task))
 
-    def _note_by_itself(self, task: "Task") -> None:
+    def _note_by_itself(self, task: Task) -> None:
         if task.goes_on_by_itself:
             self._by_itself[task.id] = None
         else:
             self._by_itself.pop(task.id, None)
 
-    def lock_changed(self, lock: "Lock") -> None:
+    def lock_changed(self, lock: Lock) -> None:
         """Follow a lock that was acquired, renewed or released."""
         holds = self._exact.setdefault(lock.resource, {})
         if resources.is_glob(lock.resource):
@@ -133,7 +139,7 @@ class Schedule:
         if not self._exact.get(lock.resource, True):
             del self._exact[lock.resource]
 
-    def _start(self, task: "Task") -> None:
+    def _start(self, task: Task) -> None:
         agent = task.assigned_to or ""
         self._of.setdefault(agent, {})[task.id] = None
         heappush(self._ending, (task.lease_until, task.id))
@@ -149,7 +155,7 @@ class Schedule:
             else:
                 self._exact.setdefault(need.resource, {})["task", task.id] = hold
 
-    def _stop(self, task: "Task") -> None:
+    def _stop(self, task: Task) -> None:
         self._running.pop(task.id, None)
         del self._of[task.assigned_to or ""][task.id]
         for text in task.touches:
@@ -163,13 +169,13 @@ class Schedule:
 
     # What holds
 
-    def running(self) -> Iterator["Task"]:
+    def running(self) -> Iterator[Task]:
         """The tasks in progress, lapsed ones included, in the order they were claimed."""
-        return (self._state.tasks[task_id] for task_id in self._running)
+        return (self._tasks[task_id] for task_id in self._running)
 
-    def held_by(self, agent: str) -> list["Task"]:
+    def held_by(self, agent: str) -> list[Task]:
         """What an agent has, assigned or in progress, lapsed or not."""
-        return [self._state.tasks[task_id] for task_id in self._of.get(agent, ())]
+        return [self._tasks[task_id] for task_id in self._of.get(agent, ())]
 
     def holders(self) -> list[str]:
         """The agents that have something, assigned or in progress."""
@@ -194,7 +200,7 @@ class Schedule:
             and resources.collide(hold.resource, need.resource)
         ]
 
-    def task_collisions(self, task: "Task", agent: str | None, now: str) -> list[Hold]:
+    def task_collisions(self, task: Task, agent: str | None, now: str) -> list[Hold]:
         """What others hold that the task touches."""
         return [
             hold
@@ -202,14 +208,14 @@ class Schedule:
             for hold in self.collisions(resources.parse(text), agent, now)
         ]
 
-    def by_itself(self) -> list["Task"]:
+    def by_itself(self) -> list[Task]:
         """The tasks that something happens to now without anybody."""
-        tasks = (self._state.tasks.get(task_id) for task_id in self._by_itself)
+        tasks = (self._tasks.get(task_id) for task_id in self._by_itself)
         return [task for task in tasks if task is not None and task.goes_on_by_itself]
 
     # What can be taken
 
-    def best(self, workstream: str | None, agent: str, now: str) -> "Task | None":
+    def best(self, workstream: str | None, agent: str, now: str) -> Task | None:
         """The task to take next; nothing that collides.
 
         First what hangs on the agent's hook, then what is assigned to it, then what anybody may take,
@@ -224,7 +230,7 @@ class Schedule:
         if workstream is not None:
             return self._first(self._ready.get(workstream), agent, now)
         best: tuple[int, Rank, Task] | None = None
-        for stream in sorted(self._state.workstreams.values(), key=lambda s: s.priority):
+        for stream in sorted(self._workstreams.values(), key=lambda s: s.priority):
             if best is not None and stream.priority > best[0]:
                 break
             task = self._first(self._ready.get(stream.name), agent, now)
@@ -232,7 +238,7 @@ class Schedule:
                 best = (stream.priority, rank_of(task), task)
         return best[2] if best else None
 
-    def best_step(self, workflow: str, agent: str, now: str) -> "Task | None":
+    def best_step(self, workflow: str, agent: str, now: str) -> Task | None:
         """The step of a workflow that an agent should take next: one assigned to it, else a free one."""
         self._recall(now)
         for whose in (agent, ""):
@@ -242,24 +248,24 @@ class Schedule:
                 return task
         return None
 
-    def ready(self, workstream: str | None, now: str) -> list["Task"]:
+    def ready(self, workstream: str | None, now: str) -> list[Task]:
         """Every task that anybody may take, in the order in which they are taken."""
         self._recall(now)
         found: dict[str, tuple[int, Rank]] = {}
-        for stream in self._state.workstreams.values():
+        for stream in self._workstreams.values():
             if stream.status != "active" or workstream not in (None, stream.name):
                 continue
             queue = self._ready.get(stream.name, [])
             live = {rank for rank in queue if self._stands(rank, now)}
             self._ready[stream.name] = sorted(live)  # a sorted list is a heap
             found.update((rank[2], (stream.priority, rank)) for rank in live)
-        return [self._state.tasks[task_id] for task_id in sorted(found, key=found.__getitem__)]
+        return [self._tasks[task_id] for task_id in sorted(found, key=found.__getitem__)]
 
     def _hung(self, agent: str, now: str) -> Iterator[Rank]:
         """What hangs on the agent's hook, unless the agent is at it."""
-        task_id = self._state.hooks.get(agent)
+        task_id = self._hooks.get(agent)
         if task_id is not None:
-            task = self._state.tasks[task_id]
+            task = self._tasks[task_id]
             if not task.is_running_for(agent, now):
                 yield rank_of(task)
 
@@ -271,18 +277,18 @@ class Schedule:
         while self._deferred and not self._is_deferred(*self._deferred[0]):
             heappop(self._deferred)
         ends = [queue[0][0] for queue in (self._ending, self._deferred) if queue]
-        for lock in self._state.locks.values():
+        for lock in self._locks.values():
             ends.extend(holder.until for holder in lock.holders)
         later = [end for end in ends if end > now]
         return min(later) if later else (now if ends else None)
 
-    def due_renewals(self, agent: str, now: str) -> list["Task"]:
+    def due_renewals(self, agent: str, now: str) -> list[Task]:
         """The tasks of an agent of whose lease half has passed and which have not lapsed."""
         queue = self._renewals.get(agent)
         due: list[Task] = []
         while queue and queue[0][0] <= now:
             half, task_id = heappop(queue)
-            task = self._state.tasks.get(task_id)
+            task = self._tasks.get(task_id)
             if task and task.is_with(agent, now) and self._half(task) == half:
                 due.append(task)
         if queue is not None:
@@ -291,7 +297,7 @@ class Schedule:
         return due
 
     @staticmethod
-    def _half(task: "Task") -> str:
+    def _half(task: Task) -> str:
         return clock.after(task.lease_until, -(task.lease or 0.0) / 2)
 
     def _recall(self, now: str) -> None:
@@ -299,22 +305,22 @@ class Schedule:
         while self._deferred and self._deferred[0][0] <= now:
             until, task_id = heappop(self._deferred)
             if self._is_deferred(until, task_id):
-                task = self._state.tasks[task_id]
+                task = self._tasks[task_id]
                 self._queue(task)
                 if task.status in HELD:  # it may have lapsed while it was put off
                     heappush(self._ending, (task.lease_until, task_id))
         while self._ending and self._ending[0][0] <= now:
             until, task_id = heappop(self._ending)
             if self._is_ending(until, task_id):
-                task = self._state.tasks[task_id]
+                task = self._tasks[task_id]
                 self._queue_lapsed(task)
 
     def _is_ending(self, until: str, task_id: str) -> bool:
-        task = self._state.tasks.get(task_id)
+        task = self._tasks.get(task_id)
         return task is not None and task.status in HELD and task.lease_until == until
 
     def _is_deferred(self, until: str, task_id: str) -> bool:
-        task = self._state.tasks.get(task_id)
+        task = self._tasks.get(task_id)
         return task is not None and task.defer_until == until and task.status in ("pending", *HELD)
 
     def _first(
@@ -325,7 +331,7 @@ class Schedule:
         workstream: str | None = None,
         *,
         own: bool = False,
-    ) -> "Task | None":
+    ) -> Task | None:
         """The first of a queue that the agent may take.
 
         ``workstream`` passes over those of others; ``own``: it is the queue of what the agent has.
@@ -337,12 +343,12 @@ class Schedule:
             if not self._stands(queue[0], now, agent):
                 heappop(queue)
                 continue
-            task = self._state.tasks[queue[0][2]]
+            task = self._tasks[queue[0][2]]
             if own and not (task.status in HELD and task.assigned_to == agent):
                 heappop(queue)  # it was taken from the agent, and stands elsewhere
                 continue
             elsewhere = workstream not in (None, task.workstream)
-            if elsewhere or self._state.workstreams[task.workstream].status != "active":
+            if elsewhere or self._workstreams[task.workstream].status != "active":
                 passed.append(heappop(queue))
                 continue
             if task.touches and task.touches not in excluded:
@@ -357,7 +363,7 @@ class Schedule:
 
     def _stands(self, rank: Rank, now: str, agent: str | None = None) -> bool:
         """Whether an entry of a queue still counts: the task may be taken, by anybody or by this agent."""
-        task = self._state.tasks.get(rank[2])
+        task = self._tasks.get(rank[2])
         if task is None or rank_of(task) != rank or not task.is_clear or task.ends_by_itself:
             return False
         if task.defer_until > now:
@@ -371,7 +377,7 @@ class Schedule:
         return task.status == "pending" or task.status in HELD
 
 
-def _course(task: "Task") -> tuple[object, ...]:
+def _course(task: Task) -> tuple[object, ...]:
     """What of a running task the queues and holds depend on."""
     return (
         task.lease_until,
@@ -384,11 +390,11 @@ def _course(task: "Task") -> tuple[object, ...]:
     )
 
 
-def _offered(task: "Task") -> tuple[object, ...]:
+def _offered(task: Task) -> tuple[object, ...]:
     """Where a task that may be taken stands, and since when."""
     return task.status, task.assigned_to, task.defer_until, rank_of(task)
 
 
-def rank_of(task: "Task") -> Rank:
+def rank_of(task: Task) -> Rank:
     """Where the task stands among the ready ones of its workstream."""
     return (task.priority, task.events[0], task.id)

@@ -1,18 +1,19 @@
 """Reviews: another agent than the worker says whether work is done, and whether commands may run here."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import give
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.mail import commands as mail
-from orchestrator.domain.tasks.events import Task, TaskCompleted
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.events import TaskCompleted
 from orchestrator.domain.tasks.lookup import (
     changed_task,
     find_live,
 )
+from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.transitions import (
     check_transition,
 )
@@ -22,22 +23,19 @@ from orchestrator.domain.validation import (
     check_text,
 )
 
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
 
-
-def the_trusted_tasks(state: "State", events: Committed) -> list[Task]:
+def the_trusted_tasks(state: State, events: Committed) -> list[Task]:
     """The tasks whose commands may run now and could not before."""
     return [state.tasks[event.task] for _, event in events if isinstance(event, TaskTrusted)]
 
 
-class Reviews(Noun["State"]):
+class Reviews(Noun[State]):
     """``orc.reviews``: approve, reject, trust."""
 
     @command(changed_task)
     def approve(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         task: str,
         *,
         comment: str = "",
@@ -66,7 +64,7 @@ class Reviews(Noun["State"]):
 
     @command(changed_task)
     def reject(
-        self, tx: "Transaction[State]", task: str, *, reason: str, agent: str | None = None
+        self, tx: Transaction[State], task: str, *, reason: str, agent: str | None = None
     ) -> None:
         """Give work back to its worker, who is told why; that of a retired one to anybody.
 
@@ -89,7 +87,7 @@ class Reviews(Noun["State"]):
 
     @command(the_trusted_tasks)
     def trust(
-        self, tx: "Transaction[State]", tasks: Iterable[str], *, agent: str | None = None
+        self, tx: Transaction[State], tasks: Iterable[str], *, agent: str | None = None
     ) -> None:
         """Let the commands run that tasks came with by import; read them before.
 
@@ -104,7 +102,7 @@ class Reviews(Noun["State"]):
                 tx.record(TaskTrusted(task=task.id))
 
 
-def _reviewed(tx: "Transaction[State]", text: str, step: str, agent: str | None) -> Task:
+def _reviewed(tx: Transaction[State], text: str, step: str, agent: str | None) -> Task:
     """The task for a step that only another agent than its worker may take.
 
     Raises:

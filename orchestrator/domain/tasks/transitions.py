@@ -1,7 +1,7 @@
 """The transitions of a task's status, and from which status each is allowed."""
 
 from orchestrator.core.errors import Refused
-from orchestrator.domain.tasks.events import ENDED, HELD, Task
+from orchestrator.domain.tasks.records import ENDED, HELD, Task
 
 TRANSITIONS: dict[str, tuple[str, ...]] = {
     "claim": ("pending",),

@@ -15,12 +15,10 @@ from msgspec.structs import replace
 
 from orchestrator.core import clock
 from orchestrator.core.errors import Refused, UsageError
+from orchestrator.domain.tasks.records import Checks, Evidence
 from orchestrator.domain.validation import (
     check_required,
 )
-
-DEFAULT_TIMEOUT = 600.0
-"""Seconds that one command may take, unless the task says otherwise."""
 
 LONGEST_TIMEOUT = 24 * 3600.0
 """Seconds that one command may take at most: the lease of the task is extended by as much."""
@@ -30,66 +28,6 @@ MOST = 50
 
 LONGEST = 4096
 """Characters of a command or path."""
-
-
-class Checks(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """What a task must show.
-
-    Attributes:
-        verify: Commands that must succeed.
-        timeout: Seconds that each of them may take; None for the usual ten minutes.
-        artifacts: Files and folders that must be there and hold something.
-        review: Whether another agent must approve.
-        trusted: Whether the commands were written here, or trusted here after they came by import.
-    """
-
-    verify: tuple[str, ...] = ()
-    timeout: float | None = None
-    artifacts: tuple[str, ...] = ()
-    review: bool = False
-    trusted: bool = False
-
-    @property
-    def are_due(self) -> bool:
-        """Whether something must be looked at before the task is complete; a review comes after."""
-        return bool(self.verify or self.artifacts)
-
-    @property
-    def are_inert(self) -> bool:
-        """Whether there are commands that must not run, because nobody here knows them."""
-        return bool(self.verify) and not self.trusted
-
-    @property
-    def patience(self) -> float:
-        """Seconds that one command may take."""
-        return self.timeout or DEFAULT_TIMEOUT
-
-
-class Evidence(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """What one check showed.
-
-    Attributes:
-        kind: verify, artifact or review.
-        what: The command, the path, or what the reviewer said.
-        problem: Why it did not pass, in a few words; a reviewer's reason stands in ``what``.
-        status: Exit status of a command; negative: the signal that ended it; None: it did not end.
-        seconds: How long the command took; None: it did not run.
-        output: The end of what the command wrote.
-        size: Bytes of an artifact; of a folder, of all files in it.
-        sha256: Digest of an artifact; of a folder, of the digests and names of all files in it.
-    """
-
-    kind: str
-    what: str
-    passed: bool
-    problem: str = ""
-    status: int | None = None
-    seconds: float | None = None
-    output: str = ""
-    size: int | None = None
-    sha256: str = ""
-    at: str
-    agent: str
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,9 +42,6 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     def failure(self) -> Evidence | None:
         """The first check that did not pass."""
         return next((item for item in self.evidence if not item.passed), None)
-
-
-# What a task must show
 
 
 def checks_of(
@@ -179,9 +114,6 @@ def _timeout(given: float | str) -> float | None:
     if not 0 < seconds <= LONGEST_TIMEOUT:
         raise UsageError("A check may take up to 24h, and longer than nothing")
     return seconds
-
-
-# Looking
 
 
 def gather(
@@ -296,9 +228,6 @@ def _files(path: str) -> Iterator[str]:
             file = os.path.join(above, name)
             if os.path.isfile(file):
                 yield os.path.relpath(file, path)
-
-
-# Refusals
 
 
 def check_failed(task: str, found: Found, failure: Evidence) -> Refused:

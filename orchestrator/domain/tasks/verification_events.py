@@ -1,15 +1,14 @@
 """What checks, reviews and trust do to a task: the events, which change its evidence, status and checks."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
 from orchestrator.core.events import Event, Recorded, event
-from orchestrator.domain.tasks.events import UNHELD, Note, Task, TaskEvent
-from orchestrator.domain.tasks.verification import Checks, Evidence
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.derived import put_task
+from orchestrator.domain.tasks.events import UNHELD, TaskEvent
+from orchestrator.domain.tasks.records import Checks, Evidence, Note, Task
 
 
 @event("task.checked")
@@ -84,12 +83,12 @@ class TaskDistrusted(Event):
 
     tasks: tuple[str, ...]
 
-    def apply(self, state: "State", at: Recorded) -> None:
+    def apply(self, state: State, at: Recorded) -> None:
         for task_id in self.tasks:
             task = state.tasks[task_id]
             checks = _trusting(task.checks, False)
-            state.put_task(
-                replace(task, checks=checks, updated_at=at.ts, events=(*task.events, at.id))
+            put_task(
+                state, replace(task, checks=checks, updated_at=at.ts, events=(*task.events, at.id))
             )
 
 

@@ -8,7 +8,6 @@ to run for it.
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from orchestrator.core import clock
 from orchestrator.core.errors import OrchestratorError, Refused
@@ -20,11 +19,8 @@ from orchestrator.domain.agents.assignment import DEFAULT_ASSIGNMENT, give, tell
 from orchestrator.domain.convoys import commands as convoys
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.mail.events import MessageSent
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import (
-    ENDED,
-    HELD,
-    NO_CHILDREN,
-    Task,
     TaskAssigned,
     TaskCancelled,
     TaskCompleted,
@@ -35,18 +31,17 @@ from orchestrator.domain.tasks.events import (
     TaskReleased,
     TaskReopened,
     TaskSignalled,
+    released,
 )
+from orchestrator.domain.tasks.records import ENDED, HELD, NO_CHILDREN, Task
 from orchestrator.domain.validation import LONGEST_TITLE
 from orchestrator.domain.workflows.events import (
-    Workflow,
     WorkflowBurned,
     WorkflowEnded,
     WorkflowReopened,
     WorkflowSquashed,
 )
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
+from orchestrator.domain.workflows.records import Workflow
 
 _RESULT = 200
 """Characters of the result of a step that a digest keeps."""
@@ -58,26 +53,28 @@ _FARTHEST = 10 * 365 * 86400.0
 """Seconds by which a lease is longer at most, because the step is put off."""
 
 
-def parts_of(state: "State", root: str) -> list[str]:
+def parts_of(state: State, root: str) -> list[str]:
     """All that is a part of a task, and of its parts; each behind what it is a part of."""
     found: list[str] = []
-    waiting = state.children.get(root, [])[::-1]
+    waiting = state.tasks.children.get(root, [])[::-1]
     while waiting:
         part = waiting.pop()
         found.append(part)
-        waiting += state.children.get(part, [])[::-1]
+        waiting += state.tasks.children.get(part, [])[::-1]
     return found
 
 
-def live_steps(state: "State", root: str) -> Iterator[Task]:
+def live_steps(state: State, root: str) -> Iterator[Task]:
     """The steps that were poured with a workflow, but for archived ones."""
-    return (state.tasks[step] for step in state.steps.get(root, ()) if step in state.tasks)
+    return (
+        state.tasks[step] for step in state.workflows.steps.get(root, ()) if step in state.tasks
+    )
 
 
 # What follows
 
 
-def follow(tx: "Transaction[State]", events: Committed) -> None:
+def follow(tx: Transaction[State], events: Committed) -> None:
     """Record what follows for workflows from events of this transaction."""
     _give_signals(tx, events)
     _reopen_steps(tx, events)
@@ -101,7 +98,7 @@ def follow(tx: "Transaction[State]", events: Committed) -> None:
             _follow_root(tx, tx.state.workflows[root], tx.state.tasks[root])
 
 
-def _free_steps(tx: "Transaction[State]", workflow: str, holder: str, given_back: str = "") -> None:
+def _free_steps(tx: Transaction[State], workflow: str, holder: str, given_back: str = "") -> None:
     """Let anybody take the steps that are for an agent who is not there any more.
 
     One that gave the whole workflow back, and why, loses those too that it was given and has not begun.
@@ -110,17 +107,17 @@ def _free_steps(tx: "Transaction[State]", workflow: str, holder: str, given_back
         if step.assignee == holder:
             tx.record(TaskEdited(task=step.id, assignee=""))
         elif given_back and step.is_assigned_to(holder):
-            tx.record(step.released(given_back))
+            tx.record(released(step, given_back))
 
 
-def _keep_steps(tx: "Transaction[State]", workflow: str, to: str) -> None:
+def _keep_steps(tx: Transaction[State], workflow: str, to: str) -> None:
     """Keep the steps that are for nobody, and that nobody has, for the agent that was given the workflow."""
     for step in [*live_steps(tx.state, workflow)]:
         if step.status == "pending" and not step.assignee and not step.milestone:
             tx.record(TaskEdited(task=step.id, assignee=to))
 
 
-def settle(tx: "Transaction[State]") -> None:
+def settle(tx: Transaction[State]) -> None:
     """Let happen what needs nobody: times begin, milestones are done, steps are given to their assignees."""
     given: dict[tuple[str, str], list[Task]] = {}
     while found := tx.state.schedule.by_itself():
@@ -135,7 +132,7 @@ def settle(tx: "Transaction[State]") -> None:
         _tell(tx, to, root, tasks)
 
 
-def _end_milestone(tx: "Transaction[State]", task: Task) -> None:
+def _end_milestone(tx: Transaction[State], task: Task) -> None:
     """A milestone is done; a workflow of which nothing was done is cancelled with its steps."""
     progress = task.progress
     if task.id in tx.state.workflows and progress is not None and not progress.done:
@@ -145,10 +142,10 @@ def _end_milestone(tx: "Transaction[State]", task: Task) -> None:
 
 
 def _give_to_assignee(
-    tx: "Transaction[State]", task: Task, given: dict[tuple[str, str], list[Task]]
+    tx: Transaction[State], task: Task, given: dict[tuple[str, str], list[Task]]
 ) -> None:
     """Give a step to whom it is for; if that agent is retired, anybody may take it."""
-    to = tx.state.aliases.get(task.assignee, task.assignee)
+    to = tx.state.agents.aliases.get(task.assignee, task.assignee)
     try:
         agents.check_active(tx.state, to)
     except Refused:
@@ -159,7 +156,7 @@ def _give_to_assignee(
     given.setdefault((to, task.workflow or ""), []).append(give(tx, task, to, lease=lease))
 
 
-def _tell(tx: "Transaction[State]", to: str, root: str, tasks: list[Task]) -> None:
+def _tell(tx: Transaction[State], to: str, root: str, tasks: list[Task]) -> None:
     """Tell an agent of its steps, in one message; that it cannot be told keeps nobody from anything."""
     workflow = tx.state.tasks.get(root)
     if to == tx.agent or (workflow is not None and workflow.assigned_to == to):
@@ -178,7 +175,7 @@ def _tell(tx: "Transaction[State]", to: str, root: str, tasks: list[Task]) -> No
         )
 
 
-def _give_signals(tx: "Transaction[State]", events: Committed) -> None:
+def _give_signals(tx: Transaction[State], events: Committed) -> None:
     """Give the signals of those that wait for one of these events, or for mail that was sent.
 
     Those that came with the same commit do not: what pours a workflow must not open its gates.
@@ -189,9 +186,9 @@ def _give_signals(tx: "Transaction[State]", events: Committed) -> None:
             _give(tx, "mail", event.subject)
 
 
-def _give(tx: "Transaction[State]", kind: str, name: str) -> None:
+def _give(tx: Transaction[State], kind: str, name: str) -> None:
     first = tx.events[0][0].id
-    for task in [*tx.state.signals.get(f"{kind}:{name}", ())]:
+    for task in [*tx.state.tasks.signals.get(f"{kind}:{name}", ())]:
         if tx.state.tasks[task].events[0] < first:
             tx.record(TaskSignalled(task=task, kind=kind, name=name))
 
@@ -201,7 +198,7 @@ def _cancelled_with(root: str) -> str:
     return f"the workflow {root} was cancelled"
 
 
-def _reopen_steps(tx: "Transaction[State]", events: Committed) -> None:
+def _reopen_steps(tx: Transaction[State], events: Committed) -> None:
     """Reopen the steps that were cancelled with a workflow that is open again."""
     for _, event in events:
         if isinstance(event, TaskReopened) and event.task in tx.state.workflows:
@@ -211,13 +208,13 @@ def _reopen_steps(tx: "Transaction[State]", events: Committed) -> None:
                     tx.record(TaskReopened(task=step.id, reason=reason))
 
 
-def _reopen_milestones(tx: "Transaction[State]", task: Task, event: Event | None) -> None:
+def _reopen_milestones(tx: Transaction[State], task: Task, event: Event | None) -> None:
     """Reopen milestones that wait again for a part or a need; a cancelled one only for a part of it."""
     waiting = dict[str, tuple[str, ...]]()
     if task.parent is not None:
         waiting[task.parent] = ENDED
     if isinstance(event, TaskReopened):
-        waiting |= dict.fromkeys(tx.state.needed_by.get(task.id, ()), ("done",))
+        waiting |= dict.fromkeys(tx.state.tasks.needed_by.get(task.id, ()), ("done",))
     for name, statuses in waiting.items():
         found = tx.state.tasks.get(name)
         if (
@@ -225,12 +222,12 @@ def _reopen_milestones(tx: "Transaction[State]", task: Task, event: Event | None
             and found.milestone
             and found.status in statuses
             and not found.is_reached
-            and tx.state.is_open(task.id)
+            and tx.state.tasks.is_open(task.id)
         ):
             tx.record(TaskReopened(task=name, reason="what it waited for is open again"))
 
 
-def _follow_root(tx: "Transaction[State]", workflow: Workflow, root: Task) -> None:
+def _follow_root(tx: Transaction[State], workflow: Workflow, root: Task) -> None:
     has_ended = root.status in ENDED
     if has_ended == bool(workflow.ended_at):
         return
@@ -245,31 +242,31 @@ def _follow_root(tx: "Transaction[State]", workflow: Workflow, root: Task) -> No
     tx.record(WorkflowEnded(workflow=root.id, outcome=root.status, digest=digest))
 
 
-def cancel(tx: "Transaction[State]", tasks: Iterable[Task], reason: str) -> None:
+def cancel(tx: Transaction[State], tasks: Iterable[Task], reason: str) -> None:
     """Cancel those of these tasks that have not ended."""
     for task in [*tasks]:
-        if tx.state.is_open(task.id):
+        if tx.state.tasks.is_open(task.id):
             tx.record(TaskCancelled(task=task.id, reason=reason))
 
 
 # The end of wisps
 
 
-def squash(tx: "Transaction[State]", workflow: Workflow, summary: str = "") -> None:
+def squash(tx: Transaction[State], workflow: Workflow, summary: str = "") -> None:
     """Condense a wisp: its steps leave the board, and what they were is said in a digest."""
     state, root = tx.state, workflow.root
     digest = _digest(state, workflow, tx.now, summary)
     _end(tx, live_steps(state, root), f"the workflow {root} was squashed")
     if not workflow.own_root and root in state.tasks:
         tx.record(TaskNoted(task=root, text=digest))
-    elif state.is_open(root):
+    elif state.tasks.is_open(root):
         tx.record(TaskCompleted(task=root, result=digest))
     convoys.follow(tx, tx.events)
-    steps = tuple(state.steps.get(root, ()))
+    steps = tuple(state.workflows.steps.get(root, ()))
     tx.record(WorkflowSquashed(workflow=root, steps=steps, digest=digest))
 
 
-def burn(tx: "Transaction[State]", workflow: Workflow) -> None:
+def burn(tx: Transaction[State], workflow: Workflow) -> None:
     """Let a wisp leave the board without a trace."""
     state, root = tx.state, workflow.root
     ending = [*live_steps(state, root)]
@@ -277,17 +274,17 @@ def burn(tx: "Transaction[State]", workflow: Workflow) -> None:
         ending.insert(0, state.tasks[root])
     _end(tx, ending, f"the workflow {root} was burned")
     convoys.follow(tx, tx.events)
-    tx.record(WorkflowBurned(workflow=root, steps=tuple(state.steps.get(root, ()))))
+    tx.record(WorkflowBurned(workflow=root, steps=tuple(state.workflows.steps.get(root, ()))))
 
 
-def _end(tx: "Transaction[State]", tasks: Iterable[Task], reason: str) -> None:
+def _end(tx: Transaction[State], tasks: Iterable[Task], reason: str) -> None:
     for task in [*tasks]:
         if tx.state.tasks[task.id].status in HELD:
-            tx.record(task.released(reason))
+            tx.record(released(task, reason))
         cancel(tx, [task], reason)
 
 
-def check_unused(state: "State", workflow: Workflow, now: str, *, burning: bool) -> None:
+def check_unused(state: State, workflow: Workflow, now: str, *, burning: bool) -> None:
     """Refuse to end a wisp whose steps somebody works on, or that others need.
 
     Raises:
@@ -311,9 +308,9 @@ def check_unused(state: "State", workflow: Workflow, now: str, *, burning: bool)
         )
 
 
-def users_of(state: "State", workflow: Workflow, *, burning: bool) -> Iterator[tuple[str, str]]:
+def users_of(state: State, workflow: Workflow, *, burning: bool) -> Iterator[tuple[str, str]]:
     """The tasks that stay on the board and need something that would leave it, and why."""
-    leaving = [*state.steps.get(workflow.root, ())]
+    leaving = [*state.workflows.steps.get(workflow.root, ())]
     if burning and workflow.own_root:
         leaving.append(workflow.root)
     inside = {workflow.root, *leaving}
@@ -321,9 +318,9 @@ def users_of(state: "State", workflow: Workflow, *, burning: bool) -> Iterator[t
         if task in state.workflows and task != workflow.root:
             yield task, "has a workflow of its own"
         for users, why in (
-            (state.needed_by, "needs"),
-            (state.awaited_by, "waits for parts of"),
-            (state.children, "is a part of"),
+            (state.tasks.needed_by, "needs"),
+            (state.tasks.awaited_by, "waits for parts of"),
+            (state.tasks.children, "is a part of"),
         ):
             for user in users.get(task, ()):
                 if user not in inside:
@@ -333,11 +330,11 @@ def users_of(state: "State", workflow: Workflow, *, burning: bool) -> Iterator[t
 # Digests
 
 
-def _digest(state: "State", workflow: Workflow, now: str, summary: str) -> str:
+def _digest(state: State, workflow: Workflow, now: str, summary: str) -> str:
     """What a condensed workflow was, in a few lines."""
     steps = [*live_steps(state, workflow.root)]
     kind = f" ({workflow.condense.kind})" if workflow.condense and workflow.condense.kind else ""
-    work = state.work.get(workflow.root, NO_CHILDREN)
+    work = state.workflows.work.get(workflow.root, NO_CHILDREN)
     lines = [
         f"{workflow.formula} version {workflow.version}{kind}: {work.done} of {work.total} steps done,"
         f" {workflow.poured_at} to {now}."

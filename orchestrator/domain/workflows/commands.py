@@ -5,31 +5,25 @@ tasks are the checkpoint: whoever comes next goes on at the next ready step, and
 follows by itself is in :mod:`orchestrator.domain.workflows.automation`.
 """
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from orchestrator.core.errors import NotFound, Refused, UsageError
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents import hooks
 from orchestrator.domain.agents.identity import act_in_session
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import (
     check_no_circle,
     needs_of,
 )
 from orchestrator.domain.tasks.commands import Tasks, take, the_claimed_task
-from orchestrator.domain.tasks.events import (
-    ENDED,
-    Task,
-    TaskCompleted,
-    TaskEdited,
-    TaskSignalled,
-)
+from orchestrator.domain.tasks.events import TaskCompleted, TaskEdited, TaskSignalled
 from orchestrator.domain.tasks.lookup import (
     changed_task,
     find_live,
     resolve,
 )
+from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.domain.tasks.verification_events import TaskSubmitted
 from orchestrator.domain.validation import (
     LONGEST_TITLE,
@@ -37,17 +31,10 @@ from orchestrator.domain.validation import (
 )
 from orchestrator.domain.workflows import automation
 from orchestrator.domain.workflows.compiled import Cooked
-from orchestrator.domain.workflows.events import (
-    Workflow,
-    WorkflowBurned,
-    WorkflowPoured,
-    WorkflowSquashed,
-)
+from orchestrator.domain.workflows.events import WorkflowBurned, WorkflowPoured, WorkflowSquashed
 from orchestrator.domain.workflows.instantiate import Pouring
 from orchestrator.domain.workflows.progress import Standing, standing_of
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
+from orchestrator.domain.workflows.records import Workflow
 
 UNTIL = "until"
 """The kind of the signal that ends the parts of a task early."""
@@ -100,18 +87,18 @@ class Bonded(msgspec.Struct, frozen=True, kw_only=True):
 # Results of commands
 
 
-def the_poured(state: "State", events: Committed) -> Poured:
+def the_poured(state: State, events: Committed) -> Poured:
     """The result of pouring: the last workflow that was poured."""
     poured = [event.workflow for _, event in events if isinstance(event, WorkflowPoured)]
     return _poured(state, poured[-1])
 
 
-def _poured(state: "State", root: str) -> Poured:
+def _poured(state: State, root: str) -> Poured:
     steps = tuple(automation.live_steps(state, root))
     return Poured(workflow=state.workflows[root], root=state.tasks[root], steps=steps)
 
 
-def the_ended(state: "State", events: Committed) -> EndedWisp:
+def the_ended(state: State, events: Committed) -> EndedWisp:
     """The result of squashing and burning."""
     ended = [e for _, e in events if isinstance(e, (WorkflowSquashed, WorkflowBurned))][-1]
     is_squashed = isinstance(ended, WorkflowSquashed)
@@ -123,7 +110,7 @@ def the_ended(state: "State", events: Committed) -> EndedWisp:
     )
 
 
-def the_bonded(state: "State", events: Committed) -> Bonded:
+def the_bonded(state: State, events: Committed) -> Bonded:
     """The result of bonding."""
     poured = tuple(event.workflow for _, event in events if isinstance(event, WorkflowPoured))
     link = [e for _, e in events if isinstance(e, TaskEdited) and isinstance(e.needs, tuple)][-1]
@@ -131,13 +118,13 @@ def the_bonded(state: "State", events: Committed) -> Bonded:
     return Bonded(first=link.needs[-1], then=link.task, poured=poured)
 
 
-def the_advanced(state: "State", events: Committed) -> Advanced:
+def the_advanced(state: State, events: Committed) -> Advanced:
     """The result of advancing."""
     ending = (e for _, e in events if isinstance(e, (TaskCompleted, TaskSubmitted)))
     completed = state.tasks[next(ending).task]
     assert completed.workflow is not None
     root = state.tasks.get(completed.workflow)
-    work = state.work[completed.workflow]
+    work = state.workflows.work[completed.workflow]
     ended = work.done + work.cancelled
     return Advanced(
         completed=completed,
@@ -149,13 +136,13 @@ def the_advanced(state: "State", events: Committed) -> Advanced:
     )
 
 
-class Workflows(Noun["State"]):
+class Workflows(Noun[State]):
     """``orc.workflows``: pour, sling, advance, signal, bond, squash, burn; get, all, standing."""
 
     @command(the_poured)
     def pour(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         cooked: Cooked,
         *,
         workstream: str | None = None,
@@ -187,7 +174,7 @@ class Workflows(Noun["State"]):
     @command(the_poured)
     def sling(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         cooked: Cooked,
         to: str | None = None,
         *,
@@ -218,7 +205,7 @@ class Workflows(Noun["State"]):
             Refused: As in :meth:`pour`; or another agent has the task, or the agent is retired.
         """
         actor = act_in_session(tx, agent, needed=to is None)
-        to = actor if to is None else tx.state.aliases.get(to, to)
+        to = actor if to is None else tx.state.agents.aliases.get(to, to)
         before = len(tx.events)
         root = None if on is None else find_live(tx.state, on).id
         known = tx.state.workflows.get(root) if root is not None else None
@@ -266,7 +253,7 @@ class Workflows(Noun["State"]):
     @command(changed_task)
     def signal(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         task: str,
         name: str | None = None,
         *,
@@ -309,7 +296,7 @@ class Workflows(Noun["State"]):
     @command(the_bonded)
     def bond(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         first: str | Cooked,
         then: str | Cooked,
         *,
@@ -351,7 +338,7 @@ class Workflows(Noun["State"]):
     @command(the_ended)
     def squash(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         workflow: str,
         *,
         summary: str = "",
@@ -373,7 +360,7 @@ class Workflows(Noun["State"]):
         automation.squash(tx, found, check_text("summary", summary))
 
     @command(the_ended)
-    def burn(self, tx: "Transaction[State]", workflow: str, *, agent: str | None = None) -> None:
+    def burn(self, tx: Transaction[State], workflow: str, *, agent: str | None = None) -> None:
         """End a wisp without a trace on the board; the log keeps that it was.
 
         Raises:
@@ -420,7 +407,7 @@ class Workflows(Noun["State"]):
 # Finding
 
 
-def find_workflow(state: "State", text: str) -> Workflow:
+def find_workflow(state: State, text: str) -> Workflow:
     """The workflow whose root, or one of whose steps, a text means.
 
     Raises:
@@ -448,7 +435,7 @@ def _above(task: Task) -> str | None:
     return task.workflow or task.parent
 
 
-def _wisp(state: "State", text: str, now: str, *, burning: bool) -> Workflow:
+def _wisp(state: State, text: str, now: str, *, burning: bool) -> Workflow:
     workflow = find_workflow(state, text)
     if not workflow.ephemeral:
         raise Refused(
@@ -460,7 +447,7 @@ def _wisp(state: "State", text: str, now: str, *, burning: bool) -> Workflow:
     return workflow
 
 
-def _the_step(state: "State", text: str) -> Task:
+def _the_step(state: State, text: str) -> Task:
     task = find_live(state, text)
     if task.workflow is None:
         raise Refused(
@@ -474,7 +461,7 @@ def _the_step(state: "State", text: str) -> Task:
 # Advancing
 
 
-def _claim_next(tx: "Transaction[State]", step: Task, lease: float | str | None) -> None:
+def _claim_next(tx: Transaction[State], step: Task, lease: float | str | None) -> None:
     """Claim the next step of the workflow whose step was just completed, for whoever completed it."""
     assert step.workflow is not None
     agent = tx.agent
@@ -484,10 +471,10 @@ def _claim_next(tx: "Transaction[State]", step: Task, lease: float | str | None)
         take(tx, found, agent, step.lease if lease is None else lease)
 
 
-def _end_parts(tx: "Transaction[State]", task: Task) -> None:
+def _end_parts(tx: Transaction[State], task: Task) -> None:
     """Cancel the parts of a task that nobody has begun, with theirs."""
     state, reason = tx.state, f"the signal was given: {task.until}"[:LONGEST_TITLE]
-    for part in state.children.get(task.id, []):
+    for part in state.tasks.children.get(task.id, []):
         below = [part, *automation.parts_of(state, part)]
         if not any(map(_is_begun, (state.tasks[i] for i in below if i in state.tasks))):
             automation.cancel(tx, (state.tasks[i] for i in below if i in state.tasks), reason)

@@ -5,12 +5,14 @@ Made by :func:`orchestrator.formulas.cook`, taken by :mod:`orchestrator.domain.w
 
 import msgspec
 
+from orchestrator.domain.workflows.records import Condense
+
 MILESTONE = "milestone"
 """The type of a step that is done by itself as soon as nothing keeps it back."""
 
 
 class CookedGate(msgspec.Struct, frozen=True, kw_only=True):
-    """A signal that a step waits for; see :class:`orchestrator.domain.tasks.events.Signal`."""
+    """A signal that a step waits for; see :class:`orchestrator.domain.tasks.records.Signal`."""
 
     type: str
     name: str = ""
@@ -52,14 +54,6 @@ class CookedStep(msgspec.Struct, frozen=True, kw_only=True):
     touches: tuple[str, ...] = ()
     estimate: float | None = None
     source: str = ""
-
-
-class Condense(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """How an ephemeral workflow ends: by itself when it is complete, with which word and numbers."""
-
-    by_itself: bool = False
-    kind: str = ""
-    metrics: bool = False
 
 
 class Cooked(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,41 +3,12 @@
 Its steps are tasks, parts of its root; so the record keeps only what no task tells.
 """
 
-from typing import TYPE_CHECKING
-
-import msgspec
 from msgspec.structs import replace
 
 from orchestrator.core.events import Event, Recorded, event
-from orchestrator.domain.workflows.compiled import Condense
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
-
-
-class Workflow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """A poured formula.
-
-    Attributes:
-        root: The task whose parts its steps are.
-        own_root: Whether the root was made for it; otherwise it says how a task that was there gets done.
-        formula: The name of the formula, with its version.
-        variables: The values that it was cooked with.
-        ephemeral: A wisp: not exported, and collected when it is old.
-        condense: How a wisp is condensed at its end.
-        ended_at: When its root ended; empty while it is open.
-    """
-
-    root: str
-    own_root: bool = True
-    formula: str
-    version: int = 1
-    variables: dict[str, str] = {}
-    ephemeral: bool = False
-    condense: Condense | None = None
-    poured_at: str
-    poured_by: str
-    ended_at: str = ""
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.derived import forget_task, put_task
+from orchestrator.domain.workflows.records import Condense, Workflow
 
 
 @event("workflow.poured")
@@ -52,7 +23,7 @@ class WorkflowPoured(Event):
     ephemeral: bool = False
     condense: Condense | None = None
 
-    def apply(self, state: "State", at: Recorded) -> None:
+    def apply(self, state: State, at: Recorded) -> None:
         state.workflows[self.workflow] = Workflow(
             root=self.workflow,
             own_root=self.own_root,
@@ -77,13 +48,14 @@ class WorkflowEnded(Event):
     outcome: str
     digest: str = ""
 
-    def apply(self, state: "State", at: Recorded) -> None:
+    def apply(self, state: State, at: Recorded) -> None:
         workflow = state.workflows[self.workflow]
         state.workflows[self.workflow] = replace(workflow, ended_at=at.ts)
         if self.digest and workflow.own_root:
             root = state.tasks[self.workflow]
-            state.put_task(
-                replace(root, result=self.digest, updated_at=at.ts, events=(*root.events, at.id))
+            put_task(
+                state,
+                replace(root, result=self.digest, updated_at=at.ts, events=(*root.events, at.id)),
             )
 
 
@@ -93,7 +65,7 @@ class WorkflowReopened(Event):
 
     workflow: str
 
-    def apply(self, state: "State", at: Recorded) -> None:
+    def apply(self, state: State, at: Recorded) -> None:
         workflow = state.workflows[self.workflow]
         state.workflows[self.workflow] = replace(workflow, ended_at="")
 
@@ -106,7 +78,7 @@ class WorkflowSquashed(Event):
     steps: tuple[str, ...]
     digest: str
 
-    def apply(self, state: "State", at: Recorded) -> None:
+    def apply(self, state: State, at: Recorded) -> None:
         _forget(state, self.workflow, self.steps)
         _let_go(state, self.workflow, at, digest=self.digest)
 
@@ -118,35 +90,35 @@ class WorkflowBurned(Event):
     workflow: str
     steps: tuple[str, ...]
 
-    def apply(self, state: "State", at: Recorded) -> None:
+    def apply(self, state: State, at: Recorded) -> None:
         own = state.workflows[self.workflow].own_root
         _forget(state, self.workflow, self.steps)
         if own:
-            state.forget_task(self.workflow)
+            forget_task(state, self.workflow)
             del state.workflows[self.workflow]
         else:
             _let_go(state, self.workflow, at)
 
 
-def _forget(state: "State", root: str, steps: tuple[str, ...]) -> None:
+def _forget(state: State, root: str, steps: tuple[str, ...]) -> None:
     """Take the steps off the board, parts before what they are parts of."""
     for step in reversed(steps):
-        state.forget_task(step)
-    state.steps.pop(root, None)
-    state.work.pop(root, None)
+        forget_task(state, step)
+    state.workflows.steps.pop(root, None)
+    state.workflows.work.pop(root, None)
 
 
-def _let_go(state: "State", root: str, at: Recorded, *, digest: str | None = None) -> None:
+def _let_go(state: State, root: str, at: Recorded, *, digest: str | None = None) -> None:
     """Make the root an ordinary task again, with the digest as its result, if there is one."""
     workflow = state.workflows.pop(root)
     task = state.tasks.get(root)
     if task is None:
         return
     if task.gate is not None and task.gate.of == root:
-        state.awaited_by[root].remove(root)
-        if not state.awaited_by[root]:
-            del state.awaited_by[root]
+        state.tasks.awaited_by[root].remove(root)
+        if not state.tasks.awaited_by[root]:
+            del state.tasks.awaited_by[root]
         task = replace(task, gate=None, waiting=False)
     if digest is not None and workflow.own_root:
         task = replace(task, result=digest)
-    state.put_task(replace(task, milestone=False, updated_at=at.ts, events=(*task.events, at.id)))
+    put_task(state, replace(task, milestone=False, updated_at=at.ts, events=(*task.events, at.id)))

@@ -1,32 +1,30 @@
 """Pouring: the steps of a cooked formula become tasks, parts of a root."""
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from orchestrator.core import names
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.transaction import Transaction
 from orchestrator.domain.agents import commands as agents
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks import verification
 from orchestrator.domain.tasks.blockers import check_no_circle, needs_of
-from orchestrator.domain.tasks.events import HELD, Gate, Signal, Task, TaskAdded, TaskEdited
+from orchestrator.domain.tasks.events import TaskAdded, TaskEdited
 from orchestrator.domain.tasks.lookup import (
     check_new_id,
     find_live,
     new_id,
 )
+from orchestrator.domain.tasks.records import HELD, Gate, Signal, Task
 from orchestrator.domain.tasks.transitions import (
     check_transition,
 )
 from orchestrator.domain.workflows import automation
 from orchestrator.domain.workflows.compiled import MILESTONE, Cooked, CookedStep
-from orchestrator.domain.workflows.events import Workflow, WorkflowPoured
+from orchestrator.domain.workflows.events import WorkflowPoured
+from orchestrator.domain.workflows.records import Workflow
 from orchestrator.domain.workstreams import commands as workstreams
-from orchestrator.domain.workstreams.commands import WorkstreamCreated
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
+from orchestrator.domain.workstreams.events import WorkstreamCreated
 
 WORKSTREAM = "workflows"
 """Where workflows belong that say no workstream; made when it is first needed."""
@@ -52,7 +50,7 @@ class Pouring:
 
     def __init__(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         cooked: Cooked,
         workstream: str | None,
         on: str | None,
@@ -68,7 +66,7 @@ class Pouring:
         self._keep = keep if within is None else keep | {within}
         self._stream = self._workstream(workstream)
         self._labels = (REVIEW_ONLY,) if cooked.review_only else ()
-        self._assignee = "" if assignee is None else tx.state.aliases.get(assignee, assignee)
+        self._assignee = "" if assignee is None else tx.state.agents.aliases.get(assignee, assignee)
         if assignee is not None:
             agents.check_active(tx.state, names.agent(self._assignee))
 
@@ -186,7 +184,7 @@ class Pouring:
         check_no_circle(state, state.tasks[f"{root}.{first}"])
 
 
-def _open_for_workflow(state: "State", text: str) -> Task:
+def _open_for_workflow(state: State, text: str) -> Task:
     """The task that a workflow is to be poured on.
 
     Raises:
@@ -220,7 +218,7 @@ def _gate(root: str, step: CookedStep) -> Gate | None:
     return Gate(how, f"{root}.{of or step.id}") if how else None
 
 
-def _collect(tx: "Transaction[State]", keep: frozenset[str]) -> None:
+def _collect(tx: Transaction[State], keep: frozenset[str]) -> None:
     """Let wisps go that ended long ago, or that nobody has touched for a week."""
     state = tx.state
     wisps = [w for w in state.workflows.values() if w.ephemeral and w.root not in keep]
@@ -232,7 +230,7 @@ def _collect(tx: "Transaction[State]", keep: frozenset[str]) -> None:
             automation.burn(tx, workflow)
 
 
-def _is_old(tx: "Transaction[State]", workflow: Workflow) -> bool:
+def _is_old(tx: Transaction[State], workflow: Workflow) -> bool:
     """Whether a wisp is over, or nobody has anything to do with it any more."""
     state, now = tx.state, tx.now
     try:

@@ -1,20 +1,17 @@
 """Where a workflow stands: who is at what, what can be taken, what is stuck or waits, and why."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import Desk
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import SHOWN, Blocker, blockers, is_offered
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.dependencies import Blocked
-from orchestrator.domain.tasks.events import HELD, NO_CHILDREN, STATUSES, Task
-from orchestrator.domain.workflows.events import Workflow
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
+from orchestrator.domain.tasks.records import HELD, NO_CHILDREN, STATUSES, Task
+from orchestrator.domain.workflows.records import Workflow
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,14 +49,14 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Task, ...]
 
 
-def standing_of(desk: "Desk[State]", workflow: Workflow) -> Standing:
+def standing_of(desk: Desk[State], workflow: Workflow) -> Standing:
     """Where a workflow stands now."""
     state, now = desk.read(), desk.now()
     tasks = Tasks(desk)
-    steps = tuple(map(tasks.get, state.steps.get(workflow.root, ())))
+    steps = tuple(map(tasks.get, state.workflows.steps.get(workflow.root, ())))
     work = [step for step in steps if _is_work(state, step)]
     statuses = [step.status for step in work]
-    progress = state.work.get(workflow.root, NO_CHILDREN)
+    progress = state.workflows.work.get(workflow.root, NO_CHILDREN)
     ended = progress.done + progress.cancelled
     root = tasks.get(workflow.root)
     stuck, waiting = _kept_back(state, [root, *steps], now)
@@ -80,13 +77,13 @@ def standing_of(desk: "Desk[State]", workflow: Workflow) -> Standing:
     )
 
 
-def _is_work(state: "State", step: Task) -> bool:
+def _is_work(state: State, step: Task) -> bool:
     """Whether a step is work, and no milestone; one that a workflow of its own does is."""
     return not step.milestone or step.id in state.workflows
 
 
 def _kept_back(
-    state: "State", tasks: Iterable[Task], now: str
+    state: State, tasks: Iterable[Task], now: str
 ) -> tuple[list[Blocked], list[Blocked]]:
     """Of a root and its steps those that do not go on: by themselves never, and those that only wait."""
     stuck, waiting = [], []
@@ -102,7 +99,7 @@ def _kept_back(
     return stuck, waiting
 
 
-def _why(state: "State", task: Task, now: str) -> Iterable[Blocker]:
+def _why(state: State, task: Task, now: str) -> Iterable[Blocker]:
     """Why a task of a workflow does not go on; the parts of a root need not be told of."""
     if task.status == "failed":
         says = f"failed: {one_line(task.reason, SHOWN)}"
@@ -116,7 +113,7 @@ def _why(state: "State", task: Task, now: str) -> Iterable[Blocker]:
             yield blocker
 
 
-def _asks_for_somebody(state: "State", task: Task, blocker: Blocker) -> bool:
+def _asks_for_somebody(state: State, task: Task, blocker: Blocker) -> bool:
     """Whether a reason does not go away by the work of others, and is told of nowhere else."""
     if blocker.kind == "need" and blocker.task is not None:
         need = state.tasks.get(blocker.task)

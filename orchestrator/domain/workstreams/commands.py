@@ -1,119 +1,31 @@
 """Workstreams: the named streams that tasks belong to, each with a priority."""
 
-from typing import TYPE_CHECKING
-
-import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from orchestrator.core import names
 from orchestrator.core.errors import NotFound, Refused
-from orchestrator.core.events import Event, Recorded, event
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.domain.state import State
 from orchestrator.domain.validation import (
     check_line,
     check_priority,
     check_text,
 )
-
-if TYPE_CHECKING:
-    from orchestrator.domain.state import State
-
-
-class Workstream(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """A stream of work. ``status`` is active or closed; a closed one gives out no tasks."""
-
-    name: str
-    description: str = ""
-    priority: int = 5
-    status: str
-    created_at: str
-    updated_at: str
-    created_by: str
+from orchestrator.domain.workstreams.events import (
+    WorkstreamClosed,
+    WorkstreamCreated,
+    WorkstreamEdited,
+    WorkstreamReopened,
+)
+from orchestrator.domain.workstreams.records import Workstream
 
 
-@event("workstream.created")
-class WorkstreamCreated(Event):
-    """A workstream began."""
-
-    workstream: str
-    description: str = ""
-    priority: int = 5
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        state.workstreams[self.workstream] = Workstream(
-            name=self.workstream,
-            description=self.description,
-            priority=self.priority,
-            status="active",
-            created_at=at.ts,
-            updated_at=at.ts,
-            created_by=at.agent,
-        )
-        state.counts[self.workstream] = {}
-
-
-@event("workstream.imported")
-class WorkstreamImported(Event):
-    """A workstream came from another system, with its times."""
-
-    record: Workstream
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        state.workstreams[self.record.name] = self.record
-        state.counts[self.record.name] = {}
-
-
-@event("workstream.edited")
-class WorkstreamEdited(Event):
-    """Description or priority changed; a field that is not there did not."""
-
-    workstream: str
-    description: str | UnsetType = UNSET
-    priority: int | UnsetType = UNSET
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        old = state.workstreams[self.workstream]
-        state.workstreams[self.workstream] = msgspec.structs.replace(
-            old,
-            description=old.description if self.description is UNSET else self.description,
-            priority=old.priority if self.priority is UNSET else self.priority,
-            updated_at=at.ts,
-        )
-
-
-@event("workstream.closed")
-class WorkstreamClosed(Event):
-    """No more tasks are given out or added."""
-
-    workstream: str
-    reason: str = ""
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        _set_status(state, self.workstream, "closed", at)
-
-
-@event("workstream.reopened")
-class WorkstreamReopened(Event):
-    """A closed workstream is active again."""
-
-    workstream: str
-
-    def apply(self, state: "State", at: Recorded) -> None:
-        _set_status(state, self.workstream, "active", at)
-
-
-def _set_status(state: "State", name: str, status: str, at: Recorded) -> None:
-    state.workstreams[name] = msgspec.structs.replace(
-        state.workstreams[name], status=status, updated_at=at.ts
-    )
-
-
-def the_workstream(state: "State", events: Committed) -> Workstream:
+def the_workstream(state: State, events: Committed) -> Workstream:
     """The result of every command here: the workstream that its event is about."""
     return state.workstreams[events[0][1].workstream]  # type: ignore[union-attr]
 
 
-def find(state: "State", name: str) -> Workstream:
+def find(state: State, name: str) -> Workstream:
     """The workstream of this name.
 
     Raises:
@@ -129,7 +41,7 @@ def find(state: "State", name: str) -> Workstream:
     return workstream
 
 
-def find_active(state: "State", name: str) -> Workstream:
+def find_active(state: State, name: str) -> Workstream:
     """The workstream of this name, if tasks can be added to it and taken from it.
 
     Raises:
@@ -146,13 +58,13 @@ def find_active(state: "State", name: str) -> Workstream:
     return workstream
 
 
-class Workstreams(Noun["State"]):
+class Workstreams(Noun[State]):
     """``orc.workstreams``: create, edit, close, reopen; get, all, counts."""
 
     @command(the_workstream)
     def create(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         name: str,
         *,
         description: str = "",
@@ -190,7 +102,7 @@ class Workstreams(Noun["State"]):
     @command(the_workstream)
     def edit(
         self,
-        tx: "Transaction[State]",
+        tx: Transaction[State],
         name: str,
         *,
         description: str | None = None,
@@ -212,7 +124,7 @@ class Workstreams(Noun["State"]):
 
     @command(the_workstream)
     def close(
-        self, tx: "Transaction[State]", name: str, *, reason: str = "", agent: str | None = None
+        self, tx: Transaction[State], name: str, *, reason: str = "", agent: str | None = None
     ) -> None:
         """End a workstream: its pending tasks stay, but nothing is given out or added.
 
@@ -225,7 +137,7 @@ class Workstreams(Noun["State"]):
         tx.record(WorkstreamClosed(workstream=name, reason=check_line("reason", reason)))
 
     @command(the_workstream)
-    def reopen(self, tx: "Transaction[State]", name: str, *, agent: str | None = None) -> None:
+    def reopen(self, tx: Transaction[State], name: str, *, agent: str | None = None) -> None:
         """Make a closed workstream active again.
 
         Raises:
@@ -251,4 +163,4 @@ class Workstreams(Noun["State"]):
     def counts(self, name: str) -> dict[str, int]:
         """How many tasks of each status the workstream has; statuses without one are left out."""
         find(state := self.state, name)
-        return {status: n for status, n in state.counts[name].items() if n}
+        return {status: n for status, n in state.tasks.counts[name].items() if n}

@@ -17,7 +17,8 @@ from orchestrator.interfaces.cli.rendering import Answer, bar, fields, parts, pl
 from orchestrator.interfaces.cli.run import DRY_RUN, Run
 
 if TYPE_CHECKING:
-    from orchestrator.domain.convoys.commands import Convoy, ConvoyStatus
+    from orchestrator.domain.convoys.commands import ConvoyStatus
+    from orchestrator.domain.convoys.records import Convoy
 
 _NAME = argument("name", type=CONVOY_NAME, help="The convoy.")
 _TASKS = argument("tasks", type=TASK_ID, metavar="TASK...", many=True, help="Ids or prefixes.")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.blockers import Edge
 from orchestrator.domain.tasks.dependencies import BLOCKING, Branch, Graph
-from orchestrator.domain.tasks.events import Task
+from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.workflows.compiled import MILESTONE, Cooked, CookedStep
 
 _STATUS_SHAPES = {"done": ("([", "])"), "blocked": ("{{", "}}")}

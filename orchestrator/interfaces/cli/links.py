@@ -21,7 +21,7 @@ from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.tasks import line, line_of, why
 
 if TYPE_CHECKING:
-    from orchestrator.domain.tasks.events import Task
+    from orchestrator.domain.tasks.records import Task
 
 MANY = 500
 """Tasks that a drawing shows unless more are asked for: a larger one nobody can read."""

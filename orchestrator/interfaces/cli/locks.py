@@ -17,7 +17,7 @@ from orchestrator.interfaces.cli.rendering import Answer, say, table
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
-    from orchestrator.domain.locks.commands import Lock
+    from orchestrator.domain.locks.records import Lock
 
 _RESOURCE = argument("resource", type=RESOURCE_NAME, help="A name or a path glob: git, src/**.")
 _AGENT = argument("agent", type=AGENT_NAME, required=False, help="Who holds it; else who acts.")

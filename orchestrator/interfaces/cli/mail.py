@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape
-from orchestrator.domain.mail.events import KINDS, PRIORITIES
+from orchestrator.domain.mail.records import KINDS, PRIORITIES
 from orchestrator.interfaces.cli.commands import MAIL
 from orchestrator.interfaces.cli.parameters import (
     AGENT_NAME,
@@ -33,7 +33,7 @@ from orchestrator.interfaces.cli.run import Run, given, text_from
 
 if TYPE_CHECKING:
     from orchestrator.domain.mail.commands import Count, Item, Letter
-    from orchestrator.domain.mail.events import Receipt
+    from orchestrator.domain.mail.records import Receipt
 
 _ID = argument("id", type=INTEGER, help="The number of the message.")
 _SUBJECT = option("--subject", "-s", help="One line.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.printable import escape
-from orchestrator.domain.agents.session_events import OUTCOMES, OVERSEER, SEVERITIES
+from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES
 from orchestrator.interfaces.cli.commands import BOARD, SESSION
 from orchestrator.interfaces.cli.parameters import (
     AGENT_NAME,
@@ -20,7 +20,7 @@ from orchestrator.interfaces.cli.rendering import Answer, fields, parts, say, se
 from orchestrator.interfaces.cli.run import DRY_RUN, Run, text_from
 
 if TYPE_CHECKING:
-    from orchestrator.domain.agents.session_events import Session
+    from orchestrator.domain.agents.records import Session
 
 _AGENT = argument("agent", type=AGENT_NAME, required=False, help="The agent; else who acts.")
 

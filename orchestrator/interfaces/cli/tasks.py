@@ -7,7 +7,7 @@ import msgspec
 from orchestrator.core.clock import spoken
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape, escape_lines
-from orchestrator.domain.tasks.events import ENDED, HELD, STATUSES
+from orchestrator.domain.tasks.records import ENDED, HELD, STATUSES
 from orchestrator.interfaces.cli.commands import TASK
 from orchestrator.interfaces.cli.parameters import (
     AGENT_NAME,
@@ -45,8 +45,7 @@ if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
     from orchestrator.domain.tasks.batch import Applied
     from orchestrator.domain.tasks.blockers import Blocker, Edge
-    from orchestrator.domain.tasks.events import Signal, Task
-    from orchestrator.domain.tasks.verification import Evidence
+    from orchestrator.domain.tasks.records import Evidence, Signal, Task
     from orchestrator.domain.workflows.commands import Advanced
 
 _COLOURS = {
@@ -525,7 +524,7 @@ class _Around(msgspec.Struct):
         is_open = task.status not in ENDED
         return cls(
             needed_by=[dependant.id for dependant in run.orc.tasks.needed_by(task.id)],
-            children=list(run.orc.links.state.children.get(task.id, ())),
+            children=list(run.orc.links.state.tasks.children.get(task.id, ())),
             linked_by=run.orc.links.linked(task.id),
             kept_back_by=run.orc.links.blockers(task.id) if is_open else [],
         )

@@ -10,7 +10,7 @@ from orchestrator.interfaces.cli.rendering import Answer, fields, lines, paint, 
 from orchestrator.interfaces.cli.run import Run, given, once
 
 if TYPE_CHECKING:
-    from orchestrator.domain.workstreams.commands import Workstream
+    from orchestrator.domain.workstreams.records import Workstream
 
 _NAME = argument("name", type=WORKSTREAM_NAME, help="The workstream.")
 _REASON = option("--reason", default="", help="Why.")

@@ -41,7 +41,7 @@ def test_over_unfinished_work_hanging_is_refused_unless_forced_and_the_old_one_i
         assert code_of(lambda: orc.hooks.hang(new, agent="ann")) == "hook_occupied"
     orc.hooks.hang(new, agent="ann", force=True)
     assert orc.tasks.get(old).status == "pending"
-    assert orc.engine.read().hooks == {"ann": new}
+    assert orc.engine.read().agents.hooks == {"ann": new}
 
 
 def test_a_claim_hangs_on_an_empty_hook_and_on_no_other(orc: Orchestrator):
@@ -58,7 +58,7 @@ def test_nothing_hangs_on_a_hook_that_its_agent_does_not_have(orc: Orchestrator,
     task = add(orc)
     orc.hooks.hang(task, agent="ann")
     getattr(orc.tasks, end)(task, **({"reason": "rain"} if end == "block" else {}))
-    assert orc.engine.read().hooks == {}
+    assert orc.engine.read().agents.hooks == {}
 
 
 def test_hung_work_survives_its_agent_and_is_taken_up_first(
@@ -68,7 +68,7 @@ def test_hung_work_survives_its_agent_and_is_taken_up_first(
     task = add(orc)
     orc.hooks.hang(task, agent="ann")
     clock.advance(DAY)
-    assert orc.engine.read().hooks == {"ann": task}
+    assert orc.engine.read().agents.hooks == {"ann": task}
     found = orc.tasks.next(agent="ann")
     assert found is not None
     assert (found.id, found.attempt) == (task, 2)
@@ -81,7 +81,7 @@ def test_lapsed_work_that_another_agent_takes_leaves_the_hook(
     orc.hooks.hang(task, agent="ann")
     clock.advance(DAY)
     orc.tasks.claim(task, agent="bob")
-    assert orc.engine.read().hooks == {"bob": task}
+    assert orc.engine.read().agents.hooks == {"bob": task}
     assert code_of(lambda: orc.tasks.complete(task, agent="ann")) == "not_holder"
 
 
@@ -159,7 +159,7 @@ def test_unslung_work_is_pending_and_the_log_names_who_took_it(orc: Orchestrator
     orc.hooks.sling(task, "ann")
     assert orc.hooks.unsling(task, agent="boss").status == "pending"
     assert orc.events.read(last=1)[0].agent == "boss"
-    assert orc.engine.read().hooks == {}
+    assert orc.engine.read().agents.hooks == {}
     with changes_nothing(orc):
         assert code_of(lambda: orc.hooks.unsling(task, agent="boss")) == "illegal_step"
         assert code_of(lambda: orc.hooks.unsling(agent="ann")) == "hook_empty"

@@ -55,7 +55,7 @@ def test_a_handoff_collects_what_the_agent_holds_and_leaves_its_hook(orc: Orches
     assert session.collected[0] == f"task {task} (on the hook, in_progress): Ship"
     assert session.collected[1].startswith("lock git until ")
     assert session.collected[2:] == ("1 unread messages", "changed file a.py")
-    assert orc.engine.read().hooks == {"ann": task}
+    assert orc.engine.read().agents.hooks == {"ann": task}
 
 
 def test_done_completes_what_hangs_on_the_hook_and_ends_the_session(orc: Orchestrator):

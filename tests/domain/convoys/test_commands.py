@@ -156,7 +156,7 @@ class Following(RuleBasedStateMachine):
 
     def pick(self, number: int) -> str:
         state = self.orc.engine.read()
-        ids = [*state.tasks, *state.archived]
+        ids = [*state.tasks, *state.tasks.archived]
         return ids[number % len(ids)] if ids else "00000000"
 
     @rule()
@@ -189,12 +189,12 @@ class Following(RuleBasedStateMachine):
         state = self.orc.engine.read()
         landings = 0
         for convoy in state.convoys.values():
-            still = [task for task in convoy.tasks if state.is_open(task)]
+            still = [task for task in convoy.tasks if state.tasks.is_open(task)]
             assert convoy.open_tasks == len(still)
             if convoy.tasks:
                 assert convoy.status == ("open" if still else "landed")
             landings += convoy.landings
-        box = state.mailboxes.get("boss")
+        box = state.mail.mailboxes.get("boss")
         assert (len(box.new) if box else 0) == landings
 
 

@@ -13,7 +13,8 @@ from orchestrator import BadInput, NotFound, Orchestrator, OrchestratorError, Re
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.core.transaction import Noun, Transaction, command
 from orchestrator.domain.mail import commands as mail
-from orchestrator.domain.mail.events import KINDS, PRIORITIES, Receipt
+from orchestrator.domain.mail import events as mail_events
+from orchestrator.domain.mail.records import KINDS, PRIORITIES, Receipt
 from orchestrator.domain.state import State
 from orchestrator.stores.memory import MemoryStore
 
@@ -30,7 +31,7 @@ class Renamed(Event):
     new: str
 
     def apply(self, state: State, at: Recorded) -> None:
-        mail.rename(state, self.old, self.new)
+        mail_events.rename(state, self.old, self.new)
 
 
 class Commands(Noun[State]):
@@ -419,10 +420,10 @@ def test_a_header_leaves_the_state_with_the_last_mailbox_that_held_it(orc: Orche
         lambda: orc.mail.archive([message], agent="carl"),
     ):
         step()
-        assert message in orc.engine.read().messages
+        assert message in orc.engine.read().mail.messages
     assert orc.mail.archive([message], agent="dora") == [message]
     state = orc.engine.read()
-    assert (state.messages, state.mailboxes, state.queues) == ({}, {}, {})
+    assert (state.mail.messages, state.mail.mailboxes, state.mail.queues) == ({}, {}, {})
     letter = orc.mail.peek(message)
     assert (letter.body, letter.copies, letter.receipts) == ("text", 0, {})
 
@@ -538,12 +539,12 @@ def test_a_message_to_a_queue_has_exactly_one_taker(orc: Orchestrator, clock: Se
 
 def test_who_holds_a_message_already_may_take_it_from_its_queue(orc: Orchestrator):
     message = sent(orc, "bob,queue:q")
-    assert orc.engine.read().messages[message].copies == 2
+    assert orc.engine.read().mail.messages[message].copies == 2
     orc.mail.take("q", agent="bob")
-    assert orc.engine.read().messages[message].copies == 1
+    assert orc.engine.read().mail.messages[message].copies == 1
     assert held(orc, "bob") == [(message, "new")]
     orc.mail.archive([message], agent="bob")
-    assert orc.engine.read().messages == {}
+    assert orc.engine.read().mail.messages == {}
 
 
 def test_a_repeated_request_takes_once(orc: Orchestrator):
@@ -554,7 +555,7 @@ def test_a_repeated_request_takes_once(orc: Orchestrator):
         with orc.request("r-1"):
             taken.append(orc.mail.take("q", agent="bob"))
     assert taken[0] == taken[1]
-    assert len(orc.engine.read().queues["q"]) == 1
+    assert len(orc.engine.read().mail.queues["q"]) == 1
 
 
 # Waiting
@@ -597,18 +598,18 @@ def test_a_new_name_takes_the_mail_along(orc: Orchestrator):
     rename(orc, "bob", "rob")
     assert held(orc, "bob") == []
     assert held(orc, "rob") == [(first, "read"), (second, "new"), (third, "unread")]
-    assert orc.engine.read().messages[third].copies == 1
+    assert orc.engine.read().mail.messages[third].copies == 1
     assert orc.mail.lists() == {"night": ("rob", "ann")}
     assert orc.mail.peek(first).to == ("rob",)
     assert orc.mail.reply(fourth, "thanks", agent="ann").to == ("rob",)
     rename(orc, "nobody", "somebody")
-    assert "somebody" not in orc.engine.read().mailboxes
+    assert "somebody" not in orc.engine.read().mail.mailboxes
 
 
 def test_merged_mailboxes_deliver_in_the_order_of_the_ids(orc: Orchestrator):
     ids = [sent(orc, to) for to in ("rob", "bob", "rob", "bob")]
     rename(orc, "bob", "rob")
-    assert list(orc.engine.read().mailboxes["rob"].new) == ids
+    assert list(orc.engine.read().mail.mailboxes["rob"].new) == ids
 
 
 # Against a model
@@ -844,12 +845,14 @@ class Post(RuleBasedStateMachine):
             signed = {item.id for item in items if item.acknowledged_at}
             assert signed == self.acknowledged[agent]
             new = [id for id, how in sorted(box.items()) if how == "new"]
-            assert list(state.mailboxes[agent].new if box else []) == new
-        assert state.queues == {name: ids for name, ids in self.queues.items() if ids}
-        assert {name: list(members) for name, members in state.mailing_lists.items()} == self.lists
+            assert list(state.mail.mailboxes[agent].new if box else []) == new
+        assert state.mail.queues == {name: ids for name, ids in self.queues.items() if ids}
+        assert {
+            name: list(members) for name, members in state.mail.mailing_lists.items()
+        } == self.lists
         alive = {id for box in self.boxes.values() for id in box}
         alive |= {id for ids in self.queues.values() for id in ids}
-        assert {m.id: m.sender for m in state.messages.values()} == {
+        assert {m.id: m.sender for m in state.mail.messages.values()} == {
             id: self.senders[id] for id in alive
         }
         assert as_text(state, self.orc.engine._position) == as_text(*fold(self.store))

@@ -9,7 +9,7 @@ from orchestrator import Orchestrator
 from orchestrator.core.errors import BadInput, UsageError
 from orchestrator.domain.tasks.batch import ADDING, EDITING, Applied
 from orchestrator.domain.tasks.dependencies import KINDS
-from orchestrator.domain.tasks.events import Gate, Link, Task
+from orchestrator.domain.tasks.records import Gate, Link, Task
 from orchestrator.integrations.batch_file import entries_of
 
 

@@ -104,7 +104,8 @@ def test_a_schedule_made_late_equals_one_that_followed_from_the_start(
     orc.locks.acquire("db", agent="bob", shared=True)
     orc.locks.acquire("d/*", agent="bob")
     assert orc.engine.read().schedule is early
-    late = Schedule(orc.engine.read())
+    state = orc.engine.read()
+    late = Schedule(state.tasks, state.workstreams, state.locks, state.agents)
     assert holds(early) == holds(late)
     assert {(hold.resource, hold.shared, hold.agent, hold.task) for hold in holds(late)} == {
         ("git", False, "ann", task),

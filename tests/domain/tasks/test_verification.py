@@ -22,8 +22,8 @@ from orchestrator import Orchestrator, Refused, UsageError
 from orchestrator.core.processes import TAIL
 from orchestrator.core.transaction import Noun, Transaction, command
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.events import Task, TaskImported
-from orchestrator.domain.tasks.verification import Checks
+from orchestrator.domain.tasks.events import TaskImported
+from orchestrator.domain.tasks.records import Checks, Task
 from orchestrator.maintenance.backup import export_board, import_board
 from orchestrator.stores.memory import MemoryStore
 
@@ -547,7 +547,7 @@ def test_a_task_to_be_reviewed_is_handed_in_and_nobody_has_it(orc: Orchestrator)
     assert (handed_in.status, handed_in.assigned_to) == ("in_review", "ann")
     assert (handed_in.lease_until, handed_in.token, handed_in.ended_at) == ("", None, None)
     assert [e.kind for e in handed_in.evidence] == ["verify"]
-    assert orc.engine.read().hooks == {}
+    assert orc.engine.read().agents.hooks == {}
     assert orc.tasks.next(agent="bob") is None
     assert [t.id for t in orc.tasks.all(status=["in_review"])] == [task]
     assert orc.reviews.approve(task, agent="bob").status == "done"

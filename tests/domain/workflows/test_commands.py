@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from orchestrator import Orchestrator
 from orchestrator.core.errors import OrchestratorError, Refused
 from orchestrator.domain.tasks.dependencies import Blocked
-from orchestrator.domain.tasks.events import ENDED
-from orchestrator.domain.workflows.compiled import Condense, Cooked, CookedGate, CookedStep
+from orchestrator.domain.tasks.records import ENDED
+from orchestrator.domain.workflows.compiled import Cooked, CookedGate, CookedStep
+from orchestrator.domain.workflows.records import Condense
 from orchestrator.stores.memory import MemoryStore
 
 
@@ -507,16 +508,21 @@ def test_a_squashed_wisp_leaves_its_root_with_a_digest(orc: Orchestrator):
 def test_a_burned_wisp_leaves_no_trace_but_in_the_log(orc: Orchestrator):
     orc.workstreams.create("build")
     before = orc.engine.read()
-    tasks, counts = dict(before.tasks), {k: dict(v) for k, v in before.counts.items()}
+    tasks, counts = dict(before.tasks), {k: dict(v) for k, v in before.tasks.counts.items()}
     root = pour(orc, LOOP, workstream="build", ephemeral=True)
     orc.tasks.claim(f"{root}.loop.1.x", agent="ann")
     assert code_of(lambda: orc.workflows.burn(root)) == "still_running"
     orc.tasks.release(f"{root}.loop.1.x")
     orc.workflows.burn(root)
     state = orc.engine.read()
-    assert state.tasks == tasks
-    assert {k: {s: n for s, n in v.items() if n} for k, v in state.counts.items()} == counts
-    assert [state.workflows, state.steps, state.children, state.awaited_by] == [{}] * 4
+    assert dict(state.tasks) == tasks
+    assert {k: {s: n for s, n in v.items() if n} for k, v in state.tasks.counts.items()} == counts
+    assert [
+        dict(state.workflows),
+        state.workflows.steps,
+        state.tasks.children,
+        state.tasks.awaited_by,
+    ] == [{}] * 4
     assert any(at.type == "workflow.poured" for at in orc.events.read())
 
 
@@ -736,12 +742,12 @@ class Workflows(RuleBasedStateMachine):
             check_law(self.orc)
             state = self.orc.engine.read()
             for root, workflow in state.workflows.items():
-                status = state.status_of(root)
+                status = state.tasks.status_of(root)
                 assert (status in ENDED) == bool(workflow.ended_at)
                 self.orc.workflows.standing(root)
             for task in state.tasks.values():
                 for other in (*task.needs, *([task.gate.of] if task.gate else [])):
-                    assert other in state.tasks or other in state.archived
+                    assert other in state.tasks or other in state.tasks.archived
                 if task.ends_by_itself and task.is_clear:
                     assert task.status in (*ENDED, "blocked")
 

@@ -1,0 +1,82 @@
+"""The events of agents."""
+
+from msgspec.structs import replace
+
+from orchestrator.core.events import Event, Recorded, event
+from orchestrator.domain.agents.records import Agent
+from orchestrator.domain.convoys import events as convoys
+from orchestrator.domain.locks import events as locks
+from orchestrator.domain.mail import events as mail
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.derived import put_task
+
+
+@event("agent.registered")
+class AgentRegistered(Event):
+    """An agent said who it is; again, it says what it is now."""
+
+    id: str
+    type: str = "general"
+    capabilities: tuple[str, ...] = ()
+    max_load: int | None = None
+
+    def apply(self, state: State, at: Recorded) -> None:
+        known = state.agents.get(self.id)
+        state.agents.aliases.pop(self.id, None)
+        state.agents[self.id] = Agent(
+            id=self.id,
+            type=self.type,
+            status="active",
+            capabilities=self.capabilities,
+            max_load=self.max_load,
+            registered_at=known.registered_at if known else at.ts,
+        )
+
+
+@event("agent.imported")
+class AgentImported(Event):
+    """An agent came from another system, with its times."""
+
+    record: Agent
+
+    def apply(self, state: State, at: Recorded) -> None:
+        state.agents[self.record.id] = self.record
+
+
+@event("agent.retired")
+class AgentRetired(Event):
+    """An agent works no more."""
+
+    id: str
+    reason: str = ""
+
+    def apply(self, state: State, at: Recorded) -> None:
+        state.agents[self.id] = replace(state.agents[self.id], status="retired")
+
+
+@event("agent.renamed")
+class AgentRenamed(Event):
+    """An agent has another name now: everything that was its own is that name's."""
+
+    id: str
+    to: str
+
+    def apply(self, state: State, at: Recorded) -> None:
+        old, new = self.id, self.to
+        if (record := state.agents.pop(old, None)) is not None:
+            state.agents[new] = replace(record, id=new)
+        if (session := state.agents.sessions.pop(old, None)) is not None:
+            state.agents.sessions[new] = replace(session, agent=new)
+        hung = state.agents.hooks.pop(old, None)
+        for task in [task for task in state.tasks.values() if task.assigned_to == old]:
+            put_task(state, replace(task, assigned_to=new))
+        if hung is not None:
+            state.agents.hooks[new] = hung
+        locks.rename(state, old, new)
+        mail.rename(state, old, new)
+        convoys.rename(state, old, new)
+        state.agents.aliases.pop(new, None)
+        for alias, name in state.agents.aliases.items():
+            if name == old:
+                state.agents.aliases[alias] = new
+        state.agents.aliases[old] = new

@@ -1,0 +1,42 @@
+"""What a convoy is."""
+
+import msgspec
+
+from orchestrator.domain.slices import MapSlice
+
+
+class Convoy(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """Tasks that are followed together. ``status`` is open, landed or cancelled.
+
+    Attributes:
+        tasks: Their ids, in the order in which they were given.
+        open_tasks: How many of them have not ended.
+        notify: Addresses of those who are told when it lands.
+        started_at: When somebody said that it begins.
+        landings: How often it landed; a task that is reopened opens it again.
+    """
+
+    name: str
+    description: str = ""
+    status: str
+    tasks: tuple[str, ...] = ()
+    open_tasks: int = 0
+    notify: tuple[str, ...] = ()
+    created_at: str
+    created_by: str
+    started_at: str = ""
+    ended_at: str = ""
+    reason: str = ""
+    landings: int = 0
+
+
+class ConvoySlice(MapSlice[str, Convoy]):
+    """The convoys by name.
+
+    Attributes:
+        tracked_by: For each task, the convoys that track it.
+    """
+
+    MAIN = "convoys"
+    convoys: dict[str, Convoy] = {}
+    tracked_by: dict[str, list[str]] = {}

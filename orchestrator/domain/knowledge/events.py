@@ -1,0 +1,65 @@
+"""The events of knowledge: each carries the whole text of its topic."""
+
+import msgspec
+
+from orchestrator.core.events import Event, Recorded, event
+from orchestrator.core.transaction import SYSTEM
+from orchestrator.domain.knowledge.records import Topic
+from orchestrator.domain.state import State
+
+
+class _Versioned(Event):
+    topic: str
+    text: str
+    author: str = SYSTEM
+    tags: tuple[str, ...] = ()
+    replaces: str = ""  # the digest of the file that the command found
+
+    def apply(self, state: State, at: Recorded) -> None:
+        old = state.knowledge.get(self.topic)
+        state.knowledge[self.topic] = Topic(
+            name=self.topic,
+            author=self.author,
+            tags=self.tags,
+            digest=digest_of(self.text.encode()),
+            previous=self.replaces,
+            versions=(*old.versions, at.id) if old else (at.id,),
+            updated_at=at.ts,
+        )
+
+
+@event("knowledge.written")
+class KnowledgeWritten(_Versioned):
+    """A topic got a new text."""
+
+    def document(self) -> tuple[str, str | None]:
+        return self.topic, self.text
+
+
+@event("knowledge.edited")
+class KnowledgeEdited(_Versioned):
+    """The file was edited by hand; its text was adopted."""
+
+
+@event("knowledge.deleted")
+class KnowledgeDeleted(Event):
+    """A topic was deleted; its versions stay in the log."""
+
+    topic: str
+
+    def apply(self, state: State, at: Recorded) -> None:
+        old = state.knowledge[self.topic]
+        state.knowledge[self.topic] = msgspec.structs.replace(old, deleted=True, updated_at=at.ts)
+
+    def document(self) -> tuple[str, str | None]:
+        return self.topic, None
+
+
+def digest_of(data: bytes | None) -> str:
+    """What tells one text from another; empty for a file that is not there."""
+    if data is None:
+        return ""
+    # A command that touches no knowledge does not load it.
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()[:32]

@@ -1,0 +1,25 @@
+"""What the state keeps of a topic."""
+
+import msgspec
+
+from orchestrator.domain.slices import MapSlice
+
+
+class Topic(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """A topic: the digest of its file, and of the file that its last write found; its versions."""
+
+    name: str
+    author: str
+    tags: tuple[str, ...] = ()
+    digest: str
+    previous: str = ""
+    versions: tuple[int, ...]
+    updated_at: str
+    deleted: bool = False
+
+
+class KnowledgeSlice(MapSlice[str, Topic]):
+    """The topics by name, deleted ones included."""
+
+    MAIN = "topics"
+    topics: dict[str, Topic] = {}

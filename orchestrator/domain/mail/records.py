@@ -1,0 +1,149 @@
+"""What a message is: its header, its receipts, and the mailboxes that hold it."""
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator.domain.slices import Slice
+
+PRIORITIES = ("urgent", "high", "normal", "low")
+
+KINDS = ("note", "work_assignment", "notification", "coordination_request", "status_update")
+
+
+class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """The header of a message.
+
+    Defaults are empty, None or small numbers only; :class:`orchestrator.domain.tasks.records.Task` says why.
+
+    Attributes:
+        incarnation: Which start of the sender wrote it; 0 if that is not known.
+        outdated: Whether the sender had started anew by then, so that the writer was a late one.
+        to: The addresses as they were written: agents, ``@all``, ``list:NAME`` ...
+        cc: Further ones.
+        thread: The id of the message that began the exchange; its own, if it did.
+        pinned: Stays in the mailbox when what was read is archived by age.
+        taken_by: Who took it from its queue.
+        copies: How many mailboxes and queues hold it.
+    """
+
+    id: int
+    sender: str
+    incarnation: int = 0
+    outdated: bool = False
+    to: tuple[str, ...]
+    cc: tuple[str, ...] = ()
+    subject: str
+    priority: str
+    kind: str
+    thread: int
+    reply_to: int | None = None
+    pinned: bool = False
+    sent_at: str
+    taken_by: str | None = None
+    taken_at: str | None = None
+    copies: int
+
+
+class Receipt(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """When a message reached one agent; None for what has not happened yet."""
+
+    delivered_at: str | None = None
+    read_at: str | None = None
+    acknowledged_at: str | None = None
+
+    def delivered(self, now: str) -> "Receipt":
+        """The same, delivered by now."""
+        return replace(self, delivered_at=self.delivered_at or now)
+
+    def read(self, now: str) -> "Receipt":
+        """The same, delivered and read by now."""
+        return replace(self.delivered(now), read_at=self.read_at or now)
+
+    def acknowledged(self, now: str) -> "Receipt":
+        """The same, delivered, read and acknowledged by now."""
+        return replace(self.read(now), acknowledged_at=self.acknowledged_at or now)
+
+
+class Mailbox(msgspec.Struct, omit_defaults=True):
+    """The messages that an agent holds, by how far they have come, so that nothing has to be counted.
+
+    Attributes:
+        new: Not delivered yet, in the order they came.
+        unread: Delivered: put before the agent, which has not said that it read them.
+        read: Read.
+    """
+
+    new: dict[int, Receipt] = {}
+    unread: dict[int, Receipt] = {}
+    read: dict[int, Receipt] = {}
+
+    @property
+    def count_unread(self) -> int:
+        """How many are not read, whether they were delivered or not."""
+        return len(self.new) + len(self.unread)
+
+    def __contains__(self, message: int) -> bool:
+        return message in self.new or message in self.unread or message in self.read
+
+    def items(self) -> Iterator[tuple[str, int, Receipt]]:
+        """Every message: ``new``, ``unread`` or ``read``, its id and its receipt."""
+        for standing, held in (("new", self.new), ("unread", self.unread), ("read", self.read)):
+            for message, receipt in held.items():
+                yield standing, message, receipt
+
+    def receipt(self, message: int) -> Receipt | None:
+        """When the message was delivered, read and acknowledged here; None if it is not here."""
+        return self.new.get(message) or self.unread.get(message) or self.read.get(message)
+
+    def pop(self, message: int) -> Receipt:
+        """Take a message out.
+
+        Raises:
+            KeyError: It is not here.
+        """
+        for held in (self.new, self.unread):
+            if message in held:
+                return held.pop(message)
+        return self.read.pop(message)
+
+    def absorb(self, other: "Mailbox") -> list[int]:
+        """Take over what another holds, in the order of the ids; gives the messages that both had.
+
+        Of those the receipt that says more is kept.
+        """
+        both = [message for _, message, _ in other.items() if message in self]
+        for message in both:
+            weaker = self if self.progress(message) < other.progress(message) else other
+            weaker.pop(message)
+        for mine, theirs in (
+            (self.new, other.new),
+            (self.unread, other.unread),
+            (self.read, other.read),
+        ):
+            merged = sorted({**mine, **theirs}.items())
+            mine.clear()
+            mine.update(merged)
+        return both
+
+    def progress(self, message: int) -> tuple[bool, bool, bool]:
+        """How far a message has come here; of two the greater is further."""
+        receipt = self.receipt(message) or Receipt()
+        return message in self.read, message in self.unread, receipt.acknowledged_at is not None
+
+
+class MailSlice(Slice):
+    """The messages that a mailbox or queue still holds, and where they are.
+
+    Attributes:
+        messages: Their headers by id.
+        mailboxes: The mailbox of each agent.
+        queues: The messages of each queue that no agent has taken yet, oldest first.
+        mailing_lists: The members of each list.
+    """
+
+    messages: dict[int, Message] = {}
+    mailboxes: dict[str, Mailbox] = {}
+    queues: dict[str, list[int]] = {}
+    mailing_lists: dict[str, tuple[str, ...]] = {}

@@ -1,0 +1,246 @@
+"""What is derived from tasks: counts, needs, children, gates, signals, hooks, convoys, the ready queue.
+
+Every change of a task's record goes through this module, which updates what depends on the record. All of
+its functions are parts of a fold.
+"""
+
+from collections.abc import Callable, Iterable
+
+from msgspec.structs import replace
+
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.records import (
+    ENDED,
+    HELD,
+    NO_CHILDREN,
+    ArchivedTask,
+    Progress,
+    Task,
+)
+
+Effect = tuple[str, Callable[[State, Task], Task]]
+"""The id of a task whose record changes with another one, and how."""
+
+
+def add_task(state: State, task: Task) -> None:
+    """Add a task to the board, under those that it needs, belongs to and awaits."""
+    if task.workflow is not None:
+        state.workflows.steps.setdefault(task.workflow, []).append(task.id)
+    if task.needs or task.parent is not None or task.gate is not None:
+        link(state, task)
+        task = kept_back(state, task)
+    put_task(state, task)
+
+
+def put_task(state: State, task: Task) -> None:
+    """Add or replace the record of a task, with all that follows for tasks that depend on it."""
+    _follow(state, _put(state, task))
+
+
+def archive_task(state: State, task: Task, event: int) -> None:
+    """Remove an ended task from the live ones and keep what counts and needs depend on."""
+    state.tasks.archived[task.id] = ArchivedTask(task.workstream, task.status, event)
+    _unlink_needs(state, task)
+    _drop(state, task.id)
+
+
+def forget_task(state: State, task_id: str) -> None:
+    """Remove every trace of a task; no agent has it, and no task that stays waits for it."""
+    task = state.tasks[task_id]
+    state.tasks.counts[task.workstream][task.status] -= 1
+    unlink(state, task)
+    for name in state.convoys.tracked_by.pop(task_id, ()):
+        convoy = state.convoys[name]
+        tasks = tuple(tracked for tracked in convoy.tasks if tracked != task_id)
+        open_tasks = convoy.open_tasks - (task.status not in ENDED)
+        state.convoys[name] = replace(convoy, tasks=tasks, open_tasks=open_tasks)
+    if task.assigned_to is not None and state.agents.hooks.get(task.assigned_to) == task_id:
+        del state.agents.hooks[task.assigned_to]
+    _drop(state, task_id)
+
+
+def link(state: State, task: Task) -> None:
+    """Enter a task under those that it needs, belongs to and awaits."""
+    tasks = state.tasks
+    for need in task.needs:
+        append_to(tasks.needed_by, need, task.id)
+    if task.gate is not None:
+        append_to(tasks.awaited_by, task.gate.of, task.id)
+    if task.parent is not None:
+        append_to(tasks.children, task.parent, task.id)
+        _follow(state, _child_changed(state, task.parent, None, task.status))
+
+
+def unlink(state: State, task: Task) -> None:
+    """Remove a task from under those that it needs, belongs to and awaits."""
+    _unlink_needs(state, task)
+    if task.parent is not None:
+        remove_from(state.tasks.children, task.parent, task.id)
+        _follow(state, _child_changed(state, task.parent, task.status, None))
+
+
+def _unlink_needs(state: State, task: Task) -> None:
+    for need in task.needs:
+        remove_from(state.tasks.needed_by, need, task.id)
+    if task.gate is not None:
+        remove_from(state.tasks.awaited_by, task.gate.of, task.id)
+
+
+def _drop(state: State, task_id: str) -> None:
+    _update_signals(state, state.tasks.pop(task_id), None)
+
+
+# Values of a record that depend on other tasks
+
+
+def kept_back(state: State, task: Task) -> Task:
+    """The record with ``held`` and ``waiting`` as its parent and its gate are now."""
+    parent = state.tasks.get(task.parent) if task.parent is not None else None
+    held = parent is not None and parent.keeps_children
+    waiting = False
+    if task.gate is not None:
+        own = task.gate.of == task.id
+        progress = task.progress if own else progress_of(state, task.gate.of)
+        waiting = not (progress or NO_CHILDREN).passes(task.gate.how)
+    return replace(task, held=held, waiting=waiting)
+
+
+def progress_of(state: State, task_id: str) -> Progress | None:
+    """How far the children of a task are; an archived task keeps no count, so they are counted."""
+    task = state.tasks.get(task_id)
+    if task is not None:
+        return task.progress
+    progress = NO_CHILDREN
+    for child in state.tasks.children.get(task_id, ()):
+        progress = progress.moved(None, state.tasks.status_of(child))
+    return progress
+
+
+def count_open(state: State, needs: tuple[str, ...]) -> int:
+    """How many of the needs are not done."""
+    return sum(not state.tasks.is_done(need) for need in needs)
+
+
+# What follows from a change
+
+
+def _follow(state: State, effects: list[Effect]) -> None:
+    while effects:
+        task_id, effect = effects.pop()
+        record = state.tasks.get(task_id)
+        if record is not None:
+            effects += _put(state, effect(state, record))
+
+
+def _put(state: State, task: Task) -> list[Effect]:
+    """Replace one record and update the derived maps.
+
+    Returns:
+        What changes in the records of other tasks.
+    """
+    tasks, status = state.tasks.tasks, task.status
+    before = tasks.get(task.id)
+    tasks[task.id] = task
+    if "schedule" in state.__dict__:
+        state.schedule.task_changed(before, task)
+    _update_signals(state, before, task)
+    if before is None:
+        _count(state, task, None)
+        return []
+    effects: list[Effect] = []
+    if before.status != status:
+        _count(state, task, before.status)
+        if "done" in (before.status, status):
+            effects += _need_changed(state, task)
+        if task.parent is not None:
+            effects += _child_changed(state, task.parent, before.status, status)
+        if (status in ENDED) != (before.status in ENDED):
+            _update_convoys(state, task)
+    if before.assigned_to is not None and (
+        before.status != status or before.assigned_to != task.assigned_to
+    ):
+        _update_hook(state, before.assigned_to, task)
+    if task.progress is not before.progress:
+        effects += _gates_of(state, task.id)
+    if task.id in state.tasks.children and task.keeps_children != before.keeps_children:
+        effects += [(child, kept_back) for child in state.tasks.children[task.id]]
+    return effects
+
+
+def _update_signals(state: State, before: Task | None, after: Task | None) -> None:
+    if (before.signals if before else ()) is (after.signals if after else ()):
+        return
+    for task, update in ((before, remove_from), (after, append_to)):
+        if task is not None:
+            for key in _awaited_signals(task):
+                update(state.tasks.signals, key, task.id)
+
+
+def _awaited_signals(task: Task) -> Iterable[str]:
+    return dict.fromkeys(signal.key for signal in task.signals if not signal.given_at)
+
+
+def _count(state: State, task: Task, before: str | None) -> None:
+    """Count a task that was added, or that had another status before, for its stream and workflow."""
+    counts = state.tasks.counts[task.workstream]
+    if before is not None:
+        counts[before] -= 1
+    counts[task.status] = counts.get(task.status, 0) + 1
+    # A step that is done by a workflow of its own is work; other milestones are not.
+    if task.workflow is not None and (not task.milestone or task.id in state.workflows):
+        work = state.workflows.work
+        work[task.workflow] = work.get(task.workflow, NO_CHILDREN).moved(before, task.status)
+
+
+def _need_changed(state: State, need: Task) -> list[Effect]:
+    """Effects on the dependants of a task that became done, or is no longer done."""
+    step = -1 if need.status == "done" else 1
+
+    def update(_: State, task: Task) -> Task:
+        return replace(task, open_needs=task.open_needs + step)
+
+    return [(dependant, update) for dependant in state.tasks.needed_by.get(need.id, ())]
+
+
+def _child_changed(
+    state: State, parent: str, before: str | None, after: str | None
+) -> list[Effect]:
+    """Effects of a child that went from one status to another; None: it is no child then."""
+    if parent not in state.tasks:
+        return _gates_of(state, parent)
+
+    def update(_: State, task: Task) -> Task:
+        return replace(task, progress=(task.progress or NO_CHILDREN).moved(before, after))
+
+    return [(parent, update)]
+
+
+def _gates_of(state: State, task_id: str) -> list[Effect]:
+    """Effects on the tasks whose gate waits for the children of a task."""
+    return [(waiter, kept_back) for waiter in state.tasks.awaited_by.get(task_id, ())]
+
+
+def _update_hook(state: State, agent: str, task: Task) -> None:
+    """Take a task off the hook of an agent that no longer has it."""
+    has_it = task.assigned_to == agent and task.status in HELD
+    if not has_it and state.agents.hooks.get(agent) == task.id:
+        del state.agents.hooks[agent]
+
+
+def _update_convoys(state: State, task: Task) -> None:
+    step = -1 if task.status in ENDED else 1
+    for name in state.convoys.tracked_by.get(task.id, ()):
+        convoy = state.convoys[name]
+        state.convoys[name] = replace(convoy, open_tasks=convoy.open_tasks + step)
+
+
+def append_to(lists: dict[str, list[str]], key: str, task: str) -> None:
+    """Append a task to the list of a key."""
+    lists.setdefault(key, []).append(task)
+
+
+def remove_from(lists: dict[str, list[str]], key: str, task: str) -> None:
+    """Remove a task from the list of a key, and the list when it is empty."""
+    lists[key].remove(task)
+    if not lists[key]:
+        del lists[key]
