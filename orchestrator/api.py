@@ -4,39 +4,82 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import cached_property
+from importlib import import_module
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from orchestrator import board as boards
+from orchestrator.core.calls import late_hints
 from orchestrator.core.clock import Clock
 from orchestrator.core.errors import UsageError
 from orchestrator.core.store import Store
-from orchestrator.core.transaction import SYSTEM
-from orchestrator.domain.agents.commands import Agents
-from orchestrator.domain.event_log import Events
-from orchestrator.domain.knowledge.commands import Knowledge
-from orchestrator.domain.locks.commands import Locks
-from orchestrator.domain.tasks.commands import Tasks, Watch, unwatched
-from orchestrator.domain.workstreams.commands import Workstreams
+from orchestrator.core.transaction import SYSTEM, Noun
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.commands import Watch, unwatched
 from orchestrator.engine import Engine
 
 if TYPE_CHECKING:
+    from orchestrator.domain.agents.commands import Agents
     from orchestrator.domain.agents.dispatch import Dispatch
     from orchestrator.domain.agents.hooks import Hooks
     from orchestrator.domain.agents.sessions import Sessions
     from orchestrator.domain.convoys.commands import Convoys
+    from orchestrator.domain.event_log import Events
+    from orchestrator.domain.knowledge.commands import Knowledge
     from orchestrator.domain.knowledge.records import Topic
+    from orchestrator.domain.locks.commands import Locks
     from orchestrator.domain.mail.commands import Mail
     from orchestrator.domain.tasks.batch import Batch
+    from orchestrator.domain.tasks.commands import Tasks
     from orchestrator.domain.tasks.dependencies import Links
     from orchestrator.domain.tasks.reviews import Reviews
     from orchestrator.domain.workflows.commands import Workflows
+    from orchestrator.domain.workstreams.commands import Workstreams
     from orchestrator.formulas import Formulas
     from orchestrator.planning import Collected
     from orchestrator.planning.prime import Prime
     from orchestrator.reports.metrics import Metrics, Stats
     from orchestrator.reports.status import Status
+
+N = TypeVar("N", bound=Noun[State])
+
+
+class Lazy(Generic[N]):
+    """A noun as an attribute of the facade; its module is imported when it is first asked for.
+
+    Args:
+        path: Its module and class.
+        doc: What it is about.
+    """
+
+    def __init__(self, path: str, doc: str) -> None:
+        self._path = path
+        self.__doc__ = doc
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def load(self) -> type[N]:
+        """The class of the noun."""
+        module, _, name = self._path.partition(":")
+        return getattr(import_module(module), name)  # type: ignore[no-any-return]
+
+    @overload
+    def __get__(self, orc: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, orc: "Orchestrator", owner: type) -> N: ...
+
+    def __get__(self, orc: "Orchestrator | None", owner: type) -> Self | N:
+        if orc is None:
+            return self
+        noun: N | None = vars(orc).get(self._name)
+        if noun is None:
+            noun = vars(orc)[self._name] = self.load()(orc.engine)
+        return noun
+
+    def __set__(self, orc: "Orchestrator", value: object) -> None:
+        raise AttributeError(f"{self._name!r} is a noun of the board and stays what it is")
 
 
 def _silent(sentence: str) -> None:
@@ -68,6 +111,56 @@ class Orchestrator:
         folder: The folder of the board; None if the store has none.
     """
 
+    workstreams: Lazy["Workstreams"] = Lazy(
+        "orchestrator.domain.workstreams.commands:Workstreams", "Streams of work."
+    )
+    tasks: Lazy["Tasks"] = Lazy(
+        "orchestrator.domain.tasks.commands:Tasks", "Tasks, from added to done."
+    )
+    batch: Lazy["Batch"] = Lazy(
+        "orchestrator.domain.tasks.batch:Batch", "Tasks from one file, in one commit."
+    )
+    links: Lazy["Links"] = Lazy(
+        "orchestrator.domain.tasks.dependencies:Links", "The work graph: what waits for what."
+    )
+    reviews: Lazy["Reviews"] = Lazy(
+        "orchestrator.domain.tasks.reviews:Reviews",
+        "Approve and reject work, trust its commands.",
+    )
+    agents: Lazy["Agents"] = Lazy(
+        "orchestrator.domain.agents.commands:Agents", "Who works on the board."
+    )
+    hooks: Lazy["Hooks"] = Lazy(
+        "orchestrator.domain.agents.hooks:Hooks", "The task that hangs on each agent."
+    )
+    dispatch: Lazy["Dispatch"] = Lazy(
+        "orchestrator.domain.agents.dispatch:Dispatch", "Give ready tasks to agents."
+    )
+    sessions: Lazy["Sessions"] = Lazy(
+        "orchestrator.domain.agents.sessions:Sessions",
+        "Each start of an agent, and what it leaves for the next.",
+    )
+    locks: Lazy["Locks"] = Lazy(
+        "orchestrator.domain.locks.commands:Locks", "Leases on resources: git, src/**, db:shared."
+    )
+    knowledge: Lazy["Knowledge"] = Lazy(
+        "orchestrator.domain.knowledge.commands:Knowledge", "Topics that agents write and read."
+    )
+    mail: Lazy["Mail"] = Lazy("orchestrator.domain.mail.commands:Mail", "Messages between agents.")
+    convoys: Lazy["Convoys"] = Lazy(
+        "orchestrator.domain.convoys.commands:Convoys", "Tasks that are followed together."
+    )
+    formulas: Lazy["Formulas"] = Lazy(
+        "orchestrator.formulas:Formulas", "The files that say how a kind of work is done."
+    )
+    workflows: Lazy["Workflows"] = Lazy(
+        "orchestrator.domain.workflows.commands:Workflows",
+        "Formulas that were poured onto the board.",
+    )
+    events: Lazy["Events"] = Lazy(
+        "orchestrator.domain.event_log:Events", "The log: write to it, read it, follow it."
+    )
+
     def __init__(
         self,
         store: Store,
@@ -93,84 +186,6 @@ class Orchestrator:
             warn=warn,
             folder=folder,
         )
-        self.workstreams = Workstreams(self.engine)
-        self.tasks = Tasks(self.engine)
-        self.agents = Agents(self.engine)
-        self.locks = Locks(self.engine)
-        self.knowledge = Knowledge(self.engine)
-        self.events = Events(self.engine)
-
-    # Nouns that few commands need are imported when they are first asked for.
-
-    @cached_property
-    def batch(self) -> "Batch":
-        """Tasks from one file, in one commit."""
-        from orchestrator.domain.tasks.batch import Batch
-
-        return Batch(self.engine)
-
-    @cached_property
-    def links(self) -> "Links":
-        """The work graph: what waits for what."""
-        from orchestrator.domain.tasks.dependencies import Links
-
-        return Links(self.engine)
-
-    @cached_property
-    def reviews(self) -> "Reviews":
-        """Approve and reject work, trust its commands."""
-        from orchestrator.domain.tasks.reviews import Reviews
-
-        return Reviews(self.engine)
-
-    @cached_property
-    def hooks(self) -> "Hooks":
-        """What hangs on agents, and how it comes there."""
-        from orchestrator.domain.agents.hooks import Hooks
-
-        return Hooks(self.engine)
-
-    @cached_property
-    def dispatch(self) -> "Dispatch":
-        """Give ready tasks to agents."""
-        from orchestrator.domain.agents.dispatch import Dispatch
-
-        return Dispatch(self.engine)
-
-    @cached_property
-    def convoys(self) -> "Convoys":
-        """Tasks that are followed together."""
-        from orchestrator.domain.convoys.commands import Convoys
-
-        return Convoys(self.engine)
-
-    @cached_property
-    def sessions(self) -> "Sessions":
-        """Each start of an agent, and what it leaves for the next."""
-        from orchestrator.domain.agents.sessions import Sessions
-
-        return Sessions(self.engine)
-
-    @cached_property
-    def formulas(self) -> "Formulas":
-        """Formulas: the files that say how a kind of work is done."""
-        from orchestrator.formulas import Formulas
-
-        return Formulas(self.engine)
-
-    @cached_property
-    def workflows(self) -> "Workflows":
-        """Formulas that were poured onto the board."""
-        from orchestrator.domain.workflows.commands import Workflows
-
-        return Workflows(self.engine)
-
-    @cached_property
-    def mail(self) -> "Mail":
-        """Messages between agents."""
-        from orchestrator.domain.mail.commands import Mail
-
-        return Mail(self.engine)
 
     @classmethod
     def open(
@@ -229,6 +244,7 @@ class Orchestrator:
         """The command inside answers this request: repeating it has one effect."""
         return self.engine.request(request_id)
 
+    @late_hints("orchestrator.reports.status")
     def status(self, at: int | None = None) -> "Status":
         """How the board stands, now or right after an event of the past.
 
@@ -239,6 +255,7 @@ class Orchestrator:
 
         return status(self.engine, at)
 
+    @late_hints("orchestrator.reports.metrics")
     def stats(
         self,
         *,
@@ -252,6 +269,7 @@ class Orchestrator:
 
         return stats(self.engine, workstream=workstream, agent=agent, days=days, watch=watch)
 
+    @late_hints("orchestrator.reports.metrics")
     def metrics(
         self,
         *,
@@ -277,6 +295,7 @@ class Orchestrator:
 
         return Planning(self.engine).brief(target, budget=budget)
 
+    @late_hints("orchestrator.planning.prime")
     def prime(
         self,
         agent: str | None = None,
@@ -290,18 +309,21 @@ class Orchestrator:
 
         return prime(self.engine, agent, budget=budget, if_changed=if_changed, prog=prog)
 
+    @late_hints("orchestrator.planning.prime")
     def primed(self, shown: "Prime") -> None:
         """Note that an agent was shown this, so that ``if_changed`` does not show it again."""
         from orchestrator.planning.prime import remember
 
         remember(self.engine, shown)
 
+    @late_hints("orchestrator.planning")
     def collect(self, *, cycle: int | None = None, since: str | int | None = None) -> "Collected":
         """What came of a cycle: finished, failed, running, added, learned."""
         from orchestrator.planning import Planning
 
         return Planning(self.engine).collect(cycle=cycle, since=since)
 
+    @late_hints("orchestrator.domain.knowledge.records")
     def save_report(
         self,
         topic: str,

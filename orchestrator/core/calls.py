@@ -1,12 +1,15 @@
 """How Python sees the call of a command or query: its signature, its hints, and which arguments are lists."""
 
 import functools
-import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Unpack
+from importlib import import_module
+from types import FunctionType, UnionType
+from typing import Any, ParamSpec, TypeVar, Unpack, get_type_hints
 
 from orchestrator.core.errors import UsageError
 
+P = ParamSpec("P")
+R = TypeVar("R")
 _Method = Callable[..., Any]
 
 
@@ -63,6 +66,35 @@ class Call:
             raise TypeError(f"{self.__name__}() got an unexpected keyword argument {unknown!r}")
 
 
+class _LateHints:
+    """The target of ``__wrapped__`` of a method whose hints name classes that are imported late."""
+
+    def __init__(self, method: FunctionType, module: str) -> None:
+        self._method = method
+        self._module = module
+
+    @property
+    def __wrapped__(self) -> FunctionType:
+        method = self._method
+        known = method.__globals__ | vars(import_module(self._module))
+        copy = FunctionType(
+            method.__code__, known, method.__name__, method.__defaults__, method.__closure__
+        )
+        copy.__kwdefaults__ = method.__kwdefaults__
+        copy.__annotations__ = get_type_hints(method, known)
+        return copy
+
+
+def late_hints(module: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let the quoted hints of a method be found in a module that is imported when they are read."""
+
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        method.__wrapped__ = _LateHints(method, module)  # type: ignore[attr-defined,arg-type]
+        return method
+
+    return decorate
+
+
 def refuse_texts(method: _Method) -> _Method:
     """Give a method that refuses a text where its annotations say that a list is meant.
 
@@ -105,7 +137,7 @@ def _fields(hint: Any) -> list[tuple[str, Any]] | None:
 
 def _is_list(hint: object) -> bool:
     """Whether an annotation means several values, and no single text."""
-    choices = hint.__args__ if isinstance(hint, types.UnionType) else (hint,)
+    choices = hint.__args__ if isinstance(hint, UnionType) else (hint,)
     origins = [getattr(choice, "__origin__", None) for choice in choices]
     return str not in choices and any(
         isinstance(origin, type) and issubclass(origin, Iterable) for origin in origins
