@@ -43,11 +43,10 @@ def calls() -> dict[str, Call]:
 
 
 CALLS = calls()
-LATE_STATE = {State: State}  # modules that import it for the type checker only
 
 
 def hints(call: Call) -> dict[str, object]:
-    return typing.get_type_hints(call, localns=LATE_STATE)
+    return typing.get_type_hints(call)
 
 
 def parameters_of_lists() -> list[tuple[str, str]]:
