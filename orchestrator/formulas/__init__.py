@@ -1,11 +1,11 @@
-"""Formulas: files that say how a kind of work is done, cooked into the steps of a workflow.
+"""Formulas: files that describe how a kind of work is done; they compile to the steps of a workflow.
 
-Cooking is a pure function from files and variables to a graph of steps (:mod:`.cooking`); what becomes of
-the steps on a board is :mod:`orchestrator.domain.workflows.commands`.
+The compiler is a pure function from files and variables to steps (:mod:`.compile`); what happens to the steps on
+a board is in :mod:`orchestrator.domain.workflows`.
 """
 
-from orchestrator.formulas.compile import cook
-from orchestrator.formulas.library import load
-from orchestrator.formulas.noun import Formulas
+from orchestrator.formulas.commands import Formulas
+from orchestrator.formulas.compile import compile_formula
+from orchestrator.formulas.loading import load
 
-__all__ = ["Formulas", "cook", "load"]
+__all__ = ["Formulas", "compile_formula", "load"]

@@ -1,6 +1,6 @@
-"""Distilling: a workflow, or any task with parts, made a formula again.
+"""Distill: make a workflow, or any task with children, a formula again.
 
-What comes out cooks to the graph that went in: the same steps, needs, parts, gates, texts and checks.
+The formula compiles to the same graph: the same steps, needs, parents, gates, texts and checks.
 """
 
 import re
@@ -15,51 +15,59 @@ from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
-from orchestrator.domain.tasks.lookup import (
-    resolve,
-)
-from orchestrator.domain.tasks.records import Signal, Task
-from orchestrator.domain.workflows import automation
+from orchestrator.domain.tasks.events import Signal, Task
+from orchestrator.domain.tasks.lookup import resolve
 from orchestrator.domain.workflows.instantiate import REVIEW_ONLY
-from orchestrator.formulas.variables import NAME, names_in
+from orchestrator.domain.workflows.lookup import descendants
+from orchestrator.formulas.values import PLACEHOLDER
+from orchestrator.formulas.variables import NAME
 
-USUAL_PRIORITY = 5
+DEFAULT_PRIORITY = 5
+
+_TEXTS = ("title", "description", "acceptance", "until")
+"""The facts of a task whose words may become variables."""
+
+_FACTS = ("priority", "labels", "assignee", "touches", "estimate", "type")
+_DEFAULTS = {"priority": DEFAULT_PRIORITY, "type": "task"}
 
 
 def distill(
     desk: Desk[State], task: str, name: str, variables: Mapping[str, str] | None = None
 ) -> str:
-    """The text of a formula whose steps are the parts of a task.
+    """Return the text of a formula whose steps are the descendants of a task.
 
     Args:
         desk: The board.
         task: The root of a workflow, a step of it, or any task with children.
-        name: What the formula is to be called.
-        variables: Words to be made variables: each value, where it stands as a whole word, is replaced by its
-            name, and stays as the default.
+        name: The name of the formula.
+        variables: Words that become variables: each value is replaced by its name where it is a whole word,
+            and becomes the default.
 
     Raises:
-        NotFound: There is no such task, or it has no parts.
-        UsageError: A variable has no value, stands in no text, or its name or placeholder cannot be used.
+        NotFound: There is no such task, or it has no children.
+        UsageError: A variable has no value, no text contains it, or its name or placeholder cannot be used.
     """
     names.name("formula", name)
     state = desk.read()
     root = _root(state, task)
-    steps = [Tasks(desk).get(step) for step in automation.parts_of(state, root)]
+    steps = [Tasks(desk).get(step) for step in descendants(state, root)]
     if not steps:
-        raise NotFound(f"Task {root} has no parts, so no formula comes of it", code="no_steps")
-    return _Distillery(Tasks(desk).get(root), steps, dict(variables or {})).text(name, state)
+        raise NotFound(f"Task {root} has no children, so it has no steps", code="no_steps")
+    distiller = _Distiller(Tasks(desk).get(root), steps, dict(variables or {}))
+    workflow = state.workflows.get(root)
+    is_ephemeral = workflow is not None and workflow.ephemeral
+    return distiller.toml(name, {"phase": "vapor"} if is_ephemeral else {})
 
 
 def _root(state: State, text: str) -> str:
     task_id = resolve(state, text)
     task = state.tasks.get(task_id)
-    is_step = task is not None and task.workflow is not None and task_id not in state.tasks.children
+    is_step = task is not None and task.workflow is not None and task_id not in state.children
     return task.workflow if is_step and task is not None and task.workflow else task_id
 
 
-class _Distillery:
-    """One formula in the making."""
+class _Distiller:
+    """Makes one formula."""
 
     def __init__(self, root: Task, steps: list[Task], variables: dict[str, str]) -> None:
         self._root = root
@@ -67,6 +75,7 @@ class _Distillery:
         self._variables = variables
         self._inside = {step.id for step in steps}
         self._used: set[str] = set()
+        self._texts = [text for step in steps for text in _texts(step)]
         for name, value in variables.items():
             self._check(name, value)
 
@@ -74,22 +83,22 @@ class _Distillery:
         if not NAME.fullmatch(name):
             raise UsageError(f"{name!a} cannot name a variable")
         if not value.strip():
-            raise UsageError(f"Say which word {name} stands for: --var {name}=WORD")
-        if any(name in names_in(text) for step in self._steps for text in _texts(step)):
-            raise UsageError(f"A step says {{{{{name}}}}} already: give the variable another name")
+            raise UsageError(f"The variable {name} needs the word that it replaces: --var {name}=WORD")
+        if any(name in PLACEHOLDER.findall(text) for text in self._texts):
+            raise UsageError(
+                f"A step contains {{{{{name}}}}} already: give the variable another name"
+            )
 
-    def text(self, name: str, state: State) -> str:
+    def toml(self, name: str, head: dict[str, Any]) -> str:
         """The formula as TOML."""
         root = self._root
-        workflow = state.workflows.get(root.id)
         formula: dict[str, Any] = {
             "formula": name,
-            "description": self._worded(root.description or root.title),
+            "description": self._with_names(root.description or root.title),
             "version": 1,
             "type": "workflow",
+            **head,
         }
-        if workflow is not None and workflow.ephemeral:
-            formula["phase"] = "vapor"
         if REVIEW_ONLY in root.labels:
             formula["review_only"] = True
         if self._variables:
@@ -97,68 +106,52 @@ class _Distillery:
                 name: {"description": f"In place of {value}", "default": value}
                 for name, value in self._variables.items()
             }
-        formula["steps"] = [*self._parts(root.id)]
+        formula["steps"] = self._children(root.id)
         for unused in self._variables.keys() - self._used:
-            word = self._variables[unused]
             raise UsageError(
-                f"No text of {root.id} says {word!a}, so {unused} would stand for nothing",
-                hint="A variable takes the place of whole words, in the case in which they stand.",
+                f"No text of {root.id} contains {self._variables[unused]!a}, so {unused} has no use",
+                hint="A variable replaces whole words, in the same case of letters.",
             )
-        # A carriage return would be lost in a text of several lines.
-        is_plain = not any("\r" in text for step in self._steps for text in _texts(step))
+        # TOML would lose a carriage return in a text of several lines.
+        is_plain = not any("\r" in text for text in self._texts)
         return tomli_w.dumps(formula, multiline_strings=is_plain)
 
-    def _parts(self, parent: str) -> Iterator[dict[str, Any]]:
-        for step in self._steps:
-            if step.parent == parent:
-                yield {key: value for key, value in self._step(step) if value not in ("", [], None)}
+    def _children(self, parent: str) -> list[dict[str, Any]]:
+        return [_filled(self._step(step)) for step in self._steps if step.parent == parent]
 
-    def _step(self, step: Task) -> Iterator[tuple[str, Any]]:
-        children = [*self._parts(step.id)]
-        usual = REVIEW_ONLY in self._root.labels
-        yield "id", self._inner(step.id)
-        yield "title", self._worded(step.title)
-        yield "description", self._worded(step.description)
-        yield "type", step.type if step.type != "task" else ""
-        yield "priority", step.priority if step.priority != USUAL_PRIORITY else None
-        yield "labels", [label for label in step.labels if not (usual and label == REVIEW_ONLY)]
-        yield "needs", [self._inner(need) for need in step.needs if need in self._inside]
-        yield "waits_for", self._waits_for(step, bool(children))
-        yield "acceptance", self._worded(step.acceptance)
-        yield "until", self._worded(step.until)
-        yield "gate", [*self._gates(step)]
+    def _step(self, step: Task) -> dict[str, Any]:
+        children = self._children(step.id)
+        table: dict[str, Any] = {"id": self._inner(step.id)}
+        table |= {name: self._with_names(getattr(step, name)) for name in _TEXTS}
+        for name in _FACTS:
+            value = getattr(step, name)
+            table[name] = None if value == _DEFAULTS.get(name) else value
+        if REVIEW_ONLY in self._root.labels:
+            table["labels"] = [label for label in step.labels if label != REVIEW_ONLY]
+        table["needs"] = [self._inner(need) for need in step.needs if need in self._inside]
+        table["waits_for"] = self._waits_for(step, bool(children))
+        tasks = [{"type": "task", "id": need} for need in step.needs if need not in self._inside]
+        table["gate"] = [*tasks, *(_filled(_gate(signal)) for signal in step.signals)]
         if step.checks is not None:
-            yield "verify", [self._command(command) for command in step.checks.verify]
-            yield "verify_timeout", _duration(step.checks.timeout) if step.checks.timeout else ""
-            yield "artifacts", [self._worded(path) for path in step.checks.artifacts]
-            yield "review", step.checks.review or None
-        yield "assignee", step.assignee
-        yield "touches", [*step.touches]
-        yield "estimate", step.estimate
-        yield "children", children
+            table["verify"] = [self._command(command) for command in step.checks.verify]
+            table["verify_timeout"] = _duration(step.checks.timeout) if step.checks.timeout else ""
+            table["artifacts"] = [self._with_names(path) for path in step.checks.artifacts]
+            table["review"] = step.checks.review or None
+        return table | {"children": children}
 
     def _waits_for(self, step: Task, has_children: bool) -> str:
-        if step.gate is None or (
-            has_children and step.gate.how == "all" and step.gate.of == step.id
-        ):
+        gate = step.gate
+        if gate is None or (gate.of != step.id and gate.of not in self._inside):
             return ""
-        how = step.gate.how
-        if step.gate.of == step.id:
-            return how
-        return f"{how}:{self._inner(step.gate.of)}" if step.gate.of in self._inside else ""
-
-    def _gates(self, step: Task) -> Iterator[dict[str, Any]]:
-        for need in step.needs:
-            if need not in self._inside:
-                yield {"type": "task", "id": need}
-        for signal in step.signals:
-            yield {key: value for key, value in _gate(signal) if value}
+        if gate.of == step.id:
+            return "" if has_children and gate.how == "all" else gate.how
+        return f"{gate.how}:{self._inner(gate.of)}"
 
     def _inner(self, task_id: str) -> str:
         return task_id.removeprefix(self._root.id + ".")
 
-    def _worded(self, text: str) -> str:
-        """A text with the words of the variables replaced by their names, the longest first."""
+    def _with_names(self, text: str) -> str:
+        """A text with the words of the variables replaced by their names, the longest words first."""
         if not self._variables:
             return text
         names = {value: name for name, value in self._variables.items()}
@@ -172,39 +165,43 @@ class _Distillery:
         return re.sub("|".join(map(_whole, longest)), placeholder, text)
 
     def _command(self, command: str) -> str:
-        """The same of a command, word by word: a value stays within one word there."""
+        """The same for a command, word by word: there a value stays within one word."""
         try:
             words = shlex.split(command)
         except ValueError:
             return command
-        worded = [self._worded(word) for word in words]
-        return command if worded == words else shlex.join(worded)
+        renamed = [self._with_names(word) for word in words]
+        return command if renamed == words else shlex.join(renamed)
+
+
+def _filled(table: dict[str, Any]) -> dict[str, Any]:
+    """A table without its empty keys."""
+    return {key: value for key, value in table.items() if value not in ("", None, [], ())}
 
 
 def _whole(words: str) -> str:
-    """A pattern for words that stand alone, not as a part of longer ones."""
+    """A pattern for whole words, not for parts of longer ones."""
     before = r"(?<!\w)" if words[0].isalnum() else ""
     after = r"(?!\w)" if words[-1].isalnum() else ""
     return f"{before}{re.escape(words)}{after}"
 
 
 def _duration(seconds: float) -> str:
-    """Seconds to the last digit, as a formula writes them."""
+    """Seconds with all digits, in the form that formulas use."""
     return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
 
 
-def _gate(signal: Signal) -> Iterator[tuple[str, str]]:
+def _gate(signal: Signal) -> dict[str, Any]:
+    timeout = "" if signal.seconds is None else _duration(signal.seconds)
     if signal.kind == "timer":
-        yield "type", "timer"
-        yield "timeout", _duration(signal.seconds or 0)
-        return
-    yield "type", "conditional" if signal.kind == "condition" else signal.kind
-    yield "condition" if signal.kind == "condition" else "id", signal.name
-    yield "timeout", _duration(signal.seconds) if signal.seconds is not None else ""
+        return {"type": "timer", "timeout": timeout or "0s"}
+    if signal.kind == "condition":
+        return {"type": "conditional", "condition": signal.name, "timeout": timeout}
+    return {"type": signal.kind, "id": signal.name, "timeout": timeout}
 
 
 def _texts(step: Task) -> Iterator[str]:
-    yield from (step.title, step.description, step.acceptance, step.until)
+    yield from (getattr(step, name) for name in _TEXTS)
     yield from (signal.name for signal in step.signals)
     if step.checks is not None:
         yield from (*step.checks.verify, *step.checks.artifacts)

@@ -1,70 +1,64 @@
-"""Convoy formulas: legs side by side, then the synthesis that needs them.
+"""Convoy formulas: parallel legs, then the synthesis that needs them.
 
-Their texts use the templates of Go. Plain fields (``{{.pr}}``, ``{{.leg.focus}}``) are filled; what has no
-value, the other actions, and all that stands in a ``range`` or ``with`` are left as they are, and told of.
+Their texts use Go templates. Plain fields (``{{.pr}}``, ``{{.leg.focus}}``) are filled; fields without a value,
+other actions, and all that is inside ``range`` or ``with`` stay, and are reported.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from orchestrator.core.errors import (
-    UsageError,
-    did_you_mean,
-)
-from orchestrator.formulas.drafts import NEVER, Draft, drafts_of
-from orchestrator.formulas.graph import StepGraph
+from orchestrator.core.errors import UsageError, did_you_mean
 from orchestrator.formulas.schema import Formula, Output, Step, Synthesis
-from orchestrator.formulas.variables import Values
+from orchestrator.formulas.steps import NEVER, Draft, drafts_of
+from orchestrator.formulas.values import Values
 
 SYNTHESIS = "synthesis"
-"""The id of the step that puts the results of the legs together."""
+"""The id of the step that combines the results of the legs."""
 
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
-_SAYS_DESCRIPTION = re.compile(r"\{\{-?\s*\.leg\.description\s*-?\}\}")
+_LEG_DESCRIPTION = re.compile(r"\{\{-?\s*\.leg\.description\s*-?\}\}")
 _BLOCKS = ("if", "range", "with", "block", "define")
 _FIELD = re.compile(r"\.([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")
 
 
-def legs_of(formula: Formula, preset: str | None) -> list[Step]:
-    """The legs of a formula, or those that a preset chooses.
+def selected_legs(formula: Formula, preset: str | None) -> list[str]:
+    """The legs of a formula that a preset selects; without a preset all.
 
     Raises:
         UsageError: It has no such preset.
     """
     if preset is None:
-        return list(formula.legs)
+        return [leg.id for leg in formula.legs]
     if preset not in formula.presets:
         raise UsageError(
             f"{formula.formula} has no preset {preset!a}{did_you_mean(preset, formula.presets)}",
             hint=f"It has: {', '.join(formula.presets) or 'none'}.",
         )
-    chosen = set(formula.presets[preset].legs)
-    return [leg for leg in formula.legs if leg.id in chosen]
+    return [leg.id for leg in formula.legs if leg.id in formula.presets[preset].legs]
 
 
-def run_legs(graph: StepGraph, formula: Formula, values: Values, preset: str | None) -> None:
-    """Make the steps of a convoy formula."""
-    legs = legs_of(formula, preset)
-    template = GoTemplate(formula, values, graph)
+def fan_out(formula: Formula, values: Values, legs: list[str]) -> Iterator[Draft]:
+    """Make the steps of a convoy formula, of which only these legs are kept."""
+    template = _GoTemplate(formula, values)
     for leg in formula.legs:
         draft = template.leg(leg)
-        draft.conditions += [] if leg in legs else [NEVER]
-        graph.add([draft])
+        draft.conditions += () if leg.id in legs else (NEVER,)
+        yield draft
     if formula.synthesis is not None:
-        graph.add([template.synthesis(formula.synthesis, [leg.id for leg in legs])])
+        yield template.synthesis(formula.synthesis, legs)
 
 
-class GoTemplate:
+class _GoTemplate:
     """Fills the plain fields of Go templates in the texts of one formula.
 
-    A field whose value is a variable becomes the placeholder of the variable, which is filled last of all.
+    A field whose value is a variable becomes the placeholder of that variable, which is filled last.
     """
 
-    def __init__(self, formula: Formula, values: Values, graph: StepGraph) -> None:
+    def __init__(self, formula: Formula, values: Values) -> None:
         self._formula = formula
-        # For a look at the formula, inputs are filled with their placeholders, as variables are.
+        self._values = values
+        # When a formula is only shown, inputs stay as placeholders, as variables do.
         self._known = {*values.known, *(() if values.strict else values.declared)}
-        self._graph = graph
         self._output = formula.output or Output()
         given = [f"{name} {{{{{name}}}}}" for name in formula.inputs if name in self._known]
         self._fields = {"formula_name": formula.formula}
@@ -85,7 +79,7 @@ class GoTemplate:
             fields["output_path"] = "/".join(path)
         base = self._formula.prompts.base if self._formula.prompts else ""
         focus = f"Focus: {leg.focus}\n\n" if leg.focus else ""
-        if not _SAYS_DESCRIPTION.search(base):
+        if not _LEG_DESCRIPTION.search(base):
             base = "\n\n".join(filter(None, [base.strip("\n"), f"{focus}{{{{.leg.description}}}}"]))
         draft = next(drafts_of((leg,)))
         draft.title = self._filled(draft.title, fields)
@@ -94,22 +88,22 @@ class GoTemplate:
         return draft
 
     def synthesis(self, synthesis: Synthesis, legs: list[str]) -> Draft:
-        """The step that needs the legs that it names, as far as they run; all of them if it names none."""
-        named = [leg for leg in synthesis.depends_on if leg in legs]
+        """The step that needs the kept legs that it names, or all of them if it names none."""
+        needs = tuple(leg for leg in synthesis.depends_on if leg in legs)
         return Draft(
             id=SYNTHESIS,
             title=self._filled(synthesis.title, {}),
             description=self._filled(synthesis.description, {}).strip("\n"),
             acceptance=self._filled(synthesis.acceptance, {}),
-            needs=named or legs,
-            at=synthesis.at,
+            needs=needs or tuple(legs),
+            place=synthesis.place,
         )
 
     def _filled(self, text: str, fields: Mapping[str, str]) -> str:
-        return self._graph.spend("".join(self._pieces(text, fields)))
+        return self._values.spend("".join(self._pieces(text, fields)))
 
     def _pieces(self, text: str, fields: Mapping[str, str]) -> Iterator[str]:
-        """The text in pieces; inside of ``range`` and ``with`` a dot means something else."""
+        """The filled text in pieces; inside ``range`` and ``with`` a dot has another meaning."""
         end, blocks = 0, list[str]()
         for match in _ACTION.finditer(text):
             before = text[end : match.start()]
@@ -130,10 +124,10 @@ class GoTemplate:
         yield text[end:]
 
     def _value(self, name: str, fields: Mapping[str, str], blocks: Sequence[str]) -> str | None:
-        """What a field stands for: a text, or a placeholder that asks for a variable; None: it stays.
+        """The text or placeholder that a field stands for; None: the field stays.
 
-        An input without a value is nothing if another one is given instead; within a block it stays, for the
-        block may be about whether it is there.
+        An input without a value is empty if another one is given instead. Inside a block it stays, because the
+        block may test whether it is there.
         """
         if "range" in blocks or "with" in blocks:
             return None
@@ -143,5 +137,5 @@ class GoTemplate:
         variable = self._formula.variables.get(name)
         if variable is None or blocks:
             return None
-        is_instead = any(other in self._known for other in variable.required_unless)
-        return "" if is_instead else f"{{{{{name}}}}}"
+        has_other = any(other in self._known for other in variable.required_unless)
+        return "" if has_other else f"{{{{{name}}}}}"

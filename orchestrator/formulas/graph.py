@@ -1,44 +1,41 @@
-"""The steps of a formula while it is cooked: a flat graph in order, and the few ways in which it is rewired.
+"""The steps of a formula during compilation: a flat graph, and the ways to rewire it.
 
-Nothing may be overtaken: a step that is replaced, goes around another or is left out hands on what it waited
-for to those that waited for it. Every pass of cooking changes the graph by these ways only.
+Order is never lost: a step that is replaced, surrounded or removed hands what it waited for on to those that
+waited for it. Every pass changes the graph in these ways only.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 
-from orchestrator.core.errors import BadInput
-from orchestrator.formulas.drafts import (
+from orchestrator.core.errors import BadInput, did_you_mean
+from orchestrator.core.problems import Problems
+from orchestrator.formulas.steps import (
     Draft,
-    ends_of,
-    filled,
-    loop_renamed,
-    loop_with,
-    once,
-    tasks_of,
-    waits_of,
+    awaited,
+    last_of,
+    map_texts,
+    task_gates,
+    unique,
+    with_references,
 )
-from orchestrator.formulas.variables import Budget
+from orchestrator.formulas.values import Values
 
 MOST_STEPS = 10_000
-"""Steps that a formula may be cooked to."""
+"""Steps that a formula may compile to."""
 
 MOST_NEEDS = 200_000
-"""Needs that all steps of a cooking may have together."""
+"""Needs that all steps of a compilation may have together."""
 
 
 class StepGraph:
-    """The drafts in their order, by id.
+    """Drafts by id, in order.
 
     Args:
-        fill: Fills the placeholders of a text. Ids, and what steps say of one another, are filled as soon as
-            a step is there: by them it is found.
-        budget: What all texts may have together.
+        values: Fill ids, and references to other steps, as soon as a step is added: steps are found by them.
     """
 
-    def __init__(self, fill: Callable[[str], str], budget: Budget) -> None:
-        self._fill = fill
-        self._budget = budget
+    def __init__(self, values: Values) -> None:
+        self._values = values
         self._drafts: dict[str, Draft] = {}
         self._needs = 0
         self._added = 0
@@ -49,17 +46,21 @@ class StepGraph:
     def __len__(self) -> int:
         return len(self._drafts)
 
+    def __getitem__(self, step: str) -> Draft:
+        return self._drafts[step]
+
     @property
     def is_full(self) -> bool:
         """Whether no step can be added."""
         return len(self._drafts) >= MOST_STEPS
 
-    def __getitem__(self, draft_id: str) -> Draft:
-        return self._drafts[draft_id]
-
-    def get(self, draft_id: str) -> Draft | None:
-        """The draft of this id."""
-        return self._drafts.get(draft_id)
+    def find(self, step: str, place: str, problems: Problems) -> Draft | None:
+        """The draft with this id; if there is none, note the problem."""
+        draft = self._drafts.get(step)
+        if draft is None and step:
+            near = did_you_mean(step, [draft.id for draft in self])
+            problems.note(place, f"there is no step {step!a}{near}")
+        return draft
 
     def add(self, drafts: Iterable[Draft]) -> None:
         """Add drafts at the end.
@@ -69,18 +70,12 @@ class StepGraph:
         """
         for draft in drafts:
             self._added += 1
-            self._put(self._settled(draft), (self._added,))
-
-    def ancestors(self, draft: Draft) -> Iterator[Draft]:
-        """The steps that a step is a part of, the nearest first."""
-        while draft.parent is not None:
-            draft = self._drafts[draft.parent]
-            yield draft
+            self._put(self._with_filled_references(draft), (self._added,))
 
     def _put(self, draft: Draft, rank: tuple[int, ...]) -> None:
         other = self._drafts.get(draft.id)
         if other is not None:
-            where = f" ({other.at})" if other.at != draft.at else ""
+            where = f" ({other.place})" if other.place != draft.place else ""
             raise BadInput(f"there are two steps with the id {draft.id!a}{where}")
         if self.is_full:
             raise BadInput(f"there are more than {MOST_STEPS} steps")
@@ -90,84 +85,82 @@ class StepGraph:
     # Rewiring
 
     def replace(self, target: Draft, new: list[Draft]) -> None:
-        """Let drafts take the place of one without children.
+        """Replace a draft without children by others.
 
-        Those of them that wait for no other of them wait for what the target waited for; those that no
-        other of them waits for are waited for in its place.
+        The first of them wait for what the target waited for; who waited for the target waits for the last.
 
         Raises:
-            BadInput: An id is taken, there are too many, or somebody waits for the children of the target, or
-                for any of the steps beside it.
+            BadInput: An id is taken, there are too many, or another step waits for the children of the target,
+                or for any child of its parent.
         """
         for draft in self._drafts.values():
-            if draft.waits_for and waits_of(draft)[1] == target.id:
-                raise BadInput(f"{draft.id!a} waits for children of it, and others take its place")
+            if draft.waits_for and awaited(draft)[1] == target.id:
+                raise BadInput(f"{draft.id!a} waits for its children, but other steps replace it")
         ids = {draft.id for draft in new}
-        ends = [draft.id for draft in ends_of(new)]
+        last = [draft.id for draft in last_of(new)]
         top = [draft for draft in new if draft.parent is None]
         if len(top) > 1:
-            self._refuse_more_parts(target)
+            self._check_siblings_allowed(target)
         for draft in top:
             draft.parent = target.parent
             if ids.isdisjoint(draft.needs):
-                draft.needs = once([*target.needs, *draft.needs])
-                draft.gates = [*target.gates, *draft.gates]
+                draft.needs = unique(target.needs + draft.needs)
+                draft.gates = target.gates + draft.gates
                 _wait_too(draft, target)
         del self._drafts[target.id]
         for number, draft in enumerate(new):
             self._put(draft, (*target.rank, number))
-        self._wait_instead(target.id, ends, but=ids)
+        self._wait_instead(target.id, last, but=ids)
 
     def put_before(self, target: Draft, new: Draft) -> None:
-        """Let a new step wait for the steps and tasks that the target waits for, and the target for it.
+        """Insert a step before a target: it takes over the needs and task gates of the target.
 
-        The signals of the target stay with it: what comes before it may be done while somebody decides.
+        Other gates stay with the target: the new step can be done while someone decides.
 
         Raises:
-            BadInput: Its id is taken, or somebody waits for any of the steps beside it.
+            BadInput: Its id is taken, or another step waits for any child of the parent.
         """
-        self._put_beside(target, new, before=True)
-        new.needs = once([*target.needs, *new.needs])
-        new.gates = [*tasks_of(target), *new.gates]
-        if waits_of(target)[1] != target.id:
+        self._put_beside(target, new, 0)
+        new.needs = unique(target.needs + new.needs)
+        new.gates = (*task_gates(target), *new.gates)
+        if awaited(target)[1] != target.id:
             _wait_too(new, target)
-        target.needs = [new.id]
+        target.needs = (new.id,)
 
     def put_after(self, target: Draft, new: Draft) -> None:
-        """Let a new step wait for the target, and whoever waits for the target for it.
+        """Insert a step after a target: who waited for the target waits for it.
 
         Raises:
             BadInput: As :meth:`put_before`.
         """
-        self._put_beside(target, new, before=False)
+        self._put_beside(target, new, 1)
         self._wait_instead(target.id, [new.id], but={new.id})
-        new.needs = once([target.id, *new.needs])
+        new.needs = unique((target.id, *new.needs))
 
-    def _put_beside(self, target: Draft, new: Draft, *, before: bool) -> None:
-        self._refuse_more_parts(target)
+    def _put_beside(self, target: Draft, new: Draft, position: int) -> None:
+        self._check_siblings_allowed(target)
         new.parent = target.parent
         rank = target.rank
-        target.rank = (*rank, 1 if before else 0)
-        self._put(new, (*rank, 0 if before else 1))
+        target.rank = (*rank, 1 - position)
+        self._put(new, (*rank, position))
 
-    def _refuse_more_parts(self, target: Draft) -> None:
-        """Nobody may wait for any of the parts that the target is among: a piece of it would be enough."""
+    def _check_siblings_allowed(self, target: Draft) -> None:
+        """Refuse more children where any child is enough: a part of the target would be enough then."""
         for draft in self._drafts.values():
-            if draft.waits_for and target.parent and waits_of(draft) == ("any", target.parent):
+            if draft.waits_for and target.parent and awaited(draft) == ("any", target.parent):
                 raise BadInput(
-                    f"{draft.id!a} waits for any part of {target.parent!a}, so no part can be added"
+                    f"{draft.id!a} waits for any child of {target.parent!a}, so no child can be added"
                 )
 
     def _wait_instead(self, old: str, new: list[str], *, but: set[str]) -> None:
         for draft in self._drafts.values():
             if old in draft.needs and draft.id not in but:
                 self.count_needs(len(new))
-                draft.needs = once(
-                    chain.from_iterable(new if need == old else [need] for need in draft.needs)
-                )
+                needs = (new if need == old else [need] for need in draft.needs)
+                draft.needs = unique(chain.from_iterable(needs))
 
     def count_needs(self, number: int) -> None:
-        """Count needs that are made, so that no formula can blow up.
+        """Count needs that are added.
 
         Raises:
             BadInput: There are too many.
@@ -176,74 +169,66 @@ class StepGraph:
         if self._needs > MOST_NEEDS:
             raise BadInput(f"its steps have more than {MOST_NEEDS} needs")
 
-    def remove(self, gone: set[str], milestones: Mapping[str, Draft]) -> None:
-        """Take steps out; some of them leave a milestone in their place."""
+    def remove(self, removed: set[str], milestones: Mapping[str, Draft]) -> None:
+        """Remove steps; milestones replace some of them."""
         self._drafts = {
-            draft_id: milestones.get(draft_id, draft)
-            for draft_id, draft in self._drafts.items()
-            if draft_id not in gone or draft_id in milestones
+            step: milestones.get(step, draft)
+            for step, draft in self._drafts.items()
+            if step not in removed or step in milestones
         }
 
-    # What waits for what
+    # Relations
 
-    def waits(self, draft: Draft, parts: Mapping[str, list[str]]) -> Iterator[str]:
-        """All that must be done before a step can be taken: needs, those of its parents, its parts."""
-        for one in chain([draft], self.ancestors(draft)):
-            yield from (need for need in one.needs if need in self._drafts)
-        yield from parts.get(draft.id, ())
-        of = waits_of(draft)[1]
-        if of is not None:
-            yield from parts.get(of, ())
+    def ancestors(self, draft: Draft) -> Iterator[Draft]:
+        """The parents of a step, the nearest first."""
+        while draft.parent is not None:
+            draft = self._drafts[draft.parent]
+            yield draft
 
-    def parts(self) -> dict[str, list[str]]:
-        """The parts of each step that has some."""
-        parts: dict[str, list[str]] = {}
+    def children(self) -> dict[str, list[str]]:
+        """The children of each step that has some."""
+        children: dict[str, list[str]] = {}
         for draft in self._drafts.values():
             if draft.parent is not None:
-                parts.setdefault(draft.parent, []).append(draft.id)
-        return parts
+                children.setdefault(draft.parent, []).append(draft.id)
+        return children
+
+    def prerequisites(self, draft: Draft, children: Mapping[str, list[str]]) -> Iterator[str]:
+        """What must be done before a step is ready: its needs, those of its parents, awaited children."""
+        for step in chain([draft], self.ancestors(draft)):
+            yield from (need for need in step.needs if need in self._drafts)
+        yield from children.get(draft.id, ())
+        yield from children.get(awaited(draft)[1] or "", ())
 
     # Texts
 
-    def spend(self, text: str) -> str:
-        """Count a text that was made; see :class:`Budget`."""
-        self._budget.spend(len(text))
-        return text
+    def rewrite(self, draft: Draft, change: Callable[[str], str]) -> Draft:
+        """A draft with every text changed, including references and its loop."""
 
-    def rewritten(self, draft: Draft, change: Callable[[str], str]) -> Draft:
-        """A draft with every text of it changed, what it says of other steps and of its loop too."""
+        def changed(text: str) -> str:
+            return self._values.spend(change(text)) if "{" in text else text
 
-        def new(text: str) -> str:
-            return self.spend(change(text)) if "{" in text else text
+        rewritten: Draft = map_texts(draft, changed)
+        return self._with_filled_references(rewritten)
 
-        made = filled(draft, new)
-        made.id, made.waits_for = new(draft.id), new(draft.waits_for)
-        made.needs = [new(need) for need in draft.needs]
-        made.parent = None if draft.parent is None else new(draft.parent)
-        made.expand_vars = {key: new(text) for key, text in draft.expand_vars.items()}
-        made.loop = None if draft.loop is None else loop_with(draft.loop, new)
-        return self._settled(made)
+    def rename(self, draft: Draft, new_ids: Mapping[str, str]) -> Draft:
+        """A draft that has a new id, and refers to other steps by their new ids."""
 
-    def renamed(self, draft: Draft, new_ids: Mapping[str, str]) -> None:
-        """Let a step, and the body of its loop, speak of other steps by their new ids."""
+        def new(step: str) -> str:
+            return new_ids.get(self._values.fill(step), step)
 
-        def new(named: str) -> str:
-            return new_ids.get(self._fill(named), named)
+        renamed = with_references(draft, new)
+        renamed.id = new(draft.id)
+        renamed.parent = None if draft.parent is None else new(draft.parent)
+        return renamed
 
-        how, of = waits_of(draft)
-        if of is not None and of != draft.id:
-            draft.waits_for = f"{how}:{new(of)}"
-        draft.needs = [new(need) for need in draft.needs]
-        draft.parent = None if draft.parent is None else new(draft.parent)
-        draft.loop = None if draft.loop is None else loop_renamed(draft.loop, new)
-        draft.id = new(draft.id)
-
-    def _settled(self, draft: Draft) -> Draft:
-        """The same draft with its id, and what it says of other steps, filled."""
-        draft.id, draft.waits_for = self._fill(draft.id), self._fill(draft.waits_for)
-        draft.needs = once(map(self._fill, draft.needs))
-        draft.parent = None if draft.parent is None else self._fill(draft.parent)
-        draft.expand = self._fill(draft.expand)
+    def _with_filled_references(self, draft: Draft) -> Draft:
+        """Fill the id of a draft, and its references to other steps."""
+        fill = self._values.fill
+        draft.id, draft.waits_for = fill(draft.id), fill(draft.waits_for)
+        draft.needs = unique(map(fill, draft.needs))
+        draft.parent = None if draft.parent is None else fill(draft.parent)
+        draft.expand = fill(draft.expand)
         return draft
 
 
@@ -251,10 +236,8 @@ def _wait_too(draft: Draft, target: Draft) -> None:
     """Let a step wait for the children that another one waits for.
 
     Raises:
-        BadInput: It waits for others already.
+        BadInput: It already waits for other children.
     """
-    if not target.waits_for:
-        return
-    if draft.waits_for not in ("", target.waits_for):
+    if draft.waits_for not in ("", target.waits_for) and target.waits_for:
         raise BadInput(f"{draft.id!a} cannot wait for {draft.waits_for} and {target.waits_for}")
-    draft.waits_for = target.waits_for
+    draft.waits_for = target.waits_for or draft.waits_for

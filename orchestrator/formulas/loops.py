@@ -1,8 +1,7 @@
-"""Loops: a step with a loop gives place to the rounds of its body, one after the other.
+"""Loops: a step with a loop is replaced by the rounds of its body, one after the other.
 
-The steps of round N of the loop ``L`` are ``L.iterN.<id>``. ``count`` and ``range`` take the place of the
-step. ``until`` keeps it, as a milestone whose parts are the rounds: when somebody gives its signal, the
-rounds that nobody has begun are cancelled, and what waits for the loop goes on.
+The steps of round N of the loop ``L`` are ``L.iterN.<id>``. ``count`` and ``range`` replace the step. ``until``
+keeps it as a milestone whose children are the rounds: a signal cancels the rounds that are not started.
 """
 
 import ast
@@ -11,22 +10,21 @@ import re
 from collections.abc import Callable, Iterator
 
 from orchestrator.core.errors import BadInput
-from orchestrator.core.problems import (
-    Problems,
-)
+from orchestrator.core.problems import Problems
 from orchestrator.domain.workflows.compiled import MILESTONE
-from orchestrator.formulas.drafts import (
+from orchestrator.formulas.graph import MOST_STEPS, StepGraph
+from orchestrator.formulas.schema import Loop
+from orchestrator.formulas.steps import (
     ITERATION,
     NEVER,
     Draft,
     drafts_of,
-    ends_of,
+    flat,
     inherit,
-    show_what_it_shows,
+    inherit_checks,
+    last_of,
 )
-from orchestrator.formulas.graph import MOST_STEPS, StepGraph
-from orchestrator.formulas.schema import Loop
-from orchestrator.formulas.variables import NAME, Values, names_in
+from orchestrator.formulas.values import PLACEHOLDER, Values
 
 _LONGEST_EXPRESSION = 200
 _LARGEST = 10**9
@@ -34,107 +32,109 @@ _BRACES = re.compile(r"(?<!\{)\{([A-Za-z_][A-Za-z0-9_-]*)\}(?!\})")
 
 
 def unroll(graph: StepGraph, values: Values, problems: Problems) -> None:
-    """Let every loop of a graph give place to its rounds, loops in loops too."""
+    """Replace every loop of a graph by its rounds, including loops in loops."""
     while looping := [draft for draft in graph if draft.loop is not None]:
         if graph.is_full:
             return
         for draft in looping:
-            loop = draft.loop
+            loop, draft.loop = draft.loop, None
             assert loop is not None
-            draft.loop = None
-            problems.attempt(f"{draft.at}: loop", _unroll, graph, draft, loop, values)
+            problems.attempt(f"{draft.place}: loop", _unroll, graph, draft, loop, values)
 
 
 def _unroll(graph: StepGraph, target: Draft, loop: Loop, values: Values) -> None:
     numbers = rounds(loop, values)
-    size = sum(1 for _ in drafts_of(loop.body))
+    size = sum(1 for _ in flat(loop.body))
     if len(graph) + len(numbers) * size > MOST_STEPS:
         raise BadInput(f"the loop makes more than {MOST_STEPS} steps")
     if not numbers:
-        target.conditions = [NEVER]
+        target.conditions = (NEVER,)
     elif loop.until:
-        _keep(graph, target, loop, numbers)
+        _add_rounds(graph, target, loop, numbers)
     else:
-        graph.replace(target, [*_rounds(graph, target, loop, numbers)])
+        graph.replace(target, [*_chained_rounds(graph, target, loop, numbers)])
 
 
-def _rounds(graph: StepGraph, target: Draft, loop: Loop, numbers: range) -> Iterator[Draft]:
-    """The steps of all rounds, each round behind the one before."""
-    before: list[str] = []
-    for at, number in enumerate(numbers, start=1):
-        body = _round(graph, target, loop, at, number)
+def _chained_rounds(
+    graph: StepGraph, target: Draft, loop: Loop, numbers: range
+) -> Iterator[Draft]:
+    """The steps of all rounds; each round needs the one before."""
+    before: tuple[str, ...] = ()
+    for iteration, number in enumerate(numbers, start=1):
+        body = _round(graph, target, loop, iteration, number)
         ids = {draft.id for draft in body}
-        ends = ends_of(body)
-        top = [draft for draft in body if draft.parent is None]
-        for draft in top:
-            draft.conditions = [*target.conditions, *draft.conditions]
-            draft.description = draft.description or target.description
-            if ids.isdisjoint(draft.needs):
-                graph.count_needs(len(before))
-                draft.needs = [*before, *draft.needs]
-        if at == len(numbers):
-            for draft in ends:
-                show_what_it_shows(draft, target)
-        before = [draft.id for draft in ends]
+        last = last_of(body)
+        for draft in body:
+            if draft.parent is None:
+                draft.conditions = target.conditions + draft.conditions
+                draft.description = draft.description or target.description
+                if ids.isdisjoint(draft.needs):
+                    graph.count_needs(len(before))
+                    draft.needs = before + draft.needs
+        if iteration == len(numbers):
+            for draft in last:
+                inherit_checks(draft, target)
+        before = tuple(draft.id for draft in last)
         yield from body
 
 
-def _keep(graph: StepGraph, target: Draft, loop: Loop, numbers: range) -> None:
-    """The step of a loop with ``until`` stays; each round is a part of it, with parts of its own."""
+def _add_rounds(graph: StepGraph, target: Draft, loop: Loop, numbers: range) -> None:
+    """Keep the step of a loop with ``until``; each round is a child with children of its own."""
     target.type, target.until = MILESTONE, loop.until
-    before: list[str] = []
-    for at, number in enumerate(numbers, start=1):
+    before: tuple[str, ...] = ()
+    for iteration, number in enumerate(numbers, start=1):
         holder = Draft(
-            id=f"{target.id}.iter{at}",
-            title=f"Round {at} of at most {len(numbers)}, until: {loop.until}",
+            id=f"{target.id}.iter{iteration}",
+            title=f"Round {iteration} of at most {len(numbers)}, until: {loop.until}",
             type=MILESTONE,
             needs=before,
             parent=target.id,
-            at=target.at,
+            place=target.place,
         )
-        body = _round(graph, target, loop, at, number)
+        body = _round(graph, target, loop, iteration, number)
         for draft in body:
             draft.parent = draft.parent or holder.id
         graph.add([holder, *body])
-        before = [holder.id]
+        before = (holder.id,)
     target.assignee = ""  # the rounds have it
 
 
-def _round(graph: StepGraph, target: Draft, loop: Loop, at: int, number: int) -> list[Draft]:
-    """The body once: ids and what the steps say of one another with the round in front, names filled."""
-    values = {ITERATION: str(at), **({loop.var: str(number)} if loop.var else {})}
+def _round(
+    graph: StepGraph, target: Draft, loop: Loop, iteration: int, number: int
+) -> list[Draft]:
+    """One round of a body: its ids have the round in front, and its numbers are filled."""
+    values = {ITERATION: str(iteration)} | ({loop.var: str(number)} if loop.var else {})
 
     def filled(text: str) -> str:
         for name, value in values.items():
             text = text.replace(f"{{{{{name}}}}}", value).replace(f"{{{name}}}", value)
         return text
 
-    body = [graph.rewritten(draft, filled) for draft in drafts_of(loop.body)]
-    new_ids = {draft.id: f"{target.id}.iter{at}.{draft.id}" for draft in body}
+    body = [graph.rewrite(draft, filled) for draft in drafts_of(loop.body)]
+    new_ids = {draft.id: f"{target.id}.iter{iteration}.{draft.id}" for draft in body}
+    body = [graph.rename(draft, new_ids) for draft in body]
     for draft in body:
-        graph.renamed(draft, new_ids)
         inherit(draft, target)
     return body
 
 
-# How often
+# The number of rounds
 
 
 def rounds(loop: Loop, values: Values) -> range:
     """The numbers of a loop's rounds.
 
     Raises:
-        BadInput: They are no numbers, less than nothing, or too many.
+        BadInput: They are not whole numbers, negative, or too many.
     """
     if loop.range:
         first, dots, last = loop.range.partition("..")
         if not dots:
-            raise BadInput(f"{loop.range!a} is no range: write 1..10")
+            raise BadInput(f"{loop.range!a} is not a range: write 1..10")
         low, high = _number(first, values), _number(last, values)
         numbers = range(low, high + 1) if low is not None and high is not None else range(1, 2)
     else:
-        said = loop.max if loop.until else loop.count
-        number = _number(str(said), values)
+        number = _number(str(loop.max if loop.until else loop.count), values)
         if number is not None and number < 0:
             raise BadInput(f"a loop cannot run {number} times")
         numbers = range(1, 2 if number is None else number + 1)
@@ -144,32 +144,28 @@ def rounds(loop: Loop, values: Values) -> range:
 
 
 def _number(text: str, values: Values) -> int | None:
-    """The number that an expression means; None if a variable of it has no value yet."""
+    """The value of an expression; None if a variable of it has no value yet."""
     text = _BRACES.sub(r"{{\1}}", text)
-    for name in names_in(text):
-        if name not in values.declared and name not in values.given:
-            raise BadInput(f"it asks for {name!a}, which no variable is")
-    if None in [values.get(name) for name in names_in(text)]:
-        return None
-    return evaluate(values.text(text))
+    return evaluate(values.fill(text)) if values.are_known(PLACEHOLDER.findall(text)) else None
 
 
-_SIGNS: dict[type[ast.AST], Callable[[int, int], int]] = {
+_OPERATORS: dict[type[ast.AST], Callable[[int, int], int]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.floordiv,
     ast.FloorDiv: operator.floordiv,
+    ast.Pow: operator.pow,
 }
 
 
 def evaluate(text: str) -> int:
-    """The whole number that ``2^10 - 1`` means: ``+ - * / ^`` and parentheses.
+    """The value of an expression such as ``2^10 - 1``: ``+ - * / ^`` and parentheses.
 
     Raises:
-        BadInput: It means none, or one beyond a thousand million.
+        BadInput: It is not a whole number, or beyond a thousand million.
     """
-    bad = f"{text[:60]!a} is no whole number"
+    bad = f"{text[:60]!a} is not a whole number"
     if len(text) > _LONGEST_EXPRESSION or not re.fullmatch(r"[0-9+\-*/^() ]+", text.strip()):
         raise BadInput(bad)
     try:
@@ -183,13 +179,11 @@ def _value(node: ast.AST) -> int:
         value = node.value
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
         value = _value(node.operand) * (-1 if isinstance(node.op, ast.USub) else 1)
-    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-        base, power = _value(node.left), _value(node.right)
-        if not 0 <= power <= 64:
-            raise BadInput(f"a power of {power} is too large")
-        value = base**power
-    elif isinstance(node, ast.BinOp) and type(node.op) in _SIGNS:
-        value = _SIGNS[type(node.op)](_value(node.left), _value(node.right))
+    elif isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        left, right = _value(node.left), _value(node.right)
+        if isinstance(node.op, ast.Pow) and not 0 <= right <= 64:
+            raise BadInput(f"a power of {right} is too large")
+        value = _OPERATORS[type(node.op)](left, right)
     else:
         raise ValueError
     if abs(value) > _LARGEST:
@@ -197,24 +191,7 @@ def _value(node: ast.AST) -> int:
     return value
 
 
-def wrong_with(loop: Loop) -> Iterator[str]:
-    """What is wrong with the shape of a loop."""
-    ways = [name for name in ("count", "range", "until") if getattr(loop, name) not in (None, "")]
-    if len(ways) != 1:
-        said = " and ".join(ways) or "none"
-        yield f"a loop has one of count, range and until; this one has {said}"
-    if (loop.max is not None) != bool(loop.until):
-        yield "a loop has max exactly if it has until"
-    if not loop.body:
-        yield "a loop needs a body"
-    if loop.var and not NAME.fullmatch(loop.var):
-        yield f"{loop.var[:60]!a} cannot name a variable"
-    for times in (loop.count, loop.max):
-        if isinstance(times, int) and times < 0:
-            yield f"a loop cannot run {times} times"
-
-
-def asked_by(loop: Loop) -> list[str]:
-    """The names that the numbers of a loop ask for."""
-    said = " ".join(str(part) for part in (loop.count, loop.range, loop.max) if part is not None)
-    return names_in(_BRACES.sub(r"{{\1}}", said))
+def names_in(loop: Loop) -> list[str]:
+    """The variables that the number of rounds depends on."""
+    texts = " ".join(str(part) for part in (loop.count, loop.range, loop.max) if part is not None)
+    return PLACEHOLDER.findall(_BRACES.sub(r"{{\1}}", texts))

@@ -1,8 +1,7 @@
-"""What a formula file may say: a record for each of its tables, whose fields are the keys.
+"""The schema of formula files: a record for each table, whose fields are the keys.
 
-This is the whole schema. :mod:`orchestrator.formulas.reading` reads files by it, so a key that is not here is
-an error, and a new key is a field here. A field that begins with ``at`` is no key: it is the place where the
-record stood, for messages.
+:mod:`orchestrator.formulas.parse` reads files by it: a key that is not here is an error, and a new key is a
+field here. The field ``place`` is no key: it is where the record is in its file, for messages.
 """
 
 import msgspec
@@ -15,61 +14,69 @@ STEP_TYPES = (
     "task", "bug", "feature", "chore", "epic", MILESTONE, "docs", "code", "test", "review", "research",
     "release", "human", "decision", "spike", "question",
 )  # fmt: skip
-"""The types of steps that are known; another one is taken as it is, with a warning."""
+"""The known types of steps; another type is accepted with a warning."""
 
 GATES = ("timer", "human", "event", "mail", "task", "conditional")
-"""The types of gates that are known; another one waits for a signal of its name, with a warning."""
+"""The known types of gates; another type waits for a signal of its name, with a warning."""
 
 VARIABLE_TYPES = ("string", "text", "integer", "int", "number", "float", "boolean", "bool")
+TRIGGERS = ("", "manual", "on_complete")
+PHASES = ("", "liquid", "vapor")
 
 Text = tuple[str, ...]
+Plain = str | int | float | bool
 
 
-class Variable(msgspec.Struct, frozen=True, kw_only=True):
+class Table(msgspec.Struct):
+    """A table whose place in its file is known."""
+
+    place: str = ""
+
+
+class Variable(Table):
     """A variable of a formula, or an input of a convoy formula.
 
     Attributes:
-        default: Its value if none is given; None: there is none.
-        required: It must be given, used or not.
-        enum: The only values that it may have.
-        pattern: A regular expression that its value must hold.
-        type: string, integer, number or boolean.
+        default: Its value if none is given; None: it has no default.
+        required: It must be given, even if no text uses it.
+        enum: The only allowed values.
+        pattern: A regular expression; the value must contain a match.
+        type: One of :data:`VARIABLE_TYPES`.
         required_unless: Other inputs, one of which makes this one optional.
     """
 
     description: str = ""
-    default: str | int | float | bool | None = None
+    default: Plain | None = None
     required: bool = False
-    enum: tuple[str | int | float | bool, ...] = ()
+    enum: tuple[Plain, ...] = ()
     pattern: str = ""
     type: str = "string"
     required_unless: Text = ()
-    at: str = ""
 
 
-class StepGate(msgspec.Struct, frozen=True, kw_only=True):
+class StepGate(Table):
     """What a step waits for beside other steps.
 
-    ``timer``: so long after everything else is ready (``timeout``, or ``id``). ``human``: somebody's word.
-    ``event``: an event of the type ``id``. ``mail``: a message with the subject ``id``. ``task``: the task
-    ``id`` of the board. ``conditional``: a named condition that comes true. ``timeout`` of the others: after
-    so long the wait is called overdue.
+    Attributes:
+        type: ``timer``: a delay after all else is ready. ``human``: a signal given by a person. ``event``: an
+            event of the type ``id``. ``mail``: a message with the subject ``id``. ``task``: the task ``id`` of
+            the board. ``conditional``: a signal for the named ``condition``.
+        timeout: The delay of a timer (or ``id``); of other gates: when the wait is reported as overdue.
     """
 
     type: str = ""
     id: str = ""
     condition: str = ""
     timeout: str = ""
-    at: str = ""
 
 
-class Loop(msgspec.Struct, frozen=True, kw_only=True):
-    """A body of steps, again and again: ``count`` times, over a ``range``, or ``until`` at most ``max``.
+class Loop(msgspec.Struct, frozen=True):
+    """A repeated body: ``count`` times, over a ``range``, or ``until`` a condition at most ``max`` times.
 
     Attributes:
-        range: ``1..10``, ``1..2^{disks}-1``: both ends belong to it.
-        until: What ends it early, in words: whoever sees that it is so gives the signal.
-        var: The name under which the body knows the number of the round: ``{name}``.
+        range: ``1..10``, ``1..2^{disks}-1``: both ends are included.
+        until: The condition that ends it early, in words; a signal tells that it is true.
+        var: The name of the round's number in the body: ``{name}``.
     """
 
     count: int | str | None = None
@@ -80,84 +87,79 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
     body: "tuple[Step, ...]" = ()
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """A step: what becomes a task.
+class Step(Table):
+    """A step: it becomes a task.
 
     Attributes:
         needs: Steps that must be done before; ``depends_on`` means the same.
-        waits_for: ``all`` or ``any`` of its children, or ``all:STEP`` of another step's.
-        condition: It is left out if this is false: ``{{v}}``, ``!{{v}}``, ``{{v}} == x``, ``{{v}} != x``.
-        expand: The expansion formula that takes its place.
-        until: With children: what ends them early; those that nobody has begun are cancelled then.
-        verify: Commands that must succeed before it is done.
-        focus: What a leg of a convoy formula looks at.
+        waits_for: ``all`` or ``any`` of its children, or ``all:STEP`` for the children of another step.
+        condition: The step is left out if it is false: ``{{v}}``, ``!{{v}}``, ``{{v}} == x``, ``{{v}} != x``.
+        expand: The expansion formula that replaces it.
+        until: With children: what ends them early; those that are not started are cancelled then.
+        focus: What a leg of a convoy formula examines.
     """
 
     id: str = ""
+    needs: Text = ()
+    depends_on: Text = ()
+    waits_for: str = ""
+    gates: tuple[StepGate, ...] = msgspec.field(name="gate", default=())
+    condition: str = ""
+    expand: str = ""
+    expand_vars: dict[str, str] = {}
+    children: "tuple[Step, ...]" = ()
+    loop: Loop | None = None
+    until: str = ""
+    focus: str = ""
+    # The facts of its task
     title: str = ""
     description: str = ""
     type: str = ""
     priority: int | None = None
     labels: Text = ()
-    needs: Text = ()
-    depends_on: Text = ()
-    waits_for: str = ""
     assignee: str = ""
     acceptance: str = ""
-    condition: str = ""
-    expand: str = ""
-    expand_vars: dict[str, str] = {}
-    gate: tuple[StepGate, ...] = ()
-    children: "tuple[Step, ...]" = ()
-    loop: Loop | None = None
-    until: str = ""
     verify: Text = ()
     verify_timeout: str = ""
     artifacts: Text = ()
     review: bool = False
     touches: Text = ()
     estimate: str | float | None = None
-    focus: str = ""
-    at: str = ""
 
 
-class ExpandRule(msgspec.Struct, frozen=True, kw_only=True):
-    """``compose.expand``: the expansion formula ``with`` takes the place of the step ``target``."""
+class ExpandRule(Table):
+    """``compose.expand``: the expansion formula ``with`` replaces the step ``target``."""
 
     target: str = ""
     with_: str = msgspec.field(name="with", default="")
     vars: dict[str, str] = {}
-    at: str = ""
 
 
-class MapRule(msgspec.Struct, frozen=True, kw_only=True):
-    """``compose.map``: an expansion takes the place of every step whose id fits the glob ``select``."""
+class MapRule(Table):
+    """``compose.map``: an expansion replaces every step whose id matches the glob ``select``."""
 
     select: str = ""
     with_: str = msgspec.field(name="with", default="")
     vars: dict[str, str] = {}
-    at: str = ""
 
 
-class BranchRule(msgspec.Struct, frozen=True, kw_only=True):
-    """``compose.branch``: ``steps`` run side by side after ``from``, and ``join`` needs all of them."""
+class BranchRule(Table):
+    """``compose.branch``: ``steps`` run in parallel after ``from``, and ``join`` needs all of them."""
 
     from_: str = msgspec.field(name="from", default="")
     steps: Text = ()
     join: str = ""
-    at: str = ""
 
 
-class GateRule(msgspec.Struct, frozen=True, kw_only=True):
-    """``compose.gate``: the step ``before`` waits until a named condition comes true."""
+class GateRule(Table):
+    """``compose.gate``: the step ``before`` waits until a named condition is true."""
 
     before: str = ""
     condition: str = ""
-    at: str = ""
 
 
-class Compose(msgspec.Struct, frozen=True, kw_only=True):
-    """How a workflow is put together from other formulas."""
+class Compose(msgspec.Struct, frozen=True):
+    """How a workflow is composed of other formulas."""
 
     expand: tuple[ExpandRule, ...] = ()
     map: tuple[MapRule, ...] = ()
@@ -166,44 +168,47 @@ class Compose(msgspec.Struct, frozen=True, kw_only=True):
     aspects: Text = ()
 
 
-class Around(msgspec.Struct, frozen=True, kw_only=True):
+class Around(msgspec.Struct, frozen=True):
     """``advice.around``: steps before and after a step."""
 
     before: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
 
 
-class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """Steps that are put around every step that fits; their texts may say ``{step.id}`` and ``{step.title}``.
+class Advice(Table):
+    """Steps put around every step that matches; their texts may use ``{step.id}`` and ``{step.title}``.
 
-    Those of ``before`` and ``after`` stand farther out than those of ``around``.
-
-    ``target`` is a glob over ids; without one the pointcuts of the formula say where.
+    Attributes:
+        target: A glob over ids; without one the pointcuts of the formula select the steps.
+        around: Nearer to the step than ``before`` and ``after``.
     """
 
     target: str = ""
     before: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
-    around: Around | None = None
-    at: str = ""
+    around: Around = Around()
+
+    @property
+    def sequence(self) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+        """The steps before and the steps after, each in the order of work."""
+        return self.before + self.around.before, self.around.after + self.after
 
 
-class Pointcut(msgspec.Struct, frozen=True, kw_only=True):
-    """Steps that an aspect is about: those that fit the glob, are of the type and have the label."""
+class Pointcut(Table):
+    """Steps that an aspect selects: they match the glob, and have the type and the label."""
 
     glob: str = ""
     type: str = ""
     label: str = ""
-    at: str = ""
 
 
-class Prompts(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a convoy formula: the text that is put around the description of every leg."""
+class Prompts(msgspec.Struct, frozen=True):
+    """Of a convoy formula: the text around the description of every leg."""
 
     base: str = ""
 
 
-class Output(msgspec.Struct, frozen=True, kw_only=True):
+class Output(msgspec.Struct, frozen=True):
     """Of a convoy formula: where its results go."""
 
     directory: str = ""
@@ -211,28 +216,29 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     synthesis: str = ""
 
 
-class Preset(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a convoy formula: a named choice of legs."""
+class Preset(Table):
+    """Of a convoy formula: a named selection of legs."""
 
     description: str = ""
     legs: Text = ()
-    at: str = ""
 
 
-class Synthesis(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a convoy formula: the step that puts the results of the legs together."""
+class Synthesis(Table):
+    """Of a convoy formula: the step that combines the results of the legs."""
 
     title: str = ""
     description: str = ""
     acceptance: str = ""
     depends_on: Text = ()
-    at: str = ""
 
 
-class Squash(msgspec.Struct, frozen=True, kw_only=True):
-    """How an ephemeral workflow is condensed: by itself at its end (``on_complete``), or when told to.
+class Squash(msgspec.Struct, frozen=True):
+    """How an ephemeral workflow is condensed.
 
-    ``template_type`` is a word that the digest bears; ``include_metrics`` adds how long its steps took.
+    Attributes:
+        trigger: ``on_complete``: automatically at its end; ``manual``: by a command.
+        template_type: A word in the head of the digest.
+        include_metrics: The digest says how long the steps took.
     """
 
     trigger: str = ""
@@ -240,20 +246,16 @@ class Squash(msgspec.Struct, frozen=True, kw_only=True):
     include_metrics: bool = False
 
 
-TRIGGERS = ("", "manual", "on_complete")
-
-
-class Formula(msgspec.Struct, frozen=True, kw_only=True):
-    """A formula file; or several, once those that it extends are merged in.
+class Formula(Table):
+    """A formula file, with the formulas that it extends once they are merged in.
 
     Attributes:
-        extends: Formulas that it begins with.
+        extends: Formulas that it starts from.
         phase: ``liquid``: poured, to stay; ``vapor``: a wisp.
-        pour: An older word for ``phase = "liquid"``.
+        pour: An older form of ``phase = "liquid"``.
         review_only: Its steps change nothing.
         template: The steps of an expansion.
-        legs: The steps of a convoy formula, side by side.
-        at: The file, for messages.
+        legs: The steps of a convoy formula, in parallel.
     """
 
     formula: str = ""
@@ -277,7 +279,6 @@ class Formula(msgspec.Struct, frozen=True, kw_only=True):
     legs: tuple[Step, ...] = ()
     presets: dict[str, Preset] = {}
     synthesis: Synthesis | None = None
-    at: str = ""
 
     @property
     def is_ephemeral(self) -> bool:
@@ -287,4 +288,4 @@ class Formula(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def variables(self) -> dict[str, Variable]:
         """Its variables, or the inputs of a convoy formula."""
-        return {**self.vars, **self.inputs}
+        return self.vars | self.inputs

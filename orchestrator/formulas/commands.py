@@ -8,18 +8,19 @@ from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.transaction import Noun
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.lookup import find_live
-from orchestrator.domain.workflows.compiled import Cooked
-from orchestrator.formulas import export, library
-from orchestrator.formulas.compile import cook
-from orchestrator.formulas.library import Loaded, Source
+from orchestrator.domain.workflows.compiled import CompiledFormula
+from orchestrator.formulas import export, library, loading
+from orchestrator.formulas.compile import compile_formula
+from orchestrator.formulas.library import Source
+from orchestrator.formulas.loading import Loaded
 
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    """A formula as a listing shows it.
+class FormulaSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A formula in a list.
 
     Attributes:
-        where: Where it was found: board, user, shipped.
-        steps: How many steps it comes to with its defaults.
+        where: Where its file is: board, user, shipped.
+        steps: The number of its steps with its defaults.
         variables: Their names.
         problem: Why it cannot be used.
     """
@@ -35,42 +36,39 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Formulas(Noun[State]):
-    """``orc.formulas``: all, names, load, cook, distill, save. Pour what is cooked with ``orc.workflows``."""
+    """``orc.formulas``: all, names, load, cook, distill, save. ``orc.workflows.pour`` takes what is cooked."""
 
-    def all(self) -> list[Listed]:
-        """Every formula that can be used, by name: the board's, the user's, those of the toolkit."""
-        return [self._listed(source) for source in library.sources(self._desk.folder)]
+    def all(self) -> list[FormulaSummary]:
+        """Return every formula by name: the board's, the user's, those shipped with the toolkit."""
+        return [self._summary(source) for source in library.sources(self._desk.folder)]
 
-    def _listed(self, source: Source) -> Listed:
+    def _summary(self, source: Source) -> FormulaSummary:
+        summary = FormulaSummary(name=source.name, where=source.where, path=source.path)
         try:
             loaded = self.load(source.name)
-            cooked = cook(loaded, strict=False)
+            compiled = compile_formula(loaded, strict=False)
         except OrchestratorError as error:
-            return Listed(
-                name=source.name, where=source.where, path=source.path, problem=error.message
-            )
-        return Listed(
-            name=source.name,
-            type=cooked.type,
-            description=cooked.description,
-            where=source.where,
-            path=source.path,
-            steps=len(cooked.steps),
+            return msgspec.structs.replace(summary, problem=error.message)
+        return msgspec.structs.replace(
+            summary,
+            type=compiled.type,
+            description=compiled.description,
+            steps=len(compiled.steps),
             variables=tuple(loaded.formula.variables),
         )
 
     def names(self) -> list[str]:
-        """The names of all of them; no file is read."""
+        """Return the names of all formulas; no file is read."""
         return [source.name for source in library.sources(self._desk.folder)]
 
     def load(self, name: str) -> Loaded:
-        """A formula with all that it is put together from.
+        """Return a formula with all that it is composed of.
 
         Raises:
             NotFound: There is none of this name.
-            BadInput: Something is wrong with it; ``problems`` names every place.
+            BadInput: It has problems; ``problems`` lists every place.
         """
-        return library.load(name, self._desk.folder)
+        return loading.load(name, self._desk.folder)
 
     def cook(
         self,
@@ -80,22 +78,22 @@ class Formulas(Noun[State]):
         preset: str | None = None,
         on: str | None = None,
         strict: bool = True,
-    ) -> Cooked:
-        """Cook a formula; see :func:`orchestrator.formulas.compile.cook`.
+    ) -> CompiledFormula:
+        """Compile a formula; see :func:`orchestrator.formulas.compile.compile_formula`.
 
         Args:
             name: The formula.
             variables: Values by name.
-            preset: Of a convoy formula: the choice of legs.
-            on: The task that it will be poured on: an expansion that is cooked alone speaks of it.
-            strict: Every variable that is asked for must have a value.
+            preset: Of a convoy formula: the selection of legs.
+            on: The task that it will be poured on; the texts of an expansion refer to it.
+            strict: Every variable that is used must have a value.
 
         Raises:
             NotFound: There is no such formula or task.
-            BadInput: The formula or a value is wrong; ``problems`` names every place.
+            BadInput: The formula or a value is not allowed; ``problems`` lists every place.
         """
         task = None if on is None else find_live(self._desk.read(), on)
-        return cook(
+        return compile_formula(
             self.load(name),
             variables,
             preset=preset,
@@ -105,11 +103,11 @@ class Formulas(Noun[State]):
         )
 
     def distill(self, task: str, name: str, variables: Mapping[str, str] | None = None) -> str:
-        """A formula made of a workflow; see :func:`orchestrator.formulas.export.distill`."""
+        """Return a formula made of a workflow; see :func:`orchestrator.formulas.export.distill`."""
         return export.distill(self._desk, task, name, variables)
 
     def save(self, name: str, text: str) -> str:
-        """Write a formula into the board's folder; gives the path. Nothing is overwritten.
+        """Write a formula into the board's folder, and return its path. Nothing is overwritten.
 
         Raises:
             Refused: The board has a formula of this name.
