@@ -12,7 +12,7 @@ from benchmarks.boards import Boards
 from benchmarks.measure import ROOT, Figure, environment, heavy_lap, interleave, lap, ms, ratio
 from orchestrator import Orchestrator
 from orchestrator.core.errors import Refused
-from orchestrator.domain.workflows.compiled import Cooked, CookedStep
+from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
 from orchestrator.stores.memory import MemoryStore
 
 STEPS = 1000
@@ -87,10 +87,10 @@ class _Worker:
     def __init__(self, steps: int) -> None:
         self._orc = Orchestrator(MemoryStore(), agent="ann")
         chain = tuple(
-            CookedStep(id=f"s{n}", title="x", needs=(f"s{n - 1}",) if n else ())
+            CompiledStep(id=f"s{n}", title="x", needs=(f"s{n - 1}",) if n else ())
             for n in range(steps)
         )
-        self._orc.workflows.pour(Cooked(formula="chain", steps=chain))
+        self._orc.workflows.pour(CompiledFormula(formula="chain", steps=chain))
         self._task = self._orc.tasks.next()
 
     def advance(self) -> float:
@@ -142,12 +142,14 @@ class _Tower:
         self._kills = kills
         moves = 2**discs - 1
         steps = tuple(
-            CookedStep(id=f"move-{n}", title="Move", needs=(f"move-{n - 1}",) if n else ())
+            CompiledStep(id=f"move-{n}", title="Move", needs=(f"move-{n - 1}",) if n else ())
             for n in range(moves)
         )
         with Orchestrator.open(self._board) as orc:
             orc.workstreams.create("moves")
-            poured = orc.workflows.pour(Cooked(formula="hanoi", steps=steps), workstream="moves")
+            poured = orc.workflows.pour(
+                CompiledFormula(formula="hanoi", steps=steps), workstream="moves"
+            )
         self._root, self._moves = poured.root.id, moves
 
     def work(self) -> float:

@@ -1,7 +1,7 @@
 """Formulas: files that describe how a kind of work is done; they compile to the steps of a workflow.
 
-The compiler is a pure function from files and variables to steps (:mod:`.compile`); what happens to the steps on
-a board is in :mod:`orchestrator.domain.workflows`.
+The compiler is a pure function from files and variables to steps (:mod:`.compile`). What happens to the steps
+on a board is in :mod:`orchestrator.domain.workflows`.
 """
 
 from orchestrator.formulas.commands import Formulas

@@ -1,8 +1,8 @@
 """Advice: steps inserted before and after the steps that match, by the formula itself or by aspects.
 
-Advice with a ``target`` applies to the steps whose id matches that glob; if its formula has pointcuts, the step
-must match one of them too. Advice without a target applies to all steps that match a pointcut. No aspect applies
-to a step that advice has inserted.
+Advice with a ``target`` applies to the steps whose id matches that glob; if its formula has pointcuts, the
+step must match one of them too. Advice without a target applies to all steps that match a pointcut. No aspect
+applies to a step that advice has inserted.
 """
 
 import re

@@ -36,7 +36,7 @@ class FormulaSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Formulas(Noun[State]):
-    """``orc.formulas``: all, names, load, cook, distill, save. ``orc.workflows.pour`` takes what is cooked."""
+    """``orc.formulas``: all, names, load, cook, distill, save. ``orc.workflows`` pours what is cooked."""
 
     def all(self) -> list[FormulaSummary]:
         """Return every formula by name: the board's, the user's, those shipped with the toolkit."""

@@ -7,8 +7,6 @@ expansions, aspects, conditions; the texts are filled last.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from orchestrator.core import clock, names
 from orchestrator.core.errors import UsageError, did_you_mean
 from orchestrator.core.printable import one_line, shortened
@@ -84,9 +82,7 @@ def compile_formula(
         UsageError: There is no such preset.
     """
     formula, problems = loaded.formula, Problems()
-    values = Values(
-        (formula, *loaded.others.values()), variables or {}, problems, strict=strict
-    )
+    values = Values((formula, *loaded.others.values()), variables or {}, problems, strict=strict)
     compilation = _Compilation(loaded, values, problems)
     compilation.add_steps(preset, title, description)
     compilation.rewire()
@@ -173,9 +169,7 @@ class _Compilation:
         formula, graph, problems = self._formula, self._graph, self._problems
         legs = selected_legs(formula, preset)  # refuses an unknown preset
         if formula.type == "convoy":
-            problems.attempt(
-                formula.place, lambda: graph.add(fan_out(formula, self._values, legs))
-            )
+            problems.attempt(formula.place, lambda: graph.add(fan_out(formula, self._values, legs)))
         else:
             for draft in drafts_of(formula.steps):
                 problems.attempt(f"{draft.place}: id", graph.add, [draft])
@@ -222,7 +216,9 @@ class _Compilation:
         """Remove the steps with a false condition."""
         dropped = set()
         for draft in self._graph:
-            for condition in draft.conditions:  # all of them, so that every missing variable is reported
+            for (
+                condition
+            ) in draft.conditions:  # all of them, so that every missing variable is reported
                 place = f"{draft.place}: condition"
                 if self._problems.attempt(place, holds, condition, self._values) is False:
                     dropped.add(draft.id)

@@ -17,8 +17,8 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.events import Signal, Task
 from orchestrator.domain.tasks.lookup import resolve
+from orchestrator.domain.workflows.automation import parts_of
 from orchestrator.domain.workflows.instantiate import REVIEW_ONLY
-from orchestrator.domain.workflows.lookup import descendants
 from orchestrator.formulas.values import PLACEHOLDER
 from orchestrator.formulas.variables import NAME
 
@@ -50,7 +50,7 @@ def distill(
     names.name("formula", name)
     state = desk.read()
     root = _root(state, task)
-    steps = [Tasks(desk).get(step) for step in descendants(state, root)]
+    steps = [Tasks(desk).get(step) for step in parts_of(state, root)]
     if not steps:
         raise NotFound(f"Task {root} has no children, so it has no steps", code="no_steps")
     distiller = _Distiller(Tasks(desk).get(root), steps, dict(variables or {}))
@@ -83,7 +83,9 @@ class _Distiller:
         if not NAME.fullmatch(name):
             raise UsageError(f"{name!a} cannot name a variable")
         if not value.strip():
-            raise UsageError(f"The variable {name} needs the word that it replaces: --var {name}=WORD")
+            raise UsageError(
+                f"The variable {name} needs the word that it replaces: --var {name}=WORD"
+            )
         if any(name in PLACEHOLDER.findall(text) for text in self._texts):
             raise UsageError(
                 f"A step contains {{{{{name}}}}} already: give the variable another name"

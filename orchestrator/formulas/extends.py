@@ -22,7 +22,10 @@ def merged(formula: Formula, parents: Iterable[Formula]) -> Formula:
         formula = replace(
             formula,
             **_merged_fields(parent, formula, but=_OWN),
-            **{name: _merged_steps(getattr(parent, name), getattr(formula, name)) for name in _STEPS},
+            **{
+                name: _merged_steps(getattr(parent, name), getattr(formula, name))
+                for name in _STEPS
+            },
             compose=Compose(**_merged_fields(parent.compose, formula.compose)),
         )
     return formula
@@ -39,7 +42,9 @@ def _merged_value(parent: Any, child: Any) -> Any:
     """Tables of names are united, and so are lists; of other values the child's wins if it has one."""
     if isinstance(child, dict):
         return parent | child
-    if isinstance(child, tuple):  # a formula that two parents extend comes in twice, but counts once
+    if isinstance(
+        child, tuple
+    ):  # a formula that two parents extend comes in twice, but counts once
         return tuple({getattr(item, "place", item): item for item in parent + child}.values())
     return parent if child is None or child == "" else child
 

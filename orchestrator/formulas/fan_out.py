@@ -1,7 +1,7 @@
 """Convoy formulas: parallel legs, then the synthesis that needs them.
 
-Their texts use Go templates. Plain fields (``{{.pr}}``, ``{{.leg.focus}}``) are filled; fields without a value,
-other actions, and all that is inside ``range`` or ``with`` stay, and are reported.
+Their texts use Go templates. Plain fields (``{{.pr}}``, ``{{.leg.focus}}``) are filled; fields without a
+value, other actions, and all that is inside ``range`` or ``with`` stay, and are reported.
 """
 
 import re
@@ -126,8 +126,8 @@ class _GoTemplate:
     def _value(self, name: str, fields: Mapping[str, str], blocks: Sequence[str]) -> str | None:
         """The text or placeholder that a field stands for; None: the field stays.
 
-        An input without a value is empty if another one is given instead. Inside a block it stays, because the
-        block may test whether it is there.
+        An input without a value is empty if another one is given instead. Inside a block it stays, because
+        the block may test whether it is there.
         """
         if "range" in blocks or "with" in blocks:
             return None

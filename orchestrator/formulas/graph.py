@@ -90,8 +90,8 @@ class StepGraph:
         The first of them wait for what the target waited for; who waited for the target waits for the last.
 
         Raises:
-            BadInput: An id is taken, there are too many, or another step waits for the children of the target,
-                or for any child of its parent.
+            BadInput: An id is taken, there are too many, or another step waits for the children of the
+                target, or for any child of its parent.
         """
         for draft in self._drafts.values():
             if draft.waits_for and awaited(draft)[1] == target.id:

@@ -1,4 +1,4 @@
-"""A formula loaded with all that it is composed of: the formulas that it extends, expands, and is advised by."""
+"""A formula loaded with all that it is composed of: the formulas that it extends and uses."""
 
 import os
 from collections.abc import Iterator

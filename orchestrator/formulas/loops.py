@@ -1,7 +1,7 @@
 """Loops: a step with a loop is replaced by the rounds of its body, one after the other.
 
-The steps of round N of the loop ``L`` are ``L.iterN.<id>``. ``count`` and ``range`` replace the step. ``until``
-keeps it as a milestone whose children are the rounds: a signal cancels the rounds that are not started.
+The steps of round N of the loop ``L`` are ``L.iterN.<id>``. ``count`` and ``range`` replace the step.
+``until`` keeps it as a milestone whose children are the rounds: a signal cancels those that are not started.
 """
 
 import ast
@@ -55,9 +55,7 @@ def _unroll(graph: StepGraph, target: Draft, loop: Loop, values: Values) -> None
         graph.replace(target, [*_chained_rounds(graph, target, loop, numbers)])
 
 
-def _chained_rounds(
-    graph: StepGraph, target: Draft, loop: Loop, numbers: range
-) -> Iterator[Draft]:
+def _chained_rounds(graph: StepGraph, target: Draft, loop: Loop, numbers: range) -> Iterator[Draft]:
     """The steps of all rounds; each round needs the one before."""
     before: tuple[str, ...] = ()
     for iteration, number in enumerate(numbers, start=1):
@@ -99,9 +97,7 @@ def _add_rounds(graph: StepGraph, target: Draft, loop: Loop, numbers: range) -> 
     target.assignee = ""  # the rounds have it
 
 
-def _round(
-    graph: StepGraph, target: Draft, loop: Loop, iteration: int, number: int
-) -> list[Draft]:
+def _round(graph: StepGraph, target: Draft, loop: Loop, iteration: int, number: int) -> list[Draft]:
     """One round of a body: its ids have the round in front, and its numbers are filled."""
     values = {ITERATION: str(iteration)} | ({loop.var: str(number)} if loop.var else {})
 

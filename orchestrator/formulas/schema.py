@@ -59,8 +59,8 @@ class StepGate(Table):
 
     Attributes:
         type: ``timer``: a delay after all else is ready. ``human``: a signal given by a person. ``event``: an
-            event of the type ``id``. ``mail``: a message with the subject ``id``. ``task``: the task ``id`` of
-            the board. ``conditional``: a signal for the named ``condition``.
+            event of the type ``id``. ``mail``: a message with the subject ``id``. ``task``: the task ``id``
+            of the board. ``conditional``: a signal for the named ``condition``.
         timeout: The delay of a timer (or ``id``); of other gates: when the wait is reported as overdue.
     """
 
@@ -127,20 +127,23 @@ class Step(Table):
     estimate: str | float | None = None
 
 
-class ExpandRule(Table):
-    """``compose.expand``: the expansion formula ``with`` replaces the step ``target``."""
+class ExpansionRule(Table):
+    """A rule by which the expansion formula ``with`` replaces steps."""
 
-    target: str = ""
     with_: str = msgspec.field(name="with", default="")
     vars: dict[str, str] = {}
 
 
-class MapRule(Table):
+class ExpandRule(ExpansionRule):
+    """``compose.expand``: an expansion replaces the step ``target``."""
+
+    target: str = ""
+
+
+class MapRule(ExpansionRule):
     """``compose.map``: an expansion replaces every step whose id matches the glob ``select``."""
 
     select: str = ""
-    with_: str = msgspec.field(name="with", default="")
-    vars: dict[str, str] = {}
 
 
 class BranchRule(Table):

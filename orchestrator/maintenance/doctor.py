@@ -208,7 +208,7 @@ class _Doctor:
 
     def formulas(self) -> None:
         """Every formula of the board can be cooked."""
-        from orchestrator.formulas import cook, library
+        from orchestrator.formulas import compile_formula, library, load
 
         try:
             names = library.own(self.folder)
@@ -217,7 +217,7 @@ class _Doctor:
             return
         for name in names:
             try:
-                cook(library.load(name, self.folder), strict=False)
+                compile_formula(load(name, self.folder), strict=False)
             except OrchestratorError as error:
                 hint = f"Mend it; `formula validate {name}` names every place."
                 self.find("formulas", "warning", error.message, hint=hint)

@@ -15,7 +15,7 @@ import pytest
 from boards import SettableClock, as_text, check_law
 
 from orchestrator import InputOutputError, Orchestrator, OutcomeUnknown
-from orchestrator.domain.workflows.compiled import Cooked, CookedStep
+from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
 from orchestrator.stores.files import FileStore
 
 from . import faults
@@ -119,9 +119,9 @@ def burn(orc: Orchestrator) -> object:
         return orc.workflows.burn(wisp(orc))
 
 
-WISP = Cooked(
+WISP = CompiledFormula(
     formula="made",
-    steps=(CookedStep(id="a", title="A"), CookedStep(id="b", title="B", needs=("a",))),
+    steps=(CompiledStep(id="a", title="A"), CompiledStep(id="b", title="B", needs=("a",))),
 )
 
 

@@ -8,8 +8,8 @@ from textwrap import dedent
 import pytest
 
 from orchestrator.core.errors import BadInput
-from orchestrator.domain.workflows.compiled import Cooked, CookedStep
-from orchestrator.formulas import cook, load
+from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
+from orchestrator.formulas import compile_formula, load
 
 REAL = Path(__file__).parents[1] / "data" / "formulas"
 
@@ -46,10 +46,10 @@ class Kitchen:
         *,
         preset: str | None = None,
         strict: bool = True,
-    ) -> Cooked:
+    ) -> CompiledFormula:
         is_name = re.fullmatch(r"[\w.-]+", text_or_name) is not None
         name = text_or_name if is_name else self.write("test", text_or_name)
-        return cook(load(name, str(self.board)), variables, preset=preset, strict=strict)
+        return compile_formula(load(name, str(self.board)), variables, preset=preset, strict=strict)
 
     def graph(self, text_or_name: str, **variables: str) -> dict[str, set[str]]:
         """Each step with what it needs."""
@@ -64,15 +64,15 @@ class Kitchen:
         return found
 
 
-def graph(cooked: Cooked) -> dict[str, set[str]]:
+def graph(cooked: CompiledFormula) -> dict[str, set[str]]:
     return {step.id: set(step.needs) for step in cooked.steps}
 
 
-def step_of(cooked: Cooked, step_id: str) -> CookedStep:
+def step_of(cooked: CompiledFormula, step_id: str) -> CompiledStep:
     return next(step for step in cooked.steps if step.id == step_id)
 
 
-def before(steps: Mapping[str, CookedStep]) -> dict[str, set[str]]:
+def before(steps: Mapping[str, CompiledStep]) -> dict[str, set[str]]:
     """For each step all that must be done before it can be taken, as a board sees it; tasks of the board too.
 
     What waits for any of several must only have waited for what each of these waits for.
@@ -82,7 +82,7 @@ def before(steps: Mapping[str, CookedStep]) -> dict[str, set[str]]:
         if step.parent is not None:
             parts.setdefault(step.parent, []).append(step.id)
 
-    def direct(step: CookedStep) -> set[str]:
+    def direct(step: CompiledStep) -> set[str]:
         found = {*step.needs, *step.outside}
         if step.waits_for.startswith("all"):
             found.update(awaited(step))
@@ -92,7 +92,7 @@ def before(steps: Mapping[str, CookedStep]) -> dict[str, set[str]]:
             above = steps[above].parent
         return found
 
-    def awaited(step: CookedStep) -> list[str]:
+    def awaited(step: CompiledStep) -> list[str]:
         return parts.get(step.waits_for.partition(":")[2] or step.id, [])
 
     near = {step_id: direct(step) for step_id, step in steps.items()}

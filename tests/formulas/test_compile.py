@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from orchestrator.core.errors import UsageError
-from orchestrator.domain.workflows.compiled import CookedGate
+from orchestrator.domain.workflows.compiled import CompiledGate
 
 from .kitchen import REAL, VALUES, Kitchen, before, graph, step_of
 
@@ -65,9 +65,9 @@ def test_the_review_convoy_has_its_legs_side_by_side_then_the_synthesis(real: Ki
 
 def test_a_variable_that_is_needed_and_missing_is_told_with_how_to_give_it(real: Kitchen):
     assert real.problems("shiny") == [
-        "variable feature: it is needed: The feature being implemented. Give it: --var feature=VALUE"
+        "variable feature: it is required: The feature being implemented. Give it: --var feature=VALUE"
     ]
-    assert "it is needed (or files or branch)" in real.problems("code-review")[0]
+    assert "it is required (or files or branch)" in real.problems("code-review")[0]
 
 
 def test_a_declared_variable_that_no_text_uses_need_not_be_given(real: Kitchen):
@@ -453,15 +453,15 @@ def test_gates_of_all_kinds_and_an_unknown_one_is_a_warning(kitchen: Kitchen):
     )
     step = cooked.steps[0]
     assert step.gates == (
-        CookedGate(type="timer", name="1h30m", seconds=5400.0),
-        CookedGate(type="event", name="ci.passed", seconds=3600.0),
-        CookedGate(type="gh:run", name="build"),
-        CookedGate(type="condition", name="the moon is full"),
+        CompiledGate(type="timer", name="1h30m", seconds=5400.0),
+        CompiledGate(type="event", name="ci.passed", seconds=3600.0),
+        CompiledGate(type="gh:run", name="build"),
+        CompiledGate(type="condition", name="the moon is full"),
     )
     assert step.outside == ("299833bc",)
     assert [warning.partition(": ")[2] for warning in cooked.warnings] == [
-        "steps[0] (a): 'ritual' is no known type",
-        "steps[0].gate[3]: 'gh:run' is no known type of gate",
+        "steps[0] (a): 'ritual' is not a known type",
+        "steps[0].gate[3]: 'gh:run' is not a known type of gate",
     ]
 
 
@@ -578,10 +578,10 @@ def test_values_are_enforced_and_all_problems_come_in_one_report(kitchen: Kitche
     )
     assert problems == [
         "variable level: 'middle' is not one of low, high",
-        "variable version: 'x' does not fit the pattern '^[0-9]+$'",
-        "variable n: '1.5' is no integer",
-        "variable name: it is needed: Who. Give it: --var name=VALUE",
-        "variable nane: the formula has none of this name; did you mean 'name'?",
+        "variable version: 'x' does not match the pattern '^[0-9]+$'",
+        "variable n: '1.5' is not of the type integer",
+        "variable name: it is required: Who. Give it: --var name=VALUE",
+        "variable nane: the formula has no variable of this name; did you mean 'name'?",
     ]
 
 
@@ -822,7 +822,7 @@ def test_advice_that_fits_no_step_is_a_warning(kitchen: Kitchen):
     cooked = kitchen.cook(
         '[[steps]]\nid = "a"\n[[advice]]\ntarget = "imlement"\n[advice.before]\nid = "x"'
     )
-    assert cooked.warnings == ("test.formula.toml: advice[0]: it fits no step",)
+    assert cooked.warnings == ("test.formula.toml: advice[0]: it matches no step",)
 
 
 def test_a_value_keeps_its_blank_lines_and_an_empty_one_leaves_no_gap(kitchen: Kitchen):
@@ -1061,7 +1061,7 @@ def test_a_word_that_stands_for_nothing_of_the_step_is_a_warning(kitchen: Kitche
         """
     )
     assert len(cooked.warnings) == 1
-    assert "{step.titel} stands for nothing; did you mean 'step.title'?" in cooked.warnings[0]
+    assert "{step.titel} means nothing; did you mean 'step.title'?" in cooked.warnings[0]
 
 
 @pytest.mark.parametrize(

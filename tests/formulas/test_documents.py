@@ -8,10 +8,10 @@ import msgspec
 from orchestrator.domain.tasks.blockers import Blocker
 from orchestrator.domain.tasks.dependencies import Blocked
 from orchestrator.domain.workflows.commands import Advanced, Bonded, EndedWisp, Poured
-from orchestrator.domain.workflows.compiled import Cooked, CookedGate, CookedStep
+from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledGate, CompiledStep
 from orchestrator.domain.workflows.progress import Standing
 from orchestrator.formulas import schema
-from orchestrator.formulas.noun import Listed
+from orchestrator.formulas.commands import FormulaSummary
 
 from .kitchen import Kitchen
 
@@ -28,7 +28,7 @@ def test_the_reference_names_every_key_of_the_schema():
         for record in records
         if record is not msgspec.Struct
         for field in msgspec.structs.fields(record)
-        if field.name != "at"
+        if field.name != "place"
     }
     assert keys - said == set()
 
@@ -48,15 +48,15 @@ def test_the_reference_names_every_field_that_json_prints():
     assert found
     said = set(re.findall(r"`([a-z_]+)`", section))
     printed = (
-        Cooked,
-        CookedStep,
-        CookedGate,
+        CompiledFormula,
+        CompiledStep,
+        CompiledGate,
         Poured,
         Standing,
         Advanced,
         EndedWisp,
         Bonded,
-        Listed,
+        FormulaSummary,
     )
     for record in (*printed, Blocked, Blocker):
         missing = {field.encode_name for field in msgspec.structs.fields(record)} - said

@@ -12,9 +12,9 @@ from orchestrator.core.errors import BadInput, BadName, NotFound, OrchestratorEr
 from orchestrator.core.problems import (
     Problems,
 )
-from orchestrator.formulas import cook, load
+from orchestrator.formulas import compile_formula, load
 from orchestrator.formulas.library import find, save
-from orchestrator.formulas.reading import read
+from orchestrator.formulas.parse import read
 
 from .kitchen import Kitchen
 
@@ -55,18 +55,18 @@ def test_all_errors_of_a_file_come_in_one_report_with_their_places(kitchen: Kitc
         "bad.formula.toml: vars.level: unknown key 'typ'; did you mean 'type'?",
         "bad.formula.toml: steps[0] (a): unknown key 'titel'; did you mean 'title'?",
         "bad.formula.toml: steps[0] (a): priority is not a whole number, but a text",
-        "bad.formula.toml: steps[1] (a): id: it stands in steps[0] (a) already",
+        "bad.formula.toml: steps[1] (a): id: steps[0] (a) has this id already",
         "bad.formula.toml: steps[1].children[0]: id: it is missing",
         "bad.formula.toml: vars.level: the default: 'b' is not one of a",
         "bad.formula.toml: steps[1] (a): it needs itself",
-        "bad.formula.toml: steps[2] (c): condition: 'maybe' is no condition: write {{v}}, !{{v}},"
+        "bad.formula.toml: steps[2] (c): condition: 'maybe' is not a condition: write {{v}}, !{{v}},"
         " {{v}} == x or {{v}} != x",
-        "bad.formula.toml: steps[2] (c): waits_for: 'everybody' is nothing to wait for: all, any, all:STEP or"
-        " any:STEP",
+        "bad.formula.toml: steps[2] (c): waits_for: a step cannot wait for 'everybody': write all, any,"
+        " all:STEP or any:STEP",
         "bad.formula.toml: steps[2].gate: a timer needs a timeout, such as 30m",
         "bad.formula.toml: steps[3] (l): loop: a loop has one of count, range and until; this one has count"
         " and until",
-        "bad.formula.toml: steps[3] (l): loop: a loop has max exactly if it has until",
+        "bad.formula.toml: steps[3] (l): loop: a loop has max if, and only if, it has until",
         "bad.formula.toml: steps[3] (l): loop: a loop needs a body",
     ]
 
@@ -74,17 +74,17 @@ def test_all_errors_of_a_file_come_in_one_report_with_their_places(kitchen: Kitc
 FAULTS = {
     "a key that nobody knows": ('titel = "x"', "unknown key 'titel'"),
     "a value of the wrong kind": ("acceptance = 1", "acceptance is not a text"),
-    "a condition that is none": ('condition = "maybe"', "'maybe' is no condition"),
+    "a condition that is none": ('condition = "maybe"', "'maybe' is not a condition"),
     "a need that is not there": ('needs = ["zz"]', "there is no step 'zz'"),
     "a label that is no name": ('labels = ["a b"]', "'a b' cannot name a label"),
     "an agent that is none": ('assignee = "..x"', "cannot name an agent"),
     "a command without an end": ('verify = ["\'x"]', "cannot be split into words"),
     "a title with a NUL": ('title = "x\\u0000"', "The title holds a NUL"),
     "a resource that is none": ('touches = ["x\\u0001"]', "touches: "),
-    "a duration that is none": ('estimate = "soon"', "'soon' is no duration"),
+    "a duration that is none": ('estimate = "soon"', "'soon' is not a duration"),
     "a gate of no duration": (
         'gate = { type = "human", timeout = "soon" }',
-        "'soon' is no duration",
+        "'soon' is not a duration",
     ),
     "an expansion that is not there": ('expand = "zz"', "There is no formula 'zz'"),
 }
@@ -124,17 +124,17 @@ def test_every_circle_is_told_with_the_places_of_its_steps(kitchen: Kitchen):
 def test_a_file_that_cannot_be_read_has_no_other_fault(kitchen: Kitchen):
     kitchen.write("odd", "steps = [")
     assert kitchen.problems("odd") == [
-        "odd.formula.toml: it is no TOML: Invalid value (at end of document)"
+        "odd.formula.toml: it is not TOML: Invalid value (at end of document)"
     ]
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("steps = [", "bad.formula.toml: it is no TOML: "),
+        ("steps = [", "bad.formula.toml: it is not TOML: "),
         ('[[steps]]\nid = "a"\nneeds = ["zz"]', "steps[0] (a): needs: there is no step 'zz'"),
         ('[[steps]]\nid = "a"\nneeds = "b"', "steps[0] (a): needs is not a list of texts, but a text"),
-        ('type = "workflw"', "type: 'workflw' is no type; did you mean 'workflow'?"),
+        ('type = "workflw"', "type: 'workflw' is not a type; did you mean 'workflow'?"),
         ('type = "aspect"\n[[steps]]\nid = "a"', "steps: a formula of the type aspect has none"),
         ("version = 1", "a formula of the type workflow needs steps"),
         ('[[steps]]\nid = "a/b"', "steps[0] (a/b): id: 'a/b' cannot name a step"),
@@ -144,13 +144,13 @@ def test_a_file_that_cannot_be_read_has_no_other_fault(kitchen: Kitchen):
         ('extends = ["../x"]\n[[steps]]\nid = "a"', "extends: '../x' cannot name a formula"),
         ('[[steps]]\nid = "a"\nverify = ["\'x"]', "cannot be split into words"),
         ('[[steps]]\nid = "a"\ntitle = "x\\u0000y"', "steps[0] (a): title: The title holds a NUL character"),
-        ('[vars.v]\npattern = "("\n[[steps]]\nid = "a"', "vars.v: the pattern is no regular"),
+        ('[vars.v]\npattern = "("\n[[steps]]\nid = "a"', "vars.v: the pattern is not a regular"),
         ('[compose]\naspects = ["shiny"]\n[[steps]]\nid = "a"', "There is no formula 'shiny'"),
         ('[[compose.gate]]\nbefore = "b"\ncondition = "x"\n[[steps]]\nid = "a"', "no step 'b'"),
-        ('[[steps]]\nid = "a"\ntype = "milestone"\nverify = ["x"]', "a milestone is done by itself"),
+        ('[[steps]]\nid = "a"\ntype = "milestone"\nverify = ["x"]', "a milestone completes automatically"),
         ('[[steps]]\nid = "a"\npriority = 0xFFFFFFFFFFFFFFFFFFFF', "beyond 64 bits"),
         ('[[steps]]\nid = "a"\n[steps.loop]\ncount = "{{n}}"\n[[steps.loop.body]]\nid = "b"', "'n'"),
-        ('[[steps]]\nid = "a"\ncondition = "{{v}} == a && x"\n[vars]\nv = ""', "no condition"),
+        ('[[steps]]\nid = "a"\ncondition = "{{v}} == a && x"\n[vars]\nv = ""', "not a condition"),
     ],
 )  # fmt: skip
 def test_an_error_names_file_and_place(kitchen: Kitchen, text: str, problem: str):
@@ -233,7 +233,7 @@ def test_formulas_that_extend_each_other_too_deep_are_told_of(kitchen: Kitchen):
     for number in range(60):
         kitchen.write(f"f{number}", f'extends = ["f{number + 1}"]\n[[steps]]\nid = "s{number}"')
     kitchen.write("f60", '[[steps]]\nid = "end"')
-    assert any("over 20 deep" in problem for problem in kitchen.problems("f0"))
+    assert any("more than 20 deep" in problem for problem in kitchen.problems("f0"))
 
 
 def test_a_parent_that_two_parents_share_comes_in_once(kitchen: Kitchen):
@@ -276,7 +276,10 @@ def test_a_value_that_is_said_a_thousand_times_is_stopped_before_it_is_made(kitc
 
 
 def test_cooking_needs_no_board(kitchen: Kitchen):
-    assert cook(load("bugfix", None), {"bug": "It hangs"}).steps[0].title == "Reproduce: It hangs"
+    assert (
+        compile_formula(load("bugfix", None), {"bug": "It hangs"}).steps[0].title
+        == "Reproduce: It hangs"
+    )
 
 
 def test_a_need_that_only_cooking_can_miss_is_told_of(kitchen: Kitchen):

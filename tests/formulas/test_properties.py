@@ -13,12 +13,12 @@ from orchestrator.core.errors import BadInput
 from orchestrator.core.problems import (
     Problems,
 )
-from orchestrator.domain.workflows.compiled import Cooked, CookedStep
-from orchestrator.formulas import cook
-from orchestrator.formulas.checking import check
-from orchestrator.formulas.library import Loaded
-from orchestrator.formulas.reading import read
+from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
+from orchestrator.formulas import compile_formula
+from orchestrator.formulas.loading import Loaded
+from orchestrator.formulas.parse import read
 from orchestrator.formulas.schema import Formula
+from orchestrator.formulas.validate import check
 from orchestrator.stores.memory import MemoryStore
 
 from .kitchen import before
@@ -131,8 +131,8 @@ def bodies(draw: st.DrawFn) -> list[dict[str, Any]]:
     return [{"id": "x"}, second]
 
 
-def cooked_with(loaded: Loaded, switches: dict[str, str]) -> dict[str, CookedStep]:
-    return {step.id: step for step in cook(loaded, switches).steps}
+def cooked_with(loaded: Loaded, switches: dict[str, str]) -> dict[str, CompiledStep]:
+    return {step.id: step for step in compile_formula(loaded, switches).steps}
 
 
 @given(made(), st.lists(st.sampled_from(["yes", "no"]), min_size=3, max_size=3))
@@ -188,7 +188,7 @@ def test_a_poured_formula_can_be_worked_to_its_end_in_an_order_that_respects_the
     formula: Made,
 ):
     try:
-        cooked = cook(formula.load(), {})
+        cooked = compile_formula(formula.load(), {})
     except BadInput as refused:
         assume(False)
         raise AssertionError from refused
@@ -210,7 +210,7 @@ def test_a_poured_formula_can_be_worked_to_its_end_in_an_order_that_respects_the
 @given(made())
 def test_distilling_what_was_poured_cooks_to_the_same_graph(formula: Made):
     try:
-        cooked = cook(formula.load(), {})
+        cooked = compile_formula(formula.load(), {})
     except BadInput as refused:
         assume(False)
         raise AssertionError from refused
@@ -222,11 +222,11 @@ def test_distilling_what_was_poured_cooks_to_the_same_graph(formula: Made):
     again = read(text.encode(), "again.formula.toml", problems)
     check(again, [], problems, {})
     problems.check()
-    recooked = cook(Loaded(formula=again, others={}, warnings=()), {})
+    recooked = compile_formula(Loaded(formula=again, others={}, warnings=()), {})
     assert as_graph(recooked) == as_graph(cooked)
 
 
-def as_graph(cooked: Cooked) -> dict[str, tuple[object, ...]]:
+def as_graph(cooked: CompiledFormula) -> dict[str, tuple[object, ...]]:
     return {
         step.id: (
             step.title, step.description, step.type, set(step.needs), step.parent, step.waits_for,

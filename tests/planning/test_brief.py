@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import Orchestrator
-from orchestrator.domain.workflows.compiled import Cooked, CookedGate, CookedStep
+from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledGate, CompiledStep
 from orchestrator.planning import Planning
 from orchestrator.planning.page import Block, Section, lay_out
 from orchestrator.planning.quoting import quote, writer
@@ -415,8 +415,8 @@ def test_the_first_lines_name_what_keeps_a_task_back_without_a_word_of_others(
 # A step of a workflow, and a task that cannot be begun
 
 
-def pour(orc: Orchestrator, *steps: CookedStep) -> str:
-    cooked = Cooked(
+def pour(orc: Orchestrator, *steps: CompiledStep) -> str:
+    cooked = CompiledFormula(
         formula="feature", title="feature: feature=Login", description="In short.", steps=steps
     )
     return orc.workflows.pour(cooked, workstream="build", agent="lead").root.id
@@ -430,13 +430,13 @@ def finish(orc: Orchestrator, task: str, result: str) -> None:
 def test_a_brief_of_a_step_tells_of_the_workflow_and_of_all_that_came_before(orc: Orchestrator):
     root = pour(
         orc,
-        CookedStep(id="ask", title="Ask"),
-        CookedStep(
+        CompiledStep(id="ask", title="Ask"),
+        CompiledStep(
             id="part", title="The part", description="One half.", needs=("ask",), waits_for="all"
         ),
-        CookedStep(id="design", title="Design", parent="part"),
-        CookedStep(id="ready", title="Ready", type="milestone", needs=("design",), parent="part"),
-        CookedStep(id="build", title="Build", needs=("ready",), parent="part"),
+        CompiledStep(id="design", title="Design", parent="part"),
+        CompiledStep(id="ready", title="Ready", type="milestone", needs=("design",), parent="part"),
+        CompiledStep(id="build", title="Build", needs=("ready",), parent="part"),
     )
     finish(orc, f"{root}.ask", "They want a table.")
     finish(orc, f"{root}.design", "Use two columns.")
@@ -452,8 +452,8 @@ def test_a_brief_of_a_step_tells_of_the_workflow_and_of_all_that_came_before(orc
 
 def test_a_brief_names_few_of_very_many_results_that_came_before(orc: Orchestrator):
     names = [f"s{number}" for number in range(50)]
-    steps = [CookedStep(id="s0", title="S")]
-    steps += [CookedStep(id=b, title="S", needs=(a,)) for a, b in pairwise(names)]
+    steps = [CompiledStep(id="s0", title="S")]
+    steps += [CompiledStep(id=b, title="S", needs=(a,)) for a, b in pairwise(names)]
     root = pour(orc, *steps)
     for name in names[:-1]:
         finish(orc, f"{root}.{name}", f"came of {name}")
@@ -468,8 +468,8 @@ def commands(brief: str) -> list[str]:
 
 def test_the_commands_of_a_brief_are_those_that_the_reader_can_use(orc: Orchestrator):
     brief = Planning(orc.engine).brief
-    gates = (CookedGate(type="human", name="ok"),)
-    root = pour(orc, CookedStep(id="a", title="A", gates=gates, review=True))
+    gates = (CompiledGate(type="human", name="ok"),)
+    root = pour(orc, CompiledStep(id="a", title="A", gates=gates, review=True))
     task = f"{root}.a"
     held_back = brief(task, agent="ann")
     assert commands(held_back)[0] == f"orc t signal {task} --agent ann"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import Orchestrator, UsageError
-from orchestrator.domain.workflows.compiled import Cooked, CookedGate, CookedStep
+from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledGate, CompiledStep
 from orchestrator.stores.memory import MemoryStore
 
 
@@ -96,12 +96,12 @@ def test_it_never_has_more_than_its_budget_and_what_agents_wrote_is_quoted(
 
 
 def test_it_leads_to_the_step_of_a_workflow_that_hangs_on_the_hook(orc: Orchestrator):
-    gates = (CookedGate(type="human", name="ok"),)
+    gates = (CompiledGate(type="human", name="ok"),)
     steps = (
-        CookedStep(id="a", title="First", description="Do it well.", acceptance="It is done."),
-        CookedStep(id="b", title="Second", needs=("a",), gates=gates),
+        CompiledStep(id="a", title="First", description="Do it well.", acceptance="It is done."),
+        CompiledStep(id="b", title="Second", needs=("a",), gates=gates),
     )
-    cooked = Cooked(formula="f", title="f", description="All of it.", steps=steps)
+    cooked = CompiledFormula(formula="f", title="f", description="All of it.", steps=steps)
     root = orc.workflows.sling(cooked, "ann", agent="boss").root.id
     text = orc.prime("ann").text
     assert f"Next step: step {root}.a." in text

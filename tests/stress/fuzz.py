@@ -28,7 +28,7 @@ from orchestrator import Orchestrator, snapshot
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Recorded, encode_line, types
 from orchestrator.domain.knowledge import frontmatter
-from orchestrator.formulas import cook, load
+from orchestrator.formulas import compile_formula, load
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import GLOBALS, Command, Group
 from orchestrator.interfaces.cli.main import main
@@ -324,7 +324,7 @@ def _(folder: Folder, text: str) -> None:
     file.parent.mkdir()
     file.write_text(text, "utf-8", "surrogatepass")
     with watched(file):
-        cook(load("f", str(board)), {"v": text}, strict=False)
+        compile_formula(load("f", str(board)), {"v": text}, strict=False)
 
 
 @target("frontmatter", yaml_text)

@@ -30,7 +30,7 @@ from orchestrator.domain.validation import (
     check_text,
 )
 from orchestrator.domain.workflows import automation
-from orchestrator.domain.workflows.compiled import Cooked
+from orchestrator.domain.workflows.compiled import CompiledFormula
 from orchestrator.domain.workflows.events import WorkflowBurned, WorkflowPoured, WorkflowSquashed
 from orchestrator.domain.workflows.instantiate import Pouring
 from orchestrator.domain.workflows.progress import Standing, standing_of
@@ -143,7 +143,7 @@ class Workflows(Noun[State]):
     def pour(
         self,
         tx: Transaction[State],
-        cooked: Cooked,
+        cooked: CompiledFormula,
         *,
         workstream: str | None = None,
         on: str | None = None,
@@ -175,7 +175,7 @@ class Workflows(Noun[State]):
     def sling(
         self,
         tx: Transaction[State],
-        cooked: Cooked,
+        cooked: CompiledFormula,
         to: str | None = None,
         *,
         workstream: str | None = None,
@@ -297,8 +297,8 @@ class Workflows(Noun[State]):
     def bond(
         self,
         tx: Transaction[State],
-        first: str | Cooked,
-        then: str | Cooked,
+        first: str | CompiledFormula,
+        then: str | CompiledFormula,
         *,
         workstream: str | None = None,
         agent: str | None = None,

@@ -11,7 +11,7 @@ MILESTONE = "milestone"
 """The type of a step that is done by itself as soon as nothing keeps it back."""
 
 
-class CookedGate(msgspec.Struct, frozen=True, kw_only=True):
+class CompiledGate(msgspec.Struct, frozen=True, kw_only=True):
     """A signal that a step waits for; see :class:`orchestrator.domain.tasks.records.Signal`."""
 
     type: str
@@ -19,7 +19,7 @@ class CookedGate(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
 
 
-class CookedStep(msgspec.Struct, frozen=True, kw_only=True):
+class CompiledStep(msgspec.Struct, frozen=True, kw_only=True):
     """A step with every text filled, ready to become a task.
 
     Attributes:
@@ -42,7 +42,7 @@ class CookedStep(msgspec.Struct, frozen=True, kw_only=True):
     needs: tuple[str, ...] = ()
     parent: str | None = None
     waits_for: str = ""
-    gates: tuple[CookedGate, ...] = ()
+    gates: tuple[CompiledGate, ...] = ()
     outside: tuple[str, ...] = ()
     until: str = ""
     assignee: str = ""
@@ -56,7 +56,7 @@ class CookedStep(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
 
 
-class Cooked(msgspec.Struct, frozen=True, kw_only=True):
+class CompiledFormula(msgspec.Struct, frozen=True, kw_only=True):
     """What a formula and variables were cooked to.
 
     Attributes:
@@ -79,6 +79,6 @@ class Cooked(msgspec.Struct, frozen=True, kw_only=True):
     ephemeral: bool = False
     review_only: bool = False
     condense: Condense | None = None
-    steps: tuple[CookedStep, ...] = ()
+    steps: tuple[CompiledStep, ...] = ()
     warnings: tuple[str, ...] = ()
     runtime: dict[str, str] = {}

@@ -20,7 +20,7 @@ from orchestrator.domain.tasks.transitions import (
     check_transition,
 )
 from orchestrator.domain.workflows import automation
-from orchestrator.domain.workflows.compiled import MILESTONE, Cooked, CookedStep
+from orchestrator.domain.workflows.compiled import MILESTONE, CompiledFormula, CompiledStep
 from orchestrator.domain.workflows.events import WorkflowPoured
 from orchestrator.domain.workflows.records import Workflow
 from orchestrator.domain.workstreams import commands as workstreams
@@ -51,7 +51,7 @@ class Pouring:
     def __init__(
         self,
         tx: Transaction[State],
-        cooked: Cooked,
+        cooked: CompiledFormula,
         workstream: str | None,
         on: str | None,
         ephemeral: bool,
@@ -125,7 +125,7 @@ class Pouring:
         else:
             self._tx.record(TaskEdited(task=root, gate=gate, milestone=True))
 
-    def _added(self, root: str, step: CookedStep) -> TaskAdded:
+    def _added(self, root: str, step: CompiledStep) -> TaskAdded:
         state = self._tx.state
         needs = tuple(f"{root}.{need}" for need in step.needs)
         priority = step.priority
@@ -161,7 +161,7 @@ class Pouring:
             assignee=self._assignee_of(step),
         )
 
-    def _assignee_of(self, step: CookedStep) -> str:
+    def _assignee_of(self, step: CompiledStep) -> str:
         if step.type == MILESTONE:
             return ""
         return step.assignee or self._assignee
@@ -213,7 +213,7 @@ def _open_for_workflow(state: State, text: str) -> Task:
     return task
 
 
-def _gate(root: str, step: CookedStep) -> Gate | None:
+def _gate(root: str, step: CompiledStep) -> Gate | None:
     how, _, of = step.waits_for.partition(":")
     return Gate(how, f"{root}.{of or step.id}") if how else None
 

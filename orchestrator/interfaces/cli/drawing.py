@@ -11,7 +11,7 @@ from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.blockers import Edge
 from orchestrator.domain.tasks.dependencies import BLOCKING, Branch, Graph
 from orchestrator.domain.tasks.records import Task
-from orchestrator.domain.workflows.compiled import MILESTONE, Cooked, CookedStep
+from orchestrator.domain.workflows.compiled import MILESTONE, CompiledFormula, CompiledStep
 
 _STATUS_SHAPES = {"done": ("([", "])"), "blocked": ("{{", "}}")}
 
@@ -67,7 +67,7 @@ def _mermaid_text(label: str) -> str:
     return re.sub(r"[^\w .,-]", lambda match: f"#{ord(match[0])};", escape(label))
 
 
-def steps(cooked: Cooked) -> str:
+def steps(cooked: CompiledFormula) -> str:
     """The steps of a cooked formula, parts below what they are parts of, each with what it waits for."""
     depths: dict[str, int] = {}
     lines = []
@@ -81,8 +81,8 @@ def steps(cooked: Cooked) -> str:
     return "\n".join(lines) or "No steps."
 
 
-def _by_parent(found: tuple[CookedStep, ...]) -> Iterator[CookedStep]:
-    below: dict[str | None, list[CookedStep]] = {}
+def _by_parent(found: tuple[CompiledStep, ...]) -> Iterator[CompiledStep]:
+    below: dict[str | None, list[CompiledStep]] = {}
     for step in found:
         below.setdefault(step.parent, []).append(step)
     waiting = below.get(None, [])[::-1]
@@ -92,7 +92,7 @@ def _by_parent(found: tuple[CookedStep, ...]) -> Iterator[CookedStep]:
         waiting += below.get(step.id, [])[::-1]
 
 
-def _shows(step: CookedStep) -> Iterator[str]:
+def _shows(step: CompiledStep) -> Iterator[str]:
     """What a step must show before it is done: its commands run for whoever completes it."""
     yield from (f"verify: {command}" for command in step.verify)
     yield from (f"artifact: {path}" for path in step.artifacts)
@@ -100,14 +100,14 @@ def _shows(step: CookedStep) -> Iterator[str]:
         yield "review: another agent must approve"
 
 
-def _awaits(step: CookedStep) -> list[str]:
+def _awaits(step: CompiledStep) -> list[str]:
     """What a step waits for, in words."""
     gates = (f"{gate.type} {gate.name}".strip() for gate in step.gates)
     children = [] if step.waits_for in ("", "all") else [f"{step.waits_for} children"]
     return [*step.needs, *step.outside, *children, *gates]
 
 
-def flow(cooked: Cooked) -> str:
+def flow(cooked: CompiledFormula) -> str:
     """The steps of a cooked formula for Mermaid: an arrow from each to those that come after it."""
     names = {step.id: f"s{number}" for number, step in enumerate(cooked.steps, 1)}
     lines = ["flowchart TD"]

@@ -39,10 +39,10 @@ from orchestrator.interfaces.cli.run import DRY_RUN, Run, text_from
 if TYPE_CHECKING:
     from orchestrator.domain.tasks.dependencies import Blocked
     from orchestrator.domain.workflows.commands import Poured
-    from orchestrator.domain.workflows.compiled import Cooked
+    from orchestrator.domain.workflows.compiled import CompiledFormula
     from orchestrator.domain.workflows.progress import Standing
-    from orchestrator.formulas.library import Loaded
-    from orchestrator.formulas.noun import Listed
+    from orchestrator.formulas.commands import FormulaSummary
+    from orchestrator.formulas.loading import Loaded
 
 MANY = 50
 """Steps that a page of a workflow lists; ``--json`` has all."""
@@ -107,7 +107,7 @@ def variables(var: tuple[tuple[str, str], ...] | None, vars_file: str | None) ->
     return {**values_of(text_from(vars_file), vars_file), **dict(var or ())}
 
 
-def cooked_for(run: Run, name: str, values: dict[str, str], **how: Any) -> "Cooked":
+def cooked_for(run: Run, name: str, values: dict[str, str], **how: Any) -> "CompiledFormula":
     """A formula cooked for a command; what is odd about it is said."""
     cooked = run.orc.formulas.cook(name, values, **how)
     for warning in cooked.warnings:
@@ -125,7 +125,7 @@ def list_(run: Run) -> Answer:
     return Answer(found, lambda: _listing(found))
 
 
-def _listing(found: "list[Listed]") -> str:
+def _listing(found: "list[FormulaSummary]") -> str:
     rows = [
         (
             one.name,
@@ -176,8 +176,8 @@ def show(
     return Answer(document, draw)
 
 
-def _formula_page(loaded: "Loaded", cooked: "Cooked") -> str:
-    from orchestrator.formulas.reading import as_text
+def _formula_page(loaded: "Loaded", cooked: "CompiledFormula") -> str:
+    from orchestrator.formulas.parse import as_text
 
     formula = loaded.formula
     facts = (

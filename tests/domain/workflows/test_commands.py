@@ -13,17 +13,17 @@ from orchestrator import Orchestrator
 from orchestrator.core.errors import OrchestratorError, Refused
 from orchestrator.domain.tasks.dependencies import Blocked
 from orchestrator.domain.tasks.records import ENDED
-from orchestrator.domain.workflows.compiled import Cooked, CookedGate, CookedStep
+from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledGate, CompiledStep
 from orchestrator.domain.workflows.records import Condense
 from orchestrator.stores.memory import MemoryStore
 
 
-def step(id: str, *needs: str, **fields: object) -> CookedStep:
-    return CookedStep(id=id, title=id.title(), needs=needs, **fields)  # type: ignore[arg-type]
+def step(id: str, *needs: str, **fields: object) -> CompiledStep:
+    return CompiledStep(id=id, title=id.title(), needs=needs, **fields)  # type: ignore[arg-type]
 
 
-def cooked(*steps: CookedStep, **fields: object) -> Cooked:
-    return Cooked(formula="made", steps=steps, **fields)  # type: ignore[arg-type]
+def cooked(*steps: CompiledStep, **fields: object) -> CompiledFormula:
+    return CompiledFormula(formula="made", steps=steps, **fields)  # type: ignore[arg-type]
 
 
 CHAIN = cooked(step("a"), step("b", "a"), step("c", "b"))
@@ -37,7 +37,7 @@ LOOP = cooked(
 )
 
 
-def pour(orc: Orchestrator, what: Cooked = CHAIN, **how: object) -> str:
+def pour(orc: Orchestrator, what: CompiledFormula = CHAIN, **how: object) -> str:
     return orc.workflows.pour(what, **how).root.id  # type: ignore[arg-type]
 
 
@@ -344,7 +344,7 @@ def test_a_milestone_is_open_again_when_what_it_needs_is(orc: Orchestrator):
 
 @pytest.mark.parametrize("kind", ["human", "condition", "gh:run"])
 def test_a_step_waits_until_its_signal_is_given(orc: Orchestrator, kind: str):
-    root = pour(orc, cooked(step("a", gates=(CookedGate(type=kind, name="go"),))))
+    root = pour(orc, cooked(step("a", gates=(CompiledGate(type=kind, name="go"),))))
     assert orc.links.ready() == []
     assert code_of(lambda: orc.tasks.claim(f"{root}.a", agent="ann")) == "not_ready"
     assert code_of(lambda: orc.workflows.signal(f"{root}.a", "other")) == "no_signal"
@@ -354,7 +354,7 @@ def test_a_step_waits_until_its_signal_is_given(orc: Orchestrator, kind: str):
 
 
 def test_a_standing_tells_what_is_stuck_from_what_only_waits_and_says_why(orc: Orchestrator):
-    gate = (CookedGate(type="human", name="ok"),)
+    gate = (CompiledGate(type="human", name="ok"),)
     root = pour(orc, cooked(step("m", type="milestone", gates=gate), step("a", "m")))
     standing = orc.workflows.standing(root)
     assert why(standing.stuck) == {"m": [f"t signal {root}.m"]}
@@ -398,13 +398,13 @@ def test_a_step_whose_lease_has_ended_is_ready_and_nobody_is_at_it(
 
 
 def test_a_refused_claim_names_the_commands_that_let_the_task_go_on(orc: Orchestrator):
-    gates = (CookedGate(type="human", name="it's ok"), CookedGate(type="event", name="x"))
+    gates = (CompiledGate(type="human", name="it's ok"), CompiledGate(type="event", name="x"))
     root = pour(orc, cooked(step("a", gates=gates)))
     with pytest.raises(Refused) as caught:
         orc.tasks.claim(f"{root}.a", agent="ann")
     commands = caught.value.details["commands"]
     assert commands == [f"t signal {root}.a 'it'\"'\"'s ok'", f"t signal {root}.a x"]
-    gates = (CookedGate(type="human", name="a\nb"), CookedGate(type="event", name="--help"))
+    gates = (CompiledGate(type="human", name="a\nb"), CompiledGate(type="event", name="--help"))
     root = pour(orc, cooked(step("a", gates=gates)))
     standing = orc.workflows.standing(root)
     assert why(standing.stuck) == {"a": [f"t signal {root}.a human", f"t signal {root}.a event"]}
@@ -416,7 +416,7 @@ def test_a_refused_claim_names_the_commands_that_let_the_task_go_on(orc: Orchest
 def test_what_is_done_again_waits_for_peoples_words_again_but_not_for_what_has_happened(
     orc: Orchestrator,
 ):
-    gates = (CookedGate(type="human", name="ok"), CookedGate(type="event", name="ci.passed"))
+    gates = (CompiledGate(type="human", name="ok"), CompiledGate(type="event", name="ci.passed"))
     root = pour(
         orc, cooked(step("a"), step("m", "a", type="milestone", gates=gates), step("b", "m"))
     )
@@ -433,7 +433,7 @@ def test_what_is_done_again_waits_for_peoples_words_again_but_not_for_what_has_h
 
 def test_pouring_does_not_open_the_gates_that_it_makes(orc: Orchestrator):
     root = pour(
-        orc, cooked(step("a", gates=(CookedGate(type="event", name="task.added"),)), step("b"))
+        orc, cooked(step("a", gates=(CompiledGate(type="event", name="task.added"),)), step("b"))
     )
     assert orc.tasks.next(agent="ann").id == f"{root}.b"  # type: ignore[union-attr]
     orc.tasks.add("workflows", title="another")
@@ -441,7 +441,7 @@ def test_pouring_does_not_open_the_gates_that_it_makes(orc: Orchestrator):
 
 
 def test_events_and_mail_give_the_signals_that_wait_for_them(orc: Orchestrator):
-    gates = (CookedGate(type="event", name="ci.passed"), CookedGate(type="mail", name="Go on"))
+    gates = (CompiledGate(type="event", name="ci.passed"), CompiledGate(type="mail", name="Go on"))
     root = pour(orc, cooked(step("a", gates=gates)))
     orc.events.log("ci", "ci.failed")
     orc.events.log("ci", "ci.passed")
@@ -453,7 +453,7 @@ def test_events_and_mail_give_the_signals_that_wait_for_them(orc: Orchestrator):
 def test_a_timer_begins_when_nothing_else_keeps_the_step_back(
     orc: Orchestrator, clock: SettableClock
 ):
-    timer = CookedGate(type="timer", name="1h", seconds=3600.0)
+    timer = CompiledGate(type="timer", name="1h", seconds=3600.0)
     root = pour(orc, cooked(step("a"), step("b", "a", gates=(timer,))))
     clock.advance(7200)
     orc.tasks.claim(f"{root}.a", agent="ann")
@@ -467,7 +467,7 @@ def test_a_timer_begins_when_nothing_else_keeps_the_step_back(
 def test_a_timer_is_over_when_its_signal_is_given_before_it_begins_or_while_it_runs(
     orc: Orchestrator, early: bool
 ):
-    timer = CookedGate(type="timer", name="1h", seconds=3600.0)
+    timer = CompiledGate(type="timer", name="1h", seconds=3600.0)
     root = pour(orc, cooked(step("a"), step("b", "a", gates=(timer,))))
     if early:
         orc.workflows.signal(f"{root}.b", "timer")
@@ -661,7 +661,7 @@ class Workflows(RuleBasedStateMachine):
         on=st.none() | some,
         assignee=st.none() | agents,
     )
-    def pour(self, what: Cooked, ephemeral: bool, on: int | None, assignee: str | None) -> None:
+    def pour(self, what: CompiledFormula, ephemeral: bool, on: int | None, assignee: str | None) -> None:
         with suppress(OrchestratorError):
             self.orc.workflows.pour(
                 what,
