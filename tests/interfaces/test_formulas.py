@@ -240,7 +240,7 @@ def test_distill_puts_variables_in_place_of_whole_words_that_are_there(
     text = cli("f", "distill", root, "mine", "--var", "page=Login", "--dry-run").out
     assert '"{{page}}, not LoginPage"' in text
     refused = cli("f", "distill", root, "mine", "--var", "page=Nowhere", status=2).err
-    assert "says 'Nowhere', so page would stand for nothing" in refused
+    assert "contains 'Nowhere', so page has no use" in refused
 
 
 def test_bond_takes_workflows_and_formulas(cli: CommandLine, root: str) -> None:
