@@ -25,8 +25,8 @@ from orchestrator.domain.workflows.compiled import (
     CompiledFormula,
     CompiledGate,
     CompiledStep,
-    Condense,
 )
+from orchestrator.domain.workflows.records import Condense
 from orchestrator.formulas.advice import advise, example_targets
 from orchestrator.formulas.conditions import holds
 from orchestrator.formulas.expansions import Expander

@@ -15,8 +15,8 @@ from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
-from orchestrator.domain.tasks.events import Signal, Task
 from orchestrator.domain.tasks.lookup import resolve
+from orchestrator.domain.tasks.records import Signal, Task
 from orchestrator.domain.workflows.automation import parts_of
 from orchestrator.domain.workflows.instantiate import REVIEW_ONLY
 from orchestrator.formulas.values import PLACEHOLDER
@@ -62,7 +62,7 @@ def distill(
 def _root(state: State, text: str) -> str:
     task_id = resolve(state, text)
     task = state.tasks.get(task_id)
-    is_step = task is not None and task.workflow is not None and task_id not in state.children
+    is_step = task is not None and task.workflow is not None and task_id not in state.tasks.children
     return task.workflow if is_step and task is not None and task.workflow else task_id
 
 

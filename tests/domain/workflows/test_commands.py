@@ -661,7 +661,9 @@ class Workflows(RuleBasedStateMachine):
         on=st.none() | some,
         assignee=st.none() | agents,
     )
-    def pour(self, what: CompiledFormula, ephemeral: bool, on: int | None, assignee: str | None) -> None:
+    def pour(
+        self, what: CompiledFormula, ephemeral: bool, on: int | None, assignee: str | None
+    ) -> None:
         with suppress(OrchestratorError):
             self.orc.workflows.pour(
                 what,
