@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from orchestrator.core.errors import BadInput, UsageError
-from orchestrator.interfaces.cli.parameters import flag
 from orchestrator.interfaces.cli.rendering import Answer, show, warn
 
 if TYPE_CHECKING:
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from orchestrator.interfaces.cli.groups import Command
 
 T = TypeVar("T")
-
-DRY_RUN = flag("--dry-run", help="Say what would be done, and leave every file as it is.")
 
 
 class Settings(msgspec.Struct):
