@@ -78,7 +78,7 @@ def make(folder: str) -> str:
         if in_git_work_tree(folder):
             for path, text in git_files(folder).items():
                 if not os.path.lexists(path):
-                    with open(path, "x", encoding="utf-8") as file:
+                    with open(path, "x", encoding="utf-8", newline="\n") as file:
                         file.write(text)
     except OSError as error:
         raise InputOutputError(

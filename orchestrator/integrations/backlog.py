@@ -282,6 +282,8 @@ def export_backlog(engine: Engine, folder: str, *, workstream: str | None = None
     unfinished = f"{folder}.part-{os.getpid()}"
     try:
         written = _write(Tasks(engine).lasting(workstream), unfinished, losses)
+        if os.path.isdir(folder):
+            os.rmdir(folder)  # an empty one, which not every system replaces
         os.rename(unfinished, folder)
     except OSError as error:
         raise InputOutputError(f"{folder} cannot be written: {error.strerror}") from None

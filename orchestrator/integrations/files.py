@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterator
 from typing import IO
 
+from orchestrator.core import system
 from orchestrator.core.errors import BadInput, InputOutputError, NotFound
 from orchestrator.core.events import LONGEST_LINE
 
@@ -17,10 +18,8 @@ def open_file(path: str) -> IO[bytes]:
         BadInput: It is a link or no regular file.
         InputOutputError: It cannot be read.
     """
-    # Not blocking, so that a pipe that nobody writes to is found out and not waited for.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        file = os.fdopen(os.open(path, flags), "rb")
+        file = os.fdopen(system.open_file(path, os.O_RDONLY), "rb")
     except FileNotFoundError:
         raise NotFound(f"There is no {path}", code="file_not_found") from None
     except IsADirectoryError:

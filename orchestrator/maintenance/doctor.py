@@ -362,7 +362,7 @@ def _size(path: str) -> int:
 
 def _missing_lines(path: str, text: str) -> list[str]:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, encoding="utf-8", errors="replace", newline="") as file:
             present = set(file.read().splitlines())
     except FileNotFoundError:
         present = set()
@@ -370,5 +370,5 @@ def _missing_lines(path: str, text: str) -> list[str]:
 
 
 def _append_lines(path: str, lines: list[str]) -> None:
-    with open(path, "a", encoding="utf-8") as file:
+    with open(path, "a", encoding="utf-8", newline="\n") as file:
         file.write("".join(f"{line}\n" for line in lines))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from orchestrator.core import system
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Recorded
 from orchestrator.domain.state import State
@@ -33,7 +34,7 @@ def salvage(state_folder: str, now: str) -> str:
     path = os.path.join(folder, now.replace(":", "").replace(".", "") + ".jsonl")
     state, seen, chain = State(), set[bytes](), [0]
     with (
-        open(path, "x", encoding="utf-8") as kept,
+        open(path, "x", encoding="utf-8", newline="\n") as kept,
         open(f"{path}.left-out", "xb") as left_out,
     ):
         kept.write(header_line())
@@ -45,7 +46,7 @@ def salvage(state_folder: str, now: str) -> str:
                 kept.write(export_line(at))
         for file in (kept, left_out):
             file.flush()
-            os.fsync(file.fileno())
+            system.sync(file.fileno())
     return path
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from orchestrator.stores.files import disk
+from orchestrator.core import system
 
 CALLS = [
     (os, "write"),
@@ -18,7 +18,7 @@ CALLS = [
     (os, "unlink"),
     (os, "mkdir"),
     (os, "open"),
-    (disk, "sync_data"),
+    (system, "sync_data"),
 ]
 """Where a command meets the disk; ``sync_data`` is ``fdatasync`` under the name the stores use."""
 

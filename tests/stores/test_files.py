@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator import Orchestrator
+from orchestrator.core import system
 from orchestrator.core.errors import Damage, InputOutputError, NoBoard, OutcomeUnknown, Refused
 from orchestrator.core.events import START
-from orchestrator.stores.files import FileStore, disk, mounts
+from orchestrator.stores.files import FileStore, disk
 
 from .building import WAIT, add, commit, fill, texts_of
 
@@ -58,8 +59,8 @@ def half(fd: int, data: bytes) -> int:
     [
         (os, "write", failing(errno.ENOSPC), "ENOSPC"),
         (os, "write", half, "ENOSPC"),
-        (disk, "sync_data", failing(errno.EIO), "EIO"),
-        (disk, "sync_data", failing(errno.EDQUOT), "EDQUOT"),
+        (system, "sync_data", failing(errno.EIO), "EIO"),
+        (system, "sync_data", failing(errno.EDQUOT), "EDQUOT"),
     ],
     ids=["full", "full half way", "sync fails", "quota"],
 )
@@ -91,7 +92,7 @@ def test_a_commit_that_cannot_be_taken_back_is_of_unknown_outcome(
 ) -> None:
     (position,) = fill(store, ["a"])
     with store.locked("test", WAIT):
-        monkeypatch.setattr(disk, "sync_data", failing(errno.EIO))
+        monkeypatch.setattr(system, "sync_data", failing(errno.EIO))
         monkeypatch.setattr(os, "ftruncate", failing(errno.EIO))
         with pytest.raises(OutcomeUnknown, match="not known whether") as raised:
             add(store, position, "b")
@@ -111,7 +112,7 @@ def test_a_failed_sync_is_never_tried_again(
         raise OSError(errno.EIO, "")
 
     with store.locked("test", WAIT):
-        monkeypatch.setattr(disk, "sync_data", sync)
+        monkeypatch.setattr(system, "sync_data", sync)
         with pytest.raises(InputOutputError):
             add(store, position, "b")
     assert len(calls) == 1
@@ -126,7 +127,7 @@ def test_an_interrupt_before_the_commit_is_synced_takes_it_back(
         raise KeyboardInterrupt
 
     with store.locked("test", WAIT):
-        monkeypatch.setattr(disk, "sync_data", interrupt)
+        monkeypatch.setattr(system, "sync_data", interrupt)
         with pytest.raises(KeyboardInterrupt):
             add(store, position, "b")
     assert log.stat().st_size == position.end
@@ -142,7 +143,7 @@ def test_a_write_beside_the_lock_makes_the_outcome_unknown_and_is_not_cut(
             file.write(b"of somebody")
 
     with store.locked("test", WAIT):
-        monkeypatch.setattr(disk, "sync_data", sync)
+        monkeypatch.setattr(system, "sync_data", sync)
         with pytest.raises(OutcomeUnknown):
             add(store, position, "b")
     assert log.read_bytes().endswith(b"of somebody")
@@ -204,7 +205,7 @@ def test_a_commit_is_synced_before_append_returns(
 ) -> None:
     (position,) = fill(store, ["a"])
     synced = []
-    monkeypatch.setattr(disk, "sync_data", lambda fd: synced.append(os.fstat(fd).st_size))
+    monkeypatch.setattr(system, "sync_data", lambda fd: synced.append(os.fstat(fd).st_size))
     with store.locked("test", WAIT):
         end = add(store, position, "b").end
         assert synced == [end]
@@ -222,7 +223,7 @@ def test_what_a_killed_writer_left_unsynced_is_synced_before_it_is_read(
             os._exit(0)
     os.waitpid(pid, 0)
     synced = []
-    monkeypatch.setattr(disk, "sync_data", synced.append)
+    monkeypatch.setattr(system, "sync_data", synced.append)
     for _ in range(2):
         with store.locked("test", WAIT):
             list(store.read(START))
@@ -236,7 +237,7 @@ def test_a_segment_is_synced_before_it_is_sealed(
     store = FileStore(tmp_path, light=True, segment_size=1, warn=print)
     (position,) = fill(store, ["a"])
     sealed, calls = log.stat().st_ino, []
-    link, sync_data = os.link, disk.sync_data
+    link, sync_data = os.link, system.sync_data
 
     def linking(source: str, target: str, **options: bool) -> None:
         calls.append(("seal", os.stat(source).st_ino))
@@ -247,7 +248,7 @@ def test_a_segment_is_synced_before_it_is_sealed(
         calls.append(("sync", os.fstat(fd).st_ino))
 
     monkeypatch.setattr(os, "link", linking)
-    monkeypatch.setattr(disk, "sync_data", syncing)
+    monkeypatch.setattr(system, "sync_data", syncing)
     with store.locked("test", WAIT):
         add(store, position, "b")
     assert calls == [("sync", sealed), ("seal", sealed)]
@@ -259,7 +260,7 @@ def test_a_segment_that_cannot_be_synced_is_not_sealed(
     store = FileStore(tmp_path, light=True, segment_size=1, warn=print)
     (position,) = fill(store, ["a"])
     with store.locked("test", WAIT):
-        monkeypatch.setattr(disk, "sync_data", failing(errno.EIO))
+        monkeypatch.setattr(system, "sync_data", failing(errno.EIO))
         with pytest.raises(InputOutputError, match="Could not sync"):
             add(store, position, "b")
     assert sorted(path.name for path in log.parent.glob("events*")) == [log.name]
@@ -462,7 +463,7 @@ def test_a_disk_that_does_not_answer_is_no_empty_folder(
 def test_a_network_file_system_is_refused(
     store: FileStore, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(mounts, "kind_of", lambda folder: kind)
+    monkeypatch.setattr(system, "file_system_kind", lambda folder: kind)
     with pytest.raises(Refused, match=f"network file system \\({kind}\\)") as raised:
         fill(store, ["a"])
     assert raised.value.code == "network_file_system"
@@ -471,7 +472,7 @@ def test_a_network_file_system_is_refused(
 def test_a_file_system_of_unknown_kind_is_warned_of_once(
     store: FileStore, monkeypatch: pytest.MonkeyPatch, warnings: list[str]
 ) -> None:
-    monkeypatch.setattr(mounts, "kind_of", lambda folder: "fuse.something")
+    monkeypatch.setattr(system, "file_system_kind", lambda folder: "fuse.something")
     fill(store, ["a"])
     fill(store, ["b"])
     (warning,) = warnings
@@ -485,14 +486,14 @@ def test_the_kind_is_read_from_the_table_of_mounts(tmp_path: Path) -> None:
         f"30 1 {os.major(device)}:{os.minor(device)} / {tmp_path} rw shared:1 - nfs4 host:/x rw\n"
     )
     table.write_text("29 1 0:999 / / rw - ext4 /dev/a rw\n" + mine)
-    assert mounts.kind_of(str(tmp_path), str(table)) == "nfs4"
+    assert system.file_system_kind(str(tmp_path), str(table)) == "nfs4"
     # A device that no line names (btrfs): the longest mount point above the folder counts.
     table.write_text(
         "29 1 0:999 / / rw - ext4 /dev/a rw\n"
         f"30 1 0:998 / {tmp_path.parent.resolve()} rw - btrfs /dev/b rw\n"
     )
-    assert mounts.kind_of(str(tmp_path), str(table)) == "btrfs"
-    assert mounts.kind_of(str(tmp_path), str(tmp_path / "none")) == ""
+    assert system.file_system_kind(str(tmp_path), str(table)) == "btrfs"
+    assert system.file_system_kind(str(tmp_path), str(tmp_path / "none")) == ""
 
 
 def test_a_light_store_imports_nothing_heavy() -> None:

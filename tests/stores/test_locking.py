@@ -19,7 +19,7 @@ import pytest
 from orchestrator.core.errors import InputOutputError, TimedOut
 from orchestrator.core.events import START
 from orchestrator.stores.files import FileStore
-from orchestrator.stores.files.locking import Queue
+from orchestrator.stores.files.turn_queue import TurnQueue
 
 from .building import WAIT, add, end_of, fill, texts_of
 
@@ -407,7 +407,7 @@ def test_a_place_in_the_queue_that_nobody_wants_any_more_is_given_on(folder: Pat
                 pass
         assert threading.active_count() <= 2
     child.hear()
-    queue = Queue(str(folder / "state" / ".queue"))
+    queue = TurnQueue(str(folder / "state" / ".queue"))
     queue.join()
     assert queue.is_next(WAIT)
     queue.leave()

@@ -44,9 +44,9 @@ SIZES = {"ext4": 48, "xfs": 320}
 
 _WORKER = """
 import os, sys, time
-from orchestrator.stores.files import disk, segments
+from orchestrator.core import system
 if sys.argv[4] == "unsafe":
-    disk.sync_data = lambda fd: None  # the log's sync is left out; all others stay
+    system.sync_data = lambda fd: None  # the log's sync is left out; all others stay
 from orchestrator import Orchestrator
 board, name, told = sys.argv[1:4]
 acks = os.open(told, os.O_WRONLY | os.O_APPEND | os.O_CREAT)

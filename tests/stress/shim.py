@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orchestrator import Orchestrator
+from orchestrator.core import system
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.stores.files import disk
 from tests.boards import check_law
 
 from . import harness, sealing, sweep
@@ -103,7 +103,7 @@ class Shim:
         for name in CALLS:
             setattr(os, name, self._wrapped(name, getattr(os, name)))
         fcntl.flock = self._wrapped("flock", fcntl.flock)
-        disk.sync_data = os.fdatasync
+        system.sync_data = os.fdatasync
 
     def _wrapped(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.core import clock
+from orchestrator.core import clock, system
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.domain.tasks.records import Checks, Evidence
 from orchestrator.domain.validation import (
@@ -199,7 +199,7 @@ def _file(path: str) -> tuple[int, str]:
     import hashlib
 
     digest, size = hashlib.sha256(), 0
-    with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+    with open(system.open_file(path, os.O_RDONLY, follow=True), "rb") as file:
         while chunk := file.read(1024 * 1024):
             digest.update(chunk)
             size += len(chunk)

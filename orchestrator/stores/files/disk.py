@@ -10,13 +10,8 @@ import stat
 from contextlib import suppress
 from types import TracebackType
 
+from orchestrator.core import system
 from orchestrator.core.errors import InputOutputError, NoBoard, OrchestratorError, Refused
-
-READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-"""A link is never followed, and a fifo with a file's name must not block the open."""
-
-sync_data = getattr(os, "fdatasync", os.fsync)
-"""``fdatasync``, where the system has it."""
 
 _numbers = itertools.count()
 
@@ -28,12 +23,15 @@ class Descriptor:
     whatever file gets the number next.
     """
 
-    fd = -1
-
-    def __init__(self, path: str, flags: int) -> None:
-        self.fd = os.open(path, flags | os.O_CLOEXEC, 0o666)
-        status = os.fstat(self.fd)
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        status = os.fstat(fd)
         self.identity = (status.st_dev, status.st_ino)
+
+    @classmethod
+    def of_file(cls, path: str, flags: int) -> "Descriptor":
+        """Open a file."""
+        return cls(system.open_file(path, flags))
 
     def is_still(self, path: str) -> bool:
         """Whether the path leads to this very file."""
@@ -44,8 +42,21 @@ class Descriptor:
         return (status.st_dev, status.st_ino) == self.identity
 
     def __del__(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
+        os.close(self.fd)
+
+
+class SharedFile:
+    """A small file that processes write in place; it is opened when needed, and anew when it was deleted."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.opened: Descriptor | None = None
+
+    def open(self) -> Descriptor:
+        """The file that is there now, made if there is none."""
+        if self.opened is None or os.fstat(self.opened.fd).st_nlink == 0:
+            self.opened = Descriptor.of_file(self._path, os.O_RDWR | os.O_CREAT)
+        return self.opened
 
 
 class naming:  # noqa: N801  # reads as a statement: with naming("write", path)
@@ -124,15 +135,6 @@ def names_in(path: str) -> list[str]:
             return []
 
 
-def sync_folder(path: str) -> None:
-    """Make the names in a folder durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def write_all(fd: int, data: bytes) -> None:
     """Write all of the data: one ``write`` may take less than it was given."""
     written = os.write(fd, data)
@@ -143,11 +145,10 @@ def write_all(fd: int, data: bytes) -> None:
 
 def write_new(path: str, data: bytes, *, exclusive: bool = False) -> None:
     """Write and sync a file that nobody looks at yet, over a leftover of the same name."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(path, flags | (os.O_EXCL if exclusive else os.O_TRUNC), 0o666)
+    fd = system.open_file(path, os.O_WRONLY | os.O_CREAT | (os.O_EXCL if exclusive else os.O_TRUNC))
     try:
         write_all(fd, data)
-        os.fsync(fd)
+        system.sync(fd)
     finally:
         os.close(fd)
 
@@ -167,11 +168,11 @@ def replace(path: str, data: bytes) -> None:
         make_folder(folder)
         try:
             write_new(new, data)
-            os.replace(new, path)
+            system.replace(new, path)
         except BaseException:
             remove(new)
             raise
-        sync_folder(folder)
+        system.sync_folder(folder)
 
 
 def remove(path: str) -> None:
@@ -189,7 +190,7 @@ def read(path: str) -> bytes | None:
     """
     with naming("read", path):
         try:
-            fd = os.open(path, READING)
+            fd = system.open_file(path, os.O_RDONLY)
         except FileNotFoundError:
             return None
         with open(fd, "rb", buffering=0) as file:

@@ -1,8 +1,8 @@
 """What kind of file system a folder is on: locks and syncs hold on local ones only."""
 
-import os
 from collections.abc import Callable
 
+from orchestrator.core import system
 from orchestrator.core.errors import Refused
 
 _NETWORK = {
@@ -17,7 +17,7 @@ def check_local(folder: str, warn: Callable[[str], None]) -> None:
     Raises:
         Refused: The folder is on a network file system.
     """
-    kind = kind_of(folder)
+    kind = system.file_system_kind(folder)
     if kind in _NETWORK:
         raise Refused(
             f"{folder} is on a network file system ({kind}), where locks and syncs do not hold",
@@ -28,33 +28,3 @@ def check_local(folder: str, warn: Callable[[str], None]) -> None:
         )
     if kind == "9p" or kind.startswith("fuse."):
         warn(f"{folder} is on {kind}: if that is not a local disk, the log can be lost.")
-
-
-def kind_of(folder: str, table: str = "/proc/self/mountinfo") -> str:
-    """The type of the file system, as Linux names it; empty where it cannot be told."""
-    try:
-        with open(table, "rb") as file:
-            mounts = file.read()
-    except OSError:
-        return ""  # not Linux: there is no such table
-    device = os.stat(folder).st_dev
-    mine = b" %d:%d " % (os.major(device), os.minor(device))
-    at = mounts.rfind(mine)
-    if at >= 0:
-        return _kind(mounts[at:].partition(b"\n")[0])
-    return _by_path(os.path.realpath(folder), mounts)
-
-
-def _by_path(folder: str, mounts: bytes) -> str:
-    """Some file systems (btrfs) show files another device number than the mount: go by the path."""
-    longest, kind = "", ""
-    for line in mounts.splitlines():
-        point = line.split(b" ", 5)[4].decode("utf-8", "surrogateescape")
-        inside = folder == point or folder.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(longest):
-            longest, kind = point, _kind(line)
-    return kind
-
-
-def _kind(line: bytes) -> str:
-    return line.partition(b" - ")[2].partition(b" ")[0].decode("ascii", "replace")

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 
-from orchestrator.core import clock
+from orchestrator.core import clock, system
 from orchestrator.core.events import Chunk, read_chunk
 from orchestrator.stores.files import disk
 from orchestrator.stores.files.segments import Segment
@@ -58,6 +58,6 @@ def _set_aside(rest: bytes, offset: int, quarantine: str) -> str:
             except FileExistsError:
                 attempt += 1
                 continue
-            disk.sync_folder(quarantine)
-            disk.sync_folder(os.path.dirname(quarantine))
+            system.sync_folder(quarantine)
+            system.sync_folder(os.path.dirname(quarantine))
             return path

@@ -7,6 +7,7 @@ and is followed by the next one, by one rename that is the commit.
 import errno
 import os
 
+from orchestrator.core import system
 from orchestrator.core.errors import Damage, OutcomeUnknown
 from orchestrator.core.events import Position
 from orchestrator.stores.files import damage, disk
@@ -32,7 +33,7 @@ class Segment:
         """Open a file of the log; None if it is not there."""
         with disk.naming("open", path):
             try:
-                return cls(path, disk.Descriptor(path, disk.READING), number)
+                return cls(path, disk.Descriptor.of_file(path, os.O_RDONLY), number)
             except FileNotFoundError:
                 return None
 
@@ -49,13 +50,13 @@ class Segment:
     def read(self, offset: int, length: int) -> bytes:
         """The bytes there; fewer only where the file ends."""
         with disk.naming("read", self.path):
-            data = os.pread(self._file.fd, length, offset)
+            data = system.read_part(self._file.fd, length, offset)
             if len(data) == length:
                 return data
             parts = [data]
             while data:
                 offset, length = offset + len(data), length - len(data)
-                data = os.pread(self._file.fd, length, offset)
+                data = system.read_part(self._file.fd, length, offset)
                 parts.append(data)
             return b"".join(parts)
 
@@ -69,7 +70,7 @@ class Segment:
         fd = self._for_writing()
         try:
             disk.write_all(fd, data)
-            disk.sync_data(fd)
+            system.sync_data(fd)
         except BaseException as error:
             self._take_back(fd, size, error)
             if isinstance(error, OSError):
@@ -88,25 +89,24 @@ class Segment:
         with disk.naming("truncate", self.path):
             fd = self._for_writing()
             os.ftruncate(fd, size)
-            os.fsync(fd)
+            system.sync(fd)
 
     def sync(self) -> None:
         """Make durable what somebody wrote who may have died before syncing it."""
         with disk.naming("sync", self.path):
-            disk.sync_data(self._file.fd)
+            system.sync_data(self._file.fd)
 
     def _take_back(self, fd: int, size: int, error: BaseException) -> None:
         try:
             os.ftruncate(fd, size)
-            os.fsync(fd)
+            system.sync(fd)
         except OSError as second:
             raise _unknown(self.path, f"{error}, and then: {second}") from error
 
     def _for_writing(self) -> int:
         if self._writer is None:
             with disk.naming("write", self.path):
-                flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW
-                writer = disk.Descriptor(self.path, flags)
+                writer = disk.Descriptor.of_file(self.path, os.O_WRONLY | os.O_APPEND)
             if writer.identity != self.identity:
                 raise damage.changed(self.path)
             self._writer = writer
@@ -200,14 +200,14 @@ class Segments:
         sealed = self._sealed(active.number)
         with disk.naming("seal", sealed):
             try:
-                os.link(self.path, sealed, follow_symlinks=False)
+                system.link(self.path, sealed)
             except FileExistsError:
                 self._check_leftover(active, sealed)
             except OSError as error:
                 if error.errno in _NO_HARD_LINKS:
                     return False
                 raise
-            disk.sync_folder(self.folder)
+            system.sync_folder(self.folder)
         return True
 
     def _check_leftover(self, active: Segment, sealed: str) -> None:
@@ -224,12 +224,12 @@ class Segments:
         with disk.naming("write", new):
             try:
                 disk.write_new(new, lines)
-                os.replace(new, self.path)
+                system.replace(new, self.path)
             except BaseException:
                 disk.remove(new)
                 raise
         try:
-            disk.sync_folder(self.folder)
+            system.sync_folder(self.folder)
         except OSError as error:
             raise _unknown(self.path, str(error)) from error
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 
-from orchestrator.core import names
+from orchestrator.core import names, system
 from orchestrator.core.errors import Damage, InputOutputError
 from orchestrator.core.events import Chunk, Position, Recorded, read_chunk
 from orchestrator.stores.files import damage, disk, reading, recovery
@@ -54,7 +54,7 @@ class FileStore:
     def read(self, after: Position) -> Iterator[Chunk]:
         """The whole commits behind a position; inside :meth:`locked` the torn tail is repaired."""
         if self._lock.left_unsynced and self._lock.is_mine():
-            self._sync_for_the_dead()
+            self._sync_after_crashed_writer()
         return reading.read_forward(self._segments, after, self._end)
 
     def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
@@ -109,12 +109,12 @@ class FileStore:
             return  # nothing outside the board is touched; the doctor reports the link
         try:
             try:
-                os.utime(path, follow_symlinks=False)
+                system.touch(path)
             except FileNotFoundError:
                 for folder in (self._state, self._presence):
                     with suppress(FileExistsError):
                         os.mkdir(folder)
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+                os.close(system.open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         except OSError:
             pass  # a heartbeat is a hint; no command may fail for want of it
 
@@ -169,12 +169,12 @@ class FileStore:
                 os.unlink(path)
             except FileNotFoundError:
                 return
-            disk.sync_folder(self._knowledge)
+            system.sync_folder(self._knowledge)
 
     def _document(self, name: str) -> str:
         return f"{self._knowledge}/{name}.md"
 
-    def _sync_for_the_dead(self) -> None:
+    def _sync_after_crashed_writer(self) -> None:
         """Sync what the last holder wrote: it was killed, perhaps between its write and its sync.
 
         What is read under the lock may be acknowledged to somebody, so it has to be durable.

@@ -1,0 +1,31 @@
+"""Everything that differs between operating systems; no other module asks which one it runs on.
+
+A board promises the same on Linux, macOS and Windows as far as they can keep it. What each of them lacks is
+said in ``LIMITS``, by ``doctor`` and in ``docs/systems.md``. ``posix.py`` serves Linux and macOS,
+``windows.py`` Windows; both have the same names:
+
+============================== ======================================================================
+Opening                        ``open_file``, ``open_folder``: never through a link, never waiting for a fifo,
+                               never with line ends changed
+Reading and writing a part     ``read_part``, ``write_part``: without moving the position of the descriptor
+Making durable                 ``sync``, ``sync_data``, ``sync_folder``
+Names of files                 ``replace``, ``link``, ``touch``; ``path_key``: equal for two spellings of
+                               one path
+Locks                          ``HAS_FLOCK``, ``try_lock``, ``lock``, ``unlock``
+Kinds of file systems          ``file_system_kind``
+Processes                      ``identity`` and ``condition``: whether a process that left its name
+                               still runs; ``Program``: one in a group of its own, and what it
+                               prints; ``VARIABLES``: what programs need beside the usual variables
+Signals                        ``INTERRUPTS``: those that ask a process to end
+============================== ======================================================================
+
+Processes that wait for the log look at its size again and again, which every system can do, so wake-ups
+are not here.
+"""
+
+import sys
+
+if sys.platform == "win32":
+    from orchestrator.core.system.windows import *  # noqa: F403
+else:
+    from orchestrator.core.system.posix import *  # noqa: F403

@@ -1,0 +1,319 @@
+"""Linux and macOS; see the package for what each name is for."""
+
+import errno
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+assert sys.platform != "win32"
+
+__all__ = [
+    "HAS_FLOCK",
+    "INTERRUPTS",
+    "LIMITS",
+    "VARIABLES",
+    "Program",
+    "condition",
+    "file_system_kind",
+    "identity",
+    "link",
+    "lock",
+    "open_file",
+    "open_folder",
+    "path_key",
+    "read_part",
+    "replace",
+    "sync",
+    "sync_data",
+    "sync_folder",
+    "touch",
+    "try_lock",
+    "unlock",
+    "write_part",
+]
+
+HAS_FLOCK = True
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+VARIABLES: tuple[str, ...] = ()
+
+_CHUNK = 65536
+_REST = 1024 * 1024  # a pipe holds that much at most; a process that escaped may go on filling it
+_LONGEST_PAUSE = 50  # milliseconds between two looks at a program that prints nothing
+
+
+def open_file(path: str, flags: int, *, follow: bool = False) -> int:
+    """Open a file without waiting for the other end of a fifo; a link is refused unless ``follow``."""
+    return os.open(path, flags | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW), 0o666)
+
+
+def open_folder(path: str) -> int:
+    """Open a folder that is no link."""
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+
+
+def read_part(fd: int, length: int, offset: int) -> bytes:
+    """Read up to so many bytes from an offset."""
+    return os.pread(fd, length, offset)
+
+
+def write_part(fd: int, data: bytes, offset: int) -> int:
+    """Write bytes to an offset; gives how many were written."""
+    return os.pwrite(fd, data, offset)
+
+
+def replace(new: str, path: str) -> None:
+    """Rename a file over another one in one step."""
+    os.replace(new, path)
+
+
+def link(path: str, name: str) -> None:
+    """Give a file a second name."""
+    os.link(path, name, follow_symlinks=False)
+
+
+def touch(path: str) -> None:
+    """Set the time of a file, or of the link in its place, to now."""
+    os.utime(path, follow_symlinks=False)
+
+
+def try_lock(fd: int) -> bool:
+    """Lock an open file or folder if no other process or descriptor has locked it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def lock(fd: int) -> None:
+    """Lock an open file or folder; wait in the order of asking."""
+    fcntl.flock(fd, fcntl.LOCK_EX)
+
+
+def unlock(fd: int) -> None:
+    """Unlock it, also for a forked child that has a copy of the descriptor."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def sync_folder(path: str) -> None:
+    """Make the names in a folder durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        sync(fd)
+    finally:
+        os.close(fd)
+
+
+if sys.platform == "darwin":
+    from orchestrator.core.system.processes import condition, identity
+
+    LIMITS: tuple[str, ...] = (
+        "A disk that ignores F_FULLFSYNC (some network and USB disks do) may lose commits when power fails.",
+    )
+    _NO_FULL_SYNC = {errno.ENOTSUP, errno.EINVAL, errno.ENOTTY, errno.ENODEV}
+
+    def sync(fd: int) -> None:
+        """Make a file durable; ``fsync`` alone would leave it in the cache of the disk."""
+        try:
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+        except OSError as error:
+            if error.errno not in _NO_FULL_SYNC:
+                raise
+            os.fsync(fd)
+
+    sync_data = sync
+
+    def path_key(path: str) -> str:
+        """Fold case and normal form, as the file system of macOS does."""
+        from orchestrator.core.system.paths import folded
+
+        return folded(path)
+
+    def file_system_kind(folder: str) -> str:
+        """The type of the file system of a folder; empty where it is not known."""
+        device = os.stat(folder).st_dev
+        for local in ("/", "/System/Volumes/Data"):  # importing psutil costs more than this
+            with suppress(OSError):
+                if os.stat(local).st_dev == device:
+                    return "apfs"
+        import psutil
+
+        for partition in psutil.disk_partitions(all=True):
+            with suppress(OSError):
+                if os.stat(partition.mountpoint).st_dev == device:
+                    return partition.fstype
+        return ""
+
+    def _has_ended(pid: int) -> bool:
+        """Whether a child has ended; it is not reaped."""
+        import psutil
+
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            raise ChildProcessError(errno.ECHILD, os.strerror(errno.ECHILD)) from None
+
+else:
+    LIMITS = ()
+    sync_data = os.fdatasync
+
+    def sync(fd: int) -> None:
+        """Make a file durable."""
+        os.fsync(fd)
+
+    def path_key(path: str) -> str:
+        """The path itself: no two spellings lead to one file."""
+        return path
+
+    def identity() -> tuple[int, str]:
+        """When this process started, in ticks since the boot, and the boot's id."""
+        return _status(os.getpid())[1], _boot_id()
+
+    def condition(pid: int, started: int, boot: str, since: float) -> str:
+        """``running``, ``stopped`` or ``gone``: a pid alone may be that of another process by now.
+
+        Args:
+            pid: The process that left its name.
+            started: When it started, by :func:`identity`.
+            boot: The boot it ran in, by :func:`identity`.
+            since: Not used: the boot and the start are enough.
+        """
+        state, began = _status(pid)
+        if boot != _boot_id() or began != started:
+            return "gone"
+        return "stopped" if state in "Tt" else "running"
+
+    def _status(pid: int) -> tuple[str, int]:
+        """State and start time of a process."""
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+            return fields[0].decode(), int(fields[19])
+        except (OSError, IndexError, ValueError):
+            return "?", 0
+
+    def _boot_id() -> str:
+        try:
+            with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+                return file.read().decode().strip()
+        except OSError:
+            return ""
+
+    def file_system_kind(folder: str, table: str = "/proc/self/mountinfo") -> str:
+        """The type of the file system of a folder; empty where it is not known."""
+        try:
+            with open(table, "rb") as file:
+                mounts = file.read()
+        except OSError:
+            return ""
+        device = os.stat(folder).st_dev
+        start = mounts.rfind(b" %d:%d " % (os.major(device), os.minor(device)))
+        if start >= 0:
+            return _type_of(mounts[start:].partition(b"\n")[0])
+        return _type_by_path(os.path.realpath(folder), mounts)
+
+    def _type_by_path(folder: str, mounts: bytes) -> str:
+        """Some file systems (btrfs) give files another device number than the mount: go by the path."""
+        longest, kind = "", ""
+        for line in mounts.splitlines():
+            point = line.split(b" ", 5)[4].decode("utf-8", "surrogateescape")
+            inside = folder == point or folder.startswith(point.rstrip("/") + "/")
+            if inside and len(point) >= len(longest):
+                longest, kind = point, _type_of(line)
+        return kind
+
+    def _type_of(line: bytes) -> str:
+        return line.partition(b" - ")[2].partition(b" ")[0].decode("ascii", "replace")
+
+    def _has_ended(pid: int) -> bool:
+        """Whether a child has ended; it is not reaped, so its number is not given to another process."""
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+class PosixProgram:
+    """A running program in a session and group of its own, without stdin.
+
+    Args:
+        words: The program and its arguments.
+        folder: Where it runs.
+        variables: Its whole environment.
+        keep: Called with each piece of what it prints.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        folder: str,
+        variables: Mapping[str, str],
+        keep: Callable[[bytes], object],
+    ) -> None:
+        import subprocess
+
+        self._keep = keep
+        self._pipe, end = os.pipe()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 -- no shell; the caller checks the words
+                words,
+                cwd=folder,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=end,
+                stderr=end,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(self._pipe)
+            raise
+        finally:
+            os.close(end)
+
+    def wait(self, deadline: float) -> bool:
+        """Read what it prints until it ends (True) or the monotonic clock passes ``deadline``."""
+        import select
+
+        readable = select.poll()
+        readable.register(self._pipe, select.POLLIN)
+        pause, is_open = 1, True
+        while not _has_ended(self._process.pid):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            if readable.poll(min(pause, left * 1000)):
+                if not self._read() and is_open:
+                    readable.unregister(self._pipe)
+                    is_open = False
+                pause = 1
+            else:
+                pause = min(pause * 2, _LONGEST_PAUSE)
+        return True
+
+    def end(self) -> int:
+        """Kill it with its whole group, and give its exit status: negative for a signal.
+
+        What is left in the pipe is read; a process that left the group and holds it open is not waited for.
+        """
+        try:
+            # It is not reaped yet, so its number cannot be that of another group.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            status = self._process.wait()
+            os.set_blocking(self._pipe, False)
+            rest = _REST
+            with suppress(BlockingIOError):
+                while rest > 0 and (count := self._read()):
+                    rest -= count
+        finally:
+            os.close(self._pipe)
+        return status
+
+    def _read(self) -> int:
+        data = os.read(self._pipe, _CHUNK)
+        self._keep(data)
+        return len(data)
+
+
+Program = PosixProgram
