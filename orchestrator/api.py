@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib import import_module
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, overload
 
 from orchestrator import board as boards
 from orchestrator.core.calls import late_hints
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.workflows.commands import Workflows
     from orchestrator.domain.workstreams.commands import Workstreams
     from orchestrator.formulas import Formulas
-    from orchestrator.planning import Collected
+    from orchestrator.planning import Collected, Plan
     from orchestrator.planning.prime import Prime
     from orchestrator.reports.metrics import Metrics, Stats
     from orchestrator.reports.status import Status
@@ -283,7 +283,7 @@ class Orchestrator:
 
         return metrics(self.engine, days=days, workstream=workstream, agent=agent, watch=watch)
 
-    def plan(self, *, max: int = 8, agent: str | None = None) -> dict[str, Any]:
+    def plan(self, *, max: int = 8, agent: str | None = None) -> "Plan":
         """Begin the next cycle: what can run side by side, what must wait, what needs attention."""
         from orchestrator.planning import Planning
 

@@ -2,6 +2,7 @@
 
 from orchestrator.planning.collect import Collected
 from orchestrator.planning.plan import make_plan
+from orchestrator.planning.records import Plan
 from orchestrator.planning.runner import Planning
 
-__all__ = ["Collected", "Planning", "make_plan"]
+__all__ = ["Collected", "Plan", "Planning", "make_plan"]

@@ -76,8 +76,8 @@ def _task(desk: Desk[State], target: str) -> Task:
                 code="target_not_found",
                 hint="`ws list` shows the workstreams, `t list` their tasks.",
             ) from None
-    found = survey(state, desk.now(), target)
-    task = best_of(found, found.candidates)
+    board = survey(state, desk.now(), target)
+    task = best_of(board, board.candidates)
     if task is None:
         raise NotFound(
             f"Workstream {target} is closed"

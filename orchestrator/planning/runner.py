@@ -1,5 +1,7 @@
 """The cycle runner: plan a cycle, brief its tasks, collect what came of it."""
 
+import msgspec
+
 from orchestrator.core.errors import UsageError
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.cycles.events import CyclePlanned
@@ -7,12 +9,14 @@ from orchestrator.domain.knowledge.commands import Knowledge, the_topic
 from orchestrator.domain.state import State
 from orchestrator.planning.brief import write_brief
 from orchestrator.planning.collect import Collected, collect
-from orchestrator.planning.plan import Plan, make_plan
+from orchestrator.planning.plan import make_plan
+from orchestrator.planning.records import Plan
 
 
 def the_plan(_state: object, events: Committed) -> Plan:
-    """The plan as it was recorded."""
-    return next(event.plan for _, event in events if isinstance(event, CyclePlanned))
+    """The result of planning: the plan as it was recorded."""
+    plan = next(event.plan for _, event in events if isinstance(event, CyclePlanned))
+    return msgspec.convert(plan, Plan)
 
 
 class Planning(Noun[State], name="runner"):
@@ -26,10 +30,6 @@ class Planning(Noun[State], name="runner"):
             max: How many tasks may run side by side.
             agent: Who plans.
 
-        Returns:
-            The plan; see :func:`orchestrator.planning.plan.make_plan` for its fields and
-            :mod:`orchestrator.planning.choice` for what the choice guarantees.
-
         Raises:
             UsageError: ``max`` is less than 1.
         """
@@ -40,7 +40,7 @@ class Planning(Noun[State], name="runner"):
             )
         number = tx.state.cycles.cycle.number + 1 if tx.state.cycles.cycle else 1
         plan = make_plan(tx.state, now=tx.now, number=number, at_most=max, seen=self._desk.seen())
-        tx.record(CyclePlanned(number=number, plan=plan))
+        tx.record(CyclePlanned(number=number, plan=msgspec.to_builtins(plan)))
 
     def brief(
         self, target: str, *, budget: int = 4000, prog: str = "orc", agent: str | None = None

@@ -67,11 +67,11 @@ class Board(NamedTuple):
 
     def planned(self, **only: int) -> set[tuple[int, int]]:
         """The (task, agent) pairs that a plan of the board names."""
-        entries = self.open(**only).plan()["recommended_parallel"]
+        entries = self.open(**only).plan().recommended_parallel
         return {
-            (number_of(entry["task"]["title"]), number_of(entry["agent"]))
+            (number_of(entry.task.title), number_of(entry.agent))
             for entry in entries
-            if entry["agent"] is not None
+            if entry.agent is not None
         }
 
     def dispatched(self, **only: int) -> set[tuple[int, int]]:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.records import Task
 from orchestrator.planning import overlaps
-from orchestrator.planning.choice import EXACT, Candidate, choose, exclude
+from orchestrator.planning.choice import EXACT, choose, exclude
 from orchestrator.planning.independent import heaviest
 from orchestrator.planning.overlaps import Overlaps
+from orchestrator.planning.survey import Candidate
 
 RESOURCES = ["git", "db", "src/a", "src/b", "src/*", "src/**", "s?c/a", "**/b", "*"]
 
@@ -35,9 +36,7 @@ def candidate(number: int, value: int = 5, stream: int = 5, touches: tuple[str, 
         ),
         value=value,
         order=order,
-        preference=(-value, order),
         modes=modes,
-        globs=tuple(r for r in modes if resources.is_glob(r)),
     )
 
 
@@ -266,7 +265,6 @@ def test_sharing_needs_no_turns():
 def test_without_comparisons_left_the_set_is_still_sound(monkeypatch: pytest.MonkeyPatch):
     """Globs that might overlap are taken to overlap, also when the tasks that touch them differ in kind."""
     monkeypatch.setattr(overlaps, "CHECKS", 3)
-    monkeypatch.setattr("orchestrator.planning.choice.CHECKS", 3)
     dice = random.Random(2)
     for _ in range(50):
         offered = [

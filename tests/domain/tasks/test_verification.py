@@ -637,8 +637,8 @@ def test_a_report_credits_the_worker_and_not_the_reviewer(orc: Orchestrator, clo
 
 def test_a_plan_calls_attention_to_work_that_waits_for_its_review(orc: Orchestrator):
     task = in_review(orc)
-    [entry] = orc.plan()["attention"]
-    assert (entry["kind"], entry["task"], entry["agent"]) == ("in_review", task, "ann")
+    [entry] = orc.plan().attention
+    assert (entry.kind, entry.task, entry.agent) == ("in_review", task, "ann")
 
 
 # Trust

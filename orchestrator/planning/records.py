@@ -1,0 +1,154 @@
+"""The records of a plan. Their fields are the names in its JSON, those of the original among them."""
+
+import msgspec
+
+
+class PlannedTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A task as a plan shows it: what matters for choosing it, its description shortened."""
+
+    id: str
+    workstream: str
+    title: str
+    description: str
+    status: str
+    type: str
+    priority: int
+    labels: list[str]
+    estimate: float | None
+    touches: list[str]
+    attempt: int
+    assigned_to: str | None
+    created_at: str
+    updated_at: str
+    result: str | None
+
+
+class PlannedWorkstream(msgspec.Struct, frozen=True, kw_only=True):
+    """An active workstream with something pending or running, and the task that ``next`` would give."""
+
+    name: str
+    priority: int
+    next_task: PlannedTask | None
+    pending_count: int
+
+
+class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
+    """A task to run beside the others. ``agent`` could take it; ``value`` is what running it is worth."""
+
+    workstream: str
+    task: PlannedTask
+    brief: str
+    agent: str | None
+    value: int
+    touches: list[str]
+
+
+class PlannedHold(msgspec.Struct, frozen=True, kw_only=True):
+    """A resource that an agent holds until a time, for a running ``task`` or by a lock (None)."""
+
+    agent: str
+    resource: str
+    task: str | None
+    until: str
+
+
+class SerialGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Tasks to run one after another: every two exclude each other, but those in ``shared``."""
+
+    reason: str
+    resource: str
+    resources: list[str]
+    tasks: list[str]
+    shared: list[str]
+    waits_for: list[PlannedHold]
+    left_out: int
+
+
+class OpenNeed(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that another one needs and that is not done."""
+
+    task: str
+    status: str
+    assigned_to: str | None
+
+
+class WaitingTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A pending task that cannot be taken yet, with the sentences that say why."""
+
+    workstream: str
+    task: str
+    title: str
+    needs: list[OpenNeed]
+    reasons: list[str]
+
+
+class PathTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A task of the critical path. ``assumed``: it has no estimate, so ``minutes`` is the default."""
+
+    workstream: str
+    task: str
+    title: str
+    status: str
+    minutes: float
+    assumed: bool
+
+
+class CriticalPath(msgspec.Struct, frozen=True, kw_only=True):
+    """The longest chain of needs by estimated minutes."""
+
+    minutes: float
+    tasks: list[PathTask]
+    left_out: int
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A situation that the leader of the cycle should look at; see :mod:`orchestrator.planning.attention`.
+
+    ``text`` is a sentence for people; ``command``, where there is one, resolves the situation. The other
+    fields depend on the kind, and those that do not apply are None and not in the JSON.
+    """
+
+    kind: str
+    text: str
+    workstream: str | None = None
+    task: str | None = None
+    title: str | None = None
+    status: str | None = None
+    agent: str | None = None
+    failures: int | None = None
+    attempt: int | None = None
+    reason: str | None = None
+    signal: str | None = None
+    since: str | None = None
+    last_seen: str | None = None
+    holds: list[str] | None = None
+    dependants: list[str] | None = None
+    command: str | None = None
+
+
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
+    """How many entries of each list of a plan are not shown."""
+
+    recommended_serial: int
+    waiting: int
+    attention: int
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The plan of a cycle.
+
+    Attributes:
+        recommended_parallel: Tasks that can run side by side now; see
+            :mod:`orchestrator.planning.choice` for what the choice guarantees.
+        recommended_serial: Tasks that must run one after another.
+    """
+
+    generated_at: str
+    cycle: int
+    workstreams: list[PlannedWorkstream]
+    recommended_parallel: list[Recommendation]
+    recommended_serial: list[SerialGroup]
+    waiting: list[WaitingTask]
+    critical_path: CriticalPath
+    attention: list[Alert]
+    left_out: LeftOut
