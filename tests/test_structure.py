@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "orchestrator"
 
-DUPLICATES = {"Block", "Call", "Found", "Request", "Segment", "Segments"}
+DUPLICATES = {"Call", "Found", "Request", "Segment", "Segments"}
 """Class names that still stand for two things. Rename the class, then remove its name here."""
 
 

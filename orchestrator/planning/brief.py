@@ -20,7 +20,7 @@ from orchestrator.domain.tasks.blockers import ancestors, blockers, ways_out
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.events import TaskCompleted, TaskEdited
 from orchestrator.domain.tasks.records import ENDED, HELD, NO_CHILDREN, Task
-from orchestrator.planning.page import Block, Section, lay_out
+from orchestrator.planning.page import PageBlock, Section, lay_out
 from orchestrator.planning.quoting import quote, quote_line, writer
 from orchestrator.planning.ranking import Text, query_of, rank
 from orchestrator.planning.survey import best_of, place, survey
@@ -129,11 +129,11 @@ class _Brief:
         yield Section("Who works next to it", list(self._neighbours()), 0.08, f"{prog} status")
         yield Section(lately, list(self._events()), 0.05, f"{prog} events --last 50")
 
-    def _quoted(self, field: str, text: str) -> list[Block]:
+    def _quoted(self, field: str, text: str) -> list[PageBlock]:
         label = f"Written by {self._writer_of(field)}:"
-        return [Block(f"{label}\n\n{quote(text)}", self._show)] if text.strip() else []
+        return [PageBlock(f"{label}\n\n{quote(text)}", self._show)] if text.strip() else []
 
-    def _checks(self) -> Iterator[Block]:
+    def _checks(self) -> Iterator[PageBlock]:
         """What `t complete` looks at, and what came of it the last time."""
         task, checks = self._task, self._task.checks
         if checks is None:
@@ -145,19 +145,19 @@ class _Brief:
                 "`t complete` runs these commands where you call it, without a shell, each within"
                 f" {spoken(checks.patience)}, and refuses if one fails; written by {by}:{inert}"
             )
-            yield Block(f"{label}\n\n{_listed(checks.verify)}", self._show)
+            yield PageBlock(f"{label}\n\n{_listed(checks.verify)}", self._show)
         if checks.artifacts:
             label = f"These must be there, and hold something; written by {by}:"
-            yield Block(f"{label}\n\n{_listed(checks.artifacts)}", self._show)
+            yield PageBlock(f"{label}\n\n{_listed(checks.artifacts)}", self._show)
         if checks.review:
-            yield Block("Another agent must approve the work before it is done.", self._show)
+            yield PageBlock("Another agent must approve the work before it is done.", self._show)
         for item in task.evidence:
             if item.kind != "review" and not item.passed:
                 label = f"This did not pass at {item.at}, when {writer(item.agent)} tried:"
                 lines = [quote_line(item.what), quote_line(item.problem)]
                 if item.output:
                     lines += [">", quote(item.output)]
-                yield Block("\n".join([label, "", *lines]), self._show)
+                yield PageBlock("\n".join([label, "", *lines]), self._show)
 
     def _writer_of(self, field: str) -> str:
         return writer(self._writers.get(field, self._task.created_by))
@@ -199,15 +199,15 @@ class _Brief:
     def _current(self) -> str:
         return f"{self._prog} formula current {self._task.workflow}"
 
-    def _around(self) -> Iterator[Block]:
+    def _around(self) -> Iterator[PageBlock]:
         """What the whole is that it is a step of: the root, then the parts between the root and the step."""
         for above in reversed([*ancestors(self._state, self._task.parent)]):
             text = "\n\n".join(filter(None, [above.title, above.description]))
             if self._task.workflow is not None and not above.until:
                 label = f"`{above.id}`, written by {writer(above.created_by)}:"
-                yield Block(f"{label}\n\n{quote(text)}", f"{self._prog} t show {above.id}")
+                yield PageBlock(f"{label}\n\n{quote(text)}", f"{self._prog} t show {above.id}")
 
-    def _loops(self) -> Iterator[Block]:
+    def _loops(self) -> Iterator[PageBlock]:
         """The loops that it stands in: whoever sees that one can end says so."""
         for above in ancestors(self._state, self._task.parent):
             if above.until:
@@ -215,7 +215,7 @@ class _Brief:
                     f"When this is so, `{self._prog} t signal {above.id}` before you complete the task:"
                     " then no further round begins."
                 )
-                yield Block(f"{label}\n\n{quote(above.until)}", self._show)
+                yield PageBlock(f"{label}\n\n{quote(above.until)}", self._show)
 
     def _status(self) -> str:
         task = self._task
@@ -312,7 +312,7 @@ class _Brief:
 
     # What came before
 
-    def _results(self) -> Iterator[Block]:
+    def _results(self) -> Iterator[PageBlock]:
         for need in self._before():
             result = f"its result by {writer(need.assigned_to)}" if need.result else "no result"
             label = (
@@ -322,7 +322,7 @@ class _Brief:
             lines = [quote_line(need.title)]
             if need.result:
                 lines += [">", quote(need.result)]
-            yield Block("\n".join([label, "", *lines]), f"{self._prog} t show {need.id}")
+            yield PageBlock("\n".join([label, "", *lines]), f"{self._prog} t show {need.id}")
 
     def _before(self) -> Iterator[Task]:
         """What it needed; of a step also what came before that and has a result, the nearest first."""
@@ -352,21 +352,21 @@ class _Brief:
         above = ancestors(self._state, task.parent) if task.workflow is not None else ()
         return [*task.needs, *parts, *(need for parent in above for need in parent.needs)]
 
-    def _history(self) -> Iterator[Block]:
+    def _history(self) -> Iterator[PageBlock]:
         task = self._task
         if task.failures:
             times = "once" if task.failures == 1 else f"{task.failures} times"
-            yield Block(f"It failed {times} before.", self._show)
+            yield PageBlock(f"It failed {times} before.", self._show)
         if task.reason:
             label = f"Why it is {task.status}, written by {writer(self._writers.get('reason'))}:"
-            yield Block(f"{label}\n\n{quote(task.reason)}", self._show)
+            yield PageBlock(f"{label}\n\n{quote(task.reason)}", self._show)
         for note in reversed(task.notes):
             label = f"Note of {note.at}, written by {writer(note.agent)}:"
-            yield Block(f"{label}\n\n{quote(note.text)}", self._show)
+            yield PageBlock(f"{label}\n\n{quote(note.text)}", self._show)
 
     # What is known
 
-    def _knowledge(self) -> Iterator[Block]:
+    def _knowledge(self) -> Iterator[PageBlock]:
         documents = self._documents()
         task = self._task
         heading = " ".join([task.title, *task.labels])
@@ -377,7 +377,7 @@ class _Brief:
             document = documents[text.name]
             command = f"{self._prog} kb read {text.name}"
             label = f"Topic `{text.name}`, written by {writer(document.author)} (`{command}`):"
-            yield Block(f"{label}\n\n{quote(document.text)}", command)
+            yield PageBlock(f"{label}\n\n{quote(document.text)}", command)
 
     def _documents(self) -> dict[str, Document]:
         """Every topic that can be read; a file that is no text does not keep anybody from working."""
@@ -394,7 +394,7 @@ class _Brief:
 
     # What goes on
 
-    def _neighbours(self) -> Iterator[Block]:
+    def _neighbours(self) -> Iterator[PageBlock]:
         """Who holds what the task touches, then others at work, those of the same workstream first."""
         held = self._state.schedule.task_collisions(self._task, self._agent, self._now)
         for hold in (hold for hold in held if hold.task != self._task.id):
@@ -402,7 +402,7 @@ class _Brief:
             label = (
                 f"{writer(hold.agent)} holds until {hold.until}{purpose}, so the claim is refused:"
             )
-            yield Block(f"{label}\n\n{quote_line(hold.resource)}", f"{self._prog} l list")
+            yield PageBlock(f"{label}\n\n{quote_line(hold.resource)}", f"{self._prog} l list")
         others = [
             task
             for task in self._state.schedule.running()
@@ -412,19 +412,19 @@ class _Brief:
         for task in others[:NEIGHBOURS]:
             yield self._neighbour(task)
 
-    def _neighbour(self, task: Task) -> Block:
+    def _neighbour(self, task: Task) -> PageBlock:
         touches = f" and what it touches ({len(task.touches)})" if task.touches else ""
         label = (
             f"{writer(task.assigned_to)} works on {place(task)} since {task.claimed_at};"
             f" its title{touches}, written by {writer(task.created_by)}:"
         )
         lines = [quote_line(task.title), *(quote_line(f"- {touch}") for touch in task.touches[:5])]
-        return Block("\n".join([label, "", *lines]), f"{self._prog} t show {task.id}")
+        return PageBlock("\n".join([label, "", *lines]), f"{self._prog} t show {task.id}")
 
-    def _events(self) -> Iterator[Block]:
+    def _events(self) -> Iterator[PageBlock]:
         lines = [f"- {at.ts} {writer(at.agent)}: {at.type} {task}" for at, task in self._latest()]
         if lines:
-            yield Block("\n".join(lines), f"{self._prog} events --last 50")
+            yield PageBlock("\n".join(lines), f"{self._prog} events --last 50")
 
     def _latest(self) -> list[tuple[Recorded, str]]:
         """The last events about tasks of the workstream, newest first, so that a cut takes the oldest.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 
-class Block(msgspec.Struct, frozen=True):
+class PageBlock(msgspec.Struct, frozen=True):
     """A piece of text that may be cut at its end; ``rest`` is the command that shows all of it."""
 
     text: str
@@ -20,7 +20,7 @@ class Section(msgspec.Struct, frozen=True):
     """
 
     title: str
-    blocks: Sequence[Block]
+    blocks: Sequence[PageBlock]
     share: float
     rest: str
 
@@ -112,7 +112,7 @@ def _fitted(section: Section, room: int) -> str:
     return "\n\n".join(pieces) if len(pieces) > 1 else ""
 
 
-def _cut(block: Block, room: int) -> str:
+def _cut(block: PageBlock, room: int) -> str:
     """The beginning of a block and the command that shows all of it; empty if too little fits."""
     note = f"(Cut; all of it: `{block.rest}`)"
     room -= len(note) + 3
@@ -122,7 +122,7 @@ def _cut(block: Block, room: int) -> str:
     return f"{block.text[:room].rstrip()}…\n\n{note}"
 
 
-def _left_out(blocks: Sequence[Block], rest: str) -> str:
+def _left_out(blocks: Sequence[PageBlock], rest: str) -> str:
     if not blocks:
         return ""
     commands = list(dict.fromkeys(block.rest for block in blocks[:_LISTED]))

@@ -16,7 +16,7 @@ from orchestrator.domain.agents.records import Session
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import blockers, ways_out
 from orchestrator.domain.tasks.records import ENDED, Task
-from orchestrator.planning.page import Block, Section, lay_out
+from orchestrator.planning.page import PageBlock, Section, lay_out
 from orchestrator.planning.quoting import quote, quote_line, writer
 
 if TYPE_CHECKING:
@@ -141,15 +141,17 @@ class _Page:
         others = [one for one in (*self.hook.working, *self.hook.queue) if one != self._step]
         if others:
             blocks = [
-                Block(self._line(task), f"{prog} t show {task.id}") for task in others[:LISTED]
+                PageBlock(self._line(task), f"{prog} t show {task.id}") for task in others[:LISTED]
             ]
             yield Section(f"Also yours ({len(others)})", blocks, 0.1, f"{prog} hook")
         unread = self._unread()
         if unread:
-            blocks = [Block(_header(one), f"{prog} mail read {one.id}") for one in unread[:LISTED]]
+            blocks = [
+                PageBlock(_header(one), f"{prog} mail read {one.id}") for one in unread[:LISTED]
+            ]
             yield Section(f"Unread mail ({len(unread)})", blocks, 0.15, f"{prog} mail inbox")
 
-    def _work(self, task: Task) -> Block:
+    def _work(self, task: Task) -> PageBlock:
         show = f"{self.prog} runner brief {task.id}"
         lines = [
             f"Task {task.id} of {task.workstream}, {task.status}. Next step: {self._next_step(task)}",
@@ -170,7 +172,7 @@ class _Page:
         if task.description:
             lines.append(f"What is to be done:\n{quote(task.description)}")
         lines += [f"Noted by {writer(note.agent)}:\n{quote(note.text)}" for note in task.notes[-3:]]
-        return Block("\n".join(lines), show)
+        return PageBlock("\n".join(lines), show)
 
     def _next_step(self, task: Task) -> str:
         prog = self.prog
@@ -203,11 +205,11 @@ class _Page:
         best = self.state.schedule.best_step
         return next(mine, None) or best(root.id, self.agent, self.now)
 
-    def _note(self, session: Session) -> Block:
+    def _note(self, session: Session) -> PageBlock:
         lines = [quote_line(session.subject)] if session.subject else []
         lines += [quote(session.note)] if session.note else []
         lines += [quote("\n".join(session.collected))] if session.collected else []
-        return Block("\n".join(lines), f"{self.prog} session show")
+        return PageBlock("\n".join(lines), f"{self.prog} session show")
 
     def _line(self, task: Task) -> str:
         return f"{task.id} of {task.workstream}, {task.status}\n{quote_line(task.title)}"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orchestrator import Orchestrator
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledGate, CompiledStep
 from orchestrator.planning import Planning
-from orchestrator.planning.page import Block, Section, lay_out
+from orchestrator.planning.page import PageBlock, Section, lay_out
 from orchestrator.planning.quoting import quote, writer
 
 
@@ -379,7 +379,9 @@ sections = st.lists(
     st.builds(
         Section,
         title=st.sampled_from(["One", "Two", "Three"]),
-        blocks=st.lists(st.builds(Block, text=texts.map(quote), rest=st.just("orc x")), max_size=4),
+        blocks=st.lists(
+            st.builds(PageBlock, text=texts.map(quote), rest=st.just("orc x")), max_size=4
+        ),
         share=st.sampled_from([0.0, 0.1, 0.5]),
         rest=st.just("orc list"),
     ),
