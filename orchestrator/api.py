@@ -15,7 +15,7 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.store import Store
 from orchestrator.core.transaction import SYSTEM, Noun
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.commands import Watch, unwatched
+from orchestrator.domain.tasks.archive import Watch, unwatched
 from orchestrator.engine import Engine
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import START, Position
 from orchestrator.core.store import Store
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.ready_queue import Hold, Schedule, rank_of
-from orchestrator.domain.tasks.records import ENDED, Progress, Task
+from orchestrator.domain.tasks.ready_queue import HeldResource, Schedule, rank_of
+from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.tasks.relations import Progress
 from orchestrator.domain.tasks.resources import Need
 
 MORNING = 1_795_241_580.0
@@ -169,7 +170,7 @@ def naive_is_free(state: State, task: Task, now: str) -> bool:
     )
 
 
-def holds(schedule: Schedule) -> set[Hold]:
+def holds(schedule: Schedule) -> set[HeldResource]:
     """Everything that locks and running tasks hold, also under leases that have ended."""
     return set(schedule.collisions(Need("**"), None, ""))
 

@@ -12,7 +12,8 @@ from orchestrator.core.errors import UsageError, did_you_mean
 from orchestrator.core.printable import one_line, shortened
 from orchestrator.core.problems import Problems
 from orchestrator.core.topological import topological_order
-from orchestrator.domain.tasks import resources, verification
+from orchestrator.domain.tasks import resources
+from orchestrator.domain.tasks.facts import NO_FACTS, changed_facts
 from orchestrator.domain.validation import (
     LONGEST_TITLE,
     check_priority,
@@ -329,15 +330,15 @@ class _Compilation:
                 facts[name] = tuple(item for item in checked if item is not None)
             elif value not in ("", None):
                 facts[name] = self._problems.attempt(place, check, value)
-        checks = self._problems.attempt(
-            f"{draft.place}: verify",
-            verification.checks_of,
-            None,
-            verify=draft.verify,
-            artifacts=draft.artifacts,
-            review=draft.review or None,
-            timeout=draft.verify_timeout if draft.verify and draft.verify_timeout else None,
-        )
+        given = {
+            "verify": draft.verify,
+            "artifacts": draft.artifacts,
+            "review": draft.review,
+            "verify_timeout": (draft.verify and draft.verify_timeout) or None,
+        }
+        place = f"{draft.place}: verify"
+        changes = self._problems.attempt(place, changed_facts, given, NO_FACTS, None) or {}
+        checks = changes.get("checks")
         if checks is not None:
             facts |= {"verify": checks.verify, "artifacts": checks.artifacts}
             facts["verify_timeout"] = checks.timeout

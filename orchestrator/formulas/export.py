@@ -16,7 +16,8 @@ from orchestrator.core.transaction import Desk
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.lookup import resolve
-from orchestrator.domain.tasks.records import Signal, Task
+from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.tasks.relations import Signal
 from orchestrator.domain.workflows.automation import parts_of
 from orchestrator.domain.workflows.instantiate import REVIEW_ONLY
 from orchestrator.formulas.values import PLACEHOLDER

@@ -12,9 +12,10 @@ from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import DEFAULT_ASSIGNMENT
 from orchestrator.domain.agents.identity import act_now
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import check_no_circle
+from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.events import TaskImported
-from orchestrator.domain.tasks.records import Gate, Link, Task
+from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.tasks.relations import Gate, Link
 from orchestrator.domain.workstreams import commands as workstreams
 from orchestrator.domain.workstreams.commands import Workstreams
 from orchestrator.engine import Engine
@@ -126,7 +127,7 @@ class Arrivals(Noun[State]):
             record = _record(tx, coming, task_id, workstream)
             # Those that come later are not needed yet, so only gates can close a circle here.
             if record.gate is not None or tx.state.tasks.awaited_by:
-                check_no_circle(tx.state, record)
+                check_no_circle(tx.state, record.id, record)
             tx.record(TaskImported(record=record))
 
 

@@ -15,18 +15,13 @@ import msgspec
 
 from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput
-from orchestrator.core.problems import (
-    Problems,
-)
+from orchestrator.core.problems import Problems
 from orchestrator.core.strict_json import strict_json
 from orchestrator.domain.tasks.commands import Tasks
-from orchestrator.domain.tasks.dependencies import KINDS
-from orchestrator.domain.tasks.records import ENDED, Gate, Link, Note, Task
-from orchestrator.domain.validation import (
-    check_priority,
-    check_text,
-    check_title,
-)
+from orchestrator.domain.tasks.facts import KEPT, TIMES
+from orchestrator.domain.tasks.records import ENDED, Note, Task
+from orchestrator.domain.tasks.relations import KINDS, Gate, Link
+from orchestrator.domain.validation import check_priority, check_text, check_title
 from orchestrator.engine import Engine
 from orchestrator.integrations import files
 from orchestrator.integrations.arrivals import Arrival, take_in
@@ -125,10 +120,10 @@ def _task(issue: Fields, losses: Losses) -> Task:
     status = _status(issue.text("status") or "open", losses)
     created_by, assignee = _person(issue, "created_by", losses), _person(issue, "assignee", losses)
     created, updated = issue.moment("created_at"), issue.moment("updated_at")
-    defer, closed = issue.moment("defer_until"), issue.moment("closed_at")
+    closed, shared = issue.moment("closed_at"), _shared(issue)
     reason = ""
     if status == "deferred":
-        status, reason = ("pending", "") if defer else ("blocked", _DEFERRED)
+        status, reason = ("pending", "") if shared["defer_until"] else ("blocked", _DEFERRED)
     elif status == "blocked":
         reason = _BLOCKED
     elif status == "in_progress":
@@ -154,10 +149,7 @@ def _task(issue: Fields, losses: Losses) -> Task:
         type=losses.fitted("type", issue.text("issue_type") or "task"),
         priority=_priority(issue),
         labels=_labels(issue, losses),
-        acceptance=check_text("acceptance_criteria", issue.text("acceptance_criteria")),
         estimate=None if minutes is None else float(minutes),
-        defer_until=defer,
-        due=issue.moment("due_at"),
         assigned_to=assignee or None,
         result=check_text("close_reason", said) if said and status == "done" else None,
         reason=reason,
@@ -166,7 +158,19 @@ def _task(issue: Fields, losses: Losses) -> Task:
         created_by=created_by,
         updated_at=updated,
         ended_at=(closed or updated or created) if status == "done" else None,
+        **shared,
     )
+
+
+_SHARED = {field: kept.beads for field, kept in KEPT.items() if kept.beads}
+"""Facts that are the same text or time here and there, with what beads calls them."""
+
+
+def _shared(issue: Fields) -> dict[str, Any]:
+    return {
+        field: issue.moment(name) if field in TIMES else check_text(name, issue.text(name))
+        for field, name in _SHARED.items()
+    }
 
 
 def _status(word: str, losses: Losses) -> str:
@@ -273,18 +277,17 @@ def export_beads(engine: Engine, out: IO[str], *, workstream: str | None = None)
 
 _PLACED = (
     "id", "workstream", "title", "description", "status", "type", "priority", "labels",
-    "acceptance", "estimate", "needs", "parent", "gate", "links", "defer_until", "due",
-    "assigned_to", "result", "reason", "notes", "created_at", "created_by", "updated_at", "ended_at",
+    "estimate", "needs", "parent", "gate", "links", "assigned_to", "result", "reason", "notes",
+    "created_at", "created_by", "updated_at", "ended_at", *_SHARED,
 )  # fmt: skip
 
 
 def _fields(task: Task, now: str, losses: Losses) -> Iterator[tuple[str, Any]]:
-    """The fields of an issue in beads' order; what is empty is left out, as there."""
+    """Yield the fields of an issue; what is empty is left out, as beads does."""
     count_lost(losses, task, _PLACED)
     yield "id", task.id
     yield "title", task.title
     yield "description", task.description
-    yield from _filled("acceptance_criteria", task.acceptance)
     yield "status", _status_there(task, now, losses)
     if task.priority > _LOWEST:
         losses.lose(f"priority over {_LOWEST}")
@@ -303,8 +306,8 @@ def _fields(task: Task, now: str, losses: Losses) -> Iterator[tuple[str, Any]]:
         yield from _filled("close_reason", task.result or task.reason)
     elif task.reason not in ("", _BLOCKED, _DEFERRED):
         losses.lose("reason")
-    yield from _filled("due_at", task.due)
-    yield from _filled("defer_until", task.defer_until)
+    for field, name in _SHARED.items():
+        yield from _filled(name, getattr(task, field))
     yield from _filled("labels", task.labels)
     yield from _filled("dependencies", [*_dependencies(task, losses)])
     yield from _filled("comments", [*_comments(task)])

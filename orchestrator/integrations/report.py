@@ -90,6 +90,5 @@ _DERIVED = {"open_needs", "held", "waiting", "progress", "events", "lease", "lea
 def count_lost(losses: Losses, task: Task, placed: Iterable[str]) -> None:
     """Note the fields of a task that say something and are not among those with a place."""
     for field in {*Task.__struct_fields__}.difference(_DERIVED, placed):
-        value = getattr(task, field)
-        if value not in (None, "", (), 0, False):
-            losses.lose(field, len(value) if isinstance(value, tuple) else 1)
+        if value := getattr(task, field):
+            losses.lose(field, len(value) if isinstance(value, tuple | dict) else 1)

@@ -19,7 +19,8 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import ancestors, blockers, ways_out
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.events import TaskCompleted, TaskEdited
-from orchestrator.domain.tasks.records import ENDED, HELD, NO_CHILDREN, Task
+from orchestrator.domain.tasks.records import ENDED, HELD, Task
+from orchestrator.domain.tasks.relations import NO_CHILDREN
 from orchestrator.planning.page import PageBlock, Section, lay_out
 from orchestrator.planning.quoting import quote, quote_line, writer
 from orchestrator.planning.ranking import Text, query_of, rank

@@ -44,7 +44,7 @@ def critical_path(state: State) -> CriticalPath:
 
 def _minutes(task: Task) -> float:
     """Return the estimate of a task, in minutes; a milestone takes none."""
-    if task.ends_by_itself:
+    if task.completes_itself:
         return 0.0
     return ASSUMED if task.estimate is None else task.estimate
 
@@ -56,5 +56,5 @@ def _path_task(task: Task) -> PathTask:
         title=task.title,
         status=task.status,
         minutes=_minutes(task),
-        assumed=task.estimate is None and not task.ends_by_itself,
+        assumed=task.estimate is None and not task.completes_itself,
     )

@@ -185,7 +185,7 @@ class _Page:
             if part is not None and part.status not in ENDED and part.can_be_taken(self.now):
                 return f"its part {part.id}: `{prog} t claim {part.id}`, then the next one."
         brief = f"`{prog} runner brief {task.id}` prints all of it"
-        runs = task.is_running_for(self.agent, self.now)
+        runs = task.is_run_by(self.agent, self.now)
         if runs and not task.is_clear:
             return (
                 f"it has to wait again, so give it back until then: `{prog} t release {task.id}`."

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from orchestrator.domain.tasks import resources
-from orchestrator.domain.tasks.ready_queue import Hold
+from orchestrator.domain.tasks.ready_queue import HeldResource
 from orchestrator.planning.overlaps import Overlaps
 from orchestrator.planning.records import PlannedHold, SerialGroup
 from orchestrator.planning.survey import SHOWN, Candidate, Survey, place
@@ -30,7 +30,7 @@ class SerialQueue(msgspec.Struct, frozen=True, gc=False):
     resources: tuple[str, ...]
     modes: dict[Candidate, bool]
     left_out: int
-    holds: tuple[Hold, ...]
+    holds: tuple[HeldResource, ...]
 
 
 def serial_groups(board: Survey) -> tuple[list[SerialGroup], int]:
@@ -80,7 +80,7 @@ def _is_contended(names: tuple[str, ...], users: Users) -> bool:
     )
 
 
-def _holds(board: Survey, names: tuple[str, ...]) -> tuple[Hold, ...]:
+def _holds(board: Survey, names: tuple[str, ...]) -> tuple[HeldResource, ...]:
     if not board.held:
         return ()
     texts = (text for name in names for text in (name, name + resources.SHARED))
@@ -88,7 +88,7 @@ def _holds(board: Survey, names: tuple[str, ...]) -> tuple[Hold, ...]:
     return tuple(sorted(holds, key=lambda hold: (hold.agent, hold.resource, hold.task or "")))
 
 
-def _queue(names: tuple[str, ...], users: Users, holds: tuple[Hold, ...]) -> SerialQueue:
+def _queue(names: tuple[str, ...], users: Users, holds: tuple[HeldResource, ...]) -> SerialQueue:
     modes: dict[Candidate, bool] = {}
     beyond = 0
     for name in names:

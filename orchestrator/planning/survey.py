@@ -6,7 +6,7 @@ import msgspec
 
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
-from orchestrator.domain.tasks.ready_queue import Hold, rank_of
+from orchestrator.domain.tasks.ready_queue import HeldResource, rank_of
 from orchestrator.domain.tasks.records import Task
 
 SHOWN = 100
@@ -47,7 +47,7 @@ class Survey(msgspec.Struct):
     state: State
     now: str
     candidates: list[Candidate]
-    held: dict[str, list[Hold]]
+    held: dict[str, list[HeldResource]]
 
     def is_free(self, candidate: Candidate) -> bool:
         """Return whether nothing is held that the task touches."""

@@ -15,7 +15,8 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.events import decode
 from orchestrator.domain.agents.commands import Agents
 from orchestrator.domain.cycles.events import CyclePlanned
-from orchestrator.domain.tasks.commands import Tasks, Watch, unwatched
+from orchestrator.domain.tasks.archive import Watch, unwatched
+from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.records import ENDED, HELD, STATUSES, Task
 
 if TYPE_CHECKING:

@@ -11,19 +11,12 @@ from orchestrator.domain.agents.assignment import give, tell
 from orchestrator.domain.agents.identity import act_in_session, own_name
 from orchestrator.domain.convoys import commands as convoys
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.commands import take
 from orchestrator.domain.tasks.events import TaskHung, released
-from orchestrator.domain.tasks.lookup import (
-    changed_task,
-    find_live,
-    hooked_task,
-)
+from orchestrator.domain.tasks.leases import take
+from orchestrator.domain.tasks.lookup import changed_task, find_live, hooked_task
 from orchestrator.domain.tasks.ready_queue import rank_of
 from orchestrator.domain.tasks.records import HELD, Task
-from orchestrator.domain.validation import (
-    check_line,
-    check_text,
-)
+from orchestrator.domain.validation import check_line, check_text
 
 
 class Hook(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +60,7 @@ class Hooks(Noun[State]):
         """
         actor = act_in_session(tx, agent, needed=True)
         found, hung = find_live(tx.state, task), tx.state.agents.hooks.get(actor)
-        runs = found.is_running_for(actor, tx.now)
+        runs = found.is_run_by(actor, tx.now)
         if runs and hung == found.id:
             return found
         if hung is not None and hung != found.id:

@@ -16,13 +16,11 @@ from orchestrator.domain.locks import commands as locks
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.domain.tasks.completion import complete
 from orchestrator.domain.tasks.events import TaskAdded, TaskBlocked, TaskEdited, released
-from orchestrator.domain.tasks.lookup import (
-    changed_task,
-    find_live,
-    hooked_task,
-)
-from orchestrator.domain.tasks.records import Link, Task
+from orchestrator.domain.tasks.lookup import changed_task, find_live, hooked_task
+from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.tasks.relations import Link
 from orchestrator.domain.validation import (
     LONGEST_TITLE,
     check_line,
@@ -142,7 +140,8 @@ class Sessions(Noun[State]):
             return Done(outcome=outcome, task=task, session=state.agents.sessions[name])
 
         if outcome == "COMPLETED":
-            return Tasks(self._desk).finish(
+            return complete(
+                self._desk,
                 request,
                 shows,
                 lambda tx: hooked_task(tx.state, name).id,

@@ -23,10 +23,8 @@ from orchestrator.domain.locks.events import (
 from orchestrator.domain.locks.records import Holder, Lock
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
-from orchestrator.domain.tasks.ready_queue import Hold
-from orchestrator.domain.validation import (
-    check_required,
-)
+from orchestrator.domain.tasks.ready_queue import HeldResource
+from orchestrator.domain.validation import check_required
 from orchestrator.domain.waiting import wait_for
 
 DEFAULT_TTL = 60.0
@@ -321,7 +319,7 @@ def _length(ttl: float | str) -> float:
     return seconds
 
 
-def _denied(resource: str, blockers: list[Hold]) -> Refused:
+def _denied(resource: str, blockers: list[HeldResource]) -> Refused:
     first = blockers[0]
     task = f", for task {first.task}" if first.task else ""
     return Refused(

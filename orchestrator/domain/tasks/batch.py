@@ -10,29 +10,20 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.core import clock
-from orchestrator.core.errors import (
-    NotFound,
-    OrchestratorError,
-    UsageError,
-    did_you_mean,
-)
-from orchestrator.core.problems import (
-    Problems,
-)
+from orchestrator.core.errors import NotFound, OrchestratorError, UsageError, did_you_mean
+from orchestrator.core.problems import Problems
 from orchestrator.core.topological import topological_order
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import give, tell
 from orchestrator.domain.agents.identity import act_now
 from orchestrator.domain.state import State
+from orchestrator.domain.tasks.batch_fields import ADDING, EDITING, read_field, words
 from orchestrator.domain.tasks.commands import Tasks
-from orchestrator.domain.tasks.dependencies import KINDS, Links
+from orchestrator.domain.tasks.dependencies import Links
 from orchestrator.domain.tasks.events import TaskAdded, TaskAssigned, TaskEdited
-from orchestrator.domain.tasks.lookup import (
-    find_live,
-    resolve,
-)
+from orchestrator.domain.tasks.lookup import find_live, resolve
 from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.tasks.relations import KINDS
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,7 +170,7 @@ class _Run:
             if value is None:
                 continue
             try:
-                good[name] = _value(name, value, known)
+                good[name] = read_field(name, value, known)
             except OrchestratorError as error:
                 is_sound = False
                 self._problems.note(entry.place, error.message)
@@ -289,110 +280,6 @@ def _is_new(entry: Entry) -> bool:
     return "id" not in entry.fields
 
 
-# Values
-
-
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise UsageError(f"{name} is no text")
-    return value
-
-
-def _word(name: str, value: Any) -> str:
-    if not _text(name, value):
-        raise UsageError(f"{name} is empty")
-    return str(value)
-
-
-def _words(name: str, value: Any) -> list[str]:
-    """A list; of a text the words between commas and blanks."""
-    if isinstance(value, str):
-        return value.replace(",", " ").split()
-    return _lines(name, value)
-
-
-def _lines(name: str, value: Any) -> list[str]:
-    """A list; a text is a list of one, whatever is in it."""
-    if isinstance(value, str):
-        return [value] if value else []
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise UsageError(f"{name} is no list of texts")
-    return value
-
-
-def _integer(name: str, value: Any) -> int:
-    if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 10:
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise UsageError(f"{name} is no whole number")
-    return value
-
-
-def _minutes(name: str, value: Any) -> float:
-    return _seconds(name, value) / (60 if _has_unit(value) else 1)
-
-
-def _seconds(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise UsageError(f"{name} is no number")
-    return clock.duration(value)
-
-
-def _has_unit(value: Any) -> bool:
-    return isinstance(value, str) and not value.strip()[-1:].isdecimal()
-
-
-def _yes_or_no(name: str, value: Any) -> bool:
-    said = {"true": True, "yes": True, "false": False, "no": False}.get(str(value).casefold())
-    if said is None:
-        raise UsageError(f"{name} is neither true nor false")
-    return said
-
-
-_Convert = Callable[[str, Any], Any]
-
-_SHARED: dict[str, _Convert] = {
-    "key": _word,
-    "title": _text,
-    "description": _text,
-    "type": _text,
-    "priority": _integer,
-    "labels": _words,
-    "acceptance": _text,
-    "estimate": _minutes,
-    "needs": _words,
-    "touches": _words,
-    "parent": _text,
-    "waits_for": _text,
-    "defer": _text,
-    "due": _text,
-    "verify": _lines,
-    "artifacts": _lines,
-    "review": _yes_or_no,
-    "verify_timeout": _seconds,
-    "assign": _word,
-    **dict.fromkeys(KINDS, _words),
-}
-ADDING: dict[str, _Convert] = {"workstream": _word, "name": _word, **_SHARED}
-"""The fields of an entry that adds a task, with what makes a value of what somebody wrote."""
-EDITING: dict[str, _Convert] = {"id": _word, "commits": _words, **_SHARED}
-"""The same of an entry that edits one."""
-
-
-def _value(name: str, value: Any, known: dict[str, _Convert]) -> Any:
-    """The value of a field, as adding and editing take it.
-
-    Raises:
-        UsageError: There is no such field, or it is of another kind.
-    """
-    if name in known:
-        return known[name](name, value)
-    if name in EDITING or name in ADDING:
-        place = "without an id" if name in ADDING else "with an id"
-        raise UsageError(f"{name!a} goes with an entry {place} only")
-    raise UsageError(f"{name!a} is no field here{did_you_mean(name, known)}")
-
-
 def _in_order(entries: tuple[Entry, ...]) -> tuple[list[int], list[int]]:
     """The entries as they stand, but each behind those that it names; and a circle, if there is one."""
     keys: dict[str, int] = {}
@@ -409,17 +296,10 @@ def _named(entry: Entry, keys: dict[str, int]) -> Iterator[int]:
         yield entry.inside
     if not _is_new(entry):
         return
-    texts = [entry.fields.get("parent"), *_texts(entry.fields.get("needs"))]
+    texts = [entry.fields.get("parent"), *words(entry.fields.get("needs"))]
     waits_for = entry.fields.get("waits_for")
     texts.append(waits_for.partition(":")[2] if isinstance(waits_for, str) else None)
     yield from (keys[text] for text in texts if isinstance(text, str) and text in keys)
-
-
-def _texts(value: Any) -> list[Any]:
-    """The items of a list as somebody wrote it, whatever they are."""
-    if isinstance(value, str):
-        return value.replace(",", " ").split()
-    return value if isinstance(value, list) else []
 
 
 def _keys(entries: tuple[Entry, ...], added: list[str]) -> dict[str, str]:

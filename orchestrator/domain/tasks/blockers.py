@@ -6,19 +6,16 @@ they are written, whatever the status of their tasks (an ended one may be reopen
 always go on. To wait for any child counts here as to wait for all.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import msgspec
 
-from orchestrator.core.errors import Refused
 from orchestrator.core.printable import one_line
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.derived import progress_of
-from orchestrator.domain.tasks.lookup import (
-    resolve,
-)
-from orchestrator.domain.tasks.records import ENDED, NO_CHILDREN, Gate, Signal, Task
+from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.tasks.relations import NO_CHILDREN, Gate, Signal
 
 SHOWN = 200
 """Characters of a reason that a sentence about another task carries."""
@@ -194,115 +191,6 @@ def _signal_text(signal: Signal, now: str) -> str:
     says = f"waits for {what}: {one_line(signal.name, SHOWN)}"
     overdue = signal.kind != "timer" and signal.until and signal.until <= now
     return f"{says} (overdue since {signal.until})" if overdue else says
-
-
-# Circles
-
-
-def needs_of(state: State, needs: Iterable[str]) -> tuple[str, ...]:
-    """The ids of the tasks that are meant, archived or not, each once."""
-    return tuple(dict.fromkeys(resolve(state, need) for need in needs))
-
-
-def check_no_circle(state: State, task: Task) -> None:
-    """Refuse a record whose task would wait for itself; it may be new or replace the one there is.
-
-    A task waits for its needs, for those of every parent, and for the children behind its gate. Its own
-    needs keep its children back too, so they may not lead back to any task below it.
-
-    Raises:
-        Refused: With the tasks of the circle in order.
-    """
-    if (
-        task.id not in state.tasks
-        and task.gate is None
-        and task.parent not in state.tasks.awaited_by
-    ):
-        return  # nobody can wait for a task that is new, unless its parent's children are awaited
-    if task.needs or task.parent is not None or task.gate is not None:
-        _Circles(state, task).check()
-
-
-class _Circles:
-    """The graph as it would be with one record in place."""
-
-    def __init__(self, state: State, task: Task) -> None:
-        self.state = state
-        self.task = task
-
-    def check(self) -> None:
-        task = self.task
-        above = list(self._above(task.id))
-        if task.id in above[1:]:
-            raise _circle(above, "The parents")
-        needs = [need for one in above for need in self._record(one).needs]
-        self._search(needs, lambda found: task.id in self._above(found))
-        if task.gate is not None:
-            self._search(self._children(task.gate.of), lambda found: found == task.id)
-
-    def _search(self, starts: Iterable[str], is_back: Callable[[str], bool]) -> None:
-        came_from: dict[str, str] = dict.fromkeys(starts, self.task.id)
-        waiting = list(came_from)
-        while waiting:
-            current = waiting.pop()
-            if is_back(current):
-                raise _circle(self._way(current, came_from), "These links")
-            for need in self._waits_for(current):
-                if need not in came_from:
-                    came_from[need] = current
-                    waiting.append(need)
-
-    def _way(self, end: str, came_from: dict[str, str]) -> list[str]:
-        way = [end]
-        while way[-1] != self.task.id or len(way) == 1:
-            way.append(came_from[way[-1]])
-        way.reverse()
-        return way if way[-1] == self.task.id else [*way, self.task.id]
-
-    def _waits_for(self, task_id: str) -> Iterator[str]:
-        for one in self._above(task_id):
-            yield from self._record(one).needs
-        record = self._find(task_id)
-        if record is not None and record.gate is not None:
-            yield from self._children(record.gate.of)
-
-    def _above(self, task_id: str) -> Iterator[str]:
-        """A task and its live parents."""
-        seen: set[str] = set()
-        record = self._find(task_id)
-        while record is not None:
-            yield record.id
-            if record.id in seen or record.parent is None:
-                return
-            seen.add(record.id)
-            record = self._find(record.parent)
-
-    def _children(self, task_id: str) -> Iterator[str]:
-        children = self.state.tasks.children.get(task_id, ())
-        yield from (child for child in children if child != self.task.id)
-        if self.task.parent == task_id:
-            yield self.task.id
-
-    def _find(self, task_id: str) -> Task | None:
-        return self.task if task_id == self.task.id else self.state.tasks.get(task_id)
-
-    def _record(self, task_id: str) -> Task:
-        record = self._find(task_id)
-        assert record is not None
-        return record
-
-
-def _circle(circle: list[str], what: str) -> Refused:
-    shown = " -> ".join(circle)
-    return Refused(
-        f"{what} would close a circle: {shown}",
-        code="circle",
-        hint="`t dep tree` shows what waits for what.",
-        circle=circle,
-    )
-
-
-# Parts
 
 
 def edges_of(task: Task) -> Iterator[Edge]:

@@ -4,6 +4,7 @@ What a link does is in :mod:`orchestrator.domain.tasks.blockers`.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -17,28 +18,17 @@ from orchestrator.domain.tasks.blockers import (
     Edge,
     ancestors,
     blockers,
-    check_no_circle,
     edges_of,
     is_kept_back,
-    needs_of,
 )
+from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.events import TaskCancelled, TaskEdited
-from orchestrator.domain.tasks.lookup import (
-    changed_task,
-    find_live,
-    resolve,
-)
-from orchestrator.domain.tasks.records import ENDED, Gate, Link, Task
-from orchestrator.domain.tasks.transitions import (
-    check_transition,
-)
-from orchestrator.domain.validation import (
-    check_line,
-)
+from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve, resolve_all
+from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.tasks.relations import KINDS, Gate, Link
+from orchestrator.domain.tasks.transitions import check_transition
+from orchestrator.domain.validation import check_line
 from orchestrator.domain.workstreams import commands as workstreams
-
-KINDS = ("related", "discovered-from", "duplicates", "supersedes", "caused-by")
-"""Links that never block: this task is related to, was discovered from ... the other one."""
 
 BLOCKING = ("needs", "parent", "waits-for")
 """What can keep a task back: a need, its parent, the children of a task."""
@@ -105,21 +95,21 @@ class Links(Noun[State]):
         target = resolve(tx.state, other)
         if any and kind != "waits-for":
             raise UsageError("`any` goes with waits-for only")
-        event = TaskEdited(task=mine.id)
+        changes: dict[str, Any] = {}
         if kind == "needs":
-            event.needs = needs_of(tx.state, (*mine.needs, target))
+            changes["needs"] = resolve_all(tx.state, (*mine.needs, target))
         elif kind == "parent":
-            event.parent = find_live(tx.state, target).id
+            changes["parent"] = find_live(tx.state, target).id
         elif kind == "waits-for":
-            event.gate = Gate("any" if any else "all", find_live(tx.state, target).id)
+            changes["gate"] = Gate("any" if any else "all", find_live(tx.state, target).id)
         else:
-            event.links = _with(mine, Link(_kind(kind), _other(mine, target)))
-        linked = replace(mine, **event.fields())
+            changes["links"] = _with(mine, Link(_kind(kind), _other(mine, target)))
+        linked = replace(mine, **changes)
         if linked == mine:
             return mine
         if kind in BLOCKING:
-            check_no_circle(tx.state, linked)
-        tx.record(event)
+            check_no_circle(tx.state, mine.id, linked)
+        tx.record(TaskEdited(task=mine.id, **changes))
         return None
 
     @command(changed_task)
@@ -163,18 +153,18 @@ class Links(Noun[State]):
                 f"Task {mine.id} has several links to {target}: {', '.join(sorted(kinds))}",
                 hint="Say which kind is meant: --type.",
             )
-        event = TaskEdited(task=mine.id)
+        changes: dict[str, Any] = {}
         if "needs" in kinds:
-            event.needs = tuple(need for need in mine.needs if need != target)
+            changes["needs"] = tuple(need for need in mine.needs if need != target)
         if "parent" in kinds:
-            event.parent = None
+            changes["parent"] = None
         if "waits-for" in kinds:
-            event.gate = None
+            changes["gate"] = None
         if kinds.intersection(KINDS):
-            event.links = tuple(
+            changes["links"] = tuple(
                 link for link in mine.links if link.task != target or link.kind not in kinds
             )
-        tx.record(event)
+        tx.record(TaskEdited(task=mine.id, **changes))
 
     @command(changed_task)
     def duplicate(
@@ -228,7 +218,7 @@ class Links(Noun[State]):
             record = tx.state.tasks[dependant]
             changed = (other.id if need == task.id else need for need in record.needs)
             needs = tuple(dict.fromkeys(changed))
-            check_no_circle(tx.state, replace(record, needs=needs))
+            check_no_circle(tx.state, dependant, replace(record, needs=needs))
             tx.record(TaskEdited(task=dependant, needs=needs))
 
     # Queries

@@ -9,14 +9,8 @@ from collections.abc import Callable, Iterable
 from msgspec.structs import replace
 
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.records import (
-    ENDED,
-    HELD,
-    NO_CHILDREN,
-    ArchivedTask,
-    Progress,
-    Task,
-)
+from orchestrator.domain.tasks.records import ENDED, HELD, ArchivedTask, Task
+from orchestrator.domain.tasks.relations import NO_CHILDREN, Progress
 
 Effect = tuple[str, Callable[[State, Task], Task]]
 """The id of a task whose record changes with another one, and how."""

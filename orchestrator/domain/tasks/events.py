@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
@@ -17,15 +18,9 @@ from orchestrator.domain.tasks.derived import (
     put_task,
     unlink,
 )
-from orchestrator.domain.tasks.records import (
-    DEFAULT_LEASE,
-    Checks,
-    Gate,
-    Link,
-    Note,
-    Signal,
-    Task,
-)
+from orchestrator.domain.tasks.facts import FINAL, MOVING, TaskFacts
+from orchestrator.domain.tasks.records import DEFAULT_LEASE, Note, Task
+from orchestrator.domain.tasks.relations import Signal
 
 
 class TaskEvent(Event):
@@ -33,14 +28,14 @@ class TaskEvent(Event):
 
     task: str
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         task = state.tasks[self.task]
-        changes = self.changes(task, at)
-        changes["updated_at"] = at.ts
-        changes["events"] = (*task.events, at.id)
+        changes = self.changes(task, record)
+        changes["updated_at"] = record.ts
+        changes["events"] = (*task.events, record.id)
         put_task(state, replace(task, **changes))
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         """The fields of the record that this event changes."""
         raise NotImplementedError
 
@@ -50,66 +45,26 @@ UNHELD: dict[str, Any] = {"assigned_to": None, "lease_until": "", "token": None}
 
 
 @event("task.added")
-class TaskAdded(Event):
+class TaskAdded(Event, TaskFacts, kw_only=False):  # type: ignore[misc] # an event is not frozen, facts are
     """A task was added."""
 
     task: str
     workstream: str
-    title: str
-    description: str = ""
-    type: str = "task"
-    priority: int = 5
-    labels: tuple[str, ...] = ()
-    acceptance: str = ""
-    estimate: float | None = None
-    needs: tuple[str, ...] = ()
-    touches: tuple[str, ...] = ()
-    parent: str | None = None
-    gate: Gate | None = None
-    links: tuple[Link, ...] = ()
-    defer_until: str = ""
-    due: str = ""
-    checks: Checks | None = None
-    signals: tuple[Signal, ...] = ()
-    milestone: bool = False
-    until: str = ""
-    workflow: str | None = None
-    assignee: str = ""
 
-    def apply(self, state: State, at: Recorded) -> None:
-        add_task(
-            state,
-            Task(
-                id=self.task,
-                workstream=self.workstream,
-                title=self.title,
-                description=self.description,
-                status="pending",
-                type=self.type,
-                priority=self.priority,
-                labels=self.labels,
-                acceptance=self.acceptance,
-                estimate=self.estimate,
-                needs=self.needs,
-                open_needs=count_open(state, self.needs),
-                parent=self.parent,
-                gate=self.gate,
-                links=self.links,
-                touches=self.touches,
-                defer_until=self.defer_until,
-                due=self.due,
-                checks=self.checks,
-                signals=self.signals,
-                milestone=self.milestone,
-                until=self.until,
-                workflow=self.workflow,
-                assignee=self.assignee,
-                created_at=at.ts,
-                created_by=at.agent,
-                updated_at=at.ts,
-                events=(at.id,),
-            ),
+    def apply(self, state: State, record: Recorded) -> None:
+        facts = {field: getattr(self, field) for field in TaskFacts.__struct_fields__}
+        task = Task(
+            id=self.task,
+            workstream=self.workstream,
+            status="pending",
+            open_needs=count_open(state, self.needs),
+            created_at=record.ts,
+            created_by=record.agent,
+            updated_at=record.ts,
+            events=(record.id,),
+            **facts,
         )
+        add_task(state, task)
 
 
 @event("task.imported")
@@ -118,7 +73,7 @@ class TaskImported(Event):
 
     record: Task
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         open_needs = count_open(state, self.record.needs)
         checks = self.record.checks and replace(self.record.checks, trusted=False)
         derived: dict[str, Any] = {
@@ -129,53 +84,40 @@ class TaskImported(Event):
             "checks": checks,
             "workflow": None,
         }
-        add_task(state, replace(self.record, **derived, events=(at.id,)))
+        add_task(state, replace(self.record, **derived, events=(record.id,)))
+
+
+_Changes: Any = msgspec.defstruct(
+    "_Changes",
+    [
+        (field.name, field.type | UnsetType, UNSET)
+        for field in msgspec.structs.fields(TaskFacts)
+        if field.name not in FINAL
+    ],
+    bases=(TaskEvent,),
+    kw_only=True,
+)
+"""Every fact that may change, given or not."""
 
 
 @event("task.edited")
-class TaskEdited(TaskEvent):
-    """Fields of a task changed; a field that is not there did not."""
+class TaskEdited(_Changes):  # type: ignore[misc] # its fields are those of the facts
+    """Facts of a task changed; a field that is not there did not."""
 
-    title: str | UnsetType = UNSET
-    description: str | UnsetType = UNSET
-    type: str | UnsetType = UNSET
-    priority: int | UnsetType = UNSET
-    labels: tuple[str, ...] | UnsetType = UNSET
-    acceptance: str | UnsetType = UNSET
-    estimate: float | UnsetType | None = UNSET
-    needs: tuple[str, ...] | UnsetType = UNSET
-    touches: tuple[str, ...] | UnsetType = UNSET
-    parent: str | UnsetType | None = UNSET
-    gate: Gate | UnsetType | None = UNSET
-    links: tuple[Link, ...] | UnsetType = UNSET
-    defer_until: str | UnsetType = UNSET
-    due: str | UnsetType = UNSET
-    commits: tuple[str, ...] | UnsetType = UNSET
-    checks: Checks | UnsetType | None = UNSET
-    milestone: bool | UnsetType = UNSET
-    assignee: str | UnsetType = UNSET
-
-    def apply(self, state: State, at: Recorded) -> None:
-        moves = any(getattr(self, field) is not UNSET for field in ("needs", "parent", "gate"))
+    def apply(self, state: State, record: Recorded) -> None:
+        moves = not MOVING.isdisjoint(self.changes(state.tasks[self.task], record))
         if moves:
             unlink(state, state.tasks[self.task])
-        super().apply(state, at)
+        super().apply(state, record)
         if moves:
             task = state.tasks[self.task]
             link(state, task)
             open_needs = count_open(state, task.needs)
             put_task(state, replace(kept_back(state, task), open_needs=open_needs))
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
-        return self.fields()
-
-    def fields(self) -> dict[str, Any]:
-        """The fields that are given, with their new values."""
-        values = ((field, getattr(self, field)) for field in EDITABLE)
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
+        values = ((field, getattr(self, field)) for field in _Changes.__struct_fields__[1:])
         return {field: value for field, value in values if value is not UNSET}
-
-
-EDITABLE = tuple(field for field in TaskEdited.__struct_fields__ if field != "task")
 
 
 @event("task.assigned")
@@ -187,12 +129,12 @@ class TaskAssigned(TaskEvent):
     until: str
     hung: bool = False
 
-    def apply(self, state: State, at: Recorded) -> None:
-        super().apply(state, at)
+    def apply(self, state: State, record: Recorded) -> None:
+        super().apply(state, record)
         if self.hung:
             state.agents.hooks[self.to] = self.task
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         return {
             "status": "assigned",
             "assigned_to": self.to,
@@ -208,13 +150,13 @@ class TaskAssigned(TaskEvent):
 class TaskHung(TaskEvent):
     """The task hangs on the hook of the agent that has it."""
 
-    def apply(self, state: State, at: Recorded) -> None:
-        super().apply(state, at)
+    def apply(self, state: State, record: Recorded) -> None:
+        super().apply(state, record)
         task = state.tasks[self.task]
         assert task.assigned_to is not None
         state.agents.hooks[task.assigned_to] = self.task
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         return {}
 
 
@@ -228,19 +170,19 @@ class TaskClaimed(TaskEvent):
     lease: float
     until: str
 
-    def apply(self, state: State, at: Recorded) -> None:
-        super().apply(state, at)
-        state.agents.hooks.setdefault(at.agent, self.task)
+    def apply(self, state: State, record: Recorded) -> None:
+        super().apply(state, record)
+        state.agents.hooks.setdefault(record.agent, self.task)
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         return {
             "status": "in_progress",
-            "assigned_to": at.agent,
+            "assigned_to": record.agent,
             "lease": self.lease,
             "lease_until": self.until,
-            "token": at.id,
+            "token": record.id,
             "attempt": task.attempt + 1,
-            "claimed_at": at.ts,
+            "claimed_at": record.ts,
             "reason": "",
             "assignee": "",
         }
@@ -253,7 +195,7 @@ class TaskRenewed(TaskEvent):
     until: str
     lease: float | UnsetType = UNSET
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         lease = task.lease if self.lease is UNSET else self.lease
         return {"lease_until": self.until, "lease": lease}
 
@@ -264,7 +206,7 @@ class TaskLapsed(TaskEvent):
 
     holder: str
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         return {"status": "pending", **UNHELD}
 
 
@@ -279,12 +221,12 @@ class TaskCompleted(TaskEvent):
     reason: str = ""
     worker: str = ""
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         return {
             "status": "done",
             "result": self.result,
             "reason": self.reason,
-            "ended_at": at.ts,
+            "ended_at": record.ts,
             "lease_until": "",
             "token": None,
         }
@@ -296,12 +238,12 @@ class TaskFailed(TaskEvent):
 
     reason: str = ""
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         return {
             "status": "failed",
             "reason": self.reason,
             "failures": task.failures + 1,
-            "ended_at": at.ts,
+            "ended_at": record.ts,
             "lease_until": "",
             "token": None,
         }
@@ -314,7 +256,7 @@ class TaskReleased(TaskEvent):
     reason: str = ""
     holder: str = ""
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         return {"status": "pending", **UNHELD}
 
 
@@ -324,7 +266,7 @@ class TaskBlocked(TaskEvent):
 
     reason: str
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         return {"status": "blocked", "reason": self.reason, **UNHELD}
 
 
@@ -332,7 +274,7 @@ class TaskBlocked(TaskEvent):
 class TaskUnblocked(TaskEvent):
     """What blocked the task is gone."""
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         return {"status": "pending", "reason": ""}
 
 
@@ -342,11 +284,11 @@ class TaskCancelled(TaskEvent):
 
     reason: str = ""
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         return {
             "status": "cancelled",
             "reason": self.reason,
-            "ended_at": at.ts,
+            "ended_at": record.ts,
             "lease_until": "",
             "token": None,
         }
@@ -361,7 +303,7 @@ class TaskReopened(TaskEvent):
 
     reason: str = ""
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         signals = task.signals
         if task.status == "done":
             signals = tuple(signal.again() for signal in signals)
@@ -382,16 +324,16 @@ class TaskNoted(TaskEvent):
 
     text: str
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
-        return {"notes": (*task.notes, Note(at.agent, at.ts, self.text))}
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
+        return {"notes": (*task.notes, Note(record.agent, record.ts, self.text))}
 
 
 @event("task.reached")
 class TaskReached(TaskEvent):
     """No other task keeps it back any more: the times of its signals begin."""
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
-        signals = tuple(_begun(signal, at.ts) for signal in task.signals)
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
+        signals = tuple(_begun(signal, record.ts) for signal in task.signals)
         ends = [signal.until for signal in signals if signal.kind == "timer"]
         return {"signals": signals, "defer_until": max(task.defer_until, *ends, "")}
 
@@ -404,20 +346,22 @@ class TaskSignalled(TaskEvent):
     name: str = ""
     text: str = ""
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         given = {
-            one: one.given(at.ts)
-            for one in task.signals
-            if (one.kind, one.name) == (self.kind, self.name) and one.keeps_back(at.ts)
+            signal: signal.given(record.ts)
+            for signal in task.signals
+            if (signal.kind, signal.name) == (self.kind, self.name) and signal.keeps_back(record.ts)
         }
-        changes: dict[str, Any] = {"signals": tuple(given.get(one, one) for one in task.signals)}
-        if task.defer_until and any(task.defer_until == one.until for one in given):
+        changes: dict[str, Any] = {
+            "signals": tuple(given.get(signal, signal) for signal in task.signals)
+        }
+        if task.defer_until and any(task.defer_until == signal.until for signal in given):
             changes["defer_until"] = max(
-                (s.until for s in changes["signals"] if s.until > at.ts and s.kind == "timer"),
+                (s.until for s in changes["signals"] if s.until > record.ts and s.kind == "timer"),
                 default="",
             )
         if self.text:
-            changes["notes"] = (*task.notes, Note(at.agent, at.ts, self.text))
+            changes["notes"] = (*task.notes, Note(record.agent, record.ts, self.text))
         return changes
 
 
@@ -435,8 +379,8 @@ class TaskArchived(Event):
 
     record: Task
 
-    def apply(self, state: State, at: Recorded) -> None:
-        archive_task(state, self.record, at.id)
+    def apply(self, state: State, record: Recorded) -> None:
+        archive_task(state, self.record, record.id)
 
 
 def renewal(task: Task, now: str) -> TaskRenewed:

@@ -1,5 +1,6 @@
 """Finding tasks by what a caller wrote, and choosing ids of new tasks."""
 
+from collections.abc import Iterable
 from itertools import chain
 
 from orchestrator.core import names
@@ -46,6 +47,11 @@ def resolve(state: State, text: str) -> str:
         code="task_not_found",
         hint="`t list` shows the tasks of a workstream with their ids.",
     )
+
+
+def resolve_all(state: State, texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the ids that texts name, each once; see :func:`resolve`."""
+    return tuple(dict.fromkeys(resolve(state, text) for text in texts))
 
 
 def new_id(tx: Transaction[State]) -> str:

@@ -23,7 +23,7 @@ Rank = tuple[int, int, str]
 """Priority, age (id of the event that added it), id: the order in which tasks are taken."""
 
 
-class Hold(msgspec.Struct, frozen=True, gc=False):
+class HeldResource(msgspec.Struct, frozen=True, gc=False):
     """A resource that somebody holds until a time, by a lock or by a running task."""
 
     resource: str
@@ -56,18 +56,18 @@ class Schedule:
         self._of: dict[str, dict[str, None]] = {}
         self._ending: list[tuple[str, str]] = []
         self._renewals: dict[str, list[tuple[str, str]]] = {}
-        self._exact: dict[str, dict[object, Hold]] = {}
-        self._globs: dict[object, Hold] = {}
+        self._exact: dict[str, dict[object, HeldResource]] = {}
+        self._globs: dict[object, HeldResource] = {}
         for task in tasks.values():
             if task.status in HELD:
                 self._start(task)
-            if task.may_go_on_by_itself:
+            if task.is_automated:
                 self._note_by_itself(task)
             if (
                 task.status == "pending"
                 and task.workflow is None
                 and not task.defer_until
-                and not task.ends_by_itself
+                and not task.completes_itself
                 and task.is_clear
             ):
                 self._ready[task.workstream].append((task.priority, task.events[0], task.id))
@@ -82,7 +82,7 @@ class Schedule:
 
     def task_changed(self, before: Task | None, task: Task) -> None:
         """Follow a task that was added or replaced."""
-        if task.may_go_on_by_itself or task.id in self._by_itself:
+        if task.is_automated or task.id in self._by_itself:
             self._note_by_itself(task)
         if before is not None and before.status in HELD:
             if task.status == before.status and _course(before) == _course(task):
@@ -94,7 +94,7 @@ class Schedule:
 
     def _offer(self, before: Task | None, task: Task) -> None:
         """Put a task among those that are put off, assigned or ready, unless it stands there already."""
-        if task.status not in ("pending", "assigned") or not task.is_clear or task.ends_by_itself:
+        if task.status not in ("pending", "assigned") or not task.is_clear or task.completes_itself:
             return
         if before is not None and before.is_clear and _offered(before) == _offered(task):
             return
@@ -120,7 +120,7 @@ class Schedule:
             heappush(self._steps.setdefault((task.workflow, ""), []), rank_of(task))
 
     def _note_by_itself(self, task: Task) -> None:
-        if task.goes_on_by_itself:
+        if task.automation_is_due:
             self._by_itself[task.id] = None
         else:
             self._by_itself.pop(task.id, None)
@@ -133,7 +133,7 @@ class Schedule:
         for key in [key for key in holds if key[0] == "lock" and key[1] == lock.resource]:  # type: ignore[index]
             del holds[key]
         for holder in lock.holders:
-            holds["lock", lock.resource, holder.agent] = Hold(
+            holds["lock", lock.resource, holder.agent] = HeldResource(
                 lock.resource, holder.shared, holder.agent, holder.until
             )
         if not self._exact.get(lock.resource, True):
@@ -149,7 +149,7 @@ class Schedule:
         self._running[task.id] = None
         for text in task.touches:
             need = resources.parse(text)
-            hold = Hold(need.resource, need.shared, agent, task.lease_until, task.id)
+            hold = HeldResource(need.resource, need.shared, agent, task.lease_until, task.id)
             if resources.is_glob(need.resource):
                 self._globs["task", task.id, need.resource] = hold
             else:
@@ -185,7 +185,7 @@ class Schedule:
         """How many tasks an agent has, assigned or in progress."""
         return len(self._of.get(agent, ()))
 
-    def collisions(self, need: resources.Need, agent: str | None, now: str) -> list[Hold]:
+    def collisions(self, need: resources.Need, agent: str | None, now: str) -> list[HeldResource]:
         """What others hold, under a lease that has not ended, that excludes this need."""
         if resources.is_glob(need.resource):
             held = [hold for holds in self._exact.values() for hold in holds.values()]
@@ -200,7 +200,7 @@ class Schedule:
             and resources.collide(hold.resource, need.resource)
         ]
 
-    def task_collisions(self, task: Task, agent: str | None, now: str) -> list[Hold]:
+    def task_collisions(self, task: Task, agent: str | None, now: str) -> list[HeldResource]:
         """What others hold that the task touches."""
         return [
             hold
@@ -211,7 +211,7 @@ class Schedule:
     def by_itself(self) -> list[Task]:
         """The tasks that something happens to now without anybody."""
         tasks = (self._tasks.get(task_id) for task_id in self._by_itself)
-        return [task for task in tasks if task is not None and task.goes_on_by_itself]
+        return [task for task in tasks if task is not None and task.automation_is_due]
 
     # What can be taken
 
@@ -266,7 +266,7 @@ class Schedule:
         task_id = self._hooks.get(agent)
         if task_id is not None:
             task = self._tasks[task_id]
-            if not task.is_running_for(agent, now):
+            if not task.is_run_by(agent, now):
                 yield rank_of(task)
 
     def next_change(self, now: str) -> str | None:
@@ -289,7 +289,7 @@ class Schedule:
         while queue and queue[0][0] <= now:
             half, task_id = heappop(queue)
             task = self._tasks.get(task_id)
-            if task and task.is_with(agent, now) and self._half(task) == half:
+            if task and task.is_held_by(agent, now) and self._half(task) == half:
                 due.append(task)
         if queue is not None:
             for task in due:
@@ -364,7 +364,7 @@ class Schedule:
     def _stands(self, rank: Rank, now: str, agent: str | None = None) -> bool:
         """Whether an entry of a queue still counts: the task may be taken, by anybody or by this agent."""
         task = self._tasks.get(rank[2])
-        if task is None or rank_of(task) != rank or not task.is_clear or task.ends_by_itself:
+        if task is None or rank_of(task) != rank or not task.is_clear or task.completes_itself:
             return False
         if task.defer_until > now:
             heappush(self._deferred, (task.defer_until, task.id))

@@ -5,9 +5,10 @@ late holder's result from the present one's (a fencing token).
 """
 
 import msgspec
-from msgspec.structs import replace
 
 from orchestrator.domain.slices import MapSlice
+from orchestrator.domain.tasks.facts import TaskFacts
+from orchestrator.domain.tasks.relations import Progress
 
 DEFAULT_LEASE = 30 * 60.0
 """Seconds that a claim lasts unless the claimer says otherwise."""
@@ -27,43 +28,6 @@ HELD = ("assigned", "in_progress")
 """An agent has it, under a lease."""
 
 ENDED = ("done", "failed", "cancelled")
-
-
-DEFAULT_TIMEOUT = 600.0
-"""Seconds that one command may take, unless the task says otherwise."""
-
-
-class Checks(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """What a task must show.
-
-    Attributes:
-        verify: Commands that must succeed.
-        timeout: Seconds that each of them may take; None for the usual ten minutes.
-        artifacts: Files and folders that must be there and hold something.
-        review: Whether another agent must approve.
-        trusted: Whether the commands were written here, or trusted here after they came by import.
-    """
-
-    verify: tuple[str, ...] = ()
-    timeout: float | None = None
-    artifacts: tuple[str, ...] = ()
-    review: bool = False
-    trusted: bool = False
-
-    @property
-    def are_due(self) -> bool:
-        """Whether something must be looked at before the task is complete; a review comes after."""
-        return bool(self.verify or self.artifacts)
-
-    @property
-    def are_inert(self) -> bool:
-        """Whether there are commands that must not run, because nobody here knows them."""
-        return bool(self.verify) and not self.trusted
-
-    @property
-    def patience(self) -> float:
-        """Seconds that one command may take."""
-        return self.timeout or DEFAULT_TIMEOUT
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
@@ -101,147 +65,37 @@ class Note(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-class Link(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """A link to another task that never blocks; see :data:`orchestrator.domain.tasks.dependencies.KINDS`."""
+class IdentifiedFacts(TaskFacts, frozen=True, gc=False, omit_defaults=True):
+    """The facts of a task behind its id and workstream, which stand first in a record."""
 
-    kind: str
-    task: str
-
-
-class Gate(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What a task waits for beside its needs: ``all`` or ``any`` of the children of a task, itself or not."""
-
-    how: str
-    of: str
+    id: str
+    workstream: str
 
 
-class Progress(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """How far the children of a task are, archived ones included."""
-
-    total: int
-    done: int
-    cancelled: int
-
-    def passes(self, how: str) -> bool:
-        """Whether a gate is open: any child is done, or there are some and all that are wanted are done."""
-        if how == "any":
-            return self.done > 0
-        return 0 < self.total == self.done + self.cancelled
-
-    @property
-    def says(self) -> str:
-        """It in words; empty if there are no children."""
-        cancelled = f", {self.cancelled} cancelled" if self.cancelled else ""
-        return f"{self.done} of {self.total} done{cancelled}" if self.total else ""
-
-    def moved(self, before: str | None, after: str | None) -> "Progress":
-        """The progress after a child went from one status to another; None: it is no child then."""
-        done = (after == "done") - (before == "done")
-        cancelled = (after == "cancelled") - (before == "cancelled")
-        total = (after is not None) - (before is not None)
-        return Progress(self.total + total, self.done + done, self.cancelled + cancelled)
-
-
-NO_CHILDREN = Progress(0, 0, 0)
-
-
-class Signal(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """What a task waits for from outside of the graph.
-
-    Attributes:
-        kind: timer, human (somebody's word), event, mail, condition; another word waits for its name too.
-        name: The type of the event, the subject of the mail, the name of the condition.
-        seconds: Of a timer: how long, once nothing else keeps the task back. Of others: when it is overdue.
-        until: When that is.
-        given_at: When it was given; empty: it still keeps the task back.
-    """
-
-    kind: str
-    name: str = ""
-    seconds: float | None = None
-    until: str = ""
-    given_at: str = ""
-
-    @property
-    def key(self) -> str:
-        """What tells those that wait for the same."""
-        return f"{self.kind}:{self.name}"
-
-    def keeps_back(self, now: str) -> bool:
-        """Whether it was not given yet, or is a timer that runs."""
-        return not self.given_at or (self.kind == "timer" and self.until > now)
-
-    def again(self) -> "Signal":
-        """The signal of a task that is to be done again: a word must be given anew, what happened has."""
-        has_happened = self.kind in ("timer", "event", "mail")
-        return self if has_happened else replace(self, given_at="", until="")
-
-    def given(self, now: str) -> "Signal":
-        """The signal once it was given; the time of a timer is over then, begun or not."""
-        until = now if self.kind == "timer" else self.until
-        return replace(self, given_at=now, until=until)
-
-
-class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """A piece of work.
+class Task(IdentifiedFacts, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """A piece of work: its facts, how it stands, and what was done to it.
 
     Defaults that are left out of ``state.json`` are empty, None or small numbers only: msgspec compares
     others by identity, so a text would be left out by one process and written by another.
 
     Attributes:
-        priority: 1 comes first.
-        estimate: Minutes, or None.
         open_needs: How many of ``needs`` are not done.
-        parent: The task that it is a part of; what keeps the parent back keeps it back too.
         held: Whether a parent, or a parent of it, that is still open is blocked or has open needs.
-        gate: Children that it waits for.
         waiting: Whether the gate is still closed.
-        signals: What it waits for from outside.
-        milestone: It is done by itself as soon as nothing keeps it back, unless it has checks.
-        until: What ends its parts early, in words; those that nobody has begun are cancelled then.
-        workflow: The root of the workflow that it is a step of.
-        assignee: Whom it is given to once nothing keeps it back.
         progress: How far its own children are; None if it has none.
-        links: Links that never block.
-        defer_until: Not to be taken before this time.
-        due: When it should be done.
-        commits: Commits of a version control that belong to it.
-        touches: Resources it needs while it runs, exclusive or ``:shared``.
         lease: Seconds that the claim, or its last renewal, lasts.
         attempt: How often it was claimed.
         reason: Why it is blocked, failed or was cancelled, or was completed although a check failed.
-        checks: What must be shown before it is done; None if nothing.
-        evidence: What the checks showed last, and what reviewers said.
+        evidence: What the checks showed last, and what reviewers wrote.
         events: Ids of the events that changed it; the first one added it.
     """
 
-    id: str
-    workstream: str
-    title: str
-    description: str = ""
-    status: str
     type: str
-    priority: int = 5
-    labels: tuple[str, ...] = ()
-    acceptance: str = ""
-    estimate: float | None = None
-    needs: tuple[str, ...] = ()
+    status: str
     open_needs: int = 0
-    parent: str | None = None
     held: bool = False
-    gate: Gate | None = None
     waiting: bool = False
-    signals: tuple[Signal, ...] = ()
-    milestone: bool = False
-    until: str = ""
-    workflow: str | None = None
-    assignee: str = ""
     progress: Progress | None = None
-    links: tuple[Link, ...] = ()
-    touches: tuple[str, ...] = ()
-    defer_until: str = ""
-    due: str = ""
-    commits: tuple[str, ...] = ()
     assigned_to: str | None = None
     lease: float | None = None
     lease_until: str = ""
@@ -250,7 +104,6 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
     failures: int = 0
     result: str | None = None
     reason: str = ""
-    checks: Checks | None = None
     evidence: tuple[Evidence, ...] = ()
     notes: tuple[Note, ...] = ()
     created_at: str = ""
@@ -284,43 +137,43 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
         return kept and self.status not in ENDED
 
     @property
-    def goes_on_by_itself(self) -> bool:
-        """Whether something happens to it without anybody.
+    def automation_is_due(self) -> bool:
+        """Whether automation changes it now.
 
-        The times of its signals begin, as a milestone it is done, or it is given to its assignee.
+        Its timers start, it completes as a milestone, or it is given to its assignee.
         """
         if not self.is_reached or self.status not in ("pending", *HELD):
             return False
-        if self.begins_times:
+        if self.starts_timers:
             return True
-        given = self.ends_by_itself or (self.assignee != "" and self.status == "pending")
-        return given and not self.awaits_signal
+        is_assignable = self.assignee != "" and self.status == "pending"
+        return (self.completes_itself or is_assignable) and not self.awaits_signal
 
     @property
-    def ends_by_itself(self) -> bool:
-        """Whether it is done as soon as nothing keeps it back: a milestone that has nothing to show."""
+    def completes_itself(self) -> bool:
+        """Whether it is done as soon as nothing keeps it back: a milestone without checks."""
         return self.milestone and self.checks is None
 
     @property
-    def begins_times(self) -> bool:
+    def starts_timers(self) -> bool:
         """Whether the times of its signals begin as soon as no other task keeps it back."""
-        return any(one.seconds is not None and not one.until for one in self.signals)
+        return any(signal.seconds is not None and not signal.until for signal in self.signals)
 
     @property
-    def may_go_on_by_itself(self) -> bool:
-        """Whether it is of those that something may happen to without anybody."""
+    def is_automated(self) -> bool:
+        """Whether automation may change this task."""
         return self.milestone or self.assignee != "" or self.signals != ()
 
     def can_be_taken(self, now: str) -> bool:
-        """Whether anybody may take it: clear, not put off, and nobody has it under a lease."""
+        """Whether any agent may take it: clear, not put off, and under no lease."""
         free = self.status == "pending" or self.has_lapsed(now)
-        return free and self.is_clear and self.defer_until <= now and not self.ends_by_itself
+        return free and self.is_clear and self.defer_until <= now and not self.completes_itself
 
-    def is_with(self, agent: str, now: str) -> bool:
+    def is_held_by(self, agent: str, now: str) -> bool:
         """Whether the agent has it, begun or not, under a lease that has not ended."""
         return self.status in HELD and self.assigned_to == agent and self.lease_until > now
 
-    def is_running_for(self, agent: str, now: str) -> bool:
+    def is_run_by(self, agent: str, now: str) -> bool:
         """Whether the agent holds it under a lease that has not ended."""
         return self.status == "in_progress" and self.assigned_to == agent and self.lease_until > now
 
@@ -329,7 +182,7 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
         return self.status == "assigned" and self.assigned_to == agent
 
     def has_lapsed(self, now: str) -> bool:
-        """An agent has it, but the lease has ended: the next claim may take it."""
+        """Whether an agent has it but the lease has ended, so that the next claim may take it."""
         return self.status in HELD and self.lease_until <= now
 
 

@@ -6,9 +6,10 @@ from msgspec.structs import replace
 
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.state import State
+from orchestrator.domain.tasks.checks import Checks
 from orchestrator.domain.tasks.derived import put_task
 from orchestrator.domain.tasks.events import UNHELD, TaskEvent
-from orchestrator.domain.tasks.records import Checks, Evidence, Note, Task
+from orchestrator.domain.tasks.records import Evidence, Note, Task
 
 
 @event("task.checked")

@@ -33,7 +33,8 @@ from orchestrator.domain.tasks.events import (
     TaskSignalled,
     released,
 )
-from orchestrator.domain.tasks.records import ENDED, HELD, NO_CHILDREN, Task
+from orchestrator.domain.tasks.records import ENDED, HELD, Task
+from orchestrator.domain.tasks.relations import NO_CHILDREN
 from orchestrator.domain.validation import LONGEST_TITLE
 from orchestrator.domain.workflows.events import (
     WorkflowBurned,
@@ -122,9 +123,9 @@ def settle(tx: Transaction[State]) -> None:
     given: dict[tuple[str, str], list[Task]] = {}
     while found := tx.state.schedule.by_itself():
         for task in found:
-            if task.begins_times:
+            if task.starts_timers:
                 tx.record(TaskReached(task=task.id))
-            elif task.ends_by_itself:
+            elif task.completes_itself:
                 _end_milestone(tx, task)
             else:
                 _give_to_assignee(tx, task, given)
@@ -138,7 +139,7 @@ def _end_milestone(tx: Transaction[State], task: Task) -> None:
     if task.id in tx.state.workflows and progress is not None and not progress.done:
         tx.record(TaskCancelled(task=task.id, reason="all of its steps were cancelled"))
     else:
-        tx.record(TaskCompleted(task=task.id, result=(progress or NO_CHILDREN).says or None))
+        tx.record(TaskCompleted(task=task.id, result=(progress or NO_CHILDREN).text or None))
 
 
 def _give_to_assignee(

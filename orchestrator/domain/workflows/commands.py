@@ -12,23 +12,15 @@ from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents import hooks
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import (
-    check_no_circle,
-    needs_of,
-)
-from orchestrator.domain.tasks.commands import Tasks, take, the_claimed_task
+from orchestrator.domain.tasks.circles import check_no_circle
+from orchestrator.domain.tasks.commands import claimed_task
+from orchestrator.domain.tasks.completion import complete
 from orchestrator.domain.tasks.events import TaskCompleted, TaskEdited, TaskSignalled
-from orchestrator.domain.tasks.lookup import (
-    changed_task,
-    find_live,
-    resolve,
-)
+from orchestrator.domain.tasks.leases import take
+from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve, resolve_all
 from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.domain.tasks.verification_events import TaskSubmitted
-from orchestrator.domain.validation import (
-    LONGEST_TITLE,
-    check_text,
-)
+from orchestrator.domain.validation import LONGEST_TITLE, check_text
 from orchestrator.domain.workflows import automation
 from orchestrator.domain.workflows.compiled import CompiledFormula
 from orchestrator.domain.workflows.events import WorkflowBurned, WorkflowPoured, WorkflowSquashed
@@ -128,7 +120,7 @@ def the_advanced(state: State, events: Committed) -> Advanced:
     ended = work.done + work.cancelled
     return Advanced(
         completed=completed,
-        next=the_claimed_task(state, events),
+        next=claimed_task(state, events),
         workflow=completed.workflow,
         ended=ended,
         total=work.total,
@@ -238,7 +230,8 @@ class Workflows(Noun[State]):
             Refused: The task is no step of a workflow, or cannot be completed.
         """
         arguments = (task, result, force, reason, lease, agent, token)
-        return Tasks(self._desk).finish(
+        return complete(
+            self._desk,
             ("workflows.advance", arguments),
             the_advanced,
             lambda tx: _the_step(tx.state, task).id,
@@ -328,10 +321,10 @@ class Workflows(Noun[State]):
         if before == after:
             raise UsageError("A workflow cannot be chained to itself")
         task = find_live(tx.state, after)
-        needs = needs_of(tx.state, (*(n for n in task.needs if n != before), before))
+        needs = resolve_all(tx.state, (*(n for n in task.needs if n != before), before))
         if before in task.needs:
             return Bonded(first=before, then=after, poured=())
-        check_no_circle(tx.state, msgspec.structs.replace(task, needs=needs))
+        check_no_circle(tx.state, after, msgspec.structs.replace(task, needs=needs))
         tx.record(TaskEdited(task=after, needs=needs))
         return None
 

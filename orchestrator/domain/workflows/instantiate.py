@@ -7,18 +7,13 @@ from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.transaction import Transaction
 from orchestrator.domain.agents import commands as agents
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks import verification
-from orchestrator.domain.tasks.blockers import check_no_circle, needs_of
+from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.events import TaskAdded, TaskEdited
-from orchestrator.domain.tasks.lookup import (
-    check_new_id,
-    find_live,
-    new_id,
-)
-from orchestrator.domain.tasks.records import HELD, Gate, Signal, Task
-from orchestrator.domain.tasks.transitions import (
-    check_transition,
-)
+from orchestrator.domain.tasks.facts import NO_FACTS, changed_facts
+from orchestrator.domain.tasks.lookup import check_new_id, find_live, new_id, resolve_all
+from orchestrator.domain.tasks.records import HELD, Task
+from orchestrator.domain.tasks.relations import Gate, Signal
+from orchestrator.domain.tasks.transitions import check_transition
 from orchestrator.domain.workflows import automation
 from orchestrator.domain.workflows.compiled import MILESTONE, CompiledFormula, CompiledStep
 from orchestrator.domain.workflows.events import WorkflowPoured
@@ -141,17 +136,20 @@ class Pouring:
             labels=tuple(dict.fromkeys((*self._labels, *step.labels))),
             acceptance=step.acceptance,
             estimate=step.estimate,
-            needs=tuple(dict.fromkeys((*needs, *needs_of(state, step.outside)))),
+            needs=tuple(dict.fromkeys((*needs, *resolve_all(state, step.outside)))),
             touches=step.touches,
             parent=root if step.parent is None else f"{root}.{step.parent}",
             gate=_gate(root, step),
-            checks=verification.checks_of(
+            checks=changed_facts(
+                {
+                    "verify": step.verify,
+                    "artifacts": step.artifacts,
+                    "review": step.review,
+                    "verify_timeout": step.verify_timeout,
+                },
+                NO_FACTS,
                 None,
-                verify=step.verify,
-                artifacts=step.artifacts,
-                review=step.review or None,
-                timeout=step.verify_timeout,
-            ),
+            ).get("checks"),
             signals=tuple(
                 Signal(kind=gate.type, name=gate.name, seconds=gate.seconds) for gate in step.gates
             ),
@@ -176,12 +174,12 @@ class Pouring:
         state = self._tx.state
         outside = dict.fromkeys(task for step in self._cooked.steps for task in step.outside)
         task = state.tasks[root]
-        check_no_circle(state, task)
+        check_no_circle(state, root, task)
         if outside:
-            needs = (*task.needs, *needs_of(state, outside))
-            check_no_circle(state, msgspec.structs.replace(task, needs=needs))
-        first = next(step.id for step in self._cooked.steps if step.parent is None)
-        check_no_circle(state, state.tasks[f"{root}.{first}"])
+            needs = (*task.needs, *resolve_all(state, outside))
+            check_no_circle(state, root, msgspec.structs.replace(task, needs=needs))
+        first = next(f"{root}.{step.id}" for step in self._cooked.steps if step.parent is None)
+        check_no_circle(state, first, state.tasks[first])
 
 
 def _open_for_workflow(state: State, text: str) -> Task:

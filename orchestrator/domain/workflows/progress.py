@@ -10,7 +10,8 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import SHOWN, Blocker, blockers, is_offered
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.dependencies import Blocked
-from orchestrator.domain.tasks.records import HELD, NO_CHILDREN, STATUSES, Task
+from orchestrator.domain.tasks.records import HELD, STATUSES, Task
+from orchestrator.domain.tasks.relations import NO_CHILDREN
 from orchestrator.domain.workflows.records import Workflow
 
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from orchestrator.domain.slices import MapSlice
-from orchestrator.domain.tasks.records import Progress
+from orchestrator.domain.tasks.relations import Progress
 
 
 class Condense(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):

@@ -9,7 +9,6 @@ from orchestrator.interfaces.cli import drawing
 from orchestrator.interfaces.cli.commands import FORMULA
 from orchestrator.interfaces.cli.parameters import (
     AGENT_NAME,
-    DRY_RUN,
     FILE,
     FORMULA_NAME,
     TASK_ID,
@@ -35,7 +34,7 @@ from orchestrator.interfaces.cli.rendering import (
     titled,
     warn,
 )
-from orchestrator.interfaces.cli.run import Run, text_from
+from orchestrator.interfaces.cli.run import DRY_RUN, Run, text_from
 
 if TYPE_CHECKING:
     from orchestrator.domain.tasks.dependencies import Blocked
@@ -371,7 +370,7 @@ def _without_steps(standing: "Standing") -> dict[str, Any]:
 
 
 def _standing(found: "Standing") -> str:
-    from orchestrator.interfaces.cli.task_lines import line
+    from orchestrator.interfaces.cli.tasks import line
 
     return parts(
         _headline(found),
@@ -384,7 +383,7 @@ def _standing(found: "Standing") -> str:
 
 
 def _kept_back(found: "Blocked") -> str:
-    from orchestrator.interfaces.cli.task_lines import line, why
+    from orchestrator.interfaces.cli.tasks import line, why
 
     reasons = [why(blocker) for blocker in found.by]
     more = len(reasons) - REASONS

@@ -8,7 +8,6 @@ from orchestrator.core.errors import UsageError
 from orchestrator.interfaces.cli.commands import IMPORT
 from orchestrator.interfaces.cli.neighbours import reported
 from orchestrator.interfaces.cli.parameters import (
-    DRY_RUN,
     FILE,
     FOLDER,
     WORKSTREAM_NAME,
@@ -18,7 +17,7 @@ from orchestrator.interfaces.cli.parameters import (
     option,
 )
 from orchestrator.interfaces.cli.rendering import Answer, plain, say
-from orchestrator.interfaces.cli.run import Run
+from orchestrator.interfaces.cli.run import DRY_RUN, Run
 
 if TYPE_CHECKING:
     from orchestrator.maintenance.backup import Imported

@@ -4,7 +4,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from orchestrator.core.printable import escape
-from orchestrator.domain.tasks.dependencies import BLOCKING, KINDS, Blocked, Graph
+from orchestrator.domain.tasks.dependencies import BLOCKING, Blocked, Graph
+from orchestrator.domain.tasks.relations import KINDS
 from orchestrator.interfaces.cli import drawing
 from orchestrator.interfaces.cli.commands import DEP, TASK
 from orchestrator.interfaces.cli.parameters import (
@@ -18,7 +19,7 @@ from orchestrator.interfaces.cli.parameters import (
 )
 from orchestrator.interfaces.cli.rendering import Answer, lines, say, to_json, warn
 from orchestrator.interfaces.cli.run import Run
-from orchestrator.interfaces.cli.task_lines import line, line_of, why
+from orchestrator.interfaces.cli.tasks import line, line_of, why
 
 if TYPE_CHECKING:
     from orchestrator.domain.tasks.records import Task

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from orchestrator.core.errors import BadInput, UsageError
+from orchestrator.interfaces.cli.parameters import flag
 from orchestrator.interfaces.cli.rendering import Answer, show, warn
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from orchestrator.interfaces.cli.groups import Command
 
 T = TypeVar("T")
+
+DRY_RUN = flag("--dry-run", help="Say what would be done, and leave every file as it is.")
 
 
 class Settings(msgspec.Struct):

@@ -8,8 +8,8 @@ from boards import changes_nothing, code_of
 from orchestrator import Orchestrator
 from orchestrator.core.errors import BadInput, UsageError
 from orchestrator.domain.tasks.batch import ADDING, EDITING, Applied
-from orchestrator.domain.tasks.dependencies import KINDS
-from orchestrator.domain.tasks.records import Gate, Link, Task
+from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.tasks.relations import KINDS, Gate, Link
 from orchestrator.integrations.batch_file import entries_of
 
 

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from orchestrator import Orchestrator, OrchestratorError
 from orchestrator.core import clock as times
-from orchestrator.domain.tasks.dependencies import BLOCKING, KINDS
+from orchestrator.domain.tasks.dependencies import BLOCKING
 from orchestrator.domain.tasks.events import TaskImported
-from orchestrator.domain.tasks.records import ENDED, Progress, Task
+from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.tasks.relations import KINDS, Progress
 from orchestrator.stores.memory import MemoryStore
 
 AGENT = "ann"

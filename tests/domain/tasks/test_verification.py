@@ -22,8 +22,9 @@ from orchestrator import Orchestrator, Refused, UsageError
 from orchestrator.core.processes import TAIL
 from orchestrator.core.transaction import Noun, Transaction, command
 from orchestrator.domain.state import State
+from orchestrator.domain.tasks.checks import Checks
 from orchestrator.domain.tasks.events import TaskImported
-from orchestrator.domain.tasks.records import Checks, Task
+from orchestrator.domain.tasks.records import Task
 from orchestrator.maintenance.backup import export_board, import_board
 from orchestrator.stores.memory import MemoryStore
 

@@ -750,7 +750,7 @@ class Workflows(RuleBasedStateMachine):
             for task in state.tasks.values():
                 for other in (*task.needs, *([task.gate.of] if task.gate else [])):
                     assert other in state.tasks or other in state.tasks.archived
-                if task.ends_by_itself and task.is_clear:
+                if task.completes_itself and task.is_clear:
                     assert task.status in (*ENDED, "blocked")
 
 

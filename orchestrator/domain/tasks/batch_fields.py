@@ -1,0 +1,115 @@
+"""The fields of a batch entry, read from what a person or program wrote in JSON, YAML or text."""
+
+from collections.abc import Callable
+from typing import Any
+
+from orchestrator.core import clock
+from orchestrator.core.errors import UsageError, did_you_mean
+from orchestrator.domain.tasks.facts import FACTS, Kind
+from orchestrator.domain.tasks.relations import KINDS
+
+
+def read_field(name: str, value: Any, known: "dict[str, Reader]") -> Any:
+    """Read the value of a field as adding and editing take it.
+
+    Args:
+        name: The field.
+        value: What the entry says.
+        known: :data:`ADDING` or :data:`EDITING`.
+
+    Raises:
+        UsageError: There is no such field, or the value is of another kind.
+    """
+    if name in known:
+        return known[name](name, value)
+    if name in EDITING or name in ADDING:
+        place = "without an id" if name in ADDING else "with an id"
+        raise UsageError(f"{name!a} goes with an entry {place} only")
+    raise UsageError(f"{name!a} is no field here{did_you_mean(name, known)}")
+
+
+def words(value: Any) -> list[Any]:
+    """Return the items of a list, whatever they are; of a text, the words between commas and blanks."""
+    if isinstance(value, str):
+        return value.replace(",", " ").split()
+    return value if isinstance(value, list) else []
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{name} is no text")
+    return value
+
+
+def _word(name: str, value: Any) -> str:
+    if not _text(name, value):
+        raise UsageError(f"{name} is empty")
+    return str(value)
+
+
+def _words(name: str, value: Any) -> list[str]:
+    return words(value) if isinstance(value, str) else _lines(name, value)
+
+
+def _lines(name: str, value: Any) -> list[str]:
+    """A text is a list of one, whatever it holds."""
+    if isinstance(value, str):
+        return [value] if value else []
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        raise UsageError(f"{name} is no list of texts")
+    return value
+
+
+def _integer(name: str, value: Any) -> int:
+    if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 10:
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UsageError(f"{name} is no whole number")
+    return value
+
+
+def _minutes(name: str, value: Any) -> float:
+    has_unit = isinstance(value, str) and not value.strip()[-1:].isdecimal()
+    return _seconds(name, value) / (60 if has_unit else 1)
+
+
+def _seconds(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise UsageError(f"{name} is no number")
+    return clock.duration(value)
+
+
+def _flag(name: str, value: Any) -> bool:
+    flag = {"true": True, "yes": True, "false": False, "no": False}.get(str(value).casefold())
+    if flag is None:
+        raise UsageError(f"{name} is neither true nor false")
+    return flag
+
+
+Reader = Callable[[str, Any], Any]
+"""Makes the value of a field from its name and what was written."""
+
+_READERS: dict[Kind, Reader] = {
+    "text": _text,
+    "word": _text,
+    "task": _text,
+    "time": _text,
+    "integer": _integer,
+    "minutes": _minutes,
+    "duration": _seconds,
+    "words": _words,
+    "tasks": _words,
+    "lines": _lines,
+    "flag": _flag,
+}
+
+_SHARED: dict[str, Reader] = {
+    "key": _word,
+    **{name: _READERS[fact.kind] for name, fact in FACTS.items()},
+    "assign": _word,
+    **dict.fromkeys(KINDS, _words),
+}
+ADDING: dict[str, Reader] = {"workstream": _word, "name": _word, **_SHARED}
+"""The fields of an entry that adds a task."""
+EDITING: dict[str, Reader] = {"id": _word, **_SHARED}
+"""The fields of an entry that edits a task."""

@@ -1,0 +1,111 @@
+"""Leases: taking a task, and acting as the agent that holds it."""
+
+from collections.abc import Sequence
+
+from orchestrator.core import clock
+from orchestrator.core.errors import Refused, UsageError
+from orchestrator.core.transaction import SYSTEM, Transaction
+from orchestrator.domain.agents.identity import act_in_session
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.blockers import blockers, open_needs, ways_out
+from orchestrator.domain.tasks.events import TaskClaimed, TaskLapsed
+from orchestrator.domain.tasks.lookup import find_live
+from orchestrator.domain.tasks.records import DEFAULT_LEASE, HELD, Task
+from orchestrator.domain.tasks.transitions import check_transition
+from orchestrator.domain.workstreams import commands as workstreams
+
+
+def take(tx: Transaction[State], task: Task, agent: str, lease: float | str | None = None) -> None:
+    """Claim a task for the agent that acts.
+
+    Raises:
+        Refused: It is not pending nor assigned to the agent, waits for other tasks, or touches what
+            another agent holds.
+    """
+    if not task.has_lapsed(tx.now) and not task.is_assigned_to(agent):
+        check_transition(task, "claim")
+    _check_free(tx.state, task, agent, tx.now)
+    workstreams.find_active(tx.state, task.workstream)
+    claim(tx, task, lease)
+
+
+def claim(tx: Transaction[State], task: Task, lease: float | str | None) -> None:
+    """Record the claim of a task that is free."""
+    if task.status in HELD and not task.is_assigned_to(tx.agent):
+        tx.record(TaskLapsed(task=task.id, holder=task.assigned_to or SYSTEM))
+    length = DEFAULT_LEASE if lease is None else lease_length(lease)
+    tx.record(TaskClaimed(task=task.id, lease=length, until=tx.later(length)))
+
+
+def lease_length(value: float | str) -> float:
+    """Return the seconds of a lease.
+
+    Raises:
+        UsageError: There is no such duration, or it is 0.
+    """
+    seconds = clock.duration(value)
+    if seconds <= 0:
+        raise UsageError("A lease must be longer than 0 seconds")
+    return seconds
+
+
+def held_task(
+    tx: Transaction[State], text: str, transition: str, agent: str | None, token: int | None
+) -> Task:
+    """Return the task for a transition that only its holder may make; without a name the holder acts.
+
+    Raises:
+        Refused: Another agent holds the task, or the token is of an older claim.
+    """
+    task = find_live(tx.state, text)
+    actor = act_in_session(tx, agent)
+    if token is not None and task.token != token:
+        raise _not_held(task, f"The claim with token {token} has ended")
+    check_transition(task, transition)
+    if actor not in (SYSTEM, task.assigned_to):
+        raise _not_held(task, f"{actor} does not hold task {task.id}")
+    tx.act_as(task.assigned_to)
+    return task
+
+
+def _check_free(state: State, task: Task, agent: str, now: str) -> None:
+    if not task.is_clear or task.defer_until > now:
+        reasons = [*blockers(state, task, now)]
+        texts = [blocker.says for blocker in reasons]
+        commands = ways_out(reasons)
+        raise Refused(
+            f"Task {task.id} is not ready: {'; '.join(texts[:5])}",
+            code="not_ready",
+            hint=f"{_next_steps(commands)}; `t next` finds other work.",
+            needs=open_needs(state, task),
+            reasons=texts,
+            commands=commands,
+        )
+    if holds := state.schedule.task_collisions(task, agent, now):
+        hold = holds[0]
+        source = f" for task {hold.task}" if hold.task else ""
+        raise Refused(
+            f"Task {task.id} touches {hold.resource}, which {hold.agent} holds{source}",
+            code="resource_held",
+            hint=f"It is free at {hold.until} at the latest; `t next` finds other work.",
+            resource=hold.resource,
+            holder=hold.agent,
+        )
+
+
+def _next_steps(commands: Sequence[str]) -> str:
+    if not commands:
+        return "`t dep tree` shows where those stand"
+    return f"What lets it go on: {', '.join(f'`{command}`' for command in commands)}"
+
+
+def _not_held(task: Task, reason: str) -> Refused:
+    now = f"{task.assigned_to} has it now" if task.status in HELD else f"it is {task.status}"
+    return Refused(
+        f"{reason}: {now}",
+        code="not_holder",
+        hint="Take other work with `t next`; a note can carry over what you found: `t note`.",
+        assigned_to=task.assigned_to,
+        status=task.status,
+        token=task.token,
+    )

@@ -1,0 +1,48 @@
+"""A fact of a task is declared once; whatever shows, takes or keeps facts has every one of them."""
+
+import inspect
+import typing
+
+import msgspec
+import pytest
+
+from orchestrator.domain.tasks.batch_fields import ADDING, EDITING
+from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.domain.tasks.events import TaskAdded, TaskEdited
+from orchestrator.domain.tasks.facts import FACTS, KEPT, GivenFacts, TaskFacts
+from orchestrator.domain.tasks.records import Task
+
+
+def fields(record: type[msgspec.Struct]) -> set[str]:
+    return {field.name for field in msgspec.structs.fields(record)}
+
+
+def test_every_fact_that_is_given_is_kept_in_a_field() -> None:
+    assert {fact.field or name for name, fact in FACTS.items()} <= fields(TaskFacts)
+
+
+def test_every_fact_but_the_title_says_how_it_is_kept() -> None:
+    assert KEPT.keys() == fields(TaskFacts) - {"title"}
+
+
+def test_the_record_and_the_event_that_adds_it_have_every_fact() -> None:
+    assert fields(TaskFacts) <= fields(Task)
+    assert fields(TaskAdded) == {"task", "workstream"} | fields(TaskFacts)
+
+
+def test_the_event_that_edits_has_every_fact_that_may_change() -> None:
+    final = {field for field, kept in KEPT.items() if kept.is_final}
+    assert fields(TaskEdited) == {"task"} | (fields(TaskFacts) - final)
+
+
+@pytest.mark.parametrize("method", [Tasks.add, Tasks.edit])
+def test_the_call_of_a_command_shows_every_fact_with_its_type(method: typing.Any) -> None:
+    parameters = inspect.signature(method).parameters
+    assert FACTS.keys() <= parameters.keys()
+    hints = typing.get_type_hints(GivenFacts)
+    assert {name: parameters[name].annotation for name in hints} == hints
+    assert all(parameters[name].default is None for name in hints)
+
+
+def test_a_batch_takes_every_fact() -> None:
+    assert FACTS.keys() <= ADDING.keys() & EDITING.keys()
