@@ -9,14 +9,16 @@ import time
 from collections.abc import Iterable, Iterator
 
 from orchestrator import snapshot
-from orchestrator.board import make
 from orchestrator.core import clock
-from orchestrator.core.events import START, Event, Position, Recorded, encode_line, encode_payload
+from orchestrator.core.events import Event, Recorded
+from orchestrator.core.strict_json import encode_payload
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskAdded, TaskClaimed, TaskCompleted
 from orchestrator.domain.workstreams.events import WorkstreamCreated
 from orchestrator.engine import TAIL
 from orchestrator.stores.files import SEGMENT_SIZE
+from orchestrator.stores.files.layout import make
+from orchestrator.stores.files.lines import Position, encode_line
 
 STREAMS = tuple(f"stream-{number}" for number in range(10))
 _DAY = 86400.0
@@ -44,7 +46,7 @@ class Writer:
         self.folder = make(folder)
         self._log = f"{folder}/state/events.jsonl"
         self.state = State()
-        self.position = START
+        self.position = Position()
         self._folds = folds
         self._sealed = 1
         self._began = time.time() - _DAY
@@ -83,7 +85,9 @@ class Writer:
         if begin + len(line) > SEGMENT_SIZE:
             self._sealed = segment
             segment, begin = record.id, 0
-        self.position = Position(segment, begin, begin + len(line), record.id, crc)
+        self.position = Position(
+            id=record.id, segment=segment, offset=begin, end=begin + len(line), crc=crc
+        )
         return line
 
     def _flush(self, batch: list[bytes]) -> None:

@@ -15,18 +15,9 @@ import msgspec
 from orchestrator import snapshot
 from orchestrator.core import clock, flow, names
 from orchestrator.core.errors import Damage, NotFound, OrchestratorError, Refused, UsageError
-from orchestrator.core.events import (
-    START,
-    Chunk,
-    Event,
-    Position,
-    Recorded,
-    Request,
-    decode,
-    encode_line,
-)
+from orchestrator.core.events import Event, Recorded, RequestMark, decode
 from orchestrator.core.interrupts import Interrupts
-from orchestrator.core.store import Store
+from orchestrator.core.store import START, Chunk, Cursor, Store
 from orchestrator.core.transaction import SYSTEM, Committed, Transaction
 from orchestrator.domain import idempotency
 from orchestrator.domain.reactions import react
@@ -39,7 +30,10 @@ SMALL = 1024 * 1024
 """Bytes of ``state.json`` below which it is written after every commit."""
 
 TAIL = 1 / 8
-"""Share of a large ``state.json`` by which the log may go on before it is written again."""
+"""Share of a large ``state.json`` by which the log may grow before it is written again."""
+
+ENVELOPE = 150
+"""Bytes that an event takes in the log beside its payload, about."""
 
 PAUSE = 0.25
 """Seconds between two snapshots of a small board by long-lived processes."""
@@ -75,6 +69,9 @@ class Engine:
         folder: str | None = None,
     ) -> None:
         self.store = store
+        self.presence = store.presence
+        self.documents = store.documents
+        self.cursors = store.cursors
         self.folder = folder
         self.agent = names.agent(agent)
         self.session = session
@@ -89,7 +86,7 @@ class Engine:
         self._open: Transaction[State] | None = None
         self._half_done: BaseException | None = None
         self._state: State | None = None
-        self._position = START
+        self._position: Cursor = START
         self._snapshot_size = 0
         self._snapshot_event = 0
         self._based_at = 0.0
@@ -156,9 +153,9 @@ class Engine:
 
     def _load(self) -> State:
         data = self.store.load_snapshot()
-        found = snapshot.decode(data) if data is not None else None
-        self._state, self._position = found or (State(), START)
-        self._snapshot_size = len(data) if found and data else 0
+        saved = snapshot.decode(data, self.store.cursor_type) if data is not None else None
+        self._state, self._position = saved or (State(), START)
+        self._snapshot_size = len(data) if saved and data else 0
         self._snapshot_event = self._state.event
         self._based_at = time.monotonic()
         self._tail = 0
@@ -166,9 +163,12 @@ class Engine:
 
     def _fold(self, state: State, chunk: Chunk) -> None:
         state.fold(chunk.events)
-        same = chunk.end.segment == self._position.segment
-        self._tail += chunk.end.end - (self._position.end if same else 0)
         self._position = chunk.end
+        self._lengthen_tail(chunk.events)
+
+    def _lengthen_tail(self, records: list[Recorded]) -> None:
+        if self._snapshot_size >= SMALL:
+            self._tail += sum(len(record.payload) + ENVELOPE for record in records)
 
     def forget(self) -> None:
         """Drop what is known of the board; the next use opens it again."""
@@ -199,18 +199,6 @@ class Engine:
     def read_backwards(self) -> Iterator[Recorded]:
         """The events of the log, newest first."""
         return self.store.read_backwards()
-
-    def seen(self, *, needed: bool = False) -> dict[str, float]:
-        """When each agent was here last; see :meth:`orchestrator.core.store.Store.seen`."""
-        return self.store.seen(needed=needed)
-
-    def read_document(self, name: str) -> bytes | None:
-        """The bytes of a knowledge file, or None."""
-        return self.store.read_document(name)
-
-    def documents(self) -> list[str]:
-        """The names of the knowledge files."""
-        return self.store.documents()
 
     def pause(self) -> None:
         """Make ready for something that takes long, between commands: signals get through again.
@@ -267,7 +255,7 @@ class Engine:
         with self._owner, self._locked("import"):
             if self._refresh().event:
                 raise not_empty()
-            texts = _documents((at, decode(at)) for at in records)
+            texts = _documents(map(decode, records), state)
             live: dict[str, str | None] = {n: text for n, text in texts.items() if text is not None}
             self._append(records, state, live, {})
 
@@ -337,11 +325,11 @@ class Engine:
     def _locked(self, name: str) -> AbstractContextManager[None]:
         return self.store.locked(name, self._timeout)
 
-    def _request(self, name: str, arguments: tuple[object, ...] | None) -> Request | None:
+    def _request(self, name: str, arguments: tuple[object, ...] | None) -> RequestMark | None:
         request_id = self._requested()
         if request_id is None or arguments is None:
             return None
-        return Request(request_id, name, idempotency.digest(arguments), 0)
+        return RequestMark(request_id, name, idempotency.digest(arguments), 0)
 
     @contextmanager
     def _opened(self, state: State) -> Iterator[Transaction[State]]:
@@ -360,11 +348,12 @@ class Engine:
     def _begin(self, state: State) -> Transaction[State]:
         return Transaction(
             state,
-            head=self._position.id,
+            head=state.event,
             now=self.now(),
             default_agent=self.agent,
             session=self.session,
-            reading=self.store,
+            documents=self.documents,
+            event=self.store.event,
         )
 
     def _join(
@@ -408,7 +397,7 @@ class Engine:
             events.append((at, decode(at)))
         return shows(self.at(known.last), events)
 
-    def _commit(self, tx: Transaction[State], request: Request | None) -> None:
+    def _commit(self, tx: Transaction[State], request: RequestMark | None) -> None:
         self._check_whole()
         answering = request if tx.events else None  # renewals alone answer nothing
         react(tx)
@@ -421,7 +410,8 @@ class Engine:
         records = _closed([at for at, _ in tx.events], answering)
         for at in records:
             tx.state.close(at)
-        self._append(records, tx.state, _documents(tx.events), tx.documents)
+        texts = _documents((event for _, event in tx.events), tx.state)
+        self._append(records, tx.state, texts, tx.documents)
         if answering is not None:
             self._end_request()
 
@@ -432,36 +422,32 @@ class Engine:
         texts: dict[str, str | None],
         seen: dict[str, bytes | None],
     ) -> None:
-        """Make a commit true, then let follow what follows from it; signals wait meanwhile.
+        """Make a commit true, then carry out its effects; signals wait meanwhile.
 
         Args:
             records: The commit.
             state: The state with the commit folded in.
-            texts: The knowledge files that it leaves behind; None for one that is gone.
-            seen: What stood in them when the command looked.
+            texts: The documents that it leaves behind; None for one that is deleted.
+            seen: The content of these documents when the command read them.
         """
-        lines, crc, last = _lines(records, self._position.crc)
         self._interrupts.hold()
         try:
-            segment, offset = self.store.append(lines, self._position)
+            self._position = self.store.append(records, self._position)
             self._state = state
-            self._position = Position(
-                segment, offset + last, offset + len(lines), records[-1].id, crc
-            )
-            self._tail += len(lines)
+            self._lengthen_tail(records)
             self._changed = True
-            self._follow(texts, seen)
+            self._carry_out(texts, seen)
         finally:
             if not self._light:
                 self._interrupts.release()
 
     # Effects
 
-    def _follow(self, texts: dict[str, str | None], seen: dict[str, bytes | None]) -> None:
-        """What follows from a commit: it stands, so whatever fails here is a warning."""
-        for name, text in texts.items():
+    def _carry_out(self, texts: dict[str, str | None], seen: dict[str, bytes | None]) -> None:
+        """The effects of a commit: the commit stands, so a failure here is a warning."""
+        for path, text in texts.items():
             try:
-                self._write_document(name, text, seen.get(name))
+                self._write_document(path, text, seen.get(path))
             except (OrchestratorError, OSError) as error:
                 self._warn(f"{error}. The text is in the log; `doctor --fix` writes the file.")
         try:
@@ -469,15 +455,13 @@ class Engine:
         except (OrchestratorError, OSError) as error:
             self._warn(f"{error}. The snapshot is behind the log, which is all that counts.")
 
-    def _write_document(self, name: str, text: str | None, seen: bytes | None) -> None:
-        if self.store.read_document(name) != seen:
-            self._warn(
-                f"knowledge/{name}.md was edited meanwhile: it is kept, and shown to readers."
-            )
+    def _write_document(self, path: str, text: str | None, seen: bytes | None) -> None:
+        if self.documents.read(path) != seen:
+            self._warn(f"{path} was edited meanwhile: it is kept, and shown to readers.")
         elif text is None:
-            self.store.delete_document(name)
+            self.documents.delete(path)
         else:
-            self.store.write_document(name, text.encode())
+            self.documents.write(path, text.encode())
 
     def _save_if_due(self) -> None:
         if self._snapshot_size < SMALL:
@@ -507,7 +491,7 @@ class Engine:
     def _present(self, *agents: str) -> None:
         for agent in agents:
             if agent != SYSTEM:
-                self.store.touch(agent)
+                self.presence.touch(agent)
 
     def save(self) -> None:
         """Write the snapshot now, whatever its size."""
@@ -537,25 +521,19 @@ def not_empty() -> Refused:
     )
 
 
-def _documents(events: Iterable[tuple[Recorded, Event | None]]) -> dict[str, str | None]:
-    """The knowledge files that events leave behind."""
-    return dict(filter(None, (event.document() for _, event in events if event is not None)))
+def _documents(events: Iterable[Event | None], state: State) -> dict[str, str | None]:
+    """The documents that events leave behind; ``state`` is the one after them."""
+    texts: dict[str, str | None] = {}
+    for event in events:
+        if event is not None:
+            texts.update(event.documents(state))
+    return texts
 
 
-def _closed(records: list[Recorded], request: Request | None) -> list[Recorded]:
+def _closed(records: list[Recorded], request: RequestMark | None) -> list[Recorded]:
     """Mark the records of one commit: all but the last go on, the last bears the request."""
     last = records.pop()
     if request is not None:
         first = records[0].id if records else last.id
         last = msgspec.structs.replace(last, req=msgspec.structs.replace(request, first=first))
     return [*(msgspec.structs.replace(at, more=True) for at in records), last]
-
-
-def _lines(records: list[Recorded], crc: int) -> tuple[bytes, int, int]:
-    """The lines of a commit, the crc of the last one, and where in them it begins."""
-    lines = []
-    for at in records:
-        line, crc = encode_line(at, crc)
-        lines.append(line)
-    data = b"".join(lines)
-    return data, crc, len(data) - len(lines[-1])

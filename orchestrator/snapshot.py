@@ -1,6 +1,6 @@
-"""``state.json``: the fold of the log at one line, indented for people, checked when it is read back.
+"""``state.json``: the fold of the log up to one event, indented for people, checked when it is read back.
 
-The first line holds a checksum of all that follows it. A file that is missing, was edited or is of another
+The first line holds a checksum of everything after it. A snapshot that is missing, was edited or has another
 format is no error: the log is folded anew. The file is flat: the fields of all slices are keys of one object.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.core.events import Position
+from orchestrator.core.store import Cursor
 from orchestrator.domain.slices import Slice
 from orchestrator.domain.state import State
 
@@ -44,10 +44,10 @@ _FlatState = msgspec.defstruct(
 
 
 class Snapshot(msgspec.Struct):
-    """What the file holds: the state, and the line of the log that it goes up to."""
+    """What the file holds: the state, and the place in the log that it goes up to."""
 
     format: int
-    log: Position
+    log: msgspec.Raw
     state: _FlatState  # type: ignore[valid-type]
 
 
@@ -65,10 +65,11 @@ def _grouped(flat: Any) -> State:
     return state
 
 
-def encode(state: State, position: Position) -> bytes:
+def encode(state: State, cursor: Cursor) -> bytes:
     """The bytes of ``state.json``."""
+    log = msgspec.Raw(msgspec.json.encode(cursor))
     # The text may have 50 MB: it is copied once, and the compact form is gone by then.
-    compact = msgspec.json.encode(Snapshot(FORMAT, position, _flat(state)))
+    compact = msgspec.json.encode(Snapshot(FORMAT, log, _flat(state)))
     text = msgspec.json.format(compact, indent=2)
     del compact
     body = memoryview(text)[2:]  # without the first brace and newline
@@ -76,13 +77,14 @@ def encode(state: State, position: Position) -> bytes:
     return b"".join((_HEAD % checksum, body, b"\n"))
 
 
-def decode(data: bytes) -> tuple[State, Position] | None:
-    """The state and its line, or None if the file is not as it was written."""
+def decode(data: bytes, cursor_type: type[Cursor]) -> tuple[State, Cursor] | None:
+    """The state and its place in the log, or None if the file is not as it was written."""
     body = memoryview(data)[_HEAD_LENGTH:]
     if data[:_HEAD_LENGTH] != _HEAD % zlib.crc32(body):
         return None
     try:
         snapshot = _decode(data)
+        cursor = msgspec.json.decode(snapshot.log, type=cursor_type)
     except msgspec.MsgspecError:
         return None
-    return (_grouped(snapshot.state), snapshot.log) if snapshot.format == FORMAT else None
+    return (_grouped(snapshot.state), cursor) if snapshot.format == FORMAT else None

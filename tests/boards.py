@@ -11,8 +11,7 @@ from msgspec.structs import replace
 
 from orchestrator import Orchestrator, engine, snapshot
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.events import START, Position
-from orchestrator.core.store import Store
+from orchestrator.core.store import START, Cursor, Store
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.ready_queue import HeldResource, Schedule, rank_of
 from orchestrator.domain.tasks.records import ENDED, Task
@@ -36,7 +35,7 @@ class SettableClock:
         self.seconds += seconds
 
 
-def fold(store: Store) -> tuple[State, Position]:
+def fold(store: Store) -> tuple[State, Cursor]:
     """The state as the log alone tells it, and the last line."""
     state, position = State(), START
     for chunk in store.read(START):
@@ -66,7 +65,7 @@ def check_saved(orc: Orchestrator, folded: str, *, must_be_recent: bool = False)
             eighth of its size behind.
     """
     saved = orc.engine.store.load_snapshot() or b""
-    snap = snapshot.decode(saved)
+    snap = snapshot.decode(saved, orc.engine.store.cursor_type)
     if snap is None:
         assert not must_be_recent, "there is no whole state.json"
         return
@@ -75,15 +74,14 @@ def check_saved(orc: Orchestrator, folded: str, *, must_be_recent: bool = False)
     tail = 0
     for chunk in orc.engine.store.read(position):
         state.fold(chunk.events)
-        same = chunk.end.segment == position.segment
-        tail += chunk.end.end - (position.end if same else 0)
+        tail += sum(len(record.payload) + engine.ENVELOPE for record in chunk.events)
         position = chunk.end
     assert as_text(state, position) == folded, "state.json and the tail are not the fold"
     if must_be_recent:
         assert tail <= (size * engine.TAIL if size >= engine.SMALL else 0), "state.json is too old"
 
 
-def as_text(state: State, position: Position) -> str:
+def as_text(state: State, position: Cursor) -> str:
     """Every field of every record, in order: equal texts are equal states."""
     return f"{state!r}\n{position!r}".replace("), '", "),\n'")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "orchestrator"
 
-DUPLICATES = {"Call", "Request", "Segment", "Segments"}
+DUPLICATES = {"Call"}
 """Class names that still stand for two things. Rename the class, then remove its name here."""
 
 

@@ -1,118 +1,232 @@
-"""The Store port: where events live. A store keeps lines and documents; it holds no rule.
+"""The ports to where a board lives: its log of records, and the small things beside the log.
 
-:mod:`orchestrator.stores.files` is the store of a board on disk, :mod:`orchestrator.stores.memory` the
-one for tests. Both pass the same contract suite, ``tests/stores/contract.py``.
+:mod:`orchestrator.stores` holds the stores, which pass one contract suite, ``tests/stores/contract.py``.
+A store keeps what it is given and holds no rule.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from orchestrator.core.events import Chunk, Position, Recorded
+import msgspec
+
+from orchestrator.core.events import Recorded
+
+LARGEST_RECORD = 16 * 1024 * 1024
+"""Bytes of JSON that a record may have, in every store."""
 
 
-class Store(Protocol):
-    """Everything the engine asks of a place that keeps a board."""
+class Cursor(msgspec.Struct, frozen=True, gc=False):
+    """A place in a log: behind the event ``id``, or before all events if that is 0.
 
-    def locked(self, command: str, timeout: float) -> AbstractContextManager[None]:
-        """Hold the only right to write. A torn tail is set aside by the next :meth:`read` inside.
+    A store adds in a subclass what it needs to find the place again and to see whether the log behind it
+    is still the same. The fields are JSON values: the snapshot carries them.
+    """
 
-        Args:
-            command: What the lock is for, to be named to those who wait in vain.
-            timeout: Seconds to wait.
+    id: int = 0
 
-        Raises:
-            TimedOut: Somebody else kept the lock; the sentence names pid, command and since when.
-        """
-        ...
 
-    def read(self, after: Position) -> Iterator[Chunk]:
-        """The whole commits that follow a position, verified, in the order of the log.
+START = Cursor()
 
-        Raises:
-            Damage: The line at ``after`` is not there any more, or a line does not verify. The chunks
-                before it have been given by then.
-        """
-        ...
 
-    def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
-        """Events from the newest to the oldest, without checking the chain; from below ``before`` on."""
-        ...
+class Chunk(msgspec.Struct):
+    """Whole commits in the order of the log, and the place behind them."""
 
-    def event(self, number: int) -> Recorded:
-        """One event by its id, found by bisection.
+    events: list[Recorded]
+    end: Cursor
 
-        Raises:
-            NotFound: The log has no such event.
-        """
-        ...
 
-    def append(self, lines: bytes, after: Position) -> tuple[int, int]:
-        """Make the lines of one commit durable behind ``after``; the point where it becomes true.
-
-        When the segment is full it is sealed first, and the commit begins the next one, so a commit
-        never straddles two. The first commit of a board makes its log.
-
-        Returns:
-            Where the lines begin: the segment, and the byte in it.
-
-        Raises:
-            InputOutputError: They could not be written and are not there.
-            OutcomeUnknown: They could not be written nor taken back.
-        """
-        ...
-
-    def load_snapshot(self) -> bytes | None:
-        """The last saved fold, or None."""
-        ...
-
-    def snapshot_age(self) -> float:
-        """Seconds since anybody saved the fold; infinite if nobody did."""
-        ...
-
-    def save_snapshot(self, data: bytes) -> None:
-        """Replace the saved fold, whole or not at all."""
-        ...
-
-    def wait(self, after: Position, timeout: float) -> bool:
-        """Block until the log goes on behind ``after`` (True) or ``timeout`` seconds have passed."""
-        ...
+class Presence(Protocol):
+    """When each agent was last active; not in the log, which would grow with time instead of with work."""
 
     def touch(self, agent: str) -> None:
-        """Remember that the agent was here now: its heartbeat."""
+        """Record that the agent is active now. Never fails."""
         ...
 
     def seen(self, *, needed: bool = False) -> dict[str, float]:
-        """When each agent was here last, in seconds since 1970.
+        """When each agent was last active, in seconds since 1970.
 
         Args:
-            needed: Something is decided by it. Otherwise it is a hint, and what cannot be read is a warning.
+            needed: A decision depends on it. Otherwise it is a hint, and a failure is a warning.
 
         Raises:
             InputOutputError: It is needed and cannot be read.
         """
         ...
 
-    def read_cursor(self, reader: str) -> str:
-        """What a reader noted of how far it is; empty if it never did."""
+
+class Documents(Protocol):
+    """Texts that people and agents read and edit, each named by a path such as ``knowledge/plan.md``."""
+
+    def names(self, folder: str) -> list[str]:
+        """The names of the documents in a folder, without the folder, in order."""
         ...
 
-    def write_cursor(self, reader: str, text: str) -> None:
-        """Note how far a reader is."""
+    def read(self, path: str) -> bytes | None:
+        """The bytes of a document, or None."""
         ...
 
-    def documents(self) -> list[str]:
-        """The names of the knowledge files."""
+    def write(self, path: str, data: bytes) -> None:
+        """Replace a document, whole or not at all; a symbolic link is refused."""
         ...
 
-    def read_document(self, name: str) -> bytes | None:
-        """The bytes of a knowledge file, or None."""
+    def delete(self, path: str) -> None:
+        """Remove a document if it exists."""
         ...
 
-    def write_document(self, name: str, data: bytes) -> None:
-        """Replace a knowledge file, whole or not at all; a symbolic link is refused."""
+
+class Cursors(Protocol):
+    """How far each reader of the board is, as a text of its own."""
+
+    def read(self, reader: str) -> str:
+        """The text that the reader wrote last, or an empty one."""
         ...
 
-    def delete_document(self, name: str) -> None:
-        """Remove a knowledge file if it is there."""
+    def write(self, reader: str, text: str) -> None:
+        """Replace the reader's text."""
+        ...
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store's own check found.
+
+    Attributes:
+        check: The name of the check.
+        message: What is wrong.
+        hint: What to do, if ``repair`` is None.
+        repair: Repairs it without losing anything.
+        touches: The files that the repair changes, as :meth:`Upkeep.back_up` takes them.
+    """
+
+    check: str
+    message: str
+    hint: str = ""
+    repair: Callable[[], object] | None = None
+    touches: tuple[str, ...] = ()
+
+
+class Upkeep(Protocol):
+    """What a store brings along for the doctor, if it keeps files that can suffer.
+
+    Attributes:
+        checks: The names of its checks.
+        snapshot: The path of the snapshot.
+    """
+
+    checks: tuple[str, ...]
+    snapshot: str
+
+    def problems(self, end: Cursor) -> Iterator[Problem]:
+        """Run the checks; ``end`` is where the sound part of the log ends."""
+        ...
+
+    def path_of(self, document: str) -> str:
+        """The path of a document."""
+        ...
+
+    def back_up(self, paths: Iterable[str], now: str) -> str:
+        """Copy files that are about to be changed; returns the folder of the copies."""
+        ...
+
+    def salvage(self, header: str, line_of: Callable[[Recorded], str | None], now: str) -> str:
+        """Write what can still be read of a damaged log to a new file.
+
+        Args:
+            header: The first line of the file.
+            line_of: Gives the line for a record, or None if it is to be left out.
+            now: The time, for the file's name.
+
+        Returns:
+            The path of the file. What was left out is in a file beside it.
+        """
+        ...
+
+
+class Store(Protocol):
+    """Everything the engine asks of a place that keeps a board.
+
+    Attributes:
+        presence: When agents were last active.
+        documents: Texts beside the log.
+        cursors: How far readers are.
+        cursor_type: What its cursors are, to read one back from a snapshot.
+    """
+
+    presence: Presence
+    documents: Documents
+    cursors: Cursors
+    cursor_type: type[Cursor]
+
+    @property
+    def upkeep(self) -> Upkeep | None:
+        """Checks and repairs of the store's own; None if it has none."""
+        ...
+
+    def locked(self, command: str, timeout: float) -> AbstractContextManager[None]:
+        """Hold the only right to write.
+
+        What an interrupted writer left behind is set aside by the next :meth:`read` inside.
+
+        Args:
+            command: What the lock is for, named to those who wait in vain.
+            timeout: Seconds to wait.
+
+        Raises:
+            TimedOut: Another process kept the lock; the sentence names it, its command and since when.
+        """
+        ...
+
+    def read(self, after: Cursor) -> Iterator[Chunk]:
+        """The whole commits behind a place, verified, in the order of the log.
+
+        Raises:
+            Damage: The log does not hold ``after`` any more, or a record does not verify. The chunks
+                before it have been given by then.
+        """
+        ...
+
+    def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
+        """Events from the newest to the oldest, unverified; only those below the id ``before``."""
+        ...
+
+    def event(self, number: int) -> Recorded:
+        """One event by its id.
+
+        Raises:
+            NotFound: The log has no such event.
+        """
+        ...
+
+    def append(self, records: list[Recorded], after: Cursor) -> Cursor:
+        """Make the records of one commit durable: the point where it becomes true.
+
+        Args:
+            records: The commit; all but the last are marked ``more``.
+            after: The end of the log.
+
+        Returns:
+            The new end of the log.
+
+        Raises:
+            BadInput: A record is larger than 16 MiB; nothing was written.
+            Damage: ``after`` is not the end of the log.
+            InputOutputError: They could not be written and are not in the log.
+            OutcomeUnknown: They could not be written nor taken back.
+        """
+        ...
+
+    def wait(self, after: Cursor, timeout: float) -> bool:
+        """Block until the log goes on behind ``after`` (True) or ``timeout`` seconds have passed."""
+        ...
+
+    def load_snapshot(self) -> bytes | None:
+        """The last saved snapshot, or None."""
+        ...
+
+    def snapshot_age(self) -> float:
+        """Seconds since any process saved the snapshot; infinite if none did."""
+        ...
+
+    def save_snapshot(self, data: bytes) -> None:
+        """Replace the snapshot, whole or not at all."""
         ...

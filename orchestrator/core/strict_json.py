@@ -1,27 +1,31 @@
-"""JSON from outside, read as the contract wants it."""
+"""JSON as the contract allows it: nothing that is lost or changed on the way through the log."""
 
-import json
+import re
 from typing import Any
 
+import msgspec
+
 from orchestrator.core.errors import BadInput
-from orchestrator.core.events import check_json
+
+_NESTING = 64
 
 
 def strict_json(text: str | bytes, *, depth: int = 0) -> Any:
-    """Read JSON as the contract wants it: no NaN, no key twice, not too deep, no huge numbers.
+    """Read JSON: no NaN, no key twice, not too deep, no huge numbers.
 
     Raises:
-        BadInput: It is not that.
+        BadInput: The text breaks one of these rules, or is no JSON.
     """
+    import json  # most commands read none
 
     def refuse(word: str) -> Any:
         raise BadInput(f"{word} is not JSON")
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(items)
-        if len(found) != len(items):
+        fields = dict(items)
+        if len(fields) != len(items):
             raise BadInput("An object has a key twice")
-        return found
+        return fields
 
     try:
         value = json.loads(text, parse_constant=refuse, object_pairs_hook=pairs)
@@ -31,3 +35,57 @@ def strict_json(text: str | bytes, *, depth: int = 0) -> Any:
         raise BadInput("The JSON is nested too deep") from None
     except ValueError as error:
         raise BadInput(f"It is no JSON: {error}") from None
+
+
+def encode_payload(value: Any) -> msgspec.Raw:
+    """JSON of a payload, ASCII only.
+
+    Raises:
+        BadInput: NaN, infinity, an integer beyond 64 bits, a lone surrogate, more than 64 levels, a
+            value that JSON does not have.
+    """
+    if not isinstance(value, msgspec.Struct):
+        check_json(value)
+    try:
+        data = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        raise BadInput("A text holds a lone surrogate, which is no character") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadInput(f"A value cannot be written as JSON: {error}") from None
+    return msgspec.Raw(ascii_json(data))
+
+
+def check_json(value: Any, depth: int = 0) -> None:
+    """Refuse what JSON cannot carry without loss; see :func:`encode_payload` for the rules."""
+    if depth > _NESTING:
+        raise BadInput(f"A value is nested deeper than {_NESTING} levels")
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise BadInput("The keys of an object must be strings")
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            check_json(item, depth + 1)
+    else:
+        _check_scalar(value)
+
+
+def _check_scalar(value: Any) -> None:
+    if isinstance(value, float) and value - value != 0:
+        raise BadInput("NaN and infinity are not JSON")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise BadInput("An integer is beyond 64 bits", hint="Write it as a string.")
+    if value is not None and not isinstance(value, (str, int, float)):
+        raise BadInput(f"A {type(value).__name__} is no value of JSON")
+
+
+def ascii_json(data: bytes) -> bytes:
+    """The same JSON with every other character escaped."""
+    if data.isascii():
+        return data
+    from json.encoder import encode_basestring_ascii
+
+    def escape(run: re.Match[str]) -> str:
+        return encode_basestring_ascii(run[0])[1:-1]
+
+    return re.sub(r"[^\x00-\x7f]+", escape, data.decode()).encode("ascii")

@@ -13,7 +13,9 @@ from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, Typ
 
 from orchestrator.core import calls, clock, names
 from orchestrator.core.errors import BadInput, Damage, UsageError
-from orchestrator.core.events import Event, Recorded, decode, encode_payload
+from orchestrator.core.events import Event, Recorded, decode
+from orchestrator.core.store import Documents, Presence
+from orchestrator.core.strict_json import encode_payload
 
 S = TypeVar("S")
 N = TypeVar("N", bound="Noun[Any]")
@@ -42,18 +44,6 @@ def somebody(agent: str) -> str:
     return agent
 
 
-class Reading(Protocol):
-    """What a transaction may read beside the state; nothing of it changes before the commit."""
-
-    def read_document(self, name: str) -> bytes | None:
-        """The bytes of a knowledge file, or None."""
-        ...
-
-    def event(self, number: int) -> Recorded:
-        """One event of the log by its id."""
-        ...
-
-
 class Transaction(Generic[S]):
     """State, now, new ids, and the events recorded so far. Commits as a whole or not at all.
 
@@ -62,7 +52,7 @@ class Transaction(Generic[S]):
         now: The time of the transaction; every event of it bears this time.
         events: What was recorded.
         actors: Everybody who acted in it.
-        documents: The knowledge files that commands have read, as they were on disk.
+        documents: The documents that commands have read, by path, with their content.
         session: Which session of the agent acts, if the caller says so.
     """
 
@@ -74,7 +64,8 @@ class Transaction(Generic[S]):
         now: str,
         default_agent: str,
         session: int | None,
-        reading: Reading,
+        documents: Documents,
+        event: Callable[[int], Recorded],
     ) -> None:
         self.state = state
         self.now = now
@@ -84,7 +75,8 @@ class Transaction(Generic[S]):
         self.actors: set[str] = set()
         self._agent = default_agent
         self._head = head
-        self._reading = reading
+        self._files = documents
+        self._logged = event
 
     @property
     def agent(self) -> str:
@@ -156,12 +148,11 @@ class Transaction(Generic[S]):
             self._head + 1, ts or self.now, agent or self._agent, type_name, raw, version
         )
 
-    def read_document(self, name: str) -> bytes | None:
-        """The knowledge file as it is on disk; None once this transaction has given it a new text."""
-        changed = (event.document() for _, event in self.events if event is not None)
-        if any(document is not None and document[0] == name for document in changed):
+    def read_document(self, path: str) -> bytes | None:
+        """The content of a document; None once this transaction has given it a new text."""
+        if any(path in event.documents(self.state) for _, event in self.events if event):
             return None
-        self.documents[name] = data = self._reading.read_document(name)
+        self.documents[path] = data = self._files.read(path)
         return data
 
     def event(self, number: int) -> Recorded:
@@ -169,7 +160,7 @@ class Transaction(Generic[S]):
         for at, _ in self.events:
             if at.id == number:
                 return at
-        return self._reading.event(number)
+        return self._logged(number)
 
     @contextmanager
     def as_before(self) -> Iterator[None]:
@@ -196,10 +187,14 @@ class Desk(Protocol[S]):
     Attributes:
         agent: Who acts when nobody is named.
         folder: The folder of the board; None if it has none.
+        documents: The texts beside the log.
+        presence: When agents were last active.
     """
 
     agent: str
     folder: str | None
+    documents: Documents
+    presence: Presence
 
     def read(self) -> S:
         """The state, with everything committed by now; must not be changed."""
@@ -232,10 +227,6 @@ class Desk(Protocol[S]):
         """The events of the log, newest first."""
         ...
 
-    def seen(self, *, needed: bool = False) -> dict[str, float]:
-        """When each agent was here last; see :meth:`orchestrator.core.store.Store.seen`."""
-        ...
-
     def pause(self) -> None:
         """Make ready for something that takes long, between commands: signals get through again.
 
@@ -246,14 +237,6 @@ class Desk(Protocol[S]):
 
     def wait(self, timeout: float) -> bool:
         """Block until somebody commits (True) or the time has passed."""
-        ...
-
-    def read_document(self, name: str) -> bytes | None:
-        """The bytes of a knowledge file, or None."""
-        ...
-
-    def documents(self) -> list[str]:
-        """The names of the knowledge files."""
         ...
 
 

@@ -20,7 +20,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     last: int
 
 
-def remember(requests: dict[str, Request], made: events.Request, last: int) -> None:
+def remember(requests: dict[str, Request], made: events.RequestMark, last: int) -> None:
     """Keep an answered request; part of the fold."""
     requests[made.id] = Request(made.command, made.arguments, made.first, last)
     if len(requests) > REMEMBERED:

@@ -7,7 +7,9 @@ from typing import IO
 
 from orchestrator.core import system
 from orchestrator.core.errors import BadInput, InputOutputError, NotFound
-from orchestrator.core.events import LONGEST_LINE
+
+LONGEST_LINE = 16 * 1024 * 1024
+"""Bytes that a file, or a line of one, may have."""
 
 
 def open_file(path: str) -> IO[bytes]:

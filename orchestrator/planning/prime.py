@@ -71,7 +71,7 @@ def prime(
     sections = [section for section in page.sections() if section.blocks]
     whole = "\n\n".join([page.head(), *(section.full() for section in sections)])
     digest = f"{zlib.crc32(whole.encode()):08x}"
-    changed = engine.store.read_cursor(_cursor(name)) != digest
+    changed = engine.cursors.read(_cursor(name)) != digest
     silent = if_changed and not changed
     limit = max(0, budget) * CHARACTERS
     text = "" if silent else lay_out(page.head(), sections, limit)
@@ -81,7 +81,7 @@ def prime(
 def remember(engine: "Engine", shown: Prime) -> None:
     """Note that the agent was shown this text."""
     if shown.changed and shown.text:
-        engine.store.write_cursor(_cursor(shown.agent), shown.digest)
+        engine.cursors.write(_cursor(shown.agent), shown.digest)
 
 
 def _cursor(agent: str) -> str:

@@ -39,7 +39,9 @@ class Planning(Noun[State], name="runner"):
                 f"{max} tasks side by side are no plan", hint="Give a number from 1 on."
             )
         number = tx.state.cycles.cycle.number + 1 if tx.state.cycles.cycle else 1
-        plan = make_plan(tx.state, now=tx.now, number=number, at_most=max, seen=self._desk.seen())
+        plan = make_plan(
+            tx.state, now=tx.now, number=number, at_most=max, seen=self._desk.presence.seen()
+        )
         tx.record(CyclePlanned(number=number, plan=msgspec.to_builtins(plan)))
 
     def brief(

@@ -371,7 +371,7 @@ def _tasks(
 
 
 def _crew(engine: "Engine", now: str, agent: str | None) -> Crew:
-    views = Agents.views(engine.read(), now, engine.seen())
+    views = Agents.views(engine.read(), now, engine.presence.seen())
     here = [view for view in views if not view.stale and agent in (None, view.id)]
     busy = sum(view.presence == "working" for view in here)
     return Crew(active=len(here), busy=busy, utilisation=_share(busy, len(here)))

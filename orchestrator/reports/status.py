@@ -108,7 +108,7 @@ def status(engine: "Engine", at: int | None = None) -> Status:
     """
     if at is None:
         state, now = engine.read(), engine.now()
-        seen = engine.seen()
+        seen = engine.presence.seen()
     else:
         state, now, seen = engine.at(at), engine.event(at).ts, {}
     recent = _recent(engine, state.event)

@@ -1,97 +1,90 @@
-"""The store for tests: a board in memory, with the behaviour of the one on disk."""
+"""A board in memory, for tests: it behaves as the one on disk, for the threads of one process."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from orchestrator.core import clock
-from orchestrator.core.errors import TimedOut
-from orchestrator.core.events import Chunk, Position, Recorded
-from orchestrator.stores.files import damage, reading
-
-SEGMENT_SIZE = 64 << 20
-"""Bytes after which a segment of the log is sealed."""
+from orchestrator.core.errors import BadInput, Damage, NotFound, TimedOut
+from orchestrator.core.events import Recorded
+from orchestrator.core.store import LARGEST_RECORD, Chunk, Cursor, Cursors, Documents, Presence
 
 
-class MemorySegment:
-    """The bytes of one segment of the log."""
+class MemoryCursor(Cursor, frozen=True, gc=False):
+    """A place in one log; ``log`` tells it from a place in another."""
 
-    def __init__(self, number: int, data: bytes) -> None:
-        self.number = number
-        self.path = f"memory:events-{number}"
-        self.data = bytearray(data)
-
-    def size(self) -> int:
-        """Bytes that it has now."""
-        return len(self.data)
-
-    def read(self, offset: int, length: int) -> bytes:
-        """The bytes there; fewer only where the segment ends."""
-        return bytes(self.data[offset : offset + length])
+    log: str = ""
 
 
-class MemorySegments:
-    """All segments of the log, in order."""
-
-    path = "memory:events"
+class MemoryPresence:
+    """When each agent was last active."""
 
     def __init__(self) -> None:
-        self._segments: dict[int, MemorySegment] = {}
+        self.times: dict[str, float] = {}
 
-    def find(self, number: int) -> tuple[MemorySegment, bool] | None:
-        """The segment that begins with that event, and whether it is the one being written."""
-        segment = self._segments.get(number)
-        return (segment, segment is self.active()) if segment else None
+    def touch(self, agent: str) -> None:
+        self.times[agent] = time.time()
 
-    def numbers(self) -> list[int]:
-        """The segments, in order."""
-        return list(self._segments)
+    def seen(self, *, needed: bool = False) -> dict[str, float]:  # noqa: ARG002  nothing here can fail
+        return dict(self.times)
 
-    def missing(self, number: int) -> Exception:
-        """The error for a segment that must be there and is not."""
-        return damage.missing(f"memory:events-{number}", f"event {number} is not in the log")
 
-    def active(self) -> MemorySegment | None:
-        """The segment that is written to."""
-        return next(reversed(self._segments.values()), None)
+class MemoryDocuments:
+    """Documents by their path."""
 
-    def append(self, lines: bytes, after: Position, limit: int) -> tuple[int, int]:
-        """See :meth:`orchestrator.core.store.Store.append`; a segment grows to ``limit`` bytes."""
-        active = self.active()
-        end = (active.number, active.size()) if active else (0, 0)
-        if end != (after.segment, after.end):
-            raise damage.changed(self.path)
-        if active is None or after.end + len(lines) > limit:
-            self._segments[after.id + 1] = MemorySegment(after.id + 1, lines)
-            return after.id + 1, 0
-        active.data += lines
-        return end
+    def __init__(self) -> None:
+        self._documents: dict[str, bytes] = {}
+
+    def names(self, folder: str) -> list[str]:
+        paths = (path.rpartition("/") for path in self._documents)
+        return sorted(name for above, _, name in paths if above == folder)
+
+    def read(self, path: str) -> bytes | None:
+        return self._documents.get(path)
+
+    def write(self, path: str, data: bytes) -> None:
+        self._documents[path] = bytes(data)
+
+    def delete(self, path: str) -> None:
+        self._documents.pop(path, None)
+
+
+class MemoryCursors:
+    """The texts of readers."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    def read(self, reader: str) -> str:
+        return self._texts.get(reader, "")
+
+    def write(self, reader: str, text: str) -> None:
+        self._texts[reader] = text
 
 
 class MemoryStore:
-    """A board in memory, for tests; implements the Store port for the threads of one process.
+    """A board in memory; implements the Store port."""
 
-    Args:
-        segment_size: Bytes after which a segment of the log is sealed.
-    """
+    cursor_type: type[Cursor] = MemoryCursor
+    upkeep = None
 
-    def __init__(self, *, segment_size: int = SEGMENT_SIZE) -> None:
-        self._segment_size = segment_size
-        self._segments = MemorySegments()
+    def __init__(self) -> None:
+        self.presence: Presence = MemoryPresence()
+        self.documents: Documents = MemoryDocuments()
+        self.cursors: Cursors = MemoryCursors()
+        self._log = os.urandom(8).hex()
+        self._records: list[Recorded] = []
         self._lock = threading.Lock()
         self._owner = 0
         self._holder = ""
-        self._grown = threading.Condition()
+        self._appended = threading.Condition()
         self._snapshot: bytes | None = None
         self._snapshot_time = float("-inf")
-        self._presence: dict[str, float] = {}
-        self._cursors: dict[str, str] = {}
-        self._documents: dict[str, bytes] = {}
 
     @contextmanager
     def locked(self, command: str, timeout: float) -> Iterator[None]:
-        """Hold the only right to write; see :class:`orchestrator.core.store.Store`."""
         if self._owner == threading.get_ident():
             raise RuntimeError("this thread holds the lock of the board already")
         if not self._lock.acquire(timeout=min(max(timeout, 0), threading.TIMEOUT_MAX)):
@@ -105,81 +98,50 @@ class MemoryStore:
             self._owner = 0
             self._lock.release()
 
-    def read(self, after: Position) -> Iterator[Chunk]:
-        """The whole commits behind a position."""
-        return reading.read_forward(self._segments, after, reading.refuse)
+    def read(self, after: Cursor) -> Iterator[Chunk]:
+        if after.id > len(self._records) or (after.id and after != self._cursor(after.id)):
+            raise Damage(
+                f"The log does not hold event {after.id} as it was read before",
+                code="log_behind",
+                event=after.id,
+            )
+        events = self._records[after.id :]
+        return iter([Chunk(events, self._cursor(events[-1].id))] if events else [])
 
     def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
-        """Events from the newest to the oldest."""
-        return reading.read_backward(self._segments, before)
+        end = None if before is None else max(0, before - 1)
+        return reversed(self._records[:end])
 
     def event(self, number: int) -> Recorded:
-        """One event by its id."""
-        return reading.find_event(self._segments, number)
+        if not 1 <= number <= len(self._records):
+            raise NotFound(f"The log has no event {number}", event=number)
+        return self._records[number - 1]
 
-    def append(self, lines: bytes, after: Position) -> tuple[int, int]:
-        """Add the lines of one commit behind ``after``."""
+    def append(self, records: list[Recorded], after: Cursor) -> Cursor:
         if self._owner != threading.get_ident():
             raise RuntimeError("append outside of locked()")
-        with self._grown:
-            begin = self._segments.append(lines, after, self._segment_size)
-            self._grown.notify_all()
-        return begin
+        if after.id != len(self._records):
+            raise Damage("The log does not end where it was read to", code="log_changed")
+        if any(len(record.payload) > LARGEST_RECORD for record in records):
+            raise BadInput(f"An event is over the {LARGEST_RECORD} bytes that one may have")
+        with self._appended:
+            self._records += records
+            self._appended.notify_all()
+        return self._cursor(records[-1].id)
+
+    def _cursor(self, number: int) -> Cursor:
+        return MemoryCursor(number, self._log)
+
+    def wait(self, after: Cursor, timeout: float) -> bool:
+        with self._appended:
+            return self._appended.wait_for(lambda: len(self._records) > after.id, timeout)
 
     def load_snapshot(self) -> bytes | None:
-        """The last saved fold."""
         return self._snapshot
 
     def snapshot_age(self) -> float:
-        """Seconds since the fold was saved."""
         return time.monotonic() - self._snapshot_time
 
     def save_snapshot(self, data: bytes) -> None:
-        """Replace the saved fold."""
         self._snapshot = bytes(data)
         self._snapshot_time = time.monotonic()
-
-    def wait(self, after: Position, timeout: float) -> bool:
-        """Block until the log goes on behind ``after``."""
-
-        def grown() -> bool:
-            active = self._segments.active()
-            return active is not None and (active.number, active.size()) != (
-                after.segment,
-                after.end,
-            )
-
-        with self._grown:
-            return self._grown.wait_for(grown, timeout)
-
-    def touch(self, agent: str) -> None:
-        """Remember the time."""
-        self._presence[agent] = time.time()
-
-    def seen(self, *, needed: bool = False) -> dict[str, float]:  # noqa: ARG002  nothing here can fail
-        """When each agent was here last."""
-        return dict(self._presence)
-
-    def read_cursor(self, reader: str) -> str:
-        """What the reader noted last."""
-        return self._cursors.get(reader, "")
-
-    def write_cursor(self, reader: str, text: str) -> None:
-        """Remember the text."""
-        self._cursors[reader] = text
-
-    def documents(self) -> list[str]:
-        """The names of the documents, in order."""
-        return sorted(self._documents)
-
-    def read_document(self, name: str) -> bytes | None:
-        """The bytes of a document."""
-        return self._documents.get(name)
-
-    def write_document(self, name: str, data: bytes) -> None:
-        """Replace a document."""
-        self._documents[name] = bytes(data)
-
-    def delete_document(self, name: str) -> None:
-        """Remove a document if it is there."""
-        self._documents.pop(name, None)

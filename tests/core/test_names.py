@@ -103,8 +103,8 @@ def test_a_bad_name_is_refused_at_every_door_and_nothing_happens(orc: Orchestrat
             assert (caught.value.code, caught.value.exit_status) == ("bad_name", 2), door
             assert caught.value.message.isascii(), door
             assert caught.value.message.isprintable(), door
-    assert set(orc.engine.store.seen()) <= {"ann", "a"}
-    assert orc.engine.store.documents() == []
+    assert set(orc.engine.store.presence.seen()) <= {"ann", "a"}
+    assert orc.engine.documents.names("knowledge") == []
 
 
 @pytest.mark.parametrize("good", GOOD)

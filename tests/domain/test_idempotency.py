@@ -170,7 +170,7 @@ def test_a_request_belongs_to_one_command_not_to_a_transaction(orc: Orchestrator
 def test_the_last_10_000_requests_are_remembered_oldest_forgotten_first():
     kept: dict[str, Request] = {}
     for number in range(REMEMBERED + 2):
-        remember(kept, events.Request(str(number), "tasks.add", "00", number), number)
+        remember(kept, events.RequestMark(str(number), "tasks.add", "00", number), number)
     assert REMEMBERED == 10_000
     assert len(kept) == REMEMBERED
     assert "1" not in kept

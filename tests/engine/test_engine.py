@@ -23,8 +23,10 @@ from orchestrator import (
     engine,
     snapshot,
 )
-from orchestrator.core.events import Recorded, encode_line
+from orchestrator.core.events import Recorded
+from orchestrator.core.store import START
 from orchestrator.stores.files import FileStore
+from orchestrator.stores.files.lines import Position
 from orchestrator.stores.memory import MemoryStore
 
 
@@ -242,26 +244,21 @@ class Failing(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.fails: dict[str, Exception] = {}
+        write, read = self.documents.write, self.documents.read
+        self.documents.write = lambda *args: (self._fail("write_document"), write(*args))[1]
+        self.documents.read = lambda *args: (self._fail("read_document"), read(*args))[1]
 
     def _fail(self, what: str) -> None:
         if what in self.fails:
             raise self.fails[what]
 
-    def append(self, lines, after):  # type: ignore[no-untyped-def]
+    def append(self, records, after):  # type: ignore[no-untyped-def]
         self._fail("append")
-        return super().append(lines, after)
+        return super().append(records, after)
 
     def save_snapshot(self, data: bytes) -> None:
         self._fail("save_snapshot")
         super().save_snapshot(data)
-
-    def write_document(self, name: str, data: bytes) -> None:
-        self._fail("write_document")
-        super().write_document(name, data)
-
-    def read_document(self, name: str) -> bytes | None:
-        self._fail("read_document")
-        return super().read_document(name)
 
 
 @pytest.mark.parametrize("error", [InputOutputError, OutcomeUnknown])
@@ -353,7 +350,7 @@ def test_every_byte_of_a_snapshot_may_be_wrong(board: Orchestrator):
     for index in range(0, len(data), 7):
         changed = bytearray(data)
         changed[index] ^= 1
-        assert snapshot.decode(bytes(changed)) is None
+        assert snapshot.decode(bytes(changed), Position) is None
     file(board, "state.json").write_bytes(b"\0" * len(data))
     other = again(board)
     assert as_text(other.engine.read(), other.engine._position) == before
@@ -400,7 +397,7 @@ def test_closing_leaves_an_exact_snapshot_of_a_small_board(board: Orchestrator):
     for number in range(5):
         board.tasks.add("build", title=str(number))
     board.close()
-    found = snapshot.decode(file(board, "state.json").read_bytes())
+    found = snapshot.decode(file(board, "state.json").read_bytes(), Position)
     assert found is not None
     assert found[0].event == 6
 
@@ -408,7 +405,7 @@ def test_closing_leaves_an_exact_snapshot_of_a_small_board(board: Orchestrator):
 def test_a_one_shot_command_leaves_an_exact_snapshot_of_a_small_board(board: Orchestrator):
     for number in range(3):
         again(board, light=True).tasks.add("build", title=str(number))
-        found = snapshot.decode(file(board, "state.json").read_bytes())
+        found = snapshot.decode(file(board, "state.json").read_bytes(), Position)
         assert found is not None
         assert found[0].event == number + 2
 
@@ -423,7 +420,7 @@ def test_a_large_snapshot_is_at_most_an_eighth_behind_and_who_opens_folds_the_ta
         board.tasks.add("build", title=str(number))
         board.close()  # leaves a large snapshot as it is
         check_law(board)
-        found = snapshot.decode(file(board, "state.json").read_bytes())
+        found = snapshot.decode(file(board, "state.json").read_bytes(), Position)
         assert found is not None
         behind.add(number + 2 - found[0].event)
         assert len(again(board).tasks.all()) == number + 1
@@ -563,7 +560,7 @@ def write_event(board: Orchestrator, type_name: str, payload: bytes, version: in
         engine.read()
         after = engine._position
         at = Recorded(after.id + 1, engine.now(), "ann", type_name, msgspec.Raw(payload), version)
-        engine.store.append(encode_line(at, after.crc)[0], after)
+        engine.store.append([at], after)
 
 
 @pytest.mark.parametrize(
@@ -673,7 +670,7 @@ def test_the_state_at_every_event_is_the_fold_up_to_it(board: Orchestrator):
         task = board.tasks.add("build", title="x")
         board.tasks.claim(task.id, agent="ann")
     board.tasks.complete(task.id)
-    records = [at for chunk in board.engine.store.read(snapshot.Position()) for at in chunk.events]
+    records = [at for chunk in board.engine.store.read(START) for at in chunk.events]
     for number in range(1, len(records) + 1):
         state = type(board.engine.read())()
         state.fold(records[:number])

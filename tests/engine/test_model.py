@@ -18,8 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from orchestrator import Orchestrator, OrchestratorError, snapshot
 from orchestrator.core import clock as times
-from orchestrator.core.events import START
-from orchestrator.core.store import Store
+from orchestrator.core.store import START, Store
 from orchestrator.domain.tasks.records import Task
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.memory import MemoryStore
@@ -125,7 +124,7 @@ class Board(RuleBasedStateMachine):
             self.orc.engine.save()
             saved = self.store.load_snapshot()
             assert saved == snapshot.encode(self.orc.engine.read(), self.orc.engine._position)
-            found = snapshot.decode(saved)
+            found = snapshot.decode(saved, self.store.cursor_type)
             assert found is not None
             assert as_text(*found) == as_text(*fold(self.store))
 
@@ -376,7 +375,7 @@ class Board(RuleBasedStateMachine):
     @rule(topic=st.sampled_from(TOPICS))
     def a_knowledge_file_is_lost(self, topic: str) -> None:
         if self.model.topics.get(topic) is not None:
-            self.store.delete_document(topic)
+            self.store.documents.delete(f"knowledge/{topic}.md")
 
     @rule(agent=agents)
     def log(self, agent: str) -> None:
@@ -450,7 +449,7 @@ class Board(RuleBasedStateMachine):
         }
         live = {name: work for name, work in self.model.tasks.items() if not work.archived}
         assert set(state.tasks) == set(live)
-        assert set(state.tasks.archived) == set(self.model.tasks) - set(live)
+        assert set(state.archived) == set(self.model.tasks) - set(live)
         for name, work in live.items():
             assert _facts(state.tasks[name]) == _expected(work), name
         assert {task.id for task in self.orc.tasks.all(ready=True)} == {

@@ -14,7 +14,7 @@ import pytest
 from boards import check_law
 
 from orchestrator import Orchestrator
-from orchestrator.core.events import START
+from orchestrator.core.store import START
 from orchestrator.stores.files import FileStore
 
 WORKER = Path(__file__).with_name("worker.py")

@@ -9,19 +9,21 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.core.events import START, Recorded, encode_line, encode_payload, read_chunk
+from orchestrator.core.events import Recorded
+from orchestrator.core.strict_json import encode_payload
+from orchestrator.stores.files.lines import Position, encode_line, parse
 
 GOLDEN = Path(__file__).with_name("events.jsonl")
 
 
 def append(type_name: str, agent: str, payload: object, *, version: int = 1) -> None:
-    chunk = read_chunk(GOLDEN.read_bytes(), START)
-    if chunk.problem:
-        raise SystemExit(chunk.problem)
+    parsed = parse(GOLDEN.read_bytes(), Position())
+    if parsed.problem:
+        raise SystemExit(parsed.problem)
     raw = msgspec.Raw(bytes(encode_payload(payload)))
-    record = Recorded(chunk.end.id + 1, "2026-11-21T06:13:00.123Z", agent, type_name, raw, version)
+    record = Recorded(parsed.end.id + 1, "2026-11-21T06:13:00.123Z", agent, type_name, raw, version)
     with GOLDEN.open("ab") as file:
-        file.write(encode_line(record, chunk.end.crc)[0])
+        file.write(encode_line(record, parsed.end.crc)[0])
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from boards import changes_nothing, code_of
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import BadInput, Refused
-from orchestrator.core.events import LONGEST_LINE
 from orchestrator.domain.tasks.records import Note, Task
 from orchestrator.domain.tasks.relations import Gate, Link
 from orchestrator.integrations import Report, export_beads, import_beads
+from orchestrator.integrations.files import LONGEST_LINE
 
 ISSUES = Path(__file__).parents[1] / "data" / "beads" / "issues.jsonl"
 

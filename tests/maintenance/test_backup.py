@@ -23,7 +23,8 @@ from orchestrator import (
     Refused,
     UsageError,
 )
-from orchestrator.maintenance.backup import export_board, import_board, import_opspawn
+from orchestrator.integrations.opspawn import import_opspawn
+from orchestrator.maintenance.backup import export_board, import_board
 from orchestrator.stores.files import FileStore
 
 HERE = Path(__file__).parent

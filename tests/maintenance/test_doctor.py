@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from orchestrator import InputOutputError, Orchestrator
-from orchestrator.board import FOLDER, locate, make
+from orchestrator.board import FOLDER, locate
 from orchestrator.maintenance.backup import import_board
 from orchestrator.maintenance.doctor import Examination, examine
+from orchestrator.stores.files.layout import make
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 def look(folder: Path, **options: bool) -> Examination:
     with Orchestrator.open(folder) as orc:
-        return examine(orc.engine, str(folder), **options)
+        return examine(orc.engine, **options)
 
 
 def levels(found: Examination) -> dict[str, str]:
@@ -146,7 +147,7 @@ def test_a_disk_that_does_not_answer_hides_nothing_from_doctor_and_salvage(
 
     with monkeypatch.context() as patch, Orchestrator.open(folder) as orc:
         patch.setattr(os, "stat", stat)
-        found = examine(orc.engine, str(folder), salvage_log=True)
+        found = examine(orc.engine, salvage_log=True)
     assert found.salvaged is not None
     assert Path(found.salvaged).read_bytes().count(b"\n") > 3
 
@@ -155,7 +156,7 @@ def test_a_disk_that_does_not_answer_hides_nothing_from_doctor_and_salvage(
             with monkeypatch.context() as patch:
                 patch.setattr(os, name, failing)
                 with pytest.raises(InputOutputError, match="Input/output error"):
-                    examine(orc.engine, str(folder))
+                    examine(orc.engine)
 
 
 def failing(*_: object, **__: object) -> None:

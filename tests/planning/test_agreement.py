@@ -58,7 +58,7 @@ class Board(NamedTuple):
             defer = "" if task in (None, number) else "9h"
             orc.tasks.add("build", title=f"task-{number}", defer=defer, **work._asdict())
         clock.advance(3600)
-        store._presence = {
+        store.presence.times = {
             f"agent-{number}": clock() - member.silent_for
             for number, member in enumerate(self.members)
             if agent in (None, number)

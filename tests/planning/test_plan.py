@@ -42,7 +42,7 @@ def parallel(plan: dict[str, Any]) -> list[str]:
 
 def seen(orc: Orchestrator, agent: str, seconds: float) -> None:
     """When the agent was here last; stores take the time of a presence file from the system."""
-    orc.engine.store._presence[agent] = seconds
+    orc.engine.presence.times[agent] = seconds
 
 
 def kinds(plan: dict[str, Any]) -> list[str]:

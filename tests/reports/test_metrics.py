@@ -180,7 +180,7 @@ def test_utilisation_is_busy_agents_of_those_that_are_here(
     build.tasks.claim(build.tasks.add("build", title="x").id, agent="ann")
     assert build.metrics().agents == Crew(active=3, busy=1, utilisation=0.3333)
     assert build.metrics(agent="ann").agents == Crew(active=1, busy=1, utilisation=1.0)
-    monkeypatch.setattr(build.engine.store, "seen", dict)
+    monkeypatch.setattr(build.engine.presence, "seen", dict)
     clock.advance(DAY)
     assert build.metrics().agents == Crew(active=0, busy=0, utilisation=0.0)
 

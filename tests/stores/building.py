@@ -1,46 +1,47 @@
-"""Lines, commits and logs for the tests of the stores."""
+"""Records, lines and logs for the tests of the stores."""
 
 import msgspec
 
-from orchestrator.core.events import START, Position, Recorded, encode_line
-from orchestrator.core.store import Store
+from orchestrator.core.events import Recorded
+from orchestrator.core.store import START, Cursor, Store
+from orchestrator.stores.files.lines import encode_line
 
 TIMESTAMP = "2026-11-21T06:13:00.123Z"
 WAIT = 20.0
 """Seconds that a test waits for what must come; never for what must not."""
 
 
-def commit(after: Position, texts: list[str]) -> tuple[bytes, Position]:
-    """The lines of one commit and the position of its last line, as if it went behind ``after``."""
-    data, crc, last = b"", after.crc, 0
-    for index, text in enumerate(texts):
-        record = Recorded(
-            after.id + 1 + index,
+def records(after: Cursor, *texts: str) -> list[Recorded]:
+    """The records of one commit behind ``after``."""
+    return [
+        Recorded(
+            number,
             TIMESTAMP,
             "tester",
             "note.made",
             msgspec.Raw(msgspec.json.encode({"text": text})),
-            more=index < len(texts) - 1,
+            more=number < after.id + len(texts),
         )
+        for number, text in enumerate(texts, after.id + 1)
+    ]
+
+
+def lines(after: Cursor, *texts: str) -> bytes:
+    """The lines that a store of files would write for such a commit."""
+    data, crc = b"", getattr(after, "crc", 0)
+    for record in records(after, *texts):
         line, crc = encode_line(record, crc)
-        last = len(data)
         data += line
-    where = Position(
-        after.segment, after.end + last, after.end + len(data), after.id + len(texts), crc
-    )
-    return data, where
+    return data
 
 
-def add(store: Store, after: Position, *texts: str) -> Position:
+def add(store: Store, after: Cursor, *texts: str) -> Cursor:
     """Append one commit; the caller holds the lock."""
-    lines, where = commit(after, list(texts))
-    segment, begin = store.append(lines, after)
-    shift = begin - after.end
-    return Position(segment, where.offset + shift, where.end + shift, where.id, where.crc)
+    return store.append(records(after, *texts), after)
 
 
-def fill(store: Store, *commits: list[str]) -> list[Position]:
-    """Append commits behind what is there; the position after each."""
+def fill(store: Store, *commits: list[str]) -> list[Cursor]:
+    """Append commits behind what is there; the cursor behind each."""
     positions = []
     with store.locked("fill", WAIT):
         position = end_of(store)
@@ -50,14 +51,14 @@ def fill(store: Store, *commits: list[str]) -> list[Position]:
     return positions
 
 
-def end_of(store: Store, after: Position = START) -> Position:
+def end_of(store: Store, after: Cursor = START) -> Cursor:
     position = after
     for chunk in store.read(after):
         position = chunk.end
     return position
 
 
-def texts_of(store: Store, after: Position = START) -> list[str]:
+def texts_of(store: Store, after: Cursor = START) -> list[str]:
     return [text(record) for chunk in store.read(after) for record in chunk.events]
 
 

@@ -5,19 +5,20 @@ import time
 from collections.abc import Callable
 
 import pytest
+from msgspec.json import decode, encode
+from msgspec.structs import replace
 
-from orchestrator.core.errors import Damage, NotFound, TimedOut
-from orchestrator.core.events import START, Position
-from orchestrator.core.store import Store
+from orchestrator.core.errors import BadInput, Damage, NotFound, TimedOut
+from orchestrator.core.events import RequestMark
+from orchestrator.core.store import LARGEST_RECORD, START, Cursor, Store
 
-from .building import WAIT, add, commit, end_of, fill, text, texts_of
+from .building import WAIT, add, end_of, fill, records, text, texts_of
 
-MakeStore = Callable[..., Store]
+MakeStore = Callable[[], Store]
 
 
 class StoreContract:
-    """Give a fixture ``make``: called again it opens the same board as a second store, if there can
-    be one; ``segment_size`` is its argument."""
+    """Give a fixture ``make``; each call makes the store of a new, empty board."""
 
     @pytest.fixture
     def store(self, make: MakeStore) -> Store:
@@ -33,59 +34,73 @@ class StoreContract:
         fill(store, ["a"], ["b", "c"], ["d"])
         assert texts_of(store) == ["a", "b", "c", "d"]
 
-    def test_append_tells_where_the_lines_begin(self, store: Store) -> None:
+    def test_append_gives_the_new_end_of_the_log(self, store: Store) -> None:
         with store.locked("test", WAIT):
-            first, where = commit(START, ["a"])
-            assert store.append(first, START) == (1, 0)
-            after = Position(1, 0, where.end, 1, where.crc)
-            second, _ = commit(after, ["b"])
-            assert store.append(second, after) == (1, len(first))
+            first = add(store, START, "a", "b")
+            second = add(store, first, "c")
+        assert (first.id, second.id) == (2, 3)
+        assert end_of(store) == second
 
-    def test_reading_goes_on_behind_a_position(self, store: Store) -> None:
+    def test_a_record_is_read_as_it_was_appended(self, store: Store) -> None:
+        mark = RequestMark("r-1", "tasks.add", "00", 2)
+        first, last = records(START, "caf\u00e9 \u2028", "b")
+        written = [first, replace(last, v=2, req=mark, agent="rig/ann")]
+        with store.locked("test", WAIT):
+            store.append(written, START)
+        (chunk,) = store.read(START)
+        for read, record in zip(chunk.events, written, strict=True):
+            assert decode(read.payload) == decode(record.payload)
+            assert replace(read, payload=record.payload) == record
+
+    def test_reading_goes_on_behind_a_cursor(self, store: Store) -> None:
         first, second, _ = fill(store, ["a"], ["b", "c"], ["d"])
         assert texts_of(store, first) == ["b", "c", "d"]
         assert texts_of(store, second) == ["d"]
         assert list(store.read(end_of(store))) == []
 
-    def test_the_end_of_a_chunk_is_the_position_of_its_last_line(self, store: Store) -> None:
-        positions = fill(store, ["a"], ["b", "c"])
-        (chunk,) = store.read(START)
-        assert chunk.end == positions[-1]
-        assert (chunk.problem, chunk.torn) == ("", False)
+    def test_the_end_of_the_last_chunk_is_the_end_of_the_log(self, store: Store) -> None:
+        cursors = fill(store, ["a"], ["b", "c"])
+        *_, chunk = store.read(START)
+        assert chunk.end == cursors[-1]
 
-    def test_a_line_of_many_chunks_is_read(self, store: Store) -> None:
+    def test_a_cursor_survives_as_json(self, store: Store) -> None:
+        """A snapshot carries it."""
+        first, _ = fill(store, ["a"], ["b"])
+        again = decode(encode(first), type=store.cursor_type)
+        assert again == first
+        assert texts_of(store, again) == ["b"]
+
+    def test_a_record_of_many_mebibytes_is_read(self, store: Store) -> None:
         long = "x" * (10 << 20)
         fill(store, ["a"], [long, "b"], ["c"])
         assert texts_of(store) == ["a", long, "b", "c"]
         assert [len(text(record)) for record in store.read_backwards()] == [1, 1, len(long), 1]
         assert text(store.event(2)) == long
 
-    def test_a_position_that_is_not_in_the_log_is_damage(self, store: Store) -> None:
-        _, last = fill(store, ["a"], ["b"])
-        _, beyond = commit(last, ["c"])
-        with pytest.raises(Damage, match="the log is shorter") as raised:
-            list(store.read(beyond))
-        assert raised.value.code == "log_behind"
-
-    def test_a_position_where_another_line_stands_is_damage(self, store: Store) -> None:
-        _, last = fill(store, ["a"], ["b"])
-        other = Position(last.segment, last.offset, last.end, last.id, last.crc ^ 1)
-        with pytest.raises(Damage, match="another line stands there") as raised:
-            list(store.read(other))
-        assert raised.value.code == "log_behind"
-
-    def test_a_position_in_a_segment_that_never_was_is_damage(self, store: Store) -> None:
+    def test_a_cursor_beyond_the_end_of_the_log_is_damage(
+        self, store: Store, make: MakeStore
+    ) -> None:
         fill(store, ["a"])
-        with pytest.raises(Damage) as raised:
-            list(store.read(Position(7, 0, 80, 7, 1)))
-        assert raised.value.code == "log_behind"
+        check_behind(store, fill(make(), ["a"], ["b"])[-1])
 
-    def test_a_position_on_a_board_without_events_is_damage(self, store: Store) -> None:
-        with pytest.raises(Damage) as raised:
-            list(store.read(Position(1, 0, 80, 1, 1)))
-        assert raised.value.code == "log_behind"
+    def test_a_cursor_of_a_log_that_went_another_way_is_damage(
+        self, store: Store, make: MakeStore
+    ) -> None:
+        fill(store, ["a"], ["b"], ["c"])
+        check_behind(store, fill(make(), ["a"], ["x"])[-1])
 
-    def test_nothing_is_appended_behind_a_position_that_is_not_the_end(self, store: Store) -> None:
+    def test_a_cursor_on_a_board_without_events_is_damage(
+        self, store: Store, make: MakeStore
+    ) -> None:
+        check_behind(store, fill(make(), ["a"])[-1])
+
+    def test_a_record_over_16_mib_is_refused_with_its_commit(self, store: Store) -> None:
+        (cursor,) = fill(store, ["a"])
+        with store.locked("test", WAIT), pytest.raises(BadInput):
+            add(store, cursor, "b", "x" * LARGEST_RECORD)
+        assert texts_of(store) == ["a"]
+
+    def test_nothing_is_appended_behind_a_cursor_that_is_not_the_end(self, store: Store) -> None:
         first, _ = fill(store, ["a"], ["b"])
         for after in (START, first):
             with store.locked("test", WAIT), pytest.raises(Damage) as raised:
@@ -97,43 +112,19 @@ class StoreContract:
         with pytest.raises(RuntimeError):
             add(store, START, "a")
 
-    # Segments.
-
-    @pytest.mark.parametrize("size", [1, 120, 200, 300, 500])
-    def test_segments_are_sealed_between_commits_and_read_as_one_log(
-        self, make: MakeStore, size: int
-    ) -> None:
-        store = make(segment_size=size)
-        commits = [["a"], ["b", "c", "d"], ["e"], ["f", "g"], ["h"]]
-        positions = fill(store, *commits)
-        assert texts_of(store) == list("abcdefgh")
-        assert len({position.segment for position in positions}) > 1
-        for position in positions:
-            assert texts_of(store, position) == list("abcdefgh")[position.id :]
-
-    def test_a_segment_is_numbered_by_its_first_event(self, make: MakeStore) -> None:
-        positions = fill(make(segment_size=1), ["a"], ["b", "c"], ["d"])
-        assert [position.segment for position in positions] == [1, 2, 4]
-
     # The log, backward and by id.
 
-    @pytest.mark.parametrize("size", [1, 250, 1 << 20])
-    def test_read_backwards_gives_the_newest_first(self, make: MakeStore, size: int) -> None:
-        store = make(segment_size=size)
+    def test_read_backwards_gives_the_newest_first(self, store: Store) -> None:
         fill(store, ["a"], ["b", "c"], ["d"])
         assert [text(record) for record in store.read_backwards()] == list("dcba")
 
-    @pytest.mark.parametrize("size", [1, 250, 1 << 20])
-    def test_read_backwards_begins_below_an_id(self, make: MakeStore, size: int) -> None:
-        store = make(segment_size=size)
+    def test_read_backwards_begins_below_an_id(self, store: Store) -> None:
         fill(store, ["a"], ["b", "c"], ["d"])
         for before in range(1, 7):
             expected = list("abcd")[: before - 1][::-1]
             assert [text(record) for record in store.read_backwards(before)] == expected
 
-    @pytest.mark.parametrize("size", [1, 1000, 1 << 20])
-    def test_every_event_is_found_by_its_id(self, make: MakeStore, size: int) -> None:
-        store = make(segment_size=size)
+    def test_every_event_is_found_by_its_id(self, store: Store) -> None:
         fill(store, *([str(n) * (n % 50)] for n in range(1, 101)))
         for number in range(1, 101):
             record = store.event(number)
@@ -217,12 +208,6 @@ class StoreContract:
         assert store.wait(position, WAIT)
         writer.join()
 
-    def test_wait_sees_a_commit_that_began_a_new_segment(self, make: MakeStore) -> None:
-        store = make(segment_size=1)
-        first, last = fill(store, ["a"], ["b"])
-        assert store.wait(first, 0)
-        assert not store.wait(last, 0)
-
     # Snapshot, presence, documents.
 
     def test_the_snapshot_is_the_one_saved_last(self, store: Store) -> None:
@@ -236,38 +221,49 @@ class StoreContract:
         before = time.time() - 1  # a file's time has a coarser clock
         store.save_snapshot(b"first")
         assert 0 <= store.snapshot_age() <= time.time() - before
-        store.write_document("a", b"")
-        store.touch("ann")
+        store.documents.write("a/b", b"")
+        store.presence.touch("ann")
         before = time.time() - 1
         store.save_snapshot(b"2")
         assert 0 <= store.snapshot_age() <= time.time() - before
 
     def test_presence_is_the_time_of_the_last_touch(self, store: Store) -> None:
-        assert store.seen() == {}
+        assert store.presence.seen() == {}
         before = time.time() - 1  # a file's time has a coarser clock
-        store.touch("rig/crew/ann")
-        store.touch("100%")
-        store.touch("rig/crew/ann")
-        seen = store.seen()
+        store.presence.touch("rig/crew/ann")
+        store.presence.touch("100%")
+        store.presence.touch("rig/crew/ann")
+        seen = store.presence.seen()
         assert seen.keys() == {"rig/crew/ann", "100%"}
         assert all(before <= moment <= time.time() + 1 for moment in seen.values())
 
     def test_a_cursor_is_what_its_reader_noted_last(self, store: Store) -> None:
-        assert store.read_cursor("prime/rig/ann") == ""
-        store.write_cursor("prime/rig/ann", "17")
-        store.write_cursor("prime/bob", "4")
-        store.write_cursor("prime/rig/ann", "18")
-        assert (store.read_cursor("prime/rig/ann"), store.read_cursor("prime/bob")) == ("18", "4")
+        assert store.cursors.read("prime/rig/ann") == ""
+        store.cursors.write("prime/rig/ann", "17")
+        store.cursors.write("prime/bob", "4")
+        store.cursors.write("prime/rig/ann", "18")
+        assert (store.cursors.read("prime/rig/ann"), store.cursors.read("prime/bob")) == ("18", "4")
 
     def test_documents_are_written_listed_read_and_deleted(self, store: Store) -> None:
-        assert store.documents() == []
-        assert store.read_document("b.topic") is None
-        store.write_document("b.topic", b"text\n")
-        store.write_document("a", b"")
-        store.write_document("b.topic", b"text, again\n")
-        assert store.documents() == ["a", "b.topic"]
-        assert store.read_document("b.topic") == b"text, again\n"
-        store.delete_document("b.topic")
-        store.delete_document("b.topic")
-        assert store.documents() == ["a"]
-        assert store.read_document("b.topic") is None
+        documents = store.documents
+        assert documents.names("notes") == []
+        assert documents.read("notes/b.md") is None
+        documents.write("notes/b.md", b"text\n")
+        documents.write("notes/a", b"")
+        documents.write("plans/c", b"")
+        documents.write("notes/b.md", b"text, again\n")
+        assert documents.names("notes") == ["a", "b.md"]
+        assert documents.read("notes/b.md") == b"text, again\n"
+        documents.delete("notes/b.md")
+        documents.delete("notes/b.md")
+        assert documents.names("notes") == ["a"]
+        assert documents.read("notes/b.md") is None
+
+
+def check_behind(store: Store, cursor: Cursor) -> None:
+    """The log does not hold what the cursor stands for, and says so."""
+    before = texts_of(store)
+    with pytest.raises(Damage, match=f"not hold event {cursor.id} as it was read") as raised:
+        list(store.read(cursor))
+    assert raised.value.code == "log_behind"
+    assert texts_of(store) == before

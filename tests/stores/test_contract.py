@@ -1,6 +1,8 @@
-"""Both stores keep the contract."""
+"""Every store keeps the contract."""
 
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,15 +13,30 @@ from .contract import MakeStore, StoreContract
 
 
 class TestFileStore(StoreContract):
+    options: dict[str, Any] = {}
+
     @pytest.fixture
     def make(self, tmp_path: Path) -> MakeStore:
-        return lambda **options: FileStore(tmp_path, warn=_unexpected, **options)
+        numbers = count()
+
+        def new() -> FileStore:
+            folder = tmp_path / str(next(numbers))
+            folder.mkdir()
+            return FileStore(folder, warn=_unexpected, **self.options)
+
+        return new
 
 
-class TestLightFileStore(StoreContract):
-    @pytest.fixture
-    def make(self, tmp_path: Path) -> MakeStore:
-        return lambda **options: FileStore(tmp_path, light=True, warn=_unexpected, **options)
+class TestLightFileStore(TestFileStore):
+    options = {"light": True}
+
+
+class TestFileStoreOfManySegments(TestFileStore):
+    options = {"light": True, "segment_size": 250}
+
+
+class TestFileStoreOfASegmentACommit(TestFileStore):
+    options = {"light": True, "segment_size": 1}
 
 
 class TestMemoryStore(StoreContract):

@@ -16,10 +16,10 @@ import pytest
 from orchestrator import Orchestrator
 from orchestrator.core import system
 from orchestrator.core.errors import Damage, InputOutputError, NoBoard, OutcomeUnknown, Refused
-from orchestrator.core.events import START
+from orchestrator.core.store import START
 from orchestrator.stores.files import FileStore, disk
 
-from .building import WAIT, add, commit, fill, texts_of
+from .building import WAIT, add, fill, records, texts_of
 
 
 @pytest.fixture
@@ -181,7 +181,6 @@ def test_a_real_file_size_limit_is_named_and_changes_nothing(tmp_path: Path, log
     store = FileStore(tmp_path, light=True, warn=print)
     (position,) = fill(store, ["a"])
     before = log.read_bytes()
-    lines, _ = commit(position, ["b" * 5000])
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -191,7 +190,7 @@ def test_a_real_file_size_limit_is_named_and_changes_nothing(tmp_path: Path, log
             child = FileStore(tmp_path, light=True, warn=print)
             with child.locked("test", WAIT):
                 try:
-                    child.append(lines, position)
+                    child.append(records(position, "b" * 5000), position)
                 except InputOutputError as error:
                     status = 0 if error.details["errno"] == "EFBIG" else 2
         finally:
@@ -287,8 +286,8 @@ def test_a_link_in_place_of_a_file_is_refused_and_its_target_unchanged(
     (tmp_path / "knowledge").mkdir()
     for path, actions in {
         "knowledge/topic.md": [
-            lambda: store.write_document("topic", b"x"),
-            lambda: store.read_document("topic"),
+            lambda: store.documents.write("knowledge/topic.md", b"x"),
+            lambda: store.documents.read("knowledge/topic.md"),
         ],
         "state/state.json": [lambda: store.save_snapshot(b"x"), store.load_snapshot],
     }.items():
@@ -299,7 +298,7 @@ def test_a_link_in_place_of_a_file_is_refused_and_its_target_unchanged(
             assert raised.value.code == "symlink"
         assert (tmp_path / path).is_symlink()
     assert target.read_bytes() == b"mine"
-    assert store.documents() == []
+    assert store.documents.names("knowledge") == []
 
 
 @pytest.mark.parametrize("light", [True, False])
@@ -330,11 +329,11 @@ def test_presence_never_follows_a_link_and_never_fails(
     presence = tmp_path / "state" / "presence"
     presence.mkdir(parents=True)
     (presence / "ann").symlink_to(target)
-    store.touch("ann")
+    store.presence.touch("ann")
     monkeypatch.setattr(os, "open", failing(errno.ENOSPC))
-    store.touch("bob")
+    store.presence.touch("bob")
     assert target.stat().st_mtime == 1
-    assert store.seen() == {}
+    assert store.presence.seen() == {}
 
 
 def test_presence_that_cannot_be_read_is_a_warning_and_a_refusal_where_it_decides(
@@ -342,10 +341,10 @@ def test_presence_that_cannot_be_read_is_a_warning_and_a_refusal_where_it_decide
 ) -> None:
     (tmp_path / "state").mkdir(exist_ok=True)
     (tmp_path / "state" / "presence").write_text("no folder")
-    assert store.seen() == {}
+    assert store.presence.seen() == {}
     assert len(warnings) == 1
     with pytest.raises(InputOutputError):
-        store.seen(needed=True)
+        store.presence.seen(needed=True)
 
 
 def test_work_is_not_dispatched_while_nobody_knows_who_is_there(tmp_path: Path) -> None:
@@ -365,32 +364,32 @@ def test_work_is_not_dispatched_while_nobody_knows_who_is_there(tmp_path: Path) 
             assert [one.task for one in orc.dispatch.run(agent="boss")] == [task]
 
 
-def test_documents_are_the_regular_visible_markdown_files(tmp_path: Path, store: FileStore) -> None:
+def test_documents_are_the_regular_visible_files(tmp_path: Path, store: FileStore) -> None:
     knowledge = tmp_path / "knowledge"
     knowledge.mkdir()
     for name in ("a.md", ".hidden.md", "b.txt", ".a.md.17-0.new"):
         (knowledge / name).touch()
     (knowledge / "folder.md").mkdir()
     (knowledge / "link.md").symlink_to(knowledge / "a.md")
-    assert store.documents() == ["a"]
+    assert store.documents.names("knowledge") == ["a.md", "b.txt"]
 
 
 def test_a_fifo_in_place_of_a_document_does_not_block(tmp_path: Path, store: FileStore) -> None:
     (tmp_path / "knowledge").mkdir()
     os.mkfifo(tmp_path / "knowledge" / "topic.md")
     with pytest.raises(Refused, match="no regular file"):
-        store.read_document("topic")
+        store.documents.read("knowledge/topic.md")
 
 
 def test_a_replaced_file_is_whole_or_as_it_was(
     tmp_path: Path, store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.write_document("topic", b"old")
+    store.documents.write("knowledge/topic.md", b"old")
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing(errno.ENOSPC))
         with pytest.raises(InputOutputError, match="No space left"):
-            store.write_document("topic", b"new")
-    assert store.read_document("topic") == b"old"
+            store.documents.write("knowledge/topic.md", b"new")
+    assert store.documents.read("knowledge/topic.md") == b"old"
     assert [entry.name for entry in (tmp_path / "knowledge").iterdir()] == ["topic.md"]
 
 
@@ -398,7 +397,7 @@ def test_a_folder_that_is_no_board_is_never_made_by_a_write(tmp_path: Path) -> N
     store = FileStore(tmp_path / "nowhere", light=True, warn=print)
     with pytest.raises(NoBoard, match="is not there"), store.locked("test", WAIT):
         pass
-    store.touch("ann")
+    store.presence.touch("ann")
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -420,7 +419,7 @@ def test_a_link_in_place_of_the_state_folder_of_an_open_board_is_refused_at_once
         assert raised.value.code == "symlink"
     with pytest.raises(Refused, match="state is a symbolic link"):
         store.save_snapshot(b"{}")
-    store.touch("ann")
+    store.presence.touch("ann")
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -445,11 +444,11 @@ def test_a_disk_that_does_not_answer_is_no_empty_folder(
     tmp_path: Path, store: FileStore, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     fill(store, ["a"])
-    store.write_document("topic", b"x")
+    store.documents.write("knowledge/topic.md", b"x")
     looks: dict[str, Callable[[], object]] = {
         "listdir": lambda: disk.names_in(str(tmp_path)),
         "lstat": lambda: texts_of(FileStore(tmp_path, light=True, warn=print)),
-        "scandir": store.documents,
+        "scandir": lambda: store.documents.names("knowledge"),
     }
     monkeypatch.setattr(os, name, failing(errno.EIO))
     with pytest.raises(InputOutputError, match="Input/output error"):

@@ -17,7 +17,7 @@ import filelock
 import pytest
 
 from orchestrator.core.errors import InputOutputError, TimedOut
-from orchestrator.core.events import START
+from orchestrator.core.store import START
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.files.turn_queue import TurnQueue
 

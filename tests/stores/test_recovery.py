@@ -7,12 +7,14 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.core.errors import Damage
-from orchestrator.core.events import START
+from orchestrator.core.store import START
 from orchestrator.stores.files import FileStore
+from orchestrator.stores.files.lines import Position
 
-from .building import WAIT, add, commit, end_of, fill, text, texts_of
+from .building import WAIT, add, end_of, fill, lines, text, texts_of
 
 COMMITS = [["a"], ["b", "c", "d"], ["e"]]
 ENDS = [0, 1, 4, 5]
@@ -123,11 +125,11 @@ def test_a_tail_of_zeros_is_torn(board: Board) -> None:
 
 def test_a_torn_tail_longer_than_a_chunk_is_set_aside(board: Board) -> None:
     (position,) = fill(board.store(), ["a"])
-    lines, _ = commit(position, ["x" * (9 << 20), "y"])
+    torn = lines(position, "x" * (9 << 20), "y")
     with board.log.open("ab") as file:
-        file.write(lines[:-1000])
+        file.write(torn[:-1000])
     assert read_locked(board.store()) == ["a"]
-    assert board.quarantined() == [lines[:-1000]]
+    assert board.quarantined() == [torn[:-1000]]
 
 
 def test_a_torn_tail_wakes_nobody(board: Board) -> None:
@@ -139,9 +141,9 @@ def test_a_torn_tail_wakes_nobody(board: Board) -> None:
 
 def test_an_event_of_an_unclosed_commit_is_not_there(board: Board) -> None:
     (position,) = fill(board.store(), ["a"])
-    lines, _ = commit(position, ["b", "c"])
+    unclosed = lines(position, "b", "c")
     with board.log.open("ab") as file:
-        file.write(lines[: lines.index(b"\n") + 1])
+        file.write(unclosed[: unclosed.index(b"\n") + 1])
     store = board.store()
     assert [text(record) for record in store.read_backwards()] == ["a"]
     assert [text(record) for record in store.read_backwards(3)] == ["a"]
@@ -202,18 +204,18 @@ def test_a_changed_log_is_named_damage_and_left_alone(
     """File, line number, byte and remedy are named."""
     edit, line, cause = CHANGES[change]
     fill(board.store(), *COMMITS)
-    lines = edit(board.log.read_bytes().splitlines(keepends=True))
-    board.log.write_bytes(b"".join(lines))
+    changed = edit(board.log.read_bytes().splitlines(keepends=True))
+    board.log.write_bytes(b"".join(changed))
     store = board.store()
     with store.locked("read", WAIT) if locked else nullcontext(), pytest.raises(Damage) as raised:
         list(store.read(START))
     error = raised.value
     assert error.message.startswith(f"{board.log}:{line}: ")
-    assert error.details["byte"] == sum(len(text) for text in lines[: line - 1])
+    assert error.details["byte"] == sum(len(text) for text in changed[: line - 1])
     assert cause in error.message
     assert "orc doctor" in error.hint
     assert (error.code, error.details["line"]) == ("damage", line)
-    assert board.log.read_bytes() == b"".join(lines)
+    assert board.log.read_bytes() == b"".join(changed)
     assert board.quarantined() == []
 
 
@@ -418,8 +420,7 @@ def test_a_crash_while_sealing_leaves_a_log_that_goes_on(board: Board, step: str
     (position,) = fill(store, ["a"])
     os.link(board.log, board.folder / "state" / "events-1.jsonl")
     if step == "written":
-        lines, _ = commit(position, ["lost"])
-        (board.folder / "state" / "events.jsonl.new").write_bytes(lines)
+        (board.folder / "state" / "events.jsonl.new").write_bytes(lines(position, "lost"))
     assert texts_of(store) == ["a"]
     assert [text(record) for record in store.read_backwards()] == ["a"]
     fill(store, ["b"], ["c"], ["d"], ["e"])
@@ -460,3 +461,42 @@ def test_the_golden_crc_of_a_line(board: Board) -> None:
     for line in board.log.read_bytes().splitlines():
         crc = zlib.crc32(line[:-18], crc)
         assert line.endswith(b',"crc":"%08x"}' % crc)
+
+
+@pytest.mark.parametrize("size", [1, 120, 200, 300, 500])
+def test_segments_are_sealed_between_commits_and_read_as_one_log(board: Board, size: int) -> None:
+    store = board.store(segment_size=size)
+    positions = fill(store, ["a"], ["b", "c", "d"], ["e"], ["f", "g"], ["h"])
+    assert texts_of(store) == list("abcdefgh")
+    assert len({position.segment for position in positions}) > 1
+    for position in positions:
+        assert texts_of(store, position) == list("abcdefgh")[position.id :]
+
+
+def test_a_segment_is_numbered_by_its_first_event(board: Board) -> None:
+    positions = fill(board.store(segment_size=1), ["a"], ["b", "c"], ["d"])
+    assert [position.segment for position in positions] == [1, 2, 4]
+
+
+def test_a_position_is_the_line_of_the_last_event(board: Board) -> None:
+    """``state.json`` holds these fields."""
+    first, second = fill(board.store(), ["a"], ["b", "c"])
+    *_, last = board.log.read_bytes().splitlines(keepends=True)
+    size = board.log.stat().st_size
+    crc = int(last[-11:-3], 16)
+    assert second == Position(id=3, segment=1, offset=size - len(last), end=size, crc=crc)
+    assert (first.segment, first.offset) == (1, 0)
+
+
+def test_a_cursor_that_names_another_line_or_file_is_behind(board: Board) -> None:
+    store = board.store()
+    _, last = fill(store, ["a"], ["b"])
+    beyond = Position(id=3, segment=1, offset=last.end, end=last.end + 80, crc=1)
+    for cursor, says in (
+        (replace(last, crc=last.crc ^ 1), "another line stands there"),
+        (beyond, "the log is shorter"),
+        (replace(last, segment=7), "not in the log any more"),
+    ):
+        with pytest.raises(Damage, match=says) as raised:
+            list(store.read(cursor))
+        assert raised.value.code == "log_behind"

@@ -26,14 +26,16 @@ from hypothesis import strategies as st
 
 from orchestrator import Orchestrator, snapshot
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.events import Recorded, encode_line, types
+from orchestrator.core.events import Recorded, types
 from orchestrator.domain.knowledge import frontmatter
 from orchestrator.formulas import compile_formula, load
+from orchestrator.integrations.opspawn import import_opspawn
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import GLOBALS, Command, Group
 from orchestrator.interfaces.cli.main import main
 from orchestrator.interfaces.cli.parameters import Argument
-from orchestrator.maintenance.backup import export_board, import_board, import_opspawn
+from orchestrator.maintenance.backup import export_board, import_board
+from orchestrator.stores.files.lines import Position, encode_line
 
 from .part import Part, fast_folder, run, say
 
@@ -204,7 +206,7 @@ def _use(board: Path, *unchanged: Path) -> None:
     with watched(*unchanged):
         from orchestrator.maintenance.doctor import examine
 
-        examine(Orchestrator.open(board, light=True, timeout=0.2).engine, str(board))
+        examine(Orchestrator.open(board, light=True, timeout=0.2).engine)
     for write in (
         lambda o: o.workstreams.create("new"), lambda o: o.tasks.next(agent="ann"),
         lambda o: o.plan(), lambda o: o.knowledge.append("findings", "more"),
@@ -285,7 +287,7 @@ def _(folder: Folder, value: Any) -> None:
         return
     data = snapshot._HEAD % zlib.crc32(body) + body
     with watched():
-        snapshot.decode(data)
+        snapshot.decode(data, Position)
 
 
 yaml_text = st.lists(

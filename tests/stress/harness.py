@@ -20,7 +20,7 @@ import msgspec
 
 from orchestrator import Orchestrator, snapshot
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.events import Position, Recorded, read_chunk
+from orchestrator.core.events import Recorded
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.state import State
 from orchestrator.engine import SMALL
@@ -28,6 +28,7 @@ from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import Command
 from orchestrator.interfaces.cli.main import main
 from orchestrator.interfaces.cli.run import Run
+from orchestrator.stores.files.lines import Position, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = sys.executable
@@ -75,7 +76,7 @@ class Told:
     """What the bytes of a log tell: its events up to the last closed commit, and what follows them."""
 
     def __init__(self, data: bytes) -> None:
-        chunk = read_chunk(data, Position(segment=1))
+        chunk = parse(data, Position(segment=1))
         self.events: list[Recorded] = chunk.events
         self.committed = data[: chunk.end.end]
         self.rest = data[chunk.end.end :]
@@ -152,7 +153,7 @@ def snapshot_agrees(board: str, log_told: Told, *, exact: bool = False) -> Itera
     """
     path = Path(board, "state", "state.json")
     data = path.read_bytes() if path.exists() else None
-    found = snapshot.decode(data) if data is not None else None
+    found = snapshot.decode(data, Position) if data is not None else None
     if found is None:
         if data is not None or exact:
             yield f"state.json is {'missing' if data is None else 'no whole snapshot'}"

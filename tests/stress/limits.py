@@ -27,7 +27,7 @@ from typing import Any
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.events import START
+from orchestrator.core.store import START
 from orchestrator.domain.state import State
 
 from .part import Part, fast_folder, run

@@ -21,10 +21,11 @@ from typing import Any, NamedTuple
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import Damage, OrchestratorError
-from orchestrator.core.events import START, Position
+from orchestrator.core.store import START
 from orchestrator.domain.state import State
 from orchestrator.maintenance.doctor import examine
 from orchestrator.stores.files import FileStore
+from orchestrator.stores.files.lines import Position
 
 from .part import Part, fast_folder, run, say
 
@@ -97,7 +98,7 @@ def text_of(state: State, position: Position) -> str:
 
 
 def fold(store: FileStore) -> str:
-    state, position = State(), START
+    state, position = State(), Position()
     for chunk in store.read(START):
         state.fold(chunk.events)
         position = chunk.end
@@ -111,7 +112,7 @@ def make_base(folder: str, name: str, segment_size: int) -> Base:
     store = FileStore(folder, light=True, segment_size=segment_size, warn=lambda _: None)
     orc = Orchestrator(store, light=True, now=lambda: clock[0])
     snapshots: dict[int, bytes] = {}
-    ends, states = [0], [text_of(State(), START)]
+    ends, states = [0], [text_of(State(), Position())]
     for number, _ in enumerate(work(orc, clock), start=1):
         states.append(fold(store))
         ends.append(len(b"".join(log_files(folder).values())))
@@ -441,7 +442,7 @@ def _next_works(arena: Arena, base: Base) -> str:
 
 def _judge_doctor(arena: Arena, base: Base, before: dict[str, bytes]) -> str:
     orc = arena.open(base, [])
-    examination = examine(orc.engine, arena.folder)
+    examination = examine(orc.engine)
     if arena.everything() != before:
         return "the doctor changed a file without being asked"
     if examination.status == 0 and log_files(arena.folder) != base.files:

@@ -32,7 +32,7 @@ from pathlib import Path
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.events import START
+from orchestrator.core.store import START
 from orchestrator.domain.state import State
 from orchestrator.maintenance.doctor import examine
 
@@ -159,9 +159,9 @@ class Crash:
                     found |= {at.id for at in chunk.events if at.agent != "after"}
                 if repr(fold) != repr(orc.engine.read()):
                     wrong.append("the state is not the fold of the log")
-                if (status := examine(orc.engine, str(board), fix=True).status) == 4:
+                if (status := examine(orc.engine, fix=True).status) == 4:
                     wrong.append(f"the doctor says {status}")
-                if examine(orc.engine, str(board)).status:
+                if examine(orc.engine).status:
                     wrong.append("something is left to fix after `doctor --fix`")
                 orc.close()
                 del orc

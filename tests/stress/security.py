@@ -23,8 +23,9 @@ import yaml
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import OrchestratorError
+from orchestrator.integrations.opspawn import import_opspawn
 from orchestrator.interfaces.cli.main import main
-from orchestrator.maintenance.backup import import_board, import_opspawn
+from orchestrator.maintenance.backup import import_board
 from orchestrator.maintenance.doctor import examine
 
 from .part import Part, fast_folder, run
@@ -476,7 +477,7 @@ def _use(ground: Ground) -> list[str]:
 
     def fix() -> None:
         orc = ground.open(agent="ann")
-        examine(orc.engine, str(ground.board), fix=True, accept_log=True, salvage_log=True)
+        examine(orc.engine, fix=True, accept_log=True, salvage_log=True)
 
     def long_lived() -> None:
         with ground.open(agent="ann") as orc:

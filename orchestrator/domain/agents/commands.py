@@ -137,7 +137,7 @@ class Agents(Noun[State]):
         names.agent(to)
         if to == id:
             raise UsageError(f"{id} has this name already")
-        if not _is_known(tx.state, id, self._desk.seen(needed=True)):
+        if not _is_known(tx.state, id, self._desk.presence.seen(needed=True)):
             raise _unknown(id)
         if _is_known(tx.state, to, {}) and to not in tx.state.agents.aliases:
             raise Refused(f"There is an agent {to} already", code="name_taken")
@@ -208,7 +208,7 @@ class Agents(Noun[State]):
 
     def all(self) -> list[AgentView]:
         """Every agent that is registered or was seen, by name."""
-        return self.views(self.state, self._desk.now(), self._desk.seen())
+        return self.views(self.state, self._desk.now(), self._desk.presence.seen())
 
     @staticmethod
     def views(state: State, now: str, seen: dict[str, float]) -> list[AgentView]:

@@ -80,7 +80,7 @@ class Dispatch(Noun[State]):
         if workstream is not None:
             workstreams.find(tx.state, workstream)
         followed = None if convoy is None else set(convoys.find(tx.state, convoy).tasks)
-        seen = self._desk.seen(needed=True)
+        seen = self._desk.presence.seen(needed=True)
         members = [tx.state.agents[view.id] for view in team(tx.state, tx.now, seen)]
         for task in tx.state.schedule.ready(workstream, tx.now):
             if priority is not None and task.priority > priority:

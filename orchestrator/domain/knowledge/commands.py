@@ -16,11 +16,14 @@ from orchestrator.core.errors import BadInput, NotFound
 from orchestrator.core.events import decode
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.knowledge.events import (
+    ENDING,
+    FOLDER,
     KnowledgeDeleted,
     KnowledgeEdited,
     KnowledgeWritten,
     _Versioned,
     digest_of,
+    document_path,
 )
 from orchestrator.domain.knowledge.records import Topic
 from orchestrator.domain.state import State
@@ -137,7 +140,7 @@ class Knowledge(Noun[State]):
         record = self.state.knowledge.get(topic)
         if version is not None:
             return self._old_version(topic, record, version)
-        data = self._desk.read_document(topic)
+        data = self._desk.documents.read(document_path(topic))
         standing = _standing(record, data)
         if standing == "absent":
             return None
@@ -170,13 +173,14 @@ class Knowledge(Noun[State]):
         """The topics, by name; one whose file nobody has recorded yet has no versions."""
         topics = self.state.knowledge
         found = {name: topic for name, topic in topics.items() if not topic.deleted}
-        for name in self._desk.documents():
-            if name not in found and (document := self._unrecorded(name)):
+        for file in self._desk.documents.names(FOLDER):
+            name = file.removesuffix(ENDING)
+            if name != file and name not in found and (document := self._unrecorded(name)):
                 found[name] = document
         return [found[name] for name in sorted(found)]
 
     def _unrecorded(self, name: str) -> Topic | None:
-        data = self._desk.read_document(name)
+        data = self._desk.documents.read(document_path(name))
         if _standing(self.state.knowledge.get(name), data) != "edited":
             return None
         return Topic(name=name, author=SYSTEM, digest=digest_of(data), versions=(), updated_at="")
@@ -230,7 +234,7 @@ def _edited_document(topic: str, record: Topic | None, data: bytes) -> Document:
 
 def _adopt(tx: Transaction[State], topic: str) -> tuple[dict[str, Any], str]:
     """Record an edit by hand, so that nothing is overwritten unseen; gives what stands there now."""
-    data = tx.read_document(topic)
+    data = tx.read_document(document_path(topic))
     record = tx.state.knowledge.get(topic)
     standing = _standing(record, data)
     if standing == "absent":
@@ -263,7 +267,7 @@ def _record(
     if words:
         head["tags"] = list(words)
     text = check_text("content", join(head, body))
-    found = digest_of(tx.documents.get(topic))
+    found = digest_of(tx.documents.get(document_path(topic)))
     tx.record(KnowledgeWritten(topic=topic, text=text, author=author, tags=words, replaces=found))
 
 

@@ -7,6 +7,8 @@ from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.knowledge.records import Topic
 from orchestrator.domain.state import State
 
+FOLDER, ENDING = "knowledge", ".md"
+
 
 class _Versioned(Event):
     topic: str
@@ -32,8 +34,8 @@ class _Versioned(Event):
 class KnowledgeWritten(_Versioned):
     """A topic got a new text."""
 
-    def document(self) -> tuple[str, str | None]:
-        return self.topic, self.text
+    def documents(self, state: State) -> dict[str, str | None]:
+        return {document_path(self.topic): self.text}
 
 
 @event("knowledge.edited")
@@ -51,8 +53,13 @@ class KnowledgeDeleted(Event):
         old = state.knowledge[self.topic]
         state.knowledge[self.topic] = msgspec.structs.replace(old, deleted=True, updated_at=at.ts)
 
-    def document(self) -> tuple[str, str | None]:
-        return self.topic, None
+    def documents(self, state: State) -> dict[str, str | None]:
+        return {document_path(self.topic): None}
+
+
+def document_path(topic: str) -> str:
+    """The document of a topic."""
+    return f"{FOLDER}/{topic}{ENDING}"
 
 
 def digest_of(data: bytes | None) -> str:

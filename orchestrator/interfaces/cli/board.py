@@ -3,7 +3,6 @@
 import os
 from typing import TYPE_CHECKING
 
-from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import BOARD, COMPLETE
 from orchestrator.interfaces.cli.parameters import FOLDER, ID, argument, choice, flag, option
@@ -28,7 +27,8 @@ def status(run: Run, at: int | None) -> Answer:
 )
 def init(run: Run, folder: str | None) -> Answer:
     """Make a board; one that is there stays as it is."""
-    from orchestrator.board import FOLDER, make
+    from orchestrator.board import FOLDER
+    from orchestrator.stores.files.layout import make
 
     named = folder or run.settings.board or os.environ.get("ORCHESTRATOR_DIR") or FOLDER
     known = os.path.isdir(os.path.join(named, "state"))
@@ -45,11 +45,7 @@ def doctor(run: Run, fix: bool, accept_log: bool, salvage_log: bool) -> Answer:
     """Look the board over: 0 clean, 1 warnings, 4 damage. Changes nothing without --fix."""
     from orchestrator.maintenance.doctor import examine
 
-    if run.orc.folder is None:
-        raise UsageError("This board has no folder to look over")
-    found = examine(
-        run.orc.engine, run.orc.folder, fix=fix, accept_log=accept_log, salvage_log=salvage_log
-    )
+    found = examine(run.orc.engine, fix=fix, accept_log=accept_log, salvage_log=salvage_log)
     return Answer(found, lambda: _report(found), found.status)
 
 

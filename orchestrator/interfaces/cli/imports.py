@@ -20,7 +20,7 @@ from orchestrator.interfaces.cli.rendering import Answer, plain, say
 from orchestrator.interfaces.cli.run import DRY_RUN, Run
 
 if TYPE_CHECKING:
-    from orchestrator.maintenance.backup import Imported
+    from orchestrator.domain.board.imported import Imported
 
 
 @IMPORT.command("file", example="board.jsonl --board copy")
@@ -44,7 +44,7 @@ def file(run: Run, file: str, dry_run: bool) -> Answer:
 @DRY_RUN
 def opspawn(run: Run, folder: str, dry_run: bool) -> Answer:
     """Take over a board of the Node original, with its log and knowledge."""
-    from orchestrator.maintenance.backup import import_opspawn
+    from orchestrator.integrations.opspawn import import_opspawn
 
     with run.rehearsed(dry_run):
         return _said(import_opspawn(run.orc.engine, folder), dry_run)

@@ -1,48 +1,25 @@
 """Sentences for damage: which file, line and byte, what was found there, what to do next."""
 
-from typing import Protocol
-
 from orchestrator.core.errors import Damage
-from orchestrator.core.events import Chunk
+from orchestrator.stores.files.lines import ParsedLines
+from orchestrator.stores.files.segment import Segment
 
 _BLOCK = 1 << 20
 _REMEDY = "Nothing was changed. `orc doctor` shows what is left and what a person can accept."
 _MARKERS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
 
 
-class Segment(Protocol):
-    """One file of the log: numbered by the id of its first event."""
-
-    @property
-    def number(self) -> int:
-        """The id of its first event."""
-        ...
-
-    @property
-    def path(self) -> str:
-        """What to call it in a sentence."""
-        ...
-
-    def size(self) -> int:
-        """Bytes that it has now."""
-        ...
-
-    def read(self, offset: int, length: int) -> bytes:
-        """The bytes there; fewer only where the segment ends."""
-        ...
-
-
-def in_line(segment: Segment, chunk: Chunk) -> Damage:
+def in_line(segment: Segment, parsed: ParsedLines) -> Damage:
     """A line of the log is not what was written."""
-    number = _count_lines(segment, chunk.at) + 1
-    line = segment.read(chunk.at, _BLOCK).partition(b"\n")[0]
-    cause = _cause(line, first=chunk.at == 0)
+    number = _count_lines(segment, parsed.offset) + 1
+    line = segment.read(parsed.offset, _BLOCK).partition(b"\n")[0]
+    cause = _cause(line, first=parsed.offset == 0)
     return Damage(
-        f"{segment.path}:{number}: the {chunk.problem.removeprefix('the ')}{cause}",
+        f"{segment.path}:{number}: the {parsed.problem.removeprefix('the ')}{cause}",
         hint=_REMEDY,
         path=segment.path,
         line=number,
-        byte=chunk.at,
+        byte=parsed.offset,
     )
 
 
@@ -80,16 +57,6 @@ def missing(path: str, why: str) -> Damage:
     return Damage(
         f"{path} is missing or empty: {why}",
         hint="Restore the file from a backup, or let `orc doctor` tell what a person can accept.",
-        path=path,
-    )
-
-
-def changed(path: str) -> Damage:
-    """The log changed between being read under the lock and being written under the same lock."""
-    return Damage(
-        f"{path} was changed by something that does not hold the lock",
-        code="log_changed",
-        hint="Nothing was written. Find what writes there (an editor, git), then repeat the command.",
         path=path,
     )
 

@@ -1,109 +1,75 @@
-"""Reading a log that lies in numbered segments: forward with the chain, backward, and by id.
+"""Reading the files of the log: forward with the chain of checksums, backward, and by id."""
 
-Shared by the stores, so that both verify and refuse alike. A store gives its :class:`Segments`.
-"""
-
-import zlib
 from collections.abc import Callable, Iterator
-from typing import Protocol
-
-import msgspec
 
 from orchestrator.core.errors import NotFound
-from orchestrator.core.events import (
+from orchestrator.core.events import Recorded
+from orchestrator.core.store import Chunk
+from orchestrator.stores.files import damage
+from orchestrator.stores.files.lines import (
     LONGEST_LINE,
     UNREADABLE,
-    Chunk,
+    ParsedLines,
     Position,
-    Recorded,
-    read_chunk,
+    crc_of,
+    decode_line,
+    has_crc,
+    id_of,
+    parse,
 )
-from orchestrator.stores.files import damage
-from orchestrator.stores.files.damage import Segment
+from orchestrator.stores.files.segment import Segment
+from orchestrator.stores.files.segments import Segments
 
 CHUNK = 1 << 20
 """Bytes that are read and verified at once."""
 
 _BLOCK = 1 << 16
 _CRC_TAIL = 19  # len(',"crc":"9a0b1c2d"}\\n')
-_HEAD = b'{"id":'
 
-_decode = msgspec.json.Decoder(Recorded).decode
-
-
-class Segments(Protocol):
-    """The files of one log."""
-
-    @property
-    def path(self) -> str:
-        """The file that is written to, to be named in errors."""
-        ...
-
-    def find(self, number: int) -> tuple[Segment, bool] | None:
-        """The segment that begins with that event, and whether it is the one being written."""
-        ...
-
-    def numbers(self) -> list[int]:
-        """The segments, in order.
-
-        Raises:
-            Damage: The one being written is missing beside others.
-        """
-        ...
-
-    def missing(self, number: int) -> Exception:
-        """The error for a segment that must be there and is not."""
-        ...
-
-
-Tail = Callable[[Segment, Chunk], Chunk | None]
-"""What is done where the log does not end with a closed commit; may give what could be saved."""
-
-
-def number_of(line: bytes) -> int:
-    """The id that a line begins with; 0 if it does not begin like an event."""
-    digits, comma, _ = line[len(_HEAD) :].partition(b",")
-    # Without the comma it may be the beginning of a longer number.
-    return int(digits) if line.startswith(_HEAD) and comma and digits.isdigit() else 0
+Tail = Callable[[Segment, ParsedLines], ParsedLines | None]
+"""What is done where the log does not end with a closed commit; may return what could be saved."""
 
 
 def read_forward(segments: Segments, after: Position, tail: Tail) -> Iterator[Chunk]:
-    """The whole commits behind a position, verified; see :meth:`orchestrator.core.store.Store.read`."""
+    """The whole commits behind a line, verified; see :meth:`orchestrator.core.store.Store.read`."""
     position = after if after.id else Position(segment=1)
-    found = segments.find(position.segment)
-    if found is None:
+    located = segments.find(position.segment)
+    if located is None:
         if after.id:
             raise damage.behind(segments.path, after.id, None)
         if segments.numbers():
             raise segments.missing(1)
         return
-    _verify(found[0], after, tail if found[1] else refuse)
+    _verify(located[0], after, tail if located[1] else refuse)
     while True:
-        segment, active = found
-        for chunk in _read_segment(segment, position, tail if active else refuse):
-            position = chunk.end
-            yield chunk
+        segment, active = located
+        for parsed in _read_segment(segment, position, tail if active else refuse):
+            position = parsed.end
+            yield Chunk(parsed.events, position)
         if active:
             return
         if position.end == 0:
             raise damage.headless(segment)  # a sealed segment without a line
-        position = Position(position.id + 1, 0, 0, position.id, position.crc)
-        found = segments.find(position.segment)
-        if found is None:
+        position = Position(id=position.id, segment=position.id + 1, crc=position.crc)
+        located = segments.find(position.segment)
+        if located is None:
             raise segments.missing(position.segment)
 
 
 def _verify(segment: Segment, after: Position, tail: Tail) -> None:
-    """Look whether the line that was read last still stands where it stood."""
+    """Check that the line that was read last is still where it was."""
     if after.end == 0:
-        return  # nobody has read a line of this segment yet
+        return  # no line of this segment was read yet
     line, before = _line_at(segment, after)
     if _is_line(line, before, after):
         return
     if before and _is_line(line + b"\n", before, after):
         # An editor took the final newline: for the log as it ends, that is a line that was interrupted.
-        end = Position(after.segment, 0, after.offset, after.id - 1, int(before[-11:-3], 16))
-        tail(segment, Chunk([], end, "the last line has lost its newline", torn=True, at=end.end))
+        end = Position(
+            id=after.id - 1, segment=after.segment, end=after.offset, crc=crc_of(before[:-1])
+        )
+        problem = "the last line has lost its newline"
+        tail(segment, ParsedLines([], end, problem, torn=True, offset=end.end))
         return
     raise damage.behind(segment.path, after.id, segment, after.offset)
 
@@ -119,46 +85,39 @@ def _line_at(segment: Segment, after: Position) -> tuple[bytes, bytes]:
 
 
 def _is_line(line: bytes, before: bytes, after: Position) -> bool:
-    return (
-        line.startswith(b'{"id":%d,' % after.id)
-        and line.endswith(b',"crc":"%08x"}\n' % after.crc)
-        and len(line) == after.end - after.offset
-        and _follows(line, before, after)
-    )
-
-
-def _follows(line: bytes, before: bytes, after: Position) -> bool:
-    """Whether the line has its checksum, started from that of the line before it in this file."""
+    if id_of(line[:32]) != after.id or not line.endswith(b',"crc":"%08x"}\n' % after.crc):
+        return False
+    if len(line) != after.end - after.offset:
+        return False
     if not before and after.id != 1:
         return True  # the line before is in another file
     try:
-        previous = int(before[-11:-3], 16) if before else 0
+        return has_crc(line[:-1], crc_of(before[:-1]) if before else 0)
     except ValueError:
         return False
-    return zlib.crc32(line[:-_CRC_TAIL], previous) == after.crc
 
 
-def refuse(segment: Segment, chunk: Chunk) -> None:
-    """The tail that may not be there: raise what is wrong with it."""
-    raise damage.in_line(segment, chunk)
+def refuse(segment: Segment, parsed: ParsedLines) -> None:
+    """Raise what is wrong with a tail that cannot be left of an interrupted write."""
+    raise damage.in_line(segment, parsed)
 
 
-def _read_segment(segment: Segment, position: Position, tail: Tail) -> Iterator[Chunk]:
+def _read_segment(segment: Segment, position: Position, tail: Tail) -> Iterator[ParsedLines]:
     size = segment.size()
     want = CHUNK
     while position.end < size:
         data = segment.read(position.end, min(want, size - position.end))
-        chunk = read_chunk(data, position)
+        parsed = parse(data, position)
         last = len(data) < want
-        if chunk.events:
-            position, want = chunk.end, CHUNK
-            yield Chunk(chunk.events, chunk.end)
+        if parsed.events:
+            position, want = parsed.end, CHUNK
+            yield parsed
         else:
             # A commit longer than what was read, or damage: whether that is a torn write shows only
             # when everything behind it has been read.
             want *= 2
         if last:
-            saved = tail(segment, chunk) if chunk.problem else None
+            saved = tail(segment, parsed) if parsed.problem else None
             if saved is not None and saved.events:
                 yield saved
             return
@@ -179,9 +138,9 @@ def read_backward(segments: Segments, before: int | None) -> Iterator[Recorded]:
 
 def find_event(segments: Segments, number: int) -> Recorded:
     """One event by its id; see :meth:`orchestrator.core.store.Store.event`."""
-    begun = [first for first in segments.numbers() if first <= number]
-    if begun:
-        segment, end = _closed(segments, begun[-1])
+    first_ids = [first for first in segments.numbers() if first <= number]
+    if first_ids:
+        segment, end = _closed(segments, first_ids[-1])
         offset = _offset_of(segment, number, end)
         if offset < end:
             line = segment.read(offset, _line_end(segment, offset, end) - offset - 1)
@@ -191,10 +150,10 @@ def find_event(segments: Segments, number: int) -> Recorded:
 
 def _closed(segments: Segments, number: int) -> tuple[Segment, int]:
     """A segment, and the byte where its last closed commit ends."""
-    found = segments.find(number)
-    if found is None:
+    located = segments.find(number)
+    if located is None:
         raise segments.missing(number)
-    segment, active = found
+    segment, active = located
     end = _closed_end(segment) if active else segment.size()
     if end == 0 and not active:
         raise damage.headless(segment)
@@ -204,7 +163,7 @@ def _closed(segments: Segments, number: int) -> tuple[Segment, int]:
 def _closed_end(segment: Segment) -> int:
     for offset, line in _lines_backward(segment, _last_newline(segment)):
         try:
-            if not _decode(line).more:
+            if not decode_line(line).more:
                 return offset + len(line) + 1
         except UNREADABLE:
             continue  # the torn tail is no event; what follows the last closed commit is passed over
@@ -216,9 +175,9 @@ def _last_newline(segment: Segment) -> int:
     position, block = segment.size(), _BLOCK
     while position > 0:
         start = max(0, position - block)
-        found = segment.read(start, position - start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
+        newline = segment.read(start, position - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
         position, block = start, block * 2
     return 0
 
@@ -256,7 +215,7 @@ def _offset_of(segment: Segment, number: int, end: int) -> int:
 
 def _id_at(segment: Segment, offset: int) -> int:
     line = segment.read(offset, 32)
-    number = number_of(line)
+    number = id_of(line)
     if not number:
         raise _no_event(segment, offset)
     return number
@@ -267,20 +226,20 @@ def _line_end(segment: Segment, offset: int, end: int) -> int:
     block = 512
     while offset < end:
         data = segment.read(offset, min(block, end - offset))
-        found = data.find(b"\n")
-        if found >= 0:
-            return offset + found + 1
+        newline = data.find(b"\n")
+        if newline >= 0:
+            return offset + newline + 1
         offset, block = offset + max(len(data), 1), _BLOCK
     return end
 
 
 def _event(segment: Segment, offset: int, line: bytes) -> Recorded:
     try:
-        return _decode(line)
+        return decode_line(line)
     except UNREADABLE:
         raise _no_event(segment, offset) from None
 
 
 def _no_event(segment: Segment, offset: int) -> Exception:
-    chunk = Chunk([], Position(), f"line at byte {offset} is no event", at=offset)
-    return damage.in_line(segment, chunk)
+    problem = f"line at byte {offset} is no event"
+    return damage.in_line(segment, ParsedLines([], Position(), problem, offset=offset))

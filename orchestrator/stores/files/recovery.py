@@ -1,4 +1,4 @@
-"""The torn tail: what a write leaves that was interrupted, and how the log ends rightly again.
+"""The torn tail that an interrupted write leaves behind: the log is made to end with a whole commit again.
 
 Only under the lock, and only behind the last closed commit; nothing is thrown away.
 """
@@ -8,21 +8,21 @@ import time
 from collections.abc import Callable
 
 from orchestrator.core import clock, system
-from orchestrator.core.events import Chunk, read_chunk
 from orchestrator.stores.files import disk
-from orchestrator.stores.files.segments import Segment
+from orchestrator.stores.files.lines import ParsedLines, parse
+from orchestrator.stores.files.segment import Segment
 
 
 def repair(
-    segment: Segment, chunk: Chunk, quarantine: str, warn: Callable[[str], None]
-) -> Chunk | None:
+    segment: Segment, parsed: ParsedLines, quarantine: str, warn: Callable[[str], None]
+) -> ParsedLines | None:
     """Close the last commit if only its final newline is missing, else set the torn tail aside.
 
     Args:
         segment: The file that is written to.
-        chunk: What was read; the log is right up to its end.
+        parsed: What was read; the log is sound up to its end.
         quarantine: The folder where the tail is kept.
-        warn: Told what was done.
+        warn: Receives a sentence that says what was done.
 
     Returns:
         The commit that was closed, if there was one.
@@ -30,9 +30,9 @@ def repair(
     Raises:
         InputOutputError: Nothing was changed, or the tail stands in both places.
     """
-    end = chunk.end.end
+    end = parsed.end.end
     rest = segment.read(end, segment.size() - end)
-    whole = read_chunk(rest + b"\n", chunk.end)
+    whole = parse(rest + b"\n", parsed.end)
     if not whole.problem:
         segment.append(b"\n", end + len(rest))
         warn(f"{segment.path} had lost its final newline; it was put back.")
@@ -41,7 +41,7 @@ def repair(
     segment.truncate(end)
     warn(
         f"{segment.path} ended with an interrupted write of {len(rest)} bytes behind event"
-        f" {chunk.end.id}; they were set aside in {kept}."
+        f" {parsed.end.id}; they were set aside in {kept}."
     )
     return None
 

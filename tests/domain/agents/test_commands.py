@@ -12,7 +12,7 @@ def build(orc: Orchestrator) -> None:
 
 
 def seen(orc: Orchestrator, agent: str, at: float) -> None:
-    orc.engine.store._presence[agent] = at  # type: ignore[attr-defined]
+    orc.engine.presence.times[agent] = at  # type: ignore[attr-defined]
 
 
 def test_registering_says_type_and_capabilities(orc: Orchestrator):
@@ -49,7 +49,7 @@ def test_names_that_could_leave_their_folder_are_refused(orc: Orchestrator, name
         orc.agents.register(name)
     with changes_nothing(orc), pytest.raises(BadName):
         orc.tasks.next(agent=name)
-    assert name not in orc.engine.store.seen()
+    assert name not in orc.engine.store.presence.seen()
 
 
 def test_names_that_differ_only_in_case_are_refused(orc: Orchestrator):
@@ -71,12 +71,12 @@ def test_a_command_is_a_sign_of_life_and_no_event_of_its_own(orc: Orchestrator):
     with changes_nothing(orc):
         assert orc.tasks.next(agent="ann") is None
         assert orc.agents.heartbeat("ann") == []
-    assert "ann" in orc.engine.store.seen()
+    assert "ann" in orc.engine.store.presence.seen()
 
 
 def test_system_is_nobody_and_is_never_seen(orc: Orchestrator):
     orc.tasks.add("build", title="x")
-    assert orc.engine.store.seen() == {}
+    assert orc.engine.store.presence.seen() == {}
     assert orc.agents.all() == []
 
 
@@ -179,4 +179,4 @@ def test_a_reason_that_cannot_be_kept_leaves_the_agent_as_it_was(orc: Orchestrat
 def test_a_long_path_like_name_is_seen_too(board: Orchestrator):
     name = "/".join("abcdefghi" * 10)
     board.workstreams.create("build", agent=name)
-    assert name in board.engine.store.seen()
+    assert name in board.engine.store.presence.seen()

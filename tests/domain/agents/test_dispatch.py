@@ -11,7 +11,7 @@ def stream(orc: Orchestrator, monkeypatch: pytest.MonkeyPatch, clock: SettableCl
     orc.workstreams.create("build")
     # Presence is the system's time; here it is the time of the test.
     monkeypatch.setattr(
-        orc.engine.store, "touch", lambda name: orc.engine.store._presence.update({name: clock()})
+        orc.engine.presence, "touch", lambda name: orc.engine.presence.times.update({name: clock()})
     )
 
 

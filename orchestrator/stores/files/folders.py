@@ -1,0 +1,106 @@
+"""The small files beside the log: presence, documents, and the cursors of readers."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from orchestrator.core import names, system
+from orchestrator.core.errors import InputOutputError
+from orchestrator.stores.files import disk
+
+
+class FilePresence:
+    """``state/presence/<agent>``: the time of the file is when the agent was last active."""
+
+    def __init__(self, state: str, warn: Callable[[str], None]) -> None:
+        self._state = state
+        self._folder = f"{state}/presence"
+        self._warn = warn
+
+    def touch(self, agent: str) -> None:
+        path = f"{self._folder}/{names.file_name(agent)}"
+        if os.path.islink(self._state) or os.path.islink(self._folder):
+            return  # nothing outside the board is touched; the doctor reports the link
+        try:
+            try:
+                system.touch(path)
+            except FileNotFoundError:
+                for folder in (self._state, self._folder):
+                    with suppress(FileExistsError):
+                        os.mkdir(folder)
+                os.close(system.open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        except OSError:
+            pass  # a heartbeat is a hint; no command may fail for want of it
+
+    def seen(self, *, needed: bool = False) -> dict[str, float]:
+        times: dict[str, float] = {}
+        try:
+            for entry in _files(self._folder):
+                with suppress(FileNotFoundError):
+                    time = entry.stat(follow_symlinks=False).st_mtime
+                    times[names.from_file_name(entry.name)] = time
+        except (OSError, InputOutputError) as error:
+            message = f"When agents were last seen is not known: {error}"
+            if needed:
+                raise InputOutputError(message) from None
+            self._warn(message)
+        return times
+
+
+class FileDocuments:
+    """The files ``<folder>/<name>`` of a board."""
+
+    def __init__(self, board: str) -> None:
+        self._board = board
+
+    def names(self, folder: str) -> list[str]:
+        return sorted(entry.name for entry in _files(self.path(folder)))
+
+    def read(self, path: str) -> bytes | None:
+        return disk.read(self.path(path))
+
+    def write(self, path: str, data: bytes) -> None:
+        disk.replace(self.path(path), data)
+
+    def delete(self, path: str) -> None:
+        path = self.path(path)
+        with disk.naming("delete", path):
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                return
+            system.sync_folder(os.path.dirname(path))
+
+    def path(self, document: str) -> str:
+        """The path of a document on disk."""
+        return f"{self._board}/{document}"
+
+
+class FileCursors:
+    """``state/cursors/<reader>``."""
+
+    def __init__(self, state: str) -> None:
+        self._state = state
+
+    def read(self, reader: str) -> str:
+        return (disk.read(self._path(reader)) or b"").decode("utf-8", "replace")
+
+    def write(self, reader: str, text: str) -> None:
+        disk.make_folder(self._state)
+        disk.replace(self._path(reader), text.encode())
+
+    def _path(self, reader: str) -> str:
+        return f"{self._state}/cursors/{names.file_name(reader)}"
+
+
+def _files(folder: str) -> Iterator[os.DirEntry[str]]:
+    """The regular files of a folder that are not hidden; none if the folder does not exist."""
+    with disk.naming("list", folder):
+        try:
+            entries = os.scandir(folder)
+        except FileNotFoundError:
+            return
+        with entries:
+            for entry in entries:
+                if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+                    yield entry

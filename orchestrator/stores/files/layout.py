@@ -1,0 +1,100 @@
+"""What a new board of files holds, and what keeps git from harming it."""
+
+import os
+
+from orchestrator.core.errors import InputOutputError, Refused
+
+FOLDERS = ("state", "knowledge")
+
+_IGNORED = """\
+# The log (events*.jsonl) is the board; everything here is local or derived from it.
+.lock
+.queue
+.holder
+state.json
+*.new
+*.tmp
+index.db*
+presence/
+cursors/
+quarantine/
+backups/
+"""
+
+_ATTRIBUTES = """\
+# A changed byte breaks the chain of checksums: no line-end conversion, no merging by lines.
+state/events*.jsonl -text -merge
+"""
+
+
+def make(folder: str) -> str:
+    """Lay out a board; what exists stays as it is. Returns the absolute path.
+
+    Raises:
+        InputOutputError: A folder or file cannot be made.
+        Refused: A part of it is a symbolic link.
+    """
+    folder = os.path.abspath(folder)
+    refuse_links(folder)
+    try:
+        for name in FOLDERS:
+            os.makedirs(os.path.join(folder, name), exist_ok=True)
+        if in_git_work_tree(folder):
+            for path, text in git_files(folder).items():
+                if not os.path.lexists(path):
+                    with open(path, "x", encoding="utf-8", newline="\n") as file:
+                        file.write(text)
+    except OSError as error:
+        raise InputOutputError(
+            f"The board {folder} cannot be made: {error.strerror}", errno=error.errno
+        ) from None
+    return folder
+
+
+def refuse_links(folder: str) -> None:
+    """Refuse a board of which a folder is a symbolic link."""
+    for name in FOLDERS:
+        path = os.path.join(folder, name)
+        if os.path.islink(path):
+            raise Refused(
+                f"{path} is a symbolic link, and the folders of a board are never links",
+                code="symlink",
+                hint="Make the board where it is to be, and name it with --board DIR.",
+            )
+
+
+def git_files(folder: str) -> dict[str, str]:
+    """The files that keep git from harming a board inside a work tree: paths and texts."""
+    return {
+        os.path.join(folder, "state", ".gitignore"): _IGNORED,
+        os.path.join(folder, ".gitattributes"): _ATTRIBUTES,
+    }
+
+
+def in_git_work_tree(folder: str) -> bool:
+    """Whether git would see the folder."""
+    return nearest(folder, ".git") is not None
+
+
+def nearest(folder: str, name: str) -> str | None:
+    """The path of that name in the folder or the closest one above it."""
+    folder = os.path.abspath(folder)
+    while not _exists(os.path.join(folder, name)):
+        above = os.path.dirname(folder)
+        if above == folder:
+            return None
+        folder = above
+    return os.path.join(folder, name)
+
+
+def _exists(path: str) -> bool:
+    """Whether the path exists; a failing disk must not lead to the board of a folder above."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return False
+    except OSError as error:
+        raise InputOutputError(
+            f"{path} cannot be looked at: {error.strerror}", errno=error.errno
+        ) from None
+    return True

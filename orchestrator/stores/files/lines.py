@@ -1,0 +1,201 @@
+r"""The lines of the log: how a record is written as one, and how lines are read back and verified.
+
+A line is one JSON object, ASCII, closed by one ``\\n``; its last field is ``crc``, the CRC32 of the line
+without that field, started from the crc of the line before. So every line vouches for all before it.
+"""
+
+import struct
+import zlib
+
+import msgspec
+
+from orchestrator.core.errors import BadInput
+from orchestrator.core.events import Recorded
+from orchestrator.core.store import LARGEST_RECORD, Cursor
+from orchestrator.core.strict_json import ascii_json
+
+LONGEST_LINE = LARGEST_RECORD
+"""Bytes that one line of the log may have, without its newline."""
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding a damaged line can raise."""
+
+_CRC_FIELD = 18  # len(',"crc":"9a0b1c2d"}')
+_HEAD = b'{"id":'
+_ZEROS = b"\0" * 8  # a block that was never written; a text of another encoding has them singly
+
+
+class Position(Cursor, frozen=True, gc=False, kw_only=True):
+    """The line of an event in the files of the log.
+
+    Attributes:
+        segment: The id of the first event of its file.
+        offset: The byte where the line begins.
+        end: The byte after its newline.
+        crc: Its checksum.
+    """
+
+    segment: int = 0
+    offset: int = 0
+    end: int = 0
+    crc: int = 0
+
+
+class ParsedLines(msgspec.Struct):
+    """Whole commits, where they end, and why nothing more was read.
+
+    Attributes:
+        events: The events of the commits.
+        end: The last line of the commits.
+        problem: Why reading stopped; empty if the data ended with a whole commit.
+        torn: What follows ``end`` may be left of an interrupted write: no line of this log is behind it.
+        offset: The byte of the line that the problem is about.
+    """
+
+    events: list[Recorded]
+    end: Position
+    problem: str = ""
+    torn: bool = False
+    offset: int = 0
+
+
+decode_line = msgspec.json.Decoder(Recorded).decode
+_decode_lines = msgspec.json.Decoder(Recorded).decode_lines
+
+
+def encode_line(record: Recorded, previous_crc: int) -> tuple[bytes, int]:
+    """One line of the log with its newline, and its crc.
+
+    Raises:
+        BadInput: The line would be over 16 MiB.
+    """
+    body = ascii_json(msgspec.json.encode(record)[:-1])
+    if len(body) + _CRC_FIELD > LONGEST_LINE:
+        raise BadInput(
+            f"An event of {len(body)} bytes is over the {LONGEST_LINE} that a line may have"
+        )
+    crc = zlib.crc32(body, previous_crc)
+    return b'%b,"crc":"%08x"}\n' % (body, crc), crc
+
+
+def id_of(line: bytes) -> int:
+    """The id that a line begins with; 0 if it does not begin like an event."""
+    digits, comma, _ = line[len(_HEAD) :].partition(b",")
+    # Without the comma it may be the beginning of a longer number.
+    return int(digits) if line.startswith(_HEAD) and comma and digits.isdigit() else 0
+
+
+def crc_of(line: bytes) -> int:
+    """The checksum that a line without its newline ends with.
+
+    Raises:
+        ValueError: It ends with none.
+    """
+    return int(line[-10:-2], 16)
+
+
+def has_crc(line: bytes, previous_crc: int) -> bool:
+    """Whether a line without its newline has its checksum, started from that of the line before."""
+    crc = zlib.crc32(line[:-_CRC_FIELD], previous_crc)
+    return line[-_CRC_FIELD:] == b',"crc":"%08x"}' % crc
+
+
+def parse(data: bytes, start: Position) -> ParsedLines:
+    """Read and verify the lines that follow ``start`` in one segment, up to the last closed commit.
+
+    Args:
+        data: Bytes of the segment from ``start.end`` on.
+        start: The line before them, with the number of the segment they are in.
+    """
+    return _parse_sound(data, start) or _parse_to_problem(data, start)
+
+
+def _parse_sound(data: bytes, start: Position) -> ParsedLines | None:
+    """The result if nothing is wrong with any whole line; in few steps a line, for speed."""
+    lines = data.split(b"\n")
+    rest = lines.pop()
+    try:
+        events = _decode_lines(data[: len(data) - len(rest)])
+    except UNREADABLE:
+        return None
+    count = len(lines)
+    crc, crc32 = start.crc, zlib.crc32
+    crcs = [crc := crc32(line[:-_CRC_FIELD], crc) for line in lines]
+    # Compared as wholes: that is half the price of a comparison for every line.
+    fields = struct.pack(f">{count}I", *crcs).hex("|", 4).replace("|", '"},"crc":"')
+    expected = f',"crc":"{fields}"}}'.encode() if lines else b""
+    if b"".join([line[-_CRC_FIELD:] for line in lines]) != expected:
+        return None
+    if [record.id for record in events] != list(range(start.id + 1, start.id + 1 + count)):
+        return None
+    end = _closed_end(data, lines, events, start)
+    if rest or end.id < start.id + count:
+        return ParsedLines(
+            events, end, "the last commit is not complete", torn=True, offset=end.end
+        )
+    return ParsedLines(events, end)
+
+
+def _closed_end(
+    data: bytes, lines: list[bytes], events: list[Recorded], start: Position
+) -> Position:
+    """Where the last closed commit ends; events behind it are removed from the list."""
+    after = data.rfind(b"\n") + 1
+    while events and events[-1].more:
+        events.pop()
+        after -= len(lines.pop()) + 1
+    if not events:
+        return start
+    line, end = lines[-1], start.end + after
+    return Position(
+        id=events[-1].id,
+        segment=start.segment,
+        offset=end - len(line) - 1,
+        end=end,
+        crc=crc_of(line),
+    )
+
+
+def _parse_to_problem(data: bytes, start: Position) -> ParsedLines:
+    """The whole commits before the first line that is wrong, and what is wrong with it."""
+    crc, number, offset = start.crc, start.id, start.end
+    events: list[Recorded] = []
+    lines = data.split(b"\n")
+    problem = ""
+    for line in lines:
+        number += 1
+        result = _verified(line, crc, number)
+        if isinstance(result, str):
+            problem = result
+            break
+        events.append(result)
+        crc = crc_of(line)
+        offset += len(line) + 1
+    sound = data[: offset - start.end]
+    end = _closed_end(sound, lines[: len(events)], events, start)
+    remainder = data[offset - start.end :]
+    torn = _ZEROS in remainder and not _holds_event(remainder)
+    return ParsedLines(events, end, f"line at byte {offset} {problem}", torn, offset)
+
+
+def _verified(line: bytes, previous_crc: int, number: int) -> Recorded | str:
+    """The record of a line, or what is wrong with the line."""
+    if not has_crc(line, previous_crc):
+        return "does not match its checksum"
+    try:
+        record = decode_line(line)
+    except UNREADABLE as error:
+        return f"is no event: {error}"
+    return record if record.id == number else f"has the id {record.id} where {number} belongs"
+
+
+def _holds_event(data: bytes) -> bool:
+    """Whether any line of the data is an event, so that the data cannot be one torn write."""
+    for line in data.split(b"\n"):
+        if line.startswith(_HEAD) and b"\0" not in line:
+            try:
+                decode_line(line)
+            except UNREADABLE:
+                continue
+            return True
+    return False

@@ -1,0 +1,74 @@
+"""What can still be read of a damaged log. The log itself is never touched.
+
+A line can be read if it matches its checksum, started from that of a line before it.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+
+from orchestrator.core import system
+from orchestrator.core.events import Recorded
+from orchestrator.stores.files import disk
+from orchestrator.stores.files.lines import UNREADABLE, crc_of, decode_line, has_crc
+
+_REACH = 1000  # lines of one side of a merge conflict
+
+
+def salvage(
+    state_folder: str, header: str, line_of: Callable[[Recorded], str | None], now: str
+) -> str:
+    """Write ``state/salvage/<time>.jsonl`` and, beside it, the lines that were left out.
+
+    See :meth:`orchestrator.core.store.Upkeep.salvage`.
+    """
+    folder = os.path.join(state_folder, "salvage")
+    disk.make_folder(folder)
+    path = os.path.join(folder, now.replace(":", "").replace(".", "") + ".jsonl")
+    checksums = [0]
+    with (
+        open(path, "x", encoding="utf-8", newline="\n") as kept,
+        open(f"{path}.left-out", "xb") as left_out,
+    ):
+        kept.write(header)
+        for line in _lines(state_folder):
+            record = _record(line, checksums)
+            text = line_of(record) if record is not None else None
+            if text is None:
+                left_out.write(line + b"\n")
+            else:
+                kept.write(text)
+        for file in (kept, left_out):
+            file.flush()
+            system.sync(file.fileno())
+    return path
+
+
+def _record(line: bytes, checksums: list[int]) -> Recorded | None:
+    """The record of a line that has its checksum; ``checksums`` holds those before, newest last."""
+    try:
+        crc = crc_of(line)
+    except ValueError:
+        return None
+    # Behind a line that was lost or inserted, and in a merge conflict, it follows an earlier one.
+    sound = any(has_crc(line, before) for before in checksums[:-_REACH:-1])
+    checksums.append(crc)
+    try:
+        return decode_line(line) if sound else None
+    except UNREADABLE:
+        return None
+
+
+def _lines(state_folder: str) -> Iterator[bytes]:
+    names = [name for name in os.listdir(state_folder) if name.startswith("events-")]
+    for name in [*sorted(names, key=_first_id), "events.jsonl"]:
+        try:
+            file = open(os.path.join(state_folder, name), "rb")  # noqa: SIM115  # closed below
+        except FileNotFoundError:
+            continue
+        with file:
+            yield from (line.strip(b"\r\n\xef\xbb\xbf") for line in file)
+
+
+def _first_id(name: str) -> int:
+    digits = name.removeprefix("events-").removesuffix(".jsonl")
+    return int(digits) if digits.isdecimal() else 0

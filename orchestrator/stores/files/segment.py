@@ -1,0 +1,123 @@
+"""One file of the log: read at any byte, appended to durably or not at all."""
+
+import os
+
+from orchestrator.core import system
+from orchestrator.core.errors import Damage, OutcomeUnknown
+from orchestrator.stores.files import disk
+from orchestrator.stores.files.lines import id_of
+
+
+class Segment:
+    """One open file of the log."""
+
+    __slots__ = ("_file", "_writer", "number", "path")
+
+    def __init__(self, path: str, file: disk.Descriptor, number: int | None = None) -> None:
+        self.path = path
+        self._file = file
+        self._writer: disk.Descriptor | None = None
+        self.number = id_of(self.read(0, 32)) if number is None else number
+
+    @classmethod
+    def open(cls, path: str, number: int | None = None) -> "Segment | None":
+        """Open a file of the log; None if it is not there."""
+        with disk.naming("open", path):
+            try:
+                return cls(path, disk.Descriptor.of_file(path, os.O_RDONLY), number)
+            except FileNotFoundError:
+                return None
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode: the same for two names of one file."""
+        return self._file.identity
+
+    def size(self) -> int:
+        """Bytes that it has now."""
+        with disk.naming("read", self.path):
+            return os.fstat(self._file.fd).st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes there; fewer only where the file ends."""
+        with disk.naming("read", self.path):
+            data = system.read_part(self._file.fd, length, offset)
+            if len(data) == length:
+                return data
+            parts = [data]
+            while data:
+                offset, length = offset + len(data), length - len(data)
+                data = system.read_part(self._file.fd, length, offset)
+                parts.append(data)
+            return b"".join(parts)
+
+    def append(self, data: bytes, size: int) -> None:
+        """Make data durable behind the ``size`` bytes that are there, or take it back.
+
+        Raises:
+            InputOutputError: It could not be written and is not there.
+            OutcomeUnknown: It could be neither written nor taken back, or somebody else wrote, too.
+        """
+        fd = self._for_writing()
+        try:
+            disk.write_all(fd, data)
+            system.sync_data(fd)
+        except BaseException as error:
+            self._take_back(fd, size, error)
+            if isinstance(error, OSError):
+                raise disk.failed(error, "write", self.path) from error
+            raise
+        try:
+            now = os.fstat(fd).st_size
+        except OSError as error:
+            raise unknown(self.path, str(error)) from error
+        if now != size + len(data):
+            # Cutting it back to the old size could cut what somebody else wrote.
+            raise unknown(self.path, "its size is not what was written")
+
+    def truncate(self, size: int) -> None:
+        """Cut the file, durably."""
+        with disk.naming("truncate", self.path):
+            fd = self._for_writing()
+            os.ftruncate(fd, size)
+            system.sync(fd)
+
+    def sync(self) -> None:
+        """Make durable what somebody wrote who may have died before syncing it."""
+        with disk.naming("sync", self.path):
+            system.sync_data(self._file.fd)
+
+    def _take_back(self, fd: int, size: int, error: BaseException) -> None:
+        try:
+            os.ftruncate(fd, size)
+            system.sync(fd)
+        except OSError as second:
+            raise unknown(self.path, f"{error}, and then: {second}") from error
+
+    def _for_writing(self) -> int:
+        if self._writer is None:
+            with disk.naming("write", self.path):
+                writer = disk.Descriptor.of_file(self.path, os.O_WRONLY | os.O_APPEND)
+            if writer.identity != self.identity:
+                raise changed(self.path)
+            self._writer = writer
+        return self._writer.fd
+
+
+def changed(path: str) -> Damage:
+    """The log changed between being read under the lock and being written under the same lock."""
+    return Damage(
+        f"{path} was changed by something that does not hold the lock",
+        code="log_changed",
+        hint="Nothing was written. Find what writes there (an editor, git), then repeat the command.",
+        path=path,
+    )
+
+
+def unknown(path: str, why: str) -> OutcomeUnknown:
+    """The error for a commit that may be in the log or not."""
+    return OutcomeUnknown(
+        f"It is not known whether the commit is in {path}: {why}",
+        hint="Repeat the command with the same request id: it has one effect.",
+        path=path,
+    )

@@ -1,0 +1,144 @@
+"""What the files of a board can suffer, found and repaired: the doctor runs these checks."""
+
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterable, Iterator
+
+from orchestrator.core.events import Recorded
+from orchestrator.core.store import Cursor, Problem, Store
+from orchestrator.stores.files import disk, layout, salvage
+from orchestrator.stores.files.lines import Position
+
+
+class FileUpkeep:
+    """The checks of a board of files; implements the Upkeep port."""
+
+    checks: tuple[str, ...] = ("log", "leftovers", "modes", "git")
+
+    def __init__(self, folder: str, store: Store) -> None:
+        self._folder = folder
+        self._state = os.path.join(folder, "state")
+        self._log = os.path.join(self._state, "events.jsonl")
+        self._store = store
+        self.snapshot = os.path.join(self._state, "state.json")
+
+    def problems(self, end: Cursor) -> Iterator[Problem]:
+        with disk.naming("examine", self._folder):
+            yield from self._torn_tail(end)
+            yield from self._leftovers()
+            yield from self._modes()
+            yield from self._git()
+
+    def _torn_tail(self, end: Cursor) -> Iterator[Problem]:
+        """The log ends with a whole commit."""
+        behind = _size(self._log) - (end.end if isinstance(end, Position) else 0)
+        if behind > 0:
+            yield Problem(
+                check="log",
+                message=f"{self._log} ends with {behind} bytes of an interrupted write behind event"
+                f" {end.id}",
+                repair=lambda: self._repair_tail(end),
+                touches=(self._log,),
+            )
+
+    def _repair_tail(self, end: Cursor) -> None:
+        with self._store.locked("doctor", 10.0):
+            for _ in self._store.read(end):
+                pass
+
+    def _leftovers(self) -> Iterator[Problem]:
+        """No temporary file of an interrupted write is left."""
+        for folder in self._folders():
+            for name in disk.names_in(folder):
+                if name.endswith(".new"):
+                    path = os.path.join(folder, name)
+                    yield Problem(
+                        check="leftovers",
+                        message=f"{path} was left by an interrupted write",
+                        repair=lambda path=path: os.unlink(path),  # type: ignore[misc]
+                        touches=(path,),
+                    )
+
+    def _modes(self) -> Iterator[Problem]:
+        """No other user may write the files of the board: the trust boundary is one user."""
+        for path in self._files():
+            mode = _mode(path)
+            if stat.S_ISREG(mode) and mode & (stat.S_IWGRP | stat.S_IWOTH):
+                safe = stat.S_IMODE(mode) & ~0o022
+                yield Problem(
+                    check="modes",
+                    message=f"{path} can be written by others",
+                    repair=lambda path=path, safe=safe: os.chmod(path, safe),  # type: ignore[misc]
+                )
+
+    def _git(self) -> Iterator[Problem]:
+        """Inside a git work tree: the lines that keep git from harming the log."""
+        if not layout.in_git_work_tree(self._folder):
+            return
+        for path, text in layout.git_files(self._folder).items():
+            if os.path.islink(path):
+                hint = "Put the file itself there."
+                yield Problem(check="git", message=f"{path} is a symbolic link", hint=hint)
+            elif missing := _missing_lines(path, text):
+                yield Problem(
+                    check="git",
+                    message=f"{path} lacks {len(missing)} lines",
+                    repair=lambda path=path, missing=missing: _append_lines(path, missing),  # type: ignore[misc]
+                    touches=(path,),
+                )
+
+    def path_of(self, document: str) -> str:
+        return os.path.join(self._folder, document)
+
+    def back_up(self, paths: Iterable[str], now: str) -> str:
+        folder = os.path.join(self._state, "backups", now.replace(":", "").replace(".", ""))
+        with disk.naming("back up", self._folder):
+            disk.make_folder(os.path.dirname(folder))
+            disk.make_folder(folder)
+            for path in paths:
+                if stat.S_ISREG(_mode(path)) or stat.S_ISLNK(_mode(path)):
+                    name = os.path.relpath(path, self._folder).replace(os.sep, "__")
+                    shutil.copy2(path, os.path.join(folder, name), follow_symlinks=False)
+        return folder
+
+    def salvage(self, header: str, line_of: Callable[[Recorded], str | None], now: str) -> str:
+        with disk.naming("salvage", self._state):
+            return salvage.salvage(self._state, header, line_of, now)
+
+    def _files(self) -> Iterator[str]:
+        for top in self._folders():
+            for folder, _, names in os.walk(top):
+                yield from (os.path.join(folder, name) for name in names)
+
+    def _folders(self) -> list[str]:
+        """Where the board's files are; formulas too, because their commands are run."""
+        return [os.path.join(self._folder, name) for name in ("state", "knowledge", "formulas")]
+
+
+def _mode(path: str) -> int:
+    try:
+        return os.lstat(path).st_mode
+    except FileNotFoundError:
+        return 0  # a temporary file of another process that is gone by now
+
+
+def _size(path: str) -> int:
+    try:
+        return os.lstat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _missing_lines(path: str, text: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="replace", newline="") as file:
+            present = set(file.read().splitlines())
+    except FileNotFoundError:
+        present = set()
+    return [line for line in text.splitlines() if line not in present]
+
+
+def _append_lines(path: str, lines: list[str]) -> None:
+    with open(path, "a", encoding="utf-8", newline="\n") as file:
+        file.write("".join(f"{line}\n" for line in lines))
