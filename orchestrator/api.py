@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from orchestrator.formulas import Formulas
     from orchestrator.planning import Collected, Plan
     from orchestrator.planning.prime import Prime
-    from orchestrator.reports.metrics import Metrics, Stats
+    from orchestrator.reports.metrics import Metrics
+    from orchestrator.reports.stats import Stats
     from orchestrator.reports.status import Status
 
 N = TypeVar("N", bound=Noun[State])
@@ -255,7 +256,7 @@ class Orchestrator:
 
         return status(self.engine, at)
 
-    @late_hints("orchestrator.reports.metrics")
+    @late_hints("orchestrator.reports.stats")
     def stats(
         self,
         *,
@@ -264,8 +265,8 @@ class Orchestrator:
         days: int | None = None,
         watch: Watch = unwatched,
     ) -> "Stats":
-        """How the tasks stand, archived ones included; see :func:`orchestrator.reports.metrics.stats`."""
-        from orchestrator.reports.metrics import stats
+        """How the tasks stand, archived ones included; see :mod:`orchestrator.reports.stats`."""
+        from orchestrator.reports.stats import stats
 
         return stats(self.engine, workstream=workstream, agent=agent, days=days, watch=watch)
 
@@ -283,6 +284,7 @@ class Orchestrator:
 
         return metrics(self.engine, days=days, workstream=workstream, agent=agent, watch=watch)
 
+    @late_hints("orchestrator.planning")
     def plan(self, *, max: int = 8, agent: str | None = None) -> "Plan":
         """Begin the next cycle: what can run side by side, what must wait, what needs attention."""
         from orchestrator.planning import Planning

@@ -18,7 +18,8 @@ from orchestrator.interfaces.cli.rendering import (
 from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
-    from orchestrator.reports.metrics import Durations, Flow, Metrics, Stats, Tally
+    from orchestrator.reports.metrics import Durations, Flow, Metrics
+    from orchestrator.reports.stats import Stats, Tally
 
 _SHOWN = 10
 """Active tasks that the text names; ``--json`` has all."""
