@@ -241,7 +241,7 @@ def test_archived_records_are_read_once_each_oldest_first_and_told(
     build: Orchestrator, work: Callable[..., str], monkeypatch: pytest.MonkeyPatch, close: int
 ) -> None:
     """In one pass over the log, or one by one; those of an open transaction, too."""
-    monkeypatch.setattr("orchestrator.domain.tasks.commands.CLOSE", close)
+    monkeypatch.setattr("orchestrator.domain.tasks.archive.CLOSE", close)
     tasks = [work(1, 1) for _ in range(5)]
     told: list[int] = []
 
