@@ -14,6 +14,10 @@ from orchestrator.core.errors import BadInput
 
 _DEEPEST = 20
 
+# libyaml is ten times as fast; PyYAML has it wherever it was built with it.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
 
 class _StrictYAML(YAMLHandler):
     """python-frontmatter's handler, but exact: nothing is stripped, and only plain YAML is read."""
@@ -64,7 +68,9 @@ def join(metadata: dict[str, Any], body: str) -> str:
 
 
 def _dumped(metadata: dict[str, Any], *, allow_unicode: bool) -> str:
-    text = yaml.safe_dump(metadata, allow_unicode=allow_unicode, sort_keys=True, width=10_000)
+    text = yaml.dump(
+        metadata, Dumper=_Dumper, allow_unicode=allow_unicode, sort_keys=True, width=10_000
+    )
     return str(text)
 
 
@@ -76,11 +82,13 @@ def load(text: str) -> Any:
     """
     try:
         # Lazily, so that the reader can stop a text that is nested without end.
-        return _Reader(yaml.parse(text, Loader=yaml.SafeLoader)).document()
+        return _Reader(yaml.parse(text, Loader=_Loader)).document()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" in line {mark.line + 1}" if mark else ""
         raise _bad(f"it is no YAML{place}") from None
+    except UnicodeEncodeError:
+        raise _bad("it holds half of a character (a lone surrogate)") from None
     except RecursionError:
         raise _bad("it is nested too deep") from None
 
