@@ -12,10 +12,10 @@ from orchestrator import board as boards
 from orchestrator.core.calls import late_hints
 from orchestrator.core.clock import Clock
 from orchestrator.core.errors import UsageError
+from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import Store
 from orchestrator.core.transaction import SYSTEM, Noun
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.archive import Watch, unwatched
 from orchestrator.engine import Engine
 
 if TYPE_CHECKING:
@@ -263,12 +263,12 @@ class Orchestrator:
         workstream: str | None = None,
         agent: str | None = None,
         days: int | None = None,
-        watch: Watch = unwatched,
+        progress: ShowProgress = no_progress,
     ) -> "Stats":
         """How the tasks stand, archived ones included; see :mod:`orchestrator.reports.stats`."""
         from orchestrator.reports.stats import stats
 
-        return stats(self.engine, workstream=workstream, agent=agent, days=days, watch=watch)
+        return stats(self.engine, workstream=workstream, agent=agent, days=days, progress=progress)
 
     @late_hints("orchestrator.reports.metrics")
     def metrics(
@@ -277,12 +277,14 @@ class Orchestrator:
         days: int = 14,
         workstream: str | None = None,
         agent: str | None = None,
-        watch: Watch = unwatched,
+        progress: ShowProgress = no_progress,
     ) -> "Metrics":
         """What was done in the last days, how fast and by whom; see :mod:`orchestrator.reports.metrics`."""
         from orchestrator.reports.metrics import metrics
 
-        return metrics(self.engine, days=days, workstream=workstream, agent=agent, watch=watch)
+        return metrics(
+            self.engine, days=days, workstream=workstream, agent=agent, progress=progress
+        )
 
     @late_hints("orchestrator.planning")
     def plan(self, *, max: int = 8, agent: str | None = None) -> "Plan":

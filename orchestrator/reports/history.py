@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError
-from orchestrator.domain.tasks.archive import Watch
+from orchestrator.core.progress import ShowProgress
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.records import Task
 
@@ -25,12 +25,12 @@ Key = Callable[[Task], str | None]
 
 
 def all_tasks(
-    engine: "Engine", workstream: str | None, agent: str | None, watch: Watch
+    engine: "Engine", workstream: str | None, agent: str | None, progress: ShowProgress
 ) -> Iterator[Task]:
     """Yield the tasks of a workstream and agent, or of all, each with the present name of its agent."""
     aliases = engine.read().agents.aliases
     name = aliases.get(agent, agent) if agent is not None else None
-    for task in Tasks(engine).ever(workstream, watch):
+    for task in Tasks(engine).ever(workstream, progress):
         holder = aliases.get(task.assigned_to or "", task.assigned_to)
         if name is None or holder == name:
             # Archived records keep the name that an agent had then.

@@ -12,9 +12,9 @@ import msgspec
 
 from orchestrator.core import clock
 from orchestrator.core.events import decode
+from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.domain.agents.commands import Agents
 from orchestrator.domain.cycles.events import CyclePlanned
-from orchestrator.domain.tasks.archive import Watch, unwatched
 from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.reports.history import (
     DAY,
@@ -126,7 +126,7 @@ def metrics(
     days: int = 14,
     workstream: str | None = None,
     agent: str | None = None,
-    watch: Watch = unwatched,
+    progress: ShowProgress = no_progress,
 ) -> Metrics:
     """Measure the last days.
 
@@ -135,7 +135,7 @@ def metrics(
         days: How many days, the present one (UTC) included.
         workstream: Only tasks of this workstream.
         agent: Only tasks that this agent has or had last.
-        watch: Called with the archived tasks that are read, for a progress bar.
+        progress: Shows how many archived tasks are read.
 
     Raises:
         NotFound: There is no such workstream.
@@ -143,7 +143,7 @@ def metrics(
     """
     now = engine.now()
     window = _Window(engine, first_moment(now, days), now, days)
-    tasks = list(all_tasks(engine, workstream, agent, watch))
+    tasks = list(all_tasks(engine, workstream, agent, progress))
 
     def flows(key: Key) -> dict[str, Flow]:
         return {name: window.flow(group) for name, group in grouped(tasks, key).items()}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.domain.tasks.archive import Watch, unwatched
+from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.domain.tasks.records import ENDED, HELD, STATUSES, Task
 from orchestrator.reports.history import (
     Key,
@@ -71,7 +71,7 @@ def stats(
     workstream: str | None = None,
     agent: str | None = None,
     days: int | None = None,
-    watch: Watch = unwatched,
+    progress: ShowProgress = no_progress,
 ) -> Stats:
     """Count the tasks of a board.
 
@@ -80,14 +80,14 @@ def stats(
         workstream: Only tasks of this workstream.
         agent: Only tasks that this agent has or had last.
         days: Only tasks that changed in so many days, today included.
-        watch: Called with the archived tasks that are read, for a progress bar.
+        progress: Shows how many archived tasks are read.
 
     Raises:
         NotFound: There is no such workstream.
         UsageError: The number of days is out of range.
     """
     since = "" if days is None else first_moment(engine.now(), days)
-    tasks = [t for t in all_tasks(engine, workstream, agent, watch) if t.updated_at >= since]
+    tasks = [t for t in all_tasks(engine, workstream, agent, progress) if t.updated_at >= since]
 
     def tallies(key: Key) -> dict[str, Tally]:
         return {name: _tally(group) for name, group in grouped(tasks, key).items()}

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from orchestrator.interfaces.cli import numbers
+from orchestrator.interfaces.cli import rendering
 from orchestrator.interfaces.cli.rendering import bars
 
 from .conftest import CommandLine
@@ -102,9 +102,10 @@ def test_progress_is_shown_on_a_terminal_only_and_only_if_it_is_long(
         task = cli("t", "add", "build", "x", "--json").json["id"]
         cli("t", "cancel", task)
         cli("t", "archive", task)
-    monkeypatch.setattr(numbers, "_LONG", 3)
+    monkeypatch.setattr(rendering, "_LONG", 3)
     assert cli("stats").err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert "Reading archived tasks" in cli("stats").err
-    monkeypatch.setattr(numbers, "_LONG", 4)
+    assert cli("stats", "--json").err == ""
+    monkeypatch.setattr(rendering, "_LONG", 4)
     assert cli("stats").err == ""

@@ -245,13 +245,13 @@ def test_archived_records_are_read_once_each_oldest_first_and_told(
     tasks = [work(1, 1) for _ in range(5)]
     told: list[int] = []
 
-    def watch(numbers: Sequence[int]) -> Sequence[int]:
+    def progress(numbers: Sequence[int], label: str, length: int | None = None) -> Sequence[int]:
         told.extend(numbers)
         return numbers
 
     build.tasks.archive(tasks[:2])
     with build.transaction():
         build.tasks.archive(tasks[2:4])
-        assert [task.id for task in build.tasks.ever(watch=watch)] == tasks
+        assert [task.id for task in build.tasks.ever(progress=progress)] == tasks
     assert build.stats().total.done == 5
     assert len(told) == len(set(told)) == 4

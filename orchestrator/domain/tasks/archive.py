@@ -1,23 +1,16 @@
 """Archived tasks: their records are read back from the log."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 from orchestrator.core.events import decode
+from orchestrator.core.progress import ShowProgress
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskArchived
 from orchestrator.domain.tasks.records import Task
 
-Watch = Callable[[Sequence[int]], Iterable[int]]
-"""Passes on the numbers of events while they are read one by one, to show progress."""
-
 CLOSE = 100
 """Events that are passed over in the time of finding one by its number."""
-
-
-def unwatched(numbers: Sequence[int]) -> Iterable[int]:
-    """Show no progress."""
-    return numbers
 
 
 def record_in(desk: Desk[State], number: int) -> Task:
@@ -27,19 +20,19 @@ def record_in(desk: Desk[State], number: int) -> Task:
     return event.record
 
 
-def records_in(desk: Desk[State], numbers: list[int], watch: Watch) -> Iterator[Task]:
+def records_in(desk: Desk[State], numbers: list[int], progress: ShowProgress) -> Iterator[Task]:
     """Yield the records in these events, newest first.
 
     Args:
         desk: The board.
         numbers: Events ``task.archived``, oldest first.
-        watch: Shows progress.
+        progress: Shows how many are read.
     """
     # One pass over the log is faster if the events stand close to each other.
     is_close = numbers and desk.read().event - numbers[0] < CLOSE * len(numbers)
     passing = desk.read_backwards() if is_close else iter(())
     record = next(passing, None)
-    for number in watch(numbers[::-1]):
+    for number in progress(numbers[::-1], "Reading archived tasks"):
         while record is not None and record.id > number:
             record = next(passing, None)
         is_passed = record is not None and record.id == number

@@ -8,11 +8,11 @@ from msgspec.structs import replace
 from orchestrator.core import clock, names
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.events import Recorded
+from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import archive, completion
-from orchestrator.domain.tasks.archive import Watch, unwatched
 from orchestrator.domain.tasks.blockers import is_offered
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.events import (
@@ -434,17 +434,23 @@ class Tasks(Noun[State]):
             return state.tasks[task_id]
         return archive.record_in(self._desk, archived.event)
 
-    def lasting(self, workstream: str | None = None) -> Iterator[Task]:
+    def lasting(
+        self, workstream: str | None = None, progress: ShowProgress = no_progress
+    ) -> Iterator[Task]:
         """Every task that there ever was, as :meth:`ever`, but for those of wisps: they are not to last."""
         state = self.state
-        return (task for task in self.ever(workstream) if not archive.is_of_wisp(state, task))
+        return (
+            task for task in self.ever(workstream, progress) if not archive.is_of_wisp(state, task)
+        )
 
-    def ever(self, workstream: str | None = None, watch: Watch = unwatched) -> Iterator[Task]:
+    def ever(
+        self, workstream: str | None = None, progress: ShowProgress = no_progress
+    ) -> Iterator[Task]:
         """Every task that there ever was: the archived ones, as they were then, then the live ones.
 
         Args:
             workstream: Only of this stream.
-            watch: Told the events of the archived ones, each when it is read.
+            progress: Shows how many of the archived ones are read.
 
         Raises:
             NotFound: There is no such workstream.
@@ -457,7 +463,7 @@ class Tasks(Noun[State]):
             for record in state.tasks.archived.values()
             if workstream in (None, record.workstream)
         )
-        yield from reversed([*archive.records_in(self._desk, numbers, watch)])
+        yield from reversed([*archive.records_in(self._desk, numbers, progress)])
         for task in state.tasks.values():
             if workstream in (None, task.workstream):
                 yield task

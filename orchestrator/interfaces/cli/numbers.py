@@ -1,7 +1,6 @@
 """``orc stats`` and ``orc metrics``: numbers about the board, with small charts."""
 
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from orchestrator.core.clock import spoken
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 _SHOWN = 10
 """Active tasks that the text names; ``--json`` has all."""
 
-_LONG = 2000
-"""Archived tasks from which on somebody at a terminal is shown how far reading them is."""
-
 _WORKSTREAM = option("--ws", type=WORKSTREAM_NAME, help="Only tasks of this workstream.")
 
 
@@ -35,7 +31,7 @@ _WORKSTREAM = option("--ws", type=WORKSTREAM_NAME, help="Only tasks of this work
 @option("--days", type=INTEGER, help="Only tasks that changed in so many days.")
 def stats(run: Run, ws: str | None, days: int | None, agent: str | None) -> Answer:
     """Count tasks by status, workstream, priority, type and agent, archived ones included."""
-    found = run.orc.stats(workstream=ws, agent=agent, days=days, watch=_watched)
+    found = run.orc.stats(workstream=ws, agent=agent, days=days, progress=run.progress)
     return Answer(found, lambda: _stats_page(found))
 
 
@@ -44,21 +40,8 @@ def stats(run: Run, ws: str | None, days: int | None, agent: str | None) -> Answ
 @option("--days", type=INTEGER, help="The last so many days; 14 if not given.")
 def metrics(run: Run, ws: str | None, days: int | None, agent: str | None) -> Answer:
     """Measure the last days: throughput, times, success, how busy the agents are, cycles."""
-    found = run.orc.metrics(workstream=ws, agent=agent, watch=_watched, **given(days=days))
+    found = run.orc.metrics(workstream=ws, agent=agent, progress=run.progress, **given(days=days))
     return Answer(found, lambda: _metrics_page(found))
-
-
-def _watched(numbers: Sequence[int]) -> Iterable[int]:
-    if len(numbers) < _LONG or sys.stderr is None or not sys.stderr.isatty():
-        return numbers
-    return _with_progress(numbers)
-
-
-def _with_progress(numbers: Sequence[int]) -> Iterator[int]:
-    import click
-
-    with click.progressbar(numbers, label="Reading archived tasks", file=sys.stderr) as bar:
-        yield from bar
 
 
 # Pages

@@ -6,13 +6,16 @@ direction of writing, or pass for another line; ``--json`` gives it raw.
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from typing import Any, TypeVar
 
+import click
 import msgspec
 
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.printable import escape, escape_lines
+
+Item = TypeVar("Item")
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 2}
 
@@ -130,6 +133,26 @@ def bar(percent: int, width: int = 10) -> str:
 def _is_terminal() -> bool:
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return not plain and sys.stdout is not None and sys.stdout.isatty()
+
+
+# Progress
+
+_LONG = 2000
+"""Items from which on a bar is shown."""
+
+
+def progress_bar(items: Iterable[Item], label: str, length: int | None = None) -> Iterable[Item]:
+    """Pass items through, with a bar on stderr when they are many and stderr is a terminal."""
+    count = length if length is not None else len(items) if isinstance(items, Sized) else _LONG
+    is_seen = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return _with_bar(items, label, count) if is_seen and count >= _LONG else items
+
+
+def _with_bar(items: Iterable[Item], label: str, length: int) -> Iterator[Item]:
+    with click.progressbar(
+        items, length=length, label=label, file=sys.stderr, update_min_steps=length // 100
+    ) as bar:
+        yield from bar
 
 
 # JSON

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from orchestrator.core.errors import BadInput, UsageError
+from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.interfaces.cli.parameters import flag
-from orchestrator.interfaces.cli.rendering import Answer, show, warn
+from orchestrator.interfaces.cli.rendering import Answer, progress_bar, show, warn
 
 if TYPE_CHECKING:
     from orchestrator import Orchestrator
@@ -79,6 +80,11 @@ class Run:
             UsageError: It is named twice, differently.
         """
         return once("agent", named, "--agent", self.settings.agent)
+
+    @property
+    def progress(self) -> ShowProgress:
+        """Shows a person at a terminal how far long work is."""
+        return no_progress if self.settings.json else progress_bar
 
     @property
     def prog(self) -> str:
