@@ -20,6 +20,7 @@ from orchestrator.core.errors import BadInput, InputOutputError, NotFound, Usage
 from orchestrator.core.problems import (
     Problems,
 )
+from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.domain.knowledge import frontmatter
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.records import ENDED, Note, Task
@@ -81,6 +82,7 @@ def import_backlog(
     workstream: str = "backlog",
     skip_existing: bool = False,
     agent: str | None = None,
+    progress: ShowProgress = no_progress,
 ) -> Report:
     """Take the tasks of a Backlog.md project into a workstream, which is made if it is not there.
 
@@ -90,6 +92,7 @@ def import_backlog(
         workstream: Where they belong from now on.
         skip_existing: Take in those only that are not on the board.
         agent: Who takes them in.
+        progress: Shows how many files are read.
 
     Raises:
         NotFound: The folder holds no tasks of Backlog.md.
@@ -99,9 +102,8 @@ def import_backlog(
     losses, problems = Losses(), Problems("These tasks cannot be taken in")
     root = _root(folder)
     arrivals: dict[str, tuple[Arrival, Losses]] = {}
-    for path in (
-        path for name in _TAKEN for path in files.markdown_files(os.path.join(root, name))
-    ):
+    paths = [path for name in _TAKEN for path in files.markdown_files(os.path.join(root, name))]
+    for path in progress(paths, "Reading task files"):
         place = os.path.relpath(path, root)
         lost = Losses()
         arrival = problems.attempt(place, _arrival, path, lost)
@@ -263,13 +265,20 @@ _PLACED = (
 )  # fmt: skip
 
 
-def export_backlog(engine: Engine, folder: str, *, workstream: str | None = None) -> Report:
+def export_backlog(
+    engine: Engine,
+    folder: str,
+    *,
+    workstream: str | None = None,
+    progress: ShowProgress = no_progress,
+) -> Report:
     """Write the tasks of a board, archived ones included, as a project of Backlog.md.
 
     Args:
         engine: The board.
         folder: A new folder, or an empty one; it is there as a whole or not at all.
         workstream: Only tasks of this stream; None for all.
+        progress: Shows how many tasks are written.
 
     Raises:
         NotFound: There is no such workstream.
@@ -281,7 +290,8 @@ def export_backlog(engine: Engine, folder: str, *, workstream: str | None = None
     losses = Losses()
     unfinished = f"{folder}.part-{os.getpid()}"
     try:
-        written = _write(Tasks(engine).lasting(workstream), unfinished, losses)
+        written = list(Tasks(engine).lasting(workstream, progress))
+        _write(progress(written, "Writing task files"), unfinished, losses)
         if os.path.isdir(folder):
             os.rmdir(folder)  # an empty one, which not every system replaces
         os.rename(unfinished, folder)
@@ -298,17 +308,13 @@ def _is_empty(folder: str) -> bool:
     return os.path.isdir(folder) and not os.listdir(folder)
 
 
-def _write(tasks: Iterable[Task], folder: str, losses: Losses) -> list[Task]:
+def _write(tasks: Iterable[Task], folder: str, losses: Losses) -> None:
     for name in _TAKEN:
         os.makedirs(os.path.join(folder, name))
-    written = []
     for task in tasks:
         inside = _TAKEN[task.status in ENDED]
-        text = _page(task, losses)
-        _save(os.path.join(folder, inside, _file_name(task)), text)
-        written.append(task)
+        _save(os.path.join(folder, inside, _file_name(task)), _page(task, losses))
     _save(os.path.join(folder, "config.yml"), _config())
-    return written
 
 
 def _save(path: str, text: str) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput
 from orchestrator.core.problems import Problems
+from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.strict_json import strict_json
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.facts import KEPT, TIMES
@@ -253,23 +254,29 @@ def _how(dependency: Fields) -> str:
 # Out
 
 
-def export_beads(engine: Engine, out: IO[str], *, workstream: str | None = None) -> Report:
+def export_beads(
+    engine: Engine,
+    out: IO[str],
+    *,
+    workstream: str | None = None,
+    progress: ShowProgress = no_progress,
+) -> Report:
     """Write the tasks of a board, archived ones included, as issues of beads, one a line; no wisps.
 
     Args:
         engine: The board.
         out: Where to.
         workstream: Only tasks of this stream; None for all.
+        progress: Shows how many tasks are written.
 
     Raises:
         NotFound: There is no such workstream.
     """
     losses, now = Losses(), engine.now()
-    written = []
-    for task in Tasks(engine).lasting(workstream):
+    written = list(Tasks(engine).lasting(workstream, progress))
+    for task in progress(written, "Writing issues"):
         fields = dict(_fields(task, now, losses))
         out.write(msgspec.json.encode(fields).decode() + "\n")
-        written.append(task)
     if workstream is None:
         losses.lose("workstream", len(written))
     return losses.report(written)

@@ -61,8 +61,8 @@ def join(metadata: dict[str, Any], body: str) -> str:
     if not metadata:
         return body
     head = _dumped(metadata, allow_unicode=True)
-    if load(head) != metadata:
-        # Some blanks of Unicode (U+0085, U+00A0) are lost unless they are escaped.
+    # Some blanks of Unicode (U+0085, U+00A0) are lost unless they are escaped.
+    if not head.isascii() and load(head) != metadata:
         head = _dumped(metadata, allow_unicode=False)
     return f"---\n{head}---\n\n{body}"
 

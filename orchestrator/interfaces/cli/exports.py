@@ -73,12 +73,12 @@ def beads(run: Run, file: str, ws: str | None) -> Answer:
 
     if file == "-":
         issues = io.StringIO()
-        report = export_beads(run.orc.engine, issues, workstream=ws)
+        report = export_beads(run.orc.engine, issues, workstream=ws, progress=run.progress)
         written = issues.getvalue().splitlines()
         document = {"issues": [msgspec.json.decode(line) for line in written], **plain(report)}
         return Answer(document, lambda: "\n".join(written))
     with _new_file(file) as out:
-        report = export_beads(run.orc.engine, out, workstream=ws)
+        report = export_beads(run.orc.engine, out, workstream=ws, progress=run.progress)
     return reported(report, f"Exported to {escape(file)}")
 
 
@@ -89,5 +89,5 @@ def backlog(run: Run, folder: str, ws: str | None) -> Answer:
     """Write tasks as files of Backlog.md; says what has no place there."""
     from orchestrator.integrations import export_backlog
 
-    report = export_backlog(run.orc.engine, folder, workstream=ws)
+    report = export_backlog(run.orc.engine, folder, workstream=ws, progress=run.progress)
     return reported(report, f"Exported to {escape(folder)}")

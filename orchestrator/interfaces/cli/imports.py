@@ -88,7 +88,13 @@ def backlog(run: Run, folder: str, ws: str, skip_existing: bool, dry_run: bool) 
     from orchestrator.integrations import import_backlog
 
     with run.rehearsed(dry_run):
-        report = import_backlog(run.orc.engine, folder, workstream=ws, skip_existing=skip_existing)
+        report = import_backlog(
+            run.orc.engine,
+            folder,
+            workstream=ws,
+            skip_existing=skip_existing,
+            progress=run.progress,
+        )
     return reported(report, _done(dry_run))
 
 
