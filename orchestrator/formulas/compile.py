@@ -4,7 +4,8 @@ The order of the passes is the meaning of a formula: loops, branches and gates, 
 expansions, aspects, conditions; the texts are filled last.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from orchestrator.core import clock, names
@@ -12,15 +13,9 @@ from orchestrator.core.errors import UsageError, did_you_mean
 from orchestrator.core.printable import one_line, shortened
 from orchestrator.core.problems import Problems
 from orchestrator.core.topological import topological_order
-from orchestrator.domain.tasks import resources
-from orchestrator.domain.tasks.facts import NO_FACTS, changed_facts
-from orchestrator.domain.validation import (
-    LONGEST_TITLE,
-    check_priority,
-    check_required,
-    check_text,
-    check_title,
-)
+from orchestrator.domain.tasks.checks import Checks
+from orchestrator.domain.tasks.facts import FACTS, NO_FACTS, STEP_FACTS, changed_facts
+from orchestrator.domain.validation import LONGEST_TITLE, check_required, check_text
 from orchestrator.domain.workflows.compiled import (
     MILESTONE,
     CompiledFormula,
@@ -319,30 +314,38 @@ class _Compilation:
         )
 
     def _facts(self, draft: Draft) -> dict[str, Any]:
-        """The facts of a step's task, checked."""
-        facts: dict[str, Any] = {"until": draft.until, "review": draft.review}
-        draft.title = draft.title if draft.title.strip() else draft.id[:LONGEST_TITLE]
-        draft.type = draft.type or "task"
-        for name, check in _CHECKS.items():
-            value, place = getattr(draft, name), f"{draft.place}: {name}"
-            if isinstance(value, tuple):
-                checked = [self._problems.attempt(place, check, item) for item in value]
-                facts[name] = tuple(item for item in checked if item is not None)
-            elif value not in ("", None):
-                facts[name] = self._problems.attempt(place, check, value)
-        given = {
-            "verify": draft.verify,
-            "artifacts": draft.artifacts,
-            "review": draft.review,
-            "verify_timeout": (draft.verify and draft.verify_timeout) or None,
-        }
-        place = f"{draft.place}: verify"
-        changes = self._problems.attempt(place, changed_facts, given, NO_FACTS, None) or {}
-        checks = changes.get("checks")
-        if checks is not None:
-            facts |= {"verify": checks.verify, "artifacts": checks.artifacts}
-            facts["verify_timeout"] = checks.timeout
-        return {"title": "", **{name: fact for name, fact in facts.items() if fact is not None}}
+        """The facts of a step's task; note those that a task cannot take."""
+        place, attempt = draft.place, self._problems.attempt
+        given = {name: getattr(draft, name) for name in STEP_FACTS}
+        given["title"] = draft.title if draft.title.strip() else draft.id[:LONGEST_TITLE]
+        given["type"] = draft.type or "task"
+        if draft.estimate not in (None, ""):
+            given["estimate"] = attempt(f"{place}: estimate", _minutes, draft.estimate)
+        facts: dict[str, Any] = {"until": draft.until}
+        if draft.assignee:
+            facts["assignee"] = attempt(f"{place}: assignee", _assignee, draft.assignee)
+        checks = {name: given.pop(name) or None for name in _CHECKS}
+        checks["verify_timeout"] = checks["verify"] and checks["verify_timeout"]
+        changed = attempt(f"{place}: verify", changed_facts, checks, NO_FACTS, None) or {}
+        if changed:
+            due: Checks = changed["checks"]
+            facts |= {"verify": due.verify, "verify_timeout": due.timeout}
+            facts |= {"artifacts": due.artifacts, "review": due.review}
+        for name, value in given.items():
+            check = FACTS[name].check
+            if isinstance(value, tuple):  # each item alone, so that every problem is reported
+                facts[name] = tuple(
+                    chain.from_iterable(
+                        attempt(f"{place}: {name}", check, (item,), None, None) or ()
+                        for item in value
+                    )
+                )
+            elif value not in (None, ""):
+                facts[name] = attempt(f"{place}: {name}", check, value, None, None)
+        return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+_CHECKS = ("verify", "verify_timeout", "artifacts", "review")
 
 
 def _assignee(agent: str) -> str:
@@ -351,28 +354,9 @@ def _assignee(agent: str) -> str:
     return names.agent(agent)
 
 
-def _resource(name: str) -> str:
-    resources.parse(name)
-    return name
-
-
 def _minutes(estimate: str | float) -> float:
     has_unit = isinstance(estimate, str) and not estimate.strip()[-1:].isdecimal()
     return clock.duration(estimate) / (60 if has_unit else 1)
-
-
-_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "title": check_title,
-    "description": lambda text: check_text("description", text),
-    "type": lambda word: names.name("type", word),
-    "priority": check_priority,
-    "labels": lambda word: names.name("label", word),
-    "assignee": _assignee,
-    "acceptance": lambda text: check_text("acceptance", text),
-    "touches": _resource,
-    "estimate": _minutes,
-}
-"""The checks of facts; of lists, those of each item."""
 
 
 def _awaited_name(gate: StepGate) -> str:

@@ -18,8 +18,8 @@ from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.lookup import resolve
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.relations import Signal
-from orchestrator.domain.workflows.automation import parts_of
 from orchestrator.domain.workflows.instantiate import REVIEW_ONLY
+from orchestrator.domain.workflows.lookup import descendants
 from orchestrator.formulas.values import PLACEHOLDER
 from orchestrator.formulas.variables import NAME
 
@@ -51,7 +51,7 @@ def distill(
     names.name("formula", name)
     state = desk.read()
     root = _root(state, task)
-    steps = [Tasks(desk).get(step) for step in parts_of(state, root)]
+    steps = [Tasks(desk).get(step) for step in descendants(state, root)]
     if not steps:
         raise NotFound(f"Task {root} has no children, so it has no steps", code="no_steps")
     distiller = _Distiller(Tasks(desk).get(root), steps, dict(variables or {}))

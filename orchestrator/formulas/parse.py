@@ -14,7 +14,7 @@ import msgspec
 
 from orchestrator.core.errors import BadInput, did_you_mean
 from orchestrator.core.problems import Problems
-from orchestrator.formulas.schema import Formula, Table, Variable
+from orchestrator.formulas.schema import Formula, Variable
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -96,7 +96,7 @@ _WORDS = {
     int: "a whole number",
     int | None: "a whole number",
     int | str | None: "a whole number, or a text with variables",
-    str | float | None: "a number of minutes, or a duration such as 2h",
+    float | str | None: "a number, or a duration such as 2h",
     tuple[str, ...]: "a list of texts",
 }
 
@@ -125,7 +125,7 @@ class _TableParser:
                 given[name] = self._value(hint, item, _under(place, key), place, depth)
             else:
                 self._note(place, f"unknown key {key!a}{did_you_mean(key, keys)}")
-        if issubclass(record, Table):
+        if "place" in record.__struct_fields__:
             given["place"] = self._in_file(place)
         return record(**{name: item for name, item in given.items() if item is not msgspec.UNSET})
 

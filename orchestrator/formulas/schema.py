@@ -6,6 +6,7 @@ field here. The field ``place`` is no key: it is where the record is in its file
 
 import msgspec
 
+from orchestrator.domain.tasks.facts import StepFacts
 from orchestrator.domain.workflows.compiled import MILESTONE
 
 TYPES = ("workflow", "expansion", "aspect", "convoy")
@@ -87,7 +88,7 @@ class Loop(msgspec.Struct, frozen=True):
     body: "tuple[Step, ...]" = ()
 
 
-class Step(Table):
+class Step(StepFacts):
     """A step: it becomes a task.
 
     Attributes:
@@ -111,20 +112,8 @@ class Step(Table):
     loop: Loop | None = None
     until: str = ""
     focus: str = ""
-    # The facts of its task
-    title: str = ""
-    description: str = ""
-    type: str = ""
-    priority: int | None = None
-    labels: Text = ()
     assignee: str = ""
-    acceptance: str = ""
-    verify: Text = ()
-    verify_timeout: str = ""
-    artifacts: Text = ()
-    review: bool = False
-    touches: Text = ()
-    estimate: str | float | None = None
+    place: str = ""
 
 
 class ExpansionRule(Table):

@@ -9,7 +9,7 @@ from orchestrator.domain.tasks.blockers import Blocker
 from orchestrator.domain.tasks.dependencies import Blocked
 from orchestrator.domain.workflows.commands import Advanced, Bonded, EndedWisp, Poured
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledGate, CompiledStep
-from orchestrator.domain.workflows.progress import Standing
+from orchestrator.domain.workflows.progress import WorkflowProgress
 from orchestrator.formulas import schema
 from orchestrator.formulas.commands import FormulaSummary
 
@@ -52,7 +52,7 @@ def test_the_reference_names_every_field_that_json_prints():
         CompiledStep,
         CompiledGate,
         Poured,
-        Standing,
+        WorkflowProgress,
         Advanced,
         EndedWisp,
         Bonded,

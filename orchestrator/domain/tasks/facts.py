@@ -85,6 +85,32 @@ class TaskFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_on
     checks: Annotated[Checks | None, Kept(label="Checks", is_long=True)] = None
 
 
+class StepFacts(msgspec.Struct, kw_only=True):
+    """The facts of a task that a step of a formula may give: a subset of what callers may give.
+
+    Attributes:
+        priority: None: that of the task that the workflow is for.
+        verify_timeout: Seconds, or a duration as text.
+        estimate: Minutes, or a duration as text.
+    """
+
+    title: str = ""
+    description: str = ""
+    type: str = ""
+    priority: int | None = None
+    labels: tuple[str, ...] = ()
+    acceptance: str = ""
+    verify: tuple[str, ...] = ()
+    verify_timeout: float | str | None = None
+    artifacts: tuple[str, ...] = ()
+    review: bool = False
+    touches: tuple[str, ...] = ()
+    estimate: float | str | None = None
+
+
+STEP_FACTS = StepFacts.__struct_fields__
+
+
 class Board(Protocol):
     """What the checks of given facts ask about the board and the task.
 

@@ -1,13 +1,13 @@
-"""Workflows: cooked formulas poured onto the board, where any agent can go on with them.
+"""Workflows: compiled formulas on the board, where any agent can continue them.
 
-A workflow is a task, its root, and steps that are parts of it, with ids such as ``299833bc.design``. The
-tasks are the checkpoint: whoever comes next goes on at the next ready step, and nothing is done twice. What
-follows by itself is in :mod:`orchestrator.domain.workflows.automation`.
+A workflow is a task, its root, and steps that are children of it, with ids such as ``299833bc.design``. The
+tasks are the checkpoint: the next agent continues at the next ready step, and nothing is done twice. What
+happens automatically is in :mod:`orchestrator.domain.workflows.automation`.
 """
 
 import msgspec
 
-from orchestrator.core.errors import NotFound, Refused, UsageError
+from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents import hooks
 from orchestrator.domain.agents.identity import act_in_session
@@ -17,23 +17,24 @@ from orchestrator.domain.tasks.commands import claimed_task
 from orchestrator.domain.tasks.completion import complete
 from orchestrator.domain.tasks.events import TaskCompleted, TaskEdited, TaskSignalled
 from orchestrator.domain.tasks.leases import take
-from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve, resolve_all
+from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve_all
 from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.domain.tasks.verification_events import TaskSubmitted
 from orchestrator.domain.validation import LONGEST_TITLE, check_text
-from orchestrator.domain.workflows import automation
+from orchestrator.domain.workflows import automation, wisps
 from orchestrator.domain.workflows.compiled import CompiledFormula
 from orchestrator.domain.workflows.events import WorkflowBurned, WorkflowPoured, WorkflowSquashed
-from orchestrator.domain.workflows.instantiate import Pouring
-from orchestrator.domain.workflows.progress import Standing, standing_of
+from orchestrator.domain.workflows.instantiate import instantiate
+from orchestrator.domain.workflows.lookup import descendants, find_workflow, live_steps
+from orchestrator.domain.workflows.progress import WorkflowProgress, progress_of
 from orchestrator.domain.workflows.records import Workflow
 
 UNTIL = "until"
-"""The kind of the signal that ends the parts of a task early."""
+"""The kind of the signal that ends the children of a task early."""
 
 
 class Poured(msgspec.Struct, frozen=True, kw_only=True):
-    """A workflow that was poured: its record, the task that is its root, and its steps in order."""
+    """A poured workflow: its record, its root, and its steps in order."""
 
     workflow: Workflow
     root: Task
@@ -41,7 +42,7 @@ class Poured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Advanced(msgspec.Struct, frozen=True, kw_only=True):
-    """A step that was completed, and what comes next.
+    """A completed step, and what comes next.
 
     Attributes:
         completed: The step, done or in review.
@@ -60,7 +61,7 @@ class Advanced(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndedWisp(msgspec.Struct, frozen=True, kw_only=True):
-    """A wisp that was squashed or burned: how many steps left the board, and the digest of a squashed one."""
+    """A squashed or burned wisp: how many steps left the board, and the digest of a squashed one."""
 
     workflow: str
     outcome: str
@@ -69,7 +70,7 @@ class EndedWisp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bonded(msgspec.Struct, frozen=True, kw_only=True):
-    """Two workflows of which the second begins when the first is done, by their roots."""
+    """Two workflows, by their roots; the second begins when the first is done."""
 
     first: str
     then: str
@@ -79,39 +80,39 @@ class Bonded(msgspec.Struct, frozen=True, kw_only=True):
 # Results of commands
 
 
-def the_poured(state: State, events: Committed) -> Poured:
-    """The result of pouring: the last workflow that was poured."""
-    poured = [event.workflow for _, event in events if isinstance(event, WorkflowPoured)]
-    return _poured(state, poured[-1])
+def poured_roots(events: Committed) -> tuple[str, ...]:
+    """The roots of the workflows that were poured."""
+    return tuple(event.workflow for _, event in events if isinstance(event, WorkflowPoured))
+
+
+def poured_workflow(state: State, events: Committed) -> Poured:
+    """The last workflow that was poured."""
+    return _poured(state, poured_roots(events)[-1])
 
 
 def _poured(state: State, root: str) -> Poured:
-    steps = tuple(automation.live_steps(state, root))
+    steps = tuple(live_steps(state, root))
     return Poured(workflow=state.workflows[root], root=state.tasks[root], steps=steps)
 
 
-def the_ended(state: State, events: Committed) -> EndedWisp:
-    """The result of squashing and burning."""
+def ended_wisp(state: State, events: Committed) -> EndedWisp:
+    """The wisp that was squashed or burned."""
     ended = [e for _, e in events if isinstance(e, (WorkflowSquashed, WorkflowBurned))][-1]
-    is_squashed = isinstance(ended, WorkflowSquashed)
-    return EndedWisp(
-        workflow=ended.workflow,
-        outcome="squashed" if is_squashed else "burned",
-        steps=len(ended.steps),
-        digest=ended.digest if isinstance(ended, WorkflowSquashed) else "",
-    )
+    digest = ended.digest if isinstance(ended, WorkflowSquashed) else ""
+    outcome = "squashed" if isinstance(ended, WorkflowSquashed) else "burned"
+    steps = len(ended.steps)
+    return EndedWisp(workflow=ended.workflow, outcome=outcome, steps=steps, digest=digest)
 
 
-def the_bonded(state: State, events: Committed) -> Bonded:
-    """The result of bonding."""
-    poured = tuple(event.workflow for _, event in events if isinstance(event, WorkflowPoured))
+def bonded_workflows(state: State, events: Committed) -> Bonded:
+    """The two workflows that were chained."""
     link = [e for _, e in events if isinstance(e, TaskEdited) and isinstance(e.needs, tuple)][-1]
     assert isinstance(link.needs, tuple)
-    return Bonded(first=link.needs[-1], then=link.task, poured=poured)
+    return Bonded(first=link.needs[-1], then=link.task, poured=poured_roots(events))
 
 
-def the_advanced(state: State, events: Committed) -> Advanced:
-    """The result of advancing."""
+def advanced_workflow(state: State, events: Committed) -> Advanced:
+    """The step that was completed, and the one that was claimed."""
     ending = (e for _, e in events if isinstance(e, (TaskCompleted, TaskSubmitted)))
     completed = state.tasks[next(ending).task]
     assert completed.workflow is not None
@@ -131,7 +132,7 @@ def the_advanced(state: State, events: Committed) -> Advanced:
 class Workflows(Noun[State]):
     """``orc.workflows``: pour, sling, advance, signal, bond, squash, burn; get, all, standing."""
 
-    @command(the_poured)
+    @command(poured_workflow)
     def pour(
         self,
         tx: Transaction[State],
@@ -143,27 +144,29 @@ class Workflows(Noun[State]):
         ephemeral: bool = False,
         agent: str | None = None,
     ) -> None:
-        """Make the steps of a cooked formula tasks, in one commit.
+        """Add the steps of a compiled formula as tasks, in one commit.
 
         Args:
-            cooked: What :func:`orchestrator.formulas.cook` gave.
-            workstream: Where the tasks belong; that of ``on``, else ``workflows``.
-            on: A task that gets done this way: it becomes the root, and is done with its last step. One
-                with checks is not: whoever has it completes it then.
-            assignee: Whom the steps are given to that name nobody, each when it can be begun.
-            ephemeral: Make it a wisp. Wisps that ended long ago are collected with it.
+            cooked: The result of ``orc.formulas.cook``.
+            workstream: The workstream of the tasks; that of ``on``, else ``workflows``.
+            on: A task that becomes the root, and is done with its last step. If it has checks, its holder
+                completes it then.
+            assignee: The agent for steps that name none; each is given when it is ready.
+            ephemeral: Make it a wisp. Old wisps are collected with it.
             agent: Who pours.
 
         Raises:
-            NotFound: The task or workstream is not there, or a task that a gate names.
+            NotFound: The task, the workstream, or a task that a gate names does not exist.
             Refused: The task has ended, has a workflow or waits for children already; it would wait for
                 itself; the workstream is closed; an id was used before.
             UsageError: The formula has no steps.
         """
         act_in_session(tx, agent)
-        Pouring(tx, cooked, workstream, on, ephemeral, assignee).pour()
+        instantiate(
+            tx, cooked, workstream=workstream, on=on, ephemeral=ephemeral, assignee=assignee
+        )
 
-    @command(the_poured)
+    @command(poured_workflow)
     def sling(
         self,
         tx: Transaction[State],
@@ -179,17 +182,17 @@ class Workflows(Noun[State]):
     ) -> Poured | None:
         """Pour a formula and give the workflow to an agent, in one commit; its root hangs on the hook.
 
-        A formula that is made to run as a wisp becomes one. On a task that is done in this way already, and
-        by this agent: no second effect.
+        A formula that is made to run as a wisp becomes one. If the task has this workflow, and this agent has
+        the task already, nothing changes.
 
         Args:
-            cooked: What :func:`orchestrator.formulas.cook` gave.
+            cooked: The result of ``orc.formulas.cook``.
             to: The agent; None for oneself.
             workstream: As in :meth:`pour`.
             on: As in :meth:`pour`.
             force: Take the task ``on`` from another agent that has it.
             convoy: Track the root by a convoy if none does.
-            message: What to tell the agent.
+            message: A message for the agent.
             agent: Who acts; needed, unless ``to`` is given.
 
         Raises:
@@ -199,11 +202,13 @@ class Workflows(Noun[State]):
         actor = act_in_session(tx, agent, needed=to is None)
         to = actor if to is None else tx.state.agents.aliases.get(to, to)
         before = len(tx.events)
-        root = None if on is None else find_live(tx.state, on).id
-        known = tx.state.workflows.get(root) if root is not None else None
+        root = "" if on is None else find_live(tx.state, on).id
+        known = tx.state.workflows.get(root)
         if known is None or known.formula != cooked.formula:
-            root = Pouring(tx, cooked, workstream, on, cooked.ephemeral, to).pour()
-        assert root is not None
+            is_wisp = cooked.ephemeral
+            root = instantiate(
+                tx, cooked, workstream=workstream, on=on, ephemeral=is_wisp, assignee=to
+            )
         task = tx.state.tasks[root]
         hooks.hand_over(tx, task, to, force=force, convoy=convoy, message=message)
         return _poured(tx.state, root) if len(tx.events) == before or known else None
@@ -227,14 +232,14 @@ class Workflows(Noun[State]):
             lease: How long the new claim lasts, as ``30m`` or seconds; None: as long as the one that ends.
 
         Raises:
-            Refused: The task is no step of a workflow, or cannot be completed.
+            Refused: The task is not a step of a workflow, or cannot be completed.
         """
         arguments = (task, result, force, reason, lease, agent, token)
         return complete(
             self._desk,
             ("workflows.advance", arguments),
-            the_advanced,
-            lambda tx: _the_step(tx.state, task).id,
+            advanced_workflow,
+            lambda tx: _find_step(tx.state, task).id,
             result=result,
             force=force,
             reason=reason,
@@ -253,40 +258,42 @@ class Workflows(Noun[State]):
         text: str = "",
         agent: str | None = None,
     ) -> None:
-        """Give a signal that a task waits for, or the one that ends a loop; a timer is over then.
+        """Give a signal that a task waits for, or the one that ends a loop. A timer ends too.
 
         Args:
-            task: The task that waits; or the loop, whose rounds that nobody has begun are cancelled.
-            name: Which signal, by its name or kind; None for all that it waits for.
-            text: What there is to say, kept as a note.
+            task: The task that waits; or the loop, whose rounds that are not started are cancelled.
+            name: The name or kind of the signal; None for all that it waits for.
+            text: A remark, kept as a note.
             agent: Who gives it.
 
         Raises:
-            Refused: It waits for no such signal.
+            Refused: It does not wait for this signal.
         """
         act_in_session(tx, agent)
-        found = find_live(tx.state, task)
-        said = check_text("text", text)
-        if found.until and found.status not in ENDED and name in (None, found.until, UNTIL):
-            tx.record(TaskSignalled(task=found.id, kind=UNTIL, name=found.until, text=said))
-            _end_parts(tx, found)
+        waiting = find_live(tx.state, task)
+        text = check_text("text", text)
+        if waiting.until and waiting.status not in ENDED and name in (None, waiting.until, UNTIL):
+            tx.record(TaskSignalled(task=waiting.id, kind=UNTIL, name=waiting.until, text=text))
+            _end_children(tx, waiting)
             return
-        waiting = [one for one in found.signals if one.keeps_back(tx.now)]
-        keys = {(s.kind, s.name): None for s in waiting if name in (None, s.name, s.kind)}
-        if not keys:
-            awaited = ", ".join(one.key for one in waiting)
+        signals = [signal for signal in waiting.signals if signal.keeps_back(tx.now)]
+        given = {(s.kind, s.name): None for s in signals if name in (None, s.name, s.kind)}
+        if not given:
+            keys = [signal.key for signal in signals]
             which = f" {name!a}" if name is not None else ""
             raise Refused(
-                f"Task {found.id} waits for no signal{which}",
+                f"Task {waiting.id} waits for no signal{which}",
                 code="no_signal",
-                hint=f"It waits for: {awaited}." if awaited else "`t blocked` shows what waits.",
-                waiting=[one.key for one in waiting],
+                hint=f"It waits for: {', '.join(keys)}."
+                if keys
+                else "`t blocked` shows what waits.",
+                waiting=keys,
             )
-        for kind, what in keys:
-            tx.record(TaskSignalled(task=found.id, kind=kind, name=what, text=said))
-            said = ""
+        for kind, key in given:
+            tx.record(TaskSignalled(task=waiting.id, kind=kind, name=key, text=text))
+            text = ""
 
-    @command(the_bonded)
+    @command(bonded_workflows)
     def bond(
         self,
         tx: Transaction[State],
@@ -296,39 +303,40 @@ class Workflows(Noun[State]):
         workstream: str | None = None,
         agent: str | None = None,
     ) -> Bonded | None:
-        """Chain two workflows: the second begins when the first is done. Formulas are poured first.
+        """Chain two workflows: the second begins when the first is done. Formulas are poured before.
 
         Args:
-            first: A workflow, by its root or a step; or a cooked formula.
+            first: A workflow, by its root or a step; or a compiled formula.
             then: The same.
-            workstream: Where poured ones belong.
+            workstream: The workstream of those that are poured.
             agent: Who acts.
 
         Raises:
             NotFound: There is no such workflow.
             Refused: They would wait for each other, or a formula cannot be poured.
-            UsageError: Both are one workflow.
+            UsageError: Both are the same workflow.
         """
         act_in_session(tx, agent)
-        known = [find_workflow(tx.state, one).root for one in (first, then) if isinstance(one, str)]
+        pair = (first, then)
+        known = [find_workflow(tx.state, item).root for item in pair if isinstance(item, str)]
         keep = frozenset(known)
         before, after = (
             known.pop(0)
-            if isinstance(one, str)
-            else Pouring(tx, one, workstream, None, one.ephemeral, keep=keep).pour()
-            for one in (first, then)
+            if isinstance(item, str)
+            else instantiate(tx, item, workstream=workstream, ephemeral=item.ephemeral, keep=keep)
+            for item in pair
         )
         if before == after:
             raise UsageError("A workflow cannot be chained to itself")
         task = find_live(tx.state, after)
-        needs = resolve_all(tx.state, (*(n for n in task.needs if n != before), before))
         if before in task.needs:
             return Bonded(first=before, then=after, poured=())
+        needs = resolve_all(tx.state, (*task.needs, before))
         check_no_circle(tx.state, after, msgspec.structs.replace(task, needs=needs))
         tx.record(TaskEdited(task=after, needs=needs))
         return None
 
-    @command(the_ended)
+    @command(ended_wisp)
     def squash(
         self,
         tx: Transaction[State],
@@ -337,36 +345,36 @@ class Workflows(Noun[State]):
         summary: str = "",
         agent: str | None = None,
     ) -> None:
-        """End a wisp with a digest: its root stays, done, with the digest as its result; its steps leave.
+        """End a wisp with a digest: its root is done, with the digest as its result; its steps leave.
 
         Args:
             workflow: Its root or a step of it.
-            summary: What there is to say, put into the digest.
+            summary: A text for the digest.
             agent: Who acts.
 
         Raises:
             NotFound: There is no such workflow.
-            Refused: It is no wisp, somebody works on a step, or others wait for one.
+            Refused: It is not a wisp, an agent works on a step, or other tasks wait for one.
         """
         act_in_session(tx, agent)
-        found = _wisp(tx.state, workflow, tx.now, burning=False)
-        automation.squash(tx, found, check_text("summary", summary))
+        wisp = _find_wisp(tx.state, workflow, tx.now, burning=False)
+        wisps.squash(tx, wisp, check_text("summary", summary))
 
-    @command(the_ended)
+    @command(ended_wisp)
     def burn(self, tx: Transaction[State], workflow: str, *, agent: str | None = None) -> None:
-        """End a wisp without a trace on the board; the log keeps that it was.
+        """End a wisp without a trace on the board; only the log has it.
 
         Raises:
             NotFound: There is no such workflow.
-            Refused: It is no wisp, somebody works on a step, or others wait for one.
+            Refused: It is not a wisp, an agent works on a step, or other tasks wait for one.
         """
         act_in_session(tx, agent)
-        automation.burn(tx, _wisp(tx.state, workflow, tx.now, burning=True))
+        wisps.burn(tx, _find_wisp(tx.state, workflow, tx.now, burning=True))
 
     # Queries
 
     def get(self, workflow: str) -> Workflow:
-        """The workflow of a root or step.
+        """Return the workflow of a root or step.
 
         Raises:
             NotFound: There is none.
@@ -374,104 +382,71 @@ class Workflows(Noun[State]):
         return find_workflow(self.state, workflow)
 
     def all(self, *, ended: bool = False, agent: str | None = None) -> list[Workflow]:
-        """The workflows that are open, oldest first.
+        """Return the open workflows, oldest first.
 
         Args:
             ended: Also those that have ended.
             agent: Only those of which this agent has the root or a step.
         """
         state = self.state
-        found = [w for w in state.workflows.values() if ended or not w.ended_at]
+        workflows = [w for w in state.workflows.values() if ended or not w.ended_at]
         if agent is None:
-            return found
+            return workflows
         held = state.schedule.held_by(agent)
         roots = {task.id for task in held} | {task.workflow for task in held}
-        return [workflow for workflow in found if workflow.root in roots]
+        return [workflow for workflow in workflows if workflow.root in roots]
 
-    def standing(self, workflow: str) -> Standing:
-        """Where a workflow stands: what is done, who is at what, what can be taken, what is stuck.
+    def standing(self, workflow: str) -> WorkflowProgress:
+        """Return the progress of a workflow: what is done, held, ready and stuck.
 
         Raises:
             NotFound: There is no such workflow.
         """
-        return standing_of(self._desk, find_workflow(self.state, workflow))
+        return progress_of(self._desk, find_workflow(self.state, workflow))
 
 
-# Finding
-
-
-def find_workflow(state: State, text: str) -> Workflow:
-    """The workflow whose root, or one of whose steps, a text means.
-
-    Raises:
-        NotFound: There is no such task, or it belongs to no workflow.
-    """
-    found = resolve(state, text)
-    task_id: str | None = found
-    seen: set[str] = set()
-    while task_id is not None and task_id not in state.workflows:
-        task = state.tasks.get(task_id)
-        seen.add(task_id)
-        above = _above(task) if task is not None else task_id.rpartition(".")[0] or None
-        task_id = None if above in seen else above
-    if task_id is None:
-        raise NotFound(
-            f"Task {found} belongs to no workflow",
-            code="workflow_not_found",
-            hint="`formula current` shows those that are open; of one that was squashed,"
-            " `t show` has the digest.",
-        )
-    return state.workflows[task_id]
-
-
-def _above(task: Task) -> str | None:
-    return task.workflow or task.parent
-
-
-def _wisp(state: State, text: str, now: str, *, burning: bool) -> Workflow:
+def _find_wisp(state: State, text: str, now: str, *, burning: bool) -> Workflow:
     workflow = find_workflow(state, text)
     if not workflow.ephemeral:
         raise Refused(
-            f"Workflow {workflow.root} was poured to stay: it is no wisp",
+            f"Workflow {workflow.root} was poured to stay: it is not a wisp",
             code="not_ephemeral",
-            hint="`t cancel` ends it with all of its steps; `t archive` takes ended tasks away.",
+            hint="`t cancel` ends it with all of its steps; `t archive` removes ended tasks.",
         )
-    automation.check_unused(state, workflow, now, burning=burning)
+    wisps.check_unused(state, workflow, now, burning=burning)
     return workflow
 
 
-def _the_step(state: State, text: str) -> Task:
+def _find_step(state: State, text: str) -> Task:
     task = find_live(state, text)
     if task.workflow is None:
         raise Refused(
-            f"Task {task.id} is no step of a workflow, so nothing follows it",
+            f"Task {task.id} is not a step of a workflow, so no step follows it",
             code="no_workflow",
             hint="`t complete` without --continue completes it; `t next` finds the next task.",
         )
     return task
 
 
-# Advancing
-
-
 def _claim_next(tx: Transaction[State], step: Task, lease: float | str | None) -> None:
-    """Claim the next step of the workflow whose step was just completed, for whoever completed it."""
+    """Claim the next step of a workflow for the agent that has just completed one."""
     assert step.workflow is not None
     agent = tx.agent
     automation.settle(tx)
-    found = tx.state.schedule.best_step(step.workflow, agent, tx.now)
-    if found is not None:
-        take(tx, found, agent, step.lease if lease is None else lease)
+    best = tx.state.schedule.best_step(step.workflow, agent, tx.now)
+    if best is not None:
+        take(tx, best, agent, step.lease if lease is None else lease)
 
 
-def _end_parts(tx: Transaction[State], task: Task) -> None:
-    """Cancel the parts of a task that nobody has begun, with theirs."""
+def _end_children(tx: Transaction[State], task: Task) -> None:
+    """Cancel the children of a task of which nothing is started, with their descendants."""
     state, reason = tx.state, f"the signal was given: {task.until}"[:LONGEST_TITLE]
-    for part in state.tasks.children.get(task.id, []):
-        below = [part, *automation.parts_of(state, part)]
-        if not any(map(_is_begun, (state.tasks[i] for i in below if i in state.tasks))):
-            automation.cancel(tx, (state.tasks[i] for i in below if i in state.tasks), reason)
+    for child in state.tasks.children.get(task.id, []):
+        subtree = (child, *descendants(state, child))
+        live = [state.tasks[name] for name in subtree if name in state.tasks]
+        if not any(map(_is_started, live)):
+            automation.cancel(tx, live, reason)
 
 
-def _is_begun(task: Task) -> bool:
+def _is_started(task: Task) -> bool:
     return task.attempt > 0 or task.status in ("in_progress", "in_review", "done", "failed")

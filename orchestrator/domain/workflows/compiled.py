@@ -1,14 +1,16 @@
-"""A cooked formula: the steps of a workflow before they are tasks.
+"""A compiled formula: the steps of a workflow before they become tasks.
 
-Made by :func:`orchestrator.formulas.cook`, taken by :mod:`orchestrator.domain.workflows.commands`.
+:func:`orchestrator.formulas.compile_formula` makes it, :mod:`orchestrator.domain.workflows.commands` takes
+it.
 """
 
 import msgspec
 
+from orchestrator.domain.tasks.facts import StepFacts
 from orchestrator.domain.workflows.records import Condense
 
 MILESTONE = "milestone"
-"""The type of a step that is done by itself as soon as nothing keeps it back."""
+"""The type of a step that completes automatically as soon as nothing keeps it back."""
 
 
 class CompiledGate(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,26 +21,20 @@ class CompiledGate(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
 
 
-class CompiledStep(msgspec.Struct, frozen=True, kw_only=True):
-    """A step with every text filled, ready to become a task.
+class CompiledStep(StepFacts, kw_only=True):
+    """A step with all texts filled, ready to become a task. Estimates are minutes, and timeouts seconds.
 
     Attributes:
         needs: Steps of the same workflow that must be done before.
         parent: The step that it is a part of.
-        waits_for: ``all`` or ``any`` of its own parts, ``all:STEP`` or ``any:STEP`` of another step's.
+        waits_for: ``all`` or ``any`` of its own children, ``all:STEP`` or ``any:STEP`` of another step's.
         outside: Tasks of the board that must be done before, by id or prefix.
-        until: What ends its parts early.
-        estimate: Minutes.
-        verify_timeout: Seconds that each command may take.
-        source: Where it was written.
+        until: What ends its children early.
+        source: Its place in the formula file.
     """
 
     id: str
-    title: str
-    description: str = ""
     type: str = "task"
-    priority: int | None = None
-    labels: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     parent: str | None = None
     waits_for: str = ""
@@ -46,28 +42,21 @@ class CompiledStep(msgspec.Struct, frozen=True, kw_only=True):
     outside: tuple[str, ...] = ()
     until: str = ""
     assignee: str = ""
-    acceptance: str = ""
-    verify: tuple[str, ...] = ()
-    verify_timeout: float | None = None
-    artifacts: tuple[str, ...] = ()
-    review: bool = False
-    touches: tuple[str, ...] = ()
-    estimate: float | None = None
     source: str = ""
 
 
 class CompiledFormula(msgspec.Struct, frozen=True, kw_only=True):
-    """What a formula and variables were cooked to.
+    """A formula compiled with its variables.
 
     Attributes:
         formula: The name of the formula.
-        title: What a workflow of it is called.
+        title: The title of its workflows.
         variables: The values that were used.
         ephemeral: Whether the formula is made to run as a wisp.
         review_only: Whether its steps change nothing.
-        steps: In an order in which each stands behind what it needs and what it is a part of.
-        warnings: What is odd about the formula.
-        runtime: Placeholders that stayed in texts, for whoever does the steps, with their places.
+        steps: Each behind its needs and its parent.
+        warnings: What is unusual about the formula.
+        runtime: Placeholders that stay in texts, for the agent that does the steps, with their places.
     """
 
     formula: str

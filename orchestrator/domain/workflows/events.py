@@ -1,9 +1,6 @@
-"""What a workflow is: the record of a poured formula, and the events of its life.
+"""The events of workflows. Their steps are tasks, children of the root, with events of their own."""
 
-Its steps are tasks, parts of its root; so the record keeps only what no task tells.
-"""
-
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.state import State
@@ -13,7 +10,7 @@ from orchestrator.domain.workflows.records import Condense, Workflow
 
 @event("workflow.poured")
 class WorkflowPoured(Event):
-    """A formula became the steps of a workflow, which are added by the events after it."""
+    """A formula was poured; the events after this one add the tasks of its steps."""
 
     workflow: str
     formula: str
@@ -24,24 +21,17 @@ class WorkflowPoured(Event):
     condense: Condense | None = None
 
     def apply(self, state: State, at: Recorded) -> None:
-        state.workflows[self.workflow] = Workflow(
-            root=self.workflow,
-            own_root=self.own_root,
-            formula=self.formula,
-            version=self.version,
-            variables=self.variables,
-            ephemeral=self.ephemeral,
-            condense=self.condense,
-            poured_at=at.ts,
-            poured_by=at.agent,
-        )
+        facts = asdict(self)
+        root = facts.pop("workflow")
+        state.workflows[root] = Workflow(root=root, poured_at=at.ts, poured_by=at.agent, **facts)
 
 
 @event("workflow.ended")
 class WorkflowEnded(Event):
     """The root of a workflow has ended: done, failed or cancelled.
 
-    ``digest``: of a wisp that condenses by itself: what it was; it becomes the result of the root.
+    Attributes:
+        digest: Of a wisp that is condensed automatically; it becomes the result of the root.
     """
 
     workflow: str
@@ -72,7 +62,7 @@ class WorkflowReopened(Event):
 
 @event("workflow.squashed")
 class WorkflowSquashed(Event):
-    """A wisp was condensed: its steps left the board, its root stays with a digest as its result."""
+    """A wisp was condensed: its steps left the board, its root keeps a digest as its result."""
 
     workflow: str
     steps: tuple[str, ...]
@@ -85,7 +75,7 @@ class WorkflowSquashed(Event):
 
 @event("workflow.burned")
 class WorkflowBurned(Event):
-    """A wisp left the board without a trace, but for a root that was there before it."""
+    """A wisp left the board without a trace, except a root that existed before it."""
 
     workflow: str
     steps: tuple[str, ...]
@@ -101,7 +91,7 @@ class WorkflowBurned(Event):
 
 
 def _forget(state: State, root: str, steps: tuple[str, ...]) -> None:
-    """Take the steps off the board, parts before what they are parts of."""
+    """Remove the steps from the board, children before their parents."""
     for step in reversed(steps):
         forget_task(state, step)
     state.workflows.steps.pop(root, None)
@@ -109,7 +99,7 @@ def _forget(state: State, root: str, steps: tuple[str, ...]) -> None:
 
 
 def _let_go(state: State, root: str, at: Recorded, *, digest: str | None = None) -> None:
-    """Make the root an ordinary task again, with the digest as its result, if there is one."""
+    """Make the root an ordinary task again; a digest becomes its result."""
     workflow = state.workflows.pop(root)
     task = state.tasks.get(root)
     if task is None:

@@ -1,4 +1,4 @@
-"""Where a workflow stands: who is at what, what can be taken, what is stuck or waits, and why."""
+"""The progress of a workflow: what is done, held, ready, stuck or waiting, and why."""
 
 from collections.abc import Iterable
 
@@ -15,22 +15,22 @@ from orchestrator.domain.tasks.relations import NO_CHILDREN
 from orchestrator.domain.workflows.records import Workflow
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a workflow stands.
+class WorkflowProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """The progress of a workflow.
 
     Attributes:
         workflow: Its record.
         title: The title of its root.
         status: The status of its root.
-        counts: Steps of each status; milestones are no work, and not counted.
-        total: How many steps there are.
+        counts: Steps by status; milestones are not counted.
+        total: The number of steps.
         ended: How many of them are done or cancelled.
         percent: The share of these.
-        current: The steps that somebody has.
-        review: Those that somebody else must approve.
-        ready: Those that anybody may take now.
-        stuck: Those that do not go on by the work of others: they wait for a signal, are blocked, have failed
-            or need what will not be done, with the reasons.
+        current: The steps that an agent holds.
+        review: Those that another agent must approve.
+        ready: Those that any agent may take now.
+        stuck: Those that need an action: they wait for a signal, are blocked, have failed, or need a task
+            that will not be done; with the reasons.
         waiting: The other open ones, with what they wait for.
         steps: All of them, in order.
     """
@@ -50,25 +50,25 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Task, ...]
 
 
-def standing_of(desk: Desk[State], workflow: Workflow) -> Standing:
-    """Where a workflow stands now."""
+def progress_of(desk: Desk[State], workflow: Workflow) -> WorkflowProgress:
+    """Return the progress of a workflow now."""
     state, now = desk.read(), desk.now()
     tasks = Tasks(desk)
+    root = tasks.get(workflow.root)
     steps = tuple(map(tasks.get, state.workflows.steps.get(workflow.root, ())))
     work = [step for step in steps if _is_work(state, step)]
     statuses = [step.status for step in work]
-    progress = state.workflows.work.get(workflow.root, NO_CHILDREN)
-    ended = progress.done + progress.cancelled
-    root = tasks.get(workflow.root)
+    counted = state.workflows.work.get(workflow.root, NO_CHILDREN)
+    ended = counted.done + counted.cancelled
     stuck, waiting = _kept_back(state, [root, *steps], now)
-    return Standing(
+    return WorkflowProgress(
         workflow=workflow,
         title=root.title,
         status=root.status,
         counts={s: statuses.count(s) for s in STATUSES if s in statuses},
-        total=progress.total,
+        total=counted.total,
         ended=ended,
-        percent=100 * ended // progress.total if progress.total else 100,
+        percent=100 * ended // counted.total if counted.total else 100,
         current=tuple(s for s in work if s.status in HELD and not s.has_lapsed(now)),
         review=tuple(step for step in work if step.status == "in_review"),
         ready=tuple(step for step in work if is_offered(state, step, now)),
@@ -79,29 +79,29 @@ def standing_of(desk: Desk[State], workflow: Workflow) -> Standing:
 
 
 def _is_work(state: State, step: Task) -> bool:
-    """Whether a step is work, and no milestone; one that a workflow of its own does is."""
+    """Whether a step is work: not a milestone, or one with a workflow of its own."""
     return not step.milestone or step.id in state.workflows
 
 
 def _kept_back(
     state: State, tasks: Iterable[Task], now: str
 ) -> tuple[list[Blocked], list[Blocked]]:
-    """Of a root and its steps those that do not go on: by themselves never, and those that only wait."""
+    """Return the steps that do not go on: (stuck, waiting)."""
     stuck, waiting = [], []
     for task in tasks:
-        idle = task.status in ("pending", "blocked", "failed") or task.has_lapsed(now)
-        if not idle or task.id not in state.tasks or is_offered(state, task, now):
+        is_idle = task.status in ("pending", "blocked", "failed") or task.has_lapsed(now)
+        if not is_idle or task.id not in state.tasks or is_offered(state, task, now):
             continue
-        kept = Blocked(task=task, by=tuple(_why(state, task, now)))
-        if any(_asks_for_somebody(state, task, blocker) for blocker in kept.by):
-            stuck.append(kept)
-        elif kept.by and _is_work(state, task):
-            waiting.append(kept)
+        blocked = Blocked(task=task, by=tuple(_reasons(state, task, now)))
+        if any(_needs_action(state, task, blocker) for blocker in blocked.by):
+            stuck.append(blocked)
+        elif blocked.by and _is_work(state, task):
+            waiting.append(blocked)
     return stuck, waiting
 
 
-def _why(state: State, task: Task, now: str) -> Iterable[Blocker]:
-    """Why a task of a workflow does not go on; the parts of a root need not be told of."""
+def _reasons(state: State, task: Task, now: str) -> Iterable[Blocker]:
+    """Why a task does not go on, without the children of a root, and signals whose time has not come."""
     if task.status == "failed":
         says = f"failed: {one_line(task.reason, SHOWN)}"
         yield Blocker(kind="failed", task=None, says=says, command=f"t reopen {task.id}")
@@ -114,10 +114,12 @@ def _why(state: State, task: Task, now: str) -> Iterable[Blocker]:
             yield blocker
 
 
-def _asks_for_somebody(state: State, task: Task, blocker: Blocker) -> bool:
-    """Whether a reason does not go away by the work of others, and is told of nowhere else."""
+def _needs_action(state: State, task: Task, blocker: Blocker) -> bool:
+    """Whether a reason needs an action, and is not reported for another step of the workflow."""
     if blocker.kind == "need" and blocker.task is not None:
         need = state.tasks.get(blocker.task)
-        is_told = need is not None and need.workflow == task.workflow and need.status != "cancelled"
-        return bool(blocker.command) and not is_told
+        is_reported = (
+            need is not None and need.workflow == task.workflow and need.status != "cancelled"
+        )
+        return bool(blocker.command) and not is_reported
     return blocker.kind not in ("parent", "deferred") and bool(blocker.command)

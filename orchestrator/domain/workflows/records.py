@@ -1,4 +1,4 @@
-"""What a workflow is: the record of a poured formula."""
+"""The record of a workflow, and the slice of the state with all of them."""
 
 import msgspec
 
@@ -7,7 +7,13 @@ from orchestrator.domain.tasks.relations import Progress
 
 
 class Condense(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """How an ephemeral workflow ends: by itself when it is complete, with which word and numbers."""
+    """How an ephemeral workflow is condensed.
+
+    Attributes:
+        by_itself: Automatically, when it is complete.
+        kind: A word in the head of the digest.
+        metrics: Whether the digest says how long the steps took.
+    """
 
     by_itself: bool = False
     kind: str = ""
@@ -18,12 +24,12 @@ class Workflow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_onl
     """A poured formula.
 
     Attributes:
-        root: The task whose parts its steps are.
-        own_root: Whether the root was made for it; otherwise it says how a task that was there gets done.
+        root: The task whose children its steps are.
+        own_root: Whether the root was created for it; otherwise the task existed before.
         formula: The name of the formula, with its version.
-        variables: The values that it was cooked with.
-        ephemeral: A wisp: not exported, and collected when it is old.
-        condense: How a wisp is condensed at its end.
+        variables: The values of its variables.
+        ephemeral: Whether it is a wisp: not exported, and collected when it is old.
+        condense: How a wisp is condensed.
         ended_at: When its root ended; empty while it is open.
     """
 
@@ -44,7 +50,7 @@ class WorkflowSlice(MapSlice[str, Workflow]):
 
     Attributes:
         steps: The steps of each workflow, in the order in which they were added.
-        work: How far the steps of each workflow are, except those that are done by themselves.
+        work: The progress of each workflow; milestones are not counted.
     """
 
     MAIN = "workflows"

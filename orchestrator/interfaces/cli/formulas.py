@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.tasks.dependencies import Blocked
     from orchestrator.domain.workflows.commands import Poured
     from orchestrator.domain.workflows.compiled import CompiledFormula
-    from orchestrator.domain.workflows.progress import Standing
+    from orchestrator.domain.workflows.progress import WorkflowProgress
     from orchestrator.formulas.commands import FormulaSummary
     from orchestrator.formulas.loading import Loaded
 
@@ -363,13 +363,13 @@ def current(run: Run, workflow: str | None) -> Answer:
     )
 
 
-def _without_steps(standing: "Standing") -> dict[str, Any]:
+def _without_steps(standing: "WorkflowProgress") -> dict[str, Any]:
     document: dict[str, Any] = plain(standing)
     del document["steps"]
     return document
 
 
-def _standing(found: "Standing") -> str:
+def _standing(found: "WorkflowProgress") -> str:
     from orchestrator.interfaces.cli.tasks import line
 
     return parts(
@@ -399,7 +399,7 @@ def _group(title: str, entries: "list[str]") -> str:
     return f"  {title}:\n    {text}" if rows else ""
 
 
-def _headline(found: "Standing") -> str:
+def _headline(found: "WorkflowProgress") -> str:
     kind = ", wisp" if found.workflow.ephemeral else ""
     return (
         f"[{found.status}] {found.workflow.root}: {escape(found.title)}"
@@ -426,7 +426,7 @@ def progress(run: Run, workflow: str | None) -> Answer:
     )
 
 
-def _progress_page(found: "Standing") -> str:
+def _progress_page(found: "WorkflowProgress") -> str:
     workflow = found.workflow
     counts = ", ".join(f"{n} {status}" for status, n in found.counts.items())
     facts = (

@@ -1,0 +1,126 @@
+"""The end of wisps: they are squashed, burned, or collected when they are old."""
+
+from collections.abc import Iterable, Iterator
+
+from orchestrator.core.errors import Refused
+from orchestrator.core.transaction import Transaction
+from orchestrator.domain.convoys import commands as convoys
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.events import TaskCompleted, TaskNoted, released
+from orchestrator.domain.tasks.records import HELD, Task
+from orchestrator.domain.workflows.automation import cancel
+from orchestrator.domain.workflows.digest import digest_of
+from orchestrator.domain.workflows.events import WorkflowBurned, WorkflowSquashed
+from orchestrator.domain.workflows.lookup import live_steps
+from orchestrator.domain.workflows.records import Workflow
+
+OLD = 24 * 3600.0
+"""Seconds after its end when a wisp may be collected."""
+
+ABANDONED = 7 * 24 * 3600.0
+"""Seconds without an event when an open wisp may be collected."""
+
+COLLECTED = 10
+"""Wisps that are collected in one transaction."""
+
+
+def squash(tx: Transaction[State], workflow: Workflow, summary: str = "") -> None:
+    """Condense a wisp: its steps leave the board, and its root keeps a digest."""
+    state, root = tx.state, workflow.root
+    digest = digest_of(state, workflow, tx.now, summary)
+    _end(tx, live_steps(state, root), f"the workflow {root} was squashed")
+    if not workflow.own_root and root in state.tasks:
+        tx.record(TaskNoted(task=root, text=digest))
+    elif state.tasks.is_open(root):
+        tx.record(TaskCompleted(task=root, result=digest))
+    convoys.follow(tx, tx.events)
+    tx.record(WorkflowSquashed(workflow=root, steps=_step_ids(state, root), digest=digest))
+
+
+def burn(tx: Transaction[State], workflow: Workflow) -> None:
+    """Remove a wisp from the board without a trace."""
+    state, root = tx.state, workflow.root
+    own = [state.tasks[root]] if workflow.own_root else []
+    _end(tx, [*own, *live_steps(state, root)], f"the workflow {root} was burned")
+    convoys.follow(tx, tx.events)
+    tx.record(WorkflowBurned(workflow=root, steps=_step_ids(state, root)))
+
+
+def _step_ids(state: State, root: str) -> tuple[str, ...]:
+    return tuple(state.workflows.steps.get(root, ()))
+
+
+def _end(tx: Transaction[State], tasks: Iterable[Task], reason: str) -> None:
+    for task in tasks:
+        if tx.state.tasks[task.id].status in HELD:
+            tx.record(released(task, reason))
+        cancel(tx, [task], reason)
+
+
+def check_unused(state: State, workflow: Workflow, now: str, *, burning: bool) -> None:
+    """Refuse to end a wisp while an agent works on a step, or tasks outside of it need a step.
+
+    Raises:
+        Refused: Names the task.
+    """
+    for task in live_steps(state, workflow.root):
+        if task.status == "in_progress" and not task.has_lapsed(now):
+            raise Refused(
+                f"{task.assigned_to} works on step {task.id}",
+                code="still_running",
+                hint=f"Let it end first, or take the step back: `unsling {task.id}`.",
+                task=task.id,
+                assigned_to=task.assigned_to,
+            )
+    for user, why in _users_of(state, workflow, burning=burning):
+        raise Refused(
+            f"Task {user} {why}, which would leave the board",
+            code="still_needed",
+            hint="`t dep remove` takes the link away; a workflow inside ends first.",
+            task=user,
+        )
+
+
+def _users_of(state: State, workflow: Workflow, *, burning: bool) -> Iterator[tuple[str, str]]:
+    """The tasks that stay on the board and need a task that would leave it, and why."""
+    leaving = [*_step_ids(state, workflow.root)]
+    if burning and workflow.own_root:
+        leaving.append(workflow.root)
+    inside = {workflow.root, *leaving}
+    tasks = state.tasks
+    for task in leaving:
+        if task in state.workflows and task != workflow.root:
+            yield task, "has a workflow of its own"
+        for users, why in (
+            (tasks.needed_by, "needs"),
+            (tasks.awaited_by, "waits for children of"),
+            (tasks.children, "is a part of"),
+        ):
+            for user in users.get(task, ()):
+                if user not in inside:
+                    yield user, f"{why} {task}"
+
+
+def collect(tx: Transaction[State], keep: frozenset[str]) -> None:
+    """End some wisps that are over for a day, or abandoned for a week."""
+    wisps = [w for w in tx.state.workflows.values() if w.ephemeral and w.root not in keep]
+    for workflow in [wisp for wisp in wisps if _is_collectable(tx, wisp)][:COLLECTED]:
+        if workflow.condense is not None and workflow.condense.by_itself:
+            squash(tx, workflow)
+        else:
+            burn(tx, workflow)
+
+
+def _is_collectable(tx: Transaction[State], workflow: Workflow) -> bool:
+    state, now = tx.state, tx.now
+    try:
+        check_unused(state, workflow, now, burning=True)
+    except Refused:
+        return False
+    if workflow.ended_at:
+        return workflow.ended_at <= tx.later(-OLD)
+    steps = live_steps(state, workflow.root)
+    if any(s.defer_until > now or (s.status in HELD and not s.has_lapsed(now)) for s in steps):
+        return False
+    last = max([workflow.poured_at, *(step.updated_at for step in steps)])
+    return last <= tx.later(-ABANDONED)
