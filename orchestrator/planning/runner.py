@@ -8,7 +8,8 @@ from orchestrator.domain.cycles.events import CyclePlanned
 from orchestrator.domain.knowledge.commands import Knowledge, the_topic
 from orchestrator.domain.state import State
 from orchestrator.planning.brief import write_brief
-from orchestrator.planning.collect import Collected, collect
+from orchestrator.planning.collect import collect
+from orchestrator.planning.cycle_report import Collected
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.records import Plan
 

@@ -7,7 +7,7 @@ import pytest
 from boards import SettableClock, code_of
 
 from orchestrator import Orchestrator
-from orchestrator.planning.collect import Collected
+from orchestrator.planning.cycle_report import Collected
 
 NOW = "2026-11-21T06:13:00.000Z"
 
