@@ -40,8 +40,9 @@ stress: $(READY) ## the same for hours; see docs/reliability.md
 
 check: lint types imports test stress-quick ## all of the above
 
-docs: $(READY) ## write the pages of docs/commands from the declarations
+docs: $(READY) ## write the pages of docs/commands and the types of the async facade from the declarations
 	$(BIN)/python -m orchestrator.interfaces.cli.reference docs/commands
+	$(BIN)/python tests/async_stub.py
 
 bench: $(READY) ## every figure as a ratio in one run; --json in benchmarks/results.json
 	$(BIN)/python -m benchmarks

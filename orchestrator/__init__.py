@@ -11,6 +11,8 @@
         orc.tasks.complete(task.id, result="Shipped!")
 """
 
+from typing import TYPE_CHECKING
+
 from orchestrator.api import Orchestrator
 from orchestrator.core.errors import (
     BadInput,
@@ -27,6 +29,9 @@ from orchestrator.core.errors import (
 )
 from orchestrator.version import __version__
 
+if TYPE_CHECKING:
+    from orchestrator.async_api import AsyncOrchestrator as AsyncOrchestrator
+
 __all__ = [
     "BadInput",
     "BadName",
@@ -42,3 +47,12 @@ __all__ = [
     "UsageError",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """``AsyncOrchestrator``, which needs the extra ``async``; it is not in ``__all__`` for that reason."""
+    if name != "AsyncOrchestrator":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from orchestrator.async_api import AsyncOrchestrator
+
+    return AsyncOrchestrator

@@ -5,6 +5,7 @@ effects, snapshot if due, unlock. Effects after a commit (knowledge files, snaps
 a new command gets them for free.
 """
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -78,7 +79,7 @@ class Engine:
         self._opening_request = idempotency.check_id(request_id) if request_id else None
         self._requests: dict[flow.Flow, str | None] = {}
         self._light = light
-        self._timeout = timeout
+        self.timeout = timeout
         self._clock = now
         self._warn = warn
         self._owner = flow.Ownership(timeout)
@@ -215,8 +216,12 @@ class Engine:
 
     def wait(self, timeout: float) -> bool:
         """Block until somebody commits (True) or the time has passed; signals get through."""
+        return self.watch()(timeout)
+
+    def watch(self) -> Callable[[float], bool]:
+        """A :meth:`wait` that needs no turn: it waits for the next commit after what is known now."""
         self.pause()
-        return self.store.wait(self._position, timeout)
+        return functools.partial(self.store.wait, self._position)
 
     # Commands
 
@@ -323,7 +328,7 @@ class Engine:
             self._opening_request = None
 
     def _locked(self, name: str) -> AbstractContextManager[None]:
-        return self.store.locked(name, self._timeout)
+        return self.store.locked(name, self.timeout)
 
     def _request(self, name: str, arguments: tuple[object, ...] | None) -> RequestMark | None:
         request_id = self._requested()

@@ -1,0 +1,469 @@
+"""The facade for asyncio and trio: the nouns of :class:`Orchestrator` with awaitable commands and queries.
+
+No rule and no list of methods stands here. Each call runs the plain command in a thread, and one call at a
+time has the board: its turn. What takes long (waiting, the commands that verify a task) gives the turn
+back meanwhile, because it announces itself by ``Desk.pause``.
+"""
+
+import functools
+import math
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from inspect import getattr_static, signature
+from types import FunctionType, GenericAlias, MethodType, TracebackType
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+
+from orchestrator.api import Lazy, Orchestrator
+from orchestrator.core import flow
+from orchestrator.core.errors import TimedOut
+from orchestrator.core.printable import shortened
+from orchestrator.engine import Engine
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_SLICE = 0.25
+"""Seconds after which a thread looks whether the task that waits in it was cancelled."""
+
+_THREADS = 100_000
+"""More than any process has: one thread works, the others wait, and each that waits needs its own."""
+
+
+class _Abandoned(BaseException):
+    """Ends a thread whose task was cancelled while the thread did not use the board."""
+
+
+class _Turn:
+    """The right of one call to use the board. :meth:`begin` and :meth:`end` run in the loop."""
+
+    def __init__(self, turns: anyio.Semaphore, timeout: float) -> None:
+        self._turns = turns
+        self._timeout = timeout
+        self._token = anyio.lowlevel.current_token()
+        self._change = threading.Lock()
+        self._is_held = False
+        self._is_abandoned = False
+        self.when_left: Callable[[], object] = lambda: None
+
+    async def begin(self) -> None:
+        """Wait for the turn.
+
+        Raises:
+            TimedOut: Other tasks had the board all the time.
+        """
+        try:
+            with anyio.fail_after(self._timeout):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise TimedOut(
+                f"Another task has the board; waited {self._timeout:g} s",
+                hint="A transaction has not ended. It must not wait for commands of other tasks.",
+            ) from None
+        self._is_held = True
+
+    def end(self) -> None:
+        """Give the turn back if it is held."""
+        if self._is_held:
+            self._is_held = False
+            self._turns.release()
+
+    def in_loop(self, function: Callable[[], object]) -> None:
+        """Call a function in the thread of the loop."""
+        anyio.from_thread.run_sync(function, token=self._token)
+
+    def leave(self) -> None:
+        """Give the turn back for as long as the board is not needed."""
+        with self._change:
+            was_held, self._is_held = self._is_held, False
+        if was_held:
+            self.in_loop(self._turns.release)
+        if self._is_abandoned:
+            raise _Abandoned
+        self.when_left()
+
+    def resume(self) -> None:
+        """Wait for the turn if it was left."""
+        if self._is_held:
+            return
+        anyio.from_thread.run(self.begin, token=self._token)
+        if self._is_abandoned:
+            self.leave()
+
+    def abandon(self, *, even_if_held: bool = False) -> bool:
+        """Let the thread end as soon as it does not use the board; False if it goes on to its end."""
+        with self._change:
+            self._is_abandoned = even_if_held or not self._is_held
+            return self._is_abandoned
+
+    def wait(self, watch: Callable[[float], bool], timeout: float) -> bool:
+        """Wait without the turn, and not much longer than the task does."""
+        self.leave()
+        deadline = time.monotonic() + timeout
+        while (remaining := deadline - time.monotonic()) > 0:
+            if watch(min(remaining, _SLICE)):
+                return True
+            if self._is_abandoned:
+                raise _Abandoned
+        return False
+
+
+class _TurnDesk:
+    """The engine as one call sees it: whatever uses the board waits for the turn."""
+
+    def __init__(self, engine: Engine, turn: _Turn) -> None:
+        self._engine = engine
+        self._turn = turn
+        self.agent = engine.agent
+        self.folder = engine.folder
+        self.now = engine.now
+
+    def __getattr__(self, name: str) -> Any:
+        self._turn.resume()
+        return getattr(self._engine, name)
+
+    def pause(self) -> None:
+        """Do as the engine does, and let other calls have the board."""
+        self._turn.resume()
+        self._engine.pause()
+        self._turn.leave()
+
+    def wait(self, timeout: float) -> bool:
+        """Do as the engine does, while other calls have the board."""
+        self._turn.resume()
+        return self._turn.wait(self._engine.watch(), timeout)
+
+
+class _Run(Generic[R]):
+    """One function that runs in a thread for the task that makes this.
+
+    Args:
+        name: What is called, for sentences about it.
+        function: What to run.
+        finish: Called in the loop when the function has ended.
+    """
+
+    def __init__(
+        self,
+        executor: ThreadPoolExecutor,
+        name: str,
+        function: Callable[[], R],
+        finish: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._name = name
+        self._finish = finish
+        self._ended = anyio.Event()
+        self._error: BaseException | None = None
+        self._result: list[R] = []
+        executor.submit(self._work, function, flow.current(), anyio.lowlevel.current_token())
+
+    def _work(self, function: Callable[[], R], caller: flow.Flow, token: Any) -> None:
+        try:
+            with flow.acting_for(caller):
+                self._result.append(function())
+        except BaseException as error:  # noqa: BLE001  it is raised again in the loop
+            self._error = error
+        with suppress(anyio.RunFinishedError):
+            anyio.from_thread.run_sync(self._end, token=token)
+
+    def _end(self) -> None:
+        self._finish()
+        self._ended.set()
+
+    async def outcome(self, turn: _Turn | None = None) -> R:
+        """What the function returned or raised.
+
+        A cancelled task does not get away before the function has ended, unless ``turn`` says that it only
+        waits. If the cancellation is one that is repeated at the next ``await``, the outcome comes first.
+        Else (``asyncio.Task.cancel``) the outcome is a note of the cancellation.
+        """
+        try:
+            await self._ended.wait()
+        except anyio.get_cancelled_exc_class() as cancelled:
+            if turn is not None and turn.abandon():
+                raise
+            with anyio.CancelScope(shield=True):
+                while not self._ended.is_set():
+                    with suppress(anyio.get_cancelled_exc_class()):
+                        await self._ended.wait()
+            if anyio.current_effective_deadline() != -math.inf:
+                cancelled.add_note(self._sentence())
+                raise
+        return self.result()
+
+    def result(self) -> R:
+        """What the function returned or raised; it has ended."""
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+    def _sentence(self) -> str:
+        if self._error is not None:
+            return f"{self._name} had begun and failed: {self._error}"
+        return f"{self._name} had begun and was done: {shortened(repr(self._result[0]), 500)}"
+
+
+class _Transaction:
+    """The transaction that is open: its task, and the one thread that all of it runs in."""
+
+    def __init__(self) -> None:
+        self.flow = flow.current()
+        self.executor = ThreadPoolExecutor(1, thread_name_prefix="transaction")
+
+
+class _Caller:
+    """Runs calls on a board for the tasks of one event loop.
+
+    Args:
+        orc: The board.
+    """
+
+    def __init__(self, orc: Orchestrator) -> None:
+        self._orc = orc
+        self._turns = anyio.Semaphore(1, fast_acquire=True)
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="orchestrator")
+        self._open: _Transaction | None = None
+
+    def _turn(self) -> _Turn:
+        return _Turn(self._turns, self._orc.engine.timeout)
+
+    def _seen_in(self, turn: _Turn) -> Orchestrator:
+        """The board for one call."""
+        orc = object.__new__(Orchestrator)
+        orc.folder = self._orc.folder
+        orc.engine = _TurnDesk(self._orc.engine, turn)  # type: ignore[assignment]
+        return orc
+
+    def _own(self) -> _Transaction | None:
+        """The transaction that the calling task has opened."""
+        is_own = self._open is not None and self._open.flow == flow.current()
+        return self._open if is_own else None
+
+    async def call(self, name: str, function: Callable[[Orchestrator], R]) -> R:
+        """Run a command or query, inside the transaction of the calling task if it has one."""
+        if own := self._own():
+            return await _Run(own.executor, name, lambda: function(self._orc)).outcome()
+        turn = self._turn()
+        await turn.begin()
+        orc = self._seen_in(turn)
+        return await _Run(self._executor, name, lambda: function(orc), turn.end).outcome(turn)
+
+    async def iterate(
+        self, name: str, function: Callable[[Orchestrator], Iterator[R]]
+    ) -> AsyncIterator[R]:
+        """Run a query that yields, and yield the same; whatever is there arrives at once."""
+        if self._own():
+            for item in await self.call(name, lambda orc: [*function(orc)]):
+                yield item
+            return
+        turn = self._turn()
+        await turn.begin()
+        orc = self._seen_in(turn)
+        send, receive = anyio.create_memory_object_stream[list[R]]()
+        items: list[R] = []
+
+        def deliver() -> None:
+            batch = [*items]
+            items.clear()
+            if batch:
+                anyio.from_thread.run(send.send, batch, token=token)
+
+        def work() -> None:
+            for item in function(orc):
+                items.append(item)  # noqa: PERF402  they are delivered while more are waited for
+            turn.leave()
+
+        def finish() -> None:
+            turn.end()
+            send.close()
+
+        token = anyio.lowlevel.current_token()
+        turn.when_left = deliver
+        run = _Run(self._executor, name, work, finish)
+        try:
+            with receive:
+                async for batch in receive:
+                    for item in batch:
+                        yield item
+            run.result()
+        finally:
+            turn.abandon(even_if_held=True)
+
+    @asynccontextmanager
+    async def inside(
+        self, name: str, begin: Callable[[], AbstractContextManager[None]]
+    ) -> AsyncIterator[None]:
+        """Hold a context of the board, entered and left in one thread, for the calling task."""
+        own = self._own()
+        if own is not None:
+            async with self._entered(own, name, begin()):
+                yield
+            return
+        turn = self._turn()
+        await turn.begin()
+        self._open = own = _Transaction()
+        try:
+            async with self._entered(own, name, begin()):
+                yield
+        finally:
+            self._open = None
+            own.executor.shutdown(wait=False)
+            turn.end()
+
+    @asynccontextmanager
+    async def _entered(
+        self, own: _Transaction, name: str, context: AbstractContextManager[None]
+    ) -> AsyncIterator[None]:
+        def leave(error: BaseException | None) -> None:
+            context.__exit__(type(error) if error else None, error, None)
+
+        try:
+            await _Run(own.executor, name, context.__enter__).outcome()
+            yield
+        except BaseException as error:
+            cause = error
+            await _Run(own.executor, name, lambda: leave(cause)).outcome()
+            raise
+        await _Run(own.executor, name, lambda: leave(None)).outcome()
+
+
+class _AsyncNoun:
+    """One noun whose commands and queries are awaitable."""
+
+    def __init__(self, caller: _Caller, name: str, noun: Lazy[Any]) -> None:
+        self._caller = caller
+        self._name = name
+        self._noun = noun
+        self.__doc__ = noun.__doc__
+
+    def __getattr__(self, name: str) -> object:
+        method = None if name.startswith("_") else getattr_static(self._noun.load(), name, None)
+        if not isinstance(method, FunctionType):
+            raise AttributeError(f"orc.{self._name} has no command or query {name!r}")
+        call = _awaitable(
+            method,
+            self._caller,
+            f"{self._name}.{name}",
+            lambda orc: getattr(getattr(orc, self._name), name),
+        )
+        vars(self)[name] = bound = MethodType(call, self)
+        return bound
+
+    def __dir__(self) -> list[str]:
+        noun = self._noun.load()
+        return [name for name in dir(noun) if isinstance(getattr_static(noun, name), FunctionType)]
+
+
+def _awaitable(
+    method: FunctionType,
+    caller: _Caller,
+    name: str,
+    find: Callable[[Orchestrator], Callable[..., Any]],
+) -> Callable[..., Any]:
+    """The awaitable form of a method, or the async iterator of one that yields."""
+    result = method.__annotations__["return"]
+    if getattr(result, "__origin__", None) is Iterator:
+
+        @functools.wraps(method)
+        def iterate(_self: object, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+            return caller.iterate(name, lambda orc: find(orc)(*args, **kwargs))
+
+        yields = GenericAlias(AsyncIterator, result.__args__)
+        iterate.__annotations__ = {**method.__annotations__, "return": yields}
+        plain = signature(method)
+        iterate.__signature__ = plain.replace(return_annotation=yields)  # type: ignore[attr-defined]
+        return iterate
+
+    @functools.wraps(method)
+    async def call(_self: object, *args: Any, **kwargs: Any) -> Any:
+        return await caller.call(name, lambda orc: find(orc)(*args, **kwargs))
+
+    call.__annotations__ = method.__annotations__
+    return call
+
+
+def _opening(plain: Callable[P, Orchestrator]) -> Callable[P, "AsyncOrchestrator"]:
+    @functools.wraps(plain)
+    def open(*args: P.args, **kwargs: P.kwargs) -> "AsyncOrchestrator":
+        return AsyncOrchestrator(plain(*args, **kwargs))
+
+    open.__annotations__ = plain.__annotations__ | {"return": "AsyncOrchestrator"}
+    return open
+
+
+if TYPE_CHECKING:
+    from orchestrator.async_nouns import AsyncNouns
+else:
+
+    class AsyncNouns:
+        """The nouns and commands; ``async_nouns.pyi`` has them written out for type checkers."""
+
+        def __getattr__(self, name: str) -> object:
+            member = None if name.startswith("_") else getattr_static(Orchestrator, name, None)
+            if isinstance(member, Lazy):
+                value: object = _AsyncNoun(self._caller, name, member)
+            elif isinstance(member, FunctionType):
+                call = _awaitable(member, self._caller, name, lambda orc: getattr(orc, name))
+                value = MethodType(call, self)
+            else:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            vars(self)[name] = value
+            return value
+
+        def __dir__(self) -> list[str]:
+            return sorted({*super().__dir__(), *dir(Orchestrator)})
+
+
+class AsyncOrchestrator(AsyncNouns):
+    """A board for the tasks of one event loop, asyncio's or trio's.
+
+    ``await orc.tasks.add(...)``, ``await orc.status()``: every command and query of
+    :class:`Orchestrator` is awaitable, every iterator an async one. Commands of other tasks wait for their
+    turn while a transaction is open. A cancelled task leaves no command half done: one that has begun
+    ends first. One that only waits (``wait="1h"``, :meth:`Events.follow`) ends at once and changes
+    nothing.
+
+    Args:
+        orc: The board. Its plain commands must not be called from the thread of the event loop.
+    """
+
+    def __init__(self, orc: Orchestrator) -> None:
+        self.folder = orc.folder
+        self._orc = orc
+        self._caller = _Caller(orc)
+
+    open = staticmethod(_opening(Orchestrator.open))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """Several commands of this task, one commit; an exception leaves nothing behind."""
+        async with self._caller.inside("transaction", self._orc.transaction):
+            yield
+
+    @asynccontextmanager
+    async def rehearsal(self) -> AsyncIterator[None]:
+        """A dry run: commands of this task answer as they would, and leave every file as it was."""
+        async with self._caller.inside("rehearsal", self._orc.rehearsal):
+            yield
+
+    def request(self, request_id: str) -> AbstractContextManager[None]:
+        """The command of this task inside answers this request: repeating it has one effect."""
+        return self._orc.request(request_id)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self.close()

@@ -1,0 +1,533 @@
+"""The async facade: turns, waits that let the loop run, and cancellation that leaves nothing unsaid."""
+
+import asyncio
+import inspect
+import threading
+import typing
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from types import FunctionType
+
+import anyio
+import async_stub
+import pytest
+from boards import check_law
+
+from orchestrator import AsyncOrchestrator, Orchestrator, OrchestratorError, Refused, TimedOut
+from orchestrator.api import Lazy
+from orchestrator.stores.memory import MemoryStore
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+class SlowStore(MemoryStore):
+    """A store whose appends wait, once :meth:`hold` was called, until a test lets them go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def hold(self) -> None:
+        self.began.clear()
+        self.go_on.clear()
+
+    def append(self, *arguments):
+        self.began.set()
+        assert self.go_on.wait(20)
+        return super().append(*arguments)
+
+
+@pytest.fixture
+def store() -> SlowStore:
+    return SlowStore()
+
+
+@pytest.fixture
+async def orc(store: SlowStore) -> AsyncIterator[AsyncOrchestrator]:
+    plain = Orchestrator(store)
+    async with AsyncOrchestrator(plain) as orc:
+        await orc.workstreams.create("build")
+        yield orc
+    check_law(plain)
+
+
+async def titles(orc: AsyncOrchestrator) -> list[str]:
+    return [task.title for task in await orc.tasks.all()]
+
+
+async def add(orc: AsyncOrchestrator, title: str) -> str:
+    return (await orc.tasks.add("build", title=title)).id
+
+
+async def until(event: threading.Event) -> None:
+    """Wait for an event of a thread; the loop goes on."""
+    while not event.is_set():
+        await anyio.sleep(0.001)
+
+
+async def let_threads_end(orc: AsyncOrchestrator) -> None:
+    """Wait until every thread has ended that worked for a call, cancelled ones too."""
+    executor, orc._caller._executor = orc._caller._executor, ThreadPoolExecutor()
+    await anyio.to_thread.run_sync(executor.shutdown)
+
+
+class Undone(Exception):
+    """What ends a transaction in these tests."""
+
+
+# Transactions
+
+
+async def test_a_transaction_is_one_commit(orc: AsyncOrchestrator):
+    async with orc.transaction():
+        await add(orc, "one")
+        async with orc.transaction():
+            await add(orc, "two")
+        assert await titles(orc) == ["one", "two"]
+    assert [at.more for at in await orc.events.read(last=2)] == [True, False]
+
+
+async def test_another_task_waits_for_its_turn_and_loses_nothing(orc: AsyncOrchestrator):
+    added: list[str] = []
+
+    async def other() -> None:
+        added.append(await add(orc, "other"))
+
+    async with anyio.create_task_group() as group:
+        with suppress(Undone):
+            async with orc.transaction():
+                await add(orc, "mine")
+                group.start_soon(other)
+                for _ in range(20):
+                    await anyio.sleep(0)
+                assert added == [], "it waits"
+                await add(orc, "mine too")
+                raise Undone
+    assert await titles(orc) == ["other"]
+
+
+async def test_many_tasks_at_once_are_all_served(orc: AsyncOrchestrator):
+    async with anyio.create_task_group() as group:
+        for number in range(100):
+            group.start_soon(add, orc, str(number))
+    assert sorted(map(int, await titles(orc))) == [*range(100)]
+
+
+async def test_another_task_reads_what_is_committed_only(orc: AsyncOrchestrator):
+    seen: list[list[str]] = []
+
+    async def other() -> None:
+        seen.append(await titles(orc))
+
+    async with anyio.create_task_group() as group:
+        with suppress(Undone):
+            async with orc.transaction():
+                await add(orc, "mine")
+                group.start_soon(other)
+                await anyio.sleep(0.01)
+                raise Undone
+    assert seen == [[]]
+
+
+async def test_a_transaction_that_waits_for_another_task_is_told_so():
+    async with AsyncOrchestrator(Orchestrator(MemoryStore(), timeout=0.05)) as orc:
+        errors: list[OrchestratorError] = []
+
+        async def child() -> None:
+            try:
+                await orc.workstreams.create("build")
+            except OrchestratorError as error:
+                errors.append(error)
+
+        async with orc.transaction(), anyio.create_task_group() as group:
+            group.start_soon(child)
+    (error,) = errors
+    assert isinstance(error, TimedOut)
+    assert error.message == "Another task has the board; waited 0.05 s"
+    assert "must not wait for commands of other tasks" in error.hint
+
+
+async def test_a_plain_command_in_a_thread_waits_too(orc: AsyncOrchestrator):
+    """A program may use both facades of one board; what it must not do is block its loop."""
+    plain = orc._orc
+    began = threading.Event()
+
+    def other() -> None:
+        began.set()
+        plain.tasks.add("build", title="other")
+
+    async with anyio.create_task_group() as group:
+        with suppress(Undone):
+            async with orc.transaction():
+                await add(orc, "mine")
+                group.start_soon(anyio.to_thread.run_sync, other)
+                await until(began)
+                raise Undone
+    assert await titles(orc) == ["other"]
+
+
+async def test_a_failed_command_ends_the_transaction_unless_it_did_nothing(orc: AsyncOrchestrator):
+    async with orc.transaction():
+        await add(orc, "one")
+        with pytest.raises(Refused):
+            await orc.workstreams.create("build")
+    assert await titles(orc) == ["one"]
+
+
+async def test_a_rehearsal_leaves_nothing(orc: AsyncOrchestrator):
+    async with orc.rehearsal():
+        await add(orc, "one")
+        assert await titles(orc) == ["one"]
+    assert await titles(orc) == []
+
+
+async def test_nothing_takes_long_inside_a_transaction(orc: AsyncOrchestrator):
+    async with orc.transaction():
+        with pytest.raises(OrchestratorError, match="inside a transaction"):
+            await orc.tasks.next(agent="ann", wait="1h")
+
+
+async def test_a_request_is_that_of_its_task(orc: AsyncOrchestrator):
+    async def other() -> None:
+        await add(orc, "other")
+
+    with orc.request("r1"):
+        async with anyio.create_task_group() as group:
+            group.start_soon(other)
+        first = await add(orc, "mine")
+    with orc.request("r1"):
+        assert await add(orc, "mine") == first
+    assert await titles(orc) == ["other", "mine"]
+
+
+# Waiting
+
+
+async def test_waiting_lets_the_loop_and_other_commands_go_on(orc: AsyncOrchestrator):
+    taken: list[str] = []
+
+    async def wait() -> None:
+        task = await orc.tasks.next(agent="ann", wait="1h")
+        assert task is not None
+        taken.append(task.title)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(60):  # more than anyio has threads by default
+            group.start_soon(wait)
+        await anyio.sleep(0.05)
+        for number in range(60):
+            await add(orc, str(number))
+    assert sorted(map(int, taken)) == [*range(60)]
+
+
+async def test_a_cancelled_wait_ends_at_once_and_claims_nothing(orc: AsyncOrchestrator):
+    with anyio.fail_after(20):
+        with anyio.move_on_after(0.05):
+            await orc.tasks.next(agent="ann", wait="1h")
+        task = await add(orc, "later")
+        assert (await orc.tasks.get(task)).status == "pending"
+        await let_threads_end(orc)
+        assert (await orc.tasks.get(task)).status == "pending"
+
+
+async def test_a_task_that_is_cancelled_before_its_turn_did_nothing(orc: AsyncOrchestrator):
+    async with orc.transaction(), anyio.create_task_group() as group:
+        group.start_soon(add, orc, "other")
+        await anyio.sleep(0.01)
+        group.cancel_scope.cancel()
+    assert await titles(orc) == []
+
+
+async def test_events_are_followed_as_they_come(orc: AsyncOrchestrator):
+    seen: list[str] = []
+
+    async def follow() -> None:
+        async for event in orc.events.follow(type="task.*"):
+            seen.append(event.type)
+            if len(seen) == 3:
+                return
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(follow)
+            await anyio.sleep(0.05)
+            for number in range(3):
+                await add(orc, str(number))
+    assert seen == ["task.added"] * 3
+
+
+async def test_whoever_follows_may_use_the_board_between_two_events(orc: AsyncOrchestrator):
+    await add(orc, "one")
+    with anyio.fail_after(20):
+        async for event in orc.events.follow(since=0, type="task.added"):
+            assert event.type == "task.added"
+            assert await orc.tasks.next(agent="ann")
+            break
+
+
+async def test_following_is_really_cancelled(orc: AsyncOrchestrator):
+    with anyio.fail_after(20), anyio.move_on_after(0.05):
+        async for _ in orc.events.follow():
+            raise AssertionError
+    await add(orc, "one")
+
+
+async def test_a_query_that_yields_is_an_async_iterator(orc: AsyncOrchestrator):
+    for number in range(3):
+        await add(orc, str(number))
+    assert [task.title async for task in orc.tasks.ever()] == ["0", "1", "2"]
+    async with orc.transaction():
+        await add(orc, "3")
+        assert [task.title async for task in orc.tasks.ever()] == ["0", "1", "2", "3"]
+
+
+async def test_a_query_that_yields_raises_its_own_error(orc: AsyncOrchestrator):
+    with pytest.raises(OrchestratorError, match="nowhere"):
+        [task async for task in orc.tasks.ever("nowhere")]
+
+
+async def test_the_board_is_free_while_a_task_shows_what_it_did(orc: AsyncOrchestrator, tmp_path):
+    go = tmp_path / "go"
+    waits = f"python3 -c \"import os, time\nwhile not os.path.exists('{go}'): time.sleep(0.01)\""
+    task = (await orc.tasks.add("build", title="one", verify=[waits])).id
+    await orc.reviews.trust([task], agent="bob")
+    await orc.tasks.claim(task, agent="ann")
+
+    async def other() -> None:
+        await add(orc, "other")
+        go.touch()
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            group.start_soon(other)
+            done = await orc.tasks.complete(task, agent="ann")
+    assert done.status == "done"
+
+
+async def test_a_completion_that_is_cancelled_while_its_checks_run_completes_nothing(
+    orc: AsyncOrchestrator, tmp_path
+):
+    began, go = tmp_path / "began", tmp_path / "go"
+    script = (
+        f"import os, time\nopen('{began}', 'w')\nwhile not os.path.exists('{go}'): time.sleep(0.01)"
+    )
+    task = (await orc.tasks.add("build", title="one", verify=[f'python3 -c "{script}"'])).id
+    await orc.reviews.trust([task], agent="bob")
+    await orc.tasks.claim(task, agent="ann")
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: orc.tasks.complete(task, agent="ann"))
+            while not began.exists():
+                await anyio.sleep(0.01)
+            group.cancel_scope.cancel()
+        assert (await orc.tasks.get(task)).status == "in_progress"
+        go.touch()
+        await let_threads_end(orc)
+        assert (await orc.tasks.get(task)).status == "in_progress"
+
+
+# Cancellation of what has begun
+
+
+async def test_a_command_that_has_begun_ends_and_gives_its_result(
+    orc: AsyncOrchestrator, store: SlowStore
+):
+    """A cancelled scope says so again at the next `await`, so the outcome comes first."""
+    got: list[str] = []
+    store.hold()
+
+    async def adding() -> None:
+        got.append(await add(orc, "one"))
+        await anyio.sleep(0)
+        got.append("not cancelled")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(adding)
+        await until(store.began)
+        group.cancel_scope.cancel()
+        store.go_on.set()
+    assert [task.id for task in await orc.tasks.all()] == got
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_a_cancelled_asyncio_task_says_what_came_of_its_command(
+    orc: AsyncOrchestrator, store: SlowStore
+):
+    store.hold()
+    adding = asyncio.ensure_future(add(orc, "one"))
+    await until(store.began)
+    for _ in range(3):  # also a task that is cancelled again and again
+        adding.cancel()
+        await asyncio.sleep(0)
+    assert not adding.done()
+    store.go_on.set()
+    with pytest.raises(asyncio.CancelledError) as cancelled:
+        await adding
+    (task,) = await orc.tasks.all()
+    (note,) = cancelled.value.__notes__
+    assert note.startswith(f"tasks.add had begun and was done: Task(id={task.id!r}")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_a_cancelled_asyncio_task_says_why_its_command_failed(
+    orc: AsyncOrchestrator, store: SlowStore, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: object) -> None:
+        store.began.set()
+        assert store.go_on.wait(20)
+        raise Refused("the disk is full")
+
+    monkeypatch.setattr(store, "append", refuse)
+    store.hold()
+    adding = asyncio.ensure_future(add(orc, "one"))
+    await until(store.began)
+    adding.cancel()
+    await asyncio.sleep(0)
+    store.go_on.set()
+    with pytest.raises(asyncio.CancelledError) as cancelled:
+        await adding
+    assert cancelled.value.__notes__ == ["tasks.add had begun and failed: the disk is full"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_a_timeout_of_asyncio_does_not_lose_the_outcome(
+    orc: AsyncOrchestrator, store: SlowStore
+):
+    store.hold()
+
+    async def let_go() -> None:
+        await until(store.began)
+        await asyncio.sleep(0.05)
+        store.go_on.set()
+
+    letting = asyncio.ensure_future(let_go())
+    with pytest.raises(TimeoutError) as timed_out:
+        async with asyncio.timeout(0.01):
+            await add(orc, "one")
+    await letting
+    cause = timed_out.value.__cause__
+    assert cause is not None
+    assert cause.__notes__[0].startswith("tasks.add had begun and was done")
+    assert await titles(orc) == ["one"]
+
+
+async def test_a_transaction_that_is_cancelled_before_its_commit_leaves_nothing(
+    orc: AsyncOrchestrator,
+):
+    with anyio.move_on_after(0.05):
+        async with orc.transaction():
+            await add(orc, "one")
+            await anyio.sleep(60)
+    assert await titles(orc) == []
+    assert await add(orc, "two"), "the board is free"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_a_transaction_whose_commit_has_begun_stands(
+    orc: AsyncOrchestrator, store: SlowStore
+):
+    async def commit() -> None:
+        async with orc.transaction():
+            await add(orc, "one")
+            store.hold()
+
+    committing = asyncio.ensure_future(commit())
+    await until(store.began)
+    while store.go_on.is_set():
+        await asyncio.sleep(0)
+    await until(store.began)
+    committing.cancel()
+    await asyncio.sleep(0)
+    store.go_on.set()
+    with pytest.raises(asyncio.CancelledError) as cancelled:
+        await committing
+    assert cancelled.value.__notes__ == ["transaction had begun and was done: None"]
+    assert await titles(orc) == ["one"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+@pytest.mark.parametrize("steps", range(0, 40, 3))
+async def test_a_task_that_is_cancelled_at_any_moment_leaves_the_board_free(
+    orc: AsyncOrchestrator, steps: int
+):
+    async def work() -> None:
+        async with orc.transaction():
+            await add(orc, "one")
+            await add(orc, "two")
+        await add(orc, "three")
+
+    working = asyncio.ensure_future(work())
+    for _ in range(steps):
+        await asyncio.sleep(0.0002)
+    working.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
+    assert await titles(orc) in ([], ["one", "two"], ["one", "two", "three"])
+    await add(orc, "four")
+
+
+# What Python tells about it
+
+
+OWN = {*vars(AsyncOrchestrator)}
+"""What the async facade does in its own way."""
+
+
+def members() -> dict[str, FunctionType]:
+    """The plain commands and queries by the path to their async form."""
+    found: dict[str, FunctionType] = {}
+    for name in dir(Orchestrator):
+        member = inspect.getattr_static(Orchestrator, name)
+        if isinstance(member, Lazy):
+            noun = member.load()
+            found |= {
+                f"{name}.{command}": method
+                for command in dir(noun)
+                if isinstance(method := inspect.getattr_static(noun, command), FunctionType)
+                and not command.startswith("_")
+            }
+        elif isinstance(member, FunctionType) and name not in OWN and name[0] != "_":
+            found[name] = member
+    return found
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+@pytest.mark.parametrize("path", members())
+async def test_each_command_has_an_async_form_with_the_same_signature(path: str):
+    orc = AsyncOrchestrator(Orchestrator(MemoryStore(), agent="ann"))
+    call = orc
+    for name in path.split("."):
+        assert name in dir(call)
+        call = getattr(call, name)
+    plain = inspect.signature(members()[path])
+    shown = inspect.signature(call)
+    assert [*shown.parameters.values()] == [*plain.parameters.values()][1:]
+    assert call.__doc__ == members()[path].__doc__
+    hints = typing.get_type_hints(call)
+    if inspect.iscoroutinefunction(call):
+        assert hints == typing.get_type_hints(members()[path])
+    else:
+        assert typing.get_origin(hints["return"]) is AsyncIterator
+        assert typing.get_origin(shown.return_annotation) is AsyncIterator
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_what_is_no_command_is_not_there():
+    orc = AsyncOrchestrator(Orchestrator(MemoryStore()))
+    with pytest.raises(AttributeError, match="'AsyncOrchestrator' object has no attribute 'taks'"):
+        _ = orc.taks
+    with pytest.raises(AttributeError, match="tasks has no command or query 'ad'"):
+        _ = orc.tasks.ad
+
+
+def test_the_types_are_those_of_the_plain_facade():
+    """If this fails: make docs."""
+    assert async_stub.STUB.read_text() == async_stub.stub()
