@@ -140,7 +140,7 @@ class _TurnDesk:
         return self._turn.wait(self._engine.watch(), timeout)
 
 
-class _Run(Generic[R]):
+class _Job(Generic[R]):
     """One function that runs in a thread for the task that makes this.
 
     Args:
@@ -186,7 +186,7 @@ class _Run(Generic[R]):
         try:
             await self._ended.wait()
         except anyio.get_cancelled_exc_class() as cancelled:
-            if turn is not None and turn.abandon():
+            if turn is not None and not self._ended.is_set() and turn.abandon():
                 raise
             with anyio.CancelScope(shield=True):
                 while not self._ended.is_set():
@@ -248,11 +248,11 @@ class _Caller:
     async def call(self, name: str, function: Callable[[Orchestrator], R]) -> R:
         """Run a command or query, inside the transaction of the calling task if it has one."""
         if own := self._own():
-            return await _Run(own.executor, name, lambda: function(self._orc)).outcome()
+            return await _Job(own.executor, name, lambda: function(self._orc)).outcome()
         turn = self._turn()
         await turn.begin()
         orc = self._seen_in(turn)
-        return await _Run(self._executor, name, lambda: function(orc), turn.end).outcome(turn)
+        return await _Job(self._executor, name, lambda: function(orc), turn.end).outcome(turn)
 
     async def iterate(
         self, name: str, function: Callable[[Orchestrator], Iterator[R]]
@@ -285,7 +285,7 @@ class _Caller:
 
         token = anyio.lowlevel.current_token()
         turn.when_left = deliver
-        run = _Run(self._executor, name, work, finish)
+        run = _Job(self._executor, name, work, finish)
         try:
             with receive:
                 async for batch in receive:
@@ -324,13 +324,13 @@ class _Caller:
             context.__exit__(type(error) if error else None, error, None)
 
         try:
-            await _Run(own.executor, name, context.__enter__).outcome()
+            await _Job(own.executor, name, context.__enter__).outcome()
             yield
         except BaseException as error:
             cause = error
-            await _Run(own.executor, name, lambda: leave(cause)).outcome()
+            await _Job(own.executor, name, lambda: leave(cause)).outcome()
             raise
-        await _Run(own.executor, name, lambda: leave(None)).outcome()
+        await _Job(own.executor, name, lambda: leave(None)).outcome()
 
 
 class _AsyncNoun:
