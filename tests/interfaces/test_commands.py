@@ -240,7 +240,7 @@ def test_what_a_step_needs_is_asked_for(cli: CommandLine) -> None:
     assert cli("t", "archive", status=2).err.startswith("Error: Nothing to archive is named\n")
     assert cli("t", "next", "build", status=2).err.startswith("Error: ")
     assert cli("t", "complete", task, "one", "--result", "two", status=2).err.startswith(
-        "Error: The text is given twice"
+        "Error: The result is given twice"
     )
 
 

@@ -23,8 +23,10 @@ TASK = Group(
     "task/t",
     "Add, claim, finish and look up tasks.",
     {
-        "tasks": "add batch edit note claim next renew complete/done approve reject trust fail"
-        " release block unblock cancel reopen archive list/ls show",
+        "task_editing": "add batch edit note",
+        "task_work": "claim next renew complete/done approve reject trust fail release block unblock"
+        " cancel reopen archive",
+        "task_pages": "list/ls show",
         "links": "ready blocked stale defer signal graph duplicate supersede",
     },
     groups=(DEP,),

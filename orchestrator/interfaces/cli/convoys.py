@@ -8,13 +8,14 @@ from orchestrator.interfaces.cli.hooks import assignments
 from orchestrator.interfaces.cli.parameters import (
     AGENT_NAME,
     CONVOY_NAME,
+    DRY_RUN,
     TASK_ID,
     argument,
     flag,
     option,
 )
 from orchestrator.interfaces.cli.rendering import Answer, bar, fields, parts, plain, say, table
-from orchestrator.interfaces.cli.run import DRY_RUN, Run
+from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
     from orchestrator.domain.convoys.commands import ConvoyStatus

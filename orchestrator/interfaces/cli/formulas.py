@@ -9,6 +9,7 @@ from orchestrator.interfaces.cli import drawing
 from orchestrator.interfaces.cli.commands import FORMULA
 from orchestrator.interfaces.cli.parameters import (
     AGENT_NAME,
+    DRY_RUN,
     FILE,
     FORMULA_NAME,
     TASK_ID,
@@ -34,7 +35,7 @@ from orchestrator.interfaces.cli.rendering import (
     titled,
     warn,
 )
-from orchestrator.interfaces.cli.run import DRY_RUN, Run, text_from
+from orchestrator.interfaces.cli.run import Run, text_from
 
 if TYPE_CHECKING:
     from orchestrator.domain.tasks.dependencies import Blocked
@@ -370,7 +371,7 @@ def _without_steps(standing: "WorkflowProgress") -> dict[str, Any]:
 
 
 def _standing(found: "WorkflowProgress") -> str:
-    from orchestrator.interfaces.cli.tasks import line
+    from orchestrator.interfaces.cli.task_lines import line
 
     return parts(
         _headline(found),
@@ -383,7 +384,7 @@ def _standing(found: "WorkflowProgress") -> str:
 
 
 def _kept_back(found: "Blocked") -> str:
-    from orchestrator.interfaces.cli.tasks import line, why
+    from orchestrator.interfaces.cli.task_lines import line, why
 
     reasons = [why(blocker) for blocker in found.by]
     more = len(reasons) - REASONS

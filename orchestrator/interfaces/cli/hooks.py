@@ -16,6 +16,7 @@ from orchestrator.interfaces.cli.formulas import (
 )
 from orchestrator.interfaces.cli.parameters import (
     AGENT_NAME,
+    DRY_RUN,
     INTEGER,
     TASK_ID,
     WORKSTREAM_NAME,
@@ -24,8 +25,8 @@ from orchestrator.interfaces.cli.parameters import (
     option,
 )
 from orchestrator.interfaces.cli.rendering import Answer, lines, parts, say, table
-from orchestrator.interfaces.cli.run import DRY_RUN, Run
-from orchestrator.interfaces.cli.tasks import line
+from orchestrator.interfaces.cli.run import Run
+from orchestrator.interfaces.cli.task_lines import line
 
 if TYPE_CHECKING:
     from orchestrator.domain.agents.dispatch import Assignment

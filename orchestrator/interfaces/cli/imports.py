@@ -8,6 +8,7 @@ from orchestrator.core.errors import UsageError
 from orchestrator.interfaces.cli.commands import IMPORT
 from orchestrator.interfaces.cli.neighbours import reported
 from orchestrator.interfaces.cli.parameters import (
+    DRY_RUN,
     FILE,
     FOLDER,
     WORKSTREAM_NAME,
@@ -17,7 +18,7 @@ from orchestrator.interfaces.cli.parameters import (
     option,
 )
 from orchestrator.interfaces.cli.rendering import Answer, plain, say
-from orchestrator.interfaces.cli.run import DRY_RUN, Run
+from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
     from orchestrator.domain.board.imported import Imported

@@ -19,7 +19,7 @@ from orchestrator.interfaces.cli.parameters import (
 )
 from orchestrator.interfaces.cli.rendering import Answer, lines, say, to_json, warn
 from orchestrator.interfaces.cli.run import Run
-from orchestrator.interfaces.cli.tasks import line, line_of, why
+from orchestrator.interfaces.cli.task_lines import line, line_of, why
 
 if TYPE_CHECKING:
     from orchestrator.domain.tasks.records import Task

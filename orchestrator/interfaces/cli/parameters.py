@@ -238,3 +238,18 @@ def together(*decorators: Decorator) -> Decorator:
         return function
 
     return declare
+
+
+# Parameters that several commands take
+
+DRY_RUN = flag("--dry-run", help="Say what would be done, and leave every file as it is.")
+LEASE = option("--lease", type=DURATION, help="How long the claim lasts: 30m, 2h.")
+TOKEN = option(
+    "--token", type=INTEGER, help="The fencing token of the claim; an older one is refused."
+)
+REASON = option("--reason", default="", help="Why.")
+LIMIT = option("--limit", type=COUNT, help="At most so many.")
+ONLY_WORKSTREAM = argument(
+    "workstream", type=WORKSTREAM_NAME, metavar="WS", required=False, help="Only tasks of this one."
+)
+IN_WORKSTREAM = option("--ws", type=WORKSTREAM_NAME, help="Only tasks of this workstream.")

@@ -9,7 +9,6 @@ import msgspec
 
 from orchestrator.core.errors import BadInput, UsageError
 from orchestrator.core.progress import ShowProgress, no_progress
-from orchestrator.interfaces.cli.parameters import flag
 from orchestrator.interfaces.cli.rendering import Answer, progress_bar, show, warn
 
 if TYPE_CHECKING:
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from orchestrator.interfaces.cli.groups import Command
 
 T = TypeVar("T")
-
-DRY_RUN = flag("--dry-run", help="Say what would be done, and leave every file as it is.")
 
 
 class Settings(msgspec.Struct):

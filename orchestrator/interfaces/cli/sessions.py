@@ -9,6 +9,7 @@ from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES
 from orchestrator.interfaces.cli.commands import BOARD, SESSION
 from orchestrator.interfaces.cli.parameters import (
     AGENT_NAME,
+    DRY_RUN,
     TASK_ID,
     WORKSTREAM_NAME,
     argument,
@@ -17,7 +18,7 @@ from orchestrator.interfaces.cli.parameters import (
     option,
 )
 from orchestrator.interfaces.cli.rendering import Answer, fields, parts, say, section, warn
-from orchestrator.interfaces.cli.run import DRY_RUN, Run, text_from
+from orchestrator.interfaces.cli.run import Run, text_from
 
 if TYPE_CHECKING:
     from orchestrator.domain.agents.records import Session

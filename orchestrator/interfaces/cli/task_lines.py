@@ -1,0 +1,58 @@
+"""A task in one line, as listings show it."""
+
+from typing import TYPE_CHECKING
+
+from orchestrator.core.printable import escape
+from orchestrator.domain.tasks.records import ENDED
+from orchestrator.interfaces.cli.rendering import paint
+from orchestrator.interfaces.cli.run import Run
+
+if TYPE_CHECKING:
+    from orchestrator.domain.tasks.blockers import Blocker
+    from orchestrator.domain.tasks.records import Task
+
+_COLOURS = {
+    "in_progress": "blue",
+    "blocked": "yellow",
+    "in_review": "yellow",
+    "done": "green",
+    "failed": "red",
+}
+
+SHOWN = 3
+"""Reasons that a line of a listing gives."""
+
+
+def line(task: "Task") -> str:
+    """``[status] ID: TITLE -> agent``."""
+    status = paint(f"[{task.status}]", _COLOURS.get(task.status, ""))
+    holder = f" -> {escape(task.assigned_to)}" if task.assigned_to else ""
+    return f"{status} {task.id}: {escape(task.title)}{holder}"
+
+
+def why(blocker: "Blocker") -> str:
+    """Why a task is kept back, with the command that takes that away."""
+    way = f" (`{escape(blocker.command)}`)" if blocker.command else ""
+    return f"{escape(blocker.says)}{way}"
+
+
+def line_of(run: Run, task: "Task") -> str:
+    """The line of a task with, in short, what other tasks and the calendar do to it."""
+    return line(task) + _in_short(run, task)
+
+
+def _in_short(run: Run, task: "Task") -> str:
+    if task.status in ENDED or (task.is_clear and not task.defer_until):
+        return ""
+    notes: dict[str, None] = {}
+    for blocker in run.orc.links.blockers(task.id):
+        if blocker.kind == "deferred":
+            notes[f"put off until {task.defer_until[:16]}"] = None
+        elif blocker.task is not None:
+            children = "children of " if blocker.kind == "children" else ""
+            notes[f"waits for {children}{blocker.task}"] = None
+        elif blocker.kind == "signal":
+            notes[escape(blocker.says)] = None
+    said = list(notes)
+    more = f", and {len(said) - SHOWN} more" if len(said) > SHOWN else ""
+    return f" ({', '.join(said[:SHOWN])}{more})" if said else ""

@@ -1,0 +1,190 @@
+"""``orc task list`` and ``show``: looking tasks up."""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator.core.clock import spoken
+from orchestrator.core.printable import escape, escape_lines
+from orchestrator.domain.tasks.records import ENDED, HELD, STATUSES
+from orchestrator.interfaces.cli.commands import TASK
+from orchestrator.interfaces.cli.parameters import (
+    INTEGER,
+    ONLY_WORKSTREAM,
+    TASK_ID,
+    WORD,
+    WORDS,
+    choice,
+    flag,
+    option,
+)
+from orchestrator.interfaces.cli.rendering import (
+    Answer,
+    fields,
+    lines,
+    parts,
+    plain,
+    section,
+    table,
+    titled,
+)
+from orchestrator.interfaces.cli.run import Run, given
+from orchestrator.interfaces.cli.task_lines import line, line_of, why
+from orchestrator.interfaces.cli.task_words import Words, only_task, task_words
+
+if TYPE_CHECKING:
+    from orchestrator.core.events import Recorded
+    from orchestrator.domain.tasks.blockers import Blocker, Edge
+    from orchestrator.domain.tasks.records import Evidence, Task
+    from orchestrator.domain.tasks.relations import Signal
+
+
+@TASK.command("list", example="list build --status pending,blocked", reads=True, filters_agent=True)
+@ONLY_WORKSTREAM
+@option("--status", type=choice(*STATUSES), many=True, help="Only with one of these.")
+@option("--labels", "--label", type=WORDS, many=True, help="Only with all of these labels.")
+@option(
+    "--any-labels", "--any-label", type=WORDS, many=True, help="Only with one of these at least."
+)
+@option("--type", type=WORD, help="Only of this type.")
+@option("--priority", type=INTEGER, help="Only of this priority.")
+@option("--parent", type=TASK_ID, help="Only the parts of this task.")
+@flag("--overdue", help="Only open ones that should be done by now.")
+@flag("--ready", help="Only tasks that can be claimed now.")
+def list_(run: Run, workstream: str | None, **filters: Any) -> Answer:
+    """List tasks, in the order they were added."""
+    tasks = run.orc.tasks.all(workstream, **given(**filters))
+    return Answer(tasks, lambda: lines((line_of(run, t) for t in tasks), empty="No tasks."))
+
+
+@TASK.command("show", example="show 299833bc", reads=True)
+@task_words()
+def show(run: Run, words: Words) -> Answer:
+    """Show everything about a task, with its history."""
+    task = run.orc.tasks.get(only_task(run, words))
+    history = run.orc.tasks.history(task.id)
+    around = _Around.of(run, task)
+    record = {**plain(task), **plain(around), "history": _history(history)}
+    return Answer(record, lambda: _page(task, around, history))
+
+
+class _Around(msgspec.Struct):
+    """What stands around a task in the graph, beside what its record says."""
+
+    needed_by: list[str]
+    children: list[str]
+    linked_by: "list[Edge]"
+    kept_back_by: "list[Blocker]"
+
+    @classmethod
+    def of(cls, run: Run, task: "Task") -> "_Around":
+        is_open = task.status not in ENDED
+        return cls(
+            needed_by=[dependant.id for dependant in run.orc.tasks.needed_by(task.id)],
+            children=list(run.orc.links.state.tasks.children.get(task.id, ())),
+            linked_by=run.orc.links.linked(task.id),
+            kept_back_by=run.orc.links.blockers(task.id) if is_open else [],
+        )
+
+
+def _history(events: "list[Recorded]") -> list[dict[str, Any]]:
+    from orchestrator.domain.event_log import as_dict
+
+    return [as_dict(event) for event in events]
+
+
+def _page(task: "Task", around: _Around, history: "list[Recorded]") -> str:
+    notes = "\n".join(f"{note.at} {note.agent}: {note.text}" for note in task.notes)
+    rows = [(event.id, event.ts, event.agent, event.type) for event in history]
+    return parts(
+        line(task),
+        fields(_facts(task, around)),
+        titled("Kept back", "\n".join(map(why, around.kept_back_by))),
+        section("Description", task.description),
+        section("Acceptance", task.acceptance),
+        section("Reason", task.reason),
+        section("Result", task.result or ""),
+        section("Checks", _checks(task)),
+        section("Evidence", "\n".join(map(_shown, task.evidence))),
+        section("Notes", notes),
+        "History:\n" + table(("event", "time", "agent", "type"), rows),
+    )
+
+
+def _checks(task: "Task") -> str:
+    checks = task.checks
+    if checks is None:
+        return ""
+    within = f", each within {spoken(checks.patience)}" if checks.timeout else ""
+    said = [f"verify{within}: {escape(command)}" for command in checks.verify]
+    said += [f"artifact: {escape(path)}" for path in checks.artifacts]
+    if checks.review:
+        said.append("review: another agent must approve")
+    if checks.are_inert:
+        said.append(f"The commands came by import and do not run before `t trust {task.id}`.")
+    return "\n".join(said)
+
+
+def _shown(item: "Evidence") -> str:
+    """One check: whether it passed, what it was, how it ended, and the end of what it wrote."""
+    outcome = "passed" if item.passed else "FAILED"
+    if item.kind == "review":
+        outcome = "approved" if item.passed else "rejected"
+    facts = [
+        item.problem,
+        "" if item.seconds is None else f"{item.seconds:.1f}s",
+        "" if item.size is None else f"{item.size} bytes, sha256 {item.sha256}",
+        f"{item.agent}, {item.at}",
+    ]
+    said = f": {escape(item.what)}" if item.what else ""
+    first = f"{outcome} {item.kind}{said} ({'; '.join(filter(None, facts))})"
+    output = escape_lines(item.output.replace("\r\n", "\n").rstrip("\n"))
+    return "\n".join([first, *(f"  | {row}" for row in output.split("\n") if output)])
+
+
+def _facts(task: "Task", around: _Around) -> list[tuple[str, object]]:
+    held = task.status in HELD
+    waits = f" ({task.open_needs} open)" if task.open_needs else ""
+    return [
+        ("workstream", task.workstream),
+        ("type", task.type),
+        ("priority", task.priority),
+        ("labels", ", ".join(task.labels)),
+        ("estimate", task.estimate and spoken(task.estimate * 60)),
+        ("needs", ", ".join(task.needs) + waits),
+        ("needed by", ", ".join(around.needed_by)),
+        ("parent", task.parent),
+        ("children", ", ".join(around.children)),
+        ("progress", task.progress.text if task.progress else ""),
+        ("waits for", _gate(task)),
+        ("signals", ", ".join(map(_signal, task.signals))),
+        ("milestone", "done by itself when it is reached" if task.milestone else ""),
+        ("until", task.until),
+        ("workflow", task.workflow),
+        ("to be given to", task.assignee),
+        ("links", ", ".join(f"{link.kind} {link.task}" for link in task.links)),
+        ("linked by", ", ".join(f"{edge.task} ({edge.kind})" for edge in around.linked_by)),
+        ("touches", ", ".join(task.touches)),
+        ("put off until", task.defer_until),
+        ("due", task.due),
+        ("commits", ", ".join(task.commits)),
+        ("lease until", task.lease_until if held else ""),
+        ("token", task.token if held else ""),
+        ("attempt", task.attempt or ""),
+        ("created", f"{task.created_at} by {task.created_by}"),
+        ("updated", task.updated_at),
+        ("ended", task.ended_at),
+    ]
+
+
+def _signal(signal: "Signal") -> str:
+    when = f"given {signal.given_at}" if signal.given_at else "not given"
+    until = f", until {signal.until}" if signal.until else ""
+    return f"{signal.kind} {signal.name} ({when}{until})"
+
+
+def _gate(task: "Task") -> str:
+    if task.gate is None:
+        return ""
+    whose = "its own children" if task.gate.of == task.id else f"the children of {task.gate.of}"
+    return f"{task.gate.how} of {whose}{'' if task.waiting else ' (open)'}"

@@ -1,0 +1,231 @@
+"""``orc task next``, ``claim``, ``complete``, ...: every transition of a task's status."""
+
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core.errors import UsageError
+from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli.commands import TASK
+from orchestrator.interfaces.cli.parameters import (
+    AGENT_NAME,
+    DURATION,
+    LEASE,
+    ONLY_WORKSTREAM,
+    TASK_ID,
+    TOKEN,
+    argument,
+    flag,
+    option,
+)
+from orchestrator.interfaces.cli.rendering import Answer, lines, parts, say
+from orchestrator.interfaces.cli.run import Run
+from orchestrator.interfaces.cli.task_words import (
+    Words,
+    done,
+    only_task,
+    reason_words,
+    refuse_more,
+    split_task,
+    task_and_text,
+    task_words,
+)
+
+if TYPE_CHECKING:
+    from orchestrator.domain.tasks.records import Task
+    from orchestrator.domain.workflows.commands import Advanced
+
+
+# Claims
+
+
+@TASK.command("claim", example="claim build 299833bc agent-1")
+@task_words("[AGENT]", "The task, and who takes it.")
+@LEASE
+def claim(run: Run, words: Words, lease: str | None) -> Answer:
+    """Take a task under a lease."""
+    task, rest = split_task(run, words)
+    agent = run.actor(rest[0] if rest else None)
+    refuse_more(rest[1:])
+    claimed = run.orc.tasks.claim(task, agent=agent, lease=lease)
+    return say(claimed, f"Claimed: {escape(claimed.title)} -> {escape(claimed.assigned_to or '')}")
+
+
+@TASK.command("next", example="next build agent-1 --wait 30s")
+@ONLY_WORKSTREAM
+@argument("agent", type=AGENT_NAME, required=False, help="Who takes it.")
+@LEASE
+@option("--wait", type=DURATION, default="0", help="Wait so long for a task to become free: 30s.")
+def next_(
+    run: Run, workstream: str | None, agent: str | None, lease: str | None, wait: str
+) -> Answer:
+    """Claim the task to do next: by workstream priority, task priority, age."""
+    task = run.orc.tasks.next(workstream, agent=run.actor(agent), lease=lease, wait=wait)
+    if task is None:
+        return say(None, f"No pending tasks{' in this workstream' if workstream else ''}.", 1)
+    return say(task, f"Claimed next task: {task.id} - {escape(task.title)}")
+
+
+@TASK.command("renew", example="renew 299833bc --lease 1h")
+@task_words()
+@LEASE
+@TOKEN
+def renew(run: Run, words: Words, lease: str | None, token: int | None) -> Answer:
+    """Extend the lease of a task, from now."""
+    task = run.orc.tasks.renew(only_task(run, words), lease=lease, token=token)
+    return say(task, f"Renewed: {escape(task.title)} (until {task.lease_until})")
+
+
+@TASK.command("release", example="release 299833bc")
+@reason_words()
+@TOKEN
+def release(run: Run, words: Words, reason: str | None, token: int | None) -> Answer:
+    """Give a task back; it is pending again."""
+    task, text = task_and_text(run, words, reason, name="reason")
+    return done(run.orc.tasks.release(task, reason=text, token=token), "Released")
+
+
+# Outcomes
+
+
+@TASK.command("complete", example='complete 299833bc "Shipped as v1.0.2" --token 17')
+@task_words("[RESULT...]", "The task, and what came out.")
+@option("--result", help="What came out, for whoever needs it next.")
+@flag("--force", help="Although a check does not pass; with --reason.")
+@option("--reason", default="", help="Why by force; it is kept.")
+@TOKEN
+@flag(
+    "--continue", "go_on", help="Of a workflow: claim the next ready step with it, in one commit."
+)
+@option("--lease", type=DURATION, help="With --continue: how long, as 30m; else as long as before.")
+def complete(
+    run: Run, words: Words, result: str | None, go_on: bool, lease: str | None, **how: Any
+) -> Answer:
+    """Say that a task is done; its checks are run here first.
+
+    They run in the present folder, without a shell, and with few variables. If one does not pass, the task
+    stays with its holder, and `task show` prints what the checks wrote. A task that is to be reviewed waits
+    for `task approve` then.
+    """
+    task, text = task_and_text(run, words, result, name="result")
+    if lease is not None and not go_on:
+        raise UsageError("--lease goes with --continue", hint="`t renew --lease` extends a claim.")
+    if go_on:
+        advanced = run.orc.workflows.advance(task, lease=lease, result=text or None, **how)
+        return Answer(advanced, lambda: _advanced_page(advanced))
+    completed = run.orc.tasks.complete(task, result=text or None, **how)
+    return done(completed, _completed(completed))
+
+
+def _completed(task: "Task") -> str:
+    return "Completed" if task.status == "done" else "To be reviewed"
+
+
+def _advanced_page(advanced: "Advanced") -> str:
+    task, following = advanced.completed, advanced.next
+    if following is not None:
+        then = f"Claimed next step: {following.id} - {escape(following.title)}"
+    elif advanced.complete:
+        then = f"Workflow {advanced.workflow} is complete."
+    else:
+        then = f"No step is ready: `formula current {advanced.workflow}` shows what they wait for."
+    ended = f"{advanced.ended} of {advanced.total} steps ended"
+    return parts(f"{_completed(task)}: {escape(task.title)} ({ended})", then)
+
+
+@TASK.command("fail", example='fail 299833bc "The API is gone"')
+@reason_words()
+@TOKEN
+def fail(run: Run, words: Words, reason: str | None, token: int | None) -> Answer:
+    """Say that a task was tried and cannot be done."""
+    task, text = task_and_text(run, words, reason, name="reason")
+    return done(run.orc.tasks.fail(task, reason=text, token=token), "Failed")
+
+
+@TASK.command("block", example='block 299833bc "Waiting for a key"')
+@reason_words(required=True)
+def block(run: Run, words: Words, reason: str | None) -> Answer:
+    """Set a task aside because of something outside the board."""
+    task, text = task_and_text(run, words, reason, name="reason", required=True)
+    return done(run.orc.tasks.block(task, reason=text), "Blocked")
+
+
+@TASK.command("unblock", example="unblock 299833bc")
+@task_words()
+def unblock(run: Run, words: Words) -> Answer:
+    """Make a blocked task pending again."""
+    return done(run.orc.tasks.unblock(only_task(run, words)), "Unblocked")
+
+
+@TASK.command("cancel", example='cancel 299833bc "Not wanted any more"')
+@reason_words()
+def cancel(run: Run, words: Words, reason: str | None) -> Answer:
+    """End a task that is not wanted any more."""
+    task, text = task_and_text(run, words, reason, name="reason")
+    return done(run.orc.tasks.cancel(task, reason=text), "Cancelled")
+
+
+@TASK.command("reopen", example='reopen 299833bc "The fix did not hold" --downstream')
+@reason_words()
+@flag("--downstream", help="Also all that was done after it, by way of others too.")
+def reopen(run: Run, words: Words, reason: str | None, downstream: bool) -> Answer:
+    """Make an ended task pending again.
+
+    What needs it waits again; what was done after it stays done, unless ``--downstream`` reopens that too.
+    With the root of a cancelled workflow the steps are open again that were cancelled with it.
+    """
+    task, text = task_and_text(run, words, reason, name="reason")
+    reopened = run.orc.tasks.reopen(task, downstream=downstream, reason=text)
+    return done(reopened, f"Reopened{', with all that was done after it' if downstream else ''}")
+
+
+@TASK.command("archive", example="archive --older-than 30d")
+@argument(
+    "tasks",
+    type=TASK_ID,
+    metavar="IDS...",
+    required=False,
+    many=True,
+    help="Tasks that have ended.",
+)
+@option("--older-than", type=DURATION, help="Every task that ended so long ago: 30d.")
+def archive(run: Run, tasks: Words, older_than: str | None) -> Answer:
+    """Take ended tasks out of the state; the log and `t show` keep them."""
+    if not tasks and older_than is None:
+        raise UsageError("Nothing to archive is named", hint="Give ids or --older-than 30d.")
+    archived = run.orc.tasks.archive(tasks, older_than=older_than)
+    texts = (f"Archived: {escape(task.title)}" for task in archived)
+    return Answer(archived, lambda: lines(texts, empty="Nothing to archive."))
+
+
+# Reviews
+
+
+@TASK.command("approve", example='approve 299833bc "Reads well" --agent bob')
+@task_words("[COMMENT...]", "The task, and what there is to say.")
+@option("--comment", help="What there is to say.")
+def approve(run: Run, words: Words, comment: str | None) -> Answer:
+    """Say that the work of another agent is done."""
+    task, text = task_and_text(run, words, comment, name="comment")
+    return done(run.orc.reviews.approve(task, comment=text), "Approved")
+
+
+@TASK.command("reject", example='reject 299833bc "The migration has no test" --agent bob')
+@task_words("REASON...", "The task, and what is missing.")
+@option("--reason", help="What is missing.")
+def reject(run: Run, words: Words, reason: str | None) -> Answer:
+    """Give the work of another agent back to it, with the reason."""
+    task, text = task_and_text(run, words, reason, name="reason", required=True)
+    return done(run.orc.reviews.reject(task, reason=text), "Rejected")
+
+
+@TASK.command("trust", example="trust 299833bc")
+@argument("tasks", type=TASK_ID, metavar="IDS...", many=True, help="Tasks that came by import.")
+def trust(run: Run, tasks: Words) -> Answer:
+    """Let the commands run that tasks came with by import; `task show` prints them."""
+    trusted = run.orc.reviews.trust(tasks)
+    texts = (
+        f"Trusted: {escape(task.title)}: {escape(command)}"
+        for task in trusted
+        if task.checks is not None
+        for command in task.checks.verify
+    )
+    return Answer(trusted, lambda: lines(texts, empty="Nothing to trust."))
