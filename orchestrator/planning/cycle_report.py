@@ -6,7 +6,7 @@ import msgspec
 
 from orchestrator.core.clock import spoken
 from orchestrator.core.printable import escape
-from orchestrator.planning.quoting import quote, quote_line, writer
+from orchestrator.planning.quoting import quote_titled, writer
 
 
 class ReportedTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,8 +19,7 @@ class ReportedTask(msgspec.Struct, frozen=True, kw_only=True):
     def markdown(self, action: str, agent: str, text: str | None = None) -> str:
         """Return the entry for people: who did what with the task, and the quoted title and text."""
         label = f"{self.workstream}/{self.task_id}, {action.format(writer(agent))}:"
-        more = [">", quote(text)] if text else []
-        return "\n".join([label, "", quote_line(self.title), *more])
+        return quote_titled(label, self.title, text)
 
 
 class Finished(ReportedTask, frozen=True, kw_only=True):

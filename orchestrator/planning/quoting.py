@@ -1,8 +1,8 @@
 """Text that others wrote, set apart from the text of the toolkit.
 
-An agent reads a brief as instructions, so whatever came from somebody else stands in a quote: a label
-says who wrote it, and every line of it begins with ``> ``. Control characters are escaped, so nothing in it
-can end its line, its quote, or pass for the brief's own words.
+An agent reads a brief as instructions, so text by others stands in a quote: a label says who wrote it, and
+every line of it begins with ``> ``. Control characters are escaped, so no text can end its line or its quote,
+or pass for the brief's own words.
 """
 
 from orchestrator.core import names
@@ -13,18 +13,24 @@ SIGN = "> "
 
 
 def quote(text: str) -> str:
-    """A text of any number of lines as a quote."""
+    """Return a text of any number of lines as a quote."""
     lines = escape_lines(text.replace("\r\n", "\n").strip("\n")).split("\n")
     return "\n".join(f"{SIGN}{line}".rstrip() for line in lines)
 
 
 def quote_line(text: str) -> str:
-    """A text of one line, such as a title, as one line of a quote."""
+    """Return a text of one line, such as a title, as one line of a quote."""
     return f"{SIGN}{escape(text)}"
 
 
+def quote_titled(label: str, title: str, text: str | None = "") -> str:
+    """Return a label and under it a quote: a title, and a text after an empty line if there is one."""
+    more = [">", quote(text)] if text else []
+    return "\n".join([label, "", quote_line(title), *more])
+
+
 def writer(name: str | None) -> str:
-    """Who wrote something, to stand in a label: a name if it is one, as knowledge files may say anything."""
+    """Return the name of a writer for a label. Knowledge files may hold what is no name."""
     try:
         return names.agent(name) if name else "nobody named"
     except BadName:

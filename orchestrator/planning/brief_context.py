@@ -1,0 +1,52 @@
+"""What every part of a brief needs: the task, its reader, and who wrote its texts."""
+
+from orchestrator.core.events import decode
+from orchestrator.core.transaction import Desk
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.events import TaskCompleted, TaskEdited
+from orchestrator.domain.tasks.records import HELD, Task
+from orchestrator.planning.quoting import writer
+
+
+class BriefContext:
+    """The task of a brief, on its board, for its reader.
+
+    Attributes:
+        prog: The command that commands in the brief begin with.
+        agent: The reader: who is named, else who holds the task, else AGENT.
+        show: The command that shows the whole task.
+        current: The command that shows where its workflow stands.
+    """
+
+    def __init__(self, desk: Desk[State], task: Task, prog: str, agent: str | None) -> None:
+        self.desk = desk
+        self.state = desk.read()
+        self.now = desk.now()
+        self.task = task
+        self.prog = prog
+        self.agent = agent or (task.assigned_to if task.status in HELD else None) or "AGENT"
+        self.show = f"{prog} t show {task.id}"
+        self.current = f"{prog} formula current {task.workflow}"
+        self.writers = _last_writers(desk, task)
+
+    def writer_of(self, field: str) -> str:
+        """Return who wrote a text of the task last, to stand in a label."""
+        return writer(self.writers.get(field, self.task.created_by))
+
+
+def _last_writers(desk: Desk[State], task: Task) -> dict[str, str]:
+    """Return who edited each field last, and under ``reason`` who gave the last reason."""
+    writers: dict[str, str] = {}
+    for number in task.events[1:]:
+        record = desk.event(number)
+        if record.type == "task.edited":
+            edit = decode(record)
+            assert isinstance(edit, TaskEdited)
+            writers.update(dict.fromkeys(edit.changes(task, record), record.agent))
+        elif record.type in ("task.failed", "task.blocked", "task.cancelled", "task.submitted"):
+            writers["reason"] = record.agent
+        elif record.type == "task.completed":
+            completed = decode(record)
+            assert isinstance(completed, TaskCompleted)
+            writers["reason"] = completed.worker or record.agent
+    return writers

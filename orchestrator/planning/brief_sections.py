@@ -1,0 +1,246 @@
+"""The sections of a brief, the most important first. Text by others is quoted in all of them."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from heapq import nlargest
+
+from orchestrator.core.clock import spoken
+from orchestrator.core.errors import BadInput, BadName
+from orchestrator.domain.knowledge.commands import Document, Knowledge
+from orchestrator.domain.tasks.blockers import ancestors
+from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.domain.tasks.records import Task
+from orchestrator.planning.brief_context import BriefContext
+from orchestrator.planning.page import PageBlock, Section
+from orchestrator.planning.quoting import quote, quote_line, quote_titled, writer
+from orchestrator.planning.ranking import Text, query_of, rank
+from orchestrator.planning.survey import place
+
+EVENTS = 10
+"""Events of the workstream that a brief shows."""
+
+NEIGHBOURS = 10
+"""Running tasks that a brief shows."""
+
+RESULTS = 30
+"""Earlier tasks whose results a brief has at most, beside those that it needs itself."""
+
+HEADING_WEIGHT = 3.0
+"""What a word of the title or a label weighs against one of the description, when knowledge is ranked."""
+
+
+def sections(context: BriefContext) -> Iterator[Section]:
+    """Yield the sections with the share of the brief that each may have."""
+    task, prog, show = context.task, context.prog, context.show
+    touches = _text(context, "touches", "\n".join(task.touches))
+    lately = f"Recent events of {task.workstream}"
+    yield Section("What ends its loop", _loops(context), 0.05, show)
+    yield Section("Description", _text(context, "description", task.description), 0.2, show)
+    yield Section("Acceptance", _text(context, "acceptance", task.acceptance), 0.1, show)
+    yield Section("The workflow it is a step of", _parents(context), 0.08, context.current)
+    yield Section("What is checked", list(_checks(context)), 0.05, show)
+    yield Section("It touches", touches, 0.03, show)
+    yield Section("Results of what came before", _results(context), 0.15, show)
+    yield Section("Earlier attempts and notes", list(_history(context)), 0.08, show)
+    yield Section("Knowledge", list(_knowledge(context)), 0.25, f"{prog} kb list")
+    yield Section("Who works next to it", list(_neighbours(context)), 0.08, f"{prog} status")
+    yield Section(lately, _events(context), 0.05, f"{prog} events --last 50")
+
+
+def _block(label: str, text: str, rest: str) -> PageBlock:
+    return PageBlock(f"{label}\n\n{quote(text)}", rest)
+
+
+def _text(context: BriefContext, field: str, text: str) -> list[PageBlock]:
+    label = f"Written by {context.writer_of(field)}:"
+    return [_block(label, text, context.show)] if text.strip() else []
+
+
+def _loops(context: BriefContext) -> list[PageBlock]:
+    """Return the loops that the task stands in, with the command that ends each."""
+    return [
+        _block(
+            f"When this is so, `{context.prog} t signal {loop.id}` before you complete the task:"
+            " then no further round begins.",
+            loop.until,
+            context.show,
+        )
+        for loop in ancestors(context.state, context.task.parent)
+        if loop.until
+    ]
+
+
+def _parents(context: BriefContext) -> list[PageBlock]:
+    """Return the parents of a step, the root of its workflow first."""
+    if context.task.workflow is None:
+        return []
+    return [
+        _block(
+            f"`{parent.id}`, written by {writer(parent.created_by)}:",
+            "\n\n".join(filter(None, [parent.title, parent.description])),
+            f"{context.prog} t show {parent.id}",
+        )
+        for parent in reversed([*ancestors(context.state, context.task.parent)])
+        if not parent.until
+    ]
+
+
+def _checks(context: BriefContext) -> Iterator[PageBlock]:
+    """Yield what `t complete` looks at, and what did not pass the last time."""
+    task, checks = context.task, context.task.checks
+    if checks is None:
+        return
+    author = context.writer_of("checks")
+    if checks.verify:
+        inert = "" if checks.trusted else f" They came by import: first `t trust {task.id}`."
+        label = (
+            "`t complete` runs these commands where you call it, without a shell, each within"
+            f" {spoken(checks.patience)}, and refuses if one fails; written by {author}:{inert}"
+        )
+        yield PageBlock(f"{label}\n\n{_listed(checks.verify)}", context.show)
+    if checks.artifacts:
+        label = f"These must be there, and hold something; written by {author}:"
+        yield PageBlock(f"{label}\n\n{_listed(checks.artifacts)}", context.show)
+    if checks.review:
+        yield PageBlock("Another agent must approve the work before it is done.", context.show)
+    for item in task.evidence:
+        if item.kind != "review" and not item.passed:
+            label = f"This did not pass at {item.at}, when {writer(item.agent)} tried:"
+            lines = [quote_line(item.what), quote_line(item.problem)]
+            if item.output:
+                lines += [">", quote(item.output)]
+            yield PageBlock("\n".join([label, "", *lines]), context.show)
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return "\n".join(map(_item, texts))
+
+
+def _item(text: str) -> str:
+    return quote_line(f"- {text}")
+
+
+def _results(context: BriefContext) -> list[PageBlock]:
+    blocks = []
+    for need in _earlier_tasks(context):
+        result = f"its result by {writer(need.assigned_to)}" if need.result else "no result"
+        label = (
+            f"`{need.id}` of {need.workstream} is {need.status}; its title was written by"
+            f" {writer(need.created_by)}, {result}:"
+        )
+        text = quote_titled(label, need.title, need.result)
+        blocks.append(PageBlock(text, f"{context.prog} t show {need.id}"))
+    return blocks
+
+
+def _earlier_tasks(context: BriefContext) -> Iterator[Task]:
+    """Yield what the task needed; of a step also what came before that and has a result, nearest first."""
+    tasks, task = Tasks(context.desk), context.task
+    seen = {task.id}
+    waiting = deque(_prerequisites(context, task))
+    shown = 0
+    while waiting and shown < RESULTS:
+        task_id = waiting.popleft()
+        if task_id in seen:
+            continue
+        seen.add(task_id)
+        earlier = tasks.get(task_id)
+        if task.workflow is not None and earlier.milestone:
+            # A milestone only stands for its own prerequisites, so these are as near as it is.
+            waiting.extendleft(reversed(_prerequisites(context, earlier)))
+        elif task.workflow is not None:
+            waiting.extend(_prerequisites(context, earlier))
+        if task_id in task.needs or (earlier.result and not earlier.milestone):
+            shown += 1
+            yield earlier
+
+
+def _prerequisites(context: BriefContext, task: Task) -> list[str]:
+    """Return what a task waited for itself, and then what its parents waited for."""
+    parts = context.state.tasks.children.get(task.id, []) if task.milestone else []
+    parents = ancestors(context.state, task.parent) if task.workflow is not None else ()
+    return [*task.needs, *parts, *(need for parent in parents for need in parent.needs)]
+
+
+def _history(context: BriefContext) -> Iterator[PageBlock]:
+    task, show = context.task, context.show
+    if task.failures:
+        times = "once" if task.failures == 1 else f"{task.failures} times"
+        yield PageBlock(f"It failed {times} before.", show)
+    if task.reason:
+        author = writer(context.writers.get("reason"))
+        yield _block(f"Why it is {task.status}, written by {author}:", task.reason, show)
+    for note in reversed(task.notes):
+        yield _block(f"Note of {note.at}, written by {writer(note.agent)}:", note.text, show)
+
+
+def _knowledge(context: BriefContext) -> Iterator[PageBlock]:
+    """Yield the topics that have to do with the task, the most relevant first."""
+    task, documents = context.task, _documents(context)
+    heading = " ".join([task.title, *task.labels])
+    about = f"{task.workstream} {task.description} {task.acceptance}"
+    query = query_of([(heading, HEADING_WEIGHT), (about, 1.0)])
+    texts = [Text(document.topic, document.tags, document.text) for document in documents]
+    by_topic = {document.topic: document for document in documents}
+    for text, _ in rank(query, texts):
+        document = by_topic[text.name]
+        command = f"{context.prog} kb read {text.name}"
+        label = f"Topic `{text.name}`, written by {writer(document.author)} (`{command}`):"
+        yield _block(label, document.text, command)
+
+
+def _documents(context: BriefContext) -> list[Document]:
+    """Return every topic that can be read; a file that is no text keeps no agent from working."""
+    knowledge = Knowledge(context.desk)
+    documents = []
+    for topic in knowledge.all():
+        try:
+            document = knowledge.document(topic.name)
+        except (BadInput, BadName):
+            continue
+        if document is not None:
+            documents.append(document)
+    return documents
+
+
+def _neighbours(context: BriefContext) -> Iterator[PageBlock]:
+    """Yield who holds what the task touches, then others at work, those of the same workstream first."""
+    state, now, task = context.state, context.now, context.task
+    for hold in state.schedule.task_collisions(task, context.agent, now):
+        if hold.task != task.id:
+            purpose = f" for task {hold.task}" if hold.task else ""
+            label = (
+                f"{writer(hold.agent)} holds until {hold.until}{purpose}, so the claim is refused:"
+            )
+            yield PageBlock(quote_titled(label, hold.resource), f"{context.prog} l list")
+    others = [t for t in state.schedule.running() if t.id != task.id and not t.has_lapsed(now)]
+    others.sort(key=lambda other: other.workstream != task.workstream)
+    for other in others[:NEIGHBOURS]:
+        touches = f" and what it touches ({len(other.touches)})" if other.touches else ""
+        label = (
+            f"{writer(other.assigned_to)} works on {place(other)} since {other.claimed_at};"
+            f" its title{touches}, written by {writer(other.created_by)}:"
+        )
+        lines = [quote_titled(label, other.title), *map(_item, other.touches[:5])]
+        yield PageBlock("\n".join(lines), f"{context.prog} t show {other.id}")
+
+
+def _events(context: BriefContext) -> list[PageBlock]:
+    """Return the last events about tasks of the workstream, newest first, so that a cut takes the oldest.
+
+    The tasks know their events, so no log is searched.
+    """
+    latest = nlargest(
+        EVENTS,
+        (
+            (number, task.id)
+            for task in context.state.tasks.values()
+            if task.workstream == context.task.workstream
+            for number in task.events[-EVENTS:]
+        ),
+    )
+    lines = []
+    for number, task_id in latest:
+        record = context.desk.event(number)
+        lines.append(f"- {record.ts} {writer(record.agent)}: {record.type} {task_id}")
+    return [PageBlock("\n".join(lines), f"{context.prog} events --last 50")] if lines else []
