@@ -22,12 +22,16 @@ class Call:
         body: The function as it is written, with the transaction as its second parameter.
         wrapper: The function that callers call; its annotations become those of the call.
         result_of: The function whose result the call returns.
+        hidden: How many parameters behind ``self`` callers do not give: the transaction of a command.
     """
 
-    def __init__(self, body: _Method, wrapper: _Method, result_of: _Method) -> None:
+    def __init__(
+        self, body: _Method, wrapper: _Method, result_of: _Method, *, hidden: int = 1
+    ) -> None:
         functools.update_wrapper(wrapper, body)
-        hints = [*body.__annotations__.items()][1:]
+        hints = [*body.__annotations__.items()][hidden:]
         self.__wrapped__ = body
+        self._hidden = hidden
         self.__name__ = body.__qualname__
         self.hints = dict(_without_unpack(hints))
         self.hints["return"] = result_of.__annotations__.get("return", Any)
@@ -40,9 +44,9 @@ class Call:
         import inspect
 
         written = inspect.signature(self.__wrapped__)
-        first, _, *others = written.parameters.values()
+        first, *others = written.parameters.values()
         parameters = [first]
-        for parameter in others:
+        for parameter in others[self._hidden :]:
             fields = _fields(parameter.annotation)
             if fields is None:
                 parameters.append(parameter)
@@ -101,14 +105,15 @@ def refuse_texts(method: _Method) -> _Method:
     Without this, ``labels="ui"`` would be the labels ``u`` and ``i``. A method without such parameters is
     given back as it is.
     """
-    hints = [(name, hint) for name, hint in method.__annotations__.items() if name != "return"]
+    given = [(name, hint) for name, hint in method.__annotations__.items() if name != "return"]
+    hints = [*_without_unpack(given)]
     lists = {name for name, hint in hints if _is_list(hint)}
     if not lists:
         return method
     names = [name for name, _ in hints]
 
-    @functools.wraps(method)
     def checked(self: object, *args: object, **kwargs: object) -> object:
+        call.refuse_unknown(kwargs)
         for name, value in (*zip(names, args, strict=False), *kwargs.items()):
             if name in lists and isinstance(value, (str, bytes)):
                 raise UsageError(
@@ -117,7 +122,7 @@ def refuse_texts(method: _Method) -> _Method:
                 )
         return method(self, *args, **kwargs)
 
-    checked.__annotations__ = method.__annotations__
+    call = Call(method, checked, method, hidden=0)
     return checked
 
 

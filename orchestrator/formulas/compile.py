@@ -14,7 +14,7 @@ from orchestrator.core.printable import one_line, shortened
 from orchestrator.core.problems import Problems
 from orchestrator.core.topological import topological_order
 from orchestrator.domain.tasks.checks import Checks
-from orchestrator.domain.tasks.facts import FACTS, NO_FACTS, STEP_FACTS, changed_facts
+from orchestrator.domain.tasks.facts import NO_FACTS, STEP_FACTS, changed_facts, check_fact
 from orchestrator.domain.validation import LONGEST_TITLE, check_required, check_text
 from orchestrator.domain.workflows.compiled import (
     MILESTONE,
@@ -332,16 +332,15 @@ class _Compilation:
             facts |= {"verify": due.verify, "verify_timeout": due.timeout}
             facts |= {"artifacts": due.artifacts, "review": due.review}
         for name, value in given.items():
-            check = FACTS[name].check
             if isinstance(value, tuple):  # each item alone, so that every problem is reported
                 facts[name] = tuple(
                     chain.from_iterable(
-                        attempt(f"{place}: {name}", check, (item,), None, None) or ()
+                        attempt(f"{place}: {name}", check_fact, name, (item,)) or ()
                         for item in value
                     )
                 )
             elif value not in (None, ""):
-                facts[name] = attempt(f"{place}: {name}", check, value, None, None)
+                facts[name] = attempt(f"{place}: {name}", check_fact, name, value)
         return {name: fact for name, fact in facts.items() if fact is not None}
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError, did_you_mean
-from orchestrator.domain.tasks.facts import FACTS, Kind
+from orchestrator.domain.tasks.fact_values import Kind
+from orchestrator.domain.tasks.facts import FACTS
 from orchestrator.domain.tasks.relations import KINDS
 
 
@@ -86,6 +87,15 @@ def _flag(name: str, value: Any) -> bool:
     return flag
 
 
+def _pairs(name: str, value: Any) -> Any:
+    """An object, or texts ``key=value``; of a text, the words between commas and blanks."""
+    if not isinstance(value, dict):
+        return _words(name, value)
+    if not all(isinstance(item, str) for item in value.values()):
+        raise UsageError(f"{name} is no object of texts")
+    return value
+
+
 Reader = Callable[[str, Any], Any]
 """Makes the value of a field from its name and what was written."""
 
@@ -100,6 +110,7 @@ _READERS: dict[Kind, Reader] = {
     "words": _words,
     "tasks": _words,
     "lines": _lines,
+    "pairs": _pairs,
     "flag": _flag,
 }
 

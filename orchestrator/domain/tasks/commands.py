@@ -30,7 +30,14 @@ from orchestrator.domain.tasks.events import (
     released,
     renewal,
 )
-from orchestrator.domain.tasks.facts import MOVING, NO_FACTS, GivenFacts, changed_facts
+from orchestrator.domain.tasks.facts import (
+    MOVING,
+    NO_FACTS,
+    GivenFacts,
+    changed_facts,
+    has_facts,
+    wanted_facts,
+)
 from orchestrator.domain.tasks.leases import claim, held_task, lease_length, take
 from orchestrator.domain.tasks.lookup import (
     changed_task,
@@ -92,7 +99,7 @@ class Tasks(Noun[State]):
         workstreams.find_active(tx.state, workstream)
         parent = facts.get("parent")
         above = find_live(tx.state, parent) if parent else None
-        board = _Board(tx, _new_id(tx, above, name))
+        board = _Board(tx.state, tx.now, _new_id(tx, above, name))
         new = TaskAdded(
             task=board.task,
             workstream=workstream,
@@ -126,7 +133,7 @@ class Tasks(Noun[State]):
         """
         tx.act_as(agent)
         old = find_live(tx.state, task)
-        changes = changed_facts({"title": title, **facts}, old, _Board(tx, old.id))
+        changes = changed_facts({"title": title, **facts}, old, _Board(tx.state, tx.now, old.id))
         if not MOVING.isdisjoint(changes):
             check_no_circle(tx.state, old.id, replace(old, **changes))
         tx.record(TaskEdited(task=old.id, **changes))
@@ -484,34 +491,29 @@ class Tasks(Noun[State]):
         *,
         status: Iterable[str] = (),
         agent: str | None = None,
-        labels: Iterable[str] = (),
         any_labels: Iterable[str] = (),
-        type: str | None = None,
-        priority: int | None = None,
-        parent: str | None = None,
         overdue: bool = False,
         ready: bool = False,
+        **facts: Unpack[GivenFacts],
     ) -> list[Task]:
-        """The tasks that pass every filter, in the order they were added.
+        """Return the tasks that pass every filter, in the order they were added.
 
         Args:
             workstream: Only of this stream.
             status: Only of these statuses.
             agent: Only those it holds or held last.
-            labels: Only those with all of these labels.
             any_labels: Only those with one of these labels at least.
-            type: Only of this type.
-            priority: Only of this priority.
-            parent: Only the parts of this task.
             overdue: Only those that have not ended though they are due.
-            ready: Only those that anybody may take now.
+            ready: Only those that any agent may take now.
+            **facts: Only those with these facts: all items of a list, else the same value; of a type,
+                priority, parent ... as its :class:`orchestrator.domain.tasks.facts.Fact` allows.
         """
         state, now = self.state, self._desk.now()
         if workstream is not None:
             workstreams.find(state, workstream)
-        wanted, words, one_of = set(status), set(labels), set(any_labels)
-        above = None if parent is None else resolve(state, parent)
-        if unknown := wanted.difference(STATUSES):
+        statuses, one_of = set(status), set(any_labels)
+        wanted = wanted_facts(facts, _Board(state, now))
+        if unknown := statuses.difference(STATUSES):
             raise UsageError(
                 f"{min(unknown)!a} is no status", hint=f"One of {', '.join(STATUSES)}."
             )
@@ -519,25 +521,22 @@ class Tasks(Noun[State]):
             task
             for task in state.tasks.values()
             if (workstream is None or task.workstream == workstream)
-            and (not wanted or task.status in wanted)
+            and (not statuses or task.status in statuses)
             and (agent is None or task.assigned_to == agent)
-            and words.issubset(task.labels)
             and not (one_of and one_of.isdisjoint(task.labels))
-            and (type is None or task.type == type)
-            and (priority is None or task.priority == priority)
-            and (above is None or task.parent == above)
+            and has_facts(task, wanted)
             and not (overdue and (not task.due or task.due > now or task.status in ENDED))
             and (not ready or is_offered(state, task, now))
         ]
 
 
 class _Board:
-    """What the checks of given facts ask; see :class:`orchestrator.domain.tasks.facts.Board`."""
+    """What the checks of given facts ask; see :class:`orchestrator.domain.tasks.fact_values.Board`."""
 
-    def __init__(self, tx: Transaction[State], task: str) -> None:
-        self.now = tx.now
+    def __init__(self, state: State, now: str, task: str = "") -> None:
+        self.now = now
         self.task = task
-        self._state = tx.state
+        self._state = state
 
     def find_live(self, text: str) -> str:
         return find_live(self._state, text).id

@@ -6,19 +6,32 @@ signatures of ``tasks.add`` and ``tasks.edit``, batch files, command-line option
 imports.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal, Protocol, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, TypedDict
 
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.core import names
 from orchestrator.core.errors import UsageError
-from orchestrator.domain.tasks import checks, resources
-from orchestrator.domain.tasks.checks import NO_CHECKS, Checks
+from orchestrator.domain.tasks import checks
+from orchestrator.domain.tasks.checks import Checks
+from orchestrator.domain.tasks.fact_values import (
+    USUAL,
+    Board,
+    Check,
+    Kind,
+    add_commits,
+    by,
+    check_estimate,
+    check_labels,
+    check_touches,
+    find_gate,
+    find_parent,
+    pairs_of,
+    part_of_checks,
+)
 from orchestrator.domain.tasks.relations import Gate, Link, Signal
-from orchestrator.domain.validation import check_priority, check_text, check_title, parse_moment
+from orchestrator.domain.validation import check_priority, check_title
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +95,7 @@ class TaskFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_on
     defer_until: Annotated[str, Kept(label="put off until", beads="defer_until")] = ""
     due: Annotated[str, Kept(label="due", beads="due_at")] = ""
     commits: Annotated[tuple[str, ...], Kept(label="commits")] = ()
-    checks: Annotated[Checks | None, Kept(label="Checks", is_long=True)] = None
+    checks: Annotated[Checks | None, Kept()] = None
 
 
 class StepFacts(msgspec.Struct, kw_only=True):
@@ -111,196 +124,102 @@ class StepFacts(msgspec.Struct, kw_only=True):
 STEP_FACTS = StepFacts.__struct_fields__
 
 
-class Board(Protocol):
-    """What the checks of given facts ask about the board and the task.
-
-    Attributes:
-        now: The time.
-        task: The id of the task that is added or edited.
-    """
-
-    now: str
-    task: str
-
-    def find_live(self, text: str) -> str:
-        """Return the id of the task that a text names; refuse an archived one."""
-        ...
-
-    def resolve(self, text: str) -> str:
-        """Return the id of the task, archived or not, that a text names."""
-        ...
-
-
-Kind = Literal[
-    "text", "word", "task", "time", "integer", "minutes", "duration", "words", "tasks", "lines", "flag"
-]  # fmt: skip
-"""What form a given fact has; interfaces and batch files read values by it.
-
-``words``, ``tasks`` and ``lines`` are lists. A text is split into words, but not into lines, because those
-may hold commas and blanks.
-"""
-
-Check = Callable[[Any, Any, Any], Any]
-"""Makes what is kept from what was given, what was kept before, and the :class:`Board`."""
-
-
 class Fact(msgspec.Struct, frozen=True):
     """What callers may give for a task.
 
     Attributes:
         help: What it is, in one sentence.
         kind: The form of its values.
-        check: Checks a value, and returns what is kept.
+        check: Checks a value, and returns what is kept; None: as all texts, times ... are checked.
         field: The field of :class:`TaskFacts` where it is kept; empty: that of the same name.
         metavar: What the help of its option calls a value.
         singular: Another name of its option, for one value.
+        filter: What the option of ``task list`` does that filters by it; empty: there is none.
     """
 
     help: str
-    kind: Kind
-    check: Check
+    kind: Kind = "text"
+    check: Check | None = None
     field: str = ""
     metavar: str = ""
     singular: str = ""
-
-
-def _by(check: Callable[[Any], Any]) -> Check:
-    return lambda value, _before, _board: check(value)
-
-
-def _text(name: str) -> Check:
-    return lambda text, _before, _board: check_text(name, text)
-
-
-def _time(name: str) -> Check:
-    return lambda text, _before, board: parse_moment(name, text, board.now)
-
-
-def _estimate(minutes: float) -> float:
-    if not 0 <= minutes < 1e9:
-        raise UsageError(f"{minutes} is no estimate", hint="Give minutes.")
-    return minutes
-
-
-def _labels(words: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names.name("label", word) for word in words))
-
-
-def _needs(ids: Iterable[str], _before: object, board: Board) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(map(board.resolve, ids)))
-
-
-def _touches(texts: Iterable[str]) -> tuple[str, ...]:
-    """Of ``git`` and ``git:shared``, keep the stricter one."""
-    needs: dict[str, bool] = {}
-    for need in map(resources.parse, texts):
-        needs[need.resource] = need.shared and needs.get(need.resource, True)
-    return tuple(name + resources.SHARED if shared else name for name, shared in needs.items())
-
-
-def _parent(text: str, _before: object, board: Board) -> str | None:
-    return board.find_live(text) if text else None
-
-
-def _gate(text: str, _before: object, board: Board) -> Gate | None:
-    if not text:
-        return None
-    how, _, of = text.partition(":")
-    if how not in ("all", "any"):
-        raise UsageError(
-            f"{text!a} is nothing to wait for", hint="Write all, any, all:ID or any:ID."
-        )
-    return Gate(how, board.find_live(of) if of else board.task)
-
-
-def _commits(texts: Iterable[str], before: tuple[str, ...], _board: object) -> tuple[str, ...]:
-    """Add commits to those that are linked."""
-    for text in (texts := [*texts]):
-        if not re.fullmatch(r"[0-9a-fA-F]{4,64}", text):
-            raise UsageError(f"{text!a} is no commit", hint="Give 4 to 64 hex digits.")
-    return tuple(dict.fromkeys((*before, *map(str.lower, texts))))
-
-
-def _checks(change: Callable[[Checks, Any], Checks]) -> Check:
-    """One of the facts that together are the checks of a task."""
-
-    def check(value: Any, before: Checks | None, _board: object) -> Checks | None:
-        new = change(before or NO_CHECKS, value)
-        return new if new.are_due or new.review else None
-
-    return check
+    filter: str = ""
 
 
 class GivenFacts(TypedDict, total=False):
     """What callers may give for a task beside its title; None is as if it were not given."""
 
-    description: Annotated[str | None, Fact("What is to be done.", "text", _text("description"))]
+    description: Annotated[str | None, Fact("What is to be done.")]
     type: Annotated[
         str | None,
-        Fact(
-            "A word such as task, bug, feature; agents with capabilities are chosen by it.",
-            "word",
-            _by(lambda text: names.name("task type", text)),
-        ),
+        Fact("A word such as task, bug, feature.", "word", filter="Only of this type."),
     ]
     priority: Annotated[
         int | None,
-        Fact("1 comes first; 5 if not given.", "integer", _by(check_priority)),
+        Fact(
+            "1 comes first; 5 if not given.",
+            "integer",
+            by(check_priority),
+            filter="Only of this priority.",
+        ),
     ]
     labels: Annotated[
         Iterable[str] | None,
-        Fact("Words to find it by.", "words", _by(_labels), singular="label"),
+        Fact(
+            "Words to find it by.",
+            "words",
+            by(check_labels),
+            singular="label",
+            filter="Only with all of these labels.",
+        ),
     ]
-    acceptance: Annotated[
-        str | None, Fact("What must be true when it is done.", "text", _text("acceptance"))
-    ]
+    acceptance: Annotated[str | None, Fact("What must be true when it is done.")]
     estimate: Annotated[
         float | None,
-        Fact("Minutes of work, or a duration: 90, 2h.", "minutes", _by(_estimate)),
+        Fact("Minutes of work, or a duration: 90, 2h.", "minutes", by(check_estimate)),
     ]
     needs: Annotated[
-        Iterable[str] | None,
-        Fact("Tasks that must be done before.", "tasks", _needs, metavar="IDS"),
+        Iterable[str] | None, Fact("Tasks that must be done before.", "tasks", metavar="IDS")
     ]
     touches: Annotated[
         Iterable[str] | None,
         Fact(
             "Resources it needs while it runs: git, src/**, db:shared.",
             "words",
-            _by(_touches),
+            by(check_touches),
             metavar="NAMES",
         ),
     ]
-    parent: Annotated[str | None, Fact("The task that it is a part of.", "task", _parent)]
+    parent: Annotated[
+        str | None,
+        Fact(
+            "The task that it is a part of.",
+            "task",
+            find_parent,
+            filter="Only the parts of this task.",
+        ),
+    ]
     waits_for: Annotated[
         str | None,
         Fact(
             "Children it waits for: all or any of its own; all:ID.",
             "word",
-            _gate,
+            find_gate,
             field="gate",
             metavar="WHICH",
         ),
     ]
     defer: Annotated[
         str | None,
-        Fact(
-            "Not to be taken before: 2026-12-01, or 3d from now.",
-            "time",
-            _time("defer"),
-            field="defer_until",
-        ),
+        Fact("Not to be taken before: 2026-12-01, or 3d from now.", "time", field="defer_until"),
     ]
-    due: Annotated[
-        str | None,
-        Fact("When it should be done, in the same forms.", "time", _time("due")),
-    ]
+    due: Annotated[str | None, Fact("When it should be done, in the same forms.", "time")]
     commits: Annotated[
         Iterable[str] | None,
         Fact(
             "Commits that belong to it, by id.",
             "words",
-            _commits,
+            add_commits,
             metavar="SHA",
             singular="commit",
         ),
@@ -310,7 +229,7 @@ class GivenFacts(TypedDict, total=False):
         Fact(
             "A command that must succeed before it is complete; no shell reads it. Repeatable.",
             "lines",
-            _checks(checks.with_commands),
+            part_of_checks(checks.with_commands),
             field="checks",
             metavar="CMD",
         ),
@@ -320,7 +239,7 @@ class GivenFacts(TypedDict, total=False):
         Fact(
             "How long each of them may take: 30m; else 10m.",
             "duration",
-            _checks(checks.with_timeout),
+            part_of_checks(checks.with_timeout),
             field="checks",
         ),
     ]
@@ -329,7 +248,7 @@ class GivenFacts(TypedDict, total=False):
         Fact(
             "A file or folder that must be there then, and hold something. Repeatable.",
             "lines",
-            _checks(checks.with_artifacts),
+            part_of_checks(checks.with_artifacts),
             field="checks",
             metavar="PATH",
             singular="artifact",
@@ -340,14 +259,14 @@ class GivenFacts(TypedDict, total=False):
         Fact(
             "Another agent than the worker must approve it.",
             "flag",
-            _checks(lambda checks, review: replace(checks, review=review)),
+            part_of_checks(lambda checks, review: replace(checks, review=review)),
             field="checks",
         ),
     ]
 
 
 FACTS: dict[str, Fact] = {
-    "title": Fact("One line that says what is to be done.", "text", _by(check_title)),
+    "title": Fact("One line that says what is to be done.", check=by(check_title)),
     **{name: hint.__metadata__[0] for name, hint in GivenFacts.__annotations__.items()},
 }
 """Every fact that callers may give, by name."""
@@ -372,6 +291,14 @@ NO_FACTS = TaskFacts(title="")
 """What a task is before anything is given."""
 
 
+def check_fact(name: str, value: Any, before: Any = None, board: Board | None = None) -> Any:
+    """Check what was given for one fact, and return what is kept; see :data:`Check`."""
+    fact = FACTS[name]
+    if fact.check is not None:
+        return fact.check(value, before, board)
+    return USUAL[fact.kind](name, value, before, board)
+
+
 def changed_facts(
     given: Mapping[str, Any], before: TaskFacts, board: Board | None
 ) -> dict[str, Any]:
@@ -392,5 +319,42 @@ def changed_facts(
     for name in [name for name in FACTS if given.get(name) is not None]:
         fact, value = FACTS[name], given[name]
         field = fact.field or name
-        fields[field] = fact.check(value, fields.get(field, getattr(before, field)), board)
+        old = fields.get(field, getattr(before, field))
+        fields[field] = check_fact(name, value, old, board)
     return {field: value for field, value in fields.items() if value != getattr(before, field)}
+
+
+def wanted_facts(given: Mapping[str, Any], board: Board) -> dict[str, Any]:
+    """Read facts that tasks are filtered by; see :func:`has_facts`.
+
+    Raises:
+        UsageError: Tasks are not filtered by such a fact.
+    """
+    wanted: dict[str, Any] = {}
+    for name, value in given.items():
+        fact = FACTS[name]
+        if value is None:
+            continue
+        if not fact.filter:
+            raise UsageError(f"Tasks are not filtered by {name}")
+        field = fact.field or name
+        if fact.kind == "task":
+            wanted[field] = board.resolve(value)
+        else:
+            wanted[field] = pairs_of(name, value) if fact.kind == "pairs" else value
+    return wanted
+
+
+def has_facts(task: TaskFacts, wanted: Mapping[str, Any]) -> bool:
+    """Whether a task has these facts: all items of a list or mapping, else the same value."""
+    for field, value in wanted.items():
+        kept = getattr(task, field)
+        if isinstance(kept, tuple):
+            fits = {*value}.issubset(kept)
+        elif isinstance(kept, dict):
+            fits = value.items() <= kept.items()
+        else:
+            fits = kept == value
+        if not fits:
+            return False
+    return True

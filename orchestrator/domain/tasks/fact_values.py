@@ -1,0 +1,137 @@
+"""The values that callers give for facts of a task: their forms, and how each is checked."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, Protocol
+
+from orchestrator.core import names
+from orchestrator.core.errors import UsageError
+from orchestrator.domain.tasks import resources
+from orchestrator.domain.tasks.checks import NO_CHECKS, Checks
+from orchestrator.domain.tasks.relations import Gate
+from orchestrator.domain.validation import check_line, check_text, parse_moment
+
+Kind = Literal[
+    "text", "word", "task", "time", "integer", "minutes", "duration", "words", "tasks", "lines", "pairs",
+    "flag",
+]  # fmt: skip
+"""What form a given fact has; interfaces and batch files read values by it.
+
+``words``, ``tasks`` and ``lines`` are lists. A text is split into words, but not into lines, because those
+may hold commas and blanks. ``pairs`` are a mapping, or a list of texts ``key=value``.
+"""
+
+LISTS: tuple[Kind, ...] = ("words", "tasks", "lines", "pairs")
+
+Check = Callable[[Any, Any, Any], Any]
+"""Makes what is kept from what was given, what was kept before, and the :class:`Board`."""
+
+
+class Board(Protocol):
+    """What the checks of given facts ask about the board and the task.
+
+    Attributes:
+        now: The time.
+        task: The id of the task that is added or edited.
+    """
+
+    now: str
+    task: str
+
+    def find_live(self, text: str) -> str:
+        """Return the id of the task that a text names; refuse an archived one."""
+        ...
+
+    def resolve(self, text: str) -> str:
+        """Return the id of the task, archived or not, that a text names."""
+        ...
+
+
+def by(check: Callable[[Any], Any]) -> Check:
+    """Make a check of one that asks for nothing but the value."""
+    return lambda value, _before, _board: check(value)
+
+
+def check_estimate(minutes: float) -> float:
+    """Check an estimate in minutes."""
+    if not 0 <= minutes < 1e9:
+        raise UsageError(f"{minutes} is no estimate", hint="Give minutes.")
+    return minutes
+
+
+def check_labels(words: Iterable[str]) -> tuple[str, ...]:
+    """Check words to find a task by; each is kept once."""
+    return tuple(dict.fromkeys(names.name("label", word) for word in words))
+
+
+def check_touches(texts: Iterable[str]) -> tuple[str, ...]:
+    """Check resources; of ``git`` and ``git:shared`` the stricter one is kept."""
+    needs: dict[str, bool] = {}
+    for need in map(resources.parse, texts):
+        needs[need.resource] = need.shared and needs.get(need.resource, True)
+    return tuple(name + resources.SHARED if shared else name for name, shared in needs.items())
+
+
+def find_parent(text: str, _before: object, board: Board) -> str | None:
+    """Find the parent that a text names; an empty one names none."""
+    return board.find_live(text) if text else None
+
+
+def find_gate(text: str, _before: object, board: Board) -> Gate | None:
+    """Read ``all``, ``any``, ``all:ID`` or ``any:ID``; an empty text is no gate."""
+    if not text:
+        return None
+    how, _, of = text.partition(":")
+    if how not in ("all", "any"):
+        raise UsageError(
+            f"{text!a} is nothing to wait for", hint="Write all, any, all:ID or any:ID."
+        )
+    return Gate(how, board.find_live(of) if of else board.task)
+
+
+def add_commits(texts: Iterable[str], before: tuple[str, ...], _board: object) -> tuple[str, ...]:
+    """Check commits, and add them to those that are linked."""
+    for text in (texts := [*texts]):
+        if not re.fullmatch(r"[0-9a-fA-F]{4,64}", text):
+            raise UsageError(f"{text!a} is no commit", hint="Give 4 to 64 hex digits.")
+    return tuple(dict.fromkeys((*before, *map(str.lower, texts))))
+
+
+def part_of_checks(change: Callable[[Checks, Any], Checks]) -> Check:
+    """Make a check of a function that changes one part of the checks of a task."""
+
+    def check(value: Any, before: Checks | None, _board: object) -> Checks | None:
+        new = change(before or NO_CHECKS, value)
+        return new if new.are_due or new.review else None
+
+    return check
+
+
+def pairs_of(name: str, given: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
+    """Read a mapping, or texts ``key=value``.
+
+    Raises:
+        UsageError: A text has no ``=``, or a key is no name.
+    """
+    if not isinstance(given, Mapping):
+        texts = [*given]
+        if wrong := [text for text in texts if "=" not in text]:
+            raise UsageError(f"{wrong[0]!a} is no pair for {name}", hint="Write key=value.")
+        given = dict(text.split("=", 1) for text in texts)
+    return {names.name(name, key): check_line(name, value) for key, value in given.items()}
+
+
+def _with_pairs(name: str, given: Any, before: Mapping[str, str]) -> dict[str, str]:
+    """Add pairs to those there are; an empty value removes its key, no pair at all removes every one."""
+    pairs = pairs_of(name, given)
+    return {key: value for key, value in {**before, **pairs}.items() if value} if pairs else {}
+
+
+USUAL: dict[Kind, Callable[[str, Any, Any, Any], Any]] = {
+    "text": lambda name, text, _before, _board: check_text(name, text),
+    "word": lambda name, text, _before, _board: names.name(f"task {name}", text),
+    "time": lambda name, text, _before, board: parse_moment(name, text, board.now),
+    "tasks": lambda _name, ids, _before, board: tuple(dict.fromkeys(map(board.resolve, ids))),
+    "pairs": lambda name, pairs, before, _board: _with_pairs(name, pairs, before),
+}
+"""How facts are checked that have no check of their own."""
