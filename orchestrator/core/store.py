@@ -58,6 +58,10 @@ class Presence(Protocol):
 class Documents(Protocol):
     """Texts that people and agents read and edit, each named by a path such as ``knowledge/plan.md``."""
 
+    def where(self, path: str) -> str:
+        """What to call a document or a folder of them in a sentence: of a file, its path on disk."""
+        ...
+
     def names(self, folder: str) -> list[str]:
         """The names of the documents in a folder, without the folder, in order."""
         ...
@@ -118,10 +122,6 @@ class Upkeep(Protocol):
 
     def problems(self, end: Cursor) -> Iterator[Problem]:
         """Run the checks; ``end`` is where the sound part of the log ends."""
-        ...
-
-    def path_of(self, document: str) -> str:
-        """The path of a document."""
         ...
 
     def back_up(self, paths: Iterable[str], now: str) -> str:

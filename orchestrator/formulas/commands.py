@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from orchestrator.core.errors import OrchestratorError, UsageError
+from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.transaction import Noun
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.lookup import find_live
@@ -40,7 +40,7 @@ class Formulas(Noun[State]):
 
     def all(self) -> list[FormulaSummary]:
         """Return every formula by name: the board's, the user's, those shipped with the toolkit."""
-        return [self._summary(source) for source in library.sources(self._desk.folder)]
+        return [self._summary(source) for source in library.sources(self._desk.documents)]
 
     def _summary(self, source: Source) -> FormulaSummary:
         summary = FormulaSummary(name=source.name, where=source.where, path=source.path)
@@ -59,7 +59,7 @@ class Formulas(Noun[State]):
 
     def names(self) -> list[str]:
         """Return the names of all formulas; no file is read."""
-        return [source.name for source in library.sources(self._desk.folder)]
+        return [source.name for source in library.sources(self._desk.documents)]
 
     def load(self, name: str) -> Loaded:
         """Return a formula with all that it is composed of.
@@ -68,7 +68,7 @@ class Formulas(Noun[State]):
             NotFound: There is none of this name.
             BadInput: It has problems; ``problems`` lists every place.
         """
-        return loading.load(name, self._desk.folder)
+        return loading.load(name, self._desk.documents)
 
     def cook(
         self,
@@ -111,8 +111,5 @@ class Formulas(Noun[State]):
 
         Raises:
             Refused: The board has a formula of this name.
-            UsageError: The board has no folder.
         """
-        if self._desk.folder is None:
-            raise UsageError("This board has no folder for formulas")
-        return library.save(name, text, self._desk.folder)
+        return library.save(name, text, self._desk.documents)

@@ -10,20 +10,35 @@ from collections.abc import Iterator
 import msgspec
 
 from orchestrator.core import names
-from orchestrator.core.errors import BadInput, NotFound, OrchestratorError, Refused, did_you_mean
+from orchestrator.core.errors import (
+    BadInput,
+    InputOutputError,
+    NotFound,
+    OrchestratorError,
+    Refused,
+    did_you_mean,
+)
+from orchestrator.core.store import Documents
 from orchestrator.formulas.parse import LONGEST
-from orchestrator.stores.files import disk
 
 ENDING = ".formula.toml"
 FOLDER = "formulas"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """A formula file: its name, where it is from (board, user, shipped), its path."""
+    """A formula file.
+
+    Attributes:
+        name: Its name.
+        where: Where it is from: board, user, shipped.
+        path: Its path.
+        documents: The documents of its board, if it is from there.
+    """
 
     name: str
     where: str
     path: str
+    documents: Documents | None = None
 
     def read(self) -> bytes:
         """Return the content of the file.
@@ -32,40 +47,37 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
             NotFound: It is gone.
             Refused: It is a link in a board, or not a file.
         """
-        # A board's files are never links; users may arrange their own folders as they like.
-        path = self.path if self.where == "board" else os.path.realpath(self.path)
-        if os.path.isfile(path) and os.path.getsize(path) > LONGEST:
-            raise BadInput(f"{self.path} is over the {LONGEST} bytes that a formula may have")
-        data = disk.read(path)
+        if self.documents is not None:
+            data = self.documents.read(_document(self.name))
+        else:
+            data = _read(self.path)
         if data is None:
             raise NotFound(f"There is no {self.path}", code="formula_not_found")
+        if len(data) > LONGEST:
+            raise BadInput(f"{self.path} is over the {LONGEST} bytes that a formula may have")
         return data
 
 
-def folders(board: str | None) -> Iterator[tuple[str, str]]:
-    """The folders to search, in order: what each is called, and its path."""
-    if board is not None:
-        yield "board", os.path.join(board, FOLDER)
-    config = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
-    yield "user", os.path.join(config, "orchestrator", FOLDER)
-    yield "shipped", os.path.join(os.path.dirname(os.path.abspath(__file__)), "shipped")
-
-
-def find(name: str, board: str | None) -> Source:
+def find(name: str, board: Documents | None) -> Source:
     """Find the file of a formula.
+
+    Args:
+        name: Its name.
+        board: The documents of the board; None if there is none.
 
     Raises:
         BadName: The name is not allowed.
         NotFound: There is none of this name.
     """
     names.name("formula", name)
-    for where, folder in folders(board):
+    if board is not None and board.read(_document(name)) is not None:
+        return _of_board(name, board)
+    for where, folder in _folders():
         path = os.path.join(folder, name + ENDING)
         if os.path.lexists(path):
-            _check_folder(where, folder)
             return Source(name=name, where=where, path=path)
     near = did_you_mean(name, (source.name for source in _all_sources(board)))
-    own = "" if board is None else f"; those of this board are in {os.path.join(board, FOLDER)}"
+    own = "" if board is None else f"; those of this board are in {board.where(FOLDER)}"
     raise NotFound(
         f"There is no formula {name!a}{near}",
         code="formula_not_found",
@@ -73,7 +85,7 @@ def find(name: str, board: str | None) -> Source:
     )
 
 
-def sources(board: str | None) -> list[Source]:
+def sources(board: Documents | None) -> list[Source]:
     """Every formula by name; of several with one name the first in the order of search."""
     by_name: dict[str, Source] = {}
     for source in _all_sources(board):
@@ -81,22 +93,63 @@ def sources(board: str | None) -> list[Source]:
     return sorted(by_name.values(), key=lambda source: source.name)
 
 
-def own(board: str) -> list[str]:
-    """The names of the formulas in a board's own folder."""
-    return [source.name for source in _all_sources(board) if source.where == "board"]
+def own(board: Documents) -> list[str]:
+    """The names of the board's own formulas."""
+    return _formula_names(board.names(FOLDER))
 
 
-def _all_sources(board: str | None) -> Iterator[Source]:
-    for where, folder in folders(board):
-        _check_folder(where, folder)
+def save(name: str, text: str, board: Documents) -> str:
+    """Add a formula to the board; nothing is overwritten. Return its path.
+
+    Raises:
+        BadName: The name is not allowed.
+        Refused: The board has a formula of this name.
+    """
+    names.name("formula", name, among=own(board))
+    path = board.where(_document(name))
+    if board.read(_document(name)) is not None:
+        raise Refused(
+            f"The board has a formula {name} already",
+            code="formula_exists",
+            hint="Give the new one another name.",
+            path=path,
+        )
+    board.write(_document(name), text.encode())
+    return path
+
+
+def _document(name: str) -> str:
+    return f"{FOLDER}/{name}{ENDING}"
+
+
+def _of_board(name: str, board: Documents) -> Source:
+    path = board.where(_document(name))
+    return Source(name=name, where="board", path=path, documents=board)
+
+
+def _folders() -> Iterator[tuple[str, str]]:
+    """The folders to search after the board, in order: what each is called, and its path."""
+    config = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    yield "user", os.path.join(config, "orchestrator", FOLDER)
+    yield "shipped", os.path.join(os.path.dirname(os.path.abspath(__file__)), "shipped")
+
+
+def _all_sources(board: Documents | None) -> Iterator[Source]:
+    if board is not None:
+        for name in own(board):
+            yield _of_board(name, board)
+    for where, folder in _folders():
         try:
-            entries = sorted(os.listdir(folder))
+            files = sorted(os.listdir(folder))
         except OSError:
             continue
-        for entry in entries:
-            name = entry.removesuffix(ENDING)
-            if name != entry and _is_name(name):
-                yield Source(name=name, where=where, path=os.path.join(folder, entry))
+        for name in _formula_names(files):
+            yield Source(name=name, where=where, path=os.path.join(folder, name + ENDING))
+
+
+def _formula_names(files: list[str]) -> list[str]:
+    stems = [file.removesuffix(ENDING) for file in files if file.endswith(ENDING)]
+    return [stem for stem in stems if _is_name(stem)]
 
 
 def _is_name(text: str) -> bool:
@@ -107,28 +160,14 @@ def _is_name(text: str) -> bool:
     return True
 
 
-def _check_folder(where: str, folder: str) -> None:
-    if where == "board" and os.path.islink(folder):
-        raise disk.is_link(folder)
-
-
-def save(name: str, text: str, board: str) -> str:
-    """Write a formula into the board's folder; nothing is overwritten. Return its path.
-
-    Raises:
-        BadName: The name is not allowed.
-        Refused: The board has a formula of this name.
-    """
-    folder = os.path.join(board, FOLDER)
-    names.name("formula", name, among=own(board))
-    path = os.path.join(folder, name + ENDING)
-    _check_folder("board", folder)
-    if os.path.lexists(path):
-        raise Refused(
-            f"The board has a formula {name} already",
-            code="formula_exists",
-            hint="Give the new one another name.",
-            path=path,
-        )
-    disk.replace(path, text.encode())
-    return path
+def _read(path: str) -> bytes | None:
+    """The first bytes of a file outside of the board; users may arrange their own folders as they like."""
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise Refused(f"{path} is no regular file", code="not_a_file", path=path)
+    try:
+        with open(path, "rb") as file:
+            return file.read(LONGEST + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputOutputError(f"{path} cannot be read: {error.strerror}", path=path) from None

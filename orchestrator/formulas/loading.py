@@ -8,6 +8,7 @@ import msgspec
 from orchestrator.core import names
 from orchestrator.core.errors import NotFound, Refused, UsageError
 from orchestrator.core.problems import Problems
+from orchestrator.core.store import Documents
 from orchestrator.formulas.extends import merged
 from orchestrator.formulas.library import Source, find
 from orchestrator.formulas.parse import read
@@ -40,14 +41,14 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     invalid: Problems = msgspec.field(default_factory=Problems)
 
 
-def load(name: str, board: str | None) -> Loaded:
+def load(name: str, board: Documents | None) -> Loaded:
     """Load a formula with all that it is composed of.
 
     Its problems are part of the result, so that compiling it reports all of them at once.
 
     Args:
         name: Its name.
-        board: The folder of the board; None if there is none.
+        board: The documents of the board; None if there is none.
 
     Raises:
         NotFound: There is none of this name.
@@ -67,7 +68,7 @@ def load(name: str, board: str | None) -> Loaded:
 class _Loading:
     """The formulas of one loading, each read once."""
 
-    def __init__(self, board: str | None) -> None:
+    def __init__(self, board: Documents | None) -> None:
         self._board = board
         self.misread = Problems()
         self.invalid = Problems()

@@ -180,7 +180,7 @@ class _Doctor:
             else:
                 self.store.documents.write(path, text.encode())
 
-        file = self.upkeep.path_of(path) if self.upkeep is not None else path
+        file = self.store.documents.where(path)
         message = f"{file} is not what the log says: its last write was interrupted"
         self.add("knowledge", "warning", message, repair=finish, touches=(file,))
 
@@ -197,15 +197,15 @@ class _Doctor:
         """Every formula of the board can be cooked."""
         from orchestrator.formulas import compile_formula, library, load
 
-        folder = self.engine.folder
+        board = self.store.documents
         try:
-            names = library.own(folder) if folder is not None else []
+            names = library.own(board)
         except OrchestratorError as error:
             self.add("formulas", "warning", error.message, hint=error.hint)
             return
         for name in names:
             try:
-                compile_formula(load(name, folder), strict=False)
+                compile_formula(load(name, board), strict=False)
             except OrchestratorError as error:
                 hint = f"Mend it; `formula validate {name}` names every place."
                 self.add("formulas", "warning", error.message, hint=hint)

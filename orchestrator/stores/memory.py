@@ -37,6 +37,9 @@ class MemoryDocuments:
     def __init__(self) -> None:
         self._documents: dict[str, bytes] = {}
 
+    def where(self, path: str) -> str:
+        return path
+
     def names(self, folder: str) -> list[str]:
         paths = (path.rpartition("/") for path in self._documents)
         return sorted(name for above, _, name in paths if above == folder)

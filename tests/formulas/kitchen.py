@@ -10,6 +10,7 @@ import pytest
 from orchestrator.core.errors import BadInput
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
 from orchestrator.formulas import compile_formula, load
+from orchestrator.stores.files.folders import FileDocuments
 
 REAL = Path(__file__).parents[1] / "data" / "formulas"
 
@@ -49,7 +50,9 @@ class Kitchen:
     ) -> CompiledFormula:
         is_name = re.fullmatch(r"[\w.-]+", text_or_name) is not None
         name = text_or_name if is_name else self.write("test", text_or_name)
-        return compile_formula(load(name, str(self.board)), variables, preset=preset, strict=strict)
+        return compile_formula(
+            load(name, FileDocuments(str(self.board))), variables, preset=preset, strict=strict
+        )
 
     def graph(self, text_or_name: str, **variables: str) -> dict[str, set[str]]:
         """Each step with what it needs."""

@@ -15,6 +15,7 @@ from orchestrator.core.problems import (
 from orchestrator.formulas import compile_formula, load
 from orchestrator.formulas.library import find, save
 from orchestrator.formulas.parse import read
+from orchestrator.stores.files.folders import FileDocuments
 
 from .kitchen import Kitchen
 
@@ -189,23 +190,23 @@ def test_every_error_of_one_step_is_told(kitchen: Kitchen):
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "-x", "con", "a\0b", "x" * 201, "a\nb"])
 def test_names_that_are_none_are_refused_at_the_door(kitchen: Kitchen, name: str):
     with pytest.raises(BadName):
-        load(name, str(kitchen.board))
+        load(name, FileDocuments(str(kitchen.board)))
     with pytest.raises(BadName):
-        save(name, "", str(kitchen.board))
+        save(name, "", FileDocuments(str(kitchen.board)))
 
 
 def test_the_board_comes_before_the_user_and_the_user_before_the_toolkit(
     kitchen: Kitchen, memory_path: Path
 ):
-    assert find("feature", str(kitchen.board)).where == "shipped"
+    assert find("feature", FileDocuments(str(kitchen.board))).where == "shipped"
     mine = memory_path / "config" / "orchestrator" / "formulas"
     mine.mkdir(parents=True)
     (mine / "feature.formula.toml").write_text('[[steps]]\nid = "mine"')
-    assert find("feature", str(kitchen.board)).where == "user"
+    assert find("feature", FileDocuments(str(kitchen.board))).where == "user"
     kitchen.write("feature", '[[steps]]\nid = "ours"')
-    assert find("feature", str(kitchen.board)).where == "board"
+    assert find("feature", FileDocuments(str(kitchen.board))).where == "board"
     with pytest.raises(NotFound, match="did you mean 'feature'"):
-        find("featur", str(kitchen.board))
+        find("featur", FileDocuments(str(kitchen.board)))
 
 
 def test_a_link_or_fifo_in_the_boards_folder_is_no_formula(kitchen: Kitchen, memory_path: Path):
@@ -215,18 +216,18 @@ def test_a_link_or_fifo_in_the_boards_folder_is_no_formula(kitchen: Kitchen, mem
     os.mkfifo(kitchen.board / "formulas" / "pipe.formula.toml")
     for name in ("link", "pipe"):
         with pytest.raises(OrchestratorError) as caught:
-            load(name, str(kitchen.board))
+            load(name, FileDocuments(str(kitchen.board)))
         assert caught.value.code in ("symlink", "not_a_file")
 
 
 def test_a_saved_formula_overwrites_nothing(kitchen: Kitchen):
-    path = save("new", '[[steps]]\nid = "a"', str(kitchen.board))
+    path = save("new", '[[steps]]\nid = "a"', FileDocuments(str(kitchen.board)))
     assert Path(path).read_text() == '[[steps]]\nid = "a"'
     with pytest.raises(OrchestratorError) as caught:
-        save("new", "", str(kitchen.board))
+        save("new", "", FileDocuments(str(kitchen.board)))
     assert caught.value.code == "formula_exists"
     with pytest.raises(BadName):
-        save("NEW", "", str(kitchen.board))
+        save("NEW", "", FileDocuments(str(kitchen.board)))
 
 
 def test_formulas_that_extend_each_other_too_deep_are_told_of(kitchen: Kitchen):

@@ -53,17 +53,20 @@ class FileDocuments:
     def __init__(self, board: str) -> None:
         self._board = board
 
+    def where(self, path: str) -> str:
+        return f"{self._board}/{path}"
+
     def names(self, folder: str) -> list[str]:
-        return sorted(entry.name for entry in _files(self.path(folder)))
+        return sorted(entry.name for entry in _files(self._checked(folder)))
 
     def read(self, path: str) -> bytes | None:
-        return disk.read(self.path(path))
+        return disk.read(self._path(path))
 
     def write(self, path: str, data: bytes) -> None:
-        disk.replace(self.path(path), data)
+        disk.replace(self._path(path), data)
 
     def delete(self, path: str) -> None:
-        path = self.path(path)
+        path = self._path(path)
         with disk.naming("delete", path):
             try:
                 os.unlink(path)
@@ -71,9 +74,16 @@ class FileDocuments:
                 return
             system.sync_folder(os.path.dirname(path))
 
-    def path(self, document: str) -> str:
-        """The path of a document on disk."""
-        return f"{self._board}/{document}"
+    def _path(self, document: str) -> str:
+        folder, _, name = document.rpartition("/")
+        return f"{self._checked(folder)}/{name}"
+
+    def _checked(self, folder: str) -> str:
+        """The path of a folder, which is never a symbolic link out of the board."""
+        path = self.where(folder)
+        if os.path.islink(path):
+            raise disk.is_link(path)
+        return path
 
 
 class FileCursors:

@@ -88,9 +88,6 @@ class FileUpkeep:
                     touches=(path,),
                 )
 
-    def path_of(self, document: str) -> str:
-        return os.path.join(self._folder, document)
-
     def back_up(self, paths: Iterable[str], now: str) -> str:
         folder = os.path.join(self._state, "backups", now.replace(":", "").replace(".", ""))
         with disk.naming("back up", self._folder):
