@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, overload
 
 from orchestrator import board as boards
+from orchestrator import stores
 from orchestrator.core.calls import late_hints
 from orchestrator.core.clock import Clock
 from orchestrator.core.errors import UsageError
@@ -203,10 +204,10 @@ class Orchestrator:
         start: str | None = None,
         checkout: str | None = None,
     ) -> "Orchestrator":
-        """Find a board of files and open it; see :func:`orchestrator.board.locate`.
+        """Open a board; one of files is found as :func:`orchestrator.board.locate` says.
 
         Args:
-            board: Its folder; made if it is not there yet.
+            board: Its folder, which is made if it does not exist, or its URL (``memory:``, ``file:///...``).
             agent: Who acts when a command names nobody; else ``$ORC_AGENT``, else ``system``.
             session: Which session of the agent this is; else ``$ORC_SESSION``.
             request_id: The request that the first command to change something answers; else
@@ -214,15 +215,13 @@ class Orchestrator:
 
         Raises:
             NoBoard: None is named, and none is found here or above.
+            UsageError: No store has the URL's scheme.
         """
-        # A store of another kind does not load this one.
-        from orchestrator.stores.files import FileStore
-
-        folder = boards.locate(
-            os.fspath(board) if board is not None else None, start=start, checkout=checkout
-        )
+        scheme, location = stores.parse(os.fspath(board) if board is not None else None)
+        if scheme == "file":
+            location = boards.locate(location, start=start, checkout=checkout)
         return cls(
-            FileStore(folder, light=light, warn=warn),
+            stores.open_store(scheme, location, light=light, warn=warn),
             agent=agent or os.environ.get("ORC_AGENT") or SYSTEM,
             session=session if session is not None else _session(os.environ.get("ORC_SESSION")),
             request_id=request_id or os.environ.get("ORC_REQUEST_ID") or None,
@@ -230,7 +229,7 @@ class Orchestrator:
             timeout=timeout,
             now=now,
             warn=warn,
-            folder=folder,
+            folder=location if scheme == "file" else None,
         )
 
     def transaction(self) -> AbstractContextManager[None]:

@@ -47,10 +47,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
             NotFound: It is gone.
             Refused: It is a link in a board, or not a file.
         """
-        if self.documents is not None:
-            data = self.documents.read(_document(self.name))
-        else:
-            data = _read(self.path)
+        board = self.documents
+        data = _read(self.path) if board is None else board.read(_document(self.name))
         if data is None:
             raise NotFound(f"There is no {self.path}", code="formula_not_found")
         if len(data) > LONGEST:

@@ -1,1 +1,72 @@
-"""Where events live: on disk (:mod:`.files`) and in memory (:mod:`.memory`). Holds no rule."""
+"""Where boards live: on disk or in memory. The scheme of a URL names the store."""
+
+import re
+from collections.abc import Callable
+
+from orchestrator.core.errors import UsageError
+from orchestrator.core.store import Store
+
+Warn = Callable[[str], None]
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//.*)?")
+"""A scheme has two letters or more: ``C:`` is a drive."""
+
+
+def parse(board: str | None) -> tuple[str, str | None]:
+    """The scheme of a URL and what follows it; a path is of the scheme ``file``.
+
+    Raises:
+        UsageError: No store has this scheme, or the URL of a file names another machine.
+    """
+    url = _URL.fullmatch(board or "")
+    if url is None:
+        return "file", board
+    scheme = url[1].lower()
+    if scheme not in _OPENERS:
+        raise UsageError(
+            f"{board!a}: no store has the scheme {scheme!a}",
+            hint=f"A board is a path, or a URL: {', '.join(_EXAMPLES)}.",
+        )
+    if scheme != "file":
+        return scheme, url[2]
+    from urllib.request import url2pathname  # only a URL needs it
+
+    host, _, path = (url[2] or "")[2:].partition("/")
+    if host not in ("", "localhost") or not path:
+        raise UsageError(f"{board!a} is no path on this machine", hint="Write file:///PATH.")
+    return "file", url2pathname(f"/{path}")
+
+
+def open_store(scheme: str, location: str | None, *, light: bool, warn: Warn) -> Store:
+    """The store of a scheme that :func:`parse` gave; the board is laid out already.
+
+    Args:
+        scheme: Which store.
+        location: Where it keeps the board.
+        light: The process ends after one command.
+        warn: Receives sentences that a person should know.
+    """
+    return _OPENERS[scheme](location, light, warn)
+
+
+# A store is imported when a board of its scheme is opened.
+
+
+def _open_files(folder: str | None, light: bool, warn: Warn) -> Store:
+    from orchestrator.stores.files import FileStore
+
+    assert folder is not None
+    return FileStore(folder, light=light, warn=warn)
+
+
+def _open_memory(_location: str | None, _light: bool, _warn: Warn) -> Store:
+    from orchestrator.stores.memory import MemoryStore
+
+    return MemoryStore()
+
+
+_OPENERS: dict[str, Callable[[str | None, bool, Warn], Store]] = {
+    "file": _open_files,
+    "memory": _open_memory,
+}
+_EXAMPLES = ("file:///PATH", "memory:")

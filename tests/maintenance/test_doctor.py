@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator import InputOutputError, Orchestrator
 from orchestrator.board import FOLDER, locate
+from orchestrator.core.store import START
 from orchestrator.maintenance.backup import import_board
 from orchestrator.maintenance.doctor import Examination, examine
 from orchestrator.stores.files.layout import make
@@ -129,6 +131,51 @@ def test_a_log_behind_its_snapshot_is_given_up_only_by_a_persons_word(folder: Pa
     assert look(folder, fix=True, accept_log=True).status == 0
     with Orchestrator.open(folder) as orc:
         orc.tasks.add("build", title="three")
+
+
+def test_an_interrupted_write_is_set_aside(folder: Path) -> None:
+    log = folder / "state/events.jsonl"
+    whole = log.read_bytes()
+    log.write_bytes(whole + b'{"id":')
+    found = look(folder)
+    assert (found.status, levels(found)) == (1, {"log": "warning"})
+    fixed = look(folder, fix=True)
+    assert (fixed.status, [f.fixed for f in fixed.findings if f.check == "log"]) == (0, [True])
+    assert log.read_bytes().startswith(whole)
+    assert fixed.backup is not None
+    assert (Path(fixed.backup) / "state__events.jsonl").read_bytes() == whole + b'{"id":'
+
+
+def test_a_board_of_a_newer_version_is_not_called_damaged(folder: Path) -> None:
+    """Nothing is lost: an older program only cannot read it. There is nothing to restore or salvage."""
+    with Orchestrator.open(folder) as orc:
+        store = orc.engine.store
+        with store.locked("test", 20):
+            *_, chunk = store.read(START)
+            record = replace(chunk.events[-1], id=chunk.end.id + 1, type="task.teleported")
+            store.append([record], chunk.end)
+    before = (folder / "state/events.jsonl").read_bytes()
+    found = look(folder, fix=True, salvage_log=True)
+    (finding,) = (finding for finding in found.findings if finding.check == "log")
+    assert (found.status, found.salvaged) == (1, None)
+    assert "task.teleported" in finding.message
+    assert "newer version" in finding.hint
+    assert (folder / "state/events.jsonl").read_bytes() == before
+
+
+def test_a_board_without_files_has_only_the_checks_of_every_board(orc: Orchestrator) -> None:
+    orc.knowledge.write("plan", "text")
+    orc.engine.documents.delete("knowledge/plan.md")
+    found = examine(orc.engine, fix=True)
+    assert {f.check: (f.level, f.fixed) for f in found.findings} == {
+        "log": ("ok", False),
+        "snapshot": ("ok", False),
+        "knowledge": ("warning", True),
+        "leases": ("ok", False),
+        "formulas": ("ok", False),
+    }
+    assert found.backup is None
+    assert orc.engine.documents.read("knowledge/plan.md") == b"text"
 
 
 def test_a_disk_that_does_not_answer_hides_nothing_from_doctor_and_salvage(
