@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from orchestrator.core import clock, names
-from orchestrator.core.errors import UsageError, did_you_mean
+from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import one_line, shortened
 from orchestrator.core.problems import Problems
 from orchestrator.core.topological import topological_order
@@ -82,6 +82,7 @@ def compile_formula(
     compilation = _Compilation(loaded, values, problems)
     compilation.add_steps(preset, title, description)
     compilation.rewire()
+    compilation.check_references()
     compilation.prune()
     steps = compilation.finish()
     root_description = problems.attempt(
@@ -208,6 +209,15 @@ class _Compilation:
             if self._graph.find(need, place, self._problems) is not None and draft is not None:
                 draft.needs = unique((*draft.needs, need))
 
+    def check_references(self) -> None:
+        """Note ids that cannot be part of a task's id, and references to steps that do not exist."""
+        for draft in self._graph:
+            if self._values.strict or "{" not in draft.id:
+                self._problems.attempt(f"{draft.place}: id", names.name, "step", draft.id)
+            for need in draft.needs:
+                self._graph.find(need, f"{draft.place}: needs", self._problems)
+            self._graph.find(awaited(draft)[1] or "", f"{draft.place}: waits_for", self._problems)
+
     def prune(self) -> None:
         """Remove the steps with a false condition."""
         dropped = set()
@@ -226,8 +236,6 @@ class _Compilation:
         """Fill all texts, put the steps in order, and check them."""
         self._move_timers()
         by_id = {draft.id: self._fill(draft) for draft in self._graph}
-        for draft in by_id.values():
-            self._check_references(draft, by_id)
         parents = {draft.parent for draft in by_id.values()}
         order = self._in_order(by_id)
         return tuple(self._compiled(by_id[step], parents) for step in order or by_id)
@@ -265,16 +273,6 @@ class _Compilation:
         for name in ("artifacts", "touches", "labels"):
             setattr(filled, name, tuple(filter(None, getattr(filled, name))))
         return filled
-
-    def _check_references(self, draft: Draft, by_id: Mapping[str, Draft]) -> None:
-        """Note an id that cannot be part of a task's id, and references to steps that do not exist."""
-        if self._values.strict or "{" not in draft.id:
-            self._problems.attempt(f"{draft.place}: id", names.name, "step", draft.id)
-        of = awaited(draft)[1]
-        for key, step in (*(("needs", need) for need in draft.needs), ("waits_for", of)):
-            if step is not None and step not in by_id:
-                near = did_you_mean(step, by_id)
-                self._problems.note(f"{draft.place}: {key}", f"there is no step {step!a}{near}")
 
     def _in_order(self, by_id: Mapping[str, Draft]) -> list[str]:
         """The ids in order; note every circle of steps that wait for one another."""

@@ -15,6 +15,7 @@ from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.domain.tasks.facts import KEPT, NO_FACTS, STEP_FACTS
 from orchestrator.domain.tasks.lookup import resolve
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.relations import Signal
@@ -23,13 +24,8 @@ from orchestrator.domain.workflows.lookup import descendants
 from orchestrator.formulas.values import PLACEHOLDER
 from orchestrator.formulas.variables import NAME
 
-DEFAULT_PRIORITY = 5
-
 _TEXTS = ("title", "description", "acceptance", "until")
 """The facts of a task whose words may become variables."""
-
-_FACTS = ("priority", "labels", "assignee", "touches", "estimate", "type")
-_DEFAULTS = {"priority": DEFAULT_PRIORITY, "type": "task"}
 
 
 def distill(
@@ -126,9 +122,10 @@ class _Distiller:
         children = self._children(step.id)
         table: dict[str, Any] = {"id": self._inner(step.id)}
         table |= {name: self._with_names(getattr(step, name)) for name in _TEXTS}
-        for name in _FACTS:
-            value = getattr(step, name)
-            table[name] = None if value == _DEFAULTS.get(name) else value
+        for name in (*STEP_FACTS, "assignee"):
+            if name not in _TEXTS and name in KEPT:
+                value = getattr(step, name)
+                table[name] = None if value == getattr(NO_FACTS, name) else value
         if REVIEW_ONLY in self._root.labels:
             table["labels"] = [label for label in step.labels if label != REVIEW_ONLY]
         table["needs"] = [self._inner(need) for need in step.needs if need in self._inside]

@@ -110,7 +110,6 @@ class _Validation:
         for item in self._formula.advice:
             before, after = item.sequence
             self._check_words(before + after, advice.WORDS)
-        self._check_needs()
         self._check_rules()
         self._check_advice()
         self._check_legs()
@@ -128,11 +127,6 @@ class _Validation:
         if value not in choices:
             message = f"{value!a} is not a {what}{did_you_mean(value, choices)}"
             self._note(place, f"{message}: one of {', '.join(filter(None, choices))}")
-
-    def _known(self, place: str, name: str, known: Sequence[str]) -> None:
-        """Note a reference to a step that does not exist."""
-        if name and "{" not in name and name not in known:
-            self._note(place, f"there is no step {name!a}{did_you_mean(name, known)}")
 
     def _require(self, table: Table, but: Sequence[str] = ()) -> None:
         """Note keys of a table that are empty."""
@@ -250,38 +244,12 @@ class _Validation:
         if kind == "timer" and gate.id and gate.timeout:
             self._note(place, "a timer has a timeout or an id, not both")
 
-    def _may_bring_steps(self, steps: Iterable[Step]) -> bool:
-        """Whether a loop, an expansion or an aspect may add steps that the file does not have."""
-        compose = self._formula.compose
-        return bool(
-            self._formula.advice or compose.aspects or compose.map or compose.expand
-        ) or any(step.expand or step.loop for step in nested(steps))
-
-    def _check_needs(self) -> None:
-        """Note needs that no pass of the compilation can satisfy."""
-        ids = [step.id for step in steps_of(self._formula)]
-        for part in (self._formula.steps, self._formula.template):
-            if not self._may_bring_steps(part):
-                for step, known in _with_visible(part, set()):
-                    for need in (*step.needs, *step.depends_on):
-                        if need not in known and "{" not in need:
-                            near = did_you_mean(need, ids)
-                            self._note(f"{step.place}: needs", f"there is no step {need!a}{near}")
-
     # Rules, advice, legs
 
     def _check_rules(self) -> None:
-        steps, compose = self._formula.steps, self._formula.compose
+        compose = self._formula.compose
         for rule in (*compose.expand, *compose.map, *compose.branch, *compose.gate):
             self._require(rule)
-        if self._may_bring_steps(steps):
-            return
-        known = [step.id for step in nested(steps)]
-        for branch in compose.branch:
-            for name in (branch.from_, *branch.steps, branch.join):
-                self._known(branch.place, name, known)
-        for gate in compose.gate:
-            self._known(gate.place, gate.before, known)
 
     def _check_advice(self) -> None:
         for item in self._formula.advice:
@@ -308,9 +276,6 @@ class _Validation:
         formula, synthesis = self._formula, self._formula.synthesis
         legs = [leg.id for leg in formula.legs]
         self._check_simple(formula.legs, "a leg")
-        for leg in formula.legs:
-            for need in (*leg.needs, *leg.depends_on):
-                self._known(f"{leg.place}: needs", need, legs)
         lists = [(preset.place, preset.legs) for preset in formula.presets.values()]
         for preset in formula.presets.values():
             self._require(preset, but=("description",))
@@ -362,16 +327,6 @@ def _structure_problems(step: Step) -> Iterator[tuple[str, str]]:
         yield "waits_for", f"{message}: write all, any, all:STEP or any:STEP"
     elif step.children and step.waits_for and step.waits_for not in _OWN_CHILDREN:
         yield "waits_for", "it has children, so it cannot wait for those of another step"
-
-
-def _with_visible(steps: Iterable[Step], outside: set[str]) -> Iterator[tuple[Step, set[str]]]:
-    """Each step with the ids that it may need: those of its own level of loops, and those outside."""
-    level = [*flat(steps)]
-    visible = outside | {step.id for step in level}
-    for step in level:
-        yield step, visible
-        if step.loop is not None:
-            yield from _with_visible(step.loop.body, visible)
 
 
 def _is_duration(text: str | float) -> bool:
