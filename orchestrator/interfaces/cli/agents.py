@@ -1,6 +1,6 @@
 """``orc agent``: who works on the board."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.printable import escape
@@ -13,8 +13,8 @@ from orchestrator.interfaces.cli.parameters import (
     argument,
     option,
 )
-from orchestrator.interfaces.cli.rendering import Answer, fields, say, table
-from orchestrator.interfaces.cli.run import Run
+from orchestrator.interfaces.cli.rendering import Answer, facts, listing, say
+from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
     from orchestrator.domain.agents.commands import AgentView
@@ -33,14 +33,10 @@ _ID = argument("id", type=AGENT_NAME, help="The agent.")
     help="Types and labels of tasks it suits; none means all.",
 )
 @option("--max-load", type=COUNT, help="How many tasks it may be given at once.")
-def register(
-    run: Run, id: str, type: str, capabilities: tuple[str, ...] | None, max_load: int | None
-) -> Answer:
+def register(run: Run, id: str, type: str, **limits: Any) -> Answer:
     """Say that an agent is there and what it can do."""
     run.actor(id)
-    agent = run.orc.agents.register(
-        id, type=type, capabilities=capabilities or (), max_load=max_load
-    )
+    agent = run.orc.agents.register(id, type=type, **given(**limits))
     return say(agent, f"Registered agent: {escape(agent.id)} ({escape(agent.type)})")
 
 
@@ -55,9 +51,20 @@ def rename(run: Run, id: str, to: str) -> Answer:
 
 @AGENT.command("list", example="list", reads=True)
 def list_(run: Run) -> Answer:
-    """List everybody who is registered, was seen, or has work: how present, on what, how much."""
-    agents = run.orc.agents.all()
-    return Answer(agents, lambda: _table(agents) if agents else "No agents.")
+    """List the agents that are registered, were seen, or have work: presence, work, load."""
+    return listing(
+        run.orc.agents.all(),
+        ("agent", "id"),
+        "type",
+        ("state", _presence),
+        "last_seen",
+        "hook",
+        ("load", _load),
+        ("mail", _unread),
+        "locks",
+        "capabilities",
+        empty="No agents.",
+    )
 
 
 @AGENT.command("heartbeat", example="heartbeat agent-1 --every 15s")
@@ -102,37 +109,12 @@ def retire(run: Run, id: str, reason: str) -> Answer:
     return say(run.orc.agents.retire(id, reason=reason), f"Retired agent: {escape(id)}")
 
 
-def _standing(agent: "AgentView") -> str:
+def _presence(agent: "AgentView") -> str:
     return agent.status if agent.status == "retired" else agent.presence
 
 
-def _table(agents: "list[AgentView]") -> str:
-    headers = (
-        "agent",
-        "type",
-        "state",
-        "last seen",
-        "hook",
-        "load",
-        "mail",
-        "locks",
-        "capabilities",
-    )
-    rows = [
-        (
-            agent.id,
-            agent.type,
-            _standing(agent),
-            agent.last_seen,
-            agent.hook,
-            _load(agent),
-            agent.unread or None,
-            ", ".join(agent.locks),
-            ", ".join(agent.capabilities),
-        )
-        for agent in agents
-    ]
-    return table(headers, rows)
+def _unread(agent: "AgentView") -> int | None:
+    return agent.unread or None
 
 
 def _load(agent: "AgentView") -> str:
@@ -141,15 +123,16 @@ def _load(agent: "AgentView") -> str:
 
 
 def _page(agent: "AgentView") -> str:
-    pairs = (
-        ("state", _standing(agent)),
-        ("session", agent.session),
-        ("last seen", agent.last_seen),
-        ("hook", agent.hook),
-        ("in progress", ", ".join(agent.tasks)),
-        ("assigned", ", ".join(agent.assigned)),
-        ("unread mail", agent.unread or None),
-        ("locks", ", ".join(agent.locks)),
-        ("capabilities", ", ".join(agent.capabilities)),
+    known = facts(
+        agent,
+        ("state", _presence),
+        "session",
+        "last_seen",
+        "hook",
+        ("in progress", "tasks"),
+        "assigned",
+        ("unread mail", _unread),
+        "locks",
+        "capabilities",
     )
-    return f"{escape(agent.id)} ({escape(agent.type)})\n{fields(pairs)}"
+    return f"{escape(agent.id)} ({escape(agent.type)})\n{known}"

@@ -107,7 +107,7 @@ BOARD = Group(
         "board": "status/s init doctor completion",
         "hooks": "sling unsling dispatch",
         "sessions": "prime handoff done escalate",
-        "numbers": "stats metrics",
+        "reports": "stats metrics",
     },
     groups=(
         WORKSTREAM,

@@ -1,6 +1,6 @@
 """``orc convoy``: tasks that are followed together until all of them have ended."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import CONVOY
@@ -9,13 +9,25 @@ from orchestrator.interfaces.cli.parameters import (
     AGENT_NAME,
     CONVOY_NAME,
     DRY_RUN,
+    REASON,
     TASK_ID,
     argument,
     flag,
     option,
 )
-from orchestrator.interfaces.cli.rendering import Answer, bar, fields, parts, plain, say, table
-from orchestrator.interfaces.cli.run import Run
+from orchestrator.interfaces.cli.rendering import (
+    Answer,
+    bar,
+    counted,
+    facts,
+    listing,
+    parts,
+    plain,
+    progress_of,
+    say,
+    table,
+)
+from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
     from orchestrator.domain.convoys.commands import ConvoyStatus
@@ -38,12 +50,10 @@ _TASKS = argument("tasks", type=TASK_ID, metavar="TASK...", many=True, help="Ids
     many=True,
     help="Addresses of those who are told when it lands; me if not given.",
 )
-def create(
-    run: Run, name: str, tasks: tuple[str, ...], description: str, notify: tuple[str, ...] | None
-) -> Answer:
+def create(run: Run, name: str, tasks: tuple[str, ...], **settings: Any) -> Answer:
     """Begin to follow tasks of any workstreams together."""
-    convoy = run.orc.convoys.create(name, tasks, description=description, notify=notify or ())
-    return _said(convoy, "Created convoy")
+    convoy = run.orc.convoys.create(name, tasks, **given(**settings))
+    return _changed(convoy, "Created convoy")
 
 
 @CONVOY.command("add", example="add release 299833bc")
@@ -51,7 +61,7 @@ def create(
 @_TASKS
 def add(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
     """Add tasks to a convoy; one that has landed is open again if one of them is."""
-    return _said(run.orc.convoys.add(name, tasks), "Added to convoy")
+    return _changed(run.orc.convoys.add(name, tasks), "Added to convoy")
 
 
 @CONVOY.command("remove", example="remove release 299833bc")
@@ -59,7 +69,7 @@ def add(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
 @_TASKS
 def remove(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
     """Take tasks out of a convoy; they stay as they are."""
-    return _said(run.orc.convoys.remove(name, tasks), "Removed from convoy")
+    return _changed(run.orc.convoys.remove(name, tasks), "Removed from convoy")
 
 
 @CONVOY.command("start", example="start release --dispatch")
@@ -81,70 +91,66 @@ def start(run: Run, name: str, dispatch: bool, dry_run: bool) -> Answer:
 
 @CONVOY.command("cancel", example="cancel release")
 @_NAME
-@option("--reason", default="", help="Why.")
+@REASON
 def cancel(run: Run, name: str, reason: str) -> Answer:
     """Follow a convoy no more; its tasks stay as they are."""
-    return _said(run.orc.convoys.cancel(name, reason=reason), "Cancelled convoy")
+    return _changed(run.orc.convoys.cancel(name, reason=reason), "Cancelled convoy")
 
 
 @CONVOY.command("list", example="list --all", reads=True)
 @flag("--all", help="Also those that have landed or were cancelled.")
 def list_(run: Run, all: bool) -> Answer:
     """List the convoys that are open."""
-    found = run.orc.convoys.all(ended=all)
-    rows = [
-        (
-            c.name,
-            c.status,
-            bar(_percent(c)),
-            f"{len(c.tasks) - c.open_tasks}/{len(c.tasks)}",
-            c.description,
-        )
-        for c in found
-    ]
-    headers = ("convoy", "status", "progress", "ended", "description")
-    return Answer(found, lambda: table(headers, rows) if rows else "No convoys.")
+    return listing(
+        run.orc.convoys.all(ended=all),
+        ("convoy", "name"),
+        "status",
+        ("progress", lambda convoy: bar(_percent(convoy))),
+        ("ended", lambda convoy: f"{_ended(convoy)}/{len(convoy.tasks)}"),
+        "description",
+        empty="No convoys.",
+    )
 
 
 @CONVOY.command("status", example="status release", reads=True)
 @_NAME
 def status(run: Run, name: str) -> Answer:
     """Show how far a convoy is, with each of its tasks."""
-    found = run.orc.convoys.status(name)
-    return Answer(found, lambda: _page(found))
+    status = run.orc.convoys.status(name)
+    return Answer(status, lambda: _page(status))
 
 
-def _said(convoy: "Convoy", what: str) -> Answer:
+def _changed(convoy: "Convoy", what: str) -> Answer:
     return say(convoy, f"{what}: {_line(convoy)}")
 
 
 def _line(convoy: "Convoy") -> str:
-    ended = len(convoy.tasks) - convoy.open_tasks
-    return f"{escape(convoy.name)} ({convoy.status}, {ended} of {len(convoy.tasks)} ended)"
+    progress = f"{convoy.status}, {_ended(convoy)} of {len(convoy.tasks)} ended"
+    return f"{escape(convoy.name)} ({progress})"
+
+
+def _ended(convoy: "Convoy") -> int:
+    return len(convoy.tasks) - convoy.open_tasks
 
 
 def _percent(convoy: "Convoy") -> int:
-    total = len(convoy.tasks)
-    return 100 * (total - convoy.open_tasks) // total if total else 0
+    return 100 * _ended(convoy) // len(convoy.tasks) if convoy.tasks else 0
 
 
-def _page(found: "ConvoyStatus") -> str:
-    convoy = found.convoy
-    counts = ", ".join(f"{n} {status}" for status, n in found.counts.items()) or "no tasks"
-    facts = (
-        ("description", convoy.description),
-        (
-            "progress",
-            f"{bar(found.percent)} {found.percent}%, {found.ended} of {found.total} ended",
-        ),
-        ("tasks", counts),
-        ("ready", found.ready or None),
-        ("notify", ", ".join(convoy.notify)),
-        ("created", f"{convoy.created_at} by {convoy.created_by}"),
-        ("started", convoy.started_at),
-        ("ended", convoy.ended_at),
-        ("reason", convoy.reason),
+def _page(status: "ConvoyStatus") -> str:
+    convoy = status.convoy
+    known = facts(
+        convoy,
+        "description",
+        ("progress", lambda _: progress_of(status)),
+        ("tasks", lambda _: counted(status.counts) or "no tasks"),
+        ("ready", lambda _: status.ready or None),
+        "notify",
+        ("created", lambda _: f"{convoy.created_at} by {convoy.created_by}"),
+        ("started", "started_at"),
+        ("ended", "ended_at"),
+        "reason",
     )
-    rows = [(row["task"], row["status"], row["assigned_to"], row["title"]) for row in found.tasks]
+    rows = [(row["task"], row["status"], row["assigned_to"], row["title"]) for row in status.tasks]
     listed = table(("task", "status", "agent", "title"), rows) if rows else ""
-    return parts(f"[{convoy.status}] {escape(convoy.name)}", fields(facts), listed)
+    return parts(f"[{convoy.status}] {escape(convoy.name)}", known, listed)

@@ -17,14 +17,15 @@ from orchestrator.interfaces.cli.formulas import (
 from orchestrator.interfaces.cli.parameters import (
     AGENT_NAME,
     DRY_RUN,
+    IN_WORKSTREAM,
     INTEGER,
+    REASON,
     TASK_ID,
-    WORKSTREAM_NAME,
     argument,
     flag,
     option,
 )
-from orchestrator.interfaces.cli.rendering import Answer, lines, parts, say, table
+from orchestrator.interfaces.cli.rendering import Answer, parts, say, table_of, titled
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line
 
@@ -117,7 +118,7 @@ def _slung(
 
 @BOARD.command("unsling", example="unsling 299833bc")
 @argument("task", required=False, help="The task; what hangs on my hook if not given.")
-@option("--reason", default="", help="Why.")
+@REASON
 def unsling(run: Run, task: str | None, reason: str) -> Answer:
     """Take a task from the agent that has it; it is pending again."""
     freed = run.orc.hooks.unsling(task, reason=reason)
@@ -125,7 +126,7 @@ def unsling(run: Run, task: str | None, reason: str) -> Answer:
 
 
 @BOARD.command("dispatch", example="dispatch --ws build --dry-run")
-@option("--ws", type=WORKSTREAM_NAME, help="Only tasks of this workstream.")
+@IN_WORKSTREAM
 @option("--priority", type=INTEGER, help="Only tasks of this priority or more urgent.")
 @option("--convoy", metavar="NAME", help="Only tasks of this convoy.")
 @DRY_RUN
@@ -140,8 +141,7 @@ def dispatch(
 
 def assignments(given: "list[Assignment]") -> str:
     """A line for each task that was given to an agent."""
-    rows = [(one.task, one.agent, one.load, one.title) for one in given]
-    return table(("task", "agent", "load", "title"), rows) if rows else "Nothing to dispatch."
+    return table_of(given, "task", "agent", "load", "title") or "Nothing to dispatch."
 
 
 def _shown(hook: "Hook") -> Answer:
@@ -149,16 +149,9 @@ def _shown(hook: "Hook") -> Answer:
 
 
 def _page(hook: "Hook") -> str:
-    agent = escape(hook.agent)
     hung = line(hook.task) if hook.task else "nothing: `t next` finds work"
-
-    def listed(title: str, tasks: Any) -> str:
-        return (
-            lines([f"{title}:", *(f"  {line(task)}" for task in tasks)], empty="") if tasks else ""
-        )
-
     return parts(
-        f"On the hook of {agent}: {hung}",
-        listed("Also in progress", hook.working),
-        listed("Behind it", hook.queue),
+        f"On the hook of {escape(hook.agent)}: {hung}",
+        titled("Also in progress", "\n".join(map(line, hook.working))),
+        titled("Behind it", "\n".join(map(line, hook.queue))),
     )

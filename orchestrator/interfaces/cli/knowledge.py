@@ -10,8 +10,9 @@ from orchestrator.interfaces.cli.parameters import (
     WORDS,
     argument,
     option,
+    together,
 )
-from orchestrator.interfaces.cli.rendering import Answer, lines, say, table
+from orchestrator.interfaces.cli.rendering import Answer, lines, listing, say
 from orchestrator.interfaces.cli.run import Run, text_from
 
 _TOPIC = argument("topic", type=TOPIC_NAME, help="The topic.")
@@ -25,11 +26,11 @@ _FILE = option("--file", type=FILE, help="Take the content from a file.")
 _TAGS = option("--tags", "--tag", type=WORDS, many=True, help="Words to find it by.")
 
 
+_CONTENT_OPTIONS = together(_TOPIC, _CONTENT, _FILE, _TAGS)
+
+
 @KNOWLEDGE.command("write", example='write findings "The API needs a key" --tags api')
-@_TOPIC
-@_CONTENT
-@_FILE
-@_TAGS
+@_CONTENT_OPTIONS
 def write(
     run: Run, topic: str, content: tuple[str, ...], file: str | None, tags: tuple[str, ...] | None
 ) -> Answer:
@@ -39,10 +40,7 @@ def write(
 
 
 @KNOWLEDGE.command("append", example='append findings "- The key expires daily"')
-@_TOPIC
-@_CONTENT
-@_FILE
-@_TAGS
+@_CONTENT_OPTIONS
 def append(
     run: Run, topic: str, content: tuple[str, ...], file: str | None, tags: tuple[str, ...] | None
 ) -> Answer:
@@ -73,19 +71,28 @@ def list_(run: Run) -> Answer:
 @argument("words", many=True, help="All of them must stand in the topic.")
 def search(run: Run, words: tuple[str, ...]) -> Answer:
     """Find the topics that hold all the words, most hits first."""
-    found = run.orc.knowledge.search(" ".join(words))
-    rows = [(match.topic, match.hits, match.line.strip()) for match in found]
-    return Answer(found, lambda: table(("topic", "hits", "line"), rows) if rows else "(no match)")
+    return listing(
+        run.orc.knowledge.search(" ".join(words)),
+        "topic",
+        "hits",
+        ("line", lambda match: match.line.strip()),
+        empty="(no match)",
+    )
 
 
 @KNOWLEDGE.command("history", example="history findings", reads=True)
 @_TOPIC
 def history(run: Run, topic: str) -> Answer:
     """List the versions of a topic, oldest first."""
-    versions = run.orc.knowledge.history(topic)
-    rows = [(v.version, v.updated_at, v.author, ", ".join(v.tags), len(v.text)) for v in versions]
-    headers = ("version", "time", "author", "tags", "characters")
-    return Answer(versions, lambda: table(headers, rows))
+    return listing(
+        run.orc.knowledge.history(topic),
+        "version",
+        ("time", "updated_at"),
+        "author",
+        "tags",
+        ("characters", lambda version: len(version.text)),
+        empty="",
+    )
 
 
 @KNOWLEDGE.command("delete", example="delete findings")

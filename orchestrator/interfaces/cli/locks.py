@@ -76,7 +76,7 @@ def release(run: Run, resource: str, agent: str | None) -> Answer:
 def list_(run: Run) -> Answer:
     """List what is held and waited for now."""
     locks = run.orc.locks.all()
-    return Answer(locks, lambda: _table(locks) if locks else "No locks.")
+    return Answer(locks, lambda: _table(locks) or "No locks.")
 
 
 @LOCK.command("break", example='break git --reason "agent-1 is gone"')
@@ -97,13 +97,15 @@ def _not_held(run: Run, refusal: Refused, resource: str, holder: str | None) -> 
 
 def _table(locks: "list[Lock]") -> str:
     rows = [
-        (lock.resource, holder.agent, "shared" if holder.shared else "held", holder.until)
-        for lock in locks
-        for holder in lock.holders
+        *(
+            (lock.resource, holder.agent, "shared" if holder.shared else "held", holder.until)
+            for lock in locks
+            for holder in lock.holders
+        ),
+        *(
+            (lock.resource, waiter.agent, "waits", waiter.until)
+            for lock in locks
+            for waiter in lock.waiting
+        ),
     ]
-    rows += [
-        (lock.resource, waiter.agent, "waits", waiter.until)
-        for lock in locks
-        for waiter in lock.waiting
-    ]
-    return table(("resource", "agent", "", "until"), sorted(rows))
+    return table(("resource", "agent", "", "until"), sorted(rows)) if rows else ""

@@ -1,7 +1,7 @@
 """``orc mail``: messages between agents, and how they are put before one."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape
@@ -18,29 +18,30 @@ from orchestrator.interfaces.cli.parameters import (
     flag,
     integer,
     option,
+    together,
 )
 from orchestrator.interfaces.cli.rendering import (
     Answer,
-    fields,
+    facts,
     lines,
+    listing,
     parts,
     say,
     section,
-    table,
     warn,
 )
 from orchestrator.interfaces.cli.run import Run, given, text_from
 
 if TYPE_CHECKING:
-    from orchestrator.domain.mail.commands import Count, Item, Letter
+    from orchestrator.domain.mail.commands import Count, Letter
     from orchestrator.domain.mail.records import Receipt
 
 _ID = argument("id", type=INTEGER, help="The number of the message.")
 _SUBJECT = option("--subject", "-s", help="One line.")
-_MESSAGE = option("--message", "-m", help="The text; - takes it from stdin.")
-_FILE = option("--file", type=FILE, help="Take the text from a file.")
-_PRIORITY = option(
-    "--priority", type=choice(*PRIORITIES), help="How urgent it is; normal if not given."
+_TEXT = together(
+    option("--message", "-m", help="The text; - takes it from stdin."),
+    option("--file", type=FILE, help="Take the text from a file."),
+    option("--priority", type=choice(*PRIORITIES), help="How urgent it is; normal if not given."),
 )
 _WAIT = "Wait so long for {}: 30s."
 
@@ -54,38 +55,24 @@ _WAIT = "Wait so long for {}: 30s."
     help="Agents, @all, @type:NAME, @ws:NAME, list:NAME or queue:NAME, with commas.",
 )
 @_SUBJECT
-@_MESSAGE
-@_FILE
-@_PRIORITY
+@_TEXT
 @option("--kind", type=choice(*KINDS), help="What it is; note if not given.")
 @option("--reply-to", type=ID, help="The message that it answers.")
 @option("--cc", type=AGENT_NAME, metavar="TO", many=True, help="Further addresses.")
 @flag("--pinned", help="Keep it when what was read is archived by age.")
 def send(
-    run: Run,
-    to: str,
-    subject: str | None,
-    message: str | None,
-    file: str | None,
-    priority: str | None,
-    kind: str | None,
-    reply_to: int | None,
-    cc: tuple[str, ...] | None,
-    pinned: bool,
+    run: Run, to: str, subject: str | None, message: str | None, file: str | None, **options: Any
 ) -> Answer:
     """Leave a message; it waits for whoever is not there yet."""
-    options = given(priority=priority, kind=kind, reply_to=reply_to, cc=cc)
     text = _text(message, file)
-    return _sent(run.orc.mail.send(to, subject or "", text, pinned=pinned, **options))
+    return _sent(run.orc.mail.send(to, subject or "", text, **given(**options)))
 
 
 @MAIL.command(
     "broadcast", example='broadcast -s "The main branch is frozen" -m "Until the release is out."'
 )
 @_SUBJECT
-@_MESSAGE
-@_FILE
-@_PRIORITY
+@_TEXT
 def broadcast(
     run: Run, subject: str | None, message: str | None, file: str | None, priority: str | None
 ) -> Answer:
@@ -96,9 +83,7 @@ def broadcast(
 
 @MAIL.command("reply", example='reply 17 -m "Done, the key is new."')
 @_ID
-@_MESSAGE
-@_FILE
-@_PRIORITY
+@_TEXT
 def reply(run: Run, id: int, message: str | None, file: str | None, priority: str | None) -> Answer:
     """Answer whoever wrote a message."""
     text = _text(message, file)
@@ -156,9 +141,17 @@ def _injected(run: Run, wait: str, budget: str | None) -> Answer:
 @flag("--unread", help="Only what is not read.")
 def inbox(run: Run, unread: bool) -> Answer:
     """List the messages that you hold, oldest first."""
-    items = run.orc.mail.inbox(unread=unread)
-    empty = "No unread mail." if unread else "No mail."
-    return Answer(items, lambda: _table(items) if items else empty)
+    return listing(
+        run.orc.mail.inbox(unread=unread),
+        "id",
+        ("from", "sender"),
+        ("sent", "sent_at"),
+        "priority",
+        ("status", lambda item: "acknowledged" if item.acknowledged_at else item.status),
+        ("", lambda item: "pinned" if item.pinned else ""),
+        "subject",
+        empty="No unread mail." if unread else "No mail.",
+    )
 
 
 @MAIL.command("read", example="read 17")
@@ -204,10 +197,15 @@ def archive(run: Run, ids: tuple[int, ...], older_than: str | None) -> Answer:
 @flag("--archived", help="Also what was archived; reads the whole log.")
 def search(run: Run, words: tuple[str, ...], archived: bool) -> Answer:
     """Find messages that you sent or hold, newest first."""
-    found = run.orc.mail.search(" ".join(words), archived=archived)
-    rows = [(match.id, match.sender, match.sent_at, match.subject, match.line) for match in found]
-    headers = ("id", "from", "sent", "subject", "line")
-    return Answer(found, lambda: table(headers, rows) if rows else "(no match)")
+    return listing(
+        run.orc.mail.search(" ".join(words), archived=archived),
+        "id",
+        ("from", "sender"),
+        ("sent", "sent_at"),
+        "subject",
+        "line",
+        empty="(no match)",
+    )
 
 
 @MAIL.command("take", example="take reviews --wait 60s")
@@ -286,55 +284,43 @@ def _messages(number: int, kind: str = "") -> str:
     return f"{number} {kind}{'message' if number == 1 else 'messages'}"
 
 
-def _table(items: "list[Item]") -> str:
-    rows = [
-        (
-            item.id,
-            item.sender,
-            item.sent_at,
-            item.priority,
-            "acknowledged" if item.acknowledged_at else item.status,
-            "pinned" if item.pinned else "",
-            item.subject,
-        )
-        for item in items
-    ]
-    return table(("id", "from", "sent", "priority", "status", "", "subject"), rows)
-
-
 def _page(letter: "Letter", reader: str | None) -> str:
     """A message in full, with the reader's receipt, or with all of them for whoever has none."""
     mine = letter.receipts.get(reader or "")
     start = f" (start {letter.incarnation})" if letter.incarnation else ""
     taken = f"{letter.taken_by}, {letter.taken_at}" if letter.taken_by else ""
-    head = fields(
-        [
-            ("message", letter.id),
-            ("from", f"{letter.sender}{start}"),
-            ("to", ", ".join(letter.to)),
-            ("cc", ", ".join(letter.cc)),
-            ("subject", letter.subject),
-            ("priority", letter.priority),
-            ("kind", letter.kind),
-            ("thread", letter.thread),
-            ("reply to", letter.reply_to),
-            ("pinned", "yes" if letter.pinned else ""),
-            ("sent", letter.sent_at),
-            ("taken by", taken),
-            ("delivered", mine and mine.delivered_at),
-            ("read", mine and mine.read_at),
-            ("acknowledged", mine and mine.acknowledged_at),
-        ]
+    head = facts(
+        letter,
+        ("message", "id"),
+        ("from", lambda _: f"{letter.sender}{start}"),
+        "to",
+        "cc",
+        "subject",
+        "priority",
+        "kind",
+        "thread",
+        "reply_to",
+        ("pinned", lambda _: "yes" if letter.pinned else ""),
+        ("sent", "sent_at"),
+        ("taken by", lambda _: taken),
+        *((step, lambda _, moment=moment: moment) for step, moment in _steps(mine)),
     )
     others = {} if mine else letter.receipts
     receipts = "\n".join(f"{agent}: {_progress(receipt)}" for agent, receipt in others.items())
     return parts(head, section("receipts", receipts), section("text", letter.body.rstrip("\n")))
 
 
-def _progress(receipt: "Receipt") -> str:
+def _steps(receipt: "Receipt | None") -> list[tuple[str, str]]:
+    """What became of a message, and when."""
+    if receipt is None:
+        return []
     steps = (
         ("delivered", receipt.delivered_at),
         ("read", receipt.read_at),
         ("acknowledged", receipt.acknowledged_at),
     )
-    return ", ".join(f"{step} {at}" for step, at in steps if at) or "waits"
+    return [(step, moment) for step, moment in steps if moment]
+
+
+def _progress(receipt: "Receipt") -> str:
+    return ", ".join(f"{step} {moment}" for step, moment in _steps(receipt)) or "waits"

@@ -6,7 +6,7 @@ direction of writing, or pass for another line; ``--json`` gives it raw.
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, TypeVar
 
 import click
@@ -53,11 +53,50 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(line.rstrip() for line in text.split("\n"))
 
 
+Column = str | tuple[str, str | Callable[[Any], object]]
+"""An attribute of records, or a title and the attribute or function that gives the value below it."""
+
+
+def _value(record: Any, column: Column) -> tuple[str, object]:
+    """The title of a column, and what stands there for a record."""
+    title, source = (column.replace("_", " "), column) if isinstance(column, str) else column
+    value = getattr(record, source) if isinstance(source, str) else source(record)
+    return title, ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+
+def table_of(records: Iterable[Any], *columns: Column) -> str:
+    """A table with a row for each record; nothing if there is none."""
+    rows = [[_value(record, column) for column in columns] for record in records]
+    if not rows:
+        return ""
+    return table([title for title, _ in rows[0]], [[cell for _, cell in row] for row in rows])
+
+
+def listing(records: Sequence[Any], *columns: Column, empty: str) -> Answer:
+    """An answer that shows records as a table, or a sentence if there is none."""
+    return Answer(records, lambda: table_of(records, *columns) or empty)
+
+
+def facts(record: Any, *columns: Column) -> str:
+    """What is known of a record, a line each; what is empty is left out."""
+    return fields(_value(record, column) for column in columns)
+
+
 def fields(pairs: Iterable[tuple[str, object]]) -> str:
     """Names and values in two columns; what is empty is left out."""
     shown = [(name, str(value)) for name, value in pairs if value not in (None, "", (), [])]
     width = max((len(name) for name, _ in shown), default=0)
     return "\n".join(f"{name:{width}}  {escape(value)}" for name, value in shown)
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """``2 pending, 1 done``."""
+    return ", ".join(f"{number} {name}" for name, number in counts.items())
+
+
+def progress_of(record: Any) -> str:
+    """How far something with parts is: a bar, the share, and the numbers."""
+    return f"{bar(record.percent)} {record.percent}%, {record.ended} of {record.total} ended"
 
 
 def section(title: str, text: str) -> str:

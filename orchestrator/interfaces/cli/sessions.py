@@ -17,7 +17,7 @@ from orchestrator.interfaces.cli.parameters import (
     flag,
     option,
 )
-from orchestrator.interfaces.cli.rendering import Answer, fields, parts, say, section, warn
+from orchestrator.interfaces.cli.rendering import Answer, facts, parts, say, section, warn
 from orchestrator.interfaces.cli.run import Run, text_from
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def done(run: Run, outcome: str | None, message: str, until: str) -> Answer:
 def escalate(
     run: Run, topic: str, severity: str, message: str, task: str | None, ws: str | None, to: str
 ) -> Answer:
-    """Tell of a trouble: a task for it, and mail to the overseer."""
+    """Report a problem: a task for it, and mail to the overseer."""
     text = text_from("-") if message == "-" else message
     made = run.orc.sessions.escalate(
         topic, severity=severity, message=text, task=task, workstream=ws, to=to
@@ -147,16 +147,16 @@ _FILES = 50
 
 
 def _page(session: "Session") -> str:
-    facts = (
-        ("began", session.started_at),
-        ("ended", session.ended_at),
-        ("outcome", session.outcome),
-        ("handed off", session.handed_off_at),
-        ("subject", session.subject),
-    )
     return parts(
         f"Session {session.incarnation} of {escape(session.agent)}",
-        fields(facts),
+        facts(
+            session,
+            ("began", "started_at"),
+            ("ended", "ended_at"),
+            "outcome",
+            ("handed off", "handed_off_at"),
+            "subject",
+        ),
         section("Note", session.note),
         section("Held", "\n".join(session.collected)),
     )

@@ -5,15 +5,20 @@ from typing import TYPE_CHECKING
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import WORKSTREAM
-from orchestrator.interfaces.cli.parameters import INTEGER, WORKSTREAM_NAME, argument, option
-from orchestrator.interfaces.cli.rendering import Answer, fields, lines, paint, plain, say
+from orchestrator.interfaces.cli.parameters import (
+    INTEGER,
+    REASON,
+    WORKSTREAM_NAME,
+    argument,
+    option,
+)
+from orchestrator.interfaces.cli.rendering import Answer, facts, lines, paint, plain, say
 from orchestrator.interfaces.cli.run import Run, given, once
 
 if TYPE_CHECKING:
     from orchestrator.domain.workstreams.records import Workstream
 
 _NAME = argument("name", type=WORKSTREAM_NAME, help="The workstream.")
-_REASON = option("--reason", default="", help="Why.")
 
 
 @WORKSTREAM.command("create", example='create build "Build things" 1')
@@ -61,12 +66,13 @@ def show(run: Run, name: str) -> Answer:
     """Show a workstream with its counts and times."""
     stream = run.orc.workstreams.get(name)
     counts = run.orc.workstreams.counts(name)
-    times = (
-        ("status", stream.status),
-        ("created", f"{stream.created_at} by {stream.created_by}"),
-        ("updated", stream.updated_at),
+    known = facts(
+        stream,
+        "status",
+        ("created", lambda stream: f"{stream.created_at} by {stream.created_by}"),
+        ("updated", "updated_at"),
     )
-    return Answer(_record(stream, counts), lambda: _lines(stream, counts) + "\n" + fields(times))
+    return Answer(_record(stream, counts), lambda: f"{_lines(stream, counts)}\n{known}")
 
 
 @WORKSTREAM.command("edit", example="edit build --priority 2")
@@ -83,7 +89,7 @@ def edit(run: Run, name: str, description: str | None, priority: int | None) -> 
 
 @WORKSTREAM.command("close", example="close build --reason shipped")
 @_NAME
-@_REASON
+@REASON
 def close(run: Run, name: str, reason: str) -> Answer:
     """Close a workstream: it gives out and takes in no more tasks."""
     return say(run.orc.workstreams.close(name, reason=reason), f"Closed workstream: {escape(name)}")
