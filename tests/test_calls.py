@@ -169,6 +169,20 @@ def test_the_nouns_of_the_facade_have_words_and_stay_what_they_are() -> None:
             setattr(orc, name, None)
 
 
+def test_every_listing_has_the_name_that_the_command_line_has() -> None:
+    listed = {name for name, noun in nouns().items() if hasattr(noun, "all")}
+    assert {"tasks", "workstreams", "agents", "locks", "knowledge", "convoys"} <= listed
+    for name, noun in nouns().items():
+        assert hasattr(noun, "list") == hasattr(noun, "all"), name
+        if name in listed:
+            assert noun.list.__func__ is noun.all.__func__  # type: ignore[attr-defined]
+
+
+def test_the_state_is_not_handed_out() -> None:
+    for noun in nouns().values():
+        assert not hasattr(noun, "state")
+
+
 def test_the_walk_reaches_the_lists() -> None:
     assert {
         ("tasks.add", "labels"),

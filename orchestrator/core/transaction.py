@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FunctionType
-from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from orchestrator.core import calls, clock, names
 from orchestrator.core.errors import BadInput, Damage, UsageError
@@ -21,6 +21,7 @@ S = TypeVar("S")
 N = TypeVar("N", bound="Noun[Any]")
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 Committed = list[tuple[Recorded, Event | None]]
 """The events of one commit, each with its record; None for a type that agents logged themselves."""
@@ -240,6 +241,14 @@ class Desk(Protocol[S]):
         ...
 
 
+class _Listed(Protocol[P, R_co]):
+    """A noun that has a listing."""
+
+    def all(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """All of its things."""
+        ...
+
+
 class Noun(Generic[S]):
     """The commands and queries of one noun, bound to a board: ``orc.tasks``, ``orc.locks`` ...
 
@@ -254,13 +263,20 @@ class Noun(Generic[S]):
         for attribute, value in [*vars(cls).items()]:
             if isinstance(value, FunctionType) and not attribute.startswith("_"):
                 setattr(cls, attribute, calls.refuse_texts(value))
+        if "all" in vars(cls):
+            cls.list = vars(cls)["all"]  # type: ignore[method-assign]
+
+    if TYPE_CHECKING:
+
+        def list(self: "_Listed[P, R]", *args: P.args, **kwargs: P.kwargs) -> R:
+            """The same as ``all``, under the name that the command line has."""
 
     def __init__(self, desk: Desk[S]) -> None:
         self._desk = desk
 
     @property
-    def state(self) -> S:
-        """The state of the board now, to be read only."""
+    def _state(self) -> S:
+        """The state of the board now. Only events change it."""
         return self._desk.read()
 
 

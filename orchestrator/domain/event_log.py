@@ -69,9 +69,9 @@ class Events(Noun[State], name="journal"):
         self, *, agent: str | None = None, type: str | None = None, since: int | None = None
     ) -> Iterator[Recorded]:
         """Events as they are committed, for ever; from after the event ``since``, else from now."""
-        last = self.state.event if since is None else since
+        last = self._state.event if since is None else since
         while True:
-            head = self.state.event
+            head = self._state.event
             for number in range(last + 1, head + 1):
                 at = self._desk.event(number)
                 if _matches(at, agent, type):

@@ -215,7 +215,7 @@ ALLOWED_ELSEWHERE = {("event type", "device"), ("event type", "device with exten
 
 
 def _task(orc: Orchestrator) -> str:
-    return next(iter(orc.tasks.state.tasks))
+    return next(iter(orc.engine.read().tasks))
 
 
 def _harmless(entry: str, kind: str) -> bool:
@@ -639,7 +639,7 @@ def _(ground: Ground) -> str:
     orc.knowledge.write("topic", "".join(NASTY.values()))
     orc.locks.acquire("git", agent="ann")
     orc.locks.break_("git", reason="x" + NASTY["clear screen"])
-    task = next(iter(orc.tasks.state.tasks))
+    task = next(iter(orc.engine.read().tasks))
     orc.close()
     for words in (
         ["status"], ["t", "ls", "ws"], ["t", "show", task], ["t", "ls", "--json"][:2], ["ws", "ls"],

@@ -173,7 +173,7 @@ class Agents(Noun[State]):
         return False
 
     def _has_session(self, id: str) -> bool:
-        session = self.state.agents.sessions.get(self.state.agents.aliases.get(id, id))
+        session = self._state.agents.sessions.get(self._state.agents.aliases.get(id, id))
         return session is not None and session.is_live
 
     @command(the_agent)
@@ -208,7 +208,7 @@ class Agents(Noun[State]):
 
     def all(self) -> list[AgentView]:
         """Every agent that is registered or was seen, by name."""
-        return self.views(self.state, self._desk.now(), self._desk.presence.seen())
+        return self.views(self._state, self._desk.now(), self._desk.presence.seen())
 
     @staticmethod
     def views(state: State, now: str, seen: dict[str, float]) -> list[AgentView]:

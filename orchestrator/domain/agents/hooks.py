@@ -37,7 +37,7 @@ class Hooks(Noun[State]):
         Raises:
             UsageError: Nobody is named.
         """
-        return hook_of(self.state, own_name(self._desk, agent))
+        return hook_of(self._state, own_name(self._desk, agent))
 
     @command(changed_task)
     def hang(

@@ -236,7 +236,7 @@ class Sessions(Noun[State]):
             NotFound: It never had one.
         """
         name = own_name(self._desk, agent)
-        session = self.state.agents.sessions.get(name)
+        session = self._state.agents.sessions.get(name)
         if session is None:
             raise NotFound(
                 f"{name} never began a session",

@@ -185,11 +185,11 @@ class Convoys(Noun[State]):
         Raises:
             NotFound: There is none of this name.
         """
-        return find(self.state, name)
+        return find(self._state, name)
 
     def all(self, *, ended: bool = False) -> list[Convoy]:
         """The convoys that are open, oldest first; with ``ended`` all of them."""
-        return [c for c in self.state.convoys.values() if ended or c.status == "open"]
+        return [c for c in self._state.convoys.values() if ended or c.status == "open"]
 
     def status(self, name: str) -> ConvoyStatus:
         """How far a convoy is, with each of its tasks.
@@ -197,7 +197,7 @@ class Convoys(Noun[State]):
         Raises:
             NotFound: There is none of this name.
         """
-        state, now = self.state, self._desk.now()
+        state, now = self._state, self._desk.now()
         convoy = find(state, name)
         rows = [_row(state, task) for task in convoy.tasks]
         found = [str(row["status"]) for row in rows]

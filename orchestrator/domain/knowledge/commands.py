@@ -137,7 +137,7 @@ class Knowledge(Noun[State]):
             NotFound: The topic never had that version.
         """
         names.name("topic", topic)
-        record = self.state.knowledge.get(topic)
+        record = self._state.knowledge.get(topic)
         if version is not None:
             return self._old_version(topic, record, version)
         data = self._desk.documents.read(document_path(topic))
@@ -171,7 +171,7 @@ class Knowledge(Noun[State]):
 
     def all(self) -> list[Topic]:
         """The topics, by name; one whose file nobody has recorded yet has no versions."""
-        topics = self.state.knowledge
+        topics = self._state.knowledge
         found = {name: topic for name, topic in topics.items() if not topic.deleted}
         for file in self._desk.documents.names(FOLDER):
             name = file.removesuffix(ENDING)
@@ -181,7 +181,7 @@ class Knowledge(Noun[State]):
 
     def _unrecorded(self, name: str) -> Topic | None:
         data = self._desk.documents.read(document_path(name))
-        if _standing(self.state.knowledge.get(name), data) != "edited":
+        if _standing(self._state.knowledge.get(name), data) != "edited":
             return None
         return Topic(name=name, author=SYSTEM, digest=digest_of(data), versions=(), updated_at="")
 
@@ -203,7 +203,7 @@ class Knowledge(Noun[State]):
         Raises:
             NotFound: There never was such a topic.
         """
-        record = self.state.knowledge.get(names.name("topic", topic))
+        record = self._state.knowledge.get(names.name("topic", topic))
         if record is None:
             raise NotFound(f"There is no topic {topic!a}", code="topic_not_found")
         return [self._old_version(topic, record, i + 1) for i in range(len(record.versions))]

@@ -229,13 +229,13 @@ class Locks(Noun[State]):
     def all(self) -> list[Lock]:
         """The resources that are held or waited for now, by name; leases that have ended are left out."""
         now = self._desk.now()
-        alive = (_alive(lock, now) for lock in self.state.locks.values())
+        alive = (_alive(lock, now) for lock in self._state.locks.values())
         return sorted((k for k in alive if k.holders or k.waiting), key=lambda lock: lock.resource)
 
     def get(self, resource: str) -> Lock:
         """Who holds a resource and who waits for it now; nobody, if it is free."""
         resource = _need(resource).resource
-        lock = self.state.locks.get(resource, Lock(resource=resource))
+        lock = self._state.locks.get(resource, Lock(resource=resource))
         return _alive(lock, self._desk.now())
 
 

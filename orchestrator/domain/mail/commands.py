@@ -322,7 +322,7 @@ class Mail(Noun[State]):
         Raises:
             NotFound: There never was such a message.
         """
-        return _letter(self.state, *_sent(message, self._desk.event))
+        return _letter(self._state, *_sent(message, self._desk.event))
 
     def ack(self, message: int, *, agent: str | None = None) -> Letter:
         """Say that a message in one's mailbox was seen to; again changes nothing.
@@ -417,7 +417,7 @@ class Mail(Noun[State]):
 
     def inbox(self, *, agent: str | None = None, unread: bool = False) -> list[Item]:
         """The messages that an agent holds, oldest first; with ``unread`` those it has not read."""
-        state = self.state
+        state = self._state
         box = state.mail.mailboxes.get(own_name(self._desk, agent), Mailbox())
         held = [entry for entry in box.items() if not (unread and entry[0] == "read")]
         return [
@@ -436,14 +436,14 @@ class Mail(Noun[State]):
         owner = own_name(self._desk, agent)
 
         def some() -> Count | None:
-            count = _count(self.state, owner)
+            count = _count(self._state, owner)
             return count if (count.new if new else count.unread) else None
 
-        return wait_for(self._desk, some, wait) or _count(self.state, owner)
+        return wait_for(self._desk, some, wait) or _count(self._state, owner)
 
     def pending(self, *, agent: str | None = None) -> list[int]:
         """The messages that were not delivered to an agent yet, in the order to deliver them."""
-        box = self.state.mail.mailboxes.get(own_name(self._desk, agent))
+        box = self._state.mail.mailboxes.get(own_name(self._desk, agent))
         return sorted(box.new) if box else []
 
     def thread(self, message: int) -> list[Letter]:
@@ -454,7 +454,7 @@ class Mail(Noun[State]):
         Raises:
             NotFound: There never was such a message.
         """
-        state, event = self.state, self._desk.event
+        state, event = self._state, self._desk.event
         root = find(state, message, event).thread
         shown = [id for id, header in state.mail.messages.items() if header.thread == root]
         known = set()
@@ -482,7 +482,7 @@ class Mail(Noun[State]):
 
     def _seen_by(self, agent: str, *, archived: bool) -> Iterator[tuple[Recorded, MessageSent]]:
         """What an agent sent and received, newest first."""
-        state = self.state
+        state = self._state
         box = state.mail.mailboxes.get(agent, Mailbox())
         if not archived:
             for id, header in reversed(state.mail.messages.items()):
@@ -503,7 +503,7 @@ class Mail(Noun[State]):
 
     def lists(self) -> dict[str, tuple[str, ...]]:
         """The mailing lists with their members, by name."""
-        return dict(sorted(self.state.mail.mailing_lists.items()))
+        return dict(sorted(self._state.mail.mailing_lists.items()))
 
     def list_members(self, name: str) -> tuple[str, ...]:
         """The members of a mailing list.
@@ -511,7 +511,7 @@ class Mail(Noun[State]):
         Raises:
             NotFound: There is no such list.
         """
-        return addresses.find_list(self.state, name)
+        return addresses.find_list(self._state, name)
 
 
 def _letter(state: State, at: Recorded, sent: MessageSent) -> Letter:

@@ -434,7 +434,7 @@ class Tasks(Noun[State]):
         Raises:
             NotFound: There is none.
         """
-        state = self.state
+        state = self._state
         task_id = resolve(state, task)
         archived = state.tasks.archived.get(task_id)
         if archived is None:
@@ -445,7 +445,7 @@ class Tasks(Noun[State]):
         self, workstream: str | None = None, progress: ShowProgress = no_progress
     ) -> Iterator[Task]:
         """Every task that there ever was, as :meth:`ever`, but for those of wisps: they are not to last."""
-        state = self.state
+        state = self._state
         return (
             task for task in self.ever(workstream, progress) if not archive.is_of_wisp(state, task)
         )
@@ -462,7 +462,7 @@ class Tasks(Noun[State]):
         Raises:
             NotFound: There is no such workstream.
         """
-        state = self.state
+        state = self._state
         if workstream is not None:
             workstreams.find(state, workstream)
         numbers = sorted(
@@ -481,7 +481,7 @@ class Tasks(Noun[State]):
 
     def needed_by(self, task: str) -> list[Task]:
         """The tasks that need this one."""
-        state = self.state
+        state = self._state
         dependants = state.tasks.needed_by.get(resolve(state, task), ())
         return [state.tasks[dependant] for dependant in dependants]
 
@@ -508,7 +508,7 @@ class Tasks(Noun[State]):
             **facts: Only those with these facts: all items of a list, else the same value; of a type,
                 priority, parent ... as its :class:`orchestrator.domain.tasks.facts.Fact` allows.
         """
-        state, now = self.state, self._desk.now()
+        state, now = self._state, self._desk.now()
         if workstream is not None:
             workstreams.find(state, workstream)
         statuses, one_of = set(status), set(any_labels)

@@ -235,8 +235,8 @@ class Links(Noun[State]):
             workstream: Only of this stream; None for all active ones.
             limit: At most so many.
         """
-        _known_stream(self.state, workstream)
-        return self.state.schedule.ready(workstream, self._desk.now())[:limit]
+        _known_stream(self._state, workstream)
+        return self._state.schedule.ready(workstream, self._desk.now())[:limit]
 
     def blocked(self, workstream: str | None = None) -> list[Blocked]:
         """The open tasks that nobody has and nobody may take, each with what keeps it back.
@@ -244,7 +244,7 @@ class Links(Noun[State]):
         Args:
             workstream: Only of this stream; None for all, closed ones included.
         """
-        state, now = self.state, self._desk.now()
+        state, now = self._state, self._desk.now()
         _known_stream(state, workstream)
         return [
             Blocked(task=task, by=tuple(blockers(state, task, now)))
@@ -254,7 +254,7 @@ class Links(Noun[State]):
 
     def stale(self, days: float, workstream: str | None = None) -> list[Task]:
         """The open tasks that nothing has happened to for so many days, longest first."""
-        state, now = self.state, self._desk.now()
+        state, now = self._state, self._desk.now()
         _known_stream(state, workstream)
         limit = clock.after(now, -clock.duration(f"{days:f}d"))
         found = [
@@ -268,12 +268,12 @@ class Links(Noun[State]):
 
     def blockers(self, task: str) -> list[Blocker]:
         """Everything that keeps a live task back now."""
-        state = self.state
+        state = self._state
         return list(blockers(state, find_live(state, task), self._desk.now()))
 
     def linked(self, task: str) -> list[Edge]:
         """The links of other live tasks to this one that never block."""
-        state = self.state
+        state = self._state
         task_id = resolve(state, task)
         return [
             Edge(task=other.id, kind=link.kind, other=task_id)
@@ -291,7 +291,7 @@ class Links(Noun[State]):
             task: Its id or a prefix.
             up: What waits for it instead.
         """
-        state = self.state
+        state = self._state
         below = _waiters if up else _awaited
         waiting = [(0, "", resolve(state, task))]
         shown: set[str] = set()
@@ -321,7 +321,7 @@ class Links(Noun[State]):
             task: Only what is connected with this task, over any number of links.
             ended: Also tasks that have ended.
         """
-        state = self.state
+        state = self._state
         _known_stream(state, workstream)
         start = None if task is None else find_live(state, task).id
         chosen = _connected(state, start) if start is not None else dict.fromkeys(state.tasks)

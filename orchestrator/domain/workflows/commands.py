@@ -379,7 +379,7 @@ class Workflows(Noun[State]):
         Raises:
             NotFound: There is none.
         """
-        return find_workflow(self.state, workflow)
+        return find_workflow(self._state, workflow)
 
     def all(self, *, ended: bool = False, agent: str | None = None) -> list[Workflow]:
         """Return the open workflows, oldest first.
@@ -388,7 +388,7 @@ class Workflows(Noun[State]):
             ended: Also those that have ended.
             agent: Only those of which this agent has the root or a step.
         """
-        state = self.state
+        state = self._state
         workflows = [w for w in state.workflows.values() if ended or not w.ended_at]
         if agent is None:
             return workflows
@@ -402,7 +402,7 @@ class Workflows(Noun[State]):
         Raises:
             NotFound: There is no such workflow.
         """
-        return progress_of(self._desk, find_workflow(self.state, workflow))
+        return progress_of(self._desk, find_workflow(self._state, workflow))
 
 
 def _find_wisp(state: State, text: str, now: str, *, burning: bool) -> Workflow:

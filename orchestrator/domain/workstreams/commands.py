@@ -154,13 +154,13 @@ class Workstreams(Noun[State]):
         Raises:
             NotFound: There is none.
         """
-        return find(self.state, name)
+        return find(self._state, name)
 
     def all(self) -> list[Workstream]:
         """Every workstream, by priority, then name."""
-        return sorted(self.state.workstreams.values(), key=lambda w: (w.priority, w.name))
+        return sorted(self._state.workstreams.values(), key=lambda w: (w.priority, w.name))
 
     def counts(self, name: str) -> dict[str, int]:
         """How many tasks of each status the workstream has; statuses without one are left out."""
-        find(state := self.state, name)
+        find(state := self._state, name)
         return {status: n for status, n in state.tasks.counts[name].items() if n}

@@ -36,7 +36,7 @@ def list_(
 
 def _follow(run: Run, last: int, agent: str | None, type: str | None, since: str | None) -> None:
     """Print what is there, then what comes, for ever."""
-    head = run.orc.events.state.event
+    head = run.orc.engine.read().event
     for event in run.orc.events.read(last=last, agent=agent, type=type, since=since):
         if event.id <= head:
             _print(run, event)

@@ -81,7 +81,7 @@ class _Around(msgspec.Struct):
         is_open = task.status not in ENDED
         return cls(
             needed_by=[dependant.id for dependant in run.orc.tasks.needed_by(task.id)],
-            children=list(run.orc.links.state.tasks.children.get(task.id, ())),
+            children=list(run.orc.engine.read().tasks.children.get(task.id, ())),
             linked_by=run.orc.links.linked(task.id),
             kept_back_by=run.orc.links.blockers(task.id) if is_open else [],
         )
