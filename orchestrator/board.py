@@ -15,31 +15,54 @@ def locate(
 ) -> str:
     """The folder of the board; one that is named and not there yet, or is empty, is made.
 
+    A folder that holds ``state/`` is a board, and so is the ``.orchestrator/`` in it.
+
     Args:
         board: A named folder; else ``$ORCHESTRATOR_DIR``.
-        start: Where the search for ``.orchestrator/`` begins; the working folder if None.
+        start: Where the search for a board begins, to go on in the folders above; the working folder if
+            None.
         checkout: The folder that serves when nothing is named or found: the checkout of a script.
 
     Raises:
         NoBoard: Nothing is named or found, or what is named is a folder of other things.
     """
     named = board or os.environ.get("ORCHESTRATOR_DIR") or None
-    found = named or _search(start or os.getcwd()) or checkout
-    if found is None:
+    folder = _in(named) if named else _search(start or os.getcwd()) or checkout
+    if folder is None:
         raise NoBoard(
             f"There is no board here: no {FOLDER}/ in this folder or above",
             hint="`init` makes one; --board DIR or ORCHESTRATOR_DIR names one.",
         )
-    found = os.path.abspath(found)
-    layout.refuse_links(found)
-    if not _is_folder(os.path.join(found, "state")):
-        if _is_folder(found) and os.listdir(found) and found != checkout:
+    folder = os.path.abspath(folder)
+    layout.refuse_links(folder)
+    if not _is_folder(os.path.join(folder, "state")):
+        if _is_folder(folder) and os.listdir(folder) and folder != checkout:
             raise NoBoard(
-                f"{found} is no board: it holds other files and no state/ folder",
+                f"{folder} is no board: it holds other files and no state/ folder",
                 hint="Name an empty or a new folder, or the board itself.",
             )
-        layout.make(found)
-    return found
+        layout.make(folder)
+    return folder
+
+
+def _in(named: str) -> str:
+    """The board of a named folder: the folder itself, or its ``.orchestrator/``."""
+    inner = os.path.join(named, FOLDER)
+    return inner if not _is_folder(os.path.join(named, "state")) and _is_folder(inner) else named
+
+
+def _search(start: str) -> str | None:
+    """The closest board in the folder or above."""
+    for folder in layout.upwards(start):
+        inner = os.path.join(folder, FOLDER)
+        if layout.exists(inner):
+            return inner if _is_folder(inner) else None
+        # Other projects have a folder `state`, too: both parts of a new board, or its log.
+        if all(_is_folder(os.path.join(folder, name)) for name in layout.FOLDERS) or layout.exists(
+            os.path.join(folder, "state", "events.jsonl")
+        ):
+            return folder
+    return None
 
 
 def _is_folder(path: str) -> bool:
@@ -52,8 +75,3 @@ def _is_folder(path: str) -> bool:
         raise InputOutputError(
             f"{path} cannot be looked at: {error.strerror}", errno=error.errno
         ) from None
-
-
-def _search(start: str) -> str | None:
-    found = layout.nearest(start, FOLDER)
-    return found if found and _is_folder(found) else None

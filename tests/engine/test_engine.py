@@ -740,6 +740,40 @@ def test_a_named_board_is_made_whole_and_a_folder_of_other_things_is_refused(tmp
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["file"]
 
 
+def test_a_named_folder_is_the_board_or_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "file").touch()
+    inner = Orchestrator.open(tmp_path / ".orchestrator").folder
+    monkeypatch.chdir(tmp_path)
+    assert Orchestrator.open(".").folder == inner == str(tmp_path / ".orchestrator")
+    monkeypatch.setenv("ORCHESTRATOR_DIR", str(tmp_path))
+    assert Orchestrator.open().folder == inner
+    (tmp_path / "state").mkdir()
+    assert Orchestrator.open(".").folder == str(tmp_path)
+
+
+@pytest.mark.parametrize("place", [".", "knowledge", "state/presence", "agents/ann"])
+def test_a_board_is_found_from_inside_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+):
+    (tmp_path / ".orchestrator").mkdir()
+    board = Orchestrator.open(tmp_path / "my-board").folder
+    inside = tmp_path / "my-board" / place
+    inside.mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(inside)
+    assert Orchestrator.open().folder == board == str(tmp_path / "my-board")
+
+
+def test_a_folder_that_only_has_a_state_of_its_own_is_not_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Many projects have a folder `state`; that of a board holds a log, or has a knowledge base beside it."""
+    (tmp_path / "state").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert code_of(Orchestrator.open) == "no_board"
+    (tmp_path / "state" / "events.jsonl").touch()
+    assert Orchestrator.open().folder == str(tmp_path)
+
+
 def test_a_board_is_found_here_or_above_and_never_made_by_accident(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -1,6 +1,7 @@
 """What a new board of files holds, and what keeps git from harming it."""
 
 import os
+from collections.abc import Iterator
 
 from orchestrator.core.errors import InputOutputError, Refused
 
@@ -73,21 +74,18 @@ def git_files(folder: str) -> dict[str, str]:
 
 def in_git_work_tree(folder: str) -> bool:
     """Whether git would see the folder."""
-    return nearest(folder, ".git") is not None
+    return any(exists(os.path.join(above, ".git")) for above in upwards(folder))
 
 
-def nearest(folder: str, name: str) -> str | None:
-    """The path of that name in the folder or the closest one above it."""
+def upwards(folder: str) -> Iterator[str]:
+    """The folder and each one above it, as absolute paths."""
     folder = os.path.abspath(folder)
-    while not _exists(os.path.join(folder, name)):
-        above = os.path.dirname(folder)
-        if above == folder:
-            return None
-        folder = above
-    return os.path.join(folder, name)
+    yield folder
+    while (above := os.path.dirname(folder)) != folder:
+        yield (folder := above)
 
 
-def _exists(path: str) -> bool:
+def exists(path: str) -> bool:
     """Whether the path exists; a failing disk must not lead to the board of a folder above."""
     try:
         os.lstat(path)
