@@ -1,18 +1,17 @@
 """``orc task list`` and ``show``: looking tasks up."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from orchestrator.core.clock import spoken
 from orchestrator.core.printable import escape, escape_lines
+from orchestrator.domain.tasks.facts import KEPT
 from orchestrator.domain.tasks.records import ENDED, HELD, STATUSES
 from orchestrator.interfaces.cli.commands import TASK
 from orchestrator.interfaces.cli.parameters import (
-    INTEGER,
     ONLY_WORKSTREAM,
-    TASK_ID,
-    WORD,
     WORDS,
     choice,
     flag,
@@ -30,6 +29,7 @@ from orchestrator.interfaces.cli.rendering import (
 )
 from orchestrator.interfaces.cli.run import Run, given
 from orchestrator.interfaces.cli.task_lines import line, line_of, why
+from orchestrator.interfaces.cli.task_options import FACT_FILTERS
 from orchestrator.interfaces.cli.task_words import Words, only_task, task_words
 
 if TYPE_CHECKING:
@@ -42,13 +42,10 @@ if TYPE_CHECKING:
 @TASK.command("list", example="list build --status pending,blocked", reads=True, filters_agent=True)
 @ONLY_WORKSTREAM
 @option("--status", type=choice(*STATUSES), many=True, help="Only with one of these.")
-@option("--labels", "--label", type=WORDS, many=True, help="Only with all of these labels.")
+@FACT_FILTERS
 @option(
     "--any-labels", "--any-label", type=WORDS, many=True, help="Only with one of these at least."
 )
-@option("--type", type=WORD, help="Only of this type.")
-@option("--priority", type=INTEGER, help="Only of this priority.")
-@option("--parent", type=TASK_ID, help="Only the parts of this task.")
 @flag("--overdue", help="Only open ones that should be done by now.")
 @flag("--ready", help="Only tasks that can be claimed now.")
 def list_(run: Run, workstream: str | None, **filters: Any) -> Answer:
@@ -100,8 +97,11 @@ def _page(task: "Task", around: _Around, history: "list[Recorded]") -> str:
         line(task),
         fields(_facts(task, around)),
         titled("Kept back", "\n".join(map(why, around.kept_back_by))),
-        section("Description", task.description),
-        section("Acceptance", task.acceptance),
+        *(
+            section(kept.label, getattr(task, field))
+            for field, kept in KEPT.items()
+            if kept.is_long
+        ),
         section("Reason", task.reason),
         section("Result", task.result or ""),
         section("Checks", _checks(task)),
@@ -144,30 +144,20 @@ def _shown(item: "Evidence") -> str:
 
 def _facts(task: "Task", around: _Around) -> list[tuple[str, object]]:
     held = task.status in HELD
-    waits = f" ({task.open_needs} open)" if task.open_needs else ""
+    derived: dict[str, list[tuple[str, object]]] = {
+        "needs": [("needed by", ", ".join(around.needed_by))],
+        "parent": [
+            ("children", ", ".join(around.children)),
+            ("progress", task.progress.text if task.progress else ""),
+        ],
+        "links": [("linked by", ", ".join(f"{e.task} ({e.kind})" for e in around.linked_by))],
+    }
+    rows: list[tuple[str, object]] = [("workstream", task.workstream)]
+    for field, kept in KEPT.items():
+        if kept.label and not kept.is_long:
+            rows += [(kept.label, _fact(task, field)), *derived.get(field, ())]
     return [
-        ("workstream", task.workstream),
-        ("type", task.type),
-        ("priority", task.priority),
-        ("labels", ", ".join(task.labels)),
-        ("estimate", task.estimate and spoken(task.estimate * 60)),
-        ("needs", ", ".join(task.needs) + waits),
-        ("needed by", ", ".join(around.needed_by)),
-        ("parent", task.parent),
-        ("children", ", ".join(around.children)),
-        ("progress", task.progress.text if task.progress else ""),
-        ("waits for", _gate(task)),
-        ("signals", ", ".join(map(_signal, task.signals))),
-        ("milestone", "done by itself when it is reached" if task.milestone else ""),
-        ("until", task.until),
-        ("workflow", task.workflow),
-        ("to be given to", task.assignee),
-        ("links", ", ".join(f"{link.kind} {link.task}" for link in task.links)),
-        ("linked by", ", ".join(f"{edge.task} ({edge.kind})" for edge in around.linked_by)),
-        ("touches", ", ".join(task.touches)),
-        ("put off until", task.defer_until),
-        ("due", task.due),
-        ("commits", ", ".join(task.commits)),
+        *rows,
         ("lease until", task.lease_until if held else ""),
         ("token", task.token if held else ""),
         ("attempt", task.attempt or ""),
@@ -177,14 +167,37 @@ def _facts(task: "Task", around: _Around) -> list[tuple[str, object]]:
     ]
 
 
+def _fact(task: "Task", field: str) -> object:
+    value = getattr(task, field)
+    if field in _FORMATS:
+        return _FORMATS[field](task) if value else ""
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={text}" for key, text in value.items())
+    return value
+
+
+def _gate(task: "Task") -> str:
+    assert task.gate is not None
+    whose = "its own children" if task.gate.of == task.id else f"the children of {task.gate.of}"
+    return f"{task.gate.how} of {whose}{'' if task.waiting else ' (open)'}"
+
+
 def _signal(signal: "Signal") -> str:
     when = f"given {signal.given_at}" if signal.given_at else "not given"
     until = f", until {signal.until}" if signal.until else ""
     return f"{signal.kind} {signal.name} ({when}{until})"
 
 
-def _gate(task: "Task") -> str:
-    if task.gate is None:
-        return ""
-    whose = "its own children" if task.gate.of == task.id else f"the children of {task.gate.of}"
-    return f"{task.gate.how} of {whose}{'' if task.waiting else ' (open)'}"
+_FORMATS: "dict[str, Callable[[Task], str]]" = {
+    "estimate": lambda task: spoken((task.estimate or 0) * 60),
+    "needs": lambda task: (
+        ", ".join(task.needs) + (f" ({task.open_needs} open)" if task.open_needs else "")
+    ),
+    "gate": _gate,
+    "signals": lambda task: ", ".join(map(_signal, task.signals)),
+    "milestone": lambda _: "done by itself when it is reached",
+    "links": lambda task: ", ".join(f"{link.kind} {link.task}" for link in task.links),
+}
+"""How a fact is written that is no plain text, number or list of words."""
