@@ -9,6 +9,7 @@ from orchestrator.core.errors import BadInput, BadName
 from orchestrator.domain.knowledge.commands import Document, Knowledge
 from orchestrator.domain.tasks.blockers import ancestors
 from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.domain.tasks.facts import KEPT
 from orchestrator.domain.tasks.records import Task
 from orchestrator.planning.brief_context import BriefContext
 from orchestrator.planning.page import PageBlock, Section
@@ -32,11 +33,13 @@ HEADING_WEIGHT = 3.0
 def sections(context: BriefContext) -> Iterator[Section]:
     """Yield the sections with the share of the brief that each may have."""
     task, prog, show = context.task, context.prog, context.show
-    touches = _text(context, "touches", "\n".join(task.touches))
+    touches = _text(context, "touches", _lines(task.touches))
     lately = f"Recent events of {task.workstream}"
     yield Section("What ends its loop", _loops(context), 0.05, show)
-    yield Section("Description", _text(context, "description", task.description), 0.2, show)
-    yield Section("Acceptance", _text(context, "acceptance", task.acceptance), 0.1, show)
+    for field, kept in KEPT.items():
+        if kept.brief:
+            text = _text(context, field, _lines(getattr(task, field)))
+            yield Section(kept.label.capitalize(), text, kept.brief, show)
     yield Section("The workflow it is a step of", _parents(context), 0.08, context.current)
     yield Section("What is checked", list(_checks(context)), 0.05, show)
     yield Section("It touches", touches, 0.03, show)
@@ -54,6 +57,13 @@ def _block(label: str, text: str, rest: str) -> PageBlock:
 def _text(context: BriefContext, field: str, text: str) -> list[PageBlock]:
     label = f"Written by {context.writer_of(field)}:"
     return [_block(label, text, context.show)] if text.strip() else []
+
+
+def _lines(value: str | tuple[str, ...] | dict[str, str]) -> str:
+    """Return a text as it is, the items of a list or mapping one a line."""
+    if isinstance(value, dict):
+        value = tuple(f"{key}={text}" for key, text in value.items())
+    return value if isinstance(value, str) else "\n".join(value)
 
 
 def _loops(context: BriefContext) -> list[PageBlock]:

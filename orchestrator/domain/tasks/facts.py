@@ -91,7 +91,7 @@ class TaskFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_on
     workflow: Annotated[str | None, Kept(label="workflow", is_final=True)] = None
     assignee: Annotated[str, Kept(label="to be given to")] = ""
     links: Annotated[tuple[Link, ...], Kept(label="links")] = ()
-    touches: Annotated[tuple[str, ...], Kept(label="touches", brief=0.03)] = ()
+    touches: Annotated[tuple[str, ...], Kept(label="touches")] = ()
     defer_until: Annotated[str, Kept(label="put off until", beads="defer_until")] = ""
     due: Annotated[str, Kept(label="due", beads="due_at")] = ""
     commits: Annotated[tuple[str, ...], Kept(label="commits")] = ()
