@@ -22,10 +22,10 @@ from orchestrator.domain.tasks.transitions import (
 from orchestrator.domain.validation import LONGEST_TITLE
 
 DEFAULT_ASSIGNMENT = 24 * 3600.0
-"""Seconds in which an agent that is given a task should begin; every sign of life renews them."""
+"""Seconds that an agent has to begin a task that is assigned to it; every sign of life renews them."""
 
 _URGENCY = ((1, "urgent"), (3, "high"), (6, "normal"), (1000, "low"))
-"""The priority of the message for a task of at most this priority."""
+"""Task priorities, and the priority of the message for a task of at most that one."""
 
 
 def team(state: State, now: str, seen: dict[str, float]) -> list[AgentView]:
@@ -51,7 +51,7 @@ def may_take(state: State, agent: Agent, task: Task, now: str) -> bool:
     )
 
 
-def give(
+def assign(
     tx: Transaction[State],
     task: Task,
     to: str,
@@ -60,18 +60,18 @@ def give(
     hung: bool = False,
     force: bool = False,
 ) -> Task:
-    """Assign a task to an agent, registered or not; to the one that has it already: no second effect.
+    """Assign a task to an agent, registered or not. If the agent has it already, nothing changes.
 
     Args:
-        tx: The transaction; who acts in it is named as the giver.
-        task: A task that nobody has, or whose lease has ended.
+        tx: The transaction; its agent is recorded as the one who assigns.
+        task: A task that no agent has, or whose lease has ended.
         to: The agent.
-        lease: How long it has to begin, as ``2h`` or seconds.
-        hung: Hang it on the agent's hook, if nothing hangs there.
-        force: Also take it from another agent that has it; that one's lease ends.
+        lease: How long the agent has to begin, as ``2h`` or seconds.
+        hung: Hang the task on the agent's hook, if the hook is free.
+        force: Take the task from another agent that has it, and end that agent's lease.
 
     Raises:
-        Refused: The agent is retired, somebody else has the task, or it is not open.
+        Refused: The agent is retired, another agent has the task, or the task is not open.
     """
     agents.check_active(tx.state, to)
     hangs = hung and to not in tx.state.agents.hooks
@@ -88,13 +88,13 @@ def give(
         check_transition(task, "sling")
     length = DEFAULT_ASSIGNMENT if lease is None else clock.duration(lease)
     if length <= 0:
-        raise UsageError("A lease must be longer than nothing")
+        raise UsageError("A lease must be longer than 0 seconds")
     tx.record(TaskAssigned(task=task.id, to=to, lease=length, until=tx.later(length), hung=hangs))
     return tx.state.tasks[task.id]
 
 
-def tell(tx: Transaction[State], task: Task, message: str = "") -> None:
-    """Send the agent that was given a task the one message that says so."""
+def notify_assignee(tx: Transaction[State], task: Task, message: str = "") -> None:
+    """Send the agent that a task was assigned to one message about it."""
     assert task.assigned_to is not None
     begin = f"Begin with `t claim {task.id}`, or `t next`."
     if task.milestone:

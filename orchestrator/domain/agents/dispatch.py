@@ -1,6 +1,6 @@
-"""Dispatch: ready tasks to the agents that suit them and have least to do.
+"""Dispatch: assign ready tasks to the agents that may take them and have least to do.
 
-Any number of dispatchers may run at once: each works in one transaction, so a task is given out once.
+Any number of dispatchers may run at once: each works in one transaction, so a task is assigned once.
 """
 
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
-from orchestrator.domain.agents.assignment import give, may_take, team, tell
+from orchestrator.domain.agents.assignment import assign, may_take, notify_assignee, team
 from orchestrator.domain.agents.records import Agent
 from orchestrator.domain.convoys import commands as convoys
 from orchestrator.domain.convoys.records import Convoy
@@ -19,7 +19,7 @@ from orchestrator.domain.workstreams import commands as workstreams
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that was given to an agent, and how many the agent has with it."""
+    """A task that was assigned to an agent, and how many tasks the agent then had."""
 
     task: str
     title: str
@@ -28,23 +28,22 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def the_assignments(state: State, events: Committed) -> list[Assignment]:
-    """The result of dispatching: what was given to whom, in order."""
-    given = [e for _, e in events if isinstance(e, TaskAssigned)]
-    new = [e.to for e in given]
-    before = {agent: state.schedule.load(agent) - new.count(agent) for agent in set(new)}
+    """Return the result of dispatching: the assignments in order."""
+    assigned = [event for _, event in events if isinstance(event, TaskAssigned)]
+    agents = [event.to for event in assigned]
     return [
         Assignment(
-            task=e.task,
-            title=state.tasks[e.task].title,
-            agent=e.to,
-            load=before[e.to] + new[: number + 1].count(e.to),
+            task=event.task,
+            title=state.tasks[event.task].title,
+            agent=event.to,
+            load=state.schedule.load(event.to) - agents[number:].count(event.to),
         )
-        for number, e in enumerate(given)
+        for number, event in enumerate(assigned, start=1)
     ]
 
 
 def the_started_convoy(state: State, events: Committed) -> tuple[Convoy, list[Assignment]]:
-    """The result of starting a convoy: its record, and what was given to whom."""
+    """Return the result of starting a convoy: its record and the assignments."""
     return convoys.the_convoy(state, events), the_assignments(state, events)
 
 
@@ -61,7 +60,7 @@ class Dispatch(Noun[State]):
         convoy: str | None = None,
         agent: str | None = None,
     ) -> list[Assignment] | None:
-        """Give every ready task to the agent that suits it and has least to do; one message each.
+        """Assign every ready task to the agent that suits it and has least to do, with one message each.
 
         The agents are those that are registered, neither retired nor stale, and below their load limit;
         loads are counted again after each assignment. A task that suits none of them stays as it is, and
@@ -74,7 +73,7 @@ class Dispatch(Noun[State]):
             agent: Who dispatches.
 
         Returns:
-            What was given to whom, the most urgent first.
+            The assignments, the most urgent task first.
         """
         tx.act_as(agent)
         if workstream is not None:
@@ -83,18 +82,17 @@ class Dispatch(Noun[State]):
         seen = self._desk.presence.seen(needed=True)
         members = [tx.state.agents[view.id] for view in team(tx.state, tx.now, seen)]
         for task in tx.state.schedule.ready(workstream, tx.now):
-            if priority is not None and task.priority > priority:
-                continue
-            if followed is not None and task.id not in followed:
+            is_meant = followed is None or task.id in followed
+            if not is_meant or (priority is not None and task.priority > priority):
                 continue
             chosen = _least_busy(tx.state, members, task, tx.now)
             if chosen is not None:
-                tell(tx, give(tx, task, chosen, hung=True))
+                notify_assignee(tx, assign(tx, task, chosen, hung=True))
         return None if tx.events else []
 
     @command(the_started_convoy)
     def start_convoy(self, tx: Transaction[State], name: str, *, agent: str | None = None) -> None:
-        """Say that a convoy begins, and give its ready tasks to agents, in one commit.
+        """Start a convoy and dispatch its ready tasks, in one commit.
 
         Raises:
             NotFound: There is no such convoy.

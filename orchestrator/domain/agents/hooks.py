@@ -1,13 +1,14 @@
-"""Hooks: the one piece of work that hangs on an agent, through its crashes and restarts.
+"""Hooks: the one task that hangs on an agent, through its crashes and restarts.
 
-Whoever finds work on its hook goes on with it at once; other work that is assigned to it queues behind.
+An agent that finds a task on its hook goes on with it at once; other tasks that are assigned to it queue
+behind.
 """
 
 import msgspec
 
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Noun, Transaction, command
-from orchestrator.domain.agents.assignment import give, tell
+from orchestrator.domain.agents.assignment import assign, notify_assignee
 from orchestrator.domain.agents.identity import act_in_session, own_name
 from orchestrator.domain.convoys import commands as convoys
 from orchestrator.domain.state import State
@@ -32,10 +33,10 @@ class Hooks(Noun[State]):
     """``orc.hooks``: show, hang, sling, unsling."""
 
     def show(self, agent: str | None = None) -> Hook:
-        """What hangs on an agent's hook, and what queues behind it.
+        """Return what hangs on an agent's hook, and what queues behind it.
 
         Raises:
-            UsageError: Nobody is named.
+            UsageError: No agent is named.
         """
         return hook_of(self._state, own_name(self._desk, agent))
 
@@ -48,29 +49,29 @@ class Hooks(Noun[State]):
         force: bool = False,
         agent: str | None = None,
     ) -> Task | None:
-        """Hang a task on one's own hook and begin it; again: no second effect.
+        """Hang a task on one's own hook and begin it. If that is so already, nothing changes.
 
         Args:
             task: Its id or a prefix.
-            force: Let other work that hangs there go back to pending.
+            force: Release another task that hangs there.
             agent: Who acts; needed.
 
         Raises:
-            Refused: Other unfinished work hangs there, or the task cannot be claimed.
+            Refused: Another unfinished task hangs there, or the task cannot be claimed.
         """
         actor = act_in_session(tx, agent, needed=True)
-        found, hung = find_live(tx.state, task), tx.state.agents.hooks.get(actor)
-        runs = found.is_run_by(actor, tx.now)
-        if runs and hung == found.id:
-            return found
-        if hung is not None and hung != found.id:
+        record, hung = find_live(tx.state, task), tx.state.agents.hooks.get(actor)
+        runs = record.is_run_by(actor, tx.now)
+        if runs and hung == record.id:
+            return record
+        if hung is not None and hung != record.id:
             if not force:
                 raise _is_occupied(actor, tx.state.tasks[hung])
-            tx.record(released(tx.state.tasks[hung], f"{actor} hung {found.id} on its hook"))
+            tx.record(released(tx.state.tasks[hung], f"{actor} hung {record.id} on its hook"))
         if not runs:
-            take(tx, found, actor)
-        if tx.state.agents.hooks.get(actor) != found.id:
-            tx.record(TaskHung(task=found.id))
+            take(tx, record, actor)
+        if tx.state.agents.hooks.get(actor) != record.id:
+            tx.record(TaskHung(task=record.id))
         return None
 
     @command(changed_task)
@@ -85,16 +86,17 @@ class Hooks(Noun[State]):
         message: str = "",
         agent: str | None = None,
     ) -> Task | None:
-        """Give work to an agent: it hangs on the hook if that is free, else it queues; again: no effect.
+        """Give a task to an agent: on its hook if that is free, else behind it.
 
-        A task that nobody tracks gets a convoy of its own, so that whoever slings is told when it ends.
+        A task that no convoy tracks gets one of its own, which notifies the giver when the task ends. If the
+        agent has the task already, nothing changes.
 
         Args:
             task: Its id or a prefix.
             to: The agent; None for oneself.
-            force: Take it from another agent that has it.
-            convoy: Track it by a convoy if none does.
-            message: What to tell the agent beside the task.
+            force: Take the task from another agent that has it.
+            convoy: Track the task by a convoy if none does.
+            message: A text for the agent, beside the task.
             agent: Who acts; needed, unless ``to`` is given.
 
         Raises:
@@ -102,10 +104,10 @@ class Hooks(Noun[State]):
         """
         actor = act_in_session(tx, agent, needed=to is None)
         to = actor if to is None else tx.state.agents.aliases.get(to, to)
-        found = find_live(tx.state, task)
         before = len(tx.events)
-        given = hand_over(tx, found, to, force=force, convoy=convoy, message=message)
-        return given if len(tx.events) == before else None
+        record = find_live(tx.state, task)
+        record = hand_over(tx, record, to, force=force, convoy=convoy, message=message)
+        return record if len(tx.events) == before else None
 
     @command(changed_task)
     def unsling(
@@ -120,18 +122,18 @@ class Hooks(Noun[State]):
 
         Raises:
             NotFound: Nothing hangs there.
-            Refused: Nobody has the task.
+            Refused: No agent has the task.
         """
         actor = tx.act_as(agent, needed=task is None)
-        found = hooked_task(tx.state, actor) if task is None else find_live(tx.state, task)
-        if found.status not in HELD:
+        record = hooked_task(tx.state, actor) if task is None else find_live(tx.state, task)
+        if record.status not in HELD:
             raise Refused(
-                f"Nobody has task {found.id}: it is {found.status}",
+                f"Nobody has task {record.id}: it is {record.status}",
                 code="illegal_step",
-                status=found.status,
+                status=record.status,
             )
-        said = check_line("reason", reason or f"taken from {found.assigned_to} by {actor}")
-        tx.record(released(found, said))
+        reason = reason or f"taken from {record.assigned_to} by {actor}"
+        tx.record(released(record, check_line("reason", reason)))
 
 
 def hand_over(
@@ -143,20 +145,20 @@ def hand_over(
     convoy: bool = True,
     message: str = "",
 ) -> Task:
-    """Give a task to an agent for whoever acts, tell the agent, track the task; see :meth:`Hooks.sling`."""
+    """Assign a task to an agent, track it, and notify the agent unless it acts; see :meth:`Hooks.sling`."""
     actor, before = tx.agent, len(tx.events)
-    given = give(tx, task, to, hung=True, force=force)
+    given = assign(tx, task, to, hung=True, force=force)
     if len(tx.events) == before:
         return given
     if convoy and given.id not in tx.state.convoys.tracked_by:
         convoys.track(tx, given)
     if to != actor:
-        tell(tx, given, check_text("message", message))
+        notify_assignee(tx, given, check_text("message", message))
     return given
 
 
 def hook_of(state: State, agent: str) -> Hook:
-    """What an agent has, in the order in which it should go about it."""
+    """Return what an agent has, in the order in which it should work on it."""
     held = sorted(state.schedule.held_by(agent), key=rank_of)
     hung = state.agents.hooks.get(agent)
     behind = [task for task in held if task.id != hung]

@@ -14,7 +14,7 @@ from orchestrator.core.errors import NotFound, OrchestratorError, UsageError, di
 from orchestrator.core.problems import Problems
 from orchestrator.core.topological import topological_order
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
-from orchestrator.domain.agents.assignment import give, tell
+from orchestrator.domain.agents.assignment import assign, notify_assignee
 from orchestrator.domain.agents.identity import act_now
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.batch_fields import ADDING, EDITING, read_field, words
@@ -231,9 +231,9 @@ class _Run:
             return
         before = len(self._tx.events)
         to = self._tx.state.agents.aliases.get(agent, agent)
-        given = give(self._tx, find_live(self._tx.state, self._ids[number]), to)
+        given = assign(self._tx, find_live(self._tx.state, self._ids[number]), to)
         if len(self._tx.events) > before:
-            tell(self._tx, given)
+            notify_assignee(self._tx, given)
 
     # What entries say of one another
 

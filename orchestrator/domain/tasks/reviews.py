@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
-from orchestrator.domain.agents.assignment import give
+from orchestrator.domain.agents.assignment import assign
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.state import State
@@ -82,7 +82,7 @@ class Reviews(Noun[State]):
         known = tx.state.agents.get(worker or "")
         if worker is None or (known is not None and known.status == "retired"):
             return  # anybody may take it up
-        give(tx, tx.state.tasks[found.id], worker)
+        assign(tx, tx.state.tasks[found.id], worker)
         mail.post(tx, worker, subject=f"Task {found.id} was rejected in review", body=reason)
 
     @command(the_trusted_tasks)

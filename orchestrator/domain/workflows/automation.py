@@ -14,7 +14,7 @@ from orchestrator.core.events import Event
 from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import Committed, Transaction
 from orchestrator.domain.agents import commands as agents
-from orchestrator.domain.agents.assignment import DEFAULT_ASSIGNMENT, give, tell
+from orchestrator.domain.agents.assignment import DEFAULT_ASSIGNMENT, assign, notify_assignee
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.mail.events import MessageSent
 from orchestrator.domain.state import State
@@ -125,7 +125,7 @@ def _give_to_assignee(
         return
     deferred = clock.seconds(task.defer_until) - clock.seconds(tx.now) if task.defer_until else 0.0
     lease = DEFAULT_ASSIGNMENT + min(max(0.0, deferred), _LONGEST_EXTENSION)
-    given.setdefault((to, task.workflow or ""), []).append(give(tx, task, to, lease=lease))
+    given.setdefault((to, task.workflow or ""), []).append(assign(tx, task, to, lease=lease))
 
 
 def _notify(tx: Transaction[State], to: str, root: str, tasks: list[Task]) -> None:
@@ -135,7 +135,7 @@ def _notify(tx: Transaction[State], to: str, root: str, tasks: list[Task]) -> No
         return
     with suppress(OrchestratorError):
         if len(tasks) == 1:
-            tell(tx, tasks[0])
+            notify_assignee(tx, tasks[0])
             return
         lines = (f"- {task.id}: {one_line(task.title, LONGEST_TITLE)}" for task in tasks[:_LISTED])
         mail.post(
