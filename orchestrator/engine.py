@@ -131,7 +131,7 @@ class Engine:
         state = self._state if self._state is not None else self._load()
         try:
             for chunk in self.store.read(self._position):
-                self._fold(state, chunk)
+                self._fold(state, chunk, in_place=not known)
         except Damage as damage:
             if damage.code in ("newer_version", "misfit"):
                 self.forget()  # part of a chunk was folded, so the position is not that of the state
@@ -162,8 +162,8 @@ class Engine:
         self._tail = 0
         return self._state
 
-    def _fold(self, state: State, chunk: Chunk) -> None:
-        state.fold(chunk.events)
+    def _fold(self, state: State, chunk: Chunk, *, in_place: bool) -> None:
+        state.fold(chunk.events, in_place=in_place)
         self._position = chunk.end
         self._lengthen_tail(chunk.events)
 
@@ -187,7 +187,7 @@ class Engine:
             return present
         state = State()
         for chunk in self.store.read(START):
-            state.fold(at for at in chunk.events if at.id <= number)
+            state.fold((at for at in chunk.events if at.id <= number), in_place=True)
             if chunk.end.id >= number:
                 return state
         raise NotFound(f"There is no event {number}", code="event_not_found")

@@ -24,7 +24,7 @@ class State(msgspec.Struct, dict=True):
     """Everything that is true of a board after one event: a slice for each noun.
 
     Records are frozen: a change replaces the record. A task is replaced by
-    :func:`orchestrator.domain.tasks.derived.put_task`, a lock by
+    :func:`orchestrator.domain.tasks.derived.change_task`, a lock by
     :func:`orchestrator.domain.locks.events.put_lock`; these update what is derived from them.
 
     Attributes:
@@ -44,14 +44,21 @@ class State(msgspec.Struct, dict=True):
     cycles: CycleSlice = msgspec.field(default_factory=CycleSlice)
     requests: dict[str, Request] = {}
 
-    def fold(self, records: Iterable[Recorded]) -> None:
+    def fold(self, records: Iterable[Recorded], *, in_place: bool = False) -> None:
         """Fold events in, in their order.
+
+        Args:
+            records: The events that follow the last one folded in.
+            in_place: Change records instead of replacing them, which is faster; for a state of which
+                no record is held anywhere else.
 
         Raises:
             Damage: An event is of a newer version, or does not fit what came before it; the state then
                 holds what came before it, and perhaps a part of it.
         """
         record = None
+        if in_place:
+            self.__dict__["in_place"] = True
         try:
             for record in records:
                 event = decode(record)
@@ -62,6 +69,8 @@ class State(msgspec.Struct, dict=True):
                     self.close(record)
         except (LookupError, ValueError, TypeError, AttributeError, AssertionError) as error:
             raise _misfit(record, error) from error
+        finally:
+            self.__dict__.pop("in_place", None)
 
     def close(self, record: Recorded) -> None:
         """Note that everything up to this record has been applied."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchestrator import Orchestrator
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
-from orchestrator.domain.tasks.derived import put_task
+from orchestrator.domain.tasks.derived import add_task, change_task
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.workstreams.records import Workstream
 from orchestrator.planning import make_plan
@@ -398,7 +398,7 @@ def state_of(touches: list[list[str]]) -> State:
     )
     state.tasks.counts["w"] = {}
     for number, texts in enumerate(touches, start=1):
-        put_task(
+        add_task(
             state,
             Task(
                 id=f"{number:08x}",
@@ -634,8 +634,7 @@ def test_a_plan_does_not_grow_with_the_board():
     for task in list(state.tasks.values()):
         state.tasks[task.id] = msgspec.structs.replace(task, title=long, description=long * 9)
     for task in list(state.tasks.values())[: count // 2]:
-        blocked = msgspec.structs.replace(task, status="blocked", reason=long * 9)
-        put_task(state, blocked)
+        change_task(state, task, {"status": "blocked", "reason": long * 9})
     plan = msgspec.to_builtins(make_plan(state, now=NOW, number=1, at_most=8, seen={}))
     assert len(msgspec.json.encode(plan)) < 1 << 20
     [group] = plan["recommended_serial"]

@@ -8,7 +8,7 @@ from orchestrator.domain.convoys import events as convoys
 from orchestrator.domain.locks import events as locks
 from orchestrator.domain.mail import events as mail
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.derived import put_task
+from orchestrator.domain.tasks.derived import change_task
 
 
 @event("agent.registered")
@@ -69,7 +69,7 @@ class AgentRenamed(Event):
             state.agents.sessions[new] = replace(session, agent=new)
         hung = state.agents.hooks.pop(old, None)
         for task in [task for task in state.tasks.values() if task.assigned_to == old]:
-            put_task(state, replace(task, assigned_to=new))
+            change_task(state, task, {"assigned_to": new})
         if hung is not None:
             state.agents.hooks[new] = hung
         locks.rename(state, old, new)

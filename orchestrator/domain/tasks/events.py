@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from orchestrator.core import clock
 from orchestrator.core.events import Event, Recorded, event
@@ -12,10 +12,10 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.derived import (
     add_task,
     archive_task,
+    change_task,
     count_open,
     kept_back,
     link,
-    put_task,
     unlink,
 )
 from orchestrator.domain.tasks.facts import FINAL, MOVING, TaskFacts
@@ -29,11 +29,8 @@ class TaskEvent(Event):
     task: str
 
     def apply(self, state: State, record: Recorded) -> None:
-        task = state.tasks[self.task]
-        changes = self.changes(task, record)
-        changes["updated_at"] = record.ts
-        changes["events"] = (*task.events, record.id)
-        put_task(state, replace(task, **changes))
+        task = state.tasks.tasks[self.task]
+        change_task(state, task, self.changes(task, record), record)
 
     def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         """The fields of the record that this event changes."""
@@ -52,12 +49,11 @@ class TaskAdded(Event, TaskFacts, kw_only=False):  # type: ignore[misc] # an eve
     workstream: str
 
     def apply(self, state: State, record: Recorded) -> None:
-        facts = {field: getattr(self, field) for field in TaskFacts.__struct_fields__}
+        facts = asdict(self)
         task = Task(
-            id=self.task,
-            workstream=self.workstream,
+            id=facts.pop("task"),
             status="pending",
-            open_needs=count_open(state, self.needs),
+            open_needs=count_open(state, self.needs) if self.needs else 0,
             created_at=record.ts,
             created_by=record.agent,
             updated_at=record.ts,
@@ -113,7 +109,7 @@ class TaskEdited(_Changes):  # type: ignore[misc] # its fields are those of the 
             task = state.tasks[self.task]
             link(state, task)
             open_needs = count_open(state, task.needs)
-            put_task(state, replace(kept_back(state, task), open_needs=open_needs))
+            change_task(state, task, {**kept_back(state, task), "open_needs": open_needs})
 
     def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         values = ((field, getattr(self, field)) for field in _Changes.__struct_fields__[1:])

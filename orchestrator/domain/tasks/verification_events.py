@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.checks import Checks
-from orchestrator.domain.tasks.derived import put_task
+from orchestrator.domain.tasks.derived import change_task
 from orchestrator.domain.tasks.events import UNHELD, TaskEvent
 from orchestrator.domain.tasks.records import Evidence, Note, Task
 
@@ -87,10 +87,7 @@ class TaskDistrusted(Event):
     def apply(self, state: State, at: Recorded) -> None:
         for task_id in self.tasks:
             task = state.tasks[task_id]
-            checks = _trusting(task.checks, False)
-            put_task(
-                state, replace(task, checks=checks, updated_at=at.ts, events=(*task.events, at.id))
-            )
+            change_task(state, task, {"checks": _trusting(task.checks, False)}, at)
 
 
 def _trusting(checks: Checks | None, trusted: bool) -> Checks | None:

@@ -4,7 +4,7 @@ from msgspec.structs import asdict, replace
 
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.derived import forget_task, put_task
+from orchestrator.domain.tasks.derived import Changes, change_task, forget_task, remove_from
 from orchestrator.domain.workflows.records import Condense, Workflow
 
 
@@ -42,11 +42,7 @@ class WorkflowEnded(Event):
         workflow = state.workflows[self.workflow]
         state.workflows[self.workflow] = replace(workflow, ended_at=at.ts)
         if self.digest and workflow.own_root:
-            root = state.tasks[self.workflow]
-            put_task(
-                state,
-                replace(root, result=self.digest, updated_at=at.ts, events=(*root.events, at.id)),
-            )
+            change_task(state, state.tasks[self.workflow], {"result": self.digest}, at)
 
 
 @event("workflow.reopened")
@@ -104,11 +100,10 @@ def _let_go(state: State, root: str, at: Recorded, *, digest: str | None = None)
     task = state.tasks.get(root)
     if task is None:
         return
+    changes: Changes = {"milestone": False}
     if task.gate is not None and task.gate.of == root:
-        state.tasks.awaited_by[root].remove(root)
-        if not state.tasks.awaited_by[root]:
-            del state.tasks.awaited_by[root]
-        task = replace(task, gate=None, waiting=False)
+        remove_from(state.tasks.awaited_by, root, root)
+        changes |= {"gate": None, "waiting": False}
     if digest is not None and workflow.own_root:
-        task = replace(task, result=digest)
-    put_task(state, replace(task, milestone=False, updated_at=at.ts, events=(*task.events, at.id)))
+        changes["result"] = digest
+    change_task(state, task, changes, at)
