@@ -449,7 +449,7 @@ class Board(RuleBasedStateMachine):
         }
         live = {name: work for name, work in self.model.tasks.items() if not work.archived}
         assert set(state.tasks) == set(live)
-        assert set(state.archived) == set(self.model.tasks) - set(live)
+        assert set(state.tasks.archived) == set(self.model.tasks) - set(live)
         for name, work in live.items():
             assert _facts(state.tasks[name]) == _expected(work), name
         assert {task.id for task in self.orc.tasks.all(ready=True)} == {
