@@ -1,14 +1,14 @@
 """The few operations on files that a board needs, each of them whole or not at all.
 
-Every refusal of the operating system is turned into a named error here, by :class:`naming`.
+Every refusal of the operating system is turned into a named error here, by :func:`naming`.
 """
 
 import errno
 import itertools
 import os
 import stat
-from contextlib import suppress
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from orchestrator.core import system
 from orchestrator.core.errors import InputOutputError, NoBoard, OrchestratorError, Refused
@@ -17,7 +17,7 @@ _numbers = itertools.count()
 
 
 class Descriptor:
-    """An open file that is closed when nobody uses it any more.
+    """An open file that is closed with the last reference to it.
 
     Threads share the log's descriptor: closing it while another thread reads would let that thread read
     whatever file gets the number next.
@@ -59,26 +59,13 @@ class SharedFile:
         return self.opened
 
 
-class naming:  # noqa: N801  # reads as a statement: with naming("write", path)
+@contextmanager
+def naming(doing: str, path: str) -> Iterator[None]:
     """Turn a refusal of the operating system within the block into a named error."""
-
-    __slots__ = ("_doing", "_path")
-
-    def __init__(self, doing: str, path: str) -> None:
-        self._doing = doing
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if isinstance(error, OSError):
-            raise failed(error, self._doing, self._path) from error
+    try:
+        yield
+    except OSError as error:
+        raise failed(error, doing, path) from error
 
 
 def failed(error: OSError, doing: str, path: str) -> OrchestratorError:

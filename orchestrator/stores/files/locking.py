@@ -7,8 +7,8 @@ held. The process that holds both notes its name for those that wait in vain.
 import os
 import threading
 import time
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from orchestrator.core import system
 from orchestrator.core.errors import TimedOut
@@ -35,7 +35,7 @@ class BoardLock:
     Args:
         folder: The folder ``state/``.
         light: Do without ``filelock``; both ways exclude each other.
-        warn: Told when the file system is of a kind that may not be local.
+        warn: Receives a sentence if the file system may not be local.
     """
 
     def __init__(self, folder: str, *, light: bool, warn: Callable[[str], None]) -> None:
@@ -58,9 +58,14 @@ class BoardLock:
         self._holder = HolderNote(f"{self._folder}/.holder")
         self.left_unsynced = False
 
-    def held(self, command: str, timeout: float) -> "HeldLock":
-        """A context that holds the lock; see :meth:`orchestrator.core.store.Store.locked`."""
-        return HeldLock(self, command, timeout)
+    @contextmanager
+    def held(self, command: str, timeout: float) -> Iterator[None]:
+        """Hold the lock; see :meth:`orchestrator.core.store.Store.locked`."""
+        self.acquire(command, timeout)
+        try:
+            yield
+        finally:
+            self.release()
 
     def is_mine(self) -> bool:
         """Whether this thread holds the lock."""
@@ -124,7 +129,7 @@ class BoardLock:
                         return
                     time.sleep(NEXT)
                 else:
-                    # Whoever is next may be stopped: if nobody had a turn since, the order is given up.
+                    # The next process may be stopped: without any turn since, the order is given up.
                     seen, before = self._holder.stamp(), seen
                     if (seen == before or left <= 0) and self._try(file):
                         return
@@ -162,25 +167,3 @@ class BoardLock:
             hint="Repeat the command; if it never ends, look at what that process does.",
             path=self._path,
         )
-
-
-class HeldLock:
-    """The lock held for the length of a ``with`` block."""
-
-    __slots__ = ("_command", "_lock", "_timeout")
-
-    def __init__(self, lock: BoardLock, command: str, timeout: float) -> None:
-        self._lock = lock
-        self._command = command
-        self._timeout = timeout
-
-    def __enter__(self) -> None:
-        self._lock.acquire(self._command, self._timeout)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._lock.release()

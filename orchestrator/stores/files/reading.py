@@ -161,7 +161,7 @@ def _closed(segments: Segments, number: int) -> tuple[Segment, int]:
 
 
 def _closed_end(segment: Segment) -> int:
-    for offset, line in _lines_backward(segment, _last_newline(segment)):
+    for offset, line in _lines_backward(segment, segment.size()):
         try:
             if not decode_line(line).more:
                 return offset + len(line) + 1
@@ -170,34 +170,24 @@ def _closed_end(segment: Segment) -> int:
     return 0
 
 
-def _last_newline(segment: Segment) -> int:
-    """The byte after the last newline."""
-    position, block = segment.size(), _BLOCK
-    while position > 0:
-        start = max(0, position - block)
-        newline = segment.read(start, position - start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        position, block = start, block * 2
-    return 0
-
-
 def _lines_backward(segment: Segment, end: int) -> Iterator[tuple[int, bytes]]:
-    """Where each line before ``end`` begins, and the line; ``end`` is the byte after a newline."""
-    position, block = end, _BLOCK
-    pending = b""
+    """Where each line before ``end`` begins, and the line; what is behind the last newline is passed over."""
+    position, block, data = end, _BLOCK, b""
     while position > 0:
         start = max(0, position - block)
-        first, *lines = (segment.read(start, position - start) + pending).split(b"\n")
+        data = segment.read(start, position - start) + data
         position = start
+        first, *lines = data.split(b"\n")
+        if lines:
+            end = position + len(data) - len(lines.pop())
+            for line in reversed(lines):
+                end -= len(line) + 1
+                yield end, line
+            data = first + b"\n"
         # Doubling keeps a line of many blocks from being copied once a block.
-        block = block if len(lines) > 1 else block * 2
-        for line in reversed(lines[:-1]):
-            end -= len(line) + 1
-            yield end, line
-        pending = first + b"\n"
-    if end > 0:
-        yield 0, pending[:-1]
+        block = block if lines else block * 2
+    if data.endswith(b"\n"):
+        yield 0, data[:-1]
 
 
 def _offset_of(segment: Segment, number: int, end: int) -> int:
