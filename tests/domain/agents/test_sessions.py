@@ -196,6 +196,14 @@ def test_what_still_comes_under_the_old_name_is_the_new_ones(orc: Orchestrator):
     assert orc.agents.get("cara").unread == 2
 
 
+def test_an_agent_that_is_renamed_back_is_listed_under_its_first_name(orc: Orchestrator):
+    orc.agents.register("ann")
+    orc.agents.rename("ann", "bea")
+    orc.agents.rename("bea", "ann")
+    assert [agent.id for agent in orc.agents.all()] == ["ann"]
+    assert orc.agents.get("ann").id == "ann"
+
+
 def test_a_name_that_is_taken_or_unknown_is_refused(orc: Orchestrator):
     for name in ("ann", "bob"):
         orc.agents.register(name)
