@@ -16,25 +16,25 @@ from orchestrator.domain.workstreams import commands as workstreams
 FORMS = "NAME, @all, @type:NAME, @ws:NAME, list:NAME, queue:NAME"
 
 _KINDS = {"@type": "agent type", "@ws": "workstream", "list": "mailing list", "queue": "queue"}
-"""What the name in an address of each form names."""
+"""The kind of name in each form of address."""
 
 
 class Recipients(msgspec.Struct, frozen=True, gc=False):
-    """Whom addresses mean now: agents, each once, and the queue if there is one."""
+    """The recipients of a message: agents, and the queue if there is one."""
 
     agents: tuple[str, ...]
     queue: str
 
 
 def parse(addresses: str | Iterable[str]) -> tuple[str, ...]:
-    """The addresses in a text with commas, or in several such texts; each once."""
+    """Split one or several texts with commas into addresses, each once."""
     texts = [addresses] if isinstance(addresses, str) else addresses
     words = (word.strip() for text in texts for word in text.split(","))
     return tuple(dict.fromkeys(word for word in words if word))
 
 
 def check(addresses: Iterable[str]) -> None:
-    """Refuse what no address looks like; whether anybody is there is asked when a message is sent.
+    """Check the forms of addresses; whether a recipient exists is checked when a message is sent.
 
     Raises:
         BadName: A name in it is not allowed.
@@ -45,17 +45,19 @@ def check(addresses: Iterable[str]) -> None:
         if colon and form in _KINDS:
             names.name(_KINDS[form], name)
         elif colon or (address[:1] == "@" and address != "@all"):
-            raise UsageError(f"{address!a} is no address", hint=f"An address is one of {FORMS}.")
+            raise UsageError(
+                f"{address!a} is not an address", hint=f"An address is one of {FORMS}."
+            )
         elif address != "@all":
             mailbox(address)
 
 
 def resolve(state: State, addresses: Iterable[str], sender: str) -> Recipients:
-    """Whom the addresses mean now.
+    """Return the recipients that addresses stand for now.
 
     Raises:
         NotFound: There is no such mailing list or workstream.
-        Refused: A group has nobody in it beside the sender (``nobody``).
+        Refused: A group has no member beside the sender (``nobody``).
         UsageError: An address has no known form, or two of them are queues.
     """
     addresses = tuple(addresses)
@@ -77,7 +79,7 @@ def resolve(state: State, addresses: Iterable[str], sender: str) -> Recipients:
 
 
 def mailbox(agent: str) -> str:
-    """Check that an agent of this name can have a mailbox, and give the name back.
+    """Check that an agent of this name can have a mailbox, and return the name.
 
     Raises:
         UsageError: It is the form of a group, or ``system``.
@@ -85,7 +87,7 @@ def mailbox(agent: str) -> str:
     if agent == SYSTEM:
         raise UsageError(f"{SYSTEM} has no mailbox", hint=f"An address is one of {FORMS}.")
     if agent[:1] == "@":
-        raise UsageError(f"{agent!a} is no agent", hint=f"An address is one of {FORMS}.")
+        raise UsageError(f"{agent!a} is not an agent", hint=f"An address is one of {FORMS}.")
     return names.agent(agent)
 
 
@@ -93,7 +95,7 @@ def _group(state: State, address: str, sender: str) -> list[str]:
     members = [member for member in _members(state, address) if member != sender]
     if not members:
         raise Refused(
-            f"There is nobody in {address}",
+            f"{address} has no member beside the sender",
             code="nobody",
             hint="`a list` shows the agents, `mail lists` the mailing lists.",
             address=address,
@@ -120,7 +122,7 @@ def _members(state: State, address: str) -> Iterable[str]:
 
 
 def find_list(state: State, name: str) -> tuple[str, ...]:
-    """The members of a mailing list.
+    """Return the members of a mailing list.
 
     Raises:
         NotFound: There is no such list.

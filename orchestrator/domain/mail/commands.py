@@ -1,11 +1,12 @@
-"""Mail: messages that agents leave for each other, each until its recipient has seen it.
+"""Mail: messages between agents, each kept until its recipient has seen it.
 
-A message waits in the mailbox of every recipient, also of one that never was on the board, or in a queue
-until one agent takes it. Delivery is at least once and in the order of the ids: who puts messages before an
-agent reads :meth:`Mail.pending`, and calls :meth:`Mail.deliver` only when they have arrived.
+A message waits in the mailbox of every recipient, even of an agent that was never on the board, or in a
+queue until one agent takes it. Delivery is at least once, in the order of the ids: an interface shows the
+messages of :meth:`Mail.pending` to the agent, and calls :meth:`Mail.deliver` after that.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -34,17 +35,17 @@ from orchestrator.domain.validation import (
 )
 from orchestrator.domain.waiting import wait_for
 
-Find = Callable[[int], Recorded]
-"""Gives one event by its id."""
+FindEvent = Callable[[int], Recorded]
+"""Returns an event by its id."""
 
 
 class Letter(Message, frozen=True, gc=False, kw_only=True):
-    """A message as a reader sees it: header, text, and how far it has come.
+    """A message with its text and receipts.
 
     Attributes:
-        recipients: The agents whom the addresses meant when it was sent.
+        recipients: The agents that the addresses stood for when it was sent.
         queue: The queue that it was sent to; empty if none.
-        receipts: By agent, of those who hold it now: when it was delivered, read and acknowledged.
+        receipts: By agent, of those that hold it now: when it was delivered, read and acknowledged.
     """
 
     recipients: tuple[str, ...]
@@ -53,8 +54,8 @@ class Letter(Message, frozen=True, gc=False, kw_only=True):
     receipts: dict[str, Receipt]
 
 
-class Item(Message, frozen=True, gc=False, kw_only=True):
-    """A line of a mailbox: a header with how far it has come there: ``new``, ``unread`` or ``read``."""
+class InboxItem(Message, frozen=True, gc=False, kw_only=True):
+    """A message in a mailbox: its header, with its status there: ``new``, ``unread`` or ``read``."""
 
     status: str
     delivered_at: str | None
@@ -62,16 +63,16 @@ class Item(Message, frozen=True, gc=False, kw_only=True):
     acknowledged_at: str | None
 
 
-class Count(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """How many messages an agent has not read, and how many of them were not delivered either."""
+class UnreadCount(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The number of messages that an agent has not read, and of those that were not delivered either."""
 
     agent: str
     unread: int
     new: int
 
 
-class Found(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A message that a search found, and the first line with one of the words."""
+class SearchMatch(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A message that matches a search, and its first line with one of the words."""
 
     id: int
     sender: str
@@ -92,23 +93,23 @@ def post(
     reply_to: int | None = None,
     pinned: bool = False,
 ) -> Recorded:
-    """Send a message as whoever acts; for commands of any noun that have something to tell.
+    """Send a message as the agent that acts; commands of all nouns use it.
 
     Raises:
-        NotFound: A mailing list, a workstream, or the message that is replied to is not there.
-        Refused: A group has nobody in it.
+        NotFound: A mailing list, a workstream, or the message to reply to does not exist.
+        Refused: A group has no member beside the sender.
     """
-    written, copied = addresses.parse(to), addresses.parse(cc)
-    if not written:
+    to, cc = addresses.parse(to), addresses.parse(cc)
+    if not to:
         raise UsageError("A message needs a recipient", hint=f"One of {addresses.FORMS}.")
-    whom = addresses.resolve(tx.state, (*written, *copied), tx.agent)
+    recipients = addresses.resolve(tx.state, to + cc, tx.agent)
     parent = None if reply_to is None else find(tx.state, reply_to, tx.event)
     return tx.record(
         MessageSent(
-            to=written,
-            cc=copied,
-            recipients=whom.agents,
-            queue=whom.queue,
+            to=to,
+            cc=cc,
+            recipients=recipients.agents,
+            queue=recipients.queue,
             subject=_subject(subject),
             body=check_text("message", body),
             priority=_one_of("priority", priority, PRIORITIES),
@@ -123,48 +124,48 @@ def post(
 
 
 def unread(state: State, agent: str) -> int:
-    """How many messages an agent has not read."""
+    """Return the number of messages that an agent has not read."""
     box = state.mail.mailboxes.get(agent)
     return box.count_unread if box is not None else 0
 
 
-def find(state: State, message: int, event: Find) -> Message:
-    """The header of a message; of one that has left the state, from the log.
+def find(state: State, message: int, event: FindEvent) -> Message:
+    """Return the header of a message; if no mailbox holds it any more, from the log.
 
     Raises:
-        NotFound: There never was such a message.
+        NotFound: There was never such a message.
     """
     header = state.mail.messages.get(message)
     if header is None:
-        at, sent = _sent(message, event)
-        header = sent.header(at)
+        recorded, sent = _sent(message, event)
+        header = sent.header(recorded)
     return header
 
 
 # Results of commands
 
 
-def the_letter(state: State, events: Committed) -> Letter:
+def sent_letter(state: State, events: Committed) -> Letter:
     """The message that was sent."""
     return next(_letter(state, at, sent) for at, sent in events if isinstance(sent, MessageSent))
 
 
-def the_taken(events: Committed) -> int | None:
+def taken_message(events: Committed) -> int | None:
     """The id of the message that was taken; None if the queue was empty."""
     return next((e.message for _, e in events if isinstance(e, MessageTaken)), None)
 
 
-def the_delivered(state: State, events: Committed) -> list[int]:
+def delivered_messages(state: State, events: Committed) -> list[int]:
     """The messages that had not been delivered before."""
     return [id for _, e in events if isinstance(e, MessageDelivered) for id in e.messages]
 
 
-def the_archived(state: State, events: Committed) -> list[int]:
+def archived_messages(state: State, events: Committed) -> list[int]:
     """The messages that left the mailbox."""
     return [id for _, e in events if isinstance(e, MessageArchived) for id in e.messages]
 
 
-def the_members(state: State, events: Committed) -> tuple[str, ...]:
+def list_members_set(state: State, events: Committed) -> tuple[str, ...]:
     """The members of the list that was set."""
     return next(e.members for _, e in events if isinstance(e, MailingListSet))
 
@@ -172,7 +173,7 @@ def the_members(state: State, events: Committed) -> tuple[str, ...]:
 class Mail(Noun[State]):
     """``orc.mail``: send, reply, broadcast, read, ack, archive, take, lists; inbox, check, thread, search."""
 
-    @command(the_letter)
+    @command(sent_letter)
     def send(
         self,
         tx: Transaction[State],
@@ -187,44 +188,35 @@ class Mail(Noun[State]):
         pinned: bool = False,
         agent: str | None = None,
     ) -> None:
-        """Leave a message.
+        """Send a message.
 
         Args:
-            to: An agent, ``@all``, ``@type:NAME``, ``@ws:NAME`` (who holds tasks of a workstream),
-                ``list:NAME`` or ``queue:NAME``; several with commas.
+            to: An agent, ``@all``, ``@type:NAME``, ``@ws:NAME`` (the agents that hold tasks of a
+                workstream), ``list:NAME`` or ``queue:NAME``; several with commas.
             subject: One line.
             body: Any text.
             cc: Further addresses.
             priority: urgent, high, normal or low.
             kind: note, work_assignment, notification, coordination_request or status_update.
-            reply_to: The message that it answers; it joins that one's thread.
-            pinned: Keep it in the mailbox when what was read is archived by age.
-            agent: Who writes.
+            reply_to: The message that it answers; it joins the thread of that message.
+            pinned: Keep it in the mailbox when read messages are archived by age.
+            agent: The sender.
 
         Raises:
-            NotFound: A mailing list, a workstream, or the message that is replied to is not there.
-            Refused: A group has nobody in it beside the sender (``nobody``).
+            NotFound: A mailing list, a workstream, or the message to reply to does not exist.
+            Refused: A group has no member beside the sender (``nobody``).
         """
         act_now(tx, agent)
-        post(
-            tx,
-            to,
-            subject=subject,
-            body=body,
-            cc=cc,
-            priority=priority,
-            kind=kind,
-            reply_to=reply_to,
-            pinned=pinned,
-        )
+        facts: dict[str, Any] = {"priority": priority, "kind": kind, "pinned": pinned}
+        post(tx, to, subject=subject, body=body, cc=cc, reply_to=reply_to, **facts)
 
     def broadcast(
         self, subject: str, body: str = "", *, priority: str = "normal", agent: str | None = None
     ) -> Letter:
-        """Leave a message for all who are registered and not retired, but for the sender."""
+        """Send a message to all agents that are registered and not retired, except the sender."""
         return self.send("@all", subject, body, priority=priority, agent=agent)
 
-    @command(the_letter)
+    @command(sent_letter)
     def reply(
         self,
         tx: Transaction[State],
@@ -234,7 +226,7 @@ class Mail(Noun[State]):
         priority: str = "normal",
         agent: str | None = None,
     ) -> None:
-        """Answer whoever wrote a message; of one's own, write again to those it was for."""
+        """Reply to the sender of a message; to an own message, write to its recipients again."""
         actor = act_now(tx, agent)
         parent = find(tx.state, message, tx.event)
         to = parent.to if parent.sender == actor else (parent.sender,)
@@ -252,22 +244,22 @@ class Mail(Noun[State]):
             tx.record(MessageTaken(message=message, queue=queue))
             return message
 
-        return self._marked("mail.take", mark, the_taken, (queue, agent))
+        return self._marked("mail.take", mark, taken_message, (queue, agent))
 
     def _marked(
         self,
         name: str,
         mark: Callable[[Transaction[State]], int | None],
-        which: "Callable[[Committed], int | None]",
+        which: Callable[[Committed], int | None],
         arguments: tuple[object, ...],
     ) -> Letter | None:
-        """Run a command about a message, whose text is read before the commit: nothing may fail after it.
+        """Run a command for a message. Its text is read before the commit: nothing may fail afterwards.
 
         Args:
             name: The command.
-            mark: Records what it does, and says about which message; None: about none.
-            which: The same, from the events of a request that is repeated.
-            arguments: What tells a repeated request from another.
+            mark: Records the events, and returns the message; None: there is none.
+            which: Returns the message from the events of a repeated request.
+            arguments: The arguments by which a repeated request is recognized.
         """
         read: list[tuple[Recorded, MessageSent]] = []
 
@@ -285,12 +277,12 @@ class Mail(Noun[State]):
         return self._desk.run(name, body, shows, arguments)
 
     def take(self, queue: str, *, agent: str | None = None, wait: float | str = 0) -> Letter | None:
-        """Take the oldest message of a queue; nobody else gets it.
+        """Take the oldest message of a queue; no other agent gets it.
 
         Args:
             queue: Its name, without ``queue:``.
-            agent: Who takes it; needed. The message is in that agent's mailbox from now on, delivered.
-            wait: Block so long for one to come.
+            agent: The agent that takes it; needed. The message moves to its mailbox, as delivered.
+            wait: How long to wait for a message.
 
         Returns:
             The message, or None if there is none.
@@ -298,10 +290,10 @@ class Mail(Noun[State]):
         return wait_for(self._desk, lambda: self._take(queue, agent=agent), wait)
 
     def read(self, message: int, *, agent: str | None = None) -> Letter:
-        """A message with its text; in one's own mailbox it is read from now on.
+        """Return a message with its text, and mark it as read in the own mailbox.
 
         Raises:
-            NotFound: There never was such a message.
+            NotFound: There was never such a message.
         """
 
         def mark(tx: Transaction[State]) -> int:
@@ -317,15 +309,15 @@ class Mail(Noun[State]):
         return letter
 
     def peek(self, message: int) -> Letter:
-        """A message with its text, whoever's it is and archived or not; nothing is marked.
+        """Return any message with its text, archived or not; nothing is marked.
 
         Raises:
-            NotFound: There never was such a message.
+            NotFound: There was never such a message.
         """
         return _letter(self._state, *_sent(message, self._desk.event))
 
     def ack(self, message: int, *, agent: str | None = None) -> Letter:
-        """Say that a message in one's mailbox was seen to; again changes nothing.
+        """Acknowledge a message in the own mailbox; a second time changes nothing.
 
         Raises:
             NotFound: It is not in the mailbox (``message_not_found``).
@@ -342,7 +334,7 @@ class Mail(Noun[State]):
         assert letter is not None
         return letter
 
-    @command(the_archived)
+    @command(archived_messages)
     def archive(
         self,
         tx: Transaction[State],
@@ -351,12 +343,12 @@ class Mail(Noun[State]):
         older_than: float | str | None = None,
         agent: str | None = None,
     ) -> None:
-        """Take messages out of one's mailbox; the log keeps them. Returns their ids.
+        """Remove messages from the own mailbox, and return their ids; the log keeps them.
 
         Args:
             messages: Ids, read or not.
-            older_than: Also those that were read so long ago, but for pinned ones.
-            agent: Whose mailbox; needed.
+            older_than: Also those that were read so long ago, except pinned ones.
+            agent: The owner of the mailbox; needed.
 
         Raises:
             NotFound: One is not in the mailbox (``message_not_found``).
@@ -376,20 +368,21 @@ class Mail(Noun[State]):
         if chosen:
             tx.record(MessageArchived(messages=tuple(sorted(chosen))))
 
-    @command(the_delivered)
+    @command(delivered_messages)
     def deliver(
         self, tx: Transaction[State], messages: Iterable[int], *, agent: str | None = None
     ) -> None:
-        """Say that messages have reached their recipient; call it when they have, never before.
+        """Mark messages as delivered; call it after the recipient has them, never before.
 
-        Returns those that had not been delivered before; others are passed over.
+        Returns:
+            Those that were not delivered before.
         """
         box = tx.state.mail.mailboxes.get(act_now(tx, agent, needed=True), Mailbox())
         arrived = tuple(sorted(message for message in set(messages) if message in box.new))
         if arrived:
             tx.record(MessageDelivered(messages=arrived))
 
-    @command(the_members)
+    @command(list_members_set)
     def set_list(
         self,
         tx: Transaction[State],
@@ -398,7 +391,7 @@ class Mail(Noun[State]):
         *,
         agent: str | None = None,
     ) -> None:
-        """Give a mailing list its members; without any the list is gone."""
+        """Set the members of a mailing list; without members the list is removed."""
         act_now(tx, agent)
         names.name("mailing list", name, among=tx.state.mail.mailing_lists)
         checked = tuple(addresses.mailbox(member) for member in addresses.parse(members))
@@ -408,51 +401,53 @@ class Mail(Noun[State]):
 
     @property
     def owner(self) -> str:
-        """Whose mail is meant when no agent is named.
+        """The agent whose mail is used when none is named.
 
         Raises:
-            UsageError: The board was opened by nobody in particular.
+            UsageError: The board was opened without an agent.
         """
         return own_name(self._desk, None)
 
-    def inbox(self, *, agent: str | None = None, unread: bool = False) -> list[Item]:
-        """The messages that an agent holds, oldest first; with ``unread`` those it has not read."""
+    def inbox(self, *, agent: str | None = None, unread: bool = False) -> list[InboxItem]:
+        """Return the messages in a mailbox, oldest first; with ``unread`` only the unread ones."""
         state = self._state
         box = state.mail.mailboxes.get(own_name(self._desk, agent), Mailbox())
         held = [entry for entry in box.items() if not (unread and entry[0] == "read")]
         return [
-            Item(**asdict(state.mail.messages[message]), status=standing, **asdict(receipt))
-            for standing, message, receipt in sorted(held, key=lambda entry: entry[1])
+            InboxItem(**asdict(state.mail.messages[message]), status=status, **asdict(receipt))
+            for status, message, receipt in sorted(held, key=lambda entry: entry[1])
         ]
 
-    def check(self, *, agent: str | None = None, new: bool = False, wait: float | str = 0) -> Count:
-        """How much mail an agent has not read.
+    def check(
+        self, *, agent: str | None = None, new: bool = False, wait: float | str = 0
+    ) -> UnreadCount:
+        """Count the messages that an agent has not read.
 
         Args:
-            agent: Whose mailbox; needed.
-            new: Wait for what was not delivered yet, not for anything unread.
-            wait: Block so long until there is some.
+            agent: The owner of the mailbox; needed.
+            new: Wait for messages that were not delivered yet, not for any unread ones.
+            wait: How long to wait for a message.
         """
         owner = own_name(self._desk, agent)
 
-        def some() -> Count | None:
+        def attempt() -> UnreadCount | None:
             count = _count(self._state, owner)
             return count if (count.new if new else count.unread) else None
 
-        return wait_for(self._desk, some, wait) or _count(self._state, owner)
+        return wait_for(self._desk, attempt, wait) or _count(self._state, owner)
 
     def pending(self, *, agent: str | None = None) -> list[int]:
-        """The messages that were not delivered to an agent yet, in the order to deliver them."""
+        """Return the messages that were not delivered to an agent yet, in the order of delivery."""
         box = self._state.mail.mailboxes.get(own_name(self._desk, agent))
         return sorted(box.new) if box else []
 
     def thread(self, message: int) -> list[Letter]:
-        """The exchange that a message belongs to, oldest first.
+        """Return the thread of a message, oldest first.
 
-        Of archived messages those are shown that lead from a shown one back to the beginning.
+        Archived messages are included if they lead from an included one back to the first.
 
         Raises:
-            NotFound: There never was such a message.
+            NotFound: There was never such a message.
         """
         state, event = self._state, self._desk.event
         root = find(state, message, event).thread
@@ -467,21 +462,22 @@ class Mail(Noun[State]):
 
     def search(
         self, words: str, *, agent: str | None = None, archived: bool = False
-    ) -> list[Found]:
-        """The messages that hold all the words in subject or text, newest first; case does not matter.
+    ) -> list[SearchMatch]:
+        """Return the messages with all the words in subject or text, newest first; case does not matter.
 
         Args:
-            words: What to look for, with blanks between.
-            agent: Whose: what it sent, and what is in its mailbox.
+            words: The words, separated by blanks.
+            agent: Search what this agent sent, and what is in its mailbox.
             archived: Also what has left its mailbox; reads the whole log.
         """
         owner = own_name(self._desk, agent)
         wanted = words.casefold().split()
-        found = (_match(at, sent, wanted) for at, sent in self._seen_by(owner, archived=archived))
-        return [match for match in found if match is not None] if wanted else []
+        sent = self._messages_of(owner, archived=archived) if wanted else ()
+        matches = (_match(recorded, message, wanted) for recorded, message in sent)
+        return [match for match in matches if match is not None]
 
-    def _seen_by(self, agent: str, *, archived: bool) -> Iterator[tuple[Recorded, MessageSent]]:
-        """What an agent sent and received, newest first."""
+    def _messages_of(self, agent: str, *, archived: bool) -> Iterator[tuple[Recorded, MessageSent]]:
+        """Yield the messages that an agent sent and received, newest first."""
         state = self._state
         box = state.mail.mailboxes.get(agent, Mailbox())
         if not archived:
@@ -489,24 +485,26 @@ class Mail(Noun[State]):
                 if header.sender == agent or id in box:
                     yield _sent(id, self._desk.event)
             return
-        taken: set[int] = set()  # read backwards, a message is met after its taking
-        for at in self._desk.read_backwards():
-            if at.type == MessageTaken.TYPE and at.agent == agent:
-                event = decode(at)
-                assert isinstance(event, MessageTaken)
-                taken.add(event.message)
-            elif at.type == MessageSent.TYPE:
-                sent = decode(at)
+        mine = {id for _, id, _ in box.items()}
+        for (
+            recorded
+        ) in self._desk.read_backwards():  # so a message comes after the event that takes it
+            if recorded.type == MessageTaken.TYPE and recorded.agent == agent:
+                taken = decode(recorded)
+                assert isinstance(taken, MessageTaken)
+                mine.add(taken.message)
+            elif recorded.type == MessageSent.TYPE:
+                sent = decode(recorded)
                 assert isinstance(sent, MessageSent)
-                if at.agent == agent or agent in sent.recipients or at.id in taken or at.id in box:
-                    yield at, sent
+                if recorded.agent == agent or agent in sent.recipients or recorded.id in mine:
+                    yield recorded, sent
 
     def lists(self) -> dict[str, tuple[str, ...]]:
-        """The mailing lists with their members, by name."""
+        """Return the mailing lists with their members, by name."""
         return dict(sorted(self._state.mail.mailing_lists.items()))
 
     def list_members(self, name: str) -> tuple[str, ...]:
-        """The members of a mailing list.
+        """Return the members of a mailing list.
 
         Raises:
             NotFound: There is no such list.
@@ -514,9 +512,10 @@ class Mail(Noun[State]):
         return addresses.find_list(self._state, name)
 
 
-def _letter(state: State, at: Recorded, sent: MessageSent) -> Letter:
-    header = state.mail.messages.get(at.id) or replace(sent.header(at), copies=0)
-    held = ((agent, box.receipt(at.id)) for agent, box in state.mail.mailboxes.items())
+def _letter(state: State, recorded: Recorded, sent: MessageSent) -> Letter:
+    message = recorded.id
+    header = state.mail.messages.get(message) or replace(sent.header(recorded), copies=0)
+    held = ((agent, box.receipt(message)) for agent, box in state.mail.mailboxes.items())
     return Letter(
         **asdict(header),
         recipients=sent.recipients,
@@ -526,15 +525,15 @@ def _letter(state: State, at: Recorded, sent: MessageSent) -> Letter:
     )
 
 
-def _sent(message: int, event: Find) -> tuple[Recorded, MessageSent]:
-    """The event that sent a message.
+def _sent(message: int, event: FindEvent) -> tuple[Recorded, MessageSent]:
+    """Return the event that sent a message.
 
     Raises:
         NotFound: There is no such message.
     """
     try:
-        at = event(message)
-        sent = decode(at)
+        recorded = event(message)
+        sent = decode(recorded)
     except NotFound:
         sent = None
     if not isinstance(sent, MessageSent):
@@ -543,14 +542,14 @@ def _sent(message: int, event: Find) -> tuple[Recorded, MessageSent]:
             code="message_not_found",
             hint="`mail inbox` lists what you hold, with ids.",
         )
-    return at, sent
+    return recorded, sent
 
 
 def _box(state: State, agent: str, messages: Iterable[int]) -> Mailbox:
-    """The mailbox of an agent that holds these messages.
+    """Return the mailbox of an agent, after a check that it holds these messages.
 
     Raises:
-        NotFound: It does not hold one of them.
+        NotFound: One of them is not there.
     """
     box = state.mail.mailboxes.get(agent, Mailbox())
     for message in messages:
@@ -563,21 +562,21 @@ def _box(state: State, agent: str, messages: Iterable[int]) -> Mailbox:
     return box
 
 
-def _count(state: State, agent: str) -> Count:
+def _count(state: State, agent: str) -> UnreadCount:
     box = state.mail.mailboxes.get(agent, Mailbox())
-    return Count(agent=agent, unread=box.count_unread, new=len(box.new))
+    return UnreadCount(agent=agent, unread=box.count_unread, new=len(box.new))
 
 
-def _match(at: Recorded, sent: MessageSent, wanted: list[str]) -> Found | None:
+def _match(recorded: Recorded, sent: MessageSent, wanted: list[str]) -> SearchMatch | None:
     text = f"{sent.subject}\n{sent.body}"
     folded = text.casefold()
     if not all(word in folded for word in wanted):
         return None
     lines = (line for line in text.split("\n") if any(word in line.casefold() for word in wanted))
-    return Found(
-        id=at.id,
-        sender=at.agent,
-        sent_at=at.ts,
+    return SearchMatch(
+        id=recorded.id,
+        sender=recorded.agent,
+        sent_at=recorded.ts,
         subject=sent.subject,
         line=next(lines, "").strip(),
     )
@@ -587,11 +586,13 @@ def _subject(text: str) -> str:
     if not text.strip():
         raise UsageError("A subject is needed")
     if text.splitlines() != [text]:
-        raise BadInput("A subject is one line", hint="The rest belongs into the message.")
+        raise BadInput("A subject is one line", hint="Put the rest into the message.")
     return check_line("subject", text)
 
 
 def _one_of(field: str, word: str, words: tuple[str, ...]) -> str:
     if word not in words:
-        raise UsageError(f"{word!a} is no {field} of a message", hint=f"One of {', '.join(words)}.")
+        raise UsageError(
+            f"{word!a} is not a {field} of a message", hint=f"One of {', '.join(words)}."
+        )
     return word

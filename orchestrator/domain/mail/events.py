@@ -1,6 +1,6 @@
-"""What a message is: its header, the mailboxes and queues that hold it, and the events that move it.
+"""The events of messages.
 
-The id of a message is the id of the event that sent it. The state keeps headers only; the text stays in that
+The id of a message is the id of the event that sent it. The state has only headers; the text stays in that
 event, so a full mailbox costs a board little. A header leaves the state with the last mailbox or queue that
 held it; the log keeps it.
 """
@@ -31,7 +31,7 @@ class MessageSent(Event):
     outdated: bool = False
 
     def header(self, at: Recorded) -> Message:
-        """What the state keeps of it."""
+        """The header that the state keeps."""
         return Message(
             id=at.id,
             sender=at.agent,
@@ -59,7 +59,7 @@ class MessageSent(Event):
 
 @event("message.taken")
 class MessageTaken(Event):
-    """An agent took a message from its queue: it is in that agent's mailbox now, and nobody else gets it."""
+    """An agent took a message from its queue; it is in that agent's mailbox now."""
 
     message: int
     queue: str
@@ -80,7 +80,7 @@ class MessageTaken(Event):
 
 @event("message.delivered")
 class MessageDelivered(Event):
-    """Messages were put before their recipient."""
+    """Messages were delivered to their recipient."""
 
     messages: tuple[int, ...]
 
@@ -103,7 +103,7 @@ class MessageRead(Event):
 
 @event("message.acknowledged")
 class MessageAcknowledged(Event):
-    """A recipient said that it has seen to a message; it has read it, then."""
+    """A recipient acknowledged a message, and so has read it."""
 
     message: int
 
@@ -114,7 +114,7 @@ class MessageAcknowledged(Event):
 
 @event("message.archived")
 class MessageArchived(Event):
-    """Messages left the mailbox of the agent."""
+    """Messages left the mailbox of the agent that acts."""
 
     messages: tuple[int, ...]
 
@@ -129,7 +129,7 @@ class MessageArchived(Event):
 
 @event("message.list_set")
 class MailingListSet(Event):
-    """A mailing list has these members now; without any there is no such list."""
+    """The members of a mailing list were set; without members the list is removed."""
 
     name: str
     members: tuple[str, ...] = ()
@@ -142,7 +142,7 @@ class MailingListSet(Event):
 
 
 def release(state: State, message: int) -> None:
-    """One mailbox or queue less holds a message; its header leaves the state with the last one."""
+    """Count down the copies of a message; its header leaves the state with the last one."""
     header = state.mail.messages[message]
     if header.copies > 1:
         state.mail.messages[message] = replace(header, copies=header.copies - 1)
@@ -151,7 +151,7 @@ def release(state: State, message: int) -> None:
 
 
 def rename(state: State, old: str, new: str) -> None:
-    """Give an agent's mail to its new name: the mailbox, its lists, and what it wrote. Part of a fold."""
+    """Give an agent's mail to its new name: mailbox, lists, sent messages. Part of a fold."""
     moved = state.mail.mailboxes.pop(old, None)
     if moved is not None:
         for message in state.mail.mailboxes.setdefault(new, Mailbox()).absorb(moved):

@@ -18,13 +18,13 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only
     Defaults are empty, None or small numbers only; :class:`orchestrator.domain.tasks.records.Task` says why.
 
     Attributes:
-        incarnation: Which start of the sender wrote it; 0 if that is not known.
-        outdated: Whether the sender had started anew by then, so that the writer was a late one.
-        to: The addresses as they were written: agents, ``@all``, ``list:NAME`` ...
+        incarnation: The session of the sender that wrote it; 0 if it is not known.
+        outdated: Whether the sender had already started a newer session.
+        to: The addresses as they were given: agents, ``@all``, ``list:NAME`` ...
         cc: Further ones.
-        thread: The id of the message that began the exchange; its own, if it did.
-        pinned: Stays in the mailbox when what was read is archived by age.
-        taken_by: Who took it from its queue.
+        thread: The id of the first message of the thread.
+        pinned: It stays in the mailbox when read messages are archived by age.
+        taken_by: The agent that took it from its queue.
         copies: How many mailboxes and queues hold it.
     """
 
@@ -47,31 +47,31 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """When a message reached one agent; None for what has not happened yet."""
+    """When a message reached one agent; None: not yet."""
 
     delivered_at: str | None = None
     read_at: str | None = None
     acknowledged_at: str | None = None
 
     def delivered(self, now: str) -> "Receipt":
-        """The same, delivered by now."""
+        """The receipt once it is delivered."""
         return replace(self, delivered_at=self.delivered_at or now)
 
     def read(self, now: str) -> "Receipt":
-        """The same, delivered and read by now."""
+        """The receipt once it is delivered and read."""
         return replace(self.delivered(now), read_at=self.read_at or now)
 
     def acknowledged(self, now: str) -> "Receipt":
-        """The same, delivered, read and acknowledged by now."""
+        """The receipt once it is delivered, read and acknowledged."""
         return replace(self.read(now), acknowledged_at=self.acknowledged_at or now)
 
 
 class Mailbox(msgspec.Struct, omit_defaults=True):
-    """The messages that an agent holds, by how far they have come, so that nothing has to be counted.
+    """The messages of an agent, by status, so that no query has to count them.
 
     Attributes:
-        new: Not delivered yet, in the order they came.
-        unread: Delivered: put before the agent, which has not said that it read them.
+        new: Not delivered yet, in the order of arrival.
+        unread: Delivered, but not read.
         read: Read.
     """
 
@@ -81,24 +81,24 @@ class Mailbox(msgspec.Struct, omit_defaults=True):
 
     @property
     def count_unread(self) -> int:
-        """How many are not read, whether they were delivered or not."""
+        """The number of unread messages, delivered or not."""
         return len(self.new) + len(self.unread)
 
     def __contains__(self, message: int) -> bool:
         return message in self.new or message in self.unread or message in self.read
 
     def items(self) -> Iterator[tuple[str, int, Receipt]]:
-        """Every message: ``new``, ``unread`` or ``read``, its id and its receipt."""
-        for standing, held in (("new", self.new), ("unread", self.unread), ("read", self.read)):
+        """Yield status (``new``, ``unread`` or ``read``), id and receipt of every message."""
+        for status, held in (("new", self.new), ("unread", self.unread), ("read", self.read)):
             for message, receipt in held.items():
-                yield standing, message, receipt
+                yield status, message, receipt
 
     def receipt(self, message: int) -> Receipt | None:
-        """When the message was delivered, read and acknowledged here; None if it is not here."""
+        """The receipt of a message; None if it is not here."""
         return self.new.get(message) or self.unread.get(message) or self.read.get(message)
 
     def pop(self, message: int) -> Receipt:
-        """Take a message out.
+        """Remove a message, and return its receipt.
 
         Raises:
             KeyError: It is not here.
@@ -109,9 +109,9 @@ class Mailbox(msgspec.Struct, omit_defaults=True):
         return self.read.pop(message)
 
     def absorb(self, other: "Mailbox") -> list[int]:
-        """Take over what another holds, in the order of the ids; gives the messages that both had.
+        """Take over the messages of another mailbox, in the order of the ids; return those that both had.
 
-        Of those the receipt that says more is kept.
+        Of these the receipt with more progress is kept.
         """
         both = [message for _, message, _ in other.items() if message in self]
         for message in both:
@@ -128,13 +128,13 @@ class Mailbox(msgspec.Struct, omit_defaults=True):
         return both
 
     def progress(self, message: int) -> tuple[bool, bool, bool]:
-        """How far a message has come here; of two the greater is further."""
+        """The progress of a message here, as a value to compare."""
         receipt = self.receipt(message) or Receipt()
         return message in self.read, message in self.unread, receipt.acknowledged_at is not None
 
 
 class MailSlice(Slice):
-    """The messages that a mailbox or queue still holds, and where they are.
+    """The messages that a mailbox or queue still holds.
 
     Attributes:
         messages: Their headers by id.

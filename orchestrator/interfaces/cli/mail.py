@@ -33,7 +33,7 @@ from orchestrator.interfaces.cli.rendering import (
 from orchestrator.interfaces.cli.run import Run, given, text_from
 
 if TYPE_CHECKING:
-    from orchestrator.domain.mail.commands import Count, Letter
+    from orchestrator.domain.mail.commands import Letter, UnreadCount
     from orchestrator.domain.mail.records import Receipt
 
 _ID = argument("id", type=INTEGER, help="The number of the message.")
@@ -273,7 +273,7 @@ def _sent(letter: "Letter") -> Answer:
     return say(letter, f"Sent message {letter.id} to {whom}")
 
 
-def _counted(count: "Count") -> str:
+def _counted(count: "UnreadCount") -> str:
     agent = escape(count.agent)
     if not count.unread:
         return f"No unread mail for {agent}."

@@ -374,11 +374,11 @@ def test_every_recipient_has_a_receipt_of_its_own(orc: Orchestrator):
 
 def test_counts_cost_nothing_and_say_what_is_new_and_unread(orc: Orchestrator):
     first, second, third = sent(orc), sent(orc), sent(orc)
-    assert orc.mail.check(agent="bob") == mail.Count(agent="bob", unread=3, new=3)
+    assert orc.mail.check(agent="bob") == mail.UnreadCount(agent="bob", unread=3, new=3)
     orc.mail.deliver([first, second], agent="bob")
-    assert orc.mail.check(agent="bob") == mail.Count(agent="bob", unread=3, new=1)
+    assert orc.mail.check(agent="bob") == mail.UnreadCount(agent="bob", unread=3, new=1)
     orc.mail.read(first, agent="bob")
-    assert orc.mail.check(agent="bob") == mail.Count(agent="bob", unread=2, new=1)
+    assert orc.mail.check(agent="bob") == mail.UnreadCount(agent="bob", unread=2, new=1)
     assert held(orc, "bob") == [(first, "read"), (second, "unread"), (third, "new")]
     assert [item.id for item in orc.mail.inbox(agent="bob", unread=True)] == [second, third]
     assert orc.agents.register("bob").id == "bob"
@@ -499,7 +499,9 @@ def test_a_search_looks_into_what_one_sent_or_holds(orc: Orchestrator):
     orc.mail.send("dora", "Secret", "key soon", agent="carl")
     assert [found.id for found in orc.mail.search("soon key", agent="bob")] == [word, key]
     assert orc.mail.search("expires", agent="ann") == [
-        mail.Found(id=key, sender="ann", sent_at=MORNING, subject="The KEY", line="it expires")
+        mail.SearchMatch(
+            id=key, sender="ann", sent_at=MORNING, subject="The KEY", line="it expires"
+        )
     ]
     assert orc.mail.search("key nothing", agent="bob") == []
     assert orc.mail.search(" ", agent="bob") == []
