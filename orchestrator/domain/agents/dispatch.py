@@ -44,7 +44,7 @@ def the_assignments(state: State, events: Committed) -> list[Assignment]:
 
 def the_started_convoy(state: State, events: Committed) -> tuple[Convoy, list[Assignment]]:
     """Return the result of starting a convoy: its record and the assignments."""
-    return convoys.the_convoy(state, events), the_assignments(state, events)
+    return convoys.changed_convoy(state, events), the_assignments(state, events)
 
 
 class Dispatch(Noun[State]):

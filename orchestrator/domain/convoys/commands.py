@@ -1,7 +1,7 @@
-"""Convoys: tasks of any workstreams that are followed together until all of them have ended.
+"""Convoys: tasks of any workstreams that are tracked together until all of them have ended.
 
-A convoy lands by itself with its last task, by whatever path that ends, and tells its watchers once; it is
-open again when a task of it is. An empty one stays open.
+A convoy lands automatically when its last task ends, and notifies its watchers; it is reopened with a task of
+it. An empty one stays open.
 """
 
 from collections.abc import Iterable
@@ -16,6 +16,7 @@ from orchestrator.domain.convoys.events import (
     ConvoyCancelled,
     ConvoyChanged,
     ConvoyCreated,
+    ConvoyEvent,
     ConvoyLanded,
     ConvoyReopened,
     ConvoyStarted,
@@ -24,9 +25,7 @@ from orchestrator.domain.convoys.records import Convoy
 from orchestrator.domain.mail import addresses
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.lookup import (
-    resolve,
-)
+from orchestrator.domain.tasks.lookup import resolve_all
 from orchestrator.domain.tasks.records import STATUSES, Task
 from orchestrator.domain.validation import (
     LONGEST_TITLE,
@@ -35,7 +34,7 @@ from orchestrator.domain.validation import (
 
 
 class ConvoyStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A convoy with how far it is: tasks of each status, and the share that has ended, in percent."""
+    """A convoy with its progress: tasks by status, and the share that has ended, in percent."""
 
     convoy: Convoy
     counts: dict[str, int]
@@ -46,25 +45,15 @@ class ConvoyStatus(msgspec.Struct, frozen=True, kw_only=True):
     tasks: list[dict[str, str | None]]
 
 
-ABOUT = (
-    ConvoyCreated,
-    ConvoyChanged,
-    ConvoyStarted,
-    ConvoyLanded,
-    ConvoyReopened,
-    ConvoyCancelled,
-)
-
-
-def the_convoy(state: State, events: Committed) -> Convoy:
-    """The convoy that the command was about, as the commit left it."""
-    return state.convoys[next(e.convoy for _, e in events if isinstance(e, ABOUT))]
+def changed_convoy(state: State, events: Committed) -> Convoy:
+    """The convoy of the command, after the commit."""
+    return state.convoys[next(e.convoy for _, e in events if isinstance(e, ConvoyEvent))]
 
 
 class Convoys(Noun[State]):
     """``orc.convoys``: create, add, remove, start, cancel; get, status, all."""
 
-    @command(the_convoy)
+    @command(changed_convoy)
     def create(
         self,
         tx: Transaction[State],
@@ -75,13 +64,13 @@ class Convoys(Noun[State]):
         notify: Iterable[str] = (),
         agent: str | None = None,
     ) -> None:
-        """Begin to follow tasks.
+        """Create a convoy.
 
         Args:
             name: Its name.
             tasks: Ids or prefixes, of any workstreams.
             description: One line.
-            notify: Addresses of those who are told when it lands; whoever creates it, if none is given.
+            notify: Addresses to notify when it lands; without any, the agent that creates it.
             agent: Who acts.
 
         Raises:
@@ -97,12 +86,12 @@ class Convoys(Noun[State]):
             ConvoyCreated(
                 convoy=names.name("convoy", name, among=tx.state.convoys),
                 description=check_line("description", description),
-                tasks=_resolved(tx.state, tasks),
+                tasks=resolve_all(tx.state, tasks),
                 notify=watchers or _unless_system(actor),
             )
         )
 
-    @command(the_convoy)
+    @command(changed_convoy)
     def add(
         self,
         tx: Transaction[State],
@@ -111,7 +100,7 @@ class Convoys(Noun[State]):
         *,
         agent: str | None = None,
     ) -> Convoy | None:
-        """Add tasks to a convoy; one that has landed is open again if one of them is.
+        """Add tasks to a convoy; a landed one is reopened by an open task.
 
         Raises:
             NotFound: There is no such convoy or task.
@@ -119,13 +108,13 @@ class Convoys(Noun[State]):
         """
         tx.act_as(agent)
         convoy = _find_live(tx.state, name)
-        new = tuple(i for i in _resolved(tx.state, tasks) if i not in set(convoy.tasks))
+        new = tuple(i for i in resolve_all(tx.state, tasks) if i not in set(convoy.tasks))
         if not new:
             return convoy
         tx.record(ConvoyChanged(convoy=name, added=new))
         return None
 
-    @command(the_convoy)
+    @command(changed_convoy)
     def remove(
         self,
         tx: Transaction[State],
@@ -134,22 +123,22 @@ class Convoys(Noun[State]):
         *,
         agent: str | None = None,
     ) -> None:
-        """Take tasks out of a convoy; they stay as they are.
+        """Remove tasks from a convoy; the tasks do not change.
 
         Raises:
-            NotFound: There is no such convoy, or it does not follow the task.
+            NotFound: There is no such convoy, or it does not track the task.
             Refused: It was cancelled.
         """
         tx.act_as(agent)
         convoy = _find_live(tx.state, name)
-        gone = _resolved(tx.state, tasks)
+        gone = resolve_all(tx.state, tasks)
         if missing := [task for task in gone if task not in set(convoy.tasks)]:
-            raise NotFound(f"Convoy {name} does not follow {missing[0]}", code="not_tracked")
+            raise NotFound(f"Convoy {name} does not track {missing[0]}", code="not_tracked")
         tx.record(ConvoyChanged(convoy=name, removed=gone))
 
-    @command(the_convoy)
+    @command(changed_convoy)
     def start(self, tx: Transaction[State], name: str, *, agent: str | None = None) -> None:
-        """Say that a convoy begins.
+        """Start a convoy.
 
         Raises:
             NotFound: There is no such convoy.
@@ -162,11 +151,11 @@ class Convoys(Noun[State]):
             raise Refused(f"Convoy {name} {was}", code="illegal_step")
         tx.record(ConvoyStarted(convoy=name))
 
-    @command(the_convoy)
+    @command(changed_convoy)
     def cancel(
         self, tx: Transaction[State], name: str, *, reason: str = "", agent: str | None = None
     ) -> None:
-        """Follow a convoy no more; its tasks stay as they are.
+        """Cancel a convoy; its tasks do not change.
 
         Raises:
             NotFound: There is no such convoy.
@@ -180,7 +169,7 @@ class Convoys(Noun[State]):
     # Queries
 
     def get(self, name: str) -> Convoy:
-        """A convoy.
+        """Return a convoy.
 
         Raises:
             NotFound: There is none of this name.
@@ -188,11 +177,11 @@ class Convoys(Noun[State]):
         return find(self._state, name)
 
     def all(self, *, ended: bool = False) -> list[Convoy]:
-        """The convoys that are open, oldest first; with ``ended`` all of them."""
+        """Return the open convoys, oldest first; with ``ended`` all of them."""
         return [c for c in self._state.convoys.values() if ended or c.status == "open"]
 
     def status(self, name: str) -> ConvoyStatus:
-        """How far a convoy is, with each of its tasks.
+        """Return the progress of a convoy, with each of its tasks.
 
         Raises:
             NotFound: There is none of this name.
@@ -200,56 +189,50 @@ class Convoys(Noun[State]):
         state, now = self._state, self._desk.now()
         convoy = find(state, name)
         rows = [_row(state, task) for task in convoy.tasks]
-        found = [str(row["status"]) for row in rows]
-        ended = len(found) - convoy.open_tasks
+        statuses = [str(row["status"]) for row in rows]
+        total = len(statuses)
+        ended = total - convoy.open_tasks
         live = (state.tasks[task] for task in convoy.tasks if task in state.tasks)
         return ConvoyStatus(
             convoy=convoy,
-            counts={status: found.count(status) for status in STATUSES if status in found},
-            total=len(found),
+            counts={status: statuses.count(status) for status in STATUSES if status in statuses},
+            total=total,
             ended=ended,
-            percent=100 * ended // len(found) if found else 0,
+            percent=100 * ended // total if total else 0,
             ready=sum(task.can_be_taken(now) for task in live),
             tasks=rows,
         )
 
 
 def follow(tx: Transaction[State], events: Committed) -> None:
-    """Land the convoys whose last task ended in these events, and reopen those that have an open one."""
-    touched: dict[str, None] = {}
-    for _, happened in events:
-        if isinstance(happened, (ConvoyCreated, ConvoyChanged)):
-            touched[happened.convoy] = None
-        task = getattr(happened, "task", None)
-        touched.update(dict.fromkeys(tx.state.convoys.tracked_by.get(task, ()) if task else ()))
-    for name in touched:
+    """Land the convoys whose last task ended in these events; reopen those with an open task."""
+    changed: dict[str, None] = {}
+    for _, event in events:
+        if isinstance(event, (ConvoyCreated, ConvoyChanged)):
+            changed[event.convoy] = None
+        task = getattr(event, "task", None)
+        changed |= dict.fromkeys(tx.state.convoys.tracked_by.get(task, ()) if task else ())
+    for name in changed:
         convoy = tx.state.convoys[name]
         if convoy.status == "open" and convoy.tasks and not convoy.open_tasks:
             tx.record(ConvoyLanded(convoy=name))
-            _tell(tx, convoy)
+            _notify(tx, convoy)
         elif convoy.status == "landed" and convoy.open_tasks:
             tx.record(ConvoyReopened(convoy=name))
 
 
 def track(tx: Transaction[State], task: Task) -> None:
-    """Let a task that is slung have a convoy of its own."""
+    """Create a convoy for a task that is slung."""
     name, number = f"work-{task.id}", 1
     while name in tx.state.convoys:
         number += 1
         name = f"work-{task.id}-{number}"
-    notify = _unless_system(tx.agent)
-    tx.record(
-        ConvoyCreated(
-            convoy=name,
-            description=one_line(task.title, LONGEST_TITLE),
-            tasks=(task.id,),
-            notify=notify,
-        )
-    )
+    title, notify = one_line(task.title, LONGEST_TITLE), _unless_system(tx.agent)
+    tx.record(ConvoyCreated(convoy=name, description=title, tasks=(task.id,), notify=notify))
 
 
 def find(state: State, name: str) -> Convoy:
-    """The convoy of this name.
+    """Return the convoy of this name.
 
     Raises:
         NotFound: There is none.
@@ -271,9 +254,9 @@ def _find_live(state: State, name: str) -> Convoy:
     return convoy
 
 
-def _tell(tx: Transaction[State], convoy: Convoy) -> None:
-    """Tell the watchers; one whose group is empty or gone by now is no reason to refuse anything."""
-    watchers = [address for address in convoy.notify if _reaches(tx, address)]
+def _notify(tx: Transaction[State], convoy: Convoy) -> None:
+    """Notify the watchers; addresses whose group is empty or gone are skipped."""
+    watchers = [address for address in convoy.notify if _is_reachable(tx, address)]
     if not watchers:
         return
     counts = "\n".join(
@@ -289,7 +272,7 @@ def _tell(tx: Transaction[State], convoy: Convoy) -> None:
     )
 
 
-def _reaches(tx: Transaction[State], address: str) -> bool:
+def _is_reachable(tx: Transaction[State], address: str) -> bool:
     try:
         addresses.resolve(tx.state, [address], tx.agent)
     except OrchestratorError:
@@ -302,16 +285,8 @@ def _row(state: State, task_id: str) -> dict[str, str | None]:
     if task is None:
         outcome = state.tasks.archived[task_id].outcome
         return {"task": task_id, "status": outcome, "title": "(archived)", "assigned_to": None}
-    return {
-        "task": task_id,
-        "status": task.status,
-        "title": task.title,
-        "assigned_to": task.assigned_to,
-    }
-
-
-def _resolved(state: State, tasks: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(resolve(state, task) for task in tasks))
+    facts = {name: getattr(task, name) for name in ("status", "title", "assigned_to")}
+    return {"task": task_id, **facts}
 
 
 def _unless_system(agent: str) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """The events of convoys."""
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from orchestrator.core.events import Event, Recorded, event
@@ -7,11 +9,20 @@ from orchestrator.domain.convoys.records import Convoy
 from orchestrator.domain.state import State
 
 
-@event("convoy.created")
-class ConvoyCreated(Event):
-    """A convoy began to follow tasks."""
+class ConvoyEvent(Event):
+    """An event of one convoy."""
 
     convoy: str
+
+    def change(self, state: State, **changes: Any) -> None:
+        """Change the record of the convoy."""
+        state.convoys[self.convoy] = replace(state.convoys[self.convoy], **changes)
+
+
+@event("convoy.created")
+class ConvoyCreated(ConvoyEvent):
+    """A convoy was created."""
+
     description: str = ""
     tasks: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
@@ -29,10 +40,9 @@ class ConvoyCreated(Event):
 
 
 @event("convoy.changed")
-class ConvoyChanged(Event):
-    """Tasks came to a convoy, or left it."""
+class ConvoyChanged(ConvoyEvent):
+    """Tasks were added to a convoy, or removed from it."""
 
-    convoy: str
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
 
@@ -42,61 +52,48 @@ class ConvoyChanged(Event):
             if not state.convoys.tracked_by[task]:
                 del state.convoys.tracked_by[task]
         convoy = state.convoys[self.convoy]
-        gone = set(self.removed)
-        state.convoys[self.convoy] = replace(
-            convoy,
-            tasks=tuple(task for task in convoy.tasks if task not in gone),
+        removed = set(self.removed)
+        self.change(
+            state,
+            tasks=tuple(task for task in convoy.tasks if task not in removed),
             open_tasks=convoy.open_tasks - sum(map(state.tasks.is_open, self.removed)),
         )
         _track(state, self.convoy, self.added)
 
 
 @event("convoy.started")
-class ConvoyStarted(Event):
-    """Somebody said that a convoy begins."""
-
-    convoy: str
+class ConvoyStarted(ConvoyEvent):
+    """A convoy was started by a command."""
 
     def apply(self, state: State, at: Recorded) -> None:
-        state.convoys[self.convoy] = replace(state.convoys[self.convoy], started_at=at.ts)
+        self.change(state, started_at=at.ts)
 
 
 @event("convoy.landed")
-class ConvoyLanded(Event):
+class ConvoyLanded(ConvoyEvent):
     """The last task of a convoy has ended."""
 
-    convoy: str
-
     def apply(self, state: State, at: Recorded) -> None:
-        convoy = state.convoys[self.convoy]
-        state.convoys[self.convoy] = replace(
-            convoy, status="landed", ended_at=at.ts, landings=convoy.landings + 1
-        )
+        landings = state.convoys[self.convoy].landings + 1
+        self.change(state, status="landed", ended_at=at.ts, landings=landings)
 
 
 @event("convoy.reopened")
-class ConvoyReopened(Event):
-    """A task of a landed convoy is open again, or an open one came to it."""
-
-    convoy: str
+class ConvoyReopened(ConvoyEvent):
+    """A task of a landed convoy was reopened, or an open one was added."""
 
     def apply(self, state: State, at: Recorded) -> None:
-        convoy = state.convoys[self.convoy]
-        state.convoys[self.convoy] = replace(convoy, status="open", ended_at="")
+        self.change(state, status="open", ended_at="")
 
 
 @event("convoy.cancelled")
-class ConvoyCancelled(Event):
-    """A convoy is not followed any more; its tasks stay as they are."""
+class ConvoyCancelled(ConvoyEvent):
+    """A convoy was cancelled; its tasks do not change."""
 
-    convoy: str
     reason: str = ""
 
     def apply(self, state: State, at: Recorded) -> None:
-        convoy = state.convoys[self.convoy]
-        state.convoys[self.convoy] = replace(
-            convoy, status="cancelled", ended_at=at.ts, reason=self.reason
-        )
+        self.change(state, status="cancelled", ended_at=at.ts, reason=self.reason)
 
 
 def _track(state: State, name: str, tasks: tuple[str, ...]) -> None:

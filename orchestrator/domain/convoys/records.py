@@ -1,4 +1,4 @@
-"""What a convoy is."""
+"""The record of a convoy, and the slice of the state with all of them."""
 
 import msgspec
 
@@ -6,13 +6,13 @@ from orchestrator.domain.slices import MapSlice
 
 
 class Convoy(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """Tasks that are followed together. ``status`` is open, landed or cancelled.
+    """Tasks that are tracked together. ``status`` is open, landed or cancelled.
 
     Attributes:
         tasks: Their ids, in the order in which they were given.
         open_tasks: How many of them have not ended.
-        notify: Addresses of those who are told when it lands.
-        started_at: When somebody said that it begins.
+        notify: Addresses to notify when it lands.
+        started_at: When it was started by a command.
         landings: How often it landed; a task that is reopened opens it again.
     """
 
