@@ -43,7 +43,7 @@ def test_the_example_is_a_line_of_this_command(path: str, command: Command) -> N
 
 @every_command
 def test_the_function_takes_what_is_declared(path: str, command: Command) -> None:
-    names = [parameter.name for parameter in command.params]
+    names = [parameter.name for parameter in command.params if parameter.expose_value]
     names += ["agent"] if command.filters_agent else []
     assert len(names) == len(set(names))
     assert command.callback is not None

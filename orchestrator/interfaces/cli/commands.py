@@ -67,7 +67,8 @@ FORMULA = Group(
     "formula/f",
     "Formulas say how a kind of work is done; poured, they are workflows.",
     {
-        "formulas": "list/ls show validate cook pour wisp current progress squash burn bond distill",
+        "formulas": "list/ls show validate cook distill",
+        "workflows": "pour wisp bond current progress squash burn",
     },
 )
 SESSION = Group(

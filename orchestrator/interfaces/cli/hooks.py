@@ -5,15 +5,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.core.errors import NotFound
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import BOARD, HOOK
-from orchestrator.interfaces.cli.formulas import (
-    ON,
-    PRESET,
-    VARIABLES,
-    WS,
-    cooked_for,
-    poured_answer,
-    variables,
-)
+from orchestrator.interfaces.cli.formulas import ON, PRESET, VALUES, WS, Values, compiled_for
 from orchestrator.interfaces.cli.parameters import (
     AGENT_NAME,
     DRY_RUN,
@@ -28,6 +20,7 @@ from orchestrator.interfaces.cli.parameters import (
 from orchestrator.interfaces.cli.rendering import Answer, parts, say, table_of, titled
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line
+from orchestrator.interfaces.cli.workflows import poured_answer
 
 if TYPE_CHECKING:
     from orchestrator.domain.agents.dispatch import Assignment
@@ -61,7 +54,7 @@ def show(run: Run, agent: str | None) -> Answer:
 @option("--message", "-m", help="What to tell the agent beside the task.")
 @flag("--no-convoy", help="Do not track it by a convoy of its own.")
 @_FORCE
-@VARIABLES
+@VALUES
 @PRESET
 @ON
 @WS
@@ -106,14 +99,13 @@ def _slung(
     agent: str | None,
     how: dict[str, Any],
     *,
-    var: tuple[tuple[str, str], ...] | None,
-    vars_file: str | None,
+    values: Values | None,
     preset: str | None,
     on: str | None,
     ws: str | None,
 ) -> "Poured":
-    cooked = cooked_for(run, name, variables(var, vars_file), preset=preset, on=on)
-    return run.orc.workflows.sling(cooked, agent, workstream=ws, on=on, **how)
+    compiled = compiled_for(run, name, values, preset=preset, on=on)
+    return run.orc.workflows.sling(compiled, agent, workstream=ws, on=on, **how)
 
 
 @BOARD.command("unsling", example="unsling 299833bc")

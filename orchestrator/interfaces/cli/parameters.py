@@ -202,7 +202,7 @@ class Option(click.Option):
         **settings: Any,
     ) -> None:
         if many:
-            settings |= {"multiple": True, "callback": _flattened}
+            settings = {"callback": flattened, **settings, "multiple": True}
         if not settings.get("is_flag"):
             settings["type"] = _Several(type, commas=commas) if many else type
         shown = settings.get("default") not in (None, "")
@@ -210,7 +210,8 @@ class Option(click.Option):
         self.takes_commas = many and commas
 
 
-def _flattened(ctx: click.Context, param: click.Parameter, lists: Sequence[Any]) -> Any:
+def flattened(ctx: click.Context, param: click.Parameter, lists: Sequence[Any]) -> Any:
+    """The values of all repetitions of an option in one tuple; None if it is not on the line."""
     return tuple(word for words in lists for word in words) if lists else None
 
 

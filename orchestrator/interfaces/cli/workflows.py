@@ -1,0 +1,303 @@
+"""``orc formula pour``, ``wisp``, ``current``, ``squash``, ...: workflows made of formulas."""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core.errors import NotFound
+from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli.commands import FORMULA
+from orchestrator.interfaces.cli.formulas import NAME, ON, PRESET, VALUES, WS, Values, compiled_for
+from orchestrator.interfaces.cli.parameters import (
+    AGENT_NAME,
+    DRY_RUN,
+    WORKFLOW_ID,
+    argument,
+    option,
+    together,
+)
+from orchestrator.interfaces.cli.rendering import (
+    Answer,
+    bar,
+    counted,
+    facts,
+    lines,
+    parts,
+    plain,
+    progress_of,
+    say,
+    section,
+    table_of,
+    warn,
+)
+from orchestrator.interfaces.cli.run import Run
+from orchestrator.interfaces.cli.task_lines import line, why
+
+if TYPE_CHECKING:
+    from orchestrator.domain.tasks.dependencies import Blocked
+    from orchestrator.domain.workflows.commands import Poured
+    from orchestrator.domain.workflows.progress import WorkflowProgress
+    from orchestrator.formulas.loading import Loaded
+
+MANY = 50
+"""Steps that a page of a workflow lists; ``--json`` has all."""
+
+REASONS = 3
+"""Reasons that a page gives for one step."""
+
+ROOT = argument(
+    "workflow", type=WORKFLOW_ID, metavar="ROOT", help="The workflow: its root, or a step of it."
+)
+ANY_ROOT = argument(
+    "workflow",
+    type=WORKFLOW_ID,
+    metavar="ROOT",
+    required=False,
+    help="The workflow; all that are open if not given.",
+)
+_POURING = together(
+    NAME,
+    VALUES,
+    PRESET,
+    ON,
+    WS,
+    option("--assignee", type=AGENT_NAME, help="Whom the steps are given to."),
+    DRY_RUN,
+)
+
+
+# Begin
+
+
+@FORMULA.command("pour", example="pour feature --var feature=Login --ws build")
+@_POURING
+def pour(run: Run, **how: Any) -> Answer:
+    """Make the steps of a formula tasks, in one commit: a workflow that any agent can go on with."""
+    return _pour(run, ephemeral=False, **how)
+
+
+@FORMULA.command("wisp", example="wisp research --var question=Why --assignee ann")
+@_POURING
+def wisp(run: Run, **how: Any) -> Answer:
+    """Pour an ephemeral workflow: no export has it, and it is collected when it is old."""
+    return _pour(run, ephemeral=True, **how)
+
+
+def _pour(
+    run: Run,
+    *,
+    name: str,
+    values: Values | None,
+    preset: str | None,
+    on: str | None,
+    ws: str | None,
+    dry_run: bool,
+    ephemeral: bool,
+    **how: Any,
+) -> Answer:
+    with run.rehearsed(dry_run):
+        compiled = compiled_for(run, name, values, preset=preset, on=on)
+        if compiled.ephemeral and not ephemeral:
+            warn(f"{name} is made to run as a wisp: `formula wisp {name}`")
+        poured = run.orc.workflows.pour(compiled, workstream=ws, on=on, ephemeral=ephemeral, **how)
+    return poured_answer(poured, "Would pour" if dry_run else "Poured")
+
+
+def poured_answer(poured: "Poured", what: str) -> Answer:
+    """The answer of a command that poured a workflow."""
+    return Answer(poured, lambda: _poured_page(poured, what))
+
+
+def _poured_page(poured: "Poured", what: str) -> str:
+    kind = "wisp" if poured.workflow.ephemeral else "workflow"
+    steps = [f"  {step.id}: {escape(step.title)}" for step in poured.steps]
+    return parts(
+        f"{what} {kind} {poured.root.id}: {escape(poured.root.title)} ({_steps(len(steps))})",
+        *steps[:MANY],
+        f"  and {len(steps) - MANY} more" if len(steps) > MANY else "",
+    )
+
+
+def _steps(number: int) -> str:
+    return "1 step" if number == 1 else f"{number} steps"
+
+
+@FORMULA.command("bond", example="bond 299833bc release --var version=1.2.0")
+@argument("first", type=WORKFLOW_ID, help="A workflow, or a formula that is poured.")
+@argument("then", type=WORKFLOW_ID, help="The one that begins when the first is done.")
+@VALUES
+@WS
+@DRY_RUN
+def bond(
+    run: Run, first: str, then: str, values: Values | None, ws: str | None, dry_run: bool
+) -> Answer:
+    """Chain two workflows: the second begins when the first is done."""
+    with run.rehearsed(dry_run):
+        sides = [_side(run, word) for word in (first, then)]
+        formulas = [side for side in sides if not isinstance(side, str)]
+        before, after = (
+            side
+            if isinstance(side, str)
+            else compiled_for(run, side.formula.formula, _shared(values or {}, side, formulas))
+            for side in sides
+        )
+        try:
+            bonded = run.orc.workflows.bond(before, after, workstream=ws)
+        except NotFound as missing:
+            message = f"{missing.message}, and there is no formula of this name"
+            raise NotFound(message, code=missing.code, hint=missing.hint) from None
+    done, poured = ("Would bond", "Would pour") if dry_run else ("Bonded", "Poured")
+    return say(
+        bonded,
+        parts(
+            *(f"{poured} workflow {root}" for root in bonded.poured),
+            f"{done}: {bonded.then} begins when {bonded.first} is done",
+        ),
+    )
+
+
+def _side(run: Run, word: str) -> "str | Loaded":
+    """The formula of this name, if no workflow is meant; else the word as it is.
+
+    The command itself looks for the workflow, so that a repeated request finds its answer although the
+    workflow is gone by now.
+    """
+    try:
+        run.orc.workflows.get(word)
+    except NotFound:
+        with suppress(NotFound):
+            return run.orc.formulas.load(word)
+    return word
+
+
+def _shared(values: Values, formula: "Loaded", formulas: "list[Loaded]") -> Values:
+    """The values for one of two formulas: those that only the other one knows are left out."""
+    own = _declared(formula)
+    others = {name for other in formulas if other is not formula for name in _declared(other)}
+    return {name: value for name, value in values.items() if name in own or name not in others}
+
+
+def _declared(loaded: "Loaded") -> set[str]:
+    formulas = (loaded.formula, *loaded.others.values())
+    return {name for formula in formulas for name in formula.variables}
+
+
+# Follow
+
+
+@FORMULA.command("current", example="current 299833bc", reads=True)
+@ANY_ROOT
+def current(run: Run, workflow: str | None) -> Answer:
+    """Show where a workflow stands: who is at which step, what can be taken, what is stuck or waits, and why.
+
+    Without a workflow, those of the agent that is named; if it has none or nobody is, all that are open.
+    """
+    if workflow is not None:
+        progress = run.orc.workflows.standing(workflow)
+        return Answer(_without_steps(progress), lambda: _current_page(progress))
+    mine = run.orc.workflows.all(agent=run.agent) or run.orc.workflows.all()
+    several = [run.orc.workflows.standing(each.root) for each in mine]
+    return Answer(
+        list(map(_without_steps, several)),
+        lambda: lines(map(_current_page, several), empty="No workflow is open."),
+    )
+
+
+def _without_steps(progress: "WorkflowProgress") -> dict[str, Any]:
+    document: dict[str, Any] = plain(progress)
+    del document["steps"]
+    return document
+
+
+def _current_page(progress: "WorkflowProgress") -> str:
+    return parts(
+        _headline(progress),
+        _group("at work", [line(task) for task in progress.current]),
+        _group("in review", [f"{line(task)}\n  `t approve {task.id}`" for task in progress.review]),
+        _group("ready", [line(task) for task in progress.ready]),
+        _group("stuck", list(map(_kept_back, progress.stuck))),
+        _group("waiting", list(map(_kept_back, progress.waiting))),
+    )
+
+
+def _kept_back(blocked: "Blocked") -> str:
+    reasons = [why(blocker) for blocker in blocked.by]
+    more = [f"and {len(reasons) - REASONS} more reasons"] if len(reasons) > REASONS else []
+    return f"{line(blocked.task)}\n  {'; '.join([*reasons[:REASONS], *more])}"
+
+
+def _group(title: str, entries: list[str]) -> str:
+    """Entries of a line or several, under a title; nothing if there are none."""
+    more = [f"and {len(entries) - MANY} more (--json has all)"] if len(entries) > MANY else []
+    text = "\n".join([*entries[:MANY], *more]).replace("\n", "\n    ")
+    return f"  {title}:\n    {text}" if entries else ""
+
+
+def _headline(progress: "WorkflowProgress") -> str:
+    kind = ", wisp" if progress.workflow.ephemeral else ""
+    ended = f"{progress.ended} of {progress.total} steps ended{kind}"
+    return f"[{progress.status}] {progress.workflow.root}: {escape(progress.title)} ({ended})"
+
+
+@FORMULA.command("progress", example="progress 299833bc", reads=True)
+@ANY_ROOT
+def progress(run: Run, workflow: str | None) -> Answer:
+    """Show how far workflows are; of one of them every step."""
+    if workflow is not None:
+        shown = run.orc.workflows.standing(workflow)
+        return Answer(shown, lambda: _progress_page(shown))
+    several = [run.orc.workflows.standing(each.root) for each in run.orc.workflows.all()]
+    table = table_of(
+        several,
+        ("workflow", lambda each: each.workflow.root),
+        "status",
+        ("progress", lambda each: bar(each.percent)),
+        ("ended", lambda each: f"{each.ended}/{each.total}"),
+        "title",
+    )
+    return say(list(map(_without_steps, several)), table or "No workflow is open.")
+
+
+def _progress_page(progress: "WorkflowProgress") -> str:
+    workflow = progress.workflow
+    steps = [step for step in progress.steps if not step.milestone]
+    known = facts(
+        progress,
+        ("formula", lambda _: f"{workflow.formula} version {workflow.version}"),
+        ("progress", progress_of),
+        ("steps", lambda _: counted(progress.counts)),
+        ("variables", lambda _: [f"{name}={value}" for name, value in workflow.variables.items()]),
+        ("poured", lambda _: f"{workflow.poured_at} by {workflow.poured_by}"),
+        ("ended", lambda _: workflow.ended_at),
+    )
+    return parts(
+        _headline(progress),
+        known,
+        table_of(steps[:MANY], ("step", "id"), "status", ("agent", "assigned_to"), "title"),
+        f"and {len(steps) - MANY} more (--json has all)" if len(steps) > MANY else "",
+    )
+
+
+# End
+
+
+@FORMULA.command("squash", example='squash 299833bc --summary "Nothing found"')
+@ROOT
+@option("--summary", default="", help="What there is to say, for the digest.")
+@DRY_RUN
+def squash(run: Run, workflow: str, summary: str, dry_run: bool) -> Answer:
+    """End a wisp with a digest: the root stays with it as its result, the steps leave the board."""
+    with run.rehearsed(dry_run):
+        ended = run.orc.workflows.squash(workflow, summary=summary)
+    done = f"{'Would squash' if dry_run else 'Squashed'} {ended.workflow} ({_steps(ended.steps)})"
+    return Answer(ended, lambda: parts(done, section("Digest", ended.digest)))
+
+
+@FORMULA.command("burn", example="burn 299833bc")
+@ROOT
+@DRY_RUN
+def burn(run: Run, workflow: str, dry_run: bool) -> Answer:
+    """End a wisp without a trace on the board; the log keeps that it was."""
+    with run.rehearsed(dry_run):
+        ended = run.orc.workflows.burn(workflow)
+    done = "Would burn" if dry_run else "Burned"
+    return say(ended, f"{done} {ended.workflow} ({_steps(ended.steps)})")
