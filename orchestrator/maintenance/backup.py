@@ -9,6 +9,7 @@ import msgspec
 from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput, Damage
 from orchestrator.core.events import Recorded, is_reserved
+from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import START
 from orchestrator.core.strict_json import encode_payload, strict_json
 from orchestrator.domain.board.imported import Imported, imported
@@ -22,18 +23,18 @@ FORMAT = "orchestrator-board"
 VERSION = 1
 
 
-def export_board(engine: Engine, out: IO[str]) -> int:
+def export_board(engine: Engine, out: IO[str], progress: ShowProgress = no_progress) -> int:
     """Write every event of a board as JSON lines behind a line that names the format.
 
     Returns:
         How many events were written.
     """
-    engine.read()
+    events = (record for chunk in engine.store.read(START) for record in chunk.events)
     count = 0
     out.write(header_line())
-    for chunk in engine.store.read(START):
-        out.writelines(map(export_line, chunk.events))
-        count += len(chunk.events)
+    for record in progress(events, "Writing events", engine.read().event):
+        out.write(export_line(record))
+        count += 1
     return count
 
 
@@ -47,7 +48,13 @@ def export_line(record: Recorded) -> str:
     return msgspec.json.encode(record).decode() + "\n"
 
 
-def import_board(engine: Engine, lines: IO[str], *, dry_run: bool = False) -> Imported:
+def import_board(
+    engine: Engine,
+    lines: IO[str],
+    *,
+    dry_run: bool = False,
+    progress: ShowProgress = no_progress,
+) -> Imported:
     """Take over a board that :func:`export_board` wrote; the whole of it or nothing.
 
     The commands that its tasks must pass came with it: they do not run here until they are trusted.
@@ -56,13 +63,14 @@ def import_board(engine: Engine, lines: IO[str], *, dry_run: bool = False) -> Im
         engine: A board without any event.
         lines: The exported text.
         dry_run: Change nothing; only say what would come in.
+        progress: Shows how many events are checked.
 
     Raises:
         Refused: The board is not empty.
         BadInput: The text is no export, or its events do not fit together.
     """
     records = list(_records(lines))
-    state = _checked(records)
+    state = _checked(records, progress)
     if distrust := _distrust(engine, state):
         state.fold((distrust,))
         records.append(distrust)
@@ -113,15 +121,15 @@ def _record(number: int, fields: Any) -> Recorded:
         raise BadInput(f"Line {number} is no event: {error}") from None
 
 
-def _checked(records: list[Recorded]) -> State:
+def _checked(records: list[Recorded], progress: ShowProgress) -> State:
     """The fold of the records, refused if they are not one log that this version understands."""
     state = State()
-    for expected, at in enumerate(records, start=1):
-        if at.id != expected:
-            raise BadInput(f"Event {at.id} stands where {expected} belongs")
-        _check_record(at)
+    for expected, record in enumerate(progress(records, "Checking events"), start=1):
+        if record.id != expected:
+            raise BadInput(f"Event {record.id} stands where {expected} belongs")
+        _check_record(record)
         try:
-            state.fold((at,))
+            state.fold((record,))
         except Damage as damage:
             raise BadInput(damage.message, hint=damage.hint) from None
     _check_names(state)
@@ -130,11 +138,11 @@ def _checked(records: list[Recorded]) -> State:
     return state
 
 
-def _check_record(at: Recorded) -> None:
-    names.agent(at.agent)
-    clock.check(at.ts)
-    if not is_reserved(at.type):
-        check_type(at.type)
+def _check_record(record: Recorded) -> None:
+    names.agent(record.agent)
+    clock.check(record.ts)
+    if not is_reserved(record.type):
+        check_type(record.type)
 
 
 def _check_names(state: State) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from orchestrator import snapshot
 from orchestrator.core.errors import Damage, OrchestratorError
 from orchestrator.core.events import decode
+from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import START, Cursor, Problem
 from orchestrator.domain.board.commands import Repairs, ended_holds
 from orchestrator.domain.knowledge.events import digest_of, document_path
@@ -50,8 +51,9 @@ Repair = Callable[[], object]
 class _Doctor:
     """One examination of a board."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, progress: ShowProgress) -> None:
         self.engine = engine
+        self.progress = progress
         self.store = engine.store
         self.upkeep = engine.store.upkeep
         self.findings: list[Finding] = []
@@ -112,7 +114,7 @@ class _Doctor:
     def log(self) -> None:
         """Every record, verified from the first one on, is an event that this version knows."""
         try:
-            for chunk in self.store.read(START):
+            for chunk in self.progress(self.store.read(START), "Reading the log"):
                 self.fold.fold(chunk.events)
                 self.end = chunk.end
         except Damage as damage:
@@ -241,7 +243,12 @@ class _Doctor:
 
 
 def examine(
-    engine: Engine, *, fix: bool = False, accept_log: bool = False, salvage_log: bool = False
+    engine: Engine,
+    *,
+    fix: bool = False,
+    accept_log: bool = False,
+    salvage_log: bool = False,
+    progress: ShowProgress = no_progress,
 ) -> Examination:
     """Look a board over.
 
@@ -250,8 +257,9 @@ def examine(
         fix: Repair what can be repaired without a person's decision.
         accept_log: Also give up what a snapshot knows and the log does not (with ``fix``).
         salvage_log: Write what can be read of a damaged log to a new file, ready for ``import``.
+        progress: Shows how far the log is read.
     """
-    doctor = _Doctor(engine)
+    doctor = _Doctor(engine, progress)
     doctor.look()
     if accept_log:
         doctor.accept_log()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.core.errors import UsageError
 from orchestrator.interfaces.cli.commands import BOARD, RUNNER
 from orchestrator.interfaces.cli.groups import GLOBALS, Command, Group, is_option
 from orchestrator.interfaces.cli.parameters import Option
@@ -78,13 +79,13 @@ def good_lines(draw: Any) -> tuple[list[list[str]], Command]:
 def understood(line: list[str]) -> Any:
     try:
         return read(line).facts
-    except click.ClickException:
+    except (click.ClickException, UsageError):
         return None
 
 
 @given(command_lines())
 def test_a_line_is_understood_or_refused(line: list[str]) -> None:
-    with suppress(click.exceptions.Exit, click.ClickException):  # help was asked for, or is given
+    with suppress(click.exceptions.Exit, click.ClickException, UsageError):
         assert isinstance(read(line).command, Command)
 
 

@@ -102,10 +102,10 @@ def test_progress_is_shown_on_a_terminal_only_and_only_if_it_is_long(
         task = cli("t", "add", "build", "x", "--json").json["id"]
         cli("t", "cancel", task)
         cli("t", "archive", task)
-    monkeypatch.setattr(rendering, "_LONG", 3)
+    monkeypatch.setattr(rendering, "_PATIENCE", 0)
     assert cli("stats").err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert "Reading archived tasks" in cli("stats").err
     assert cli("stats", "--json").err == ""
-    monkeypatch.setattr(rendering, "_LONG", 4)
+    monkeypatch.setattr(rendering, "_PATIENCE", 3600)
     assert cli("stats").err == ""

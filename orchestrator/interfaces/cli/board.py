@@ -41,29 +41,30 @@ def init(run: Run, folder: str | None) -> Answer:
 @flag("--fix", help="Repair what needs no person's word; keeps copies.")
 @flag("--accept-log", help="With --fix: the log counts where the snapshot had gone further.")
 @flag("--salvage-log", help="Write what can be read of a damaged log to a new file.")
-def doctor(run: Run, fix: bool, accept_log: bool, salvage_log: bool) -> Answer:
+def doctor(run: Run, **how: bool) -> Answer:
     """Look the board over: 0 clean, 1 warnings, 4 damage. Changes nothing without --fix."""
     from orchestrator.maintenance.doctor import examine
 
-    found = examine(run.orc.engine, fix=fix, accept_log=accept_log, salvage_log=salvage_log)
-    return Answer(found, lambda: _report(found), found.status)
+    examination = examine(run.orc.engine, progress=run.progress, **how)
+    return Answer(examination, lambda: _report(examination), examination.status)
 
 
 _LEVELS = {"ok": "green", "warning": "yellow", "damage": "red"}
 
 
-def _report(found: "Examination") -> str:
+def _report(examination: "Examination") -> str:
     """A line a finding, with what to do where something is left to do."""
-    said = []
-    for finding in found.findings:
+    texts = []
+    for finding in examination.findings:
         word = "fixed" if finding.fixed else finding.level
         text = f": {escape(finding.message)}" if finding.message else ""
-        said.append(f"[{paint(word, _LEVELS.get(word, 'green'))}] {finding.check}{text}")
+        texts.append(f"[{paint(word, _LEVELS.get(word, 'green'))}] {finding.check}{text}")
         if finding.hint and not finding.fixed:
-            said.append(f"    Hint: {escape(finding.hint)}")
-    said += [f"Copies are in {escape(found.backup)}"] if found.backup else []
-    said += [f"Salvaged: {escape(found.salvaged)}"] if found.salvaged else []
-    return "\n".join(said)
+            texts.append(f"    Hint: {escape(finding.hint)}")
+    backup, salvaged = examination.backup, examination.salvaged
+    texts += [f"Copies are in {escape(backup)}"] if backup else []
+    texts += [f"Salvaged: {escape(salvaged)}"] if salvaged else []
+    return "\n".join(texts)
 
 
 @BOARD.command(

@@ -13,11 +13,9 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import EXPORT
 from orchestrator.interfaces.cli.neighbours import reported
-from orchestrator.interfaces.cli.parameters import FILE, FOLDER, WORKSTREAM_NAME, argument, option
+from orchestrator.interfaces.cli.parameters import FILE, FOLDER, IN_WORKSTREAM, argument
 from orchestrator.interfaces.cli.rendering import Answer, plain, say
 from orchestrator.interfaces.cli.run import Run
-
-_WORKSTREAM = option("--ws", type=WORKSTREAM_NAME, help="Only tasks of this workstream.")
 
 
 @EXPORT.command("file", example="board.jsonl", reads=True)
@@ -29,7 +27,7 @@ def file(run: Run, file: str | None) -> Answer | None:
     if file is None or file == "-":
         return _printed(run)
     with _new_file(file) as out:
-        count = export_board(run.orc.engine, out)
+        count = export_board(run.orc.engine, out, run.progress)
     return say({"file": file, "events": count}, f"Exported {count} events: {escape(file)}")
 
 
@@ -66,7 +64,7 @@ def _printed(run: Run) -> Answer | None:
 
 @EXPORT.command("beads", example="beads issues.jsonl --ws build", reads=True)
 @argument("file", type=FILE, help="Where to; - is stdout.")
-@_WORKSTREAM
+@IN_WORKSTREAM
 def beads(run: Run, file: str, ws: str | None) -> Answer:
     """Write tasks as issues of beads, one JSON object a line; says what has no place there."""
     from orchestrator.integrations import export_beads
@@ -84,7 +82,7 @@ def beads(run: Run, file: str, ws: str | None) -> Answer:
 
 @EXPORT.command("backlog", example="backlog backlog --ws build", reads=True)
 @argument("folder", type=FOLDER, metavar="DIR", help="A new folder, or an empty one.")
-@_WORKSTREAM
+@IN_WORKSTREAM
 def backlog(run: Run, folder: str, ws: str | None) -> Answer:
     """Write tasks as files of Backlog.md; says what has no place there."""
     from orchestrator.integrations import export_backlog

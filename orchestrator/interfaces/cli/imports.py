@@ -32,10 +32,14 @@ def file(run: Run, file: str, dry_run: bool) -> Answer:
     from orchestrator.maintenance.backup import import_board
 
     if file == "-":
-        return _said(import_board(run.orc.engine, sys.stdin, dry_run=dry_run), dry_run)
+        return _said(
+            import_board(run.orc.engine, sys.stdin, dry_run=dry_run, progress=run.progress), dry_run
+        )
     try:
         with open(file, encoding="utf-8", newline="\n") as lines:
-            return _said(import_board(run.orc.engine, lines, dry_run=dry_run), dry_run)
+            return _said(
+                import_board(run.orc.engine, lines, dry_run=dry_run, progress=run.progress), dry_run
+            )
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise UsageError(f"{file!a} cannot be read: {error.strerror}") from None
 

@@ -6,7 +6,9 @@ direction of writing, or pass for another line; ``--json`` gives it raw.
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from time import monotonic
 from typing import Any, TypeVar
 
 import click
@@ -176,22 +178,27 @@ def _is_terminal() -> bool:
 
 # Progress
 
-_LONG = 2000
-"""Items from which on a bar is shown."""
+_PATIENCE, _STEP = 0.5, 0.1
+"""Seconds after which a bar is shown, and between two changes of it."""
 
 
 def progress_bar(items: Iterable[Item], label: str, length: int | None = None) -> Iterable[Item]:
-    """Pass items through, with a bar on stderr when they are many and stderr is a terminal."""
-    count = length if length is not None else len(items) if isinstance(items, Sized) else _LONG
+    """Pass items through; with a bar on stderr if that is a terminal and the work lasts."""
     is_seen = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    return _with_bar(items, label, count) if is_seen and count >= _LONG else items
+    return _with_bar(items, label, length) if is_seen else items
 
 
-def _with_bar(items: Iterable[Item], label: str, length: int) -> Iterator[Item]:
-    with click.progressbar(
-        items, length=length, label=label, file=sys.stderr, update_min_steps=length // 100
-    ) as bar:
-        yield from bar
+def _with_bar(items: Iterable[Item], label: str, length: int | None) -> Iterator[Item]:
+    bar = click.progressbar(items, length=length, label=label, file=sys.stderr)
+    shown, due = 0, monotonic() + _PATIENCE
+    with ExitStack() as stack:
+        for done, item in enumerate(items, start=1):
+            yield item
+            if monotonic() >= due:
+                if not shown:
+                    stack.enter_context(bar)
+                bar.update(done - shown)
+                shown, due = done, monotonic() + _STEP
 
 
 # JSON
