@@ -1,4 +1,4 @@
-"""A page of markdown that keeps within a number of characters and says what it left out."""
+"""Lay out a page of markdown within a number of characters, and name what was left out."""
 
 from collections.abc import Sequence
 
@@ -15,8 +15,10 @@ class PageBlock(msgspec.Struct, frozen=True):
 class Section(msgspec.Struct, frozen=True):
     """Blocks under a heading.
 
-    ``share`` is the part of the page that is kept for it while the sections before it are laid out; what
-    it does not need goes to them, and what they leave goes to it.
+    Attributes:
+        share: The part of the page that is reserved for the section while those before it are laid out. What
+            it does not need goes to them, and what they leave goes to it.
+        rest: The command that shows all of the section.
     """
 
     title: str
@@ -25,14 +27,14 @@ class Section(msgspec.Struct, frozen=True):
     rest: str
 
     def full(self) -> str:
-        """The whole section."""
+        """Return the whole section."""
         return "\n\n".join([f"## {self.title}", *(block.text for block in self.blocks)])
 
 
 _FENCE = "\n```"
 
 _SHORTEST = 40
-"""Characters below which a cut block says nothing."""
+"""Characters below which a cut block is left out."""
 
 _LISTED = 5
 """Commands that are named for blocks that did not fit."""
@@ -42,8 +44,8 @@ def lay_out(head: str, sections: Sequence[Section], limit: int) -> str:
     """Put a page together.
 
     Args:
-        head: What must be there; is cut only if it is longer than the page.
-        sections: What follows, the most important first; empty ones are left out.
+        head: The beginning, cut only if it is longer than the page.
+        sections: The rest, the most important section first; empty ones are left out.
         limit: Characters that the page may have.
     """
     sections = [section for section in sections if section.blocks]
@@ -55,7 +57,7 @@ def lay_out(head: str, sections: Sequence[Section], limit: int) -> str:
         return _headline(head, limit)
     page, missing = [head], []
     for i, section in enumerate(sections):
-        text = _fitted(section, room - 2 - _kept(sections[i + 1 :], limit))
+        text = _fitted(section, room - 2 - _reserved(sections[i + 1 :], limit))
         if text:
             page.append(text)
             room -= len(text) + 2
@@ -64,8 +66,8 @@ def lay_out(head: str, sections: Sequence[Section], limit: int) -> str:
     return "\n\n".join([*page, _footer(missing)])
 
 
-def _kept(sections: Sequence[Section], limit: int) -> int:
-    """Characters that are kept for later sections."""
+def _reserved(sections: Sequence[Section], limit: int) -> int:
+    """Return the characters that are reserved for later sections."""
     return sum(min(len(section.full()) + 2, int(section.share * limit)) for section in sections)
 
 
@@ -75,7 +77,7 @@ def _footer(missing: Sequence[Section]) -> str:
 
 
 def _headline(head: str, limit: int) -> str:
-    """The beginning of the head, in whole lines, as far as it fits."""
+    """Return the beginning of the head, in whole lines, as far as it fits."""
     ending = f"\n\n{_footer([])}"
     room = limit - len(ending)
     if len(head) <= room:
@@ -89,7 +91,7 @@ def _headline(head: str, limit: int) -> str:
 
 
 def _fitted(section: Section, room: int) -> str:
-    """As much of a section as fits, with the commands that show the rest; empty if nothing fits."""
+    """Return as much of a section as fits, with the commands that show the rest; empty if nothing fits."""
     full = section.full()
     if len(full) <= room:
         return full
@@ -113,7 +115,7 @@ def _fitted(section: Section, room: int) -> str:
 
 
 def _cut(block: PageBlock, room: int) -> str:
-    """The beginning of a block and the command that shows all of it; empty if too little fits."""
+    """Return the beginning of a block and the command that shows all of it; empty if too little fits."""
     note = f"(Cut; all of it: `{block.rest}`)"
     room -= len(note) + 3
     if room < _SHORTEST:

@@ -1,7 +1,7 @@
-"""Prime: what an agent needs at the start of a session, in few words and in the order of its use.
+"""Prime: the text that an agent needs at the start of a session, short and in the order of its use.
 
-Work on the hook is to be run at once, so it comes first; then the note of the last session, what queues
-behind, and the mail. It holds no times that pass, so the same board gives the same text.
+Work on the hook is to be done at once, so it comes first; then the note of the last session, what queues
+behind, and the mail. The text depends on no clock, so the same board gives the same text.
 """
 
 import zlib
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.domain.agents.hooks import Hook, hook_of
+from orchestrator.domain.agents.hooks import hook_of
 from orchestrator.domain.agents.identity import own_name
 from orchestrator.domain.agents.records import Session
 from orchestrator.domain.state import State
@@ -33,11 +33,11 @@ REASONS = 5
 """Reasons that are given why work on the hook is kept back."""
 
 LISTED = 20
-"""Tasks and messages that are listed; the rest is counted."""
+"""Tasks and messages that are listed; the others are counted."""
 
 
 class Prime(msgspec.Struct, frozen=True, kw_only=True):
-    """The text for an agent; ``changed`` says whether it differs from the last one that it was shown."""
+    """The text for an agent; ``changed``: it differs from the last one that the agent was shown."""
 
     agent: str
     text: str
@@ -53,33 +53,32 @@ def prime(
     if_changed: bool = False,
     prog: str = "orc",
 ) -> Prime:
-    """What an agent needs at the start of a session.
+    """Return what an agent needs at the start of a session.
 
     Args:
         engine: The board.
-        agent: Who starts; None for whoever the board was opened for.
+        agent: The agent that starts; None for the one that the board was opened for.
         budget: Tokens that the text may have; what is left out is named.
-        if_changed: Give no text if the agent was shown the same last time; see :func:`remember`.
+        if_changed: Return no text if the agent was shown the same last time; see :func:`remember`.
         prog: How the command line is called.
 
     Raises:
-        UsageError: Nobody is named.
+        UsageError: No agent is named.
     """
     name = own_name(engine, agent)
-    state, now = engine.read(), engine.now()
-    page = _Page(state, now, name, prog)
-    sections = [section for section in page.sections() if section.blocks]
-    whole = "\n\n".join([page.head(), *(section.full() for section in sections)])
+    page = _Page(engine.read(), engine.now(), name, prog)
+    head, sections = page.head(), [section for section in page.sections() if section.blocks]
+    whole = "\n\n".join([head, *(section.full() for section in sections)])
     digest = f"{zlib.crc32(whole.encode()):08x}"
     changed = engine.cursors.read(_cursor(name)) != digest
-    silent = if_changed and not changed
-    limit = max(0, budget) * CHARACTERS
-    text = "" if silent else lay_out(page.head(), sections, limit)
+    text = ""
+    if changed or not if_changed:
+        text = lay_out(head, sections, max(0, budget) * CHARACTERS)
     return Prime(agent=name, text=text, digest=digest, changed=changed)
 
 
 def remember(engine: "Engine", shown: Prime) -> None:
-    """Note that the agent was shown this text."""
+    """Record that the agent was shown this text."""
     if shown.changed and shown.text:
         engine.cursors.write(_cursor(shown.agent), shown.digest)
 
@@ -96,8 +95,9 @@ class _Page:
         self.now = now
         self.agent = agent
         self.prog = prog
-        self.hook: Hook = hook_of(state, agent)
-        self.session: Session | None = state.agents.sessions.get(agent)
+        self.hook = hook_of(state, agent)
+        self.session = state.agents.sessions.get(agent)
+        self.unread = _unread(state, agent)
         self._step = self._step_of(self.hook.task)
 
     def head(self) -> str:
@@ -125,31 +125,31 @@ class _Page:
             return "Work hangs on your hook: go on with it at once."
         if self.hook.working or self.hook.queue:
             return f"Work is waiting for you: begin with `{self.prog} t next`."
-        if self._unread():
+        if self.unread:
             return "Nothing hangs on your hook: read your mail first."
         return f"Nothing hangs on your hook: `{self.prog} t next` finds work."
 
     def sections(self) -> Iterator[Section]:
-        """What follows the head, the most important first."""
+        """Yield what follows the head, the most important first."""
         prog = self.prog
         if self.hook.task is not None:
-            blocks = [self._work(one) for one in (self.hook.task, self._step) if one is not None]
+            blocks = [self._work(task) for task in (self.hook.task, self._step) if task]
             yield Section("On your hook", blocks, 0.5, f"{prog} hook")
         if self.session is not None and self.session.handed_off_at:
             rest = f"{prog} session show"
             yield Section("Handed off by your last session", [self._note(self.session)], 0.25, rest)
-        others = [one for one in (*self.hook.working, *self.hook.queue) if one != self._step]
+        others = [task for task in (*self.hook.working, *self.hook.queue) if task != self._step]
         if others:
             blocks = [
-                PageBlock(self._line(task), f"{prog} t show {task.id}") for task in others[:LISTED]
+                PageBlock(_line(task), f"{prog} t show {task.id}") for task in others[:LISTED]
             ]
             yield Section(f"Also yours ({len(others)})", blocks, 0.1, f"{prog} hook")
-        unread = self._unread()
-        if unread:
+        if self.unread:
             blocks = [
-                PageBlock(_header(one), f"{prog} mail read {one.id}") for one in unread[:LISTED]
+                PageBlock(_header(message), f"{prog} mail read {message.id}")
+                for message in self.unread[:LISTED]
             ]
-            yield Section(f"Unread mail ({len(unread)})", blocks, 0.15, f"{prog} mail inbox")
+            yield Section(f"Unread mail ({len(self.unread)})", blocks, 0.15, f"{prog} mail inbox")
 
     def _work(self, task: Task) -> PageBlock:
         show = f"{self.prog} runner brief {task.id}"
@@ -159,11 +159,11 @@ class _Page:
         ]
         if task.due:
             lines.append(f"Due {task.due}.")
-        found = [] if self._step is not None else [*blockers(self.state, task, self.now)]
-        if found:
-            reasons = (blocker.says for blocker in found[:REASONS])
-            lines.append("It is kept back:\n" + "\n".join(map(quote_line, reasons)))
-        if ways := ways_out(found):
+        reasons = [] if self._step is not None else [*blockers(self.state, task, self.now)]
+        if reasons:
+            sentences = [quote_line(reason.says) for reason in reasons[:REASONS]]
+            lines.append("\n".join(["It is kept back:", *sentences]))
+        if ways := ways_out(reasons):
             lines.append("What lets it go on: " + ", ".join(f"`{self.prog} {way}`" for way in ways))
         if task.checks is not None:
             lines.append(f"It has to show something before it is done: `{show}` says what.")
@@ -187,23 +187,22 @@ class _Page:
         brief = f"`{prog} runner brief {task.id}` prints all of it"
         runs = task.is_run_by(self.agent, self.now)
         if runs and not task.is_clear:
-            return (
-                f"it has to wait again, so give it back until then: `{prog} t release {task.id}`."
-            )
+            release = f"`{prog} t release {task.id}`"
+            return f"it has to wait again, so give it back until then: {release}."
         begin = f"go on; {brief}" if runs else f"`{prog} t claim {task.id}`; {brief}"
-        onward = (
-            f', then `{prog} t complete {task.id} "RESULT" --continue`' if task.workflow else ""
-        )
-        return f"{begin}{onward}."
+        if task.workflow:
+            begin += f', then `{prog} t complete {task.id} "RESULT" --continue`'
+        return f"{begin}."
 
     def _step_of(self, root: Task | None) -> Task | None:
-        """The step of a workflow that the agent is at, or should take next."""
+        """Return the step of a workflow that the agent is at, or should take next."""
         if root is None or root.id not in self.state.workflows:
             return None
-        held = self.state.schedule.held_by(self.agent)
-        mine = (one for one in held if one.workflow == root.id and one.status == "in_progress")
-        best = self.state.schedule.best_step
-        return next(mine, None) or best(root.id, self.agent, self.now)
+        schedule = self.state.schedule
+        for task in schedule.held_by(self.agent):
+            if task.workflow == root.id and task.status == "in_progress":
+                return task
+        return schedule.best_step(root.id, self.agent, self.now)
 
     def _note(self, session: Session) -> PageBlock:
         lines = [quote_line(session.subject)] if session.subject else []
@@ -211,14 +210,14 @@ class _Page:
         lines += [quote("\n".join(session.collected))] if session.collected else []
         return PageBlock("\n".join(lines), f"{self.prog} session show")
 
-    def _line(self, task: Task) -> str:
-        return f"{task.id} of {task.workstream}, {task.status}\n{quote_line(task.title)}"
 
-    def _unread(self) -> list["Message"]:
-        box = self.state.mail.mailboxes.get(self.agent)
-        if box is None:
-            return []
-        return [self.state.mail.messages[number] for number in sorted({*box.new, *box.unread})]
+def _line(task: Task) -> str:
+    return f"{task.id} of {task.workstream}, {task.status}\n{quote_line(task.title)}"
+
+
+def _unread(state: State, agent: str) -> list["Message"]:
+    box = state.mail.mailboxes.get(agent)
+    return [state.mail.messages[n] for n in sorted({*box.new, *box.unread})] if box else []
 
 
 def _header(message: "Message") -> str:

@@ -122,9 +122,6 @@ def _group(queue: SerialQueue) -> SerialGroup:
         resources=list(queue.resources[:SHOWN]),
         tasks=[place(candidate.task) for candidate in queue.modes],
         shared=[place(candidate.task) for candidate, shared in queue.modes.items() if shared],
-        waits_for=[
-            PlannedHold(agent=h.agent, resource=h.resource, task=h.task, until=h.until)
-            for h in queue.holds[:SHOWN]
-        ],
+        waits_for=msgspec.convert(queue.holds[:SHOWN], list[PlannedHold], from_attributes=True),
         left_out=queue.left_out,
     )

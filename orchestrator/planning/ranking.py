@@ -1,4 +1,4 @@
-"""Which knowledge matters for a task: BM25, the ranking function of text search, over name, tags and text.
+"""Rank the knowledge that matters for a task: BM25, the ranking function of text search, on name, tags, text.
 
 Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009): a word counts for
 more the fewer texts have it (idf), for less each further time it stands in one text (``K1``), and for less
@@ -36,7 +36,7 @@ _COMMON = frozenset(
 
 
 class Text(msgspec.Struct, frozen=True):
-    """Something to be ranked: a name, tags, and a body."""
+    """A text to rank: a name, tags, and a body."""
 
     name: str
     tags: tuple[str, ...]
@@ -44,13 +44,13 @@ class Text(msgspec.Struct, frozen=True):
 
 
 def words_of(text: str) -> list[str]:
-    """The words that say what a text is about: lower case, without very common ones and plural s."""
-    found = (word.casefold() for word in _WORD.findall(text))
-    return [_stem(word) for word in found if len(word) > 1 and word not in _COMMON]
+    """Return the words of a text that matter: lower case, without very common ones and plural s."""
+    words = (word.casefold() for word in _WORD.findall(text))
+    return [_stem(word) for word in words if len(word) > 1 and word not in _COMMON]
 
 
 def rank(query: Mapping[str, float], texts: Sequence[Text]) -> list[tuple[Text, float]]:
-    """The texts that have a word of the query, the most relevant first; names decide between equals.
+    """Return the texts that have a word of the query, the most relevant first, equal ones by name.
 
     Args:
         query: Words, as :func:`words_of` gives them, and how much each weighs.
@@ -74,7 +74,7 @@ def rank(query: Mapping[str, float], texts: Sequence[Text]) -> list[tuple[Text, 
 
 
 def query_of(parts: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """A query from texts and their weights; a word counts once, with the largest weight it has."""
+    """Return a query from texts and their weights; a word counts once, with its largest weight."""
     query: dict[str, float] = {}
     for text, weight in parts:
         for word in words_of(text):

@@ -1,4 +1,4 @@
-"""The cycle runner: plan a cycle, brief its tasks, collect what came of it."""
+"""The cycle runner: plan a cycle, brief its tasks, collect its results."""
 
 import msgspec
 
@@ -15,7 +15,7 @@ from orchestrator.planning.records import Plan
 
 
 def the_plan(_state: object, events: Committed) -> Plan:
-    """The result of planning: the plan as it was recorded."""
+    """Return the result of planning: the plan as it was recorded."""
     plan = next(event.plan for _, event in events if isinstance(event, CyclePlanned))
     return msgspec.convert(plan, Plan)
 
@@ -48,13 +48,13 @@ class Planning(Noun[State], name="runner"):
     def brief(
         self, target: str, *, budget: int = 4000, prog: str = "orc", agent: str | None = None
     ) -> str:
-        """Markdown that an agent can start a task from with nothing else.
+        """Return markdown that an agent can start a task from with nothing else.
 
         Args:
             target: A workstream, for its best ready task; else a task's id or a prefix of it.
             budget: Tokens the brief may have; a token counts as 4 characters.
             prog: What the commands in it begin with, such as ``python cli.py``.
-            agent: Who is going to read it, to be filled in.
+            agent: The reader, for the commands.
 
         Raises:
             NotFound: There is neither, or the workstream has no ready task (``nothing_ready``).
@@ -62,7 +62,7 @@ class Planning(Noun[State], name="runner"):
         return write_brief(self._desk, target, budget=budget, prog=prog, agent=agent)
 
     def collect(self, *, cycle: int | None = None, since: str | int | None = None) -> Collected:
-        """What came of the present cycle, of another one, or of the time since some moment.
+        """Report the present cycle, another one, or the time since some moment.
 
         Args:
             cycle: Its number.

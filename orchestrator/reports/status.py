@@ -1,5 +1,6 @@
-"""How a board stands: workstreams with counts, agents, locks, recent events, topics."""
+"""The status of a board: workstreams with counts, agents, locks, recent events, topics."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -8,8 +9,8 @@ from orchestrator.core.printable import escape
 from orchestrator.domain.agents.commands import Agents, AgentView
 from orchestrator.domain.event_log import as_dict
 from orchestrator.domain.locks.records import Lock
-from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import STATUSES
+from orchestrator.domain.workstreams.records import Workstream
 
 if TYPE_CHECKING:
     from orchestrator.engine import Engine
@@ -28,11 +29,11 @@ class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
 
     def line(self) -> str:
-        """``[P1] name - description (2 pending, 1 done)``."""
+        """Return ``[P1] name - description (2 pending, 1 done)``."""
         counts = ", ".join(f"{n} {status}" for status, n in self.counts.items()) or "no tasks"
         closed = " [closed]" if self.status == "closed" else ""
-        said = f" - {self.description}" if self.description else ""
-        return escape(f"[P{self.priority}] {self.name}{said}{closed} ({counts})")
+        about = f" - {self.description}" if self.description else ""
+        return escape(f"[P{self.priority}] {self.name}{about}{closed} ({counts})")
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +48,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     topics: list[str]
 
     def text(self) -> str:
-        """The report for people; everything that agents wrote is escaped."""
+        """Return the status for people; everything that agents wrote is escaped."""
         parts: dict[str, list[str]] = {
             "Workstreams": [stream.line() for stream in self.workstreams],
             "Agents": [_agent_line(agent) for agent in self.agents],
@@ -60,7 +61,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def event_line(event: dict[str, Any]) -> str:
-    """An event as the original prints it: ``[HH:MM:SS] agent: action {k=v}``."""
+    """Return an event as the original prints it: ``[HH:MM:SS] agent: action {k=v}``."""
     facts = ", ".join(f"{key}={_fact(value)}" for key, value in event["payload"].items())
     return escape(
         f"[{event['ts'][11:19]}] {event['agent']}: {event['type']}"
@@ -85,8 +86,8 @@ def _agent_line(agent: AgentView) -> str:
     ]
     if agent.status == "retired":
         notes = ["retired"]
-    said = "".join(f" [{note}]" for note in notes if note)
-    return escape(f"{agent.id} ({agent.type}){said}")
+    marks = "".join(f" [{note}]" for note in notes if note)
+    return escape(f"{agent.id} ({agent.type}){marks}")
 
 
 def _lock_line(lock: Lock) -> str:
@@ -98,7 +99,7 @@ def _lock_line(lock: Lock) -> str:
 
 
 def status(engine: "Engine", at: int | None = None) -> Status:
-    """How the board stands, now or right after an event.
+    """Return the status of the board, now or right after an event.
 
     Agents and locks of a past moment are judged by the time of its event; when agents were last seen is
     known only for now.
@@ -107,37 +108,27 @@ def status(engine: "Engine", at: int | None = None) -> Status:
         NotFound: There is no such event.
     """
     if at is None:
-        state, now = engine.read(), engine.now()
-        seen = engine.presence.seen()
+        state, now, seen = engine.read(), engine.now(), engine.presence.seen()
     else:
         state, now, seen = engine.at(at), engine.event(at).ts, {}
-    recent = _recent(engine, state.event)
+    streams = sorted(state.workstreams.values(), key=lambda s: (s.priority, s.name))
+    recent = range(max(1, state.event - RECENT + 1), state.event + 1)
     return Status(
         event=state.event,
         at=now,
-        workstreams=[_stream(state, name) for name in _by_priority(state)],
+        workstreams=[_stream(stream, state.tasks.counts[stream.name]) for stream in streams],
         agents=Agents.views(state, now, seen),
         locks=[lock for lock in state.locks.values() if any(h.until > now for h in lock.holders)],
-        events=recent,
+        events=[as_dict(engine.event(number)) for number in recent],
         topics=sorted(name for name, topic in state.knowledge.items() if not topic.deleted),
     )
 
 
-def _by_priority(state: State) -> list[str]:
-    return sorted(state.workstreams, key=lambda name: (state.workstreams[name].priority, name))
-
-
-def _stream(state: State, name: str) -> StreamStatus:
-    stream, counts = state.workstreams[name], state.tasks.counts[name]
+def _stream(stream: Workstream, counts: Mapping[str, int]) -> StreamStatus:
     return StreamStatus(
-        name=name,
+        name=stream.name,
         description=stream.description,
         priority=stream.priority,
         status=stream.status,
         counts={status: counts[status] for status in STATUSES if counts.get(status)},
     )
-
-
-def _recent(engine: "Engine", last: int) -> list[dict[str, Any]]:
-    first = max(1, last - RECENT + 1)
-    return [as_dict(engine.event(number)) for number in range(first, last + 1)]
