@@ -59,9 +59,9 @@ def blockers(state: State, task: Task, now: str) -> Iterator[Blocker]:
     if task.waiting and task.gate is not None:
         yield Blocker(kind="children", task=task.gate.of, says=_gate_text(state, task.gate))
     for parent in ancestors(state, task.parent):
-        for does in islice(_what_keeps_parts(state, parent, now), 1):
-            says = f"its parent {parent.id} {does.says}"
-            yield msgspec.structs.replace(does, kind="parent", task=parent.id, says=says)
+        for reason in islice(_reasons_for_parts(state, parent, now), 1):
+            says = f"its parent {parent.id} {reason.says}"
+            yield msgspec.structs.replace(reason, kind="parent", task=parent.id, says=says)
 
 
 def _own_reasons(state: State, task: Task, now: str) -> Iterator[Blocker]:
@@ -81,8 +81,8 @@ def _own_reasons(state: State, task: Task, now: str) -> Iterator[Blocker]:
     yield from _signals(task, now)
 
 
-def _what_keeps_parts(state: State, parent: Task, now: str) -> Iterator[Blocker]:
-    """What a parent keeps its parts back by, beside parents of its own: each says what the parent does."""
+def _reasons_for_parts(state: State, parent: Task, now: str) -> Iterator[Blocker]:
+    """Yield how a parent, apart from its own parents, keeps its parts back."""
     if parent.status == "blocked":
         says = f"is {_blocked(parent).says}"
         yield msgspec.structs.replace(_blocked(parent), says=says)
@@ -112,15 +112,15 @@ def _signals(task: Task, now: str) -> Iterator[Blocker]:
 
 
 def _word(text: str) -> str:
-    """A text of others as one word of a command, safe to show and to run; empty if it can be none."""
+    """Quote a text as one word of a command; empty if it cannot be one."""
     import shlex
 
     return shlex.quote(text) if text.isprintable() and not text.startswith("-") else ""
 
 
-def ways_out(found: Iterable[Blocker]) -> list[str]:
+def ways_out(reasons: Iterable[Blocker]) -> list[str]:
     """The commands that take some of these reasons away, a few of them, each once."""
-    return [*dict.fromkeys(blocker.command for blocker in found if blocker.command)][:WAYS]
+    return [*dict.fromkeys(blocker.command for blocker in reasons if blocker.command)][:WAYS]
 
 
 _WAYS_OUT = {
@@ -145,7 +145,7 @@ def open_needs(state: State, task: Task) -> list[str]:
 
 
 def ancestors(state: State, parent: str | None) -> Iterator[Task]:
-    """A parent, its parent and so on, as long as they are open: an ended one keeps nothing back."""
+    """Yield a parent, its parent and so on, as long as they are open: an ended one keeps nothing back."""
     while parent is not None and parent in state.tasks:
         record = state.tasks[parent]
         if record.status in ENDED:
@@ -155,12 +155,12 @@ def ancestors(state: State, parent: str | None) -> Iterator[Task]:
 
 
 def is_offered(state: State, task: Task, now: str) -> bool:
-    """Whether anybody may take a task now: nothing keeps it back, and nobody has it."""
+    """Whether any agent may take a task now: nothing keeps it back, and no agent has it."""
     return task.can_be_taken(now) and state.workstreams[task.workstream].status == "active"
 
 
 def is_kept_back(state: State, task: Task, now: str) -> bool:
-    """Whether nobody has a task, and yet nobody may take it."""
+    """Whether no agent has or may take a task."""
     idle = task.status in ("pending", "blocked") or task.has_lapsed(now)
     return idle and not is_offered(state, task, now)
 

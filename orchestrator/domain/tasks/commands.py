@@ -156,7 +156,7 @@ class Tasks(Noun[State]):
 
         Raises:
             Refused: It is not pending nor assigned to the agent, waits for other tasks, or touches what
-                somebody holds.
+                another agent holds.
         """
         actor = act_in_session(tx, agent, needed=True)
         take(tx, find_live(tx.state, task), actor, lease)
@@ -171,7 +171,7 @@ class Tasks(Noun[State]):
     ) -> Task | None:
         """Claim the task to do next.
 
-        First what hangs on the agent's hook, then what is assigned to it, then what anybody may take, by
+        First what hangs on the agent's hook, then what is assigned to it, then what any agent may take, by
         workstream priority, task priority, age.
 
         Args:
@@ -218,7 +218,7 @@ class Tasks(Noun[State]):
         """Extend the lease, from now, by its length or by another one.
 
         Raises:
-            Refused: Somebody else holds the task.
+            Refused: Another agent holds the task.
         """
         held = held_task(tx, task, "renew", agent, token)
         if lease is None:
@@ -237,10 +237,10 @@ class Tasks(Noun[State]):
         agent: str | None = None,
         token: int | None = None,
     ) -> Task:
-        """Say that a task is done, and show it where the task has checks; one to be reviewed is handed in.
+        """Complete a task: its checks run first, and one that is to be reviewed waits for its reviewer.
 
         Its artifacts are looked at and its commands run in the present working folder, while the board
-        is free for others; what they show is kept, also when it is not enough.
+        is free for others. What they show is kept, also when a check does not pass.
 
         Args:
             task: Its id or a prefix.
@@ -254,7 +254,7 @@ class Tasks(Noun[State]):
             The task, done or in review.
 
         Raises:
-            Refused: It is not in progress, or somebody else has it by the time the checks have run; a check
+            Refused: It is not in progress, or another agent has it by the time the checks have run; a check
                 did not pass (``check_failed``), or its commands are not trusted (``not_trusted``).
             UsageError: A task with checks is completed inside a transaction.
         """
@@ -281,10 +281,10 @@ class Tasks(Noun[State]):
         agent: str | None = None,
         token: int | None = None,
     ) -> None:
-        """Say that a task was tried and cannot be done; its dependants keep waiting.
+        """Fail a task: it was tried and cannot be done; its dependants keep waiting.
 
         Raises:
-            Refused: It is not in progress, or somebody else has it now.
+            Refused: It is not in progress, or another agent has it now.
         """
         held = held_task(tx, task, "fail", agent, token)
         tx.record(TaskFailed(task=held.id, reason=check_text("reason", reason)))
@@ -302,7 +302,7 @@ class Tasks(Noun[State]):
         """Give a task back; it is pending again.
 
         Raises:
-            Refused: It is not in progress, or somebody else has it now.
+            Refused: It is not in progress, or another agent has it now.
         """
         held = held_task(tx, task, "release", agent, token)
         tx.record(released(held, check_text("reason", reason)))
@@ -311,7 +311,7 @@ class Tasks(Noun[State]):
     def block(
         self, tx: Transaction[State], task: str, *, reason: str, agent: str | None = None
     ) -> None:
-        """Set a task aside because of something outside the board; its lease ends.
+        """Set a task aside for a reason outside the board; its lease ends.
 
         Raises:
             Refused: It has ended or is blocked.
@@ -362,7 +362,7 @@ class Tasks(Noun[State]):
         A workflow that is reopened by its root has the steps again that were cancelled with it.
 
         Args:
-            downstream: Reopen also all that was done after it: what needed it, directly or by way of others.
+            downstream: Reopen also all that was done after it: what needed it, directly or through others.
 
         Raises:
             Refused: It has not ended, or is a milestone that would be done again at once.
@@ -480,7 +480,7 @@ class Tasks(Noun[State]):
         return [self._desk.event(number) for number in self.get(task).events]
 
     def needed_by(self, task: str) -> list[Task]:
-        """The tasks that need this one."""
+        """Return the tasks that need this one."""
         state = self._state
         dependants = state.tasks.needed_by.get(resolve(state, task), ())
         return [state.tasks[dependant] for dependant in dependants]

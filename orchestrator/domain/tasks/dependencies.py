@@ -176,7 +176,7 @@ class Links(Noun[State]):
         reason: str = "",
         agent: str | None = None,
     ) -> None:
-        """End a task because another one says the same; who needed it needs the other one now.
+        """End a task that repeats another one; what needed it needs the other one now.
 
         Raises:
             Refused: It has ended, or a task that needs this one would wait for itself.
@@ -197,7 +197,7 @@ class Links(Noun[State]):
         reason: str = "",
         agent: str | None = None,
     ) -> None:
-        """End a task because a better one takes its place; who needed it needs the other one now.
+        """End a task that a better one replaces; what needed it needs the other one now.
 
         Raises:
             Refused: It has ended, or a task that needs this one would wait for itself.
@@ -212,8 +212,8 @@ class Links(Noun[State]):
     def _replace(tx: Transaction[State], task: Task, other: Task, why: str, reason: str) -> None:
         _other(task, other.id)
         check_transition(task, "cancel")
-        said = check_line("reason", f"{why}: {reason}" if reason else why)
-        tx.record(TaskCancelled(task=task.id, reason=said))
+        reason = check_line("reason", f"{why}: {reason}" if reason else why)
+        tx.record(TaskCancelled(task=task.id, reason=reason))
         for dependant in [*tx.state.tasks.needed_by.get(task.id, ())]:
             record = tx.state.tasks[dependant]
             changed = (other.id if need == task.id else need for need in record.needs)
@@ -229,7 +229,7 @@ class Links(Noun[State]):
         *,
         limit: int | None = None,
     ) -> list[Task]:
-        """The tasks that anybody may take now, in the order in which they are taken.
+        """Return the tasks that any agent may take now, in the order in which they are taken.
 
         Args:
             workstream: Only of this stream; None for all active ones.
@@ -239,7 +239,7 @@ class Links(Noun[State]):
         return self._state.schedule.ready(workstream, self._desk.now())[:limit]
 
     def blocked(self, workstream: str | None = None) -> list[Blocked]:
-        """The open tasks that nobody has and nobody may take, each with what keeps it back.
+        """Return the open tasks that no agent has or may take, each with what keeps it back.
 
         Args:
             workstream: Only of this stream; None for all, closed ones included.
@@ -253,26 +253,26 @@ class Links(Noun[State]):
         ]
 
     def stale(self, days: float, workstream: str | None = None) -> list[Task]:
-        """The open tasks that nothing has happened to for so many days, longest first."""
+        """Return the open tasks that did not change for so many days, longest first."""
         state, now = self._state, self._desk.now()
         _known_stream(state, workstream)
         limit = clock.after(now, -clock.duration(f"{days:f}d"))
-        found = [
+        stale = [
             task
             for task in state.tasks.values()
             if task.status not in ENDED
             and task.updated_at <= limit
             and workstream in (None, task.workstream)
         ]
-        return sorted(found, key=lambda task: task.updated_at)
+        return sorted(stale, key=lambda task: task.updated_at)
 
     def blockers(self, task: str) -> list[Blocker]:
-        """Everything that keeps a live task back now."""
+        """Return everything that keeps a live task back now."""
         state = self._state
         return list(blockers(state, find_live(state, task), self._desk.now()))
 
     def linked(self, task: str) -> list[Edge]:
-        """The links of other live tasks to this one that never block."""
+        """Return the links of other live tasks to this one that never block."""
         state = self._state
         task_id = resolve(state, task)
         return [
@@ -283,9 +283,9 @@ class Links(Noun[State]):
         ]
 
     def tree(self, task: str, *, up: bool = False) -> Iterator[Branch]:
-        """What a task waits for, its parts included, and what that waits for; each task opened once.
+        """Yield what a task waits for, its parts included, and what that waits for; each task once.
 
-        The lines come one by one, for chains may be as long as the board.
+        The lines come one by one, because chains may be as long as the board.
 
         Args:
             task: Its id or a prefix.
@@ -297,7 +297,7 @@ class Links(Noun[State]):
         shown: set[str] = set()
         while waiting:
             depth, kind, task_id = waiting.pop()
-            found = below(state, task_id)
+            behind = below(state, task_id)
             repeated = task_id in shown
             yield Branch(
                 depth=depth,
@@ -305,16 +305,16 @@ class Links(Noun[State]):
                 id=task_id,
                 title=_title(state, task_id),
                 status=state.tasks.status_of(task_id),
-                repeated=repeated and bool(found),
+                repeated=repeated and bool(behind),
             )
             if not repeated:
                 shown.add(task_id)
-                waiting += [(depth + 1, how, other) for other, how in reversed(found)]
+                waiting += [(depth + 1, how, other) for other, how in reversed(behind)]
 
     def graph(
         self, workstream: str | None = None, *, task: str | None = None, ended: bool = False
     ) -> Graph:
-        """The tasks of a stream, or those connected to one task, and all links among them.
+        """Return the tasks of a stream, or those connected to a task, and all links among them.
 
         Args:
             workstream: Only of this stream.
@@ -331,8 +331,8 @@ class Links(Noun[State]):
             if workstream in (None, state.tasks[i].workstream)
             and (ended or i == start or state.tasks[i].status not in ENDED)
         ]
-        kept = {found.id for found in tasks}
-        edges = [edge for found in tasks for edge in edges_of(found) if edge.other in kept]
+        shown = {task.id for task in tasks}
+        edges = [edge for task in tasks for edge in edges_of(task) if edge.other in shown]
         return Graph(tasks=tasks, edges=edges)
 
 
@@ -343,24 +343,24 @@ def _awaited(state: State, task_id: str) -> list[tuple[str, str]]:
     task = state.tasks.get(task_id)
     if task is None:
         return []
-    found = [(need, "needs") for need in task.needs]
+    links = [(need, "needs") for need in task.needs]
     for parent in ancestors(state, task.parent):
-        found += [(need, f"needed by its parent {parent.id}") for need in parent.needs]
+        links += [(need, f"needed by its parent {parent.id}") for need in parent.needs]
     if task.gate is not None and task.gate.of != task_id:
-        found += [(child, "awaited") for child in state.tasks.children.get(task.gate.of, ())]
-    return found + [(child, "child") for child in state.tasks.children.get(task_id, ())]
+        links += [(child, "awaited") for child in state.tasks.children.get(task.gate.of, ())]
+    return links + [(child, "child") for child in state.tasks.children.get(task_id, ())]
 
 
 def _waiters(state: State, task_id: str) -> list[tuple[str, str]]:
     task = state.tasks.get(task_id)
-    found = [(dependant, "needs it") for dependant in state.tasks.needed_by.get(task_id, ())]
+    links = [(dependant, "needs it") for dependant in state.tasks.needed_by.get(task_id, ())]
     if task is not None and task.parent is not None:
-        found += [(waiter, "awaits it") for waiter in state.tasks.awaited_by.get(task.parent, ())]
+        links += [(waiter, "awaits it") for waiter in state.tasks.awaited_by.get(task.parent, ())]
     if task is not None and task.keeps_children:
-        found += [
+        links += [
             (child, "child that it keeps back") for child in state.tasks.children.get(task_id, ())
         ]
-    return found
+    return links
 
 
 def _connected(state: State, start: str) -> dict[str, None]:
@@ -369,13 +369,13 @@ def _connected(state: State, start: str) -> dict[str, None]:
         for edge in edges_of(task):
             near.setdefault(edge.task, []).append(edge.other)
             near.setdefault(edge.other, []).append(edge.task)
-    found = {start: None}
+    reached = {start: None}
     order = [start]
     for current in order:
-        new = [i for i in near.get(current, ()) if i in state.tasks and i not in found]
-        found.update(dict.fromkeys(new))
+        new = [i for i in near.get(current, ()) if i in state.tasks and i not in reached]
+        reached.update(dict.fromkeys(new))
         order += dict.fromkeys(new)
-    return found
+    return reached
 
 
 def _title(state: State, task_id: str) -> str:

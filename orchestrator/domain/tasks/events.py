@@ -38,7 +38,12 @@ class TaskEvent(Event):
 
 
 UNHELD: dict[str, Any] = {"assigned_to": None, "lease_until": "", "token": None}
-"""What changes when nobody has a task any more."""
+"""What changes when no agent has a task any more."""
+
+
+def _ended(status: str, record: Recorded, **changes: Any) -> dict[str, Any]:
+    """Return the fields that change when a task ends."""
+    return {"status": status, "ended_at": record.ts, "lease_until": "", "token": None, **changes}
 
 
 @event("task.added")
@@ -70,17 +75,17 @@ class TaskImported(Event):
     record: Task
 
     def apply(self, state: State, record: Recorded) -> None:
-        open_needs = count_open(state, self.record.needs)
-        checks = self.record.checks and replace(self.record.checks, trusted=False)
-        derived: dict[str, Any] = {
-            "open_needs": open_needs,
-            "held": False,
-            "waiting": False,
-            "progress": None,
-            "checks": checks,
-            "workflow": None,
-        }
-        add_task(state, replace(self.record, **derived, events=(record.id,)))
+        task = replace(
+            self.record,
+            open_needs=count_open(state, self.record.needs),
+            held=False,
+            waiting=False,
+            progress=None,
+            checks=self.record.checks and replace(self.record.checks, trusted=False),
+            workflow=None,
+            events=(record.id,),
+        )
+        add_task(state, task)
 
 
 _Changes: Any = msgspec.defstruct(
@@ -198,7 +203,7 @@ class TaskRenewed(TaskEvent):
 
 @event("task.lapsed")
 class TaskLapsed(TaskEvent):
-    """The lease of ``holder`` ran out and somebody else wants the task."""
+    """The lease of ``holder`` ran out and another agent wants the task."""
 
     holder: str
 
@@ -218,14 +223,7 @@ class TaskCompleted(TaskEvent):
     worker: str = ""
 
     def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return {
-            "status": "done",
-            "result": self.result,
-            "reason": self.reason,
-            "ended_at": record.ts,
-            "lease_until": "",
-            "token": None,
-        }
+        return _ended("done", record, result=self.result, reason=self.reason)
 
 
 @event("task.failed")
@@ -235,14 +233,7 @@ class TaskFailed(TaskEvent):
     reason: str = ""
 
     def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return {
-            "status": "failed",
-            "reason": self.reason,
-            "failures": task.failures + 1,
-            "ended_at": record.ts,
-            "lease_until": "",
-            "token": None,
-        }
+        return _ended("failed", record, reason=self.reason, failures=task.failures + 1)
 
 
 @event("task.released")
@@ -281,20 +272,14 @@ class TaskCancelled(TaskEvent):
     reason: str = ""
 
     def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return {
-            "status": "cancelled",
-            "reason": self.reason,
-            "ended_at": record.ts,
-            "lease_until": "",
-            "token": None,
-        }
+        return _ended("cancelled", record, reason=self.reason)
 
 
 @event("task.reopened")
 class TaskReopened(TaskEvent):
     """An ended task is to be done again; its end, holder, result and evidence are cleared.
 
-    If it was done, what somebody said before counts for that time only: it waits for their word again.
+    If it was done, a person's word given before counts for that time only: it waits for a word again.
     """
 
     reason: str = ""

@@ -1,6 +1,6 @@
 """What can run now: ready tasks in order, leases in the order they end, and resources that are held.
 
-An agent is given first what hangs on its hook, then what is assigned to it, then what anybody may take.
+An agent is given first what hangs on its hook, then what is assigned to it, then what any agent may take.
 
 All of it is derived from tasks and locks, so it is never stored: it is built in one pass when a process
 first needs it and follows every change from then on. The queues are heaps whose entries may go stale; an
@@ -24,7 +24,7 @@ Rank = tuple[int, int, str]
 
 
 class HeldResource(msgspec.Struct, frozen=True, gc=False):
-    """A resource that somebody holds until a time, by a lock or by a running task."""
+    """A resource that an agent holds until a time, by a lock or by a running task."""
 
     resource: str
     shared: bool
@@ -50,7 +50,7 @@ class Schedule:
         self._ready: dict[str, list[Rank]] = {name: [] for name in workstreams}
         self._assigned: dict[str, list[Rank]] = {}
         self._steps: dict[tuple[str, str], list[Rank]] = {}
-        self._by_itself: dict[str, None] = {}
+        self._automated: dict[str, None] = {}
         self._deferred: list[tuple[str, str]] = []
         self._running: dict[str, None] = {}
         self._of: dict[str, dict[str, None]] = {}
@@ -62,7 +62,7 @@ class Schedule:
             if task.status in HELD:
                 self._start(task)
             if task.is_automated:
-                self._note_by_itself(task)
+                self._note_automation(task)
             if (
                 task.status == "pending"
                 and task.workflow is None
@@ -82,8 +82,8 @@ class Schedule:
 
     def task_changed(self, before: Task | None, task: Task) -> None:
         """Follow a task that was added or replaced."""
-        if task.is_automated or task.id in self._by_itself:
-            self._note_by_itself(task)
+        if task.is_automated or task.id in self._automated:
+            self._note_automation(task)
         if before is not None and before.status in HELD:
             if task.status == before.status and _course(before) == _course(task):
                 return
@@ -101,29 +101,20 @@ class Schedule:
         if task.defer_until:
             heappush(self._deferred, (task.defer_until, task.id))
         else:
-            self._queue(task)
+            self._queue(task, _assignee(task))
 
-    def _queue(self, task: Task) -> None:
-        """Put a task into its queues: that of its agent or its stream, and that of its workflow."""
-        agent = (task.assigned_to or "") if task.status == "assigned" else ""
-        if agent:
-            heappush(self._assigned.setdefault(agent, []), rank_of(task))
-        else:
-            heappush(self._ready.setdefault(task.workstream, []), rank_of(task))
+    def _queue(self, task: Task, agent: str = "") -> None:
+        """Put a task into the queue of an agent or of its stream, and into that of its workflow."""
+        queues = self._assigned if agent else self._ready
+        heappush(queues.setdefault(agent or task.workstream, []), rank_of(task))
         if task.workflow is not None:
             heappush(self._steps.setdefault((task.workflow, agent), []), rank_of(task))
 
-    def _queue_lapsed(self, task: Task) -> None:
-        """Put a task whose lease has ended among those that anybody may take."""
-        heappush(self._ready.setdefault(task.workstream, []), rank_of(task))
-        if task.workflow is not None:
-            heappush(self._steps.setdefault((task.workflow, ""), []), rank_of(task))
-
-    def _note_by_itself(self, task: Task) -> None:
+    def _note_automation(self, task: Task) -> None:
         if task.automation_is_due:
-            self._by_itself[task.id] = None
+            self._automated[task.id] = None
         else:
-            self._by_itself.pop(task.id, None)
+            self._automated.pop(task.id, None)
 
     def lock_changed(self, lock: Lock) -> None:
         """Follow a lock that was acquired, renewed or released."""
@@ -178,7 +169,7 @@ class Schedule:
         return [self._tasks[task_id] for task_id in self._of.get(agent, ())]
 
     def holders(self) -> list[str]:
-        """The agents that have something, assigned or in progress."""
+        """Return the agents that have tasks, assigned or in progress."""
         return [agent for agent, tasks in self._of.items() if tasks]
 
     def load(self, agent: str) -> int:
@@ -208,9 +199,9 @@ class Schedule:
             for hold in self.collisions(resources.parse(text), agent, now)
         ]
 
-    def by_itself(self) -> list[Task]:
-        """The tasks that something happens to now without anybody."""
-        tasks = (self._tasks.get(task_id) for task_id in self._by_itself)
+    def due_for_automation(self) -> list[Task]:
+        """Return the tasks that automation changes now."""
+        tasks = (self._tasks.get(task_id) for task_id in self._automated)
         return [task for task in tasks if task is not None and task.automation_is_due]
 
     # What can be taken
@@ -218,7 +209,7 @@ class Schedule:
     def best(self, workstream: str | None, agent: str, now: str) -> Task | None:
         """The task to take next; nothing that collides.
 
-        First what hangs on the agent's hook, then what is assigned to it, then what anybody may take,
+        First what hangs on the agent's hook, then what is assigned to it, then what any agent may take,
         by workstream priority, task priority, age. Lapsed tasks are as good as pending ones. Closed
         workstreams give nothing.
         """
@@ -249,17 +240,17 @@ class Schedule:
         return None
 
     def ready(self, workstream: str | None, now: str) -> list[Task]:
-        """Every task that anybody may take, in the order in which they are taken."""
+        """Return every task that any agent may take, in the order in which they are taken."""
         self._recall(now)
-        found: dict[str, tuple[int, Rank]] = {}
+        ranks: dict[str, tuple[int, Rank]] = {}
         for stream in self._workstreams.values():
             if stream.status != "active" or workstream not in (None, stream.name):
                 continue
             queue = self._ready.get(stream.name, [])
             live = {rank for rank in queue if self._stands(rank, now)}
             self._ready[stream.name] = sorted(live)  # a sorted list is a heap
-            found.update((rank[2], (stream.priority, rank)) for rank in live)
-        return [self._tasks[task_id] for task_id in sorted(found, key=found.__getitem__)]
+            ranks.update((rank[2], (stream.priority, rank)) for rank in live)
+        return [self._tasks[task_id] for task_id in sorted(ranks, key=ranks.__getitem__)]
 
     def _hung(self, agent: str, now: str) -> Iterator[Rank]:
         """What hangs on the agent's hook, unless the agent is at it."""
@@ -270,7 +261,7 @@ class Schedule:
                 yield rank_of(task)
 
     def next_change(self, now: str) -> str | None:
-        """When the next lease, lock or postponement ends, so that something may be free without an event."""
+        """Return when the next lease, lock or postponement ends, so that a task may become free."""
         self._recall(now)
         while self._ending and not self._is_ending(*self._ending[0]):
             heappop(self._ending)
@@ -306,14 +297,14 @@ class Schedule:
             until, task_id = heappop(self._deferred)
             if self._is_deferred(until, task_id):
                 task = self._tasks[task_id]
-                self._queue(task)
+                self._queue(task, _assignee(task))
                 if task.status in HELD:  # it may have lapsed while it was put off
                     heappush(self._ending, (task.lease_until, task_id))
         while self._ending and self._ending[0][0] <= now:
             until, task_id = heappop(self._ending)
             if self._is_ending(until, task_id):
                 task = self._tasks[task_id]
-                self._queue_lapsed(task)
+                self._queue(task)
 
     def _is_ending(self, until: str, task_id: str) -> bool:
         task = self._tasks.get(task_id)
@@ -338,8 +329,8 @@ class Schedule:
         """
         passed: list[Rank] = []
         excluded: dict[tuple[str, ...], bool] = {}
-        found = None
-        while queue and found is None:
+        first = None
+        while queue and first is None:
             if not self._stands(queue[0], now, agent):
                 heappop(queue)
                 continue
@@ -356,13 +347,13 @@ class Schedule:
             if task.touches and excluded[task.touches]:
                 passed.append(heappop(queue))
             else:
-                found = task
+                first = task
         for rank in passed:
             heappush(queue, rank)  # type: ignore[arg-type]
-        return found
+        return first
 
     def _stands(self, rank: Rank, now: str, agent: str | None = None) -> bool:
-        """Whether an entry of a queue still counts: the task may be taken, by anybody or by this agent."""
+        """Whether an entry of a queue still counts: any agent, or this one, may take the task."""
         task = self._tasks.get(rank[2])
         if task is None or rank_of(task) != rank or not task.is_clear or task.completes_itself:
             return False
@@ -375,6 +366,10 @@ class Schedule:
             heappush(self._ending, (task.lease_until, task.id))  # the clock was set back
             return False
         return task.status == "pending" or task.status in HELD
+
+
+def _assignee(task: Task) -> str:
+    return (task.assigned_to or "") if task.status == "assigned" else ""
 
 
 def _course(task: Task) -> tuple[object, ...]:

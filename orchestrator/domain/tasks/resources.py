@@ -4,6 +4,7 @@
 parts. Two patterns collide when some name would match both.
 """
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -14,7 +15,7 @@ SHARED = ":shared"
 
 
 class Need(msgspec.Struct, frozen=True, gc=False):
-    """A resource as somebody needs it: a name or glob, and whether others may share it."""
+    """A resource that is needed: a name or glob, and whether others may share it."""
 
     resource: str
     shared: bool = False
@@ -35,46 +36,41 @@ def is_glob(resource: str) -> bool:
     return "*" in resource or "?" in resource
 
 
-def collide(one: str, other: str) -> bool:
+def collide(first: str, second: str) -> bool:
     """Whether some name matches both patterns."""
-    if one == other:
+    if first == second:
         return True
-    if not is_glob(one) and not is_glob(other):
-        return False
-    return _globs_collide(one, other)
+    return (is_glob(first) or is_glob(second)) and _globs_collide(first, second)
 
 
 @lru_cache(maxsize=65536)
-def _globs_collide(one: str, other: str) -> bool:
-    return _parts_collide(tuple(one.split("/")), tuple(other.split("/")))
+def _globs_collide(first: str, second: str) -> bool:
+    return _have_match(first.split("/"), second.split("/"), "**", _words_collide)
 
 
-def _parts_collide(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether two paths of patterns have a path in common; a table over the ends of both."""
-    table = [[False] * (len(other) + 1) for _ in range(len(one) + 1)]
+def _words_collide(first: str, second: str) -> bool:
+    return _have_match(first, second, "*", lambda a, b: a == b or "?" in (a, b))
+
+
+def _have_match(
+    first: Sequence[str], second: Sequence[str], star: str, fit: Callable[[str, str], bool]
+) -> bool:
+    """Whether some sequence matches both patterns; a table over the ends of both.
+
+    Args:
+        first: Items, each matched by one item, except ``star``.
+        second: The same.
+        star: The item that any number of items match.
+        fit: Whether one item matches both of two others.
+    """
+    table = [[False] * (len(second) + 1) for _ in range(len(first) + 1)]
     table[-1][-1] = True
-    for i in range(len(one), -1, -1):
-        for j in range(len(other), -1, -1):
-            if i < len(one) and one[i] == "**":
-                table[i][j] |= table[i + 1][j] or (j < len(other) and table[i][j + 1])
-            if j < len(other) and other[j] == "**":
-                table[i][j] |= table[i][j + 1] or (i < len(one) and table[i + 1][j])
-            if i < len(one) and j < len(other) and not table[i][j]:
-                table[i][j] = table[i + 1][j + 1] and _words_collide(one[i], other[j])
-    return table[0][0]
-
-
-def _words_collide(one: str, other: str) -> bool:
-    """Whether two patterns without ``/`` have a word in common."""
-    table = [[False] * (len(other) + 1) for _ in range(len(one) + 1)]
-    table[-1][-1] = True
-    for i in range(len(one), -1, -1):
-        for j in range(len(other), -1, -1):
-            if i < len(one) and one[i] == "*":
-                table[i][j] |= table[i + 1][j] or (j < len(other) and table[i][j + 1])
-            if j < len(other) and other[j] == "*":
-                table[i][j] |= table[i][j + 1] or (i < len(one) and table[i + 1][j])
-            if i < len(one) and j < len(other) and not table[i][j]:
-                same = one[i] == other[j] or "?" in (one[i], other[j])
-                table[i][j] = same and table[i + 1][j + 1]
+    for i in range(len(first), -1, -1):
+        for j in range(len(second), -1, -1):
+            if i < len(first) and first[i] == star:
+                table[i][j] |= table[i + 1][j] or (j < len(second) and table[i][j + 1])
+            if j < len(second) and second[j] == star:
+                table[i][j] |= table[i][j + 1] or (i < len(first) and table[i + 1][j])
+            if i < len(first) and j < len(second) and not table[i][j]:
+                table[i][j] = table[i + 1][j + 1] and fit(first[i], second[j])
     return table[0][0]

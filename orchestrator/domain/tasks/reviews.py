@@ -24,7 +24,7 @@ from orchestrator.domain.validation import (
 )
 
 
-def the_trusted_tasks(state: State, events: Committed) -> list[Task]:
+def trusted_tasks(state: State, events: Committed) -> list[Task]:
     """The tasks whose commands may run now and could not before."""
     return [state.tasks[event.task] for _, event in events if isinstance(event, TaskTrusted)]
 
@@ -51,14 +51,14 @@ class Reviews(Noun[State]):
         Raises:
             Refused: It is not in review, or the reviewer is its worker (``own_work``).
         """
-        found = _reviewed(tx, task, "approve", agent)
-        tx.record(TaskApproved(task=found.id, comment=check_text("comment", comment)))
+        reviewed = _reviewed(tx, task, "approve", agent)
+        tx.record(TaskApproved(task=reviewed.id, comment=check_text("comment", comment)))
         tx.record(
             TaskCompleted(
-                task=found.id,
-                result=found.result,
-                reason=found.reason,
-                worker=found.assigned_to or "",
+                task=reviewed.id,
+                result=reviewed.result,
+                reason=reviewed.reason,
+                worker=reviewed.assigned_to or "",
             )
         )
 
@@ -66,7 +66,7 @@ class Reviews(Noun[State]):
     def reject(
         self, tx: Transaction[State], task: str, *, reason: str, agent: str | None = None
     ) -> None:
-        """Give work back to its worker, who is told why; that of a retired one to anybody.
+        """Give work back to its worker, who gets the reason; work of a retired agent becomes free.
 
         Args:
             task: Its id or a prefix.
@@ -76,16 +76,16 @@ class Reviews(Noun[State]):
         Raises:
             Refused: It is not in review, or the reviewer is its worker (``own_work``).
         """
-        found = _reviewed(tx, task, "reject", agent)
-        tx.record(TaskRejected(task=found.id, reason=check_required("reason", reason)))
-        worker = found.assigned_to
+        reviewed = _reviewed(tx, task, "reject", agent)
+        tx.record(TaskRejected(task=reviewed.id, reason=check_required("reason", reason)))
+        worker = reviewed.assigned_to
         known = tx.state.agents.get(worker or "")
         if worker is None or (known is not None and known.status == "retired"):
-            return  # anybody may take it up
-        assign(tx, tx.state.tasks[found.id], worker)
-        mail.post(tx, worker, subject=f"Task {found.id} was rejected in review", body=reason)
+            return  # any agent may take it up
+        assign(tx, tx.state.tasks[reviewed.id], worker)
+        mail.post(tx, worker, subject=f"Task {reviewed.id} was rejected in review", body=reason)
 
-    @command(the_trusted_tasks)
+    @command(trusted_tasks)
     def trust(
         self, tx: Transaction[State], tasks: Iterable[str], *, agent: str | None = None
     ) -> None:
@@ -96,26 +96,26 @@ class Reviews(Noun[State]):
             agent: Who trusts them.
         """
         tx.act_as(agent)
-        found = {task.id: task for task in (find_live(tx.state, text) for text in tasks)}
-        for task in found.values():
+        chosen = {task.id: task for task in (find_live(tx.state, text) for text in tasks)}
+        for task in chosen.values():
             if task.checks is not None and task.checks.are_inert:
                 tx.record(TaskTrusted(task=task.id))
 
 
-def _reviewed(tx: Transaction[State], text: str, step: str, agent: str | None) -> Task:
+def _reviewed(tx: Transaction[State], text: str, transition: str, agent: str | None) -> Task:
     """The task for a step that only another agent than its worker may take.
 
     Raises:
         Refused: It is not in review, or its worker acts.
     """
     actor = act_in_session(tx, agent, needed=True)
-    found = find_live(tx.state, text)
-    check_transition(found, step)
-    if actor == found.assigned_to:
+    task = find_live(tx.state, text)
+    check_transition(task, transition)
+    if actor == task.assigned_to:
         raise Refused(
-            f"{actor} did the work of task {found.id}: another agent must review it",
+            f"{actor} did the work of task {task.id}: another agent must review it",
             code="own_work",
             hint="`t list --status in_review` shows others what awaits them.",
-            assigned_to=found.assigned_to,
+            assigned_to=task.assigned_to,
         )
-    return found
+    return task

@@ -14,11 +14,11 @@ from orchestrator.domain.tasks.records import Evidence, Note, Task
 
 @event("task.checked")
 class TaskChecked(TaskEvent):
-    """The checks of the task were looked at; what they showed replaces what they showed before."""
+    """The checks of the task ran; what they showed replaces what they showed before."""
 
     evidence: tuple[Evidence, ...]
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         reviews = (item for item in task.evidence if item.kind == "review")
         return {"evidence": (*reviews, *self.evidence)}
 
@@ -33,7 +33,7 @@ class TaskSubmitted(TaskEvent):
     result: str | None = None
     reason: str = ""
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         return {
             "status": "in_review",
             "result": self.result,
@@ -49,21 +49,21 @@ class TaskApproved(TaskEvent):
 
     comment: str = ""
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
-        return {"evidence": (*task.evidence, _review(self.comment, True, at))}
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
+        return {"evidence": (*task.evidence, _review(self.comment, True, record))}
 
 
 @event("task.rejected")
 class TaskRejected(TaskEvent):
-    """Another agent than the worker found that the work is not done; nobody has the task any more."""
+    """Another agent than the worker says that the work is not done; no agent has the task any more."""
 
     reason: str
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         return {
             "status": "pending",
-            "evidence": (*task.evidence, _review(self.reason, False, at)),
-            "notes": (*task.notes, Note(at.agent, at.ts, self.reason)),
+            "evidence": (*task.evidence, _review(self.reason, False, record)),
+            "notes": (*task.notes, Note(record.agent, record.ts, self.reason)),
             "result": None,
             "reason": "",
             **UNHELD,
@@ -74,7 +74,7 @@ class TaskRejected(TaskEvent):
 class TaskTrusted(TaskEvent):
     """The commands that the task came with may run here."""
 
-    def changes(self, task: Task, at: Recorded) -> dict[str, Any]:
+    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
         return {"checks": _trusting(task.checks, True)}
 
 
@@ -84,15 +84,15 @@ class TaskDistrusted(Event):
 
     tasks: tuple[str, ...]
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         for task_id in self.tasks:
             task = state.tasks[task_id]
-            change_task(state, task, {"checks": _trusting(task.checks, False)}, at)
+            change_task(state, task, {"checks": _trusting(task.checks, False)}, record)
 
 
 def _trusting(checks: Checks | None, trusted: bool) -> Checks | None:
     return checks and replace(checks, trusted=trusted)
 
 
-def _review(said: str, passed: bool, at: Recorded) -> Evidence:
-    return Evidence(kind="review", what=said, passed=passed, at=at.ts, agent=at.agent)
+def _review(text: str, passed: bool, record: Recorded) -> Evidence:
+    return Evidence(kind="review", what=text, passed=passed, at=record.ts, agent=record.agent)

@@ -92,7 +92,7 @@ def _reserve_steps(tx: Transaction[State], workflow: str, to: str) -> None:
 def settle(tx: Transaction[State]) -> None:
     """Start timers, complete milestones, and give steps to their assignees, until no task is left."""
     given: dict[tuple[str, str], list[Task]] = {}
-    while due := tx.state.schedule.by_itself():
+    while due := tx.state.schedule.due_for_automation():
         for task in due:
             if task.starts_timers:
                 tx.record(TaskReached(task=task.id))
