@@ -45,14 +45,14 @@ class Engine:
 
     Args:
         store: Where the events live.
-        agent: Who acts when a command names nobody.
+        agent: Who acts when a command names no agent.
         session: Which session of the agent this is; None does not say.
         request_id: The request that the first command to change something answers.
         light: The process ends after this command: write the snapshot at once, and keep signals back
             after a commit until it ends.
         timeout: Seconds to wait for the board's lock.
         now: The clock.
-        warn: Told in one sentence what a person should know although the command succeeded.
+        warn: Receives a sentence that a person should know although the command succeeded.
         folder: The folder of the board; None if the store has none.
     """
 
@@ -146,7 +146,7 @@ class Engine:
         return state, None
 
     def _log_is_gone(self) -> bool:
-        """Whether there is no event at all, as on a new board: nobody takes back a first commit."""
+        """Whether there is no event at all, as on a new board: a first commit is never taken back."""
         try:
             return next(iter(self.store.read(START)), None) is None
         except Damage:
@@ -398,8 +398,8 @@ class Engine:
         """The first result of a request, rendered from its events and the state they left."""
         events: Committed = []
         for number in range(known.first, known.last + 1):
-            at = self.store.event(number)
-            events.append((at, decode(at)))
+            record = self.store.event(number)
+            events.append((record, decode(record)))
         return shows(self.at(known.last), events)
 
     def _commit(self, tx: Transaction[State], request: RequestMark | None) -> None:
@@ -412,9 +412,9 @@ class Engine:
                 tx.record(renewal(task, tx.now))
         if not tx.events:
             return
-        records = _closed([at for at, _ in tx.events], answering)
-        for at in records:
-            tx.state.close(at)
+        records = _closed([record for record, _ in tx.events], answering)
+        for record in records:
+            tx.state.close(record)
         texts = _documents((event for _, event in tx.events), tx.state)
         self._append(records, tx.state, texts, tx.documents)
         if answering is not None:
@@ -541,4 +541,4 @@ def _closed(records: list[Recorded], request: RequestMark | None) -> list[Record
     if request is not None:
         first = records[0].id if records else last.id
         last = msgspec.structs.replace(last, req=msgspec.structs.replace(request, first=first))
-    return [*(msgspec.structs.replace(at, more=True) for at in records), last]
+    return [*(msgspec.structs.replace(record, more=True) for record in records), last]

@@ -135,19 +135,21 @@ class _Decoders(dict[str, Callable[[msgspec.Raw], Event] | None]):
 _decoders = _Decoders()
 
 
-def decode(at: Recorded) -> Event | None:
+def decode(record: Recorded) -> Event | None:
     """The typed event of a record; None for a type that agents logged themselves.
 
     Raises:
         Damage: A reserved type, version or field that this version does not know.
     """
-    decoder = _decoders[at.type]
+    decoder = _decoders[record.type]
     if decoder is None:
         return None
     try:
-        return decoder(at.payload) if at.v == 1 else _upcast(_TYPES[at.type], at.v, at.payload)
+        if record.v == 1:
+            return decoder(record.payload)
+        return _upcast(_TYPES[record.type], record.v, record.payload)
     except msgspec.ValidationError as error:
-        raise _newer(f"a payload of {at.type} in event {at.id} ({error})") from error
+        raise _newer(f"a payload of {record.type} in event {record.id} ({error})") from error
 
 
 def _upcast(cls: type[Event], version: int, payload: msgspec.Raw) -> Event:

@@ -92,7 +92,7 @@ class Cursors(Protocol):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """What a store's own check found.
+    """A problem that a store's own check reports.
 
     Attributes:
         check: The name of the check.
@@ -110,7 +110,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Upkeep(Protocol):
-    """What a store brings along for the doctor, if it keeps files that can suffer.
+    """Checks and repairs that a store offers to the doctor.
 
     Attributes:
         checks: The names of its checks.
@@ -133,7 +133,7 @@ class Upkeep(Protocol):
 
         Args:
             header: The first line of the file.
-            line_of: Gives the line for a record, or None if it is to be left out.
+            line_of: Returns the line for a record, or None if it is to be left out.
             now: The time, for the file's name.
 
         Returns:

@@ -147,40 +147,28 @@ def _check_record(record: Recorded) -> None:
 
 def _check_names(state: State) -> None:
     """Names became file names and words of commands when they were first taken in; so they do here."""
-    for kind, found in (
+    tasks, agents = state.tasks.values(), state.agents.values()
+    for kind, words in (
         ("workstream", state.workstreams),
         ("task", state.tasks),
         ("task", state.tasks.archived),
         ("topic", state.knowledge),
         ("queue", state.mail.queues),
         ("mailing list", state.mail.mailing_lists),
+        ("formula", [workflow.formula for workflow in state.workflows.values()]),
+        ("capability", [word for agent in agents for word in (agent.type, *agent.capabilities)]),
+        ("label", [word for task in tasks for word in (task.type, *task.labels)]),
     ):
-        for text in found:
-            names.name(kind, text)
-    members = (member for group in state.mail.mailing_lists.values() for member in group)
-    for text in (*state.agents, *state.mail.mailboxes, *members):
-        names.agent(text)
-    for text in state.locks:
-        names.resource(text)
-    _check_words(state)
-
-
-def _check_words(state: State) -> None:
-    """The same for what records say beside their own name."""
-    _check_all("formula", *(workflow.formula for workflow in state.workflows.values()))
-    for agent in state.agents.values():
-        _check_all("capability", agent.type, *agent.capabilities)
-    for task in state.tasks.values():
-        names.agent(task.assigned_to or "system")
-        names.agent(task.assignee or "system")
-        _check_all("label", task.type, *task.labels)
-        for touch in task.touches:
-            resources.parse(touch)
-
-
-def _check_all(kind: str, *words: str) -> None:
-    for word in words:
-        names.name(kind, word)
+        for word in words:
+            names.name(kind, word)
+    members = [member for group in state.mail.mailing_lists.values() for member in group]
+    holders = [agent for task in tasks for agent in (task.assigned_to, task.assignee) if agent]
+    for agent in (*state.agents, *state.mail.mailboxes, *members, *holders):
+        names.agent(agent)
+    for resource in state.locks:
+        names.resource(resource)
+    for touch in (touch for task in tasks for touch in task.touches):
+        resources.parse(touch)
 
 
 def _json_line(text: str | bytes) -> Any:

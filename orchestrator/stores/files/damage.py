@@ -1,4 +1,4 @@
-"""Sentences for damage: which file, line and byte, what was found there, what to do next."""
+"""Sentences for damage: which file, line and byte, what is wrong there, what to do next."""
 
 from orchestrator.core.errors import Damage
 from orchestrator.stores.files.lines import ParsedLines
@@ -36,15 +36,15 @@ def headless(segment: Segment) -> Damage:
 
 
 def behind(path: str, number: int, segment: Segment | None, offset: int = 0) -> Damage:
-    """The log ends before, or has another line at, a position that somebody has read."""
-    found, cause = "it is not in the log any more", ""
+    """The log ends before, or has another line at, a position that was read before."""
+    problem, cause = "it is not in the log any more", ""
     if segment is not None:
         first = segment.read(0, _BLOCK).partition(b"\n")[0]
         line = segment.read(offset, _BLOCK).partition(b"\n")[0]
-        found = "the log is shorter" if offset >= segment.size() else "another line stands there"
+        problem = "the log is shorter" if offset >= segment.size() else "another line stands there"
         cause = _cause(first, first=True) or _cause(line, first=False)
     return Damage(
-        f"{path} does not hold event {number} as it was read before: {found}{cause}",
+        f"{path} does not hold event {number} as it was read before: {problem}{cause}",
         code="log_behind",
         hint="Restore the newer log, or let `orc doctor` tell what a person can accept.",
         path=path,

@@ -131,7 +131,7 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def write_new(path: str, data: bytes, *, exclusive: bool = False) -> None:
-    """Write and sync a file that nobody looks at yet, over a leftover of the same name."""
+    """Write and sync a file that no process reads yet, over a leftover of the same name."""
     fd = system.open_file(path, os.O_WRONLY | os.O_CREAT | (os.O_EXCL if exclusive else os.O_TRUNC))
     try:
         write_all(fd, data)

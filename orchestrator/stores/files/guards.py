@@ -68,7 +68,7 @@ class RawGuard:
     def acquire(self) -> bool:
         """Take it if it is free."""
         file = disk.Descriptor.of_file(self._path, os.O_RDWR | os.O_CREAT)
-        # The name may lead to another file by now: a lock on a deleted file excludes nobody.
+        # The name may lead to another file by now: a lock on a deleted file keeps no process out.
         if system.try_lock(file.fd) and file.is_still(self._path):
             self._file = file
             return True

@@ -26,7 +26,7 @@ TURNS = 4
 turn is idle while the next process wakes up."""
 
 COURTESY = 0.25
-"""Seconds without any turn after which a process tries without being next: whoever is may be stopped."""
+"""Seconds without any turn after which a process tries out of turn: the next one may be stopped."""
 
 
 class BoardLock:
@@ -100,7 +100,7 @@ class BoardLock:
                 self._let_go()
 
     def _let_go(self) -> None:
-        """Release everything, also when an interrupt comes in between: nobody else could."""
+        """Release everything, also when an interrupt comes in between: no other code would."""
         self._owner = 0
         try:
             if self._file is not None:

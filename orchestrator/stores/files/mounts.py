@@ -12,7 +12,7 @@ _NETWORK = {
 
 
 def check_local(folder: str, warn: Callable[[str], None]) -> None:
-    """Refuse a folder on a network file system; warn where the kind cannot be told.
+    """Refuse a folder on a network file system; warn where the kind is unknown.
 
     Raises:
         Refused: The folder is on a network file system.

@@ -56,7 +56,7 @@ class Segment:
 
         Raises:
             InputOutputError: It could not be written and is not there.
-            OutcomeUnknown: It could be neither written nor taken back, or somebody else wrote, too.
+            OutcomeUnknown: It could be neither written nor taken back, or another process wrote, too.
         """
         fd = self._for_writing()
         try:
@@ -72,7 +72,7 @@ class Segment:
         except OSError as error:
             raise unknown(self.path, str(error)) from error
         if now != size + len(data):
-            # Cutting it back to the old size could cut what somebody else wrote.
+            # Cutting it back to the old size could cut what another process wrote.
             raise unknown(self.path, "its size is not what was written")
 
     def truncate(self, size: int) -> None:
@@ -83,7 +83,7 @@ class Segment:
             system.sync(fd)
 
     def sync(self) -> None:
-        """Make durable what somebody wrote who may have died before syncing it."""
+        """Make durable what was written by a process that may have died before syncing it."""
         with disk.naming("sync", self.path):
             system.sync_data(self._file.fd)
 

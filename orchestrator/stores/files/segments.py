@@ -49,7 +49,7 @@ class Segments:
         if sealed is not None:
             return sealed, False
         if active is not None and number == 1 and not self._sealed_numbers():
-            # The only file there is begins with something else: reading it tells with what.
+            # The only file begins with another line: reading it raises the error that names it.
             return active, True
         if active is not None and active.number == 0:
             raise damage.headless(active)
@@ -99,7 +99,7 @@ class Segments:
     def _seal(self, active: Segment) -> bool:
         """Give the active file its sealed name; False where the file system has no hard links."""
         # A commit is synced by its own writer, but one that was killed may have left whole lines
-        # that are only in memory; nobody will sync this file again.
+        # that are only in memory; no process will sync this file again.
         active.sync()
         sealed = self._sealed(active.number)
         with disk.naming("seal", sealed):

@@ -1,4 +1,4 @@
-"""What the files of a board can suffer, found and repaired: the doctor runs these checks."""
+"""Checks and repairs of the files of a board, for the doctor."""
 
 import os
 import shutil
