@@ -14,7 +14,7 @@ kind                  meaning
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from orchestrator.core import clock
 from orchestrator.core.printable import one_line, shortened
@@ -22,7 +22,7 @@ from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.agents.commands import STALE_AFTER
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import Task
-from orchestrator.planning.records import Alert
+from orchestrator.planning.records import Alert, AlertKind
 from orchestrator.planning.survey import DESCRIPTION, SHOWN, place
 
 MANY_FAILURES = 2
@@ -31,34 +31,23 @@ MANY_FAILURES = 2
 MANY_ATTEMPTS = 3
 """Claims of one task that call for attention while it is not done."""
 
-KINDS = (
-    "lease_expired",
-    "silent_agent",
-    "repeated_failures",
-    "need_ended",
-    "blocked",
-    "in_review",
-    "signal",
-)
-"""The kinds of alerts, the most urgent first."""
-
 
 def attention(state: State, now: str, seen: Mapping[str, float]) -> tuple[list[Alert], int]:
     """Return the alerts, the most urgent kind first, and how many were left out."""
     active = {name for name, stream in state.workstreams.items() if stream.status == "active"}
-    alerts: dict[str, list[Alert]] = {kind: [] for kind in KINDS}
+    alerts: dict[str, list[Alert]] = {kind: [] for kind in get_args(AlertKind)}
     for task in state.tasks.values():
         if task.workstream in active and task.status not in ("done", "cancelled"):
             for alert in _task_alerts(task, now):
                 alerts[alert.kind].append(alert)
     alerts["silent_agent"] = list(_silent_agents(state, now, seen))
     alerts["need_ended"] = list(_ended_needs(state, active))
-    shown = [alert for kind in KINDS for alert in alerts[kind][:SHOWN]]
+    shown = [alert for of_kind in alerts.values() for alert in of_kind[:SHOWN]]
     return shown, sum(map(len, alerts.values())) - len(shown)
 
 
 def _task_alerts(task: Task, now: str) -> Iterator[Alert]:
-    def alert(kind: str, text: str, **facts: Any) -> Alert:
+    def alert(kind: AlertKind, text: str, **facts: Any) -> Alert:
         return Alert(
             kind=kind,
             text=text,

@@ -1,6 +1,19 @@
 """The records of a plan. Their fields are the names in its JSON, those of the original among them."""
 
+from typing import Literal
+
 import msgspec
+
+AlertKind = Literal[
+    "lease_expired",
+    "silent_agent",
+    "repeated_failures",
+    "need_ended",
+    "blocked",
+    "in_review",
+    "signal",
+]
+"""The kinds of alerts, the most urgent first; :mod:`orchestrator.planning.attention` has their meaning."""
 
 
 class PlannedTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +121,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fields depend on the kind, and those that do not apply are None and not in the JSON.
     """
 
-    kind: str
+    kind: AlertKind
     text: str
     workstream: str | None = None
     task: str | None = None
