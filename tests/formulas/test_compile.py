@@ -22,9 +22,7 @@ def real(kitchen: Kitchen) -> Kitchen:
 
 
 @pytest.mark.parametrize("name", sorted(path.name.split(".")[0] for path in REAL.iterdir()))
-def test_every_real_formula_cooks_unchanged_in_an_order_that_respects_the_needs(
-    real: Kitchen, name: str
-):
+def test_every_real_formula_compiles_in_an_order_that_respects_the_needs(real: Kitchen, name: str):
     cooked = real.cook(name, VALUES.get(name))
     seen: set[str] = set()
     for step in cooked.steps:
@@ -40,7 +38,7 @@ def test_shiny_enterprise_expands_implement_and_review_needs_its_last_step(real:
     assert found == {step: {chain[n - 1]} if n else set[str]() for n, step in enumerate(chain)}
 
 
-def test_shiny_secure_goes_around_implement_and_submit(real: Kitchen):
+def test_shiny_secure_puts_steps_around_implement_and_submit(real: Kitchen):
     found = real.graph("shiny-secure", feature="Login")
     assert found["implement-security-prescan"] == {"design"}
     assert found["implement"] == {"implement-security-prescan"}
@@ -49,7 +47,7 @@ def test_shiny_secure_goes_around_implement_and_submit(real: Kitchen):
     assert found["submit-security-postscan"] == {"submit"}
 
 
-def test_the_review_convoy_has_its_legs_side_by_side_then_the_synthesis(real: Kitchen):
+def test_the_review_convoy_has_parallel_legs_and_then_the_synthesis(real: Kitchen):
     cooked = real.cook("code-review", {"pr": "123"}, preset="gate")
     found = graph(cooked)
     legs = {"wiring", "security", "smells", "test-quality"}
@@ -63,7 +61,7 @@ def test_the_review_convoy_has_its_legs_side_by_side_then_the_synthesis(real: Ki
     assert "security-findings.md" in text
 
 
-def test_a_variable_that_is_needed_and_missing_is_told_with_how_to_give_it(real: Kitchen):
+def test_a_missing_required_variable_is_reported_with_how_to_give_it(real: Kitchen):
     assert real.problems("shiny") == [
         "variable feature: it is required: The feature being implemented. Give it: --var feature=VALUE"
     ]
@@ -114,7 +112,7 @@ def test_a_child_adds_steps_replaces_those_of_the_same_id_and_wins_with_its_vari
     ]
 
 
-def test_circular_extends_prints_the_way(kitchen: Kitchen):
+def test_circular_extends_prints_the_circle(kitchen: Kitchen):
     kitchen.write("b", 'extends = ["c"]\n[[steps]]\nid = "x"')
     kitchen.write("c", 'extends = ["b"]\n[[steps]]\nid = "x"')
     assert any("circular: b -> c -> b" in problem for problem in kitchen.problems("b"))
@@ -123,7 +121,7 @@ def test_circular_extends_prints_the_way(kitchen: Kitchen):
 # Loops
 
 
-def test_count_chains_the_rounds_and_hands_on_the_needs(kitchen: Kitchen):
+def test_count_chains_the_rounds_and_passes_on_the_needs(kitchen: Kitchen):
     found = kitchen.graph(
         """
         [[steps]]
@@ -171,7 +169,7 @@ def test_a_range_computes_with_variables_and_names_its_number(kitchen: Kitchen):
     assert [step.title for step in cooked.steps] == [f"Move {n} of 3 ({n})" for n in range(1, 8)]
 
 
-def test_until_keeps_the_loop_as_a_milestone_whose_parts_are_the_rounds(kitchen: Kitchen):
+def test_until_keeps_the_loop_as_a_milestone_whose_children_are_the_rounds(kitchen: Kitchen):
     cooked = kitchen.cook(
         """
         [[steps]]
@@ -193,7 +191,7 @@ def test_until_keeps_the_loop_as_a_milestone_whose_parts_are_the_rounds(kitchen:
     assert step_of(cooked, "after").needs == ("retry",)
 
 
-def test_a_loop_of_no_rounds_is_left_out_and_hands_on_what_it_waited_for(kitchen: Kitchen):
+def test_a_loop_without_rounds_is_left_out_and_passes_on_its_needs(kitchen: Kitchen):
     text = """
         [vars]
         n = "0"
@@ -258,7 +256,7 @@ EXPANSION = """
     """
 
 
-def test_what_the_target_says_is_not_lost(kitchen: Kitchen):
+def test_the_facts_of_a_replaced_step_are_inherited(kitchen: Kitchen):
     kitchen.write("two", EXPANSION)
     cooked = kitchen.cook(
         """
@@ -294,7 +292,7 @@ def test_what_the_target_says_is_not_lost(kitchen: Kitchen):
     assert step_of(cooked, "c").needs == ("b.polish",)
 
 
-def test_map_expands_every_step_that_fits(kitchen: Kitchen):
+def test_map_expands_every_step_that_matches(kitchen: Kitchen):
     kitchen.write("two", EXPANSION)
     found = kitchen.graph(
         """
@@ -311,7 +309,7 @@ def test_map_expands_every_step_that_fits(kitchen: Kitchen):
     assert found["two.impl.draft"] == {"one.impl.polish"}
 
 
-def test_expansions_in_expansions_end_at_five(kitchen: Kitchen):
+def test_expansions_are_nested_at_most_five_deep(kitchen: Kitchen):
     kitchen.write("self", 'type = "expansion"\n[[template]]\nid = "{target}.x"\nexpand = "self"')
     problems = kitchen.problems('[[steps]]\nid = "a"\nexpand = "self"')
     assert any("more than 5 deep" in problem for problem in problems)
@@ -377,7 +375,7 @@ def test_own_advice_comes_before_expansions_and_aspects_after(kitchen: Kitchen):
     }, "an aspect goes around no step that advice has put in"
 
 
-def test_several_before_and_after_stand_in_their_order(kitchen: Kitchen):
+def test_several_steps_before_and_after_keep_their_order(kitchen: Kitchen):
     found = kitchen.graph(
         """
         [[steps]]
@@ -465,7 +463,7 @@ def test_gates_of_all_kinds_and_an_unknown_one_is_a_warning(kitchen: Kitchen):
     ]
 
 
-def test_a_step_with_children_waits_for_them_and_its_timer_is_theirs(kitchen: Kitchen):
+def test_a_step_with_children_waits_for_them_and_they_get_its_timer(kitchen: Kitchen):
     cooked = kitchen.cook(
         """
         [[steps]]
@@ -527,7 +525,7 @@ def test_a_condition_in_each_of_its_forms(
     assert found["c"] == ({"b"} if holds else {"a"}), "who needed it inherits its needs"
 
 
-def test_a_parent_whose_dropped_child_waited_for_another_step_still_comes_after_that(
+def test_a_parent_still_waits_for_the_needs_of_a_removed_child(
     kitchen: Kitchen,
 ):
     cooked = kitchen.cook(
@@ -616,7 +614,7 @@ def test_a_value_in_a_command_stays_one_word_and_an_empty_command_is_none(kitche
     assert kitchen.cook(text, {"test": "make test"}).steps[0].verify[1] == "make test"
 
 
-def test_what_nothing_declares_stays_and_is_told_of(kitchen: Kitchen):
+def test_undeclared_names_stay_in_texts_and_are_reported(kitchen: Kitchen):
     cooked = kitchen.cook(
         '[[steps]]\nid = "x"\ntitle = "{{#if y}}{{name}}{{else}}-{{/if}}"\ndescription = "{{name}}"'
     )
@@ -631,7 +629,7 @@ def test_only_convoy_formulas_have_presets(kitchen: Kitchen):
         kitchen.cook("plain", preset="quick")
 
 
-def test_cooking_again_gives_the_same(kitchen: Kitchen):
+def test_compiling_again_gives_the_same_result(kitchen: Kitchen):
     text = '[vars]\nv = "1"\n[[steps]]\nid = "x"\ntitle = "{{v}}"'
     assert kitchen.cook(text) == kitchen.cook(text)
 
@@ -639,7 +637,7 @@ def test_cooking_again_gives_the_same(kitchen: Kitchen):
 # What reviewers found
 
 
-def test_variables_of_an_expansion_are_those_of_the_rule_else_its_own_defaults(kitchen: Kitchen):
+def test_an_expansion_uses_the_values_of_the_rule_and_then_its_own_defaults(kitchen: Kitchen):
     for name, default in (("e", "EE"), ("f", "FF")):
         kitchen.write(
             name,
@@ -676,7 +674,7 @@ def test_variables_of_an_expansion_are_those_of_the_rule_else_its_own_defaults(k
     assert [step.title for step in kitchen.cook("test", {"v": "G"}).steps][:2] == ["G G", "G G"]
 
 
-def test_a_variable_that_the_expansion_does_not_have_or_allow_is_told_of(kitchen: Kitchen):
+def test_a_variable_that_the_expansion_does_not_have_or_allow_is_reported(kitchen: Kitchen):
     kitchen.write(
         "e", 'type = "expansion"\n[vars.v]\nenum = ["a"]\n[[template]]\nid = "{target}.x"'
     )
@@ -689,7 +687,7 @@ def test_a_variable_that_the_expansion_does_not_have_or_allow_is_told_of(kitchen
     ]
 
 
-def test_needs_that_variables_name_are_kept_by_every_pass(kitchen: Kitchen):
+def test_needs_given_by_variables_are_kept_by_every_pass(kitchen: Kitchen):
     text = """
         [vars]
         w = "a"
@@ -711,7 +709,7 @@ def test_needs_that_variables_name_are_kept_by_every_pass(kitchen: Kitchen):
     assert kitchen.graph(text)["c"] == {"a-post"}
 
 
-def test_what_a_replaced_step_waits_for_is_handed_on(kitchen: Kitchen):
+def test_the_prerequisites_of_a_replaced_step_are_passed_on(kitchen: Kitchen):
     kitchen.write("two", EXPANSION)
     cooked = kitchen.cook(
         """
@@ -736,7 +734,7 @@ def test_what_a_replaced_step_waits_for_is_handed_on(kitchen: Kitchen):
     assert step_of(cooked, "b-pre").waits_for == "all:p"
 
 
-def test_a_loop_hands_on_what_its_step_says(kitchen: Kitchen):
+def test_the_rounds_of_a_loop_inherit_the_facts_of_its_step(kitchen: Kitchen):
     cooked = kitchen.cook(
         """
         [[steps]]
@@ -782,7 +780,7 @@ def test_a_loop_in_a_template_is_filled(kitchen: Kitchen):
     assert [step.title for step in cooked.steps] == ["A 1", "A 3"]
 
 
-def test_a_dropped_step_hands_on_the_tasks_of_the_board_that_it_waited_for(kitchen: Kitchen):
+def test_a_removed_step_passes_on_the_tasks_of_the_board_that_it_waited_for(kitchen: Kitchen):
     cooked = kitchen.cook(
         """
         [vars]
@@ -818,7 +816,7 @@ def test_a_base_prompt_without_a_place_for_it_keeps_the_legs_description(kitchen
     assert cooked.steps[0].description == "Be careful7!\n\nFocus: the 7\n\nLook."
 
 
-def test_advice_that_fits_no_step_is_a_warning(kitchen: Kitchen):
+def test_advice_that_matches_no_step_is_a_warning(kitchen: Kitchen):
     cooked = kitchen.cook(
         '[[steps]]\nid = "a"\n[[advice]]\ntarget = "imlement"\n[advice.before]\nid = "x"'
     )
@@ -834,7 +832,7 @@ def test_a_value_keeps_its_blank_lines_and_an_empty_one_leaves_no_gap(kitchen: K
 # What stands in one another
 
 
-def test_a_loop_of_no_rounds_hands_on_needs_that_only_come_later(kitchen: Kitchen):
+def test_a_loop_without_rounds_passes_on_needs_that_are_added_later(kitchen: Kitchen):
     kitchen.write("two", EXPANSION)
     found = kitchen.graph(
         """
@@ -849,7 +847,7 @@ def test_a_loop_of_no_rounds_hands_on_needs_that_only_come_later(kitchen: Kitche
     assert found["after"] == {"late.draft", "l.iter2.x"}
 
 
-def test_loops_and_expansions_stand_in_one_another_in_any_order(kitchen: Kitchen):
+def test_loops_and_expansions_are_nested_in_any_order(kitchen: Kitchen):
     kitchen.write(
         "inner",
         'type = "expansion"\ntemplate = [{id = "{target}.g", loop = {count = 2, body = [{id = "y"}]}}]',
@@ -907,7 +905,7 @@ def test_checks_are_never_put_on_a_milestone(kitchen: Kitchen, steps: str):
     assert "is a milestone" in kitchen.problems(f"steps = [{steps}]")[0]
 
 
-def test_nobody_is_assigned_to_a_milestone_that_comes_of_an_assigned_step(kitchen: Kitchen):
+def test_a_milestone_made_of_an_assigned_step_has_no_assignee(kitchen: Kitchen):
     kitchen.write(
         "rounds",
         """
@@ -927,7 +925,7 @@ def test_nobody_is_assigned_to_a_milestone_that_comes_of_an_assigned_step(kitche
 
 
 @pytest.mark.parametrize("part", ['expand = "two"', 'loop = {count = 2, body = [{id = "x"}]}'])
-def test_a_part_does_not_become_several_where_any_part_is_enough(kitchen: Kitchen, part: str):
+def test_a_child_does_not_become_several_where_any_child_is_enough(kitchen: Kitchen, part: str):
     kitchen.write("two", EXPANSION)
     problems = kitchen.problems(
         f'steps = [{{id = "p", waits_for = "any", children = [{{id = "c", {part}}}, {{id = "d"}}]}}]'
@@ -935,7 +933,7 @@ def test_a_part_does_not_become_several_where_any_part_is_enough(kitchen: Kitche
     assert "any" in problems[0]
 
 
-def test_what_only_one_of_any_parts_waits_for_is_still_waited_for(kitchen: Kitchen):
+def test_a_need_of_one_child_stays_a_need_where_any_child_is_enough(kitchen: Kitchen):
     kitchen.write(
         "choice",
         """
@@ -952,7 +950,7 @@ def test_what_only_one_of_any_parts_waits_for_is_still_waited_for(kitchen: Kitch
     assert found["z"] == {"a.p", "a.q"}
 
 
-def test_who_waits_for_all_parts_does_not_overtake_a_dropped_one(kitchen: Kitchen):
+def test_a_step_that_waits_for_all_children_keeps_the_needs_of_a_removed_one(kitchen: Kitchen):
     found = kitchen.graph(
         """
         vars = {v = "no"}
@@ -972,7 +970,7 @@ def test_who_waits_for_all_parts_does_not_overtake_a_dropped_one(kitchen: Kitche
 # Tasks of the board, timers
 
 
-def test_a_dropped_part_hands_on_the_tasks_that_its_parent_waits_for(kitchen: Kitchen):
+def test_a_removed_child_passes_on_the_tasks_that_its_parent_waits_for(kitchen: Kitchen):
     cooked = kitchen.cook(
         """
         vars = {v = "no"}
@@ -989,7 +987,7 @@ def test_a_dropped_part_hands_on_the_tasks_that_its_parent_waits_for(kitchen: Ki
     assert step_of(cooked, "d").outside == (), "its parent waits for it already"
 
 
-def test_what_comes_before_a_step_waits_for_the_tasks_of_the_board_too(kitchen: Kitchen):
+def test_advice_before_a_step_takes_over_the_tasks_of_the_board(kitchen: Kitchen):
     cooked = kitchen.cook(
         """
         [[steps]]
@@ -1008,7 +1006,7 @@ def test_what_comes_before_a_step_waits_for_the_tasks_of_the_board_too(kitchen: 
     assert [len(step.gates) for step in cooked.steps] == [0, 0, 1]
 
 
-def test_a_timer_passes_over_milestones(kitchen: Kitchen):
+def test_a_timer_of_a_parent_skips_milestones(kitchen: Kitchen):
     cooked = kitchen.cook(
         """
         vars = {v = "no"}
@@ -1026,7 +1024,7 @@ def test_a_timer_passes_over_milestones(kitchen: Kitchen):
 # Convoys, advice
 
 
-def test_a_preset_hands_on_what_the_legs_that_it_leaves_out_waited_for(kitchen: Kitchen):
+def test_a_preset_passes_on_the_needs_of_the_legs_that_it_leaves_out(kitchen: Kitchen):
     cooked = kitchen.cook(
         """
         type = "convoy"
@@ -1039,7 +1037,7 @@ def test_a_preset_hands_on_what_the_legs_that_it_leaves_out_waited_for(kitchen: 
     assert graph(kitchen.cook("test", preset="one")) == {"c": set()}
 
 
-def test_an_input_without_a_value_is_nothing_if_another_one_is_given(kitchen: Kitchen):
+def test_an_input_without_a_value_is_empty_if_another_one_is_given(kitchen: Kitchen):
     text = """
         type = "convoy"
         legs = [{id = "a", title = "Look at {{.pr}}{{.files}}{{if .files}}{{.files}}{{end}}"}]
@@ -1053,7 +1051,7 @@ def test_an_input_without_a_value_is_nothing_if_another_one_is_given(kitchen: Ki
     assert len(kitchen.problems(text)) == 2
 
 
-def test_a_word_that_stands_for_nothing_of_the_step_is_a_warning(kitchen: Kitchen):
+def test_an_unknown_word_in_braces_is_a_warning(kitchen: Kitchen):
     cooked = kitchen.cook(
         """
         steps = [{id = "a"}]
@@ -1067,7 +1065,7 @@ def test_a_word_that_stands_for_nothing_of_the_step_is_a_warning(kitchen: Kitche
 @pytest.mark.parametrize(
     "about", ['glob = "*.deploy"', 'glob = "dep*"', 'type = "code"', 'label = "risky"']
 )
-def test_an_aspect_alone_goes_around_a_milestone_for_each_thing_that_it_is_about(
+def test_an_aspect_compiled_alone_is_put_around_a_milestone_for_each_selection(
     kitchen: Kitchen, about: str
 ):
     cooked = kitchen.cook(

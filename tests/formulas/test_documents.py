@@ -33,7 +33,7 @@ def test_the_reference_names_every_key_of_the_schema():
     assert keys - said == set()
 
 
-def test_the_reference_names_every_formula_that_comes_with_the_toolkit_and_its_variables():
+def test_the_reference_names_every_shipped_formula_and_its_variables():
     text = _reference()
     shipped = Path(schema.__file__).with_name("shipped")
     kitchen = {path.name.split(".")[0]: path.read_text() for path in shipped.iterdir()}

@@ -93,7 +93,7 @@ FAULTS = {
 
 @given(st.lists(st.lists(st.sampled_from(sorted(FAULTS)), unique=True), min_size=1, max_size=4))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_each_fault_is_told_once_whatever_others_there_are(
+def test_each_problem_is_reported_once_whatever_others_there_are(
     kitchen: Kitchen, faults: list[list[str]]
 ):
     """In a step or in several, found by reading or only by cooking; and so is a circle behind them."""
@@ -109,7 +109,7 @@ def test_each_fault_is_told_once_whatever_others_there_are(
         assert any(place in one and message in one for one in found), (place, message, found)
 
 
-def test_every_circle_is_told_with_the_places_of_its_steps(kitchen: Kitchen):
+def test_every_circle_is_reported_with_the_places_of_its_steps(kitchen: Kitchen):
     text = "".join(
         f'[[steps]]\nid = "{step}"\nneeds = ["{need}"]\n'
         for step, need in ("ab", "ba", "cd", "de", "ec", "ff", "ga")
@@ -122,7 +122,7 @@ def test_every_circle_is_told_with_the_places_of_its_steps(kitchen: Kitchen):
     ]
 
 
-def test_a_file_that_cannot_be_read_has_no_other_fault(kitchen: Kitchen):
+def test_a_file_that_cannot_be_read_has_no_other_problem(kitchen: Kitchen):
     kitchen.write("odd", "steps = [")
     assert kitchen.problems("odd") == [
         "odd.formula.toml: it is not TOML: Invalid value (at end of document)"
@@ -169,7 +169,7 @@ def test_steps_that_wait_for_one_another_are_named_in_their_order(kitchen: Kitch
     assert any("these wait for one another: a -> b -> c -> a" in problem for problem in problems)
 
 
-def test_a_part_that_waits_for_what_its_parent_is_needed_by_is_a_circle(kitchen: Kitchen):
+def test_a_child_that_waits_for_a_step_that_needs_its_parent_is_a_circle(kitchen: Kitchen):
     problems = kitchen.problems(
         '[[steps]]\nid = "p"\n[[steps.children]]\nid = "c"\nneeds = ["x"]\n'
         '[[steps]]\nid = "x"\nneeds = ["p"]'
@@ -177,7 +177,7 @@ def test_a_part_that_waits_for_what_its_parent_is_needed_by_is_a_circle(kitchen:
     assert any("these wait for one another" in problem for problem in problems)
 
 
-def test_every_error_of_one_step_is_told(kitchen: Kitchen):
+def test_every_problem_of_one_step_is_reported(kitchen: Kitchen):
     problems = kitchen.problems(
         '[[steps]]\nid = "a"\nlabels = ["a b"]\nassignee = "..x"\nverify = ["\'x"]'
     )
@@ -188,7 +188,7 @@ def test_every_error_of_one_step_is_told(kitchen: Kitchen):
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "-x", "con", "a\0b", "x" * 201, "a\nb"])
-def test_names_that_are_none_are_refused_at_the_door(kitchen: Kitchen, name: str):
+def test_bad_names_of_formulas_are_refused(kitchen: Kitchen, name: str):
     with pytest.raises(BadName):
         load(name, FileDocuments(str(kitchen.board)))
     with pytest.raises(BadName):
@@ -209,7 +209,7 @@ def test_the_board_comes_before_the_user_and_the_user_before_the_toolkit(
         find("featur", FileDocuments(str(kitchen.board)))
 
 
-def test_a_link_or_fifo_in_the_boards_folder_is_no_formula(kitchen: Kitchen, memory_path: Path):
+def test_a_link_or_fifo_in_the_boards_folder_is_refused(kitchen: Kitchen, memory_path: Path):
     secret = memory_path / "secret"
     secret.write_text('[[steps]]\nid = "a"')
     (kitchen.board / "formulas" / "link.formula.toml").symlink_to(secret)
@@ -230,14 +230,14 @@ def test_a_saved_formula_overwrites_nothing(kitchen: Kitchen):
         save("NEW", "", FileDocuments(str(kitchen.board)))
 
 
-def test_formulas_that_extend_each_other_too_deep_are_told_of(kitchen: Kitchen):
+def test_formulas_that_extend_each_other_too_deep_are_reported(kitchen: Kitchen):
     for number in range(60):
         kitchen.write(f"f{number}", f'extends = ["f{number + 1}"]\n[[steps]]\nid = "s{number}"')
     kitchen.write("f60", '[[steps]]\nid = "end"')
     assert any("more than 20 deep" in problem for problem in kitchen.problems("f0"))
 
 
-def test_a_parent_that_two_parents_share_comes_in_once(kitchen: Kitchen):
+def test_a_formula_that_two_parents_extend_is_merged_once(kitchen: Kitchen):
     kitchen.write(
         "base", '[[steps]]\nid = "a"\n[[advice]]\ntarget = "a"\n[advice.before]\nid = "pre"'
     )
@@ -255,12 +255,12 @@ def test_odd_files_are_refused_with_an_error_of_ours(kitchen: Kitchen, text: str
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_whatever_a_file_holds_only_problems_come_of_it(data: bytes):
+def test_any_content_of_a_file_causes_only_problems(data: bytes):
     with suppress(BadInput):
         read(data, "x.formula.toml", Problems())
 
 
-def test_a_pattern_that_never_ends_is_given_up(kitchen: Kitchen):
+def test_a_pattern_that_takes_too_long_is_given_up(kitchen: Kitchen):
     text = """
         [vars.x]
         pattern = '^(a|a?)+$'
@@ -271,19 +271,19 @@ def test_a_pattern_that_never_ends_is_given_up(kitchen: Kitchen):
     assert kitchen.problems(text, x="a" * 60 + "!")
 
 
-def test_a_value_that_is_said_a_thousand_times_is_stopped_before_it_is_made(kitchen: Kitchen):
+def test_a_value_repeated_a_thousand_times_is_refused_before_the_text_is_made(kitchen: Kitchen):
     text = f'[vars]\nv = ""\n[[steps]]\nid = "a"\ndescription = "{"{{v}}" * 1000}"'
     assert any("texts grow beyond" in one for one in kitchen.problems(text, v="x" * 1_000_000))
 
 
-def test_cooking_needs_no_board(kitchen: Kitchen):
+def test_compiling_needs_no_board(kitchen: Kitchen):
     assert (
         compile_formula(load("bugfix", None), {"bug": "It hangs"}).steps[0].title
         == "Reproduce: It hangs"
     )
 
 
-def test_a_need_that_only_cooking_can_miss_is_told_of(kitchen: Kitchen):
+def test_a_need_that_advice_might_have_brought_is_reported(kitchen: Kitchen):
     """An aspect might have brought the step, so reading the file does not know yet."""
     text = """
         [[steps]]

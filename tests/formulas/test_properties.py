@@ -136,7 +136,7 @@ def cooked_with(loaded: Loaded, switches: dict[str, str]) -> dict[str, CompiledS
 
 
 @given(made(), st.lists(st.sampled_from(["yes", "no"]), min_size=3, max_size=3))
-def test_what_is_cooked_has_no_circle_and_every_need_is_a_step_before_it(
+def test_a_compiled_formula_has_no_circle_and_every_need_is_an_earlier_step(
     formula: Made, said: list[str]
 ):
     try:
@@ -153,9 +153,7 @@ def test_what_is_cooked_has_no_circle_and_every_need_is_a_step_before_it(
 
 
 @given(made(outside=True), st.lists(st.sampled_from(["yes", "no"]), min_size=3, max_size=3))
-def test_a_false_condition_never_lets_a_step_overtake_what_it_waited_for(
-    formula: Made, said: list[str]
-):
+def test_a_false_condition_never_loses_the_order_of_steps(formula: Made, said: list[str]):
     unconditional = Made(_without_conditions(formula.steps), formula.compose)
     try:
         whole = cooked_with(unconditional.load(), {})
@@ -208,7 +206,7 @@ def test_a_poured_formula_can_be_worked_to_its_end_in_an_order_that_respects_the
 
 
 @given(made())
-def test_distilling_what_was_poured_cooks_to_the_same_graph(formula: Made):
+def test_a_distilled_workflow_compiles_to_the_same_graph(formula: Made):
     try:
         cooked = compile_formula(formula.load(), {})
     except BadInput as refused:
@@ -236,7 +234,7 @@ def as_graph(cooked: CompiledFormula) -> dict[str, tuple[object, ...]]:
     }  # fmt: skip
 
 
-def test_the_strategy_reads_what_the_kitchen_reads(tmp_path: Path):
+def test_the_expansions_and_aspects_of_these_tests_are_valid(tmp_path: Path):
     """Expansions and aspects of these tests are sound themselves."""
     problems = Problems("It")
     check(EXPANSION, [], problems, {})

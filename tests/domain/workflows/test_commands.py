@@ -66,7 +66,7 @@ def test_a_formula_without_steps_or_with_an_unknown_task_pours_nothing(orc: Orch
         assert code_of(lambda: pour(orc, on="nope")) == "task_not_found"
 
 
-def test_a_task_gets_done_by_the_workflow_that_is_poured_on_it(orc: Orchestrator):
+def test_a_task_is_done_with_the_workflow_that_is_poured_on_it(orc: Orchestrator):
     orc.workstreams.create("build")
     task = orc.tasks.add("build", title="Big", priority=2).id
     after = orc.tasks.add("build", title="After", needs=[task]).id
@@ -80,7 +80,7 @@ def test_a_task_gets_done_by_the_workflow_that_is_poured_on_it(orc: Orchestrator
     assert [t.id for t in orc.links.ready()] == [after]
 
 
-def test_a_task_with_checks_is_completed_by_whoever_has_it_after_its_steps(orc: Orchestrator):
+def test_a_task_with_checks_is_completed_by_its_holder_after_its_steps(orc: Orchestrator):
     orc.workstreams.create("build")
     task = orc.tasks.add("build", title="Big", review=True).id
     pour(orc, cooked(step("a")), on=task)
@@ -99,7 +99,7 @@ def test_the_root_is_not_completed_before_its_steps(orc: Orchestrator):
         assert code_of(lambda: orc.tasks.complete(task)) == "not_ready"
 
 
-def test_pouring_on_a_task_that_its_own_part_waits_for_is_refused(orc: Orchestrator):
+def test_pouring_on_a_task_that_its_own_step_would_wait_for_is_refused(orc: Orchestrator):
     orc.workstreams.create("build")
     task = orc.tasks.add("build", title="P").id
     orc.tasks.add("build", title="c", parent=task, needs=[task])
@@ -127,7 +127,7 @@ def test_advancing_completes_and_claims_the_next_in_one_commit(orc: Orchestrator
     assert [at.more for at in last] == [True, False]
 
 
-def test_advancing_takes_another_step_if_a_rival_took_one_and_says_when_all_is_done(
+def test_advancing_takes_another_step_if_one_is_taken_and_reports_the_end(
     orc: Orchestrator,
 ):
     root = pour(orc, cooked(step("a"), step("b", "a"), step("c", "a")))
@@ -173,7 +173,7 @@ def test_a_worker_that_dies_is_replaced_by_any_other_at_the_next_ready_step(
     assert code_of(lambda: orc.tasks.complete(f"{root}.b", agent="ann")) == "not_holder"
 
 
-def test_of_a_dead_assignee_the_other_steps_are_free_too(orc: Orchestrator, clock: SettableClock):
+def test_the_other_steps_of_a_dead_assignee_are_free_too(orc: Orchestrator, clock: SettableClock):
     root = pour(orc, assignee="ann")
     assert orc.tasks.next(agent="bob") is None
     orc.tasks.claim(f"{root}.a", agent="ann")
@@ -184,7 +184,7 @@ def test_of_a_dead_assignee_the_other_steps_are_free_too(orc: Orchestrator, cloc
     assert advanced.next.id == f"{root}.b"
 
 
-def test_a_step_is_given_to_its_assignee_when_it_can_be_begun_and_one_message_says_so(
+def test_a_step_is_given_to_its_assignee_when_it_is_ready_with_one_message(
     orc: Orchestrator,
 ):
     root = pour(
@@ -199,7 +199,7 @@ def test_a_step_is_given_to_its_assignee_when_it_can_be_begun_and_one_message_sa
     ]
 
 
-def test_a_retired_assignee_keeps_nobody_from_completing_the_step_before(orc: Orchestrator):
+def test_a_retired_assignee_does_not_prevent_completing_the_step_before(orc: Orchestrator):
     orc.agents.register("bob")
     root = pour(orc, cooked(step("a"), step("b", "a", assignee="bob")))
     orc.agents.retire("bob")
@@ -248,7 +248,7 @@ def test_a_cancelled_workflow_is_reopened_as_it_was_by_its_root_or_a_step(
     assert [task.id for task in orc.links.ready()] == [f"{root}.b"], f"not {then}.z"
 
 
-def test_a_milestone_that_would_be_done_again_at_once_is_not_reopened(orc: Orchestrator):
+def test_a_milestone_that_would_complete_again_at_once_is_not_reopened(orc: Orchestrator):
     root = pour(orc, cooked(step("a")))
     orc.tasks.claim(f"{root}.a", agent="ann")
     orc.tasks.complete(f"{root}.a")
@@ -272,7 +272,7 @@ def test_reopening_downstream_reopens_all_that_was_done_after_it(orc: Orchestrat
     assert [task.id for task in orc.links.ready()] == [f"{root}.a"]
 
 
-def test_a_part_that_is_added_to_a_step_is_a_step_but_not_of_a_wisp(orc: Orchestrator):
+def test_a_child_added_to_a_step_is_a_step_but_not_of_a_wisp(orc: Orchestrator):
     root = pour(orc, cooked(step("a"), step("b", "a")))
     part = orc.tasks.add("workflows", title="found", parent=f"{root}.a").id
     assert orc.tasks.get(part).workflow == root
@@ -312,7 +312,7 @@ def test_two_steps_are_advanced_in_one_transaction(orc: Orchestrator):
     assert [one.next and one.next.id for one in found] == [f"{first}.b", f"{second}.b"]
 
 
-def test_the_next_claim_lasts_as_long_as_is_said(orc: Orchestrator):
+def test_the_next_claim_lasts_as_long_as_given(orc: Orchestrator):
     root = pour(orc)
     orc.tasks.claim(f"{root}.a", agent="ann")
     advanced = orc.workflows.advance(f"{root}.a", lease="2h")
@@ -353,7 +353,7 @@ def test_a_step_waits_until_its_signal_is_given(orc: Orchestrator, kind: str):
     assert orc.tasks.get(f"{root}.a").notes[0].text == "looks good"
 
 
-def test_a_standing_tells_what_is_stuck_from_what_only_waits_and_says_why(orc: Orchestrator):
+def test_progress_separates_stuck_and_waiting_steps_with_reasons(orc: Orchestrator):
     gate = (CompiledGate(type="human", name="ok"),)
     root = pour(orc, cooked(step("m", type="milestone", gates=gate), step("a", "m")))
     standing = orc.workflows.standing(root)
@@ -370,7 +370,7 @@ def why(kept: Iterable[Blocked]) -> dict[str, list[str]]:
     return {one.task.id.rpartition(".")[2]: [blocker.command for blocker in one.by] for one in kept}
 
 
-def test_what_needs_a_step_that_will_not_be_done_is_stuck(orc: Orchestrator):
+def test_a_step_that_needs_a_step_that_will_not_be_done_is_stuck(orc: Orchestrator):
     root = pour(orc, cooked(step("a"), step("b", "a"), step("c"), step("d", "c"), step("e")))
     orc.tasks.cancel(f"{root}.a")
     orc.tasks.claim(f"{root}.c", agent="ann")
@@ -383,7 +383,7 @@ def test_what_needs_a_step_that_will_not_be_done_is_stuck(orc: Orchestrator):
     assert (standing.ended, standing.total) == (1, 5), "what failed is not done"
 
 
-def test_a_step_whose_lease_has_ended_is_ready_and_nobody_is_at_it(
+def test_a_step_whose_lease_has_ended_is_ready_and_not_current(
     orc: Orchestrator, clock: SettableClock
 ):
     root = pour(orc, cooked(step("a"), step("b", review=True)))
@@ -413,7 +413,7 @@ def test_a_refused_claim_names_the_commands_that_let_the_task_go_on(orc: Orchest
     assert orc.tasks.claim(f"{root}.a", agent="ann").status == "in_progress"
 
 
-def test_what_is_done_again_waits_for_peoples_words_again_but_not_for_what_has_happened(
+def test_a_reopened_step_waits_for_human_signals_again_but_not_for_past_events(
     orc: Orchestrator,
 ):
     gates = (CompiledGate(type="human", name="ok"), CompiledGate(type="event", name="ci.passed"))
@@ -431,7 +431,7 @@ def test_what_is_done_again_waits_for_peoples_words_again_but_not_for_what_has_h
     assert why(orc.workflows.standing(root).stuck) == {"m": [f"t signal {root}.m"]}
 
 
-def test_pouring_does_not_open_the_gates_that_it_makes(orc: Orchestrator):
+def test_pouring_does_not_open_its_own_gates(orc: Orchestrator):
     root = pour(
         orc, cooked(step("a", gates=(CompiledGate(type="event", name="task.added"),)), step("b"))
     )
@@ -450,7 +450,7 @@ def test_events_and_mail_give_the_signals_that_wait_for_them(orc: Orchestrator):
     assert orc.tasks.next(agent="ann") is not None
 
 
-def test_a_timer_begins_when_nothing_else_keeps_the_step_back(
+def test_a_timer_starts_when_nothing_else_keeps_the_step_back(
     orc: Orchestrator, clock: SettableClock
 ):
     timer = CompiledGate(type="timer", name="1h", seconds=3600.0)
@@ -480,7 +480,7 @@ def test_a_timer_is_over_when_its_signal_is_given_before_it_begins_or_while_it_r
     assert code_of(lambda: orc.workflows.signal(f"{root}.b")) == "no_signal"
 
 
-def test_the_signal_of_a_loop_cancels_the_rounds_that_nobody_has_begun(orc: Orchestrator):
+def test_the_signal_of_a_loop_cancels_the_rounds_that_are_not_started(orc: Orchestrator):
     root = pour(orc, LOOP)
     orc.tasks.claim(f"{root}.loop.1.x", agent="ann")
     orc.workflows.signal(f"{root}.loop", agent="ann")
@@ -505,7 +505,7 @@ def test_a_squashed_wisp_leaves_its_root_with_a_digest(orc: Orchestrator):
     assert code_of(lambda: orc.tasks.get(f"{root}.a")) == "task_not_found"
 
 
-def test_a_burned_wisp_leaves_no_trace_but_in_the_log(orc: Orchestrator):
+def test_a_burned_wisp_leaves_a_trace_only_in_the_log(orc: Orchestrator):
     orc.workstreams.create("build")
     before = orc.engine.read()
     tasks, counts = dict(before.tasks), {k: dict(v) for k, v in before.tasks.counts.items()}
@@ -526,7 +526,7 @@ def test_a_burned_wisp_leaves_no_trace_but_in_the_log(orc: Orchestrator):
     assert any(at.type == "workflow.poured" for at in orc.events.read())
 
 
-def test_a_wisp_that_condenses_by_itself_has_its_digest_at_its_end(orc: Orchestrator):
+def test_a_wisp_that_is_condensed_automatically_has_its_digest_at_its_end(orc: Orchestrator):
     root = pour(orc, cooked(step("a"), condense=Condense(by_itself=True)), ephemeral=True)
     orc.tasks.claim(f"{root}.a", agent="ann")
     assert orc.tasks.complete(f"{root}.a", result="it").status == "done"
@@ -545,7 +545,7 @@ def test_old_wisps_are_collected_with_the_next_and_those_in_use_are_not(
     assert set(orc.engine.read().workflows) == {used, new}
 
 
-def test_a_wisp_takes_only_its_own_steps_with_it(orc: Orchestrator):
+def test_ending_a_wisp_removes_only_its_own_steps(orc: Orchestrator):
     orc.workstreams.create("build")
     task = orc.tasks.add("build", title="T").id
     own = orc.tasks.add("build", title="precious", parent=task).id
@@ -561,7 +561,7 @@ def test_a_wisp_takes_only_its_own_steps_with_it(orc: Orchestrator):
         assert code_of(lambda: orc.tasks.archive(orc_steps)) in ("illegal_step", "of_a_wisp")
 
 
-def test_what_was_poured_to_stay_is_neither_squashed_nor_burned(orc: Orchestrator):
+def test_a_permanent_workflow_is_neither_squashed_nor_burned(orc: Orchestrator):
     root = pour(orc)
     with changes_nothing(orc):
         assert code_of(lambda: orc.workflows.squash(root)) == "not_ephemeral"
@@ -585,7 +585,7 @@ def test_a_slung_formula_hangs_on_the_agents_hook_and_its_steps_are_the_agents(o
     assert orc.tasks.next(agent="bob").id == f"{root}.b"  # type: ignore[union-attr]
 
 
-def test_slinging_the_root_gives_the_steps_that_are_for_nobody(orc: Orchestrator):
+def test_slinging_the_root_reserves_the_steps_without_an_assignee(orc: Orchestrator):
     """It is the same whether a formula is slung, or poured and its root slung afterwards."""
     orc.workstreams.create("build")
     task = orc.tasks.add("build", title="T").id
@@ -598,7 +598,7 @@ def test_slinging_the_root_gives_the_steps_that_are_for_nobody(orc: Orchestrator
     assert orc.workflows.advance(f"{root}.a", agent="ann").next.id == f"{root}.c"  # type: ignore[union-attr]
 
 
-def test_whoever_gives_a_workflow_back_gives_back_what_was_for_them_only(orc: Orchestrator):
+def test_giving_a_workflow_back_gives_back_the_steps_reserved_for_that_agent(orc: Orchestrator):
     root = orc.workflows.sling(
         cooked(
             step("a"), step("b", assignee="bob"), step("c", "a"), step("d", "a", assignee="bob")
