@@ -5,7 +5,7 @@ import msgspec
 from orchestrator.core.errors import UsageError
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.cycles.events import CyclePlanned
-from orchestrator.domain.knowledge.commands import Knowledge, the_topic
+from orchestrator.domain.knowledge.commands import Knowledge, written_topic
 from orchestrator.domain.state import State
 from orchestrator.planning.brief import write_brief
 from orchestrator.planning.collect import collect
@@ -73,7 +73,7 @@ class Planning(Noun[State], name="runner"):
         """
         return collect(self._desk, cycle=cycle, since=since)
 
-    @command(the_topic)
+    @command(written_topic)
     def save_report(
         self,
         tx: Transaction[State],

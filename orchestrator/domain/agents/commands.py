@@ -28,25 +28,25 @@ HEARTBEAT = 15.0
 """Seconds between two signs of life of an agent in a live session."""
 
 SILENT_AFTER, GONE_AFTER = 2 * HEARTBEAT, 3 * HEARTBEAT
-"""Seconds without a sign of life after which an agent in a live session is called silent, then gone."""
+"""Seconds without a heartbeat after which an agent in a live session is silent, and then gone."""
 
 STALE_AFTER, LOST_AFTER = 5 * 60.0, 15 * 60.0
-"""The same for an agent without a session, whose calls come when they come."""
+"""The same for an agent without a session, which has no regular heartbeat."""
 
 
 class AgentView(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent as it stands now: its record, when it was seen, and what it holds.
+    """An agent as it is now: its record, when it was seen, and what it holds.
 
     Attributes:
-        presence: working (has a task in progress), online (in a live session), idle (was here without
-            one), silent (missed its signs of life) or gone.
+        presence: working (has a task in progress), online (in a live session), idle (seen without a
+            session), silent (missed its heartbeats) or gone.
         stale: Silent or gone.
         session: The number of its live session; None without one.
         hook: The task that hangs on its hook.
-        tasks: What it works on.
-        assigned: What waits for it to begin.
-        load: How many those are together.
-        unread: Messages that it has not read.
+        tasks: Its tasks in progress.
+        assigned: Its tasks that are not started.
+        load: The number of both.
+        unread: The number of unread messages.
     """
 
     id: str
@@ -67,19 +67,20 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     locks: tuple[str, ...]
 
 
-def the_agent(state: State, events: Committed) -> Agent:
-    """The result of registering and retiring: the agent's record."""
-    about = next(e for _, e in events if isinstance(e, (AgentRegistered, AgentRetired)))
-    return state.agents[about.id]
+def changed_agent(state: State, events: Committed) -> Agent:
+    """The agent that was registered or retired."""
+    return state.agents[
+        next(e.id for _, e in events if isinstance(e, (AgentRegistered, AgentRetired)))
+    ]
 
 
-def the_new_name(state: State, events: Committed) -> str:
-    """The result of renaming."""
+def new_name(state: State, events: Committed) -> str:
+    """The new name of the agent."""
     return next(e.to for _, e in events if isinstance(e, AgentRenamed))
 
 
-def the_renewed_tasks(state: State, events: Committed) -> list[Task]:
-    """The result of a heartbeat: the tasks whose leases it renewed."""
+def renewed_tasks(state: State, events: Committed) -> list[Task]:
+    """The tasks whose leases a heartbeat renewed."""
     renewed = (e.task for _, e in events if isinstance(e, TaskRenewed))
     return [state.tasks[task] for task in renewed]
 
@@ -87,7 +88,7 @@ def the_renewed_tasks(state: State, events: Committed) -> list[Task]:
 class Agents(Noun[State]):
     """``orc.agents``: register, rename, heartbeat, retire; get, all."""
 
-    @command(the_agent)
+    @command(changed_agent)
     def register(
         self,
         tx: Transaction[State],
@@ -97,7 +98,7 @@ class Agents(Noun[State]):
         capabilities: Iterable[str] = (),
         max_load: int | None = None,
     ) -> None:
-        """Say that an agent is there and what it can do; again, to change what it can do.
+        """Register an agent with its capabilities; again, to change them.
 
         Args:
             id: Its name; path-like names (``rig/crew/ann``) are allowed.
@@ -109,7 +110,7 @@ class Agents(Noun[State]):
             BadName: The name is not allowed, or differs from another only in case.
         """
         if max_load is not None and not 0 <= max_load < 1_000_000:
-            raise UsageError(f"{max_load} is no load", hint="Give a number of tasks.")
+            raise UsageError(f"{max_load} is not a load", hint="Give a number of tasks.")
         tx.act_as(id)
         _check_new(tx.state, id)
         words = tuple(dict.fromkeys(names.name("capability", word) for word in capabilities))
@@ -122,16 +123,16 @@ class Agents(Noun[State]):
             )
         )
 
-    @command(the_new_name)
+    @command(new_name)
     def rename(self, tx: Transaction[State], id: str, to: str, *, agent: str | None = None) -> None:
-        """Give an agent another name: tasks, hook, locks, mail, session and lists go with it.
+        """Rename an agent with its tasks, hook, locks, mail, session and lists.
 
-        What is still sent to the old name, or done under it, goes to the new one until somebody
-        registers the old name anew.
+        Mail to the old name, and commands under it, go to the new name until the old name is registered
+        again.
 
         Raises:
-            NotFound: Nobody of the old name was ever here.
-            Refused: There is or was an agent of the new name.
+            NotFound: No agent has or had the old name.
+            Refused: An agent has or had the new name.
         """
         tx.act_as(agent)
         names.agent(to)
@@ -145,21 +146,23 @@ class Agents(Noun[State]):
         tx.record(AgentRenamed(id=id, to=to))
         tx.actors.add(to)
 
-    @command(the_renewed_tasks)
+    @command(renewed_tasks)
     def heartbeat(self, tx: Transaction[State], id: str) -> None:
-        """Say that an agent is alive; leases of which half has passed are renewed.
+        """Report that an agent is alive; leases of which half has passed are renewed.
 
-        The sign of life itself is the time of the agent's presence file, not an event. Returns the
-        tasks whose leases were renewed.
+        The heartbeat itself is the time of the agent's presence file, not an event.
+
+        Returns:
+            The tasks whose leases were renewed.
         """
         act_in_session(tx, id)
 
     def wait_for_beat(self, id: str, every: float | str) -> bool:
-        """Wait until the next sign of life of an agent is due, in a live session.
+        """Wait until the next heartbeat of an agent is due, in a live session.
 
         Args:
             id: The agent.
-            every: Seconds between two signs, or a duration as text.
+            every: Seconds between two heartbeats, or a duration as text.
 
         Returns:
             False when its session has ended, or it has none.
@@ -176,11 +179,11 @@ class Agents(Noun[State]):
         session = self._state.agents.sessions.get(self._state.agents.aliases.get(id, id))
         return session is not None and session.is_live
 
-    @command(the_agent)
+    @command(changed_agent)
     def retire(
         self, tx: Transaction[State], id: str, *, reason: str = "", agent: str | None = None
     ) -> None:
-        """End an agent: what it holds is given back in the same commit.
+        """Retire an agent; what it holds is released in the same commit.
 
         Raises:
             NotFound: No agent of this name is registered.
@@ -196,10 +199,10 @@ class Agents(Noun[State]):
         tx.record(AgentRetired(id=id, reason=check_line("reason", reason)))
 
     def get(self, id: str) -> AgentView:
-        """The agent as it stands now, also one that never registered but was seen or holds a task.
+        """Return an agent as it is now, registered or not, if it was seen or holds a task.
 
         Raises:
-            NotFound: Nobody of this name was ever here.
+            NotFound: No agent has or had this name.
         """
         for view in self.all():
             if view.id == id:
@@ -207,18 +210,18 @@ class Agents(Noun[State]):
         raise _unknown(id)
 
     def all(self) -> list[AgentView]:
-        """Every agent that is registered or was seen, by name."""
+        """Return every agent that is registered or was seen, by name."""
         return self.views(self._state, self._desk.now(), self._desk.presence.seen())
 
     @staticmethod
     def views(state: State, now: str, seen: dict[str, float]) -> list[AgentView]:
-        """The agents of a state at a time, given when they were seen."""
+        """Return the agents of a state, given the time and when each was seen."""
         everyone = {*state.agents, *seen, *state.schedule.holders()} - state.agents.aliases.keys()
         return [_view(state, name, now, seen.get(name)) for name in sorted(everyone)]
 
 
 def find(state: State, id: str) -> Agent:
-    """The registered agent of this name.
+    """Return the registered agent of this name.
 
     Raises:
         NotFound: There is none.
@@ -230,7 +233,7 @@ def find(state: State, id: str) -> Agent:
 
 
 def check_active(state: State, id: str) -> None:
-    """Refuse an agent that is retired; one that never registered is as good as another.
+    """Refuse a retired agent; one that never registered is allowed.
 
     Raises:
         BadName: It cannot be the name of an agent.
@@ -275,7 +278,7 @@ def _view(state: State, id: str, now: str, seen: float | None) -> AgentView:
 
 
 def _presence(last: str | None, now: str, *, is_live: bool, works: bool) -> str:
-    """How present an agent is that was here last at a time; see :class:`AgentView` for the words."""
+    """The presence of an agent that was last seen then; see :class:`AgentView` for the words."""
     silent, gone = (SILENT_AFTER, GONE_AFTER) if is_live else (STALE_AFTER, LOST_AFTER)
     if last is None or last < clock.after(now, -gone):
         return "gone"

@@ -1,4 +1,4 @@
-"""Who acts: agents under the names that they have now, and in their present session only."""
+"""The identity of the acting agent: its present name, and its present session."""
 
 from orchestrator.core import names
 from orchestrator.core.errors import Refused
@@ -7,27 +7,27 @@ from orchestrator.domain.state import State
 
 
 def act_now(tx: Transaction[State], agent: str | None, *, needed: bool = False) -> str:
-    """Say who acts, as :meth:`Transaction.act_as`; an agent that was renamed acts under its new name."""
+    """Set the acting agent, as :meth:`Transaction.act_as`; a renamed one acts under its new name."""
     actor = tx.act_as(agent, needed=needed)
     alias = tx.state.agents.aliases.get(actor)
     return actor if alias is None else tx.act_as(alias)
 
 
 def own_name(desk: Desk[State], agent: str | None) -> str:
-    """Who asks for what is its own, by its present name; None for the one that the board was opened with.
+    """Return the present name of the agent that asks; None: the one that the board was opened with.
 
     Raises:
-        UsageError: Nobody is named.
+        UsageError: No agent is named.
     """
     name = somebody(desk.agent if agent is None else names.agent(agent))
     return desk.read().agents.aliases.get(name, name)
 
 
 def act_in_session(tx: Transaction[State], agent: str | None, *, needed: bool = False) -> str:
-    """Say who acts, as :meth:`Transaction.act_as`; the agent's present session only.
+    """Set the acting agent, as :meth:`Transaction.act_as`, and refuse an outdated session.
 
     Raises:
-        Refused: The agent has started anew since the session that acts here.
+        Refused: The agent has started a newer session than the acting one.
     """
     actor = act_now(tx, agent, needed=needed)
     if is_outdated(tx.state, actor, tx.session):
@@ -43,6 +43,6 @@ def act_in_session(tx: Transaction[State], agent: str | None, *, needed: bool = 
 
 
 def is_outdated(state: State, agent: str, session: int | None) -> bool:
-    """Whether an agent has started anew since its session of this number."""
+    """Whether an agent has started a newer session than this one."""
     known = state.agents.sessions.get(agent)
     return session is not None and known is not None and session < known.incarnation

@@ -1,7 +1,7 @@
 """Sessions: each start of an agent is an incarnation, and ends with a note to the next one.
 
-An agent that says which session it is in (``ORC_SESSION``) is refused when a newer one of the same name
-has begun: a late result of an earlier worker cannot end the work of the present one.
+An agent that gives its session (``ORC_SESSION``) is refused when a newer one of the same name has begun: a
+late result of an earlier worker cannot end the work of the present one.
 """
 
 import msgspec
@@ -31,47 +31,47 @@ from orchestrator.domain.validation import (
 from orchestrator.domain.workstreams.commands import Workstreams
 
 SHOWN = 200
-"""Characters of a title or a reason in a line that speaks of it."""
+"""Characters of a title or a reason in one line."""
 
 ESCALATIONS = "escalations"
-"""The workstream of escalations by agents that have no work on their hook; made when first needed."""
+"""The workstream of escalations by agents without a task on the hook; created when it is needed."""
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """How an agent finished: the outcome, the task that hung on its hook, and its session."""
+    """A finished session: the outcome, the task of the hook, and the session."""
 
     outcome: str
     task: Task
     session: Session
 
 
-def the_session(state: State, events: Committed) -> Session:
-    """The result of starting and ending: the agent's session."""
-    at = next(at for at, e in events if isinstance(e, (SessionStarted, SessionEnded)))
-    return state.agents.sessions[at.agent]
+def changed_session(state: State, events: Committed) -> Session:
+    """The session that was started or ended."""
+    recorded = next(r for r, e in events if isinstance(e, (SessionStarted, SessionEnded)))
+    return state.agents.sessions[recorded.agent]
 
 
-def the_escalation(state: State, events: Committed) -> Task:
-    """The result of escalating: the task that was added for it."""
+def escalation_task(state: State, events: Committed) -> Task:
+    """The task that was added for an escalation."""
     return state.tasks[next(e.task for _, e in events if isinstance(e, TaskAdded))]
 
 
 class Sessions(Noun[State]):
     """``orc.sessions``: start, handoff, done, escalate, get."""
 
-    @command(the_session)
+    @command(changed_session)
     def start(self, tx: Transaction[State], agent: str | None = None) -> None:
-        """Begin a session: the next incarnation of the agent.
+        """Start a session: the next incarnation of the agent.
 
-        Set ``ORC_SESSION`` to its number: then what an earlier incarnation still sends is refused.
+        Set ``ORC_SESSION`` to its number: then commands of earlier incarnations are refused.
 
         Args:
-            agent: Who starts; needed.
+            agent: The agent; needed.
         """
         tx.act_as(agent, needed=True)
         tx.record(SessionStarted())
 
-    @command(the_session)
+    @command(changed_session)
     def handoff(
         self,
         tx: Transaction[State],
@@ -82,17 +82,17 @@ class Sessions(Noun[State]):
         files: tuple[str, ...] = (),
         agent: str | None = None,
     ) -> None:
-        """End the agent's session with a note to its next one; what hangs on its hook stays there.
+        """End the agent's session with a note to its next one; the task on its hook stays there.
 
         Args:
             subject: One line for the next session.
-            note: What it should know.
-            collect: Note also what the agent holds now: open work, locks, unread mail.
-            files: Files that are changed and not committed, to be noted too.
-            agent: Who hands off; needed.
+            note: The information for it.
+            collect: Add what the agent holds now: open tasks, locks, unread mail.
+            files: Changed files that are not committed, to add too.
+            agent: The agent; needed.
 
         Raises:
-            Refused: The agent has started anew since.
+            Refused: The agent has started a newer session.
         """
         actor = act_in_session(tx, agent, needed=True)
         held = _collected(tx.state, actor, tx.now) if collect else []
@@ -114,22 +114,24 @@ class Sessions(Noun[State]):
         until: str = "",
         agent: str | None = None,
     ) -> Done:
-        """Finish what hangs on one's hook, and the session.
+        """Finish the task on the own hook, and the session.
 
         Args:
-            outcome: COMPLETED: the task is done. ESCALATED: it is blocked, and the overseer is told.
-                DEFERRED: it goes back to pending.
-            message: The result, what is wrong, or why it has to wait.
-            until: With DEFERRED: nobody may take it before (``2026-12-01``, ``3d``).
-            agent: Who finishes; needed.
+            outcome: COMPLETED: the task is done. ESCALATED: it is blocked, and the overseer is notified.
+                DEFERRED: it becomes pending again.
+            message: The result, the problem, or the reason to wait.
+            until: With DEFERRED: the task is not offered before (``2026-12-01``, ``3d``).
+            agent: The agent; needed.
 
         Raises:
-            NotFound: Nothing hangs there.
-            Refused: The agent has started anew since, or the completion is refused.
+            NotFound: The hook is empty.
+            Refused: The agent has started a newer session, or the completion is refused.
             UsageError: There is no such outcome.
         """
         if outcome not in OUTCOMES:
-            raise UsageError(f"{outcome!a} is no outcome", hint=f"One of {', '.join(OUTCOMES)}.")
+            raise UsageError(
+                f"{outcome!a} is not an outcome", hint=f"One of {', '.join(OUTCOMES)}."
+            )
         if until and outcome != "DEFERRED":
             raise UsageError("`until` goes with DEFERRED only")
         name = own_name(self._desk, agent)
@@ -171,7 +173,7 @@ class Sessions(Noun[State]):
                 tx.record(TaskEdited(task=task.id, defer_until=moment))
         _end(tx, outcome)
 
-    @command(the_escalation)
+    @command(escalation_task)
     def escalate(
         self,
         tx: Transaction[State],
@@ -184,23 +186,24 @@ class Sessions(Noun[State]):
         to: str = OVERSEER,
         agent: str | None = None,
     ) -> None:
-        """Tell of a trouble: a task for it, and mail to the overseer.
+        """Report a problem: add a task for it, and send mail to the overseer.
 
         Args:
             topic: One line.
             severity: critical, high, medium or low.
-            message: What is wrong.
-            task: The task that it came up with; else what hangs on the agent's hook.
-            workstream: Where the task for it belongs; else that of the task, else ``escalations``.
-            to: Who is told.
-            agent: Who escalates.
+            message: The problem.
+            task: The task with the problem; the default is the one on the agent's hook.
+            workstream: The workstream of the new task; the default is that of ``task``, else
+                ``escalations``.
+            to: The recipient of the mail.
+            agent: Who reports.
 
         Raises:
             UsageError: There is no such severity.
         """
         if severity not in SEVERITIES:
             raise UsageError(
-                f"{severity!a} is no severity", hint=f"One of {', '.join(SEVERITIES)}."
+                f"{severity!a} is not a severity", hint=f"One of {', '.join(SEVERITIES)}."
             )
         actor = act_in_session(tx, agent)
         cause = task if task is not None else tx.state.agents.hooks.get(actor)
@@ -208,7 +211,7 @@ class Sessions(Noun[State]):
         if workstream is None and not _is_active(tx.state, stream):
             stream = ESCALATIONS
         if stream == ESCALATIONS and stream not in tx.state.workstreams:
-            Workstreams(self._desk).create(stream, description="Troubles that agents told of")
+            Workstreams(self._desk).create(stream, description="Problems that agents reported")
         new = Tasks(self._desk).add(
             stream,
             title=topic,
@@ -230,7 +233,7 @@ class Sessions(Noun[State]):
         )
 
     def get(self, agent: str | None = None) -> Session:
-        """The last session of an agent; of oneself, if none is named.
+        """Return the last session of an agent; the default is the acting one.
 
         Raises:
             NotFound: It never had one.
@@ -247,7 +250,7 @@ class Sessions(Noun[State]):
 
 
 def _end(tx: Transaction[State], outcome: str) -> None:
-    """End the session of whoever acts, unless it has ended already."""
+    """End the session of the acting agent, unless it has ended already."""
     session = tx.state.agents.sessions.get(tx.agent)
     if session is None or session.is_live:
         tx.record(SessionEnded(outcome=outcome))
@@ -259,7 +262,7 @@ def _is_active(state: State, workstream: str) -> bool:
 
 
 def _collected(state: State, agent: str, now: str) -> list[str]:
-    """What an agent holds, a line each."""
+    """Describe what an agent holds, one line each."""
     lines = []
     for task in state.schedule.held_by(agent):
         hung = "on the hook, " if state.agents.hooks.get(agent) == task.id else ""

@@ -1,9 +1,9 @@
 """Knowledge: markdown texts by topic that agents share, as files that people may edit.
 
-The event carries the whole text, the file is what everybody reads. The state keeps two digests of a topic:
-of its text, and of the file that the last write found. They tell three things apart: a file that is missing
-or is still the one that was found means that the write was interrupted, so the log's text counts; any other
-difference is an edit by hand, shown to readers and adopted as an event by the next change of that topic.
+The event has the whole text; agents and people read the file. The state has two digests of a topic: of its
+text, and of the file that the last write replaced. A file that is missing, or is still the replaced one,
+means that the write was interrupted: the log's text counts. Any other difference is a hand edit: it is shown
+to readers, and recorded as an event by the next change of that topic.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ from orchestrator.domain.knowledge.events import (
     KnowledgeDeleted,
     KnowledgeEdited,
     KnowledgeWritten,
-    _Versioned,
+    VersionEvent,
     digest_of,
     document_path,
 )
@@ -33,10 +33,11 @@ from orchestrator.domain.validation import (
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """A topic as a reader sees it.
+    """A topic with its text.
 
-    ``version`` counts from 1; 0 is a file that nobody has recorded yet. ``edited`` says that the file was
-    changed by hand since that version.
+    Attributes:
+        version: Counted from 1; 0: a file that is not recorded yet.
+        edited: Whether the file was edited by hand after that version.
     """
 
     topic: str
@@ -49,28 +50,27 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
-    """A topic that a search found: how often the words stand in it, and the first line with one."""
+    """A topic that matches a search: how often it contains the words, and its first line with one."""
 
     topic: str
     hits: int
     line: str
 
 
-def the_topic(state: State, events: Committed) -> Topic:
+def written_topic(state: State, events: Committed) -> Topic:
     """The topic that was written."""
-    about = next(e for _, e in events if isinstance(e, KnowledgeWritten))
-    return state.knowledge[about.topic]
+    return state.knowledge[next(e.topic for _, e in events if isinstance(e, KnowledgeWritten))]
 
 
-def whether_deleted(state: State, events: Committed) -> bool:
-    """Whether there was something to delete."""
+def was_deleted(state: State, events: Committed) -> bool:
+    """Whether a topic was deleted."""
     return any(isinstance(e, KnowledgeDeleted) for _, e in events)
 
 
 class Knowledge(Noun[State]):
     """``orc.knowledge``: write, append, delete; read, all, search, history."""
 
-    @command(the_topic)
+    @command(written_topic)
     def write(
         self,
         tx: Transaction[State],
@@ -80,13 +80,13 @@ class Knowledge(Noun[State]):
         tags: Iterable[str] | None = None,
         agent: str | None = None,
     ) -> None:
-        """Give a topic a new text; what was there stays in its history.
+        """Write the text of a topic; the old text stays in its history.
 
         Args:
             topic: Its name, which becomes a file name.
             content: Markdown; frontmatter at its top is kept.
-            tags: Words to find it by; None keeps those it has.
-            agent: Who writes; stands as author in the frontmatter.
+            tags: Words to find it by; None keeps the present ones.
+            agent: The author in the frontmatter.
         """
         actor = tx.act_as(agent)
         _check_name(tx.state, topic)
@@ -94,7 +94,7 @@ class Knowledge(Noun[State]):
         given, body = split(content)
         _record(tx, topic, {**metadata, **given}, body, tags, actor)
 
-    @command(the_topic)
+    @command(written_topic)
     def append(
         self,
         tx: Transaction[State],
@@ -104,16 +104,16 @@ class Knowledge(Noun[State]):
         tags: Iterable[str] | None = None,
         agent: str | None = None,
     ) -> None:
-        """Add lines at the end of a topic; begins it if it is not there."""
+        """Add lines at the end of a topic, which is created if it does not exist."""
         actor = tx.act_as(agent)
         _check_name(tx.state, topic)
         metadata, body = _adopt(tx, topic)
         joined = f"{body.rstrip()}\n\n{content}" if body.strip() else content
         _record(tx, topic, metadata, joined, tags, actor)
 
-    @command(whether_deleted)
+    @command(was_deleted)
     def delete(self, tx: Transaction[State], topic: str, *, agent: str | None = None) -> None:
-        """Delete a topic; its versions stay in the log. False if there was none."""
+        """Delete a topic, and return whether there was one; its versions stay in the log."""
         tx.act_as(agent)
         names.name("topic", topic)
         _adopt(tx, topic)
@@ -122,29 +122,29 @@ class Knowledge(Noun[State]):
             tx.record(KnowledgeDeleted(topic=topic))
 
     def read(self, topic: str, *, version: int | None = None) -> str | None:
-        """The text of a topic without its frontmatter, or None if there is none."""
+        """Return the text of a topic without its frontmatter, or None if there is no topic."""
         document = self.document(topic, version=version)
         return document.text if document else None
 
     def document(self, topic: str, *, version: int | None = None) -> Document | None:
-        """A topic with author, tags and version, or None if there is none.
+        """Return a topic with author, tags and version, or None if there is none.
 
         Args:
             topic: Its name.
             version: An old version, counted from 1.
 
         Raises:
-            NotFound: The topic never had that version.
+            NotFound: The topic has no such version.
         """
         names.name("topic", topic)
         record = self._state.knowledge.get(topic)
         if version is not None:
             return self._old_version(topic, record, version)
         data = self._desk.documents.read(document_path(topic))
-        standing = _standing(record, data)
-        if standing == "absent":
+        status = _file_status(record, data)
+        if status == "absent":
             return None
-        if standing == "edited":
+        if status == "edited":
             assert data is not None
             return _edited_document(topic, record, data)
         assert record is not None
@@ -159,7 +159,7 @@ class Knowledge(Noun[State]):
             )
         at = self._desk.event(record.versions[version - 1])
         written = decode(at)
-        assert isinstance(written, _Versioned)
+        assert isinstance(written, VersionEvent)
         return Document(
             topic=topic,
             text=split(written.text)[1],
@@ -170,38 +170,38 @@ class Knowledge(Noun[State]):
         )
 
     def all(self) -> list[Topic]:
-        """The topics, by name; one whose file nobody has recorded yet has no versions."""
+        """Return the topics by name; one whose file is not recorded yet has no versions."""
         topics = self._state.knowledge
-        found = {name: topic for name, topic in topics.items() if not topic.deleted}
+        live = {name: topic for name, topic in topics.items() if not topic.deleted}
         for file in self._desk.documents.names(FOLDER):
             name = file.removesuffix(ENDING)
-            if name != file and name not in found and (document := self._unrecorded(name)):
-                found[name] = document
-        return [found[name] for name in sorted(found)]
+            if name != file and name not in live and (topic := self._unrecorded(name)):
+                live[name] = topic
+        return [live[name] for name in sorted(live)]
 
     def _unrecorded(self, name: str) -> Topic | None:
         data = self._desk.documents.read(document_path(name))
-        if _standing(self._state.knowledge.get(name), data) != "edited":
+        if _file_status(self._state.knowledge.get(name), data) != "edited":
             return None
         return Topic(name=name, author=SYSTEM, digest=digest_of(data), versions=(), updated_at="")
 
     def search(self, words: str) -> list[Match]:
-        """The topics that hold all the words, most hits first; case does not matter."""
+        """Return the topics that contain all the words, most hits first; case does not matter."""
         wanted = words.casefold().split()
-        found = []
+        matches = []
         for topic in self.all():
             text = f"{topic.name}\n{' '.join(topic.tags)}\n{self.read(topic.name) or ''}"
             hits = [text.casefold().count(word) for word in wanted]
             if wanted and all(hits):
                 lines = (line for line in text.splitlines() if wanted[0] in line.casefold())
-                found.append(Match(topic=topic.name, hits=sum(hits), line=next(lines, "")))
-        return sorted(found, key=lambda match: (-match.hits, match.topic))
+                matches.append(Match(topic=topic.name, hits=sum(hits), line=next(lines, "")))
+        return sorted(matches, key=lambda match: (-match.hits, match.topic))
 
     def history(self, topic: str) -> list[Document]:
-        """Every version of a topic, oldest first.
+        """Return every version of a topic, oldest first.
 
         Raises:
-            NotFound: There never was such a topic.
+            NotFound: There was never such a topic.
         """
         record = self._state.knowledge.get(names.name("topic", topic))
         if record is None:
@@ -209,8 +209,8 @@ class Knowledge(Noun[State]):
         return [self._old_version(topic, record, i + 1) for i in range(len(record.versions))]
 
 
-def _standing(record: Topic | None, data: bytes | None) -> str:
-    """How a file stands to what is recorded: absent, recorded (the log's text counts) or edited."""
+def _file_status(record: Topic | None, data: bytes | None) -> str:
+    """The status of a file: absent, recorded (the log's text counts) or edited."""
     digest = digest_of(data)
     if record is None:
         return "edited" if digest else "absent"
@@ -233,16 +233,16 @@ def _edited_document(topic: str, record: Topic | None, data: bytes) -> Document:
 
 
 def _adopt(tx: Transaction[State], topic: str) -> tuple[dict[str, Any], str]:
-    """Record an edit by hand, so that nothing is overwritten unseen; gives what stands there now."""
+    """Record a hand edit before it is overwritten; return the present frontmatter and text."""
     data = tx.read_document(document_path(topic))
     record = tx.state.knowledge.get(topic)
-    standing = _standing(record, data)
-    if standing == "absent":
+    status = _file_status(record, data)
+    if status == "absent":
         return {}, ""
-    if standing == "recorded":
+    if status == "recorded":
         assert record is not None
         written = decode(tx.event(record.versions[-1]))
-        assert isinstance(written, _Versioned)
+        assert isinstance(written, VersionEvent)
         return split(written.text)
     assert data is not None
     text = _decoded(topic, data)
@@ -267,22 +267,22 @@ def _record(
     if words:
         head["tags"] = list(words)
     text = check_text("content", join(head, body))
-    found = digest_of(tx.documents.get(document_path(topic)))
-    tx.record(KnowledgeWritten(topic=topic, text=text, author=author, tags=words, replaces=found))
+    old = digest_of(tx.documents.get(document_path(topic)))
+    tx.record(KnowledgeWritten(topic=topic, text=text, author=author, tags=words, replaces=old))
 
 
 def split(text: str) -> tuple[dict[str, Any], str]:
-    """The frontmatter of a text, strictly read, and what stands below it."""
+    """Split a text into frontmatter, which is read strictly, and body."""
     if not text.startswith("---"):
         return {}, text
-    # YAML is loaded only for texts that begin as if they had some.
+    # YAML is loaded only for texts that seem to have frontmatter.
     from orchestrator.domain.knowledge import frontmatter
 
     return frontmatter.split(text)
 
 
 def join(metadata: dict[str, Any], body: str) -> str:
-    """A text with its frontmatter; the inverse of :func:`split`."""
+    """Put frontmatter and body together; the inverse of :func:`split`."""
     if not metadata:
         return body
     from orchestrator.domain.knowledge import frontmatter
@@ -291,7 +291,7 @@ def join(metadata: dict[str, Any], body: str) -> str:
 
 
 def _split_file(topic: str, text: str) -> tuple[dict[str, Any], str]:
-    """As :func:`split`, of a file that somebody edited: the error names it."""
+    """As :func:`split`, for an edited file: the error names it."""
     try:
         return split(text)
     except BadInput as error:

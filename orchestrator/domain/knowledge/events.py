@@ -10,7 +10,9 @@ from orchestrator.domain.state import State
 FOLDER, ENDING = "knowledge", ".md"
 
 
-class _Versioned(Event):
+class VersionEvent(Event):
+    """An event that is a version of a topic: it has the whole text."""
+
     topic: str
     text: str
     author: str = SYSTEM
@@ -31,7 +33,7 @@ class _Versioned(Event):
 
 
 @event("knowledge.written")
-class KnowledgeWritten(_Versioned):
+class KnowledgeWritten(VersionEvent):
     """A topic got a new text."""
 
     def documents(self, state: State) -> dict[str, str | None]:
@@ -39,7 +41,7 @@ class KnowledgeWritten(_Versioned):
 
 
 @event("knowledge.edited")
-class KnowledgeEdited(_Versioned):
+class KnowledgeEdited(VersionEvent):
     """The file was edited by hand; its text was adopted."""
 
 

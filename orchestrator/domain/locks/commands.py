@@ -1,7 +1,7 @@
-"""Locks: resources that agents keep for a while, alone or shared, under a lease.
+"""Locks: resources that agents hold under a lease, exclusive or shared.
 
 A resource is a name or a path glob (see :mod:`orchestrator.domain.tasks.resources`). Running tasks hold what
-they touch in the same way. The token of a hold is the id of the event that gave it, so it only grows.
+they touch in the same way. The token of a lease is the id of the event that gave it, so tokens only grow.
 """
 
 from collections.abc import Callable
@@ -28,11 +28,11 @@ from orchestrator.domain.validation import check_required
 from orchestrator.domain.waiting import wait_for
 
 DEFAULT_TTL = 60.0
-"""Seconds that a lock is held unless the holder says otherwise."""
+"""The default length of a lock, in seconds."""
 
 
 class Lease(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What an agent that acquired a lock is told."""
+    """The lease of an agent on a resource."""
 
     resource: str
     agent: str
@@ -42,21 +42,21 @@ class Lease(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     shared: bool
 
 
-def the_lease(state: State, events: Committed) -> Lease:
-    """The hold that was acquired or renewed."""
-    at, about = next((at, e) for at, e in events if isinstance(e, (LockAcquired, LockRenewed)))
-    holder = _holder(state.locks[about.resource], at.agent)
+def acquired_lease(state: State, events: Committed) -> Lease:
+    """The lease that was acquired or renewed."""
+    recorded, lock = next((r, e) for r, e in events if isinstance(e, (LockAcquired, LockRenewed)))
+    holder = _holder(state.locks[lock.resource], recorded.agent)
     assert holder is not None
-    return _lease(about.resource, holder)
+    return _lease(lock.resource, holder)
 
 
-def the_resource(state: State, events: Committed) -> str:
+def freed_resource(state: State, events: Committed) -> str:
     """The resource that was released or broken."""
     return next(e.resource for _, e in events if isinstance(e, (LockReleased, LockBroken)))
 
 
 def nothing(state: State, events: Committed) -> None:
-    """Waiting has no result of its own."""
+    """Waiting has no result."""
 
 
 class Locks(Noun[State]):
@@ -71,17 +71,17 @@ class Locks(Noun[State]):
         shared: bool = False,
         wait: float | str = 0,
     ) -> Lease:
-        """Hold a resource; again by the holder renews.
+        """Acquire a resource; if the agent holds it already, renew the lease.
 
         Args:
             resource: A name or a path glob.
-            agent: Who holds it; needed.
-            ttl: How long, as ``60s`` or seconds.
+            agent: The holder; needed.
+            ttl: The length of the lease, as ``60s`` or seconds.
             shared: Let others share it.
-            wait: Block so long until it is free.
+            wait: How long to wait until it is free.
 
         Raises:
-            Refused: Somebody holds it (``lock_denied``), or waiting would close a circle (``circle``).
+            Refused: Another agent holds it (``lock_denied``), or waiting would close a circle (``circle``).
         """
         patience = clock.duration(wait)
         denied: list[Refused] = []
@@ -110,7 +110,7 @@ class Locks(Noun[State]):
         shared: bool,
         patience: float,
     ) -> Lease | None:
-        """Wait with the waiting on record, so that others can see a circle before they close it."""
+        """Wait, and record that, so that other agents are refused to close a circle."""
         self._await(resource, agent=agent, shared=shared, patience=patience)
         lease = None
         try:
@@ -120,7 +120,7 @@ class Locks(Noun[State]):
                 self._abandon(resource, agent=agent)
         return lease
 
-    @command(the_lease)
+    @command(acquired_lease)
     def _acquire(
         self,
         tx: Transaction[State],
@@ -171,7 +171,7 @@ class Locks(Noun[State]):
         tx.act_as(agent, needed=True)
         tx.record(LockAbandoned(resource=_need(resource).resource))
 
-    @command(the_lease)
+    @command(acquired_lease)
     def renew(
         self,
         tx: Transaction[State],
@@ -180,10 +180,10 @@ class Locks(Noun[State]):
         agent: str | None = None,
         ttl: float | str | None = None,
     ) -> None:
-        """Extend the lease, from now, by its length or by another one.
+        """Renew the lease from now, with its length or another one.
 
         Raises:
-            Refused: The agent does not hold it, or not any more (``lock_not_held``).
+            Refused: The agent does not hold it (any more) (``lock_not_held``).
         """
         actor = tx.act_as(agent, needed=True)
         resource = _need(resource).resource
@@ -193,9 +193,9 @@ class Locks(Noun[State]):
         length = holder.ttl if ttl is None else _length(ttl)
         tx.record(LockRenewed(resource=resource, until=tx.later(length), ttl=length))
 
-    @command(the_resource)
+    @command(freed_resource)
     def release(self, tx: Transaction[State], resource: str, *, agent: str | None = None) -> None:
-        """Give a resource back.
+        """Release a resource.
 
         Raises:
             Refused: The agent does not hold it (``lock_not_held``).
@@ -207,46 +207,46 @@ class Locks(Noun[State]):
         tx.record(LockReleased(resource=resource, holder=actor))
 
     # `break` is a word of the language, hence the longer name.
-    @command(the_resource)
+    @command(freed_resource)
     def break_(
         self, tx: Transaction[State], resource: str, *, reason: str, agent: str | None = None
     ) -> None:
-        """Take a resource from all who hold it, with a reason that stands in the log.
+        """Take a resource from all of its holders; the log has the reason.
 
         Raises:
-            NotFound: Nobody holds it.
+            NotFound: It is not held.
         """
         tx.act_as(agent)
         resource = _need(resource).resource
         lock = tx.state.locks.get(resource)
         if lock is None or not lock.holders:
-            raise NotFound(f"Nobody holds {resource!a}", code="lock_not_found")
+            raise NotFound(f"No agent holds {resource!a}", code="lock_not_found")
         holders = tuple(holder.agent for holder in lock.holders)
         tx.record(
             LockBroken(resource=resource, reason=check_required("reason", reason), holders=holders)
         )
 
     def all(self) -> list[Lock]:
-        """The resources that are held or waited for now, by name; leases that have ended are left out."""
+        """Return the resources that are held or waited for now, by name, without ended leases."""
         now = self._desk.now()
         alive = (_alive(lock, now) for lock in self._state.locks.values())
         return sorted((k for k in alive if k.holders or k.waiting), key=lambda lock: lock.resource)
 
     def get(self, resource: str) -> Lock:
-        """Who holds a resource and who waits for it now; nobody, if it is free."""
+        """Return the holders of a resource, and the agents that wait for it."""
         resource = _need(resource).resource
         lock = self._state.locks.get(resource, Lock(resource=resource))
         return _alive(lock, self._desk.now())
 
 
 def _need(resource: str, shared: bool = False) -> resources.Need:
-    """What a caller asks for: ``git`` with ``shared``, or ``git:shared``."""
+    """The resource that a caller asks for: ``git`` with ``shared``, or ``git:shared``."""
     need = resources.parse(resource)
     return resources.Need(need.resource, need.shared or shared)
 
 
 def held_by(state: State, agent: str, now: str) -> list[Lock]:
-    """The locks that an agent holds now."""
+    """Return the locks that an agent holds now."""
     return [
         lock
         for lock in state.locks.values()
@@ -255,9 +255,10 @@ def held_by(state: State, agent: str, now: str) -> list[Lock]:
 
 
 def find_circle(state: State, agent: str, need: resources.Need, now: str) -> list[str]:
-    """The circle that would close if the agent waited: agents and resources in turn; empty if none.
+    """Return the circle that would close if the agent waited; empty if none would.
 
-    Follows who holds what the agent wants, what those wait for, who holds that, and so on.
+    Agents and resources alternate in it: the holder of what the agent wants, what that holder waits for, its
+    holder, and so on.
     """
     paths = [(agent, need, [agent])]
     seen = {agent}
@@ -302,20 +303,14 @@ def _holder(lock: Lock | None, agent: str) -> Holder | None:
 
 
 def _lease(resource: str, holder: Holder) -> Lease:
-    return Lease(
-        resource=resource,
-        agent=holder.agent,
-        token=holder.token,
-        until=holder.until,
-        ttl=holder.ttl,
-        shared=holder.shared,
-    )
+    facts = {n: getattr(holder, n) for n in ("agent", "token", "until", "ttl", "shared")}
+    return Lease(resource=resource, **facts)
 
 
 def _length(ttl: float | str) -> float:
     seconds = clock.duration(ttl)
     if seconds <= 0:
-        raise UsageError("A lock must be held longer than nothing")
+        raise UsageError("A lease must be longer than 0 seconds")
     return seconds
 
 
