@@ -397,10 +397,11 @@ class Engine:
     ) -> R:
         """The first result of a request, rendered from its events and the state they left."""
         events: Committed = []
+        state = self.at(known.last)
         for number in range(known.first, known.last + 1):
             record = self.store.event(number)
-            events.append((record, decode(record)))
-        return shows(self.at(known.last), events)
+            events.append((record, decode(record, state.board.format_at(number))))
+        return shows(state, events)
 
     def _commit(self, tx: Transaction[State], request: RequestMark | None) -> None:
         self._check_whole()

@@ -14,7 +14,6 @@ from orchestrator.core.store import Cursor
 from orchestrator.domain.slices import Slice
 from orchestrator.domain.state import State
 
-FORMAT = 2
 _HEAD = b'{\n  "checksum": "%08x",\n'
 _HEAD_LENGTH = len(_HEAD % 0)
 
@@ -54,6 +53,11 @@ class Snapshot(msgspec.Struct):
 _decode = msgspec.json.Decoder(Snapshot).decode
 
 
+def _format_of(state: State) -> int:
+    # An older version must read an upgraded log, which it refuses, not a snapshot that hides the upgrade.
+    return 1 + state.board.format
+
+
 def _flat(state: State) -> msgspec.Struct:
     return _FlatState(*[getattr(holder, name) for holder, name in _holders(state)])
 
@@ -69,7 +73,7 @@ def encode(state: State, cursor: Cursor) -> bytes:
     """The bytes of ``state.json``."""
     log = msgspec.Raw(msgspec.json.encode(cursor))
     # The text may have 50 MB: it is copied once, and the compact form is gone by then.
-    compact = msgspec.json.encode(Snapshot(FORMAT, log, _flat(state)))
+    compact = msgspec.json.encode(Snapshot(_format_of(state), log, _flat(state)))
     text = msgspec.json.format(compact, indent=2)
     del compact
     body = memoryview(text)[2:]  # without the first brace and newline
@@ -87,4 +91,5 @@ def decode(data: bytes, cursor_type: type[Cursor]) -> tuple[State, Cursor] | Non
         cursor = msgspec.json.decode(snapshot.log, type=cursor_type)
     except msgspec.MsgspecError:
         return None
-    return (_grouped(snapshot.state), cursor) if snapshot.format == FORMAT else None
+    state = _grouped(snapshot.state)
+    return (state, cursor) if snapshot.format == _format_of(state) else None

@@ -62,19 +62,35 @@ class Event(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=
         raise NotImplementedError(f"{cls.TYPE} has no older version {version} than {cls.VERSION}")
 
 
+FORMAT = 2
+"""The format of the log that this version writes where it needs it."""
+
+
+class _DeclaredNoun(msgspec.Struct):
+    modules: tuple[str, ...]
+    since: int
+
+
 _TYPES: dict[str, type[Event]] = {}
-_NOUNS: dict[str, tuple[str, ...]] = {}
+_NOUNS: dict[str, _DeclaredNoun] = {}
 
 
-def declare_noun(noun: str, *modules: str) -> None:
+def declare_noun(noun: str, *modules: str, since: int = 1) -> None:
     """Reserve the types ``noun.*`` for the toolkit; agents may log events of any other type.
 
     Args:
         noun: The first word of the types.
         modules: The modules that register them; each is imported when a type that is not registered yet
             is met, in this order until it is.
+        since: The format of the log that reserves the noun. On a board of an older format the types are
+            the agents' own: they may have logged them before the noun was there.
     """
-    _NOUNS[noun] = modules
+    _NOUNS[noun] = _DeclaredNoun(modules, since)
+
+
+def format_of(noun: str) -> int:
+    """The format of the log that a noun needs."""
+    return _NOUNS[noun].since
 
 
 E = TypeVar("E", bound=type[Event])
@@ -94,22 +110,28 @@ def event(type_name: str, version: int = 1) -> Callable[[E], E]:
 
 def types() -> dict[str, type[Event]]:
     """Every type of the toolkit and its class."""
-    for module in {module for modules in _NOUNS.values() for module in modules}:
+    for module in {module for noun in _NOUNS.values() for module in noun.modules}:
         importlib.import_module(module)
     return dict(_TYPES)
 
 
 def _class_of(type_name: str) -> type[Event] | None:
-    modules = iter(_NOUNS.get(type_name.partition(".")[0], ()))
+    declared = _NOUNS.get(type_name.partition(".")[0])
+    modules = iter(declared.modules if declared else ())
     while type_name not in _TYPES and (module := next(modules, None)) is not None:
         importlib.import_module(module)
     return _TYPES.get(type_name)
 
 
-def is_reserved(type_name: str) -> bool:
-    """Whether the type belongs to the toolkit (``task.*``) and agents may not log it themselves."""
+def is_reserved(type_name: str, format: int = 1) -> bool:
+    """Whether the type belongs to the toolkit (``task.*``) and agents may not log it themselves.
+
+    Args:
+        type_name: The type.
+        format: The format of the board's log.
+    """
     noun, dot, _ = type_name.partition(".")
-    return bool(dot) and noun in _NOUNS
+    return bool(dot) and noun in _NOUNS and _NOUNS[noun].since <= format
 
 
 class _Decoders(dict[str, Callable[[msgspec.Raw], Event] | None]):
@@ -118,10 +140,15 @@ class _Decoders(dict[str, Callable[[msgspec.Raw], Event] | None]):
     Each is made when its type is first met.
     """
 
+    def __init__(self, format: int) -> None:
+        self.format = format
+
     def __missing__(self, type_name: str) -> Callable[[msgspec.Raw], Event] | None:
-        cls = _class_of(type_name)
-        if cls is None and is_reserved(type_name):
-            raise _newer(f"events of the type {type_name!a}")
+        is_declared = type_name.partition(".")[0] in _NOUNS
+        is_ours = is_reserved(type_name, self.format)
+        cls = _class_of(type_name) if is_ours or not is_declared else None
+        if cls is None and is_ours:
+            raise newer(f"events of the type {type_name!a}")
         if cls is None:
             decoder = None
         elif cls.VERSION == 1:
@@ -132,16 +159,20 @@ class _Decoders(dict[str, Callable[[msgspec.Raw], Event] | None]):
         return decoder
 
 
-_decoders = _Decoders()
+_decoders = {format: _Decoders(format) for format in range(1, FORMAT + 1)}
 
 
-def decode(record: Recorded) -> Event | None:
-    """The typed event of a record; None for a type that agents logged themselves.
+def decode(record: Recorded, format: int = 1) -> Event | None:
+    """The typed event of a record; None for a type that is the agents' own.
+
+    Args:
+        record: The record.
+        format: The format of the log where the record stands.
 
     Raises:
         Damage: A reserved type, version or field that this version does not know.
     """
-    decoder = _decoders[record.type]
+    decoder = _decoders[format][record.type]
     if decoder is None:
         return None
     try:
@@ -149,7 +180,7 @@ def decode(record: Recorded) -> Event | None:
             return decoder(record.payload)
         return _upcast(_TYPES[record.type], record.v, record.payload)
     except msgspec.ValidationError as error:
-        raise _newer(f"a payload of {record.type} in event {record.id} ({error})") from error
+        raise newer(f"a payload of {record.type} in event {record.id} ({error})") from error
 
 
 def _upcast(cls: type[Event], version: int, payload: msgspec.Raw) -> Event:
@@ -159,7 +190,8 @@ def _upcast(cls: type[Event], version: int, payload: msgspec.Raw) -> Event:
     return msgspec.convert(cls.upcast(value, version) if version < cls.VERSION else value, cls)
 
 
-def _newer(what: str) -> Damage:
+def newer(what: str) -> Damage:
+    """The refusal of a log that a newer version of the toolkit wrote."""
     return Damage(
         f"The log holds {what}, which this version does not know",
         code="newer_version",

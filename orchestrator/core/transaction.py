@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec
 
 from orchestrator.core import calls, clock, names
 from orchestrator.core.errors import BadInput, Damage, UsageError
-from orchestrator.core.events import Event, Recorded, decode
+from orchestrator.core.events import FORMAT, Event, Recorded, decode
 from orchestrator.core.store import Documents, Presence
 from orchestrator.core.strict_json import encode_payload
 
@@ -110,7 +110,7 @@ class Transaction(Generic[S]):
         """
         at = self._next(event.TYPE, event, event.VERSION)
         try:
-            written = decode(at)
+            written = decode(at, FORMAT)
         except Damage as damage:
             raise BadInput(f"{event.TYPE} cannot hold this: {damage.__context__}") from None
         assert written is not None

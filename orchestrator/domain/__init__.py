@@ -1,11 +1,9 @@
 """The rules: a package for each noun, with its records, its events and their apply, its commands.
 
-The package of a noun declares the first word of the types of its events. The words below have no slice of the
-state, or nothing at all yet.
+The package of a noun declares the first word of the types of its events. Nothing uses the words below yet.
 """
 
 from orchestrator.core.events import declare_noun
 
-declare_noun("board", f"{__name__}.board.events")
 declare_noun("formula")
 declare_noun("subscription")

@@ -39,7 +39,7 @@ class Events(Noun[State], name="journal"):
         self, tx: Transaction[State], agent: str | None, type: str, payload: dict[str, Any]
     ) -> None:
         tx.act_as(agent)
-        tx.record_custom(check_type(type), payload)
+        tx.record_custom(check_type(type, tx.state.board.format), payload)
 
     def read(
         self,
@@ -110,7 +110,7 @@ def beginning(since: str | int, now: str) -> str | int:
         return clock.timestamp(clock.seconds(since))
 
 
-def check_type(type: str) -> str:
+def check_type(type: str, format: int) -> str:
     """Check the type of an event that an agent logs.
 
     Raises:
@@ -121,7 +121,7 @@ def check_type(type: str) -> str:
             f"{type!a} cannot be the type of an event",
             hint="Use letters, digits, `.`, `_` and `-`: ci.failed.",
         )
-    if is_reserved(type):
+    if is_reserved(type, format):
         raise BadName(
             f"Events {type.partition('.')[0]}.* are the toolkit's own",
             hint="Choose another first word.",

@@ -8,6 +8,7 @@ import msgspec
 from orchestrator.core.errors import Damage
 from orchestrator.core.events import Recorded, decode
 from orchestrator.domain.agents.records import AgentSlice
+from orchestrator.domain.board.records import BoardSlice
 from orchestrator.domain.convoys.records import ConvoySlice
 from orchestrator.domain.cycles.records import CycleSlice
 from orchestrator.domain.idempotency import Request, remember
@@ -33,6 +34,7 @@ class State(msgspec.Struct, dict=True):
     """
 
     event: int = 0
+    board: BoardSlice = msgspec.field(default_factory=BoardSlice)
     workstreams: WorkstreamSlice = msgspec.field(default_factory=WorkstreamSlice)
     tasks: TaskSlice = msgspec.field(default_factory=TaskSlice)
     agents: AgentSlice = msgspec.field(default_factory=AgentSlice)
@@ -61,7 +63,7 @@ class State(msgspec.Struct, dict=True):
             self.__dict__["in_place"] = True
         try:
             for record in records:
-                event = decode(record)
+                event = decode(record, self.board.format)
                 if event is not None:
                     event.apply(self, record)
                 self.event = record.id

@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput, InputOutputError, NotFound
+from orchestrator.core.events import FORMAT
 from orchestrator.core.strict_json import strict_json
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.events import AgentImported
@@ -66,7 +67,7 @@ def import_opspawn(engine: Engine, folder: str, *, agent: str | None = None) -> 
 
 def _import_event(tx: Transaction[State], line: dict[str, Any]) -> None:
     facts = {k: v for k, v in line.items() if k not in ("ts", "agent", "action")}
-    type_name = check_type(f"opspawn.{line.get('action', 'event')}")
+    type_name = check_type(f"opspawn.{line.get('action', 'event')}", FORMAT)
     who = names.agent(str(line.get("agent") or "system"))
     tx.record_custom(type_name, facts, agent=who, ts=_time(line.get("ts"), tx.now))
 

@@ -127,7 +127,7 @@ def _checked(records: list[Recorded], progress: ShowProgress) -> State:
     for expected, record in enumerate(progress(records, "Checking events"), start=1):
         if record.id != expected:
             raise BadInput(f"Event {record.id} stands where {expected} belongs")
-        _check_record(record)
+        _check_record(record, state.board.format)
         try:
             state.fold((record,))
         except Damage as damage:
@@ -138,11 +138,11 @@ def _checked(records: list[Recorded], progress: ShowProgress) -> State:
     return state
 
 
-def _check_record(record: Recorded) -> None:
+def _check_record(record: Recorded, format: int) -> None:
     names.agent(record.agent)
     clock.check(record.ts)
-    if not is_reserved(record.type):
-        check_type(record.type)
+    if not is_reserved(record.type, format):
+        check_type(record.type, format)
 
 
 def _check_names(state: State) -> None:

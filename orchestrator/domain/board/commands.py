@@ -1,7 +1,8 @@
-"""Repairs: what the doctor did to a board, on record."""
+"""Repairs and upgrades of a board, on record."""
 
+from orchestrator.core.events import format_of
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
-from orchestrator.domain.board.events import BoardRepaired
+from orchestrator.domain.board.events import BoardRepaired, BoardUpgraded
 from orchestrator.domain.locks.events import LockLapsed
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskLapsed
@@ -10,6 +11,12 @@ from orchestrator.domain.tasks.events import TaskLapsed
 def the_repaired(state: State, events: Committed) -> tuple[str, ...]:
     """What was repaired."""
     return next(e.repaired for _, e in events if isinstance(e, BoardRepaired))
+
+
+def upgrade_for(tx: Transaction[State], noun: str) -> None:
+    """Upgrade the log to the format that a noun needs, in the commit that needs it."""
+    if tx.state.board.format < format_of(noun):
+        tx.record(BoardUpgraded(format=format_of(noun)))
 
 
 class Repairs(Noun[State]):

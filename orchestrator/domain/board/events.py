@@ -1,6 +1,6 @@
 """The events of the board as a whole."""
 
-from orchestrator.core.events import Event, Recorded, event
+from orchestrator.core.events import FORMAT, Event, Recorded, event, newer
 from orchestrator.domain.state import State
 
 
@@ -12,3 +12,16 @@ class BoardRepaired(Event):
 
     def apply(self, state: State, at: Recorded) -> None:
         """Nothing of the state changes: a repair brings files in step with it."""
+
+
+@event("board.upgraded")
+class BoardUpgraded(Event):
+    """From here on the log has this format: the types of nouns that came with it are the toolkit's."""
+
+    format: int
+
+    def apply(self, state: State, at: Recorded) -> None:
+        if self.format > FORMAT:
+            raise newer(f"events of format {self.format}")
+        state.board.format = self.format
+        state.board.upgraded = at.id
