@@ -37,6 +37,11 @@ class Recorded(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     req: RequestMark | None = None
     more: bool = False
 
+    def __repr__(self) -> str:
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        values["payload"] = msgspec.json.decode(self.payload)
+        return f"Recorded({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
 
 class Event(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """The payload of one type of event: the fields are facts, ``apply`` is what they do to the state."""

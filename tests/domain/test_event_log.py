@@ -172,3 +172,8 @@ def test_follow_since_an_event_gives_what_came_after_it(orc: Orchestrator):
         orc.events.log("ann" if number % 2 else "bob", "note")
     stream = orc.events.follow(since=1, agent="ann")
     assert [next(stream).id, next(stream).id] == [2, 4]
+
+
+def test_a_printed_event_shows_its_payload(orc: Orchestrator):
+    shown = repr(orc.events.log("ann", "deployed", service="api", tries=[1, 2]))
+    assert "agent='ann', type='deployed', payload={'service': 'api', 'tries': [1, 2]}" in shown
