@@ -2,8 +2,18 @@
 """The command line of a checkout: ``python cli.py status``. Installed, it is ``orc``."""
 
 import os
+import sys
 
-from orchestrator.interfaces.cli.main import process
+CHECKOUT = os.path.dirname(os.path.abspath(__file__))
+
+try:
+    from orchestrator.interfaces.cli.main import process as process
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"Error: this Python has no module {error.name!r}: run `make demo` or `make test` once and then "
+        "`.venv/bin/python cli.py`, or install with `python3 -m venv .venv && "
+        ".venv/bin/pip install -e .`."
+    )
 
 if __name__ == "__main__":
-    process(prog="python cli.py", checkout=os.path.dirname(os.path.abspath(__file__)))
+    process(prog="python cli.py", checkout=CHECKOUT)

@@ -54,27 +54,27 @@ def test_the_commands_of_a_document_print_what_it_shows(document: Path, tmp_path
         assert printed == TIME.sub("TIME", with_ids(shown, ids)), line
 
 
-def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
+PYTHON = [ROOT / "README.md", ROOT / "docs" / "guides" / "python.md"]
+of_python = pytest.mark.parametrize("document", PYTHON, ids=lambda path: path.name)
+
+
+@of_python
+def test_the_python_of_a_document_runs(document: Path, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    for block in blocks("python"):
+    for block in blocks("python", document):
         subprocess.run([sys.executable, "-c", block], cwd=tmp_path, env=environment, check=True)
 
 
-def test_the_python_of_the_readme_passes_strict_types(tmp_path: Path) -> None:
-    for block in blocks("python"):
-        program = tmp_path / "program.py"
-        program.write_text(block)
-        command = [
-            sys.executable,
-            "-m",
-            "mypy",
-            "--strict",
-            "--cache-dir",
-            os.devnull,
-            str(program),
-        ]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout
+def test_the_python_of_the_documents_passes_strict_types(tmp_path: Path) -> None:
+    programs = []
+    for number, block in enumerate(
+        block for document in PYTHON for block in blocks("python", document)
+    ):
+        programs.append(tmp_path / f"program{number}.py")
+        programs[-1].write_text(block)
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, *programs]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_first_screen_of_the_readme_has_the_two_commands() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -149,3 +150,17 @@ def test_next_waits_for_a_task_and_takes_it(board: Path) -> None:
     run(board, "t", "add", "build", "Late")
     out, _ = waiting.communicate(timeout=60)
     assert out.decode().endswith(" - Late\n")
+
+
+@pytest.mark.parametrize("door", ["cli.py", "runner.py"])
+def test_a_checkout_without_its_environment_says_what_to_run(door: str) -> None:
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-S", ROOT / door, "status"]  # -S: no installed packages
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(
+        r"Error: this Python has no module '\w+': run `make demo` or `make test` once and then "
+        r"`.venv/bin/python cli.py`, or install with `python3 -m venv .venv && "
+        r".venv/bin/pip install -e .`.\n",
+        done.stderr,
+    )
