@@ -128,6 +128,7 @@ def test_the_record_of_a_task_has_the_names_of_the_original_and_all_others(
         "defer_until": "",
         "due": "",
         "commits": [],
+        "external_ref": "",
         "checks": None,
         "evidence": [],
         "touches": ["git", "src/**"],

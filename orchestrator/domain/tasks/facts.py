@@ -31,7 +31,7 @@ from orchestrator.domain.tasks.fact_values import (
     part_of_checks,
 )
 from orchestrator.domain.tasks.relations import Gate, Link, Signal
-from orchestrator.domain.validation import check_priority, check_title
+from orchestrator.domain.validation import check_line, check_priority, check_title
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +95,7 @@ class TaskFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_on
     defer_until: Annotated[str, Kept(label="put off until", beads="defer_until")] = ""
     due: Annotated[str, Kept(label="due", beads="due_at")] = ""
     commits: Annotated[tuple[str, ...], Kept(label="commits")] = ()
+    external_ref: Annotated[str, Kept(label="external ref", brief=0.01, beads="external_ref")] = ""
     checks: Annotated[Checks | None, Kept()] = None
 
 
@@ -222,6 +223,15 @@ class GivenFacts(TypedDict, total=False):
             add_commits,
             metavar="SHA",
             singular="commit",
+        ),
+    ]
+    external_ref: Annotated[
+        str | None,
+        Fact(
+            "Its name in another system: gh-9.",
+            check=by(lambda text: check_line("external_ref", text)),
+            metavar="REF",
+            filter="Only with this name in another system.",
         ),
     ]
     verify: Annotated[

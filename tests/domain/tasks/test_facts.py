@@ -5,7 +5,10 @@ import typing
 
 import msgspec
 import pytest
+from boards import changes_nothing
 
+from orchestrator import Orchestrator
+from orchestrator.core.errors import BadInput
 from orchestrator.domain.tasks.batch_fields import ADDING, EDITING
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.events import TaskAdded, TaskEdited
@@ -46,3 +49,15 @@ def test_the_call_of_a_command_shows_every_fact_with_its_type(method: typing.Any
 
 def test_a_batch_takes_every_fact() -> None:
     assert FACTS.keys() <= ADDING.keys() & EDITING.keys()
+
+
+def test_an_external_ref_is_one_line_by_which_tasks_are_found(orc: Orchestrator) -> None:
+    orc.workstreams.create("build")
+    task = orc.tasks.add("build", title="Pay", external_ref="gh-9")
+    orc.tasks.add("build", title="Other")
+    assert orc.tasks.all(external_ref="gh-9") == [task]
+    assert "gh-9" in orc.brief(task.id)
+    assert orc.tasks.edit(task.id, external_ref="gh-10").external_ref == "gh-10"
+    assert orc.tasks.edit(task.id, external_ref="").external_ref == ""
+    with changes_nothing(orc), pytest.raises(BadInput):
+        orc.tasks.edit(task.id, external_ref="x" * 501)
