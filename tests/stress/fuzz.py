@@ -35,6 +35,7 @@ from orchestrator.interfaces.cli.groups import GLOBALS, Command, Group
 from orchestrator.interfaces.cli.main import main
 from orchestrator.interfaces.cli.parameters import Argument
 from orchestrator.maintenance.backup import export_board, import_board
+from orchestrator.stores.files.folders import FileDocuments
 from orchestrator.stores.files.lines import Position, encode_line
 
 from .part import Part, fast_folder, run, say
@@ -326,7 +327,7 @@ def _(folder: Folder, text: str) -> None:
     file.parent.mkdir()
     file.write_text(text, "utf-8", "surrogatepass")
     with watched(file):
-        compile_formula(load("f", str(board)), {"v": text}, strict=False)
+        compile_formula(load("f", FileDocuments(str(board))), {"v": text}, strict=False)
 
 
 @target("frontmatter", yaml_text)

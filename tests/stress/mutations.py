@@ -21,11 +21,10 @@ from typing import Any, NamedTuple
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import Damage, OrchestratorError
-from orchestrator.core.store import START
+from orchestrator.core.store import START, Cursor
 from orchestrator.domain.state import State
 from orchestrator.maintenance.doctor import examine
 from orchestrator.stores.files import FileStore
-from orchestrator.stores.files.lines import Position
 
 from .part import Part, fast_folder, run, say
 
@@ -93,12 +92,12 @@ def work(orc: Orchestrator, clock: list[float]) -> Iterator[None]:
     yield
 
 
-def text_of(state: State, position: Position) -> str:
+def text_of(state: State, position: Cursor) -> str:
     return f"{state!r} {position!r}"
 
 
 def fold(store: FileStore) -> str:
-    state, position = State(), Position()
+    state, position = State(), START
     for chunk in store.read(START):
         state.fold(chunk.events)
         position = chunk.end
@@ -112,7 +111,7 @@ def make_base(folder: str, name: str, segment_size: int) -> Base:
     store = FileStore(folder, light=True, segment_size=segment_size, warn=lambda _: None)
     orc = Orchestrator(store, light=True, now=lambda: clock[0])
     snapshots: dict[int, bytes] = {}
-    ends, states = [0], [text_of(State(), Position())]
+    ends, states = [0], [text_of(State(), START)]
     for number, _ in enumerate(work(orc, clock), start=1):
         states.append(fold(store))
         ends.append(len(b"".join(log_files(folder).values())))
