@@ -10,7 +10,11 @@ import pytest
 
 from orchestrator import Orchestrator, UsageError
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.domain.agents.records import OUTCOMES, SEVERITIES, Agent
+from orchestrator.domain.mail.records import KINDS, PRIORITIES
 from orchestrator.domain.state import State
+from orchestrator.domain.tasks.records import STATUSES, Task
+from orchestrator.domain.workstreams.records import Workstream
 from orchestrator.stores.memory import MemoryStore
 
 Call = Callable[..., object]
@@ -167,6 +171,23 @@ def test_the_nouns_of_the_facade_have_words_and_stay_what_they_are() -> None:
         assert inspect.getdoc(getattr(Orchestrator, name))
         with pytest.raises(AttributeError, match="stays what it is"):
             setattr(orc, name, None)
+
+
+def test_closed_sets_are_written_in_the_types() -> None:
+    """An editor completes the words, and a type checker finds a wrong one."""
+    words = {
+        ("tasks.list", "status"): STATUSES,
+        ("sessions.done", "outcome"): OUTCOMES,
+        ("sessions.escalate", "severity"): SEVERITIES,
+        ("mail.send", "priority"): PRIORITIES,
+        ("mail.send", "kind"): KINDS,
+    }
+    for (call, parameter), expected in words.items():
+        hint = hints(CALLS[call])[parameter]
+        hint = typing.get_args(hint)[0] if typing.get_origin(hint) is Iterable else hint
+        assert typing.get_args(hint) == expected, call
+    for record in (Task, Workstream, Agent):
+        assert typing.get_origin(typing.get_type_hints(record)["status"]) is typing.Literal
 
 
 def test_every_listing_has_the_name_that_the_command_line_has() -> None:

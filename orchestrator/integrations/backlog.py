@@ -23,7 +23,7 @@ from orchestrator.core.problems import (
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.domain.knowledge import frontmatter
 from orchestrator.domain.tasks.commands import Tasks
-from orchestrator.domain.tasks.records import ENDED, Note, Task
+from orchestrator.domain.tasks.records import ENDED, Note, Task, TaskStatus
 from orchestrator.domain.validation import (
     check_text,
     check_title,
@@ -48,7 +48,7 @@ _COLUMNS = {
     "failed": "Failed",
     "cancelled": "Cancelled",
 }
-_STATUSES = {
+_STATUSES: dict[str, TaskStatus] = {
     "todo": "pending",
     "open": "pending",
     "backlog": "pending",
@@ -230,7 +230,9 @@ def _person(text: str, losses: Losses) -> str:
     return losses.fitted("agent", text.removeprefix("@"), names.agent) if text else ""
 
 
-def _standing(column: str, assignees: list[str], losses: Losses) -> tuple[str, str, str | None]:
+def _standing(
+    column: str, assignees: list[str], losses: Losses
+) -> tuple[TaskStatus, str, str | None]:
     """Status, reason and holder of a task in a column."""
     word = re.sub(r"[^a-z]", "", column.casefold())
     if word and word not in _STATUSES:

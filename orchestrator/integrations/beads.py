@@ -9,7 +9,7 @@ Priorities are the same numbers (0 to 4). What an issue is called there and here
 """
 
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import msgspec
 
@@ -20,7 +20,7 @@ from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.strict_json import strict_json
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.facts import KEPT, TIMES
-from orchestrator.domain.tasks.records import ENDED, Note, Task
+from orchestrator.domain.tasks.records import ENDED, Note, Task, TaskStatus
 from orchestrator.domain.tasks.relations import KINDS, Gate, Link
 from orchestrator.domain.validation import check_priority, check_text, check_title
 from orchestrator.engine import Engine
@@ -31,7 +31,7 @@ from orchestrator.integrations.values import Fields
 
 _LOWEST = 4
 
-_STATUSES = {
+_STATUSES: dict[str, TaskStatus | Literal["deferred"]] = {
     "open": "pending",
     "in_progress": "in_progress",
     "hooked": "in_progress",
@@ -174,7 +174,7 @@ def _shared(issue: Fields) -> dict[str, Any]:
     }
 
 
-def _status(word: str, losses: Losses) -> str:
+def _status(word: str, losses: Losses) -> TaskStatus | Literal["deferred"]:
     if word not in _STATUSES:
         losses.lose(f"status {word[:50]}")
     return _STATUSES.get(word, "pending")

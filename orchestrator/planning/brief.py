@@ -112,7 +112,7 @@ def _workflow(context: BriefContext) -> str:
 
 def _status(context: BriefContext) -> str:
     task = context.task
-    text = task.status
+    text: str = task.status
     if task.status == "in_progress":
         ended = "ended" if task.has_lapsed(context.now) else "until"
         text += f", held by {writer(task.assigned_to)}, lease {ended} {task.lease_until}"

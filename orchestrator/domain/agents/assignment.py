@@ -13,6 +13,7 @@ from orchestrator.domain.agents import commands as agents
 from orchestrator.domain.agents.commands import AgentView
 from orchestrator.domain.agents.records import Agent
 from orchestrator.domain.mail import commands as mail
+from orchestrator.domain.mail.records import Urgency
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskAssigned, TaskHung, released
 from orchestrator.domain.tasks.records import HELD, Task
@@ -24,7 +25,12 @@ from orchestrator.domain.validation import LONGEST_TITLE
 DEFAULT_ASSIGNMENT = 24 * 3600.0
 """Seconds that an agent has to begin a task that is assigned to it; every sign of life renews them."""
 
-_URGENCY = ((1, "urgent"), (3, "high"), (6, "normal"), (1000, "low"))
+_URGENCY: tuple[tuple[int, Urgency], ...] = (
+    (1, "urgent"),
+    (3, "high"),
+    (6, "normal"),
+    (1000, "low"),
+)
 """Task priorities, and the priority of the message for a task of at most that one."""
 
 

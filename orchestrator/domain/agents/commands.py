@@ -5,6 +5,7 @@ An agent is here by signs of life: every call of its own is one (the time of its
 
 import time
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
@@ -13,7 +14,7 @@ from orchestrator.core.errors import NotFound, Refused, UsageError
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.events import AgentRegistered, AgentRenamed, AgentRetired
 from orchestrator.domain.agents.identity import act_in_session
-from orchestrator.domain.agents.records import Agent
+from orchestrator.domain.agents.records import Agent, AgentStatus
 from orchestrator.domain.locks import commands as locks
 from orchestrator.domain.locks.events import LockReleased
 from orchestrator.domain.mail import commands as mail
@@ -51,7 +52,7 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     type: str
-    status: str
+    status: AgentStatus | Literal["unregistered"]
     presence: str
     stale: bool
     capabilities: tuple[str, ...]

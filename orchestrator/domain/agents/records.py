@@ -1,9 +1,13 @@
 """What an agent and its session are."""
 
+from typing import Literal, get_args
+
 import msgspec
 
 from orchestrator.domain.slices import MapSlice
 from orchestrator.domain.tasks.records import Task
+
+AgentStatus = Literal["active", "retired"]
 
 
 class Agent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
@@ -15,7 +19,7 @@ class Agent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=T
 
     id: str
     type: str
-    status: str
+    status: AgentStatus
     capabilities: tuple[str, ...] = ()
     max_load: int | None = None
     registered_at: str
@@ -25,10 +29,14 @@ class Agent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=T
         return not self.capabilities or not {task.type, *task.labels}.isdisjoint(self.capabilities)
 
 
-SEVERITIES = ("critical", "high", "medium", "low")
+Severity = Literal["critical", "high", "medium", "low"]
+
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 """How bad a trouble is; the n-th gives a task of priority n."""
 
-OUTCOMES = ("COMPLETED", "ESCALATED", "DEFERRED")
+Outcome = Literal["COMPLETED", "ESCALATED", "DEFERRED"]
+
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """How an agent can be done with what hangs on its hook."""
 
 OVERSEER = "overseer"

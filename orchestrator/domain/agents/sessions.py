@@ -10,7 +10,14 @@ from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.identity import act_in_session, own_name
-from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES, Session
+from orchestrator.domain.agents.records import (
+    OUTCOMES,
+    OVERSEER,
+    SEVERITIES,
+    Outcome,
+    Session,
+    Severity,
+)
 from orchestrator.domain.agents.session_events import SessionEnded, SessionStarted
 from orchestrator.domain.locks import commands as locks
 from orchestrator.domain.mail import commands as mail
@@ -40,7 +47,7 @@ ESCALATIONS = "escalations"
 class Done(msgspec.Struct, frozen=True, kw_only=True):
     """A finished session: the outcome, the task of the hook, and the session."""
 
-    outcome: str
+    outcome: Outcome
     task: Task
     session: Session
 
@@ -108,7 +115,7 @@ class Sessions(Noun[State]):
 
     def done(
         self,
-        outcome: str = "COMPLETED",
+        outcome: Outcome = "COMPLETED",
         *,
         message: str = "",
         until: str = "",
@@ -158,7 +165,7 @@ class Sessions(Noun[State]):
         return self._desk.run(request[0], leave, shows, request[1])
 
     def _leave(
-        self, tx: Transaction[State], outcome: str, *, message: str, until: str, agent: str
+        self, tx: Transaction[State], outcome: Outcome, *, message: str, until: str, agent: str
     ) -> None:
         actor = act_in_session(tx, agent, needed=True)
         task = hooked_task(tx.state, actor)
@@ -179,7 +186,7 @@ class Sessions(Noun[State]):
         tx: Transaction[State],
         topic: str,
         *,
-        severity: str = "medium",
+        severity: Severity = "medium",
         message: str = "",
         task: str | None = None,
         workstream: str | None = None,
@@ -249,7 +256,7 @@ class Sessions(Noun[State]):
         return session
 
 
-def _end(tx: Transaction[State], outcome: str) -> None:
+def _end(tx: Transaction[State], outcome: Outcome) -> None:
     """End the session of the acting agent, unless it has ended already."""
     session = tx.state.agents.sessions.get(tx.agent)
     if session is None or session.is_live:

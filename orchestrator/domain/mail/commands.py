@@ -6,7 +6,7 @@ messages of :meth:`Mail.pending` to the agent, and calls :meth:`Mail.deliver` af
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -26,7 +26,15 @@ from orchestrator.domain.mail.events import (
     MessageSent,
     MessageTaken,
 )
-from orchestrator.domain.mail.records import KINDS, PRIORITIES, Mailbox, Message, Receipt
+from orchestrator.domain.mail.records import (
+    KINDS,
+    PRIORITIES,
+    Mailbox,
+    Message,
+    MessageKind,
+    Receipt,
+    Urgency,
+)
 from orchestrator.domain.state import State
 from orchestrator.domain.validation import (
     LONGEST_TITLE,
@@ -37,6 +45,8 @@ from orchestrator.domain.waiting import wait_for
 
 FindEvent = Callable[[int], Recorded]
 """Returns an event by its id."""
+
+W = TypeVar("W", bound=str)
 
 
 class Letter(Message, frozen=True, gc=False, kw_only=True):
@@ -88,8 +98,8 @@ def post(
     subject: str,
     body: str = "",
     cc: str | Iterable[str] = (),
-    priority: str = "normal",
-    kind: str = "note",
+    priority: Urgency = "normal",
+    kind: MessageKind = "note",
     reply_to: int | None = None,
     pinned: bool = False,
 ) -> Recorded:
@@ -182,8 +192,8 @@ class Mail(Noun[State]):
         body: str = "",
         *,
         cc: str | Iterable[str] = (),
-        priority: str = "normal",
-        kind: str = "note",
+        priority: Urgency = "normal",
+        kind: MessageKind = "note",
         reply_to: int | None = None,
         pinned: bool = False,
         agent: str | None = None,
@@ -211,7 +221,12 @@ class Mail(Noun[State]):
         post(tx, to, subject=subject, body=body, cc=cc, reply_to=reply_to, **facts)
 
     def broadcast(
-        self, subject: str, body: str = "", *, priority: str = "normal", agent: str | None = None
+        self,
+        subject: str,
+        body: str = "",
+        *,
+        priority: Urgency = "normal",
+        agent: str | None = None,
     ) -> Letter:
         """Send a message to all agents that are registered and not retired, except the sender."""
         return self.send("@all", subject, body, priority=priority, agent=agent)
@@ -223,7 +238,7 @@ class Mail(Noun[State]):
         message: int,
         body: str,
         *,
-        priority: str = "normal",
+        priority: Urgency = "normal",
         agent: str | None = None,
     ) -> None:
         """Reply to the sender of a message; to an own message, write to its recipients again."""
@@ -590,7 +605,7 @@ def _subject(text: str) -> str:
     return check_line("subject", text)
 
 
-def _one_of(field: str, word: str, words: tuple[str, ...]) -> str:
+def _one_of(field: str, word: W, words: tuple[W, ...]) -> W:
     if word not in words:
         raise UsageError(
             f"{word!a} is not a {field} of a message", hint=f"One of {', '.join(words)}."

@@ -8,7 +8,7 @@ held it; the log keeps it.
 from msgspec.structs import replace
 
 from orchestrator.core.events import Event, Recorded, event
-from orchestrator.domain.mail.records import Mailbox, Message, Receipt
+from orchestrator.domain.mail.records import Mailbox, Message, MessageKind, Receipt, Urgency
 from orchestrator.domain.state import State
 
 
@@ -22,8 +22,8 @@ class MessageSent(Event):
     recipients: tuple[str, ...] = ()
     queue: str = ""
     body: str = ""
-    priority: str = "normal"
-    kind: str = "note"
+    priority: Urgency = "normal"
+    kind: MessageKind = "note"
     thread: int = 0  # 0: it begins one
     reply_to: int | None = None
     pinned: bool = False

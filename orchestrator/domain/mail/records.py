@@ -1,15 +1,22 @@
 """What a message is: its header, its receipts, and the mailboxes that hold it."""
 
 from collections.abc import Iterator
+from typing import Literal, get_args
 
 import msgspec
 from msgspec.structs import replace
 
 from orchestrator.domain.slices import Slice
 
-PRIORITIES = ("urgent", "high", "normal", "low")
+Urgency = Literal["urgent", "high", "normal", "low"]
 
-KINDS = ("note", "work_assignment", "notification", "coordination_request", "status_update")
+PRIORITIES: tuple[Urgency, ...] = get_args(Urgency)
+
+MessageKind = Literal[
+    "note", "work_assignment", "notification", "coordination_request", "status_update"
+]
+
+KINDS: tuple[MessageKind, ...] = get_args(MessageKind)
 
 
 class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
@@ -35,8 +42,8 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only
     to: tuple[str, ...]
     cc: tuple[str, ...] = ()
     subject: str
-    priority: str
-    kind: str
+    priority: Urgency
+    kind: MessageKind
     thread: int
     reply_to: int | None = None
     pinned: bool = False

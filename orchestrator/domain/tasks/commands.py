@@ -47,7 +47,7 @@ from orchestrator.domain.tasks.lookup import (
     new_id,
     resolve,
 )
-from orchestrator.domain.tasks.records import ENDED, STATUSES, Task
+from orchestrator.domain.tasks.records import ENDED, STATUSES, Task, TaskStatus
 from orchestrator.domain.tasks.transitions import check_transition
 from orchestrator.domain.validation import check_required, check_text
 from orchestrator.domain.waiting import wait_for
@@ -489,7 +489,7 @@ class Tasks(Noun[State]):
         self,
         workstream: str | None = None,
         *,
-        status: Iterable[str] = (),
+        status: Iterable[TaskStatus] = (),
         agent: str | None = None,
         any_labels: Iterable[str] = (),
         overdue: bool = False,

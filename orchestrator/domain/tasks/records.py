@@ -4,6 +4,8 @@
 late holder's result from the present one's (a fencing token).
 """
 
+from typing import Literal, get_args
+
 import msgspec
 
 from orchestrator.domain.slices import MapSlice
@@ -13,7 +15,7 @@ from orchestrator.domain.tasks.relations import Progress
 DEFAULT_LEASE = 30 * 60.0
 """Seconds that a claim lasts unless the claimer says otherwise."""
 
-STATUSES = (
+TaskStatus = Literal[
     "pending",
     "assigned",
     "in_progress",
@@ -22,12 +24,14 @@ STATUSES = (
     "done",
     "failed",
     "cancelled",
-)
+]
 
-HELD = ("assigned", "in_progress")
+STATUSES: tuple[TaskStatus, ...] = get_args(TaskStatus)
+
+HELD: tuple[TaskStatus, ...] = ("assigned", "in_progress")
 """An agent has it, under a lease."""
 
-ENDED = ("done", "failed", "cancelled")
+ENDED: tuple[TaskStatus, ...] = ("done", "failed", "cancelled")
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
@@ -91,7 +95,7 @@ class Task(IdentifiedFacts, frozen=True, gc=False, omit_defaults=True, kw_only=T
     """
 
     type: str
-    status: str
+    status: TaskStatus
     open_needs: int = 0
     held: bool = False
     waiting: bool = False

@@ -5,7 +5,7 @@ from msgspec import UNSET, UnsetType
 
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.state import State
-from orchestrator.domain.workstreams.records import Workstream
+from orchestrator.domain.workstreams.records import Workstream, WorkstreamStatus
 
 
 @event("workstream.created")
@@ -79,7 +79,7 @@ class WorkstreamReopened(Event):
         _set_status(state, self.workstream, "active", at)
 
 
-def _set_status(state: State, name: str, status: str, at: Recorded) -> None:
+def _set_status(state: State, name: str, status: WorkstreamStatus, at: Recorded) -> None:
     state.workstreams[name] = msgspec.structs.replace(
         state.workstreams[name], status=status, updated_at=at.ts
     )

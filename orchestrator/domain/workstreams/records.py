@@ -1,8 +1,12 @@
 """What a workstream is."""
 
+from typing import Literal
+
 import msgspec
 
 from orchestrator.domain.slices import MapSlice
+
+WorkstreamStatus = Literal["active", "closed"]
 
 
 class Workstream(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
@@ -11,7 +15,7 @@ class Workstream(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_o
     name: str
     description: str = ""
     priority: int = 5
-    status: str
+    status: WorkstreamStatus
     created_at: str
     updated_at: str
     created_by: str

@@ -1,11 +1,11 @@
 """``orc session``, ``prime``, ``handoff``, ``done``, ``escalate``: how an agent begins and ends."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.printable import escape
-from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES
+from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES, Outcome, Severity
 from orchestrator.interfaces.cli.commands import BOARD, SESSION
 from orchestrator.interfaces.cli.parameters import (
     AGENT_NAME,
@@ -97,7 +97,7 @@ def handoff(run: Run, subject: str, message: str, collect: bool, dry_run: bool) 
 def done(run: Run, outcome: str | None, message: str, until: str) -> Answer:
     """Finish what hangs on my hook: completed, escalated to the overseer, or deferred."""
     word = (outcome or OUTCOMES[0]).upper()
-    finished = run.orc.sessions.done(word, message=message, until=until)
+    finished = run.orc.sessions.done(cast("Outcome", word), message=message, until=until)
     return say(finished, f"{finished.outcome}: {escape(finished.task.title)}")
 
 
@@ -112,7 +112,13 @@ def done(run: Run, outcome: str | None, message: str, until: str) -> Answer:
 @option("--ws", type=WORKSTREAM_NAME, help="Where the task for it belongs.")
 @option("--to", metavar="TO", default=OVERSEER, help=f"Who is told; {OVERSEER} if not given.")
 def escalate(
-    run: Run, topic: str, severity: str, message: str, task: str | None, ws: str | None, to: str
+    run: Run,
+    topic: str,
+    severity: Severity,
+    message: str,
+    task: str | None,
+    ws: str | None,
+    to: str,
 ) -> Answer:
     """Report a problem: a task for it, and mail to the overseer."""
     text = text_from("-") if message == "-" else message
