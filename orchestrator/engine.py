@@ -260,7 +260,9 @@ class Engine:
         with self._owner, self._locked("import"):
             if self._refresh().event:
                 raise not_empty()
-            texts = _documents(map(decode, records), state)
+            formats = state.board.format_at
+            events = (decode(record, formats(record.id)) for record in records)
+            texts = _documents(events, state)
             live: dict[str, str | None] = {n: text for n, text in texts.items() if text is not None}
             self._append(records, state, live, {})
 

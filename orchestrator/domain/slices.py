@@ -1,6 +1,6 @@
 """Slices: what one noun keeps in the state."""
 
-from collections.abc import ItemsView, Iterator, KeysView, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import msgspec
@@ -10,8 +10,21 @@ V = TypeVar("V")
 D = TypeVar("D")
 
 
+class Remark(msgspec.Struct, frozen=True):
+    """What a noun has to say about a task: a text by an agent, and the command that shows it whole."""
+
+    label: str
+    author: str
+    text: str
+    command: str
+
+
 class Slice(msgspec.Struct):
     """What a noun keeps in the state. Its fields are keys of ``state.json``, unique across all slices."""
+
+    def remarks_on(self, task: str) -> Iterable[Remark]:
+        """What the brief of a task shows of this noun, the most important first."""
+        return ()
 
 
 class MapSlice(Slice, Generic[K, V]):

@@ -1,6 +1,6 @@
 """The whole state of a board: the fold of its log, and what ``state.json`` holds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 import msgspec
@@ -15,6 +15,7 @@ from orchestrator.domain.idempotency import Request, remember
 from orchestrator.domain.knowledge.records import KnowledgeSlice
 from orchestrator.domain.locks.records import LockSlice
 from orchestrator.domain.mail.records import MailSlice
+from orchestrator.domain.slices import Slice
 from orchestrator.domain.tasks.ready_queue import Schedule
 from orchestrator.domain.tasks.records import TaskSlice
 from orchestrator.domain.workflows.records import WorkflowSlice
@@ -79,6 +80,11 @@ class State(msgspec.Struct, dict=True):
         self.event = record.id
         if record.req is not None:
             remember(self.requests, record.req, record.id)
+
+    def slices(self) -> Iterator[Slice]:
+        """The slices of the nouns."""
+        values = (getattr(self, name) for name in self.__struct_fields__)
+        return (value for value in values if isinstance(value, Slice))
 
     @cached_property
     def schedule(self) -> Schedule:

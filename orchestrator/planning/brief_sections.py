@@ -45,6 +45,7 @@ def sections(context: BriefContext) -> Iterator[Section]:
     yield Section("It touches", touches, 0.03, show)
     yield Section("Results of what came before", _results(context), 0.15, show)
     yield Section("Earlier attempts and notes", list(_history(context)), 0.08, show)
+    yield Section("Recorded about it", list(_remarks(context)), 0.1, show)
     yield Section("Knowledge", list(_knowledge(context)), 0.25, f"{prog} kb list")
     yield Section("Who works next to it", list(_neighbours(context)), 0.08, f"{prog} status")
     yield Section(lately, _events(context), 0.05, f"{prog} events --last 50")
@@ -182,6 +183,15 @@ def _history(context: BriefContext) -> Iterator[PageBlock]:
         yield _block(f"Why it is {task.status}, written by {author}:", task.reason, show)
     for note in reversed(task.notes):
         yield _block(f"Note of {note.at}, written by {writer(note.agent)}:", note.text, show)
+
+
+def _remarks(context: BriefContext) -> Iterator[PageBlock]:
+    """Yield what other nouns have to say about the task."""
+    for slice in context.state.slices():
+        for remark in slice.remarks_on(context.task.id):
+            command = f"{context.prog} {remark.command}"
+            label = f"{remark.label}, written by {writer(remark.author)} (`{command}`):"
+            yield _block(label, remark.text, command)
 
 
 def _knowledge(context: BriefContext) -> Iterator[PageBlock]:

@@ -244,6 +244,14 @@ class StoreContract:
         store.cursors.write("prime/rig/ann", "18")
         assert (store.cursors.read("prime/rig/ann"), store.cursors.read("prime/bob")) == ("18", "4")
 
+    def test_a_folder_of_documents_may_stand_in_another(self, store: Store) -> None:
+        documents = store.documents
+        documents.write("notes/deep/d.md", b"deep\n")
+        documents.write("notes/a.md", b"")
+        assert documents.names("notes") == ["a.md"]
+        assert documents.names("notes/deep") == ["d.md"]
+        assert documents.read("notes/deep/d.md") == b"deep\n"
+
     def test_documents_are_written_listed_read_and_deleted(self, store: Store) -> None:
         documents = store.documents
         assert documents.names("notes") == []

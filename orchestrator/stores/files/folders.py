@@ -63,6 +63,10 @@ class FileDocuments:
         return disk.read(self._path(path))
 
     def write(self, path: str, data: bytes) -> None:
+        folder, _, _ = path.rpartition("/")
+        above, _, _ = folder.rpartition("/")
+        if above:
+            disk.make_folder(self._checked(above))
         disk.replace(self._path(path), data)
 
     def delete(self, path: str) -> None:
@@ -79,7 +83,10 @@ class FileDocuments:
         return f"{self._checked(folder)}/{name}"
 
     def _checked(self, folder: str) -> str:
-        """The path of a folder, which is never a symbolic link out of the board."""
+        """The path of a folder; neither it nor one above it is a symbolic link out of the board."""
+        above, _, _ = folder.rpartition("/")
+        if above:
+            self._checked(above)
         path = self.where(folder)
         if os.path.islink(path):
             raise disk.is_link(path)
