@@ -141,9 +141,9 @@ def map_texts(value: Any, change: Callable[[str], str], but: Collection[str] = (
     if not isinstance(value, msgspec.Struct):
         return value
     fields = {
-        name: map_texts(getattr(value, name), change, but)
+        name: map_texts(item, change, but)
         for name in value.__struct_fields__
-        if name not in but and not (isinstance(value, Loop) and name == "body")
+        if (item := getattr(value, name)) and name not in but and name != "body"
     }
     if isinstance(value, Loop):
         fields["body"] = map_texts(value.body, _outside(value, change), but)

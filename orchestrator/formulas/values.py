@@ -143,6 +143,8 @@ class Values:
         Raises:
             BadInput: It grows too long.
         """
+        if "\ue000" not in template:
+            return self._fill_plain(template, place)
         pieces = _BOUND.split(template)
         for number, piece in enumerate(pieces):
             pieces[number] = (

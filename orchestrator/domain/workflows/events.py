@@ -1,5 +1,7 @@
 """The events of workflows. Their steps are tasks, children of the root, with events of their own."""
 
+from typing import Any
+
 from msgspec.structs import asdict, replace
 
 from orchestrator.core.events import Event, Recorded, event
@@ -8,11 +10,20 @@ from orchestrator.domain.tasks.derived import Changes, change_task, forget_task,
 from orchestrator.domain.workflows.records import Condense, Workflow
 
 
-@event("workflow.poured")
-class WorkflowPoured(Event):
-    """A formula was poured; the events after this one add the tasks of its steps."""
+class WorkflowEvent(Event):
+    """An event of one workflow, named by its root."""
 
     workflow: str
+
+    def change(self, state: State, **changes: Any) -> None:
+        """Change the record of the workflow."""
+        state.workflows[self.workflow] = replace(state.workflows[self.workflow], **changes)
+
+
+@event("workflow.poured")
+class WorkflowPoured(WorkflowEvent):
+    """A formula was poured; the events after this one add the tasks of its steps."""
+
     formula: str
     version: int = 1
     own_root: bool = True
@@ -27,40 +38,34 @@ class WorkflowPoured(Event):
 
 
 @event("workflow.ended")
-class WorkflowEnded(Event):
+class WorkflowEnded(WorkflowEvent):
     """The root of a workflow has ended: done, failed or cancelled.
 
     Attributes:
         digest: Of a wisp that is condensed automatically; it becomes the result of the root.
     """
 
-    workflow: str
     outcome: str
     digest: str = ""
 
     def apply(self, state: State, at: Recorded) -> None:
-        workflow = state.workflows[self.workflow]
-        state.workflows[self.workflow] = replace(workflow, ended_at=at.ts)
-        if self.digest and workflow.own_root:
+        self.change(state, ended_at=at.ts)
+        if self.digest and state.workflows[self.workflow].own_root:
             change_task(state, state.tasks[self.workflow], {"result": self.digest}, at)
 
 
 @event("workflow.reopened")
-class WorkflowReopened(Event):
+class WorkflowReopened(WorkflowEvent):
     """The root of a workflow is open again."""
 
-    workflow: str
-
     def apply(self, state: State, at: Recorded) -> None:
-        workflow = state.workflows[self.workflow]
-        state.workflows[self.workflow] = replace(workflow, ended_at="")
+        self.change(state, ended_at="")
 
 
 @event("workflow.squashed")
-class WorkflowSquashed(Event):
+class WorkflowSquashed(WorkflowEvent):
     """A wisp was condensed: its steps left the board, its root keeps a digest as its result."""
 
-    workflow: str
     steps: tuple[str, ...]
     digest: str
 
@@ -70,10 +75,9 @@ class WorkflowSquashed(Event):
 
 
 @event("workflow.burned")
-class WorkflowBurned(Event):
+class WorkflowBurned(WorkflowEvent):
     """A wisp left the board without a trace, except a root that existed before it."""
 
-    workflow: str
     steps: tuple[str, ...]
 
     def apply(self, state: State, at: Recorded) -> None:
