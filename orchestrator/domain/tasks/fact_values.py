@@ -121,10 +121,12 @@ def pairs_of(name: str, given: Mapping[str, str] | Iterable[str]) -> dict[str, s
     return {names.name(name, key): check_line(name, value) for key, value in given.items()}
 
 
-def _with_pairs(name: str, given: Any, before: Mapping[str, str]) -> dict[str, str]:
+def _with_pairs(name: str, given: Any, before: Mapping[str, str] | None) -> dict[str, str]:
     """Add pairs to those there are; an empty value removes its key, no pair at all removes every one."""
     pairs = pairs_of(name, given)
-    return {key: value for key, value in {**before, **pairs}.items() if value} if pairs else {}
+    return (
+        {key: value for key, value in {**(before or {}), **pairs}.items() if value} if pairs else {}
+    )
 
 
 USUAL: dict[Kind, Callable[[str, Any, Any, Any], Any]] = {
