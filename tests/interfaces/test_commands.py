@@ -129,6 +129,7 @@ def test_the_record_of_a_task_has_the_names_of_the_original_and_all_others(
         "due": "",
         "commits": [],
         "external_ref": "",
+        "meta": {},
         "checks": None,
         "evidence": [],
         "touches": ["git", "src/**"],

@@ -96,6 +96,7 @@ class TaskFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_on
     due: Annotated[str, Kept(label="due", beads="due_at")] = ""
     commits: Annotated[tuple[str, ...], Kept(label="commits")] = ()
     external_ref: Annotated[str, Kept(label="external ref", brief=0.01, beads="external_ref")] = ""
+    meta: Annotated[dict[str, str], Kept(label="meta", brief=0.02)] = {}
     checks: Annotated[Checks | None, Kept()] = None
 
 
@@ -119,6 +120,7 @@ class StepFacts(msgspec.Struct, kw_only=True):
     artifacts: tuple[str, ...] = ()
     review: bool = False
     touches: tuple[str, ...] = ()
+    meta: dict[str, str] = {}
     estimate: float | str | None = None
 
 
@@ -232,6 +234,14 @@ class GivenFacts(TypedDict, total=False):
             check=by(lambda text: check_line("external_ref", text)),
             metavar="REF",
             filter="Only with this name in another system.",
+        ),
+    ]
+    meta: Annotated[
+        Mapping[str, str] | Iterable[str] | None,
+        Fact(
+            "Facts of your own, in the order given; an empty value removes one. Repeatable.",
+            "pairs",
+            filter="Only with all of these facts. Repeatable.",
         ),
     ]
     verify: Annotated[

@@ -8,7 +8,7 @@ import pytest
 from boards import changes_nothing
 
 from orchestrator import Orchestrator
-from orchestrator.core.errors import BadInput
+from orchestrator.core.errors import BadInput, UsageError
 from orchestrator.domain.tasks.batch_fields import ADDING, EDITING
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.events import TaskAdded, TaskEdited
@@ -61,3 +61,30 @@ def test_an_external_ref_is_one_line_by_which_tasks_are_found(orc: Orchestrator)
     assert orc.tasks.edit(task.id, external_ref="").external_ref == ""
     with changes_nothing(orc), pytest.raises(BadInput):
         orc.tasks.edit(task.id, external_ref="x" * 501)
+
+
+def test_meta_are_facts_of_ones_own_in_the_order_given_by_which_tasks_are_found(
+    orc: Orchestrator,
+) -> None:
+    orc.workstreams.create("build")
+    task = orc.tasks.add("build", title="Pay", meta={"team": "shop", "area": "a=b"})
+    orc.tasks.add("build", title="Other", meta=["team=shop"])
+    assert orc.tasks.all(meta={"area": "a=b", "team": "shop"}) == [task]
+    assert len(orc.tasks.all(meta=["team=shop"])) == 2
+    assert "area=a=b" in orc.brief(task.id)
+    edited = orc.tasks.edit(task.id, meta=["risk=high", "team=", "area=api"])
+    assert [*edited.meta.items()] == [("area", "api"), ("risk", "high")]
+    assert orc.tasks.get(task.id) == edited
+    assert orc.tasks.edit(task.id, meta={}).meta == {}
+    for wrong in (["team"], {"a b": "x"}, {"a": "\0"}, {"a": "x" * 501}):
+        with changes_nothing(orc), pytest.raises(UsageError):
+            orc.tasks.edit(task.id, meta=wrong)
+
+
+def test_meta_of_a_step_are_filled_and_a_distilled_formula_has_them(orc: Orchestrator) -> None:
+    vars_ = b'formula = "mine"\n[vars.team]\ndefault = "shop"\n'
+    step = b'[[steps]]\nid = "a"\nmeta.team = "{{team}}"\n'
+    orc.engine.documents.write("formulas/mine.formula.toml", vars_ + step)
+    root = orc.workflows.pour(orc.formulas.cook("mine")).root.id
+    assert orc.tasks.get(f"{root}.a").meta == {"team": "shop"}
+    assert 'meta = { team = "shop" }' in orc.formulas.distill(root, "again")
