@@ -85,7 +85,7 @@ class Lazy(Generic[N]):
 
 
 def _silent(sentence: str) -> None:
-    """Warnings go nowhere unless somebody asks for them."""
+    """Drop a warning."""
 
 
 def _session(text: str | None) -> int | None:

@@ -215,7 +215,7 @@ class Engine:
         self._interrupts.release()
 
     def wait(self, timeout: float) -> bool:
-        """Block until somebody commits (True) or the time has passed; signals get through."""
+        """Block until the next commit (True) or the time has passed; signals get through."""
         return self.watch()(timeout)
 
     def watch(self) -> Callable[[float], bool]:

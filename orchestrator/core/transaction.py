@@ -27,14 +27,14 @@ Committed = list[tuple[Recorded, Event | None]]
 """The events of one commit, each with its record; None for a type that agents logged themselves."""
 
 SYSTEM = "system"
-"""Who acts when nobody is named."""
+"""Who acts when no agent is named."""
 
 
-def somebody(agent: str) -> str:
-    """The same name; claims, locks and mailboxes belong to somebody.
+def check_named(agent: str) -> str:
+    """Return the name; claims, locks and mailboxes need an agent that is named.
 
     Raises:
-        UsageError: It is ``system``: nobody was named.
+        UsageError: It is ``system``: no agent was named.
     """
     if agent == SYSTEM:
         raise UsageError(
@@ -52,7 +52,7 @@ class Transaction(Generic[S]):
         state: The state with everything recorded so far applied.
         now: The time of the transaction; every event of it bears this time.
         events: What was recorded.
-        actors: Everybody who acted in it.
+        actors: The agents that acted in it.
         documents: The documents that commands have read, by path, with their content.
         session: Which session of the agent acts, if the caller says so.
     """
@@ -89,15 +89,15 @@ class Transaction(Generic[S]):
 
         Args:
             agent: The name; None for the one that the board was opened with.
-            needed: Refuse to act as ``system``: claims and locks belong to somebody.
+            needed: Refuse to act as ``system``: claims and locks need a name.
 
         Raises:
-            UsageError: ``needed`` and nobody is named.
+            UsageError: ``needed`` and no agent is named.
         """
         if agent is not None:
             self._agent = names.agent(agent)
         self.actors.add(self._agent)
-        return somebody(self._agent) if needed else self._agent
+        return check_named(self._agent) if needed else self._agent
 
     def record(self, event: Event) -> Recorded:
         """Add an event to the commit and apply it to the state.
@@ -108,16 +108,16 @@ class Transaction(Generic[S]):
         Raises:
             BadInput: A field has a value of another type than the event says.
         """
-        at = self._next(event.TYPE, event, event.VERSION)
+        record = self._next(event.TYPE, event, event.VERSION)
         try:
-            written = decode(at, FORMAT)
+            written = decode(record, FORMAT)
         except Damage as damage:
             raise BadInput(f"{event.TYPE} cannot hold this: {damage.__context__}") from None
         assert written is not None
-        self._head = at.id
-        written.apply(self.state, at)
-        self.events.append((at, written))
-        return at
+        self._head = record.id
+        written.apply(self.state, record)
+        self.events.append((record, written))
+        return record
 
     def record_custom(
         self,
@@ -131,10 +131,10 @@ class Transaction(Generic[S]):
 
         ``agent`` and ``ts`` are for history that is taken over from another system.
         """
-        at = self._next(type_name, payload, 1, agent, ts)
-        self._head = at.id
-        self.events.append((at, None))
-        return at
+        record = self._next(type_name, payload, 1, agent, ts)
+        self._head = record.id
+        self.events.append((record, None))
+        return record
 
     def _next(
         self,
@@ -165,7 +165,7 @@ class Transaction(Generic[S]):
 
     @contextmanager
     def as_before(self) -> Iterator[None]:
-        """Let a command inside act as somebody else without changing who acts after it."""
+        """Let a command inside act as another agent; afterwards the one before acts again."""
         agent = self._agent
         try:
             yield
@@ -186,7 +186,7 @@ class Desk(Protocol[S]):
     """What a noun asks of the engine: the state to read, and commands run as transactions.
 
     Attributes:
-        agent: Who acts when nobody is named.
+        agent: Who acts when no agent is named.
         folder: The folder of the board; None if it has none.
         documents: The texts beside the log.
         presence: When agents were last active.
@@ -237,7 +237,7 @@ class Desk(Protocol[S]):
         ...
 
     def wait(self, timeout: float) -> bool:
-        """Block until somebody commits (True) or the time has passed."""
+        """Block until the next commit (True) or the time has passed."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from orchestrator.core import names
 from orchestrator.core.errors import Refused
-from orchestrator.core.transaction import Desk, Transaction, somebody
+from orchestrator.core.transaction import Desk, Transaction, check_named
 from orchestrator.domain.state import State
 
 
@@ -19,7 +19,7 @@ def own_name(desk: Desk[State], agent: str | None) -> str:
     Raises:
         UsageError: No agent is named.
     """
-    name = somebody(desk.agent if agent is None else names.agent(agent))
+    name = check_named(desk.agent if agent is None else names.agent(agent))
     return desk.read().agents.aliases.get(name, name)
 
 
