@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 
+from orchestrator.core import system
 from orchestrator.core.errors import BadName
 
 LONGEST = 200
@@ -15,7 +16,7 @@ LONGEST = 200
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]*", re.ASCII)
 _WINDOWS_DEVICE = re.compile(
-    r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.ASCII | re.IGNORECASE
+    r"(con|prn|aux|nul|(com|lpt)[0-9\u00b9\u00b2\u00b3])(\..*)?", re.ASCII | re.IGNORECASE
 )
 _NOT_PRINTED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
@@ -59,9 +60,12 @@ def agent(text: str) -> str:
 def resource(text: str) -> str:
     """Check the name or path glob of a resource. It never becomes a file, so most of it is free.
 
+    Where the file system takes several spellings for one path, all of them give the same text.
+
     Raises:
         BadName: Empty, over 200 bytes, with ``..`` as a part, a control or an invisible character.
     """
+    text = system.path_key(text)
     if not text or len(text.encode("utf-8", "replace")) > LONGEST:
         raise _refused("resource", text, f"it must have 1 to {LONGEST} bytes")
     if ".." in text.split("/") or _hidden(text) or text != text.strip():

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from orchestrator import snapshot
+from orchestrator.core import system
 from orchestrator.core.errors import Damage, OrchestratorError
 from orchestrator.core.events import decode
 from orchestrator.core.progress import ShowProgress, no_progress
@@ -98,6 +99,8 @@ class _Doctor:
         unsound = {finding.check for finding in self.findings}
         self.findings += [Finding(check=name) for name in checks if name not in unsound]
         self.findings.sort(key=lambda finding: checks.index(finding.check))
+        for limit in system.LIMITS:
+            self.add("system", "ok", limit)
 
     def _add_problem(self, problem: Problem) -> None:
         self.add(

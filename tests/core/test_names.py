@@ -55,6 +55,7 @@ BAD = {
     "device in capitals": "NUL",
     "device with ending": "aux.md",
     "device with number": "LPT9",
+    "device with a raised number": "com\u00b9.txt",
 }
 GOOD = [
     "a",

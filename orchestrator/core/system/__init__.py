@@ -10,7 +10,7 @@ Opening                        ``open_file``, ``open_folder``: never through a l
 Reading and writing a part     ``read_part``, ``write_part``: without moving the position of the descriptor
 Making durable                 ``sync``, ``sync_data``, ``sync_folder``
 Names of files                 ``replace``, ``link``, ``touch``; ``path_key``: equal for two spellings of
-                               one path
+                               one path; ``HAS_MODES``: files can be writable for their owner only
 Locks                          ``HAS_FLOCK``, ``try_lock``, ``lock``, ``unlock``
 Kinds of file systems          ``file_system_kind``
 Processes                      ``identity`` and ``condition``: whether a process that left its name

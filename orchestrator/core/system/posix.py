@@ -13,6 +13,7 @@ assert sys.platform != "win32"
 
 __all__ = [
     "HAS_FLOCK",
+    "HAS_MODES",
     "INTERRUPTS",
     "LIMITS",
     "VARIABLES",
@@ -36,6 +37,7 @@ __all__ = [
     "write_part",
 ]
 
+HAS_MODES = True
 HAS_FLOCK = True
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 VARIABLES: tuple[str, ...] = ()

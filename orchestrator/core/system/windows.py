@@ -20,6 +20,7 @@ assert not TYPE_CHECKING or sys.platform == "win32"
 
 __all__ = [
     "HAS_FLOCK",
+    "HAS_MODES",
     "INTERRUPTS",
     "LIMITS",
     "VARIABLES",
@@ -43,6 +44,7 @@ __all__ = [
     "write_part",
 ]
 
+HAS_MODES = False
 HAS_FLOCK = False
 INTERRUPTS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
 if hasattr(signal, "SIGBREAK"):

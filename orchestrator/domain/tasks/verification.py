@@ -141,7 +141,7 @@ def _files(path: str) -> Iterator[str]:
         for name in names:
             file = os.path.join(above, name)
             if os.path.isfile(file):
-                yield os.path.relpath(file, path)
+                yield os.path.relpath(file, path).replace(os.sep, "/")
 
 
 def check_failed(task: str, result: CheckResult, failure: Evidence) -> Refused:
