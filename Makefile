@@ -1,10 +1,10 @@
 # Everything runs in .venv, which is made when it is first needed. `make help` lists the targets.
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint types imports stress-quick stress check docs bench clean
+.PHONY: help demo test test-systems lint types imports stress-quick stress check docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,15 @@ demo: $(READY) ## import a real board, plan, brief, work with four processes, co
 
 test: $(READY) ## run the whole suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# What touches files, locks and processes; SYSTEM_TESTS=tests takes all of them.
+SYSTEM_TESTS := tests/systems tests/core tests/stores tests/maintenance tests/interfaces/test_process.py \
+	tests/interfaces/test_evidence.py tests/interfaces/test_work.py tests/domain/knowledge tests/domain/locks \
+	tests/domain/tasks/test_verification.py tests/engine/test_engine.py tests/engine/test_processes.py
+
+test-systems: $(READY) ## the same on emulated macOS and Windows, as far as a system matters
+	ORC_TEST_SYSTEM=darwin PYTHONPATH=tests/systems $(BIN)/python -m pytest -rs -n 2 $(SYSTEM_TESTS)
+	ORC_TEST_SYSTEM=windows PYTHONPATH=tests/systems $(BIN)/python -m pytest -rs -n 2 $(SYSTEM_TESTS)
 
 lint: $(READY) ## style and common mistakes
 	$(BIN)/ruff check .
@@ -38,7 +47,7 @@ stress-quick: $(READY) ## hunt for what breaks the contract, a few minutes
 stress: $(READY) ## the same for hours; see docs/reliability.md
 	$(BIN)/python -m tests.stress
 
-check: lint types imports test stress-quick ## all of the above
+check: lint types imports test test-systems stress-quick ## all of the above
 
 docs: $(READY) ## write the pages of docs/commands and the types of the async facade from the declarations
 	$(BIN)/python -m orchestrator.interfaces.cli.reference docs/commands

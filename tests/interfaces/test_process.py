@@ -64,6 +64,7 @@ def test_the_doors_of_a_checkout(board: Path) -> None:
     assert "python cli.py runner brief build" in run(board, "runner", "b", "--help")[1]
 
 
+@pytest.mark.needs("flock")
 def test_a_hot_command_loads_no_library_it_does_not_need(board: Path) -> None:
     run(board, "t", "add", "build", "T")
     words = [sys.executable, "-X", "importtime", ROOT / "cli.py", "--board", board]

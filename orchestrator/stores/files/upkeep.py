@@ -5,6 +5,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 
+from orchestrator.core import system
 from orchestrator.core.events import Recorded
 from orchestrator.core.store import Cursor, Problem, Store
 from orchestrator.stores.files import disk, layout, salvage
@@ -62,7 +63,7 @@ class FileUpkeep:
 
     def _modes(self) -> Iterator[Problem]:
         """No other user may write the files of the board: the trust boundary is one user."""
-        for path in self._files():
+        for path in self._files() if system.HAS_MODES else ():
             mode = _mode(path)
             if stat.S_ISREG(mode) and mode & (stat.S_IWGRP | stat.S_IWOTH):
                 safe = stat.S_IMODE(mode) & ~0o022
