@@ -1,7 +1,6 @@
 """Fixtures for every test: boards in memory and on disk, under a clock that is set by hand."""
 
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 from boards import SettableClock, check_law
 from hypothesis import HealthCheck, settings
+from system_under_test import LACKING, SYSTEM
 
 from orchestrator import Orchestrator
 from orchestrator.stores.memory import MemoryStore
@@ -23,31 +23,6 @@ for _name, _examples in {"default": _EXAMPLES, "ci": 200, "long": 5000}.items():
         _name, max_examples=_examples, deadline=None, suppress_health_check=_SLOW
     )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
-
-
-SYSTEM = os.environ.get("ORC_TEST_SYSTEM") or {"darwin": "darwin", "win32": "windows"}.get(
-    sys.platform, "linux"
-)
-"""The system that the tests run on, or that ``tests/systems`` emulates."""
-
-LACKING = {
-    "linux": {},
-    "darwin": {
-        "proc": "there is no /proc",
-        "fdatasync": "syncing is F_FULLFSYNC",
-        "case": "paths that differ only in case are one file",
-    },
-    "windows": {
-        "proc": "there is no /proc",
-        "fdatasync": "syncing is os.fsync",
-        "case": "paths that differ only in case are one file",
-        "flock": "there is no flock: filelock's guard alone, and no order of those who wait",
-        "sealing": "the log stays one file",
-        "modes": "files have no modes",
-        "groups": "there are no process groups",
-    },
-}[SYSTEM]
-"""What a test may need (``@pytest.mark.needs("flock")``) and this system has not, with the reason."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

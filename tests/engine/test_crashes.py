@@ -21,6 +21,8 @@ from orchestrator.stores.files import FileStore
 from . import faults
 from .faults import Action, Faults, injected
 
+pytestmark = pytest.mark.needs("fork")
+
 CLOCK = SettableClock()
 
 

@@ -12,6 +12,8 @@ from boards import check_law
 
 from orchestrator import Orchestrator
 
+pytestmark = pytest.mark.needs("fork")
+
 DATA = Path(__file__).parents[1] / "data" / "formulas"
 WORKER = Path(__file__).with_name("hanoi_worker.py")
 

@@ -72,6 +72,7 @@ def start(
     return process
 
 
+@pytest.mark.needs("fork")
 def test_a_receiver_that_is_killed_again_and_again_gets_every_message_in_order(
     folder: Path, tmp_path: Path, started: list[subprocess.Popen[str]]
 ):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from boards import check_law
+from system_under_test import LACKING
 
 from orchestrator import Orchestrator
 from orchestrator.core.store import START
@@ -107,7 +108,8 @@ def test_of_8_processes_that_add_50_tasks_each_nothing_is_lost(
     assert len(acknowledged) == len(set(acknowledged)) == 400
     assert set(tasks) == set(acknowledged)
     assert set(tasks.values()) == {f"agent-{n}-{i}" for n in range(8) for i in range(50)}
-    assert len(list((folder / "state").glob("events-*.jsonl"))) >= 2, "no segment was sealed"
+    if "sealing" not in LACKING:
+        assert len(list((folder / "state").glob("events-*.jsonl"))) >= 2, "no segment was sealed"
     orc.workstreams.create("after")
     check_law(orc)
 
@@ -132,6 +134,7 @@ def test_of_8_processes_that_race_for_100_tasks_nobody_gets_one_twice(
     check_law(orc)
 
 
+@pytest.mark.needs("fork")
 def test_a_process_that_is_killed_at_any_moment_loses_nothing_it_acknowledged(
     folder: Path, started: list[subprocess.Popen[str]]
 ):
@@ -179,6 +182,7 @@ def test_a_process_that_is_killed_at_any_moment_loses_nothing_it_acknowledged(
     check_law(orc)
 
 
+@pytest.mark.needs("fork", "flock")
 def test_deleting_the_lock_file_under_load_loses_nothing(
     folder: Path, started: list[subprocess.Popen[str]]
 ):

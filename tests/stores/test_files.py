@@ -478,6 +478,7 @@ def test_a_file_system_of_unknown_kind_is_warned_of_once(
     assert "fuse.something" in warning
 
 
+@pytest.mark.needs("proc")
 def test_the_kind_is_read_from_the_table_of_mounts(tmp_path: Path) -> None:
     device = tmp_path.stat().st_dev
     table = tmp_path / "mountinfo"

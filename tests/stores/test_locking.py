@@ -1,7 +1,6 @@
 """One writer at a time, whatever kind of lock each takes, and whatever becomes of the lock file."""
 
 import errno
-import fcntl
 import os
 import signal
 import subprocess
@@ -22,6 +21,9 @@ from orchestrator.stores.files import FileStore
 from orchestrator.stores.files.turn_queue import TurnQueue
 
 from .building import WAIT, add, end_of, fill, texts_of
+
+fcntl = pytest.importorskip("fcntl", reason="locks of other programs are flocks here")
+pytestmark = pytest.mark.needs("fork")
 
 
 class Child:
@@ -109,6 +111,7 @@ def test_every_way_to_lock_excludes_every_other(folder: Path, holder: Taker, oth
         pass
 
 
+@pytest.mark.needs("flock")
 @pytest.mark.parametrize("other", [light, full])
 def test_the_folder_excludes_when_the_lock_file_is_deleted(folder: Path, other: Taker) -> None:
     with FileStore(folder, light=True, warn=print).locked("first", 0):
@@ -150,6 +153,7 @@ def test_a_stopped_holder_is_told_to_be_stopped(folder: Path) -> None:
     assert child.join() == 0
 
 
+@pytest.mark.needs("flock")
 def test_a_holder_that_is_gone_is_told_to_be_gone(folder: Path) -> None:
     """A forked child keeps its parent's lock; the pid of the parent means nothing any more."""
 
@@ -274,6 +278,7 @@ def test_an_unlock_that_fails_hinders_the_same_object_only_as_long_as_it_fails(
         pass
 
 
+@pytest.mark.needs("flock")
 def test_a_lost_lock_file_loses_no_commit(folder: Path) -> None:
     """Four writers of both kinds, while another process removes the lock file in a loop."""
     commits = 40
@@ -354,6 +359,7 @@ def _wait_in_line(folder: Path, pid: int) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.needs("flock", "locks")
 def test_who_waits_gets_the_lock_in_the_order_of_coming(folder: Path) -> None:
     def take(number: int) -> Callable[[Child], None]:
         def work(me: Child) -> None:
@@ -374,6 +380,7 @@ def test_who_waits_gets_the_lock_in_the_order_of_coming(folder: Path) -> None:
     assert (folder / "order").read_text().split() == [str(number) for number in range(8)]
 
 
+@pytest.mark.needs("flock", "locks")
 def test_one_that_is_next_and_stopped_stops_nobody(folder: Path) -> None:
     def take(me: Child) -> None:
         with FileStore(folder, light=True, warn=print).locked("test", WAIT):
@@ -391,6 +398,7 @@ def test_one_that_is_next_and_stopped_stops_nobody(folder: Path) -> None:
     assert stopped.join() == 0
 
 
+@pytest.mark.needs("flock", "locks")
 def test_a_place_in_the_queue_that_nobody_wants_any_more_is_given_on(folder: Path) -> None:
     """Also in a program that lives on after it has waited in vain, and takes the place up again."""
 

@@ -160,7 +160,7 @@ if sys.platform == "darwin":
             raise ChildProcessError(errno.ECHILD, os.strerror(errno.ECHILD)) from None
 
 else:
-    LIMITS = ()
+    LIMITS: tuple[str, ...] = ()
     sync_data = os.fdatasync
 
     def sync(fd: int) -> None:

@@ -85,7 +85,7 @@ class Segment:
     def sync(self) -> None:
         """Make durable what was written by a process that may have died before syncing it."""
         with disk.naming("sync", self.path):
-            system.sync_data(self._file.fd)
+            system.sync_data(self._for_writing())  # not every system syncs a file open to be read
 
     def _take_back(self, fd: int, size: int, error: BaseException) -> None:
         try:

@@ -1,0 +1,33 @@
+"""The system that the tests run on, and what it lacks."""
+
+import os
+import sys
+
+SYSTEM = os.environ.get("ORC_TEST_SYSTEM") or {"darwin": "darwin", "win32": "windows"}.get(
+    sys.platform, "linux"
+)
+"""The system that the tests run on, or that ``tests/systems`` emulates."""
+
+LACKING: dict[str, str] = {
+    "linux": {},
+    "darwin": {
+        "proc": "there is no /proc",
+        "fdatasync": "syncing is F_FULLFSYNC",
+        "case": "paths that differ only in case are one file",
+    },
+    "windows": {
+        "proc": "there is no /proc",
+        "fdatasync": "syncing is os.fsync",
+        "case": "paths that differ only in case are one file",
+        "flock": "there is no flock: filelock's guard alone, and no order of those who wait",
+        "sealing": "the log stays one file",
+        "modes": "files have no modes",
+        "groups": "there are no process groups",
+    },
+}[SYSTEM]
+"""What a test may need (``@pytest.mark.needs("flock")``) and this system has not, with the reason."""
+
+if not os.path.exists("/proc/locks"):
+    LACKING["locks"] = "there is no /proc/locks"
+if not hasattr(os, "fork"):
+    LACKING["fork"] = "there is no fork, and no SIGKILL"
