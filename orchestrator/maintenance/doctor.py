@@ -99,7 +99,7 @@ class _Doctor:
         unsound = {finding.check for finding in self.findings}
         self.findings += [Finding(check=name) for name in checks if name not in unsound]
         self.findings.sort(key=lambda finding: checks.index(finding.check))
-        for limit in system.LIMITS:
+        for limit in system.LIMITS if self.upkeep is not None else ():
             self.add("system", "ok", limit)
 
     def _add_problem(self, problem: Problem) -> None:

@@ -50,7 +50,11 @@ def test_a_sound_board_is_clean(folder: Path) -> None:
         ("snapshot", lambda folder: (folder / "state/state.json").write_text("{}")),
         ("knowledge", lambda folder: (folder / "knowledge/findings.md").unlink()),
         ("leftovers", lambda folder: (folder / "state/.state.json.1-1.new").touch()),
-        ("modes", lambda folder: (folder / "state/state.json").chmod(0o666)),
+        pytest.param(
+            "modes",
+            lambda folder: (folder / "state/state.json").chmod(0o666),
+            marks=pytest.mark.needs("modes"),
+        ),
     ],
 )
 def test_what_can_be_repaired_is_repaired_and_a_second_time_changes_nothing(
@@ -64,6 +68,7 @@ def test_what_can_be_repaired_is_repaired_and_a_second_time_changes_nothing(
     assert (folder / "state/events.jsonl").read_bytes() == log
 
 
+@pytest.mark.needs("modes")
 def test_a_formula_that_cannot_be_cooked_or_that_others_may_write_is_found(folder: Path) -> None:
     (folder / "formulas").mkdir(exist_ok=True)
     for name, text in (

@@ -150,7 +150,13 @@ def test_a_write_beside_the_lock_makes_the_outcome_unknown_and_is_not_cut(
 
 
 @pytest.mark.parametrize("name", ["write", "fsync", "replace"])
-@pytest.mark.parametrize("first", [True, False], ids=["first commit", "sealing"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(True, id="first commit"),
+        pytest.param(False, id="sealing", marks=pytest.mark.needs("sealing")),
+    ],
+)
 def test_a_segment_that_cannot_be_begun_leaves_the_log_as_it_was(
     tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch, name: str, first: bool
 ) -> None:
@@ -229,6 +235,7 @@ def test_what_a_killed_writer_left_unsynced_is_synced_before_it_is_read(
     assert len(synced) == 1
 
 
+@pytest.mark.needs("sealing")
 def test_a_segment_is_synced_before_it_is_sealed(
     tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -496,6 +503,7 @@ def test_the_kind_is_read_from_the_table_of_mounts(tmp_path: Path) -> None:
     assert system.file_system_kind(str(tmp_path), str(tmp_path / "none")) == ""
 
 
+@pytest.mark.needs("flock")
 def test_a_light_store_imports_nothing_heavy() -> None:
     """One-shot commands import this module; filelock alone costs more than all of their work."""
     code = (
