@@ -110,7 +110,7 @@ def test_the_doctor_says_what_the_system_cannot_promise(system: str, tmp_path: P
 from orchestrator.maintenance.doctor import examine
 orc.workstreams.create("build")
 orc.close()
-report = examine(orc.engine, sys.argv[1])
+report = examine(orc.engine)
 limits = [found.message for found in report.findings if found.check == "system"]
 print(report.status, limits == list(system.LIMITS), len(limits) > 0)
 """,
