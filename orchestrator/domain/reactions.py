@@ -5,7 +5,6 @@ steps) says here what it does then; no command has to think of it.
 """
 
 from orchestrator.core.transaction import Transaction
-from orchestrator.domain.convoys import commands as convoys
 from orchestrator.domain.state import State
 
 
@@ -15,9 +14,12 @@ def react(tx: Transaction[State]) -> None:
     while seen < len(tx.events):
         events = tx.events[seen:]
         seen = len(tx.events)
-        convoys.follow(tx, events)
+        # Boards without convoys or workflows do not load what follows them.
+        if tx.state.convoys:
+            from orchestrator.domain.convoys import commands as convoys
+
+            convoys.follow(tx, events)
         if tx.state.workflows or tx.state.tasks.signals:
-            # Boards without workflows do not load this.
             from orchestrator.domain.workflows import automation
 
             automation.follow(tx, events)
