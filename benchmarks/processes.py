@@ -35,7 +35,7 @@ def next_small(boards: Boards, *, quick: bool) -> Iterator[Figure]:
         4 if quick else 9, lambda: process(NEXT, board), lambda: process(baselines.IMPORTS)
     )
     boards.drop(board)
-    for what, bound in (("CPU", 1.0), ("wall", None)):
+    for what, bound in (("CPU", 0.9), ("wall", None)):
         mine, least = _taken(ours, what), _taken(bare, what)
         yield Figure(
             name="next",

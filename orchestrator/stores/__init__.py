@@ -8,7 +8,7 @@ from orchestrator.core.store import Store
 
 Warn = Callable[[str], None]
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//.*)?")
+_URL = r"([A-Za-z][A-Za-z0-9+.-]+):(//.*)?"
 """A scheme has two letters or more: ``C:`` is a drive."""
 
 
@@ -18,7 +18,8 @@ def parse(board: str | None) -> tuple[str, str | None]:
     Raises:
         UsageError: No store has this scheme, or the URL of a file names another machine.
     """
-    url = _URL.fullmatch(board or "")
+    # Compiled only for what may be a URL: commands are many, and most boards are named by a path.
+    url = re.fullmatch(_URL, board) if board and ":" in board else None
     if url is None:
         return "file", board
     scheme = url[1].lower()
