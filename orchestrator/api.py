@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.agents.hooks import Hooks
     from orchestrator.domain.agents.sessions import Sessions
     from orchestrator.domain.convoys.commands import Convoys
+    from orchestrator.domain.decisions.commands import Decisions
     from orchestrator.domain.event_log import Events
     from orchestrator.domain.knowledge.commands import Knowledge
     from orchestrator.domain.knowledge.records import Topic
@@ -147,6 +148,9 @@ class Orchestrator:
     )
     knowledge: Lazy["Knowledge"] = Lazy(
         "orchestrator.domain.knowledge.commands:Knowledge", "Topics that agents write and read."
+    )
+    decisions: Lazy["Decisions"] = Lazy(
+        "orchestrator.domain.decisions.commands:Decisions", "What was decided, why and by whom."
     )
     mail: Lazy["Mail"] = Lazy("orchestrator.domain.mail.commands:Mail", "Messages between agents.")
     convoys: Lazy["Convoys"] = Lazy(

@@ -11,6 +11,7 @@ import orchestrator.domain.agents.records
 import orchestrator.domain.agents.sessions
 import orchestrator.domain.convoys.commands
 import orchestrator.domain.convoys.records
+import orchestrator.domain.decisions.records
 import orchestrator.domain.knowledge.commands
 import orchestrator.domain.knowledge.records
 import orchestrator.domain.locks.commands
@@ -58,6 +59,13 @@ class AsyncConvoys:
     async def remove(self, name: str, tasks: collections.abc.Iterable[str], *, agent: str | None = ...) -> orchestrator.domain.convoys.records.Convoy: ...
     async def start(self, name: str, *, agent: str | None = ...) -> orchestrator.domain.convoys.records.Convoy: ...
     async def status(self, name: str) -> orchestrator.domain.convoys.commands.ConvoyStatus: ...
+
+class AsyncDecisions:
+    async def add(self, title: str, *, context: str = ..., decision: str = ..., consequences: str = ..., task: str | None = ..., agent: str | None = ...) -> orchestrator.domain.decisions.records.Decision: ...
+    async def all(self) -> builtins.list[orchestrator.domain.decisions.records.Decision]: ...
+    async def get(self, number: int) -> orchestrator.domain.decisions.records.Decision: ...
+    async def list(self) -> builtins.list[orchestrator.domain.decisions.records.Decision]: ...
+    async def supersede(self, number: int, by: int, *, agent: str | None = ...) -> orchestrator.domain.decisions.records.Decision: ...
 
 class AsyncDispatch:
     async def run(self, workstream: str | None = ..., *, priority: int | None = ..., convoy: str | None = ..., agent: str | None = ...) -> builtins.list[orchestrator.domain.agents.dispatch.Assignment]: ...
@@ -197,6 +205,7 @@ class AsyncNouns:
     agents: AsyncAgents
     batch: AsyncBatch
     convoys: AsyncConvoys
+    decisions: AsyncDecisions
     dispatch: AsyncDispatch
     events: AsyncEvents
     formulas: AsyncFormulas

@@ -11,6 +11,7 @@ from orchestrator.domain.agents.records import AgentSlice
 from orchestrator.domain.board.records import BoardSlice
 from orchestrator.domain.convoys.records import ConvoySlice
 from orchestrator.domain.cycles.records import CycleSlice
+from orchestrator.domain.decisions.records import DecisionSlice
 from orchestrator.domain.idempotency import Request, remember
 from orchestrator.domain.knowledge.records import KnowledgeSlice
 from orchestrator.domain.locks.records import LockSlice
@@ -39,6 +40,7 @@ class State(msgspec.Struct, dict=True):
     workstreams: WorkstreamSlice = msgspec.field(default_factory=WorkstreamSlice)
     tasks: TaskSlice = msgspec.field(default_factory=TaskSlice)
     agents: AgentSlice = msgspec.field(default_factory=AgentSlice)
+    decisions: DecisionSlice = msgspec.field(default_factory=DecisionSlice)
     locks: LockSlice = msgspec.field(default_factory=LockSlice)
     knowledge: KnowledgeSlice = msgspec.field(default_factory=KnowledgeSlice)
     mail: MailSlice = msgspec.field(default_factory=MailSlice)

@@ -13,7 +13,7 @@ import pytest
 
 import orchestrator
 from orchestrator import Orchestrator
-from orchestrator.core.events import Recorded, decode, is_reserved, types
+from orchestrator.core.events import FORMAT, Recorded, decode, is_reserved, types
 from orchestrator.core.strict_json import encode_payload
 from orchestrator.domain.state import State
 from orchestrator.stores.files import FileStore
@@ -43,7 +43,7 @@ def test_every_registered_type_has_a_golden_line():
 
 
 def test_every_type_of_the_toolkit_that_was_ever_written_is_still_registered():
-    assert {name for name in TYPES if is_reserved(name)} <= set(types())
+    assert {name for name in TYPES if is_reserved(name, FORMAT)} <= set(types())
 
 
 def test_a_golden_line_shows_a_commit_of_several_events_a_request_and_a_type_of_the_agents():
@@ -65,11 +65,11 @@ def test_decoding_and_encoding_gives_the_same_bytes():
 )
 def test_the_typed_payload_says_what_the_line_said(index: int):
     record = events()[index]
-    event = decode(record)
+    event = decode(record, FORMAT)
     if event is None:
         return
     again = encode_payload(event)
-    assert decode(msgspec.structs.replace(record, payload=again, v=event.VERSION)) == event
+    assert decode(msgspec.structs.replace(record, payload=again, v=event.VERSION), FORMAT) == event
     if record.v == event.VERSION:
         assert msgspec.json.decode(again) == msgspec.json.decode(record.payload)
 

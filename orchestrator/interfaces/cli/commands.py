@@ -47,6 +47,11 @@ KNOWLEDGE = Group(
     "What agents know: topics in markdown.",
     {"knowledge": "write append read list/ls search history delete"},
 )
+DECISION = Group(
+    "decision",
+    "Decisions: what was decided, why, by whom, for which task.",
+    {"decisions": "add list/ls show supersede"},
+)
 MAIL = Group(
     "mail/m",
     "Messages between agents.",
@@ -121,6 +126,7 @@ BOARD = Group(
         SESSION,
         LOCK,
         KNOWLEDGE,
+        DECISION,
         EVENTS,
         RUNNER,
         IMPORT,

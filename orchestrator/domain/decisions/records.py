@@ -1,0 +1,85 @@
+"""What a decision is, and how it reads as a decision record in markdown."""
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from orchestrator.domain.slices import MapSlice, Remark
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """A decision.
+
+    Attributes:
+        number: Counted from 1; never used twice.
+        text: Its sections in markdown: context, decision, consequences.
+        task: The task that it was made for.
+        superseded_by: The number of the decision that replaced it.
+        path: The path of its document, which stays when the title changes.
+        replaced: The digest of the document that the last change replaced.
+    """
+
+    number: int
+    title: str
+    status: Literal["accepted", "superseded"]
+    text: str
+    task: str | None = None
+    superseded_by: int | None = None
+    path: str
+    replaced: str = ""
+    decided_at: str
+    decided_by: str
+
+    @property
+    def document(self) -> str:
+        """The whole decision record."""
+        status = self.status.capitalize()
+        if self.superseded_by is not None:
+            status += f" by {self.superseded_by:04}"
+        head = [f"Status: {status}", f"Date: {self.decided_at[:10]}", f"By: {self.decided_by}"]
+        if self.task is not None:
+            head.append(f"Task: {self.task}")
+        lines = "".join(f"- {line}\n" for line in head)
+        return f"# {self.number}. {self.title}\n\n{lines}\n{self.text}"
+
+
+class DecisionSlice(MapSlice[int, Decision]):
+    """The decisions by number."""
+
+    MAIN = "decisions"
+    decisions: dict[int, Decision] = {}
+
+    def remarks_on(self, task: str) -> Iterator[Remark]:
+        """The decisions that were made for the task and still hold, the newest first."""
+        for decision in reversed(self.decisions.values()):
+            if decision.task == task and decision.status == "accepted":
+                label = f"Decision {decision.number}"
+                text = f"{decision.title}\n\n{decision.text}"
+                command = f"decision show {decision.number}"
+                yield Remark(label, decision.decided_by, text, command)
+
+
+def path_of(number: int, title: str) -> str:
+    """The path of the document of a new decision."""
+    words = re.findall("[a-z0-9]+", title.lower())
+    slug = "-".join(words)[:60].strip("-") or "decision"
+    return f"knowledge/decisions/{number:04}-{slug}.md"
+
+
+def sections(context: str, decision: str, consequences: str) -> str:
+    """The sections of a decision record as one text."""
+    named = {"Context": context, "Decision": decision, "Consequences": consequences}
+    return "\n".join(f"## {name}\n\n{text.strip()}\n" for name, text in named.items())
+
+
+def split(document: str) -> tuple[str, str]:
+    """The title and the sections of a document that was edited by hand; either may be empty."""
+    first, _, rest = document.lstrip().partition("\n")
+    if not first.startswith("# "):
+        first, rest = "", document
+    title = re.sub(r"^#\s+(\d+\.\s*)?", "", first).strip()
+    head = re.match(r"(\s|- (Status|Date|By|Task):.*(\n|$))*", rest)
+    assert head is not None
+    return title, rest[head.end() :].rstrip() + "\n"

@@ -1,0 +1,58 @@
+"""``orc decision``: what was decided, why, by whom, for which task."""
+
+from typing import TYPE_CHECKING
+
+from orchestrator.core.printable import escape, escape_lines
+from orchestrator.interfaces.cli.commands import DECISION
+from orchestrator.interfaces.cli.parameters import INTEGER, TASK_ID, argument, option
+from orchestrator.interfaces.cli.rendering import Answer, lines, say
+from orchestrator.interfaces.cli.run import Run, given
+
+if TYPE_CHECKING:
+    from orchestrator.domain.decisions.records import Decision
+
+_NUMBER = argument("number", type=INTEGER, help="The number of the decision.")
+
+
+@DECISION.command(
+    "add", example='add "Settings are TOML" --context "YAML surprised us" --task 299833bc'
+)
+@argument("title", help="One line that says what was decided.")
+@option("--context", help="Why there was something to decide.")
+@option("--decision", help="What was decided, and why; else the title.")
+@option("--consequences", help="What follows from it.")
+@option("--task", type=TASK_ID, help="The task that it is made for.")
+def add(run: Run, title: str, **texts: str | None) -> Answer:
+    """Record a decision under the next number, as knowledge/decisions/NNNN-title.md."""
+    added = run.orc.decisions.add(title, **given(**texts))
+    return say(added, f"Added decision: {_line(added)}")
+
+
+@DECISION.command("list", example="list", reads=True)
+def list_(run: Run) -> Answer:
+    """List the decisions with their status."""
+    decisions = run.orc.decisions.all()
+    return Answer(decisions, lambda: lines(map(_line, decisions), empty="(no decisions)"))
+
+
+@DECISION.command("show", example="show 3", reads=True)
+@_NUMBER
+def show(run: Run, number: int) -> Answer:
+    """Print a decision record."""
+    decision = run.orc.decisions.get(number)
+    return Answer(decision, lambda: escape_lines(decision.document.removesuffix("\n")))
+
+
+@DECISION.command("supersede", example="supersede 3 7")
+@_NUMBER
+@argument("by", type=INTEGER, help="The number of the newer decision.")
+def supersede(run: Run, number: int, by: int) -> Answer:
+    """Say that a newer decision replaced an older one."""
+    changed = run.orc.decisions.supersede(number, by)
+    return say(changed, f"Superseded decision: {_line(changed)}")
+
+
+def _line(decision: "Decision") -> str:
+    by = f" by {decision.superseded_by}" if decision.superseded_by else ""
+    task = f" (task {decision.task})" if decision.task else ""
+    return f"[{decision.status}{by}] {decision.number}: {escape(decision.title)}{task}"
