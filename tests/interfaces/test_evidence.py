@@ -181,6 +181,7 @@ def test_a_signal_while_checks_run_ends_them_and_completes_nothing(
     assert run(board, "t", "ls")[1].startswith("[in_progress]")
 
 
+@pytest.mark.needs("flock")
 def test_completing_a_task_without_checks_loads_nothing_to_run_them(board: Path) -> None:
     task = run(board, "t", "add", "build", "T")[1].split()[2].rstrip(":")
     run(board, "t", "claim", task, "ann")

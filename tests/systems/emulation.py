@@ -76,12 +76,13 @@ class Substitute:
 
 def emulate(system: str) -> None:
     """Let the package, which is not imported yet, see another system."""
-    import ctypes
     import fcntl
-    import subprocess
 
     substitutes: dict[str, Any] = {}
     if system == "windows":
+        import ctypes
+        import subprocess
+
         different = _without_case() | _files_of_windows(fcntl)
         substitutes["os"] = Substitute(os, LACKING[system], different)
         substitutes["fcntl"] = substitutes["select"] = None

@@ -275,6 +275,7 @@ def test_a_command_is_given_a_few_variables_and_no_secret(
     assert "secret" not in shown.output
 
 
+@pytest.mark.needs("groups")
 def test_a_command_runs_where_it_was_called_with_a_closed_stdin_in_a_session_of_its_own(
     orc: Orchestrator,
 ):
