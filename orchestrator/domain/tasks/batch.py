@@ -1,7 +1,7 @@
 """Batches: tasks added, edited and assigned in one commit, all of them or none.
 
 An entry has the fields of adding a task, or an ``id`` and those of editing it. ``key`` is a name for the
-batch: other entries may say it wherever an id stands, before or after it. ``assign`` gives the task to an
+batch: other entries may write it wherever an id stands, before or after it. ``assign`` gives the task to an
 agent, and ``related``, ``discovered-from`` and the other kinds of links link it.
 """
 
@@ -13,7 +13,7 @@ import msgspec
 from orchestrator.core.errors import NotFound, OrchestratorError, UsageError, did_you_mean
 from orchestrator.core.problems import Problems
 from orchestrator.core.topological import topological_order
-from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.core.transaction import Committed, Desk, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import assign, notify_assignee
 from orchestrator.domain.agents.identity import act_now
 from orchestrator.domain.state import State
@@ -27,7 +27,7 @@ from orchestrator.domain.tasks.relations import KINDS
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of a batch, as somebody wrote it.
+    """An entry of a batch, as it was written.
 
     Attributes:
         place: Where it stands, for messages: ``line 7``.
@@ -52,8 +52,8 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     tasks: list[Task]
 
 
-def _what_was_done(state: State, events: Committed) -> Applied:
-    """The result, but for the keys, which no event tells."""
+def _applied(state: State, events: Committed) -> Applied:
+    """Return what a batch did, without the keys, which are in no event."""
     added = [event.task for _, event in events if isinstance(event, TaskAdded)]
     edits = dict.fromkeys(event.task for _, event in events if isinstance(event, TaskEdited))
     edited = [task for task in edits if task not in added]
@@ -85,16 +85,16 @@ class Batch(Noun[State]):
             BadInput: Entries cannot be taken; ``problems`` of its details names every one with its place.
             UsageError: There are no entries.
         """
-        found = tuple(
+        batch = tuple(
             entry if isinstance(entry, Entry) else Entry(place=f"entry {n}", fields=dict(entry))
             for n, entry in enumerate(entries, start=1)
         )
-        if not found:
+        if not batch:
             raise UsageError("The batch has no entries")
-        done = self._apply(found, workstream, agent=agent)
-        return msgspec.structs.replace(done, keys=_keys(found, done.added))
+        applied = self._apply(batch, workstream, agent=agent)
+        return msgspec.structs.replace(applied, keys=_keys(batch, applied.added))
 
-    @command(_what_was_done)
+    @command(_applied)
     def _apply(
         self,
         tx: Transaction[State],
@@ -104,32 +104,22 @@ class Batch(Noun[State]):
         agent: str | None,
     ) -> Applied | None:
         act_now(tx, agent)
-        _Run(self, tx, entries, workstream).apply()
-        return None if tx.events else _what_was_done(tx.state, [])
-
-    @property
-    def tasks(self) -> Tasks:
-        """The commands about single tasks, which a batch is made of."""
-        return Tasks(self._desk)
-
-    @property
-    def links(self) -> Links:
-        """The commands about links."""
-        return Links(self._desk)
+        _Run(self._desk, tx, entries, workstream).apply()
+        return None if tx.events else _applied(tx.state, [])
 
 
 class _Run:
-    """One batch on its way onto the board."""
+    """One batch that is being applied."""
 
     def __init__(
         self,
-        batch: Batch,
+        desk: Desk[State],
         tx: Transaction[State],
         entries: tuple[Entry, ...],
         workstream: str | None,
     ) -> None:
-        self._batch = batch
-        self._tx = tx
+        self._tasks, self._links = Tasks(desk), Links(desk)
+        self._tx, self._state = tx, tx.state
         self._entries = entries
         self._workstream = workstream
         self._problems = Problems("The batch cannot be taken")
@@ -138,25 +128,25 @@ class _Run:
         self._ids: dict[int, str] = {}
 
     def apply(self) -> None:
-        """Do everything, or raise with everything that keeps it from being done."""
+        """Apply every entry, or raise with all their problems."""
         for number, entry in enumerate(self._entries):
             self._check(number, entry)
         order, circle = _in_order(self._entries)
         for number in order:
-            self._trying(number, self._place)
+            self._attempt(number, self._place)
         if circle:
             places = " -> ".join(self._entries[number].place for number in circle)
             self._problems.note(places, "these wait for one another")
         for number in self._ids:
             if not _is_new(self._entries[number]):
-                self._trying(number, self._edit)
+                self._attempt(number, self._edit)
         for number in self._ids:
-            self._trying(number, self._link)
-            self._trying(number, self._assign)
+            self._attempt(number, self._link)
+            self._attempt(number, self._assign)
         self._problems.check()
 
-    def _trying(self, number: int, step: Callable[[int], None]) -> None:
-        self._problems.attempt(self._entries[number].place, step, number)
+    def _attempt(self, number: int, action: Callable[[int], None]) -> None:
+        self._problems.attempt(self._entries[number].place, action, number)
 
     def _check(self, number: int, entry: Entry) -> None:
         """Read the fields of an entry, and note what is wrong with each."""
@@ -183,93 +173,80 @@ class _Run:
         elif is_sound:
             self._fields[number] = good
 
-    # Steps
-
     def _place(self, number: int) -> None:
-        """Find the task of an entry, or add it; nothing, if it or its parent has a problem."""
+        """Find the task of an entry, or add it; do nothing if it or its parent has a problem."""
         entry, fields = self._entries[number], self._fields.get(number)
-        above = self._keys.get(fields.get("parent", "")) if fields else None
-        above = entry.inside if above is None else above
-        if fields is None or (above is not None and above not in self._ids):
+        if fields is None:
             return
-        if _is_new(entry):
-            self._ids[number] = self._added(number)
-        else:
-            self._ids[number] = find_live(self._tx.state, fields["id"]).id
+        above = self._keys.get(fields.get("parent", ""), entry.inside)
+        if above is not None and above not in self._ids:
+            return
+        is_new = _is_new(entry)
+        self._ids[number] = self._add(number) if is_new else self._live(fields["id"]).id
 
-    def _added(self, number: int) -> str:
-        given = self._own(number)
-        parent = self._parent(number, given)
+    def _add(self, number: int) -> str:
+        given = self._given(number)
         stream = given.pop("workstream", None) or self._workstream
-        if parent:
-            given["parent"] = parent
-            stream = stream or find_live(self._tx.state, parent).workstream
+        if given.get("parent"):
+            stream = stream or self._live(given["parent"]).workstream
         if stream is None:
             raise UsageError("it belongs to no workstream: say `workstream`, or --ws for all")
         if "title" not in given:
             raise UsageError("it has no title, and no id of a task to edit")
-        return self._batch.tasks.add(stream, **given).id
+        return self._tasks.add(stream, **given).id
 
     def _edit(self, number: int) -> None:
-        given = self._own(number)
+        given = self._given(number)
         del given["id"]
-        if (parent := self._parent(number, given)) is not None:
-            given["parent"] = parent
         if given:
-            self._batch.tasks.edit(self._ids[number], **given)
+            self._tasks.edit(self._ids[number], **given)
 
     def _link(self, number: int) -> None:
         for kind in KINDS:
             for other in self._fields[number].get(kind, ()):
-                found = self._ref(other)
-                if found is not None:
-                    self._batch.links.add(self._ids[number], found, kind=kind)
+                if (task := self._id_of(other)) is not None:
+                    self._links.add(self._ids[number], task, kind=kind)
 
     def _assign(self, number: int) -> None:
         agent = self._fields[number].get("assign")
         if agent is None:
             return
         before = len(self._tx.events)
-        to = self._tx.state.agents.aliases.get(agent, agent)
-        given = assign(self._tx, find_live(self._tx.state, self._ids[number]), to)
+        to = self._state.agents.aliases.get(agent, agent)
+        task = assign(self._tx, self._live(self._ids[number]), to)
         if len(self._tx.events) > before:
-            notify_assignee(self._tx, given)
+            notify_assignee(self._tx, task)
 
-    # What entries say of one another
-
-    def _own(self, number: int) -> dict[str, Any]:
-        """The fields that adding and editing take, with ids in place of keys."""
-        given = {
-            name: value
-            for name, value in self._fields[number].items()
-            if name not in KINDS and name != "assign"
-        }
+    def _given(self, number: int) -> dict[str, Any]:
+        """Return the fields that adding and editing take, with ids in place of keys."""
+        fields, inside = self._fields[number], self._entries[number].inside
+        given = {name: fields[name] for name in fields if name not in (*KINDS, "assign")}
         if "needs" in given:
-            given["needs"] = [*filter(None, map(self._ref, given["needs"]))]
+            given["needs"] = [*filter(None, map(self._id_of, given["needs"]))]
+        if given.get("parent"):
+            given["parent"] = self._id_of(given["parent"])
+        elif inside is not None:
+            given["parent"] = self._ids.get(inside)
         if given.get("waits_for"):
             how, colon, of = given["waits_for"].partition(":")
-            found = self._ref(of) if of else ""
-            given["waits_for"] = f"{how}{colon}{found}" if found is not None else ""
+            task = self._id_of(of) if of else ""
+            given["waits_for"] = "" if task is None else f"{how}{colon}{task}"
         return given
 
-    def _parent(self, number: int, given: dict[str, Any]) -> str | None:
-        inside = self._entries[number].inside
-        if inside is not None:
-            return self._ids.get(inside)
-        named = given.pop("parent", None)
-        return self._ref(named) if named else named
+    def _live(self, text: str) -> Task:
+        return find_live(self._state, text)
 
-    def _ref(self, text: str) -> str | None:
-        """The id that a key, an id or a prefix means; None if its entry has a problem of its own.
+    def _id_of(self, text: str) -> str | None:
+        """Return the id that a key, an id or a prefix names; None if its entry has a problem.
 
         Raises:
-            NotFound: It means nothing.
+            NotFound: It names nothing.
         """
         number = self._keys.get(text)
         if number is not None:
             return self._ids.get(number)
         try:
-            return resolve(self._tx.state, text)
+            return resolve(self._state, text)
         except NotFound:
             raise NotFound(
                 f"there is no key or task {text!a}{did_you_mean(text, self._keys)}"
@@ -281,7 +258,7 @@ def _is_new(entry: Entry) -> bool:
 
 
 def _in_order(entries: tuple[Entry, ...]) -> tuple[list[int], list[int]]:
-    """The entries as they stand, but each behind those that it names; and a circle, if there is one."""
+    """Return the entries in order, each behind those that it names; and a circle, if there is one."""
     keys: dict[str, int] = {}
     for number, entry in enumerate(entries):
         keys.setdefault(str(entry.fields.get("key")), number)
@@ -291,7 +268,7 @@ def _in_order(entries: tuple[Entry, ...]) -> tuple[list[int], list[int]]:
 
 
 def _named(entry: Entry, keys: dict[str, int]) -> Iterator[int]:
-    """The entries that must be there before this one is added; editing comes after all adding."""
+    """Yield the entries that must be added before this one; editing comes after all adding."""
     if entry.inside is not None:
         yield entry.inside
     if not _is_new(entry):
@@ -303,7 +280,7 @@ def _named(entry: Entry, keys: dict[str, int]) -> Iterator[int]:
 
 
 def _keys(entries: tuple[Entry, ...], added: list[str]) -> dict[str, str]:
-    """The ids of the keys of new tasks, which were added in the order that the entries alone give."""
+    """Return the ids of the keys of new tasks, which were added in the order of the entries."""
     news = [number for number in _in_order(entries)[0] if _is_new(entries[number])]
     return {
         entries[number].fields["key"]: task

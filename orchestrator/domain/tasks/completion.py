@@ -13,8 +13,8 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks import verification
 from orchestrator.domain.tasks.events import TaskCompleted, TaskRenewed
 from orchestrator.domain.tasks.leases import held_task
-from orchestrator.domain.tasks.records import Task
-from orchestrator.domain.tasks.verification import CheckResult, ChecksDue
+from orchestrator.domain.tasks.records import Evidence, Task
+from orchestrator.domain.tasks.verification import ChecksDue
 from orchestrator.domain.tasks.verification_events import TaskChecked, TaskSubmitted
 from orchestrator.domain.validation import check_text
 
@@ -58,15 +58,18 @@ def complete(
     if force != bool(reason.strip()):
         raise UsageError("To complete a task by force takes both --force and --reason TEXT")
 
-    def attempt(checked: CheckResult | None) -> R:
+    def attempt(due: ChecksDue | None, evidence: tuple[Evidence, ...] = ()) -> R:
         def within(tx: Transaction[State]) -> None:
-            held = _held_with_checks(tx, pick(tx), agent, token, checked)
+            if due is None:
+                held = held_task(tx, pick(tx), "complete", agent, token)
+            else:
+                held = _held_unchanged(tx, due, agent)
             _check_workflow_ended(tx.state, held)
             text = None if result is None else check_text("result", result)
-            if checked is None:
+            if due is None:
                 _check_nothing_due(held, force)
             else:
-                tx.record(TaskChecked(task=held.id, evidence=checked.evidence))
+                tx.record(TaskChecked(task=held.id, evidence=evidence))
             is_reviewed = held.checks is not None and held.checks.review
             ending = TaskSubmitted if is_reviewed else TaskCompleted
             tx.record(ending(task=held.id, result=text, reason=check_text("reason", reason)))
@@ -80,23 +83,23 @@ def complete(
         return attempt(None)
     except ChecksDue as checks:
         due = checks
-    checked = _run_checks(desk, due, agent)
-    if checked.failure is not None and not force:
-        _keep_evidence(desk, checked, agent)
-        raise verification.check_failed(checked.task, checked, checked.failure)
-    return attempt(checked)
+    evidence = _run_checks(desk, due, agent)
+    failure = next((item for item in evidence if not item.passed), None)
+    if failure is not None and not force:
+        _keep_evidence(desk, due, evidence, agent)
+        raise verification.check_failed(due.task, evidence, failure)
+    return attempt(due, evidence)
 
 
-def _run_checks(desk: Desk[State], due: ChecksDue, agent: str | None) -> CheckResult:
+def _run_checks(desk: Desk[State], due: ChecksDue, agent: str | None) -> tuple[Evidence, ...]:
     desk.pause()  # refuses here what would extend a lease inside an open transaction
     commands = len(due.checks.verify) if due.checks.trusted else 0
     if commands:
         _extend_lease(desk, due, commands * due.checks.patience + MARGIN, agent)
         desk.pause()  # that commit holds signals back
-    evidence = verification.gather(
+    return verification.gather(
         due.task, due.checks, agent=due.holder, board=desk.folder, now=desk.now
     )
-    return CheckResult(task=due.task, token=due.token, checks=due.checks, evidence=evidence)
 
 
 def _extend_lease(desk: Desk[State], due: ChecksDue, seconds: float, agent: str | None) -> None:
@@ -109,10 +112,12 @@ def _extend_lease(desk: Desk[State], due: ChecksDue, seconds: float, agent: str 
     desk.run("tasks.cover", within, _no_result, None)
 
 
-def _keep_evidence(desk: Desk[State], checked: CheckResult, agent: str | None) -> None:
+def _keep_evidence(
+    desk: Desk[State], due: ChecksDue, evidence: tuple[Evidence, ...], agent: str | None
+) -> None:
     def within(tx: Transaction[State]) -> None:
-        held = _held_with_checks(tx, checked.task, agent, checked.token, checked)
-        tx.record(TaskChecked(task=held.id, evidence=checked.evidence))
+        held = _held_unchanged(tx, due, agent)
+        tx.record(TaskChecked(task=held.id, evidence=evidence))
 
     desk.run("tasks.keep", within, _no_result, None)
 
@@ -121,22 +126,14 @@ def _no_result(state: State, events: Committed) -> None:
     """Show nothing: the command is a part of another one."""
 
 
-def _held_with_checks(
-    tx: Transaction[State],
-    text: str,
-    agent: str | None,
-    token: int | None,
-    checked: CheckResult | None,
-) -> Task:
-    """Return the task that its holder completes.
+def _held_unchanged(tx: Transaction[State], due: ChecksDue, agent: str | None) -> Task:
+    """Return the task whose checks ran.
 
     Raises:
-        Refused: Another agent holds it, the token is of an older claim, or its checks were changed.
+        Refused: Another agent holds it, the claim has ended, or its checks were changed.
     """
-    if checked is None:
-        return held_task(tx, text, "complete", agent, token)
-    held = held_task(tx, checked.task, "complete", agent, checked.token)
-    if held.checks != checked.checks:
+    held = held_task(tx, due.task, "complete", agent, due.token)
+    if held.checks != due.checks:
         raise verification.checks_changed(held.id)
     return held
 

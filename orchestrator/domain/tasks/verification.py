@@ -5,29 +5,13 @@ The commands run without a shell (:mod:`orchestrator.core.processes`), and only 
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
-
-import msgspec
 
 from orchestrator.core import system
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.domain.tasks.checks import Checks, words_of
 from orchestrator.domain.tasks.records import Evidence
-
-
-class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What the checks showed, and for which claim and checks it counts."""
-
-    task: str
-    token: int | None
-    checks: Checks | None
-    evidence: tuple[Evidence, ...]
-
-    @property
-    def failure(self) -> Evidence | None:
-        """The first check that did not pass."""
-        return next((item for item in self.evidence if not item.passed), None)
 
 
 def gather(
@@ -144,9 +128,9 @@ def _files(path: str) -> Iterator[str]:
                 yield os.path.relpath(file, path).replace(os.sep, "/")
 
 
-def check_failed(task: str, result: CheckResult, failure: Evidence) -> Refused:
+def check_failed(task: str, evidence: Iterable[Evidence], failure: Evidence) -> Refused:
     """Return the refusal to complete a task whose check did not pass."""
-    failed = [item.what for item in result.evidence if not item.passed]
+    failed = [item.what for item in evidence if not item.passed]
     more = f" ({len(failed) - 1} more did not)" if len(failed) > 1 else ""
     return Refused(
         f"The {_KINDS[failure.kind]} {failure.what!a} of task {task} did not pass:"
