@@ -153,18 +153,13 @@ class Links(Noun[State]):
                 f"Task {mine.id} has several links to {target}: {', '.join(sorted(kinds))}",
                 hint="Say which kind is meant: --type.",
             )
-        changes: dict[str, Any] = {}
-        if "needs" in kinds:
-            changes["needs"] = tuple(need for need in mine.needs if need != target)
-        if "parent" in kinds:
-            changes["parent"] = None
-        if "waits-for" in kinds:
-            changes["gate"] = None
-        if kinds.intersection(KINDS):
-            changes["links"] = tuple(
-                link for link in mine.links if link.task != target or link.kind not in kinds
-            )
-        tx.record(TaskEdited(task=mine.id, **changes))
+        removed = kinds.pop()
+        field = {"needs": "needs", "parent": "parent", "waits-for": "gate"}.get(removed, "links")
+        kept = {
+            "needs": tuple(need for need in mine.needs if need != target),
+            "links": tuple(link for link in mine.links if link != Link(removed, target)),
+        }
+        tx.record(TaskEdited(task=mine.id, **{field: kept.get(field)}))
 
     @command(changed_task)
     def duplicate(
