@@ -187,7 +187,7 @@ class Engine:
             return present
         state = State()
         for chunk in self.store.read(START):
-            state.fold((at for at in chunk.events if at.id <= number), in_place=True)
+            state.fold((record for record in chunk.events if record.id <= number), in_place=True)
             if chunk.end.id >= number:
                 return state
         raise NotFound(f"There is no event {number}", code="event_not_found")

@@ -49,7 +49,7 @@ class Event(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=
     TYPE: ClassVar[str]
     VERSION: ClassVar[int] = 1
 
-    def apply(self, state: Any, at: Recorded) -> None:
+    def apply(self, state: Any, record: Recorded) -> None:
         """Change the state as this event says. Reads no clock and no file, and never refuses."""
         raise NotImplementedError
 

@@ -158,10 +158,8 @@ class Transaction(Generic[S]):
 
     def event(self, number: int) -> Recorded:
         """One event by its id, of the log or of this transaction."""
-        for at, _ in self.events:
-            if at.id == number:
-                return at
-        return self._logged(number)
+        logged = (record for record, _ in self.events if record.id == number)
+        return next(logged, None) or self._logged(number)
 
     @contextmanager
     def as_before(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from orchestrator.domain.state import State
 
 def the_event(state: State, events: Committed) -> Recorded:
     """The event that was logged."""
-    return next(at for at, event in events if event is None)
+    return next(record for record, event in events if event is None)
 
 
 class Events(Noun[State], name="journal"):
@@ -57,13 +57,13 @@ class Events(Noun[State], name="journal"):
             type: Only of this type; ``task.*`` is every type of a noun.
             since: Only from this time, that long ago (``2h``), or after this event id.
         """
-        found: list[Recorded] = []
-        for at in self._matching(agent, type, since):
-            if last is not None and len(found) >= last:
+        records: list[Recorded] = []
+        for record in self._matching(agent, type, since):
+            if last is not None and len(records) >= last:
                 break
-            found.append(at)
-        found.reverse()
-        return found
+            records.append(record)
+        records.reverse()
+        return records
 
     def follow(
         self, *, agent: str | None = None, type: str | None = None, since: int | None = None
@@ -73,9 +73,9 @@ class Events(Noun[State], name="journal"):
         while True:
             head = self._state.event
             for number in range(last + 1, head + 1):
-                at = self._desk.event(number)
-                if _matches(at, agent, type):
-                    yield at
+                record = self._desk.event(number)
+                if _matches(record, agent, type):
+                    yield record
             last = head
             self._desk.wait(60.0)
 
@@ -83,13 +83,13 @@ class Events(Noun[State], name="journal"):
         self, agent: str | None, type: str | None, since: str | int | None
     ) -> Iterator[Recorded]:
         limit = None if since is None else beginning(since, self._desk.now())
-        for at in self._desk.read_backwards():
-            if isinstance(limit, int) and at.id <= limit:
+        for record in self._desk.read_backwards():
+            if isinstance(limit, int) and record.id <= limit:
                 return
-            if isinstance(limit, str) and at.ts < limit:
+            if isinstance(limit, str) and record.ts < limit:
                 return
-            if _matches(at, agent, type):
-                yield at
+            if _matches(record, agent, type):
+                yield record
 
 
 def beginning(since: str | int, now: str) -> str | int:
@@ -129,22 +129,22 @@ def check_type(type: str, format: int) -> str:
     return type
 
 
-def as_dict(at: Recorded) -> dict[str, Any]:
+def as_dict(record: Recorded) -> dict[str, Any]:
     """An event for programs: id, ts, agent, type, payload."""
     return {
-        "id": at.id,
-        "ts": at.ts,
-        "agent": at.agent,
-        "type": at.type,
-        "payload": msgspec.json.decode(at.payload),
+        "id": record.id,
+        "ts": record.ts,
+        "agent": record.agent,
+        "type": record.type,
+        "payload": msgspec.json.decode(record.payload),
     }
 
 
-def _matches(at: Recorded, agent: str | None, type: str | None) -> bool:
-    if agent is not None and at.agent != agent:
+def _matches(record: Recorded, agent: str | None, type: str | None) -> bool:
+    if agent is not None and record.agent != agent:
         return False
-    if type is None or type in (at.type, "*"):
+    if type is None or type in (record.type, "*"):
         return True
     if type.endswith(".*"):
-        return at.type.startswith(type[:-1])
-    return at.type == type.replace("_", ".", 1)  # the original's names: task_completed
+        return record.type.startswith(type[:-1])
+    return record.type == type.replace("_", ".", 1)  # the original's names: task_completed

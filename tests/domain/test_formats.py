@@ -33,7 +33,7 @@ class LaterNamed(Event):
 
     name: str
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         stream = state.workstreams["build"]
         state.workstreams["build"] = msgspec.structs.replace(stream, description=self.name)
 

@@ -404,8 +404,8 @@ def _in_order(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator
             yield f"event {first} began after event {highest} was acknowledged"
 
 
-def _payload(at: Recorded) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(bytes(at.payload))
+def _payload(record: Recorded) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(bytes(record.payload))
     return found
 
 

@@ -20,7 +20,7 @@ class AgentRegistered(Event):
     capabilities: tuple[str, ...] = ()
     max_load: int | None = None
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         known = state.agents.get(self.id)
         state.agents.aliases.pop(self.id, None)
         state.agents[self.id] = Agent(
@@ -29,7 +29,7 @@ class AgentRegistered(Event):
             status="active",
             capabilities=self.capabilities,
             max_load=self.max_load,
-            registered_at=known.registered_at if known else at.ts,
+            registered_at=known.registered_at if known else record.ts,
         )
 
 
@@ -39,7 +39,7 @@ class AgentImported(Event):
 
     record: Agent
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         state.agents[self.record.id] = self.record
 
 
@@ -50,7 +50,7 @@ class AgentRetired(Event):
     id: str
     reason: str = ""
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         state.agents[self.id] = replace(state.agents[self.id], status="retired")
 
 
@@ -61,10 +61,10 @@ class AgentRenamed(Event):
     id: str
     to: str
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         old, new = self.id, self.to
-        if (record := state.agents.pop(old, None)) is not None:
-            state.agents[new] = replace(record, id=new)
+        if (agent := state.agents.pop(old, None)) is not None:
+            state.agents[new] = replace(agent, id=new)
         if (session := state.agents.sessions.pop(old, None)) is not None:
             state.agents.sessions[new] = replace(session, agent=new)
         hung = state.agents.hooks.pop(old, None)

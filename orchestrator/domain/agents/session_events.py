@@ -11,9 +11,9 @@ from orchestrator.domain.state import State
 class SessionStarted(Event):
     """An agent started anew: its next incarnation, which finds the note that the last one left."""
 
-    def apply(self, state: State, at: Recorded) -> None:
-        last = state.agents.sessions.get(at.agent)
-        session = Session(agent=at.agent, incarnation=1, started_at=at.ts)
+    def apply(self, state: State, record: Recorded) -> None:
+        last = state.agents.sessions.get(record.agent)
+        session = Session(agent=record.agent, incarnation=1, started_at=record.ts)
         if last is not None:
             session = replace(session, incarnation=last.incarnation + 1)
             if last.handed_off_in == last.incarnation:
@@ -25,7 +25,7 @@ class SessionStarted(Event):
                     handed_off_at=last.handed_off_at,
                     handed_off_in=last.handed_off_in,
                 )
-        state.agents.sessions[at.agent] = session
+        state.agents.sessions[record.agent] = session
 
 
 @event("session.ended")
@@ -37,17 +37,17 @@ class SessionEnded(Event):
     note: str = ""
     collected: tuple[str, ...] = ()
 
-    def apply(self, state: State, at: Recorded) -> None:
-        last = state.agents.sessions.get(at.agent)
-        session = last or Session(agent=at.agent, incarnation=0, started_at=at.ts)
-        session = replace(session, ended_at=at.ts, outcome=self.outcome)
+    def apply(self, state: State, record: Recorded) -> None:
+        last = state.agents.sessions.get(record.agent)
+        session = last or Session(agent=record.agent, incarnation=0, started_at=record.ts)
+        session = replace(session, ended_at=record.ts, outcome=self.outcome)
         if self.subject or self.note or self.collected:
             session = replace(
                 session,
                 subject=self.subject,
                 note=self.note,
                 collected=self.collected,
-                handed_off_at=at.ts,
+                handed_off_at=record.ts,
                 handed_off_in=session.incarnation,
             )
-        state.agents.sessions[at.agent] = session
+        state.agents.sessions[record.agent] = session

@@ -10,7 +10,7 @@ class BoardRepaired(Event):
 
     repaired: tuple[str, ...]
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         """Nothing of the state changes: a repair brings files in step with it."""
 
 
@@ -20,8 +20,8 @@ class BoardUpgraded(Event):
 
     format: int
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         if self.format > FORMAT:
             raise newer(f"events of format {self.format}")
         state.board.format = self.format
-        state.board.upgraded = at.id
+        state.board.upgraded = record.id

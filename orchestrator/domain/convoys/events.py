@@ -27,14 +27,14 @@ class ConvoyCreated(ConvoyEvent):
     tasks: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         state.convoys[self.convoy] = Convoy(
             name=self.convoy,
             description=self.description,
             status="open",
             notify=self.notify,
-            created_at=at.ts,
-            created_by=at.agent,
+            created_at=record.ts,
+            created_by=record.agent,
         )
         _track(state, self.convoy, self.tasks)
 
@@ -46,7 +46,7 @@ class ConvoyChanged(ConvoyEvent):
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         for task in self.removed:
             state.convoys.tracked_by[task].remove(self.convoy)
             if not state.convoys.tracked_by[task]:
@@ -65,24 +65,24 @@ class ConvoyChanged(ConvoyEvent):
 class ConvoyStarted(ConvoyEvent):
     """A convoy was started by a command."""
 
-    def apply(self, state: State, at: Recorded) -> None:
-        self.change(state, started_at=at.ts)
+    def apply(self, state: State, record: Recorded) -> None:
+        self.change(state, started_at=record.ts)
 
 
 @event("convoy.landed")
 class ConvoyLanded(ConvoyEvent):
     """The last task of a convoy has ended."""
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         landings = state.convoys[self.convoy].landings + 1
-        self.change(state, status="landed", ended_at=at.ts, landings=landings)
+        self.change(state, status="landed", ended_at=record.ts, landings=landings)
 
 
 @event("convoy.reopened")
 class ConvoyReopened(ConvoyEvent):
     """A task of a landed convoy was reopened, or an open one was added."""
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         self.change(state, status="open", ended_at="")
 
 
@@ -92,8 +92,8 @@ class ConvoyCancelled(ConvoyEvent):
 
     reason: str = ""
 
-    def apply(self, state: State, at: Recorded) -> None:
-        self.change(state, status="cancelled", ended_at=at.ts, reason=self.reason)
+    def apply(self, state: State, record: Recorded) -> None:
+        self.change(state, status="cancelled", ended_at=record.ts, reason=self.reason)
 
 
 def _track(state: State, name: str, tasks: tuple[str, ...]) -> None:

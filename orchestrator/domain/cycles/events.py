@@ -15,9 +15,9 @@ class CyclePlanned(Event):
     number: int
     plan: dict[str, Any]
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         earlier = state.cycles.cycle.starts if state.cycles.cycle else ()
-        state.cycles.cycle = Cycle(self.number, at.ts, (*earlier, at.id))
+        state.cycles.cycle = Cycle(self.number, record.ts, (*earlier, record.id))
 
 
 def start_of(state: State, number: int) -> int:

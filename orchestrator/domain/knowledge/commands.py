@@ -157,8 +157,8 @@ class Knowledge(Noun[State]):
                 code="version_not_found",
                 hint="`kb history` lists the versions.",
             )
-        at = self._desk.event(record.versions[version - 1])
-        written = decode(at)
+        event = self._desk.event(record.versions[version - 1])
+        written = decode(event)
         assert isinstance(written, VersionEvent)
         return Document(
             topic=topic,
@@ -166,7 +166,7 @@ class Knowledge(Noun[State]):
             author=written.author,
             tags=written.tags,
             version=version,
-            updated_at=at.ts,
+            updated_at=event.ts,
         )
 
     def all(self) -> list[Topic]:

@@ -19,7 +19,7 @@ class VersionEvent(Event):
     tags: tuple[str, ...] = ()
     replaces: str = ""  # the digest of the file that the command found
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         old = state.knowledge.get(self.topic)
         state.knowledge[self.topic] = Topic(
             name=self.topic,
@@ -27,8 +27,8 @@ class VersionEvent(Event):
             tags=self.tags,
             digest=digest_of(self.text.encode()),
             previous=self.replaces,
-            versions=(*old.versions, at.id) if old else (at.id,),
-            updated_at=at.ts,
+            versions=(*old.versions, record.id) if old else (record.id,),
+            updated_at=record.ts,
         )
 
 
@@ -51,9 +51,11 @@ class KnowledgeDeleted(Event):
 
     topic: str
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         old = state.knowledge[self.topic]
-        state.knowledge[self.topic] = msgspec.structs.replace(old, deleted=True, updated_at=at.ts)
+        state.knowledge[self.topic] = msgspec.structs.replace(
+            old, deleted=True, updated_at=record.ts
+        )
 
     def documents(self, state: State) -> dict[str, str | None]:
         return {document_path(self.topic): None}

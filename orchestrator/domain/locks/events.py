@@ -18,12 +18,12 @@ class LockAcquired(Event):
     ttl: float
     shared: bool = False
 
-    def apply(self, state: State, at: Recorded) -> None:
-        lock = _without(state, self.resource, at.agent, waiting_too=True)
+    def apply(self, state: State, record: Recorded) -> None:
+        lock = _without(state, self.resource, record.agent, waiting_too=True)
         mine = Holder(
-            agent=at.agent,
-            token=at.id,
-            since=at.ts,
+            agent=record.agent,
+            token=record.id,
+            since=record.ts,
             until=self.until,
             ttl=self.ttl,
             shared=self.shared,
@@ -39,10 +39,10 @@ class LockRenewed(Event):
     until: str
     ttl: float
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         lock = state.locks[self.resource]
         holders = tuple(
-            replace(h, until=self.until, ttl=self.ttl) if h.agent == at.agent else h
+            replace(h, until=self.until, ttl=self.ttl) if h.agent == record.agent else h
             for h in lock.holders
         )
         put_lock(state, replace(lock, holders=holders))
@@ -55,7 +55,7 @@ class LockReleased(Event):
     resource: str
     holder: str
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         put_lock(state, _without(state, self.resource, self.holder))
 
 
@@ -66,7 +66,7 @@ class LockLapsed(Event):
     resource: str
     holder: str
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         put_lock(state, _without(state, self.resource, self.holder))
 
 
@@ -78,7 +78,7 @@ class LockBroken(Event):
     reason: str
     holders: tuple[str, ...]
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         put_lock(state, replace(state.locks[self.resource], holders=()))
 
 
@@ -90,10 +90,10 @@ class LockAwaited(Event):
     until: str
     shared: bool = False
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         lock = state.locks.get(self.resource, Lock(resource=self.resource))
-        others = tuple(w for w in lock.waiting if w.agent != at.agent)
-        mine = Waiter(agent=at.agent, until=self.until, shared=self.shared)
+        others = tuple(w for w in lock.waiting if w.agent != record.agent)
+        mine = Waiter(agent=record.agent, until=self.until, shared=self.shared)
         put_lock(state, replace(lock, waiting=(*others, mine)))
 
 
@@ -103,10 +103,10 @@ class LockAbandoned(Event):
 
     resource: str
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         lock = state.locks.get(self.resource)
         if lock is not None:
-            others = tuple(w for w in lock.waiting if w.agent != at.agent)
+            others = tuple(w for w in lock.waiting if w.agent != record.agent)
             put_lock(state, replace(lock, waiting=others))
 
 

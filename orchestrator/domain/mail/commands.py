@@ -157,7 +157,9 @@ def find(state: State, message: int, event: FindEvent) -> Message:
 
 def sent_letter(state: State, events: Committed) -> Letter:
     """The message that was sent."""
-    return next(_letter(state, at, sent) for at, sent in events if isinstance(sent, MessageSent))
+    return next(
+        _letter(state, record, sent) for record, sent in events if isinstance(sent, MessageSent)
+    )
 
 
 def taken_message(events: Committed) -> int | None:

@@ -30,11 +30,11 @@ class MessageSent(Event):
     incarnation: int = 0
     outdated: bool = False
 
-    def header(self, at: Recorded) -> Message:
+    def header(self, record: Recorded) -> Message:
         """The header that the state keeps."""
         return Message(
-            id=at.id,
-            sender=at.agent,
+            id=record.id,
+            sender=record.agent,
             incarnation=self.incarnation,
             outdated=self.outdated,
             to=self.to,
@@ -42,19 +42,19 @@ class MessageSent(Event):
             subject=self.subject,
             priority=self.priority,
             kind=self.kind,
-            thread=self.thread or at.id,
+            thread=self.thread or record.id,
             reply_to=self.reply_to,
             pinned=self.pinned,
-            sent_at=at.ts,
+            sent_at=record.ts,
             copies=len(self.recipients) + bool(self.queue),
         )
 
-    def apply(self, state: State, at: Recorded) -> None:
-        state.mail.messages[at.id] = self.header(at)
+    def apply(self, state: State, record: Recorded) -> None:
+        state.mail.messages[record.id] = self.header(record)
         for agent in self.recipients:
-            state.mail.mailboxes.setdefault(agent, Mailbox()).new[at.id] = Receipt()
+            state.mail.mailboxes.setdefault(agent, Mailbox()).new[record.id] = Receipt()
         if self.queue:
-            state.mail.queues.setdefault(self.queue, []).append(at.id)
+            state.mail.queues.setdefault(self.queue, []).append(record.id)
 
 
 @event("message.taken")
@@ -64,18 +64,20 @@ class MessageTaken(Event):
     message: int
     queue: str
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         waiting = state.mail.queues[self.queue]
         waiting.remove(self.message)
         if not waiting:
             del state.mail.queues[self.queue]
-        taken = replace(state.mail.messages[self.message], taken_by=at.agent, taken_at=at.ts)
+        taken = replace(
+            state.mail.messages[self.message], taken_by=record.agent, taken_at=record.ts
+        )
         state.mail.messages[self.message] = taken
-        box = state.mail.mailboxes.setdefault(at.agent, Mailbox())
+        box = state.mail.mailboxes.setdefault(record.agent, Mailbox())
         if self.message in box:
             release(state, self.message)  # it was sent to the agent and to the queue
         else:
-            box.unread[self.message] = Receipt().delivered(at.ts)
+            box.unread[self.message] = Receipt().delivered(record.ts)
 
 
 @event("message.delivered")
@@ -84,10 +86,10 @@ class MessageDelivered(Event):
 
     messages: tuple[int, ...]
 
-    def apply(self, state: State, at: Recorded) -> None:
-        box = state.mail.mailboxes[at.agent]
+    def apply(self, state: State, record: Recorded) -> None:
+        box = state.mail.mailboxes[record.agent]
         for message in self.messages:
-            box.unread[message] = box.new.pop(message).delivered(at.ts)
+            box.unread[message] = box.new.pop(message).delivered(record.ts)
 
 
 @event("message.read")
@@ -96,9 +98,9 @@ class MessageRead(Event):
 
     message: int
 
-    def apply(self, state: State, at: Recorded) -> None:
-        box = state.mail.mailboxes[at.agent]
-        box.read[self.message] = box.pop(self.message).read(at.ts)
+    def apply(self, state: State, record: Recorded) -> None:
+        box = state.mail.mailboxes[record.agent]
+        box.read[self.message] = box.pop(self.message).read(record.ts)
 
 
 @event("message.acknowledged")
@@ -107,9 +109,9 @@ class MessageAcknowledged(Event):
 
     message: int
 
-    def apply(self, state: State, at: Recorded) -> None:
-        box = state.mail.mailboxes[at.agent]
-        box.read[self.message] = box.pop(self.message).acknowledged(at.ts)
+    def apply(self, state: State, record: Recorded) -> None:
+        box = state.mail.mailboxes[record.agent]
+        box.read[self.message] = box.pop(self.message).acknowledged(record.ts)
 
 
 @event("message.archived")
@@ -118,13 +120,13 @@ class MessageArchived(Event):
 
     messages: tuple[int, ...]
 
-    def apply(self, state: State, at: Recorded) -> None:
-        box = state.mail.mailboxes[at.agent]
+    def apply(self, state: State, record: Recorded) -> None:
+        box = state.mail.mailboxes[record.agent]
         for message in self.messages:
             box.pop(message)
             release(state, message)
         if not (box.new or box.unread or box.read):
-            del state.mail.mailboxes[at.agent]
+            del state.mail.mailboxes[record.agent]
 
 
 @event("message.list_set")
@@ -134,7 +136,7 @@ class MailingListSet(Event):
     name: str
     members: tuple[str, ...] = ()
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         if self.members:
             state.mail.mailing_lists[self.name] = self.members
         else:

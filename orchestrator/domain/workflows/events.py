@@ -31,10 +31,12 @@ class WorkflowPoured(WorkflowEvent):
     ephemeral: bool = False
     condense: Condense | None = None
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         facts = asdict(self)
         root = facts.pop("workflow")
-        state.workflows[root] = Workflow(root=root, poured_at=at.ts, poured_by=at.agent, **facts)
+        state.workflows[root] = Workflow(
+            root=root, poured_at=record.ts, poured_by=record.agent, **facts
+        )
 
 
 @event("workflow.ended")
@@ -48,17 +50,17 @@ class WorkflowEnded(WorkflowEvent):
     outcome: str
     digest: str = ""
 
-    def apply(self, state: State, at: Recorded) -> None:
-        self.change(state, ended_at=at.ts)
+    def apply(self, state: State, record: Recorded) -> None:
+        self.change(state, ended_at=record.ts)
         if self.digest and state.workflows[self.workflow].own_root:
-            change_task(state, state.tasks[self.workflow], {"result": self.digest}, at)
+            change_task(state, state.tasks[self.workflow], {"result": self.digest}, record)
 
 
 @event("workflow.reopened")
 class WorkflowReopened(WorkflowEvent):
     """The root of a workflow is open again."""
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         self.change(state, ended_at="")
 
 
@@ -69,9 +71,9 @@ class WorkflowSquashed(WorkflowEvent):
     steps: tuple[str, ...]
     digest: str
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         _forget(state, self.workflow, self.steps)
-        _let_go(state, self.workflow, at, digest=self.digest)
+        _let_go(state, self.workflow, record, digest=self.digest)
 
 
 @event("workflow.burned")
@@ -80,14 +82,14 @@ class WorkflowBurned(WorkflowEvent):
 
     steps: tuple[str, ...]
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         own = state.workflows[self.workflow].own_root
         _forget(state, self.workflow, self.steps)
         if own:
             forget_task(state, self.workflow)
             del state.workflows[self.workflow]
         else:
-            _let_go(state, self.workflow, at)
+            _let_go(state, self.workflow, record)
 
 
 def _forget(state: State, root: str, steps: tuple[str, ...]) -> None:
@@ -98,7 +100,7 @@ def _forget(state: State, root: str, steps: tuple[str, ...]) -> None:
     state.workflows.work.pop(root, None)
 
 
-def _let_go(state: State, root: str, at: Recorded, *, digest: str | None = None) -> None:
+def _let_go(state: State, root: str, record: Recorded, *, digest: str | None = None) -> None:
     """Make the root an ordinary task again; a digest becomes its result."""
     workflow = state.workflows.pop(root)
     task = state.tasks.get(root)
@@ -110,4 +112,4 @@ def _let_go(state: State, root: str, at: Recorded, *, digest: str | None = None)
         changes |= {"gate": None, "waiting": False}
     if digest is not None and workflow.own_root:
         changes["result"] = digest
-    change_task(state, task, changes, at)
+    change_task(state, task, changes, record)

@@ -16,15 +16,15 @@ class WorkstreamCreated(Event):
     description: str = ""
     priority: int = 5
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         state.workstreams[self.workstream] = Workstream(
             name=self.workstream,
             description=self.description,
             priority=self.priority,
             status="active",
-            created_at=at.ts,
-            updated_at=at.ts,
-            created_by=at.agent,
+            created_at=record.ts,
+            updated_at=record.ts,
+            created_by=record.agent,
         )
         state.tasks.counts[self.workstream] = {}
 
@@ -35,7 +35,7 @@ class WorkstreamImported(Event):
 
     record: Workstream
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         state.workstreams[self.record.name] = self.record
         state.tasks.counts[self.record.name] = {}
 
@@ -48,13 +48,13 @@ class WorkstreamEdited(Event):
     description: str | UnsetType = UNSET
     priority: int | UnsetType = UNSET
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         old = state.workstreams[self.workstream]
         state.workstreams[self.workstream] = msgspec.structs.replace(
             old,
             description=old.description if self.description is UNSET else self.description,
             priority=old.priority if self.priority is UNSET else self.priority,
-            updated_at=at.ts,
+            updated_at=record.ts,
         )
 
 
@@ -65,8 +65,8 @@ class WorkstreamClosed(Event):
     workstream: str
     reason: str = ""
 
-    def apply(self, state: State, at: Recorded) -> None:
-        _set_status(state, self.workstream, "closed", at)
+    def apply(self, state: State, record: Recorded) -> None:
+        _set_status(state, self.workstream, "closed", record)
 
 
 @event("workstream.reopened")
@@ -75,11 +75,11 @@ class WorkstreamReopened(Event):
 
     workstream: str
 
-    def apply(self, state: State, at: Recorded) -> None:
-        _set_status(state, self.workstream, "active", at)
+    def apply(self, state: State, record: Recorded) -> None:
+        _set_status(state, self.workstream, "active", record)
 
 
-def _set_status(state: State, name: str, status: WorkstreamStatus, at: Recorded) -> None:
+def _set_status(state: State, name: str, status: WorkstreamStatus, record: Recorded) -> None:
     state.workstreams[name] = msgspec.structs.replace(
-        state.workstreams[name], status=status, updated_at=at.ts
+        state.workstreams[name], status=status, updated_at=record.ts
     )

@@ -30,7 +30,7 @@ class Renamed(Event):
     old: str
     new: str
 
-    def apply(self, state: State, at: Recorded) -> None:
+    def apply(self, state: State, record: Recorded) -> None:
         mail_events.rename(state, self.old, self.new)
 
 
