@@ -1,9 +1,7 @@
-"""The work graph, as pure functions of the state: what keeps a task back, its links, and circles.
+"""What keeps a task back, as pure functions of the state.
 
-A task is kept back by its needs that are not done, by a gate (children that it waits for), and by every
-parent that is still open and is itself blocked or waits for a need. Circles among these are refused when
-they are written, whatever the status of their tasks (an ended one may be reopened), so something can
-always go on. To wait for any child counts here as to wait for all.
+A task is kept back by its needs that are not done, by a gate (children that it waits for), by its signals,
+and by every parent that is still open and is itself blocked or waits.
 """
 
 from collections.abc import Iterable, Iterator

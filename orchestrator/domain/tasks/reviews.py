@@ -1,4 +1,4 @@
-"""Reviews: another agent than the worker says whether work is done, and whether commands may run here."""
+"""Reviews: another agent than the worker approves or rejects work; imported commands are trusted."""
 
 from collections.abc import Iterable
 
@@ -25,7 +25,7 @@ from orchestrator.domain.validation import (
 
 
 def trusted_tasks(state: State, events: Committed) -> list[Task]:
-    """The tasks whose commands may run now and could not before."""
+    """Return the tasks whose commands may run now and could not before."""
     return [state.tasks[event.task] for _, event in events if isinstance(event, TaskTrusted)]
 
 
@@ -103,7 +103,7 @@ class Reviews(Noun[State]):
 
 
 def _reviewed(tx: Transaction[State], text: str, transition: str, agent: str | None) -> Task:
-    """The task for a step that only another agent than its worker may take.
+    """Return the task for a transition that only another agent than its worker may make.
 
     Raises:
         Refused: It is not in review, or its worker acts.
