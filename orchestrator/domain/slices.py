@@ -5,6 +5,8 @@ from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import msgspec
 
+from orchestrator.core.errors import NotFound
+
 K = TypeVar("K")
 V = TypeVar("V")
 D = TypeVar("D")
@@ -28,9 +30,14 @@ class Slice(msgspec.Struct):
 
 
 class MapSlice(Slice, Generic[K, V]):
-    """A slice with one main map, as which it behaves; the class names the field in ``MAIN``."""
+    """A slice with one main map, as which it behaves.
+
+    A class names the field in ``MAIN``, and for :meth:`find` its noun and a hint.
+    """
 
     MAIN: ClassVar[str]
+    NOUN: ClassVar[str]
+    HINT: ClassVar[str]
     main: ClassVar[Any]
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -65,6 +72,21 @@ class MapSlice(Slice, Generic[K, V]):
     def get(self, key: K, default: Any = None) -> Any:
         """The record of a key, or the default."""
         return self.main.get(key, default)
+
+    def find(self, key: K) -> V:
+        """Return the record of a key.
+
+        Raises:
+            NotFound: There is none.
+        """
+        if key not in self.main:
+            raise self.missing(key)
+        return self.main[key]  # type: ignore[no-any-return]
+
+    def missing(self, key: K) -> NotFound:
+        """The error for a key without a record."""
+        text, code = f"There is no {self.NOUN} {key!a}", f"{self.NOUN}_not_found"
+        return NotFound(text, code=code, hint=self.HINT)
 
     @overload
     def pop(self, key: K, /) -> V: ...

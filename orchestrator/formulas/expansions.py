@@ -39,11 +39,7 @@ class Expander:
     """
 
     def __init__(
-        self,
-        graph: StepGraph,
-        formulas: Mapping[str, Formula],
-        values: Values,
-        problems: Problems,
+        self, graph: StepGraph, formulas: Mapping[str, Formula], values: Values, problems: Problems
     ) -> None:
         self._graph = graph
         self._formulas = formulas

@@ -16,7 +16,6 @@ from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.events import TaskImported
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.relations import Gate, Link
-from orchestrator.domain.workstreams import commands as workstreams
 from orchestrator.domain.workstreams.commands import Workstreams
 from orchestrator.engine import Engine
 from orchestrator.integrations.report import Losses, Report, digest
@@ -117,12 +116,7 @@ class Arrivals(Noun[State]):
             del coming[task_id]
         if workstream not in tx.state.workstreams:
             Workstreams(self._desk).create(workstream)
-        elif workstreams.find(tx.state, workstream).status != "active":
-            raise Refused(
-                f"Workstream {workstream} is closed",
-                code="workstream_closed",
-                hint="`ws reopen` makes it active again.",
-            )
+        tx.state.workstreams.find_active(workstream)
         for task_id in _in_order(coming):
             record = _record(tx, coming, task_id, workstream)
             # Those that come later are not needed yet, so only gates can close a circle here.

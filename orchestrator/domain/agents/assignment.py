@@ -17,9 +17,7 @@ from orchestrator.domain.mail.records import Urgency
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskAssigned, TaskHung, released
 from orchestrator.domain.tasks.records import HELD, Task
-from orchestrator.domain.tasks.transitions import (
-    check_transition,
-)
+from orchestrator.domain.tasks.transitions import check_transition
 from orchestrator.domain.validation import LONGEST_TITLE
 
 DEFAULT_ASSIGNMENT = 24 * 3600.0

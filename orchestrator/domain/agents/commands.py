@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from orchestrator.core import clock, names
-from orchestrator.core.errors import NotFound, Refused, UsageError
+from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.events import AgentRegistered, AgentRenamed, AgentRetired
 from orchestrator.domain.agents.identity import act_in_session
@@ -21,9 +21,7 @@ from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskRenewed, released
 from orchestrator.domain.tasks.records import Task
-from orchestrator.domain.validation import (
-    check_line,
-)
+from orchestrator.domain.validation import check_line
 
 HEARTBEAT = 15.0
 """Seconds between two signs of life of an agent in a live session."""
@@ -117,10 +115,7 @@ class Agents(Noun[State]):
         words = tuple(dict.fromkeys(names.name("capability", word) for word in capabilities))
         tx.record(
             AgentRegistered(
-                id=id,
-                type=names.name("agent type", type),
-                capabilities=words,
-                max_load=max_load,
+                id=id, type=names.name("agent type", type), capabilities=words, max_load=max_load
             )
         )
 
@@ -140,7 +135,7 @@ class Agents(Noun[State]):
         if to == id:
             raise UsageError(f"{id} has this name already")
         if not _is_known(tx.state, id, self._desk.presence.seen(needed=True)):
-            raise _unknown(id)
+            raise tx.state.agents.missing(id)
         if _is_known(tx.state, to, {}) and to not in tx.state.agents.aliases:
             raise Refused(f"There is an agent {to} already", code="name_taken")
         _check_new(tx.state, to, leaving=id)
@@ -191,7 +186,7 @@ class Agents(Noun[State]):
             Refused: It is retired already.
         """
         tx.act_as(agent)
-        if find(tx.state, id).status == "retired":
+        if tx.state.agents.find(id).status == "retired":
             raise Refused(f"Agent {id} is retired already", code="illegal_step")
         for task in tx.state.schedule.held_by(id):
             tx.record(released(task, f"{id} retired"))
@@ -208,7 +203,7 @@ class Agents(Noun[State]):
         for view in self.all():
             if view.id == id:
                 return view
-        raise _unknown(id)
+        raise self._state.agents.missing(id)
 
     def all(self) -> list[AgentView]:
         """Return every agent that is registered or was seen, by name."""
@@ -219,18 +214,6 @@ class Agents(Noun[State]):
         """Return the agents of a state, given the time and when each was seen."""
         everyone = {*state.agents, *seen, *state.schedule.holders()} - state.agents.aliases.keys()
         return [_view(state, name, now, seen.get(name)) for name in sorted(everyone)]
-
-
-def find(state: State, id: str) -> Agent:
-    """Return the registered agent of this name.
-
-    Raises:
-        NotFound: There is none.
-    """
-    agent = state.agents.get(id)
-    if agent is None:
-        raise _unknown(id)
-    return agent
 
 
 def check_active(state: State, id: str) -> None:
@@ -303,11 +286,3 @@ def _check_new(state: State, id: str, leaving: str | None = None) -> None:
     if id not in state.agents:
         others = {name.replace("/", ".") for name in state.agents if name != leaving}
         names.name("agent", id.replace("/", "."), among=others)
-
-
-def _unknown(id: str) -> NotFound:
-    return NotFound(
-        f"There is no agent {id!a}",
-        code="agent_not_found",
-        hint="`a list` shows the agents; `a register` adds one.",
-    )

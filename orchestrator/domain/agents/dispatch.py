@@ -15,7 +15,6 @@ from orchestrator.domain.convoys.records import Convoy
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskAssigned
 from orchestrator.domain.tasks.records import Task
-from orchestrator.domain.workstreams import commands as workstreams
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,8 +76,8 @@ class Dispatch(Noun[State]):
         """
         tx.act_as(agent)
         if workstream is not None:
-            workstreams.find(tx.state, workstream)
-        followed = None if convoy is None else set(convoys.find(tx.state, convoy).tasks)
+            tx.state.workstreams.find(workstream)
+        followed = None if convoy is None else set(tx.state.convoys.find(convoy).tasks)
         seen = self._desk.presence.seen(needed=True)
         members = [tx.state.agents[view.id] for view in team(tx.state, tx.now, seen)]
         for task in tx.state.schedule.ready(workstream, tx.now):

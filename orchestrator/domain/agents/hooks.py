@@ -42,12 +42,7 @@ class Hooks(Noun[State]):
 
     @command(changed_task)
     def hang(
-        self,
-        tx: Transaction[State],
-        task: str,
-        *,
-        force: bool = False,
-        agent: str | None = None,
+        self, tx: Transaction[State], task: str, *, force: bool = False, agent: str | None = None
     ) -> Task | None:
         """Hang a task on one's own hook and begin it. If that is so already, nothing changes.
 

@@ -82,7 +82,8 @@ class AgentSlice(MapSlice[str, Agent]):
         hooks: The task on each agent's hook, while the agent has that task.
     """
 
-    MAIN = "agents"
+    MAIN, NOUN = "agents", "agent"
+    HINT = "`a list` shows the agents; `a register` adds one."
     agents: dict[str, Agent] = {}
     aliases: dict[str, str] = {}
     sessions: dict[str, Session] = {}

@@ -27,10 +27,7 @@ from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.lookup import resolve_all
 from orchestrator.domain.tasks.records import STATUSES, Task
-from orchestrator.domain.validation import (
-    LONGEST_TITLE,
-    check_line,
-)
+from orchestrator.domain.validation import LONGEST_TITLE, check_line
 
 
 class ConvoyStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,12 +90,7 @@ class Convoys(Noun[State]):
 
     @command(changed_convoy)
     def add(
-        self,
-        tx: Transaction[State],
-        name: str,
-        tasks: Iterable[str],
-        *,
-        agent: str | None = None,
+        self, tx: Transaction[State], name: str, tasks: Iterable[str], *, agent: str | None = None
     ) -> Convoy | None:
         """Add tasks to a convoy; a landed one is reopened by an open task.
 
@@ -116,12 +108,7 @@ class Convoys(Noun[State]):
 
     @command(changed_convoy)
     def remove(
-        self,
-        tx: Transaction[State],
-        name: str,
-        tasks: Iterable[str],
-        *,
-        agent: str | None = None,
+        self, tx: Transaction[State], name: str, tasks: Iterable[str], *, agent: str | None = None
     ) -> None:
         """Remove tasks from a convoy; the tasks do not change.
 
@@ -174,7 +161,7 @@ class Convoys(Noun[State]):
         Raises:
             NotFound: There is none of this name.
         """
-        return find(self._state, name)
+        return self._state.convoys.find(name)
 
     def all(self, *, ended: bool = False) -> list[Convoy]:
         """Return the open convoys, oldest first; with ``ended`` all of them."""
@@ -187,7 +174,7 @@ class Convoys(Noun[State]):
             NotFound: There is none of this name.
         """
         state, now = self._state, self._desk.now()
-        convoy = find(state, name)
+        convoy = state.convoys.find(name)
         rows = [_row(state, task) for task in convoy.tasks]
         statuses = [str(row["status"]) for row in rows]
         total = len(statuses)
@@ -231,24 +218,8 @@ def track(tx: Transaction[State], task: Task) -> None:
     tx.record(ConvoyCreated(convoy=name, description=title, tasks=(task.id,), notify=notify))
 
 
-def find(state: State, name: str) -> Convoy:
-    """Return the convoy of this name.
-
-    Raises:
-        NotFound: There is none.
-    """
-    convoy = state.convoys.get(name)
-    if convoy is None:
-        raise NotFound(
-            f"There is no convoy {name!a}",
-            code="convoy_not_found",
-            hint="`convoy list` shows them; `convoy create` makes one.",
-        )
-    return convoy
-
-
 def _find_live(state: State, name: str) -> Convoy:
-    convoy = find(state, name)
+    convoy = state.convoys.find(name)
     if convoy.status == "cancelled":
         raise Refused(f"Convoy {name} was cancelled", code="illegal_step")
     return convoy

@@ -37,6 +37,7 @@ class ConvoySlice(MapSlice[str, Convoy]):
         tracked_by: For each task, the convoys that track it.
     """
 
-    MAIN = "convoys"
+    MAIN, NOUN = "convoys", "convoy"
+    HINT = "`convoy list` shows them; `convoy create` makes one."
     convoys: dict[str, Convoy] = {}
     tracked_by: dict[str, list[str]] = {}

@@ -6,7 +6,7 @@ title and its sections count: the status changes through commands alone.
 
 from msgspec.structs import replace
 
-from orchestrator.core.errors import NotFound, Refused
+from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.board.commands import upgrade_for
 from orchestrator.domain.decisions.events import (
@@ -86,7 +86,8 @@ class Decisions(Noun[State]):
             Refused: It is superseded already, or the other one is not newer.
         """
         tx.act_as(agent)
-        old, new = find(tx.state, number), find(tx.state, by)
+        decisions = tx.state.decisions
+        old, new = decisions.find(number), decisions.find(by)
         if old.superseded_by is not None:
             message = f"Decision {number} is superseded already, by {old.superseded_by}"
             raise Refused(message, code="illegal_step")
@@ -106,28 +107,12 @@ class Decisions(Noun[State]):
         Raises:
             NotFound: There is no such decision.
         """
-        decision = find(self._state, number)
+        decision = self._state.decisions.find(number)
         return _as_edited(decision, self._desk.documents.read(decision.path))
 
     def all(self) -> list[Decision]:
         """Return every decision by number."""
         return [self.get(number) for number in sorted(self._state.decisions)]
-
-
-def find(state: State, number: int) -> Decision:
-    """Return the decision of this number.
-
-    Raises:
-        NotFound: There is none.
-    """
-    decision = state.decisions.get(number)
-    if decision is None:
-        raise NotFound(
-            f"There is no decision {number}",
-            code="decision_not_found",
-            hint="`decision list` shows the decisions.",
-        )
-    return decision
 
 
 def _as_edited(decision: Decision, data: bytes | None) -> Decision:

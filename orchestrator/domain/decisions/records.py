@@ -48,7 +48,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_onl
 class DecisionSlice(MapSlice[int, Decision]):
     """The decisions by number."""
 
-    MAIN = "decisions"
+    MAIN, NOUN = "decisions", "decision"
+    HINT = "`decision list` shows the decisions."
     decisions: dict[int, Decision] = {}
 
     def remarks_on(self, task: str) -> Iterator[Remark]:

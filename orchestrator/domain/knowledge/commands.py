@@ -27,9 +27,7 @@ from orchestrator.domain.knowledge.events import (
 )
 from orchestrator.domain.knowledge.records import Topic
 from orchestrator.domain.state import State
-from orchestrator.domain.validation import (
-    check_text,
-)
+from orchestrator.domain.validation import check_text
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):

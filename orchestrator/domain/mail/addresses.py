@@ -11,7 +11,6 @@ from orchestrator.core import names
 from orchestrator.core.errors import NotFound, Refused, UsageError
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.state import State
-from orchestrator.domain.workstreams import commands as workstreams
 
 FORMS = "NAME, @all, @type:NAME, @ws:NAME, list:NAME, queue:NAME"
 
@@ -111,7 +110,7 @@ def _members(state: State, address: str) -> Iterable[str]:
         known = state.agents.values()
         return sorted(a.id for a in known if a.type == name and a.status != "retired")
     if form == "@ws":
-        workstreams.find(state, name)
+        state.workstreams.find(name)
         schedule = state.schedule
         return sorted(
             agent

@@ -36,11 +36,7 @@ from orchestrator.domain.mail.records import (
     Urgency,
 )
 from orchestrator.domain.state import State
-from orchestrator.domain.validation import (
-    LONGEST_TITLE,
-    check_line,
-    check_text,
-)
+from orchestrator.domain.validation import LONGEST_TITLE, check_line, check_text
 from orchestrator.domain.waiting import wait_for
 
 FindEvent = Callable[[int], Recorded]
@@ -401,12 +397,7 @@ class Mail(Noun[State]):
 
     @command(list_members_set)
     def set_list(
-        self,
-        tx: Transaction[State],
-        name: str,
-        members: Iterable[str],
-        *,
-        agent: str | None = None,
+        self, tx: Transaction[State], name: str, members: Iterable[str], *, agent: str | None = None
     ) -> None:
         """Set the members of a mailing list; without members the list is removed."""
         act_now(tx, agent)

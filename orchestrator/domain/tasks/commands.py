@@ -51,7 +51,6 @@ from orchestrator.domain.tasks.records import ENDED, STATUSES, Task, TaskStatus
 from orchestrator.domain.tasks.transitions import check_transition
 from orchestrator.domain.validation import check_required, check_text
 from orchestrator.domain.waiting import wait_for
-from orchestrator.domain.workstreams import commands as workstreams
 
 
 def claimed_task(state: State, events: Committed) -> Task | None:
@@ -96,7 +95,7 @@ class Tasks(Noun[State]):
                 wait for itself.
         """
         tx.act_as(agent)
-        workstreams.find_active(tx.state, workstream)
+        tx.state.workstreams.find_active(workstream)
         parent = facts.get("parent")
         above = find_live(tx.state, parent) if parent else None
         board = _Board(tx.state, tx.now, _new_id(tx, above, name))
@@ -200,7 +199,7 @@ class Tasks(Noun[State]):
     ) -> None:
         actor = act_in_session(tx, agent, needed=True)
         if workstream is not None:
-            workstreams.find(tx.state, workstream)
+            tx.state.workstreams.find(workstream)
         task = tx.state.schedule.best(workstream, actor, tx.now)
         if task is not None:
             claim(tx, task, lease)
@@ -464,7 +463,7 @@ class Tasks(Noun[State]):
         """
         state = self._state
         if workstream is not None:
-            workstreams.find(state, workstream)
+            state.workstreams.find(workstream)
         numbers = sorted(
             record.event
             for record in state.tasks.archived.values()
@@ -510,7 +509,7 @@ class Tasks(Noun[State]):
         """
         state, now = self._state, self._desk.now()
         if workstream is not None:
-            workstreams.find(state, workstream)
+            state.workstreams.find(workstream)
         statuses, one_of = set(status), set(any_labels)
         wanted = wanted_facts(facts, _Board(state, now))
         if unknown := statuses.difference(STATUSES):

@@ -28,7 +28,6 @@ from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.domain.tasks.relations import KINDS, Gate, Link
 from orchestrator.domain.tasks.transitions import check_transition
 from orchestrator.domain.validation import check_line
-from orchestrator.domain.workstreams import commands as workstreams
 
 BLOCKING = ("needs", "parent", "waits-for")
 """What can keep a task back: a need, its parent, the children of a task."""
@@ -398,4 +397,4 @@ def _with(task: Task, link: Link) -> tuple[Link, ...]:
 
 def _known_stream(state: State, workstream: str | None) -> None:
     if workstream is not None:
-        workstreams.find(state, workstream)
+        state.workstreams.find(workstream)

@@ -12,7 +12,6 @@ from orchestrator.domain.tasks.events import TaskClaimed, TaskLapsed
 from orchestrator.domain.tasks.lookup import find_live
 from orchestrator.domain.tasks.records import DEFAULT_LEASE, HELD, Task
 from orchestrator.domain.tasks.transitions import check_transition
-from orchestrator.domain.workstreams import commands as workstreams
 
 
 def take(tx: Transaction[State], task: Task, agent: str, lease: float | str | None = None) -> None:
@@ -25,7 +24,7 @@ def take(tx: Transaction[State], task: Task, agent: str, lease: float | str | No
     if not task.has_lapsed(tx.now) and not task.is_assigned_to(agent):
         check_transition(task, "claim")
     _check_free(tx.state, task, agent, tx.now)
-    workstreams.find_active(tx.state, task.workstream)
+    tx.state.workstreams.find_active(task.workstream)
     claim(tx, task, lease)
 
 

@@ -338,12 +338,7 @@ class Workflows(Noun[State]):
 
     @command(ended_wisp)
     def squash(
-        self,
-        tx: Transaction[State],
-        workflow: str,
-        *,
-        summary: str = "",
-        agent: str | None = None,
+        self, tx: Transaction[State], workflow: str, *, summary: str = "", agent: str | None = None
     ) -> None:
         """End a wisp with a digest: its root is done, with the digest as its result; its steps leave.
 

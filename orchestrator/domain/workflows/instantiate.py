@@ -17,7 +17,6 @@ from orchestrator.domain.tasks.transitions import check_transition
 from orchestrator.domain.workflows import wisps
 from orchestrator.domain.workflows.compiled import MILESTONE, CompiledFormula, CompiledStep
 from orchestrator.domain.workflows.events import WorkflowPoured
-from orchestrator.domain.workstreams import commands as workstreams
 from orchestrator.domain.workstreams.events import WorkstreamCreated
 
 WORKSTREAM = "workflows"
@@ -112,7 +111,7 @@ def _workstream(tx: Transaction[State], name: str | None, target: Task | None) -
         name = WORKSTREAM
         if name not in tx.state.workstreams:
             tx.record(WorkstreamCreated(workstream=name, description="Poured formulas"))
-    return workstreams.find_active(tx.state, name).name
+    return tx.state.workstreams.find_active(name).name
 
 
 def _added(

@@ -3,14 +3,10 @@
 from msgspec import UNSET
 
 from orchestrator.core import names
-from orchestrator.core.errors import NotFound, Refused
+from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.state import State
-from orchestrator.domain.validation import (
-    check_line,
-    check_priority,
-    check_text,
-)
+from orchestrator.domain.validation import check_line, check_priority, check_text
 from orchestrator.domain.workstreams.events import (
     WorkstreamClosed,
     WorkstreamCreated,
@@ -23,39 +19,6 @@ from orchestrator.domain.workstreams.records import Workstream
 def the_workstream(state: State, events: Committed) -> Workstream:
     """The result of every command here: the workstream that its event is about."""
     return state.workstreams[events[0][1].workstream]  # type: ignore[union-attr]
-
-
-def find(state: State, name: str) -> Workstream:
-    """The workstream of this name.
-
-    Raises:
-        NotFound: There is none.
-    """
-    workstream = state.workstreams.get(name)
-    if workstream is None:
-        raise NotFound(
-            f"There is no workstream {name!a}",
-            code="workstream_not_found",
-            hint="`ws list` shows the workstreams; `ws create` makes one.",
-        )
-    return workstream
-
-
-def find_active(state: State, name: str) -> Workstream:
-    """The workstream of this name, if tasks can be added to it and taken from it.
-
-    Raises:
-        NotFound: There is none.
-        Refused: It is closed.
-    """
-    workstream = find(state, name)
-    if workstream.status != "active":
-        raise Refused(
-            f"Workstream {name} is closed",
-            code="workstream_closed",
-            hint="`ws reopen` makes it active again.",
-        )
-    return workstream
 
 
 class Workstreams(Noun[State]):
@@ -111,7 +74,7 @@ class Workstreams(Noun[State]):
     ) -> None:
         """Change the description or the priority; None leaves a field as it is."""
         tx.act_as(agent)
-        find(tx.state, name)
+        tx.state.workstreams.find(name)
         tx.record(
             WorkstreamEdited(
                 workstream=name,
@@ -132,7 +95,7 @@ class Workstreams(Noun[State]):
             Refused: It is closed already.
         """
         tx.act_as(agent)
-        if find(tx.state, name).status == "closed":
+        if tx.state.workstreams.find(name).status == "closed":
             raise Refused(f"Workstream {name} is closed already", code="illegal_step")
         tx.record(WorkstreamClosed(workstream=name, reason=check_line("reason", reason)))
 
@@ -144,7 +107,7 @@ class Workstreams(Noun[State]):
             Refused: It is active.
         """
         tx.act_as(agent)
-        if find(tx.state, name).status == "active":
+        if tx.state.workstreams.find(name).status == "active":
             raise Refused(f"Workstream {name} is active already", code="illegal_step")
         tx.record(WorkstreamReopened(workstream=name))
 
@@ -154,7 +117,7 @@ class Workstreams(Noun[State]):
         Raises:
             NotFound: There is none.
         """
-        return find(self._state, name)
+        return self._state.workstreams.find(name)
 
     def all(self) -> list[Workstream]:
         """Every workstream, by priority, then name."""
@@ -162,5 +125,5 @@ class Workstreams(Noun[State]):
 
     def counts(self, name: str) -> dict[str, int]:
         """How many tasks of each status the workstream has; statuses without one are left out."""
-        find(state := self._state, name)
-        return {status: n for status, n in state.tasks.counts[name].items() if n}
+        self.get(name)
+        return {status: n for status, n in self._state.tasks.counts[name].items() if n}

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from orchestrator.core.errors import Refused
 from orchestrator.domain.slices import MapSlice
 
 WorkstreamStatus = Literal["active", "closed"]
@@ -24,5 +25,22 @@ class Workstream(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_o
 class WorkstreamSlice(MapSlice[str, Workstream]):
     """The workstreams by name."""
 
-    MAIN = "workstreams"
+    MAIN, NOUN = "workstreams", "workstream"
+    HINT = "`ws list` shows the workstreams; `ws create` makes one."
     workstreams: dict[str, Workstream] = {}
+
+    def find_active(self, name: str) -> Workstream:
+        """Return a workstream to which tasks can be added, and from which they can be taken.
+
+        Raises:
+            NotFound: There is none of this name.
+            Refused: It is closed.
+        """
+        workstream = self.find(name)
+        if workstream.status != "active":
+            raise Refused(
+                f"Workstream {name} is closed",
+                code="workstream_closed",
+                hint="`ws reopen` makes it active again.",
+            )
+        return workstream
