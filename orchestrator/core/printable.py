@@ -16,6 +16,11 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
+def times(number: int) -> str:
+    """Return how often: ``once``, ``2 times``."""
+    return "once" if number == 1 else f"{number} times"
+
+
 def one_line(text: str, length: int) -> str:
     """The words of a text on one line, cut to so many characters."""
     return shortened(" ".join(text.split()), length)

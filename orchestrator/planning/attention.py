@@ -17,13 +17,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from orchestrator.core import clock
-from orchestrator.core.printable import one_line, shortened
+from orchestrator.core.printable import one_line, shortened, times
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.agents.commands import STALE_AFTER
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import Task
 from orchestrator.planning.records import Alert, AlertKind
-from orchestrator.planning.survey import DESCRIPTION, SHOWN, place
+from orchestrator.planning.survey import DESCRIPTION, SHOWN, about, place
 
 MANY_FAILURES = 2
 """Failures of one task that call for attention."""
@@ -47,87 +47,53 @@ def attention(state: State, now: str, seen: Mapping[str, float]) -> tuple[list[A
 
 
 def _task_alerts(task: Task, now: str) -> Iterator[Alert]:
+    where = place(task)
+
     def alert(kind: AlertKind, text: str, **facts: Any) -> Alert:
-        return Alert(
-            kind=kind,
-            text=text,
-            workstream=task.workstream,
-            task=task.id,
-            title=task.title,
-            status=task.status,
-            **facts,
-        )
+        facts |= about(task)
+        return Alert(kind=kind, text=text, status=task.status, **facts)
 
     if task.has_lapsed(now):
-        yield alert(
-            "lease_expired",
-            f"The lease of {task.assigned_to} on {place(task)} ended; the next claim may take it",
-            agent=task.assigned_to,
-            since=task.lease_until,
-        )
+        text = f"The lease of {task.assigned_to} on {where} ended; the next claim may take it"
+        yield alert("lease_expired", text, agent=task.assigned_to, since=task.lease_until)
     if task.failures >= MANY_FAILURES or task.attempt >= MANY_ATTEMPTS:
-        failures = "once" if task.failures == 1 else f"{task.failures} times"
         attempts = "one attempt" if task.attempt == 1 else f"{task.attempt} attempts"
-        yield alert(
-            "repeated_failures",
-            f"{place(task)} failed {failures} in {attempts}",
-            failures=task.failures,
-            attempt=task.attempt,
-        )
+        text = f"{where} failed {times(task.failures)} in {attempts}"
+        yield alert("repeated_failures", text, failures=task.failures, attempt=task.attempt)
     if task.status == "blocked":
         reason = shortened(task.reason, DESCRIPTION)
-        yield alert(
-            "blocked",
-            f"{place(task)} is blocked: {reason}",
-            reason=reason,
-            since=task.updated_at,
-            command=f"t unblock {task.id}",
-        )
+        way = f"t unblock {task.id}"
+        text = f"{where} is blocked: {reason}"
+        yield alert("blocked", text, reason=reason, since=task.updated_at, command=way)
     if task.status == "in_review":
-        worker = task.assigned_to or SYSTEM
-        yield alert(
-            "in_review",
-            f"{place(task)} by {worker} waits for another agent to approve it",
-            agent=worker,
-            since=task.updated_at,
-            command=f"t approve {task.id}",
-        )
+        agent, way = task.assigned_to, f"t approve {task.id}"
+        text = f"{where} by {agent or SYSTEM} waits for another agent to approve it"
+        yield alert("in_review", text, agent=agent, since=task.updated_at, command=way)
     awaited = [s for s in task.signals if not s.given_at and s.kind != "timer"]
     if awaited and task.is_reached and task.status in ("pending", "assigned"):
-        signal = awaited[0]
+        signal, way = awaited[0], f"t signal {task.id}"
         overdue = " and is overdue" if signal.until and signal.until <= now else ""
-        yield alert(
-            "signal",
-            f"{place(task)} waits for {signal.kind} {one_line(signal.name, DESCRIPTION)}{overdue}",
-            signal=signal.key,
-            since=task.updated_at,
-            command=f"t signal {task.id}",
-        )
+        text = f"{where} waits for {signal.kind} {one_line(signal.name, DESCRIPTION)}{overdue}"
+        yield alert("signal", text, signal=signal.key, since=task.updated_at, command=way)
 
 
 def _silent_agents(state: State, now: str, seen: Mapping[str, float]) -> Iterator[Alert]:
     """Yield the agents that hold a task or a lock, and neither were seen nor took any for five minutes."""
-    held = [
-        (task.assigned_to or SYSTEM, place(task), task.claimed_at or task.updated_at)
-        for task in state.schedule.running()
-    ]
+    holdings: dict[str, list[tuple[str, str]]] = {}
+    for task in state.schedule.running():
+        since = task.claimed_at or task.updated_at
+        holdings.setdefault(task.assigned_to or SYSTEM, []).append((place(task), since))
     for lock in state.locks.values():
-        held += [(h.agent, lock.resource, h.since) for h in lock.holders if h.until > now]
-    by_agent: dict[str, list[tuple[str, str]]] = {}
-    for agent, holding, since in held:
-        by_agent.setdefault(agent, []).append((holding, since))
-    for agent, holdings in sorted(by_agent.items()):
+        for holder in lock.holders:
+            if holder.until > now:
+                holdings.setdefault(holder.agent, []).append((lock.resource, holder.since))
+    for agent, held in sorted(holdings.items()):
         last_seen = clock.timestamp(seen[agent]) if agent in seen else ""
-        last = max(last_seen, *(since for _, since in holdings))
+        last = max(last_seen, *(since for _, since in held))
         if last < clock.after(now, -STALE_AFTER):
-            holds = [holding for holding, _ in holdings]
-            yield Alert(
-                kind="silent_agent",
-                text=f"{agent} holds {', '.join(holds[:5])} and was not seen since {last}",
-                agent=agent,
-                last_seen=last,
-                holds=holds[:SHOWN],
-            )
+            holds = [name for name, _ in held][:SHOWN]
+            text = f"{agent} holds {', '.join(holds[:5])} and was not seen since {last}"
+            yield Alert(kind="silent_agent", text=text, agent=agent, last_seen=last, holds=holds)
 
 
 def _ended_needs(state: State, active: set[str]) -> Iterator[Alert]:
@@ -136,13 +102,9 @@ def _ended_needs(state: State, active: set[str]) -> Iterator[Alert]:
         status = state.tasks.status_of(need)
         if status not in ("failed", "cancelled"):
             continue
-        waiting = [
-            task_id
-            for task_id in dependants
-            if (task := state.tasks.get(task_id))
-            and task.status in ("pending", "assigned", "blocked")
-            and task.workstream in active
-        ]
+        tasks = (state.tasks[task_id] for task_id in dependants if task_id in state.tasks)
+        open_tasks = (task for task in tasks if task.status in ("pending", "assigned", "blocked"))
+        waiting = [task.id for task in open_tasks if task.workstream in active]
         if waiting:
             is_archived = need not in state.tasks
             workstream = (state.tasks.archived if is_archived else state.tasks)[need].workstream

@@ -8,35 +8,16 @@ from msgspec.structs import replace
 
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError
-from orchestrator.core.events import Event, Recorded, decode
+from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import SYSTEM, Desk
 from orchestrator.domain.cycles.events import start_of
 from orchestrator.domain.event_log import beginning
-from orchestrator.domain.knowledge.events import (
-    KnowledgeDeleted,
-    KnowledgeEdited,
-    KnowledgeWritten,
-)
+from orchestrator.domain.knowledge.events import KnowledgeDeleted, VersionEvent
 from orchestrator.domain.state import State
+from orchestrator.domain.tasks import events
 from orchestrator.domain.tasks.commands import Tasks
-from orchestrator.domain.tasks.events import (
-    TaskAdded,
-    TaskArchived,
-    TaskClaimed,
-    TaskCompleted,
-    TaskFailed,
-    TaskImported,
-)
 from orchestrator.domain.tasks.records import Task
-from orchestrator.planning.cycle_report import (
-    Added,
-    Collected,
-    Failed,
-    Finished,
-    Learned,
-    Running,
-    Share,
-)
+from orchestrator.planning import cycle_report
 
 _STATUS_KEPT = (
     *("task.renewed", "task.noted", "task.edited", "task.hung"),
@@ -46,6 +27,8 @@ _STATUS_KEPT = (
 
 _CLAIM_KEPT = (*_STATUS_KEPT, "task.submitted")
 """Events between a claim and the end of the work: a review may come between."""
+
+Ending = events.TaskCompleted | events.TaskFailed
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -59,7 +42,7 @@ class Span(msgspec.Struct, frozen=True):
 
 def collect(
     desk: Desk[State], *, cycle: int | None = None, since: str | int | None = None
-) -> Collected:
+) -> cycle_report.Collected:
     """Report the present cycle, an earlier one, or everything since a moment.
 
     Args:
@@ -95,19 +78,17 @@ class _Collector:
     """One pass over the events of a span, newest first, as far back as it begins and no further."""
 
     def __init__(self, desk: Desk[State], span: Span) -> None:
-        self._desk = desk
-        self._state = desk.read()
-        self._now = desk.now()
-        self._span = span
-        self._ended: list[tuple[Recorded, TaskCompleted | TaskFailed]] = []
-        self._added: list[Added] = []
-        self._learned: dict[str, Learned] = {}
+        self._desk, self._span = desk, span
+        self._state, self._now = desk.read(), desk.now()
+        self._ended: list[tuple[Recorded, Ending]] = []
+        self._added: list[cycle_report.Added] = []
+        self._learned: dict[str, cycle_report.Learned] = {}
         self._archived: dict[str, Task] = {}
         self._settled: set[str] = set()
         self._claims: dict[str, list[Recorded]] = {}
-        self._shares: dict[str, Share] = {}
+        self._shares: dict[str, cycle_report.Share] = {}
 
-    def report(self) -> Collected:
+    def report(self) -> cycle_report.Collected:
         """Read the span and return its report."""
         for record in self._records():
             self._note(record)
@@ -116,7 +97,7 @@ class _Collector:
         ended_at = event(span.before).ts if span.before else None
         finished, failed = self._endings()
         running = [self._running(*entry, ended_at or self._now) for entry in self._in_progress()]
-        return Collected(
+        return cycle_report.Collected(
             collected_at=self._now,
             cycle=span.cycle,
             started_at=started or None,
@@ -147,66 +128,42 @@ class _Collector:
         if not record.type.startswith(("task.", "knowledge.")) or record.type in _STATUS_KEPT:
             return
         event = decode(record)
-        if isinstance(event, (KnowledgeWritten, KnowledgeEdited, KnowledgeDeleted)):
+        by = {"agent": record.agent, "at": record.ts}
+        if isinstance(event, (VersionEvent, KnowledgeDeleted)):
             change = record.type.partition(".")[2]
-            learned = Learned(topic=event.topic, change=change, agent=record.agent, at=record.ts)
+            learned = cycle_report.Learned(topic=event.topic, change=change, **by)
             self._learned.setdefault(event.topic, learned)
             self._share(record.agent).knowledge += 1
-        elif isinstance(event, TaskAdded):
-            self._note_added(record, event.task, event)
-        elif isinstance(event, TaskImported):
-            self._note_added(record, event.record.id, event.record)
-        elif isinstance(event, TaskArchived):
+        elif isinstance(event, (events.TaskAdded, events.TaskImported)):
+            task = event if isinstance(event, events.TaskAdded) else event.record
+            task_id = event.task if isinstance(event, events.TaskAdded) else event.record.id
+            self._added.append(cycle_report.Added(**_named(task_id, task), **by))
+            self._share(record.agent).added += 1
+        elif isinstance(event, events.TaskArchived):
             self._archived[event.record.id] = event.record
-        elif isinstance(event, TaskClaimed):
-            self._claims.setdefault(event.task, []).append(record)
-            self._settled.add(event.task)
-        else:
-            self._settle(record, event)
-
-    def _note_added(self, record: Recorded, task_id: str, task: TaskAdded | Task) -> None:
-        self._added.append(
-            Added(
-                workstream=task.workstream,
-                task_id=task_id,
-                title=task.title,
-                agent=record.agent,
-                at=record.ts,
-            )
-        )
-        self._share(record.agent).added += 1
-
-    def _settle(self, record: Recorded, event: Event | None) -> None:
-        task_id = getattr(event, "task", "")
-        if task_id not in self._settled:
-            self._settled.add(task_id)
-            if isinstance(event, (TaskCompleted, TaskFailed)):
+        elif isinstance(event, events.TaskEvent):
+            if isinstance(event, events.TaskClaimed):
+                self._claims.setdefault(event.task, []).append(record)
+            elif isinstance(event, Ending) and event.task not in self._settled:
                 self._ended.append((record, event))
+            self._settled.add(event.task)
 
-    def _endings(self) -> tuple[list[Finished], list[Failed]]:
-        finished: list[Finished] = []
-        failed: list[Failed] = []
+    def _endings(self) -> tuple[list[cycle_report.Finished], list[cycle_report.Failed]]:
+        finished: list[cycle_report.Finished] = []
+        failed: list[cycle_report.Failed] = []
         for record, event in reversed(self._ended):
             known = self._state.tasks.get(event.task) or self._archived.get(event.task)
             task = known or Tasks(self._desk).get(event.task)
-            worker = event.worker if isinstance(event, TaskCompleted) else None
-            agent = worker or record.agent
+            agent = getattr(event, "worker", "") or record.agent
             seconds = self._seconds(task, record)
-            facts: dict[str, Any] = {
-                "workstream": task.workstream,
-                "task_id": task.id,
-                "title": task.title,
-                "agent": agent,
-                "at": record.ts,
-                "seconds": seconds,
-            }
+            facts = _named(task.id, task) | {"agent": agent, "at": record.ts, "seconds": seconds}
             share = self._share(agent)
             share.seconds += seconds or 0.0
-            if isinstance(event, TaskCompleted):
-                finished.append(Finished(**facts, result=event.result))
+            if isinstance(event, events.TaskCompleted):
+                finished.append(cycle_report.Finished(**facts, result=event.result))
                 share.completed += 1
             else:
-                failed.append(Failed(**facts, reason=event.reason))
+                failed.append(cycle_report.Failed(**facts, reason=event.reason))
                 share.failed += 1
         return finished, failed
 
@@ -220,12 +177,9 @@ class _Collector:
         self, task: Task, number: int, passed: tuple[str, ...] = _STATUS_KEPT
     ) -> Recorded | None:
         """Return the claim under which a task ran at an event; None if it did not run."""
-        for earlier in reversed(task.events):
-            if earlier < number:
-                record = self._desk.event(earlier)
-                if record.type not in passed:
-                    return record if record.type == "task.claimed" else None
-        return None
+        earlier = (self._desk.event(event) for event in reversed(task.events) if event < number)
+        last = next((record for record in earlier if record.type not in passed), None)
+        return last if last is not None and last.type == "task.claimed" else None
 
     def _in_progress(self) -> Iterator[tuple[Task, str]]:
         """Yield the tasks that ran at the end of the span, and when they were claimed."""
@@ -241,20 +195,19 @@ class _Collector:
             elif task.events[0] < before and (claim := self._claim_before(task, before)):
                 yield replace(task, assigned_to=claim.agent), claim.ts
 
-    def _running(self, task: Task, since: str, until: str) -> Running:
+    def _running(self, task: Task, since: str, until: str) -> cycle_report.Running:
         agent = task.assigned_to or SYSTEM
         self._share(agent).running += 1
-        return Running(
-            workstream=task.workstream,
-            task_id=task.id,
-            title=task.title,
-            assigned_to=agent,
-            since=since,
-            age_seconds=_between(since, until),
-        )
+        age = _between(since, until)
+        facts = _named(task.id, task)
+        return cycle_report.Running(**facts, assigned_to=agent, since=since, age_seconds=age)
 
-    def _share(self, agent: str) -> Share:
-        return self._shares.setdefault(agent, Share(agent=agent))
+    def _share(self, agent: str) -> cycle_report.Share:
+        return self._shares.setdefault(agent, cycle_report.Share(agent=agent))
+
+
+def _named(task_id: str, task: Task | events.TaskAdded) -> dict[str, Any]:
+    return {"workstream": task.workstream, "task_id": task_id, "title": task.title}
 
 
 def _between(start: str, end: str) -> float:

@@ -1,11 +1,13 @@
 """The critical path: the chain of needs that takes longest, which no number of agents can shorten."""
 
+from collections import deque
 from graphlib import TopologicalSorter
+from itertools import islice
 
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.planning.records import CriticalPath, PathTask
-from orchestrator.planning.survey import SHOWN
+from orchestrator.planning.survey import SHOWN, about
 
 ASSUMED = 30.0
 """Minutes of a task that has no estimate."""
@@ -30,16 +32,20 @@ def critical_path(state: State) -> CriticalPath:
         minutes[name] = _minutes(tasks[name]) + (minutes[longest] if longest else 0.0)
     last = max(tasks, key=minutes.__getitem__, default=None)
     total = minutes[last] if last else 0.0
-    chain: list[Task] = []
+    chain: deque[Task] = deque()
     while last is not None:
-        chain.append(tasks[last])
+        chain.appendleft(tasks[last])
         last = before[last]
-    chain.reverse()
-    return CriticalPath(
-        minutes=total,
-        tasks=[_path_task(task) for task in chain[:SHOWN]],
-        left_out=len(chain[SHOWN:]),
-    )
+    path = [
+        PathTask(
+            **about(task),
+            status=task.status,
+            minutes=_minutes(task),
+            assumed=task.estimate is None and not task.completes_itself,
+        )
+        for task in islice(chain, SHOWN)
+    ]
+    return CriticalPath(minutes=total, tasks=path, left_out=len(chain) - len(path))
 
 
 def _minutes(task: Task) -> float:
@@ -47,14 +53,3 @@ def _minutes(task: Task) -> float:
     if task.completes_itself:
         return 0.0
     return ASSUMED if task.estimate is None else task.estimate
-
-
-def _path_task(task: Task) -> PathTask:
-    return PathTask(
-        workstream=task.workstream,
-        task=task.id,
-        title=task.title,
-        status=task.status,
-        minutes=_minutes(task),
-        assumed=task.estimate is None and not task.completes_itself,
-    )

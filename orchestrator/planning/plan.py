@@ -22,7 +22,15 @@ from orchestrator.planning.records import (
     Recommendation,
     WaitingTask,
 )
-from orchestrator.planning.survey import DESCRIPTION, SHOWN, Candidate, Survey, best_of, survey
+from orchestrator.planning.survey import (
+    DESCRIPTION,
+    SHOWN,
+    Candidate,
+    Survey,
+    about,
+    best_of,
+    survey,
+)
 from orchestrator.planning.teams import assign
 
 REASONS = 5
@@ -53,9 +61,7 @@ def make_plan(state: State, *, now: str, number: int, at_most: int, seen: dict[s
         critical_path=critical_path(state),
         attention=alerts,
         left_out=LeftOut(
-            recommended_serial=more_serial,
-            waiting=len(waiting[SHOWN:]),
-            attention=more_alerts,
+            recommended_serial=more_serial, waiting=len(waiting[SHOWN:]), attention=more_alerts
         ),
     )
 
@@ -104,25 +110,20 @@ def _planned(task: Task) -> PlannedTask:
 
 def _short_brief(task: Task) -> str:
     """Return one paragraph: the log need not keep the whole brief, which can be printed at any time."""
-    about = one_line(task.description, DESCRIPTION)
+    text = one_line(task.description, DESCRIPTION)
     return (
         f"Task {task.id} of {task.workstream}, priority {task.priority}: {task.title}"
-        f"{' - ' if about else ''}{about} (`runner brief {task.id}` prints the whole brief.)"
+        f"{' - ' if text else ''}{text} (`runner brief {task.id}` prints the whole brief.)"
     )
 
 
 def _waiting_tasks(state: State, now: str) -> list[Task]:
     """Return the pending tasks of active workstreams that are kept back, in the order of taking them."""
-    streams = state.workstreams
-    tasks = [
-        task
-        for task in state.tasks.values()
-        if task.status == "pending"
-        and is_kept_back(state, task, now)
-        and streams[task.workstream].status == "active"
-    ]
+    streams = {name: s.priority for name, s in state.workstreams.items() if s.status == "active"}
+    pending = (t for t in state.tasks.values() if t.status == "pending" and t.workstream in streams)
     return sorted(
-        tasks, key=lambda t: (streams[t.workstream].priority, t.priority, t.events[0], t.id)
+        (task for task in pending if is_kept_back(state, task, now)),
+        key=lambda task: (streams[task.workstream], task.priority, task.events[0], task.id),
     )
 
 
@@ -131,11 +132,7 @@ def _waiting(state: State, task: Task, now: str) -> WaitingTask:
     for need in open_needs(state, task)[:SHOWN]:
         live = state.tasks.get(need)
         agent = live.assigned_to if live else None
-        needs.append(OpenNeed(task=need, status=state.tasks.status_of(need), assigned_to=agent))
-    return WaitingTask(
-        workstream=task.workstream,
-        task=task.id,
-        title=task.title,
-        needs=needs,
-        reasons=[blocker.says for blocker in islice(blockers(state, task, now), REASONS)],
-    )
+        status = state.tasks.status_of(need)
+        needs.append(OpenNeed(task=need, status=status, assigned_to=agent))
+    reasons = [blocker.says for blocker in islice(blockers(state, task, now), REASONS)]
+    return WaitingTask(**about(task), needs=needs, reasons=reasons)

@@ -118,7 +118,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A situation that the leader of the cycle should look at; see :mod:`orchestrator.planning.attention`.
 
     ``text`` is a sentence for people; ``command``, where there is one, resolves the situation. The other
-    fields depend on the kind, and those that do not apply are None and not in the JSON.
+    fields depend on the kind; those that do not apply are not in the JSON. ``agent`` is None (null) where the
+    kind has it and the task has no agent.
     """
 
     kind: AlertKind
@@ -127,7 +128,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     task: str | None = None
     title: str | None = None
     status: str | None = None
-    agent: str | None = None
+    agent: str | msgspec.UnsetType | None = msgspec.UNSET
     failures: int | None = None
     attempt: int | None = None
     reason: str | None = None

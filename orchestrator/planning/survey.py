@@ -76,6 +76,11 @@ def best_of(board: Survey, candidates: Iterable[Candidate]) -> Task | None:
     return best[2] if best else None
 
 
+def about(task: Task) -> dict[str, str]:
+    """Return the facts that name a task in the records of a plan."""
+    return {"workstream": task.workstream, "task": task.id, "title": task.title}
+
+
 def place(task: Task) -> str:
     """Return a task as the original writes it: ``workstream/id``."""
     return f"{task.workstream}/{task.id}"

@@ -529,6 +529,19 @@ def test_the_critical_path_is_as_long_as_the_longest_of_all_chains(
 # Attention
 
 
+def test_the_agent_of_a_review_is_null_if_no_agent_has_the_task():
+    """The sentence names `system`, which is no agent; alerts of other kinds have no such field."""
+    state = state_of([[], []])
+    task, other = state.tasks.values()
+    change_task(state, task, {"status": "in_review"})
+    change_task(state, other, {"status": "blocked", "reason": "no key"})
+    plan = msgspec.to_builtins(make_plan(state, now=NOW, number=1, at_most=8, seen={}))
+    blocked, review = plan["attention"]
+    assert review["agent"] is None
+    assert review["text"] == f"w/{task.id} by system waits for another agent to approve it"
+    assert "agent" not in blocked
+
+
 def test_an_expired_lease_calls_for_attention(orc: Orchestrator, clock: SettableClock):
     task = add(orc, "Left")
     orc.tasks.claim(task, agent="ann", lease="10s")
