@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib import import_module
-from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, overload
 
 from orchestrator import board as boards
@@ -51,7 +50,7 @@ class Lazy(Generic[N]):
     """A noun as an attribute of the facade; its module is imported when it is first asked for.
 
     Args:
-        path: Its module and class.
+        path: Its module in the package, and its class.
         doc: What it is about.
     """
 
@@ -65,7 +64,7 @@ class Lazy(Generic[N]):
     def load(self) -> type[N]:
         """The class of the noun."""
         module, _, name = self._path.partition(":")
-        return getattr(import_module(module), name)  # type: ignore[no-any-return]
+        return getattr(import_module(f"orchestrator.{module}"), name)  # type: ignore[no-any-return]
 
     @overload
     def __get__(self, orc: None, owner: type) -> Self: ...
@@ -115,56 +114,48 @@ class Orchestrator:
     """
 
     workstreams: Lazy["Workstreams"] = Lazy(
-        "orchestrator.domain.workstreams.commands:Workstreams", "Streams of work."
+        "domain.workstreams.commands:Workstreams", "Streams of work."
     )
-    tasks: Lazy["Tasks"] = Lazy(
-        "orchestrator.domain.tasks.commands:Tasks", "Tasks, from added to done."
-    )
-    batch: Lazy["Batch"] = Lazy(
-        "orchestrator.domain.tasks.batch:Batch", "Tasks from one file, in one commit."
-    )
+    tasks: Lazy["Tasks"] = Lazy("domain.tasks.commands:Tasks", "Tasks, from added to done.")
+    batch: Lazy["Batch"] = Lazy("domain.tasks.batch:Batch", "Tasks from one file, in one commit.")
     links: Lazy["Links"] = Lazy(
-        "orchestrator.domain.tasks.dependencies:Links", "The work graph: what waits for what."
+        "domain.tasks.dependencies:Links", "The work graph: what waits for what."
     )
     reviews: Lazy["Reviews"] = Lazy(
-        "orchestrator.domain.tasks.reviews:Reviews",
+        "domain.tasks.reviews:Reviews",
         "Approve and reject work, trust its commands.",
     )
-    agents: Lazy["Agents"] = Lazy(
-        "orchestrator.domain.agents.commands:Agents", "Who works on the board."
-    )
-    hooks: Lazy["Hooks"] = Lazy(
-        "orchestrator.domain.agents.hooks:Hooks", "The task that hangs on each agent."
-    )
+    agents: Lazy["Agents"] = Lazy("domain.agents.commands:Agents", "Who works on the board.")
+    hooks: Lazy["Hooks"] = Lazy("domain.agents.hooks:Hooks", "The task that hangs on each agent.")
     dispatch: Lazy["Dispatch"] = Lazy(
-        "orchestrator.domain.agents.dispatch:Dispatch", "Give ready tasks to agents."
+        "domain.agents.dispatch:Dispatch", "Give ready tasks to agents."
     )
     sessions: Lazy["Sessions"] = Lazy(
-        "orchestrator.domain.agents.sessions:Sessions",
+        "domain.agents.sessions:Sessions",
         "Each start of an agent, and what it leaves for the next.",
     )
     locks: Lazy["Locks"] = Lazy(
-        "orchestrator.domain.locks.commands:Locks", "Leases on resources: git, src/**, db:shared."
+        "domain.locks.commands:Locks", "Leases on resources: git, src/**, db:shared."
     )
     knowledge: Lazy["Knowledge"] = Lazy(
-        "orchestrator.domain.knowledge.commands:Knowledge", "Topics that agents write and read."
+        "domain.knowledge.commands:Knowledge", "Topics that agents write and read."
     )
     decisions: Lazy["Decisions"] = Lazy(
-        "orchestrator.domain.decisions.commands:Decisions", "What was decided, why and by whom."
+        "domain.decisions.commands:Decisions", "What was decided, why and by whom."
     )
-    mail: Lazy["Mail"] = Lazy("orchestrator.domain.mail.commands:Mail", "Messages between agents.")
+    mail: Lazy["Mail"] = Lazy("domain.mail.commands:Mail", "Messages between agents.")
     convoys: Lazy["Convoys"] = Lazy(
-        "orchestrator.domain.convoys.commands:Convoys", "Tasks that are followed together."
+        "domain.convoys.commands:Convoys", "Tasks that are followed together."
     )
     formulas: Lazy["Formulas"] = Lazy(
-        "orchestrator.formulas:Formulas", "The files that say how a kind of work is done."
+        "formulas:Formulas", "The files that say how a kind of work is done."
     )
     workflows: Lazy["Workflows"] = Lazy(
-        "orchestrator.domain.workflows.commands:Workflows",
+        "domain.workflows.commands:Workflows",
         "Formulas that were poured onto the board.",
     )
     events: Lazy["Events"] = Lazy(
-        "orchestrator.domain.event_log:Events", "The log: write to it, read it, follow it."
+        "domain.event_log:Events", "The log: write to it, read it, follow it."
     )
 
     def __init__(
@@ -351,10 +342,5 @@ class Orchestrator:
     def __enter__(self) -> "Orchestrator":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()

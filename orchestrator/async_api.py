@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from inspect import getattr_static, signature
-from types import FunctionType, GenericAlias, MethodType, TracebackType
+from types import FunctionType, GenericAlias, MethodType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 
 import anyio
@@ -459,11 +459,6 @@ class AsyncOrchestrator(AsyncNouns):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         with anyio.CancelScope(shield=True):
             await self.close()

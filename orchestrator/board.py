@@ -1,9 +1,8 @@
 """Which folder is the board."""
 
 import os
-import stat
 
-from orchestrator.core.errors import InputOutputError, NoBoard
+from orchestrator.core.errors import NoBoard
 from orchestrator.stores.files import layout
 
 FOLDER = ".orchestrator"
@@ -35,8 +34,8 @@ def locate(
         )
     folder = os.path.abspath(folder)
     layout.refuse_links(folder)
-    if not _is_folder(os.path.join(folder, "state")):
-        if _is_folder(folder) and os.listdir(folder) and folder != checkout:
+    if not layout.is_folder(os.path.join(folder, "state")):
+        if layout.is_folder(folder) and os.listdir(folder) and folder != checkout:
             raise NoBoard(
                 f"{folder} is no board: it holds other files and no state/ folder",
                 hint="Name an empty or a new folder, or the board itself.",
@@ -48,7 +47,11 @@ def locate(
 def _in(named: str) -> str:
     """The board of a named folder: the folder itself, or its ``.orchestrator/``."""
     inner = os.path.join(named, FOLDER)
-    return inner if not _is_folder(os.path.join(named, "state")) and _is_folder(inner) else named
+    return (
+        inner
+        if not layout.is_folder(os.path.join(named, "state")) and layout.is_folder(inner)
+        else named
+    )
 
 
 def _search(start: str) -> str | None:
@@ -56,22 +59,10 @@ def _search(start: str) -> str | None:
     for folder in layout.upwards(start):
         inner = os.path.join(folder, FOLDER)
         if layout.exists(inner):
-            return inner if _is_folder(inner) else None
+            return inner if layout.is_folder(inner) else None
         # Other projects have a folder `state`, too: both parts of a new board, or its log.
-        if all(_is_folder(os.path.join(folder, name)) for name in layout.FOLDERS) or layout.exists(
-            os.path.join(folder, "state", "events.jsonl")
-        ):
+        if all(
+            layout.is_folder(os.path.join(folder, name)) for name in layout.FOLDERS
+        ) or layout.exists(os.path.join(folder, "state", "events.jsonl")):
             return folder
     return None
-
-
-def _is_folder(path: str) -> bool:
-    """Whether the folder is there; a disk that does not answer is no answer."""
-    try:
-        return stat.S_ISDIR(os.stat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise InputOutputError(
-            f"{path} cannot be looked at: {error.strerror}", errno=error.errno
-        ) from None

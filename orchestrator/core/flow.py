@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 
 from orchestrator.core.errors import Refused, TimedOut
 
@@ -86,12 +85,7 @@ class Ownership:
         self._flow = flow
         self._depth += 1
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._depth -= 1
         if not self._depth:
             self._flow = None

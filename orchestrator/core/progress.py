@@ -19,7 +19,6 @@ class ShowProgress(Protocol):
             label: What is done with them: ``Reading archived tasks``.
             length: How many there are, if ``items`` has no length.
         """
-        ...
 
 
 def no_progress(

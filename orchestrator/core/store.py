@@ -41,7 +41,6 @@ class Presence(Protocol):
 
     def touch(self, agent: str) -> None:
         """Record that the agent is active now. Never fails."""
-        ...
 
     def seen(self, *, needed: bool = False) -> dict[str, float]:
         """When each agent was last active, in seconds since 1970.
@@ -52,7 +51,6 @@ class Presence(Protocol):
         Raises:
             InputOutputError: It is needed and cannot be read.
         """
-        ...
 
 
 class Documents(Protocol):
@@ -60,23 +58,18 @@ class Documents(Protocol):
 
     def where(self, path: str) -> str:
         """What to call a document or a folder of them in a sentence: of a file, its path on disk."""
-        ...
 
     def names(self, folder: str) -> list[str]:
         """The names of the documents in a folder, without the folder, in order."""
-        ...
 
     def read(self, path: str) -> bytes | None:
         """The bytes of a document, or None."""
-        ...
 
     def write(self, path: str, data: bytes) -> None:
         """Replace a document, whole or not at all; a symbolic link is refused."""
-        ...
 
     def delete(self, path: str) -> None:
         """Remove a document if it exists."""
-        ...
 
 
 class Cursors(Protocol):
@@ -84,11 +77,9 @@ class Cursors(Protocol):
 
     def read(self, reader: str) -> str:
         """The text that the reader wrote last, or an empty one."""
-        ...
 
     def write(self, reader: str, text: str) -> None:
         """Replace the reader's text."""
-        ...
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,11 +113,9 @@ class Upkeep(Protocol):
 
     def problems(self, end: Cursor) -> Iterator[Problem]:
         """Run the checks; ``end`` is where the sound part of the log ends."""
-        ...
 
     def back_up(self, paths: Iterable[str], now: str) -> str:
         """Copy files that are about to be changed; returns the folder of the copies."""
-        ...
 
     def salvage(self, header: str, line_of: Callable[[Recorded], str | None], now: str) -> str:
         """Write what can still be read of a damaged log to a new file.
@@ -139,7 +128,6 @@ class Upkeep(Protocol):
         Returns:
             The path of the file. What was left out is in a file beside it.
         """
-        ...
 
 
 class Store(Protocol):
@@ -160,7 +148,6 @@ class Store(Protocol):
     @property
     def upkeep(self) -> Upkeep | None:
         """Checks and repairs of the store's own; None if it has none."""
-        ...
 
     def locked(self, command: str, timeout: float) -> AbstractContextManager[None]:
         """Hold the only right to write.
@@ -174,7 +161,6 @@ class Store(Protocol):
         Raises:
             TimedOut: Another process kept the lock; the sentence names it, its command and since when.
         """
-        ...
 
     def read(self, after: Cursor) -> Iterator[Chunk]:
         """The whole commits behind a place, verified, in the order of the log.
@@ -183,11 +169,9 @@ class Store(Protocol):
             Damage: The log does not hold ``after`` any more, or a record does not verify. The chunks
                 before it have been given by then.
         """
-        ...
 
     def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
         """Events from the newest to the oldest, unverified; only those below the id ``before``."""
-        ...
 
     def event(self, number: int) -> Recorded:
         """One event by its id.
@@ -195,7 +179,6 @@ class Store(Protocol):
         Raises:
             NotFound: The log has no such event.
         """
-        ...
 
     def append(self, records: list[Recorded], after: Cursor) -> Cursor:
         """Make the records of one commit durable: the point where it becomes true.
@@ -213,20 +196,15 @@ class Store(Protocol):
             InputOutputError: They could not be written and are not in the log.
             OutcomeUnknown: They could not be written nor taken back.
         """
-        ...
 
     def wait(self, after: Cursor, timeout: float) -> bool:
         """Block until the log goes on behind ``after`` (True) or ``timeout`` seconds have passed."""
-        ...
 
     def load_snapshot(self) -> bytes | None:
         """The last saved snapshot, or None."""
-        ...
 
     def snapshot_age(self) -> float:
         """Seconds since any process saved the snapshot; infinite if none did."""
-        ...
 
     def save_snapshot(self, data: bytes) -> None:
         """Replace the snapshot, whole or not at all."""
-        ...

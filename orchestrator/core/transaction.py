@@ -108,13 +108,13 @@ class Transaction(Generic[S]):
         Raises:
             BadInput: A field has a value of another type than the event says.
         """
-        record = self._next(event.TYPE, event, event.VERSION)
+        payload = encode_payload(event)
+        record = Recorded(self._next, self.now, self._agent, event.TYPE, payload, event.VERSION)
         try:
             written = decode(record, FORMAT)
         except Damage as damage:
             raise BadInput(f"{event.TYPE} cannot hold this: {damage.__context__}") from None
         assert written is not None
-        self._head = record.id
         written.apply(self.state, record)
         self.events.append((record, written))
         return record
@@ -131,23 +131,15 @@ class Transaction(Generic[S]):
 
         ``agent`` and ``ts`` are for history that is taken over from another system.
         """
-        record = self._next(type_name, payload, 1, agent, ts)
-        self._head = record.id
+        raw = encode_payload(payload)
+        record = Recorded(self._next, ts or self.now, agent or self._agent, type_name, raw)
         self.events.append((record, None))
         return record
 
-    def _next(
-        self,
-        type_name: str,
-        payload: object,
-        version: int,
-        agent: str | None = None,
-        ts: str | None = None,
-    ) -> Recorded:
-        raw = encode_payload(payload)
-        return Recorded(
-            self._head + 1, ts or self.now, agent or self._agent, type_name, raw, version
-        )
+    @property
+    def _next(self) -> int:
+        """The id of the next event."""
+        return self._head + len(self.events) + 1
 
     def read_document(self, path: str) -> bytes | None:
         """The content of a document; None once this transaction has given it a new text."""
@@ -197,11 +189,9 @@ class Desk(Protocol[S]):
 
     def read(self) -> S:
         """The state, with everything committed by now; must not be changed."""
-        ...
 
     def now(self) -> str:
         """The time."""
-        ...
 
     def run(
         self,
@@ -216,15 +206,12 @@ class Desk(Protocol[S]):
 
         ``arguments`` tell a repeated request from another; None for a command that answers no request.
         """
-        ...
 
     def event(self, number: int) -> Recorded:
         """One event of the log by its id."""
-        ...
 
     def read_backwards(self) -> Iterator[Recorded]:
         """The events of the log, newest first."""
-        ...
 
     def pause(self) -> None:
         """Make ready for something that takes long, between commands: signals get through again.
@@ -232,11 +219,9 @@ class Desk(Protocol[S]):
         Raises:
             UsageError: A transaction is open, which would keep everybody else out.
         """
-        ...
 
     def wait(self, timeout: float) -> bool:
         """Block until the next commit (True) or the time has passed."""
-        ...
 
 
 class _Listed(Protocol[P, R_co]):
@@ -244,7 +229,6 @@ class _Listed(Protocol[P, R_co]):
 
     def all(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """All of its things."""
-        ...
 
 
 class Noun(Generic[S]):

@@ -40,11 +40,9 @@ class Board(Protocol):
 
     def find_live(self, text: str) -> str:
         """Return the id of the task that a text names; refuse an archived one."""
-        ...
 
     def resolve(self, text: str) -> str:
         """Return the id of the task, archived or not, that a text names."""
-        ...
 
 
 def by(check: Callable[[Any], Any]) -> Check:

@@ -1,7 +1,7 @@
 """Sentences for damage: which file, line and byte, what is wrong there, what to do next."""
 
 from orchestrator.core.errors import Damage
-from orchestrator.stores.files.lines import ParsedLines
+from orchestrator.stores.files.lines import ParsedLines, Position
 from orchestrator.stores.files.segment import Segment
 
 _BLOCK = 1 << 20
@@ -23,16 +23,10 @@ def in_line(segment: Segment, parsed: ParsedLines) -> Damage:
     )
 
 
-def headless(segment: Segment) -> Damage:
-    """A segment does not begin with an event."""
-    line = segment.read(0, _BLOCK).partition(b"\n")[0]
-    return Damage(
-        f"{segment.path}:1: the line at byte 0 is no event{_cause(line, first=True)}",
-        hint=_REMEDY,
-        path=segment.path,
-        line=1,
-        byte=0,
-    )
+def no_event(segment: Segment, offset: int = 0) -> Damage:
+    """A line is no event: where a segment begins, or where a search came to."""
+    problem = f"line at byte {offset} is no event"
+    return in_line(segment, ParsedLines([], Position(), problem, offset=offset))
 
 
 def behind(path: str, number: int, segment: Segment | None, offset: int = 0) -> Damage:

@@ -1,11 +1,14 @@
 """What a new board of files holds, and what keeps git from harming it."""
 
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 
 from orchestrator.core.errors import InputOutputError, Refused
 
 FOLDERS = ("state", "knowledge")
+
+_ABSENT = (FileNotFoundError, NotADirectoryError)
 
 _IGNORED = """\
 # The log (events*.jsonl) is the board; everything here is local or derived from it.
@@ -86,13 +89,24 @@ def upwards(folder: str) -> Iterator[str]:
 
 
 def exists(path: str) -> bool:
-    """Whether the path exists; a failing disk must not lead to the board of a folder above."""
+    """Whether the path exists; one that this user may not see does not."""
+    return _mode(os.lstat, path, (*_ABSENT, PermissionError)) is not None
+
+
+def is_folder(path: str) -> bool:
+    """Whether the folder is there."""
+    return stat.S_ISDIR(_mode(os.stat, path, _ABSENT) or 0)
+
+
+def _mode(
+    read: Callable[[str], os.stat_result], path: str, absent: tuple[type[OSError], ...]
+) -> int | None:
+    """The mode of a path. A failing disk must not lead to the board of a folder above."""
     try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return False
+        return read(path).st_mode
+    except absent:
+        return None
     except OSError as error:
         raise InputOutputError(
             f"{path} cannot be looked at: {error.strerror}", errno=error.errno
         ) from None
-    return True

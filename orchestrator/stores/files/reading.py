@@ -49,7 +49,7 @@ def read_forward(segments: Segments, after: Position, tail: Tail) -> Iterator[Ch
         if active:
             return
         if position.end == 0:
-            raise damage.headless(segment)  # a sealed segment without a line
+            raise damage.no_event(segment)  # a sealed segment without a line
         position = Position(id=position.id, segment=position.id + 1, crc=position.crc)
         located = segments.find(position.segment)
         if located is None:
@@ -156,7 +156,7 @@ def _closed(segments: Segments, number: int) -> tuple[Segment, int]:
     segment, active = located
     end = _closed_end(segment) if active else segment.size()
     if end == 0 and not active:
-        raise damage.headless(segment)
+        raise damage.no_event(segment)
     return segment, end
 
 
@@ -207,7 +207,7 @@ def _id_at(segment: Segment, offset: int) -> int:
     line = segment.read(offset, 32)
     number = id_of(line)
     if not number:
-        raise _no_event(segment, offset)
+        raise damage.no_event(segment, offset)
     return number
 
 
@@ -227,9 +227,4 @@ def _event(segment: Segment, offset: int, line: bytes) -> Recorded:
     try:
         return decode_line(line)
     except UNREADABLE:
-        raise _no_event(segment, offset) from None
-
-
-def _no_event(segment: Segment, offset: int) -> Exception:
-    problem = f"line at byte {offset} is no event"
-    return damage.in_line(segment, ParsedLines([], Position(), problem, offset=offset))
+        raise damage.no_event(segment, offset) from None

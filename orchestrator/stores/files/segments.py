@@ -52,7 +52,7 @@ class Segments:
             # The only file begins with another line: reading it raises the error that names it.
             return active, True
         if active is not None and active.number == 0:
-            raise damage.headless(active)
+            raise damage.no_event(active)
         return None
 
     def numbers(self) -> list[int]:
@@ -71,7 +71,7 @@ class Segments:
                 raise damage.missing(self.path, "state.json says that there were events")
             return []
         if active.number == 0 and numbers:
-            raise damage.headless(active)
+            raise damage.no_event(active)
         first = active.number or 1
         # A crash while sealing leaves the active file under its sealed name, too.
         return [number for number in numbers if number != first] + [first]

@@ -33,7 +33,8 @@ class FileUpkeep:
 
     def _torn_tail(self, end: Cursor) -> Iterator[Problem]:
         """The log ends with a whole commit."""
-        behind = _size(self._log) - (end.end if isinstance(end, Position) else 0)
+        size = os.lstat(self._log).st_size if os.path.lexists(self._log) else 0
+        behind = size - (end.end if isinstance(end, Position) else 0)
         if behind > 0:
             yield Problem(
                 check="log",
@@ -121,19 +122,8 @@ def _mode(path: str) -> int:
         return 0  # a temporary file of another process that is gone by now
 
 
-def _size(path: str) -> int:
-    try:
-        return os.lstat(path).st_size
-    except FileNotFoundError:
-        return 0
-
-
 def _missing_lines(path: str, text: str) -> list[str]:
-    try:
-        with open(path, encoding="utf-8", errors="replace", newline="") as file:
-            present = set(file.read().splitlines())
-    except FileNotFoundError:
-        present = set()
+    present = (disk.read(path) or b"").decode("utf-8", "replace").splitlines()
     return [line for line in text.splitlines() if line not in present]
 
 
