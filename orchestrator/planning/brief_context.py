@@ -19,15 +19,16 @@ class BriefContext:
     """
 
     def __init__(self, desk: Desk[State], task: Task, prog: str, agent: str | None) -> None:
-        self.desk = desk
-        self.state = desk.read()
-        self.now = desk.now()
-        self.task = task
-        self.prog = prog
+        self.desk, self.state, self.now = desk, desk.read(), desk.now()
+        self.task, self.prog = task, prog
         self.agent = agent or (task.assigned_to if task.status in HELD else None) or "AGENT"
-        self.show = f"{prog} t show {task.id}"
+        self.show = self.show_of(task)
         self.current = f"{prog} formula current {task.workflow}"
         self.writers = _last_writers(desk, task)
+
+    def show_of(self, task: Task) -> str:
+        """Return the command that shows a task."""
+        return f"{self.prog} t show {task.id}"
 
     def writer_of(self, field: str) -> str:
         """Return who wrote a text of the task last, to stand in a label."""

@@ -1,11 +1,13 @@
 """The sections of a brief, the most important first. Text by others is quoted in all of them."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from heapq import nlargest
 
 from orchestrator.core.clock import spoken
 from orchestrator.core.errors import BadInput, BadName
+from orchestrator.core.printable import times
 from orchestrator.domain.knowledge.commands import Document, Knowledge
 from orchestrator.domain.tasks.blockers import ancestors
 from orchestrator.domain.tasks.commands import Tasks
@@ -35,15 +37,15 @@ def sections(context: BriefContext) -> Iterator[Section]:
     task, prog, show = context.task, context.prog, context.show
     touches = _text(context, "touches", _lines(task.touches))
     lately = f"Recent events of {task.workstream}"
-    yield Section("What ends its loop", _loops(context), 0.05, show)
+    yield Section("What ends its loop", list(_loops(context)), 0.05, show)
     for field, kept in KEPT.items():
         if kept.brief:
             text = _text(context, field, _lines(getattr(task, field)))
             yield Section(kept.label.capitalize(), text, kept.brief, show)
-    yield Section("The workflow it is a step of", _parents(context), 0.08, context.current)
+    yield Section("The workflow it is a step of", list(_parents(context)), 0.08, context.current)
     yield Section("What is checked", list(_checks(context)), 0.05, show)
     yield Section("It touches", touches, 0.03, show)
-    yield Section("Results of what came before", _results(context), 0.15, show)
+    yield Section("Results of what came before", list(_results(context)), 0.15, show)
     yield Section("Earlier attempts and notes", list(_history(context)), 0.08, show)
     yield Section("Recorded about it", list(_remarks(context)), 0.1, show)
     yield Section("Knowledge", list(_knowledge(context)), 0.25, f"{prog} kb list")
@@ -67,38 +69,31 @@ def _lines(value: str | tuple[str, ...] | dict[str, str]) -> str:
     return value if isinstance(value, str) else "\n".join(value)
 
 
-def _loops(context: BriefContext) -> list[PageBlock]:
-    """Return the loops that the task stands in, with the command that ends each."""
-    return [
-        _block(
-            f"When this is so, `{context.prog} t signal {loop.id}` before you complete the task:"
-            " then no further round begins.",
-            loop.until,
-            context.show,
-        )
-        for loop in ancestors(context.state, context.task.parent)
-        if loop.until
-    ]
+def _loops(context: BriefContext) -> Iterator[PageBlock]:
+    """Yield the loops that the task stands in, with the command that ends each."""
+    for loop in ancestors(context.state, context.task.parent):
+        if loop.until:
+            label = (
+                f"When this is so, `{context.prog} t signal {loop.id}` before you complete the task:"
+                " then no further round begins."
+            )
+            yield _block(label, loop.until, context.show)
 
 
-def _parents(context: BriefContext) -> list[PageBlock]:
-    """Return the parents of a step, the root of its workflow first."""
+def _parents(context: BriefContext) -> Iterator[PageBlock]:
+    """Yield the parents of a step, the root of its workflow first."""
     if context.task.workflow is None:
-        return []
-    return [
-        _block(
-            f"`{parent.id}`, written by {writer(parent.created_by)}:",
-            "\n\n".join(filter(None, [parent.title, parent.description])),
-            f"{context.prog} t show {parent.id}",
-        )
-        for parent in reversed([*ancestors(context.state, context.task.parent)])
-        if not parent.until
-    ]
+        return
+    for parent in reversed([*ancestors(context.state, context.task.parent)]):
+        if not parent.until:
+            label = f"`{parent.id}`, written by {writer(parent.created_by)}:"
+            text = "\n\n".join(filter(None, [parent.title, parent.description]))
+            yield _block(label, text, context.show_of(parent))
 
 
 def _checks(context: BriefContext) -> Iterator[PageBlock]:
     """Yield what `t complete` looks at, and what did not pass the last time."""
-    task, checks = context.task, context.task.checks
+    task, checks, show = context.task, context.task.checks, context.show
     if checks is None:
         return
     author = context.writer_of("checks")
@@ -108,40 +103,32 @@ def _checks(context: BriefContext) -> Iterator[PageBlock]:
             "`t complete` runs these commands where you call it, without a shell, each within"
             f" {spoken(checks.patience)}, and refuses if one fails; written by {author}:{inert}"
         )
-        yield PageBlock(f"{label}\n\n{_listed(checks.verify)}", context.show)
+        yield PageBlock("\n".join([label, "", *map(_item, checks.verify)]), show)
     if checks.artifacts:
         label = f"These must be there, and hold something; written by {author}:"
-        yield PageBlock(f"{label}\n\n{_listed(checks.artifacts)}", context.show)
+        yield PageBlock("\n".join([label, "", *map(_item, checks.artifacts)]), show)
     if checks.review:
-        yield PageBlock("Another agent must approve the work before it is done.", context.show)
+        yield PageBlock("Another agent must approve the work before it is done.", show)
     for item in task.evidence:
         if item.kind != "review" and not item.passed:
             label = f"This did not pass at {item.at}, when {writer(item.agent)} tried:"
-            lines = [quote_line(item.what), quote_line(item.problem)]
-            if item.output:
-                lines += [">", quote(item.output)]
-            yield PageBlock("\n".join([label, "", *lines]), context.show)
-
-
-def _listed(texts: Sequence[str]) -> str:
-    return "\n".join(map(_item, texts))
+            lines = [label, "", quote_line(item.what), quote_line(item.problem)]
+            lines += [">", quote(item.output)] if item.output else []
+            yield PageBlock("\n".join(lines), show)
 
 
 def _item(text: str) -> str:
     return quote_line(f"- {text}")
 
 
-def _results(context: BriefContext) -> list[PageBlock]:
-    blocks = []
+def _results(context: BriefContext) -> Iterator[PageBlock]:
     for need in _earlier_tasks(context):
         result = f"its result by {writer(need.assigned_to)}" if need.result else "no result"
         label = (
             f"`{need.id}` of {need.workstream} is {need.status}; its title was written by"
             f" {writer(need.created_by)}, {result}:"
         )
-        text = quote_titled(label, need.title, need.result)
-        blocks.append(PageBlock(text, f"{context.prog} t show {need.id}"))
-    return blocks
+        yield PageBlock(quote_titled(label, need.title, need.result), context.show_of(need))
 
 
 def _earlier_tasks(context: BriefContext) -> Iterator[Task]:
@@ -176,8 +163,7 @@ def _prerequisites(context: BriefContext, task: Task) -> list[str]:
 def _history(context: BriefContext) -> Iterator[PageBlock]:
     task, show = context.task, context.show
     if task.failures:
-        times = "once" if task.failures == 1 else f"{task.failures} times"
-        yield PageBlock(f"It failed {times} before.", show)
+        yield PageBlock(f"It failed {times(task.failures)} before.", show)
     if task.reason:
         author = writer(context.writers.get("reason"))
         yield _block(f"Why it is {task.status}, written by {author}:", task.reason, show)
@@ -197,29 +183,24 @@ def _remarks(context: BriefContext) -> Iterator[PageBlock]:
 def _knowledge(context: BriefContext) -> Iterator[PageBlock]:
     """Yield the topics that have to do with the task, the most relevant first."""
     task, documents = context.task, _documents(context)
-    heading = " ".join([task.title, *task.labels])
-    about = f"{task.workstream} {task.description} {task.acceptance}"
-    query = query_of([(heading, HEADING_WEIGHT), (about, 1.0)])
-    texts = [Text(document.topic, document.tags, document.text) for document in documents]
-    by_topic = {document.topic: document for document in documents}
-    for text, _ in rank(query, texts):
-        document = by_topic[text.name]
-        command = f"{context.prog} kb read {text.name}"
-        label = f"Topic `{text.name}`, written by {writer(document.author)} (`{command}`):"
-        yield _block(label, document.text, command)
+    query = query_of(
+        (" ".join([task.title, *task.labels]), HEADING_WEIGHT),
+        (f"{task.workstream} {task.description} {task.acceptance}", 1.0),
+    )
+    for name in rank(query, [Text(d.topic, d.tags, d.text) for d in documents.values()]):
+        command = f"{context.prog} kb read {name}"
+        label = f"Topic `{name}`, written by {writer(documents[name].author)} (`{command}`):"
+        yield _block(label, documents[name].text, command)
 
 
-def _documents(context: BriefContext) -> list[Document]:
-    """Return every topic that can be read; a file that is no text keeps no agent from working."""
+def _documents(context: BriefContext) -> dict[str, Document]:
+    """Return every topic that can be read; a file that is not text keeps no agent from working."""
     knowledge = Knowledge(context.desk)
-    documents = []
+    documents = {}
     for topic in knowledge.all():
-        try:
-            document = knowledge.document(topic.name)
-        except (BadInput, BadName):
-            continue
-        if document is not None:
-            documents.append(document)
+        with suppress(BadInput, BadName):
+            if document := knowledge.document(topic.name):
+                documents[document.topic] = document
     return documents
 
 
@@ -229,9 +210,8 @@ def _neighbours(context: BriefContext) -> Iterator[PageBlock]:
     for hold in state.schedule.task_collisions(task, context.agent, now):
         if hold.task != task.id:
             purpose = f" for task {hold.task}" if hold.task else ""
-            label = (
-                f"{writer(hold.agent)} holds until {hold.until}{purpose}, so the claim is refused:"
-            )
+            holder = f"{writer(hold.agent)} holds until {hold.until}{purpose}"
+            label = f"{holder}, so the claim is refused:"
             yield PageBlock(quote_titled(label, hold.resource), f"{context.prog} l list")
     others = [t for t in state.schedule.running() if t.id != task.id and not t.has_lapsed(now)]
     others.sort(key=lambda other: other.workstream != task.workstream)
@@ -242,7 +222,7 @@ def _neighbours(context: BriefContext) -> Iterator[PageBlock]:
             f" its title{touches}, written by {writer(other.created_by)}:"
         )
         lines = [quote_titled(label, other.title), *map(_item, other.touches[:5])]
-        yield PageBlock("\n".join(lines), f"{context.prog} t show {other.id}")
+        yield PageBlock("\n".join(lines), context.show_of(other))
 
 
 def _events(context: BriefContext) -> list[PageBlock]:
@@ -250,17 +230,10 @@ def _events(context: BriefContext) -> list[PageBlock]:
 
     The tasks know their events, so no log is searched.
     """
-    latest = nlargest(
-        EVENTS,
-        (
-            (number, task.id)
-            for task in context.state.tasks.values()
-            if task.workstream == context.task.workstream
-            for number in task.events[-EVENTS:]
-        ),
-    )
+    tasks = (t for t in context.state.tasks.values() if t.workstream == context.task.workstream)
+    numbers = ((number, task.id) for task in tasks for number in task.events[-EVENTS:])
     lines = []
-    for number, task_id in latest:
+    for number, task_id in nlargest(EVENTS, numbers):
         record = context.desk.event(number)
         lines.append(f"- {record.ts} {writer(record.agent)}: {record.type} {task_id}")
     return [PageBlock("\n".join(lines), f"{context.prog} events --last 50")] if lines else []

@@ -15,8 +15,10 @@ What is guaranteed, for candidates none of which collides with what is held now:
    globs beyond it count as overlapping in the greedy choice.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from heapq import merge
+from operator import attrgetter
 
 from orchestrator.domain.tasks import resources
 from orchestrator.planning.independent import heaviest
@@ -26,13 +28,15 @@ from orchestrator.planning.survey import Candidate
 EXACT = 40
 """Contested candidates for which the choice is exact."""
 
+_preference = attrgetter("preference")
+
 
 def choose(candidates: Iterable[Candidate], at_most: int) -> list[Candidate]:
     """Return the set to run side by side, in order of preference; the module says what is guaranteed."""
     kept = _undominated(sorted(candidates, key=_preference), at_most)
     conflicts = _Conflicts(kept)
-    contested = [c for c in kept if not conflicts.disputed.isdisjoint(c.modes)]
     free = [c for c in kept if conflicts.disputed.isdisjoint(c.modes)]
+    contested = [c for c in kept if not conflicts.disputed.isdisjoint(c.modes)]
     first, others = contested[:EXACT], contested[EXACT:]
     chosen = _exact_choice(first, free, at_most)
     if others:
@@ -43,17 +47,13 @@ def choose(candidates: Iterable[Candidate], at_most: int) -> list[Candidate]:
     return sorted(chosen, key=_preference)
 
 
-def exclude(one: Candidate, other: Candidate) -> bool:
+def exclude(first: Candidate, second: Candidate) -> bool:
     """Return whether two candidates cannot run side by side."""
     return any(
-        not (shared and other_shares) and resources.collide(resource, other_resource)
-        for resource, shared in one.modes.items()
-        for other_resource, other_shares in other.modes.items()
+        not (shared and also_shared) and resources.collide(resource, other)
+        for resource, shared in first.modes.items()
+        for other, also_shared in second.modes.items()
     )
-
-
-def _preference(candidate: Candidate) -> tuple[int, tuple[int, int, str]]:
-    return candidate.preference
 
 
 def _undominated(ranked: Iterable[Candidate], at_most: int) -> list[Candidate]:
@@ -63,12 +63,11 @@ def _undominated(ranked: Iterable[Candidate], at_most: int) -> list[Candidate]:
     of any other. Of those that only share, or touch nothing, ``at_most`` can.
     """
     kept = []
-    taken: dict[frozenset[tuple[str, bool]], int] = {}
+    taken = Counter[frozenset[tuple[str, bool]]]()
     for candidate in ranked:
         touched = frozenset(candidate.modes.items())
-        room = at_most if all(candidate.modes.values()) else min(at_most, 1)
-        if taken.get(touched, 0) < room:
-            taken[touched] = taken.get(touched, 0) + 1
+        if taken[touched] < (at_most if all(candidate.modes.values()) else min(at_most, 1)):
+            taken[touched] += 1
             kept.append(candidate)
     return kept
 
@@ -84,12 +83,8 @@ def _exact_choice(
     certain = max(0, at_most - len(contested))
     pool = sorted([*contested, *free[certain:at_most]], key=lambda c: c.order)
     neighbours = [
-        sum(
-            1 << i
-            for i, other in enumerate(pool)
-            if other is not candidate and exclude(candidate, other)
-        )
-        for candidate in pool
+        sum(1 << i for i, other in enumerate(pool) if other is not c and exclude(c, other))
+        for c in pool
     ]
     picked = heaviest([c.value for c in pool], neighbours, at_most - len(free[:certain]))
     return [*free[:certain], *(pool[i] for i in picked)]
@@ -103,13 +98,9 @@ class _Conflicts:
     """
 
     def __init__(self, candidates: Iterable[Candidate]) -> None:
-        users: dict[str, int] = {}
-        exclusive: set[str] = set()
-        for candidate in candidates:
-            for resource, shared in candidate.modes.items():
-                users[resource] = users.get(resource, 0) + 1
-                if not shared:
-                    exclusive.add(resource)
+        modes = [mode for candidate in candidates for mode in candidate.modes.items()]
+        users = Counter(resource for resource, _ in modes)
+        exclusive = {resource for resource, shared in modes if not shared}
         self._meets = {resource: {resource} for resource in users}
         self.disputed = {resource for resource in exclusive if users[resource] > 1}
         overlaps = Overlaps(users)
@@ -138,9 +129,8 @@ class _Conflicts:
         return chosen
 
     def _collides(self, candidate: Candidate, taken: dict[str, bool]) -> bool:
-        if not (self._unknown.isdisjoint(candidate.modes) or self._unknown.isdisjoint(taken)):
-            return True
-        return any(
+        unknown = self._unknown
+        return not (unknown.isdisjoint(candidate.modes) or unknown.isdisjoint(taken)) or any(
             not (shared and taken[other])
             for resource, shared in candidate.modes.items()
             for other in self._meets[resource] & taken.keys()

@@ -12,8 +12,8 @@ algorithms", Journal of the ACM 56(5), 2009:
   Algorithms 7, 1986), since branches meet again.
 
 Two things differ from the papers. The size of the set may be limited, so a part is solved for every size, and
-two components are joined by their best sums (a knapsack). And of equally heavy sets one is promised, so the
-weights carry a tie-break. Sets of vertices are the bits of an integer.
+two components are joined by their best sums (a knapsack). And the choice among
+equally heavy sets is promised, so the weights carry a tie-break. Sets of vertices are the bits of an integer.
 
 The hardest graphs of 40 vertices that were found (random regular ones, grids, circulants, cycles and their
 complements, random ones of every density) take less than a tenth of a second.
@@ -45,9 +45,7 @@ class _Search:
     """The search; ``best(vertices)[k]`` is the largest weight of an independent set of at most k vertices."""
 
     def __init__(self, weights: Sequence[int], neighbours: Sequence[int], at_most: int) -> None:
-        self._weights = weights
-        self._neighbours = neighbours
-        self._at_most = at_most
+        self._weights, self._neighbours, self._at_most = weights, neighbours, at_most
         self._solved: dict[int, list[int]] = {0: [0]}
 
     def best(self, vertices: int) -> list[int]:
@@ -80,9 +78,8 @@ class _Search:
                 if not around:
                     isolated |= 1 << v
                 for u in _bits(around):
-                    if weights[v] > weights[u] and not (around | 1 << v) & ~(
-                        neighbours[u] | 1 << u
-                    ):
+                    outside = (around | 1 << v) & ~(neighbours[u] | 1 << u)
+                    if weights[v] > weights[u] and not outside:
                         vertices &= ~(1 << u)
                         changed = True
         return vertices & ~isolated, isolated
@@ -114,11 +111,11 @@ class _Search:
         weights = sorted((self._weights[v] for v in _bits(vertices)), reverse=True)
         return [0, *accumulate(weights[: self._at_most])]
 
-    def _join(self, one: list[int], other: list[int]) -> list[int]:
+    def _join(self, left: list[int], right: list[int]) -> list[int]:
         """Return the best sums of two parts without edges between them, for every size."""
-        size = min(self._at_most, len(one) + len(other) - 2)
+        size = min(self._at_most, len(left) + len(right) - 2)
         return [
-            max(one[k] + _get(other, total - k) for k in range(min(total, len(one) - 1) + 1))
+            max(left[k] + _get(right, total - k) for k in range(min(total, len(left) - 1) + 1))
             for total in range(size + 1)
         ]
 

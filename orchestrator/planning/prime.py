@@ -6,22 +6,19 @@ behind, and the mail. The text depends on no clock, so the same board gives the 
 
 import zlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.domain.agents.hooks import hook_of
 from orchestrator.domain.agents.identity import own_name
 from orchestrator.domain.agents.records import Session
+from orchestrator.domain.mail.records import Message
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import blockers, ways_out
 from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.engine import Engine
 from orchestrator.planning.page import PageBlock, Section, lay_out
 from orchestrator.planning.quoting import quote, quote_line, writer
-
-if TYPE_CHECKING:
-    from orchestrator.domain.mail.records import Message
-    from orchestrator.engine import Engine
 
 BUDGET = 1000
 """Tokens that the text may have unless the caller says otherwise."""
@@ -46,7 +43,7 @@ class Prime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prime(
-    engine: "Engine",
+    engine: Engine,
     agent: str | None = None,
     *,
     budget: int = BUDGET,
@@ -77,7 +74,7 @@ def prime(
     return Prime(agent=name, text=text, digest=digest, changed=changed)
 
 
-def remember(engine: "Engine", shown: Prime) -> None:
+def remember(engine: Engine, shown: Prime) -> None:
     """Record that the agent was shown this text."""
     if shown.changed and shown.text:
         engine.cursors.write(_cursor(shown.agent), shown.digest)
@@ -91,21 +88,19 @@ class _Page:
     """The parts of the text for one agent."""
 
     def __init__(self, state: State, now: str, agent: str, prog: str) -> None:
-        self.state = state
-        self.now = now
-        self.agent = agent
-        self.prog = prog
+        self.state, self.now, self.agent, self.prog = state, now, agent, prog
         self.hook = hook_of(state, agent)
         self.session = state.agents.sessions.get(agent)
-        self.unread = _unread(state, agent)
+        box = state.mail.mailboxes.get(agent)
+        numbers = sorted({*box.new, *box.unread}) if box else []
+        self.unread = [state.mail.messages[number] for number in numbers]
         self._step = self._step_of(self.hook.task)
 
     def head(self) -> str:
         record = self.state.agents.get(self.agent)
         kind = f" ({record.type})" if record else ""
-        session = self.session
+        session, prog = self.session, self.prog
         which = f" This is session {session.incarnation}." if session and session.is_live else ""
-        prog = self.prog
         return (
             f"# You are {self.agent}{kind}\n\n"
             f"{self._what_to_do()}{which}"
@@ -140,39 +135,34 @@ class _Page:
             yield Section("Handed off by your last session", [self._note(self.session)], 0.25, rest)
         others = [task for task in (*self.hook.working, *self.hook.queue) if task != self._step]
         if others:
-            blocks = [
-                PageBlock(_line(task), f"{prog} t show {task.id}") for task in others[:LISTED]
-            ]
-            yield Section(f"Also yours ({len(others)})", blocks, 0.1, f"{prog} hook")
+            shown = [PageBlock(_line(task), f"{prog} t show {task.id}") for task in others[:LISTED]]
+            yield Section(f"Also yours ({len(others)})", shown, 0.1, f"{prog} hook")
         if self.unread:
-            blocks = [
+            shown = [
                 PageBlock(_header(message), f"{prog} mail read {message.id}")
                 for message in self.unread[:LISTED]
             ]
-            yield Section(f"Unread mail ({len(self.unread)})", blocks, 0.15, f"{prog} mail inbox")
+            yield Section(f"Unread mail ({len(self.unread)})", shown, 0.15, f"{prog} mail inbox")
 
     def _work(self, task: Task) -> PageBlock:
         show = f"{self.prog} runner brief {task.id}"
+        reasons = [] if self._step is not None else [*blockers(self.state, task, self.now)]
+        kept = "\n".join(["It is kept back:", *(quote_line(r.says) for r in reasons[:REASONS])])
+        ways = ", ".join(f"`{self.prog} {way}`" for way in ways_out(reasons))
         lines = [
             f"Task {task.id} of {task.workstream}, {task.status}. Next step: {self._next_step(task)}",
             quote_line(task.title),
+            f"Due {task.due}." if task.due else "",
+            kept if reasons else "",
+            f"What lets it go on: {ways}" if ways else "",
+            f"It has to show something before it is done: `{show}` says what."
+            if task.checks
+            else "",
+            f"Done means:\n{quote(task.acceptance)}" if task.acceptance else "",
+            f"What is to be done:\n{quote(task.description)}" if task.description else "",
+            *(f"Noted by {writer(note.agent)}:\n{quote(note.text)}" for note in task.notes[-3:]),
         ]
-        if task.due:
-            lines.append(f"Due {task.due}.")
-        reasons = [] if self._step is not None else [*blockers(self.state, task, self.now)]
-        if reasons:
-            sentences = [quote_line(reason.says) for reason in reasons[:REASONS]]
-            lines.append("\n".join(["It is kept back:", *sentences]))
-        if ways := ways_out(reasons):
-            lines.append("What lets it go on: " + ", ".join(f"`{self.prog} {way}`" for way in ways))
-        if task.checks is not None:
-            lines.append(f"It has to show something before it is done: `{show}` says what.")
-        if task.acceptance:
-            lines.append(f"Done means:\n{quote(task.acceptance)}")
-        if task.description:
-            lines.append(f"What is to be done:\n{quote(task.description)}")
-        lines += [f"Noted by {writer(note.agent)}:\n{quote(note.text)}" for note in task.notes[-3:]]
-        return PageBlock("\n".join(lines), show)
+        return PageBlock("\n".join(filter(None, lines)), show)
 
     def _next_step(self, task: Task) -> str:
         prog = self.prog
@@ -198,11 +188,10 @@ class _Page:
         """Return the step of a workflow that the agent is at, or should take next."""
         if root is None or root.id not in self.state.workflows:
             return None
-        schedule = self.state.schedule
-        for task in schedule.held_by(self.agent):
+        for task in self.state.schedule.held_by(self.agent):
             if task.workflow == root.id and task.status == "in_progress":
                 return task
-        return schedule.best_step(root.id, self.agent, self.now)
+        return self.state.schedule.best_step(root.id, self.agent, self.now)
 
     def _note(self, session: Session) -> PageBlock:
         lines = [quote_line(session.subject)] if session.subject else []
@@ -215,12 +204,7 @@ def _line(task: Task) -> str:
     return f"{task.id} of {task.workstream}, {task.status}\n{quote_line(task.title)}"
 
 
-def _unread(state: State, agent: str) -> list["Message"]:
-    box = state.mail.mailboxes.get(agent)
-    return [state.mail.messages[n] for n in sorted({*box.new, *box.unread})] if box else []
-
-
-def _header(message: "Message") -> str:
+def _header(message: Message) -> str:
     late = ", by an earlier start of it" if message.outdated else ""
     priority = "" if message.priority == "normal" else f", {message.priority}"
     about = f"{message.id} from {writer(message.sender)}{late}{priority}"

@@ -70,19 +70,15 @@ def _meetings(users: Users) -> Iterator[tuple[str, ...]]:
             continue
         if len(own) > 1 or not others:
             yield (resource,)
-        for other in others:
-            yield (resource, other)
+        yield from ((resource, other) for other in others)
 
 
 def _is_contended(names: tuple[str, ...], users: Users) -> bool:
-    return sum(len(users[name]) for name in names) > 1 and any(
-        not candidate.modes[name] for name in names for candidate in users[name]
-    )
+    shares = [candidate.modes[name] for name in names for candidate in users[name]]
+    return len(shares) > 1 and not all(shares)
 
 
 def _holds(board: Survey, names: tuple[str, ...]) -> tuple[HeldResource, ...]:
-    if not board.held:
-        return ()
     texts = (text for name in names for text in (name, name + resources.SHARED))
     holds = {hold for text in texts for hold in board.held.get(text, ())}
     return tuple(sorted(holds, key=lambda hold: (hold.agent, hold.resource, hold.task or "")))
@@ -99,13 +95,16 @@ def _queue(names: tuple[str, ...], users: Users, holds: tuple[HeldResource, ...]
     return SerialQueue(names, dict(ranked[:SHOWN]), beyond + len(ranked[SHOWN:]), holds)
 
 
-def _merged(one: SerialQueue, other: SerialQueue) -> SerialQueue:
+def _merged(first: SerialQueue, second: SerialQueue) -> SerialQueue:
     """Merge two queues of the same tasks: to share one resource is not enough if the other is exclusive."""
     return SerialQueue(
-        tuple(dict.fromkeys([*one.resources, *other.resources])),
-        {candidate: shared and other.modes[candidate] for candidate, shared in one.modes.items()},
-        max(one.left_out, other.left_out),
-        tuple(dict.fromkeys([*one.holds, *other.holds])),
+        tuple(dict.fromkeys([*first.resources, *second.resources])),
+        {
+            candidate: shared and second.modes[candidate]
+            for candidate, shared in first.modes.items()
+        },
+        max(first.left_out, second.left_out),
+        tuple(dict.fromkeys([*first.holds, *second.holds])),
     )
 
 

@@ -32,6 +32,6 @@ def quote_titled(label: str, title: str, text: str | None = "") -> str:
 def writer(name: str | None) -> str:
     """Return the name of a writer for a label. Knowledge files may hold what is no name."""
     try:
-        return names.agent(name) if name else "nobody named"
+        return names.agent(name) if name else "an unnamed writer"
     except BadName:
-        return "somebody whose name is not one"
+        return "a writer without a valid name"

@@ -8,7 +8,7 @@ in a long text (``B``). Fields are weighted by counting their words several time
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -49,8 +49,8 @@ def words_of(text: str) -> list[str]:
     return [_stem(word) for word in words if len(word) > 1 and word not in _COMMON]
 
 
-def rank(query: Mapping[str, float], texts: Sequence[Text]) -> list[tuple[Text, float]]:
-    """Return the texts that have a word of the query, the most relevant first, equal ones by name.
+def rank(query: Mapping[str, float], texts: Sequence[Text]) -> list[str]:
+    """Return the names of the texts that have a word of the query, the most relevant first, then by name.
 
     Args:
         query: Words, as :func:`words_of` gives them, and how much each weighs.
@@ -69,11 +69,11 @@ def rank(query: Mapping[str, float], texts: Sequence[Text]) -> list[tuple[Text, 
             if word in count
         )
         if score > 0:
-            scored.append((text, score))
-    return sorted(scored, key=lambda entry: (-entry[1], entry[0].name))
+            scored.append((-score, text.name))
+    return [name for _, name in sorted(scored)]
 
 
-def query_of(parts: Iterable[tuple[str, float]]) -> dict[str, float]:
+def query_of(*parts: tuple[str, float]) -> dict[str, float]:
     """Return a query from texts and their weights; a word counts once, with its largest weight."""
     query: dict[str, float] = {}
     for text, weight in parts:

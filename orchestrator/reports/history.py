@@ -1,7 +1,7 @@
 """The tasks that a report counts, archived ones included, and how they are grouped."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -10,9 +10,9 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.progress import ShowProgress
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.records import Task
+from orchestrator.engine import Engine
 
-if TYPE_CHECKING:
-    from orchestrator.engine import Engine
+R = TypeVar("R")
 
 LONGEST = 3660
 """Days that a report can go back."""
@@ -20,12 +20,9 @@ LONGEST = 3660
 DAY = 86400.0
 """Seconds of a day."""
 
-Key = Callable[[Task], str | None]
-"""The name of the group that a task belongs to, if it belongs to one."""
-
 
 def all_tasks(
-    engine: "Engine", workstream: str | None, agent: str | None, progress: ShowProgress
+    engine: Engine, workstream: str | None, agent: str | None, progress: ShowProgress
 ) -> Iterator[Task]:
     """Yield the tasks of a workstream and agent, or of all, each with the present name of its agent."""
     aliases = engine.read().agents.aliases
@@ -37,34 +34,15 @@ def all_tasks(
             yield replace(task, assigned_to=holder)
 
 
-def grouped(tasks: Iterable[Task], key: Key) -> dict[str, list[Task]]:
-    """Return the tasks of each group; groups with numbers for names are in the order of the numbers."""
+def grouped(tasks: Iterable[Task], field: str, measure: Callable[[list[Task]], R]) -> dict[str, R]:
+    """Measure the tasks of each group, those with one value of a field; numbers are in their order."""
     groups: dict[str, list[Task]] = {}
     for task in tasks:
-        name = key(task)
-        if name is not None:
-            groups.setdefault(name, []).append(task)
-    return {name: groups[name] for name in sorted(groups, key=lambda name: (_number(name), name))}
-
-
-def by_workstream(task: Task) -> str:
-    """Group by workstream."""
-    return task.workstream
-
-
-def by_priority(task: Task) -> str:
-    """Group by priority."""
-    return str(task.priority)
-
-
-def by_type(task: Task) -> str:
-    """Group by type."""
-    return task.type
-
-
-def by_agent(task: Task) -> str | None:
-    """Group by the agent that has the task, or had it last."""
-    return task.assigned_to
+        value = getattr(task, field)
+        if value is not None:
+            groups.setdefault(str(value), []).append(task)
+    ranked = sorted(groups, key=lambda name: (_number(name), name))
+    return {name: measure(groups[name]) for name in ranked}
 
 
 def first_moment(now: str, days: int) -> str:

@@ -5,8 +5,8 @@ Every number is there on an empty board too: a rate or a duration of nothing is 
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,21 +16,8 @@ from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.domain.agents.commands import Agents
 from orchestrator.domain.cycles.events import CyclePlanned
 from orchestrator.domain.tasks.records import ENDED, Task
-from orchestrator.reports.history import (
-    DAY,
-    Key,
-    all_tasks,
-    by_agent,
-    by_priority,
-    by_type,
-    by_workstream,
-    first_moment,
-    grouped,
-    share,
-)
-
-if TYPE_CHECKING:
-    from orchestrator.engine import Engine
+from orchestrator.engine import Engine
+from orchestrator.reports.history import DAY, all_tasks, first_moment, grouped, share
 
 
 class Durations(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +108,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def metrics(
-    engine: "Engine",
+    engine: Engine,
     *,
     days: int = 14,
     workstream: str | None = None,
@@ -145,9 +132,6 @@ def metrics(
     window = _Window(engine, first_moment(now, days), now, days)
     tasks = list(all_tasks(engine, workstream, agent, progress))
 
-    def flows(key: Key) -> dict[str, Flow]:
-        return {name: window.flow(group) for name, group in grouped(tasks, key).items()}
-
     return Metrics(
         days=days,
         since=window.since,
@@ -155,12 +139,10 @@ def metrics(
         total=window.flow(tasks),
         agents=_crew(engine, now, agent),
         throughput=window.throughput(tasks),
-        by_workstream=flows(by_workstream),
-        by_priority=flows(by_priority),
-        by_type=flows(by_type),
-        by_agent={
-            name: window.agent_flow(group) for name, group in grouped(tasks, by_agent).items()
-        },
+        by_workstream=grouped(tasks, "workstream", window.flow),
+        by_priority=grouped(tasks, "priority", window.flow),
+        by_type=grouped(tasks, "type", window.flow),
+        by_agent=grouped(tasks, "assigned_to", window.agent_flow),
         cycles=_cycles(engine, window.since, tasks),
     )
 
@@ -168,10 +150,9 @@ def metrics(
 class _Window:
     """The time that the metrics are about."""
 
-    def __init__(self, engine: "Engine", since: str, until: str, days: int) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, since: str, until: str, days: int) -> None:
         self.since, self.until = since, until
-        self._days = days
+        self._engine, self._days = engine, days
         self._first_claims: dict[str, str] = {}
 
     def flow(self, tasks: Sequence[Task]) -> Flow:
@@ -200,16 +181,11 @@ class _Window:
     def throughput(self, tasks: Sequence[Task]) -> list[Day]:
         """Return every day of the window, those on which nothing happened included."""
         dates = [clock.after(self.since, day * DAY)[:10] for day in range(self._days)]
-        added, completed, failed = (dict.fromkeys(dates, 0) for _ in range(3))
-        for task in tasks:
-            _count(added, task.created_at)
-            if task.status == "done":
-                _count(completed, task.ended_at or "")
-            elif task.status == "failed":
-                _count(failed, task.ended_at or "")
+        added = Counter(task.created_at[:10] for task in tasks)
+        ended = Counter((task.status, (task.ended_at or "")[:10]) for task in tasks)
         return [
-            Day(day=day, added=added[day], completed=completed[day], failed=failed[day])
-            for day in dates
+            Day(day=d, added=added[d], completed=ended["done", d], failed=ended["failed", d])
+            for d in dates
         ]
 
     def _first_claim(self, task: Task) -> str | None:
@@ -239,7 +215,7 @@ class _Window:
         return share(busy, _seconds(self.since, self.until))
 
 
-def _cycles(engine: "Engine", since: str, tasks: Sequence[Task]) -> list[CycleNumbers]:
+def _cycles(engine: Engine, since: str, tasks: Sequence[Task]) -> list[CycleNumbers]:
     """Return the cycles that began since then, oldest first."""
     cycle = engine.read().cycles.cycle
     cycles: list[CycleNumbers] = []
@@ -260,27 +236,27 @@ def _cycle(
     def is_within(moment: str | None) -> bool:
         return moment is not None and start <= moment and (until is None or moment < until)
 
-    def planned_count(field: str) -> int:
+    def size(field: str) -> int:
         """Return how many entries a list of the plan has, those that were left out included."""
         left_out = planned.plan.get("left_out", {})
         return len(planned.plan.get(field, ())) + int(left_out.get(field, 0))
 
-    ended = [task for task in tasks if is_within(task.ended_at)]
+    ended = Counter(task.status for task in tasks if is_within(task.ended_at))
     return CycleNumbers(
         number=planned.number,
         started_at=start,
         ended_at=until,
-        parallel=planned_count("recommended_parallel"),
-        serial=planned_count("recommended_serial"),
-        waiting=planned_count("waiting"),
-        attention=planned_count("attention"),
+        parallel=size("recommended_parallel"),
+        serial=size("recommended_serial"),
+        waiting=size("waiting"),
+        attention=size("attention"),
         added=sum(is_within(task.created_at) for task in tasks),
-        completed=sum(task.status == "done" for task in ended),
-        failed=sum(task.status == "failed" for task in ended),
+        completed=ended["done"],
+        failed=ended["failed"],
     )
 
 
-def _crew(engine: "Engine", now: str, agent: str | None) -> Crew:
+def _crew(engine: Engine, now: str, agent: str | None) -> Crew:
     views = Agents.views(engine.read(), now, engine.presence.seen())
     here = [view for view in views if not view.stale and agent in (None, view.id)]
     busy = sum(view.presence == "working" for view in here)
@@ -302,8 +278,3 @@ def _durations(spans: Iterable[tuple[str | None, str | None]]) -> Durations:
 
 def _seconds(start: str, end: str) -> float:
     return round(clock.seconds(end) - clock.seconds(start), 3)
-
-
-def _count(days: dict[str, int], moment: str) -> None:
-    if moment[:10] in days:
-        days[moment[:10]] += 1

@@ -1,26 +1,13 @@
 """How the tasks of a board stand now: counts by status, workstream, priority, type and agent."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.domain.tasks.records import ENDED, HELD, STATUSES, Task
-from orchestrator.reports.history import (
-    Key,
-    all_tasks,
-    by_agent,
-    by_priority,
-    by_type,
-    by_workstream,
-    first_moment,
-    grouped,
-    share,
-)
-
-if TYPE_CHECKING:
-    from orchestrator.engine import Engine
+from orchestrator.engine import Engine
+from orchestrator.reports.history import all_tasks, first_moment, grouped, share
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +53,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def stats(
-    engine: "Engine",
+    engine: Engine,
     *,
     workstream: str | None = None,
     agent: str | None = None,
@@ -89,17 +76,14 @@ def stats(
     since = "" if days is None else first_moment(engine.now(), days)
     tasks = [t for t in all_tasks(engine, workstream, agent, progress) if t.updated_at >= since]
 
-    def tallies(key: Key) -> dict[str, Tally]:
-        return {name: _tally(group) for name, group in grouped(tasks, key).items()}
-
     return Stats(
         since=since,
         total=_tally(tasks),
         by_status={status: sum(t.status == status for t in tasks) for status in STATUSES},
-        by_workstream=tallies(by_workstream),
-        by_priority=tallies(by_priority),
-        by_type=tallies(by_type),
-        by_agent=tallies(by_agent),
+        by_workstream=grouped(tasks, "workstream", _tally),
+        by_priority=grouped(tasks, "priority", _tally),
+        by_type=grouped(tasks, "type", _tally),
+        by_agent=grouped(tasks, "assigned_to", _tally),
         active=[_active(task) for task in tasks if _is_active(task)],
     )
 

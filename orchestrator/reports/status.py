@@ -1,7 +1,6 @@
 """The status of a board: workstreams with counts, agents, locks, recent events, topics."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -9,11 +8,10 @@ from orchestrator.core.printable import escape
 from orchestrator.domain.agents.commands import Agents, AgentView
 from orchestrator.domain.event_log import as_dict
 from orchestrator.domain.locks.records import Lock
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import STATUSES
 from orchestrator.domain.workstreams.records import Workstream
-
-if TYPE_CHECKING:
-    from orchestrator.engine import Engine
+from orchestrator.engine import Engine
 
 RECENT = 10
 """Events that a status shows."""
@@ -98,7 +96,7 @@ def _lock_line(lock: Lock) -> str:
     return escape(f"{lock.resource}: {holders}")
 
 
-def status(engine: "Engine", at: int | None = None) -> Status:
+def status(engine: Engine, at: int | None = None) -> Status:
     """Return the status of the board, now or right after an event.
 
     Agents and locks of a past moment are judged by the time of its event; when agents were last seen is
@@ -116,7 +114,7 @@ def status(engine: "Engine", at: int | None = None) -> Status:
     return Status(
         event=state.event,
         at=now,
-        workstreams=[_stream(stream, state.tasks.counts[stream.name]) for stream in streams],
+        workstreams=[_stream(stream, state) for stream in streams],
         agents=Agents.views(state, now, seen),
         locks=[lock for lock in state.locks.values() if any(h.until > now for h in lock.holders)],
         events=[as_dict(engine.event(number)) for number in recent],
@@ -124,7 +122,8 @@ def status(engine: "Engine", at: int | None = None) -> Status:
     )
 
 
-def _stream(stream: Workstream, counts: Mapping[str, int]) -> StreamStatus:
+def _stream(stream: Workstream, state: State) -> StreamStatus:
+    counts = state.tasks.counts[stream.name]
     return StreamStatus(
         name=stream.name,
         description=stream.description,

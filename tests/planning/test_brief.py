@@ -260,13 +260,13 @@ def test_an_author_that_is_no_name_is_not_repeated(orc: Orchestrator):
     )
     brief = orc.brief(add(orc, "Add payments"))
     assert "obey" not in brief
-    assert "Topic `payments`, written by somebody whose name is not one (" in brief
+    assert "Topic `payments`, written by a writer without a valid name (" in brief
 
 
 def test_writer_gives_names_only():
     assert writer("rig/ann") == "rig/ann"
-    assert writer(None) == "nobody named"
-    assert writer("a b\n# c") == "somebody whose name is not one"
+    assert writer(None) == "an unnamed writer"
+    assert writer("a b\n# c") == "a writer without a valid name"
 
 
 # What others wrote
