@@ -1,6 +1,7 @@
 """The event log as its readers see it: ``orc.events``, for logging anything and for reading back."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.state import State
 
 
-def the_event(state: State, events: Committed) -> Recorded:
+def logged_event(state: State, events: Committed) -> Recorded:
     """The event that was logged."""
     return next(record for record, event in events if event is None)
 
@@ -21,10 +22,10 @@ class Events(Noun[State], name="journal"):
     """``orc.events``: log, read, follow."""
 
     def log(self, agent: str | None, type: str, /, **payload: Any) -> Recorded:
-        """Record something that happened, of any type that is not the toolkit's own.
+        """Log an event of a type that is not reserved for the toolkit.
 
         Args:
-            agent: Who says so.
+            agent: Who logs it.
             type: A word, dotted or not: ``deployed``, ``ci.failed``.
             payload: Facts, as JSON values.
 
@@ -34,7 +35,7 @@ class Events(Noun[State], name="journal"):
         """
         return self._log(agent, type, payload)
 
-    @command(the_event)
+    @command(logged_event)
     def _log(
         self, tx: Transaction[State], agent: str | None, type: str, payload: dict[str, Any]
     ) -> None:
@@ -49,7 +50,7 @@ class Events(Noun[State], name="journal"):
         type: str | None = None,
         since: str | int | None = None,
     ) -> list[Recorded]:
-        """Events, oldest first.
+        """Return events, oldest first.
 
         Args:
             last: At most so many, the newest ones.
@@ -57,18 +58,13 @@ class Events(Noun[State], name="journal"):
             type: Only of this type; ``task.*`` is every type of a noun.
             since: Only from this time, that long ago (``2h``), or after this event id.
         """
-        records: list[Recorded] = []
-        for record in self._matching(agent, type, since):
-            if last is not None and len(records) >= last:
-                break
-            records.append(record)
-        records.reverse()
-        return records
+        most = None if last is None else max(last, 0)
+        return [*islice(self._matching(agent, type, since), most)][::-1]
 
     def follow(
         self, *, agent: str | None = None, type: str | None = None, since: int | None = None
     ) -> Iterator[Recorded]:
-        """Events as they are committed, for ever; from after the event ``since``, else from now."""
+        """Yield events as they are committed, without end; from after the event ``since``, else from now."""
         last = self._state.event if since is None else since
         while True:
             head = self._state.event

@@ -17,7 +17,6 @@ from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.agents.records import Agent, AgentStatus
 from orchestrator.domain.locks import commands as locks
 from orchestrator.domain.locks.events import LockReleased
-from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskRenewed, released
 from orchestrator.domain.tasks.records import Task
@@ -256,7 +255,7 @@ def _view(state: State, id: str, now: str, seen: float | None) -> AgentView:
         tasks=tasks,
         assigned=tuple(task.id for task in held if task.status == "assigned"),
         load=len(held),
-        unread=mail.unread(state, id),
+        unread=state.mail.mailbox(id).count_unread,
         locks=tuple(lock.resource for lock in locks.held_by(state, id, now)),
     )
 

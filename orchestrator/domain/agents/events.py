@@ -1,6 +1,6 @@
 """The events of agents."""
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.agents.records import Agent
@@ -13,7 +13,7 @@ from orchestrator.domain.tasks.derived import change_task
 
 @event("agent.registered")
 class AgentRegistered(Event):
-    """An agent said who it is; again, it says what it is now."""
+    """An agent was registered, or registered again with other facts."""
 
     id: str
     type: str = "general"
@@ -23,14 +23,8 @@ class AgentRegistered(Event):
     def apply(self, state: State, record: Recorded) -> None:
         known = state.agents.get(self.id)
         state.agents.aliases.pop(self.id, None)
-        state.agents[self.id] = Agent(
-            id=self.id,
-            type=self.type,
-            status="active",
-            capabilities=self.capabilities,
-            max_load=self.max_load,
-            registered_at=known.registered_at if known else record.ts,
-        )
+        since = known.registered_at if known else record.ts
+        state.agents[self.id] = Agent(**asdict(self), status="active", registered_at=since)
 
 
 @event("agent.imported")

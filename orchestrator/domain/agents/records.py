@@ -32,15 +32,15 @@ class Agent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=T
 Severity = Literal["critical", "high", "medium", "low"]
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
-"""How bad a trouble is; the n-th gives a task of priority n."""
+"""How severe a problem is; the n-th gives a task of priority n."""
 
 Outcome = Literal["COMPLETED", "ESCALATED", "DEFERRED"]
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-"""How an agent can be done with what hangs on its hook."""
+"""How an agent can end the task on its hook."""
 
 OVERSEER = "overseer"
-"""Who is told of escalations unless somebody else is named."""
+"""The default recipient of escalations."""
 
 
 class Session(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):

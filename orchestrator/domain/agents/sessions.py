@@ -274,11 +274,7 @@ def _collected(state: State, agent: str, now: str) -> list[str]:
     for task in state.schedule.held_by(agent):
         hung = "on the hook, " if state.agents.hooks.get(agent) == task.id else ""
         lines.append(f"task {task.id} ({hung}{task.status}): {one_line(task.title, SHOWN)}")
-    lines += [
-        f"lock {lock.resource} until {holder.until}"
-        for lock in locks.held_by(state, agent, now)
-        for holder in lock.holders
-        if holder.agent == agent
-    ]
-    unread = mail.unread(state, agent)
+    holds = ((lock.resource, lock.holder(agent)) for lock in locks.held_by(state, agent, now))
+    lines += [f"lock {resource} until {holder.until}" for resource, holder in holds if holder]
+    unread = state.mail.mailbox(agent).count_unread
     return lines + ([f"{unread} unread messages"] if unread else [])

@@ -18,6 +18,14 @@ class ConvoyEvent(Event):
         """Change the record of the convoy."""
         state.convoys[self.convoy] = replace(state.convoys[self.convoy], **changes)
 
+    def track(self, state: State, tasks: tuple[str, ...]) -> None:
+        """Add tasks to the convoy."""
+        for task in tasks:
+            state.convoys.tracked_by.setdefault(task, []).append(self.convoy)
+        convoy = state.convoys[self.convoy]
+        open_tasks = convoy.open_tasks + sum(map(state.tasks.is_open, tasks))
+        self.change(state, tasks=(*convoy.tasks, *tasks), open_tasks=open_tasks)
+
 
 @event("convoy.created")
 class ConvoyCreated(ConvoyEvent):
@@ -36,7 +44,7 @@ class ConvoyCreated(ConvoyEvent):
             created_at=record.ts,
             created_by=record.agent,
         )
-        _track(state, self.convoy, self.tasks)
+        self.track(state, self.tasks)
 
 
 @event("convoy.changed")
@@ -51,14 +59,11 @@ class ConvoyChanged(ConvoyEvent):
             state.convoys.tracked_by[task].remove(self.convoy)
             if not state.convoys.tracked_by[task]:
                 del state.convoys.tracked_by[task]
-        convoy = state.convoys[self.convoy]
-        removed = set(self.removed)
-        self.change(
-            state,
-            tasks=tuple(task for task in convoy.tasks if task not in removed),
-            open_tasks=convoy.open_tasks - sum(map(state.tasks.is_open, self.removed)),
-        )
-        _track(state, self.convoy, self.added)
+        convoy, removed = state.convoys[self.convoy], set(self.removed)
+        tasks = tuple(task for task in convoy.tasks if task not in removed)
+        open_tasks = convoy.open_tasks - sum(map(state.tasks.is_open, self.removed))
+        self.change(state, tasks=tasks, open_tasks=open_tasks)
+        self.track(state, self.added)
 
 
 @event("convoy.started")
@@ -96,19 +101,8 @@ class ConvoyCancelled(ConvoyEvent):
         self.change(state, status="cancelled", ended_at=record.ts, reason=self.reason)
 
 
-def _track(state: State, name: str, tasks: tuple[str, ...]) -> None:
-    for task in tasks:
-        state.convoys.tracked_by.setdefault(task, []).append(name)
-    convoy = state.convoys[name]
-    state.convoys[name] = replace(
-        convoy,
-        tasks=(*convoy.tasks, *tasks),
-        open_tasks=convoy.open_tasks + sum(map(state.tasks.is_open, tasks)),
-    )
-
-
 def rename(state: State, old: str, new: str) -> None:
-    """Let a watcher be told under its new name. Part of a fold."""
+    """Rename a watcher. Part of a fold."""
     for name, convoy in state.convoys.items():
         if old in convoy.notify:
             notify = (new if address == old else address for address in convoy.notify)

@@ -139,13 +139,11 @@ class Knowledge(Noun[State]):
         if version is not None:
             return self._old_version(topic, record, version)
         data = self._desk.documents.read(document_path(topic))
-        status = _file_status(record, data)
-        if status == "absent":
-            return None
-        if status == "edited":
+        if _is_edited(record, data):
             assert data is not None
             return _edited_document(topic, record, data)
-        assert record is not None
+        if record is None or record.deleted:
+            return None
         return self._old_version(topic, record, len(record.versions))
 
     def _old_version(self, topic: str, record: Topic | None, version: int) -> Document:
@@ -179,7 +177,7 @@ class Knowledge(Noun[State]):
 
     def _unrecorded(self, name: str) -> Topic | None:
         data = self._desk.documents.read(document_path(name))
-        if _file_status(self._state.knowledge.get(name), data) != "edited":
+        if not _is_edited(self._state.knowledge.get(name), data):
             return None
         return Topic(name=name, author=SYSTEM, digest=digest_of(data), versions=(), updated_at="")
 
@@ -207,18 +205,16 @@ class Knowledge(Noun[State]):
         return [self._old_version(topic, record, i + 1) for i in range(len(record.versions))]
 
 
-def _file_status(record: Topic | None, data: bytes | None) -> str:
-    """The status of a file: absent, recorded (the log's text counts) or edited."""
-    digest = digest_of(data)
-    if record is None:
-        return "edited" if digest else "absent"
-    if record.deleted:
-        return "edited" if digest not in ("", record.digest) else "absent"
-    return "recorded" if digest in ("", record.digest, record.previous) else "edited"
+def _is_edited(record: Topic | None, data: bytes | None) -> bool:
+    """Whether a file was edited by hand. If it is missing, the text in the log counts."""
+    known = {""}
+    if record is not None:
+        known |= {record.digest} if record.deleted else {record.digest, record.previous}
+    return digest_of(data) not in known
 
 
 def _edited_document(topic: str, record: Topic | None, data: bytes) -> Document:
-    metadata, body = _split_file(topic, _decoded(topic, data))
+    _, metadata, body = _parsed(topic, data)
     return Document(
         topic=topic,
         text=body,
@@ -234,17 +230,14 @@ def _adopt(tx: Transaction[State], topic: str) -> tuple[dict[str, Any], str]:
     """Record a hand edit before it is overwritten; return the present frontmatter and text."""
     data = tx.read_document(document_path(topic))
     record = tx.state.knowledge.get(topic)
-    status = _file_status(record, data)
-    if status == "absent":
-        return {}, ""
-    if status == "recorded":
-        assert record is not None
+    if not _is_edited(record, data):
+        if record is None or record.deleted:
+            return {}, ""
         written = decode(tx.event(record.versions[-1]))
         assert isinstance(written, VersionEvent)
         return split(written.text)
     assert data is not None
-    text = _decoded(topic, data)
-    metadata, body = _split_file(topic, text)
+    text, metadata, body = _parsed(topic, data)
     author = str(metadata.get("author", record.author if record else SYSTEM))
     tx.record(KnowledgeEdited(topic=topic, text=text, author=author, tags=_tags(metadata)))
     return metadata, body
@@ -288,13 +281,16 @@ def join(metadata: dict[str, Any], body: str) -> str:
     return frontmatter.join(metadata, body)
 
 
-def _split_file(topic: str, text: str) -> tuple[dict[str, Any], str]:
-    """As :func:`split`, for an edited file: the error names it."""
+def _parsed(topic: str, data: bytes) -> tuple[str, dict[str, Any], str]:
+    """The text of an edited file, its frontmatter and its body; an error names the file."""
+    file = f"knowledge/{topic}.md"
     try:
-        return split(text)
+        text = check_text("file", data.decode())
+        return text, *split(text)
+    except UnicodeDecodeError:
+        raise BadInput(f"{file} is not UTF-8", hint="Save it as UTF-8.") from None
     except BadInput as error:
-        message = f"knowledge/{topic}.md: {error.message}"
-        raise BadInput(message, code=error.code, hint=error.hint) from None
+        raise BadInput(f"{file}: {error.message}", code=error.code, hint=error.hint) from None
 
 
 def _tags(metadata: dict[str, Any]) -> tuple[str, ...]:
@@ -302,15 +298,6 @@ def _tags(metadata: dict[str, Any]) -> tuple[str, ...]:
     if isinstance(tags, str):
         tags = tags.replace(",", " ").split()
     return tuple(str(tag) for tag in tags)
-
-
-def _decoded(topic: str, data: bytes) -> str:
-    try:
-        return check_text("file", data.decode())
-    except UnicodeDecodeError:
-        raise BadInput(f"knowledge/{topic}.md is not UTF-8", hint="Save it as UTF-8.") from None
-    except BadInput as error:
-        raise BadInput(f"knowledge/{topic}.md: {error.message}", hint=error.hint) from None
 
 
 def _check_name(state: State, topic: str) -> None:

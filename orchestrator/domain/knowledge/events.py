@@ -17,7 +17,7 @@ class VersionEvent(Event):
     text: str
     author: str = SYSTEM
     tags: tuple[str, ...] = ()
-    replaces: str = ""  # the digest of the file that the command found
+    replaces: str = ""  # the digest of the file before
 
     def apply(self, state: State, record: Recorded) -> None:
         old = state.knowledge.get(self.topic)
@@ -67,7 +67,7 @@ def document_path(topic: str) -> str:
 
 
 def digest_of(data: bytes | None) -> str:
-    """What tells one text from another; empty for a file that is not there."""
+    """The digest of a text; empty for a file that does not exist."""
     if data is None:
         return ""
     # A command that touches no knowledge does not load it.

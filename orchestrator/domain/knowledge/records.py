@@ -6,7 +6,7 @@ from orchestrator.domain.slices import MapSlice
 
 
 class Topic(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """A topic: the digest of its file, and of the file that its last write found; its versions."""
+    """A topic: its versions, the digest of its text, and that of the file that its last write replaced."""
 
     name: str
     author: str

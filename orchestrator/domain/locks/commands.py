@@ -4,8 +4,6 @@ A resource is a name or a path glob (see :mod:`orchestrator.domain.tasks.resourc
 they touch in the same way. The token of a lease is the id of the event that gave it, so tokens only grow.
 """
 
-from collections.abc import Callable
-
 import msgspec
 
 from orchestrator.core import clock
@@ -20,7 +18,7 @@ from orchestrator.domain.locks.events import (
     LockReleased,
     LockRenewed,
 )
-from orchestrator.domain.locks.records import Holder, Lock
+from orchestrator.domain.locks.records import Lock
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.ready_queue import HeldResource
@@ -45,9 +43,9 @@ class Lease(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 def acquired_lease(state: State, events: Committed) -> Lease:
     """The lease that was acquired or renewed."""
     recorded, lock = next((r, e) for r, e in events if isinstance(e, (LockAcquired, LockRenewed)))
-    holder = _holder(state.locks[lock.resource], recorded.agent)
-    assert holder is not None
-    return _lease(lock.resource, holder)
+    holder = state.locks[lock.resource].holder(recorded.agent)
+    facts = {n: getattr(holder, n) for n in ("agent", "token", "until", "ttl", "shared")}
+    return Lease(resource=lock.resource, **facts)
 
 
 def freed_resource(state: State, events: Committed) -> str:
@@ -97,27 +95,15 @@ class Locks(Noun[State]):
 
         lease = attempt()
         if lease is None and patience:
-            lease = self._wait_for(resource, attempt, agent, shared, patience)
+            # The wait is recorded, so that other agents are refused to close a circle.
+            self._await(resource, agent=agent, shared=shared, patience=patience)
+            try:
+                lease = wait_for(self._desk, attempt, patience)
+            finally:
+                if lease is None:
+                    self._abandon(resource, agent=agent)
         if lease is None:
             raise denied[-1]
-        return lease
-
-    def _wait_for(
-        self,
-        resource: str,
-        attempt: Callable[[], Lease | None],
-        agent: str | None,
-        shared: bool,
-        patience: float,
-    ) -> Lease | None:
-        """Wait, and record that, so that other agents are refused to close a circle."""
-        self._await(resource, agent=agent, shared=shared, patience=patience)
-        lease = None
-        try:
-            lease = wait_for(self._desk, attempt, patience)
-        finally:
-            if lease is None:
-                self._abandon(resource, agent=agent)
         return lease
 
     @command(acquired_lease)
@@ -136,10 +122,12 @@ class Locks(Noun[State]):
         length = _length(ttl)
         if blockers := tx.state.schedule.collisions(need, actor, tx.now):
             raise _denied(resource, blockers)
-        _record_lapses(tx, resource, actor)
+        for holder in tx.state.locks.of(resource).holders:
+            if holder.until <= tx.now:
+                tx.record(LockLapsed(resource=resource, holder=holder.agent))
         until = tx.later(length)
-        mine = _holder(tx.state.locks.get(resource), actor)
-        if mine is not None and mine.shared == shared and mine.until > tx.now:
+        mine = tx.state.locks.of(resource).holder(actor)
+        if mine is not None and mine.shared == shared:
             tx.record(LockRenewed(resource=resource, until=until, ttl=length))
         else:
             tx.record(LockAcquired(resource=resource, until=until, ttl=length, shared=shared))
@@ -187,7 +175,7 @@ class Locks(Noun[State]):
         """
         actor = tx.act_as(agent, needed=True)
         resource = _need(resource).resource
-        holder = _holder(tx.state.locks.get(resource), actor)
+        holder = tx.state.locks.of(resource).holder(actor)
         if holder is None or holder.until <= tx.now:
             raise _not_held(resource, actor)
         length = holder.ttl if ttl is None else _length(ttl)
@@ -202,7 +190,7 @@ class Locks(Noun[State]):
         """
         actor = tx.act_as(agent, needed=True)
         resource = _need(resource).resource
-        if _holder(tx.state.locks.get(resource), actor) is None:
+        if tx.state.locks.of(resource).holder(actor) is None:
             raise _not_held(resource, actor)
         tx.record(LockReleased(resource=resource, holder=actor))
 
@@ -218,25 +206,23 @@ class Locks(Noun[State]):
         """
         tx.act_as(agent)
         resource = _need(resource).resource
-        lock = tx.state.locks.get(resource)
-        if lock is None or not lock.holders:
+        holders = tuple(holder.agent for holder in tx.state.locks.of(resource).holders)
+        if not holders:
             raise NotFound(f"No agent holds {resource!a}", code="lock_not_found")
-        holders = tuple(holder.agent for holder in lock.holders)
-        tx.record(
-            LockBroken(resource=resource, reason=check_required("reason", reason), holders=holders)
-        )
+        reason = check_required("reason", reason)
+        tx.record(LockBroken(resource=resource, reason=reason, holders=holders))
 
     def all(self) -> list[Lock]:
         """Return the resources that are held or waited for now, by name, without ended leases."""
         now = self._desk.now()
-        alive = (_alive(lock, now) for lock in self._state.locks.values())
-        return sorted((k for k in alive if k.holders or k.waiting), key=lambda lock: lock.resource)
+        current = (lock.without_ended(now) for lock in self._state.locks.values())
+        used = (lock for lock in current if lock.holders or lock.waiting)
+        return sorted(used, key=lambda lock: lock.resource)
 
     def get(self, resource: str) -> Lock:
         """Return the holders of a resource, and the agents that wait for it."""
-        resource = _need(resource).resource
-        lock = self._state.locks.get(resource, Lock(resource=resource))
-        return _alive(lock, self._desk.now())
+        lock = self._state.locks.of(_need(resource).resource)
+        return lock.without_ended(self._desk.now())
 
 
 def _need(resource: str, shared: bool = False) -> resources.Need:
@@ -247,11 +233,8 @@ def _need(resource: str, shared: bool = False) -> resources.Need:
 
 def held_by(state: State, agent: str, now: str) -> list[Lock]:
     """Return the locks that an agent holds now."""
-    return [
-        lock
-        for lock in state.locks.values()
-        if any(h.agent == agent and h.until > now for h in lock.holders)
-    ]
+    holds = ((lock, lock.holder(agent)) for lock in state.locks.values())
+    return [lock for lock, holder in holds if holder is not None and holder.until > now]
 
 
 def find_circle(state: State, agent: str, need: resources.Need, now: str) -> list[str]:
@@ -281,30 +264,6 @@ def _waits_of(state: State, agent: str, now: str) -> list[resources.Need]:
         for waiter in lock.waiting
         if waiter.agent == agent and waiter.until > now
     ]
-
-
-def _alive(lock: Lock, now: str) -> Lock:
-    return Lock(
-        resource=lock.resource,
-        holders=tuple(h for h in lock.holders if h.until > now),
-        waiting=tuple(w for w in lock.waiting if w.until > now),
-    )
-
-
-def _record_lapses(tx: Transaction[State], resource: str, agent: str) -> None:
-    lock = tx.state.locks.get(resource)
-    for holder in lock.holders if lock else ():
-        if holder.until <= tx.now:
-            tx.record(LockLapsed(resource=resource, holder=holder.agent))
-
-
-def _holder(lock: Lock | None, agent: str) -> Holder | None:
-    return next((h for h in lock.holders if h.agent == agent), None) if lock else None
-
-
-def _lease(resource: str, holder: Holder) -> Lease:
-    facts = {n: getattr(holder, n) for n in ("agent", "token", "until", "ttl", "shared")}
-    return Lease(resource=resource, **facts)
 
 
 def _length(ttl: float | str) -> float:

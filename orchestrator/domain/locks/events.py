@@ -1,6 +1,6 @@
 """The events of locks."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -8,73 +8,74 @@ from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.locks.records import Holder, Lock, Waiter
 from orchestrator.domain.state import State
 
+H = TypeVar("H", Holder, Waiter)
 
-@event("lock.acquired")
-class LockAcquired(Event):
-    """An agent holds the resource until a time; one hold an agent and resource."""
+
+class LockEvent(Event):
+    """An event of one resource."""
 
     resource: str
+
+
+class HolderRemoved(LockEvent):
+    """A holder does not hold the resource any more."""
+
+    holder: str
+
+    def apply(self, state: State, record: Recorded) -> None:
+        lock = state.locks.of(self.resource)
+        put_lock(state, replace(lock, holders=_others(lock.holders, self.holder)))
+
+
+@event("lock.acquired")
+class LockAcquired(LockEvent):
+    """An agent holds the resource until a time, once at most."""
+
     until: str
     ttl: float
     shared: bool = False
 
     def apply(self, state: State, record: Recorded) -> None:
-        lock = _without(state, self.resource, record.agent, waiting_too=True)
+        lock, agent = state.locks.of(self.resource), record.agent
         mine = Holder(
-            agent=record.agent,
+            agent=agent,
             token=record.id,
             since=record.ts,
             until=self.until,
             ttl=self.ttl,
             shared=self.shared,
         )
-        put_lock(state, replace(lock, holders=(*lock.holders, mine)))
+        holders = (*_others(lock.holders, agent), mine)
+        put_lock(state, replace(lock, holders=holders, waiting=_others(lock.waiting, agent)))
 
 
 @event("lock.renewed")
-class LockRenewed(Event):
+class LockRenewed(LockEvent):
     """The holder's lease was extended; its token stays."""
 
-    resource: str
     until: str
     ttl: float
 
     def apply(self, state: State, record: Recorded) -> None:
         lock = state.locks[self.resource]
-        holders = tuple(
-            replace(h, until=self.until, ttl=self.ttl) if h.agent == record.agent else h
-            for h in lock.holders
-        )
+        holders = _changed(lock.holders, record.agent, until=self.until, ttl=self.ttl)
         put_lock(state, replace(lock, holders=holders))
 
 
 @event("lock.released")
-class LockReleased(Event):
+class LockReleased(HolderRemoved):
     """A holder gave the resource back."""
-
-    resource: str
-    holder: str
-
-    def apply(self, state: State, record: Recorded) -> None:
-        put_lock(state, _without(state, self.resource, self.holder))
 
 
 @event("lock.lapsed")
-class LockLapsed(Event):
-    """The lease of a holder ran out and somebody else wants the resource."""
-
-    resource: str
-    holder: str
-
-    def apply(self, state: State, record: Recorded) -> None:
-        put_lock(state, _without(state, self.resource, self.holder))
+class LockLapsed(HolderRemoved):
+    """The lease of a holder has ended, and another agent acquires the resource."""
 
 
 @event("lock.broken")
-class LockBroken(Event):
-    """Somebody took the resource from all who held it, and said why."""
+class LockBroken(LockEvent):
+    """The resource was taken from all of its holders, for a reason."""
 
-    resource: str
     reason: str
     holders: tuple[str, ...]
 
@@ -83,31 +84,25 @@ class LockBroken(Event):
 
 
 @event("lock.awaited")
-class LockAwaited(Event):
+class LockAwaited(LockEvent):
     """An agent began to wait for the resource, until a time at most."""
 
-    resource: str
     until: str
     shared: bool = False
 
     def apply(self, state: State, record: Recorded) -> None:
-        lock = state.locks.get(self.resource, Lock(resource=self.resource))
-        others = tuple(w for w in lock.waiting if w.agent != record.agent)
+        lock = state.locks.of(self.resource)
         mine = Waiter(agent=record.agent, until=self.until, shared=self.shared)
-        put_lock(state, replace(lock, waiting=(*others, mine)))
+        put_lock(state, replace(lock, waiting=(*_others(lock.waiting, record.agent), mine)))
 
 
 @event("lock.abandoned")
-class LockAbandoned(Event):
+class LockAbandoned(LockEvent):
     """An agent waits no longer."""
 
-    resource: str
-
     def apply(self, state: State, record: Recorded) -> None:
-        lock = state.locks.get(self.resource)
-        if lock is not None:
-            others = tuple(w for w in lock.waiting if w.agent != record.agent)
-            put_lock(state, replace(lock, waiting=others))
+        lock = state.locks.of(self.resource)
+        put_lock(state, replace(lock, waiting=_others(lock.waiting, record.agent)))
 
 
 def put_lock(state: State, lock: Lock) -> None:
@@ -123,29 +118,14 @@ def put_lock(state: State, lock: Lock) -> None:
 def rename(state: State, old: str, new: str) -> None:
     """Give the holds of an agent, and its places in queues, to its new name."""
     for lock in [*state.locks.values()]:
-        put_lock(state, with_name(lock, old, new))
+        holders = _changed(lock.holders, old, agent=new)
+        waiting = _changed(lock.waiting, old, agent=new)
+        put_lock(state, replace(lock, holders=holders, waiting=waiting))
 
 
-def _without(state: State, resource: str, agent: str, *, waiting_too: bool = False) -> Lock:
-    lock = state.locks.get(resource, Lock(resource=resource))
-    return Lock(
-        resource=resource,
-        holders=tuple(h for h in lock.holders if h.agent != agent),
-        waiting=tuple(w for w in lock.waiting if not waiting_too or w.agent != agent),
-    )
+def _others(places: tuple[H, ...], agent: str) -> tuple[H, ...]:
+    return tuple(place for place in places if place.agent != agent)
 
 
-def with_name(lock: Lock, old: str, new: str) -> Lock:
-    """The lock after one of its holders or waiters got another name."""
-    return replace(
-        lock,
-        holders=tuple(_renamed(holder, old, new) for holder in lock.holders),
-        waiting=tuple(_renamed(waiter, old, new) for waiter in lock.waiting),
-    )
-
-
-H = TypeVar("H", Holder, Waiter)
-
-
-def _renamed(one: H, old: str, new: str) -> H:
-    return replace(one, agent=new) if one.agent == old else one
+def _changed(places: tuple[H, ...], name: str, **changes: Any) -> tuple[H, ...]:
+    return tuple(replace(p, **changes) if p.agent == name else p for p in places)

@@ -31,9 +31,25 @@ class Lock(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=Tr
     holders: tuple[Holder, ...] = ()
     waiting: tuple[Waiter, ...] = ()
 
+    def holder(self, agent: str) -> Holder | None:
+        """The hold of an agent; None if it has none."""
+        return next((holder for holder in self.holders if holder.agent == agent), None)
+
+    def without_ended(self, now: str) -> "Lock":
+        """The lock without the leases and the waiting times that have ended."""
+        return Lock(
+            resource=self.resource,
+            holders=tuple(h for h in self.holders if h.until > now),
+            waiting=tuple(w for w in self.waiting if w.until > now),
+        )
+
 
 class LockSlice(MapSlice[str, Lock]):
     """The locks by resource."""
 
     MAIN = "locks"
     locks: dict[str, Lock] = {}
+
+    def of(self, resource: str) -> Lock:
+        """The lock of a resource; one without holders if it is free."""
+        return self.locks.get(resource) or Lock(resource=resource)

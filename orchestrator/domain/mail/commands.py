@@ -42,6 +42,9 @@ from orchestrator.domain.waiting import wait_for
 FindEvent = Callable[[int], Recorded]
 """Returns an event by its id."""
 
+MARKS = (MessageTaken, MessageRead, MessageAcknowledged)
+"""The events that mark a message for the agent that has it."""
+
 W = TypeVar("W", bound=str)
 
 
@@ -129,12 +132,6 @@ def post(
     )
 
 
-def unread(state: State, agent: str) -> int:
-    """Return the number of messages that an agent has not read."""
-    box = state.mail.mailboxes.get(agent)
-    return box.count_unread if box is not None else 0
-
-
 def find(state: State, message: int, event: FindEvent) -> Message:
     """Return the header of a message; if no mailbox holds it any more, from the log.
 
@@ -156,11 +153,6 @@ def sent_letter(state: State, events: Committed) -> Letter:
     return next(
         _letter(state, record, sent) for record, sent in events if isinstance(sent, MessageSent)
     )
-
-
-def taken_message(events: Committed) -> int | None:
-    """The id of the message that was taken; None if the queue was empty."""
-    return next((e.message for _, e in events if isinstance(e, MessageTaken)), None)
 
 
 def delivered_messages(state: State, events: Committed) -> list[int]:
@@ -257,22 +249,17 @@ class Mail(Noun[State]):
             tx.record(MessageTaken(message=message, queue=queue))
             return message
 
-        return self._marked("mail.take", mark, taken_message, (queue, agent))
+        return self._run("mail.take", (queue, agent), mark)
 
-    def _marked(
+    def _run(
         self,
         name: str,
-        mark: Callable[[Transaction[State]], int | None],
-        which: Callable[[Committed], int | None],
         arguments: tuple[object, ...],
+        mark: Callable[[Transaction[State]], int | None],
     ) -> Letter | None:
-        """Run a command for a message. Its text is read before the commit: nothing may fail afterwards.
+        """Run a command that marks a message, and return the message; None if there is none.
 
-        Args:
-            name: The command.
-            mark: Records the events, and returns the message; None: there is none.
-            which: Returns the message from the events of a repeated request.
-            arguments: The arguments by which a repeated request is recognized.
+        Its text is read before the commit, so that nothing can fail afterwards.
         """
         read: list[tuple[Recorded, MessageSent]] = []
 
@@ -282,9 +269,9 @@ class Mail(Noun[State]):
                 read.append(_sent(message, tx.event))
 
         def shows(state: State, events: Committed) -> Letter | None:
-            message = None if read else which(events)
-            if message is not None:
-                read.append(_sent(message, self._desk.event))
+            if not read:  # the request was answered before
+                marked = (e.message for _, e in events if isinstance(e, MARKS))
+                read.extend(_sent(message, self._desk.event) for message in marked)
             return _letter(state, *read[0]) if read else None
 
         return self._desk.run(name, body, shows, arguments)
@@ -312,12 +299,12 @@ class Mail(Noun[State]):
         def mark(tx: Transaction[State]) -> int:
             actor = act_now(tx, agent, needed=True)
             find(tx.state, message, tx.event)
-            box = tx.state.mail.mailboxes.get(actor, Mailbox())
+            box = tx.state.mail.mailbox(actor)
             if message in box and message not in box.read:
                 tx.record(MessageRead(message=message))
             return message
 
-        letter = self._marked("mail.read", mark, lambda _: message, (message, agent))
+        letter = self._run("mail.read", (message, agent), mark)
         assert letter is not None
         return letter
 
@@ -343,7 +330,7 @@ class Mail(Noun[State]):
                 tx.record(MessageAcknowledged(message=message))
             return message
 
-        letter = self._marked("mail.acknowledge", mark, lambda _: message, (message, agent))
+        letter = self._run("mail.acknowledge", (message, agent), mark)
         assert letter is not None
         return letter
 
@@ -390,7 +377,7 @@ class Mail(Noun[State]):
         Returns:
             Those that were not delivered before.
         """
-        box = tx.state.mail.mailboxes.get(act_now(tx, agent, needed=True), Mailbox())
+        box = tx.state.mail.mailbox(act_now(tx, agent, needed=True))
         arrived = tuple(sorted(message for message in set(messages) if message in box.new))
         if arrived:
             tx.record(MessageDelivered(messages=arrived))
@@ -419,7 +406,7 @@ class Mail(Noun[State]):
     def inbox(self, *, agent: str | None = None, unread: bool = False) -> list[InboxItem]:
         """Return the messages in a mailbox, oldest first; with ``unread`` only the unread ones."""
         state = self._state
-        box = state.mail.mailboxes.get(own_name(self._desk, agent), Mailbox())
+        box = state.mail.mailbox(own_name(self._desk, agent))
         held = [entry for entry in box.items() if not (unread and entry[0] == "read")]
         return [
             InboxItem(**asdict(state.mail.messages[message]), status=status, **asdict(receipt))
@@ -446,8 +433,7 @@ class Mail(Noun[State]):
 
     def pending(self, *, agent: str | None = None) -> list[int]:
         """Return the messages that were not delivered to an agent yet, in the order of delivery."""
-        box = self._state.mail.mailboxes.get(own_name(self._desk, agent))
-        return sorted(box.new) if box else []
+        return sorted(self._state.mail.mailbox(own_name(self._desk, agent)).new)
 
     def thread(self, message: int) -> list[Letter]:
         """Return the thread of a message, oldest first.
@@ -487,25 +473,24 @@ class Mail(Noun[State]):
     def _messages_of(self, agent: str, *, archived: bool) -> Iterator[tuple[Recorded, MessageSent]]:
         """Yield the messages that an agent sent and received, newest first."""
         state = self._state
-        box = state.mail.mailboxes.get(agent, Mailbox())
+        box = state.mail.mailbox(agent)
         if not archived:
             for id, header in reversed(state.mail.messages.items()):
                 if header.sender == agent or id in box:
                     yield _sent(id, self._desk.event)
             return
         mine = {id for _, id, _ in box.items()}
-        for (
-            recorded
-        ) in self._desk.read_backwards():  # so a message comes after the event that takes it
-            if recorded.type == MessageTaken.TYPE and recorded.agent == agent:
-                taken = decode(recorded)
-                assert isinstance(taken, MessageTaken)
-                mine.add(taken.message)
-            elif recorded.type == MessageSent.TYPE:
-                sent = decode(recorded)
-                assert isinstance(sent, MessageSent)
-                if recorded.agent == agent or agent in sent.recipients or recorded.id in mine:
-                    yield recorded, sent
+        # Backwards, so that a message comes after the event that takes it.
+        for recorded in self._desk.read_backwards():
+            if recorded.type not in (MessageTaken.TYPE, MessageSent.TYPE):
+                continue
+            event = decode(recorded)
+            if isinstance(event, MessageTaken) and recorded.agent == agent:
+                mine.add(event.message)
+            if isinstance(event, MessageSent) and (
+                recorded.agent == agent or agent in event.recipients or recorded.id in mine
+            ):
+                yield recorded, event
 
     def lists(self) -> dict[str, tuple[str, ...]]:
         """Return the mailing lists with their members, by name."""
@@ -559,7 +544,7 @@ def _box(state: State, agent: str, messages: Iterable[int]) -> Mailbox:
     Raises:
         NotFound: One of them is not there.
     """
-    box = state.mail.mailboxes.get(agent, Mailbox())
+    box = state.mail.mailbox(agent)
     for message in messages:
         if message not in box:
             raise NotFound(
@@ -571,7 +556,7 @@ def _box(state: State, agent: str, messages: Iterable[int]) -> Mailbox:
 
 
 def _count(state: State, agent: str) -> UnreadCount:
-    box = state.mail.mailboxes.get(agent, Mailbox())
+    box = state.mail.mailbox(agent)
     return UnreadCount(agent=agent, unread=box.count_unread, new=len(box.new))
 
 

@@ -154,3 +154,7 @@ class MailSlice(Slice):
     mailboxes: dict[str, Mailbox] = {}
     queues: dict[str, list[int]] = {}
     mailing_lists: dict[str, tuple[str, ...]] = {}
+
+    def mailbox(self, agent: str) -> Mailbox:
+        """The mailbox of an agent; an empty one if nothing was sent to it."""
+        return self.mailboxes.get(agent) or Mailbox()

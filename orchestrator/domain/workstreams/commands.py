@@ -11,20 +11,22 @@ from orchestrator.domain.workstreams.events import (
     WorkstreamClosed,
     WorkstreamCreated,
     WorkstreamEdited,
+    WorkstreamEvent,
     WorkstreamReopened,
 )
 from orchestrator.domain.workstreams.records import Workstream
 
 
-def the_workstream(state: State, events: Committed) -> Workstream:
-    """The result of every command here: the workstream that its event is about."""
-    return state.workstreams[events[0][1].workstream]  # type: ignore[union-attr]
+def changed_workstream(state: State, events: Committed) -> Workstream:
+    """The workstream that the command created or changed."""
+    name = next(e.workstream for _, e in events if isinstance(e, WorkstreamEvent))
+    return state.workstreams[name]
 
 
 class Workstreams(Noun[State]):
     """``orc.workstreams``: create, edit, close, reopen; get, all, counts."""
 
-    @command(the_workstream)
+    @command(changed_workstream)
     def create(
         self,
         tx: Transaction[State],
@@ -34,11 +36,11 @@ class Workstreams(Noun[State]):
         priority: int = 5,
         agent: str | None = None,
     ) -> None:
-        """Begin a workstream.
+        """Create a workstream.
 
         Args:
             name: Its name, unique on the board.
-            description: What it is for.
+            description: Its purpose.
             priority: 1 comes first; 0 to 1000.
             agent: Who acts.
 
@@ -54,15 +56,10 @@ class Workstreams(Noun[State]):
                 hint="`ws edit` changes its description and priority.",
             )
         names.name("workstream", name, among=tx.state.workstreams)
-        tx.record(
-            WorkstreamCreated(
-                workstream=name,
-                description=check_text("description", description),
-                priority=check_priority(priority),
-            )
-        )
+        text, number = check_text("description", description), check_priority(priority)
+        tx.record(WorkstreamCreated(workstream=name, description=text, priority=number))
 
-    @command(the_workstream)
+    @command(changed_workstream)
     def edit(
         self,
         tx: Transaction[State],
@@ -75,21 +72,15 @@ class Workstreams(Noun[State]):
         """Change the description or the priority; None leaves a field as it is."""
         tx.act_as(agent)
         tx.state.workstreams.find(name)
-        tx.record(
-            WorkstreamEdited(
-                workstream=name,
-                description=UNSET
-                if description is None
-                else check_text("description", description),
-                priority=UNSET if priority is None else check_priority(priority),
-            )
-        )
+        text = UNSET if description is None else check_text("description", description)
+        number = UNSET if priority is None else check_priority(priority)
+        tx.record(WorkstreamEdited(workstream=name, description=text, priority=number))
 
-    @command(the_workstream)
+    @command(changed_workstream)
     def close(
         self, tx: Transaction[State], name: str, *, reason: str = "", agent: str | None = None
     ) -> None:
-        """End a workstream: its pending tasks stay, but nothing is given out or added.
+        """Close a workstream: its pending tasks stay, but none is added or taken.
 
         Raises:
             Refused: It is closed already.
@@ -99,7 +90,7 @@ class Workstreams(Noun[State]):
             raise Refused(f"Workstream {name} is closed already", code="illegal_step")
         tx.record(WorkstreamClosed(workstream=name, reason=check_line("reason", reason)))
 
-    @command(the_workstream)
+    @command(changed_workstream)
     def reopen(self, tx: Transaction[State], name: str, *, agent: str | None = None) -> None:
         """Make a closed workstream active again.
 
@@ -112,7 +103,7 @@ class Workstreams(Noun[State]):
         tx.record(WorkstreamReopened(workstream=name))
 
     def get(self, name: str) -> Workstream:
-        """The workstream of this name.
+        """Return the workstream of this name.
 
         Raises:
             NotFound: There is none.
@@ -120,10 +111,10 @@ class Workstreams(Noun[State]):
         return self._state.workstreams.find(name)
 
     def all(self) -> list[Workstream]:
-        """Every workstream, by priority, then name."""
+        """Return every workstream, by priority, then name."""
         return sorted(self._state.workstreams.values(), key=lambda w: (w.priority, w.name))
 
     def counts(self, name: str) -> dict[str, int]:
-        """How many tasks of each status the workstream has; statuses without one are left out."""
+        """Count the tasks of a workstream by status; statuses without a task are left out."""
         self.get(name)
         return {status: n for status, n in self._state.tasks.counts[name].items() if n}

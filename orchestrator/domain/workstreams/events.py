@@ -1,18 +1,30 @@
 """The events of workstreams."""
 
-import msgspec
+from typing import Any
+
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.state import State
-from orchestrator.domain.workstreams.records import Workstream, WorkstreamStatus
+from orchestrator.domain.workstreams.records import Workstream
+
+
+class WorkstreamEvent(Event):
+    """An event of one workstream."""
+
+    workstream: str
+
+    def change(self, state: State, record: Recorded, **changes: Any) -> None:
+        """Change the record of the workstream."""
+        old = state.workstreams[self.workstream]
+        state.workstreams[self.workstream] = replace(old, **changes, updated_at=record.ts)
 
 
 @event("workstream.created")
-class WorkstreamCreated(Event):
-    """A workstream began."""
+class WorkstreamCreated(WorkstreamEvent):
+    """A workstream was created."""
 
-    workstream: str
     description: str = ""
     priority: int = 5
 
@@ -41,45 +53,31 @@ class WorkstreamImported(Event):
 
 
 @event("workstream.edited")
-class WorkstreamEdited(Event):
-    """Description or priority changed; a field that is not there did not."""
+class WorkstreamEdited(WorkstreamEvent):
+    """Description or priority changed; a field that is not given did not."""
 
-    workstream: str
     description: str | UnsetType = UNSET
     priority: int | UnsetType = UNSET
 
     def apply(self, state: State, record: Recorded) -> None:
-        old = state.workstreams[self.workstream]
-        state.workstreams[self.workstream] = msgspec.structs.replace(
-            old,
-            description=old.description if self.description is UNSET else self.description,
-            priority=old.priority if self.priority is UNSET else self.priority,
-            updated_at=record.ts,
-        )
+        facts = {"description": self.description, "priority": self.priority}
+        changes = {name: value for name, value in facts.items() if value is not UNSET}
+        self.change(state, record, **changes)
 
 
 @event("workstream.closed")
-class WorkstreamClosed(Event):
-    """No more tasks are given out or added."""
+class WorkstreamClosed(WorkstreamEvent):
+    """The workstream was closed: no tasks are added or taken."""
 
-    workstream: str
     reason: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
-        _set_status(state, self.workstream, "closed", record)
+        self.change(state, record, status="closed")
 
 
 @event("workstream.reopened")
-class WorkstreamReopened(Event):
+class WorkstreamReopened(WorkstreamEvent):
     """A closed workstream is active again."""
 
-    workstream: str
-
     def apply(self, state: State, record: Recorded) -> None:
-        _set_status(state, self.workstream, "active", record)
-
-
-def _set_status(state: State, name: str, status: WorkstreamStatus, record: Recorded) -> None:
-    state.workstreams[name] = msgspec.structs.replace(
-        state.workstreams[name], status=status, updated_at=record.ts
-    )
+        self.change(state, record, status="active")
