@@ -23,7 +23,6 @@ Had no place (values):
   claims of work in progress: 1
   deleted issues: 1
   dependencies replies-to: 1
-  external_ref: 1
   links to tasks that are not here: 1
   pinned: 1
 """

@@ -87,6 +87,8 @@ def test_a_task_keeps_everything_it_was_given(orc: Orchestrator):
         "waiting": False,
         "signals": (),
         "milestone": False,
+        "external_ref": "",
+        "meta": {},
         "until": "",
         "workflow": None,
         "assignee": "",
