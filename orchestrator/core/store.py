@@ -83,11 +83,12 @@ class Cursors(Protocol):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """A problem that a store's own check reports.
+    """A problem that a check of the doctor reports.
 
     Attributes:
         check: The name of the check.
         message: What is wrong.
+        level: ``warning`` or ``damage``.
         hint: What to do, if ``repair`` is None.
         repair: Repairs it without losing anything.
         touches: The files that the repair changes, as :meth:`Upkeep.back_up` takes them.
@@ -95,6 +96,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
     check: str
     message: str
+    level: str = "warning"
     hint: str = ""
     repair: Callable[[], object] | None = None
     touches: tuple[str, ...] = ()

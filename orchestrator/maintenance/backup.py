@@ -1,6 +1,7 @@
 """A whole board as JSON lines: export and import."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import IO, Any
 
 import jsonlines
@@ -19,8 +20,10 @@ from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.verification_events import TaskDistrusted
 from orchestrator.engine import Engine, not_empty
 
-FORMAT = "orchestrator-board"
-VERSION = 1
+HEADER = {"format": "orchestrator-board", "version": 1}
+"""The first line of an export."""
+
+_loads = partial(strict_json, depth=-1)  # the payload is what may be nested 64 levels deep
 
 
 def export_board(engine: Engine, out: IO[str], progress: ShowProgress = no_progress) -> int:
@@ -31,21 +34,16 @@ def export_board(engine: Engine, out: IO[str], progress: ShowProgress = no_progr
     """
     events = (record for chunk in engine.store.read(START) for record in chunk.events)
     count = 0
-    out.write(header_line())
+    out.write(export_line(HEADER))
     for record in progress(events, "Writing events", engine.read().event):
         out.write(export_line(record))
         count += 1
     return count
 
 
-def header_line() -> str:
-    """The first line of an export."""
-    return msgspec.json.encode({"format": FORMAT, "version": VERSION}).decode() + "\n"
-
-
-def export_line(record: Recorded) -> str:
-    """One event as a line of an export."""
-    return msgspec.json.encode(record).decode() + "\n"
+def export_line(entry: Recorded | dict[str, Any]) -> str:
+    """Return a record, or the header, as a line of an export."""
+    return msgspec.json.encode(entry).decode() + "\n"
 
 
 def import_board(
@@ -76,18 +74,16 @@ def import_board(
         records.append(distrust)
     if not dry_run:
         engine.take_over(records, state)
-        return imported(state, len(records))
-    with engine.rehearsal():
-        if engine.read().event:
-            raise not_empty()
+    else:
+        with engine.rehearsal():
+            if engine.read().event:
+                raise not_empty()
     return imported(state, len(records))
 
 
 def _distrust(engine: Engine, state: State) -> Recorded | None:
     """The event that makes the commands of a log from elsewhere inert, if there are some."""
-    tasks = tuple(
-        task.id for task in state.tasks.values() if task.checks is not None and task.checks.verify
-    )
+    tasks = tuple(t.id for t in state.tasks.values() if t.checks is not None and t.checks.verify)
     if not tasks:
         return None
     event = TaskDistrusted(tasks=tasks)
@@ -97,10 +93,10 @@ def _distrust(engine: Engine, state: State) -> Recorded | None:
 
 def _records(lines: IO[str]) -> Iterator[Recorded]:
     # The library reports numbers, not objects that hold NaN or a key twice: the loader below does.
-    with jsonlines.Reader(lines, loads=_json_line) as reader:
+    with jsonlines.Reader(lines, loads=_loads) as reader:
         try:
             header = reader.read(type=dict)
-            if header != {"format": FORMAT, "version": VERSION}:
+            if header != HEADER:
                 raise BadInput("The first line is not that of an exported board of this version")
             for number, fields in enumerate(reader, start=2):
                 yield _record(number, fields)
@@ -127,7 +123,10 @@ def _checked(records: list[Recorded], progress: ShowProgress) -> State:
     for expected, record in enumerate(progress(records, "Checking events"), start=1):
         if record.id != expected:
             raise BadInput(f"Event {record.id} stands where {expected} belongs")
-        _check_record(record, state.board.format)
+        names.agent(record.agent)
+        clock.check(record.ts)
+        if not is_reserved(record.type, state.board.format):
+            check_type(record.type, state.board.format)
         try:
             state.fold((record,))
         except Damage as damage:
@@ -136,13 +135,6 @@ def _checked(records: list[Recorded], progress: ShowProgress) -> State:
     if not records or records[-1].more:
         raise BadInput("The export ends in the middle of a commit")
     return state
-
-
-def _check_record(record: Recorded, format: int) -> None:
-    names.agent(record.agent)
-    clock.check(record.ts)
-    if not is_reserved(record.type, format):
-        check_type(record.type, format)
 
 
 def _check_names(state: State) -> None:
@@ -169,7 +161,3 @@ def _check_names(state: State) -> None:
         names.resource(resource)
     for touch in (touch for task in tasks for touch in task.touches):
         resources.parse(touch)
-
-
-def _json_line(text: str | bytes) -> Any:
-    return strict_json(text, depth=-1)  # the payload is what may be nested 64 levels deep

@@ -5,7 +5,8 @@ It only reads unless it is told to fix. Fixing takes the lock, copies what it wi
 damaged log, a log behind its snapshot) is repaired only with an option of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import msgspec
 
@@ -46,75 +47,53 @@ _WAY_OUT = (
     " and `import FILE --board NEW` makes a board of it. Keep state.json until then."
 )
 
-Repair = Callable[[], object]
-
 
 class _Doctor:
     """One examination of a board."""
 
-    def __init__(self, engine: Engine, progress: ShowProgress) -> None:
-        self.engine = engine
-        self.progress = progress
-        self.store = engine.store
-        self.upkeep = engine.store.upkeep
+    def __init__(self, engine: Engine, progress: ShowProgress, *, accept_log: bool) -> None:
+        self.engine, self.progress, self.accept_log = engine, progress, accept_log
+        self.store, self.upkeep = engine.store, engine.store.upkeep
         self.findings: list[Finding] = []
-        self.repairs: list[tuple[Finding, Repair, tuple[str, ...]]] = []
+        self.repairs: list[tuple[Finding, Callable[[], object]]] = []
+        self.touched: list[str] = []
         self.fold = State()
         self.end: Cursor = START
         self.is_whole = True
 
-    def add(
-        self,
-        check: str,
-        level: str,
-        message: str,
-        *,
-        hint: str = "",
-        repair: Repair | None = None,
-        touches: tuple[str, ...] = (),
-    ) -> None:
-        """Add a finding, and how it is repaired: ``touches`` names the files that this changes."""
-        finding = Finding(check=check, level=level, message=message, hint=hint)
-        self.findings.append(finding)
-        if repair is not None:
-            finding.hint = hint or "`doctor --fix` repairs it."
-            self.repairs.append((finding, repair, touches))
-
     def look(self) -> None:
         """Run every check, the store's own too; those that find nothing are noted as ok."""
-        checks = ["log", "snapshot", "knowledge", "leases", "formulas"]
-        self.log()
-        for check in (self.snapshot, self.knowledge, self.leases):
-            if self.is_whole:
-                check()
+        checks = [self.log, self.snapshot, self.knowledge, self.leases, self.formulas]
+        names = [check.__name__ for check in checks]
+        for check, name in zip(checks, names, strict=True):
+            if self.is_whole or check in (self.log, self.formulas):
+                self._add(check())
             else:
-                message = "not checked: that takes a whole log"
-                self.add(check.__name__, "warning", message)
-        self.formulas()
+                self._add([Problem(check=name, message="not checked: that takes a whole log")])
         if self.upkeep is not None:
-            checks += [name for name in self.upkeep.checks if name not in checks]
-            for problem in self.upkeep.problems(self.end):
-                if self.is_whole or problem.check != "log":
-                    self._add_problem(problem)
+            names += [name for name in self.upkeep.checks if name not in names]
+            problems = self.upkeep.problems(self.end)
+            self._add(p for p in problems if self.is_whole or p.check != "log")
         unsound = {finding.check for finding in self.findings}
-        self.findings += [Finding(check=name) for name in checks if name not in unsound]
-        self.findings.sort(key=lambda finding: checks.index(finding.check))
-        for limit in system.LIMITS if self.upkeep is not None else ():
-            self.add("system", "ok", limit)
+        self.findings += [Finding(check=name) for name in names if name not in unsound]
+        self.findings.sort(key=lambda finding: names.index(finding.check))
+        if self.upkeep is not None:
+            self.findings += [Finding(check="system", message=limit) for limit in system.LIMITS]
 
-    def _add_problem(self, problem: Problem) -> None:
-        self.add(
-            problem.check,
-            "warning",
-            problem.message,
-            hint=problem.hint,
-            repair=problem.repair,
-            touches=problem.touches,
-        )
+    def _add(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            hint = problem.hint or ("`doctor --fix` repairs it." if problem.repair else "")
+            finding = Finding(
+                check=problem.check, level=problem.level, message=problem.message, hint=hint
+            )
+            self.findings.append(finding)
+            if problem.repair is not None:
+                self.repairs.append((finding, problem.repair))
+                self.touched += problem.touches
 
     # Checks
 
-    def log(self) -> None:
+    def log(self) -> Iterator[Problem]:
         """Every record, verified from the first one on, is an event that this version knows."""
         try:
             for chunk in self.progress(self.store.read(START), "Reading the log"):
@@ -123,34 +102,37 @@ class _Doctor:
         except Damage as damage:
             self.is_whole = False
             if damage.code == "newer_version":
-                self.add("log", "warning", damage.message, hint=damage.hint)
+                yield _problem("log", damage)
             else:
-                self.add("log", "damage", damage.message, hint=_WAY_OUT)
+                yield Problem(check="log", level="damage", message=damage.message, hint=_WAY_OUT)
 
-    def snapshot(self) -> None:
+    def snapshot(self) -> Iterator[Problem]:
         """The snapshot is whole, and agrees with the log."""
         path = self.upkeep.snapshot if self.upkeep is not None else "The snapshot"
         data = self.store.load_snapshot()
         if data is None and not self.end.id:
             return
         saved = snapshot.decode(data, self.store.cursor_type) if data is not None else None
+        level, hint, message = "warning", "", ""
         if saved is None:
             why = "is missing" if data is None else "was changed by something else"
-            self._stale(path, f"{path} {why}")
-            return
-        state, cursor = saved
-        if cursor.id > self.end.id:
-            self.add(
-                "snapshot",
-                "damage",
-                f"The log ends at event {self.end.id}, but {path} goes up to {cursor.id}",
-                hint="Restore the newer log; `doctor --fix --accept-log` gives up what it lacks.",
+            message = f"{path} {why}"
+        elif (number := saved[1].id) > self.end.id:
+            level = "damage"
+            message = f"The log ends at event {self.end.id}, but {path} goes up to {number}"
+            hint = "Restore the newer log; `doctor --fix --accept-log` gives up what it lacks."
+        elif not self._agrees(*saved):
+            message = f"{path} does not say what the log says at event {number}"
+        if message:
+            repair = self._rewrite_snapshot if level == "warning" or self.accept_log else None
+            yield Problem(
+                check="snapshot",
+                level=level,
+                message=message,
+                hint=hint,
+                repair=repair,
+                touches=(path,),
             )
-        elif not self._agrees(state, cursor):
-            self._stale(path, f"{path} does not say what the log says at event {cursor.id}")
-
-    def _stale(self, path: str, message: str) -> None:
-        self.add("snapshot", "warning", message, repair=self._rewrite_snapshot, touches=(path,))
 
     def _rewrite_snapshot(self) -> None:
         self.store.save_snapshot(b"")
@@ -161,59 +143,56 @@ class _Doctor:
         then = self.fold if cursor.id == self.end.id else self.engine.at(cursor.id)
         return msgspec.json.encode(state) == msgspec.json.encode(then)
 
-    def knowledge(self) -> None:
+    def knowledge(self) -> Iterator[Problem]:
         """Every topic has its file; an interrupted write is finished, an edit by hand is reported."""
+        documents = self.store.documents
         for name, topic in self.fold.knowledge.items():
             path = document_path(name)
             try:
-                digest = digest_of(self.store.documents.read(path))
+                digest = digest_of(documents.read(path))
             except OrchestratorError as error:
-                self.add("knowledge", "warning", error.message, hint=error.hint)
+                yield _problem("knowledge", error)
                 continue
-            if topic.deleted:
-                if digest == topic.digest:
-                    self._unfinished(path, None)
-            elif digest != topic.digest and digest in ("", topic.previous):
-                self._unfinished(path, topic.versions[-1])
+            old = (topic.digest,) if topic.deleted else ("", topic.previous)
+            if digest in old and (topic.deleted or digest != topic.digest):
+                file = documents.where(path)
+                message = f"{file} is not what the log says: its last write was interrupted"
+                finish = partial(self._finish, path, None if topic.deleted else topic.versions[-1])
+                yield Problem(check="knowledge", message=message, repair=finish, touches=(file,))
 
-    def _unfinished(self, path: str, version: int | None) -> None:
-        def finish() -> None:
-            event = decode(self.engine.event(version)) if version is not None else None
-            text = event.documents(self.fold)[path] if event is not None else None
-            if text is None:
-                self.store.documents.delete(path)
-            else:
-                self.store.documents.write(path, text.encode())
+    def _finish(self, path: str, version: int | None) -> None:
+        event = decode(self.engine.event(version)) if version is not None else None
+        text = event.documents(self.fold)[path] if event is not None else None
+        if text is None:
+            self.store.documents.delete(path)
+        else:
+            self.store.documents.write(path, text.encode())
 
-        file = self.store.documents.where(path)
-        message = f"{file} is not what the log says: its last write was interrupted"
-        self.add("knowledge", "warning", message, repair=finish, touches=(file,))
-
-    def leases(self) -> None:
+    def leases(self) -> Iterator[Problem]:
         """Claims and locks whose time is over; the next claim takes them anyway."""
         now = self.engine.now()
         lapsed = [task.id for task in self.fold.schedule.running() if task.has_lapsed(now)]
-        ended = [resource for resource, _ in ended_holds(self.fold, now)]
-        if lapsed or ended:
-            message = f"Leases have ended: {', '.join([*lapsed, *ended][:10])}"
-            self.add("leases", "warning", message, repair=lambda: None)
+        ended = [*lapsed, *(resource for resource, _ in ended_holds(self.fold, now))]
+        if ended:
+            message = f"Leases have ended: {', '.join(ended[:10])}"
+            yield Problem(check="leases", message=message, repair=lambda: None)
 
-    def formulas(self) -> None:
-        """Every formula of the board can be cooked."""
+    def formulas(self) -> Iterator[Problem]:
+        """Every formula of the board can be compiled."""
         from orchestrator.formulas import compile_formula, library, load
 
         board = self.store.documents
         try:
             names = library.own(board)
         except OrchestratorError as error:
-            self.add("formulas", "warning", error.message, hint=error.hint)
+            yield _problem("formulas", error)
             return
         for name in names:
             try:
                 compile_formula(load(name, board), strict=False)
             except OrchestratorError as error:
                 hint = f"Mend it; `formula validate {name}` names every place."
-                self.add("formulas", "warning", error.message, hint=hint)
+                yield _problem("formulas", error, hint)
 
     # Repairing
 
@@ -223,26 +202,24 @@ class _Doctor:
             return None
         folder = None
         if self.upkeep is not None:
-            paths = [path for _, _, touches in self.repairs for path in touches]
-            folder = self.upkeep.back_up(paths, self.engine.now())
-        for finding, repair, _ in self.repairs:
+            folder = self.upkeep.back_up(self.touched, self.engine.now())
+        # What a person decided comes last.
+        repairs = sorted(self.repairs, key=lambda entry: entry[0].level == "damage")
+        for finding, repair in repairs:
             try:
                 repair()
                 finding.fixed = True
             except (OrchestratorError, OSError) as error:
                 finding.message += f". It could not be repaired: {error}"
-        names = tuple(dict.fromkeys(f.check for f, _, _ in self.repairs if f.fixed))
+        names = tuple(dict.fromkeys(f.check for f, _ in repairs if f.fixed))
         damaged = any(f.level == "damage" and not f.fixed for f in self.findings)
         if names and self.is_whole and not damaged:
             Repairs(self.engine).record(names, lapses="leases" in names)
         return folder
 
-    def accept_log(self) -> None:
-        """The log counts, although the snapshot had gone further: a person decided so."""
-        path = self.upkeep.snapshot if self.upkeep is not None else ""
-        for finding in self.findings:
-            if finding.check == "snapshot" and finding.level == "damage":
-                self.repairs.append((finding, self._rewrite_snapshot, (path,)))
+
+def _problem(check: str, error: OrchestratorError, hint: str = "") -> Problem:
+    return Problem(check=check, message=error.message, hint=hint or error.hint)
 
 
 def examine(
@@ -262,10 +239,8 @@ def examine(
         salvage_log: Write what can be read of a damaged log to a new file, ready for ``import``.
         progress: Shows how far the log is read.
     """
-    doctor = _Doctor(engine, progress)
+    doctor = _Doctor(engine, progress, accept_log=accept_log)
     doctor.look()
-    if accept_log:
-        doctor.accept_log()
     salvaged = None
     damaged = any(f.check == "log" and f.level == "damage" for f in doctor.findings)
     if salvage_log and damaged and doctor.upkeep is not None:

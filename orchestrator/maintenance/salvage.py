@@ -10,7 +10,7 @@ from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Recorded
 from orchestrator.core.store import Upkeep
 from orchestrator.domain.state import State
-from orchestrator.maintenance.backup import export_line, header_line
+from orchestrator.maintenance.backup import HEADER, export_line
 
 
 def salvage(upkeep: Upkeep, now: str) -> str:
@@ -34,4 +34,4 @@ def salvage(upkeep: Upkeep, now: str) -> str:
         seen.add(facts)
         return export_line(record)
 
-    return upkeep.salvage(header_line(), line_of, now)
+    return upkeep.salvage(export_line(HEADER), line_of, now)
