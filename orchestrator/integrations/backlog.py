@@ -17,17 +17,12 @@ from msgspec.structs import replace
 
 from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput, InputOutputError, NotFound, UsageError
-from orchestrator.core.problems import (
-    Problems,
-)
+from orchestrator.core.problems import Problems
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.domain.knowledge import frontmatter
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.records import ENDED, Note, Task, TaskStatus
-from orchestrator.domain.validation import (
-    check_text,
-    check_title,
-)
+from orchestrator.domain.validation import check_text, check_title
 from orchestrator.engine import Engine
 from orchestrator.integrations import files, sections
 from orchestrator.integrations.arrivals import Arrival, take_in

@@ -4,35 +4,28 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import AGENT
-from orchestrator.interfaces.cli.parameters import (
-    AGENT_NAME,
-    COUNT,
-    DURATION,
-    WORDS,
-    argument,
-    option,
-)
+from orchestrator.interfaces.cli.parameters import argument, option
 from orchestrator.interfaces.cli.rendering import Answer, facts, listing, say
 from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
     from orchestrator.domain.agents.commands import AgentView
 
-_ID = argument("id", type=AGENT_NAME, help="The agent.")
+_ID = argument("id", "The agent.", types.AGENT_NAME)
 
 
 @AGENT.command("register", example="register agent-1 builder --capability python,docs")
-@argument("id", type=AGENT_NAME, help="Its name; names like team/ann are allowed.")
-@argument("type", required=False, default="general", help="A word for its kind.")
+@argument("id", "Its name; names like team/ann are allowed.", types.AGENT_NAME)
+@argument("[type]", "A word for its kind.", default="general")
 @option(
-    "--capabilities",
-    "--capability",
-    type=WORDS,
+    "--capabilities/--capability",
+    "Types and labels of tasks it suits; none means all.",
+    types.WORDS,
     many=True,
-    help="Types and labels of tasks it suits; none means all.",
 )
-@option("--max-load", type=COUNT, help="How many tasks it may be given at once.")
+@option("--max-load", "How many tasks it may be given at once.", types.COUNT)
 def register(run: Run, id: str, type: str, **limits: Any) -> Answer:
     """Say that an agent is there and what it can do."""
     run.actor(id)
@@ -42,7 +35,7 @@ def register(run: Run, id: str, type: str, **limits: Any) -> Answer:
 
 @AGENT.command("rename", example="rename agent-1 team/ann")
 @_ID
-@argument("to", help="Its new name.")
+@argument("to", "Its new name.")
 def rename(run: Run, id: str, to: str) -> Answer:
     """Give an agent another name; tasks, hook, locks, mail and session go with it."""
     name = run.orc.agents.rename(id, to)
@@ -68,11 +61,9 @@ def list_(run: Run) -> Answer:
 
 
 @AGENT.command("heartbeat", example="heartbeat agent-1 --every 15s")
-@argument("id", type=AGENT_NAME, required=False, help="The agent; else who acts.")
+@argument("[id]", "The agent; else who acts.", types.AGENT_NAME)
 @option(
-    "--every",
-    type=DURATION,
-    help="Go on so, this often, until the session ends or is taken over: 15s.",
+    "--every", "Go on so, this often, until the session ends or is taken over: 15s.", types.DURATION
 )
 def heartbeat(run: Run, id: str | None, every: str | None) -> Answer:
     """Say that an agent is alive; leases of which half has passed are renewed."""
@@ -103,7 +94,7 @@ def whoami(run: Run) -> Answer:
 
 @AGENT.command("retire", example="retire agent-1")
 @_ID
-@option("--reason", default="", help="Why.")
+@option("--reason", "Why.", default="")
 def retire(run: Run, id: str, reason: str) -> Answer:
     """End an agent: what it holds is given back."""
     return say(run.orc.agents.retire(id, reason=reason), f"Retired agent: {escape(id)}")

@@ -4,8 +4,9 @@ import os
 from typing import TYPE_CHECKING
 
 from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, COMPLETE
-from orchestrator.interfaces.cli.parameters import FOLDER, ID, argument, choice, flag, option
+from orchestrator.interfaces.cli.parameters import argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, paint, say
 from orchestrator.interfaces.cli.run import Run
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @BOARD.command("status", example="status --at 4711", reads=True)
-@option("--at", type=ID, help="Right after this event of the past.")
+@option("--at", "Right after this event of the past.", types.ID)
 def status(run: Run, at: int | None) -> Answer:
     """Show how the board stands: workstreams, agents, locks, recent events, topics."""
     found = run.orc.status(at)
@@ -22,9 +23,7 @@ def status(run: Run, at: int | None) -> Answer:
 
 
 @BOARD.command("init", example="init")
-@argument(
-    "folder", type=FOLDER, metavar="DIR", required=False, help="Where; .orchestrator if not given."
-)
+@argument("[folder]", "Where; .orchestrator if not given.", types.FOLDER, metavar="DIR")
 def init(run: Run, folder: str | None) -> Answer:
     """Make a board; one that is there stays as it is."""
     from orchestrator.board import FOLDER
@@ -38,9 +37,9 @@ def init(run: Run, folder: str | None) -> Answer:
 
 
 @BOARD.command("doctor", example="doctor --fix")
-@flag("--fix", help="Repair what needs no person's word; keeps copies.")
-@flag("--accept-log", help="With --fix: the log counts where the snapshot had gone further.")
-@flag("--salvage-log", help="Write what can be read of a damaged log to a new file.")
+@flag("--fix", "Repair what needs no person's word; keeps copies.")
+@flag("--accept-log", "With --fix: the log counts where the snapshot had gone further.")
+@flag("--salvage-log", "Write what can be read of a damaged log to a new file.")
 def doctor(run: Run, **how: bool) -> Answer:
     """Look the board over: 0 clean, 1 warnings, 4 damage. Changes nothing without --fix."""
     from orchestrator.maintenance.doctor import examine
@@ -72,7 +71,7 @@ def _report(examination: "Examination") -> str:
     example="completion bash > ~/.local/share/bash-completion/completions/orc",
     reads=True,
 )
-@argument("shell", type=choice("bash", "zsh", "fish", name="SHELL"), help="bash, zsh or fish.")
+@argument("shell", "bash, zsh or fish.", types.choice("bash", "zsh", "fish", name="SHELL"))
 def completion(_run: Run, shell: str) -> Answer:
     """Print the script that makes a shell complete `orc`."""
     from click.shell_completion import get_completion_class

@@ -77,9 +77,7 @@ FORMULA = Group(
     },
 )
 SESSION = Group(
-    "session",
-    "Each start of an agent, and what it left for the next.",
-    {"sessions": "start show"},
+    "session", "Each start of an agent, and what it left for the next.", {"sessions": "start show"}
 )
 EVENTS = Group(
     "events/e",

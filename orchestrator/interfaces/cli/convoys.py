@@ -3,18 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import CONVOY
 from orchestrator.interfaces.cli.hooks import assignments
-from orchestrator.interfaces.cli.parameters import (
-    AGENT_NAME,
-    CONVOY_NAME,
-    DRY_RUN,
-    REASON,
-    TASK_ID,
-    argument,
-    flag,
-    option,
-)
+from orchestrator.interfaces.cli.parameters import DRY_RUN, REASON, argument, flag, option
 from orchestrator.interfaces.cli.rendering import (
     Answer,
     bar,
@@ -33,22 +25,20 @@ if TYPE_CHECKING:
     from orchestrator.domain.convoys.commands import ConvoyStatus
     from orchestrator.domain.convoys.records import Convoy
 
-_NAME = argument("name", type=CONVOY_NAME, help="The convoy.")
-_TASKS = argument("tasks", type=TASK_ID, metavar="TASK...", many=True, help="Ids or prefixes.")
+_NAME = argument("name", "The convoy.", types.CONVOY_NAME)
+_TASKS = argument("tasks...", "Ids or prefixes.", types.TASK_ID, metavar="TASK...")
 
 
 @CONVOY.command("create", example="create release 299833bc 17ab3f00 --notify ann,@ws:build")
-@argument("name", help="Its name.")
-@argument(
-    "tasks", type=TASK_ID, metavar="TASK...", required=False, many=True, help="Ids or prefixes."
-)
-@option("--description", default="", help="One line.")
+@argument("name", "Its name.")
+@argument("[tasks...]", "Ids or prefixes.", types.TASK_ID, metavar="TASK...")
+@option("--description", "One line.", default="")
 @option(
     "--notify",
-    type=AGENT_NAME,
+    "Addresses of those who are told when it lands; me if not given.",
+    types.AGENT_NAME,
     metavar="WHO",
     many=True,
-    help="Addresses of those who are told when it lands; me if not given.",
 )
 def create(run: Run, name: str, tasks: tuple[str, ...], **settings: Any) -> Answer:
     """Begin to follow tasks of any workstreams together."""
@@ -74,7 +64,7 @@ def remove(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
 
 @CONVOY.command("start", example="start release --dispatch")
 @_NAME
-@flag("--dispatch", help="Give its ready tasks to agents.")
+@flag("--dispatch", "Give its ready tasks to agents.")
 @DRY_RUN
 def start(run: Run, name: str, dispatch: bool, dry_run: bool) -> Answer:
     """Say that a convoy begins, and perhaps give its ready tasks to agents."""
@@ -98,7 +88,7 @@ def cancel(run: Run, name: str, reason: str) -> Answer:
 
 
 @CONVOY.command("list", example="list --all", reads=True)
-@flag("--all", help="Also those that have landed or were cancelled.")
+@flag("--all", "Also those that have landed or were cancelled.")
 def list_(run: Run, all: bool) -> Answer:
     """List the convoys that are open."""
     return listing(

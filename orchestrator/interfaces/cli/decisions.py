@@ -3,25 +3,26 @@
 from typing import TYPE_CHECKING
 
 from orchestrator.core.printable import escape, escape_lines
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import DECISION
-from orchestrator.interfaces.cli.parameters import INTEGER, TASK_ID, argument, option
+from orchestrator.interfaces.cli.parameters import argument, option
 from orchestrator.interfaces.cli.rendering import Answer, lines, say
 from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
     from orchestrator.domain.decisions.records import Decision
 
-_NUMBER = argument("number", type=INTEGER, help="The number of the decision.")
+_NUMBER = argument("number", "The number of the decision.", types.INTEGER)
 
 
 @DECISION.command(
     "add", example='add "Settings are TOML" --context "YAML surprised us" --task 299833bc'
 )
-@argument("title", help="One line that says what was decided.")
-@option("--context", help="Why there was something to decide.")
-@option("--decision", help="What was decided, and why; else the title.")
-@option("--consequences", help="What follows from it.")
-@option("--task", type=TASK_ID, help="The task that it is made for.")
+@argument("title", "One line that says what was decided.")
+@option("--context", "Why there was something to decide.")
+@option("--decision", "What was decided, and why; else the title.")
+@option("--consequences", "What follows from it.")
+@option("--task", "The task that it is made for.", types.TASK_ID)
 def add(run: Run, title: str, **texts: str | None) -> Answer:
     """Record a decision under the next number, as knowledge/decisions/NNNN-title.md."""
     added = run.orc.decisions.add(title, **given(**texts))
@@ -45,7 +46,7 @@ def show(run: Run, number: int) -> Answer:
 
 @DECISION.command("supersede", example="supersede 3 7")
 @_NUMBER
-@argument("by", type=INTEGER, help="The number of the newer decision.")
+@argument("by", "The number of the newer decision.", types.INTEGER)
 def supersede(run: Run, number: int, by: int) -> Answer:
     """Say that a newer decision replaced an older one."""
     changed = run.orc.decisions.supersede(number, by)

@@ -6,8 +6,9 @@ import msgspec
 
 from orchestrator.core.errors import UsageError
 from orchestrator.domain.event_log import as_dict
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import EVENTS
-from orchestrator.interfaces.cli.parameters import COUNT, WHEN, argument, flag, option
+from orchestrator.interfaces.cli.parameters import argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, lines, say, write
 from orchestrator.interfaces.cli.run import Run
 
@@ -16,12 +17,10 @@ if TYPE_CHECKING:
 
 
 @EVENTS.command("list", example="--last 5 --type task.*", reads=True, filters_agent=True)
-@option("--last", "-n", type=COUNT, default=20, help="At most so many, the newest ones.")
-@option(
-    "--type", "--action", metavar="TYPE", help="Only of this type; task.* is every type of a noun."
-)
-@option("--since", type=WHEN, help="From a time on, or that long ago, or after an event: 2h, 4711.")
-@flag("--follow", "-f", help="Go on as events are committed; with --json one a line.")
+@option("--last/-n", "At most so many, the newest ones.", types.COUNT, default=20)
+@option("--type/--action", "Only of this type; task.* is every type of a noun.", metavar="TYPE")
+@option("--since", "From a time on, or that long ago, or after an event: 2h, 4711.", types.WHEN)
+@flag("--follow/-f", "Go on as events are committed; with --json one a line.")
 def list_(
     run: Run, last: int, type: str | None, since: str | None, follow: bool, agent: str | None
 ) -> Answer | None:
@@ -51,13 +50,11 @@ def _print(run: Run, event: "Recorded") -> None:
 
 
 @EVENTS.command("log", example="log deployed service=api replicas=3")
-@argument("type", help="What happened: deployed, ci.failed.")
+@argument("type", "What happened: deployed, ci.failed.")
 @argument(
-    "facts",
+    "[facts...]",
+    "More about it; a value is JSON if it reads as such, else text.",
     metavar="KEY=VALUE...",
-    required=False,
-    many=True,
-    help="More about it; a value is JSON if it reads as such, else text.",
 )
 def log(run: Run, type: str, facts: tuple[str, ...]) -> Answer:
     """Say that something happened."""

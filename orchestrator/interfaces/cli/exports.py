@@ -11,15 +11,16 @@ import msgspec
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import EXPORT
-from orchestrator.interfaces.cli.neighbours import reported
-from orchestrator.interfaces.cli.parameters import FILE, FOLDER, IN_WORKSTREAM, argument
+from orchestrator.interfaces.cli.parameters import IN_WORKSTREAM, argument
 from orchestrator.interfaces.cli.rendering import Answer, plain, say
 from orchestrator.interfaces.cli.run import Run
+from orchestrator.interfaces.cli.transfer_report import reported
 
 
 @EXPORT.command("file", example="board.jsonl", reads=True)
-@argument("file", type=FILE, required=False, help="Where to; stdout if not given.")
+@argument("[file]", "Where to; stdout if not given.", types.FILE)
 def file(run: Run, file: str | None) -> Answer | None:
     """Write the whole board as JSON lines."""
     from orchestrator.maintenance.backup import export_board
@@ -63,7 +64,7 @@ def _printed(run: Run) -> Answer | None:
 
 
 @EXPORT.command("beads", example="beads issues.jsonl --ws build", reads=True)
-@argument("file", type=FILE, help="Where to; - is stdout.")
+@argument("file", "Where to; - is stdout.", types.FILE)
 @IN_WORKSTREAM
 def beads(run: Run, file: str, ws: str | None) -> Answer:
     """Write tasks as issues of beads, one JSON object a line; says what has no place there."""
@@ -81,7 +82,7 @@ def beads(run: Run, file: str, ws: str | None) -> Answer:
 
 
 @EXPORT.command("backlog", example="backlog backlog --ws build", reads=True)
-@argument("folder", type=FOLDER, metavar="DIR", help="A new folder, or an empty one.")
+@argument("folder", "A new folder, or an empty one.", types.FOLDER, metavar="DIR")
 @IN_WORKSTREAM
 def backlog(run: Run, folder: str, ws: str | None) -> Answer:
     """Write tasks as files of Backlog.md; says what has no place there."""

@@ -6,21 +6,9 @@ import click
 
 from orchestrator.core.errors import NotFound, OrchestratorError, UsageError
 from orchestrator.core.printable import escape, escape_lines, one_line, shortened
-from orchestrator.interfaces.cli import drawing
+from orchestrator.interfaces.cli import drawing, types
 from orchestrator.interfaces.cli.commands import FORMULA
-from orchestrator.interfaces.cli.parameters import (
-    DRY_RUN,
-    FILE,
-    FORMULA_NAME,
-    TASK_ID,
-    WORKSTREAM_NAME,
-    Type,
-    argument,
-    choice,
-    flattened,
-    option,
-    together,
-)
+from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flattened, option, together
 from orchestrator.interfaces.cli.rendering import (
     Answer,
     facts,
@@ -69,30 +57,30 @@ def _merge_values(context: click.Context, parameter: click.Parameter, lists: Any
     return None if pairs is from_file is None else {**(from_file or {}), **dict(pairs or ())}
 
 
-NAME = argument("name", type=FORMULA_NAME, help="The formula.")
+NAME = argument("name", "The formula.", types.FORMULA_NAME)
 VALUE = option(
     "--var",
-    "values",
-    type=Type("NAME=VALUE", _pair),
+    "The value of a variable. Repeatable.",
+    types.Type("NAME=VALUE", _pair),
+    name="values",
     many=True,
     commas=False,
     callback=_merge_values,
-    help="The value of a variable. Repeatable.",
 )
 VALUES = together(
     VALUE,
     option(
         "--vars-file",
-        type=FILE,
+        "Values from a file: JSON, TOML, or NAME=VALUE lines; - is stdin.",
+        types.FILE,
         is_eager=True,
         expose_value=False,
         callback=_read_values,
-        help="Values from a file: JSON, TOML, or NAME=VALUE lines; - is stdin.",
     ),
 )
-PRESET = option("--preset", metavar="NAME", help="Of a convoy formula: the choice of legs.")
-ON = option("--on", type=TASK_ID, metavar="TASK", help="The task that gets done this way.")
-WS = option("--ws", type=WORKSTREAM_NAME, help="Where the tasks belong; else `workflows`.")
+PRESET = option("--preset", "Of a convoy formula: the choice of legs.", metavar="NAME")
+ON = option("--on", "The task that gets done this way.", types.TASK_ID, metavar="TASK")
+WS = option("--ws", "Where the tasks belong; else `workflows`.", types.WORKSTREAM_NAME)
 
 
 def compiled_for(run: Run, name: str, values: Values | None, **how: Any) -> "CompiledFormula":
@@ -126,7 +114,7 @@ def _purpose(formula: "FormulaSummary") -> str:
 @NAME
 @VALUES
 @PRESET
-@option("--format", type=choice("text", "mermaid"), default="text", help="How its steps are drawn.")
+@option("--format", "How its steps are drawn.", types.choice("text", "mermaid"), default="text")
 def show(run: Run, name: str, values: Values | None, preset: str | None, format: str) -> Answer:
     """Show what a formula is for, its variables, and its steps; ``--format mermaid`` draws them."""
     loaded = run.orc.formulas.load(name)
@@ -187,14 +175,7 @@ def _need(variable: Any) -> str:
 
 
 @FORMULA.command("validate", example="validate feature", reads=True)
-@argument(
-    "names",
-    type=FORMULA_NAME,
-    metavar="NAME...",
-    required=False,
-    many=True,
-    help="Formulas; all if none is given.",
-)
+@argument("[names...]", "Formulas; all if none is given.", types.FORMULA_NAME, metavar="NAME...")
 def validate(run: Run, names: tuple[str, ...]) -> Answer:
     """Check formulas: all that is wrong with each, with file and place; the status is 2 if anything is."""
     chosen = names or tuple(run.orc.formulas.names())
@@ -243,10 +224,8 @@ def cook(run: Run, name: str, values: Values | None, preset: str | None) -> Answ
 
 
 @FORMULA.command("distill", example="distill 299833bc onboarding --var customer=Acme")
-@argument(
-    "task", type=TASK_ID, metavar="ROOT", help="The root of a workflow, or any task with parts."
-)
-@argument("name", help="What the formula is to be called.")
+@argument("task", "The root of a workflow, or any task with parts.", types.TASK_ID, metavar="ROOT")
+@argument("name", "What the formula is to be called.")
 @VALUE
 @DRY_RUN
 def distill(run: Run, task: str, name: str, values: Values | None, dry_run: bool) -> Answer:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.interfaces.cli.parameters import AGENT_NAME, Argument, Option, Type, filled
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.parameters import Argument, Option
 from orchestrator.version import __version__
 
 if TYPE_CHECKING:
@@ -33,16 +34,18 @@ def _global(flag: str, **settings: Any) -> Option:
 GLOBALS = (
     _global("--json", help="Print one JSON document.", is_flag=True),
     _global(
-        "--board", type=Type("DIR", filled), help="The board's folder; else $ORCHESTRATOR_DIR."
+        "--board",
+        type=types.Type("DIR", types.filled),
+        help="The board's folder; else $ORCHESTRATOR_DIR.",
     ),
     _global(
         "--request-id",
-        type=Type("ID", filled),
+        type=types.Type("ID", types.filled),
         help="Repeating a command with this id has one effect.",
     ),
     _global(
         "--agent",
-        type=Type("NAME", filled, completes=AGENT_NAME.completes),
+        type=types.Type("NAME", types.filled, completes=types.AGENT_NAME.completes),
         help="Who acts; else $ORC_AGENT.",
     ),
 )
@@ -66,7 +69,7 @@ VERSION = _printing("--version", text=lambda _: __version__, help="Print the ver
 
 AGENT_FILTER = _global(
     "--agent",
-    type=Type("NAME", filled, completes=AGENT_NAME.completes),
+    type=types.Type("NAME", types.filled, completes=types.AGENT_NAME.completes),
     help="Only those of this agent.",
 )
 """What ``--agent`` is in a listing; who acts there is ``$ORC_AGENT``."""

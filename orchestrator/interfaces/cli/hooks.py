@@ -4,15 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import NotFound
 from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, HOOK
 from orchestrator.interfaces.cli.formulas import ON, PRESET, VALUES, WS, Values, compiled_for
 from orchestrator.interfaces.cli.parameters import (
-    AGENT_NAME,
     DRY_RUN,
     IN_WORKSTREAM,
-    INTEGER,
     REASON,
-    TASK_ID,
     argument,
     flag,
     option,
@@ -27,11 +25,11 @@ if TYPE_CHECKING:
     from orchestrator.domain.agents.hooks import Hook
     from orchestrator.domain.workflows.commands import Poured
 
-_FORCE = flag("--force", help="Also if other work has to go back to pending.")
+_FORCE = flag("--force", "Also if other work has to go back to pending.")
 
 
 @HOOK.command("hang", example="299833bc --agent agent-1")
-@argument("task", type=TASK_ID, required=False, help="What to hang there and begin.")
+@argument("[task]", "What to hang there and begin.", types.TASK_ID)
 @_FORCE
 def hang(run: Run, task: str | None, force: bool) -> Answer:
     """Show what hangs on my hook, or hang a task there and begin it."""
@@ -42,17 +40,17 @@ def hang(run: Run, task: str | None, force: bool) -> Answer:
 
 
 @HOOK.command("show", example="show agent-1", reads=True)
-@argument("agent", type=AGENT_NAME, required=False, help="Whose hook; mine if not given.")
+@argument("[agent]", "Whose hook; mine if not given.", types.AGENT_NAME)
 def show(run: Run, agent: str | None) -> Answer:
     """Show what hangs on an agent's hook, and what queues behind it."""
     return _shown(run.orc.hooks.show(run.actor(agent)))
 
 
 @BOARD.command("sling", example="sling 299833bc agent-1")
-@argument("task", type=TASK_ID, help="What is to be done: a task, or a formula.")
-@argument("agent", type=AGENT_NAME, required=False, help="Who is to do it; oneself if not given.")
-@option("--message", "-m", help="What to tell the agent beside the task.")
-@flag("--no-convoy", help="Do not track it by a convoy of its own.")
+@argument("task", "What is to be done: a task, or a formula.", types.TASK_ID)
+@argument("[agent]", "Who is to do it; oneself if not given.", types.AGENT_NAME)
+@option("--message/-m", "What to tell the agent beside the task.")
+@flag("--no-convoy", "Do not track it by a convoy of its own.")
 @_FORCE
 @VALUES
 @PRESET
@@ -109,7 +107,7 @@ def _slung(
 
 
 @BOARD.command("unsling", example="unsling 299833bc")
-@argument("task", required=False, help="The task; what hangs on my hook if not given.")
+@argument("[task]", "The task; what hangs on my hook if not given.")
 @REASON
 def unsling(run: Run, task: str | None, reason: str) -> Answer:
     """Take a task from the agent that has it; it is pending again."""
@@ -119,8 +117,8 @@ def unsling(run: Run, task: str | None, reason: str) -> Answer:
 
 @BOARD.command("dispatch", example="dispatch --ws build --dry-run")
 @IN_WORKSTREAM
-@option("--priority", type=INTEGER, help="Only tasks of this priority or more urgent.")
-@option("--convoy", metavar="NAME", help="Only tasks of this convoy.")
+@option("--priority", "Only tasks of this priority or more urgent.", types.INTEGER)
+@option("--convoy", "Only tasks of this convoy.", metavar="NAME")
 @DRY_RUN
 def dispatch(
     run: Run, ws: str | None, priority: int | None, convoy: str | None, dry_run: bool

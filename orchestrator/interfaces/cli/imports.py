@@ -1,31 +1,23 @@
-"""``orc import``: fill an empty board, or take tasks of neighbours into any board."""
+"""``orc import``: fill an empty board, or take tasks of other trackers into any board."""
 
 import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import UsageError
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import IMPORT
-from orchestrator.interfaces.cli.neighbours import reported
-from orchestrator.interfaces.cli.parameters import (
-    DRY_RUN,
-    FILE,
-    FOLDER,
-    WORKSTREAM_NAME,
-    Decorator,
-    argument,
-    flag,
-    option,
-)
+from orchestrator.interfaces.cli.parameters import DRY_RUN, Decorator, argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, plain, say
 from orchestrator.interfaces.cli.run import Run
+from orchestrator.interfaces.cli.transfer_report import reported
 
 if TYPE_CHECKING:
     from orchestrator.domain.board.imported import Imported
 
 
 @IMPORT.command("file", example="board.jsonl --board copy")
-@argument("file", type=FILE, help="What `export` wrote; - is stdin.")
+@argument("file", "What `export` wrote; - is stdin.", types.FILE)
 @DRY_RUN
 def file(run: Run, file: str, dry_run: bool) -> Answer:
     """Take over a board that `export` wrote, whole or not at all."""
@@ -45,7 +37,7 @@ def file(run: Run, file: str, dry_run: bool) -> Answer:
 
 
 @IMPORT.command("opspawn", example="opspawn ../opspawn-board --board copy")
-@argument("folder", type=FOLDER, metavar="DIR", help="The folder with its state.json.")
+@argument("folder", "The folder with its state.json.", types.FOLDER, metavar="DIR")
 @DRY_RUN
 def opspawn(run: Run, folder: str, dry_run: bool) -> Answer:
     """Take over a board of the Node original, with its log and knowledge."""
@@ -55,20 +47,20 @@ def opspawn(run: Run, folder: str, dry_run: bool) -> Answer:
         return _said(import_opspawn(run.orc.engine, folder), dry_run)
 
 
-_SKIP = flag("--skip-existing", help="Take in only what is not on the board; else that is refused.")
+_SKIP = flag("--skip-existing", "Take in only what is not on the board; else that is refused.")
 
 
 def _into(workstream: str) -> Decorator:
     return option(
         "--ws",
-        type=WORKSTREAM_NAME,
+        "Where they belong; made if it is not there.",
+        types.WORKSTREAM_NAME,
         default=workstream,
-        help="Where they belong; made if it is not there.",
     )
 
 
 @IMPORT.command("beads", example="beads .beads/issues.jsonl --ws build --dry-run")
-@argument("file", type=FILE, help="Issues, one JSON object a line; - is stdin.")
+@argument("file", "Issues, one JSON object a line; - is stdin.", types.FILE)
 @_into("beads")
 @_SKIP
 @DRY_RUN
@@ -84,7 +76,7 @@ def beads(run: Run, file: str, ws: str, skip_existing: bool, dry_run: bool) -> A
 
 
 @IMPORT.command("backlog", example="backlog ../project --ws build --dry-run")
-@argument("folder", type=FOLDER, metavar="DIR", help="The project, or its folder backlog.")
+@argument("folder", "The project, or its folder backlog.", types.FOLDER, metavar="DIR")
 @_into("backlog")
 @_SKIP
 @DRY_RUN

@@ -2,28 +2,18 @@
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape, escape_lines
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import KNOWLEDGE
-from orchestrator.interfaces.cli.parameters import (
-    FILE,
-    INTEGER,
-    TOPIC_NAME,
-    WORDS,
-    argument,
-    option,
-    together,
-)
+from orchestrator.interfaces.cli.parameters import argument, option, together
 from orchestrator.interfaces.cli.rendering import Answer, lines, listing, say
 from orchestrator.interfaces.cli.run import Run, text_from
 
-_TOPIC = argument("topic", type=TOPIC_NAME, help="The topic.")
+_TOPIC = argument("topic", "The topic.", types.TOPIC_NAME)
 _CONTENT = argument(
-    "content",
-    required=False,
-    many=True,
-    help="Markdown; its words are joined by blanks. None, or -: from stdin.",
+    "[content...]", "Markdown; its words are joined by blanks. None, or -: from stdin."
 )
-_FILE = option("--file", type=FILE, help="Take the content from a file.")
-_TAGS = option("--tags", "--tag", type=WORDS, many=True, help="Words to find it by.")
+_FILE = option("--file", "Take the content from a file.", types.FILE)
+_TAGS = option("--tags/--tag", "Words to find it by.", types.WORDS, many=True)
 
 
 _CONTENT_OPTIONS = together(_TOPIC, _CONTENT, _FILE, _TAGS)
@@ -51,7 +41,7 @@ def append(
 
 @KNOWLEDGE.command("read", example="read findings", reads=True)
 @_TOPIC
-@option("--version", type=INTEGER, help="An old version, counted from 1.")
+@option("--version", "An old version, counted from 1.", types.INTEGER)
 def read(run: Run, topic: str, version: int | None) -> Answer:
     """Print a topic."""
     document = run.orc.knowledge.document(topic, version=version)
@@ -68,7 +58,7 @@ def list_(run: Run) -> Answer:
 
 
 @KNOWLEDGE.command("search", example="search api key", reads=True)
-@argument("words", many=True, help="All of them must stand in the topic.")
+@argument("words...", "All of them must stand in the topic.")
 def search(run: Run, words: tuple[str, ...]) -> Answer:
     """Find the topics that hold all the words, most hits first."""
     return listing(

@@ -6,17 +6,9 @@ from typing import TYPE_CHECKING
 from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.dependencies import BLOCKING, Blocked, Graph
 from orchestrator.domain.tasks.relations import KINDS
-from orchestrator.interfaces.cli import drawing
+from orchestrator.interfaces.cli import drawing, types
 from orchestrator.interfaces.cli.commands import DEP, TASK
-from orchestrator.interfaces.cli.parameters import (
-    COUNT,
-    TASK_ID,
-    WORKSTREAM_NAME,
-    argument,
-    choice,
-    flag,
-    option,
-)
+from orchestrator.interfaces.cli.parameters import argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, lines, say, to_json, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line, line_of, why
@@ -27,13 +19,11 @@ if TYPE_CHECKING:
 MANY = 500
 """Tasks that a drawing shows unless more are asked for: a larger one nobody can read."""
 
-_WS = argument(
-    "workstream", type=WORKSTREAM_NAME, metavar="WS", required=False, help="Only tasks of this one."
-)
-_TASK = argument("task", type=TASK_ID, metavar="ID", help="The task.")
-_OTHER = argument("other", type=TASK_ID, help="The other task.")
-_REASON = option("--reason", default="", help="Why; stands in the log.")
-_LIMIT = option("--limit", type=COUNT, help=f"At most so many tasks; {MANY} in a drawing.")
+_WS = argument("[workstream]", "Only tasks of this one.", types.WORKSTREAM_NAME, metavar="WS")
+_TASK = argument("task", "The task.", types.TASK_ID, metavar="ID")
+_OTHER = argument("other", "The other task.", types.TASK_ID)
+_REASON = option("--reason", "Why; stands in the log.", default="")
+_LIMIT = option("--limit", f"At most so many tasks; {MANY} in a drawing.", types.COUNT)
 
 
 # What can go on
@@ -41,7 +31,7 @@ _LIMIT = option("--limit", type=COUNT, help=f"At most so many tasks; {MANY} in a
 
 @TASK.command("ready", example="ready build --limit 5", reads=True)
 @_WS
-@option("--limit", type=COUNT, help="At most so many.")
+@option("--limit", "At most so many.", types.COUNT)
 def ready(run: Run, workstream: str | None, limit: int | None) -> Answer:
     """List the tasks that anybody may take now, in the order in which they are taken."""
     tasks = run.orc.links.ready(workstream, limit=limit)
@@ -62,7 +52,7 @@ def _blocked_lines(found: Blocked) -> str:
 
 @TASK.command("stale", example="stale build --days 30", reads=True)
 @_WS
-@option("--days", type=COUNT, default=14, help="Days without an event.")
+@option("--days", "Days without an event.", types.COUNT, default=14)
 def stale(run: Run, workstream: str | None, days: int) -> Answer:
     """List the open tasks that nothing has happened to for so many days, longest first."""
     tasks = run.orc.links.stale(days, workstream)
@@ -72,7 +62,7 @@ def stale(run: Run, workstream: str | None, days: int) -> Answer:
 
 @TASK.command("defer", example="defer 299833bc 3d")
 @_TASK
-@argument("until", help='Until when: 2026-12-01, or 3d from now; "" ends it.')
+@argument("until", 'Until when: 2026-12-01, or 3d from now; "" ends it.')
 def defer(run: Run, task: str, until: str) -> Answer:
     """Put a task off: nobody is given it before that time."""
     found = run.orc.tasks.edit(task, defer=until)
@@ -82,8 +72,8 @@ def defer(run: Run, task: str, until: str) -> Answer:
 
 @TASK.command("signal", example="signal 299833bc.deploy approved --agent ann")
 @_TASK
-@argument("name", required=False, help="Which signal, by its name or kind; all if not given.")
-@option("--text", default="", help="What there is to say; kept as a note.")
+@argument("[name]", "Which signal, by its name or kind; all if not given.")
+@option("--text", "What there is to say; kept as a note.", default="")
 def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
     """Give a signal that a task waits for: somebody's word, a condition that came true.
 
@@ -103,11 +93,11 @@ def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
 @_OTHER
 @option(
     "--type",
-    type=choice(*BLOCKING, *KINDS),
+    "What it is: this task needs, is a part of, waits for the children of ... the other one.",
+    types.choice(*BLOCKING, *KINDS),
     default="needs",
-    help="What it is: this task needs, is a part of, waits for the children of ... the other one.",
 )
-@flag("--any", help="With waits-for: one child that is done is enough.")
+@flag("--any", "With waits-for: one child that is done is enough.")
 def add(run: Run, task: str, other: str, type: str, any: bool) -> Answer:
     """Link a task to another one; needs, parent and waits-for keep it back, the others never do."""
     found = run.orc.links.add(task, other, kind=type, any=any)
@@ -117,9 +107,7 @@ def add(run: Run, task: str, other: str, type: str, any: bool) -> Answer:
 @DEP.command("remove", example="remove 299833bc 5d41402a")
 @_TASK
 @_OTHER
-@option(
-    "--type", type=choice(*BLOCKING, *KINDS), help="Which, if there are several between the two."
-)
+@option("--type", "Which, if there are several between the two.", types.choice(*BLOCKING, *KINDS))
 def remove(run: Run, task: str, other: str, type: str | None) -> Answer:
     """Remove a link of a task to another one."""
     found = run.orc.links.remove(task, other, kind=type)
@@ -128,7 +116,7 @@ def remove(run: Run, task: str, other: str, type: str | None) -> Answer:
 
 @DEP.command("tree", example="tree 299833bc --up", reads=True)
 @_TASK
-@flag("--up", help="What waits for it, instead.")
+@flag("--up", "What waits for it, instead.")
 @_LIMIT
 def tree(run: Run, task: str, up: bool, limit: int | None) -> Answer:
     """Show what a task waits for and what belongs to it, and so on down."""
@@ -142,22 +130,14 @@ def tree(run: Run, task: str, up: bool, limit: int | None) -> Answer:
 
 @TASK.command("graph", example="graph build --format mermaid", reads=True)
 @_WS
-@option("--task", type=TASK_ID, help="Only what is connected with this task.")
+@option("--task", "Only what is connected with this task.", types.TASK_ID)
 @option(
-    "--format",
-    type=choice("text", "mermaid", "dot", "json"),
-    default="text",
-    help="How it is drawn.",
+    "--format", "How it is drawn.", types.choice("text", "mermaid", "dot", "json"), default="text"
 )
-@flag("--all", help="Also tasks that have ended.")
+@flag("--all", "Also tasks that have ended.")
 @_LIMIT
 def graph(
-    run: Run,
-    workstream: str | None,
-    task: str | None,
-    format: str,
-    all: bool,
-    limit: int | None,
+    run: Run, workstream: str | None, task: str | None, format: str, all: bool, limit: int | None
 ) -> Answer:
     """Draw the tasks and the links among them; an arrow leads to what a task needs or belongs to."""
     found = run.orc.links.graph(workstream, task=task, ended=all)
@@ -195,7 +175,7 @@ def _first(found: Graph, most: int | None) -> Graph:
 
 @TASK.command("duplicate", example="duplicate 299833bc 5d41402a")
 @_TASK
-@argument("of", type=TASK_ID, help="The task that says the same.")
+@argument("of", "The task that says the same.", types.TASK_ID)
 @_REASON
 def duplicate(run: Run, task: str, of: str, reason: str) -> Answer:
     """Cancel a task because another one says the same; who needed it needs the other one now."""
@@ -205,7 +185,7 @@ def duplicate(run: Run, task: str, of: str, reason: str) -> Answer:
 
 @TASK.command("supersede", example='supersede 299833bc 5d41402a --reason "The API changed"')
 @_TASK
-@argument("by", type=TASK_ID, help="The task that takes its place.")
+@argument("by", "The task that takes its place.", types.TASK_ID)
 @_REASON
 def supersede(run: Run, task: str, by: str, reason: str) -> Answer:
     """Cancel a task because another one takes its place; who needed it needs the other one now."""

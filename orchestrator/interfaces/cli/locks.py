@@ -4,31 +4,25 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import Refused
 from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import LOCK
-from orchestrator.interfaces.cli.parameters import (
-    AGENT_NAME,
-    DURATION,
-    RESOURCE_NAME,
-    argument,
-    flag,
-    option,
-)
+from orchestrator.interfaces.cli.parameters import argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, say, table
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
     from orchestrator.domain.locks.records import Lock
 
-_RESOURCE = argument("resource", type=RESOURCE_NAME, help="A name or a path glob: git, src/**.")
-_AGENT = argument("agent", type=AGENT_NAME, required=False, help="Who holds it; else who acts.")
+_RESOURCE = argument("resource", "A name or a path glob: git, src/**.", types.RESOURCE_NAME)
+_AGENT = argument("[agent]", "Who holds it; else who acts.", types.AGENT_NAME)
 
 
 @LOCK.command("acquire", example="acquire git agent-1 --ttl 5m --wait 30s")
 @_RESOURCE
 @_AGENT
-@option("--ttl", type=DURATION, default="60s", help="How long it is held: 60s, 5m.")
-@option("--wait", type=DURATION, default="0", help="Wait so long until it is free: 30s.")
-@flag("--shared", help="Let others share it.")
+@option("--ttl", "How long it is held: 60s, 5m.", types.DURATION, default="60s")
+@option("--wait", "Wait so long until it is free: 30s.", types.DURATION, default="0")
+@flag("--shared", "Let others share it.")
 def acquire(
     run: Run, resource: str, agent: str | None, ttl: str, wait: str, shared: bool
 ) -> Answer:
@@ -48,7 +42,7 @@ def acquire(
 @LOCK.command("renew", example="renew git agent-1 --ttl 5m")
 @_RESOURCE
 @_AGENT
-@option("--ttl", type=DURATION, help="How long from now; else as before.")
+@option("--ttl", "How long from now; else as before.", types.DURATION)
 def renew(run: Run, resource: str, agent: str | None, ttl: str | None) -> Answer:
     """Extend the lease of a lock, from now."""
     holder = run.actor(agent)
@@ -81,7 +75,7 @@ def list_(run: Run) -> Answer:
 
 @LOCK.command("break", example='break git --reason "agent-1 is gone"')
 @_RESOURCE
-@option("--reason", help="Why; stands in the log.")
+@option("--reason", "Why; stands in the log.")
 def break_(run: Run, resource: str, reason: str | None) -> Answer:
     """Take a resource from all who hold it."""
     run.orc.locks.break_(resource, reason=reason or "")

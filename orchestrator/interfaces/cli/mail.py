@@ -6,20 +6,9 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.domain.mail.records import KINDS, PRIORITIES
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import MAIL
-from orchestrator.interfaces.cli.parameters import (
-    AGENT_NAME,
-    DURATION,
-    FILE,
-    ID,
-    INTEGER,
-    argument,
-    choice,
-    flag,
-    integer,
-    option,
-    together,
-)
+from orchestrator.interfaces.cli.parameters import argument, flag, option, together
 from orchestrator.interfaces.cli.rendering import (
     Answer,
     facts,
@@ -36,12 +25,12 @@ if TYPE_CHECKING:
     from orchestrator.domain.mail.commands import Letter, UnreadCount
     from orchestrator.domain.mail.records import Receipt
 
-_ID = argument("id", type=INTEGER, help="The number of the message.")
-_SUBJECT = option("--subject", "-s", help="One line.")
+_ID = argument("id", "The number of the message.", types.INTEGER)
+_SUBJECT = option("--subject/-s", "One line.")
 _TEXT = together(
-    option("--message", "-m", help="The text; - takes it from stdin."),
-    option("--file", type=FILE, help="Take the text from a file."),
-    option("--priority", type=choice(*PRIORITIES), help="How urgent it is; normal if not given."),
+    option("--message/-m", "The text; - takes it from stdin."),
+    option("--file", "Take the text from a file.", types.FILE),
+    option("--priority", "How urgent it is; normal if not given.", types.choice(*PRIORITIES)),
 )
 _WAIT = "Wait so long for {}: 30s."
 
@@ -51,15 +40,15 @@ _WAIT = "Wait so long for {}: 30s."
 )
 @argument(
     "to",
-    type=AGENT_NAME,
-    help="Agents, @all, @type:NAME, @ws:NAME, list:NAME or queue:NAME, with commas.",
+    "Agents, @all, @type:NAME, @ws:NAME, list:NAME or queue:NAME, with commas.",
+    types.AGENT_NAME,
 )
 @_SUBJECT
 @_TEXT
-@option("--kind", type=choice(*KINDS), help="What it is; note if not given.")
-@option("--reply-to", type=ID, help="The message that it answers.")
-@option("--cc", type=AGENT_NAME, metavar="TO", many=True, help="Further addresses.")
-@flag("--pinned", help="Keep it when what was read is archived by age.")
+@option("--kind", "What it is; note if not given.", types.choice(*KINDS))
+@option("--reply-to", "The message that it answers.", types.ID)
+@option("--cc", "Further addresses.", types.AGENT_NAME, metavar="TO", many=True)
+@flag("--pinned", "Keep it when what was read is archived by age.")
 def send(
     run: Run, to: str, subject: str | None, message: str | None, file: str | None, **options: Any
 ) -> Answer:
@@ -93,9 +82,9 @@ def reply(run: Run, id: int, message: str | None, file: str | None, priority: st
 
 
 @MAIL.command("check", example="check --inject")
-@option("--wait", type=DURATION, default="0", help=_WAIT.format("mail"))
-@flag("--inject", help="Print what is new, for a hook; the exit status is always 0.")
-@option("--budget", metavar="N", help="With --inject: tokens it may have; 1000 if not given.")
+@option("--wait", _WAIT.format("mail"), types.DURATION, default="0")
+@flag("--inject", "Print what is new, for a hook; the exit status is always 0.")
+@option("--budget", "With --inject: tokens it may have; 1000 if not given.", metavar="N")
 def check(run: Run, wait: str, inject: bool, budget: str | None) -> Answer:
     """Ask for mail that is not read: 0 there is some, 1 there is none.
 
@@ -116,7 +105,7 @@ def _injected(run: Run, wait: str, budget: str | None) -> Answer:
 
     printed = Block("", [], 0)
     try:
-        tokens = BUDGET if budget is None else integer(budget)
+        tokens = BUDGET if budget is None else types.integer(budget)
         mail = run.orc.mail
         if mail.check(new=True, wait=wait).new:
             pending = mail.pending()
@@ -138,7 +127,7 @@ def _injected(run: Run, wait: str, budget: str | None) -> Answer:
 
 
 @MAIL.command("inbox", example="inbox --unread", reads=True)
-@flag("--unread", help="Only what is not read.")
+@flag("--unread", "Only what is not read.")
 def inbox(run: Run, unread: bool) -> Answer:
     """List the messages that you hold, oldest first."""
     return listing(
@@ -156,7 +145,7 @@ def inbox(run: Run, unread: bool) -> Answer:
 
 @MAIL.command("read", example="read 17")
 @_ID
-@flag("--peek", help="Mark nothing, as with mail of somebody else.")
+@flag("--peek", "Mark nothing, as with mail of somebody else.")
 def read(run: Run, id: int, peek: bool) -> Answer:
     """Show a message; in your own mailbox it is read from now on."""
     mail = run.orc.mail
@@ -180,10 +169,8 @@ def ack(run: Run, id: int) -> Answer:
 
 
 @MAIL.command("archive", example="archive --older-than 7d")
-@argument(
-    "ids", type=INTEGER, metavar="ID...", required=False, many=True, help="The numbers of messages."
-)
-@option("--older-than", type=DURATION, help="What was read so long ago, but for pinned: 7d.")
+@argument("[ids...]", "The numbers of messages.", types.INTEGER, metavar="ID...")
+@option("--older-than", "What was read so long ago, but for pinned: 7d.", types.DURATION)
 def archive(run: Run, ids: tuple[int, ...], older_than: str | None) -> Answer:
     """Take messages out of your mailbox; the log keeps them."""
     if not ids and older_than is None:
@@ -193,8 +180,8 @@ def archive(run: Run, ids: tuple[int, ...], older_than: str | None) -> Answer:
 
 
 @MAIL.command("search", example="search api key", reads=True)
-@argument("words", many=True, help="All of them must stand in the message.")
-@flag("--archived", help="Also what was archived; reads the whole log.")
+@argument("words...", "All of them must stand in the message.")
+@flag("--archived", "Also what was archived; reads the whole log.")
 def search(run: Run, words: tuple[str, ...], archived: bool) -> Answer:
     """Find messages that you sent or hold, newest first."""
     return listing(
@@ -209,8 +196,8 @@ def search(run: Run, words: tuple[str, ...], archived: bool) -> Answer:
 
 
 @MAIL.command("take", example="take reviews --wait 60s")
-@argument("queue", help="The name of the queue.")
-@option("--wait", type=DURATION, default="0", help=_WAIT.format("a message"))
+@argument("queue", "The name of the queue.")
+@option("--wait", _WAIT.format("a message"), types.DURATION, default="0")
 def take(run: Run, queue: str, wait: str) -> Answer:
     """Take the oldest message of a queue; nobody else gets it.
 
@@ -224,16 +211,9 @@ def take(run: Run, queue: str, wait: str) -> Answer:
 
 
 @MAIL.command("list", example="list reviewers ann bob")
-@argument("name", help="The name of the mailing list.")
-@argument(
-    "members",
-    type=AGENT_NAME,
-    metavar="AGENT...",
-    required=False,
-    many=True,
-    help="Who is in it from now on.",
-)
-@flag("--delete", help="There is no such list any more.")
+@argument("name", "The name of the mailing list.")
+@argument("[members...]", "Who is in it from now on.", types.AGENT_NAME, metavar="AGENT...")
+@flag("--delete", "There is no such list any more.")
 def list_(run: Run, name: str, members: tuple[str, ...], delete: bool) -> Answer:
     """Show the members of a mailing list, or set them."""
     if delete and members:

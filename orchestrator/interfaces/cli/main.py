@@ -10,12 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from orchestrator.core.errors import (
-    SHOWN_PROBLEMS,
-    InputOutputError,
-    OrchestratorError,
-    UsageError,
-)
+from orchestrator.core.errors import SHOWN_PROBLEMS, InputOutputError, OrchestratorError, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import BOARD, COMPLETE
 from orchestrator.interfaces.cli.groups import Group

@@ -6,15 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.clock import spoken
 from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
-from orchestrator.interfaces.cli.parameters import IN_WORKSTREAM, INTEGER, option
-from orchestrator.interfaces.cli.rendering import (
-    Answer,
-    bars,
-    fields,
-    parts,
-    table_of,
-)
+from orchestrator.interfaces.cli.parameters import IN_WORKSTREAM, option
+from orchestrator.interfaces.cli.rendering import Answer, bars, fields, parts, table_of
 from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
@@ -27,7 +22,7 @@ _SHOWN = 10
 
 @BOARD.command("stats", example="stats --ws build", reads=True, filters_agent=True)
 @IN_WORKSTREAM
-@option("--days", type=INTEGER, help="Only tasks that changed in so many days.")
+@option("--days", "Only tasks that changed in so many days.", types.INTEGER)
 def stats(run: Run, ws: str | None, days: int | None, agent: str | None) -> Answer:
     """Count tasks by status, workstream, priority, type and agent, archived ones included."""
     found = run.orc.stats(workstream=ws, agent=agent, days=days, progress=run.progress)
@@ -36,7 +31,7 @@ def stats(run: Run, ws: str | None, days: int | None, agent: str | None) -> Answ
 
 @BOARD.command("metrics", example="metrics --days 30", reads=True, filters_agent=True)
 @IN_WORKSTREAM
-@option("--days", type=INTEGER, help="The last so many days; 14 if not given.")
+@option("--days", "The last so many days; 14 if not given.", types.INTEGER)
 def metrics(run: Run, ws: str | None, days: int | None, agent: str | None) -> Answer:
     """Measure the last days: throughput, times, success, how busy the agents are, cycles."""
     found = run.orc.metrics(workstream=ws, agent=agent, progress=run.progress, **given(days=days))

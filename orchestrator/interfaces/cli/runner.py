@@ -2,23 +2,15 @@
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape_json, escape_lines
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import RUNNER
-from orchestrator.interfaces.cli.parameters import (
-    COUNT,
-    INTEGER,
-    TOPIC_NAME,
-    WHEN,
-    WORKSTREAM_NAME,
-    argument,
-    choice,
-    option,
-)
+from orchestrator.interfaces.cli.parameters import argument, option
 from orchestrator.interfaces.cli.rendering import Answer, say, to_json
 from orchestrator.interfaces.cli.run import Run
 
 
 @RUNNER.command("plan", example="plan --max 4")
-@option("--max", type=INTEGER, default=8, help="At most so many tasks side by side.")
+@option("--max", "At most so many tasks side by side.", types.INTEGER, default=8)
 def plan(run: Run, max: int) -> Answer:
     """Begin a cycle: what can run side by side, what must wait, what needs attention."""
     planned = run.orc.plan(max=max)
@@ -26,8 +18,8 @@ def plan(run: Run, max: int) -> Answer:
 
 
 @RUNNER.command("brief", example="brief build", reads=True)
-@argument("target", type=WORKSTREAM_NAME, help="A workstream or a task.")
-@option("--budget", type=COUNT, default=4000, help="Tokens of knowledge at most.")
+@argument("target", "A workstream or a task.", types.WORKSTREAM_NAME)
+@option("--budget", "Tokens of knowledge at most.", types.COUNT, default=4000)
 def brief(run: Run, target: str, budget: int) -> Answer:
     """Print all that an agent needs to start a task, as markdown."""
     from orchestrator.planning import Planning
@@ -38,10 +30,10 @@ def brief(run: Run, target: str, budget: int) -> Answer:
 
 
 @RUNNER.command("collect", example="collect --format markdown --save cycle-3")
-@option("--cycle", type=INTEGER, help="Which cycle; else the present one.")
-@option("--since", type=WHEN, help="From a time on, or that long ago, or after an event.")
-@option("--save", type=TOPIC_NAME, help="Write it into the knowledge base.")
-@option("--format", type=choice("json", "markdown"), default="json", help="How to print it.")
+@option("--cycle", "Which cycle; else the present one.", types.INTEGER)
+@option("--since", "From a time on, or that long ago, or after an event.", types.WHEN)
+@option("--save", "Write it into the knowledge base.", types.TOPIC_NAME)
+@option("--format", "How to print it.", types.choice("json", "markdown"), default="json")
 def collect(
     run: Run, cycle: int | None, since: str | None, save: str | None, format: str
 ) -> Answer:

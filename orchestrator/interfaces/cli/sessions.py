@@ -6,24 +6,16 @@ from typing import TYPE_CHECKING, cast
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.printable import escape
 from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES, Outcome, Severity
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, SESSION
-from orchestrator.interfaces.cli.parameters import (
-    AGENT_NAME,
-    DRY_RUN,
-    TASK_ID,
-    WORKSTREAM_NAME,
-    argument,
-    choice,
-    flag,
-    option,
-)
+from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, facts, parts, say, section, warn
 from orchestrator.interfaces.cli.run import Run, text_from
 
 if TYPE_CHECKING:
     from orchestrator.domain.agents.records import Session
 
-_AGENT = argument("agent", type=AGENT_NAME, required=False, help="The agent; else who acts.")
+_AGENT = argument("[agent]", "The agent; else who acts.", types.AGENT_NAME)
 
 
 @SESSION.command("start", example="start agent-1")
@@ -48,8 +40,8 @@ def show(run: Run, agent: str | None) -> Answer:
 
 @BOARD.command("prime", example="prime agent-1 --if-changed", reads=True)
 @_AGENT
-@option("--budget", metavar="N", help="Tokens that the text may have; 1000 if not given.")
-@flag("--if-changed", help="Print nothing unless something is new since last time.")
+@option("--budget", "Tokens that the text may have; 1000 if not given.", metavar="N")
+@flag("--if-changed", "Print nothing unless something is new since last time.")
 def prime(run: Run, agent: str | None, budget: str | None, if_changed: bool) -> Answer:
     """Print what an agent needs at the start of a session; it never fails, and so stops none."""
     from orchestrator.planning.prime import BUDGET, Prime
@@ -77,9 +69,9 @@ def _tokens(text: str, usual: int) -> int:
 @BOARD.command(
     "handoff", example='handoff -s "Tests are next" -m "The API works; see notes." --collect'
 )
-@option("--subject", "-s", default="", help="One line for the next session.")
-@option("--message", "-m", default="", help="What it should know; - takes it from stdin.")
-@flag("--collect", help="Note also open work, locks, unread mail and changed files.")
+@option("--subject/-s", "One line for the next session.", default="")
+@option("--message/-m", "What it should know; - takes it from stdin.", default="")
+@flag("--collect", "Note also open work, locks, unread mail and changed files.")
 @DRY_RUN
 def handoff(run: Run, subject: str, message: str, collect: bool, dry_run: bool) -> Answer:
     """End the session with a note to the next one; what hangs on the hook stays there."""
@@ -91,9 +83,9 @@ def handoff(run: Run, subject: str, message: str, collect: bool, dry_run: bool) 
 
 
 @BOARD.command("done", example='done COMPLETED -m "Shipped as v1.0.2"')
-@argument("outcome", required=False, help=f"{', '.join(OUTCOMES)}; the first if not given.")
-@option("--message", "-m", default="", help="The result, what is wrong, or why it has to wait.")
-@option("--until", default="", help="With DEFERRED: not before 2026-12-01, or 3d from now.")
+@argument("[outcome]", f"{', '.join(OUTCOMES)}; the first if not given.")
+@option("--message/-m", "The result, what is wrong, or why it has to wait.", default="")
+@option("--until", "With DEFERRED: not before 2026-12-01, or 3d from now.", default="")
 def done(run: Run, outcome: str | None, message: str, until: str) -> Answer:
     """Finish what hangs on my hook: completed, escalated to the overseer, or deferred."""
     word = (outcome or OUTCOMES[0]).upper()
@@ -105,12 +97,12 @@ def done(run: Run, outcome: str | None, message: str, until: str) -> Answer:
     "escalate",
     example='escalate "The key has expired" --severity high -m "Nothing can be deployed."',
 )
-@argument("topic", help="One line that says what is wrong.")
-@option("--severity", type=choice(*SEVERITIES), default="medium", help="medium if not given.")
-@option("--message", "-m", default="", help="More about it; - takes it from stdin.")
-@option("--task", type=TASK_ID, help="The task that it came up with; else mine.")
-@option("--ws", type=WORKSTREAM_NAME, help="Where the task for it belongs.")
-@option("--to", metavar="TO", default=OVERSEER, help=f"Who is told; {OVERSEER} if not given.")
+@argument("topic", "One line that says what is wrong.")
+@option("--severity", "medium if not given.", types.choice(*SEVERITIES), default="medium")
+@option("--message/-m", "More about it; - takes it from stdin.", default="")
+@option("--task", "The task that it came up with; else mine.", types.TASK_ID)
+@option("--ws", "Where the task for it belongs.", types.WORKSTREAM_NAME)
+@option("--to", f"Who is told; {OVERSEER} if not given.", metavar="TO", default=OVERSEER)
 def escalate(
     run: Run,
     topic: str,

@@ -4,16 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import TASK
-from orchestrator.interfaces.cli.parameters import (
-    DRY_RUN,
-    FILE,
-    INTEGER,
-    WORKSTREAM_NAME,
-    argument,
-    flag,
-    option,
-)
+from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, lines, say
 from orchestrator.interfaces.cli.run import Run, given, once, text_from
 from orchestrator.interfaces.cli.task_options import FACT_OPTIONS
@@ -24,14 +17,12 @@ if TYPE_CHECKING:
 
 
 @TASK.command("add", example='add build "Ship v1" --priority 1 --needs 299833bc --touches git')
-@argument("workstream", type=WORKSTREAM_NAME, metavar="WS", help="Where it belongs.")
-@argument("title", help="One line that says what is to be done.")
-@argument("desc", required=False, help="What is to be done, at length.")
-@argument(
-    "number", type=INTEGER, metavar="PRIORITY", required=False, help="Its priority; 1 comes first."
-)
+@argument("workstream", "Where it belongs.", types.WORKSTREAM_NAME, metavar="WS")
+@argument("title", "One line that says what is to be done.")
+@argument("[desc]", "What is to be done, at length.")
+@argument("[number]", "Its priority; 1 comes first.", types.INTEGER, metavar="PRIORITY")
 @FACT_OPTIONS
-@option("--name", help="With --parent: the last part of the id; else the next number.")
+@option("--name", "With --parent: the last part of the id; else the next number.")
 def add(
     run: Run, workstream: str, title: str, desc: str | None, number: int | None, **facts: Any
 ) -> Answer:
@@ -43,8 +34,8 @@ def add(
 
 
 @TASK.command("batch", example="batch plan.md --ws build --dry-run")
-@argument("file", type=FILE, help="JSON or markdown; - is stdin.")
-@option("--ws", type=WORKSTREAM_NAME, help="Where tasks belong that do not say it.")
+@argument("file", "JSON or markdown; - is stdin.", types.FILE)
+@option("--ws", "Where tasks belong that do not say it.", types.WORKSTREAM_NAME)
 @DRY_RUN
 def batch(run: Run, file: str, ws: str | None, dry_run: bool) -> Answer:
     """Add, edit and assign many tasks in one commit, from a file of JSON or markdown."""
@@ -74,9 +65,9 @@ def _batch_page(applied: "Applied", dry_run: bool) -> str:
 
 @TASK.command("edit", example='edit 299833bc --priority 1 --labels ui,urgent --needs ""')
 @task_words()
-@option("--title", help="One line that says what is to be done.")
+@option("--title", "One line that says what is to be done.")
 @FACT_OPTIONS
-@flag("--no-review", help="Nobody needs to approve it.")
+@flag("--no-review", "Nobody needs to approve it.")
 def edit(run: Run, words: Words, review: bool, no_review: bool, **facts: Any) -> Answer:
     """Change fields of a task; an empty list clears a field that holds several."""
     if review and no_review:

@@ -6,46 +6,31 @@ from msgspec.structs import replace
 
 from orchestrator.domain.tasks.fact_values import LISTS, Kind
 from orchestrator.domain.tasks.facts import FACTS, Fact
-from orchestrator.interfaces.cli.parameters import (
-    DURATION,
-    INTEGER,
-    MINUTES,
-    TASK_ID,
-    TEXT,
-    TIME,
-    WORD,
-    WORDS,
-    Decorator,
-    Type,
-    flag,
-    option,
-    together,
-)
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.parameters import Decorator, flag, option, together
 
-_TYPES: dict[Kind, Type] = {
-    "text": TEXT,
-    "word": WORD,
-    "task": TASK_ID,
-    "time": TIME,
-    "integer": INTEGER,
-    "minutes": MINUTES,
-    "duration": DURATION,
-    "words": WORDS,
-    "tasks": TASK_ID,
-    "lines": TEXT,
-    "pairs": Type("KEY=VALUE"),
+_TYPES: dict[Kind, types.Type] = {
+    "text": types.TEXT,
+    "word": types.WORD,
+    "task": types.TASK_ID,
+    "time": types.TIME,
+    "integer": types.INTEGER,
+    "minutes": types.MINUTES,
+    "duration": types.DURATION,
+    "words": types.WORDS,
+    "tasks": types.TASK_ID,
+    "lines": types.TEXT,
+    "pairs": types.Type("KEY=VALUE"),
 }
 
 
 def _option(name: str, fact: Fact) -> Decorator:
-    flags = [f"--{word.replace('_', '-')}" for word in (name, fact.singular) if word]
+    flags = "/".join(f"--{word.replace('_', '-')}" for word in (name, fact.singular) if word)
     if fact.kind == "flag":
-        return flag(*flags, help=fact.help)
+        return flag(flags, fact.help)
     settings: dict[str, Any] = {"metavar": fact.metavar} if fact.metavar else {}
-    many, commas = fact.kind in LISTS, fact.kind not in ("lines", "pairs")
-    return option(
-        *flags, type=_TYPES[fact.kind], many=many, commas=commas, help=fact.help, **settings
-    )
+    settings |= {"many": fact.kind in LISTS, "commas": fact.kind not in ("lines", "pairs")}
+    return option(flags, fact.help, _TYPES[fact.kind], **settings)
 
 
 def _filter(name: str, fact: Fact) -> Decorator:

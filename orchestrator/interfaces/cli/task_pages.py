@@ -9,14 +9,9 @@ from orchestrator.core.clock import spoken
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.domain.tasks.facts import KEPT
 from orchestrator.domain.tasks.records import ENDED, HELD, STATUSES
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import TASK
-from orchestrator.interfaces.cli.parameters import (
-    ONLY_WORKSTREAM,
-    WORDS,
-    choice,
-    flag,
-    option,
-)
+from orchestrator.interfaces.cli.parameters import ONLY_WORKSTREAM, flag, option
 from orchestrator.interfaces.cli.rendering import (
     Answer,
     fields,
@@ -41,13 +36,11 @@ if TYPE_CHECKING:
 
 @TASK.command("list", example="list build --status pending,blocked", reads=True, filters_agent=True)
 @ONLY_WORKSTREAM
-@option("--status", type=choice(*STATUSES), many=True, help="Only with one of these.")
+@option("--status", "Only with one of these.", types.choice(*STATUSES), many=True)
 @FACT_FILTERS
-@option(
-    "--any-labels", "--any-label", type=WORDS, many=True, help="Only with one of these at least."
-)
-@flag("--overdue", help="Only open ones that should be done by now.")
-@flag("--ready", help="Only tasks that can be claimed now.")
+@option("--any-labels/--any-label", "Only with one of these at least.", types.WORDS, many=True)
+@flag("--overdue", "Only open ones that should be done by now.")
+@flag("--ready", "Only tasks that can be claimed now.")
 def list_(run: Run, workstream: str | None, **filters: Any) -> Answer:
     """List tasks, in the order they were added."""
     tasks = run.orc.tasks.all(workstream, **given(**filters))

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape
-from orchestrator.interfaces.cli.parameters import TASK_ID, Decorator, argument, option, together
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.parameters import Decorator, argument, option, together
 from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run, once
 
@@ -18,13 +19,13 @@ Words = tuple[str, ...]
 def task_words(more: str = "", help: str = "The task.") -> Decorator:
     """Declare the words ``[WS] ID`` and perhaps more behind them."""
     usage = f"[WS] ID {more}".rstrip()
-    return argument("words", type=TASK_ID, metavar=usage, many=True, help=help)
+    return argument("words...", help, types.TASK_ID, metavar=usage)
 
 
 def reason_words(*, required: bool = False) -> Decorator:
     """Declare the words ``[WS] ID REASON...``, or the option ``--reason`` in place of the reason."""
     usage = "REASON..." if required else "[REASON...]"
-    return together(task_words(usage, "The task, and why."), option("--reason", help="Why."))
+    return together(task_words(usage, "The task, and why."), option("--reason", "Why."))
 
 
 def split_task(run: Run, words: Words) -> tuple[str, Words]:

@@ -4,13 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import TASK
 from orchestrator.interfaces.cli.parameters import (
-    AGENT_NAME,
-    DURATION,
     LEASE,
     ONLY_WORKSTREAM,
-    TASK_ID,
     TOKEN,
     argument,
     flag,
@@ -51,9 +49,9 @@ def claim(run: Run, words: Words, lease: str | None) -> Answer:
 
 @TASK.command("next", example="next build agent-1 --wait 30s")
 @ONLY_WORKSTREAM
-@argument("agent", type=AGENT_NAME, required=False, help="Who takes it.")
+@argument("[agent]", "Who takes it.", types.AGENT_NAME)
 @LEASE
-@option("--wait", type=DURATION, default="0", help="Wait so long for a task to become free: 30s.")
+@option("--wait", "Wait so long for a task to become free: 30s.", types.DURATION, default="0")
 def next_(
     run: Run, workstream: str | None, agent: str | None, lease: str | None, wait: str
 ) -> Answer:
@@ -88,14 +86,14 @@ def release(run: Run, words: Words, reason: str | None, token: int | None) -> An
 
 @TASK.command("complete", example='complete 299833bc "Shipped as v1.0.2" --token 17')
 @task_words("[RESULT...]", "The task, and what came out.")
-@option("--result", help="What came out, for whoever needs it next.")
-@flag("--force", help="Although a check does not pass; with --reason.")
-@option("--reason", default="", help="Why by force; it is kept.")
+@option("--result", "What came out, for whoever needs it next.")
+@flag("--force", "Although a check does not pass; with --reason.")
+@option("--reason", "Why by force; it is kept.", default="")
 @TOKEN
 @flag(
-    "--continue", "go_on", help="Of a workflow: claim the next ready step with it, in one commit."
+    "--continue", "Of a workflow: claim the next ready step with it, in one commit.", name="go_on"
 )
-@option("--lease", type=DURATION, help="With --continue: how long, as 30m; else as long as before.")
+@option("--lease", "With --continue: how long, as 30m; else as long as before.", types.DURATION)
 def complete(
     run: Run, words: Words, result: str | None, go_on: bool, lease: str | None, **how: Any
 ) -> Answer:
@@ -165,7 +163,7 @@ def cancel(run: Run, words: Words, reason: str | None) -> Answer:
 
 @TASK.command("reopen", example='reopen 299833bc "The fix did not hold" --downstream')
 @reason_words()
-@flag("--downstream", help="Also all that was done after it, by way of others too.")
+@flag("--downstream", "Also all that was done after it, by way of others too.")
 def reopen(run: Run, words: Words, reason: str | None, downstream: bool) -> Answer:
     """Make an ended task pending again.
 
@@ -178,15 +176,8 @@ def reopen(run: Run, words: Words, reason: str | None, downstream: bool) -> Answ
 
 
 @TASK.command("archive", example="archive --older-than 30d")
-@argument(
-    "tasks",
-    type=TASK_ID,
-    metavar="IDS...",
-    required=False,
-    many=True,
-    help="Tasks that have ended.",
-)
-@option("--older-than", type=DURATION, help="Every task that ended so long ago: 30d.")
+@argument("[tasks...]", "Tasks that have ended.", types.TASK_ID, metavar="IDS...")
+@option("--older-than", "Every task that ended so long ago: 30d.", types.DURATION)
 def archive(run: Run, tasks: Words, older_than: str | None) -> Answer:
     """Take ended tasks out of the state; the log and `t show` keep them."""
     if not tasks and older_than is None:
@@ -201,7 +192,7 @@ def archive(run: Run, tasks: Words, older_than: str | None) -> Answer:
 
 @TASK.command("approve", example='approve 299833bc "Reads well" --agent bob')
 @task_words("[COMMENT...]", "The task, and what there is to say.")
-@option("--comment", help="What there is to say.")
+@option("--comment", "What there is to say.")
 def approve(run: Run, words: Words, comment: str | None) -> Answer:
     """Say that the work of another agent is done."""
     task, text = task_and_text(run, words, comment, name="comment")
@@ -210,7 +201,7 @@ def approve(run: Run, words: Words, comment: str | None) -> Answer:
 
 @TASK.command("reject", example='reject 299833bc "The migration has no test" --agent bob')
 @task_words("REASON...", "The task, and what is missing.")
-@option("--reason", help="What is missing.")
+@option("--reason", "What is missing.")
 def reject(run: Run, words: Words, reason: str | None) -> Answer:
     """Give the work of another agent back to it, with the reason."""
     task, text = task_and_text(run, words, reason, name="reason", required=True)
@@ -218,7 +209,7 @@ def reject(run: Run, words: Words, reason: str | None) -> Answer:
 
 
 @TASK.command("trust", example="trust 299833bc")
-@argument("tasks", type=TASK_ID, metavar="IDS...", many=True, help="Tasks that came by import.")
+@argument("tasks...", "Tasks that came by import.", types.TASK_ID, metavar="IDS...")
 def trust(run: Run, tasks: Words) -> Answer:
     """Let the commands run that tasks came with by import; `task show` prints them."""
     trusted = run.orc.reviews.trust(tasks)

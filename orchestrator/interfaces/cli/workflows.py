@@ -5,16 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import NotFound
 from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import FORMULA
 from orchestrator.interfaces.cli.formulas import NAME, ON, PRESET, VALUES, WS, Values, compiled_for
-from orchestrator.interfaces.cli.parameters import (
-    AGENT_NAME,
-    DRY_RUN,
-    WORKFLOW_ID,
-    argument,
-    option,
-    together,
-)
+from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, option, together
 from orchestrator.interfaces.cli.rendering import (
     Answer,
     bar,
@@ -45,14 +39,10 @@ REASONS = 3
 """Reasons that a page gives for one step."""
 
 ROOT = argument(
-    "workflow", type=WORKFLOW_ID, metavar="ROOT", help="The workflow: its root, or a step of it."
+    "workflow", "The workflow: its root, or a step of it.", types.WORKFLOW_ID, metavar="ROOT"
 )
 ANY_ROOT = argument(
-    "workflow",
-    type=WORKFLOW_ID,
-    metavar="ROOT",
-    required=False,
-    help="The workflow; all that are open if not given.",
+    "[workflow]", "The workflow; all that are open if not given.", types.WORKFLOW_ID, metavar="ROOT"
 )
 _POURING = together(
     NAME,
@@ -60,7 +50,7 @@ _POURING = together(
     PRESET,
     ON,
     WS,
-    option("--assignee", type=AGENT_NAME, help="Whom the steps are given to."),
+    option("--assignee", "Whom the steps are given to.", types.AGENT_NAME),
     DRY_RUN,
 )
 
@@ -122,8 +112,8 @@ def _steps(number: int) -> str:
 
 
 @FORMULA.command("bond", example="bond 299833bc release --var version=1.2.0")
-@argument("first", type=WORKFLOW_ID, help="A workflow, or a formula that is poured.")
-@argument("then", type=WORKFLOW_ID, help="The one that begins when the first is done.")
+@argument("first", "A workflow, or a formula that is poured.", types.WORKFLOW_ID)
+@argument("then", "The one that begins when the first is done.", types.WORKFLOW_ID)
 @VALUES
 @WS
 @DRY_RUN
@@ -282,7 +272,7 @@ def _progress_page(progress: "WorkflowProgress") -> str:
 
 @FORMULA.command("squash", example='squash 299833bc --summary "Nothing found"')
 @ROOT
-@option("--summary", default="", help="What there is to say, for the digest.")
+@option("--summary", "What there is to say, for the digest.", default="")
 @DRY_RUN
 def squash(run: Run, workflow: str, summary: str, dry_run: bool) -> Answer:
     """End a wisp with a digest: the root stays with it as its result, the steps leave the board."""

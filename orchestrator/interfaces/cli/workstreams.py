@@ -4,31 +4,24 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import WORKSTREAM
-from orchestrator.interfaces.cli.parameters import (
-    INTEGER,
-    REASON,
-    WORKSTREAM_NAME,
-    argument,
-    option,
-)
+from orchestrator.interfaces.cli.parameters import REASON, argument, option
 from orchestrator.interfaces.cli.rendering import Answer, facts, lines, paint, plain, say
 from orchestrator.interfaces.cli.run import Run, given, once
 
 if TYPE_CHECKING:
     from orchestrator.domain.workstreams.records import Workstream
 
-_NAME = argument("name", type=WORKSTREAM_NAME, help="The workstream.")
+_NAME = argument("name", "The workstream.", types.WORKSTREAM_NAME)
 
 
 @WORKSTREAM.command("create", example='create build "Build things" 1')
-@argument("name", help="Its name, unique on the board.")
-@argument("desc", required=False, help="What it is for.")
-@argument(
-    "number", type=INTEGER, metavar="PRIORITY", required=False, help="Its priority; 1 comes first."
-)
-@option("--description", help="What it is for.")
-@option("--priority", type=INTEGER, help="1 comes first; 5 if not given.")
+@argument("name", "Its name, unique on the board.")
+@argument("[desc]", "What it is for.")
+@argument("[number]", "Its priority; 1 comes first.", types.INTEGER, metavar="PRIORITY")
+@option("--description", "What it is for.")
+@option("--priority", "1 comes first; 5 if not given.", types.INTEGER)
 def create(
     run: Run,
     name: str,
@@ -77,8 +70,8 @@ def show(run: Run, name: str) -> Answer:
 
 @WORKSTREAM.command("edit", example="edit build --priority 2")
 @_NAME
-@option("--description", help="What it is for.")
-@option("--priority", type=INTEGER, help="1 comes first.")
+@option("--description", "What it is for.")
+@option("--priority", "1 comes first.", types.INTEGER)
 def edit(run: Run, name: str, description: str | None, priority: int | None) -> Answer:
     """Change the description or the priority of a workstream."""
     if description is None and priority is None:

@@ -1,4 +1,4 @@
-"""What is said of an import from a neighbour, or an export to one."""
+"""The report of an import from another tracker, or of an export to one."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def reported(report: "Report", done: str) -> Answer:
-    """The report for people and programs; ``done`` is said first, and is safe to show."""
+    """The report for people and programs; ``done`` stands first, and is safe to show."""
     return Answer(report, lambda: _text(report, done))
 
 
