@@ -57,6 +57,7 @@ def import_beads(
     workstream: str = "beads",
     skip_existing: bool = False,
     agent: str | None = None,
+    progress: ShowProgress = no_progress,
 ) -> Report:
     """Take issues into a workstream, which is made if it is not there; all of them or none.
 
@@ -66,6 +67,7 @@ def import_beads(
         workstream: Where they belong from now on.
         skip_existing: Take in those only that are not on the board.
         agent: Who takes them in.
+        progress: Shows how many issues are read.
 
     Raises:
         BadInput: Lines are no issues; every one is named.
@@ -73,7 +75,7 @@ def import_beads(
     """
     losses, problems = Losses(), Problems("These issues cannot be taken in")
     arrivals: dict[str, tuple[Arrival, Losses]] = {}
-    for place, line in files.lines("the file", lines):
+    for place, line in progress(files.lines("the file", lines), "Reading issues"):
         issue = problems.attempt(place, _issue, line)
         if issue is None:
             continue

@@ -21,25 +21,22 @@ if TYPE_CHECKING:
 @option("--type/--action", "Only of this type; task.* is every type of a noun.", metavar="TYPE")
 @option("--since", "From a time on, or that long ago, or after an event: 2h, 4711.", types.WHEN)
 @flag("--follow/-f", "Go on as events are committed; with --json one a line.")
-def list_(
-    run: Run, last: int, type: str | None, since: str | None, follow: bool, agent: str | None
-) -> Answer | None:
+def list_(run: Run, follow: bool, **filters: Any) -> Answer | None:
     """List events, oldest first."""
     if follow:
-        _follow(run, last, agent, type, since)
+        _follow(run, **filters)
         return None
-    found = run.orc.events.read(last=last, agent=agent, type=type, since=since)
-    events = [as_dict(event) for event in found]
+    events = [as_dict(event) for event in run.orc.events.read(**filters)]
     return Answer(events, lambda: lines(map(_line, events), empty="No events."))
 
 
-def _follow(run: Run, last: int, agent: str | None, type: str | None, since: str | None) -> None:
-    """Print what is there, then what comes, for ever."""
+def _follow(run: Run, last: int, since: str | None, **filters: Any) -> None:
+    """Print the events that are there, then those that come, for ever."""
     head = run.orc.engine.read().event
-    for event in run.orc.events.read(last=last, agent=agent, type=type, since=since):
+    for event in run.orc.events.read(last=last, since=since, **filters):
         if event.id <= head:
             _print(run, event)
-    for event in run.orc.events.follow(agent=agent, type=type, since=head):
+    for event in run.orc.events.follow(since=head, **filters):
         _print(run, event)
 
 

@@ -4,7 +4,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import IO
 
 import msgspec
@@ -66,27 +66,25 @@ def _printed(run: Run) -> Answer | None:
 @EXPORT.command("beads", example="beads issues.jsonl --ws build", reads=True)
 @argument("file", "Where to; - is stdout.", types.FILE)
 @IN_WORKSTREAM
-def beads(run: Run, file: str, ws: str | None) -> Answer:
+def beads(run: Run, file: str, workstream: str | None) -> Answer:
     """Write tasks as issues of beads, one JSON object a line; says what has no place there."""
     from orchestrator.integrations import export_beads
 
-    if file == "-":
-        issues = io.StringIO()
-        report = export_beads(run.orc.engine, issues, workstream=ws, progress=run.progress)
-        written = issues.getvalue().splitlines()
-        document = {"issues": [msgspec.json.decode(line) for line in written], **plain(report)}
-        return Answer(document, lambda: "\n".join(written))
-    with _new_file(file) as out:
-        report = export_beads(run.orc.engine, out, workstream=ws, progress=run.progress)
-    return reported(report, f"Exported to {escape(file)}")
+    with nullcontext(io.StringIO()) if file == "-" else _new_file(file) as out:
+        report = export_beads(run.orc.engine, out, workstream=workstream, progress=run.progress)
+    if not isinstance(out, io.StringIO):
+        return reported(report, f"Exported to {escape(file)}")
+    issues = out.getvalue().splitlines()
+    document = {"issues": list(map(msgspec.json.decode, issues)), **plain(report)}
+    return Answer(document, lambda: "\n".join(issues))
 
 
 @EXPORT.command("backlog", example="backlog backlog --ws build", reads=True)
 @argument("folder", "A new folder, or an empty one.", types.FOLDER, metavar="DIR")
 @IN_WORKSTREAM
-def backlog(run: Run, folder: str, ws: str | None) -> Answer:
+def backlog(run: Run, folder: str, workstream: str | None) -> Answer:
     """Write tasks as files of Backlog.md; says what has no place there."""
     from orchestrator.integrations import export_backlog
 
-    report = export_backlog(run.orc.engine, folder, workstream=ws, progress=run.progress)
+    report = export_backlog(run.orc.engine, folder, workstream=workstream, progress=run.progress)
     return reported(report, f"Exported to {escape(folder)}")

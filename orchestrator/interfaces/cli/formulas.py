@@ -79,16 +79,28 @@ VALUES = together(
     ),
 )
 PRESET = option("--preset", "Of a convoy formula: the choice of legs.", metavar="NAME")
-ON = option("--on", "The task that gets done this way.", types.TASK_ID, metavar="TASK")
-WS = option("--ws", "Where the tasks belong; else `workflows`.", types.WORKSTREAM_NAME)
+_ON = option("--on", "The task that gets done this way.", types.TASK_ID, metavar="TASK")
+WS = option(
+    "--ws", "Where the tasks belong; else `workflows`.", types.WORKSTREAM_NAME, name="workstream"
+)
+FORMULA_OPTIONS = together(VALUES, PRESET, _ON, WS)
 
 
-def compiled_for(run: Run, name: str, values: Values | None, **how: Any) -> "CompiledFormula":
+def compiled_for(
+    run: Run, name: str, values: Values | None = None, **how: Any
+) -> "CompiledFormula":
     """A formula compiled for a command; its warnings are written."""
     compiled = run.orc.formulas.cook(name, values or {}, **how)
     for warning in compiled.warnings:
         warn(warning)
     return compiled
+
+
+def compiled_in_place(
+    run: Run, name: str, workstream: str | None, on: str | None, **how: Any
+) -> "tuple[CompiledFormula, dict[str, Any]]":
+    """A formula compiled by ``FORMULA_OPTIONS``, and what decides where its tasks belong."""
+    return compiled_for(run, name, on=on, **how), {"workstream": workstream, "on": on}
 
 
 @FORMULA.command("list", example="list", reads=True)

@@ -6,7 +6,7 @@ from orchestrator.core.errors import NotFound
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, HOOK
-from orchestrator.interfaces.cli.formulas import ON, PRESET, VALUES, WS, Values, compiled_for
+from orchestrator.interfaces.cli.formulas import FORMULA_OPTIONS, compiled_in_place
 from orchestrator.interfaces.cli.parameters import (
     DRY_RUN,
     IN_WORKSTREAM,
@@ -16,14 +16,13 @@ from orchestrator.interfaces.cli.parameters import (
     option,
 )
 from orchestrator.interfaces.cli.rendering import Answer, parts, say, table_of, titled
-from orchestrator.interfaces.cli.run import Run
+from orchestrator.interfaces.cli.run import Run, given
 from orchestrator.interfaces.cli.task_lines import line
 from orchestrator.interfaces.cli.workflows import poured_answer
 
 if TYPE_CHECKING:
     from orchestrator.domain.agents.dispatch import Assignment
     from orchestrator.domain.agents.hooks import Hook
-    from orchestrator.domain.workflows.commands import Poured
 
 _FORCE = flag("--force", "Also if other work has to go back to pending.")
 
@@ -49,19 +48,16 @@ def show(run: Run, agent: str | None) -> Answer:
 @BOARD.command("sling", example="sling 299833bc agent-1")
 @argument("task", "What is to be done: a task, or a formula.", types.TASK_ID)
 @argument("[agent]", "Who is to do it; oneself if not given.", types.AGENT_NAME)
-@option("--message/-m", "What to tell the agent beside the task.")
+@option("--message/-m", "What to tell the agent beside the task.", default="")
 @flag("--no-convoy", "Do not track it by a convoy of its own.")
 @_FORCE
-@VALUES
-@PRESET
-@ON
-@WS
+@FORMULA_OPTIONS
 @DRY_RUN
 def sling(
     run: Run,
     task: str,
     agent: str | None,
-    message: str | None,
+    message: str,
     no_convoy: bool,
     force: bool,
     dry_run: bool,
@@ -71,15 +67,15 @@ def sling(
 
     A formula is poured, and the workflow given to the agent; a task of the same name comes first.
     """
-    how: dict[str, Any] = {"force": force, "convoy": not no_convoy, "message": message or ""}
-    said = any(value is not None for value in formula.values())
+    how: dict[str, Any] = {"force": force, "convoy": not no_convoy, "message": message}
     with run.rehearsed(dry_run):
-        if said or not _is_task(run, task):
-            poured = _slung(run, task, agent, how, **formula)
+        if given(**formula) or not _is_task(run, task):
+            compiled, place = compiled_in_place(run, task, **formula)
+            poured = run.orc.workflows.sling(compiled, agent, **place, **how)
             to = poured.root.assigned_to or ""
             return poured_answer(poured, f"{'Would sling' if dry_run else 'Slung'} to {to}:")
-        given = run.orc.hooks.sling(task, agent, **how)
-    return say(given, f"Slung: {escape(given.title)} -> {escape(given.assigned_to or '')}")
+        slung = run.orc.hooks.sling(task, agent, **how)
+    return say(slung, f"Slung: {escape(slung.title)} -> {escape(slung.assigned_to or '')}")
 
 
 def _is_task(run: Run, word: str) -> bool:
@@ -89,21 +85,6 @@ def _is_task(run: Run, word: str) -> bool:
     except NotFound:
         return word not in run.orc.formulas.names()
     return True
-
-
-def _slung(
-    run: Run,
-    name: str,
-    agent: str | None,
-    how: dict[str, Any],
-    *,
-    values: Values | None,
-    preset: str | None,
-    on: str | None,
-    ws: str | None,
-) -> "Poured":
-    compiled = compiled_for(run, name, values, preset=preset, on=on)
-    return run.orc.workflows.sling(compiled, agent, workstream=ws, on=on, **how)
 
 
 @BOARD.command("unsling", example="unsling 299833bc")
@@ -120,18 +101,16 @@ def unsling(run: Run, task: str | None, reason: str) -> Answer:
 @option("--priority", "Only tasks of this priority or more urgent.", types.INTEGER)
 @option("--convoy", "Only tasks of this convoy.", metavar="NAME")
 @DRY_RUN
-def dispatch(
-    run: Run, ws: str | None, priority: int | None, convoy: str | None, dry_run: bool
-) -> Answer:
+def dispatch(run: Run, dry_run: bool, **filters: Any) -> Answer:
     """Give ready tasks to the agents that suit them and have least to do, one message each."""
     with run.rehearsed(dry_run):
-        given = run.orc.dispatch.run(ws, priority=priority, convoy=convoy)
-    return Answer(given, lambda: assignments(given))
+        assigned = run.orc.dispatch.run(**filters)
+    return Answer(assigned, lambda: assignments(assigned))
 
 
-def assignments(given: "list[Assignment]") -> str:
+def assignments(assigned: "list[Assignment]") -> str:
     """A line for each task that was given to an agent."""
-    return table_of(given, "task", "agent", "load", "title") or "Nothing to dispatch."
+    return table_of(assigned, "task", "agent", "load", "title") or "Nothing to dispatch."
 
 
 def _shown(hook: "Hook") -> Answer:

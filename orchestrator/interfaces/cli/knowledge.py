@@ -1,5 +1,7 @@
 """``orc knowledge``: topics in markdown that agents share."""
 
+from typing import Any
+
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.interfaces.cli import types
@@ -9,33 +11,27 @@ from orchestrator.interfaces.cli.rendering import Answer, lines, listing, say
 from orchestrator.interfaces.cli.run import Run, text_from
 
 _TOPIC = argument("topic", "The topic.", types.TOPIC_NAME)
-_CONTENT = argument(
-    "[content...]", "Markdown; its words are joined by blanks. None, or -: from stdin."
+_WRITING = together(
+    _TOPIC,
+    argument("[content...]", "Markdown; its words are joined by blanks. None, or -: from stdin."),
+    option("--file", "Take the content from a file.", types.FILE),
+    option("--tags/--tag", "Words to find it by.", types.WORDS, many=True),
 )
-_FILE = option("--file", "Take the content from a file.", types.FILE)
-_TAGS = option("--tags/--tag", "Words to find it by.", types.WORDS, many=True)
-
-
-_CONTENT_OPTIONS = together(_TOPIC, _CONTENT, _FILE, _TAGS)
 
 
 @KNOWLEDGE.command("write", example='write findings "The API needs a key" --tags api')
-@_CONTENT_OPTIONS
-def write(
-    run: Run, topic: str, content: tuple[str, ...], file: str | None, tags: tuple[str, ...] | None
-) -> Answer:
+@_WRITING
+def write(run: Run, topic: str, tags: tuple[str, ...] | None, **content: Any) -> Answer:
     """Give a topic a new text; what was there stays in its history."""
-    written = run.orc.knowledge.write(topic, _text(content, file), tags=tags)
+    written = run.orc.knowledge.write(topic, _text(**content), tags=tags)
     return say(written, f"Wrote knowledge: {escape(topic)}")
 
 
 @KNOWLEDGE.command("append", example='append findings "- The key expires daily"')
-@_CONTENT_OPTIONS
-def append(
-    run: Run, topic: str, content: tuple[str, ...], file: str | None, tags: tuple[str, ...] | None
-) -> Answer:
+@_WRITING
+def append(run: Run, topic: str, tags: tuple[str, ...] | None, **content: Any) -> Answer:
     """Add lines at the end of a topic."""
-    written = run.orc.knowledge.append(topic, _text(content, file), tags=tags)
+    written = run.orc.knowledge.append(topic, _text(**content), tags=tags)
     return say(written, f"Appended to knowledge: {escape(topic)}")
 
 

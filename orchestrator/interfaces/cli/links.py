@@ -1,28 +1,26 @@
 """``orc task ready``, ``blocked``, ``dep``, ``graph``: what can go on, and what waits for what."""
 
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import Any
 
 from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.dependencies import BLOCKING, Blocked, Graph
 from orchestrator.domain.tasks.relations import KINDS
 from orchestrator.interfaces.cli import drawing, types
 from orchestrator.interfaces.cli.commands import DEP, TASK
-from orchestrator.interfaces.cli.parameters import argument, flag, option
+from orchestrator.interfaces.cli.parameters import LIMIT, ONLY_WORKSTREAM, argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, lines, say, to_json, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line, line_of, why
-
-if TYPE_CHECKING:
-    from orchestrator.domain.tasks.records import Task
+from orchestrator.interfaces.cli.task_words import named
 
 MANY = 500
 """Tasks that a drawing shows unless more are asked for: a larger one nobody can read."""
 
-_WS = argument("[workstream]", "Only tasks of this one.", types.WORKSTREAM_NAME, metavar="WS")
 _TASK = argument("task", "The task.", types.TASK_ID, metavar="ID")
 _OTHER = argument("other", "The other task.", types.TASK_ID)
 _REASON = option("--reason", "Why; stands in the log.", default="")
+_LINK_TYPE = types.choice(*BLOCKING, *KINDS)
 _LIMIT = option("--limit", f"At most so many tasks; {MANY} in a drawing.", types.COUNT)
 
 
@@ -30,8 +28,8 @@ _LIMIT = option("--limit", f"At most so many tasks; {MANY} in a drawing.", types
 
 
 @TASK.command("ready", example="ready build --limit 5", reads=True)
-@_WS
-@option("--limit", "At most so many.", types.COUNT)
+@ONLY_WORKSTREAM
+@LIMIT
 def ready(run: Run, workstream: str | None, limit: int | None) -> Answer:
     """List the tasks that anybody may take now, in the order in which they are taken."""
     tasks = run.orc.links.ready(workstream, limit=limit)
@@ -39,25 +37,25 @@ def ready(run: Run, workstream: str | None, limit: int | None) -> Answer:
 
 
 @TASK.command("blocked", example="blocked build", reads=True)
-@_WS
+@ONLY_WORKSTREAM
 def blocked(run: Run, workstream: str | None) -> Answer:
     """List the tasks that nobody has and nobody may take, each with what keeps it back."""
-    found = run.orc.links.blocked(workstream)
-    return Answer(found, lambda: lines(map(_blocked_lines, found), empty="Nothing is blocked."))
+    tasks = run.orc.links.blocked(workstream)
+    return Answer(tasks, lambda: lines(map(_blocked_lines, tasks), empty="Nothing is blocked."))
 
 
-def _blocked_lines(found: Blocked) -> str:
-    return "\n".join([line(found.task), *(f"    {why(blocker)}" for blocker in found.by)])
+def _blocked_lines(blocked: Blocked) -> str:
+    return "\n".join([line(blocked.task), *(f"    {why(blocker)}" for blocker in blocked.by)])
 
 
 @TASK.command("stale", example="stale build --days 30", reads=True)
-@_WS
+@ONLY_WORKSTREAM
 @option("--days", "Days without an event.", types.COUNT, default=14)
 def stale(run: Run, workstream: str | None, days: int) -> Answer:
     """List the open tasks that nothing has happened to for so many days, longest first."""
     tasks = run.orc.links.stale(days, workstream)
-    said = (f"{line(task)} (since {task.updated_at})" for task in tasks)
-    return Answer(tasks, lambda: lines(said, empty="No task is stale."))
+    texts = (f"{line(task)} (since {task.updated_at})" for task in tasks)
+    return Answer(tasks, lambda: lines(texts, empty="No task is stale."))
 
 
 @TASK.command("defer", example="defer 299833bc 3d")
@@ -65,9 +63,9 @@ def stale(run: Run, workstream: str | None, days: int) -> Answer:
 @argument("until", 'Until when: 2026-12-01, or 3d from now; "" ends it.')
 def defer(run: Run, task: str, until: str) -> Answer:
     """Put a task off: nobody is given it before that time."""
-    found = run.orc.tasks.edit(task, defer=until)
-    when = f"put off until {found.defer_until}" if found.defer_until else "not put off any more"
-    return say(found, f"{_named(found)}: {when}")
+    changed = run.orc.tasks.edit(task, defer=until)
+    when = f"put off until {changed.defer_until}" if changed.defer_until else "not put off any more"
+    return say(changed, f"{named(changed)}: {when}")
 
 
 @TASK.command("signal", example="signal 299833bc.deploy approved --agent ann")
@@ -79,10 +77,10 @@ def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
 
     Given to a loop, it ends it: rounds that nobody has begun are cancelled.
     """
-    found = run.orc.workflows.signal(task, name, text=text)
-    parts = found.progress if found.until else None
+    signalled = run.orc.workflows.signal(task, name, text=text)
+    parts = signalled.progress if signalled.until else None
     ended = f" ({parts.cancelled} of {parts.total} parts are cancelled)" if parts else ""
-    return say(found, f"Signalled: {_named(found)}{ended}")
+    return say(signalled, f"Signalled: {named(signalled)}{ended}")
 
 
 # Links
@@ -94,24 +92,25 @@ def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
 @option(
     "--type",
     "What it is: this task needs, is a part of, waits for the children of ... the other one.",
-    types.choice(*BLOCKING, *KINDS),
+    _LINK_TYPE,
+    name="kind",
     default="needs",
 )
 @flag("--any", "With waits-for: one child that is done is enough.")
-def add(run: Run, task: str, other: str, type: str, any: bool) -> Answer:
+def add(run: Run, task: str, other: str, kind: str, any: bool) -> Answer:
     """Link a task to another one; needs, parent and waits-for keep it back, the others never do."""
-    found = run.orc.links.add(task, other, kind=type, any=any)
-    return say(found, f"Linked: {_named(found)} {type} {escape(other)}")
+    linked = run.orc.links.add(task, other, kind=kind, any=any)
+    return say(linked, f"Linked: {named(linked)} {kind} {escape(other)}")
 
 
 @DEP.command("remove", example="remove 299833bc 5d41402a")
 @_TASK
 @_OTHER
-@option("--type", "Which, if there are several between the two.", types.choice(*BLOCKING, *KINDS))
-def remove(run: Run, task: str, other: str, type: str | None) -> Answer:
+@option("--type", "Which, if there are several between the two.", _LINK_TYPE, name="kind")
+def remove(run: Run, task: str, other: str, kind: str | None) -> Answer:
     """Remove a link of a task to another one."""
-    found = run.orc.links.remove(task, other, kind=type)
-    return say(found, f"Unlinked: {_named(found)} from {escape(other)}")
+    unlinked = run.orc.links.remove(task, other, kind=kind)
+    return say(unlinked, f"Unlinked: {named(unlinked)} from {escape(other)}")
 
 
 @DEP.command("tree", example="tree 299833bc --up", reads=True)
@@ -121,28 +120,25 @@ def remove(run: Run, task: str, other: str, type: str | None) -> Answer:
 def tree(run: Run, task: str, up: bool, limit: int | None) -> Answer:
     """Show what a task waits for and what belongs to it, and so on down."""
     most = _most(run, limit)
-    found = list(islice(run.orc.links.tree(task, up=up), None if most is None else most + 1))
-    shown = found[:most]
-    if len(shown) < len(found):
+    branches = list(islice(run.orc.links.tree(task, up=up), None if most is None else most + 1))
+    shown = branches[:most]
+    if len(shown) < len(branches):
         warn(f"the tree goes on; its first {most} lines are shown (--limit N)")
     return Answer(shown, lambda: drawing.tree(iter(shown)))
 
 
 @TASK.command("graph", example="graph build --format mermaid", reads=True)
-@_WS
+@ONLY_WORKSTREAM
 @option("--task", "Only what is connected with this task.", types.TASK_ID)
 @option(
     "--format", "How it is drawn.", types.choice("text", "mermaid", "dot", "json"), default="text"
 )
-@flag("--all", "Also tasks that have ended.")
+@flag("--all", "Also tasks that have ended.", name="ended")
 @_LIMIT
-def graph(
-    run: Run, workstream: str | None, task: str | None, format: str, all: bool, limit: int | None
-) -> Answer:
+def graph(run: Run, format: str, limit: int | None, **filters: Any) -> Answer:
     """Draw the tasks and the links among them; an arrow leads to what a task needs or belongs to."""
-    found = run.orc.links.graph(workstream, task=task, ended=all)
-    most = limit if format == "json" else _most(run, limit)
-    shown = _first(found, most)
+    whole = run.orc.links.graph(**filters)
+    shown = _first(whole, limit if format == "json" else _most(run, limit))
     draw = {
         "text": lambda: drawing.text(shown, lambda each: line_of(run, each)),
         "mermaid": lambda: drawing.mermaid(shown),
@@ -157,16 +153,16 @@ def _most(run: Run, limit: int | None) -> int | None:
     return MANY if limit is None and not run.settings.json else limit
 
 
-def _first(found: Graph, most: int | None) -> Graph:
-    if most is None or len(found.tasks) <= most:
-        return found
+def _first(graph: Graph, most: int | None) -> Graph:
+    if most is None or len(graph.tasks) <= most:
+        return graph
     warn(
-        f"{most} of {len(found.tasks)} tasks are shown; --limit N shows more, a workstream or"
+        f"{most} of {len(graph.tasks)} tasks are shown; --limit N shows more, a workstream or"
         " --task ID fewer"
     )
-    tasks = found.tasks[:most]
+    tasks = graph.tasks[:most]
     kept = {task.id for task in tasks}
-    edges = [edge for edge in found.edges if edge.task in kept and edge.other in kept]
+    edges = [edge for edge in graph.edges if edge.task in kept and edge.other in kept]
     return Graph(tasks=tasks, edges=edges)
 
 
@@ -179,8 +175,8 @@ def _first(found: Graph, most: int | None) -> Graph:
 @_REASON
 def duplicate(run: Run, task: str, of: str, reason: str) -> Answer:
     """Cancel a task because another one says the same; who needed it needs the other one now."""
-    found = run.orc.links.duplicate(task, of, reason=reason)
-    return say(found, f"Cancelled: {_named(found)}: {escape(found.reason)}")
+    cancelled = run.orc.links.duplicate(task, of, reason=reason)
+    return say(cancelled, f"Cancelled: {named(cancelled)}: {escape(cancelled.reason)}")
 
 
 @TASK.command("supersede", example='supersede 299833bc 5d41402a --reason "The API changed"')
@@ -189,9 +185,5 @@ def duplicate(run: Run, task: str, of: str, reason: str) -> Answer:
 @_REASON
 def supersede(run: Run, task: str, by: str, reason: str) -> Answer:
     """Cancel a task because another one takes its place; who needed it needs the other one now."""
-    found = run.orc.links.supersede(task, by, reason=reason)
-    return say(found, f"Cancelled: {_named(found)}: {escape(found.reason)}")
-
-
-def _named(task: "Task") -> str:
-    return f"{task.id} ({escape(task.title)})"
+    cancelled = run.orc.links.supersede(task, by, reason=reason)
+    return say(cancelled, f"Cancelled: {named(cancelled)}: {escape(cancelled.reason)}")

@@ -1,6 +1,6 @@
 """``orc lock``: resources that agents keep for a while."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import Refused
 from orchestrator.core.printable import escape
@@ -23,14 +23,10 @@ _AGENT = argument("[agent]", "Who holds it; else who acts.", types.AGENT_NAME)
 @option("--ttl", "How long it is held: 60s, 5m.", types.DURATION, default="60s")
 @option("--wait", "Wait so long until it is free: 30s.", types.DURATION, default="0")
 @flag("--shared", "Let others share it.")
-def acquire(
-    run: Run, resource: str, agent: str | None, ttl: str, wait: str, shared: bool
-) -> Answer:
+def acquire(run: Run, resource: str, agent: str | None, **how: Any) -> Answer:
     """Hold a resource; again by the holder renews."""
     try:
-        lease = run.orc.locks.acquire(
-            resource, agent=run.actor(agent), ttl=ttl, wait=wait, shared=shared
-        )
+        lease = run.orc.locks.acquire(resource, agent=run.actor(agent), **how)
     except Refused as refusal:
         if refusal.code != "lock_denied":
             raise

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.mail.records import Receipt
 
 _ID = argument("id", "The number of the message.", types.INTEGER)
-_SUBJECT = option("--subject/-s", "One line.")
+_SUBJECT = option("--subject/-s", "One line.", default="")
 _TEXT = together(
     option("--message/-m", "The text; - takes it from stdin."),
     option("--file", "Take the text from a file.", types.FILE),
@@ -49,12 +49,9 @@ _WAIT = "Wait so long for {}: 30s."
 @option("--reply-to", "The message that it answers.", types.ID)
 @option("--cc", "Further addresses.", types.AGENT_NAME, metavar="TO", many=True)
 @flag("--pinned", "Keep it when what was read is archived by age.")
-def send(
-    run: Run, to: str, subject: str | None, message: str | None, file: str | None, **options: Any
-) -> Answer:
+def send(run: Run, to: str, subject: str, **options: Any) -> Answer:
     """Leave a message; it waits for whoever is not there yet."""
-    text = _text(message, file)
-    return _sent(run.orc.mail.send(to, subject or "", text, **given(**options)))
+    return _sent(run.orc.mail.send(to, subject, **_with_body(**options)))
 
 
 @MAIL.command(
@@ -62,23 +59,20 @@ def send(
 )
 @_SUBJECT
 @_TEXT
-def broadcast(
-    run: Run, subject: str | None, message: str | None, file: str | None, priority: str | None
-) -> Answer:
+def broadcast(run: Run, subject: str, **options: Any) -> Answer:
     """Leave a message for all registered agents."""
-    text = _text(message, file)
-    return _sent(run.orc.mail.broadcast(subject or "", text, **given(priority=priority)))
+    return _sent(run.orc.mail.broadcast(subject, **_with_body(**options)))
 
 
 @MAIL.command("reply", example='reply 17 -m "Done, the key is new."')
 @_ID
 @_TEXT
-def reply(run: Run, id: int, message: str | None, file: str | None, priority: str | None) -> Answer:
+def reply(run: Run, id: int, **options: Any) -> Answer:
     """Answer whoever wrote a message."""
-    text = _text(message, file)
-    if not text:
+    letter = _with_body(**options)
+    if not letter["body"]:
         raise UsageError("A reply needs a text", hint="Give -m TEXT, -m - or --file FILE.")
-    return _sent(run.orc.mail.reply(id, text, **given(priority=priority)))
+    return _sent(run.orc.mail.reply(id, **letter))
 
 
 @MAIL.command("check", example="check --inject")
@@ -95,8 +89,8 @@ def check(run: Run, wait: str, inject: bool, budget: str | None) -> Answer:
         return _injected(run, wait, budget)
     if budget is not None:
         raise UsageError("--budget goes with --inject")
-    found = run.orc.mail.check(wait=wait)
-    return say(found, _counted(found), 0 if found.unread else 1)
+    count = run.orc.mail.check(wait=wait)
+    return say(count, _counted(count), 0 if count.unread else 1)
 
 
 def _injected(run: Run, wait: str, budget: str | None) -> Answer:
@@ -232,19 +226,18 @@ def list_(run: Run, name: str, members: tuple[str, ...], delete: bool) -> Answer
 @MAIL.command("lists", example="lists", reads=True)
 def lists(run: Run) -> Answer:
     """List the mailing lists with their members."""
-    found = run.orc.mail.lists()
-    said = (escape(f"{name}: {', '.join(members)}") for name, members in found.items())
-    value = [{"name": name, "members": members} for name, members in found.items()]
-    return Answer(value, lambda: lines(said, empty="No mailing lists."))
+    all_lists = run.orc.mail.lists()
+    texts = (escape(f"{name}: {', '.join(members)}") for name, members in all_lists.items())
+    value = [{"name": name, "members": members} for name, members in all_lists.items()]
+    return Answer(value, lambda: lines(texts, empty="No mailing lists."))
 
 
-def _text(message: str | None, file: str | None) -> str:
-    """The text of a message: from the line, a file, or stdin."""
+def _with_body(message: str | None, file: str | None, **options: Any) -> dict[str, Any]:
+    """The options of a letter with its text: from the line, a file, or stdin."""
     if file is not None and message is not None:
         raise UsageError("The text is given twice", hint="Leave -m or --file out.")
-    if file is not None or message == "-":
-        return text_from(file)
-    return message or ""
+    body = text_from(file) if file is not None or message == "-" else message or ""
+    return given(body=body, **options)
 
 
 def _sent(letter: "Letter") -> Answer:

@@ -127,4 +127,6 @@ LIMIT = option("--limit", "At most so many.", types.COUNT)
 ONLY_WORKSTREAM = argument(
     "[workstream]", "Only tasks of this one.", types.WORKSTREAM_NAME, metavar="WS"
 )
-IN_WORKSTREAM = option("--ws", "Only tasks of this workstream.", types.WORKSTREAM_NAME)
+IN_WORKSTREAM = option(
+    "--ws", "Only tasks of this workstream.", types.WORKSTREAM_NAME, name="workstream"
+)

@@ -23,19 +23,19 @@ _SHOWN = 10
 @BOARD.command("stats", example="stats --ws build", reads=True, filters_agent=True)
 @IN_WORKSTREAM
 @option("--days", "Only tasks that changed in so many days.", types.INTEGER)
-def stats(run: Run, ws: str | None, days: int | None, agent: str | None) -> Answer:
+def stats(run: Run, **filters: Any) -> Answer:
     """Count tasks by status, workstream, priority, type and agent, archived ones included."""
-    found = run.orc.stats(workstream=ws, agent=agent, days=days, progress=run.progress)
-    return Answer(found, lambda: _stats_page(found))
+    counts = run.orc.stats(**filters, progress=run.progress)
+    return Answer(counts, lambda: _stats_page(counts))
 
 
 @BOARD.command("metrics", example="metrics --days 30", reads=True, filters_agent=True)
 @IN_WORKSTREAM
 @option("--days", "The last so many days; 14 if not given.", types.INTEGER)
-def metrics(run: Run, ws: str | None, days: int | None, agent: str | None) -> Answer:
+def metrics(run: Run, **filters: Any) -> Answer:
     """Measure the last days: throughput, times, success, how busy the agents are, cycles."""
-    found = run.orc.metrics(workstream=ws, agent=agent, progress=run.progress, **given(days=days))
-    return Answer(found, lambda: _metrics_page(found))
+    measured = run.orc.metrics(**given(**filters), progress=run.progress)
+    return Answer(measured, lambda: _metrics_page(measured))
 
 
 # Pages

@@ -1,5 +1,7 @@
 """``orc runner``: one cycle of plan, brief, work, collect."""
 
+from typing import Any
+
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape_json, escape_lines
 from orchestrator.interfaces.cli import types
@@ -34,15 +36,13 @@ def brief(run: Run, target: str, budget: int) -> Answer:
 @option("--since", "From a time on, or that long ago, or after an event.", types.WHEN)
 @option("--save", "Write it into the knowledge base.", types.TOPIC_NAME)
 @option("--format", "How to print it.", types.choice("json", "markdown"), default="json")
-def collect(
-    run: Run, cycle: int | None, since: str | None, save: str | None, format: str
-) -> Answer:
+def collect(run: Run, save: str | None, format: str, **period: Any) -> Answer:
     """Report what came of a cycle: finished, failed, running, added, learned."""
-    if cycle is not None and since is not None:
+    if None not in period.values():
         raise UsageError("--cycle and --since exclude each other")
-    collected = run.orc.collect(cycle=cycle, since=since)
+    collected = run.orc.collect(**period)
     if save is not None:
-        run.orc.save_report(save, cycle=cycle, since=since)
+        run.orc.save_report(save, **period)
     if format == "markdown":
         return Answer(collected, lambda: escape_lines(collected.markdown().removesuffix("\n")))
     return Answer(collected, lambda: escape_json(to_json(collected).decode().rstrip("\n")))

@@ -1,11 +1,11 @@
 """``orc session``, ``prime``, ``handoff``, ``done``, ``escalate``: how an agent begins and ends."""
 
 import os
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.printable import escape
-from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES, Outcome, Severity
+from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES, Outcome
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, SESSION
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag, option
@@ -73,7 +73,7 @@ def _tokens(text: str, usual: int) -> int:
 @option("--message/-m", "What it should know; - takes it from stdin.", default="")
 @flag("--collect", "Note also open work, locks, unread mail and changed files.")
 @DRY_RUN
-def handoff(run: Run, subject: str, message: str, collect: bool, dry_run: bool) -> Answer:
+def handoff(run: Run, message: str, collect: bool, dry_run: bool, subject: str) -> Answer:
     """End the session with a note to the next one; what hangs on the hook stays there."""
     note = text_from("-") if message == "-" else message
     files = _changed_files() if collect else ()
@@ -101,22 +101,12 @@ def done(run: Run, outcome: str | None, message: str, until: str) -> Answer:
 @option("--severity", "medium if not given.", types.choice(*SEVERITIES), default="medium")
 @option("--message/-m", "More about it; - takes it from stdin.", default="")
 @option("--task", "The task that it came up with; else mine.", types.TASK_ID)
-@option("--ws", "Where the task for it belongs.", types.WORKSTREAM_NAME)
+@option("--ws", "Where the task for it belongs.", types.WORKSTREAM_NAME, name="workstream")
 @option("--to", f"Who is told; {OVERSEER} if not given.", metavar="TO", default=OVERSEER)
-def escalate(
-    run: Run,
-    topic: str,
-    severity: Severity,
-    message: str,
-    task: str | None,
-    ws: str | None,
-    to: str,
-) -> Answer:
+def escalate(run: Run, topic: str, message: str, to: str, **facts: Any) -> Answer:
     """Report a problem: a task for it, and mail to the overseer."""
     text = text_from("-") if message == "-" else message
-    made = run.orc.sessions.escalate(
-        topic, severity=severity, message=text, task=task, workstream=ws, to=to
-    )
+    made = run.orc.sessions.escalate(topic, message=text, to=to, **facts)
     return say(made, f"Escalated to {escape(to)}: {made.id} - {escape(made.title)}")
 
 

@@ -52,11 +52,9 @@ def claim(run: Run, words: Words, lease: str | None) -> Answer:
 @argument("[agent]", "Who takes it.", types.AGENT_NAME)
 @LEASE
 @option("--wait", "Wait so long for a task to become free: 30s.", types.DURATION, default="0")
-def next_(
-    run: Run, workstream: str | None, agent: str | None, lease: str | None, wait: str
-) -> Answer:
+def next_(run: Run, workstream: str | None, agent: str | None, **how: Any) -> Answer:
     """Claim the task to do next: by workstream priority, task priority, age."""
-    task = run.orc.tasks.next(workstream, agent=run.actor(agent), lease=lease, wait=wait)
+    task = run.orc.tasks.next(workstream, agent=run.actor(agent), **how)
     if task is None:
         return say(None, f"No pending tasks{' in this workstream' if workstream else ''}.", 1)
     return say(task, f"Claimed next task: {task.id} - {escape(task.title)}")

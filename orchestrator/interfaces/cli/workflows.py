@@ -7,7 +7,15 @@ from orchestrator.core.errors import NotFound
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import FORMULA
-from orchestrator.interfaces.cli.formulas import NAME, ON, PRESET, VALUES, WS, Values, compiled_for
+from orchestrator.interfaces.cli.formulas import (
+    FORMULA_OPTIONS,
+    NAME,
+    VALUES,
+    WS,
+    Values,
+    compiled_for,
+    compiled_in_place,
+)
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, option, together
 from orchestrator.interfaces.cli.rendering import (
     Answer,
@@ -46,10 +54,7 @@ ANY_ROOT = argument(
 )
 _POURING = together(
     NAME,
-    VALUES,
-    PRESET,
-    ON,
-    WS,
+    FORMULA_OPTIONS,
     option("--assignee", "Whom the steps are given to.", types.AGENT_NAME),
     DRY_RUN,
 )
@@ -60,35 +65,26 @@ _POURING = together(
 
 @FORMULA.command("pour", example="pour feature --var feature=Login --ws build")
 @_POURING
-def pour(run: Run, **how: Any) -> Answer:
+def pour(run: Run, **options: Any) -> Answer:
     """Make the steps of a formula tasks, in one commit: a workflow that any agent can go on with."""
-    return _pour(run, ephemeral=False, **how)
+    return _pour(run, ephemeral=False, **options)
 
 
 @FORMULA.command("wisp", example="wisp research --var question=Why --assignee ann")
 @_POURING
-def wisp(run: Run, **how: Any) -> Answer:
+def wisp(run: Run, **options: Any) -> Answer:
     """Pour an ephemeral workflow: no export has it, and it is collected when it is old."""
-    return _pour(run, ephemeral=True, **how)
+    return _pour(run, ephemeral=True, **options)
 
 
 def _pour(
-    run: Run,
-    *,
-    name: str,
-    values: Values | None,
-    preset: str | None,
-    on: str | None,
-    ws: str | None,
-    dry_run: bool,
-    ephemeral: bool,
-    **how: Any,
+    run: Run, name: str, assignee: str | None, dry_run: bool, *, ephemeral: bool, **formula: Any
 ) -> Answer:
     with run.rehearsed(dry_run):
-        compiled = compiled_for(run, name, values, preset=preset, on=on)
+        compiled, place = compiled_in_place(run, name, **formula)
         if compiled.ephemeral and not ephemeral:
             warn(f"{name} is made to run as a wisp: `formula wisp {name}`")
-        poured = run.orc.workflows.pour(compiled, workstream=ws, on=on, ephemeral=ephemeral, **how)
+        poured = run.orc.workflows.pour(compiled, ephemeral=ephemeral, assignee=assignee, **place)
     return poured_answer(poured, "Would pour" if dry_run else "Poured")
 
 
@@ -118,7 +114,7 @@ def _steps(number: int) -> str:
 @WS
 @DRY_RUN
 def bond(
-    run: Run, first: str, then: str, values: Values | None, ws: str | None, dry_run: bool
+    run: Run, first: str, then: str, values: Values | None, dry_run: bool, **how: Any
 ) -> Answer:
     """Chain two workflows: the second begins when the first is done."""
     with run.rehearsed(dry_run):
@@ -131,7 +127,7 @@ def bond(
             for side in sides
         )
         try:
-            bonded = run.orc.workflows.bond(before, after, workstream=ws)
+            bonded = run.orc.workflows.bond(before, after, **how)
         except NotFound as missing:
             message = f"{missing.message}, and there is no formula of this name"
             raise NotFound(message, code=missing.code, hint=missing.hint) from None

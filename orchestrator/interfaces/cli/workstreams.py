@@ -1,6 +1,6 @@
 """``orc workstream``: the streams that tasks belong to."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
@@ -22,22 +22,11 @@ _NAME = argument("name", "The workstream.", types.WORKSTREAM_NAME)
 @argument("[number]", "Its priority; 1 comes first.", types.INTEGER, metavar="PRIORITY")
 @option("--description", "What it is for.")
 @option("--priority", "1 comes first; 5 if not given.", types.INTEGER)
-def create(
-    run: Run,
-    name: str,
-    desc: str | None,
-    number: int | None,
-    description: str | None,
-    priority: int | None,
-) -> Answer:
+def create(run: Run, name: str, desc: str | None, number: int | None, **facts: Any) -> Answer:
     """Begin a workstream."""
-    made = run.orc.workstreams.create(
-        name,
-        **given(
-            description=once("description", desc, "--description", description),
-            priority=once("priority", number, "--priority", priority),
-        ),
-    )
+    facts["description"] = once("description", desc, "--description", facts["description"])
+    facts["priority"] = once("priority", number, "--priority", facts["priority"])
+    made = run.orc.workstreams.create(name, **given(**facts))
     return say(made, f"Created workstream: {escape(made.name)}")
 
 
@@ -72,11 +61,11 @@ def show(run: Run, name: str) -> Answer:
 @_NAME
 @option("--description", "What it is for.")
 @option("--priority", "1 comes first.", types.INTEGER)
-def edit(run: Run, name: str, description: str | None, priority: int | None) -> Answer:
+def edit(run: Run, name: str, **changes: Any) -> Answer:
     """Change the description or the priority of a workstream."""
-    if description is None and priority is None:
+    if not given(**changes):
         raise UsageError("There is nothing to change", hint="Give --description or --priority.")
-    stream = run.orc.workstreams.edit(name, description=description, priority=priority)
+    stream = run.orc.workstreams.edit(name, **changes)
     return say(stream, f"Edited workstream: {escape(name)}")
 
 
@@ -101,10 +90,8 @@ def _record(stream: "Workstream", counts: dict[str, int]) -> dict[str, object]:
 
 def _lines(stream: "Workstream", counts: dict[str, int]) -> str:
     usual = {"pending": "pending", "in_progress": "active", "done": "done"}
-    said = [f"{counts.get(status, 0)} {word}" for status, word in usual.items()]
-    said += [f"{n} {status}" for status, n in counts.items() if status not in usual]
+    shown = [f"{counts.get(status, 0)} {word}" for status, word in usual.items()]
+    shown += [f"{n} {status}" for status, n in counts.items() if status not in usual]
     closed = " [closed]" if stream.status == "closed" else ""
     title = paint(f"[P{stream.priority}] {escape(stream.name)}", "bold")
-    return (
-        f"{title} - {escape(stream.description) or '(no desc)'}{closed}\n  Tasks: {', '.join(said)}"
-    )
+    return f"{title} - {escape(stream.description) or '(no desc)'}{closed}\n  Tasks: {', '.join(shown)}"
