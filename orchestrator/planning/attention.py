@@ -22,8 +22,8 @@ from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.agents.commands import STALE_AFTER
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import Task
-from orchestrator.planning.records import Alert, AlertKind
-from orchestrator.planning.survey import DESCRIPTION, SHOWN, about, place
+from orchestrator.planning.records import DESCRIPTION, SHOWN, Alert, AlertKind
+from orchestrator.planning.survey import about, place
 
 MANY_FAILURES = 2
 """Failures of one task that call for attention."""

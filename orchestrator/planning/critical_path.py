@@ -6,8 +6,8 @@ from itertools import islice
 
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import ENDED, Task
-from orchestrator.planning.records import CriticalPath, PathTask
-from orchestrator.planning.survey import SHOWN, about
+from orchestrator.planning.records import SHOWN, CriticalPath, PathTask
+from orchestrator.planning.survey import about
 
 ASSUMED = 30.0
 """Minutes of a task that has no estimate."""

@@ -9,35 +9,22 @@ from orchestrator.core.printable import one_line, shortened
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import blockers, is_kept_back, open_needs
 from orchestrator.domain.tasks.records import Task
+from orchestrator.planning import records
 from orchestrator.planning.attention import attention
 from orchestrator.planning.choice import choose
 from orchestrator.planning.critical_path import critical_path
 from orchestrator.planning.queues import serial_groups
-from orchestrator.planning.records import (
-    LeftOut,
-    OpenNeed,
-    Plan,
-    PlannedTask,
-    PlannedWorkstream,
-    Recommendation,
-    WaitingTask,
-)
-from orchestrator.planning.survey import (
-    DESCRIPTION,
-    SHOWN,
-    Candidate,
-    Survey,
-    about,
-    best_of,
-    survey,
-)
+from orchestrator.planning.records import DESCRIPTION, SHOWN
+from orchestrator.planning.survey import Candidate, Survey, about, best_of, survey
 from orchestrator.planning.teams import assign
 
 REASONS = 5
 """Sentences that say why a task waits."""
 
 
-def make_plan(state: State, *, now: str, number: int, at_most: int, seen: dict[str, float]) -> Plan:
+def make_plan(
+    state: State, *, now: str, number: int, at_most: int, seen: dict[str, float]
+) -> records.Plan:
     """Plan a cycle from the state alone; nothing is changed.
 
     Args:
@@ -51,7 +38,7 @@ def make_plan(state: State, *, now: str, number: int, at_most: int, seen: dict[s
     serial, more_serial = serial_groups(board)
     waiting = _waiting_tasks(state, now)
     alerts, more_alerts = attention(state, now, seen)
-    return Plan(
+    return records.Plan(
         generated_at=now,
         cycle=number,
         workstreams=_workstreams(board),
@@ -60,13 +47,13 @@ def make_plan(state: State, *, now: str, number: int, at_most: int, seen: dict[s
         waiting=[_waiting(state, task, now) for task in waiting[:SHOWN]],
         critical_path=critical_path(state),
         attention=alerts,
-        left_out=LeftOut(
+        left_out=records.LeftOut(
             recommended_serial=more_serial, waiting=len(waiting[SHOWN:]), attention=more_alerts
         ),
     )
 
 
-def _workstreams(board: Survey) -> list[PlannedWorkstream]:
+def _workstreams(board: Survey) -> list[records.PlannedWorkstream]:
     """Return the active workstreams that have a pending or running task, by priority, then name."""
     candidates: dict[str, list[Candidate]] = {}
     for candidate in board.candidates:
@@ -77,7 +64,7 @@ def _workstreams(board: Survey) -> list[PlannedWorkstream]:
         if stream.status == "active" and (counts.get("pending") or counts.get("in_progress")):
             best = best_of(board, candidates.get(stream.name, ()))
             entries.append(
-                PlannedWorkstream(
+                records.PlannedWorkstream(
                     name=stream.name,
                     priority=stream.priority,
                     next_task=_planned(best) if best else None,
@@ -87,11 +74,13 @@ def _workstreams(board: Survey) -> list[PlannedWorkstream]:
     return entries
 
 
-def _recommendations(board: Survey, at_most: int, seen: dict[str, float]) -> list[Recommendation]:
+def _recommendations(
+    board: Survey, at_most: int, seen: dict[str, float]
+) -> list[records.Recommendation]:
     chosen = choose((c for c in board.candidates if board.is_free(c)), at_most)
     agents = assign(board.state, [c.task for c in chosen], board.now, seen)
     return [
-        Recommendation(
+        records.Recommendation(
             workstream=candidate.task.workstream,
             task=_planned(candidate.task),
             brief=_short_brief(candidate.task),
@@ -103,8 +92,8 @@ def _recommendations(board: Survey, at_most: int, seen: dict[str, float]) -> lis
     ]
 
 
-def _planned(task: Task) -> PlannedTask:
-    planned = msgspec.convert(task, PlannedTask, from_attributes=True)
+def _planned(task: Task) -> records.PlannedTask:
+    planned = msgspec.convert(task, records.PlannedTask, from_attributes=True)
     return replace(planned, description=shortened(task.description, DESCRIPTION))
 
 
@@ -127,12 +116,11 @@ def _waiting_tasks(state: State, now: str) -> list[Task]:
     )
 
 
-def _waiting(state: State, task: Task, now: str) -> WaitingTask:
+def _waiting(state: State, task: Task, now: str) -> records.WaitingTask:
     needs = []
     for need in open_needs(state, task)[:SHOWN]:
-        live = state.tasks.get(need)
-        agent = live.assigned_to if live else None
+        agent = state.tasks[need].assigned_to if need in state.tasks else None
         status = state.tasks.status_of(need)
-        needs.append(OpenNeed(task=need, status=status, assigned_to=agent))
+        needs.append(records.OpenNeed(task=need, status=status, assigned_to=agent))
     reasons = [blocker.says for blocker in islice(blockers(state, task, now), REASONS)]
-    return WaitingTask(**about(task), needs=needs, reasons=reasons)
+    return records.WaitingTask(**about(task), needs=needs, reasons=reasons)

@@ -125,24 +125,17 @@ class _Page:
         return f"Nothing hangs on your hook: `{self.prog} t next` finds work."
 
     def sections(self) -> Iterator[Section]:
-        """Yield what follows the head, the most important first."""
-        prog = self.prog
-        if self.hook.task is not None:
-            blocks = [self._work(task) for task in (self.hook.task, self._step) if task]
-            yield Section("On your hook", blocks, 0.5, f"{prog} hook")
-        if self.session is not None and self.session.handed_off_at:
-            rest = f"{prog} session show"
-            yield Section("Handed off by your last session", [self._note(self.session)], 0.25, rest)
-        others = [task for task in (*self.hook.working, *self.hook.queue) if task != self._step]
-        if others:
-            shown = [PageBlock(_line(task), f"{prog} t show {task.id}") for task in others[:LISTED]]
-            yield Section(f"Also yours ({len(others)})", shown, 0.1, f"{prog} hook")
-        if self.unread:
-            shown = [
-                PageBlock(_header(message), f"{prog} mail read {message.id}")
-                for message in self.unread[:LISTED]
-            ]
-            yield Section(f"Unread mail ({len(self.unread)})", shown, 0.15, f"{prog} mail inbox")
+        """Yield what follows the head, the most important first; empty sections are left out."""
+        prog, hook, session = self.prog, self.hook, self.session
+        work = [self._work(task) for task in (hook.task, self._step) if task]
+        yield Section("On your hook", work, 0.5, f"{prog} hook")
+        notes = [self._note(session)] if session is not None and session.handed_off_at else []
+        yield Section("Handed off by your last session", notes, 0.25, f"{prog} session show")
+        others = [task for task in (*hook.working, *hook.queue) if task != self._step]
+        tasks = [PageBlock(_line(task), f"{prog} t show {task.id}") for task in others[:LISTED]]
+        yield Section(f"Also yours ({len(others)})", tasks, 0.1, f"{prog} hook")
+        mail = [PageBlock(_header(m), f"{prog} mail read {m.id}") for m in self.unread[:LISTED]]
+        yield Section(f"Unread mail ({len(self.unread)})", mail, 0.15, f"{prog} mail inbox")
 
     def _work(self, task: Task) -> PageBlock:
         show = f"{self.prog} runner brief {task.id}"

@@ -7,8 +7,8 @@ import msgspec
 from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.ready_queue import HeldResource
 from orchestrator.planning.overlaps import Overlaps
-from orchestrator.planning.records import PlannedHold, SerialGroup
-from orchestrator.planning.survey import SHOWN, Candidate, Survey, place
+from orchestrator.planning.records import SHOWN, PlannedHold, SerialGroup
+from orchestrator.planning.survey import Candidate, Survey, place
 
 BUILT = 5 * SHOWN
 """Queues that are made; those of the same tasks are shown as one."""

@@ -4,6 +4,12 @@ from typing import Literal
 
 import msgspec
 
+SHOWN = 100
+"""Entries of one list of a plan. A plan is one line of the log, so it may not grow with the board."""
+
+DESCRIPTION = 500
+"""Characters of a description that a plan carries; the brief has it whole."""
+
 AlertKind = Literal[
     "lease_expired",
     "silent_agent",

@@ -9,12 +9,6 @@ from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.ready_queue import HeldResource, rank_of
 from orchestrator.domain.tasks.records import Task
 
-SHOWN = 100
-"""Entries of one list of a plan. A plan is one line of the log, so it may not grow with the board."""
-
-DESCRIPTION = 500
-"""Characters of a description that a plan carries; the brief has it whole."""
-
 
 class Candidate(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A task that can be taken.

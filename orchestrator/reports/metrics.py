@@ -15,7 +15,7 @@ from orchestrator.core.events import decode
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.domain.agents.commands import Agents
 from orchestrator.domain.cycles.events import CyclePlanned
-from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.tasks.records import Task
 from orchestrator.engine import Engine
 from orchestrator.reports.history import DAY, all_tasks, first_moment, grouped, share
 
@@ -153,13 +153,13 @@ class _Window:
     def __init__(self, engine: Engine, since: str, until: str, days: int) -> None:
         self.since, self.until = since, until
         self._engine, self._days = engine, days
-        self._first_claims: dict[str, str] = {}
+        self._first_claims: dict[str, str | None] = {}
 
     def flow(self, tasks: Sequence[Task]) -> Flow:
         """Return how the tasks moved in this time."""
         ended = [task for task in tasks if self.since <= (task.ended_at or "")]
         worked = [task for task in ended if task.status in ("done", "failed")]
-        count = {status: sum(task.status == status for task in ended) for status in ENDED}
+        count = Counter(task.status for task in ended)
         started = [*worked, *(task for task in tasks if task.status == "in_progress")]
         return Flow(
             added=sum(task.created_at >= self.since for task in tasks),
@@ -194,8 +194,8 @@ class _Window:
             return task.claimed_at
         if task.id not in self._first_claims:
             events = (self._engine.event(number) for number in task.events)
-            claim = next((record.ts for record in events if record.type == "task.claimed"), "")
-            self._first_claims[task.id] = claim or task.claimed_at or ""
+            claims = (record.ts for record in events if record.type == "task.claimed")
+            self._first_claims[task.id] = next(claims, task.claimed_at)
         return self._first_claims[task.id]
 
     def _busy_share(self, tasks: Iterable[Task]) -> float:

@@ -61,10 +61,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 def event_line(event: dict[str, Any]) -> str:
     """Return an event as the original prints it: ``[HH:MM:SS] agent: action {k=v}``."""
     facts = ", ".join(f"{key}={_fact(value)}" for key, value in event["payload"].items())
-    return escape(
-        f"[{event['ts'][11:19]}] {event['agent']}: {event['type']}"
-        + (f" {{{facts}}}" if facts else "")
-    )
+    shown = f" {{{facts}}}" if facts else ""
+    return escape(f"[{event['ts'][11:19]}] {event['agent']}: {event['type']}{shown}")
 
 
 def _fact(value: object) -> str:
@@ -77,23 +75,22 @@ def _section(title: str, lines: list[str]) -> str:
 
 
 def _agent_line(agent: AgentView) -> str:
-    notes = [
-        f"{len(agent.tasks)} tasks" if agent.tasks else "",
-        f"{agent.unread} unread" if agent.unread else "",
-        "STALE" if agent.stale else "",
-    ]
-    if agent.status == "retired":
-        notes = ["retired"]
-    marks = "".join(f" [{note}]" for note in notes if note)
-    return escape(f"{agent.id} ({agent.type}){marks}")
+    notes = {
+        f"{len(agent.tasks)} tasks": agent.tasks,
+        f"{agent.unread} unread": agent.unread,
+        "STALE": agent.stale,
+    }
+    shown = [note for note, is_so in notes.items() if is_so]
+    marks = ["retired"] if agent.status == "retired" else shown
+    return escape(f"{agent.id} ({agent.type})" + "".join(f" [{mark}]" for mark in marks))
 
 
 def _lock_line(lock: Lock) -> str:
-    holders = ", ".join(
+    holders = (
         f"{holder.agent}{' (shared)' if holder.shared else ''} until {holder.until}"
         for holder in lock.holders
     )
-    return escape(f"{lock.resource}: {holders}")
+    return escape(f"{lock.resource}: {', '.join(holders)}")
 
 
 def status(engine: Engine, at: int | None = None) -> Status:

@@ -17,6 +17,7 @@ from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.agents.records import Agent, AgentStatus
 from orchestrator.domain.locks import commands as locks
 from orchestrator.domain.locks.events import LockReleased
+from orchestrator.domain.locks.records import Lock
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskRenewed, released
 from orchestrator.domain.tasks.records import Task
@@ -189,7 +190,7 @@ class Agents(Noun[State]):
             raise Refused(f"Agent {id} is retired already", code="illegal_step")
         for task in tx.state.schedule.held_by(id):
             tx.record(released(task, f"{id} retired"))
-        for lock in locks.held_by(tx.state, id, tx.now):
+        for lock in locks.by_holder(tx.state, tx.now).get(id, ()):
             tx.record(LockReleased(resource=lock.resource, holder=id))
         tx.record(AgentRetired(id=id, reason=check_line("reason", reason)))
 
@@ -212,7 +213,10 @@ class Agents(Noun[State]):
     def views(state: State, now: str, seen: dict[str, float]) -> list[AgentView]:
         """Return the agents of a state, given the time and when each was seen."""
         everyone = {*state.agents, *seen, *state.schedule.holders()} - state.agents.aliases.keys()
-        return [_view(state, name, now, seen.get(name)) for name in sorted(everyone)]
+        held = locks.by_holder(state, now)
+        return [
+            _view(state, name, now, seen.get(name), held.get(name, ())) for name in sorted(everyone)
+        ]
 
 
 def check_active(state: State, id: str) -> None:
@@ -229,7 +233,9 @@ def check_active(state: State, id: str) -> None:
         )
 
 
-def _view(state: State, id: str, now: str, seen: float | None) -> AgentView:
+def _view(
+    state: State, id: str, now: str, seen: float | None, held_locks: Iterable[Lock]
+) -> AgentView:
     record, session = state.agents.get(id), state.agents.sessions.get(id)
     last = clock.timestamp(seen) if seen is not None else None
     if record is not None:
@@ -256,7 +262,7 @@ def _view(state: State, id: str, now: str, seen: float | None) -> AgentView:
         assigned=tuple(task.id for task in held if task.status == "assigned"),
         load=len(held),
         unread=state.mail.mailbox(id).count_unread,
-        locks=tuple(lock.resource for lock in locks.held_by(state, id, now)),
+        locks=tuple(lock.resource for lock in held_locks),
     )
 
 

@@ -274,7 +274,9 @@ def _collected(state: State, agent: str, now: str) -> list[str]:
     for task in state.schedule.held_by(agent):
         hung = "on the hook, " if state.agents.hooks.get(agent) == task.id else ""
         lines.append(f"task {task.id} ({hung}{task.status}): {one_line(task.title, SHOWN)}")
-    holds = ((lock.resource, lock.holder(agent)) for lock in locks.held_by(state, agent, now))
+    holds = (
+        (lock.resource, lock.holder(agent)) for lock in locks.by_holder(state, now).get(agent, ())
+    )
     lines += [f"lock {resource} until {holder.until}" for resource, holder in holds if holder]
     unread = state.mail.mailbox(agent).count_unread
     return lines + ([f"{unread} unread messages"] if unread else [])

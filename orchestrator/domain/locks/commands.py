@@ -231,10 +231,14 @@ def _need(resource: str, shared: bool = False) -> resources.Need:
     return resources.Need(need.resource, need.shared or shared)
 
 
-def held_by(state: State, agent: str, now: str) -> list[Lock]:
-    """Return the locks that an agent holds now."""
-    holds = ((lock, lock.holder(agent)) for lock in state.locks.values())
-    return [lock for lock, holder in holds if holder is not None and holder.until > now]
+def by_holder(state: State, now: str) -> dict[str, list[Lock]]:
+    """Return the locks that each agent holds now."""
+    held: dict[str, list[Lock]] = {}
+    for lock in state.locks.values():
+        for holder in lock.holders:
+            if holder.until > now:
+                held.setdefault(holder.agent, []).append(lock)
+    return held
 
 
 def find_circle(state: State, agent: str, need: resources.Need, now: str) -> list[str]:
