@@ -115,7 +115,7 @@ class _Doctor:
         saved = snapshot.decode(data, self.store.cursor_type) if data is not None else None
         level, hint, message = "warning", "", ""
         if saved is None:
-            why = "is missing" if data is None else "was changed by another program"
+            why = "is missing" if data is None else "is damaged, or was changed by another program"
             message = f"{path} {why}"
         elif (number := saved[1].id) > self.end.id:
             level = "damage"
