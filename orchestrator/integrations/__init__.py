@@ -1,4 +1,4 @@
-"""Neighbours' data: issues of beads and task files of Backlog.md, in and out, as far as the fields go.
+"""Tasks of other trackers: issues of beads and task files of Backlog.md, in and out, as far as the fields go.
 
 Whatever has no place on the other side is counted in the report of every import and export.
 """

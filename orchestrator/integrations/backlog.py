@@ -25,7 +25,7 @@ from orchestrator.domain.tasks.records import ENDED, Note, Task, TaskStatus
 from orchestrator.domain.validation import check_text, check_title
 from orchestrator.engine import Engine
 from orchestrator.integrations import files, sections
-from orchestrator.integrations.arrivals import Arrival, take_in
+from orchestrator.integrations.incoming_tasks import IncomingTask, take_in
 from orchestrator.integrations.report import Losses, Report, count_lost
 from orchestrator.integrations.sections import Comment, Sections
 from orchestrator.integrations.values import Fields
@@ -96,22 +96,22 @@ def import_backlog(
     """
     losses, problems = Losses(), Problems("These tasks cannot be taken in")
     root = _root(folder)
-    arrivals: dict[str, tuple[Arrival, Losses]] = {}
+    incoming_tasks: dict[str, tuple[IncomingTask, Losses]] = {}
     paths = [path for name in _TAKEN for path in files.markdown_files(os.path.join(root, name))]
     for path in progress(paths, "Reading task files"):
         place = os.path.relpath(path, root)
         lost = Losses()
-        arrival = problems.attempt(place, _arrival, path, lost)
-        if arrival is not None and arrival.id.casefold() in arrivals:
-            problems.note(place, f"the id {arrival.id!a} is there twice")
-        elif arrival is not None:
-            arrivals[arrival.id.casefold()] = arrival, lost
+        incoming = problems.attempt(place, _incoming_task, path, lost)
+        if incoming is not None and incoming.id.casefold() in incoming_tasks:
+            problems.note(place, f"the id {incoming.id!a} is there twice")
+        elif incoming is not None:
+            incoming_tasks[incoming.id.casefold()] = incoming, lost
     problems.check()
     _lose_other_files(root, losses)
-    ids = {folded: arrival.id for folded, (arrival, _) in arrivals.items()}
+    ids = {folded: incoming.id for folded, (incoming, _) in incoming_tasks.items()}
     return take_in(
         engine,
-        [(_linked(arrival, ids), lost) for arrival, lost in arrivals.values()],
+        [(_linked(incoming, ids), lost) for incoming, lost in incoming_tasks.values()],
         losses,
         workstream=workstream,
         skip_existing=skip_existing,
@@ -134,21 +134,21 @@ def _root(folder: str) -> str:
 
 def _lose_other_files(root: str, losses: Losses) -> None:
     """Count the files of the other folders: drafts, documents, decisions, archived tasks."""
-    for path, folders, found in os.walk(root):
+    for path, folders, entries in os.walk(root):
         folders.sort()
         name = os.path.relpath(path, root)
         if name.partition(os.sep)[0] not in (".", *_TAKEN):
-            losses.lose(f"files in {name}", sum(file.endswith(".md") for file in found))
+            losses.lose(f"files in {name}", sum(file.endswith(".md") for file in entries))
 
 
-def _linked(arrival: Arrival, ids: dict[str, str]) -> Arrival:
+def _linked(incoming: IncomingTask, ids: dict[str, str]) -> IncomingTask:
     """The same with its links as the ids are written: Backlog.md takes TASK-1 and task-1 for one."""
-    needs = tuple(ids.get(need.casefold(), need) for need in arrival.needs)
-    parent = arrival.parent and ids.get(arrival.parent.casefold(), arrival.parent)
-    return replace(arrival, needs=needs, parent=parent)
+    needs = tuple(ids.get(need.casefold(), need) for need in incoming.needs)
+    parent = incoming.parent and ids.get(incoming.parent.casefold(), incoming.parent)
+    return replace(incoming, needs=needs, parent=parent)
 
 
-def _arrival(path: str, losses: Losses) -> Arrival:
+def _incoming_task(path: str, losses: Losses) -> IncomingTask:
     text = files.read_text(path)
     if text.partition("\n")[0].endswith("\r"):
         text = text.replace("\r\n", "\n")
@@ -161,7 +161,7 @@ def _arrival(path: str, losses: Losses) -> Arrival:
     needs, parent = tuple(fields.texts("dependencies")), fields.text("parent_task_id") or None
     fields.skip("subtasks")  # each of them names its parent
     fields.lose_rest(losses)
-    return Arrival(id=task_id, task=task, needs=needs, parent=parent)
+    return IncomingTask(id=task_id, task=task, needs=needs, parent=parent)
 
 
 def _with_quotes(text: str) -> str:
@@ -190,9 +190,7 @@ def _task(fields: Fields, body: Sections, losses: Losses) -> Task:
     status, reason, assignee = _standing(fields.text("status"), assignees, losses)
     ended = fields.moment("actual_end")
     notes = [(body.notes, author, updated or created)] if body.notes else []
-    notes += [
-        (said.text, _person(said.author, losses) or author, said.at) for said in body.comments
-    ]
+    notes += [(c.text, _person(c.author, losses) or author, c.time) for c in body.comments]
     summary = body.summary
     if summary and status not in ENDED:
         notes.append((summary, author, updated or created))
@@ -212,7 +210,9 @@ def _task(fields: Fields, body: Sections, losses: Losses) -> Task:
         assigned_to=assignee,
         result=check_text("final summary", summary) if summary and status == "done" else None,
         reason=reason or (check_text("final summary", summary) if status != "done" else ""),
-        notes=tuple(Note(who, at or created, check_text("note", text)) for text, who, at in notes),
+        notes=tuple(
+            Note(who, time or created, check_text("note", text)) for text, who, time in notes
+        ),
         created_at=created,
         created_by=_person(reporter, losses),
         updated_at=updated or created,
@@ -342,8 +342,7 @@ def _page(task: Task, losses: Losses) -> str:
     if task.status == "in_review":
         losses.lose("reviews")
     metadata = dict(_metadata(task, losses))
-    told = task.status == "blocked" and task.reason != _BLOCKED
-    losses.lose("reason", int(told))
+    losses.lose("reason", int(task.status == "blocked" and task.reason != _BLOCKED))
     summary = task.result if task.status == "done" else task.reason
     body = Sections(
         description=task.description,

@@ -105,34 +105,34 @@ class _Markdown:
         """The entries of a text."""
         for number, line in enumerate(text.split("\n"), start=1):
             self._line(f"line {number}", _TABS.sub(_spaces, line.removesuffix("\r")))
-        return [self._whole(number, entry) for number, entry in enumerate(self._entries)]
+        return [self._with_description(number, entry) for number, entry in enumerate(self._entries)]
 
     def _line(self, place: str, line: str) -> None:
         fence = _FENCE.match(line)
         if self._fence or fence:
             if fence and self._fence in ("", fence[1]):
                 self._fence = "" if self._fence else fence[1]
-            self._say(line)
+            self._add_text(line)
         elif heading := _HEADING.fullmatch(line):
-            self._heading(place, len(heading[1]), _unclosed(heading[2]))
+            self._heading(place, len(heading[1]), _without_closing(heading[2]))
         elif _RULE.fullmatch(line):
             if line[0] == " ":
-                self._say(line)
+                self._add_text(line)
         elif item := _ITEM.fullmatch(line):
             depth = len(item[1]) + 10
             indent = len(item[1]) + len(item[2])
             self._begin(place, depth, indent, item[4], is_ticked=item[3] in ("x", "X"))
         else:
-            self._say(line)
+            self._add_text(line)
 
     def _heading(self, place: str, level: int, text: str) -> None:
         if level > 1:
             self._begin(place, level, 0, text)
             return
         self._open = []
-        _, said, problem = _taken_apart(text)
-        self._defaults = {name: said[name] for name in said if name in _DEFAULTS}
-        wrong = [name for name in said if name not in _DEFAULTS]
+        _, given, problem = _split_braces(text)
+        self._defaults = {name: given[name] for name in given if name in _DEFAULTS}
+        wrong = [name for name in given if name not in _DEFAULTS]
         if wrong and not problem:
             problem = f"{wrong[0]!a} cannot be said for all tasks: only {', '.join(_DEFAULTS)}"
         if problem:
@@ -143,10 +143,10 @@ class _Markdown:
     ) -> None:
         while self._open and self._open[-1].depth >= depth:
             self._open.pop()
-        title, said, problem = _taken_apart(text)
+        title, given, problem = _split_braces(text)
         if is_ticked:
             problem = "it is ticked off; take the line out, or untick it"
-        fields = said if "id" in said else {**self._defaults, **said}
+        fields = given if "id" in given else {**self._defaults, **given}
         if title:
             fields = {"title": title, **fields}
         inside = self._open[-1].number if self._open else None
@@ -155,15 +155,15 @@ class _Markdown:
         self._texts[number] = self._open[-1].lines
         self._entries.append(Entry(place=place, fields=fields, inside=inside, problem=problem))
 
-    def _say(self, line: str) -> None:
+    def _add_text(self, line: str) -> None:
         """Add a line to the description of what it is indented under; else it is prose."""
         indent = len(line) - len(line.lstrip())
-        for at in reversed(self._open):
-            if not line.strip() or self._fence or indent > at.depth - 10 or at.depth < 10:
-                at.lines.append(line[min(indent, at.indent) :])
+        for entry in reversed(self._open):
+            if not line.strip() or self._fence or indent > entry.depth - 10 or entry.depth < 10:
+                entry.lines.append(line[min(indent, entry.indent) :])
                 return
 
-    def _whole(self, number: int, entry: Entry) -> Entry:
+    def _with_description(self, number: int, entry: Entry) -> Entry:
         text = textwrap.dedent("\n".join(self._texts.get(number, ()))).strip("\n").rstrip()
         if not text or entry.problem:
             return entry
@@ -176,14 +176,14 @@ def _spaces(tabs: re.Match[str]) -> str:
     return tabs[0].expandtabs(4)
 
 
-def _unclosed(text: str) -> str:
+def _without_closing(text: str) -> str:
     """The text of a heading without the signs that may close it."""
     text = text.rstrip()
     bare = text.rstrip("#")
     return bare.rstrip() if bare[-1:] in (" ", "\t") else text
 
 
-def _taken_apart(text: str) -> tuple[str, dict[str, Any], str]:
+def _split_braces(text: str) -> tuple[str, dict[str, Any], str]:
     """A title, the fields in the braces behind it, and what is wrong with them."""
     text = text.strip()
     begin = text.rfind("{")
@@ -191,10 +191,10 @@ def _taken_apart(text: str) -> tuple[str, dict[str, Any], str]:
         return text, {}, ""
     title, braces = text[:begin].rstrip(), text[begin:]
     try:
-        said = frontmatter.load(braces)
+        fields = frontmatter.load(braces)
     except BadInput as error:
         reason = error.message.rpartition("read: ")[2].replace(" in line 1", "")
         return title, {}, f"the braces cannot be read: {reason}"
-    if "title" in said and title:
+    if "title" in fields and title:
         return title, {}, "it has two titles"
-    return title, said, ""
+    return title, fields, ""

@@ -25,7 +25,7 @@ from orchestrator.domain.tasks.relations import KINDS, Gate, Link
 from orchestrator.domain.validation import check_priority, check_text, check_title
 from orchestrator.engine import Engine
 from orchestrator.integrations import files
-from orchestrator.integrations.arrivals import Arrival, take_in
+from orchestrator.integrations.incoming_tasks import IncomingTask, take_in
 from orchestrator.integrations.report import Losses, Report, count_lost
 from orchestrator.integrations.values import Fields
 
@@ -74,7 +74,7 @@ def import_beads(
         Refused: Some are on the board already, or they wait for one another in a circle.
     """
     losses, problems = Losses(), Problems("These issues cannot be taken in")
-    arrivals: dict[str, tuple[Arrival, Losses]] = {}
+    incoming_tasks: dict[str, tuple[IncomingTask, Losses]] = {}
     for place, line in progress(files.lines("the file", lines), "Reading issues"):
         issue = problems.attempt(place, _issue, line)
         if issue is None:
@@ -83,15 +83,15 @@ def import_beads(
             losses.lose("deleted issues")
             continue
         lost = Losses()
-        arrival = problems.attempt(place, _arrival, Fields(issue), lost)
-        if arrival is not None and arrival.id in arrivals:
-            problems.note(place, f"the id {arrival.id!a} is there twice")
-        elif arrival is not None:
-            arrivals[arrival.id] = arrival, lost
+        incoming = problems.attempt(place, _incoming_task, Fields(issue), lost)
+        if incoming is not None and incoming.id in incoming_tasks:
+            problems.note(place, f"the id {incoming.id!a} is there twice")
+        elif incoming is not None:
+            incoming_tasks[incoming.id] = incoming, lost
     problems.check()
     return take_in(
         engine,
-        arrivals.values(),
+        incoming_tasks.values(),
         losses,
         workstream=workstream,
         skip_existing=skip_existing,
@@ -106,7 +106,7 @@ def _issue(line: bytes) -> dict[str, Any]:
     return value
 
 
-def _arrival(issue: Fields, losses: Losses) -> Arrival:
+def _incoming_task(issue: Fields, losses: Losses) -> IncomingTask:
     issue_id = issue.text("id")
     if not issue_id:
         raise BadInput("it has no id")
@@ -114,7 +114,7 @@ def _arrival(issue: Fields, losses: Losses) -> Arrival:
     task = _task(issue, losses)
     issue.skip(*_COUNTS)
     issue.lose_rest(losses)
-    return Arrival(
+    return IncomingTask(
         id=issue_id, task=task, needs=needs, parent=parent, gate=gate, links=tuple(links)
     )
 
@@ -137,8 +137,8 @@ def _task(issue: Fields, losses: Losses) -> Task:
     elif status == "blocked" and assignee:
         losses.lose("assignees of blocked issues")
         assignee = ""
-    said = issue.text("close_reason")
-    if said and status != "done":
+    closing = issue.text("close_reason")
+    if closing and status != "done":
         losses.lose("close_reason")
     minutes = issue.number("estimated_minutes")
     if minutes is not None and not 0 <= minutes < 1e9:
@@ -154,7 +154,7 @@ def _task(issue: Fields, losses: Losses) -> Task:
         labels=_labels(issue, losses),
         estimate=None if minutes is None else float(minutes),
         assigned_to=assignee or None,
-        result=check_text("close_reason", said) if said and status == "done" else None,
+        result=check_text("close_reason", closing) if closing and status == "done" else None,
         reason=reason,
         notes=_notes(issue, losses, created_by or "beads", updated or created),
         created_at=created,
@@ -205,14 +205,14 @@ def _description(issue: Fields) -> str:
     return check_text("description", both)
 
 
-def _notes(issue: Fields, losses: Losses, author: str, at: str) -> tuple[Note, ...]:
+def _notes(issue: Fields, losses: Losses, author: str, time: str) -> tuple[Note, ...]:
     notes = []
     if text := issue.text("notes"):
-        notes.append(Note(author, at, check_text("notes", text)))
+        notes.append(Note(author, time, check_text("notes", text)))
     notes += [
         Note(
             _person(comment, "author", losses) or author,
-            comment.moment("created_at") or at,
+            comment.moment("created_at") or time,
             check_text("comment", comment.text("text")),
         )
         for comment in issue.records("comments")

@@ -14,10 +14,10 @@ from orchestrator.core.errors import BadInput, UsageError
 
 
 class Comment(msgspec.Struct, frozen=True):
-    """What somebody said about a task, and when."""
+    """What an agent wrote about a task, and when."""
 
     author: str
-    at: str
+    time: str
     text: str
 
 
@@ -52,19 +52,19 @@ _CRITERION = re.compile(r"- \[([ xX])\] (?:#\d+(?: |$))?(.*)")
 
 def read(body: str) -> Sections:
     """The sections of a body; what stands outside of them belongs to the description."""
-    found = _split(body)
-    plan, done = found["implementation plan"], found["definition of done"]
-    description = [found["description"], plan and f"## Implementation Plan\n\n{plan}"]
+    texts = _split(body)
+    plan, done = texts["implementation plan"], texts["definition of done"]
+    description = [texts["description"], plan and f"## Implementation Plan\n\n{plan}"]
     acceptance = [
-        _criteria(found["acceptance criteria"]),
+        _criteria(texts["acceptance criteria"]),
         done and f"Definition of done:\n{_criteria(done)}",
     ]
     return Sections(
         description="\n\n".join(filter(None, description)),
         acceptance="\n\n".join(filter(None, acceptance)),
-        notes=found["implementation notes"],
-        summary=found["final summary"],
-        comments=[*_comments(found["comments"])],
+        notes=texts["implementation notes"],
+        summary=texts["final summary"],
+        comments=[*_comments(texts["comments"])],
     )
 
 
@@ -87,14 +87,14 @@ def _split(body: str) -> dict[str, str]:
             end = f"<!-- {_MARKERS[current]}:END -->"
         elif line.strip() or current not in marked:
             loose["description" if current in marked else current].append(line)
-    found = {name: "\n".join(lines).strip() for name, lines in loose.items()}
+    texts = {name: "\n".join(lines).strip() for name, lines in loose.items()}
     for name, lines in marked.items():
         text = "\n".join(lines)
-        outside = found[name] if name == "description" else ""
-        found[name] = "\n\n".join(filter(None, [text, outside]))
+        outside = texts[name] if name == "description" else ""
+        texts[name] = "\n\n".join(filter(None, [text, outside]))
     return {
-        name: _MARKER.sub(_freed, text) for name, text in found.items() if name != "comments"
-    } | {"comments": found["comments"]}
+        name: _MARKER.sub(_freed, text) for name, text in texts.items() if name != "comments"
+    } | {"comments": texts["comments"]}
 
 
 def _freed(match: re.Match[str]) -> str:
@@ -103,28 +103,28 @@ def _freed(match: re.Match[str]) -> str:
 
 def _criteria(text: str) -> str:
     """The criteria one a line; a ticked one keeps its tick."""
-    said = []
-    for line in text.split("\n"):
-        criterion = _CRITERION.fullmatch(line)
-        if criterion is None:
-            said.append(line)
-        else:
-            said.append(f"[x] {criterion[2]}" if criterion[1] != " " else criterion[2])
-    return "\n".join(said)
+    return "\n".join(map(_criterion, text.split("\n")))
+
+
+def _criterion(line: str) -> str:
+    criterion = _CRITERION.fullmatch(line)
+    if criterion is None:
+        return line
+    return criterion[2] if criterion[1] == " " else f"[x] {criterion[2]}"
 
 
 def _comments(text: str) -> Iterator[Comment]:
     """The comments: facts, then the text between an empty line and a marker, or between dashes."""
     facts: dict[str, str] = {}
-    said: list[str] = []
+    text_lines: list[str] = []
     end = ""
     is_marked = False
     for line in text.split("\n"):
         if end and line != end:
-            said.append(line)
+            text_lines.append(line)
         elif end:
-            yield _comment_of(facts, said)
-            facts, said, end, is_marked = {}, [], "", False
+            yield _comment_of(facts, text_lines)
+            facts, text_lines, end, is_marked = {}, [], "", False
         elif line == _BEGIN:
             is_marked = True
         elif line == ("" if is_marked else "---"):
@@ -134,13 +134,13 @@ def _comments(text: str) -> Iterator[Comment]:
             facts[name] = value.strip()
 
 
-def _comment_of(facts: dict[str, str], said: list[str]) -> Comment:
-    at = facts.get("created", "")
+def _comment_of(facts: dict[str, str], text_lines: list[str]) -> Comment:
+    created = facts.get("created", "")
     try:
-        moment = clock.timestamp(clock.seconds(at) + 0.0001) if at else ""
+        moment = clock.timestamp(clock.seconds(created) + 0.0001) if created else ""
     except UsageError:
-        raise BadInput(f"a comment was written at no time: {at[:50]!a}") from None
-    return Comment(facts.get("author", ""), moment, _MARKER.sub(_freed, "\n".join(said)))
+        raise BadInput(f"a comment was written at no time: {created[:50]!a}") from None
+    return Comment(facts.get("author", ""), moment, _MARKER.sub(_freed, "\n".join(text_lines)))
 
 
 # Writing
@@ -148,12 +148,14 @@ def _comment_of(facts: dict[str, str], said: list[str]) -> Comment:
 
 def write(sections: Sections) -> str:
     """The body of a task file; empty sections are left out."""
-    said = [_comment(number, comment) for number, comment in enumerate(sections.comments, start=1)]
+    comments = [
+        _comment(number, comment) for number, comment in enumerate(sections.comments, start=1)
+    ]
     parts = [
         _section("Description", sections.description),
         _section("Acceptance Criteria", "\n".join(_checklist(sections.acceptance))),
         _section("Implementation Notes", sections.notes),
-        _section("Comments", "\n\n".join(said), of_texts=True),
+        _section("Comments", "\n\n".join(comments), of_texts=True),
         _section("Final Summary", sections.summary),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -186,5 +188,5 @@ def _checklist(acceptance: str) -> Iterator[str]:
 def _comment(number: int, comment: Comment) -> str:
     return (
         f"{_BEGIN}\nindex: {number}\nauthor: @{comment.author}\n"
-        f"created: {comment.at}\n\n{_kept_apart(comment.text)}\n{_END}"
+        f"created: {comment.time}\n\n{_kept_apart(comment.text)}\n{_END}"
     )

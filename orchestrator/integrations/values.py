@@ -11,69 +11,52 @@ _NO_TIME = "0001-01-01T00:00:00Z"
 
 
 class Fields:
-    """The fields of one record, by name."""
+    """The fields of one record, by name.
+
+    What takes a field raises BadInput for a value of another type.
+    """
 
     def __init__(self, values: dict[str, Any]) -> None:
         self._values = dict(values)
 
-    def text(self, name: str) -> str:
-        """A text; empty if there is none.
+    def _take(self, name: str, types: type | tuple[type, ...], what: str) -> Any:
+        """Take a value out; None if there is none.
 
         Raises:
-            BadInput: It is something else.
+            BadInput: It has another type.
         """
         value = self._values.pop(name, None)
-        if value is None:
-            return ""
-        if not isinstance(value, str):
-            raise BadInput(f"{name} is no text")
+        if value is not None and (isinstance(value, bool) or not isinstance(value, types)):
+            raise BadInput(f"{name} is no {what}")
         return value
+
+    def _take_list(self, name: str, type: type, what: str) -> list[Any]:
+        value: list[Any] = self._take(name, list, what) or []
+        if not all(isinstance(item, type) for item in value):
+            raise BadInput(f"{name} is no {what}")
+        return value
+
+    def text(self, name: str) -> str:
+        """A text; empty if there is none."""
+        return self._take(name, str, "text") or ""
 
     def number(self, name: str) -> int | float | None:
-        """A number, or None.
-
-        Raises:
-            BadInput: It is something else.
-        """
-        value = self._values.pop(name, None)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise BadInput(f"{name} is no number")
-        return value
+        """A number, or None."""
+        number: int | float | None = self._take(name, (int, float), "number")
+        return number
 
     def texts(self, name: str) -> list[str]:
-        """A list of texts; a single text is a list of one.
-
-        Raises:
-            BadInput: It is something else.
-        """
-        value = self._values.pop(name, None)
-        if isinstance(value, str):
-            return [value] if value else []
-        if value is None:
-            return []
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise BadInput(f"{name} is no list of texts")
-        return value
+        """A list of texts; a single text is a list of one."""
+        if isinstance(self._values.get(name), str):
+            return list(filter(None, [self.text(name)]))
+        return self._take_list(name, str, "list of texts")
 
     def records(self, name: str) -> "list[Fields]":
-        """A list of records.
-
-        Raises:
-            BadInput: It is something else.
-        """
-        value = self._values.pop(name, None)
-        if value is None:
-            return []
-        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            raise BadInput(f"{name} is no list of objects")
-        return [Fields(item) for item in value]
+        """A list of records."""
+        return [Fields(item) for item in self._take_list(name, dict, "list of objects")]
 
     def moment(self, name: str) -> str:
-        """A time as the board writes it; empty if there is none.
-
-        Raises:
-            BadInput: It is no time.
-        """
+        """A time as the board writes it; empty if there is none."""
         text = self.text(name)
         if not text or text == _NO_TIME:
             return ""

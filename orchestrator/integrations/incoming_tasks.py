@@ -1,4 +1,4 @@
-"""Tasks that come from a neighbour: their ids, their order, and the one commit that takes them in."""
+"""Tasks that come from another tracker: their ids, their order, and the one commit that takes them in."""
 
 from collections.abc import Iterable, Iterator
 
@@ -21,8 +21,8 @@ from orchestrator.engine import Engine
 from orchestrator.integrations.report import Losses, Report, digest
 
 
-class Arrival(msgspec.Struct, frozen=True, kw_only=True):
-    """A task as a neighbour tells it. Its links are by the neighbour's ids, and may lead nowhere.
+class IncomingTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A task of another tracker. Its links are by the tracker's ids, and may lead nowhere.
 
     ``task`` has everything else; of status assigned it waits here for the agent that it is assigned to.
     """
@@ -46,54 +46,54 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
 
 def take_in(
     engine: Engine,
-    arrivals: Iterable[tuple[Arrival, Losses]],
+    incoming_tasks: Iterable[tuple[IncomingTask, Losses]],
     losses: Losses,
     *,
     workstream: str,
     skip_existing: bool = False,
     agent: str | None = None,
 ) -> Report:
-    """Take tasks in and report it; see :meth:`Arrivals.arrive`.
+    """Take tasks in and report it; see :meth:`TaskImport.take_in`.
 
     Args:
         engine: The board.
-        arrivals: The tasks, each with what of it has no place here.
-        losses: What else of the neighbour's data has no place.
+        incoming_tasks: The tasks, each with what of it has no place here.
+        losses: What else of the tracker's data has no place.
         workstream: Where they belong.
         skip_existing: Take in those only that are not on the board.
         agent: Who takes them in.
     """
-    came = {_id_here(arrival.id): (arrival, lost) for arrival, lost in arrivals}
-    tasks = Arrivals(engine).arrive(
-        tuple(arrival for arrival, _ in came.values()),
+    by_id = {_id_here(incoming.id): (incoming, lost) for incoming, lost in incoming_tasks}
+    tasks = TaskImport(engine).take_in(
+        tuple(incoming for incoming, _ in by_id.values()),
         workstream,
         skip_existing=skip_existing,
         agent=agent,
     )
     here = set()
     for task in tasks:
-        arrival, lost = came[task.id]
+        incoming, lost = by_id[task.id]
         losses.add(lost)
-        _count_cut(losses, arrival, task)
-        if task.id != arrival.id:
-            losses.renamed[f"task {arrival.id}"] = task.id
+        _count_cut(losses, incoming, task)
+        if task.id != incoming.id:
+            losses.renamed[f"task {incoming.id}"] = task.id
         here.add(task.id)
-    return losses.report(tasks, [task_id for task_id in came if task_id not in here])
+    return losses.report(tasks, [task_id for task_id in by_id if task_id not in here])
 
 
-def _the_tasks(state: State, events: Committed) -> list[Task]:  # noqa: ARG001  as every `shows`
+def _imported_tasks(state: State, events: Committed) -> list[Task]:  # noqa: ARG001  as every `shows`
     """The tasks that came in."""
     return [event.record for _, event in events if isinstance(event, TaskImported)]
 
 
-class Arrivals(Noun[State]):
+class TaskImport(Noun[State]):
     """The command that takes tasks in, in one commit."""
 
-    @command(_the_tasks)
-    def arrive(
+    @command(_imported_tasks)
+    def take_in(
         self,
         tx: Transaction[State],
-        arrivals: tuple[Arrival, ...],
+        incoming_tasks: tuple[IncomingTask, ...],
         workstream: str,
         *,
         skip_existing: bool = False,
@@ -108,7 +108,7 @@ class Arrivals(Noun[State]):
                 workstream is closed.
         """
         act_now(tx, agent)
-        coming = {_id_here(arrival.id): arrival for arrival in arrivals}
+        coming = {_id_here(incoming.id): incoming for incoming in incoming_tasks}
         known = [task_id for task_id in coming if _is_known(tx.state, task_id)]
         if known and not skip_existing:
             raise _are_here(known)
@@ -126,7 +126,7 @@ class Arrivals(Noun[State]):
 
 
 def _id_here(text: str) -> str:
-    """The id of a task here: the neighbour's, or another one that always stands for it."""
+    """The id of a task here: the tracker's, or another one that always stands for it."""
     try:
         return names.name("task", text)
     except BadName:
@@ -138,38 +138,36 @@ def _is_known(state: State, task_id: str) -> bool:
 
 
 def _record(
-    tx: Transaction[State], coming: dict[str, Arrival], task_id: str, workstream: str
+    tx: Transaction[State], coming: dict[str, IncomingTask], task_id: str, workstream: str
 ) -> Task:
-    """The record of a task here: its links by ids of this board, and nobody of old in its way."""
-    arrival, state = coming[task_id], tx.state
+    """The record of a task here: its links by ids of this board, and no retired agent in its way."""
+    incoming, state = coming[task_id], tx.state
 
     def here(other: str) -> str | None:
-        found = _id_here(other)
-        return found if found in coming or _is_known(state, found) else None
+        task_id = _id_here(other)
+        return task_id if task_id in coming or _is_known(state, task_id) else None
 
-    needs = dict.fromkeys(filter(None, map(here, arrival.needs)))
-    parent = here(arrival.parent) if arrival.parent is not None else None
-    of = here(arrival.gate.of) if arrival.gate is not None else None
-    links = ((link.kind, here(link.task)) for link in arrival.links)
+    needs = dict.fromkeys(filter(None, map(here, incoming.needs)))
+    parent = here(incoming.parent) if incoming.parent is not None else None
+    gate = incoming.gate and Gate(incoming.gate.how, here(incoming.gate.of) or "")
+    links = ((link.kind, here(link.task)) for link in incoming.links)
     record = replace(
-        arrival.task,
+        incoming.task,
         id=task_id,
         workstream=workstream,
         needs=tuple(needs),
         parent=parent if parent not in state.tasks.archived else None,
-        gate=Gate(arrival.gate.how, of)
-        if arrival.gate and of and of not in state.tasks.archived
-        else None,
+        gate=gate if gate and gate.of and gate.of not in state.tasks.archived else None,
         links=tuple(dict.fromkeys(Link(kind, other) for kind, other in links if other)),
-        created_at=arrival.task.created_at or tx.now,
-        created_by=arrival.task.created_by or tx.agent,
-        updated_at=arrival.task.updated_at or arrival.task.created_at or tx.now,
+        created_at=incoming.task.created_at or tx.now,
+        created_by=incoming.task.created_by or tx.agent,
+        updated_at=incoming.task.updated_at or incoming.task.created_at or tx.now,
     )
-    return _given_out(tx, record)
+    return _with_lease(tx, record)
 
 
-def _given_out(tx: Transaction[State], record: Task) -> Task:
-    """An assigned task has a lease here; the work of somebody who retired is anybody's."""
+def _with_lease(tx: Transaction[State], record: Task) -> Task:
+    """An assigned task has a lease here; the work of a retired agent is free."""
     agent = tx.state.agents.aliases.get(record.assigned_to or "", record.assigned_to)
     if record.status != "assigned" or agent is None:
         return replace(record, assigned_to=agent)
@@ -180,16 +178,18 @@ def _given_out(tx: Transaction[State], record: Task) -> Task:
     return replace(record, assigned_to=agent, lease=DEFAULT_ASSIGNMENT, lease_until=until)
 
 
-def _count_cut(losses: Losses, arrival: Arrival, task: Task) -> None:
-    """Note the links that lead nowhere, and the agent whose work nobody has now."""
-    losses.lose("needs of tasks that are not here", len({*arrival.needs}) - len(task.needs))
-    losses.lose("links to tasks that are not here", len({*arrival.links}) - len(task.links))
-    losses.lose("parents that are not here", int(arrival.parent is not None and not task.parent))
-    losses.lose("gates on tasks that are not here", int(arrival.gate is not None and not task.gate))
-    losses.lose("assignees that are retired", int(arrival.task.status != task.status))
+def _count_cut(losses: Losses, incoming: IncomingTask, task: Task) -> None:
+    """Note the links that lead nowhere, and the retired agent whose work is free now."""
+    losses.lose("needs of tasks that are not here", len({*incoming.needs}) - len(task.needs))
+    losses.lose("links to tasks that are not here", len({*incoming.links}) - len(task.links))
+    losses.lose("parents that are not here", int(incoming.parent is not None and not task.parent))
+    losses.lose(
+        "gates on tasks that are not here", int(incoming.gate is not None and not task.gate)
+    )
+    losses.lose("assignees that are retired", int(incoming.task.status != task.status))
 
 
-def _in_order(coming: dict[str, Arrival]) -> list[str]:
+def _in_order(coming: dict[str, IncomingTask]) -> list[str]:
     """The tasks oldest first, but each behind those that it needs, belongs to or awaits.
 
     Raises:
