@@ -26,28 +26,21 @@ def _remember(context: click.Context, parameter: click.Parameter, value: Any) ->
         setattr(context.obj.settings, parameter.name.removeprefix(_GLOBAL), value)
 
 
-def _global(flag: str, **settings: Any) -> Option:
+def _global(flag: str, help: str, **settings: Any) -> Option:
     name = _GLOBAL + flag.lstrip("-").replace("-", "_")
-    return Option([flag, name], callback=_remember, expose_value=False, **settings)
+    return Option([flag, name], help=help, callback=_remember, expose_value=False, **settings)
 
 
+def _filled(metavar: str, completes: str = "") -> types.Type:
+    return types.Type(metavar, types.filled, completes=completes)
+
+
+_AGENT = _filled("NAME", types.AGENT_NAME.completes)
 GLOBALS = (
-    _global("--json", help="Print one JSON document.", is_flag=True),
-    _global(
-        "--board",
-        type=types.Type("DIR", types.filled),
-        help="The board's folder; else $ORCHESTRATOR_DIR.",
-    ),
-    _global(
-        "--request-id",
-        type=types.Type("ID", types.filled),
-        help="Repeating a command with this id has one effect.",
-    ),
-    _global(
-        "--agent",
-        type=types.Type("NAME", types.filled, completes=types.AGENT_NAME.completes),
-        help="Who acts; else $ORC_AGENT.",
-    ),
+    _global("--json", "Print one JSON document.", is_flag=True),
+    _global("--board", "The board's folder; else $ORCHESTRATOR_DIR.", type=_filled("DIR")),
+    _global("--request-id", "Repeating a command with this id has one effect.", type=_filled("ID")),
+    _global("--agent", "Who acts; else $ORC_AGENT.", type=_AGENT),
 )
 """Options that may stand anywhere on the line."""
 
@@ -67,11 +60,7 @@ def _printing(*flags: str, text: Callable[[click.Context], str], help: str) -> O
 HELP = _printing("-h", "--help", text=click.Context.get_help, help="Show this message and exit.")
 VERSION = _printing("--version", text=lambda _: __version__, help="Print the version.")
 
-AGENT_FILTER = _global(
-    "--agent",
-    type=types.Type("NAME", types.filled, completes=types.AGENT_NAME.completes),
-    help="Only those of this agent.",
-)
+AGENT_FILTER = _global("--agent", "Only those of this agent.", type=_AGENT)
 """What ``--agent`` is in a listing; who acts there is ``$ORC_AGENT``."""
 
 

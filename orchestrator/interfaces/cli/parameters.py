@@ -13,20 +13,10 @@ Decorator = Callable[[Any], Any]
 
 
 class Argument(click.Argument):
-    """A word that is given by its place; ``many`` takes all words that are left, so it comes last."""
+    """A word that is given by its place."""
 
-    def __init__(
-        self,
-        declarations: Sequence[str],
-        *,
-        help: str,
-        type: types.Type = types.TEXT,
-        required: bool = True,
-        many: bool = False,
-        **settings: Any,
-    ) -> None:
-        nargs = -1 if many else 1
-        super().__init__(declarations, required=required, type=type, nargs=nargs, **settings)
+    def __init__(self, declarations: Sequence[str], *, help: str, **settings: Any) -> None:
+        super().__init__(declarations, **settings)
         self.help = help
 
     def make_metavar(self, ctx: click.Context | None = None) -> str:
@@ -51,7 +41,6 @@ class Option(click.Option):
         self,
         declarations: Sequence[str],
         *,
-        help: str,
         type: types.Type = types.TEXT,
         many: bool = False,
         commas: bool = True,
@@ -61,8 +50,8 @@ class Option(click.Option):
             settings = {"callback": flattened, **settings, "multiple": True}
         if not settings.get("is_flag"):
             settings["type"] = types.Several(type, commas=commas) if many else type
-        shown = settings.get("default") not in (None, "")
-        super().__init__(declarations, help=help, show_default=shown, **settings)
+        settings["show_default"] = settings.get("default") not in (None, "")
+        super().__init__(declarations, **settings)
         self.takes_commas = many and commas
 
 
@@ -75,14 +64,14 @@ def argument(place: str, help: str, type: types.Type = types.TEXT, **settings: A
     """Declare an argument of the decorated command; see :class:`Argument`.
 
     Args:
-        place: Its name as usage lines write it: ``task``, ``[task]`` if it may be left out, ``[tasks...]``.
+        place: Its name as usage lines write it: ``task``, ``[task]`` if it may be left out,
+            ``tasks...`` for all words that are left.
         help: What it is.
         type: What its text becomes.
         settings: More for the class.
     """
-    required, many = place[0] != "[", "..." in place
-    settings |= {"help": help, "type": type, "required": required, "many": many}
-    return click.argument(place.strip("[.]"), cls=Argument, **settings)
+    settings |= {"required": place[0] != "[", "nargs": -1 if "..." in place else 1}
+    return click.argument(place.strip("[.]"), cls=Argument, help=help, type=type, **settings)
 
 
 def option(

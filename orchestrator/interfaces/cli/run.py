@@ -76,7 +76,7 @@ class Run:
         Raises:
             UsageError: It is named twice, differently.
         """
-        return once("agent", named, "--agent", self.settings.agent)
+        return once("agent", named, self.settings.agent)
 
     @property
     def progress(self) -> ShowProgress:
@@ -100,15 +100,15 @@ class Run:
         return self.settings.agent or os.environ.get("ORC_AGENT") or None
 
 
-def once(place: str, positional: T | None, flag: str, option: T | None) -> T | None:
-    """A value that may be given by place or by option, but not differently by both.
+def once(name: str, positional: T | None, option: T | None) -> T | None:
+    """A value that may be given by place or by the option of this name, but not differently by both.
 
     Raises:
         UsageError: Both are given and differ.
     """
     if positional is not None and option is not None and positional != option:
         raise UsageError(
-            f"The {place} is given twice: {positional!a} and {flag} {option!a}",
+            f"The {name} is given twice: {positional!a} and --{name} {option!a}",
             hint="Leave one of them out.",
         )
     return option if positional is None else positional

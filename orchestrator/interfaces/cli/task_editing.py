@@ -27,8 +27,8 @@ def add(
     run: Run, workstream: str, title: str, desc: str | None, number: int | None, **facts: Any
 ) -> Answer:
     """Add a task to a workstream."""
-    facts["description"] = once("description", desc, "--description", facts["description"])
-    facts["priority"] = once("priority", number, "--priority", facts["priority"])
+    facts["description"] = once("description", desc, facts["description"])
+    facts["priority"] = once("priority", number, facts["priority"])
     task = run.orc.tasks.add(workstream, title=title, **given(**facts))
     return say(task, f"Added task {task.id}: {escape(task.title)}")
 

@@ -66,7 +66,7 @@ def task_and_text(
 ) -> tuple[str, str]:
     """The task, and the text that is given by the words after it or by an option of this name."""
     task, rest = split_task(run, words)
-    text = once(name, " ".join(rest) if rest else None, f"--{name}", option)
+    text = once(name, " ".join(rest) if rest else None, option)
     if required and not text:
         raise UsageError(f"A {name} is needed", hint="Give it as the last word, quoted.")
     return task, text or ""

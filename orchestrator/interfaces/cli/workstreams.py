@@ -24,8 +24,8 @@ _NAME = argument("name", "The workstream.", types.WORKSTREAM_NAME)
 @option("--priority", "1 comes first; 5 if not given.", types.INTEGER)
 def create(run: Run, name: str, desc: str | None, number: int | None, **facts: Any) -> Answer:
     """Begin a workstream."""
-    facts["description"] = once("description", desc, "--description", facts["description"])
-    facts["priority"] = once("priority", number, "--priority", facts["priority"])
+    facts["description"] = once("description", desc, facts["description"])
+    facts["priority"] = once("priority", number, facts["priority"])
     made = run.orc.workstreams.create(name, **given(**facts))
     return say(made, f"Created workstream: {escape(made.name)}")
 
