@@ -279,7 +279,7 @@ def export_backlog(
 
     Raises:
         NotFound: There is no such workstream.
-        UsageError: The folder holds something.
+        UsageError: The folder is not empty.
     """
     folder = os.path.abspath(folder)
     if os.path.islink(folder) or (os.path.lexists(folder) and not _is_empty(folder)):

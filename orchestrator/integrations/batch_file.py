@@ -15,7 +15,7 @@ JSON is a list of objects, or ``{"workstream": ..., "tasks": [...]}``. Markdown:
 A heading of level 1 is no task: its braces hold for the tasks below it. Deeper headings and the items of
 lists are tasks; what is nested is a part of what it is nested in. The braces at the end of a line are the
 fields of :mod:`orchestrator.domain.tasks.batch`, in YAML; a title that ends with braces of its own gets
-``{}``. A ticked item is refused: nobody did it here.
+``{}``. A ticked item is refused: it was not done on this board.
 """
 
 import re
@@ -44,7 +44,7 @@ def entries_of(text: str, name: str = "") -> list[Entry]:
 
     Args:
         text: What stands in it.
-        name: Its name: ``.json`` and ``.md`` tell the form; else the first character does.
+        name: Its name: ``.json`` and ``.md`` decide on the form; else the first character does.
 
     Raises:
         BadInput: It is JSON, but no batch.

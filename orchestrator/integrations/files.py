@@ -1,4 +1,4 @@
-"""Reading what somebody else wrote: regular files only, no links, nothing endless, UTF-8."""
+"""Reading files of other programs: regular files only, no links, nothing endless, UTF-8."""
 
 import os
 import stat

@@ -115,7 +115,7 @@ def _task_of(workstream: str, old: dict[str, Any], now: str) -> Task:
         workstream=workstream,
         title=check_title(str(old.get("title") or old["id"])),
         description=check_text("description", str(old.get("description") or "")),
-        # A claim of the original has no lease: nobody holds it here, so anybody may take it up.
+        # A claim of the original has no lease: so the task is free here.
         status="pending" if running else status,
         type="task",
         priority=check_priority(int(old.get("priority", 5))),

@@ -88,7 +88,7 @@ _DERIVED = {"open_needs", "held", "waiting", "progress", "events", "lease", "lea
 
 
 def count_lost(losses: Losses, task: Task, placed: Iterable[str]) -> None:
-    """Note the fields of a task that say something and are not among those with a place."""
+    """Note the fields of a task that are not empty and have no place."""
     for field in {*Task.__struct_fields__}.difference(_DERIVED, placed):
         if value := getattr(task, field):
             losses.lose(field, len(value) if isinstance(value, tuple | dict) else 1)

@@ -71,7 +71,7 @@ class Fields:
             self._values.pop(name, None)
 
     def lose_rest(self, losses: Losses) -> None:
-        """Note the fields that nobody took and that say something."""
+        """Note the fields that were not taken and are not empty."""
         for name, value in self._values.items():
             if value not in (None, "", [], {}, False):
                 losses.lose(name, len(value) if isinstance(value, list) else 1)

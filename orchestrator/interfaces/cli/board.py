@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @option("--at", "Right after this event of the past.", types.ID)
 def status(run: Run, at: int | None) -> Answer:
     """Show how the board stands: workstreams, agents, locks, recent events, topics."""
-    found = run.orc.status(at)
-    return Answer(found, lambda: found.text().rstrip("\n"))
+    board = run.orc.status(at)
+    return Answer(board, lambda: board.text().rstrip("\n"))
 
 
 @BOARD.command("init", example="init")
@@ -52,7 +52,7 @@ _LEVELS = {"ok": "green", "warning": "yellow", "damage": "red"}
 
 
 def _report(examination: "Examination") -> str:
-    """A line a finding, with what to do where something is left to do."""
+    """A line a finding, with the hint for what is not repaired."""
     texts = []
     for finding in examination.findings:
         word = "fixed" if finding.fixed else finding.level

@@ -35,7 +35,7 @@ _TASKS = argument("tasks...", "Ids or prefixes.", types.TASK_ID, metavar="TASK..
 @option("--description", "One line.", default="")
 @option(
     "--notify",
-    "Addresses of those who are told when it lands; me if not given.",
+    "Addresses that get a message when it lands; me if not given.",
     types.AGENT_NAME,
     metavar="WHO",
     many=True,

@@ -67,23 +67,23 @@ def _mermaid_text(label: str) -> str:
     return re.sub(r"[^\w .,-]", lambda match: f"#{ord(match[0])};", escape(label))
 
 
-def steps(cooked: CompiledFormula) -> str:
-    """The steps of a cooked formula, parts below what they are parts of, each with what it waits for."""
+def steps(compiled: CompiledFormula) -> str:
+    """The steps of a compiled formula, parts below what they are parts of, each with what it waits for."""
     depths: dict[str, int] = {}
     lines = []
-    for step in cooked.steps:
+    for step in compiled.steps:
         depths[step.id] = 0 if step.parent is None else depths[step.parent] + 1
-    for step in _by_parent(cooked.steps):
+    for step in _by_parent(compiled.steps):
         waits = f" (after {', '.join(map(escape, _awaits(step)))})" if _awaits(step) else ""
         indent = "  " * depths[step.id]
         lines.append(f"{indent}{escape(step.id)}: {escape(step.title)}{waits}")
-        lines += (f"{indent}    {escape(said)}" for said in _shows(step))
+        lines += (f"{indent}    {escape(proof)}" for proof in _shows(step))
     return "\n".join(lines) or "No steps."
 
 
-def _by_parent(found: tuple[CompiledStep, ...]) -> Iterator[CompiledStep]:
+def _by_parent(steps: tuple[CompiledStep, ...]) -> Iterator[CompiledStep]:
     below: dict[str | None, list[CompiledStep]] = {}
-    for step in found:
+    for step in steps:
         below.setdefault(step.parent, []).append(step)
     waiting = below.get(None, [])[::-1]
     while waiting:
@@ -107,16 +107,16 @@ def _awaits(step: CompiledStep) -> list[str]:
     return [*step.needs, *step.outside, *children, *gates]
 
 
-def flow(cooked: CompiledFormula) -> str:
-    """The steps of a cooked formula for Mermaid: an arrow from each to those that come after it."""
-    names = {step.id: f"s{number}" for number, step in enumerate(cooked.steps, 1)}
+def flow(compiled: CompiledFormula) -> str:
+    """The steps of a compiled formula for Mermaid: an arrow from each to those that come after it."""
+    names = {step.id: f"s{number}" for number, step in enumerate(compiled.steps, 1)}
     lines = ["flowchart TD"]
-    for step in cooked.steps:
+    for step in compiled.steps:
         opening, closing = ("([", "])") if step.type == MILESTONE else ("[", "]")
         gates = "".join(f" / {gate.type} {gate.name}" for gate in step.gates)
         label = _mermaid_text(f"{step.id}: {step.title}{gates}")
         lines.append(f'  {names[step.id]}{opening}"{label}"{closing}')
-    for step in cooked.steps:
+    for step in compiled.steps:
         lines += (f"  {names[need]} --> {names[step.id]}" for need in step.needs)
         if step.parent is not None:
             lines.append(f'  {names[step.id]} -.->|"part of"| {names[step.parent]}')

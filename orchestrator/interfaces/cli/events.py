@@ -1,4 +1,4 @@
-"""``orc events``: what happened, and saying that something happened."""
+"""``orc events``: what happened, and events of your own."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ def _print(run: Run, event: "Recorded") -> None:
     metavar="KEY=VALUE...",
 )
 def log(run: Run, type: str, facts: tuple[str, ...]) -> Answer:
-    """Say that something happened."""
+    """Log an event of your own."""
     logged = as_dict(run.orc.events.log(run.settings.agent, type, **_payload(facts)))
     return say(logged, _line(logged))
 

@@ -37,7 +37,7 @@ def _new_file(name: str) -> Iterator[IO[str]]:
     """A file that is not there yet, and is not left behind half written: it would look like a whole one.
 
     Raises:
-        UsageError: There is something of this name.
+        UsageError: There is a file of this name.
     """
     try:
         with open(name, "x", encoding="utf-8", newline="\n") as out:
@@ -67,7 +67,7 @@ def _printed(run: Run) -> Answer | None:
 @argument("file", "Where to; - is stdout.", types.FILE)
 @IN_WORKSTREAM
 def beads(run: Run, file: str, workstream: str | None) -> Answer:
-    """Write tasks as issues of beads, one JSON object a line; says what has no place there."""
+    """Write tasks as issues of beads, one JSON object a line; reports what has no place there."""
     from orchestrator.integrations import export_beads
 
     with nullcontext(io.StringIO()) if file == "-" else _new_file(file) as out:
@@ -83,7 +83,7 @@ def beads(run: Run, file: str, workstream: str | None) -> Answer:
 @argument("folder", "A new folder, or an empty one.", types.FOLDER, metavar="DIR")
 @IN_WORKSTREAM
 def backlog(run: Run, folder: str, workstream: str | None) -> Answer:
-    """Write tasks as files of Backlog.md; says what has no place there."""
+    """Write tasks as files of Backlog.md; reports what has no place there."""
     from orchestrator.integrations import export_backlog
 
     report = export_backlog(run.orc.engine, folder, workstream=workstream, progress=run.progress)

@@ -56,7 +56,7 @@ def _printing(*flags: str, text: Callable[[click.Context], str], help: str) -> O
     return Option(flags, is_flag=True, is_eager=True, expose_value=False, callback=show, help=help)
 
 
-# Made by click they would import `locale` with every command, by way of `gettext`.
+# Made by click they would import `locale` with every command, through `gettext`.
 HELP = _printing("-h", "--help", text=click.Context.get_help, help="Show this message and exit.")
 VERSION = _printing("--version", text=lambda _: __version__, help="Print the version.")
 
@@ -203,8 +203,8 @@ class Group(_Everywhere, click.Group):
     @property
     def declared(self) -> list[Command]:
         """The commands, without the groups."""
-        found = (self.get_command(None, name) for name in self._modules)
-        return [command for command in found if isinstance(command, Command)]
+        commands = (self.get_command(None, name) for name in self._modules)
+        return [command for command in commands if isinstance(command, Command)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the words up to the command's name; without one it is the default."""

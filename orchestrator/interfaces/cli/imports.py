@@ -65,7 +65,7 @@ def _into(workstream: str) -> Decorator:
 @argument("file", "Issues, one JSON object a line; - is stdin.", types.FILE)
 @_into("beads")
 def beads(run: Run, file: str, dry_run: bool, **how: Any) -> Answer:
-    """Take issues of beads into a workstream, all or none; says what has no place here."""
+    """Take issues of beads into a workstream, all or none; reports what has no place here."""
     from orchestrator.integrations import import_beads
     from orchestrator.integrations.files import open_file
 
@@ -79,7 +79,7 @@ def beads(run: Run, file: str, dry_run: bool, **how: Any) -> Answer:
 @argument("folder", "The project, or its folder backlog.", types.FOLDER, metavar="DIR")
 @_into("backlog")
 def backlog(run: Run, folder: str, dry_run: bool, **how: Any) -> Answer:
-    """Take tasks of Backlog.md into a workstream, all or none; says what has no place here."""
+    """Take tasks of Backlog.md into a workstream, all or none; reports what has no place here."""
     from orchestrator.integrations import import_backlog
 
     with run.rehearsed(dry_run):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.mail.commands import Letter
 
 BUDGET = 1000
-"""Tokens that a block may have if nothing else is said."""
+"""Tokens that a block may have by default."""
 
 LEAST = 400
 """Tokens below which not even a cut message fits between the labels."""
@@ -54,7 +54,7 @@ def block(
         letters: The messages in order; only those that fit are looked at, and one more.
         count: How many there are.
         budget: Tokens that the block may have; a token is 4 characters.
-        boundary: What nobody could have guessed when the messages were written.
+        boundary: A number that no writer of a message could guess.
         prog: How the command line is called.
 
     Raises:

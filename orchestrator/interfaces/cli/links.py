@@ -15,7 +15,7 @@ from orchestrator.interfaces.cli.task_lines import line, line_of, why
 from orchestrator.interfaces.cli.task_words import named
 
 MANY = 500
-"""Tasks that a drawing shows unless more are asked for: a larger one nobody can read."""
+"""Tasks that a drawing shows unless more are asked for: a larger one cannot be read."""
 
 _TASK = argument("task", "The task.", types.TASK_ID, metavar="ID")
 _OTHER = argument("other", "The other task.", types.TASK_ID)
@@ -31,7 +31,7 @@ _LIMIT = option("--limit", f"At most so many tasks; {MANY} in a drawing.", types
 @ONLY_WORKSTREAM
 @LIMIT
 def ready(run: Run, workstream: str | None, limit: int | None) -> Answer:
-    """List the tasks that anybody may take now, in the order in which they are taken."""
+    """List the tasks that can be claimed now, in the order in which they are taken."""
     tasks = run.orc.links.ready(workstream, limit=limit)
     return Answer(tasks, lambda: lines(map(line, tasks), empty="No task is ready."))
 
@@ -39,7 +39,7 @@ def ready(run: Run, workstream: str | None, limit: int | None) -> Answer:
 @TASK.command("blocked", example="blocked build", reads=True)
 @ONLY_WORKSTREAM
 def blocked(run: Run, workstream: str | None) -> Answer:
-    """List the tasks that nobody has and nobody may take, each with what keeps it back."""
+    """List the free tasks that cannot be claimed now, each with what keeps it back."""
     tasks = run.orc.links.blocked(workstream)
     return Answer(tasks, lambda: lines(map(_blocked_lines, tasks), empty="Nothing is blocked."))
 
@@ -62,7 +62,7 @@ def stale(run: Run, workstream: str | None, days: int) -> Answer:
 @_TASK
 @argument("until", 'Until when: 2026-12-01, or 3d from now; "" ends it.')
 def defer(run: Run, task: str, until: str) -> Answer:
-    """Put a task off: nobody is given it before that time."""
+    """Put a task off: it is not given out before that time."""
     changed = run.orc.tasks.edit(task, defer=until)
     when = f"put off until {changed.defer_until}" if changed.defer_until else "not put off any more"
     return say(changed, f"{named(changed)}: {when}")
@@ -73,9 +73,9 @@ def defer(run: Run, task: str, until: str) -> Answer:
 @argument("[name]", "Which signal, by its name or kind; all if not given.")
 @option("--text", "What there is to say; kept as a note.", default="")
 def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
-    """Give a signal that a task waits for: somebody's word, a condition that came true.
+    """Give a signal that a task waits for: an approval, a condition that came true.
 
-    Given to a loop, it ends it: rounds that nobody has begun are cancelled.
+    Given to a loop, it ends it: rounds that have not begun are cancelled.
     """
     signalled = run.orc.workflows.signal(task, name, text=text)
     parts = signalled.progress if signalled.until else None

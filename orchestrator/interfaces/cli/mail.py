@@ -193,7 +193,7 @@ def search(run: Run, words: tuple[str, ...], archived: bool) -> Answer:
 @argument("queue", "The name of the queue.")
 @option("--wait", _WAIT.format("a message"), types.DURATION, default="0")
 def take(run: Run, queue: str, wait: str) -> Answer:
-    """Take the oldest message of a queue; nobody else gets it.
+    """Take the oldest message of a queue; no other agent gets it.
 
     It is read once it was written out; a take that is interrupted before leaves it unread in your mailbox.
     """

@@ -23,10 +23,10 @@ def commands(group: Group = BOARD) -> Iterator[tuple[str, Command]]:
 
 def pages() -> dict[str, str]:
     """The pages by file name."""
-    found = {f"{group.name}.md": _page(group) for group in BOARD.groups}
-    found["board.md"] = _page(BOARD)
-    found["README.md"] = _index()
-    return found
+    texts = {f"{group.name}.md": _page(group) for group in BOARD.groups}
+    texts["board.md"] = _page(BOARD)
+    texts["README.md"] = _index()
+    return texts
 
 
 def write(folder: str) -> None:

@@ -23,10 +23,10 @@ _COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 
 
 
 class Answer(msgspec.Struct):
-    """What a command found or did: a value for programs, its text for people, and the exit status.
+    """The result of a command: a value for programs, its text for people, and the exit status.
 
     The text is built only when it is shown. ``after`` is called once the answer has been written out, and
-    not at all if it could not be: for what is true only when somebody was told. What fails in it is a
+    not at all if it could not be: for what is true only once the answer was read. What fails in it is a
     warning.
     """
 
@@ -117,7 +117,7 @@ def parts(*texts: str) -> str:
 
 
 def lines(texts: Iterable[str], *, empty: str) -> str:
-    """One text a line, or what is said when there is none."""
+    """One text a line, or the sentence for none."""
     return "\n".join(texts) or empty
 
 

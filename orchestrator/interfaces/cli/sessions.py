@@ -47,7 +47,7 @@ def prime(run: Run, agent: str | None, budget: str | None, if_changed: bool) -> 
     from orchestrator.planning.prime import BUDGET, Prime
 
     try:
-        found = run.orc.prime(
+        primer = run.orc.prime(
             run.actor(agent),
             budget=BUDGET if budget is None else _tokens(budget, BUDGET),
             if_changed=if_changed,
@@ -55,8 +55,8 @@ def prime(run: Run, agent: str | None, budget: str | None, if_changed: bool) -> 
         )
     except (OrchestratorError, OSError) as error:
         warn(f"{error}. There is nothing to prime with.")
-        found = Prime(agent=agent or run.agent or "", text="", digest="", changed=False)
-    return Answer(found, lambda: found.text.rstrip("\n"), after=lambda: run.orc.primed(found))
+        primer = Prime(agent=agent or run.agent or "", text="", digest="", changed=False)
+    return Answer(primer, lambda: primer.text.rstrip("\n"), after=lambda: run.orc.primed(primer))
 
 
 def _tokens(text: str, usual: int) -> int:
@@ -102,7 +102,7 @@ def done(run: Run, outcome: str | None, message: str, until: str) -> Answer:
 @option("--message/-m", "More about it; - takes it from stdin.", default="")
 @option("--task", "The task that it came up with; else mine.", types.TASK_ID)
 @option("--ws", "Where the task for it belongs.", types.WORKSTREAM_NAME, name="workstream")
-@option("--to", f"Who is told; {OVERSEER} if not given.", metavar="TO", default=OVERSEER)
+@option("--to", f"Who gets the message; {OVERSEER} if not given.", metavar="TO", default=OVERSEER)
 def escalate(run: Run, topic: str, message: str, to: str, **facts: Any) -> Answer:
     """Report a problem: a task for it, and mail to the overseer."""
     text = text_from("-") if message == "-" else message
@@ -122,12 +122,12 @@ def _changed_files() -> tuple[str, ...]:
     words = [git, "status", "--porcelain=v1", "-z", "--no-renames"]
     variables = {**processes.passed_on(os.environ), "GIT_OPTIONAL_LOCKS": "0"}
     try:
-        found = processes.run(words, folder=os.getcwd(), variables=variables, timeout=10)
+        result = processes.run(words, folder=os.getcwd(), variables=variables, timeout=10)
     except OSError:
         return ()
     # Of a long list the beginning may be cut off, and with it the first name.
-    names = found.output.split("\0")[int(len(found.output) >= processes.TAIL // 2) :]
-    return tuple(name[3:] for name in names if name)[:_FILES] if found.status == 0 else ()
+    names = result.output.split("\0")[int(len(result.output) >= processes.TAIL // 2) :]
+    return tuple(name[3:] for name in names if name)[:_FILES] if result.status == 0 else ()
 
 
 _FILES = 50

@@ -1,4 +1,4 @@
-"""``orc task add``, ``edit``, ``note``, ``batch``: what a task says."""
+"""``orc task add``, ``edit``, ``note``, ``batch``: the facts of a task."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -53,6 +53,6 @@ def _in_short(run: Run, task: "Task") -> str:
             notes[f"waits for {children}{blocker.task}"] = None
         elif blocker.kind == "signal":
             notes[escape(blocker.says)] = None
-    said = list(notes)
-    more = f", and {len(said) - SHOWN} more" if len(said) > SHOWN else ""
-    return f" ({', '.join(said[:SHOWN])}{more})" if said else ""
+    reasons = list(notes)
+    more = f", and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
+    return f" ({', '.join(reasons[:SHOWN])}{more})" if reasons else ""

@@ -59,7 +59,7 @@ def show(run: Run, words: Words) -> Answer:
 
 
 class _Around(msgspec.Struct):
-    """What stands around a task in the graph, beside what its record says."""
+    """The neighbours of a task in the graph, which its record does not have."""
 
     needed_by: list[str]
     children: list[str]
@@ -109,13 +109,13 @@ def _checks(task: "Task") -> str:
     if checks is None:
         return ""
     within = f", each within {spoken(checks.patience)}" if checks.timeout else ""
-    said = [f"verify{within}: {escape(command)}" for command in checks.verify]
-    said += [f"artifact: {escape(path)}" for path in checks.artifacts]
+    texts = [f"verify{within}: {escape(command)}" for command in checks.verify]
+    texts += [f"artifact: {escape(path)}" for path in checks.artifacts]
     if checks.review:
-        said.append("review: another agent must approve")
+        texts.append("review: another agent must approve")
     if checks.are_inert:
-        said.append(f"The commands came by import and do not run before `t trust {task.id}`.")
-    return "\n".join(said)
+        texts.append(f"The commands came by import and do not run before `t trust {task.id}`.")
+    return "\n".join(texts)
 
 
 def _shown(item: "Evidence") -> str:
@@ -129,8 +129,8 @@ def _shown(item: "Evidence") -> str:
         "" if item.size is None else f"{item.size} bytes, sha256 {item.sha256}",
         f"{item.agent}, {item.at}",
     ]
-    said = f": {escape(item.what)}" if item.what else ""
-    first = f"{outcome} {item.kind}{said} ({'; '.join(filter(None, facts))})"
+    what = f": {escape(item.what)}" if item.what else ""
+    first = f"{outcome} {item.kind}{what} ({'; '.join(filter(None, facts))})"
     output = escape_lines(item.output.replace("\r\n", "\n").rstrip("\n"))
     return "\n".join([first, *(f"  | {row}" for row in output.split("\n") if output)])
 

@@ -139,7 +139,7 @@ def fail(run: Run, words: Words, reason: str | None, token: int | None) -> Answe
 @TASK.command("block", example='block 299833bc "Waiting for a key"')
 @reason_words(required=True)
 def block(run: Run, words: Words, reason: str | None) -> Answer:
-    """Set a task aside because of something outside the board."""
+    """Set a task aside for a reason outside the board."""
     task, text = task_and_text(run, words, reason, name="reason", required=True)
     return done(run.orc.tasks.block(task, reason=text), "Blocked")
 
@@ -161,7 +161,7 @@ def cancel(run: Run, words: Words, reason: str | None) -> Answer:
 
 @TASK.command("reopen", example='reopen 299833bc "The fix did not hold" --downstream')
 @reason_words()
-@flag("--downstream", "Also all that was done after it, by way of others too.")
+@flag("--downstream", "Also all that was done after it, directly or not.")
 def reopen(run: Run, words: Words, reason: str | None, downstream: bool) -> Answer:
     """Make an ended task pending again.
 

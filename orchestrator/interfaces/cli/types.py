@@ -1,6 +1,6 @@
 """Types of the values of arguments and options, with what a board knows.
 
-A type says in one place what a text becomes, how help names the value, and what a shell completes it with.
+A type declares what a text becomes, how help names the value, and what a shell completes it with.
 """
 # ruff: noqa: ARG002 -- the signatures are click's
 

@@ -175,7 +175,7 @@ def _declared(loaded: "Loaded") -> set[str]:
 def current(run: Run, workflow: str | None) -> Answer:
     """Show where a workflow stands: who is at which step, what can be taken, what is stuck or waits, and why.
 
-    Without a workflow, those of the agent that is named; if it has none or nobody is, all that are open.
+    Without a workflow, those of the agent that acts; if it has none, all that are open.
     """
     if workflow is not None:
         progress = run.orc.workflows.standing(workflow)
