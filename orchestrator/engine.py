@@ -18,6 +18,7 @@ from orchestrator.core import clock, flow, names
 from orchestrator.core.errors import Damage, NotFound, OrchestratorError, Refused, UsageError
 from orchestrator.core.events import Event, Recorded, RequestMark, decode
 from orchestrator.core.interrupts import Interrupts
+from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import START, Chunk, Cursor, Store
 from orchestrator.core.transaction import SYSTEM, Committed, Transaction
 from orchestrator.domain import idempotency
@@ -54,6 +55,9 @@ class Engine:
         now: The clock.
         warn: Receives a sentence that a person should know although the command succeeded.
         folder: The folder of the board; None if the store has none.
+
+    Attributes:
+        show_progress: Shows how much of a long log is read; an interface sets it.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class Engine:
         self.timeout = timeout
         self._clock = now
         self._warn = warn
+        self.show_progress: ShowProgress = no_progress
         self._owner = flow.Ownership(timeout)
         self._interrupts = Interrupts()
         self._open: Transaction[State] | None = None
@@ -130,7 +135,8 @@ class Engine:
         known = self._state is not None
         state = self._state if self._state is not None else self._load()
         try:
-            for chunk in self.store.read(self._position):
+            chunks = self.show_progress(self.store.read(self._position), "Reading the log")
+            for chunk in chunks:
                 self._fold(state, chunk, in_place=not known)
         except Damage as damage:
             if damage.code in ("newer_version", "misfit"):

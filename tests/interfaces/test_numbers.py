@@ -2,6 +2,7 @@
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -109,3 +110,14 @@ def test_progress_is_shown_on_a_terminal_only_and_only_if_it_is_long(
     assert cli("stats", "--json").err == ""
     monkeypatch.setattr(rendering, "_PATIENCE", 3600)
     assert cli("stats").err == ""
+
+
+def test_reading_a_long_log_shows_how_far_it_is(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("ws", "create", "build")
+    monkeypatch.setattr(rendering, "_PATIENCE", 0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert cli("ws", "ls").err == ""
+    (tmp_path / "board/state/state.json").unlink()
+    assert "Reading the log" in cli("ws", "ls").err

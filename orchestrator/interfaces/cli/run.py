@@ -50,6 +50,7 @@ class Run:
                 checkout=self._checkout,
                 warn=warn,
             )
+            self._orc.engine.show_progress = self.progress
         return self._orc
 
     def rehearsed(self, dry: bool) -> AbstractContextManager[None]:
