@@ -82,7 +82,7 @@ def import_board(
 
 
 def _distrust(engine: Engine, state: State) -> Recorded | None:
-    """The event that makes the commands of a log from elsewhere inert, if there are some."""
+    """Return the event that makes the imported commands inert, if there are any."""
     tasks = tuple(t.id for t in state.tasks.values() if t.checks is not None and t.checks.verify)
     if not tasks:
         return None
@@ -118,7 +118,7 @@ def _record(number: int, fields: Any) -> Recorded:
 
 
 def _checked(records: list[Recorded], progress: ShowProgress) -> State:
-    """The fold of the records, refused if they are not one log that this version understands."""
+    """Return the fold of the records; refuse records that are not a whole log of a known version."""
     state = State()
     for expected, record in enumerate(progress(records, "Checking events"), start=1):
         if record.id != expected:
@@ -138,7 +138,7 @@ def _checked(records: list[Recorded], progress: ShowProgress) -> State:
 
 
 def _check_names(state: State) -> None:
-    """Names became file names and words of commands when they were first taken in; so they do here."""
+    """Check every name as its command does: names become file names and words of commands."""
     tasks, agents = state.tasks.values(), state.agents.values()
     for kind, words in (
         ("workstream", state.workstreams),

@@ -1,6 +1,6 @@
-"""The doctor: looks a board over, and repairs what can be repaired without losing anything.
+"""The doctor: checks a board, and repairs what can be repaired without losing data.
 
-It only reads unless it is told to fix. Fixing takes the lock, copies what it will change to
+It only reads, unless ``fix`` is given. Fixing takes the lock, copies what it will change to
 ``state/backups/<time>/``, can be repeated, and is recorded in the log. What needs a person's decision (a
 damaged log, a log behind its snapshot) is repaired only with an option of its own.
 """
@@ -94,7 +94,7 @@ class _Doctor:
     # Checks
 
     def log(self) -> Iterator[Problem]:
-        """Every record, verified from the first one on, is an event that this version knows."""
+        """Check that every record, verified from the first on, is an event that this version knows."""
         try:
             for chunk in self.progress(self.store.read(START), "Reading the log"):
                 self.fold.fold(chunk.events)
@@ -107,7 +107,7 @@ class _Doctor:
                 yield Problem(check="log", level="damage", message=damage.message, hint=_WAY_OUT)
 
     def snapshot(self) -> Iterator[Problem]:
-        """The snapshot is whole, and agrees with the log."""
+        """Check that the snapshot is whole and agrees with the log."""
         path = self.upkeep.snapshot if self.upkeep is not None else "The snapshot"
         data = self.store.load_snapshot()
         if data is None and not self.end.id:
@@ -144,7 +144,7 @@ class _Doctor:
         return msgspec.json.encode(state) == msgspec.json.encode(then)
 
     def knowledge(self) -> Iterator[Problem]:
-        """Every topic has its file; an interrupted write is finished, an edit by hand is reported."""
+        """Check that every topic has its file; repairing finishes an interrupted write."""
         documents = self.store.documents
         for name, topic in self.fold.knowledge.items():
             path = document_path(name)
@@ -169,7 +169,7 @@ class _Doctor:
             self.store.documents.write(path, text.encode())
 
     def leases(self) -> Iterator[Problem]:
-        """Claims and locks whose time is over; the next claim takes them anyway."""
+        """Report claims and locks whose lease has ended; the next claim takes them anyway."""
         now = self.engine.now()
         lapsed = [task.id for task in self.fold.schedule.running() if task.has_lapsed(now)]
         ended = [*lapsed, *(resource for resource, _ in ended_holds(self.fold, now))]
@@ -178,7 +178,7 @@ class _Doctor:
             yield Problem(check="leases", message=message, repair=lambda: None)
 
     def formulas(self) -> Iterator[Problem]:
-        """Every formula of the board can be compiled."""
+        """Check that every formula of the board can be compiled."""
         from orchestrator.formulas import compile_formula, library, load
 
         board = self.store.documents
@@ -197,7 +197,7 @@ class _Doctor:
     # Repairing
 
     def fix(self) -> str | None:
-        """Make every repair that was found; returns the folder of the copies."""
+        """Make every repair; return the folder of the copies."""
         if not self.repairs:
             return None
         folder = None

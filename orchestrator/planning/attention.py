@@ -106,8 +106,8 @@ def _ended_needs(state: State, active: set[str]) -> Iterator[Alert]:
         open_tasks = (task for task in tasks if task.status in ("pending", "assigned", "blocked"))
         waiting = [task.id for task in open_tasks if task.workstream in active]
         if waiting:
-            is_archived = need not in state.tasks
-            workstream = (state.tasks.archived if is_archived else state.tasks)[need].workstream
+            task = state.tasks.get(need)
+            workstream = (task or state.tasks.archived[need]).workstream
             yield Alert(
                 kind="need_ended",
                 text=f"{workstream}/{need} is {status}; {', '.join(waiting[:5])} waits for it",
@@ -115,5 +115,5 @@ def _ended_needs(state: State, active: set[str]) -> Iterator[Alert]:
                 task=need,
                 status=status,
                 dependants=waiting[:SHOWN],
-                command="" if is_archived else f"t reopen {need}",
+                command=f"t reopen {need}" if task else "",
             )

@@ -63,7 +63,7 @@ def _text(context: BriefContext, field: str, text: str) -> list[PageBlock]:
 
 
 def _lines(value: str | tuple[str, ...] | dict[str, str]) -> str:
-    """Return a text as it is, the items of a list or mapping one a line."""
+    """Return a text as it is; of a list or mapping each item on a line of its own."""
     if isinstance(value, dict):
         value = tuple(f"{key}={text}" for key, text in value.items())
     return value if isinstance(value, str) else "\n".join(value)

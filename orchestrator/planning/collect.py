@@ -55,7 +55,7 @@ def collect(
         UsageError: Both are given, or ``since`` is neither.
     """
     if cycle is not None and since is not None:
-        raise UsageError("A cycle and a moment were given; one of them says what to collect")
+        raise UsageError("A cycle and a moment were given; give only one of them")
     if since is None:
         return _Collector(desk, _cycle_span(desk.read(), cycle)).report()
     begin = beginning(since, desk.now())
@@ -124,7 +124,7 @@ class _Collector:
                 self._note(record)
 
     def _note(self, record: Recorded) -> None:
-        """Note one event; of the transitions of a task only the last one of the span counts."""
+        """Note an event; of the transitions of a task only the last in the span counts."""
         if not record.type.startswith(("task.", "knowledge.")) or record.type in _STATUS_KEPT:
             return
         event = decode(record)

@@ -23,7 +23,7 @@ class ReportedTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finished(ReportedTask, frozen=True, kw_only=True):
-    """A task that was done, and is so still at the end of the cycle. ``seconds``: since its last claim."""
+    """A task that was done, and still is at the end of the cycle. ``seconds``: since its last claim."""
 
     result: str | None
     agent: str

@@ -57,18 +57,14 @@ def lay_out(head: str, sections: Sequence[Section], limit: int) -> str:
         return _headline(head, limit)
     page, missing = [head], []
     for i, section in enumerate(sections):
-        text = _fitted(section, room - 2 - _reserved(sections[i + 1 :], limit))
-        if text:
+        later = sections[i + 1 :]
+        reserved = sum(min(len(s.full()) + 2, int(s.share * limit)) for s in later)
+        if text := _fitted(section, room - 2 - reserved):
             page.append(text)
             room -= len(text) + 2
         else:
             missing.append(section)
     return "\n\n".join([*page, _footer(missing)])
-
-
-def _reserved(sections: Sequence[Section], limit: int) -> int:
-    """Return the characters that are reserved for later sections."""
-    return sum(min(len(section.full()) + 2, int(section.share * limit)) for section in sections)
 
 
 def _footer(missing: Sequence[Section]) -> str:
@@ -86,8 +82,7 @@ def _headline(head: str, limit: int) -> str:
     lines = head[: max(room, 0) + 1].rpartition("\n")[0]
     if not lines:
         return head[:limit]
-    is_open = lines.count("```") % 2 == 1
-    return lines + (_FENCE if is_open else "") + ending
+    return lines + (_FENCE if lines.count("```") % 2 == 1 else "") + ending
 
 
 def _fitted(section: Section, room: int) -> str:
@@ -100,8 +95,7 @@ def _fitted(section: Section, room: int) -> str:
     for i, block in enumerate(section.blocks):
         further = section.blocks[i + 1 :]
         reserved = len(_left_out(further, section.rest)) + 2 if further else 0
-        text = block.text if len(block.text) + 2 + reserved <= room else ""
-        if not text:
+        if len(block.text) + 2 + reserved > room:
             text = _cut(block, room - 2 - reserved)
             note = _left_out(further if text else section.blocks[i:], section.rest)
             ending = [piece for piece in (text, note) if piece]
@@ -109,8 +103,8 @@ def _fitted(section: Section, room: int) -> str:
                 ending.pop()
             pieces += ending
             break
-        pieces.append(text)
-        room -= len(text) + 2
+        pieces.append(block.text)
+        room -= len(block.text) + 2
     return "\n\n".join(pieces) if len(pieces) > 1 else ""
 
 
@@ -120,7 +114,7 @@ def _cut(block: PageBlock, room: int) -> str:
     room -= len(note) + 3
     if room < _SHORTEST:
         return ""
-    # A quote stays one: every line that is kept begins with its sign, and the blank line ends it.
+    # A quote stays a quote: every line that is kept begins with its sign, and the blank line ends it.
     return f"{block.text[:room].rstrip()}…\n\n{note}"
 
 

@@ -96,7 +96,7 @@ def _queue(names: tuple[str, ...], users: Users, holds: tuple[HeldResource, ...]
 
 
 def _merged(first: SerialQueue, second: SerialQueue) -> SerialQueue:
-    """Merge two queues of the same tasks: to share one resource is not enough if the other is exclusive."""
+    """Merge two queues of the same tasks: a task shares only if it shares both resources."""
     return SerialQueue(
         tuple(dict.fromkeys([*first.resources, *second.resources])),
         {

@@ -43,7 +43,7 @@ class PlannedTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlannedWorkstream(msgspec.Struct, frozen=True, kw_only=True):
-    """An active workstream with something pending or running, and the task that ``next`` would give."""
+    """An active workstream with pending or running tasks, and the task that ``next`` would give."""
 
     name: str
     priority: int
@@ -72,7 +72,7 @@ class PlannedHold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SerialGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """Tasks to run one after another: every two exclude each other, but those in ``shared``."""
+    """Tasks to run one after another: any two exclude each other, unless both are in ``shared``."""
 
     reason: str
     resource: str

@@ -14,8 +14,8 @@ def assign(
     """Name an idle agent for each task, or None; no agent twice.
 
     As many tasks as possible get an agent, the earlier ones first. Among the agents that may take a task the
-    one with the fewest locks comes first, then one with few capabilities (an agent that suits everything is
-    kept for what no other suits), then by name.
+    agent with the fewest locks comes first, then the one with the fewest capabilities (an agent that suits
+    every task is kept for tasks that no other agent suits), then the first by name.
     """
     views = [view for view in team(state, now, seen) if is_idle(state, view.id, now)]
     views.sort(key=lambda a: (len(a.locks), not a.capabilities, len(a.capabilities), a.id))
