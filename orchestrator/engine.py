@@ -513,6 +513,13 @@ class Engine:
             self._refresh()
             self._save()
 
+    def refold(self) -> None:
+        """Fold the whole log anew and write the snapshot; the snapshot that is there is not read."""
+        with self._owner, self._locked("save"):
+            self._state, self._position = State(), START
+            self._refresh()
+            self._save()
+
     def close(self) -> None:
         """Leave the board with an exact snapshot, if it is a small one that this process changed."""
         with self._owner:

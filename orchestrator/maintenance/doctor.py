@@ -124,7 +124,7 @@ class _Doctor:
         elif not self._agrees(*saved):
             message = f"{path} does not say what the log says at event {number}"
         if message:
-            repair = self._rewrite_snapshot if level == "warning" or self.accept_log else None
+            repair = self.engine.refold if level == "warning" or self.accept_log else None
             yield Problem(
                 check="snapshot",
                 level=level,
@@ -133,11 +133,6 @@ class _Doctor:
                 repair=repair,
                 touches=(path,),
             )
-
-    def _rewrite_snapshot(self) -> None:
-        self.store.save_snapshot(b"")
-        self.engine.forget()
-        self.engine.save()
 
     def _agrees(self, state: State, cursor: Cursor) -> bool:
         then = self.fold if cursor.id == self.end.id else self.engine.at(cursor.id)

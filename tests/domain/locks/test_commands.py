@@ -345,8 +345,8 @@ def test_a_circle_of_others_is_followed_once_by_whoever_waits_beside_it(
     orc.locks.acquire("a", agent="ann")
     orc.locks.acquire("b/y", agent="dora")
     waiting = [
-        pool.submit(another(orc).locks.acquire, "b/**", agent="ann", wait=20),
-        pool.submit(another(orc).locks.acquire, "a", agent="bob", wait=20),
+        pool.submit(another(orc).locks.acquire, "b/**", agent="ann", wait=120),
+        pool.submit(another(orc).locks.acquire, "a", agent="bob", wait=120),
     ]
     wait_until_awaited(orc, "b/**", "ann")
     wait_until_awaited(orc, "a", "bob")
@@ -365,10 +365,10 @@ def test_a_circle_of_others_is_followed_once_by_whoever_waits_beside_it(
         assert find_circle(state, "carl", resources.Need("a"), orc.engine.now()) == []
     assert sorted(asked) == ["ann", "bob", "dora"]
     orc.locks.release("a", agent="ann")
-    assert waiting[1].result(20).agent == "bob"
+    assert waiting[1].result(120).agent == "bob"
     for resource, agent in (("b/x", "bob"), ("b/y", "dora")):
         orc.locks.release(resource, agent=agent)
-    assert waiting[0].result(20).agent == "ann"
+    assert waiting[0].result(120).agent == "ann"
 
 
 def test_waiting_inside_a_transaction_is_refused(orc: Orchestrator):
