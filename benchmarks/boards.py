@@ -15,7 +15,7 @@ from orchestrator.core.strict_json import encode_payload
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskAdded, TaskClaimed, TaskCompleted
 from orchestrator.domain.workstreams.events import WorkstreamCreated
-from orchestrator.engine import TAIL
+from orchestrator.snapshot_schedule import TAIL
 from orchestrator.stores.files import SEGMENT_SIZE
 from orchestrator.stores.files.layout import make
 from orchestrator.stores.files.lines import Position, encode_line

@@ -10,7 +10,7 @@ from benchmarks.boards import STREAMS, Boards, size, snapshot_of
 from benchmarks.measure import Figure, lap, ms, ratio
 from orchestrator import Orchestrator
 from orchestrator.domain.tasks.records import Task
-from orchestrator.engine import TAIL
+from orchestrator.snapshot_schedule import TAIL
 
 SMALL = 100
 VERBS = ("add", "next", "complete", "lock+release")

@@ -7,7 +7,7 @@ a new command gets them for free.
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
@@ -25,20 +25,9 @@ from orchestrator.domain import idempotency
 from orchestrator.domain.reactions import react
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import renewal
+from orchestrator.snapshot_schedule import SnapshotSchedule
 
 R = TypeVar("R")
-
-SMALL = 1024 * 1024
-"""Bytes of ``state.json`` below which it is written after every commit."""
-
-TAIL = 1 / 8
-"""Share of a large ``state.json`` by which the log may grow before it is written again."""
-
-ENVELOPE = 150
-"""Bytes that an event takes in the log beside its payload, about."""
-
-PAUSE = 0.25
-"""Seconds between two snapshots of a small board by long-lived processes."""
 
 
 class Engine:
@@ -93,11 +82,8 @@ class Engine:
         self._half_done: BaseException | None = None
         self._state: State | None = None
         self._position: Cursor = START
-        self._snapshot_size = 0
-        self._snapshot_event = 0
-        self._based_at = 0.0
+        self._schedule = SnapshotSchedule(store, light=light)
         self._changed = False
-        self._tail = 0
 
     # Reading
 
@@ -162,20 +148,13 @@ class Engine:
         data = self.store.load_snapshot()
         saved = snapshot.decode(data, self.store.cursor_type) if data is not None else None
         self._state, self._position = saved or (State(), START)
-        self._snapshot_size = len(data) if saved and data else 0
-        self._snapshot_event = self._state.event
-        self._based_at = time.monotonic()
-        self._tail = 0
+        self._schedule.saved(len(data) if saved and data else 0, self._state.event)
         return self._state
 
     def _fold(self, state: State, chunk: Chunk, *, in_place: bool) -> None:
         state.fold(chunk.events, in_place=in_place)
         self._position = chunk.end
-        self._lengthen_tail(chunk.events)
-
-    def _lengthen_tail(self, records: list[Recorded]) -> None:
-        if self._snapshot_size >= SMALL:
-            self._tail += sum(len(record.payload) + ENVELOPE for record in records)
+        self._schedule.grow(chunk.events)
 
     def forget(self) -> None:
         """Drop what is known of the board; the next use opens it again."""
@@ -269,7 +248,7 @@ class Engine:
             formats = state.board.format_at
             events = (decode(record, formats(record.id)) for record in records)
             texts = _documents(events, state)
-            live: dict[str, str | None] = {n: text for n, text in texts.items() if text is not None}
+            live = {path: text for path, text in texts.items() if text is not None}
             self._append(records, state, live, {})
 
     @contextmanager
@@ -361,12 +340,11 @@ class Engine:
     def _begin(self, state: State) -> Transaction[State]:
         return Transaction(
             state,
+            self.store,
             head=state.event,
             now=self.now(),
-            default_agent=self.agent,
+            agent=self.agent,
             session=self.session,
-            documents=self.documents,
-            event=self.store.event,
         )
 
     def _join(
@@ -433,8 +411,8 @@ class Engine:
         self,
         records: list[Recorded],
         state: State,
-        texts: dict[str, str | None],
-        seen: dict[str, bytes | None],
+        texts: Mapping[str, str | None],
+        seen: Mapping[str, bytes | None],
     ) -> None:
         """Make a commit true, then carry out its effects; signals wait meanwhile.
 
@@ -448,7 +426,7 @@ class Engine:
         try:
             self._position = self.store.append(records, self._position)
             self._state = state
-            self._lengthen_tail(records)
+            self._schedule.grow(records)
             self._changed = True
             self._carry_out(texts, seen)
         finally:
@@ -457,7 +435,7 @@ class Engine:
 
     # Effects
 
-    def _carry_out(self, texts: dict[str, str | None], seen: dict[str, bytes | None]) -> None:
+    def _carry_out(self, texts: Mapping[str, str | None], seen: Mapping[str, bytes | None]) -> None:
         """The effects of a commit: the commit stands, so a failure here is a warning."""
         for path, text in texts.items():
             try:
@@ -465,7 +443,8 @@ class Engine:
             except (OrchestratorError, OSError) as error:
                 self._warn(f"{error}. The text is in the log; `doctor --fix` writes the file.")
         try:
-            self._save_if_due()
+            if self._schedule.is_due:
+                self._save()
         except (OrchestratorError, OSError) as error:
             self._warn(f"{error}. The snapshot is behind the log, which is all that counts.")
 
@@ -477,30 +456,11 @@ class Engine:
         else:
             self.documents.write(path, text.encode())
 
-    def _save_if_due(self) -> None:
-        if self._snapshot_size < SMALL:
-            if not self._light and self.store.snapshot_age() < PAUSE:
-                return
-        elif self._tail <= self._snapshot_size * TAIL or self._was_saved_by_another():
-            return
-        self._save()
-
-    def _was_saved_by_another(self) -> bool:
-        """Whether another process wrote the snapshot since this one knew it; then its tail begins anew."""
-        now = time.monotonic()
-        saved = self.store.snapshot_age() < now - self._based_at
-        if saved:
-            self._tail, self._based_at = 0, now
-        return saved
-
     def _save(self) -> None:
         assert self._state is not None
         data = snapshot.encode(self._state, self._position)
         self.store.save_snapshot(data)
-        self._snapshot_size = len(data)
-        self._snapshot_event = self._state.event
-        self._based_at = time.monotonic()
-        self._tail = 0
+        self._schedule.saved(len(data), self._state.event)
 
     def _present(self, *agents: str) -> None:
         for agent in agents:
@@ -526,7 +486,7 @@ class Engine:
             state = self._state
             if state is None or self._light or not self._changed:
                 return
-            if state.event > self._snapshot_event and self._snapshot_size < SMALL:
+            if self._schedule.is_small and state.event > self._schedule.event:
                 try:
                     self.save()
                 except OrchestratorError as error:

@@ -18,13 +18,10 @@ _HEAD = b'{\n  "checksum": "%08x",\n'
 _HEAD_LENGTH = len(_HEAD % 0)
 
 
-def _parts(state: State) -> Iterator[tuple[str, Any]]:
-    return ((name, getattr(state, name)) for name in State.__struct_fields__)
-
-
 def _holders(state: State) -> Iterator[tuple[msgspec.Struct, str]]:
     """What holds each field of the file: a slice or the state itself, and the name of the field."""
-    for name, value in _parts(state):
+    for name in State.__struct_fields__:
+        value = getattr(state, name)
         if isinstance(value, Slice):
             yield from ((value, field) for field in value.__struct_fields__)
         else:

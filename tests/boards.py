@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import pytest
 from msgspec.structs import replace
 
-from orchestrator import Orchestrator, engine, snapshot
+from orchestrator import Orchestrator, snapshot
+from orchestrator import snapshot_schedule as schedule
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.store import START, Cursor, Store
 from orchestrator.domain.state import State
@@ -74,11 +75,13 @@ def check_saved(orc: Orchestrator, folded: str, *, must_be_recent: bool = False)
     tail = 0
     for chunk in orc.engine.store.read(position):
         state.fold(chunk.events)
-        tail += sum(len(record.payload) + engine.ENVELOPE for record in chunk.events)
+        tail += sum(len(record.payload) + schedule.ENVELOPE for record in chunk.events)
         position = chunk.end
     assert as_text(state, position) == folded, "state.json and the tail are not the fold"
     if must_be_recent:
-        assert tail <= (size * engine.TAIL if size >= engine.SMALL else 0), "state.json is too old"
+        assert tail <= (size * schedule.TAIL if size >= schedule.SMALL else 0), (
+            "state.json is too old"
+        )
 
 
 def as_text(state: State, position: Cursor) -> str:

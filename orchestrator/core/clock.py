@@ -86,9 +86,9 @@ def duration(text: str | float) -> float:
 
 def spoken(duration: float) -> str:
     """A duration for people, by its two largest units: ``90`` is ``1m30s``, ``93784`` is ``1d2h``."""
-    whole, said = int(duration), list[str]()
+    whole, parts = int(duration), list[str]()
     for unit in ("d", "h", "m", "s"):
         number, whole = divmod(whole, int(_UNITS[unit]))
         if number:
-            said.append(f"{number}{unit}")
-    return "".join(said[:2]) or "0s"
+            parts.append(f"{number}{unit}")
+    return "".join(parts[:2]) or "0s"

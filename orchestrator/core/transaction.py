@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec
 from orchestrator.core import calls, clock, names
 from orchestrator.core.errors import BadInput, Damage, UsageError
 from orchestrator.core.events import FORMAT, Event, Recorded, decode
-from orchestrator.core.store import Documents, Presence
+from orchestrator.core.store import Documents, Presence, Store
 from orchestrator.core.strict_json import encode_payload
 
 S = TypeVar("S")
@@ -60,13 +60,12 @@ class Transaction(Generic[S]):
     def __init__(
         self,
         state: S,
+        store: Store,
         *,
         head: int,
         now: str,
-        default_agent: str,
+        agent: str,
         session: int | None,
-        documents: Documents,
-        event: Callable[[int], Recorded],
     ) -> None:
         self.state = state
         self.now = now
@@ -74,10 +73,9 @@ class Transaction(Generic[S]):
         self.events: Committed = []
         self.documents: dict[str, bytes | None] = {}
         self.actors: set[str] = set()
-        self._agent = default_agent
+        self._agent = agent
         self._head = head
-        self._files = documents
-        self._logged = event
+        self._store = store
 
     @property
     def agent(self) -> str:
@@ -145,13 +143,13 @@ class Transaction(Generic[S]):
         """The content of a document; None once this transaction has given it a new text."""
         if any(path in event.documents(self.state) for _, event in self.events if event):
             return None
-        self.documents[path] = data = self._files.read(path)
+        self.documents[path] = data = self._store.documents.read(path)
         return data
 
     def event(self, number: int) -> Recorded:
         """One event by its id, of the log or of this transaction."""
         logged = (record for record, _ in self.events if record.id == number)
-        return next(logged, None) or self._logged(number)
+        return next(logged, None) or self._store.event(number)
 
     @contextmanager
     def as_before(self) -> Iterator[None]:

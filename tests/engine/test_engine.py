@@ -20,8 +20,8 @@ from orchestrator import (
     Refused,
     TimedOut,
     UsageError,
-    engine,
     snapshot,
+    snapshot_schedule,
 )
 from orchestrator.core.events import Recorded
 from orchestrator.core.store import START
@@ -414,7 +414,7 @@ def test_a_large_snapshot_is_at_most_an_eighth_behind_and_who_opens_folds_the_ta
     board: Orchestrator, monkeypatch: pytest.MonkeyPatch
 ):
     """A board of 1 MiB is slow to make, so the bound is lowered here."""
-    monkeypatch.setattr(engine, "SMALL", 10_000)
+    monkeypatch.setattr(snapshot_schedule, "SMALL", 10_000)
     behind = set()
     for number in range(60):
         board.tasks.add("build", title=str(number))

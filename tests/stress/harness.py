@@ -23,11 +23,11 @@ from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Recorded
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.state import State
-from orchestrator.engine import SMALL
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import Command
 from orchestrator.interfaces.cli.main import main
 from orchestrator.interfaces.cli.run import Run
+from orchestrator.snapshot_schedule import SMALL
 from orchestrator.stores.files.lines import Position, parse
 
 ROOT = Path(__file__).resolve().parents[2]

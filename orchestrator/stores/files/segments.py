@@ -6,6 +6,7 @@ and is followed by the next one, by one rename that is the commit.
 
 import errno
 import os
+import re
 
 from orchestrator.core import system
 from orchestrator.core.errors import Damage
@@ -13,7 +14,7 @@ from orchestrator.stores.files import damage, disk
 from orchestrator.stores.files.lines import Position
 from orchestrator.stores.files.segment import Segment, changed, unknown
 
-_PREFIX, _SUFFIX = "events-", ".jsonl"
+_SEALED = re.compile(r"events-([0-9]+)\.jsonl")
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -138,17 +139,8 @@ class Segments:
             raise unknown(self.path, str(error)) from error
 
     def _sealed(self, number: int) -> str:
-        return f"{self.folder}/{_PREFIX}{number}{_SUFFIX}"
+        return f"{self.folder}/events-{number}.jsonl"
 
     def _sealed_numbers(self) -> list[int]:
-        with disk.naming("list", self.folder):
-            try:
-                names = os.listdir(self.folder)
-            except FileNotFoundError:
-                return []
-        digits = [
-            name[len(_PREFIX) : -len(_SUFFIX)]
-            for name in names
-            if name.startswith(_PREFIX) and name.endswith(_SUFFIX)
-        ]
-        return sorted(int(number) for number in digits if number.isdigit())
+        matches = (_SEALED.fullmatch(name) for name in disk.names_in(self.folder))
+        return sorted(int(match[1]) for match in matches if match)
