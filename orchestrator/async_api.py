@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from inspect import getattr_static, signature
 from types import FunctionType, GenericAlias, MethodType
@@ -74,16 +74,12 @@ class _Turn:
             self._is_held = False
             self._turns.release()
 
-    def in_loop(self, function: Callable[[], object]) -> None:
-        """Call a function in the thread of the loop."""
-        anyio.from_thread.run_sync(function, token=self._token)
-
     def leave(self) -> None:
         """Give the turn back for as long as the board is not needed."""
         with self._change:
             was_held, self._is_held = self._is_held, False
         if was_held:
-            self.in_loop(self._turns.release)
+            anyio.from_thread.run_sync(self._turns.release, token=self._token)
         if self._is_abandoned:
             raise _Abandoned
         self.when_left()
@@ -159,16 +155,15 @@ class _Job(Generic[R]):
         self._name = name
         self._finish = finish
         self._ended = anyio.Event()
-        self._error: BaseException | None = None
-        self._result: list[R] = []
+        self._outcome: Future[R] = Future()
         executor.submit(self._work, function, flow.current(), anyio.lowlevel.current_token())
 
     def _work(self, function: Callable[[], R], caller: flow.Flow, token: Any) -> None:
         try:
             with flow.acting_for(caller):
-                self._result.append(function())
+                self._outcome.set_result(function())
         except BaseException as error:  # noqa: BLE001  it is raised again in the loop
-            self._error = error
+            self._outcome.set_exception(error)
         with suppress(anyio.RunFinishedError):
             anyio.from_thread.run_sync(self._end, token=token)
 
@@ -199,14 +194,12 @@ class _Job(Generic[R]):
 
     def result(self) -> R:
         """What the function returned or raised; it has ended."""
-        if self._error is not None:
-            raise self._error
-        return self._result[0]
+        return self._outcome.result()
 
     def _sentence(self) -> str:
-        if self._error is not None:
-            return f"{self._name} had begun and failed: {self._error}"
-        return f"{self._name} had begun and was done: {shortened(repr(self._result[0]), 500)}"
+        if error := self._outcome.exception():
+            return f"{self._name} had begun and failed: {error}"
+        return f"{self._name} had begun and was done: {shortened(repr(self.result()), 500)}"
 
 
 class _Transaction:

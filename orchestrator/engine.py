@@ -19,7 +19,7 @@ from orchestrator.core.errors import Damage, NotFound, OrchestratorError, Refuse
 from orchestrator.core.events import Event, Recorded, RequestMark, decode
 from orchestrator.core.interrupts import Interrupts
 from orchestrator.core.progress import ShowProgress, no_progress
-from orchestrator.core.store import START, Chunk, Cursor, Store
+from orchestrator.core.store import START, Cursor, Store
 from orchestrator.core.transaction import SYSTEM, Committed, Transaction
 from orchestrator.domain import idempotency
 from orchestrator.domain.reactions import react
@@ -121,9 +121,10 @@ class Engine:
         known = self._state is not None
         state = self._state if self._state is not None else self._load()
         try:
-            chunks = self.show_progress(self.store.read(self._position), "Reading the log")
-            for chunk in chunks:
-                self._fold(state, chunk, in_place=not known)
+            for chunk in self.show_progress(self.store.read(self._position), "Reading the log"):
+                state.fold(chunk.events, in_place=not known)
+                self._position = chunk.end
+                self._schedule.grow(chunk.events)
         except Damage as damage:
             if damage.code in ("newer_version", "misfit"):
                 self.forget()  # part of a chunk was folded, so the position is not that of the state
@@ -150,11 +151,6 @@ class Engine:
         self._state, self._position = saved or (State(), START)
         self._schedule.saved(len(data) if saved and data else 0, self._state.event)
         return self._state
-
-    def _fold(self, state: State, chunk: Chunk, *, in_place: bool) -> None:
-        state.fold(chunk.events, in_place=in_place)
-        self._position = chunk.end
-        self._schedule.grow(chunk.events)
 
     def forget(self) -> None:
         """Drop what is known of the board; the next use opens it again."""
@@ -369,15 +365,6 @@ class Engine:
                 self._half_done = error
             raise
 
-    def _check_whole(self) -> None:
-        """Refuse to commit what a command left behind that failed midway, although it was caught."""
-        if self._half_done is not None:
-            raise Refused(
-                f"A command in this transaction failed halfway: {self._half_done}",
-                code="half_done",
-                hint="Nothing was committed. Let the failure end the transaction.",
-            )
-
     def _answer_again(
         self, known: idempotency.Request, shows: Callable[[State, Committed], R]
     ) -> R:
@@ -390,7 +377,12 @@ class Engine:
         return shows(state, events)
 
     def _commit(self, tx: Transaction[State], request: RequestMark | None) -> None:
-        self._check_whole()
+        if self._half_done is not None:  # although it was caught
+            raise Refused(
+                f"A command in this transaction failed halfway: {self._half_done}",
+                code="half_done",
+                hint="Nothing was committed. Let the failure end the transaction.",
+            )
         answering = request if tx.events else None  # renewals alone answer nothing
         react(tx)
         for agent in tx.actors - {SYSTEM}:

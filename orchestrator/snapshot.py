@@ -6,7 +6,6 @@ format is no error: the log is folded anew. The file is flat: the fields of all 
 
 import zlib
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
@@ -55,22 +54,12 @@ def _format_of(state: State) -> int:
     return 1 + state.board.format
 
 
-def _flat(state: State) -> msgspec.Struct:
-    return _FlatState(*[getattr(holder, name) for holder, name in _holders(state)])
-
-
-def _grouped(flat: Any) -> State:
-    state = State()
-    for holder, name in _holders(state):
-        setattr(holder, name, getattr(flat, name))
-    return state
-
-
 def encode(state: State, cursor: Cursor) -> bytes:
     """The bytes of ``state.json``."""
     log = msgspec.Raw(msgspec.json.encode(cursor))
     # The text may have 50 MB: it is copied once, and the compact form is gone by then.
-    compact = msgspec.json.encode(Snapshot(_format_of(state), log, _flat(state)))
+    flat = _FlatState(*[getattr(holder, name) for holder, name in _holders(state)])
+    compact = msgspec.json.encode(Snapshot(_format_of(state), log, flat))
     text = msgspec.json.format(compact, indent=2)
     del compact
     body = memoryview(text)[2:]  # without the first brace and newline
@@ -88,5 +77,7 @@ def decode(data: bytes, cursor_type: type[Cursor]) -> tuple[State, Cursor] | Non
         cursor = msgspec.json.decode(snapshot.log, type=cursor_type)
     except msgspec.MsgspecError:
         return None
-    state = _grouped(snapshot.state)
+    state = State()
+    for holder, name in _holders(state):
+        setattr(holder, name, getattr(snapshot.state, name))
     return (state, cursor) if snapshot.format == _format_of(state) else None

@@ -33,10 +33,9 @@ def name(kind: str, text: str, *, among: Collection[str] = ()) -> str:
     Raises:
         BadName: The name is not allowed.
     """
+    _check_length(kind, text)
     if not _PLAIN.fullmatch(text):
         _check_part(kind, text)
-    elif len(text) > LONGEST:
-        raise _refused(kind, text, f"it is over {LONGEST} bytes")
     elif ".." in text or text[-1] == "." or _WINDOWS_DEVICE.fullmatch(text):
         raise _refused(kind, text, "that is no file name everywhere")
     if among and text not in among:
@@ -50,8 +49,7 @@ def agent(text: str) -> str:
     Raises:
         BadName: The name is not allowed.
     """
-    if len(text.encode("utf-8", "replace")) > LONGEST:
-        raise _refused("agent", text, f"it is over {LONGEST} bytes")
+    _check_length("agent", text)
     for part in text.split("/"):
         name("agent", part)
     return text
@@ -85,11 +83,14 @@ def from_file_name(text: str) -> str:
     return text.replace("!", "/")
 
 
+def _check_length(kind: str, text: str) -> None:
+    if len(text.encode("utf-8", "replace")) > LONGEST:
+        raise _refused(kind, text, f"it is over {LONGEST} bytes")
+
+
 def _check_part(kind: str, text: str) -> None:
     if not text:
         raise _refused(kind, text, "it is empty")
-    if len(text.encode("utf-8", "replace")) > LONGEST:
-        raise _refused(kind, text, f"it is over {LONGEST} bytes")
     if text[0] in "-." or text[-1] in ". " or ".." in text:
         raise _refused(kind, text, "it may not begin with `-` or `.`, end with `.`, or hold `..`")
     if _hidden(text) or any(c.isspace() or c in "/\\:*?\"<>|%`$&;(){}[]!#'~^=," for c in text):

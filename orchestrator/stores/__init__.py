@@ -6,10 +6,11 @@ from collections.abc import Callable
 from orchestrator.core.errors import UsageError
 from orchestrator.core.store import Store
 
-Warn = Callable[[str], None]
-
 _URL = r"([A-Za-z][A-Za-z0-9+.-]+):(//.*)?"
 """A scheme has two letters or more: ``C:`` is a drive."""
+
+_SCHEMES = {"file": "file:///PATH", "memory": "memory:"}
+"""The schemes, each with an example."""
 
 
 def parse(board: str | None) -> tuple[str, str | None]:
@@ -23,10 +24,10 @@ def parse(board: str | None) -> tuple[str, str | None]:
     if url is None:
         return "file", board
     scheme = url[1].lower()
-    if scheme not in _OPENERS:
+    if scheme not in _SCHEMES:
         raise UsageError(
             f"{board!a}: no store has the scheme {scheme!a}",
-            hint=f"A board is a path, or a URL: {', '.join(_EXAMPLES)}.",
+            hint=f"A board is a path, or a URL: {', '.join(_SCHEMES.values())}.",
         )
     if scheme != "file":
         return scheme, url[2]
@@ -38,7 +39,9 @@ def parse(board: str | None) -> tuple[str, str | None]:
     return "file", url2pathname(f"/{path}")
 
 
-def open_store(scheme: str, location: str | None, *, light: bool, warn: Warn) -> Store:
+def open_store(
+    scheme: str, location: str | None, *, light: bool, warn: Callable[[str], None]
+) -> Store:
     """The store of a scheme that :func:`parse` gave; the board is laid out already.
 
     Args:
@@ -47,27 +50,11 @@ def open_store(scheme: str, location: str | None, *, light: bool, warn: Warn) ->
         light: The process ends after one command.
         warn: Receives sentences that a person should know.
     """
-    return _OPENERS[scheme](location, light, warn)
+    if scheme == "memory":
+        from orchestrator.stores.memory import MemoryStore  # a board loads its own store only
 
-
-# A store is imported when a board of its scheme is opened.
-
-
-def _open_files(folder: str | None, light: bool, warn: Warn) -> Store:
+        return MemoryStore()
     from orchestrator.stores.files import FileStore
 
-    assert folder is not None
-    return FileStore(folder, light=light, warn=warn)
-
-
-def _open_memory(_location: str | None, _light: bool, _warn: Warn) -> Store:
-    from orchestrator.stores.memory import MemoryStore
-
-    return MemoryStore()
-
-
-_OPENERS: dict[str, Callable[[str | None, bool, Warn], Store]] = {
-    "file": _open_files,
-    "memory": _open_memory,
-}
-_EXAMPLES = ("file:///PATH", "memory:")
+    assert location is not None
+    return FileStore(location, light=light, warn=warn)
