@@ -69,8 +69,8 @@ class Engine:
         self.folder = folder
         self.agent = names.agent(agent)
         self.session = session
-        self._opening_request = idempotency.check_id(request_id) if request_id else None
-        self._requests: dict[flow.Flow, str | None] = {}
+        opening = idempotency.check_id(request_id) if request_id else None
+        self._requests: dict[flow.Flow | None, str | None] = {None: opening}
         self._light = light
         self.timeout = timeout
         self._clock = now
@@ -286,29 +286,24 @@ class Engine:
     def request(self, request_id: str) -> Iterator[None]:
         """The command inside answers this request: repeating it has one effect."""
         caller = flow.current()
-        before = self._requests.get(caller)
+        is_nested, outer = caller in self._requests, self._requests.get(caller)
         self._requests[caller] = idempotency.check_id(request_id)
         try:
             yield
         finally:
-            if before is None:
-                del self._requests[caller]
+            if is_nested:
+                self._requests[caller] = outer
             else:
-                self._requests[caller] = before
+                del self._requests[caller]
 
     def _requested(self) -> str | None:
         """The request that the next change of the calling flow answers."""
-        if not self._requests:
-            return self._opening_request
-        return self._requests.get(flow.current(), self._opening_request)
+        return self._requests.get(flow.current(), self._requests[None])
 
     def _end_request(self) -> None:
         """Note that the request is answered, so that the next command does not answer it too."""
         caller = flow.current()
-        if caller in self._requests:
-            self._requests[caller] = None
-        else:
-            self._opening_request = None
+        self._requests[caller if caller in self._requests else None] = None
 
     def _locked(self, name: str) -> AbstractContextManager[None]:
         return self.store.locked(name, self.timeout)

@@ -48,13 +48,14 @@ class Call:
         parameters = [first]
         for parameter in others[self._hidden :]:
             fields = _fields(parameter.annotation)
-            if fields is None:
-                parameters.append(parameter)
-                continue
-            for name, hint in fields:
-                parameters.append(
+            parameters += (
+                [parameter]
+                if fields is None
+                else [
                     inspect.Parameter(name, parameter.KEYWORD_ONLY, default=None, annotation=hint)
-                )
+                    for name, hint in fields
+                ]
+            )
         return written.replace(parameters=parameters, return_annotation=self.hints["return"])
 
     def __call__(self, *args: object, **kwargs: object) -> None:

@@ -33,8 +33,9 @@ def name(kind: str, text: str, *, among: Collection[str] = ()) -> str:
     Raises:
         BadName: The name is not allowed.
     """
+    is_plain = _PLAIN.fullmatch(text)
     _check_length(kind, text)
-    if not _PLAIN.fullmatch(text):
+    if not is_plain:
         _check_part(kind, text)
     elif ".." in text or text[-1] == "." or _WINDOWS_DEVICE.fullmatch(text):
         raise _refused(kind, text, "that is no file name everywhere")

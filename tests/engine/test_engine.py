@@ -428,6 +428,21 @@ def test_a_large_snapshot_is_at_most_an_eighth_behind_and_who_opens_folds_the_ta
     assert max(behind) > 1
 
 
+# Requests
+
+
+def test_a_request_inside_another_leaves_the_outer_one_answered(board: Orchestrator):
+    other = again(board, request_id="opening")
+    with other.request("outer"):
+        other.tasks.add("build", title="one")
+        with other.request("inner"):
+            other.tasks.add("build", title="two")
+        other.tasks.add("build", title="three")
+    other.tasks.add("build", title="four")
+    marks = [record.req and record.req.id for record in other.events.read(last=4)]
+    assert marks == ["outer", "inner", None, "opening"]
+
+
 # The log decides
 
 
