@@ -208,6 +208,9 @@ class _Transaction:
     def __init__(self) -> None:
         self.flow = flow.current()
         self.executor = ThreadPoolExecutor(1, thread_name_prefix="transaction")
+        # Start the thread now. An interrupt while it starts makes the executor start a second one for the
+        # next call, and what the first has entered could not be left there.
+        self.executor.submit(int)
 
 
 class _Caller:
@@ -300,13 +303,14 @@ class _Caller:
             return
         turn = self._turn()
         await turn.begin()
-        self._open = own = _Transaction()
         try:
+            self._open = own = _Transaction()
             async with self._entered(own, name, begin()):
                 yield
         finally:
             self._open = None
-            own.executor.shutdown(wait=False)
+            if own is not None:
+                own.executor.shutdown(wait=False)
             turn.end()
 
     @asynccontextmanager

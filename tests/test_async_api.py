@@ -474,6 +474,29 @@ async def test_a_task_that_is_cancelled_at_any_moment_leaves_the_board_free(
     await add(orc, "four")
 
 
+async def test_an_interrupt_while_the_thread_of_a_transaction_starts_leaves_the_board_free(
+    orc: AsyncOrchestrator, monkeypatch: pytest.MonkeyPatch
+):
+    """Trio raises a KeyboardInterrupt wherever the main thread is, and starting a thread waits."""
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name.startswith("transaction"):
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+    await add(orc, "one")
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        async with orc.transaction():
+            pass
+    assert not orc._orc.engine._owner._depth
+    async with orc.transaction():
+        await add(orc, "two")
+    assert await titles(orc) == ["one", "two"]
+
+
 # What Python tells about it
 
 
