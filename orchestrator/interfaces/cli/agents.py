@@ -1,6 +1,6 @@
 """``orc agent``: who works on the board."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.printable import escape
@@ -8,7 +8,7 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import AGENT
 from orchestrator.interfaces.cli.parameters import argument, option
 from orchestrator.interfaces.cli.rendering import Answer, facts, listing, say
-from orchestrator.interfaces.cli.run import Run, given
+from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
     from orchestrator.domain.agents.commands import AgentView
@@ -26,10 +26,14 @@ _ID = argument("id", "The agent.", types.AGENT_NAME)
     many=True,
 )
 @option("--max-load", "How many tasks it may be given at once.", types.COUNT)
-def register(run: Run, id: str, type: str, **limits: Any) -> Answer:
+def register(
+    run: Run, id: str, type: str, capabilities: list[str] | None, max_load: int | None
+) -> Answer:
     """Say that an agent is there and what it can do."""
     run.actor(id)
-    agent = run.orc.agents.register(id, type=type, **given(**limits))
+    agent = run.orc.agents.register(
+        id, type=type, capabilities=capabilities or (), max_load=max_load
+    )
     return say(agent, f"Registered agent: {escape(agent.id)} ({escape(agent.type)})")
 
 
