@@ -4,12 +4,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from boards import SettableClock, changes_nothing, code_of
 
 from orchestrator import Orchestrator, Refused, UsageError
 from orchestrator.core import events
 from orchestrator.domain.idempotency import REMEMBERED, Request, digest, remember
+from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
 
 Command = Callable[[Orchestrator], Any]
 
@@ -79,6 +81,48 @@ def test_the_same_id_with_other_arguments_or_another_command_is_refused(orc: Orc
         with changes_nothing(orc), orc.request("r-1"), pytest.raises(Refused) as caught:
             call()
         assert caught.value.code == "request_conflict"
+
+
+class Part(msgspec.Struct):
+    name: str
+    labels: tuple[str, ...] = ()
+
+
+class RenamedPart(msgspec.Struct, kw_only=True):
+    labels: tuple[str, ...] = ()
+    note: dict[str, str] = {}
+    name: str
+
+
+def test_a_record_that_is_renamed_or_has_a_new_field_is_the_same_argument():
+    assert digest(((Part("a"),), ())) == digest(((RenamedPart(name="a"),), ()))
+    assert digest(((Part("a"),), ())) != digest(((Part("b"),), ()))
+    assert digest(((Part("a"),), ())) != digest(((RenamedPart(name="a", note={"x": "y"}),), ()))
+
+
+def test_a_request_with_records_that_an_earlier_version_answered_is_known(orc: Orchestrator):
+    """Its digest has the names of the classes of then, so it cannot be compared."""
+    compiled = CompiledFormula(formula="small", steps=(CompiledStep(id="a", title="A"),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("orchestrator.domain.idempotency.digest", lambda _: "99d985e6")
+        with orc.request("r-1"):
+            first = orc.workflows.pour(compiled)
+    with changes_nothing(orc), orc.request("r-1"):
+        assert orc.workflows.pour(compiled) == first
+    with orc.request("r-2"):
+        orc.workflows.pour(compiled)
+    with changes_nothing(orc), orc.request("r-2"), pytest.raises(Refused):
+        orc.workflows.pour(msgspec.structs.replace(compiled, formula="other"))
+
+
+def test_a_finished_session_is_shown_again_after_its_agent_was_renamed(orc: Orchestrator):
+    task = orc.tasks.add("build", title="one").id
+    orc.hooks.hang(task, agent="ann")
+    with orc.request("r-1"):
+        first = orc.sessions.done(agent="ann")
+    orc.agents.rename("ann", "bea")
+    with orc.request("r-1"):
+        assert orc.sessions.done(agent="ann") == first
 
 
 def test_a_refused_command_answers_no_request(orc: Orchestrator):

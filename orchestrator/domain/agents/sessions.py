@@ -145,8 +145,9 @@ class Sessions(Noun[State]):
         request = ("sessions.done", (outcome, message, until, agent))
 
         def shows(state: State, events: Committed) -> Done:
-            task = changed_task(state, events)
-            return Done(outcome=outcome, task=task, session=state.agents.sessions[name])
+            # Not ``name``: a repeated request shows the board of then, before the agent was renamed.
+            session = state.agents.sessions[events[0][0].agent]
+            return Done(outcome=outcome, task=changed_task(state, events), session=session)
 
         if outcome == "COMPLETED":
             return complete(
