@@ -82,7 +82,9 @@ def test_show_draws_the_steps(cli: CommandLine, root: str) -> None:
     assert drawn[0] == "flowchart TD"
     assert drawn[1] == '  s1["design#58; Design #123;#123;feature#125;#125;"]'
     assert drawn[-1] == "  s4 --> s5"
-    assert cli("formula", "show", "shiny", "--json").json["variables"]["feature"]["required"]
+    feature = cli("formula", "show", "shiny", "--json").json["variables"]["feature"]
+    assert feature["required"]
+    assert feature["at"].endswith("shiny.formula.toml: vars.feature")
 
 
 def test_what_is_missing_or_wrong_is_said_with_its_place(cli: CommandLine, root: str) -> None:

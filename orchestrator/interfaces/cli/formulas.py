@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.workflows.compiled import CompiledFormula
     from orchestrator.formulas.commands import FormulaSummary
     from orchestrator.formulas.loading import Loaded
+    from orchestrator.formulas.schema import Variable
 
 LONGEST_SUMMARY, LONGEST_PROBLEM = 70, 160
 
@@ -134,13 +135,18 @@ def show(run: Run, name: str, values: Values | None, preset: str | None, format:
     formula = loaded.formula
     document = {
         **plain(compiled),
-        "variables": plain(formula.variables),
+        "variables": {name: _declaration(v) for name, v in formula.variables.items()},
         "presets": plain(formula.presets),
         "extends": list(formula.extends),
     }
     if format == "mermaid":
         return Answer(document, lambda: drawing.flow(compiled))
     return Answer(document, lambda: _page(loaded, compiled))
+
+
+def _declaration(variable: "Variable") -> dict[str, Any]:
+    fields: dict[str, Any] = plain(variable)
+    return {"at": fields.pop("place"), **fields}
 
 
 def _page(loaded: "Loaded", compiled: "CompiledFormula") -> str:
