@@ -129,7 +129,7 @@ def text_from(path: str | None) -> str:
     """
     try:
         if path is None or path == "-":
-            data = sys.stdin.buffer.read()
+            data = sys.stdin.buffer.read() if sys.stdin else b""
         else:
             with open(path, "rb") as file:
                 data = file.read()
