@@ -53,7 +53,7 @@ def take_in(
     skip_existing: bool = False,
     agent: str | None = None,
 ) -> Report:
-    """Take tasks in and report it; see :meth:`TaskImport.take_in`.
+    """Take tasks in and report it; see :meth:`TaskImport.arrive`.
 
     Args:
         engine: The board.
@@ -64,7 +64,7 @@ def take_in(
         agent: Who takes them in.
     """
     by_id = {_id_here(incoming.id): (incoming, lost) for incoming, lost in incoming_tasks}
-    tasks = TaskImport(engine).take_in(
+    tasks = TaskImport(engine).arrive(
         tuple(incoming for incoming, _ in by_id.values()),
         workstream,
         skip_existing=skip_existing,
@@ -86,11 +86,11 @@ def _imported_tasks(state: State, events: Committed) -> list[Task]:  # noqa: ARG
     return [event.record for _, event in events if isinstance(event, TaskImported)]
 
 
-class TaskImport(Noun[State]):
+class TaskImport(Noun[State], name="arrivals"):
     """The command that takes tasks in, in one commit."""
 
     @command(_imported_tasks)
-    def take_in(
+    def arrive(
         self,
         tx: Transaction[State],
         incoming_tasks: tuple[IncomingTask, ...],

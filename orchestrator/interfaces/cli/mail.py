@@ -51,7 +51,8 @@ _WAIT = "Wait so long for {}: 30s."
 @flag("--pinned", "Keep it when what was read is archived by age.")
 def send(run: Run, to: str, subject: str, **options: Any) -> Answer:
     """Leave a message; it waits for whoever is not there yet."""
-    return _sent(run.orc.mail.send(to, subject, **_with_body(**options)))
+    body, options = _with_body(**options)
+    return _sent(run.orc.mail.send(to, subject, body, **options))
 
 
 @MAIL.command(
@@ -61,7 +62,8 @@ def send(run: Run, to: str, subject: str, **options: Any) -> Answer:
 @_TEXT
 def broadcast(run: Run, subject: str, **options: Any) -> Answer:
     """Leave a message for all registered agents."""
-    return _sent(run.orc.mail.broadcast(subject, **_with_body(**options)))
+    body, options = _with_body(**options)
+    return _sent(run.orc.mail.broadcast(subject, body, **options))
 
 
 @MAIL.command("reply", example='reply 17 -m "Done, the key is new."')
@@ -69,10 +71,10 @@ def broadcast(run: Run, subject: str, **options: Any) -> Answer:
 @_TEXT
 def reply(run: Run, id: int, **options: Any) -> Answer:
     """Answer whoever wrote a message."""
-    letter = _with_body(**options)
-    if not letter["body"]:
+    body, options = _with_body(**options)
+    if not body:
         raise UsageError("A reply needs a text", hint="Give -m TEXT, -m - or --file FILE.")
-    return _sent(run.orc.mail.reply(id, **letter))
+    return _sent(run.orc.mail.reply(id, body, **options))
 
 
 @MAIL.command("check", example="check --inject")
@@ -232,12 +234,12 @@ def lists(run: Run) -> Answer:
     return Answer(value, lambda: lines(texts, empty="No mailing lists."))
 
 
-def _with_body(message: str | None, file: str | None, **options: Any) -> dict[str, Any]:
-    """The options of a letter with its text: from the line, a file, or stdin."""
+def _with_body(message: str | None, file: str | None, **options: Any) -> tuple[str, dict[str, Any]]:
+    """The text of a letter, from the line, a file, or stdin, and its other options."""
     if file is not None and message is not None:
         raise UsageError("The text is given twice", hint="Leave -m or --file out.")
     body = text_from(file) if file is not None or message == "-" else message or ""
-    return given(body=body, **options)
+    return body, given(**options)
 
 
 def _sent(letter: "Letter") -> Answer:
