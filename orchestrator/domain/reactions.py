@@ -1,7 +1,7 @@
-"""What follows from a commit by itself, in the same commit, whichever command made it.
+"""What a commit causes automatically, in the same commit, whichever command made it.
 
 A noun that waits for something that others do (a convoy for the end of its tasks, a workflow for that of its
-steps) says here what it does then; no command has to think of it.
+steps) is called here, so that no command has to know of it.
 """
 
 from orchestrator.core.transaction import Transaction

@@ -1,4 +1,4 @@
-"""Waiting for the board to change: try, sleep until somebody commits or a lease ends, try again."""
+"""Waiting for the board to change: try, sleep until a commit or until a lease ends, try again."""
 
 import time
 from collections.abc import Callable

@@ -84,7 +84,7 @@ def example_targets(formula: Formula) -> list[Draft]:
 
 
 def _match_of(glob: str) -> str:
-    """A simple id that matches a glob; empty if none is found."""
+    """A simple id that matches a glob; empty if none does."""
     for wildcard in ("", "any"):
         name = _WILDCARD.sub(wildcard, glob)
         if fnmatchcase(name, glob) and name[:1].isalnum() and name[-1:].isalnum():

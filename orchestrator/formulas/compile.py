@@ -153,8 +153,7 @@ class _Compilation:
     """One compilation: the graph, and the passes over it in their order."""
 
     def __init__(self, loaded: Loaded, values: Values, problems: Problems) -> None:
-        self._formula = loaded.formula
-        self._others = loaded.others
+        self._loaded = loaded
         self._values = values
         self._problems = problems
         self._graph = StepGraph(values)
@@ -163,7 +162,7 @@ class _Compilation:
 
     def add_steps(self, preset: str | None, title: str, description: str) -> None:
         """Put the formula's own steps into the graph."""
-        formula, graph, problems = self._formula, self._graph, self._problems
+        formula, graph, problems = self._loaded.formula, self._graph, self._problems
         legs = selected_legs(formula, preset)  # refuses an unknown preset
         if formula.type == "convoy":
             problems.attempt(formula.place, lambda: graph.add(fan_out(formula, self._values, legs)))
@@ -181,7 +180,7 @@ class _Compilation:
 
     def rewire(self) -> None:
         """Apply loops, branches and gates, own advice, expansions, aspects."""
-        formula, graph = self._formula, self._graph
+        formula, graph = self._loaded.formula, self._graph
         unroll(graph, self._values, self._problems)
         for branch in formula.compose.branch:
             for step in branch.steps:
@@ -200,8 +199,8 @@ class _Compilation:
         self._expander.expand_inline()
         self._expander.expand_composed(formula)
         for aspect in formula.compose.aspects:
-            if aspect in self._others:
-                self.warnings += advise(graph, self._others[aspect], self._values, self._problems)
+            if other := self._loaded.others.get(aspect):
+                self.warnings += advise(graph, other, self._values, self._problems)
 
     def _add_needs(self, place: str, step: str, needs: Iterable[str]) -> None:
         draft = self._graph.find(step, place, self._problems)
@@ -222,10 +221,8 @@ class _Compilation:
         """Remove the steps with a false condition."""
         dropped = set()
         for draft in self._graph:
-            for (
-                condition
-            ) in draft.conditions:  # all of them, so that every missing variable is reported
-                place = f"{draft.place}: condition"
+            place = f"{draft.place}: condition"
+            for condition in draft.conditions:  # all, so that every missing variable is reported
                 if self._problems.attempt(place, holds, condition, self._values) is False:
                     dropped.add(draft.id)
         prune(self._graph, dropped)
@@ -382,7 +379,7 @@ def _compiled_gate(gate: StepGate) -> CompiledGate:
 
 
 def _places(places: Iterable[str]) -> str:
-    """Several places as one, each file named once."""
+    """Several places in one text, which names each file once."""
     by_file: dict[str, dict[str, None]] = {}
     for each in places:
         file, _, place = each.partition(": ")

@@ -5,8 +5,10 @@ ones its gates, the last ones its acceptance and checks.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
+
+import msgspec
 
 from orchestrator.core.errors import BadInput, did_you_mean
 from orchestrator.core.problems import Problems
@@ -28,63 +30,58 @@ DEEPEST = 5
 """Levels of expansions in expansions."""
 
 
-class Expander:
+class Expander(msgspec.Struct):
     """Replaces steps of one graph by expansions.
 
-    Args:
+    Attributes:
         graph: The graph.
         formulas: The expansions by name.
         values: The values of the compilation.
         problems: Receives the problems.
     """
 
-    def __init__(
-        self, graph: StepGraph, formulas: Mapping[str, Formula], values: Values, problems: Problems
-    ) -> None:
-        self._graph = graph
-        self._formulas = formulas
-        self._values = values
-        self._problems = problems
+    graph: StepGraph
+    formulas: Mapping[str, Formula]
+    values: Values
+    problems: Problems
 
     def expand_inline(self) -> None:
         """Replace every step with ``expand`` by its expansion, and every loop by its rounds."""
         for depth in range(DEEPEST + 1):
-            unroll(self._graph, self._values, self._problems)
-            for draft in [draft for draft in self._graph if draft.expand]:
+            unroll(self.graph, self.values, self.problems)
+            for draft in [draft for draft in self.graph if draft.expand]:
                 place = f"{draft.place}: expand"
                 if depth == DEEPEST:
-                    message = f"expansions are nested more than {DEEPEST} deep"
-                    self._problems.note(place, message)
+                    self.problems.note(place, f"expansions are nested more than {DEEPEST} deep")
                     return
                 name, draft.expand = draft.expand, ""
                 self._try(place, draft, name, draft.expand_vars)
-                if self._graph.is_full:
+                if self.graph.is_full:
                     return
 
     def expand_composed(self, formula: Formula) -> None:
         """Expand the steps that ``compose.expand`` names, then those that ``compose.map`` selects."""
         rules: list[ExpandRule | MapRule] = [*formula.compose.expand, *formula.compose.map]
         for rule in rules:
-            for draft in [*self._targets(rule)]:
+            for draft in self._targets(rule):
                 self._try(rule.place, draft, rule.with_, rule.vars)
-                if self._graph.is_full:
+                if self.graph.is_full:
                     return
             self.expand_inline()
 
-    def _targets(self, rule: ExpandRule | MapRule) -> Iterator[Draft]:
+    def _targets(self, rule: ExpandRule | MapRule) -> list[Draft]:
         if isinstance(rule, ExpandRule):
-            draft = self._graph.find(rule.target, rule.place, self._problems)
-            drafts = [] if draft is None else [draft]
-        else:
-            drafts = [draft for draft in self._graph if fnmatchcase(draft.id, rule.select)]
-            if not drafts:
-                self._problems.note(rule.place, f"no step matches {rule.select!a}")
-        yield from drafts
+            draft = self.graph.find(rule.target, rule.place, self.problems)
+            return [] if draft is None else [draft]
+        drafts = [draft for draft in self.graph if fnmatchcase(draft.id, rule.select)]
+        if not drafts:
+            self.problems.note(rule.place, f"no step matches {rule.select!a}")
+        return drafts
 
     def _try(self, place: str, target: Draft, name: str, given: Mapping[str, str]) -> None:
-        if name in self._formulas:  # a missing one is reported where files are loaded
-            how = (target, self._formulas[name], place, given)
-            self._problems.attempt(place, self.expand, *how)
+        if name in self.formulas:  # a missing one is reported where files are loaded
+            how = (target, self.formulas[name], place, given)
+            self.problems.attempt(place, self.expand, *how)
 
     def expand(
         self,
@@ -107,7 +104,7 @@ class Expander:
         Raises:
             BadInput: The step has children, an id would be used twice, or there are too many steps.
         """
-        graph, values = self._graph, self._values
+        graph, values = self.graph, self.values
         if target.id in graph.children():
             raise BadInput(f"{target.id!a} has children, so no steps can replace it")
         self._check_given(expansion, place, given)
@@ -135,10 +132,10 @@ class Expander:
             variable = expansion.vars.get(name)
             if variable is None:
                 near = did_you_mean(name, expansion.vars)
-                self._problems.note(place, f"{expansion.formula} has no variable {name!a}{near}")
+                self.problems.note(place, f"{expansion.formula} has no variable {name!a}{near}")
             elif "{" not in value:
                 for problem in value_problems(variable, value):
-                    self._problems.note(place, f"variable {name}: {problem}")
+                    self.problems.note(place, f"variable {name}: {problem}")
 
 
 def replace_names(

@@ -42,9 +42,8 @@ def _merged_value(parent: Any, child: Any) -> Any:
     """Tables of names are united, and so are lists; of other values the child's wins if it has one."""
     if isinstance(child, dict):
         return parent | child
-    if isinstance(
-        child, tuple
-    ):  # a formula that two parents extend comes in twice, but counts once
+    if isinstance(child, tuple):
+        # A formula that two parents extend comes in twice, but counts once.
         return tuple({getattr(item, "place", item): item for item in parent + child}.values())
     return parent if child is None or child == "" else child
 

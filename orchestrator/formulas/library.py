@@ -68,13 +68,12 @@ def find(name: str, board: Documents | None) -> Source:
         NotFound: There is none of this name.
     """
     names.name("formula", name)
-    if board is not None and board.read(_document(name)) is not None:
-        return _of_board(name, board)
-    for where, folder in _folders():
-        path = os.path.join(folder, name + ENDING)
-        if os.path.lexists(path):
-            return Source(name=name, where=where, path=path)
-    near = did_you_mean(name, (source.name for source in _all_sources(board)))
+    if board is not None:
+        board.read(_document(name))  # refuses a link or a pipe, which is in no list
+    known = {source.name: source for source in sources(board)}
+    if name in known:
+        return known[name]
+    near = did_you_mean(name, known)
     own = "" if board is None else f"; those of this board are in {board.where(FOLDER)}"
     raise NotFound(
         f"There is no formula {name!a}{near}",
@@ -84,11 +83,21 @@ def find(name: str, board: Documents | None) -> Source:
 
 
 def sources(board: Documents | None) -> list[Source]:
-    """Every formula by name; of several with one name the first in the order of search."""
+    """Every formula by name; of several with the same name the first in the order of search."""
     by_name: dict[str, Source] = {}
-    for source in _all_sources(board):
-        by_name.setdefault(source.name, source)
-    return sorted(by_name.values(), key=lambda source: source.name)
+    if board is not None:
+        for name in own(board):
+            path = board.where(_document(name))
+            by_name[name] = Source(name=name, where="board", path=path, documents=board)
+    for where, folder in _folders():
+        try:
+            files = os.listdir(folder)
+        except OSError:
+            continue
+        for name in _formula_names(files):
+            path = os.path.join(folder, name + ENDING)
+            by_name.setdefault(name, Source(name=name, where=where, path=path))
+    return [by_name[name] for name in sorted(by_name)]
 
 
 def own(board: Documents) -> list[str]:
@@ -120,29 +129,11 @@ def _document(name: str) -> str:
     return f"{FOLDER}/{name}{ENDING}"
 
 
-def _of_board(name: str, board: Documents) -> Source:
-    path = board.where(_document(name))
-    return Source(name=name, where="board", path=path, documents=board)
-
-
 def _folders() -> Iterator[tuple[str, str]]:
     """The folders to search after the board, in order: what each is called, and its path."""
     config = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
     yield "user", os.path.join(config, "orchestrator", FOLDER)
     yield "shipped", os.path.join(os.path.dirname(os.path.abspath(__file__)), "shipped")
-
-
-def _all_sources(board: Documents | None) -> Iterator[Source]:
-    if board is not None:
-        for name in own(board):
-            yield _of_board(name, board)
-    for where, folder in _folders():
-        try:
-            files = sorted(os.listdir(folder))
-        except OSError:
-            continue
-        for name in _formula_names(files):
-            yield Source(name=name, where=where, path=os.path.join(folder, name + ENDING))
 
 
 def _formula_names(files: list[str]) -> list[str]:

@@ -143,14 +143,8 @@ class Values:
         Raises:
             BadInput: It grows too long.
         """
-        if "\ue000" not in template:
-            return self._fill_plain(template, place)
-        pieces = _BOUND.split(template)
-        for number, piece in enumerate(pieces):
-            pieces[number] = (
-                self._bound_text(piece, place) if number % 2 else self._fill_plain(piece, place)
-            )
-        return "".join(pieces)
+        fills = (self._fill_plain, self._bound_text)
+        return "".join(fills[n % 2](p, place) for n, p in enumerate(_BOUND.split(template)))
 
     def _bound_text(self, number: str, place: str) -> str:
         if int(number) >= len(self._bound):

@@ -23,13 +23,8 @@ from orchestrator.domain.validation import LONGEST_TITLE
 DEFAULT_ASSIGNMENT = 24 * 3600.0
 """Seconds that an agent has to begin a task that is assigned to it; every sign of life renews them."""
 
-_URGENCY: tuple[tuple[int, Urgency], ...] = (
-    (1, "urgent"),
-    (3, "high"),
-    (6, "normal"),
-    (1000, "low"),
-)
-"""Task priorities, and the priority of the message for a task of at most that one."""
+_URGENCY: dict[int, Urgency] = {1: "urgent", 3: "high", 6: "normal", 1000: "low"}
+"""The priority of the message for a task of at most this priority."""
 
 
 def team(state: State, now: str, seen: dict[str, float]) -> list[AgentView]:
@@ -85,7 +80,13 @@ def assign(
         return tx.state.tasks[task.id]
     if task.status in HELD:
         if not force and not task.has_lapsed(tx.now):
-            raise _is_with_another(task)
+            raise Refused(
+                f"Task {task.id} is {task.status} with {task.assigned_to}",
+                code="already_claimed",
+                hint="Ask its agent with `mail send`, or take it away with --force.",
+                assigned_to=task.assigned_to,
+                status=task.status,
+            )
         reason = f"given to {to}" if not task.has_lapsed(tx.now) else "its lease has ended"
         tx.record(released(task, reason))
     else:
@@ -109,15 +110,5 @@ def notify_assignee(tx: Transaction[State], task: Task, message: str = "") -> No
         subject=one_line(f"Assigned {task.id}: {task.title}", LONGEST_TITLE),
         body="\n\n".join(filter(None, [message, task.description, begin])),
         kind="work_assignment",
-        priority=next(word for limit, word in _URGENCY if task.priority <= limit),
-    )
-
-
-def _is_with_another(task: Task) -> Refused:
-    return Refused(
-        f"Task {task.id} is {task.status} with {task.assigned_to}",
-        code="already_claimed",
-        hint="Ask its agent with `mail send`, or take it away with --force.",
-        assigned_to=task.assigned_to,
-        status=task.status,
+        priority=next(word for limit, word in _URGENCY.items() if task.priority <= limit),
     )

@@ -1,6 +1,6 @@
-"""Agents: who works on the board. Registering is optional; it says what an agent is and can do.
+"""Agents: who works on the board. Registering is optional; it declares what an agent is and can do.
 
-An agent is here by signs of life: every call of its own is one (the time of its presence file).
+An agent is present by its signs of life: each of its calls is one (the time of its presence file).
 """
 
 import time

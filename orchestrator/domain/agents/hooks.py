@@ -60,9 +60,16 @@ class Hooks(Noun[State]):
         if runs and hung == record.id:
             return record
         if hung is not None and hung != record.id:
+            occupant = tx.state.tasks[hung]
             if not force:
-                raise _is_occupied(actor, tx.state.tasks[hung])
-            tx.record(released(tx.state.tasks[hung], f"{actor} hung {record.id} on its hook"))
+                raise Refused(
+                    f"Task {hung} hangs on the hook of {actor}, and is {occupant.status}",
+                    code="hook_occupied",
+                    hint="Finish it first, or give it back: `unsling`."
+                    " With --force it goes back to pending.",
+                    task=hung,
+                )
+            tx.record(released(occupant, f"{actor} hung {record.id} on its hook"))
         if not runs:
             take(tx, record, actor)
         if tx.state.agents.hooks.get(actor) != record.id:
@@ -123,7 +130,7 @@ class Hooks(Noun[State]):
         record = hooked_task(tx.state, actor) if task is None else find_live(tx.state, task)
         if record.status not in HELD:
             raise Refused(
-                f"Nobody has task {record.id}: it is {record.status}",
+                f"No agent has task {record.id}: it is {record.status}",
                 code="illegal_step",
                 status=record.status,
             )
@@ -162,13 +169,4 @@ def hook_of(state: State, agent: str) -> Hook:
         task=None if hung is None else state.tasks[hung],
         working=tuple(task for task in behind if task.status == "in_progress"),
         queue=tuple(task for task in behind if task.status == "assigned"),
-    )
-
-
-def _is_occupied(agent: str, task: Task) -> Refused:
-    return Refused(
-        f"Task {task.id} hangs on the hook of {agent}, and is {task.status}",
-        code="hook_occupied",
-        hint="Finish it first, or give it back: `unsling`. With --force it goes back to pending.",
-        task=task.id,
     )

@@ -1,7 +1,7 @@
 """Knowledge files as text: YAML frontmatter, read strictly, above markdown.
 
 Only mappings, lists and strings are read: ``no`` and ``012`` stay strings. Tags, anchors, aliases and
-duplicate keys are refused, because they are how YAML turns a text into something else.
+duplicate keys are refused, because with them YAML turns a text into another value.
 """
 
 from collections.abc import Iterable

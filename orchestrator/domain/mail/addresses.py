@@ -104,19 +104,13 @@ def _group(state: State, address: str, sender: str) -> list[str]:
 
 def _members(state: State, address: str) -> Iterable[str]:
     form, _, name = address.partition(":")
-    if address == "@all":
-        return sorted(a.id for a in state.agents.values() if a.status != "retired")
-    if form == "@type":
-        known = state.agents.values()
-        return sorted(a.id for a in known if a.type == name and a.status != "retired")
+    if form in ("@all", "@type"):
+        active = (agent for agent in state.agents.values() if agent.status != "retired")
+        return sorted(agent.id for agent in active if form == "@all" or agent.type == name)
     if form == "@ws":
         state.workstreams.find(name)
-        schedule = state.schedule
-        return sorted(
-            agent
-            for agent in schedule.holders()
-            if any(task.workstream == name for task in schedule.held_by(agent))
-        )
+        held = {agent: state.schedule.held_by(agent) for agent in state.schedule.holders()}
+        return sorted(a for a, tasks in held.items() if any(t.workstream == name for t in tasks))
     return find_list(state, name)
 
 

@@ -1,7 +1,7 @@
 """What happens to workflows automatically, as a consequence of other events.
 
 Milestones complete, timers start, steps are given to their assignees, events and mail give signals; a
-workflow ends with its root, and a wisp is condensed then if its formula says so. All of it is recorded in
+workflow ends with its root, and a wisp is condensed then if its formula asks for it. All of it is recorded in
 the commit that causes it (:mod:`orchestrator.domain.reactions`), so no process has to run for it.
 """
 

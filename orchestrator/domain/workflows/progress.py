@@ -103,8 +103,8 @@ def _kept_back(
 def _reasons(state: State, task: Task, now: str) -> Iterable[Blocker]:
     """Why a task does not go on, without the children of a root, and signals whose time has not come."""
     if task.status == "failed":
-        says = f"failed: {one_line(task.reason, SHOWN)}"
-        yield Blocker(kind="failed", task=None, says=says, command=f"t reopen {task.id}")
+        reason = f"failed: {one_line(task.reason, SHOWN)}"
+        yield Blocker(kind="failed", task=None, says=reason, command=f"t reopen {task.id}")
         return
     for blocker in blockers(state, task, now):
         is_early = blocker.kind == "signal" and not task.is_reached
