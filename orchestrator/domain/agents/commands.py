@@ -68,9 +68,8 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
 
 def changed_agent(state: State, events: Committed) -> Agent:
     """The agent that was registered or retired."""
-    return state.agents[
-        next(e.id for _, e in events if isinstance(e, (AgentRegistered, AgentRetired)))
-    ]
+    changed = (e.id for _, e in events if isinstance(e, (AgentRegistered, AgentRetired)))
+    return state.agents[next(changed)]
 
 
 def new_name(state: State, events: Committed) -> str:

@@ -22,6 +22,7 @@ from orchestrator.domain.mail.events import (
     MessageAcknowledged,
     MessageArchived,
     MessageDelivered,
+    MessageMarked,
     MessageRead,
     MessageSent,
     MessageTaken,
@@ -41,9 +42,6 @@ from orchestrator.domain.waiting import wait_for
 
 FindEvent = Callable[[int], Recorded]
 """Returns an event by its id."""
-
-MARKS = (MessageTaken, MessageRead, MessageAcknowledged)
-"""The events that mark a message for the agent that has it."""
 
 W = TypeVar("W", bound=str)
 
@@ -242,11 +240,10 @@ class Mail(Noun[State]):
     def _take(self, queue: str, *, agent: str | None) -> Letter | None:
         def mark(tx: Transaction[State]) -> int | None:
             act_now(tx, agent, needed=True)
-            waiting = tx.state.mail.queues.get(names.name("queue", queue))
-            if not waiting:
-                return None
-            message = waiting[0]
-            tx.record(MessageTaken(message=message, queue=queue))
+            waiting = tx.state.mail.queues.get(names.name("queue", queue), ())
+            message = next(iter(waiting), None)
+            if message is not None:
+                tx.record(MessageTaken(message=message, queue=queue))
             return message
 
         return self._run("mail.take", (queue, agent), mark)
@@ -270,7 +267,7 @@ class Mail(Noun[State]):
 
         def shows(state: State, events: Committed) -> Letter | None:
             if not read:  # the request was answered before
-                marked = (e.message for _, e in events if isinstance(e, MARKS))
+                marked = (e.message for _, e in events if isinstance(e, MessageMarked))
                 read.extend(_sent(message, self._desk.event) for message in marked)
             return _letter(state, *read[0]) if read else None
 

@@ -57,11 +57,16 @@ class MessageSent(Event):
             state.mail.queues.setdefault(self.queue, []).append(record.id)
 
 
-@event("message.taken")
-class MessageTaken(Event):
-    """An agent took a message from its queue; it is in that agent's mailbox now."""
+class MessageMarked(Event):
+    """An event of one message in the mailbox of the agent that acts."""
 
     message: int
+
+
+@event("message.taken")
+class MessageTaken(MessageMarked):
+    """An agent took a message from its queue; it is in that agent's mailbox now."""
+
     queue: str
 
     def apply(self, state: State, record: Recorded) -> None:
@@ -93,10 +98,8 @@ class MessageDelivered(Event):
 
 
 @event("message.read")
-class MessageRead(Event):
+class MessageRead(MessageMarked):
     """A recipient read a message."""
-
-    message: int
 
     def apply(self, state: State, record: Recorded) -> None:
         box = state.mail.mailboxes[record.agent]
@@ -104,10 +107,8 @@ class MessageRead(Event):
 
 
 @event("message.acknowledged")
-class MessageAcknowledged(Event):
+class MessageAcknowledged(MessageMarked):
     """A recipient acknowledged a message, and so has read it."""
-
-    message: int
 
     def apply(self, state: State, record: Recorded) -> None:
         box = state.mail.mailboxes[record.agent]

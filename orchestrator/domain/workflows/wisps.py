@@ -51,6 +51,7 @@ def _step_ids(state: State, root: str) -> tuple[str, ...]:
 
 
 def _end(tx: Transaction[State], tasks: Iterable[Task], reason: str) -> None:
+    """Release and cancel tasks."""
     for task in tasks:
         if tx.state.tasks[task.id].status in HELD:
             tx.record(released(task, reason))
