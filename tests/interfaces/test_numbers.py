@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.interfaces.cli import rendering
-from orchestrator.interfaces.cli.rendering import bars
+from orchestrator.interfaces.cli.layout import bars
 
 from .conftest import CommandLine
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.interfaces.cli import rendering
-from orchestrator.interfaces.cli.rendering import fields, lines, paint, table, to_json
+from orchestrator.interfaces.cli.layout import fields, lines, paint, table
+from orchestrator.interfaces.cli.rendering import to_json
 
 from .conftest import CommandLine
 

@@ -6,8 +6,9 @@ from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import AGENT
+from orchestrator.interfaces.cli.layout import facts
 from orchestrator.interfaces.cli.parameters import argument, option
-from orchestrator.interfaces.cli.rendering import Answer, facts, listing, say
+from orchestrator.interfaces.cli.rendering import Answer, listing, say
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, COMPLETE
+from orchestrator.interfaces.cli.layout import paint
 from orchestrator.interfaces.cli.parameters import argument, flag, option
-from orchestrator.interfaces.cli.rendering import Answer, paint, say
+from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:

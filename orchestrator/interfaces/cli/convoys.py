@@ -6,19 +6,9 @@ from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import CONVOY
 from orchestrator.interfaces.cli.hooks import assignments
+from orchestrator.interfaces.cli.layout import bar, counted, facts, parts, progress_of, table
 from orchestrator.interfaces.cli.parameters import DRY_RUN, REASON, argument, flag, option
-from orchestrator.interfaces.cli.rendering import (
-    Answer,
-    bar,
-    counted,
-    facts,
-    listing,
-    parts,
-    plain,
-    progress_of,
-    say,
-    table,
-)
+from orchestrator.interfaces.cli.rendering import Answer, listing, plain, say
 from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import DECISION
+from orchestrator.interfaces.cli.layout import lines
 from orchestrator.interfaces.cli.parameters import argument, option
-from orchestrator.interfaces.cli.rendering import Answer, lines, say
+from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:

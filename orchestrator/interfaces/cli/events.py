@@ -8,8 +8,9 @@ from orchestrator.core.errors import UsageError
 from orchestrator.domain.event_log import as_dict
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import EVENTS
+from orchestrator.interfaces.cli.layout import lines
 from orchestrator.interfaces.cli.parameters import argument, flag, option
-from orchestrator.interfaces.cli.rendering import Answer, lines, say, write
+from orchestrator.interfaces.cli.rendering import Answer, say, write
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:

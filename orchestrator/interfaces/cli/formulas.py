@@ -8,21 +8,9 @@ from orchestrator.core.errors import NotFound, OrchestratorError, UsageError
 from orchestrator.core.printable import escape, escape_lines, one_line, shortened
 from orchestrator.interfaces.cli import drawing, types
 from orchestrator.interfaces.cli.commands import FORMULA
+from orchestrator.interfaces.cli.layout import facts, lines, paint, parts, section, table_of, titled
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flattened, option, together
-from orchestrator.interfaces.cli.rendering import (
-    Answer,
-    facts,
-    lines,
-    listing,
-    paint,
-    parts,
-    plain,
-    say,
-    section,
-    table_of,
-    titled,
-    warn,
-)
+from orchestrator.interfaces.cli.rendering import Answer, listing, plain, say, warn
 from orchestrator.interfaces.cli.run import Run, text_from
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, HOOK
 from orchestrator.interfaces.cli.formulas import FORMULA_OPTIONS, compiled_in_place
+from orchestrator.interfaces.cli.layout import parts, table_of, titled
 from orchestrator.interfaces.cli.parameters import (
     DRY_RUN,
     IN_WORKSTREAM,
@@ -15,7 +16,7 @@ from orchestrator.interfaces.cli.parameters import (
     flag,
     option,
 )
-from orchestrator.interfaces.cli.rendering import Answer, parts, say, table_of, titled
+from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run, given
 from orchestrator.interfaces.cli.task_lines import line
 from orchestrator.interfaces.cli.workflows import poured_answer

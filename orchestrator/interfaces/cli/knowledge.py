@@ -6,8 +6,9 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import KNOWLEDGE
+from orchestrator.interfaces.cli.layout import lines
 from orchestrator.interfaces.cli.parameters import argument, option, together
-from orchestrator.interfaces.cli.rendering import Answer, lines, listing, say
+from orchestrator.interfaces.cli.rendering import Answer, listing, say
 from orchestrator.interfaces.cli.run import Run, text_from
 
 _TOPIC = argument("topic", "The topic.", types.TOPIC_NAME)

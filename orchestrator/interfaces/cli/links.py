@@ -8,8 +8,9 @@ from orchestrator.domain.tasks.dependencies import BLOCKING, Blocked, Graph
 from orchestrator.domain.tasks.relations import KINDS
 from orchestrator.interfaces.cli import drawing, types
 from orchestrator.interfaces.cli.commands import DEP, TASK
+from orchestrator.interfaces.cli.layout import lines
 from orchestrator.interfaces.cli.parameters import LIMIT, ONLY_WORKSTREAM, argument, flag, option
-from orchestrator.interfaces.cli.rendering import Answer, lines, say, to_json, warn
+from orchestrator.interfaces.cli.rendering import Answer, say, to_json, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line, line_of, why
 from orchestrator.interfaces.cli.task_words import named

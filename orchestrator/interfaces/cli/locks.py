@@ -6,8 +6,9 @@ from orchestrator.core.errors import Refused
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import LOCK
+from orchestrator.interfaces.cli.layout import table
 from orchestrator.interfaces.cli.parameters import argument, flag, option
-from orchestrator.interfaces.cli.rendering import Answer, say, table
+from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
@@ -87,15 +88,9 @@ def _not_held(run: Run, refusal: Refused, resource: str, holder: str | None) -> 
 
 def _table(locks: "list[Lock]") -> str:
     rows = [
-        *(
-            (lock.resource, holder.agent, "shared" if holder.shared else "held", holder.until)
-            for lock in locks
-            for holder in lock.holders
-        ),
-        *(
-            (lock.resource, waiter.agent, "waits", waiter.until)
-            for lock in locks
-            for waiter in lock.waiting
-        ),
+        (lock.resource, holder.agent, "shared" if holder.shared else "held", holder.until)
+        for lock in locks
+        for holder in lock.holders
     ]
+    rows += [(lock.resource, w.agent, "waits", w.until) for lock in locks for w in lock.waiting]
     return table(("resource", "agent", "", "until"), sorted(rows)) if rows else ""

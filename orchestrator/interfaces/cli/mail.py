@@ -8,17 +8,9 @@ from orchestrator.core.printable import escape
 from orchestrator.domain.mail.records import KINDS, PRIORITIES
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import MAIL
+from orchestrator.interfaces.cli.layout import facts, lines, parts, section
 from orchestrator.interfaces.cli.parameters import argument, flag, option, together
-from orchestrator.interfaces.cli.rendering import (
-    Answer,
-    facts,
-    lines,
-    listing,
-    parts,
-    say,
-    section,
-    warn,
-)
+from orchestrator.interfaces.cli.rendering import Answer, listing, say, warn
 from orchestrator.interfaces.cli.run import Run, given, text_from
 
 if TYPE_CHECKING:

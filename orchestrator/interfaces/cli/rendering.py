@@ -1,12 +1,8 @@
-"""What people and programs see: text that is safe on a terminal, and JSON with every field.
-
-Text from agents is data. It is shown with everything escaped that could move the cursor, change the
-direction of writing, or pass for another line; ``--json`` gives it raw.
-"""
+"""Answers of commands, and how they reach people and programs: text, JSON with every field, progress."""
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from time import monotonic
 from typing import Any, TypeVar
@@ -15,11 +11,10 @@ import click
 import msgspec
 
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.printable import escape, escape_lines
+from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli.layout import Column, table_of
 
 Item = TypeVar("Item")
-
-_COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 2}
 
 
 class Answer(msgspec.Struct):
@@ -41,139 +36,9 @@ def say(value: Any, text: str, exit_status: int = 0) -> Answer:
     return Answer(value, lambda: text, exit_status)
 
 
-# Text
-
-
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Rows in aligned columns under their headers; what is None is an empty cell."""
-    from tabulate import tabulate
-
-    cells = [["" if cell is None else escape(str(cell)) for cell in row] for row in rows]
-    text = tabulate(
-        cells, headers=[paint(h, "bold") for h in headers], tablefmt="plain", disable_numparse=True
-    )
-    return "\n".join(line.rstrip() for line in text.split("\n"))
-
-
-Column = str | tuple[str, str | Callable[[Any], object]]
-"""An attribute of records, or a title and the attribute or function that gives the value below it."""
-
-
-def _value(record: Any, column: Column) -> tuple[str, object]:
-    """The title of a column, and what stands there for a record."""
-    title, source = (column.replace("_", " "), column) if isinstance(column, str) else column
-    value = getattr(record, source) if isinstance(source, str) else source(record)
-    return title, ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-
-
-def table_of(records: Iterable[Any], *columns: Column) -> str:
-    """A table with a row for each record; nothing if there is none."""
-    rows = [[_value(record, column) for column in columns] for record in records]
-    if not rows:
-        return ""
-    return table([title for title, _ in rows[0]], [[cell for _, cell in row] for row in rows])
-
-
 def listing(records: Sequence[Any], *columns: Column, empty: str) -> Answer:
     """An answer that shows records as a table, or a sentence if there is none."""
     return Answer(records, lambda: table_of(records, *columns) or empty)
-
-
-def facts(record: Any, *columns: Column) -> str:
-    """What is known of a record, a line each; what is empty is left out."""
-    return fields(_value(record, column) for column in columns)
-
-
-def fields(pairs: Iterable[tuple[str, object]]) -> str:
-    """Names and values in two columns; what is empty is left out."""
-    shown = [(name, str(value)) for name, value in pairs if value not in (None, "", (), [])]
-    width = max((len(name) for name, _ in shown), default=0)
-    return "\n".join(f"{name:{width}}  {escape(value)}" for name, value in shown)
-
-
-def counted(counts: Mapping[str, int]) -> str:
-    """``2 pending, 1 done``."""
-    return ", ".join(f"{number} {name}" for name, number in counts.items())
-
-
-def progress_of(record: Any) -> str:
-    """How far something with parts is: a bar, the share, and the numbers."""
-    return f"{bar(record.percent)} {record.percent}%, {record.ended} of {record.total} ended"
-
-
-def section(title: str, text: str) -> str:
-    """A text of several lines under a title; nothing if there is no text."""
-    return titled(title, escape_lines(text))
-
-
-def titled(title: str, text: str) -> str:
-    """Lines that are safe to show already, under a title; nothing if there are none."""
-    return f"{title}:\n" + "\n".join(f"  {row}" for row in text.split("\n")) if text else ""
-
-
-def parts(*texts: str) -> str:
-    """Texts one below the other; empty ones are left out."""
-    return "\n".join(text for text in texts if text)
-
-
-def lines(texts: Iterable[str], *, empty: str) -> str:
-    """One text a line, or the sentence for none."""
-    return "\n".join(texts) or empty
-
-
-_WIDEST_BAR = 40
-_EIGHTHS = " ▏▎▍▌▋▊▉"
-
-
-def bars(rows: Sequence[tuple[str, int]]) -> str:
-    """A chart: a line with a bar for each name and number; in ASCII where the encoding has no blocks."""
-    import shutil
-
-    most = max((number for _, number in rows), default=0)
-    names = [escape(name) for name, _ in rows]
-    head = max(map(len, names), default=0)
-    room = shutil.get_terminal_size().columns - head - len(str(most)) - 3
-    width = min(_WIDEST_BAR, max(1, room))
-    lines = []
-    for name, (_, number) in zip(names, rows, strict=True):
-        shown = paint(_bar(number / most * width), "green") + " " if number else ""
-        lines.append(f"{name:{head}}  {shown}{number}")
-    return "\n".join(lines)
-
-
-def _bar(length: float) -> str:
-    """A bar of at least a sliver: what is not nothing can be seen."""
-    if not _has_blocks():
-        return "#" * max(1, round(length))
-    eighths = max(1, round(length * 8))
-    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
-
-
-def _has_blocks() -> bool:
-    try:
-        f"█░{_EIGHTHS}".encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
-
-
-def paint(text: str, colour: str) -> str:
-    """A colour on a terminal; never with ``NO_COLOR``, in a pipe or in a file."""
-    if not colour or not _is_terminal():
-        return text
-    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
-
-
-def bar(percent: int, width: int = 10) -> str:
-    """A share as a bar of blocks; of ASCII characters where stdout has no blocks."""
-    full, empty = ("█", "░") if _has_blocks() else ("#", ".")
-    filled = percent * width // 100
-    return full * filled + empty * (width - filled)
-
-
-def _is_terminal() -> bool:
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return not plain and sys.stdout is not None and sys.stdout.isatty()
 
 
 # Progress

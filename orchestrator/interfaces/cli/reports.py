@@ -8,8 +8,9 @@ from orchestrator.core.clock import spoken
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
+from orchestrator.interfaces.cli.layout import bars, fields, parts, table_of
 from orchestrator.interfaces.cli.parameters import IN_WORKSTREAM, option
-from orchestrator.interfaces.cli.rendering import Answer, bars, fields, parts, table_of
+from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:

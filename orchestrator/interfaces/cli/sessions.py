@@ -8,8 +8,9 @@ from orchestrator.core.printable import escape
 from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES, Outcome
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, SESSION
+from orchestrator.interfaces.cli.layout import facts, parts, section
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag, option
-from orchestrator.interfaces.cli.rendering import Answer, facts, parts, say, section, warn
+from orchestrator.interfaces.cli.rendering import Answer, say, warn
 from orchestrator.interfaces.cli.run import Run, text_from
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import TASK
+from orchestrator.interfaces.cli.layout import lines
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag, option
-from orchestrator.interfaces.cli.rendering import Answer, lines, say
+from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run, given, once, text_from
 from orchestrator.interfaces.cli.task_options import FACT_OPTIONS
 from orchestrator.interfaces.cli.task_words import Words, done, only_task, task_and_text, task_words

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.records import ENDED
-from orchestrator.interfaces.cli.rendering import paint
+from orchestrator.interfaces.cli.layout import paint
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:

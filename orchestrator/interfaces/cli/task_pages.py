@@ -11,17 +11,9 @@ from orchestrator.domain.tasks.facts import KEPT
 from orchestrator.domain.tasks.records import ENDED, HELD, STATUSES
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import TASK
+from orchestrator.interfaces.cli.layout import fields, lines, parts, section, table, titled
 from orchestrator.interfaces.cli.parameters import ONLY_WORKSTREAM, flag, option
-from orchestrator.interfaces.cli.rendering import (
-    Answer,
-    fields,
-    lines,
-    parts,
-    plain,
-    section,
-    table,
-    titled,
-)
+from orchestrator.interfaces.cli.rendering import Answer, plain
 from orchestrator.interfaces.cli.run import Run, given
 from orchestrator.interfaces.cli.task_lines import line, line_of, why
 from orchestrator.interfaces.cli.task_options import FACT_FILTERS

@@ -6,6 +6,7 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import TASK
+from orchestrator.interfaces.cli.layout import lines, parts
 from orchestrator.interfaces.cli.parameters import (
     LEASE,
     ONLY_WORKSTREAM,
@@ -14,7 +15,7 @@ from orchestrator.interfaces.cli.parameters import (
     flag,
     option,
 )
-from orchestrator.interfaces.cli.rendering import Answer, lines, parts, say
+from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_words import (
     Words,

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from orchestrator.core.printable import escape
-from orchestrator.interfaces.cli.rendering import Answer, parts
+from orchestrator.interfaces.cli.layout import parts
+from orchestrator.interfaces.cli.rendering import Answer
 
 if TYPE_CHECKING:
     from orchestrator.integrations import Report

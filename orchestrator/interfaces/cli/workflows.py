@@ -16,21 +16,18 @@ from orchestrator.interfaces.cli.formulas import (
     compiled_for,
     compiled_in_place,
 )
-from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, option, together
-from orchestrator.interfaces.cli.rendering import (
-    Answer,
+from orchestrator.interfaces.cli.layout import (
     bar,
     counted,
     facts,
     lines,
     parts,
-    plain,
     progress_of,
-    say,
     section,
     table_of,
-    warn,
 )
+from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, option, together
+from orchestrator.interfaces.cli.rendering import Answer, plain, say, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line, why
 

@@ -6,8 +6,9 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import WORKSTREAM
+from orchestrator.interfaces.cli.layout import facts, lines, paint
 from orchestrator.interfaces.cli.parameters import REASON, argument, option
-from orchestrator.interfaces.cli.rendering import Answer, facts, lines, paint, plain, say
+from orchestrator.interfaces.cli.rendering import Answer, plain, say
 from orchestrator.interfaces.cli.run import Run, given, once
 
 if TYPE_CHECKING:
