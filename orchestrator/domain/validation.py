@@ -1,7 +1,11 @@
 """Checks of texts, times and numbers that callers give, shared by all nouns."""
 
-from orchestrator.core import clock
+from typing import TypeVar
+
+from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput, UsageError
+
+W = TypeVar("W", bound=str)
 
 LONGEST_TITLE = 500
 """Characters of a title or a reason: one line."""
@@ -40,9 +44,7 @@ def check_title(text: str) -> str:
     Raises:
         UsageError: It is empty.
     """
-    if not text.strip():
-        raise UsageError("A title is needed")
-    return check_line("title", text)
+    return check_line("title", check_required("title", text))
 
 
 def check_required(field: str, text: str) -> str:
@@ -54,6 +56,30 @@ def check_required(field: str, text: str) -> str:
     if not text.strip():
         raise UsageError(f"A {field} is needed")
     return check_text(field, text)
+
+
+def check_choice(kind: str, word: W, choices: tuple[W, ...]) -> W:
+    """Check that a word is one of the choices.
+
+    Raises:
+        UsageError: It is not; the hint lists them.
+    """
+    if word not in choices:
+        message = f"{word!a} is not {names.article(kind)}"
+        raise UsageError(message, hint=f"One of {', '.join(choices)}.")
+    return word
+
+
+def lease_length(value: float | str) -> float:
+    """Return the seconds of a lease.
+
+    Raises:
+        UsageError: It is not a duration, or not longer than 0.
+    """
+    seconds = clock.duration(value)
+    if seconds <= 0:
+        raise UsageError("A lease must be longer than 0 seconds")
+    return seconds
 
 
 def parse_moment(field: str, text: str, now: str) -> str:

@@ -105,13 +105,18 @@ class _Pruning:
     def _take_over(self, draft: Draft, removed: Iterable[str]) -> None:
         """Let a step wait for the prerequisites of removed ones, unless its parents do already."""
         prerequisites = [self._prerequisites[step] for step in removed]
-        lineage = [draft, *self._graph.ancestors(draft)]
-        known = {draft.id}.union(*(step.needs for step in lineage[1:]))
+        known, tasks = self._known(draft)
+        known.add(draft.id)
         needs = chain.from_iterable(p.needs for p in prerequisites)
         draft.needs = unique((*draft.needs, *(need for need in needs if need not in known)))
-        tasks = {gate.id for step in lineage for gate in task_gates(step)}
         gates = chain.from_iterable(p.gates for p in prerequisites)
         draft.gates += _unique_gates(gate for gate in gates if gate.id not in tasks)
+
+    def _known(self, draft: Draft) -> tuple[set[str], set[str]]:
+        """The steps, and the tasks, that a step or one of its parents waits for."""
+        lineage = [draft, *self._graph.ancestors(draft)]
+        tasks = {gate.id for step in lineage for gate in task_gates(step)}
+        return {need for step in lineage for need in step.needs}, tasks
 
     def _lose_children(self, draft: Draft, children: list[str]) -> None:
         """A step whose children are all removed waits for what they waited for."""
@@ -128,9 +133,8 @@ class _Pruning:
         removed = [child for child in children if child in self._removed]
         if not removed or awaited(draft)[0] == "any":
             return
-        lineage = [draft, *self._graph.ancestors(draft)]
-        known = {*self._descendants(draft.id)}.union(*(step.needs for step in lineage))
-        tasks = {gate.id for step in lineage for gate in task_gates(step)}
+        known, tasks = self._known(draft)
+        known.update(self._descendants(draft.id))
         for child in removed:
             prerequisites = self._prerequisites[child]
             gates = {gate.id for gate in prerequisites.gates}

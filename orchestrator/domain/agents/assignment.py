@@ -5,8 +5,7 @@ assigned task waits for its agent, and no other may take it meanwhile. The assig
 of an agent that never starts it becomes free again.
 """
 
-from orchestrator.core import clock
-from orchestrator.core.errors import Refused, UsageError
+from orchestrator.core.errors import Refused
 from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import Transaction
 from orchestrator.domain.agents import commands as agents
@@ -18,7 +17,7 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskAssigned, TaskHung, released
 from orchestrator.domain.tasks.records import HELD, Task
 from orchestrator.domain.tasks.transitions import check_transition
-from orchestrator.domain.validation import LONGEST_TITLE
+from orchestrator.domain.validation import LONGEST_TITLE, lease_length
 
 DEFAULT_ASSIGNMENT = 24 * 3600.0
 """Seconds that an agent has to begin a task that is assigned to it; every sign of life renews them."""
@@ -91,9 +90,7 @@ def assign(
         tx.record(released(task, reason))
     else:
         check_transition(task, "sling")
-    length = DEFAULT_ASSIGNMENT if lease is None else clock.duration(lease)
-    if length <= 0:
-        raise UsageError("A lease must be longer than 0 seconds")
+    length = DEFAULT_ASSIGNMENT if lease is None else lease_length(lease)
     tx.record(TaskAssigned(task=task.id, to=to, lease=length, until=tx.later(length), hung=hangs))
     return tx.state.tasks[task.id]
 

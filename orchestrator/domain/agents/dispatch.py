@@ -26,8 +26,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     load: int
 
 
-def the_assignments(state: State, events: Committed) -> list[Assignment]:
-    """Return the result of dispatching: the assignments in order."""
+def made_assignments(state: State, events: Committed) -> list[Assignment]:
+    """The assignments in order."""
     assigned = [event for _, event in events if isinstance(event, TaskAssigned)]
     agents = [event.to for event in assigned]
     return [
@@ -41,15 +41,15 @@ def the_assignments(state: State, events: Committed) -> list[Assignment]:
     ]
 
 
-def the_started_convoy(state: State, events: Committed) -> tuple[Convoy, list[Assignment]]:
-    """Return the result of starting a convoy: its record and the assignments."""
-    return convoys.changed_convoy(state, events), the_assignments(state, events)
+def started_convoy(state: State, events: Committed) -> tuple[Convoy, list[Assignment]]:
+    """The started convoy and the assignments."""
+    return convoys.changed_convoy(state, events), made_assignments(state, events)
 
 
 class Dispatch(Noun[State]):
     """``orc.dispatch``: run over the board, a workstream or a convoy; start_convoy."""
 
-    @command(the_assignments)
+    @command(made_assignments)
     def run(
         self,
         tx: Transaction[State],
@@ -89,7 +89,7 @@ class Dispatch(Noun[State]):
                 notify_assignee(tx, assign(tx, task, chosen, hung=True))
         return None if tx.events else []
 
-    @command(the_started_convoy)
+    @command(started_convoy)
     def start_convoy(self, tx: Transaction[State], name: str, *, agent: str | None = None) -> None:
         """Start a convoy and dispatch its ready tasks, in one commit.
 

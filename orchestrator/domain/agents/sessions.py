@@ -30,6 +30,7 @@ from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.relations import Link
 from orchestrator.domain.validation import (
     LONGEST_TITLE,
+    check_choice,
     check_line,
     check_required,
     check_text,
@@ -135,10 +136,7 @@ class Sessions(Noun[State]):
             Refused: The agent has started a newer session, or the completion is refused.
             UsageError: There is no such outcome.
         """
-        if outcome not in OUTCOMES:
-            raise UsageError(
-                f"{outcome!a} is not an outcome", hint=f"One of {', '.join(OUTCOMES)}."
-            )
+        check_choice("outcome", outcome, OUTCOMES)
         if until and outcome != "DEFERRED":
             raise UsageError("`until` goes with DEFERRED only")
         name = own_name(self._desk, agent)
@@ -209,10 +207,7 @@ class Sessions(Noun[State]):
         Raises:
             UsageError: There is no such severity.
         """
-        if severity not in SEVERITIES:
-            raise UsageError(
-                f"{severity!a} is not a severity", hint=f"One of {', '.join(SEVERITIES)}."
-            )
+        check_choice("severity", severity, SEVERITIES)
         actor = act_in_session(tx, agent)
         cause = task if task is not None else tx.state.agents.hooks.get(actor)
         stream = workstream or (find_live(tx.state, cause).workstream if cause else ESCALATIONS)

@@ -7,7 +7,7 @@ they touch in the same way. The token of a lease is the id of the event that gav
 import msgspec
 
 from orchestrator.core import clock
-from orchestrator.core.errors import NotFound, Refused, UsageError
+from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.locks.events import (
     LockAbandoned,
@@ -22,7 +22,7 @@ from orchestrator.domain.locks.records import Lock
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.ready_queue import HeldResource
-from orchestrator.domain.validation import check_required
+from orchestrator.domain.validation import check_required, lease_length
 from orchestrator.domain.waiting import wait_for
 
 DEFAULT_TTL = 60.0
@@ -119,7 +119,7 @@ class Locks(Noun[State]):
         actor = tx.act_as(agent, needed=True)
         need = _need(resource, shared)
         resource, shared = need.resource, need.shared
-        length = _length(ttl)
+        length = lease_length(ttl)
         if blockers := tx.state.schedule.collisions(need, actor, tx.now):
             raise _denied(resource, blockers)
         for holder in tx.state.locks.of(resource).holders:
@@ -178,7 +178,7 @@ class Locks(Noun[State]):
         holder = tx.state.locks.of(resource).holder(actor)
         if holder is None or holder.until <= tx.now:
             raise _not_held(resource, actor)
-        length = holder.ttl if ttl is None else _length(ttl)
+        length = holder.ttl if ttl is None else lease_length(ttl)
         tx.record(LockRenewed(resource=resource, until=tx.later(length), ttl=length))
 
     @command(freed_resource)
@@ -268,13 +268,6 @@ def _waits_of(state: State, agent: str, now: str) -> list[resources.Need]:
         for waiter in lock.waiting
         if waiter.agent == agent and waiter.until > now
     ]
-
-
-def _length(ttl: float | str) -> float:
-    seconds = clock.duration(ttl)
-    if seconds <= 0:
-        raise UsageError("A lease must be longer than 0 seconds")
-    return seconds
 
 
 def _denied(resource: str, blockers: list[HeldResource]) -> Refused:

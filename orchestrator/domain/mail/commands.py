@@ -6,7 +6,7 @@ messages of :meth:`Mail.pending` to the agent, and calls :meth:`Mail.deliver` af
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -37,13 +37,17 @@ from orchestrator.domain.mail.records import (
     Urgency,
 )
 from orchestrator.domain.state import State
-from orchestrator.domain.validation import LONGEST_TITLE, check_line, check_text
+from orchestrator.domain.validation import (
+    LONGEST_TITLE,
+    check_choice,
+    check_line,
+    check_required,
+    check_text,
+)
 from orchestrator.domain.waiting import wait_for
 
 FindEvent = Callable[[int], Recorded]
 """Returns an event by its id."""
-
-W = TypeVar("W", bound=str)
 
 
 class Letter(Message, frozen=True, gc=False, kw_only=True):
@@ -119,8 +123,8 @@ def post(
             queue=recipients.queue,
             subject=_subject(subject),
             body=check_text("message", body),
-            priority=_one_of("priority", priority, PRIORITIES),
-            kind=_one_of("kind", kind, KINDS),
+            priority=check_choice("priority of a message", priority, PRIORITIES),
+            kind=check_choice("kind of a message", kind, KINDS),
             thread=parent.thread if parent else 0,
             reply_to=reply_to,
             pinned=pinned,
@@ -573,16 +577,7 @@ def _match(recorded: Recorded, sent: MessageSent, wanted: list[str]) -> SearchMa
 
 
 def _subject(text: str) -> str:
-    if not text.strip():
-        raise UsageError("A subject is needed")
+    check_required("subject", text)
     if text.splitlines() != [text]:
         raise BadInput("A subject is one line", hint="Put the rest into the message.")
     return check_line("subject", text)
-
-
-def _one_of(field: str, word: W, words: tuple[W, ...]) -> W:
-    if word not in words:
-        raise UsageError(
-            f"{word!a} is not a {field} of a message", hint=f"One of {', '.join(words)}."
-        )
-    return word

@@ -38,7 +38,7 @@ from orchestrator.domain.tasks.facts import (
     has_facts,
     wanted_facts,
 )
-from orchestrator.domain.tasks.leases import claim, held_task, lease_length, take
+from orchestrator.domain.tasks.leases import claim, held_task, take
 from orchestrator.domain.tasks.lookup import (
     changed_task,
     check_new_id,
@@ -49,7 +49,7 @@ from orchestrator.domain.tasks.lookup import (
 )
 from orchestrator.domain.tasks.records import ENDED, STATUSES, Task, TaskStatus
 from orchestrator.domain.tasks.transitions import check_transition
-from orchestrator.domain.validation import check_required, check_text
+from orchestrator.domain.validation import check_choice, check_required, check_text, lease_length
 from orchestrator.domain.waiting import wait_for
 
 
@@ -512,10 +512,8 @@ class Tasks(Noun[State]):
             state.workstreams.find(workstream)
         statuses, one_of = set(status), set(any_labels)
         wanted = wanted_facts(facts, _Board(state, now))
-        if unknown := statuses.difference(STATUSES):
-            raise UsageError(
-                f"{min(unknown)!a} is no status", hint=f"One of {', '.join(STATUSES)}."
-            )
+        for word in sorted(statuses):
+            check_choice("status", word, STATUSES)
         return [
             task
             for task in state.tasks.values()

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from orchestrator.core import clock
-from orchestrator.core.errors import Refused, UsageError
+from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import SYSTEM, Transaction
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
@@ -12,6 +11,7 @@ from orchestrator.domain.tasks.events import TaskClaimed, TaskLapsed
 from orchestrator.domain.tasks.lookup import find_live
 from orchestrator.domain.tasks.records import DEFAULT_LEASE, HELD, Task
 from orchestrator.domain.tasks.transitions import check_transition
+from orchestrator.domain.validation import lease_length
 
 
 def take(tx: Transaction[State], task: Task, agent: str, lease: float | str | None = None) -> None:
@@ -34,18 +34,6 @@ def claim(tx: Transaction[State], task: Task, lease: float | str | None) -> None
         tx.record(TaskLapsed(task=task.id, holder=task.assigned_to or SYSTEM))
     length = DEFAULT_LEASE if lease is None else lease_length(lease)
     tx.record(TaskClaimed(task=task.id, lease=length, until=tx.later(length)))
-
-
-def lease_length(value: float | str) -> float:
-    """Return the seconds of a lease.
-
-    Raises:
-        UsageError: There is no such duration, or it is 0.
-    """
-    seconds = clock.duration(value)
-    if seconds <= 0:
-        raise UsageError("A lease must be longer than 0 seconds")
-    return seconds
 
 
 def held_task(
