@@ -36,6 +36,7 @@ LINES = {
     "e log deployed service=api replicas=3 --agent ann": ("journal.log", "161706f0"),
     "session start ann --agent ann": ("sessions.start", "2f238376"),
     "handoff -s 'Tests next' -m 'See notes' --agent ann": ("sessions.handoff", "d7d2097a"),
+    "dispatch --ws build": ("dispatch.run", "d01e4693"),
     "escalate 'Key expired' --severity high -m 'No deploy' --agent ann": (
         "sessions.escalate",
         "e5a43886",

@@ -102,10 +102,10 @@ def unsling(run: Run, task: str | None, reason: str) -> Answer:
 @option("--priority", "Only tasks of this priority or more urgent.", types.INTEGER)
 @option("--convoy", "Only tasks of this convoy.", metavar="NAME")
 @DRY_RUN
-def dispatch(run: Run, dry_run: bool, **filters: Any) -> Answer:
+def dispatch(run: Run, workstream: str | None, dry_run: bool, **filters: Any) -> Answer:
     """Give ready tasks to the agents that suit them and have least to do, one message each."""
     with run.rehearsed(dry_run):
-        assigned = run.orc.dispatch.run(**filters)
+        assigned = run.orc.dispatch.run(workstream, **filters)
     return Answer(assigned, lambda: assignments(assigned))
 
 
