@@ -212,7 +212,7 @@ class Orchestrator:
             NoBoard: None is named, and none is found here or above.
             UsageError: No store has the URL's scheme.
         """
-        scheme, location = stores.parse(os.fspath(board) if board is not None else None)
+        scheme, location = boards.named(os.fspath(board) if board is not None else None)
         if scheme == "file":
             location = boards.locate(location, start=start, checkout=checkout)
         return cls(

@@ -1,12 +1,22 @@
-"""Which folder is the board."""
+"""Which board is meant, and which folder it is."""
 
 import os
 
+from orchestrator import stores
 from orchestrator.core.errors import NoBoard
 from orchestrator.stores.files import layout
 
 FOLDER = ".orchestrator"
 """The folder that is looked for here and above, as git looks for ``.git``."""
+
+
+def named(board: str | None) -> tuple[str, str | None]:
+    """The scheme and location of the board that is named, here or by ``$ORCHESTRATOR_DIR``.
+
+    Raises:
+        UsageError: No store has the URL's scheme.
+    """
+    return stores.parse(board or os.environ.get("ORCHESTRATOR_DIR") or None)
 
 
 def locate(
@@ -17,7 +27,7 @@ def locate(
     A folder that holds ``state/`` is a board, and so is the ``.orchestrator/`` in it.
 
     Args:
-        board: A named folder; else ``$ORCHESTRATOR_DIR``.
+        board: A named folder; None to search.
         start: Where the search for a board begins, to go on in the folders above; the working folder if
             None.
         checkout: The folder that serves when nothing is named or found: the checkout of a script.
@@ -25,8 +35,7 @@ def locate(
     Raises:
         NoBoard: Nothing is named or found, or what is named is a folder of other things.
     """
-    named = board or os.environ.get("ORCHESTRATOR_DIR") or None
-    folder = _in(named) if named else _search(start or os.getcwd()) or checkout
+    folder = _in(board) if board else _search(start or os.getcwd()) or checkout
     if folder is None:
         raise NoBoard(
             f"There is no board here: no {FOLDER}/ in this folder or above",
@@ -44,13 +53,13 @@ def locate(
     return folder
 
 
-def _in(named: str) -> str:
+def _in(folder: str) -> str:
     """The board of a named folder: the folder itself, or its ``.orchestrator/``."""
-    inner = os.path.join(named, FOLDER)
+    inner = os.path.join(folder, FOLDER)
     return (
         inner
-        if not layout.is_folder(os.path.join(named, "state")) and layout.is_folder(inner)
-        else named
+        if not layout.is_folder(os.path.join(folder, "state")) and layout.is_folder(inner)
+        else folder
     )
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator import Orchestrator, UsageError, stores
+from orchestrator.interfaces.cli.main import main
+from orchestrator.interfaces.cli.run import Run
 
 
 def test_a_path_and_a_file_url_open_the_same_board(tmp_path: Path):
@@ -43,3 +45,28 @@ def test_a_file_url_names_a_path_on_this_machine(url: str):
 @pytest.mark.parametrize("path", ["board", "/tmp/board", "a:b", r"C:\board", "./x:y//z", None])
 def test_everything_else_is_a_path(path: str | None):
     assert stores.parse(path) == ("file", path)
+
+
+def test_the_variable_takes_a_url_as_the_argument_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ORCHESTRATOR_DIR", (tmp_path / "a board").as_uri())
+    with Orchestrator.open() as orc:
+        assert orc.folder == str(tmp_path / "a board")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a board"]
+
+
+def test_commands_that_are_shown_and_init_take_a_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    url = (tmp_path / "b").as_uri()
+    assert main(["init", url]) == 0
+    assert main(["--board", url, "prime", "ann"]) == 0
+    assert f"--board {tmp_path / 'b'}" in capsys.readouterr().out
+    run = Run()
+    run.settings.board = "memory:"
+    assert run.prog == "orc --board memory:"
+    assert main(["init", "memory:"]) == 2
+    assert [entry.name for entry in tmp_path.iterdir()] == ["b"]

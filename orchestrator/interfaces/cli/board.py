@@ -3,6 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
+from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, COMPLETE
@@ -27,12 +28,15 @@ def status(run: Run, at: int | None) -> Answer:
 @argument("[folder]", "Where; .orchestrator if not given.", types.FOLDER, metavar="DIR")
 def init(run: Run, folder: str | None) -> Answer:
     """Make a board; one that is there stays as it is."""
-    from orchestrator.board import FOLDER
+    from orchestrator.board import FOLDER, named
     from orchestrator.stores.files.layout import make
 
-    named = folder or run.settings.board or os.environ.get("ORCHESTRATOR_DIR") or FOLDER
-    known = os.path.isdir(os.path.join(named, "state"))
-    made = make(named)
+    scheme, location = named(folder or run.settings.board)
+    if scheme != "file":
+        raise UsageError(f"A board of the scheme {scheme!a} has no folder to make")
+    folder = location or FOLDER
+    known = os.path.isdir(os.path.join(folder, "state"))
+    made = make(folder)
     text = f"{'There is already a board' if known else 'Made a board'}: {escape(made)}"
     return say({"board": made, "created": not known}, text)
 

@@ -93,7 +93,11 @@ class Run:
             return prog
         import shlex
 
-        return f"{prog} --board {shlex.quote(os.path.abspath(self.settings.board))}"
+        from orchestrator.board import named
+
+        scheme, location = named(self.settings.board)
+        board = os.path.abspath(location) if location and scheme == "file" else self.settings.board
+        return f"{prog} --board {shlex.quote(board)}"
 
     @property
     def agent(self) -> str | None:
