@@ -18,6 +18,7 @@ from orchestrator.core.events import FORMAT, Event, Recorded, declare_noun, even
 from orchestrator.core.transaction import Noun, Transaction, command
 from orchestrator.domain.board.commands import upgrade_for
 from orchestrator.domain.board.events import BoardUpgraded
+from orchestrator.domain.board.records import BoardSlice
 from orchestrator.domain.state import State
 
 ROOT = Path(__file__).parents[2]
@@ -90,6 +91,11 @@ def test_the_first_command_of_a_later_noun_upgrades_the_board_in_its_commit(boar
     assert upgrade.more
     assert description(board) == "again"
     assert description(Orchestrator(board.engine.store)) == "again"
+
+
+def test_each_event_keeps_the_format_it_was_written_in_after_later_upgrades():
+    slice_ = BoardSlice(format=3, upgraded={4: 2, 9: 3})
+    assert [slice_.format_at(number) for number in (1, 4, 5, 9, 10)] == [1, 1, 2, 2, 3]
 
 
 def test_agents_cannot_log_the_types_of_a_noun_once_the_board_is_upgraded(board: Orchestrator):

@@ -23,5 +23,4 @@ class BoardUpgraded(Event):
     def apply(self, state: State, record: Recorded) -> None:
         if self.format > FORMAT:
             raise newer(f"events of format {self.format}")
-        state.board.format = self.format
-        state.board.upgraded = record.id
+        state.board.format = state.board.upgraded[record.id] = self.format
