@@ -21,6 +21,7 @@ LACKING: dict[str, str] = {
         "case": "paths that differ only in case are one file",
         "flock": "there is no flock: filelock's guard alone, and no order of those who wait",
         "sealing": "the log stays one file",
+        "fifo": "there are no fifos in folders",
         "modes": "files have no modes",
         "groups": "there are no process groups",
     },

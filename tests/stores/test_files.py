@@ -381,6 +381,7 @@ def test_documents_are_the_regular_visible_files(tmp_path: Path, store: FileStor
     assert store.documents.names("knowledge") == ["a.md", "b.txt"]
 
 
+@pytest.mark.needs("fifo")
 def test_a_fifo_in_place_of_a_document_does_not_block(tmp_path: Path, store: FileStore) -> None:
     (tmp_path / "knowledge").mkdir()
     os.mkfifo(tmp_path / "knowledge" / "topic.md")

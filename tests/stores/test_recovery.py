@@ -257,6 +257,7 @@ def test_a_first_commit_that_is_torn_is_set_aside_only_if_nothing_says_that_it_w
     assert len(board.quarantined()) == 1
 
 
+@pytest.mark.needs("sealing")
 def test_a_later_segment_is_never_set_aside_whole(board: Board) -> None:
     """A torn rest of segment 2 with nothing before it: the log before it is what is missing."""
     store = board.store(segment_size=1)
@@ -278,6 +279,7 @@ def test_a_missing_log_beside_a_snapshot_is_never_a_new_board(
     check_missing(board, board.log)
 
 
+@pytest.mark.needs("sealing")
 @pytest.mark.parametrize("remains", [None, b""], ids=["missing", "empty"])
 def test_a_missing_log_beside_segments_is_never_a_new_board(
     board: Board, remains: bytes | None
@@ -319,6 +321,7 @@ def test_an_empty_log_with_nothing_beside_it_is_a_new_board(board: Board) -> Non
     assert texts_of(board.store()) == ["a"]
 
 
+@pytest.mark.needs("sealing")
 def test_a_missing_segment_in_the_middle_is_damage(board: Board) -> None:
     store = board.store(segment_size=1)
     first, *_ = fill(store, ["a"], ["b"], ["c"])
@@ -330,6 +333,7 @@ def test_a_missing_segment_in_the_middle_is_damage(board: Board) -> None:
         assert raised.value.details["path"] == str(gone)
 
 
+@pytest.mark.needs("sealing")
 def test_a_sealed_segment_that_is_torn_is_damage(board: Board) -> None:
     store = board.store(segment_size=300)
     fill(store, ["a"], ["b"], ["c"], ["d"])
@@ -341,6 +345,7 @@ def test_a_sealed_segment_that_is_torn_is_damage(board: Board) -> None:
     assert sealed.read_bytes() == whole[:-5]
 
 
+@pytest.mark.needs("sealing")
 def test_a_sealed_segment_that_is_empty_is_damage(board: Board) -> None:
     """A hole in the log, whichever way it is come upon; never the end of it."""
     store = board.store(segment_size=1)
@@ -365,6 +370,7 @@ def test_a_sealed_segment_that_is_empty_is_damage(board: Board) -> None:
     assert sealed.stat().st_size == 0
 
 
+@pytest.mark.needs("sealing")
 def test_a_segment_that_is_cut_within_its_first_id_is_not_taken_for_another(board: Board) -> None:
     """Of `{"id":10` neither 1 nor 10 is known to be the id: more digits may have followed."""
     store = board.store(segment_size=1)
@@ -414,6 +420,7 @@ def test_converted_line_endings_are_named_at_a_position_too(board: Board) -> Non
         list(store.read(last))
 
 
+@pytest.mark.needs("sealing")
 @pytest.mark.parametrize("step", ["linked", "written"])
 def test_a_crash_while_sealing_leaves_a_log_that_goes_on(board: Board, step: str) -> None:
     store = board.store(segment_size=250)
@@ -429,6 +436,7 @@ def test_a_crash_while_sealing_leaves_a_log_that_goes_on(board: Board, step: str
     assert not (board.folder / "state" / "events.jsonl.new").exists()
 
 
+@pytest.mark.needs("sealing")
 def test_another_file_under_the_sealed_name_is_never_overwritten(board: Board) -> None:
     store = board.store(segment_size=1)
     (position,) = fill(store, ["a"])
@@ -463,6 +471,7 @@ def test_the_golden_crc_of_a_line(board: Board) -> None:
         assert line.endswith(b',"crc":"%08x"}' % crc)
 
 
+@pytest.mark.needs("sealing")
 @pytest.mark.parametrize("size", [1, 120, 200, 300, 500])
 def test_segments_are_sealed_between_commits_and_read_as_one_log(board: Board, size: int) -> None:
     store = board.store(segment_size=size)
@@ -473,6 +482,7 @@ def test_segments_are_sealed_between_commits_and_read_as_one_log(board: Board, s
         assert texts_of(store, position) == list("abcdefgh")[position.id :]
 
 
+@pytest.mark.needs("sealing")
 def test_a_segment_is_numbered_by_its_first_event(board: Board) -> None:
     positions = fill(board.store(segment_size=1), ["a"], ["b", "c"], ["d"])
     assert [position.segment for position in positions] == [1, 2, 4]

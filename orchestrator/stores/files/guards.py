@@ -101,6 +101,8 @@ class FolderGuard:
                 raise disk.is_link(self._path)
             if system.HAS_FLOCK:
                 self._folder = disk.Descriptor(system.open_folder(self._path))
+            else:
+                os.stat(self._path)  # filelock would make a folder that is gone anew
 
     def acquire(self) -> bool:
         """Take it if it is free."""
