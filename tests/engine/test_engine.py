@@ -711,6 +711,7 @@ def test_an_event_that_never_was_is_not_found(board: Orchestrator, number: int):
 # Segments
 
 
+@pytest.mark.needs("sealing")
 def test_a_log_of_many_segments_is_one_log(tmp_path: Path, clock: SettableClock):
     def open_board() -> Orchestrator:
         store = FileStore(tmp_path / "b", segment_size=600, warn=pytest.fail)

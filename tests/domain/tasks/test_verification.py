@@ -342,6 +342,7 @@ def test_a_command_that_takes_too_long_is_killed_with_its_children_and_theirs(or
     assert ends(grandchild)
 
 
+@pytest.mark.needs("groups")
 def test_what_a_command_leaves_in_the_background_ends_with_it(orc: Orchestrator):
     """It holds the pipe open; nobody waits for it."""
     task = claimed(orc, "sh -c 'sleep 600 & echo $! > pid; echo started'")
