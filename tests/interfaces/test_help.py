@@ -60,6 +60,7 @@ def test_only_the_last_argument_takes_many_words(path: str, command: Command) ->
 def test_no_two_commands_answer_to_one_word() -> None:
     def check(group: Group) -> None:
         words = [word for name in group.list_commands(None) for word in group.names_of(name)]
+        words += group.verbs
         assert len(words) == len(set(words))
         for inner in group.groups:
             check(inner)
@@ -88,13 +89,24 @@ def test_help_of_groups_lists_their_commands_with_aliases(cli: CommandLine, line
     assert "\nCommands:\n" in cli(*line.split()).out
 
 
-def test_a_group_alone_shows_its_help_as_a_usage_error(cli: CommandLine) -> None:
-    shown = cli("t", status=2)
+@pytest.mark.parametrize("verb", BOARD.verbs)
+def test_the_help_of_a_verb_shows_an_example_of_this_verb(cli: CommandLine, verb: str) -> None:
+    shown = cli(verb, "--help").out
+    assert f"Usage: orc {verb} " in shown
+    line = shown.partition("Example:\n")[2].replace("\n ", "")
+    group, name = BOARD.verbs[verb]
+    assert read(shlex.split(line)[1:]).command is group.get_command(None, name)
+
+
+def test_a_group_that_lists_nothing_shows_its_help_as_a_usage_error(cli: CommandLine) -> None:
+    shown = cli("runner", status=2)
     assert shown.out == ""
-    assert "Usage: orc t [OPTIONS] COMMAND" in shown.err
+    assert "Usage: orc runner [OPTIONS] COMMAND" in shown.err
 
 
-def test_the_version_is_told(cli: CommandLine) -> None:
+@pytest.mark.parametrize("line", ["--version --json", "--json --version", "version --json"])
+def test_the_version_is_a_text_or_json(cli: CommandLine, line: str) -> None:
     from orchestrator import __version__
 
-    assert cli("--version").out == f"{__version__}\n"
+    assert cli("--version").out == cli("version").out == f"{__version__}\n"
+    assert cli(*line.split()).json == {"version": __version__}

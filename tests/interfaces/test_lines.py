@@ -25,7 +25,7 @@ def commands(group: Group, path: tuple[Names, ...] = ()) -> list[tuple[tuple[Nam
         found += commands(inner, (*path, inner.names))
     for command in group.declared:
         found.append(((*path, group.names_of(command.name)), command))
-        if command.name == group.default:
+        if command.name == group.otherwise:
             found.append((path, command))
     return found
 
@@ -141,6 +141,42 @@ def test_a_group_with_a_default_needs_no_command() -> None:
     assert values_of("events", "--last", "5")["last"] == 5
     assert values_of("e", "log", "deployed", "a=1")["facts"] == ("a=1",)
     assert values_of("import", "board.jsonl") == {"file": "board.jsonl", "dry_run": False}
+
+
+@pytest.mark.parametrize(
+    ("alone", "meant"),
+    [
+        ("t", "task list"),
+        ("t --status done", "task list --status done"),
+        ("--agent ann t", "task list --agent ann"),
+        ("ws", "workstream list"),
+        ("kb", "knowledge list"),
+        ("mail --unread", "mail inbox --unread"),
+        ("l", "lock list"),
+        ("lock --json", "lock list --json"),
+        ("lock git ann", "lock acquire git ann"),
+        ("lock --ttl 5m git", "lock acquire --ttl 5m git"),
+        ("l release git", "lock release git"),
+        ("hook 299833bc", "hook hang 299833bc"),
+        ("convoy --all", "convoy list --all"),
+        ("f", "formula list"),
+        ("decision", "decision list"),
+        ("session", "session show"),
+        ("log -n 3", "events list -n 3"),
+        ("events log deployed", "events log deployed"),
+        ("unlock git", "lock release git"),
+        ("say ann -s Hello", "mail send ann -s Hello"),
+        ("ls build", "task list build"),
+        ("plan --max 3", "runner plan --max 3"),
+    ],
+)
+def test_a_group_alone_lists_and_a_verb_is_the_command_of_a_group(alone: str, meant: str) -> None:
+    assert read(alone.split()).facts == read(meant.split()).facts
+
+
+def test_a_word_that_no_group_knows_is_not_taken_for_a_name() -> None:
+    with pytest.raises(click.UsageError, match="No such command 'nxt'"):
+        read(["t", "nxt"])
 
 
 def test_the_runner_alone_knows_only_its_own_commands() -> None:

@@ -11,6 +11,7 @@ from orchestrator.interfaces.cli.layout import paint
 from orchestrator.interfaces.cli.parameters import argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run
+from orchestrator.version import __version__
 
 if TYPE_CHECKING:
     from orchestrator.maintenance.doctor import Examination
@@ -85,3 +86,9 @@ def completion(_run: Run, shell: str) -> Answer:
     assert of_shell is not None
     text = of_shell(BOARD, {}, "orc", COMPLETE).source()
     return say({"shell": shell, "script": text}, text)
+
+
+@BOARD.command("version", example="version", reads=True)
+def version(_run: Run) -> Answer:
+    """Print the version."""
+    return say({"version": __version__}, __version__)

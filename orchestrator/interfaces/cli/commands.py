@@ -1,7 +1,7 @@
 """The table of commands: which words mean which group, and which module declares a command.
 
 Only the module of the command that a line names is imported. ``list/ls`` is the command ``list``, and ``ls``
-is short for it.
+is short for it. A verb at the top is the command of a group: ``orc add`` is ``orc task add``.
 """
 
 from orchestrator.interfaces.cli.groups import VERSION, Group
@@ -13,6 +13,7 @@ WORKSTREAM = Group(
     "workstream/ws",
     "Streams of work and their priorities.",
     {"workstreams": "create list/ls show edit close reopen"},
+    default="list",
 )
 DEP = Group(
     "dep",
@@ -30,6 +31,7 @@ TASK = Group(
         "links": "ready blocked stale defer signal graph duplicate supersede",
     },
     groups=(DEP,),
+    default="list",
 )
 AGENT = Group(
     "agent/a/agents",
@@ -39,34 +41,41 @@ AGENT = Group(
 )
 LOCK = Group(
     "lock/l",
-    "Keep a resource for a while, alone or shared.",
+    "Keep a resource for a while, alone or shared. With a resource it acquires it.",
     {"locks": "acquire renew release list/ls break"},
+    default="list",
+    otherwise="acquire",
 )
 KNOWLEDGE = Group(
     "knowledge/kb",
     "What agents know: topics in markdown.",
     {"knowledge": "write append read list/ls search history delete"},
+    default="list",
 )
 DECISION = Group(
     "decision",
     "Decisions: what was decided, why, by whom, for which task.",
     {"decisions": "add list/ls show supersede"},
+    default="list",
 )
 MAIL = Group(
     "mail/m",
     "Messages between agents.",
     {"mail": "send broadcast reply check inbox/i read/r thread ack archive search take list lists"},
+    default="inbox",
 )
 HOOK = Group(
     "hook",
     "What hangs on an agent, through its restarts. Alone it shows mine, with a task it hangs that.",
     {"hooks": "hang show"},
     default="hang",
+    otherwise="hang",
 )
 CONVOY = Group(
     "convoy/c",
     "Tasks that are followed together.",
     {"convoys": "create add remove/rm start cancel list/ls status/show"},
+    default="list",
 )
 FORMULA = Group(
     "formula/f",
@@ -75,9 +84,13 @@ FORMULA = Group(
         "formulas": "list/ls show validate cook distill",
         "workflows": "pour wisp bond current progress squash burn",
     },
+    default="list",
 )
 SESSION = Group(
-    "session", "Each start of an agent, and what it left for the next.", {"sessions": "start show"}
+    "session",
+    "Each start of an agent, and what it left for the next.",
+    {"sessions": "start show"},
+    default="show",
 )
 EVENTS = Group(
     "events/e",
@@ -92,23 +105,44 @@ RUNNER = Group(
 )
 IMPORT = Group(
     "import",
-    "Take over a whole board, or tasks of beads and Backlog.md. Alone, with a file, it reads an export.",
+    "Take over a whole board, or tasks of beads and Backlog.md. With a file it reads an export.",
     {"imports": "file opspawn beads backlog"},
     default="file",
+    otherwise="file",
 )
 EXPORT = Group(
     "export",
     "Write the whole board, or tasks for beads and Backlog.md. Alone it writes the board.",
     {"exports": "file beads backlog"},
     default="file",
+    otherwise="file",
 )
+
+_VERBS = {
+    "add": (TASK, "add"),
+    "ls": (TASK, "list"),
+    "show": (TASK, "show"),
+    "next": (TASK, "next"),
+    "ready": (TASK, "ready"),
+    "claim": (TASK, "claim"),
+    "fail": (TASK, "fail"),
+    "note": (TASK, "note"),
+    "release": (TASK, "release"),
+    "log": (EVENTS, "list"),
+    "unlock": (LOCK, "release"),
+    "say": (MAIL, "send"),
+    "plan": (RUNNER, "plan"),
+    "brief": (RUNNER, "brief"),
+    "collect": (RUNNER, "collect"),
+    "whoami": (AGENT, "whoami"),
+}
 
 BOARD = Group(
     "orc",
     "A board that any number of agents share: workstreams, tasks, locks, knowledge, and a log"
     " of all that happened.",
     {
-        "board": "status/s init doctor completion",
+        "board": "status/s init doctor completion version",
         "hooks": "sling unsling dispatch",
         "sessions": "prime handoff done escalate",
         "reports": "stats metrics",
@@ -130,6 +164,7 @@ BOARD = Group(
         IMPORT,
         EXPORT,
     ),
+    verbs=_VERBS,
 )
 """The top of the command line; its own commands are those of the whole board."""
 

@@ -12,6 +12,8 @@ from orchestrator.interfaces.cli.parameters import Argument, Option
 from orchestrator.version import __version__
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from orchestrator.interfaces.cli.run import Run
 
 _SETTINGS = {"max_content_width": 100}
@@ -28,7 +30,8 @@ def _remember(context: click.Context, parameter: click.Parameter, value: Any) ->
 
 def _global(flag: str, help: str, **settings: Any) -> Option:
     name = _GLOBAL + flag.lstrip("-").replace("-", "_")
-    return Option([flag, name], help=help, callback=_remember, expose_value=False, **settings)
+    settings |= {"callback": _remember, "expose_value": False, "is_eager": True}
+    return Option([flag, name], help=help, **settings)
 
 
 def _filled(metavar: str, completes: str = "") -> types.Type:
@@ -45,7 +48,7 @@ GLOBALS = (
 """Options that may stand anywhere on the line."""
 
 
-def _printing(*flags: str, text: Callable[[click.Context], str], help: str) -> Option:
+def _printing(*flags: str, text: Callable[[click.Context], str], **settings: Any) -> Option:
     """An option that prints a text and ends the run."""
 
     def show(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -53,12 +56,18 @@ def _printing(*flags: str, text: Callable[[click.Context], str], help: str) -> O
             click.echo(text(context))
             context.exit()
 
-    return Option(flags, is_flag=True, is_eager=True, expose_value=False, callback=show, help=help)
+    return Option(flags, is_flag=True, expose_value=False, callback=show, **settings)
+
+
+def _version(context: click.Context) -> str:
+    return f'{{"version": "{__version__}"}}' if context.obj.settings.json else __version__
 
 
 # Made by click they would import `locale` with every command, through `gettext`.
-HELP = _printing("-h", "--help", text=click.Context.get_help, help="Show this message and exit.")
-VERSION = _printing("--version", text=lambda _: __version__, help="Print the version.")
+HELP = _printing(
+    "-h", "--help", text=click.Context.get_help, is_eager=True, help="Show this message and exit."
+)
+VERSION = _printing("--version", text=_version, help="Print the version.")
 
 AGENT_FILTER = _global("--agent", "Only those of this agent.", type=_AGENT)
 """What ``--agent`` is in a listing; who acts there is ``$ORC_AGENT``."""
@@ -140,8 +149,12 @@ class Command(_Everywhere):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the example."""
+        above = ctx.parent or ctx
+        path, words = above.command_path, self.example
+        if isinstance(above.command, Group) and ctx.info_name in above.command.verbs:
+            path, words = ctx.command_path, words.removeprefix(f"{self.name} ")
         with formatter.section("Example"):
-            formatter.write_text(f"{(ctx.parent or ctx).command_path} {self.example}")
+            formatter.write_text(f"{path} {words}")
 
 
 class Group(_Everywhere, click.Group):
@@ -153,7 +166,9 @@ class Group(_Everywhere, click.Group):
         modules: The commands, by the module of this package that declares them: words with their short
             forms, such as ``{"tasks": "list/ls show"}``.
         groups: Groups inside.
-        default: The command that a line without one means: ``events`` is ``events list``.
+        verbs: Words that mean a command of another group: ``{"add": (TASK, "add")}``.
+        default: The command of a line that ends here, or goes on with options: ``task`` is ``task list``.
+        otherwise: The command that any other word is given to: ``lock git`` is ``lock acquire git``.
     """
 
     command_class = Command
@@ -165,7 +180,9 @@ class Group(_Everywhere, click.Group):
         modules: Mapping[str, str],
         *,
         groups: Sequence["Group"] = (),
+        verbs: Mapping[str, tuple["Group", str]] | None = None,
         default: str = "",
+        otherwise: str = "",
     ) -> None:
         self.names: tuple[str, ...] = tuple(names.split("/"))
         super().__init__(
@@ -176,7 +193,9 @@ class Group(_Everywhere, click.Group):
             context_settings=_SETTINGS,
         )
         self.default = default
+        self.otherwise = otherwise
         self.groups = groups
+        self.verbs = verbs or {}
         self._modules: dict[str, str] = {}
         self._words = {word: group.names for group in groups for word in group.names}
         for module, commands in modules.items():
@@ -187,6 +206,9 @@ class Group(_Everywhere, click.Group):
 
     def get_command(self, ctx: click.Context | None, cmd_name: str) -> click.Command | None:
         """The command that a word means."""
+        if cmd_name in self.verbs:
+            group, name = self.verbs[cmd_name]
+            return group.get_command(ctx, name)
         name, *_ = self._words.get(cmd_name, ("",))
         if name in self._modules and name not in self.commands:
             importlib.import_module(f"{__package__}.{self._modules[name]}")
@@ -219,7 +241,27 @@ class Group(_Everywhere, click.Group):
             i += 1 if option.is_flag or "=" in args[i] else 2
         if i < len(args) and (args[i] in HELP.opts or args[i] in self._words):
             return args
-        return [*args[:i], self.default, *args[i:]]
+        command = self._command_of(args[i:])
+        return [*args[:i], command, *args[i:]] if command else args
+
+    def _command_of(self, words: list[str]) -> str:
+        """The command of a line that names none; empty if its first word should have been one."""
+        if not words or self.otherwise == self.default:
+            return self.default
+        if not is_option(words[0]):
+            return self.otherwise
+        default = self.get_command(None, self.default)
+        assert default is not None
+        flags = {flag for param in default.params for flag in param.opts}
+        is_default = not self.otherwise or words[0].partition("=")[0] in flags
+        return self.default if is_default else self.otherwise
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """What a shell offers: commands, verbs and options."""
+        from click.shell_completion import CompletionItem
+
+        verbs = [CompletionItem(word) for word in self.verbs if word.startswith(incomplete)]
+        return [*verbs, *super().shell_complete(ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a line for each command."""

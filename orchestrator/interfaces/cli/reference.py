@@ -87,8 +87,12 @@ def _sections(group: Group, words: tuple[str, str], title: str) -> list[str]:
 
 def _section(group: Group, command: Command, lead: tuple[str, str], title: str) -> list[str]:
     words, short = lead
-    named = command.name if command.name != group.default else f"[{command.name}]"
-    short_forms = group.names_of(command.name)[1:]
+    may_be_left_out = command.name in (group.default, group.otherwise)
+    named = f"[{command.name}]" if may_be_left_out else command.name
+    short_forms = [
+        *group.names_of(command.name)[1:],
+        *(f"orc {verb}" for verb, meant in BOARD.verbs.items() if meant == (group, command.name)),
+    ]
     aliases = f" Also `{'`, `'.join(short_forms)}`." if short_forms else ""
     places = [argument.make_metavar() for argument in command.arguments]
     usage = " ".join([words, named, *places, *(["[OPTIONS]"] if command.options else [])])
