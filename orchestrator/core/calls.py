@@ -1,10 +1,10 @@
-"""How Python sees the call of a command or query: its signature, its hints, and which arguments are lists."""
+"""How Python sees the call of a command or query: its signature, its hints, and which arguments fit them."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
-from types import FunctionType, UnionType
-from typing import Any, ParamSpec, TypeVar, Unpack, get_type_hints
+from types import FunctionType, NoneType, UnionType
+from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar, Unpack, get_type_hints
 
 from orchestrator.core.errors import UsageError
 
@@ -32,6 +32,7 @@ class Call:
         hints = [*body.__annotations__.items()][hidden:]
         self.__wrapped__ = body
         self._hidden = hidden
+        self._places = body.__code__.co_argcount - 1 - hidden
         self.__name__ = body.__qualname__
         self.hints = dict(_without_unpack(hints))
         self.hints["return"] = result_of.__annotations__.get("return", Any)
@@ -64,11 +65,23 @@ class Call:
 
         inspect.getcallargs(self, *args, **kwargs)
 
-    def refuse_unknown(self, kwargs: Mapping[str, object]) -> None:
-        """Refuse what a ``**facts`` of the body would take although its TypedDict does not name it."""
+    def check(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Check arguments by the annotations; an iterator becomes a tuple, because the check uses it up.
+
+        Raises:
+            TypeError: A ``**facts`` of the body would take a keyword that its TypedDict does not name.
+            UsageError: A value is of another kind than its annotation says.
+        """
         if self._is_unpacked and not self.hints.keys() >= kwargs.keys():
             unknown = min(kwargs.keys() - self.hints.keys())
             raise TypeError(f"{self.__name__}() got an unexpected keyword argument {unknown!r}")
+        hints = self.hints
+        if len(args) > self._places or not hints.keys() >= kwargs.keys():
+            return args, kwargs  # the call itself says what is wrong
+        by_place = (_fitting(name, value, hints[name]) for name, value in zip(hints, args))  # noqa: B905
+        return tuple(by_place), {n: _fitting(n, value, hints[n]) for n, value in kwargs.items()}
 
 
 class _LateHints:
@@ -100,31 +113,17 @@ def late_hints(module: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
-def refuse_texts(method: _Method) -> _Method:
-    """Give a method that refuses a text where its annotations say that a list is meant.
-
-    Without this, ``labels="ui"`` would be the labels ``u`` and ``i``. A method without such parameters is
-    given back as it is.
-    """
-    given = [(name, hint) for name, hint in method.__annotations__.items() if name != "return"]
-    hints = [*_without_unpack(given)]
-    lists = {name for name, hint in hints if _is_list(hint)}
-    if not lists:
+def checked(method: _Method) -> _Method:
+    """Give a query that checks its arguments as commands do; a command is given back as it is."""
+    if isinstance(getattr(method, "__wrapped__", None), Call):
         return method
-    names = [name for name, _ in hints]
 
-    def checked(self: object, *args: object, **kwargs: object) -> object:
-        call.refuse_unknown(kwargs)
-        for name, value in (*zip(names, args, strict=False), *kwargs.items()):
-            if name in lists and isinstance(value, (str, bytes)):
-                raise UsageError(
-                    f"`{name}` takes a list, not the text {value!a}",
-                    hint=f"Write {name}=[{value!a}].",
-                )
+    def query(self: object, *args: object, **kwargs: object) -> object:
+        args, kwargs = call.check(args, kwargs)
         return method(self, *args, **kwargs)
 
-    call = Call(method, checked, method, hidden=0)
-    return checked
+    call = Call(method, query, method, hidden=0)
+    return query
 
 
 def _without_unpack(hints: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
@@ -141,10 +140,77 @@ def _fields(hint: Any) -> list[tuple[str, Any]] | None:
     return [(name, h.__origin__ if hasattr(h, "__metadata__") else h) for name, h in fields]
 
 
-def _is_list(hint: object) -> bool:
-    """Whether an annotation means several values, and no single text."""
+class _Form(NamedTuple):
+    """What an annotation takes: values of some classes, and lists and mappings of some class of items."""
+
+    classes: tuple[type, ...]
+    list_of: type | None
+    mapping_of: type | None
+    in_words: str
+
+
+_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+"""How a value of each class is called; annotations of other classes are not checked."""
+
+
+@functools.cache
+def _form(hint: object) -> _Form | None:
+    """Read an annotation; None if it takes what is not checked."""
     choices = hint.__args__ if isinstance(hint, UnionType) else (hint,)
-    origins = [getattr(choice, "__origin__", None) for choice in choices]
-    return str not in choices and any(
-        isinstance(origin, type) and issubclass(origin, Iterable) for origin in origins
-    )
+    classes: list[type] = []
+    list_of = mapping_of = None
+    for choice in choices:
+        origin, of = getattr(choice, "__origin__", None), getattr(choice, "__args__", ())
+        if origin is Literal:
+            classes += map(type, of)
+        elif choice in _WORDS or choice is NoneType:
+            classes.append(choice)
+        elif not isinstance(origin, type) or not issubclass(origin, Iterable):
+            return None
+        elif issubclass(origin, Mapping):
+            mapping_of = _item_class(of)
+        else:
+            list_of = _item_class(of)
+    words = [word for kind, word in _WORDS.items() if kind in classes]
+    words += ["a mapping"] if mapping_of is not None else []
+    if float in classes:
+        classes.append(int)
+    return _Form(tuple(classes), list_of, mapping_of, " or ".join(words))
+
+
+def _item_class(of: Iterable[object]) -> type:
+    are_texts = all(item is str or getattr(item, "__origin__", None) is Literal for item in of)
+    return str if are_texts else object
+
+
+def _fitting(name: str, value: object, hint: object) -> object:
+    """Return a value that fits its annotation.
+
+    Without this, ``labels="ui"`` would be the labels ``u`` and ``i``.
+
+    Raises:
+        UsageError: It does not fit.
+    """
+    form = _form(hint)
+    if form is None or isinstance(value, form.classes):
+        return value
+    if form.mapping_of is not None and isinstance(value, Mapping):
+        _check_items(name, "mapping", (*value.keys(), *value.values()), form.mapping_of)
+        return value
+    if form.list_of is None:
+        raise UsageError(f"`{name}` takes {form.in_words}, not {value!a}")
+    if isinstance(value, (str, bytes)):
+        raise UsageError(
+            f"`{name}` takes a list, not the text {value!a}", hint=f"Write {name}=[{value!a}]."
+        )
+    if not isinstance(value, Iterable):
+        raise UsageError(f"`{name}` takes a list, not {value!a}")
+    items = tuple(value) if isinstance(value, Iterator) else value
+    _check_items(name, "list", items, form.list_of)
+    return items
+
+
+def _check_items(name: str, kind: str, items: Iterable[object], of: type) -> None:
+    for item in items:
+        if not isinstance(item, of):
+            raise UsageError(f"`{name}` takes a {kind} of texts, and {item!a} is none")

@@ -242,7 +242,7 @@ class Noun(Generic[S]):
         cls.NAME = name or cls.__name__.lower()
         for attribute, value in [*vars(cls).items()]:
             if isinstance(value, FunctionType) and not attribute.startswith("_"):
-                setattr(cls, attribute, calls.refuse_texts(value))
+                setattr(cls, attribute, calls.checked(value))
         if "all" in vars(cls):
             cls.list = vars(cls)["all"]  # type: ignore[method-assign]
 
@@ -280,7 +280,9 @@ def command(
     ) -> Callable[Concatenate[N, P], R]:
         verb = body.__name__.strip("_")
 
-        def run(self: N, *args: P.args, **kwargs: P.kwargs) -> R:
+        def run(self: N, *given: P.args, **named: P.kwargs) -> R:
+            args, kwargs = call.check(given, named)
+
             def within(tx: Transaction[Any]) -> R | None:
                 try:
                     return body(self, tx, *args, **kwargs)
@@ -288,7 +290,6 @@ def command(
                     call(self, *args, **kwargs)  # counts the arguments without the transaction
                     raise
 
-            call.refuse_unknown(kwargs)
             arguments = (args, tuple(sorted(kwargs.items()))) if answers_request else None
             return self._desk.run(f"{self.NAME}.{verb}", within, shows, arguments)
 
