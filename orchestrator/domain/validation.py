@@ -85,13 +85,9 @@ def lease_length(value: float | str) -> float:
 def parse_moment(field: str, text: str, now: str) -> str:
     """Read a time: ``2026-12-01``, ``2026-12-01T09:00``, or a duration from now such as ``3d``.
 
-    An empty text means no time and stays empty.
-
     Raises:
         UsageError: It is neither.
     """
-    if not text:
-        return ""
     if text[:1].isdecimal() and "-" not in text:
         return clock.after(now, clock.duration(text))
     try:
@@ -102,12 +98,12 @@ def parse_moment(field: str, text: str, now: str) -> str:
         ) from None
 
 
-def check_priority(number: int) -> int:
+def check_priority(number: object) -> int:
     """Check a priority: 1 comes first, 0 to 1000.
 
     Raises:
-        UsageError: Out of range.
+        UsageError: No whole number, or out of range.
     """
-    if not 0 <= number <= 1000:
-        raise UsageError(f"{number} is no priority", hint="1 comes first; 0 to 1000.")
+    if not isinstance(number, int) or not 0 <= number <= 1000:
+        raise UsageError(f"{number!a} is no priority", hint="1 comes first; 0 to 1000.")
     return number

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.blockers import Edge
 from orchestrator.domain.tasks.dependencies import Graph
+from orchestrator.domain.tasks.fact_values import CLEARED
+from orchestrator.domain.tasks.facts import FACTS
 from orchestrator.domain.tasks.records import Task
 from orchestrator.interfaces.cli import drawing
 from orchestrator.interfaces.cli import links as commands
@@ -194,6 +196,22 @@ def test_add_and_edit_take_place_and_times(cli: CommandLine) -> None:
     assert record["defer_until"] == "2999-01-01T00:00:00.000Z"
     cleared = cli("t", "edit", other, "--parent", "", "--defer", "", "--json").json
     assert (cleared["parent"], cleared["defer_until"]) == (None, "")
+
+
+@pytest.mark.parametrize("name", [n for n, fact in FACTS.items() if fact.kind in CLEARED])
+def test_an_empty_text_clears_a_fact_that_is_a_word_a_number_or_a_time(
+    cli: CommandLine, name: str
+) -> None:
+    values = {"type": "bug", "priority": "1", "estimate": "2h", "waits_for": "all"}
+    value = values.get(name, "2999-01-01")
+    if name == "parent":
+        value = added(cli, "Epic")
+    flag = f"--{name.replace('_', '-')}"
+    plain = cli("t", "show", added(cli, "Plain"), "--json").json
+    task = added(cli, "A", flag, value)
+    field = FACTS[name].field or name
+    assert cli("t", "show", task, "--json").json[field] != plain[field]
+    assert cli("t", "edit", task, flag, "", "--json").json[field] == plain[field]
 
 
 def test_show_tells_where_a_task_stands_in_the_graph(cli: CommandLine) -> None:

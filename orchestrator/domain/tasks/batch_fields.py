@@ -5,7 +5,7 @@ from typing import Any
 
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError, did_you_mean
-from orchestrator.domain.tasks.fact_values import Kind
+from orchestrator.domain.tasks.fact_values import CLEARED, Kind
 from orchestrator.domain.tasks.facts import FACTS
 from orchestrator.domain.tasks.relations import KINDS
 
@@ -114,9 +114,18 @@ _READERS: dict[Kind, Reader] = {
     "flag": _flag,
 }
 
+
+def _reader(kind: Kind) -> Reader:
+    """The reader of a kind of fact; an empty text stays one where it clears the fact."""
+    read = _READERS[kind]
+    if kind not in CLEARED:
+        return read
+    return lambda name, value: value if value == "" else read(name, value)
+
+
 _SHARED: dict[str, Reader] = {
     "key": _word,
-    **{name: _READERS[fact.kind] for name, fact in FACTS.items()},
+    **{name: _reader(fact.kind) for name, fact in FACTS.items()},
     "assign": _word,
     **dict.fromkeys(KINDS, _words),
 }

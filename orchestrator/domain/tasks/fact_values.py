@@ -23,6 +23,9 @@ may hold commas and blanks. ``pairs`` are a mapping, or a list of texts ``key=va
 
 LISTS: tuple[Kind, ...] = ("words", "tasks", "lines", "pairs")
 
+CLEARED: tuple[Kind, ...] = ("word", "task", "time", "integer", "minutes")
+"""Kinds for which an empty text is no value but clears the fact, whatever its check takes."""
+
 Check = Callable[[Any, Any, Any], Any]
 """Makes what is kept from what was given, what was kept before, and the :class:`Board`."""
 
@@ -50,10 +53,10 @@ def by(check: Callable[[Any], Any]) -> Check:
     return lambda value, _before, _board: check(value)
 
 
-def check_estimate(minutes: float) -> float:
+def check_estimate(minutes: object) -> float:
     """Check an estimate in minutes."""
-    if not 0 <= minutes < 1e9:
-        raise UsageError(f"{minutes} is no estimate", hint="Give minutes.")
+    if not isinstance(minutes, (int, float)) or not 0 <= minutes < 1e9:
+        raise UsageError(f"{minutes!a} is no estimate", hint="Give minutes.")
     return minutes
 
 
@@ -70,15 +73,13 @@ def check_touches(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(name + resources.SHARED if shared else name for name, shared in needs.items())
 
 
-def find_parent(text: str, _before: object, board: Board) -> str | None:
-    """Find the parent that a text names; an empty one names none."""
-    return board.find_live(text) if text else None
+def find_parent(text: str, _before: object, board: Board) -> str:
+    """Find the parent that a text names."""
+    return board.find_live(text)
 
 
-def find_gate(text: str, _before: object, board: Board) -> Gate | None:
-    """Read ``all``, ``any``, ``all:ID`` or ``any:ID``; an empty text is no gate."""
-    if not text:
-        return None
+def find_gate(text: str, _before: object, board: Board) -> Gate:
+    """Read ``all``, ``any``, ``all:ID`` or ``any:ID``."""
     how, _, of = text.partition(":")
     if how not in ("all", "any"):
         raise UsageError(
@@ -88,11 +89,11 @@ def find_gate(text: str, _before: object, board: Board) -> Gate | None:
 
 
 def add_commits(texts: Iterable[str], before: tuple[str, ...], _board: object) -> tuple[str, ...]:
-    """Check commits, and add them to those that are linked."""
+    """Check commits, and add them to those that are linked; no commit at all removes every one."""
     for text in (texts := [*texts]):
         if not re.fullmatch(r"[0-9a-fA-F]{4,64}", text):
             raise UsageError(f"{text!a} is no commit", hint="Give 4 to 64 hex digits.")
-    return tuple(dict.fromkeys((*before, *map(str.lower, texts))))
+    return tuple(dict.fromkeys((*before, *map(str.lower, texts)))) if texts else ()
 
 
 def part_of_checks(change: Callable[[Checks, Any], Checks]) -> Check:

@@ -7,7 +7,7 @@ imports.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from orchestrator.core.errors import UsageError
 from orchestrator.domain.tasks import checks
 from orchestrator.domain.tasks.checks import Checks
 from orchestrator.domain.tasks.fact_values import (
+    CLEARED,
     USUAL,
     Board,
     Check,
@@ -150,7 +151,10 @@ class Fact(msgspec.Struct, frozen=True):
 
 
 class GivenFacts(TypedDict, total=False):
-    """What callers may give for a task beside its title; None is as if it were not given."""
+    """What callers may give for a task beside its title.
+
+    None is as if it were not given; an empty text or list clears it.
+    """
 
     description: Annotated[str | None, Fact("What is to be done.")]
     type: Annotated[
@@ -158,7 +162,7 @@ class GivenFacts(TypedDict, total=False):
         Fact("A word such as task, bug, feature.", "word", filter="Only of this type."),
     ]
     priority: Annotated[
-        int | None,
+        int | Literal[""] | None,
         Fact(
             "1 comes first; 5 if not given.",
             "integer",
@@ -178,7 +182,7 @@ class GivenFacts(TypedDict, total=False):
     ]
     acceptance: Annotated[str | None, Fact("What must be true when it is done.")]
     estimate: Annotated[
-        float | None,
+        float | Literal[""] | None,
         Fact("Minutes of work, or a duration: 90, 2h.", "minutes", by(check_estimate)),
     ]
     needs: Annotated[
@@ -312,8 +316,13 @@ NO_FACTS = TaskFacts(title="")
 
 
 def check_fact(name: str, value: Any, before: Any = None, board: Board | None = None) -> Any:
-    """Check what was given for one fact, and return what is kept; see :data:`Check`."""
+    """Check what was given for one fact, and return what is kept; see :data:`Check`.
+
+    An empty text makes a fact what it is before anything is given.
+    """
     fact = FACTS[name]
+    if value == "" and fact.kind in CLEARED:
+        return getattr(NO_FACTS, fact.field or name)
     if fact.check is not None:
         return fact.check(value, before, board)
     return USUAL[fact.kind](name, value, before, board)

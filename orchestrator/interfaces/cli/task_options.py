@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.domain.tasks.fact_values import LISTS, Kind
+from orchestrator.domain.tasks.fact_values import CLEARED, LISTS, Kind
 from orchestrator.domain.tasks.facts import FACTS, Fact
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.parameters import Decorator, flag, option, together
@@ -24,20 +24,25 @@ _TYPES: dict[Kind, types.Type] = {
 }
 
 
-def _option(name: str, fact: Fact) -> Decorator:
+def _option(name: str, fact: Fact, type: types.Type) -> Decorator:
     flags = "/".join(f"--{word.replace('_', '-')}" for word in (name, fact.singular) if word)
     if fact.kind == "flag":
         return flag(flags, fact.help)
     settings: dict[str, Any] = {"metavar": fact.metavar} if fact.metavar else {}
     settings |= {"many": fact.kind in LISTS, "commas": fact.kind not in ("lines", "pairs")}
-    return option(flags, fact.help, _TYPES[fact.kind], **settings)
+    return option(flags, fact.help, type, **settings)
+
+
+def _given(name: str, fact: Fact) -> Decorator:
+    type = _TYPES.get(fact.kind, types.TEXT)
+    return _option(name, fact, type.or_empty() if fact.kind in CLEARED else type)
 
 
 def _filter(name: str, fact: Fact) -> Decorator:
-    return _option(name, replace(fact, help=fact.filter))
+    return _option(name, replace(fact, help=fact.filter), _TYPES[fact.kind])
 
 
-FACT_OPTIONS = together(*(_option(name, fact) for name, fact in FACTS.items() if name != "title"))
+FACT_OPTIONS = together(*(_given(name, fact) for name, fact in FACTS.items() if name != "title"))
 """An option for every fact but the title."""
 
 FACT_FILTERS = together(*(_filter(name, fact) for name, fact in FACTS.items() if fact.filter))

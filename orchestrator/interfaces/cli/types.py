@@ -41,6 +41,13 @@ class Type(ParamType):
         self._convert = convert
         self._words = words
 
+    def or_empty(self) -> "Type":
+        """The type, where an empty text is a value too: it clears what there is."""
+        convert = self._convert
+        return Type(
+            self.name, lambda text: convert(text) if text else text, completes=self.completes
+        )
+
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         """How help writes a value."""
         return self.name

@@ -12,7 +12,8 @@ from orchestrator.core.errors import BadInput, UsageError
 from orchestrator.domain.tasks.batch_fields import ADDING, EDITING
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.events import TaskAdded, TaskEdited
-from orchestrator.domain.tasks.facts import FACTS, KEPT, GivenFacts, TaskFacts
+from orchestrator.domain.tasks.fact_values import LISTS
+from orchestrator.domain.tasks.facts import FACTS, KEPT, NO_FACTS, GivenFacts, TaskFacts
 from orchestrator.domain.tasks.records import Task
 
 
@@ -49,6 +50,59 @@ def test_the_call_of_a_command_shows_every_fact_with_its_type(method: typing.Any
 
 def test_a_batch_takes_every_fact() -> None:
     assert FACTS.keys() <= ADDING.keys() & EDITING.keys()
+
+
+FILLED: dict[str, typing.Any] = {
+    "description": "x",
+    "type": "bug",
+    "priority": 1,
+    "labels": ["ui"],
+    "acceptance": "x",
+    "estimate": 90,
+    "needs": ["ID"],
+    "touches": ["git"],
+    "parent": "ID",
+    "waits_for": "any:ID",
+    "defer": "2999-01-01",
+    "due": "2999-01-01",
+    "commits": ["abcd"],
+    "external_ref": "gh-9",
+    "meta": {"team": "web"},
+    "verify": ["make test"],
+    "artifacts": ["dist"],
+    "review": True,
+}
+
+
+def test_the_facts_to_clear_are_all_but_the_part_of_another() -> None:
+    assert FACTS.keys() - {"title", "verify_timeout"} == FILLED.keys()
+
+
+@pytest.mark.parametrize("is_batch", [False, True], ids=["edit", "batch"])
+@pytest.mark.parametrize("name", FILLED)
+def test_an_empty_text_or_list_clears_every_fact(
+    orc: Orchestrator, name: str, is_batch: bool
+) -> None:
+    orc.workstreams.create("build")
+    other = orc.tasks.add("build", title="Other").id
+    fact, value = FACTS[name], FILLED[name]
+    value = {"needs": [other], "parent": other, "waits_for": f"any:{other}"}.get(name, value)
+    task = orc.tasks.add("build", title="A", **{name: value}).id
+    field = fact.field or name
+    assert getattr(orc.tasks.get(task), field) != getattr(NO_FACTS, field)
+    empty: typing.Any = [] if fact.kind in LISTS else False if fact.kind == "flag" else ""
+    if is_batch:
+        orc.batch.apply([{"id": task, name: empty}])
+    else:
+        orc.tasks.edit(task, **{name: empty})
+    assert getattr(orc.tasks.get(task), field) == getattr(NO_FACTS, field)
+
+
+@pytest.mark.parametrize("name", ["priority", "estimate"])
+def test_a_text_is_no_number(orc: Orchestrator, name: str) -> None:
+    orc.workstreams.create("build")
+    with changes_nothing(orc), pytest.raises(UsageError, match=f"'high' is no {name}"):
+        orc.tasks.add("build", title="A", **{name: "high"})
 
 
 def test_an_external_ref_is_one_line_by_which_tasks_are_found(orc: Orchestrator) -> None:
