@@ -85,7 +85,8 @@ def text(hint: object) -> str:
         return "None"
     if isinstance(hint, type) and not isinstance(hint, types.GenericAlias):
         return f"{hint.__module__}.{hint.__qualname__}".removeprefix("builtins.")
-    return re.sub(r"\b(list)\[", r"builtins.\1[", repr(hint))
+    shown = repr(hint).replace("NoneType", "None")
+    return re.sub(r"\b(list)\[", r"builtins.\1[", shown)
 
 
 if __name__ == "__main__":

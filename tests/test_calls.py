@@ -259,6 +259,7 @@ def test_an_item_that_is_no_text_is_refused_in_every_list_of_texts(
     [
         ({"title": 3}, "`title` takes a text, not 3"),
         ({"title": "A", "parent": ["x"]}, "`parent` takes a text, not ['x']"),
+        ({"title": "A", "estimate": []}, "`estimate` takes a text or a number, not []"),
         ({"title": "A", "review": "yes"}, "`review` takes true or false, not 'yes'"),
         ({"title": "A", "meta": {"a": 3}}, "`meta` takes a mapping of texts, and 3 is none"),
         ({"title": "A", "verify_timeout": []}, "`verify_timeout` takes a text or a number, not []"),

@@ -4,7 +4,18 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from types import FunctionType, NoneType, UnionType
-from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar, Unpack, get_type_hints
+from typing import (
+    Any,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    TypeVar,
+    Union,
+    Unpack,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from orchestrator.core.errors import UsageError
 
@@ -156,7 +167,7 @@ _WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true o
 @functools.cache
 def _form(hint: object) -> _Form | None:
     """Read an annotation; None if it takes what is not checked."""
-    choices = hint.__args__ if isinstance(hint, UnionType) else (hint,)
+    choices = get_args(hint) if get_origin(hint) in (UnionType, Union) else (hint,)
     classes: list[type] = []
     list_of = mapping_of = None
     for choice in choices:
