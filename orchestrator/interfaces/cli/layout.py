@@ -124,7 +124,8 @@ def _has_blocks() -> bool:
 
 def paint(text: str, colour: str) -> str:
     """A colour on a terminal; never with ``NO_COLOR``, in a pipe or in a file."""
-    if not colour or not _is_terminal():
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if not colour or is_plain or not is_terminal():
         return text
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
 
@@ -136,6 +137,6 @@ def bar(percent: int, width: int = 10) -> str:
     return full * filled + empty * (width - filled)
 
 
-def _is_terminal() -> bool:
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return not plain and sys.stdout is not None and sys.stdout.isatty()
+def is_terminal() -> bool:
+    """Whether a person reads the answer at a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()

@@ -1,0 +1,220 @@
+"""Events as sentences for people: ``dan completed 72e4c01d Write the conventions``.
+
+There is a sentence for each type of event. Text from agents stands in it on one line and shortened, but it is
+not escaped: the caller prints it.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from orchestrator.core.errors import NotFound
+from orchestrator.core.events import Recorded, is_reserved
+from orchestrator.core.printable import one_line
+from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.engine import Engine
+
+SHOWN = 80
+"""Characters of a text of an agent."""
+
+NAMED = 3
+"""Items of a list that are named; of the others the number is given."""
+
+SENTENCES = {
+    "agent.imported": "imported the agent {record.id}",
+    "agent.registered": "registered the agent {id}[ with the capabilities {capabilities}]",
+    "agent.renamed": "renamed {id} to {to}",
+    "agent.retired": "retired {id}[: {reason}]",
+    "board.repaired": "repaired {repaired}",
+    "board.upgraded": "upgraded the board to format {format}",
+    "convoy.cancelled": "cancelled the convoy {convoy}[: {reason}]",
+    "convoy.changed": "changed the convoy {convoy}[: added {added:task}][: removed {removed:task}]",
+    "convoy.created": "created the convoy {convoy}[ of {tasks:task}]",
+    "convoy.landed": "ended the last task of the convoy {convoy}",
+    "convoy.reopened": "reopened the convoy {convoy}",
+    "convoy.started": "started the convoy {convoy}",
+    "cycle.planned": "planned cycle {number}",
+    "decision.added": "decided ({number}): {title}[, for {task:task}]",
+    "decision.edited": "edited decision {number} by hand: {title}",
+    "decision.superseded": "superseded decision {number} by {by}",
+    "knowledge.deleted": "deleted the knowledge {topic}",
+    "knowledge.edited": "edited the knowledge {topic} by hand",
+    "knowledge.written": "wrote the knowledge {topic}",
+    "lock.abandoned": "stopped waiting for the lock {resource}",
+    "lock.acquired": "locked {resource} until {until:time}",
+    "lock.awaited": "waits for the lock {resource} until {until:time}",
+    "lock.broken": "broke the lock {resource} of {holders}: {reason}",
+    "lock.lapsed": "took the lock {resource}, whose lease of {holder} had ended",
+    "lock.released": "released the lock {resource}",
+    "lock.renewed": "extended the lock {resource} until {until:time}",
+    "message.acknowledged": "acknowledged message {message}",
+    "message.archived": "archived the messages {messages}",
+    "message.delivered": "was shown the messages {messages}",
+    "message.list_set": "set the mailing list {name}[ to {members}]",
+    "message.read": "read message {message}",
+    "message.sent": "wrote to {to}: {subject}[ (answer to message {reply_to})]",
+    "message.taken": "took message {message} from the queue {queue}",
+    "session.ended": "ended the session[ ({outcome})][: {subject}]",
+    "session.started": "started a session",
+    "task.added": "added {task:task} to {workstream}[, after {needs:task}]",
+    "task.approved": "approved {task:task}[: {comment}]",
+    "task.archived": "archived {record.id} {record.title}",
+    "task.assigned": "assigned {task:task} to {to} until {until:time}",
+    "task.blocked": "blocked {task:task}: {reason}",
+    "task.cancelled": "cancelled {task:task}[: {reason}]",
+    "task.checked": "ran the checks of {task:task}: {evidence:checks}",
+    "task.claimed": "claimed {task:task} until {until:time}",
+    "task.completed": "completed {task:task}[, done by {worker}][: {result}][, by force: {reason}]",
+    "task.distrusted": "marked the commands of {tasks:task} as not trusted",
+    "task.edited": "changed {task:task}[: {:changes}]",
+    "task.failed": "failed {task:task}[: {reason}]",
+    "task.hung": "put {task:task} on the hook of its agent",
+    "task.imported": "imported {record.id} {record.title}",
+    "task.lapsed": "took back {task:task}, whose lease of {holder} had ended",
+    "task.noted": "noted on {task:task}: {text}",
+    "task.reached": "started the timers of {task:task}",
+    "task.rejected": "rejected {task:task}: {reason}",
+    "task.released": "released {task:task}[ of {holder}][: {reason}]",
+    "task.renewed": "extended the lease of {task:task} until {until:time}",
+    "task.reopened": "reopened {task:task}[: {reason}]",
+    "task.signalled": "gave {task:task} the signal {kind}[ {name}][: {text}]",
+    "task.submitted": "submitted {task:task} for review[: {result}][, by force: {reason}]",
+    "task.trusted": "trusted the commands of {task:task}",
+    "task.unblocked": "unblocked {task:task}",
+    "workflow.burned": "removed the wisp {workflow:task}",
+    "workflow.ended": "ended the workflow {workflow:task}: {outcome}",
+    "workflow.poured": "started the workflow {workflow:task} from the formula {formula}",
+    "workflow.reopened": "reopened the workflow {workflow:task}",
+    "workflow.squashed": "condensed the wisp {workflow:task} of {steps:number} steps",
+    "workstream.closed": "closed the workstream {workstream}[: {reason}]",
+    "workstream.created": "created the workstream {workstream}",
+    "workstream.edited": "changed the workstream {workstream}[: {:changes}]",
+    "workstream.imported": "imported the workstream {record.name}",
+    "workstream.reopened": "reopened the workstream {workstream}",
+}
+"""What an event says its agent did.
+
+``{field}`` is a fact of the event, ``{field:task}`` the task with its title, and ``time``, ``number`` and
+``checks`` are other ways to show a fact. ``{:changes}`` stands for all that an edit changed. What stands in
+brackets is left out if a fact in it is empty.
+"""
+
+_OPTIONAL = re.compile(r"\[([^\]]*)\]")
+_FIELD = re.compile(r"\{([a-z_.]*)(?::([a-z]+))?\}")
+_TIMES = ("defer_until", "due", "until")
+
+
+class Sentences:
+    """The sentences of the events of a board.
+
+    Args:
+        engine: The board.
+        shown_time: How a time stands in a sentence; its argument is a timestamp.
+    """
+
+    def __init__(self, engine: Engine, shown_time: Callable[[str], str] = str) -> None:
+        self._engine = engine
+        self._tasks = Tasks(engine)
+        self._shown_time = shown_time
+        self._titles: dict[str, str] = {}
+
+    def of(self, record: Recorded) -> str:
+        """What happened, without the agent: ``completed 72e4c01d Write the conventions``."""
+        payload: dict[str, Any] = msgspec.json.decode(record.payload)
+        template = SENTENCES.get(record.type)
+        if template is None or not is_reserved(record.type, self._engine.read().board.format):
+            facts = ", ".join(f"{key}={_text(value)}" for key, value in payload.items())
+            return f"logged {record.type}{': ' if facts else ''}{facts}"
+        return "".join(
+            self._filled(piece, record, payload, is_optional=bool(number % 2))
+            for number, piece in enumerate(_OPTIONAL.split(template))
+        )
+
+    def _filled(
+        self, piece: str, record: Recorded, payload: Mapping[str, Any], *, is_optional: bool
+    ) -> str:
+        """A piece of a template with its fields; nothing if it is optional and one of them is empty."""
+        values = [self._field(m[1], m[2], record, payload) for m in _FIELD.finditer(piece)]
+        if is_optional and not all(values):
+            return ""
+        shown = iter(values)
+        return _FIELD.sub(lambda _: next(shown), piece)
+
+    def _field(self, name: str, kind: str | None, record: Recorded, payload: Any) -> str:
+        if kind == "changes":
+            return self._changes(record, payload)
+        for part in name.split(".") if name else ():
+            payload = payload.get(part) if isinstance(payload, dict) else None
+        if payload in (None, "", []):
+            return ""
+        if kind == "task":
+            return _named([payload] if isinstance(payload, str) else payload, self._task)
+        if kind == "time":
+            return self._shown_time(payload)
+        if kind == "number":
+            return str(len(payload))
+        if kind == "checks":
+            failed = [check["what"] or check["kind"] for check in payload if not check["passed"]]
+            return f"{_named(failed, _text)} failed" if failed else "all passed"
+        return _text(payload)
+
+    def _task(self, task_id: str) -> str:
+        """The id of a task with its title; the id alone once the task has left the log's tasks."""
+        if task_id not in self._titles:
+            try:
+                self._titles[task_id] = f" {one_line(self._tasks.get(task_id).title, SHOWN)}"
+            except NotFound:
+                self._titles[task_id] = ""
+        return f"{task_id}{self._titles[task_id]}"
+
+    def _changes(self, record: Recorded, payload: Mapping[str, Any]) -> str:
+        """What an edit changed: ``priority 3 -> 1, due 2026-12-01 -> none``."""
+        before = self._facts_before(record, payload)
+        changes = []
+        for field, value in payload.items():
+            if field in ("task", "workstream"):
+                continue
+            name = field.replace("_", " ")
+            old, new = (self._fact(field, facts.get(field)) for facts in (before, payload))
+            is_long = isinstance(value, dict) or max(len(old), len(new)) > SHOWN // 2
+            changes.append(f"{name} {old} -> {new}" if before and not is_long else name)
+        return ", ".join(changes)
+
+    def _fact(self, field: str, value: Any) -> str:
+        if value in (None, "", []):
+            return "none"
+        return self._shown_time(value) if field in _TIMES else _text(value)
+
+    def _facts_before(self, record: Recorded, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """The facts of a task before an edit, as far as its events show them."""
+        facts: dict[str, Any] = {}
+        if "task" not in payload:
+            return facts
+        try:
+            history = self._tasks.history(payload["task"])
+        except NotFound:
+            return facts
+        for event in history:
+            if event.id >= record.id:
+                break
+            if event.type in ("task.added", "task.edited"):
+                facts |= msgspec.json.decode(event.payload)
+            elif event.type == "task.imported":
+                facts |= msgspec.json.decode(event.payload)["record"]
+        return facts
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return _named(value, _text)
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return one_line(text, SHOWN)
+
+
+def _named(items: Sequence[Any], name: Callable[[Any], str]) -> str:
+    """The first items of a list by their names, and the number of the others."""
+    others = len(items) - NAMED
+    more = f" and {others} more" if others > 0 else ""
+    return ", ".join(map(name, items[:NAMED])) + more
