@@ -24,6 +24,7 @@ LACKING: dict[str, str] = {
         "fifo": "there are no fifos in folders",
         "modes": "files have no modes",
         "groups": "there are no process groups",
+        "pty": "there are no pseudo-terminals",
     },
 }[SYSTEM]
 """What a test may need (``@pytest.mark.needs("flock")``) and this system has not, with the reason."""

@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ID = re.compile(r"\b[0-9a-f]{8}\b")
-TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z|\[\d\d:\d\d:\d\d\]")
+# A local time is shown with its date where it is another day, as just after midnight.
+TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z|\[\d\d:\d\d:\d\d\]|(?:\d{4}-\d\d-\d\d )?\b\d\d:\d\d\b")
 
 
 def blocks(language: str, document: Path = ROOT / "README.md") -> list[str]:

@@ -62,6 +62,12 @@ def after(text: str, duration: float) -> str:
     return timestamp(round(seconds(text) + duration, 3) + 0.0001)
 
 
+def local_time(moment: str, now: str) -> str:
+    """A timestamp in the local zone: ``06:38``, or ``2026-11-24 06:38`` if ``now`` is another day."""
+    there, here = (time.localtime(seconds(text)) for text in (moment, now))
+    return time.strftime("%H:%M" if there[:3] == here[:3] else "%Y-%m-%d %H:%M", there)
+
+
 def duration(text: str | float) -> float:
     """Seconds of ``30m``, ``1.5h``, ``250ms`` or a bare number of seconds.
 

@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from orchestrator.core.errors import NotFound
 from orchestrator.core.events import Recorded, is_reserved
 from orchestrator.core.printable import one_line
 from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.domain.tasks.facts import NO_FACTS
 from orchestrator.engine import Engine
 
 SHOWN = 80
@@ -112,13 +114,16 @@ class Sentences:
     Args:
         engine: The board.
         shown_time: How a time stands in a sentence; its argument is a timestamp.
+        subject: The id of the task that all sentences are about; it is called ``it``.
     """
 
-    def __init__(self, engine: Engine, shown_time: Callable[[str], str] = str) -> None:
+    def __init__(
+        self, engine: Engine, shown_time: Callable[[str], str] = str, *, subject: str = ""
+    ) -> None:
         self._engine = engine
         self._tasks = Tasks(engine)
         self._shown_time = shown_time
-        self._titles: dict[str, str] = {}
+        self._names = {subject: "it"}
 
     def of(self, record: Recorded) -> str:
         """What happened, without the agent: ``completed 72e4c01d Write the conventions``."""
@@ -161,13 +166,14 @@ class Sentences:
         return _text(payload)
 
     def _task(self, task_id: str) -> str:
-        """The id of a task with its title; the id alone once the task has left the log's tasks."""
-        if task_id not in self._titles:
+        """The id of a task with its title; the id alone if the task has left the board for good."""
+        if task_id not in self._names:
             try:
-                self._titles[task_id] = f" {one_line(self._tasks.get(task_id).title, SHOWN)}"
+                title = self._tasks.get(task_id).title
+                self._names[task_id] = f"{task_id} {one_line(title, SHOWN)}"
             except NotFound:
-                self._titles[task_id] = ""
-        return f"{task_id}{self._titles[task_id]}"
+                self._names[task_id] = task_id
+        return self._names[task_id]
 
     def _changes(self, record: Recorded, payload: Mapping[str, Any]) -> str:
         """What an edit changed: ``priority 3 -> 1, due 2026-12-01 -> none``."""
@@ -183,15 +189,15 @@ class Sentences:
         return ", ".join(changes)
 
     def _fact(self, field: str, value: Any) -> str:
-        if value in (None, "", []):
+        if not value and value != 0:
             return "none"
         return self._shown_time(value) if field in _TIMES else _text(value)
 
     def _facts_before(self, record: Recorded, payload: Mapping[str, Any]) -> dict[str, Any]:
         """The facts of a task before an edit, as far as its events show them."""
-        facts: dict[str, Any] = {}
         if "task" not in payload:
-            return facts
+            return {}
+        facts: dict[str, Any] = asdict(NO_FACTS)
         try:
             history = self._tasks.history(payload["task"])
         except NotFound:
@@ -207,7 +213,7 @@ class Sentences:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return _named(value, _text)
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return one_line(text, SHOWN)

@@ -1,9 +1,11 @@
 """The status of a board: workstreams with counts, agents, locks, recent events, topics."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from orchestrator.core import clock
 from orchestrator.core.printable import escape
 from orchestrator.domain.agents.commands import Agents, AgentView
 from orchestrator.domain.event_log import as_dict
@@ -12,6 +14,7 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import STATUSES
 from orchestrator.domain.workstreams.records import Workstream
 from orchestrator.engine import Engine
+from orchestrator.reports.sentences import Sentences
 
 RECENT = 10
 """Events that a status shows."""
@@ -45,29 +48,24 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     events: list[dict[str, Any]]
     topics: list[str]
 
-    def text(self) -> str:
-        """Return the status for people; everything that agents wrote is escaped."""
+    def text(self, shown_time: Callable[[str, str], str] = clock.local_time) -> str:
+        """Return the status for people; everything that agents wrote is escaped.
+
+        Args:
+            shown_time: How a time is shown, at the time of the status: two timestamps.
+        """
         parts: dict[str, list[str]] = {
             "Workstreams": [stream.line() for stream in self.workstreams],
             "Agents": [_agent_line(agent) for agent in self.agents],
             "Locks": [_lock_line(lock) for lock in self.locks],
-            "Recent events": [event_line(event) for event in self.events],
+            "Recent events": [
+                escape(f"{shown_time(event['ts'], self.at)} {event['agent']} {event['text']}")
+                for event in self.events
+            ],
             "Knowledge": [", ".join(self.topics)] if self.topics else [],
         }
         sections = (_section(title, lines) for title, lines in parts.items())
         return "\n".join([f"Board at event {self.event}, {self.at}", "", *sections])
-
-
-def event_line(event: dict[str, Any]) -> str:
-    """Return an event as the original prints it: ``[HH:MM:SS] agent: action {k=v}``."""
-    facts = ", ".join(f"{key}={_fact(value)}" for key, value in event["payload"].items())
-    shown = f" {{{facts}}}" if facts else ""
-    return escape(f"[{event['ts'][11:19]}] {event['agent']}: {event['type']}{shown}")
-
-
-def _fact(value: object) -> str:
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _section(title: str, lines: list[str]) -> str:
@@ -76,7 +74,7 @@ def _section(title: str, lines: list[str]) -> str:
 
 def _agent_line(agent: AgentView) -> str:
     notes = {
-        f"{len(agent.tasks)} tasks": agent.tasks,
+        f"{len(agent.tasks)} task{'s' * (len(agent.tasks) != 1)}": agent.tasks,
         f"{agent.unread} unread": agent.unread,
         "STALE": agent.stale,
     }
@@ -107,14 +105,16 @@ def status(engine: Engine, at: int | None = None) -> Status:
     else:
         state, now, seen = engine.at(at), engine.event(at).ts, {}
     streams = sorted(state.workstreams.values(), key=lambda s: (s.priority, s.name))
-    recent = range(max(1, state.event - RECENT + 1), state.event + 1)
+    first = max(1, state.event - RECENT + 1)
+    recent = [engine.event(number) for number in range(first, state.event + 1)]
+    sentences = Sentences(engine, lambda moment: clock.local_time(moment, now))
     return Status(
         event=state.event,
         at=now,
         workstreams=[_stream(stream, state) for stream in streams],
         agents=Agents.views(state, now, seen),
         locks=[lock for lock in state.locks.values() if any(h.until > now for h in lock.holders)],
-        events=[as_dict(engine.event(number)) for number in recent],
+        events=[{**as_dict(record), "text": sentences.of(record)} for record in recent],
         topics=sorted(name for name, topic in state.knowledge.items() if not topic.deleted),
     )
 

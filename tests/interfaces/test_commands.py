@@ -287,7 +287,7 @@ def test_show_has_history_and_dependants(cli: CommandLine) -> None:
     assert text.startswith(f"[pending] {first}: First\n")
     assert "\nDescription:\n  Long\n  text\n" in text
     assert re.search(r"\nestimate +1h30m\n", text)
-    assert re.search(r"\n\d+ +\S+Z  ann +task\.noted$", text)
+    assert re.search(r"\nHistory:\n  .+\n  [\d:]+ ann noted on it: a remark$", text)
     assert "\nNotes:\n  20" in text
 
 

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 @option("--at", "Right after this event of the past.", types.ID)
 def status(run: Run, at: int | None) -> Answer:
     """Show how the board stands: workstreams, agents, locks, recent events, topics."""
+    from orchestrator.interfaces.cli.moments import shown_time
+
     board = run.orc.status(at)
-    return Answer(board, lambda: board.text().rstrip("\n"))
+    return Answer(board, lambda: board.text(shown_time).rstrip("\n"))
 
 
 @BOARD.command("init", example="init")

@@ -128,7 +128,6 @@ _VERBS = {
     "fail": (TASK, "fail"),
     "note": (TASK, "note"),
     "release": (TASK, "release"),
-    "log": (EVENTS, "list"),
     "unlock": (LOCK, "release"),
     "say": (MAIL, "send"),
     "plan": (RUNNER, "plan"),
@@ -146,6 +145,7 @@ BOARD = Group(
         "hooks": "sling unsling dispatch",
         "sessions": "prime handoff done escalate",
         "reports": "stats metrics",
+        "events": "log",
     },
     groups=(
         WORKSTREAM,

@@ -1,49 +1,71 @@
 """``orc events``: what happened, and events of your own."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from orchestrator.core.errors import UsageError
+from orchestrator.core.printable import escape
 from orchestrator.domain.event_log import as_dict
 from orchestrator.interfaces.cli import types
-from orchestrator.interfaces.cli.commands import EVENTS
-from orchestrator.interfaces.cli.layout import lines
-from orchestrator.interfaces.cli.parameters import argument, flag, option
+from orchestrator.interfaces.cli.commands import BOARD, EVENTS
+from orchestrator.interfaces.cli.layout import is_terminal, lines
+from orchestrator.interfaces.cli.moments import sentence_line
+from orchestrator.interfaces.cli.parameters import argument, flag, option, together
 from orchestrator.interfaces.cli.rendering import Answer, say, write
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
 
+    Line = Callable[[Recorded], str]
+
+
+_FILTERS = together(
+    option("--last/-n", "At most so many, the newest ones.", types.COUNT, default=20),
+    option("--type/--action", "Only of this type; task.* is every type of a noun.", metavar="TYPE"),
+    option("--since", "From a time on, or that long ago, or after an event: 2h, 4711.", types.WHEN),
+    flag("--follow/-f", "Go on as events are committed; with --json one a line."),
+    flag("--utc", "Exact times in UTC."),
+)
+
 
 @EVENTS.command("list", example="--last 5 --type task.*", reads=True, filters_agent=True)
-@option("--last/-n", "At most so many, the newest ones.", types.COUNT, default=20)
-@option("--type/--action", "Only of this type; task.* is every type of a noun.", metavar="TYPE")
-@option("--since", "From a time on, or that long ago, or after an event: 2h, 4711.", types.WHEN)
-@flag("--follow/-f", "Go on as events are committed; with --json one a line.")
-def list_(run: Run, follow: bool, **filters: Any) -> Answer | None:
-    """List events, oldest first."""
+@_FILTERS
+def list_(run: Run, follow: bool, utc: bool, **filters: Any) -> Answer | None:
+    """List events, oldest first; at a terminal as sentences."""
+    line = sentence_line(run, utc=utc) if utc or is_terminal() else _original
+    return _listed(run, line, follow=follow, **filters)
+
+
+@BOARD.command("log", example="log --last 5 --type task.*", reads=True, filters_agent=True)
+@_FILTERS
+def log(run: Run, follow: bool, utc: bool, **filters: Any) -> Answer | None:
+    """Show what happened, oldest first, a sentence for each event."""
+    return _listed(run, sentence_line(run, utc=utc), follow=follow, **filters)
+
+
+def _listed(run: Run, line: "Line", *, follow: bool, **filters: Any) -> Answer | None:
     if follow:
-        _follow(run, **filters)
+        _follow(run, line, **filters)
         return None
-    events = [as_dict(event) for event in run.orc.events.read(**filters)]
-    return Answer(events, lambda: lines(map(_line, events), empty="No events."))
+    events = run.orc.events.read(**filters)
+    return Answer([*map(as_dict, events)], lambda: lines(map(line, events), empty="No events."))
 
 
-def _follow(run: Run, last: int, since: str | None, **filters: Any) -> None:
-    """Print the events that are there, then those that come, for ever."""
+def _follow(run: Run, line: "Line", last: int, since: str | None, **filters: Any) -> None:
+    """Print the events that are there, then those that come, without end."""
     head = run.orc.engine.read().event
     for event in run.orc.events.read(last=last, since=since, **filters):
         if event.id <= head:
-            _print(run, event)
+            _print(run, event, line)
     for event in run.orc.events.follow(since=head, **filters):
-        _print(run, event)
+        _print(run, event, line)
 
 
-def _print(run: Run, event: "Recorded") -> None:
-    record = as_dict(event)
-    text = msgspec.json.encode(record).decode() if run.settings.json else _line(record)
+def _print(run: Run, event: "Recorded", line: "Line") -> None:
+    text = msgspec.json.encode(as_dict(event)).decode() if run.settings.json else line(event)
     write((text + "\n").encode())
 
 
@@ -54,10 +76,10 @@ def _print(run: Run, event: "Recorded") -> None:
     "More about it; a value is JSON if it reads as such, else text.",
     metavar="KEY=VALUE...",
 )
-def log(run: Run, type: str, facts: tuple[str, ...]) -> Answer:
+def record(run: Run, type: str, facts: tuple[str, ...]) -> Answer:
     """Log an event of your own."""
-    logged = as_dict(run.orc.events.log(run.settings.agent, type, **_payload(facts)))
-    return say(logged, _line(logged))
+    logged = run.orc.events.log(run.settings.agent, type, **_payload(facts))
+    return say(as_dict(logged), _original(logged))
 
 
 def _payload(facts: tuple[str, ...]) -> dict[str, Any]:
@@ -83,8 +105,14 @@ def _value(text: str) -> Any:
         return text
 
 
-def _line(event: dict[str, Any]) -> str:
-    """``[HH:MM:SS] agent: action {k=v}``."""
-    from orchestrator.reports.status import event_line
+def _original(event: "Recorded") -> str:
+    """An event as the original prints it: ``[HH:MM:SS] agent: action {k=v}``."""
+    facts = as_dict(event)["payload"]
+    text = ", ".join(f"{key}={_fact(value)}" for key, value in facts.items())
+    shown = f" {{{text}}}" if text else ""
+    return escape(f"[{event.ts[11:19]}] {event.agent}: {event.type}{shown}")
 
-    return event_line(event)
+
+def _fact(value: object) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -11,7 +11,8 @@ from orchestrator.domain.tasks.facts import KEPT
 from orchestrator.domain.tasks.records import ENDED, HELD, STATUSES
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import TASK
-from orchestrator.interfaces.cli.layout import fields, lines, parts, section, table, titled
+from orchestrator.interfaces.cli.layout import fields, lines, parts, section, titled
+from orchestrator.interfaces.cli.moments import sentence_line
 from orchestrator.interfaces.cli.parameters import ONLY_WORKSTREAM, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, plain
 from orchestrator.interfaces.cli.run import Run, given
@@ -47,7 +48,7 @@ def show(run: Run, words: Words) -> Answer:
     history = run.orc.tasks.history(task.id)
     around = _Around.of(run, task)
     record = {**plain(task), **plain(around), "history": _history(history)}
-    return Answer(record, lambda: _page(task, around, history))
+    return Answer(record, lambda: _page(run, task, around, history))
 
 
 class _Around(msgspec.Struct):
@@ -75,9 +76,9 @@ def _history(events: "list[Recorded]") -> list[dict[str, Any]]:
     return [as_dict(event) for event in events]
 
 
-def _page(task: "Task", around: _Around, history: "list[Recorded]") -> str:
+def _page(run: Run, task: "Task", around: _Around, history: "list[Recorded]") -> str:
     notes = "\n".join(f"{note.at} {note.agent}: {note.text}" for note in task.notes)
-    rows = [(event.id, event.ts, event.agent, event.type) for event in history]
+    line_of_event = sentence_line(run, subject=task.id)
     return parts(
         line(task),
         fields(_facts(task, around)),
@@ -92,7 +93,7 @@ def _page(task: "Task", around: _Around, history: "list[Recorded]") -> str:
         section("Checks", _checks(task)),
         section("Evidence", "\n".join(map(_shown, task.evidence))),
         section("Notes", notes),
-        "History:\n" + table(("event", "time", "agent", "type"), rows),
+        titled("History", "\n".join(map(line_of_event, history))),
     )
 
 

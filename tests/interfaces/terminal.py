@@ -1,0 +1,44 @@
+"""A command at a real terminal: what a person sees."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+_COLOUR = re.compile(r"\x1b\[\d+m")
+
+
+def at_terminal(board: Path, *words: str, columns: int = 80, colours: bool = False) -> str:
+    """Run a command whose stdout is a terminal, and return what it showed."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("ORC") and k != "NO_COLOR"}
+    inherited.pop("COLUMNS", None)
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "cli.py"), "--board", str(board), *words],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        env={**inherited, "TERM": "xterm"},
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            data = os.read(ours, 65536)
+        except OSError:  # the process has closed its end
+            break
+        if not data:
+            break
+        shown += data
+    os.close(ours)
+    assert process.wait() == 0, shown
+    text = shown.decode().replace("\r\n", "\n")
+    return text if colours else _COLOUR.sub("", text)
