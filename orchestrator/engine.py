@@ -122,7 +122,7 @@ class Engine:
         state = self._state if self._state is not None else self._load()
         try:
             for chunk in self.show_progress(self.store.read(self._position), "Reading the log"):
-                state.fold(chunk.events, in_place=not known)
+                state.fold(chunk.events)
                 self._position = chunk.end
                 self._schedule.grow(chunk.events)
         except Damage as damage:
@@ -168,7 +168,7 @@ class Engine:
             return present
         state = State()
         for chunk in self.store.read(START):
-            state.fold((record for record in chunk.events if record.id <= number), in_place=True)
+            state.fold(record for record in chunk.events if record.id <= number)
             if chunk.end.id >= number:
                 return state
         raise NotFound(f"There is no event {number}", code="event_not_found")

@@ -40,7 +40,7 @@ def fold(store: Store) -> tuple[State, Cursor]:
     """The state as the log alone tells it, and the last line."""
     state, position = State(), START
     for chunk in store.read(START):
-        state.fold(chunk.events, in_place=True)
+        state.fold(chunk.events)
         position = chunk.end
     return state, position
 

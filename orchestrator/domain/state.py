@@ -49,21 +49,17 @@ class State(msgspec.Struct, dict=True):
     cycles: CycleSlice = msgspec.field(default_factory=CycleSlice)
     requests: dict[str, Request] = {}
 
-    def fold(self, records: Iterable[Recorded], *, in_place: bool = False) -> None:
+    def fold(self, records: Iterable[Recorded]) -> None:
         """Fold events in, in their order.
 
         Args:
             records: The events that follow the last one folded in.
-            in_place: Change records instead of replacing them, which is faster; for a state of which
-                no record is held anywhere else.
 
         Raises:
             Damage: An event is of a newer version, or does not fit what came before it; the state then
                 holds what came before it, and perhaps a part of it.
         """
         record = None
-        if in_place:
-            self.__dict__["in_place"] = True
         try:
             for record in records:
                 event = decode(record, self.board.format)
@@ -74,8 +70,6 @@ class State(msgspec.Struct, dict=True):
                     self.close(record)
         except (LookupError, ValueError, TypeError, AttributeError, AssertionError) as error:
             raise _misfit(record, error) from error
-        finally:
-            self.__dict__.pop("in_place", None)
 
     def close(self, record: Recorded) -> None:
         """Note that everything up to this record has been applied."""

@@ -43,7 +43,7 @@ def _last_writers(desk: Desk[State], task: Task) -> dict[str, str]:
         if record.type == "task.edited":
             edit = decode(record)
             assert isinstance(edit, TaskEdited)
-            writers.update(dict.fromkeys(edit.changes(task, record), record.agent))
+            writers.update(dict.fromkeys(edit.facts(), record.agent))
         elif record.type in ("task.failed", "task.blocked", "task.cancelled", "task.submitted"):
             writers["reason"] = record.agent
         elif record.type == "task.completed":

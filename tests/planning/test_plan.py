@@ -533,8 +533,8 @@ def test_the_agent_of_a_review_is_null_if_no_agent_has_the_task():
     """The sentence names `system`, which is no agent; alerts of other kinds have no such field."""
     state = state_of([[], []])
     task, other = state.tasks.values()
-    change_task(state, task, {"status": "in_review"})
-    change_task(state, other, {"status": "blocked", "reason": "no key"})
+    change_task(state, task, msgspec.structs.replace(task, status="in_review"))
+    change_task(state, other, msgspec.structs.replace(other, status="blocked", reason="no key"))
     plan = msgspec.to_builtins(make_plan(state, now=NOW, number=1, at_most=8, seen={}))
     blocked, review = plan["attention"]
     assert review["agent"] is None
@@ -647,7 +647,7 @@ def test_a_plan_does_not_grow_with_the_board():
     for task in list(state.tasks.values()):
         state.tasks[task.id] = msgspec.structs.replace(task, title=long, description=long * 9)
     for task in list(state.tasks.values())[: count // 2]:
-        change_task(state, task, {"status": "blocked", "reason": long * 9})
+        change_task(state, task, msgspec.structs.replace(task, status="blocked", reason=long * 9))
     plan = msgspec.to_builtins(make_plan(state, now=NOW, number=1, at_most=8, seen={}))
     assert len(msgspec.json.encode(plan)) < 1 << 20
     [group] = plan["recommended_serial"]

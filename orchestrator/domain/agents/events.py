@@ -63,7 +63,7 @@ class AgentRenamed(Event):
             state.agents.sessions[new] = replace(session, agent=new)
         hung = state.agents.hooks.pop(old, None)
         for task in [task for task in state.tasks.values() if task.assigned_to == old]:
-            change_task(state, task, {"assigned_to": new})
+            change_task(state, task, replace(task, assigned_to=new))
         if hung is not None:
             state.agents.hooks[new] = hung
         locks.rename(state, old, new)

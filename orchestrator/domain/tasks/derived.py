@@ -5,21 +5,15 @@ its functions are parts of a fold.
 """
 
 from collections.abc import Callable, Iterable
-from itertools import repeat
-from typing import Any
 
-from msgspec.structs import force_setattr, replace
+from msgspec.structs import replace
 
-from orchestrator.core.events import Recorded
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import ENDED, HELD, ArchivedTask, Task, TaskSlice
 from orchestrator.domain.tasks.relations import NO_CHILDREN, Progress
 
-Changes = dict[str, Any]
-"""New values of fields of a task's record."""
-
-Effect = tuple[str, Callable[[State, Task], Changes]]
-"""The id of a task whose record changes with another one, and how."""
+Effect = tuple[str, Callable[[State, Task], Task]]
+"""The id of a task whose record changes with another one, and what makes the new record of the old."""
 
 
 def add_task(state: State, task: Task) -> None:
@@ -28,7 +22,7 @@ def add_task(state: State, task: Task) -> None:
         append_to(state.workflows.steps, task.workflow, task.id)
     if task.needs or task.parent is not None or task.gate is not None:
         link(state, task)
-        task = replace(task, **kept_back(state, task))
+        task = kept_back(state, task)
     state.tasks.tasks[task.id] = task
     if "schedule" in state.__dict__:
         state.schedule.task_changed(None, task)
@@ -37,27 +31,20 @@ def add_task(state: State, task: Task) -> None:
     _count(state, task, None)
 
 
-def change_task(state: State, task: Task, changes: Changes, record: Recorded | None = None) -> None:
-    """Give fields of a task new values, with all that follows for tasks that depend on it.
-
-    The record is replaced, so that whoever holds it keeps what it was; it is changed in place while a fold
-    says that there is no other holder (:meth:`orchestrator.domain.state.State.fold`).
+def change_task(state: State, before: Task, task: Task) -> None:
+    """Replace a task's record, with all that follows for tasks that depend on it.
 
     Args:
         state: The state that the task is in.
-        task: Its record.
-        changes: The new values.
-        record: The event that enters the history of the task with this change, if any.
+        before: Its record; whoever holds it keeps what it was.
+        task: The record that takes its place.
     """
-    if record is not None:
-        changes["updated_at"] = record.ts
-        changes["events"] = (*task.events, record.id)
-    effects = _change(state, task, changes)
+    effects = _change(state, before, task)
     while effects:
         task_id, effect = effects.pop()
         dependant = state.tasks.tasks.get(task_id)
-        if dependant is not None and (changes := effect(state, dependant)):
-            effects += _change(state, dependant, changes)
+        if dependant is not None and (changed := effect(state, dependant)) is not dependant:
+            effects += _change(state, dependant, changed)
 
 
 def archive_task(state: State, task: Task, event: int) -> None:
@@ -116,8 +103,8 @@ def _drop(state: State, task_id: str) -> None:
 # Values of a record that depend on other tasks
 
 
-def kept_back(state: State, task: Task) -> Changes:
-    """``held`` and ``waiting`` of a task as its parent and its gate are now, if they differ."""
+def kept_back(state: State, task: Task) -> Task:
+    """The record with ``held`` and ``waiting`` as the task's parent and gate are now."""
     parent = state.tasks.get(task.parent) if task.parent is not None else None
     held = parent is not None and parent.keeps_children
     waiting = False
@@ -126,8 +113,8 @@ def kept_back(state: State, task: Task) -> Changes:
         progress = task.progress if own else progress_of(state, task.gate.of)
         waiting = not (progress or NO_CHILDREN).passes(task.gate.how)
     if (held, waiting) == (task.held, task.waiting):
-        return {}
-    return {"held": held, "waiting": waiting}
+        return task
+    return replace(task, held=held, waiting=waiting)
 
 
 def progress_of(state: State, task_id: str) -> Progress | None:
@@ -152,48 +139,37 @@ def count_open(state: State, needs: tuple[str, ...]) -> int:
 def _follow(state: State, effects: list[Effect]) -> None:
     for task_id, effect in reversed(effects):
         task = state.tasks.tasks.get(task_id)
-        if task is not None and (changes := effect(state, task)):
-            change_task(state, task, changes)
+        if task is not None and (changed := effect(state, task)) is not task:
+            change_task(state, task, changed)
 
 
-def _change(state: State, task: Task, changes: Changes) -> list[Effect]:
-    """Change one record and update the derived maps.
+def _change(state: State, before: Task, task: Task) -> list[Effect]:
+    """Replace one record and update the derived maps.
 
     Returns:
         What changes in the records of other tasks.
     """
-    if "signals" in changes:
-        _leave_signals(state.tasks, task)
-    old_status, old_agent, old_progress = task.status, task.assigned_to, task.progress
-    children = state.tasks.children.get(task.id)
-    kept_children = children and task.keeps_children
-    task = _write(state, task, changes)
-    effects: list[Effect] = []
-    if task.status != old_status:
-        _count(state, task, old_status)
-        _follow_status(state, task, old_status, effects)
-    if old_agent is not None and ("status" in changes or "assigned_to" in changes):
-        _update_hook(state, old_agent, task)
-    if task.progress is not old_progress:
-        effects += _gates_of(state, task.id)
-    if children and task.keeps_children != kept_children:
-        effects += [(child, kept_back) for child in children]
-    if "signals" in changes:
-        _enter_signals(state.tasks, task)
-    return effects
-
-
-def _write(state: State, task: Task, changes: Changes) -> Task:
-    attributes = state.__dict__
-    if "in_place" in attributes and "schedule" not in attributes:
-        # A loop in C: half of the time of folding a long log would be spent in one of bytecodes.
-        any(map(force_setattr, repeat(task), changes, changes.values()))
-        return task
-    before, task = task, replace(task, **changes)
-    state.tasks.tasks[task.id] = task
-    if "schedule" in attributes:
+    tasks = state.tasks
+    tasks.tasks[task.id] = task
+    if "schedule" in state.__dict__:
         state.schedule.task_changed(before, task)
-    return task
+    effects: list[Effect] = []
+    moved = task.status != before.status
+    if moved:
+        _count(state, task, before.status)
+        _follow_status(state, task, before.status, effects)
+    agent = before.assigned_to
+    if agent is not None and (moved or task.assigned_to != agent):
+        _update_hook(state, agent, task)
+    if task.progress is not before.progress:
+        effects += _gates_of(state, task.id)
+    children = tasks.children.get(task.id)
+    if children and task.keeps_children != before.keeps_children:
+        effects += [(child, kept_back) for child in children]
+    if task.signals is not before.signals:
+        _leave_signals(tasks, before)
+        _enter_signals(tasks, task)
+    return effects
 
 
 def _follow_status(state: State, task: Task, before: str, effects: list[Effect]) -> None:
@@ -239,12 +215,12 @@ def _need_changed(state: State, need: Task) -> list[Effect]:
     return [(dependant, effect) for dependant in dependants]
 
 
-def _one_less_open(_: State, task: Task) -> Changes:
-    return {"open_needs": task.open_needs - 1}
+def _one_less_open(_: State, task: Task) -> Task:
+    return replace(task, open_needs=task.open_needs - 1)
 
 
-def _one_more_open(_: State, task: Task) -> Changes:
-    return {"open_needs": task.open_needs + 1}
+def _one_more_open(_: State, task: Task) -> Task:
+    return replace(task, open_needs=task.open_needs + 1)
 
 
 def _child_changed(
@@ -254,8 +230,8 @@ def _child_changed(
     if parent not in state.tasks:
         return _gates_of(state, parent)
 
-    def update(_: State, task: Task) -> Changes:
-        return {"progress": (task.progress or NO_CHILDREN).moved(before, after)}
+    def update(_: State, task: Task) -> Task:
+        return replace(task, progress=(task.progress or NO_CHILDREN).moved(before, after))
 
     return [(parent, update)]
 

@@ -30,20 +30,20 @@ class TaskEvent(Event):
 
     def apply(self, state: State, record: Recorded) -> None:
         task = state.tasks.tasks[self.task]
-        change_task(state, task, self.changes(task, record), record)
+        change_task(state, task, with_event(self.changed(task, record), record))
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        """The fields of the record that this event changes."""
+    def changed(self, task: Task, record: Recorded) -> Task:
+        """The record of the task after this event, but for its history."""
         raise NotImplementedError
+
+
+def with_event(task: Task, record: Recorded) -> Task:
+    """Enter an event in the history of a task."""
+    return replace(task, updated_at=record.ts, events=(*task.events, record.id))
 
 
 UNHELD: dict[str, Any] = {"assigned_to": None, "lease_until": "", "token": None}
 """What changes when no agent has a task any more."""
-
-
-def _ended(status: str, record: Recorded, **changes: Any) -> dict[str, Any]:
-    """Return the fields that change when a task ends."""
-    return {"status": status, "ended_at": record.ts, "lease_until": "", "token": None, **changes}
 
 
 @event("task.added")
@@ -106,7 +106,7 @@ class TaskEdited(_Changes):  # type: ignore[misc] # its fields are those of the 
     """Facts of a task changed; a field that is not there did not."""
 
     def apply(self, state: State, record: Recorded) -> None:
-        moves = not MOVING.isdisjoint(self.changes(state.tasks[self.task], record))
+        moves = not MOVING.isdisjoint(self.facts())
         if moves:
             unlink(state, state.tasks[self.task])
         super().apply(state, record)
@@ -114,9 +114,13 @@ class TaskEdited(_Changes):  # type: ignore[misc] # its fields are those of the 
             task = state.tasks[self.task]
             link(state, task)
             open_needs = count_open(state, task.needs)
-            change_task(state, task, {**kept_back(state, task), "open_needs": open_needs})
+            change_task(state, task, replace(kept_back(state, task), open_needs=open_needs))
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(task, **self.facts())
+
+    def facts(self) -> dict[str, Any]:
+        """The facts that changed."""
         values = ((field, getattr(self, field)) for field in _Changes.__struct_fields__[1:])
         return {field: value for field, value in values if value is not UNSET}
 
@@ -135,16 +139,17 @@ class TaskAssigned(TaskEvent):
         if self.hung:
             state.agents.hooks[self.to] = self.task
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return {
-            "status": "assigned",
-            "assigned_to": self.to,
-            "lease": self.lease,
-            "lease_until": self.until,
-            "token": None,
-            "reason": "",
-            "assignee": "",
-        }
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(
+            task,
+            status="assigned",
+            assigned_to=self.to,
+            lease=self.lease,
+            lease_until=self.until,
+            token=None,
+            reason="",
+            assignee="",
+        )
 
 
 @event("task.hung")
@@ -157,8 +162,8 @@ class TaskHung(TaskEvent):
         assert task.assigned_to is not None
         state.agents.hooks[task.assigned_to] = self.task
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return {}
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return task
 
 
 @event("task.claimed")
@@ -175,18 +180,19 @@ class TaskClaimed(TaskEvent):
         super().apply(state, record)
         state.agents.hooks.setdefault(record.agent, self.task)
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return {
-            "status": "in_progress",
-            "assigned_to": record.agent,
-            "lease": self.lease,
-            "lease_until": self.until,
-            "token": record.id,
-            "attempt": task.attempt + 1,
-            "claimed_at": record.ts,
-            "reason": "",
-            "assignee": "",
-        }
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(
+            task,
+            status="in_progress",
+            assigned_to=record.agent,
+            lease=self.lease,
+            lease_until=self.until,
+            token=record.id,
+            attempt=task.attempt + 1,
+            claimed_at=record.ts,
+            reason="",
+            assignee="",
+        )
 
 
 @event("task.renewed")
@@ -196,9 +202,9 @@ class TaskRenewed(TaskEvent):
     until: str
     lease: float | UnsetType = UNSET
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
+    def changed(self, task: Task, record: Recorded) -> Task:
         lease = task.lease if self.lease is UNSET else self.lease
-        return {"lease_until": self.until, "lease": lease}
+        return replace(task, lease_until=self.until, lease=lease)
 
 
 @event("task.lapsed")
@@ -207,8 +213,8 @@ class TaskLapsed(TaskEvent):
 
     holder: str
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return {"status": "pending", **UNHELD}
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(task, status="pending", **UNHELD)
 
 
 @event("task.completed")
@@ -222,8 +228,16 @@ class TaskCompleted(TaskEvent):
     reason: str = ""
     worker: str = ""
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return _ended("done", record, result=self.result, reason=self.reason)
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(
+            task,
+            status="done",
+            ended_at=record.ts,
+            lease_until="",
+            token=None,
+            result=self.result,
+            reason=self.reason,
+        )
 
 
 @event("task.failed")
@@ -232,8 +246,16 @@ class TaskFailed(TaskEvent):
 
     reason: str = ""
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return _ended("failed", record, reason=self.reason, failures=task.failures + 1)
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(
+            task,
+            status="failed",
+            ended_at=record.ts,
+            lease_until="",
+            token=None,
+            reason=self.reason,
+            failures=task.failures + 1,
+        )
 
 
 @event("task.released")
@@ -243,8 +265,8 @@ class TaskReleased(TaskEvent):
     reason: str = ""
     holder: str = ""
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return {"status": "pending", **UNHELD}
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(task, status="pending", **UNHELD)
 
 
 @event("task.blocked")
@@ -253,16 +275,16 @@ class TaskBlocked(TaskEvent):
 
     reason: str
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return {"status": "blocked", "reason": self.reason, **UNHELD}
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(task, status="blocked", reason=self.reason, **UNHELD)
 
 
 @event("task.unblocked")
 class TaskUnblocked(TaskEvent):
     """What blocked the task is gone."""
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return {"status": "pending", "reason": ""}
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(task, status="pending", reason="")
 
 
 @event("task.cancelled")
@@ -271,8 +293,15 @@ class TaskCancelled(TaskEvent):
 
     reason: str = ""
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return _ended("cancelled", record, reason=self.reason)
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(
+            task,
+            status="cancelled",
+            ended_at=record.ts,
+            lease_until="",
+            token=None,
+            reason=self.reason,
+        )
 
 
 @event("task.reopened")
@@ -284,19 +313,19 @@ class TaskReopened(TaskEvent):
 
     reason: str = ""
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        signals = task.signals
-        if task.status == "done":
-            signals = tuple(signal.again() for signal in signals)
-        return {
-            "signals": signals,
-            "status": "pending",
-            "reason": "",
-            "ended_at": None,
-            "result": None,
-            "evidence": (),
+    def changed(self, task: Task, record: Recorded) -> Task:
+        was_done = task.status == "done"
+        signals = tuple(signal.again() if was_done else signal for signal in task.signals)
+        return replace(
+            task,
+            signals=signals,
+            status="pending",
+            reason="",
+            ended_at=None,
+            result=None,
+            evidence=(),
             **UNHELD,
-        }
+        )
 
 
 @event("task.noted")
@@ -305,18 +334,18 @@ class TaskNoted(TaskEvent):
 
     text: str
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return {"notes": (*task.notes, Note(record.agent, record.ts, self.text))}
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(task, notes=(*task.notes, Note(record.agent, record.ts, self.text)))
 
 
 @event("task.reached")
 class TaskReached(TaskEvent):
     """No other task keeps it back any more: the times of its signals begin."""
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
+    def changed(self, task: Task, record: Recorded) -> Task:
         signals = tuple(_begun(signal, record.ts) for signal in task.signals)
         ends = [signal.until for signal in signals if signal.kind == "timer"]
-        return {"signals": signals, "defer_until": max(task.defer_until, *ends, "")}
+        return replace(task, signals=signals, defer_until=max(task.defer_until, *ends, ""))
 
 
 @event("task.signalled")
@@ -327,7 +356,7 @@ class TaskSignalled(TaskEvent):
     name: str = ""
     text: str = ""
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
+    def changed(self, task: Task, record: Recorded) -> Task:
         given = {
             signal: signal.given(record.ts)
             for signal in task.signals
@@ -343,7 +372,7 @@ class TaskSignalled(TaskEvent):
             )
         if self.text:
             changes["notes"] = (*task.notes, Note(record.agent, record.ts, self.text))
-        return changes
+        return replace(task, **changes)
 
 
 def _begun(signal: Signal, now: str) -> Signal:

@@ -1,14 +1,11 @@
 """What checks, reviews and trust do to a task: the events, which change its evidence, status and checks."""
 
-from typing import Any
-
 from msgspec.structs import replace
 
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.checks import Checks
 from orchestrator.domain.tasks.derived import change_task
-from orchestrator.domain.tasks.events import UNHELD, TaskEvent
+from orchestrator.domain.tasks.events import UNHELD, TaskEvent, with_event
 from orchestrator.domain.tasks.records import Evidence, Note, Task
 
 
@@ -18,9 +15,9 @@ class TaskChecked(TaskEvent):
 
     evidence: tuple[Evidence, ...]
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
+    def changed(self, task: Task, record: Recorded) -> Task:
         reviews = (item for item in task.evidence if item.kind == "review")
-        return {"evidence": (*reviews, *self.evidence)}
+        return replace(task, evidence=(*reviews, *self.evidence))
 
 
 @event("task.submitted")
@@ -33,14 +30,15 @@ class TaskSubmitted(TaskEvent):
     result: str | None = None
     reason: str = ""
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return {
-            "status": "in_review",
-            "result": self.result,
-            "reason": self.reason,
-            "lease_until": "",
-            "token": None,
-        }
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(
+            task,
+            status="in_review",
+            result=self.result,
+            reason=self.reason,
+            lease_until="",
+            token=None,
+        )
 
 
 @event("task.approved")
@@ -49,8 +47,8 @@ class TaskApproved(TaskEvent):
 
     comment: str = ""
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return {"evidence": (*task.evidence, _review(self.comment, True, record))}
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(task, evidence=(*task.evidence, _review(self.comment, True, record)))
 
 
 @event("task.rejected")
@@ -59,23 +57,24 @@ class TaskRejected(TaskEvent):
 
     reason: str
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return {
-            "status": "pending",
-            "evidence": (*task.evidence, _review(self.reason, False, record)),
-            "notes": (*task.notes, Note(record.agent, record.ts, self.reason)),
-            "result": None,
-            "reason": "",
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(
+            task,
+            status="pending",
+            evidence=(*task.evidence, _review(self.reason, False, record)),
+            notes=(*task.notes, Note(record.agent, record.ts, self.reason)),
+            result=None,
+            reason="",
             **UNHELD,
-        }
+        )
 
 
 @event("task.trusted")
 class TaskTrusted(TaskEvent):
     """The commands that the task came with may run here."""
 
-    def changes(self, task: Task, record: Recorded) -> dict[str, Any]:
-        return {"checks": _trusting(task.checks, True)}
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return _trusting(task, True)
 
 
 @event("task.distrusted")
@@ -87,11 +86,11 @@ class TaskDistrusted(Event):
     def apply(self, state: State, record: Recorded) -> None:
         for task_id in self.tasks:
             task = state.tasks[task_id]
-            change_task(state, task, {"checks": _trusting(task.checks, False)}, record)
+            change_task(state, task, with_event(_trusting(task, False), record))
 
 
-def _trusting(checks: Checks | None, trusted: bool) -> Checks | None:
-    return checks and replace(checks, trusted=trusted)
+def _trusting(task: Task, trusted: bool) -> Task:
+    return replace(task, checks=task.checks and replace(task.checks, trusted=trusted))
 
 
 def _review(text: str, passed: bool, record: Recorded) -> Evidence:

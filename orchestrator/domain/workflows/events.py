@@ -6,7 +6,8 @@ from msgspec.structs import asdict, replace
 
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.derived import Changes, change_task, forget_task, remove_from
+from orchestrator.domain.tasks.derived import change_task, forget_task, remove_from
+from orchestrator.domain.tasks.events import with_event
 from orchestrator.domain.workflows.records import Condense, Workflow
 
 
@@ -53,7 +54,8 @@ class WorkflowEnded(WorkflowEvent):
     def apply(self, state: State, record: Recorded) -> None:
         self.change(state, ended_at=record.ts)
         if self.digest and state.workflows[self.workflow].own_root:
-            change_task(state, state.tasks[self.workflow], {"result": self.digest}, record)
+            root = state.tasks[self.workflow]
+            change_task(state, root, with_event(replace(root, result=self.digest), record))
 
 
 @event("workflow.reopened")
@@ -106,10 +108,10 @@ def _let_go(state: State, root: str, record: Recorded, *, digest: str | None = N
     task = state.tasks.get(root)
     if task is None:
         return
-    changes: Changes = {"milestone": False}
+    changes: dict[str, Any] = {"milestone": False}
     if task.gate is not None and task.gate.of == root:
         remove_from(state.tasks.awaited_by, root, root)
         changes |= {"gate": None, "waiting": False}
     if digest is not None and workflow.own_root:
         changes["result"] = digest
-    change_task(state, task, changes, record)
+    change_task(state, task, with_event(replace(task, **changes), record))
