@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import msgspec
 
-from orchestrator.core.errors import NotFound
+from orchestrator.core.errors import NotFound, did_you_mean
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -85,7 +85,8 @@ class MapSlice(Slice, Generic[K, V]):
 
     def missing(self, key: K) -> NotFound:
         """The error for a key without a record."""
-        text, code = f"There is no {self.NOUN} {key!a}", f"{self.NOUN}_not_found"
+        near = did_you_mean(key, self.main) if isinstance(key, str) else ""
+        text, code = f"There is no {self.NOUN} {key!a}{near}", f"{self.NOUN}_not_found"
         return NotFound(text, code=code, hint=self.HINT)
 
     @overload

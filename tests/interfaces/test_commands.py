@@ -634,3 +634,16 @@ def test_a_repeated_request_has_one_effect_and_the_first_result(cli: CommandLine
     assert len(cli("t", "ls").lines) == 1
     refused = cli("t", "add", "build", "U", "--request-id", "r1", "--json", status=1)
     assert refused.error["code"] == "request_conflict"
+
+
+def test_add_at_the_top_takes_one_text_for_the_title(cli: CommandLine) -> None:
+    assert cli("add", "Write the parser").out.endswith(": Write the parser\n")
+    added = cli("add", "main", "Second", "At length", "2", "--json").json
+    assert (added["workstream"], added["title"]) == ("main", "Second")
+    assert (added["description"], added["priority"]) == ("At length", 2)
+    cli("ws", "create", "ui")
+    refused = cli("add", "Third", status=2)
+    assert "is missing: it is one of main, ui" in refused.err
+    assert "did you mean 'main'?" in cli("add", "mian", "Third", status=1).err
+    assert "is one word too many" in cli("add", "main", "T", "D", "2", "more", status=2).err
+    assert "is not a whole number" in cli("add", "main", "T", "D", "soon", status=2).err

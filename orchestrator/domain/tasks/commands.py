@@ -51,6 +51,7 @@ from orchestrator.domain.tasks.records import ENDED, STATUSES, Task, TaskStatus
 from orchestrator.domain.tasks.transitions import check_transition
 from orchestrator.domain.validation import check_choice, check_required, check_text, lease_length
 from orchestrator.domain.waiting import wait_for
+from orchestrator.domain.workstreams.usual import usual_workstream
 
 
 def claimed_task(state: State, events: Committed) -> Task | None:
@@ -71,7 +72,7 @@ class Tasks(Noun[State]):
     def add(
         self,
         tx: Transaction[State],
-        workstream: str,
+        workstream: str | None = None,
         *,
         title: str,
         name: str | None = None,
@@ -81,7 +82,8 @@ class Tasks(Noun[State]):
         """Add a task to a workstream.
 
         Args:
-            workstream: The stream it belongs to; must be active.
+            workstream: The stream it belongs to; must be active. If not given: the default of
+                ``config.toml``, else the only one; the first of an empty board is ``main``.
             title: One line that says what is to be done.
             name: With ``parent``: the last part of the id, which is the parent's with ``.name`` added; else
                 the next number. No id is used twice.
@@ -91,10 +93,13 @@ class Tasks(Noun[State]):
 
         Raises:
             NotFound: The workstream, a need or the parent does not exist.
+            UsageError: No workstream is given, and there are several.
             Refused: The workstream is closed, the id of the child was used before, or the task would
                 wait for itself.
         """
         tx.act_as(agent)
+        if workstream is None:
+            workstream = usual_workstream(tx)
         tx.state.workstreams.find_active(workstream)
         parent = facts.get("parent")
         above = find_live(tx.state, parent) if parent else None

@@ -1,7 +1,7 @@
 """The table of commands: which words mean which group, and which module declares a command.
 
 Only the module of the command that a line names is imported. ``list/ls`` is the command ``list``, and ``ls``
-is short for it. A verb at the top is the command of a group: ``orc add`` is ``orc task add``.
+is short for it. A verb at the top is the command of a group: ``orc claim`` is ``orc task claim``.
 """
 
 from orchestrator.interfaces.cli.groups import VERSION, Group
@@ -119,7 +119,6 @@ EXPORT = Group(
 )
 
 _VERBS = {
-    "add": (TASK, "add"),
     "ls": (TASK, "list"),
     "show": (TASK, "show"),
     "next": (TASK, "next"),
@@ -141,6 +140,7 @@ BOARD = Group(
     "A board that any number of agents share: workstreams, tasks, locks, knowledge, and a log"
     " of all that happened.",
     {
+        "task_editing": "add",
         "board": "status/s init doctor completion version",
         "hooks": "sling unsling dispatch",
         "sessions": "prime handoff done escalate",

@@ -166,7 +166,7 @@ class Group(_Everywhere, click.Group):
         modules: The commands, by the module of this package that declares them: words with their short
             forms, such as ``{"tasks": "list/ls show"}``.
         groups: Groups inside.
-        verbs: Words that mean a command of another group: ``{"add": (TASK, "add")}``.
+        verbs: Words that mean a command of another group: ``{"claim": (TASK, "claim")}``.
         default: The command of a line that ends here, or goes on with options: ``task`` is ``task list``.
         otherwise: The command that any other word is given to: ``lock git`` is ``lock acquire git``.
     """

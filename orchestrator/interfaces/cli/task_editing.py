@@ -5,16 +5,29 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
-from orchestrator.interfaces.cli.commands import TASK
+from orchestrator.interfaces.cli.commands import BOARD, TASK
 from orchestrator.interfaces.cli.layout import lines
-from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag, option
+from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag, option, together
 from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run, given, once, text_from
 from orchestrator.interfaces.cli.task_options import FACT_OPTIONS
-from orchestrator.interfaces.cli.task_words import Words, done, only_task, task_and_text, task_words
+from orchestrator.interfaces.cli.task_words import (
+    Words,
+    done,
+    only_task,
+    refuse_more,
+    task_and_text,
+    task_words,
+)
 
 if TYPE_CHECKING:
     from orchestrator.domain.tasks.batch import Applied
+
+
+_NEW_FACTS = together(
+    FACT_OPTIONS,
+    option("--name", "With --parent: the last part of the id; else the next number."),
+)
 
 
 @TASK.command("add", example='add build "Ship v1" --priority 1 --needs 299833bc --touches git')
@@ -22,12 +35,41 @@ if TYPE_CHECKING:
 @argument("title", "One line that says what is to be done.")
 @argument("[desc]", "What is to be done, at length.")
 @argument("[number]", "Its priority; 1 comes first.", types.INTEGER, metavar="PRIORITY")
-@FACT_OPTIONS
-@option("--name", "With --parent: the last part of the id; else the next number.")
-def add(
-    run: Run, workstream: str, title: str, desc: str | None, number: int | None, **facts: Any
-) -> Answer:
+@_NEW_FACTS
+def add(run: Run, workstream: str, title: str, **facts: Any) -> Answer:
     """Add a task to a workstream."""
+    return _added(run, workstream, title, **facts)
+
+
+@BOARD.command("add", example='add "Write the parser" --acceptance "All samples parse"')
+@argument(
+    "words...",
+    "One text is the title; of several the first is the workstream.",
+    metavar="[WS] TITLE [DESC] [PRIORITY]",
+)
+@_NEW_FACTS
+def add_here(run: Run, words: Words, **facts: Any) -> Answer:
+    """Add a task.
+
+    Without WS it belongs to the default in `config.toml` (`workstream = "build"`), else to the only
+    workstream; the first task of an empty board begins `main`.
+    """
+    workstream, words = (words[0], words[1:]) if len(words) > 1 else (None, words)
+    title, desc, number, *_ = [*words, None, None]
+    refuse_more(words[3:])
+    facts["number"] = types.INTEGER.convert(number, None, None)
+    return _added(run, workstream, title or "", desc=desc, **facts)
+
+
+def _added(
+    run: Run,
+    workstream: str | None,
+    title: str,
+    *,
+    desc: str | None,
+    number: int | None,
+    **facts: Any,
+) -> Answer:
     facts["description"] = once("description", desc, facts["description"])
     facts["priority"] = once("priority", number, facts["priority"])
     task = run.orc.tasks.add(workstream, title=title, **given(**facts))

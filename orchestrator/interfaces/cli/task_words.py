@@ -1,7 +1,6 @@
 """The words ``[WS] ID [TEXT...]`` by which commands name a task, and the answers that name one."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape
@@ -35,20 +34,20 @@ def split_task(run: Run, words: Words) -> tuple[str, Words]:
     the first is the ID.
     """
     by_id = words[0], words[1:]
-    if len(words) < 2 or not _exists(run.orc.workstreams.get, words[0]):
+    if len(words) < 2 or words[0] not in run.orc.engine.read().workstreams:
         return by_id
     try:
         task = run.orc.tasks.get(words[1])
     except OrchestratorError:
-        if _exists(run.orc.tasks.get, words[0]):
+        if _is_task(run, words[0]):
             return by_id
         raise
     return (task.id, words[2:]) if task.workstream == words[0] else by_id
 
 
-def _exists(get: Callable[[str], Any], name: str) -> bool:
+def _is_task(run: Run, word: str) -> bool:
     try:
-        get(name)
+        run.orc.tasks.get(word)
     except OrchestratorError:
         return False
     return True

@@ -1,0 +1,38 @@
+"""``config.toml`` of a board: what people set for it by hand."""
+
+from typing import Any
+
+import msgspec
+
+from orchestrator.core.errors import BadInput
+from orchestrator.core.transaction import Transaction
+
+FILE = "config.toml"
+
+
+class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``config.toml`` may say.
+
+    Attributes:
+        workstream: Where a task belongs for which no workstream is named.
+    """
+
+    workstream: str = ""
+
+
+def settings(tx: Transaction[Any]) -> BoardSettings:
+    """Read the settings of the board; without a file, each has its default.
+
+    Raises:
+        BadInput: The file is no TOML, or says what no board knows.
+    """
+    data = tx.read_document(FILE)
+    if data is None:
+        return BoardSettings()
+    import tomllib
+
+    try:
+        return msgspec.convert(tomllib.loads(data.decode()), BoardSettings)
+    except (ValueError, RecursionError) as error:
+        known = ", ".join(BoardSettings.__struct_fields__)
+        raise BadInput(f"{FILE} cannot be used: {error}", hint=f"It may set: {known}.") from None
