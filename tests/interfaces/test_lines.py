@@ -162,11 +162,9 @@ def test_a_group_with_a_default_needs_no_command() -> None:
         ("f", "formula list"),
         ("decision", "decision list"),
         ("session", "session show"),
-        ("log -n 3", "events list -n 3"),
         ("events log deployed", "events log deployed"),
         ("unlock git", "lock release git"),
         ("say ann -s Hello", "mail send ann -s Hello"),
-        ("ls build", "task list build"),
         ("plan --max 3", "runner plan --max 3"),
     ],
 )
