@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from orchestrator.domain.workflows.commands import Workflows
     from orchestrator.domain.workstreams.commands import Workstreams
     from orchestrator.formulas import Formulas
-    from orchestrator.planning import Collected, Plan
+    from orchestrator.planning.cycle_report import Collected
     from orchestrator.planning.prime import Prime
+    from orchestrator.planning.records import Plan
     from orchestrator.reports.metrics import Metrics
     from orchestrator.reports.stats import Stats
     from orchestrator.reports.status import Status
@@ -280,16 +281,16 @@ class Orchestrator:
             self.engine, days=days, workstream=workstream, agent=agent, progress=progress
         )
 
-    @late_hints("orchestrator.planning")
+    @late_hints("orchestrator.planning.runner")
     def plan(self, *, max: int = 8, agent: str | None = None) -> "Plan":
         """Begin the next cycle: what can run side by side, what must wait, what needs attention."""
-        from orchestrator.planning import Planning
+        from orchestrator.planning.runner import Planning
 
         return Planning(self.engine).plan(max=max, agent=agent)
 
     def brief(self, target: str, *, budget: int = 4000) -> str:
         """Markdown that an agent can start a task from with nothing else."""
-        from orchestrator.planning import Planning
+        from orchestrator.planning.runner import Planning
 
         return Planning(self.engine).brief(target, budget=budget)
 
@@ -314,10 +315,10 @@ class Orchestrator:
 
         remember(self.engine, shown)
 
-    @late_hints("orchestrator.planning")
+    @late_hints("orchestrator.planning.runner")
     def collect(self, *, cycle: int | None = None, since: str | int | None = None) -> "Collected":
         """What came of a cycle: finished, failed, running, added, learned."""
-        from orchestrator.planning import Planning
+        from orchestrator.planning.runner import Planning
 
         return Planning(self.engine).collect(cycle=cycle, since=since)
 
@@ -331,7 +332,7 @@ class Orchestrator:
         agent: str | None = None,
     ) -> "Topic":
         """Write the report of :meth:`collect` into the knowledge base."""
-        from orchestrator.planning import Planning
+        from orchestrator.planning.runner import Planning
 
         return Planning(self.engine).save_report(topic, cycle=cycle, since=since, agent=agent)
 

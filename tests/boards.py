@@ -14,8 +14,8 @@ from orchestrator import snapshot_schedule as schedule
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.store import START, Cursor, Store
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.ready_queue import HeldResource, Schedule, rank_of
-from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.tasks.ready_queue import HeldResource, Schedule
+from orchestrator.domain.tasks.records import ENDED, Task, rank_of
 from orchestrator.domain.tasks.relations import Progress
 from orchestrator.domain.tasks.resources import Need
 
@@ -197,6 +197,23 @@ def naive_best(state: State, workstream: str | None, agent: str, now: str) -> Ta
             priority = stream.priority if first == 2 else 0
             best.append((first, priority, rank_of(task), task))
     return min(best, key=lambda found: found[:3])[3] if best else None
+
+
+def naive_best_review(state: State, workstream: str | None, agent: str, now: str) -> Task | None:
+    """The review that ``next`` must give, from its definition."""
+    record = state.agents.get(agent)
+    streams = state.workstreams
+    due = [
+        (streams[task.workstream].priority, rank_of(task), task)
+        for task in state.tasks.values()
+        if task.status == "in_review"
+        and task.assigned_to != agent
+        and (task.reviewer is None or task.review_until <= now)
+        and (record is None or record.suits(task))
+        and workstream in (None, task.workstream)
+        and streams[task.workstream].status == "active"
+    ]
+    return min(due, key=lambda found: found[:2])[2] if due else None
 
 
 def code_of(call: Callable[[], object]) -> str:

@@ -83,7 +83,10 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:8]
 
 
-_DERIVED = {"open_needs", "held", "waiting", "progress", "events", "lease", "lease_until", "token"}
+_DERIVED = {
+    *("open_needs", "held", "waiting", "progress", "events", "lease", "lease_until", "token"),
+    *("reviewer", "review_lease", "review_until"),
+}
 """What is known from other fields, or stands for a claim; no claim goes along."""
 
 

@@ -21,6 +21,7 @@ from orchestrator.planning import cycle_report
 
 _STATUS_KEPT = (
     *("task.renewed", "task.noted", "task.edited", "task.hung"),
+    *("task.review_claimed", "task.review_renewed", "task.review_released"),
     *("task.checked", "task.approved", "task.trusted", "task.distrusted"),
 )
 """Events that leave a task's status as it is."""

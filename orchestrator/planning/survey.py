@@ -6,8 +6,8 @@ import msgspec
 
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
-from orchestrator.domain.tasks.ready_queue import HeldResource, rank_of
-from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.tasks.ready_queue import HeldResource
+from orchestrator.domain.tasks.records import Task, rank_of
 
 
 class Candidate(msgspec.Struct, frozen=True, eq=False, gc=False):

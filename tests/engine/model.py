@@ -32,6 +32,10 @@ class Work:
     notes: int = 0
     result: str | None = None
     archived: bool = False
+    review: bool = False
+    reviewer: str | None = None
+    review_until: float = 0
+    review_lease: float = 0
 
 
 @dataclass
@@ -105,6 +109,18 @@ class Model:
         needs = [parse(text) for text in task.touches]
         return any(self.excludes(need.resource, need.shared, agent) for need in needs)
 
+    def best_review(self, stream: str | None, agent: str) -> str | None:
+        found = [
+            (self.streams[task.stream].priority, task.priority, task.number, name)
+            for name, task in self.tasks.items()
+            if task.status == "in_review"
+            and stream in (None, task.stream)
+            and self.streams[task.stream].active
+            and task.holder != agent
+            and (task.reviewer is None or task.review_until <= self.now)
+        ]
+        return min(found)[3] if found else None
+
     def best(self, stream: str | None, agent: str) -> str | None:
         found = [
             (self.streams[task.stream].priority, task.priority, task.number, name)
@@ -130,6 +146,12 @@ class Model:
             held = task.status == "in_progress" and task.holder == agent
             if held and task.until - task.lease / 2 <= self.now < task.until:
                 task.until = self.now + task.lease
+            reviews = task.status == "in_review" and task.reviewer == agent
+            if (
+                reviews
+                and task.review_until - task.review_lease / 2 <= self.now < task.review_until
+            ):
+                task.review_until = self.now + task.review_lease
 
     def create(self, name: str, priority: int) -> None:
         if name in self.streams:
@@ -179,6 +201,21 @@ class Model:
             raise Refusal("not_holder")
         return task
 
+    def check_review(self, name: str, agent: str) -> Work:
+        task = self.task(name)
+        if task.status != "in_review":
+            raise Refusal("illegal_step")
+        if task.holder == agent:
+            raise Refusal("own_work")
+        if task.reviewer not in (None, agent) and task.review_until > self.now:
+            raise Refusal("review_held")
+        return task
+
+    def review(self, task: Work, agent: str, lease: float) -> None:
+        if task.reviewer != agent or task.review_until <= self.now:
+            task.reviewer, task.review_until = agent, self.now + lease
+            task.review_lease = lease
+
     def step(self, name: str, allowed: tuple[str, ...], status: str, *, unheld: bool) -> Work:
         task = self.task(name)
         if task.status not in allowed:
@@ -187,7 +224,7 @@ class Model:
         return task
 
     def put(self, task: Work, status: str, *, unheld: bool) -> None:
-        task.status, task.token = status, None
+        task.status, task.token, task.reviewer = status, None, None
         if unheld:
             task.holder = None
 
@@ -200,6 +237,8 @@ class Model:
         for task in self.tasks.values():
             if task.status == "in_progress" and task.holder == agent:
                 self.put(task, "pending", unheld=True)
+            if task.reviewer == agent:
+                task.reviewer = None
         for key in [k for k, grip in self.locks.items() if k[1] == agent and grip.until > self.now]:
             del self.locks[key]
 

@@ -160,21 +160,35 @@ class Board(RuleBasedStateMachine):
         priority=priorities,
         needs=st.lists(picks, max_size=2),
         touches=touches,
+        review=st.booleans(),
         agent=maybe_agents,
     )
     def add(
-        self, stream: str, priority: int, needs: list[int], touches: list[str], agent: str | None
+        self,
+        stream: str,
+        priority: int,
+        needs: list[int],
+        touches: list[str],
+        review: bool,
+        agent: str | None,
     ) -> None:
         chosen = list(dict.fromkeys(self.pick(number) for number in needs if self.ids))
         task = self.both(
             lambda: self.orc.tasks.add(
-                stream, title="t", priority=priority, needs=chosen, touches=touches, agent=agent
+                stream,
+                title="t",
+                priority=priority,
+                needs=chosen,
+                touches=touches,
+                review=review or None,
+                agent=agent,
             ),
             lambda: self.model.check_add(stream),
             agent,
         )
         if task is not None:
-            self.model.tasks[task.id] = Work(stream, priority, len(self.ids), chosen, touches)
+            work = Work(stream, priority, len(self.ids), chosen, touches, review=review)
+            self.model.tasks[task.id] = work
             self.ids.append(task.id)
 
     @precondition(has_tasks)
@@ -213,16 +227,35 @@ class Board(RuleBasedStateMachine):
             assert task.token <= self.head()
             work.token = task.token
 
-    @rule(stream=st.none() | st.just("build"), agent=agents, lease=leases)
-    def next(self, stream: str | None, agent: str, lease: float) -> None:
-        best = self.model.best(stream, agent)
+    @rule(stream=st.none() | st.just("build"), agent=agents, lease=leases, review=st.booleans())
+    def next(self, stream: str | None, agent: str, lease: float, review: bool) -> None:
+        due = self.model.best_review(stream, agent) if review else None
+        best = due or self.model.best(stream, agent)
         task: Task | None = self.both(
-            lambda: self.orc.tasks.next(stream, agent=agent, lease=lease), lambda: None, agent
+            lambda: self.orc.tasks.next(stream, agent=agent, lease=lease, review=review),
+            lambda: None,
+            agent,
         )
         assert (task and task.id) == best
-        if task is not None:
-            work = self.model.tasks[task.id]
-            self.model.take(work, agent, lease, task.token or 0)
+        if task is not None and due is not None:
+            self.model.review(self.model.tasks[task.id], agent, lease)
+        elif task is not None:
+            self.model.take(self.model.tasks[task.id], agent, lease, task.token or 0)
+
+    @precondition(has_tasks)
+    @rule(number=picks, agent=agents, lease=leases, step=st.sampled_from(["claim", "approve"]))
+    def review(self, number: int, agent: str, lease: float, step: str) -> None:
+        name = self.pick(number)
+
+        def model() -> None:
+            task = self.model.check_review(name, agent)
+            if step == "claim":
+                self.model.review(task, agent, lease)
+            else:
+                self.model.put(task, "done", unheld=False)
+
+        words = {"lease": lease} if step == "claim" else {}
+        self.both(lambda: getattr(self.orc.reviews, step)(name, agent=agent, **words), model, agent)
 
     @rule(stream=st.none() | st.just("build"), agent=agents)
     def look_at_what_is_next(self, stream: str | None, agent: str) -> None:
@@ -249,7 +282,8 @@ class Board(RuleBasedStateMachine):
             elif step == "release":
                 self.model.put(task, "pending", unheld=True)
             else:
-                self.model.put(task, "done" if step == "complete" else "failed", unheld=False)
+                done = "in_review" if work.review else "done"
+                self.model.put(task, done if step == "complete" else "failed", unheld=False)
                 task.result = "r" if step == "complete" else task.result
 
         result = {"result": "r"} if step == "complete" else {}
@@ -276,7 +310,7 @@ class Board(RuleBasedStateMachine):
             elif step == "unblock":
                 self.model.step(name, ("blocked",), "pending", unheld=False)
             elif step == "cancel":
-                running = ("pending", "in_progress", "blocked")
+                running = ("pending", "in_progress", "blocked", "in_review")
                 self.model.step(name, running, "cancelled", unheld=False)
             else:
                 self.model.step(name, ENDED, "pending", unheld=True).result = None
@@ -423,7 +457,7 @@ class Board(RuleBasedStateMachine):
     def a_request_that_is_repeated_has_one_effect(self, agent: str, lease: float) -> None:
         self.requests += 1
         with self.orc.request(f"r-{self.requests}"):
-            self.next(None, agent, lease)
+            self.next(None, agent, lease, False)
         request = self.orc.engine.read().requests.get(f"r-{self.requests}")
         if request is None:
             return
@@ -488,6 +522,8 @@ def _facts(task: Task) -> tuple[object, ...]:
         task.attempt,
         len(task.notes),
         task.result,
+        task.reviewer,
+        times.seconds(task.review_until) - MORNING if task.reviewer else 0,
     )
 
 
@@ -503,12 +539,16 @@ def _expected(work: Work) -> tuple[object, ...]:
         work.attempt,
         work.notes,
         work.result,
+        work.reviewer,
+        work.review_until if work.reviewer else 0,
     )
 
 
 def leases_never_overlap_and_tokens_grow(store: Store) -> None:
-    """From the log alone: who was promised a task until when, and that nobody else got it before."""
+    """From the log alone: who was promised a task or its review until when, and no other got it before."""
     until: dict[str, str] = {}
+    reviews: dict[str, str] = {}
+    worker: dict[str, str] = {}
     token: dict[str, int] = {}
     for chunk in store.read(START):
         for at in chunk.events:
@@ -520,13 +560,20 @@ def leases_never_overlap_and_tokens_grow(store: Store) -> None:
                 assert until.get(task, "") <= at.ts, "two leases at once"
                 assert token.get(task, 0) < at.id
                 until[task], token[task] = payload["until"], at.id
+                worker[task] = at.agent
+            elif at.type == "task.review_claimed":
+                assert reviews.get(task, "") <= at.ts, "two reviews at once"
+                assert worker[task] != at.agent, "an agent reviews its own work"
+                reviews[task] = payload["until"]
+            elif at.type == "task.review_renewed":
+                reviews[task] = payload["until"]
             elif at.type == "task.renewed":
                 until[task] = payload["until"]
             elif at.type == "task.lapsed":
                 assert until[task] <= at.ts, "a lease was taken before its end"
                 until[task] = ""
             elif at.type not in ("task.edited", "task.noted", "task.added", "task.archived"):
-                until[task] = ""
+                until[task] = reviews[task] = ""
 
 
 class BoardOfFiles(Board):

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from orchestrator import Orchestrator
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledGate, CompiledStep
-from orchestrator.planning import Planning
 from orchestrator.planning.page import PageBlock, Section, lay_out
 from orchestrator.planning.quoting import quote, writer
+from orchestrator.planning.runner import Planning
 
 
 @pytest.fixture(autouse=True)

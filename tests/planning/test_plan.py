@@ -15,7 +15,7 @@ from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.derived import add_task, change_task
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.workstreams.records import Workstream
-from orchestrator.planning import make_plan
+from orchestrator.planning.plan import make_plan
 from orchestrator.planning.records import SHOWN
 
 NOW = "2026-11-21T06:13:00.000Z"

@@ -19,7 +19,7 @@ from orchestrator.domain.locks import commands as locks
 from orchestrator.domain.locks.events import LockReleased
 from orchestrator.domain.locks.records import Lock
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.events import TaskRenewed, released
+from orchestrator.domain.tasks.events import ReviewReleased, TaskRenewed, released
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.validation import check_line
 
@@ -189,6 +189,8 @@ class Agents(Noun[State]):
             raise Refused(f"Agent {id} is retired already", code="illegal_step")
         for task in tx.state.schedule.held_by(id):
             tx.record(released(task, f"{id} retired"))
+        for task in tx.state.schedule.reviews.held_by(id):
+            tx.record(ReviewReleased(task=task.id, holder=id, reason=f"{id} retired"))
         for lock in locks.by_holder(tx.state, tx.now).get(id, ()):
             tx.record(LockReleased(resource=lock.resource, holder=id))
         tx.record(AgentRetired(id=id, reason=check_line("reason", reason)))

@@ -64,6 +64,8 @@ class AgentRenamed(Event):
         hung = state.agents.hooks.pop(old, None)
         for task in [task for task in state.tasks.values() if task.assigned_to == old]:
             change_task(state, task, replace(task, assigned_to=new))
+        for task in [task for task in state.tasks.values() if task.reviewer == old]:
+            change_task(state, task, replace(task, reviewer=new))
         if hung is not None:
             state.agents.hooks[new] = hung
         locks.rename(state, old, new)

@@ -15,8 +15,7 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskHung, released
 from orchestrator.domain.tasks.leases import take
 from orchestrator.domain.tasks.lookup import changed_task, find_live, hooked_task
-from orchestrator.domain.tasks.ready_queue import rank_of
-from orchestrator.domain.tasks.records import HELD, Task
+from orchestrator.domain.tasks.records import HELD, Task, rank_of
 from orchestrator.domain.validation import check_line, check_text
 
 

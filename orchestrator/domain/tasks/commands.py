@@ -16,6 +16,7 @@ from orchestrator.domain.tasks import archive, completion
 from orchestrator.domain.tasks.blockers import is_offered
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.events import (
+    ReviewClaimed,
     TaskAdded,
     TaskArchived,
     TaskBlocked,
@@ -38,7 +39,7 @@ from orchestrator.domain.tasks.facts import (
     has_facts,
     wanted_facts,
 )
-from orchestrator.domain.tasks.leases import claim, held_task, take
+from orchestrator.domain.tasks.leases import claim, claim_review, held_task, take
 from orchestrator.domain.tasks.lookup import (
     changed_task,
     check_new_id,
@@ -55,8 +56,8 @@ from orchestrator.domain.workstreams.usual import usual_workstream
 
 
 def claimed_task(state: State, events: Committed) -> Task | None:
-    """Return the task that was claimed, or None if there was nothing to claim."""
-    claims = (event.task for _, event in events if isinstance(event, TaskClaimed))
+    """Return the task that was claimed, or whose review was, or None if there was nothing to claim."""
+    claims = (event.task for _, event in events if isinstance(event, TaskClaimed | ReviewClaimed))
     return next((state.tasks[task] for task in claims), None)
 
 
@@ -172,24 +173,28 @@ class Tasks(Noun[State]):
         agent: str | None = None,
         lease: float | str | None = None,
         wait: float | str = 0,
+        review: bool = False,
     ) -> Task | None:
         """Claim the task to do next.
 
-        First what hangs on the agent's hook, then what is assigned to it, then what any agent may take, by
-        workstream priority, task priority, age.
+        First what hangs on the agent's hook, then what is assigned to it, then a review if those are wanted,
+        then what any agent may take, by workstream priority, task priority, age.
 
         Args:
             workstream: Only tasks of this stream; None for all.
             agent: Who takes it; needed. An agent may hold any number of tasks.
             lease: How long, as ``30m`` or seconds.
             wait: Block so long for a task to become free.
+            review: Also reviews of the work of others that the agent can do, as its capabilities say.
 
         Returns:
-            The task, or None if there is none to take.
+            The task (in review: its review is claimed), or None if there is none to take.
         """
+        # Only if it is set, so that a request of before is known again.
+        reviews = {"review": True} if review else {}
 
         def attempt() -> Task | None:
-            return self._next(workstream, agent=agent, lease=lease)
+            return self._next(workstream, agent=agent, lease=lease, **reviews)
 
         return wait_for(self._desk, attempt, wait)
 
@@ -201,13 +206,15 @@ class Tasks(Noun[State]):
         *,
         agent: str | None,
         lease: float | str | None,
+        review: bool = False,
     ) -> None:
         actor = act_in_session(tx, agent, needed=True)
         if workstream is not None:
             tx.state.workstreams.find(workstream)
-        task = tx.state.schedule.best(workstream, actor, tx.now)
+        task = tx.state.schedule.best(workstream, actor, tx.now, review=review)
         if task is not None:
-            claim(tx, task, lease)
+            take_it = claim_review if task.status == "in_review" else claim
+            take_it(tx, task, lease)
 
     @command(changed_task)
     def renew(

@@ -45,6 +45,9 @@ def with_event(task: Task, record: Recorded) -> Task:
 UNHELD: dict[str, Any] = {"assigned_to": None, "lease_until": "", "token": None}
 """What changes when no agent has a task any more."""
 
+UNREVIEWED: dict[str, Any] = {"reviewer": None, "review_lease": None, "review_until": ""}
+"""What changes when no agent reviews a task any more."""
+
 
 @event("task.added")
 class TaskAdded(Event, TaskFacts, kw_only=False):  # type: ignore[misc] # an event is not frozen, facts are
@@ -207,6 +210,39 @@ class TaskRenewed(TaskEvent):
         return replace(task, lease_until=self.until, lease=lease)
 
 
+@event("task.review_claimed")
+class ReviewClaimed(TaskEvent):
+    """An agent reviews the task under a lease of so many seconds, until a time."""
+
+    lease: float
+    until: str
+
+    def changed(self, task: Task, record: Recorded) -> Task:
+        lease = {"review_lease": self.lease, "review_until": self.until}
+        return replace(task, reviewer=record.agent, **lease)
+
+
+@event("task.review_renewed")
+class ReviewRenewed(TaskEvent):
+    """The reviewer's lease was extended."""
+
+    until: str
+
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(task, review_until=self.until)
+
+
+@event("task.review_released")
+class ReviewReleased(TaskEvent):
+    """``holder`` gave the review back, or it was taken away."""
+
+    holder: str
+    reason: str = ""
+
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(task, **UNREVIEWED)
+
+
 @event("task.lapsed")
 class TaskLapsed(TaskEvent):
     """The lease of ``holder`` ran out and another agent wants the task."""
@@ -301,6 +337,7 @@ class TaskCancelled(TaskEvent):
             lease_until="",
             token=None,
             reason=self.reason,
+            **UNREVIEWED,
         )
 
 
@@ -393,8 +430,11 @@ class TaskArchived(Event):
         archive_task(state, self.record, record.id)
 
 
-def renewal(task: Task, now: str) -> TaskRenewed:
-    """The event that extends the lease of a task, from now, by its length."""
+def renewal(task: Task, now: str) -> TaskRenewed | ReviewRenewed:
+    """The event that extends the lease of a task, or of its review, from now, by its length."""
+    if task.reviewer is not None:
+        until = clock.after(now, task.review_lease or DEFAULT_LEASE)
+        return ReviewRenewed(task=task.id, until=until)
     return TaskRenewed(task=task.id, until=clock.after(now, task.lease or DEFAULT_LEASE))
 
 

@@ -7,7 +7,7 @@ from orchestrator.core.transaction import SYSTEM, Transaction
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import blockers, open_needs, ways_out
-from orchestrator.domain.tasks.events import TaskClaimed, TaskLapsed
+from orchestrator.domain.tasks.events import ReviewClaimed, TaskClaimed, TaskLapsed
 from orchestrator.domain.tasks.lookup import find_live
 from orchestrator.domain.tasks.records import DEFAULT_LEASE, HELD, Task
 from orchestrator.domain.tasks.transitions import check_transition
@@ -34,6 +34,12 @@ def claim(tx: Transaction[State], task: Task, lease: float | str | None) -> None
         tx.record(TaskLapsed(task=task.id, holder=task.assigned_to or SYSTEM))
     length = DEFAULT_LEASE if lease is None else lease_length(lease)
     tx.record(TaskClaimed(task=task.id, lease=length, until=tx.later(length)))
+
+
+def claim_review(tx: Transaction[State], task: Task, lease: float | str | None) -> None:
+    """Record that the agent that acts reviews a task, which waits for a reviewer."""
+    length = DEFAULT_LEASE if lease is None else lease_length(lease)
+    tx.record(ReviewClaimed(task=task.id, lease=length, until=tx.later(length)))
 
 
 def held_task(

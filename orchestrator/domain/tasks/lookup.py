@@ -7,7 +7,7 @@ from orchestrator.core import names
 from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.transaction import Committed, Transaction
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.events import TaskAdded, TaskEvent, TaskRenewed
+from orchestrator.domain.tasks.events import ReviewRenewed, TaskAdded, TaskEvent, TaskRenewed
 from orchestrator.domain.tasks.records import Task
 
 
@@ -112,5 +112,6 @@ def changed_task(state: State, events: Committed) -> Task:
     A lease that was renewed on the way does not count, unless nothing else happened.
     """
     changes = [event for _, event in events if isinstance(event, TaskAdded | TaskEvent)]
-    first = next((event for event in changes if not isinstance(event, TaskRenewed)), changes[0])
+    renewed = TaskRenewed | ReviewRenewed
+    first = next((event for event in changes if not isinstance(event, renewed)), changes[0])
     return state.tasks[first.task]

@@ -1,6 +1,7 @@
 """What can run now: ready tasks in order, leases in the order they end, and resources that are held.
 
-An agent is given first what hangs on its hook, then what is assigned to it, then what any agent may take.
+An agent is given first what hangs on its hook, then what is assigned to it, then a review, then what any
+agent may take.
 
 All of it is derived from tasks and locks, so it is never stored: it is built in one pass when a process
 first needs it and follows every change from then on. The queues are heaps whose entries may go stale; an
@@ -16,11 +17,9 @@ from orchestrator.core import clock
 from orchestrator.domain.agents.records import AgentSlice
 from orchestrator.domain.locks.records import Lock, LockSlice
 from orchestrator.domain.tasks import resources
-from orchestrator.domain.tasks.records import HELD, Task, TaskSlice
+from orchestrator.domain.tasks.records import HELD, Rank, Task, TaskSlice, rank_of
+from orchestrator.domain.tasks.review_queue import ReviewQueue
 from orchestrator.domain.workstreams.records import WorkstreamSlice
-
-Rank = tuple[int, int, str]
-"""Priority, age (id of the event that added it), id: the order in which tasks are taken."""
 
 
 class HeldResource(msgspec.Struct, frozen=True, gc=False):
@@ -34,7 +33,11 @@ class HeldResource(msgspec.Struct, frozen=True, gc=False):
 
 
 class Schedule:
-    """The queues and holds of one state; see the module for how they are kept."""
+    """The queues and holds of one state; see the module for how they are kept.
+
+    Attributes:
+        reviews: Work that waits for a reviewer.
+    """
 
     def __init__(
         self,
@@ -46,7 +49,9 @@ class Schedule:
         self._tasks = tasks.tasks
         self._workstreams = workstreams.workstreams
         self._locks = locks.locks
+        self._agents = agents.agents
         self._hooks = agents.hooks
+        self.reviews = ReviewQueue(self._tasks)
         self._ready: dict[str, list[Rank]] = {name: [] for name in workstreams}
         self._assigned: dict[str, list[Rank]] = {}
         self._steps: dict[tuple[str, str], list[Rank]] = {}
@@ -71,6 +76,8 @@ class Schedule:
                 and task.is_clear
             ):
                 self._ready[task.workstream].append((task.priority, task.events[0], task.id))
+            elif task.status == "in_review":
+                self.reviews.task_changed(None, task)
             else:
                 self._offer(None, task)
         for queue in self._ready.values():
@@ -84,6 +91,8 @@ class Schedule:
         """Follow a task that was added or replaced."""
         if task.is_automated or task.id in self._automated:
             self._note_automation(task)
+        if task.status == "in_review" or (before is not None and before.status == "in_review"):
+            self.reviews.task_changed(before, task)
         if before is not None and before.status in HELD:
             if task.status == before.status and _course(before) == _course(task):
                 return
@@ -206,18 +215,22 @@ class Schedule:
 
     # What can be taken
 
-    def best(self, workstream: str | None, agent: str, now: str) -> Task | None:
+    def best(
+        self, workstream: str | None, agent: str, now: str, *, review: bool = False
+    ) -> Task | None:
         """The task to take next; nothing that collides.
 
-        First what hangs on the agent's hook, then what is assigned to it, then what any agent may take,
-        by workstream priority, task priority, age. Lapsed tasks are as good as pending ones. Closed
-        workstreams give nothing.
+        First what hangs on the agent's hook, then what is assigned to it, then a review if those are wanted,
+        then what any agent may take, by workstream priority, task priority, age. Lapsed tasks are as good as
+        pending ones. Closed workstreams give nothing.
         """
         self._recall(now)
         for queue in ([*self._hung(agent, now)], self._assigned.get(agent)):
             task = self._first(queue, agent, now, workstream, own=True)
             if task is not None:
                 return task
+        if review and (task := self._best_review(workstream, agent, now)) is not None:
+            return task
         if workstream is not None:
             return self._first(self._ready.get(workstream), agent, now)
         best: tuple[int, Rank, Task] | None = None
@@ -228,6 +241,20 @@ class Schedule:
             if task is not None and (best is None or rank_of(task) < best[1]):
                 best = (stream.priority, rank_of(task), task)
         return best[2] if best else None
+
+    def _best_review(self, workstream: str | None, agent: str, now: str) -> Task | None:
+        """The review to do next, of those that the agent may do."""
+        record = self._agents.get(agent)
+        capabilities = record.capabilities if record is not None else ()
+        by_priority: dict[int, list[str]] = {}
+        for stream in self._workstreams.values():
+            if stream.status == "active" and workstream in (None, stream.name):
+                by_priority.setdefault(stream.priority, []).append(stream.name)
+        reviews = (
+            self.reviews.best(by_priority[priority], agent, capabilities, now)
+            for priority in sorted(by_priority)
+        )
+        return next((task for task in reviews if task is not None), None)
 
     def best_step(self, workflow: str, agent: str, now: str) -> Task | None:
         """The step of a workflow that an agent should take next: one assigned to it, else a free one."""
@@ -261,20 +288,21 @@ class Schedule:
                 yield rank_of(task)
 
     def next_change(self, now: str) -> str | None:
-        """Return when the next lease, lock or postponement ends, so that a task may become free."""
+        """Return when the next lease, review, lock or postponement ends, so that a task may become free."""
         self._recall(now)
         while self._ending and not self._is_ending(*self._ending[0]):
             heappop(self._ending)
         while self._deferred and not self._is_deferred(*self._deferred[0]):
             heappop(self._deferred)
         ends = [queue[0][0] for queue in (self._ending, self._deferred) if queue]
+        ends += filter(None, [self.reviews.next_end(now)])
         for lock in self._locks.values():
             ends.extend(holder.until for holder in lock.holders)
         later = [end for end in ends if end > now]
         return min(later) if later else (now if ends else None)
 
     def due_renewals(self, agent: str, now: str) -> list[Task]:
-        """The tasks of an agent of whose lease half has passed and which have not lapsed."""
+        """The tasks and reviews of an agent of whose lease half has passed and which have not lapsed."""
         queue = self._renewals.get(agent)
         due: list[Task] = []
         while queue and queue[0][0] <= now:
@@ -285,7 +313,7 @@ class Schedule:
         if queue is not None:
             for task in due:
                 heappush(queue, (self._half(task), task.id))
-        return due
+        return due + self.reviews.due_renewals(agent, now)
 
     @staticmethod
     def _half(task: Task) -> str:
@@ -388,8 +416,3 @@ def _course(task: Task) -> tuple[object, ...]:
 def _offered(task: Task) -> tuple[object, ...]:
     """Where a task that may be taken stands, and since when."""
     return task.status, task.assigned_to, task.defer_until, rank_of(task)
-
-
-def rank_of(task: Task) -> Rank:
-    """Where the task stands among the ready ones of its workstream."""
-    return (task.priority, task.events[0], task.id)

@@ -34,6 +34,10 @@ HELD: tuple[TaskStatus, ...] = ("assigned", "in_progress")
 ENDED: tuple[TaskStatus, ...] = ("done", "failed", "cancelled")
 
 
+Rank = tuple[int, int, str]
+"""Priority, age (id of the event that added it), id: the order in which tasks are taken."""
+
+
 class Evidence(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
     """What one check showed.
 
@@ -89,6 +93,9 @@ class Task(IdentifiedFacts, frozen=True, gc=False, omit_defaults=True, kw_only=T
         progress: How far its own children are; None if it has none.
         lease: Seconds that the claim, or its last renewal, lasts.
         attempt: How often it was claimed.
+        reviewer: Who reviews it, under a lease of its own, while it is in review.
+        review_lease: Seconds that this lease lasts.
+        review_until: When it ends; the review is free for others then.
         reason: Why it is blocked, failed or was cancelled, or was completed although a check failed.
         evidence: What the checks showed last, and what reviewers wrote.
         events: Ids of the events that changed it; the first one added it.
@@ -106,6 +113,9 @@ class Task(IdentifiedFacts, frozen=True, gc=False, omit_defaults=True, kw_only=T
     token: int | None = None
     attempt: int = 0
     failures: int = 0
+    reviewer: str | None = None
+    review_lease: float | None = None
+    review_until: str = ""
     result: str | None = None
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
@@ -188,6 +198,15 @@ class Task(IdentifiedFacts, frozen=True, gc=False, omit_defaults=True, kw_only=T
     def has_lapsed(self, now: str) -> bool:
         """Whether an agent has it but the lease has ended, so that the next claim may take it."""
         return self.status in HELD and self.lease_until <= now
+
+    def is_reviewed_by(self, agent: str, now: str) -> bool:
+        """Whether the agent reviews it under a lease that has not ended."""
+        return self.reviewer == agent and self.review_until > now
+
+
+def rank_of(task: Task) -> Rank:
+    """Where the task stands among the ready ones of its workstream."""
+    return (task.priority, task.events[0], task.id)
 
 
 class ArchivedTask(msgspec.Struct, frozen=True, gc=False, array_like=True):

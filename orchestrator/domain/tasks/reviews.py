@@ -1,14 +1,18 @@
-"""Reviews: another agent than the worker approves or rejects work; imported commands are trusted."""
+"""Reviews: another agent than the worker approves or rejects work; imported commands are trusted.
+
+A review is work: whoever takes one has it under a lease of its own, and no other agent ends it meanwhile.
+"""
 
 from collections.abc import Iterable
 
 from orchestrator.core.errors import Refused
-from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import assign
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.events import TaskCompleted
+from orchestrator.domain.tasks.events import ReviewReleased, TaskCompleted
+from orchestrator.domain.tasks.leases import claim_review
 from orchestrator.domain.tasks.lookup import (
     changed_task,
     find_live,
@@ -30,7 +34,61 @@ def trusted_tasks(state: State, events: Committed) -> list[Task]:
 
 
 class Reviews(Noun[State]):
-    """``orc.reviews``: approve, reject, trust."""
+    """``orc.reviews``: claim, release, approve, reject, trust."""
+
+    @command(changed_task)
+    def claim(
+        self,
+        tx: Transaction[State],
+        task: str,
+        *,
+        agent: str | None = None,
+        lease: float | str | None = None,
+    ) -> Task | None:
+        """Take the review of a task under a lease of its own. If the agent has it already, nothing changes.
+
+        Args:
+            task: Its id or a prefix.
+            agent: Who reviews; needed.
+            lease: How long, as ``30m`` or seconds; every sign of life renews it.
+
+        Raises:
+            Refused: It is not in review, the reviewer is its worker (``own_work``), or another agent reviews
+                it (``review_held``).
+        """
+        reviewed = _reviewed(tx, task, "review", agent)
+        if reviewed.is_reviewed_by(tx.agent, tx.now):
+            return reviewed
+        claim_review(tx, reviewed, lease)
+        return None
+
+    @command(changed_task)
+    def release(
+        self, tx: Transaction[State], task: str, *, reason: str = "", agent: str | None = None
+    ) -> None:
+        """Give a review back, so that another agent can do it.
+
+        Args:
+            task: Its id or a prefix.
+            reason: Why.
+            agent: Who reviews; without a name, whoever it is.
+
+        Raises:
+            Refused: No agent reviews it, or another one does.
+        """
+        actor = act_in_session(tx, agent)
+        reviewed = find_live(tx.state, task)
+        if reviewed.reviewer is None or actor not in (SYSTEM, reviewed.reviewer):
+            who = reviewed.reviewer or "no agent"
+            raise Refused(
+                f"{actor} does not review task {reviewed.id}: {who} does",
+                code="not_holder",
+                reviewer=reviewed.reviewer,
+                status=reviewed.status,
+            )
+        tx.act_as(reviewed.reviewer)
+        reason = check_text("reason", reason)
+        tx.record(ReviewReleased(task=reviewed.id, holder=reviewed.reviewer, reason=reason))
 
     @command(changed_task)
     def approve(
@@ -49,7 +107,8 @@ class Reviews(Noun[State]):
             agent: Who reviews; needed.
 
         Raises:
-            Refused: It is not in review, or the reviewer is its worker (``own_work``).
+            Refused: It is not in review, the reviewer is its worker (``own_work``), or another agent reviews
+                it (``review_held``).
         """
         reviewed = _reviewed(tx, task, "approve", agent)
         tx.record(TaskApproved(task=reviewed.id, comment=check_text("comment", comment)))
@@ -74,7 +133,8 @@ class Reviews(Noun[State]):
             agent: Who reviews; needed.
 
         Raises:
-            Refused: It is not in review, or the reviewer is its worker (``own_work``).
+            Refused: It is not in review, the reviewer is its worker (``own_work``), or another agent reviews
+                it (``review_held``).
         """
         reviewed = _reviewed(tx, task, "reject", agent)
         tx.record(TaskRejected(task=reviewed.id, reason=check_required("reason", reason)))
@@ -106,7 +166,7 @@ def _reviewed(tx: Transaction[State], text: str, transition: str, agent: str | N
     """Return the task for a transition that only another agent than its worker may make.
 
     Raises:
-        Refused: It is not in review, or its worker acts.
+        Refused: It is not in review, its worker acts, or another agent reviews it.
     """
     actor = act_in_session(tx, agent, needed=True)
     task = find_live(tx.state, text)
@@ -117,5 +177,13 @@ def _reviewed(tx: Transaction[State], text: str, transition: str, agent: str | N
             code="own_work",
             hint="`t list --status in_review` shows others what awaits them.",
             assigned_to=task.assigned_to,
+        )
+    if task.reviewer not in (None, actor) and task.review_until > tx.now:
+        raise Refused(
+            f"{task.reviewer} reviews task {task.id} until {task.review_until}",
+            code="review_held",
+            hint="`next` finds other work; `mail send` reaches the reviewer.",
+            reviewer=task.reviewer,
+            review_until=task.review_until,
         )
     return task

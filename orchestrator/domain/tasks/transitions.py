@@ -12,6 +12,7 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
     "release": HELD,
     "block": ("pending", *HELD),
     "unblock": ("blocked",),
+    "review": ("in_review",),
     "approve": ("in_review",),
     "reject": ("in_review",),
     "cancel": ("pending", *HELD, "blocked", "in_review"),

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.derived import change_task
-from orchestrator.domain.tasks.events import UNHELD, TaskEvent, with_event
+from orchestrator.domain.tasks.events import UNHELD, UNREVIEWED, TaskEvent, with_event
 from orchestrator.domain.tasks.records import Evidence, Note, Task
 
 
@@ -48,7 +48,8 @@ class TaskApproved(TaskEvent):
     comment: str = ""
 
     def changed(self, task: Task, record: Recorded) -> Task:
-        return replace(task, evidence=(*task.evidence, _review(self.comment, True, record)))
+        evidence = (*task.evidence, _review(self.comment, True, record))
+        return replace(task, evidence=evidence, **UNREVIEWED)
 
 
 @event("task.rejected")
@@ -66,6 +67,7 @@ class TaskRejected(TaskEvent):
             result=None,
             reason="",
             **UNHELD,
+            **UNREVIEWED,
         )
 
 

@@ -24,7 +24,7 @@ def plan(run: Run, max: int) -> Answer:
 @option("--budget", "Tokens of knowledge at most.", types.COUNT, default=4000)
 def brief(run: Run, target: str, budget: int) -> Answer:
     """Print all that an agent needs to start a task, as markdown."""
-    from orchestrator.planning import Planning
+    from orchestrator.planning.runner import Planning
 
     planning = Planning(run.orc.engine)
     text = planning.brief(target, budget=budget, prog=run.prog, agent=run.agent)

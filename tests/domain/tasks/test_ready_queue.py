@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from boards import SettableClock, check_derived, holds, naive_best
+from boards import SettableClock, check_derived, holds, naive_best, naive_best_review
 
 from orchestrator import Orchestrator
 from orchestrator.core import clock as times
@@ -24,6 +24,7 @@ class Life:
     AGENTS = [f"agent-{n}" for n in range(6)]
     RESOURCES = ["git", "src/**", "src/a", "db:shared", "db", "*"]
     STEPS = ["add", "next", "next", "end", "edit", "touch", "pass_time", "lock", "reopen"]
+    STEPS += ["add", "next", "end", "judge", "label", "rename"]
 
     def __init__(self, orc: Orchestrator, clock: SettableClock, seed: int) -> None:
         self.orc = orc
@@ -48,10 +49,38 @@ class Life:
             priority=self.dice.randrange(4),
             touches=self.touches(),
             needs=[need.id for need in needs],
+            review=self.dice.choice([None, True]),
+            labels=self.dice.sample(["ui", "api", "db"], self.dice.randrange(3)),
         )
 
     def next(self, tasks: list[Task]) -> None:
-        self.orc.tasks.next(agent=self.agent(), lease=self.dice.choice([10, 100, 1000]))
+        lease, review = self.dice.choice([10, 100, 1000]), self.dice.choice([False, True])
+        self.orc.tasks.next(agent=self.agent(), lease=lease, review=review)
+
+    def judge(self, tasks: list[Task]) -> None:
+        due = [task for task in tasks if task.status == "in_review"]
+        if due:
+            task = self.dice.choice(due)
+            holder = task.reviewer if task.review_until > self.orc.engine.now() else None
+            others = [name for name in self.AGENTS if name != task.assigned_to]
+            agent = holder or self.dice.choice(others)
+            if self.dice.choice([True, False]):
+                self.orc.reviews.approve(task.id, agent=agent)
+            else:
+                self.orc.reviews.reject(task.id, reason="no", agent=agent)
+
+    def label(self, tasks: list[Task]) -> None:
+        task = self.dice.choice(tasks)
+        labels = self.dice.sample(["ui", "api", "db"], self.dice.randrange(3))
+        self.orc.tasks.edit(task.id, labels=labels)
+        able = self.dice.choice([[], ["ui"], ["api", "db"]])
+        self.orc.agents.register(self.agent(), capabilities=able)
+
+    def rename(self, tasks: list[Task]) -> None:
+        old = self.agent()
+        if old in {self.dice.choice(tasks).assigned_to, self.dice.choice(tasks).reviewer}:
+            self.orc.agents.rename(old, "guest")
+            self.orc.agents.rename("guest", old)
 
     def end(self, tasks: list[Task]) -> None:
         for task in [task for task in tasks if task.status == "in_progress"][:1]:
@@ -91,6 +120,9 @@ def test_best_equals_its_definition_through_a_random_life(orc: Orchestrator, clo
         best = state.schedule.best(stream, agent, now)
         expected = naive_best(state, stream, agent, now)
         assert (best and best.id) == (expected and expected.id)
+        review = state.schedule._best_review(stream, agent, now)
+        due = naive_best_review(state, stream, agent, now)
+        assert (review and review.id) == (due and due.id)
     check_derived(orc.engine.read())
     assert len({at.type for at in orc.events.read()}) > 10, "the life was a dull one"
 

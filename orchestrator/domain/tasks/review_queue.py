@@ -1,0 +1,119 @@
+"""Work that waits for a reviewer, and who reviews what.
+
+The entries stand by stream, by what an agent must be able to do, and by who did the work, so that neither
+one's own work nor work for others is passed over to find a review. As in
+:mod:`orchestrator.domain.tasks.ready_queue` an entry may go stale, and counts only if the record still says
+the same.
+"""
+
+from collections.abc import Iterable, Iterator
+from heapq import heappop, heappush
+
+from orchestrator.core import clock
+from orchestrator.domain.tasks.records import Rank, Task, rank_of
+
+ANYTHING = ""
+"""What an agent without declared capabilities can do."""
+
+
+class ReviewQueue:
+    """The reviews of one state; built and kept in step by the schedule."""
+
+    def __init__(self, tasks: dict[str, Task]) -> None:
+        self._tasks = tasks
+        self._due: dict[tuple[str, str], dict[str, list[Rank]]] = {}
+        self._ending: list[tuple[str, str]] = []
+        self._of: dict[str, dict[str, None]] = {}
+
+    def task_changed(self, before: Task | None, task: Task) -> None:
+        """Follow a task that was added or replaced, and is or was in review."""
+        if before is not None and before.reviewer is not None:
+            del self._of[before.reviewer][before.id]
+        if task.reviewer is not None:
+            self._of.setdefault(task.reviewer, {})[task.id] = None
+            heappush(self._ending, (task.review_until, task.id))
+        elif task.status == "in_review" and (before is None or _place(before) != _place(task)):
+            self._offer(task)
+
+    def held_by(self, agent: str) -> list[Task]:
+        """What an agent reviews, lapsed or not."""
+        reviews = (self._tasks.get(task_id) for task_id in self._of.get(agent, ()))
+        return [task for task in reviews if task is not None]
+
+    def due_renewals(self, agent: str, now: str) -> list[Task]:
+        """The reviews of an agent of whose lease half has passed and which have not lapsed."""
+        return [
+            task
+            for task in self.held_by(agent)
+            if now < task.review_until
+            and clock.after(task.review_until, -(task.review_lease or 0.0) / 2) <= now
+        ]
+
+    def best(
+        self, streams: Iterable[str], agent: str, capabilities: tuple[str, ...], now: str
+    ) -> Task | None:
+        """The review to do next: of the work of others, and of a kind that the agent can do.
+
+        Args:
+            streams: Equal in priority.
+            agent: Who would review.
+            capabilities: Types and labels of tasks that it suits; none means all.
+            now: The time.
+        """
+        self.recall(now)
+        first: Rank | None = None
+        for stream in streams:
+            for ability in capabilities or (ANYTHING,):
+                for rank in self._firsts(stream, ability, agent, now):
+                    first = rank if first is None else min(first, rank)
+        return None if first is None else self._tasks[first[2]]
+
+    def next_end(self, now: str) -> str | None:
+        """Return when the next review lapses."""
+        self.recall(now)
+        while self._ending and not self._is_ending(*self._ending[0]):
+            heappop(self._ending)
+        return self._ending[0][0] if self._ending else None
+
+    def recall(self, now: str) -> None:
+        """Put the reviews that have lapsed among those that can be taken."""
+        while self._ending and self._ending[0][0] <= now:
+            until, task_id = heappop(self._ending)
+            if self._is_ending(until, task_id):
+                self._offer(self._tasks[task_id])
+
+    def _offer(self, task: Task) -> None:
+        for ability in {ANYTHING, task.type, *task.labels}:
+            workers = self._due.setdefault((task.workstream, ability), {})
+            heappush(workers.setdefault(task.assigned_to or "", []), rank_of(task))
+
+    def _firsts(self, stream: str, ability: str, agent: str, now: str) -> Iterator[Rank]:
+        """Yield the first review of the work of each other agent."""
+        workers = self._due.get((stream, ability), {})
+        for worker, queue in [*workers.items()]:
+            while queue and not self._stands(queue[0], ability, worker, now):
+                heappop(queue)
+            if not queue:
+                del workers[worker]
+            elif worker != agent:
+                yield queue[0]
+
+    def _stands(self, rank: Rank, ability: str, worker: str, now: str) -> bool:
+        task = self._tasks.get(rank[2])
+        if task is None or task.status != "in_review" or rank_of(task) != rank:
+            return False
+        if task.review_until > now:
+            heappush(self._ending, (task.review_until, task.id))  # the clock may have been set back
+            return False
+        suits = ability in (ANYTHING, task.type, *task.labels)
+        return suits and (task.assigned_to or "") == worker
+
+    def _is_ending(self, until: str, task_id: str) -> bool:
+        task = self._tasks.get(task_id)
+        return task is not None and task.status == "in_review" and task.review_until == until
+
+
+def _place(task: Task) -> tuple[object, ...]:
+    """Where a review that no agent has stands in the queues."""
+    free = task.status == "in_review" and task.reviewer is None
+    return free, task.assigned_to, task.type, task.labels, rank_of(task)
