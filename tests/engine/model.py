@@ -178,6 +178,39 @@ class Model:
         task.until, task.lease = self.now + lease, lease
         task.attempt += 1
 
+    def is_settled(self, name: str, step: str, agent: str | None, token: int | None) -> bool:
+        """Whether a step has nothing left to do; an end counts only for who made it."""
+        task = self.task(name)
+        if step in ("complete", "fail"):
+            mine = agent in (None, task.holder) and token is None
+            return mine and task.status in {"complete": ("done", "in_review"), "fail": ("failed",)}[step]
+        statuses = {
+            "claim": ("in_progress",) if task.holder == agent and task.until > self.now else (),
+            "release": ("pending",),
+            "block": ("blocked",),
+            "unblock": ("pending", "in_progress", "in_review"),
+            "cancel": ("cancelled",),
+            "reopen": ("pending",),
+        }
+        return task.status in statuses.get(step, ())
+
+    def check_nothing_open(self, task: Work) -> None:
+        if not all(self.is_done(need) for need in task.needs):
+            raise Refusal("not_ready")
+
+    def complete_by_force(self, task: Work, agent: str | None) -> None:
+        is_run = task.status == "in_progress"
+        actor = task.holder if is_run and agent is None else agent
+        if not (is_run and task.holder == actor):
+            if is_run and task.until > self.now:
+                raise Refusal("not_holder")
+            if task.status not in ("pending", "in_progress", "blocked"):
+                raise Refusal("illegal_step")
+            if actor is not None:
+                self.take(task, actor, 1800, 0)
+        self.put(task, "in_review" if task.review else "done", unheld=False)
+        task.result = "r"
+
     def check_claim(self, name: str, agent: str) -> Work:
         task = self.task(name)
         lapsed = task.status == "in_progress" and task.until <= self.now

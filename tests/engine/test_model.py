@@ -220,7 +220,8 @@ class Board(RuleBasedStateMachine):
         work = self.model.tasks[name]
 
         def model() -> None:
-            self.model.take(self.model.check_claim(name, agent), agent, lease, 0)
+            if not self.model.is_settled(name, "claim", agent, None):
+                self.model.take(self.model.check_claim(name, agent), agent, lease, 0)
 
         task = self.both(lambda: self.orc.tasks.claim(name, agent=agent, lease=lease), model, agent)
         if task is not None:
@@ -273,25 +274,45 @@ class Board(RuleBasedStateMachine):
         name = self.pick(number)
         work = self.model.tasks[name]
         given = {"none": None, "right": work.token, "wrong": (work.token or 0) + 1}[token]
-        holder = work.holder
+        is_settled = not work.archived and self.model.is_settled(name, step, agent, given)
+        actor = agent if is_settled else work.holder
 
         def model() -> None:
+            if is_settled:
+                return
             task = self.model.check_held(name, agent, given)
             if step == "renew":
                 task.until = self.model.now + task.lease
             elif step == "release":
                 self.model.put(task, "pending", unheld=True)
+            elif step == "fail":
+                self.model.put(task, "failed", unheld=False)
             else:
-                done = "in_review" if work.review else "done"
-                self.model.put(task, done if step == "complete" else "failed", unheld=False)
-                task.result = "r" if step == "complete" else task.result
+                self.model.check_nothing_open(task)
+                self.model.put(task, "in_review" if work.review else "done", unheld=False)
+                task.result = "r"
 
         result = {"result": "r"} if step == "complete" else {}
         self.both(
             lambda: getattr(self.orc.tasks, step)(name, agent=agent, token=given, **result),
             model,
-            holder,
+            actor,
         )
+
+    @precondition(has_tasks)
+    @rule(number=picks, agent=maybe_agents)
+    def complete_by_force(self, number: int, agent: str | None) -> None:
+        name = self.pick(number)
+        work = self.model.tasks[name]
+        is_settled = not work.archived and self.model.is_settled(name, "complete", agent, None)
+        actor = work.holder if agent is None and not is_settled else agent
+
+        def model() -> None:
+            if not is_settled:
+                self.model.complete_by_force(self.model.task(name), agent)
+
+        how = {"result": "r", "force": True, "reason": "we know"}
+        self.both(lambda: self.orc.tasks.complete(name, agent=agent, **how), model, actor)
 
     @precondition(has_tasks)
     @rule(
@@ -305,6 +326,8 @@ class Board(RuleBasedStateMachine):
         def model() -> None:
             if step == "note":
                 self.model.task(name).notes += 1
+            elif self.model.is_settled(name, step, agent, None):
+                return
             elif step == "block":
                 self.model.step(name, ("pending", "in_progress"), "blocked", unheld=True)
             elif step == "unblock":

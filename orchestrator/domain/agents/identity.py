@@ -23,8 +23,16 @@ def own_name(desk: Desk[State], agent: str | None) -> str:
     return desk.read().agents.aliases.get(name, name)
 
 
-def act_in_session(tx: Transaction[State], agent: str | None, *, needed: bool = False) -> str:
+def act_in_session(
+    tx: Transaction[State], agent: str | None, *, needed: bool = False, task: str = "ID"
+) -> str:
     """Set the acting agent, as :meth:`Transaction.act_as`, and refuse an outdated session.
+
+    Args:
+        tx: The transaction.
+        agent: The name; None for the one that the board was opened with.
+        needed: Refuse to act as ``system``.
+        task: The task that the command is about, for the hint of the refusal.
 
     Raises:
         Refused: The agent has started a newer session than the acting one.
@@ -35,7 +43,8 @@ def act_in_session(tx: Transaction[State], agent: str | None, *, needed: bool = 
         raise Refused(
             f"{actor} has started anew: this is its session {tx.session}, and {now} has begun",
             code="older_session",
-            hint="Stop here: the work is with the newer session. A note can carry over: `t note`.",
+            hint="Stop here: the work is with the newer session."
+            f" `t note {task} TEXT` keeps what this one learned.",
             session=tx.session,
             current=now,
         )

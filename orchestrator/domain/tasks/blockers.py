@@ -4,7 +4,7 @@ A task is kept back by its needs that are not done, by a gate (children that it 
 and by every parent that is still open and is itself blocked or waits.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 import msgspec
@@ -12,11 +12,15 @@ import msgspec
 from orchestrator.core.printable import one_line
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.derived import progress_of
-from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.tasks.records import ENDED, HELD, Task
 from orchestrator.domain.tasks.relations import NO_CHILDREN, Gate, Signal
+from orchestrator.domain.tasks.transitions import WAYS_ON
 
 SHOWN = 200
 """Characters of a reason that a sentence about another task carries."""
+
+NAMED = 5
+"""Tasks that a sentence names."""
 
 WAYS = 3
 """Commands that are named for a task that is kept back."""
@@ -55,7 +59,7 @@ def blockers(state: State, task: Task, now: str) -> Iterator[Blocker]:
             way_out = _way_out(state, task, need)
             yield Blocker(kind="need", task=need, says=says, command=way_out)
     if task.waiting and task.gate is not None:
-        yield Blocker(kind="children", task=task.gate.of, says=_gate_text(state, task.gate))
+        yield Blocker(kind="children", task=task.gate.of, says=gate_text(state, task.gate))
     for parent in ancestors(state, task.parent):
         for reason in islice(_reasons_for_parts(state, parent, now), 1):
             says = f"its parent {parent.id} {reason.says}"
@@ -121,25 +125,33 @@ def ways_out(reasons: Iterable[Blocker]) -> list[str]:
     return [*dict.fromkeys(blocker.command for blocker in reasons if blocker.command)][:WAYS]
 
 
-_WAYS_OUT = {
-    "failed": "t reopen",
-    "cancelled": "t reopen",
-    "in_review": "t approve",
-    "blocked": "t unblock",
-}
-
-
 def _way_out(state: State, task: Task, need: str) -> str:
     """The command that lets a task go on whose need does not go on by being worked on."""
     if need in state.tasks.archived:
         return f"t dep remove {task.id} {need}"
-    way = _WAYS_OUT.get(state.tasks[need].status)
-    return f"{way} {need}" if way else ""
+    status = state.tasks[need].status
+    return f"{WAYS_ON[status]} {need}" if status not in ("pending", "done", *HELD) else ""
 
 
 def open_needs(state: State, task: Task) -> list[str]:
     """The needs of a task that are not done."""
     return [need for need in task.needs if not state.tasks.is_done(need)]
+
+
+def open_parts(state: State, task: Task) -> list[str]:
+    """The children of a task that have not ended."""
+    return [part for part in state.tasks.children.get(task.id, ()) if state.tasks.is_open(part)]
+
+
+def titled(state: State, tasks: Sequence[str]) -> str:
+    """Name tasks with their titles, a few of them."""
+    live = state.tasks.tasks
+    texts = [
+        f"{task} ({one_line(live[task].title, SHOWN) if task in live else 'archived'})"
+        for task in tasks[:NAMED]
+    ]
+    more = f" and {len(tasks) - NAMED} more" if len(tasks) > NAMED else ""
+    return f"{', '.join(texts)}{more}"
 
 
 def ancestors(state: State, parent: str | None) -> Iterator[Task]:
@@ -163,7 +175,8 @@ def is_kept_back(state: State, task: Task, now: str) -> bool:
     return idle and not is_offered(state, task, now)
 
 
-def _gate_text(state: State, gate: Gate) -> str:
+def gate_text(state: State, gate: Gate) -> str:
+    """Say in words what a gate that is closed waits for."""
     progress = progress_of(state, gate.of) or NO_CHILDREN
     wanted = progress.total - progress.cancelled
     if not progress.total:

@@ -39,7 +39,7 @@ from orchestrator.domain.tasks.facts import (
     has_facts,
     wanted_facts,
 )
-from orchestrator.domain.tasks.leases import claim, claim_review, held_task, take
+from orchestrator.domain.tasks.leases import claim, claim_review, has_ended_it, held_task, take
 from orchestrator.domain.tasks.lookup import (
     changed_task,
     check_new_id,
@@ -49,7 +49,7 @@ from orchestrator.domain.tasks.lookup import (
     resolve,
 )
 from orchestrator.domain.tasks.records import ENDED, STATUSES, Task, TaskStatus
-from orchestrator.domain.tasks.transitions import check_transition
+from orchestrator.domain.tasks.transitions import check_transition, is_settled
 from orchestrator.domain.validation import check_choice, check_required, check_text, lease_length
 from orchestrator.domain.waiting import wait_for
 from orchestrator.domain.workstreams.usual import usual_workstream
@@ -151,8 +151,8 @@ class Tasks(Noun[State]):
         *,
         agent: str | None = None,
         lease: float | str | None = None,
-    ) -> None:
-        """Take a task under a lease.
+    ) -> Task | None:
+        """Take a task under a lease; if the agent holds it, token and lease stay as they are.
 
         Args:
             task: Its id or a prefix.
@@ -164,7 +164,9 @@ class Tasks(Noun[State]):
                 another agent holds.
         """
         actor = act_in_session(tx, agent, needed=True)
-        take(tx, find_live(tx.state, task), actor, lease)
+        wanted = find_live(tx.state, task)
+        take(tx, wanted, actor, lease)
+        return None if tx.state.tasks[wanted.id] is not wanted else wanted
 
     def next(
         self,
@@ -251,12 +253,14 @@ class Tasks(Noun[State]):
         """Complete a task: its checks run first, and one that is to be reviewed waits for its reviewer.
 
         Its artifacts are looked at and its commands run in the present working folder, while the board
-        is free for others. What they show is kept, also when a check does not pass.
+        is free for others. What they show is kept, also when a check does not pass. If the agent has
+        completed it already, nothing changes; another result is kept as a note.
 
         Args:
             task: Its id or a prefix.
             result: What came out, for whoever needs it next.
-            force: Complete it although a check does not pass, for a reason that is kept.
+            force: Complete it although it is not claimed, needs or parts of it are open, or a check does
+                not pass. It stands in the evidence, and a review is still due.
             reason: Why; goes with ``force``.
             agent: Who did it; without a name, its holder.
             token: The fencing token of the claim; an older one is refused.
@@ -265,8 +269,9 @@ class Tasks(Noun[State]):
             The task, done or in review.
 
         Raises:
-            Refused: It is not in progress, or another agent has it by the time the checks have run; a check
-                did not pass (``check_failed``), or its commands are not trusted (``not_trusted``).
+            Refused: It is not in progress, or another agent has it by the time the checks have run; a need
+                or a part of it is open (``not_ready``), a check did not pass (``check_failed``), or its
+                commands are not trusted (``not_trusted``).
             UsageError: A task with checks is completed inside a transaction.
         """
         arguments = (task, result, force, reason, agent, token)
@@ -280,6 +285,7 @@ class Tasks(Noun[State]):
             reason=reason,
             agent=agent,
             token=token,
+            again=lambda _, done: done,
         )
 
     @command(changed_task)
@@ -291,14 +297,20 @@ class Tasks(Noun[State]):
         reason: str = "",
         agent: str | None = None,
         token: int | None = None,
-    ) -> None:
+    ) -> Task | None:
         """Fail a task: it was tried and cannot be done; its dependants keep waiting.
+
+        If the agent has failed it already, nothing changes.
 
         Raises:
             Refused: It is not in progress, or another agent has it now.
         """
-        held = held_task(tx, task, "fail", agent, token)
+        tried = find_live(tx.state, task)
+        if has_ended_it(tx, tried, "fail", agent, token):
+            return tried
+        held = held_task(tx, tried.id, "fail", agent, token)
         tx.record(TaskFailed(task=held.id, reason=check_text("reason", reason)))
+        return None
 
     @command(changed_task)
     def release(
@@ -309,54 +321,75 @@ class Tasks(Noun[State]):
         reason: str = "",
         agent: str | None = None,
         token: int | None = None,
-    ) -> None:
-        """Give a task back; it is pending again.
+    ) -> Task | None:
+        """Give a task back; it is pending again. If it is pending, nothing changes.
 
         Raises:
             Refused: It is not in progress, or another agent has it now.
         """
-        held = held_task(tx, task, "release", agent, token)
+        given = find_live(tx.state, task)
+        if is_settled(given, "release"):
+            act_in_session(tx, agent, task=given.id)
+            return given
+        held = held_task(tx, given.id, "release", agent, token)
         tx.record(released(held, check_text("reason", reason)))
+        return None
 
     @command(changed_task)
     def block(
         self, tx: Transaction[State], task: str, *, reason: str, agent: str | None = None
-    ) -> None:
+    ) -> Task | None:
         """Set a task aside for a reason outside the board; its lease ends.
 
+        If it is blocked for this reason, nothing changes.
+
         Raises:
-            Refused: It has ended or is blocked.
+            Refused: It has ended, or is blocked for another reason.
         """
         tx.act_as(agent)
         live = find_live(tx.state, task)
+        if live.status == "blocked" and live.reason == reason:
+            return live
         check_transition(live, "block")
         tx.record(TaskBlocked(task=live.id, reason=check_required("reason", reason)))
+        return None
 
     @command(changed_task)
-    def unblock(self, tx: Transaction[State], task: str, *, agent: str | None = None) -> None:
-        """Make a blocked task pending again.
-
-        Raises:
-            Refused: It is not blocked.
-        """
-        tx.act_as(agent)
-        live = find_live(tx.state, task)
-        check_transition(live, "unblock")
-        tx.record(TaskUnblocked(task=live.id))
-
-    @command(changed_task)
-    def cancel(
-        self, tx: Transaction[State], task: str, *, reason: str = "", agent: str | None = None
-    ) -> None:
-        """End a task that is not wanted any more; its dependants keep waiting.
+    def unblock(
+        self, tx: Transaction[State], task: str, *, agent: str | None = None
+    ) -> Task | None:
+        """Make a blocked task pending again. If it is open and not blocked, nothing changes.
 
         Raises:
             Refused: It has ended.
         """
         tx.act_as(agent)
         live = find_live(tx.state, task)
+        if is_settled(live, "unblock"):
+            return live
+        check_transition(live, "unblock")
+        tx.record(TaskUnblocked(task=live.id))
+        return None
+
+    @command(changed_task)
+    def cancel(
+        self, tx: Transaction[State], task: str, *, reason: str = "", agent: str | None = None
+    ) -> Task | None:
+        """End a task that is not wanted any more; its dependants keep waiting.
+
+        Its parts stay open, and it keeps them back no longer; those of a workflow are cancelled with it.
+        If it was cancelled before, nothing changes.
+
+        Raises:
+            Refused: It is done or failed.
+        """
+        tx.act_as(agent)
+        live = find_live(tx.state, task)
+        if is_settled(live, "cancel"):
+            return live
         check_transition(live, "cancel")
         tx.record(TaskCancelled(task=live.id, reason=check_text("reason", reason)))
+        return None
 
     @command(changed_task)
     def reopen(
@@ -367,25 +400,29 @@ class Tasks(Noun[State]):
         downstream: bool = False,
         reason: str = "",
         agent: str | None = None,
-    ) -> None:
+    ) -> Task | None:
         """Make an ended task pending again; its result is cleared (the log keeps it).
 
-        A workflow that is reopened by its root has the steps again that were cancelled with it.
+        A workflow that is reopened by its root has the steps again that ended with it. If the task is
+        pending, nothing changes.
 
         Args:
             downstream: Reopen also all that was done after it: what needed it, directly or through others.
 
         Raises:
-            Refused: It has not ended, or is a milestone that would be done again at once.
+            Refused: It is in work, or is a milestone that would be done again at once.
         """
         tx.act_as(agent)
         ended = find_live(tx.state, task)
+        if is_settled(ended, "reopen") and not downstream:
+            return ended
         check_transition(ended, "reopen")
         _check_waits(ended)
         reason = check_text("reason", reason)
         tx.record(TaskReopened(task=ended.id, reason=reason))
         for behind in _done_after(tx.state, ended) if downstream else ():
             tx.record(TaskReopened(task=behind, reason=reason or f"{ended.id} was reopened"))
+        return None
 
     @command(changed_task)
     def note(

@@ -1,7 +1,8 @@
 """Completing a task whose checks run first, outside the board's lock.
 
 The lease is extended so that the checks can end before it does; what they showed counts for one claim and for
-the checks that the task had then.
+the checks that the task had then. ``force``, with a reason, is the one way past a missing claim, open needs
+and parts, and checks; what it passed over stands in the evidence.
 """
 
 from collections.abc import Callable
@@ -9,11 +10,14 @@ from typing import TypeVar
 
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.transaction import SYSTEM, Committed, Desk, Transaction
+from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import verification
-from orchestrator.domain.tasks.events import TaskCompleted, TaskRenewed
-from orchestrator.domain.tasks.leases import held_task
-from orchestrator.domain.tasks.records import Evidence, Task
+from orchestrator.domain.tasks.blockers import gate_text, open_needs, open_parts, titled
+from orchestrator.domain.tasks.events import TaskCompleted, TaskNoted, TaskRenewed
+from orchestrator.domain.tasks.leases import claim, has_ended_it, held_task
+from orchestrator.domain.tasks.lookup import find_live
+from orchestrator.domain.tasks.records import HELD, Evidence, Task
 from orchestrator.domain.tasks.verification import ChecksDue
 from orchestrator.domain.tasks.verification_events import TaskChecked, TaskSubmitted
 from orchestrator.domain.validation import check_text
@@ -36,6 +40,7 @@ def complete(
     agent: str | None,
     token: int | None = None,
     then: Callable[[Transaction[State], Task], None] | None = None,
+    again: Callable[[Transaction[State], Task], R] | None = None,
 ) -> R:
     """Complete a task as ``tasks.complete`` does, for a command that may do more in the same commit.
 
@@ -45,61 +50,189 @@ def complete(
         shows: Renders its result.
         pick: Returns the id of the task, from the state that the command finds.
         result: What came out.
-        force: Complete it although a check does not pass.
+        force: Complete it although it is not claimed, waits for other tasks, or a check does not pass.
         reason: Why; goes with ``force``.
         agent: Who did it; without a name, the holder.
         token: The fencing token of the claim.
         then: Records what belongs to the same commit; called with the task as it was held.
+        again: Makes the result where the agent has completed the task already; None: that is refused.
 
     Raises:
-        Refused: The task is not in progress, another agent holds it, or a check did not pass.
+        Refused: The task is not in progress, another agent holds it, a need or a part of it is open, or
+            a check did not pass.
         UsageError: ``force`` without a reason or the reverse; checks inside a transaction.
     """
     if force != bool(reason.strip()):
         raise UsageError("To complete a task by force takes both --force and --reason TEXT")
 
     def attempt(due: ChecksDue | None, evidence: tuple[Evidence, ...] = ()) -> R:
-        def within(tx: Transaction[State]) -> None:
-            if due is None:
-                held = held_task(tx, pick(tx), "complete", agent, token)
-            else:
-                held = _held_unchanged(tx, due, agent)
-            _check_workflow_ended(tx.state, held)
+        def within(tx: Transaction[State]) -> R | None:
             text = None if result is None else check_text("result", result)
-            if due is None:
-                _check_nothing_due(held, force)
+            if due is not None:
+                task = held = _held_unchanged(tx, due, agent)
             else:
-                tx.record(TaskChecked(task=held.id, evidence=evidence))
-            is_reviewed = held.checks is not None and held.checks.review
-            ending = TaskSubmitted if is_reviewed else TaskCompleted
-            tx.record(ending(task=held.id, result=text, reason=check_text("reason", reason)))
+                task = find_live(tx.state, pick(tx))
+                if again is not None and has_ended_it(tx, task, "complete", agent, token):
+                    _note_other_result(tx, task, text)
+                    return again(tx, tx.state.tasks[task.id])
+                held = (_forced if force else _held)(tx, task, agent, token)
+            if not force:
+                _check_nothing_open(tx.state, held)
+            # What is claimed only by force is not there to be checked.
+            if due is None and task.status == "in_progress":
+                _check_nothing_due(held, force)
+            override = (_override(tx, task, reason, ran=due is not None),) if force else ()
+            _end(tx, held, (*evidence, *override), text, reason)
             if then is not None:
                 then(tx, held)
+            return None
 
         name, arguments = request
         return desk.run(name, within, shows, arguments)
 
     try:
         return attempt(None)
-    except ChecksDue as checks:
-        due = checks
-    evidence = _run_checks(desk, due, agent)
-    failure = next((item for item in evidence if not item.passed), None)
-    if failure is not None and not force:
-        _keep_evidence(desk, due, evidence, agent)
-        raise verification.check_failed(due.task, evidence, failure)
-    return attempt(due, evidence)
+    except ChecksDue as due:
+        return attempt(due, _run_checks(desk, due, agent, force))
 
 
-def _run_checks(desk: Desk[State], due: ChecksDue, agent: str | None) -> tuple[Evidence, ...]:
+def _end(
+    tx: Transaction[State],
+    task: Task,
+    evidence: tuple[Evidence, ...],
+    result: str | None,
+    reason: str,
+) -> None:
+    """Record that a task is done, or to be reviewed, with what its checks showed."""
+    if evidence:
+        tx.record(TaskChecked(task=task.id, evidence=evidence))
+    is_reviewed = task.checks is not None and task.checks.review
+    ending = TaskSubmitted if is_reviewed else TaskCompleted
+    tx.record(ending(task=task.id, result=result, reason=check_text("reason", reason)))
+
+
+# Who may complete it
+
+
+def _held(tx: Transaction[State], task: Task, agent: str | None, token: int | None) -> Task:
+    return held_task(tx, task.id, "complete", agent, token)
+
+
+def _forced(tx: Transaction[State], task: Task, agent: str | None, token: int | None) -> Task:
+    """Return the task, claimed by the agent that acts if no agent holds it."""
+    actor = act_in_session(tx, agent, task=task.id)
+    if actor == SYSTEM and task.status in HELD:
+        actor = tx.act_as(task.assigned_to)
+    is_mine = task.status == "in_progress" and task.assigned_to == actor
+    is_free = task.status in ("pending", "blocked") or task.has_lapsed(tx.now)
+    if is_mine or token is not None or not (is_free or task.is_assigned_to(actor)):
+        return _held(tx, task, agent, token)
+    if actor != SYSTEM:
+        claim(tx, task, None)
+    return tx.state.tasks[task.id]
+
+
+def _note_other_result(tx: Transaction[State], task: Task, result: str | None) -> None:
+    """Keep a result that differs from the one that the task has, once."""
+    known = (task.result, *(note.text for note in task.notes))
+    if result and result not in known:
+        tx.record(TaskNoted(task=task.id, text=result))
+
+
+# What must be done before
+
+
+def _check_nothing_open(state: State, task: Task) -> None:
+    """Refuse a task that waits for others: needs, parts, or the children behind its gate.
+
+    Raises:
+        Refused: It does; the needs and parts that are open are named.
+    """
+    if reasons := _open_texts(state, task):
+        raise Refused(
+            f"Task {task.id} cannot be done yet: {'; '.join(reasons)}",
+            code="not_ready",
+            hint=f"Complete those first; `t complete {task.id} --force --reason TEXT` does without.",
+            needs=open_needs(state, task),
+            parts=open_parts(state, task),
+        )
+
+
+def _open_texts(state: State, task: Task) -> list[str]:
+    needs, parts = open_needs(state, task), open_parts(state, task)
+    texts = [f"it needs {titled(state, needs)}"] if needs else []
+    if parts:
+        texts.append(
+            f"of its parts {titled(state, parts)} {'is' if len(parts) == 1 else 'are'} open"
+        )
+    elif task.waiting and task.gate is not None:
+        texts.append(f"it {gate_text(state, task.gate)}")
+    return texts
+
+
+def _check_nothing_due(task: Task, force: bool) -> None:
+    """Stop if checks must run first.
+
+    Raises:
+        ChecksDue: They must.
+        Refused: They must, and their commands are not trusted.
+    """
+    checks = task.checks
+    if checks is None or not checks.are_due:
+        return
+    if checks.are_inert and not force:
+        raise verification.not_trusted(task.id, checks)
+    raise ChecksDue(task.id, task.token, task.assigned_to or SYSTEM, checks)
+
+
+def _override(tx: Transaction[State], task: Task, reason: str, *, ran: bool) -> Evidence:
+    """Say why a task is completed by force, and what that passes over.
+
+    Args:
+        tx: The transaction.
+        task: The task as it was found.
+        reason: Why.
+        ran: Whether its checks ran; they are evidence of their own then.
+    """
+    passed_over = _open_texts(tx.state, task)
+    if task.status != "in_progress":
+        passed_over.insert(0, f"it was {task.status}")
+    if task.checks is not None and task.checks.are_due and not ran:
+        passed_over.append("its checks did not run")
+    return Evidence(
+        kind="force",
+        what=reason,
+        passed=False,
+        problem="; ".join(passed_over),
+        at=tx.now,
+        agent=tx.agent,
+    )
+
+
+# Checks
+
+
+def _run_checks(
+    desk: Desk[State], due: ChecksDue, agent: str | None, force: bool
+) -> tuple[Evidence, ...]:
+    """Run the checks of a task, and return what they showed.
+
+    Raises:
+        Refused: One did not pass, and nothing forces it; what they showed is kept.
+    """
     desk.pause()  # refuses here what would extend a lease inside an open transaction
     commands = len(due.checks.verify) if due.checks.trusted else 0
     if commands:
         _extend_lease(desk, due, commands * due.checks.patience + MARGIN, agent)
         desk.pause()  # that commit holds signals back
-    return verification.gather(
+    evidence = verification.gather(
         due.task, due.checks, agent=due.holder, board=desk.folder, now=desk.now
     )
+    failure = next((item for item in evidence if not item.passed), None)
+    if failure is not None and not force:
+        _keep_evidence(desk, due, evidence, agent)
+        raise verification.check_failed(due.task, evidence, failure)
+    return evidence
 
 
 def _extend_lease(desk: Desk[State], due: ChecksDue, seconds: float, agent: str | None) -> None:
@@ -136,32 +269,3 @@ def _held_unchanged(tx: Transaction[State], due: ChecksDue, agent: str | None) -
     if held.checks != due.checks:
         raise verification.checks_changed(held.id)
     return held
-
-
-def _check_nothing_due(task: Task, force: bool) -> None:
-    """Stop if checks must run first.
-
-    Raises:
-        ChecksDue: They must.
-        Refused: They must, and their commands are not trusted.
-    """
-    checks = task.checks
-    if checks is None or not checks.are_due:
-        return
-    if checks.are_inert and not force:
-        raise verification.not_trusted(task.id, checks)
-    raise ChecksDue(task.id, task.token, task.assigned_to or SYSTEM, checks)
-
-
-def _check_workflow_ended(state: State, task: Task) -> None:
-    """Refuse to complete the root of a workflow before its steps.
-
-    Raises:
-        Refused: They have not all ended.
-    """
-    if task.waiting and task.id in state.workflows:
-        raise Refused(
-            f"Task {task.id} gets done by its workflow, whose steps have not all ended",
-            code="not_ready",
-            hint=f"`formula current {task.id}` shows where it stands.",
-        )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from orchestrator.core.errors import Refused
+from orchestrator.core.events import Recorded
 from orchestrator.core.transaction import SYSTEM, Transaction
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
@@ -10,19 +11,23 @@ from orchestrator.domain.tasks.blockers import blockers, open_needs, ways_out
 from orchestrator.domain.tasks.events import ReviewClaimed, TaskClaimed, TaskLapsed
 from orchestrator.domain.tasks.lookup import find_live
 from orchestrator.domain.tasks.records import DEFAULT_LEASE, HELD, Task
-from orchestrator.domain.tasks.transitions import check_transition
+from orchestrator.domain.tasks.transitions import check_transition, is_settled, not_possible
 from orchestrator.domain.validation import lease_length
 
 
 def take(tx: Transaction[State], task: Task, agent: str, lease: float | str | None = None) -> None:
-    """Claim a task for the agent that acts.
+    """Claim a task for the agent that acts; if it holds the task, nothing changes.
 
     Raises:
         Refused: It is not pending nor assigned to the agent, waits for other tasks, or touches what
             another agent holds.
     """
-    if not task.has_lapsed(tx.now) and not task.is_assigned_to(agent):
+    if task.is_run_by(agent, tx.now):
+        return
+    if not task.has_lapsed(tx.now):
         check_transition(task, "claim")
+        if task.status in HELD and not task.is_assigned_to(agent):
+            raise not_possible(task, "claim")
     _check_free(tx.state, task, agent, tx.now)
     tx.state.workstreams.find_active(task.workstream)
     claim(tx, task, lease)
@@ -51,14 +56,29 @@ def held_task(
         Refused: Another agent holds the task, or the token is of an older claim.
     """
     task = find_live(tx.state, text)
-    actor = act_in_session(tx, agent)
+    actor = act_in_session(tx, agent, task=task.id)
     if token is not None and task.token != token:
         raise _not_held(task, f"The claim with token {token} has ended")
-    check_transition(task, transition)
-    if actor not in (SYSTEM, task.assigned_to):
+    if task.status in HELD and actor not in (SYSTEM, task.assigned_to):
         raise _not_held(task, f"{actor} does not hold task {task.id}")
+    check_transition(task, transition)
     tx.act_as(task.assigned_to)
     return task
+
+
+def has_ended_it(
+    tx: Transaction[State], task: Task, transition: str, agent: str | None, token: int | None
+) -> bool:
+    """Whether the agent that acts has ended the task by this transition; without a name its holder has."""
+    actor = act_in_session(tx, agent, task=task.id)
+    if not is_settled(task, transition) or actor not in (SYSTEM, task.assigned_to):
+        return False
+    claims = (number for number in reversed(task.events) if _is_claim(tx.event(number)))
+    return token is None or token == next(claims, None)
+
+
+def _is_claim(recorded: Recorded) -> bool:
+    return recorded.type == TaskClaimed.TYPE
 
 
 def _check_free(state: State, task: Task, agent: str, now: str) -> None:
@@ -97,7 +117,7 @@ def _not_held(task: Task, reason: str) -> Refused:
     return Refused(
         f"{reason}: {now}",
         code="not_holder",
-        hint="Take other work with `t next`; a note can carry over what you found: `t note`.",
+        hint=f"`t next` finds other work; `t note {task.id} TEXT` keeps what you found.",
         assigned_to=task.assigned_to,
         status=task.status,
         token=task.token,

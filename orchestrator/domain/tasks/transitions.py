@@ -4,7 +4,7 @@ from orchestrator.core.errors import Refused
 from orchestrator.domain.tasks.records import ENDED, HELD, Task
 
 TRANSITIONS: dict[str, tuple[str, ...]] = {
-    "claim": ("pending",),
+    "claim": ("pending", "assigned"),
     "sling": ("pending",),
     "renew": HELD,
     "complete": ("in_progress",),
@@ -19,23 +19,62 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
     "reopen": ENDED,
     "archive": ENDED,
 }
-"""The statuses from which each transition is allowed. Editing and notes are always allowed."""
+"""The statuses from which each transition is allowed. Editing and notes are always allowed.
+
+An assigned task is claimed by its own agent only, and ``complete`` with ``force`` needs no claim.
+"""
+
+SETTLED: dict[str, tuple[str, ...]] = {
+    "complete": ("done", "in_review"),
+    "fail": ("failed",),
+    "release": ("pending",),
+    "unblock": ("pending", *HELD, "in_review"),
+    "cancel": ("cancelled",),
+    "reopen": ("pending",),
+}
+"""The statuses in which a transition has nothing left to do, so that repeating it changes nothing."""
+
+WAYS_ON: dict[str, str] = {
+    "pending": "t claim",
+    "assigned": "t claim",
+    "in_progress": "t complete",
+    "blocked": "t unblock",
+    "in_review": "t approve",
+    "done": "t reopen",
+    "failed": "t reopen",
+    "cancelled": "t reopen",
+}
+"""The command that brings a task of each status on."""
 
 
 def check_transition(task: Task, transition: str) -> None:
-    """Refuse a transition that the status of the task does not allow, and name those that it allows.
+    """Refuse a transition that the status of the task does not allow.
 
     Raises:
-        Refused: The transition is not allowed from this status.
+        Refused: The transition is not allowed from this status; the hint names the command that is.
     """
-    if task.status in TRANSITIONS[transition]:
-        return
+    if task.status not in TRANSITIONS[transition]:
+        raise not_possible(task, transition)
+
+
+def is_settled(task: Task, transition: str) -> bool:
+    """Whether a transition has nothing left to do; see :data:`SETTLED`."""
+    return task.status in SETTLED[transition]
+
+
+def not_possible(task: Task, transition: str) -> Refused:
+    """The refusal of a transition, with the command that works and the others that are allowed."""
     allowed = [name for name, statuses in TRANSITIONS.items() if task.status in statuses]
     holder = f" with {task.assigned_to}" if task.status in HELD else ""
-    raise Refused(
+    is_taken = transition == "claim" and task.status in HELD
+    way = f"{WAYS_ON[task.status]} {task.id}"
+    others = [name for name in allowed if name != way.split()[1]]
+    return Refused(
         f"Task {task.id} is {task.status}{holder}: `{transition}` is not possible",
-        code="already_claimed" if transition == "claim" and task.status in HELD else "illegal_step",
-        hint=f"From {task.status} it can: {', '.join(allowed)}.",
+        code="already_claimed" if is_taken else "illegal_step",
+        hint="`t next` finds other work."
+        if is_taken
+        else f"`{way}` is; so {'are' if len(others) > 1 else 'is'} {', '.join(others)}.",
         status=task.status,
         allowed=allowed,
         assigned_to=task.assigned_to,

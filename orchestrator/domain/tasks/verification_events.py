@@ -16,8 +16,8 @@ class TaskChecked(TaskEvent):
     evidence: tuple[Evidence, ...]
 
     def changed(self, task: Task, record: Recorded) -> Task:
-        reviews = (item for item in task.evidence if item.kind == "review")
-        return replace(task, evidence=(*reviews, *self.evidence))
+        lasting = (item for item in task.evidence if item.kind in ("review", "change"))
+        return replace(task, evidence=(*lasting, *self.evidence))
 
 
 @event("task.submitted")

@@ -162,17 +162,18 @@ def _give_signals(tx: Transaction[State], events: Committed) -> None:
                     tx.record(TaskSignalled(task=task, kind=kind, name=name))
 
 
-def _cancelled_with(root: str) -> str:
+def _ended_with(root: str, status: str) -> str:
     """The reason of steps that were cancelled with their workflow; a reopened workflow finds them by it."""
-    return f"the workflow {root} was cancelled"
+    return f"the workflow {root} was {'completed by force' if status == 'done' else status}"
 
 
 def _reopen_steps(tx: Transaction[State], events: Committed) -> None:
     """Reopen the steps that were cancelled with a workflow that was reopened."""
     for _, event in events:
         if isinstance(event, TaskReopened) and event.task in tx.state.workflows:
+            reasons = [_ended_with(event.task, status) for status in ("cancelled", "done")]
             for step in live_steps(tx.state, event.task):
-                if step.status == "cancelled" and step.reason == _cancelled_with(event.task):
+                if step.status == "cancelled" and step.reason in reasons:
                     reason = f"the workflow {event.task} was reopened"
                     tx.record(TaskReopened(task=step.id, reason=reason))
 
@@ -199,8 +200,8 @@ def _follow_root(tx: Transaction[State], workflow: Workflow, root: Task) -> None
     if not has_ended:
         tx.record(WorkflowReopened(workflow=root.id))
         return
-    if root.status == "cancelled":
-        cancel(tx, live_steps(tx.state, root.id), _cancelled_with(root.id))
+    if root.status == "cancelled" or (root.status == "done" and root.reason):  # by force
+        cancel(tx, live_steps(tx.state, root.id), _ended_with(root.id, root.status))
     is_condensed = workflow.ephemeral and (workflow.condense or Condense()).by_itself
     digest = digest_of(tx.state, workflow, tx.now) if is_condensed else ""
     tx.record(WorkflowEnded(workflow=root.id, outcome=root.status, digest=digest))

@@ -13,9 +13,14 @@ from orchestrator.domain.agents import hooks
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.circles import check_no_circle
-from orchestrator.domain.tasks.commands import claimed_task
 from orchestrator.domain.tasks.completion import complete
-from orchestrator.domain.tasks.events import TaskCompleted, TaskEdited, TaskSignalled
+from orchestrator.domain.tasks.events import (
+    TaskClaimed,
+    TaskCompleted,
+    TaskEdited,
+    TaskNoted,
+    TaskSignalled,
+)
 from orchestrator.domain.tasks.leases import take
 from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve_all
 from orchestrator.domain.tasks.records import ENDED, Task
@@ -112,16 +117,21 @@ def bonded_workflows(state: State, events: Committed) -> Bonded:
 
 
 def advanced_workflow(state: State, events: Committed) -> Advanced:
-    """The step that was completed, and the one that was claimed."""
-    ending = (e for _, e in events if isinstance(e, (TaskCompleted, TaskSubmitted)))
-    completed = state.tasks[next(ending).task]
+    """The step that was completed, and the one that was claimed after it."""
+    endings = (TaskCompleted, TaskSubmitted, TaskNoted)
+    completed = state.tasks[next(e.task for _, e in events if isinstance(e, endings))]
+    claimed = [e.task for _, e in events if isinstance(e, TaskClaimed) and e.task != completed.id]
+    return _advanced(state, completed, state.tasks[claimed[0]] if claimed else None)
+
+
+def _advanced(state: State, completed: Task, following: Task | None) -> Advanced:
     assert completed.workflow is not None
     root = state.tasks.get(completed.workflow)
     work = state.workflows.work[completed.workflow]
     ended = work.done + work.cancelled
     return Advanced(
         completed=completed,
-        next=claimed_task(state, events),
+        next=following,
         workflow=completed.workflow,
         ended=ended,
         total=work.total,
@@ -226,6 +236,8 @@ class Workflows(Noun[State]):
     ) -> Advanced:
         """Complete a step and claim the next ready one of the same workflow, in one commit.
 
+        If the agent has completed it already, nothing changes.
+
         Args:
             task: The step.
             result: As in :meth:`orchestrator.domain.tasks.commands.Tasks.complete`, like the others.
@@ -246,6 +258,7 @@ class Workflows(Noun[State]):
             agent=agent,
             token=token,
             then=lambda tx, step: _claim_next(tx, step, lease),
+            again=_advanced_before,
         )
 
     @command(changed_task)
@@ -431,6 +444,13 @@ def _claim_next(tx: Transaction[State], step: Task, lease: float | str | None) -
     best = tx.state.schedule.best_step(step.workflow, agent, tx.now)
     if best is not None:
         take(tx, best, agent, step.lease if lease is None else lease)
+
+
+def _advanced_before(tx: Transaction[State], step: Task) -> Advanced:
+    """What an agent has that completed a step before: the step that it works on now."""
+    held = [task for task in tx.state.schedule.held_by(tx.agent) if task.workflow == step.workflow]
+    working = [task for task in held if task.is_run_by(tx.agent, tx.now)]
+    return _advanced(tx.state, step, working[0] if working else None)
 
 
 def _end_children(tx: Transaction[State], task: Task) -> None:

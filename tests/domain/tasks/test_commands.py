@@ -307,12 +307,32 @@ AFTER = {
 }
 LEGAL = {
     "pending": {"claim", "sling", "block", "cancel"},
-    "assigned": {"renew", "release", "block", "cancel"},
+    "assigned": {"claim", "renew", "release", "block", "cancel"},
     "in_progress": {"renew", "complete", "fail", "release", "block", "cancel"},
     "blocked": {"unblock", "cancel"},
     "done": {"reopen", "archive"},
     "failed": {"reopen", "archive"},
     "cancelled": {"reopen", "archive"},
+}
+
+
+SETTLED = {
+    "pending": {"release", "unblock", "reopen"},
+    "assigned": {"unblock"},
+    "in_progress": {"unblock"},
+    "blocked": {"block"},
+    "done": {"complete"},
+    "failed": {"fail"},
+    "cancelled": {"cancel"},
+}
+WAYS = {
+    "pending": "claim",
+    "assigned": "claim",
+    "in_progress": "complete",
+    "blocked": "unblock",
+    "done": "reopen",
+    "failed": "reopen",
+    "cancelled": "reopen",
 }
 
 
@@ -322,18 +342,26 @@ def test_each_step_is_allowed_from_its_statuses_and_refused_from_all_others(
     orc: Orchestrator, status: str, step: str
 ):
     task = in_status(orc, status)
-    if step in LEGAL[status]:
+    taken = status in ("assigned", "in_progress") and step in ("claim", "sling")
+    if step in LEGAL[status] and not taken:
         ACTIONS[step](orc, task)
         assert orc.tasks.get(task).status == AFTER.get(step, status)
         return
+    if step in SETTLED[status]:
+        with changes_nothing(orc):
+            assert getattr(ACTIONS[step](orc, task), "status", None) == status
+        return
     with changes_nothing(orc), pytest.raises(Refused) as caught:
         ACTIONS[step](orc, task)
-    taken = status in ("assigned", "in_progress") and step in ("claim", "sling")
     assert caught.value.code == ("already_claimed" if taken else "illegal_step")
     if step == "sling" and taken:
         return
     assert set(caught.value.details["allowed"]) == LEGAL[status]  # type: ignore[call-overload]
-    assert all(word in caught.value.hint for word in LEGAL[status])
+    if taken:
+        assert "`t next`" in caught.value.hint
+    else:
+        assert f"`t {WAYS[status]} {task}`" in caught.value.hint
+        assert all(word in caught.value.hint for word in LEGAL[status])
 
 
 def test_the_table_of_steps_is_the_one_of_the_issue():
@@ -401,6 +429,88 @@ def test_only_the_holder_takes_the_steps_of_a_holder(orc: Orchestrator, step: st
         getattr(orc.tasks, step)(task, agent="bob")
     assert (caught.value.code, caught.value.details["assigned_to"]) == ("not_holder", "ann")
     assert "ann has it now" in caught.value.message
+
+
+def test_claiming_what_one_holds_keeps_token_and_lease(orc: Orchestrator, clock: SettableClock):
+    task = add(orc)
+    held = orc.tasks.claim(task, agent="ann", lease="1h")
+    clock.advance(60)
+    with changes_nothing(orc):
+        assert orc.tasks.claim(task[:6], agent="ann", lease="2h") == held
+    clock.advance(3600)
+    assert orc.tasks.claim(task, agent="ann").token != held.token  # the lease had ended
+
+
+def test_completing_again_changes_nothing_but_another_result_is_kept_as_a_note(orc: Orchestrator):
+    task = add(orc)
+    token = orc.tasks.claim(task, agent="ann").token
+    done = orc.tasks.complete(task, result="shipped", agent="ann", token=token)
+    with changes_nothing(orc):
+        for again in ({}, {"agent": "ann"}, {"agent": "ann", "result": "shipped", "token": token}):
+            assert orc.tasks.complete(task, **again) == done  # type: ignore[arg-type]
+        for wrong in ({"agent": "bob"}, {"agent": "ann", "token": 1}):
+            assert code_of(lambda: orc.tasks.complete(task, **wrong)) in (  # type: ignore[arg-type] # noqa: B023
+                "illegal_step",
+                "not_holder",
+            )
+    noted = orc.tasks.complete(task, result="shipped twice", agent="ann")
+    assert (noted.result, [note.text for note in noted.notes]) == ("shipped", ["shipped twice"])
+    with changes_nothing(orc):
+        assert orc.tasks.complete(task, result="shipped twice", agent="ann") == noted
+
+
+def test_an_open_need_refuses_the_completion_of_a_claimed_task_and_is_named(orc: Orchestrator):
+    need, task = add(orc, title="Lay the pipe"), add(orc)
+    orc.tasks.claim(task, agent="ann")
+    orc.links.add(task, need)
+    with changes_nothing(orc), pytest.raises(Refused) as caught:
+        orc.tasks.complete(task, agent="ann")
+    assert (caught.value.code, caught.value.details["needs"]) == ("not_ready", [need])
+    assert f"{need} (Lay the pipe)" in caught.value.message
+    assert f"`t complete {task} --force --reason TEXT`" in caught.value.hint
+    done = orc.tasks.complete(task, agent="ann", force=True, reason="it was there already")
+    (override,) = done.evidence
+    assert (override.kind, override.what) == ("force", "it was there already")
+    assert need in override.problem
+
+
+@pytest.mark.parametrize("end", ["complete", "fail", "cancel"])
+def test_a_parent_is_completed_after_its_children(orc: Orchestrator, end: str):
+    parent = add(orc)
+    child = orc.tasks.add("build", title="Dig", parent=parent).id
+    orc.tasks.claim(parent, agent="ann")
+    with changes_nothing(orc), pytest.raises(Refused) as caught:
+        orc.tasks.complete(parent, agent="ann")
+    assert caught.value.details["parts"] == [child]
+    assert f"{child} (Dig)" in caught.value.message
+    orc.tasks.claim(child, agent="bob")
+    getattr(orc.tasks, end)(child)
+    assert orc.tasks.complete(parent, agent="ann").status == "done"
+
+
+@pytest.mark.parametrize("status", ["pending", "assigned", "in_progress", "blocked"])
+@pytest.mark.parametrize("agent", ["ann", None])
+def test_force_with_a_reason_completes_an_open_task_of_any_status(
+    orc: Orchestrator, status: str, agent: str | None
+):
+    task = in_status(orc, status)
+    need = add(orc)
+    orc.links.add(task, need)
+    orc.tasks.add("build", title="Dig", parent=task)
+    done = orc.tasks.complete(task, result="x", force=True, reason="we know", agent=agent)
+    assert (done.status, done.result, done.reason) == ("done", "x", "we know")
+    (override,) = done.evidence
+    assert (override.kind, override.what, override.passed) == ("force", "we know", False)
+    assert need in override.problem
+    assert "Dig" in override.problem
+
+
+def test_force_takes_nothing_from_another_agent(orc: Orchestrator):
+    task = add(orc)
+    orc.tasks.claim(task, agent="ann")
+    with changes_nothing(orc):
+        force = {"force": True, "reason": "we know"}
+        assert code_of(lambda: orc.tasks.complete(task, agent="bob", **force)) == "not_holder"  # type: ignore[arg-type]
 
 
 def test_completing_a_pending_task_is_refused(orc: Orchestrator):

@@ -516,7 +516,7 @@ def test_force_completes_in_spite_of_a_failing_check_and_the_reason_is_kept(orc:
     task = claimed(orc, FALSE)
     done = orc.tasks.complete(task, force=True, reason="the test is wrong")
     assert (done.status, done.reason) == ("done", "the test is wrong")
-    assert [e.passed for e in done.evidence] == [False]
+    assert [(e.kind, e.passed) for e in done.evidence] == [("verify", False), ("force", False)]
 
 
 @pytest.mark.parametrize("half", [{"force": True}, {"force": True, "reason": " "}, {"reason": "x"}])
@@ -524,6 +524,15 @@ def test_force_takes_a_reason_and_a_reason_takes_force(orc: Orchestrator, half: 
     task = claimed(orc, FALSE)
     with changes_nothing(orc), pytest.raises(UsageError):
         orc.tasks.complete(task, **half)  # type: ignore[arg-type]
+
+
+def test_what_nobody_claimed_is_completed_by_force_without_its_checks(orc: Orchestrator):
+    task = orc.tasks.add("build", title="Ship", verify=[FALSE], review=True).id
+    handed_in = orc.tasks.complete(task, force=True, reason="done by hand", agent="ann")
+    assert (handed_in.status, handed_in.assigned_to) == ("in_review", "ann")
+    (override,) = handed_in.evidence
+    assert "its checks did not run" in override.problem
+    assert code_of(lambda: orc.reviews.approve(task, agent="ann")) == "own_work"
 
 
 def test_force_is_no_way_around_a_review(orc: Orchestrator):
