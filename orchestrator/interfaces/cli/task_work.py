@@ -86,8 +86,8 @@ def release(run: Run, words: Words, reason: str | None, token: int | None) -> An
 @TASK.command("complete", example='complete 299833bc "Shipped as v1.0.2" --token 17')
 @task_words("[RESULT...]", "The task, and what came out.")
 @option("--result", "What came out, for whoever needs it next.")
-@flag("--force", "Although a check does not pass; with --reason.")
-@option("--reason", "Why by force; it is kept.", default="")
+@flag("--force", "Past a missing claim, open needs or parts, and checks; with --reason.")
+@option("--reason", "Why by force; it stands in the evidence.", default="")
 @TOKEN
 @flag(
     "--continue", "Of a workflow: claim the next ready step with it, in one commit.", name="go_on"
