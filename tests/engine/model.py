@@ -183,7 +183,10 @@ class Model:
         task = self.task(name)
         if step in ("complete", "fail"):
             mine = agent in (None, task.holder) and token is None
-            return mine and task.status in {"complete": ("done", "in_review"), "fail": ("failed",)}[step]
+            return (
+                mine
+                and task.status in {"complete": ("done", "in_review"), "fail": ("failed",)}[step]
+            )
         statuses = {
             "claim": ("in_progress",) if task.holder == agent and task.until > self.now else (),
             "release": ("pending",),
