@@ -90,11 +90,11 @@ def duration(text: str | float) -> float:
     return value
 
 
-def spoken(duration: float) -> str:
-    """A duration for people, by its two largest units: ``90`` is ``1m30s``, ``93784`` is ``1d2h``."""
+def spoken(duration: float, units: int = 2) -> str:
+    """A duration for people, by its largest units: ``90`` is ``1m30s``, ``93784`` is ``1d2h``."""
     whole, parts = int(duration), list[str]()
     for unit in ("d", "h", "m", "s"):
         number, whole = divmod(whole, int(_UNITS[unit]))
         if number:
             parts.append(f"{number}{unit}")
-    return "".join(parts[:2]) or "0s"
+    return "".join(parts[:units]) or "0s"

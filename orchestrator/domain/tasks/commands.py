@@ -11,6 +11,7 @@ from orchestrator.core.events import Recorded
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.identity import act_in_session
+from orchestrator.domain.event_log import beginning
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import archive, completion
 from orchestrator.domain.tasks.blockers import is_offered
@@ -540,8 +541,11 @@ class Tasks(Noun[State]):
         status: Iterable[TaskStatus] = (),
         agent: str | None = None,
         any_labels: Iterable[str] = (),
+        open: bool = False,
         overdue: bool = False,
         ready: bool = False,
+        text: str | None = None,
+        since: str | int | None = None,
         **facts: Unpack[GivenFacts],
     ) -> list[Task]:
         """Return the tasks that pass every filter, in the order they were added.
@@ -551,8 +555,11 @@ class Tasks(Noun[State]):
             status: Only of these statuses.
             agent: Only those it holds or held last.
             any_labels: Only those with one of these labels at least.
+            open: Only those that have not ended.
             overdue: Only those that have not ended though they are due.
             ready: Only those that any agent may take now.
+            text: Only those with this text in their title or description, in any case.
+            since: Only those that changed from this time on, that long ago (``2h``), or after this event.
             **facts: Only those with these facts: all items of a list, else the same value; of a type,
                 priority, parent ... as its :class:`orchestrator.domain.tasks.facts.Fact` allows.
         """
@@ -563,6 +570,8 @@ class Tasks(Noun[State]):
         wanted = wanted_facts(facts, _Board(state, now))
         for word in sorted(statuses):
             check_choice("status", word, STATUSES)
+        words = None if text is None else text.casefold()
+        limit = None if since is None else beginning(since, now)
         return [
             task
             for task in state.tasks.values()
@@ -571,9 +580,17 @@ class Tasks(Noun[State]):
             and (agent is None or task.assigned_to == agent)
             and not (one_of and one_of.isdisjoint(task.labels))
             and has_facts(task, wanted)
+            and not (open and task.status in ENDED)
+            and (words is None or words in f"{task.title}\n{task.description}".casefold())
+            and (limit is None or _changed_since(task, limit))
             and not (overdue and (not task.due or task.due > now or task.status in ENDED))
             and (not ready or is_offered(state, task, now))
         ]
+
+
+def _changed_since(task: Task, limit: str | int) -> bool:
+    """Whether a task changed after an event, or from a time on."""
+    return task.events[-1] > limit if isinstance(limit, int) else task.updated_at >= limit
 
 
 class _Board:

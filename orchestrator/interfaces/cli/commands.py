@@ -27,7 +27,8 @@ TASK = Group(
         "task_editing": "add batch edit note",
         "task_work": "claim next renew complete/done approve reject trust fail release block unblock"
         " cancel reopen archive",
-        "task_pages": "list/ls show",
+        "task_listing": "list/ls",
+        "task_pages": "show",
         "links": "ready blocked stale defer signal graph duplicate supersede",
     },
     groups=(DEP,),
@@ -119,7 +120,6 @@ EXPORT = Group(
 )
 
 _VERBS = {
-    "ls": (TASK, "list"),
     "show": (TASK, "show"),
     "next": (TASK, "next"),
     "ready": (TASK, "ready"),
@@ -146,6 +146,8 @@ BOARD = Group(
         "sessions": "prime handoff done escalate",
         "reports": "stats metrics",
         "events": "log",
+        "task_listing": "ls",
+        "task_board": "board",
     },
     groups=(
         WORKSTREAM,

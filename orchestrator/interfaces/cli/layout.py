@@ -9,20 +9,62 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from orchestrator.core.printable import escape, escape_lines
+from orchestrator.core.printable import escape, escape_lines, shortened
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 2}
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Rows in aligned columns under their headers; what is None is an empty cell."""
+def table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    colours: Mapping[str, str] | None = None,
+) -> str:
+    """Lay rows out in aligned columns under their headers, as wide as the terminal at most.
+
+    Args:
+        headers: The titles of the columns.
+        rows: The cells; what is None is an empty cell.
+        colours: The colour of a cell, by its text.
+    """
     from tabulate import tabulate
 
     cells = [["" if cell is None else escape(str(cell)) for cell in row] for row in rows]
+    if is_terminal():
+        cells = _fitted(headers, cells, terminal_width())
+    if colours:
+        cells = [[paint(cell, colours.get(cell, "")) for cell in row] for row in cells]
     text = tabulate(
         cells, headers=[paint(h, "bold") for h in headers], tablefmt="plain", disable_numparse=True
     )
     return "\n".join(line.rstrip() for line in text.split("\n"))
+
+
+_GAP = 2
+"""Blanks between two columns."""
+
+_NARROWEST = 12
+"""Characters below which no column is cut: an id stays whole."""
+
+
+def _fitted(headers: Sequence[str], cells: list[list[str]], room: int) -> list[list[str]]:
+    """Cut the widest columns until a row has room."""
+    # tabulate keeps the gap free beside a header, too.
+    heads = [f"{header}{' ' * _GAP}" for header in headers]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    excess = sum(widths) + _GAP * (len(widths) - 1) - room
+    while excess > 0 and (widest := max(widths)) > _NARROWEST:
+        second = max((width for width in widths if width < widest), default=0)
+        cut = min(excess, widest - max(second, _NARROWEST))
+        widths[widths.index(widest)] -= cut
+        excess -= cut
+    return [[shortened(*pair) for pair in zip(row, widths, strict=True)] for row in cells]
+
+
+def terminal_width() -> int:
+    """The columns of the terminal."""
+    import shutil
+
+    return shutil.get_terminal_size().columns
 
 
 Column = str | tuple[str, str | Callable[[Any], object]]
@@ -92,12 +134,10 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 def bars(rows: Sequence[tuple[str, int]]) -> str:
     """A chart: a line with a bar for each name and number; in ASCII where the encoding has no blocks."""
-    import shutil
-
     most = max((number for _, number in rows), default=0)
     names = [escape(name) for name, _ in rows]
     head = max(map(len, names), default=0)
-    room = shutil.get_terminal_size().columns - head - len(str(most)) - 3
+    room = terminal_width() - head - len(str(most)) - 3
     width = min(_WIDEST_BAR, max(1, room))
     lines = []
     for name, (_, number) in zip(names, rows, strict=True):

@@ -6,16 +6,24 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape_json, escape_lines
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import RUNNER
-from orchestrator.interfaces.cli.parameters import argument, option
+from orchestrator.interfaces.cli.layout import is_terminal
+from orchestrator.interfaces.cli.parameters import argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, say, to_json
 from orchestrator.interfaces.cli.run import Run
 
 
 @RUNNER.command("plan", example="plan --max 4")
 @option("--max", "At most so many tasks side by side.", types.INTEGER, default=8)
-def plan(run: Run, max: int) -> Answer:
+@flag("--look", "Show the plan, and begin no cycle.")
+@option("--format", "A page at a terminal, else JSON.", types.choice("json", "markdown"))
+def plan(run: Run, max: int, look: bool, format: str | None) -> Answer:
     """Begin a cycle: what can run side by side, what must wait, what needs attention."""
-    planned = run.orc.plan(max=max)
+    with run.rehearsed(look):
+        planned = run.orc.plan(max=max)
+    if format == "markdown" or (format is None and is_terminal()):
+        from orchestrator.planning.plan_page import plan_page
+
+        return Answer(planned, lambda: plan_page(planned, begun=not look).rstrip("\n"))
     return Answer(planned, lambda: escape_json(to_json(planned).decode().rstrip("\n")))
 
 

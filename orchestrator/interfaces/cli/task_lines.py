@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.tasks.blockers import Blocker
     from orchestrator.domain.tasks.records import Task
 
-_COLOURS = {
+COLOURS = {
     "in_progress": "blue",
     "blocked": "yellow",
     "in_review": "yellow",
@@ -25,7 +25,7 @@ SHOWN = 3
 
 def line(task: "Task") -> str:
     """``[status] ID: TITLE -> agent``."""
-    status = paint(f"[{task.status}]", _COLOURS.get(task.status, ""))
+    status = paint(f"[{task.status}]", COLOURS.get(task.status, ""))
     holder = f" -> {escape(task.assigned_to)}" if task.assigned_to else ""
     return f"{status} {task.id}: {escape(task.title)}{holder}"
 

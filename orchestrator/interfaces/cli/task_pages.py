@@ -1,4 +1,4 @@
-"""``orc task list`` and ``show``: looking tasks up."""
+"""``orc task show``: everything about a task."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -8,16 +8,13 @@ import msgspec
 from orchestrator.core.clock import spoken
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.domain.tasks.facts import KEPT
-from orchestrator.domain.tasks.records import ENDED, HELD, STATUSES
-from orchestrator.interfaces.cli import types
+from orchestrator.domain.tasks.records import ENDED, HELD
 from orchestrator.interfaces.cli.commands import TASK
-from orchestrator.interfaces.cli.layout import fields, lines, parts, section, titled
+from orchestrator.interfaces.cli.layout import fields, parts, section, titled
 from orchestrator.interfaces.cli.moments import sentence_line
-from orchestrator.interfaces.cli.parameters import ONLY_WORKSTREAM, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, plain
-from orchestrator.interfaces.cli.run import Run, given
-from orchestrator.interfaces.cli.task_lines import line, line_of, why
-from orchestrator.interfaces.cli.task_options import FACT_FILTERS
+from orchestrator.interfaces.cli.run import Run
+from orchestrator.interfaces.cli.task_lines import line, why
 from orchestrator.interfaces.cli.task_words import Words, only_task, task_words
 
 if TYPE_CHECKING:
@@ -25,19 +22,6 @@ if TYPE_CHECKING:
     from orchestrator.domain.tasks.blockers import Blocker, Edge
     from orchestrator.domain.tasks.records import Evidence, Task
     from orchestrator.domain.tasks.relations import Signal
-
-
-@TASK.command("list", example="list build --status pending,blocked", reads=True, filters_agent=True)
-@ONLY_WORKSTREAM
-@option("--status", "Only with one of these.", types.choice(*STATUSES), many=True)
-@FACT_FILTERS
-@option("--any-labels/--any-label", "Only with one of these at least.", types.WORDS, many=True)
-@flag("--overdue", "Only open ones that should be done by now.")
-@flag("--ready", "Only tasks that can be claimed now.")
-def list_(run: Run, workstream: str | None, **filters: Any) -> Answer:
-    """List tasks, in the order they were added."""
-    tasks = run.orc.tasks.all(workstream, **given(**filters))
-    return Answer(tasks, lambda: lines((line_of(run, t) for t in tasks), empty="No tasks."))
 
 
 @TASK.command("show", example="show 299833bc", reads=True)

@@ -1,0 +1,33 @@
+"""The stage of a task: its status, and for open tasks what that means now."""
+
+from typing import Literal, get_args
+
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.blockers import is_offered
+from orchestrator.domain.tasks.records import Task
+
+Stage = Literal[
+    "in_progress", "lapsed", "in_review", "assigned", "ready", "deferred", "waiting", "blocked",
+    "failed", "done", "cancelled",
+]  # fmt: skip
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
+"""The stages in the order of a listing: what goes on, what can be taken, what cannot, what has ended."""
+
+
+def stage_of(state: State, task: Task, now: str) -> Stage:
+    """The stage of a task.
+
+    Returns:
+        ``lapsed``: its lease has ended, so another agent may take it. ``ready``: any agent may take it.
+        ``deferred``: only its time keeps it back. ``waiting``: tasks, signals or a closed workstream keep it
+        back. Else its status.
+    """
+    if task.has_lapsed(now):
+        return "lapsed"
+    if task.status != "pending":
+        return task.status
+    if is_offered(state, task, now):
+        return "ready"
+    is_active = state.workstreams[task.workstream].status == "active"
+    return "deferred" if task.is_clear and is_active and task.defer_until > now else "waiting"

@@ -1,0 +1,130 @@
+"""``orc ls`` and ``task list``: many tasks, a line each."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core import clock
+from orchestrator.core.errors import UsageError
+from orchestrator.domain.tasks.records import STATUSES
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.commands import BOARD, TASK
+from orchestrator.interfaces.cli.layout import is_terminal, lines, parts, table
+from orchestrator.interfaces.cli.parameters import ONLY_WORKSTREAM, flag, option, together
+from orchestrator.interfaces.cli.rendering import Answer
+from orchestrator.interfaces.cli.run import Run, given
+from orchestrator.interfaces.cli.task_lines import COLOURS, line_of
+from orchestrator.interfaces.cli.task_options import FACT_FILTERS
+
+if TYPE_CHECKING:
+    from orchestrator.domain.tasks.records import Task
+
+SHOWN = 50
+"""Lines of a listing; the number of the other tasks follows."""
+
+_SORTED: "dict[str, Callable[[Task], Any]]" = {
+    "priority": lambda task: task.priority,
+    "age": lambda task: task.created_at,
+    "updated": lambda task: (-clock.seconds(task.updated_at), task.created_at),
+    "due": lambda task: (not task.due, task.due),
+    "title": lambda task: task.title.casefold(),
+    "agent": lambda task: (not task.assigned_to, task.assigned_to or ""),
+}
+
+_FILTERS = together(
+    ONLY_WORKSTREAM,
+    option("--status", "Only with one of these.", types.choice(*STATUSES), many=True),
+    FACT_FILTERS,
+    option("--any-labels/--any-label", "Only with one of these at least.", types.WORDS, many=True),
+    flag("--overdue", "Only open ones that should be done by now."),
+    flag("--ready", "Only tasks that can be claimed now."),
+    flag("--open", "Only tasks that have not ended."),
+    flag("--mine", "Only what I hold or held last."),
+    option("--text", "Only with this text in title or description."),
+    option("--since", "Only what changed since then: 2h, a time, an event.", types.WHEN),
+    option("--sort", "By this instead of by stage.", types.choice(*_SORTED)),
+    option("--limit", f"At most so many; {SHOWN} if not given.", types.COUNT),
+    flag("--all", "Every task that the other options leave."),
+)
+
+
+@BOARD.command("ls", example="ls --open --label ui", reads=True, filters_agent=True)
+@_FILTERS
+def ls(run: Run, **how: Any) -> Answer:
+    """Show tasks: work that goes on, work to take, the rest; with priority, agent and age."""
+    return _listed(run, **how)
+
+
+@TASK.command("list", example="list build --status pending,blocked", reads=True, filters_agent=True)
+@_FILTERS
+def list_(run: Run, **how: Any) -> Answer:
+    """List tasks; in a pipe in the order they were added, at a terminal as `orc ls`."""
+    is_new = is_terminal() or any(
+        how[name] for name in ("open", "mine", "text", "since", "sort", "limit", "all")
+    )
+    return _listed(run, original=not is_new, **how)
+
+
+def _listed(
+    run: Run,
+    *,
+    original: bool = False,
+    workstream: str | None,
+    agent: str | None,
+    mine: bool,
+    sort: str | None,
+    limit: int | None,
+    all: bool,
+    **filters: Any,
+) -> Answer:
+    if mine:
+        agent = run.agent
+        if agent is None:
+            raise UsageError("--mine needs to know who you are", hint="Set ORC_AGENT=NAME.")
+    tasks = run.orc.tasks.all(workstream, agent=agent, **given(**filters))
+    if original:
+        return Answer(tasks, lambda: lines((line_of(run, t) for t in tasks), empty="No tasks."))
+    if sort is not None:
+        tasks.sort(key=_SORTED[sort])
+    else:
+        tasks.sort(key=_by_stage(run))
+    shown = tasks if all else tasks[: SHOWN if limit is None else limit]
+    value = tasks if limit is None else shown
+    return Answer(value, lambda: _table(run, shown, len(tasks) - len(shown)))
+
+
+def _by_stage(run: Run) -> "Callable[[Task], tuple[int, int, int]]":
+    from orchestrator.domain.tasks.stages import STAGES, stage_of
+
+    state, now = run.orc.engine.read(), run.orc.engine.now()
+    ranks = {stage: rank for rank, stage in enumerate(STAGES)}
+    return lambda task: (ranks[stage_of(state, task, now)], task.priority, task.events[0])
+
+
+def _table(run: Run, tasks: "Iterable[Task]", others: int) -> str:
+    from orchestrator.domain.tasks.stages import stage_of
+
+    state, now = run.orc.engine.read(), run.orc.engine.now()
+    rows = []
+    for task in tasks:
+        stage = stage_of(state, task, now)
+        rows.append(
+            (
+                task.id,
+                f"P{task.priority}",
+                stage,
+                _age(task, now),
+                task.assigned_to or "",
+                task.title,
+            )
+        )
+    more = f"{others} more: --all shows them" if others else ""
+    return (
+        parts(table(("id", "", "stage", "age", "agent", "title"), rows, COLOURS), more)
+        if rows
+        else "No tasks."
+    )
+
+
+def _age(task: "Task", now: str) -> str:
+    """How old a task is, by its largest unit: ``3d``."""
+    return clock.spoken(clock.seconds(now) - clock.seconds(task.created_at), units=1)

@@ -1,0 +1,153 @@
+"""Many tasks at a glance: `ls`, `board`, and the page of a plan, in a pipe and at a terminal."""
+
+from pathlib import Path
+
+import pytest
+
+from .conftest import CommandLine
+from .terminal import at_terminal
+
+
+@pytest.fixture
+def tasks(cli: CommandLine) -> dict[str, str]:
+    """A task in progress, a ready one, one that waits and one that is done, by title."""
+    cli("ws", "create", "w")
+    ids = {
+        title: cli("t", "add", "w", title, "--priority", "3", "--json").json["id"]
+        for title in ("done", "ready", "running")
+    }
+    ids["waiting"] = cli("t", "add", "w", "waiting", "--needs", ids["ready"], "--json").json["id"]
+    for title in ("done", "running"):
+        cli("t", "claim", ids[title], "ann")
+    cli("t", "complete", ids["done"], "--agent", "ann")
+    return ids
+
+
+def titles(text: str) -> list[str]:
+    return [line.split()[-1] for line in text.splitlines()[1:]]
+
+
+def test_list_in_a_pipe_prints_the_lines_of_before_in_the_order_of_adding(
+    cli: CommandLine, tasks: dict[str, str]
+):
+    assert cli("t", "ls").lines == [
+        f"[done] {tasks['done']}: done -> ann",
+        f"[pending] {tasks['ready']}: ready",
+        f"[in_progress] {tasks['running']}: running -> ann",
+        f"[pending] {tasks['waiting']}: waiting (waits for {tasks['ready']})",
+    ]
+
+
+@pytest.mark.usefixtures("tasks")
+def test_ls_shows_open_work_first(cli: CommandLine):
+    assert titles(cli("ls").out) == ["running", "ready", "waiting", "done"]
+
+
+@pytest.mark.needs("pty")
+def test_list_at_a_terminal_is_ls(cli: CommandLine, tasks: dict[str, str], tmp_path: Path):
+    shown = at_terminal(tmp_path / "board", "t", "ls")
+    assert titles(shown) == ["running", "ready", "waiting", "done"]
+    assert f"{tasks['running']}  P3  in_progress" in shown
+
+
+@pytest.mark.usefixtures("tasks")
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        (["--open"], ["running", "ready", "waiting"]),
+        (["--mine"], ["running", "done"]),
+        (["--agent", "ann", "--open"], ["running"]),
+        (["--text", "WAIT"], ["waiting"]),
+        (["--sort", "title"], ["done", "ready", "running", "waiting"]),
+        (["--sort", "age"], ["done", "ready", "running", "waiting"]),
+        (["--status", "done"], ["done"]),
+        (["--since", "7"], ["done"]),
+        (["--since", "1h", "--ready"], ["ready"]),
+    ],
+)
+def test_options_choose_and_sort(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, options: list[str], shown: list[str]
+):
+    monkeypatch.setenv("ORC_AGENT", "ann")
+    assert sorted(titles(cli("ls", *options).out)) == sorted(shown)
+    if "--sort" in options:
+        assert titles(cli("t", "ls", *options).out) == shown
+
+
+@pytest.mark.usefixtures("tasks")
+def test_what_a_limit_leaves_out_is_counted(cli: CommandLine):
+    shown = cli("ls", "--limit", "1")
+    assert shown.lines[-1] == "3 more: --all shows them"
+    assert len(shown.lines) == 3
+    assert len(cli("ls", "--limit", "1", "--json").json) == 1
+    assert len(cli("ls", "--json").json) == 4
+
+
+def test_mine_without_a_name_says_how_to_give_it(cli: CommandLine):
+    assert "ORC_AGENT" in cli("ls", "--mine", status=2).err
+
+
+def test_a_lapsed_lease_is_marked(cli: CommandLine):
+    cli("ws", "create", "w")
+    task = cli("t", "add", "w", "slow", "--json").json["id"]
+    cli("t", "claim", task, "ann", "--lease", "1ms")
+    assert " lapsed " in cli("ls").lines[1]
+    assert f"{task} P5 lapsed" in cli("board").out
+
+
+@pytest.mark.needs("pty")
+@pytest.mark.parametrize("columns", [80, 200])
+@pytest.mark.parametrize("command", ["ls", "board"])
+def test_nothing_is_wider_than_the_terminal(
+    cli: CommandLine, tasks: dict[str, str], tmp_path: Path, columns: int, command: str
+):
+    cli("t", "add", "w", f"Begin {'of a title of many words ' * 8}".strip())
+    shown = at_terminal(tmp_path / "board", command, columns=columns).splitlines()
+    assert max(map(len, shown)) <= columns
+    assert any(tasks["ready"] in line for line in shown)
+    assert sum("Begin of a title" in line or "Begin of…" in line for line in shown) == 1
+
+
+@pytest.mark.usefixtures("tasks")
+def test_the_board_has_a_column_for_each_kind_of_work_that_there_is(cli: CommandLine):
+    shown = cli("board")
+    assert shown.lines[0].split("  ")[0] == "ready (1)"
+    assert [column["title"] for column in cli("board", "--json").json] == [
+        "ready",
+        "in progress",
+        "in review",
+        "waiting",
+        "ended",
+    ]
+    assert "in review" not in shown.out
+    assert "@ann" in shown.out
+
+
+@pytest.mark.usefixtures("tasks")
+def test_the_board_counts_the_cards_that_it_leaves_out(cli: CommandLine):
+    for number in range(3):
+        cli("t", "add", "w", f"more {number}")
+    assert "+ 3 more" in cli("board", "--limit", "1").out
+
+
+def test_an_empty_board_has_no_tasks(cli: CommandLine):
+    cli("ws", "create", "w")
+    for command in ("ls", "board"):
+        assert cli(command).out == "No tasks.\n"
+
+
+@pytest.mark.usefixtures("tasks")
+def test_a_look_at_the_plan_begins_no_cycle(cli: CommandLine):
+    head = len(cli("events", "--json").json)
+    assert cli("plan", "--look").json["cycle"] == 1
+    assert cli("plan", "--look", "--format", "markdown").out.startswith("# Cycle 1 if it began at ")
+    assert len(cli("events", "--json").json) == head
+    assert cli("plan").json["cycle"] == 1
+
+
+@pytest.mark.needs("pty")
+def test_a_plan_at_a_terminal_is_a_page(cli: CommandLine, tasks: dict[str, str], tmp_path: Path):
+    shown = at_terminal(tmp_path / "board", "plan")
+    assert shown.startswith("# Cycle 1, ")
+    assert f"## Start side by side\n\n- {tasks['ready']} [w, P3] ready" in shown
+    assert f"## Waiting\n\n- {tasks['waiting']} [w] waiting (" in shown
