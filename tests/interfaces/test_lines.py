@@ -178,6 +178,6 @@ def test_a_word_that_no_group_knows_is_not_taken_for_a_name() -> None:
 
 
 def test_the_runner_alone_knows_only_its_own_commands() -> None:
-    assert read(["p", "--max", "3"], RUNNER).values == {"max": 3}
+    assert read(["p", "--max", "3"], RUNNER).values["max"] == 3
     with pytest.raises(click.UsageError, match="No such command 't'"):
         read(["t", "next"], RUNNER)
