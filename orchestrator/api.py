@@ -33,10 +33,12 @@ if TYPE_CHECKING:
     from orchestrator.domain.tasks.batch import Batch
     from orchestrator.domain.tasks.commands import Tasks
     from orchestrator.domain.tasks.dependencies import Links
+    from orchestrator.domain.tasks.records import Task
     from orchestrator.domain.tasks.reviews import Reviews
     from orchestrator.domain.workflows.commands import Workflows
     from orchestrator.domain.workstreams.commands import Workstreams
     from orchestrator.formulas import Formulas
+    from orchestrator.planning.aftermath import Aftermath
     from orchestrator.planning.cycle_report import Collected
     from orchestrator.planning.prime import Prime
     from orchestrator.planning.records import Plan
@@ -314,6 +316,18 @@ class Orchestrator:
         from orchestrator.planning.prime import remember
 
         remember(self.engine, shown)
+
+    @late_hints("orchestrator.planning.aftermath")
+    def aftermath(self, task: "Task", *, agent: str | None = None) -> "Aftermath":
+        """What the step that left a task so changed: tasks that are free now, reviewers, unread mail.
+
+        Args:
+            task: What the step returned.
+            agent: Who made the step; None for the agent of the last event of the task.
+        """
+        from orchestrator.planning.aftermath import aftermath
+
+        return aftermath(self.engine, task, agent)
 
     @late_hints("orchestrator.planning.runner")
     def collect(self, *, cycle: int | None = None, since: str | int | None = None) -> "Collected":

@@ -169,14 +169,14 @@ def test_the_lines_of_the_original(cli: CommandLine) -> None:
     assert cli("t", "ls", "build").out == f"[pending] {task}: Ship v1\n"
     assert cli("t", "claim", "build", task, "agent-1").out == "Claimed: Ship v1 -> agent-1\n"
     assert cli("t", "ls", "build").out == f"[in_progress] {task}: Ship v1 -> agent-1\n"
-    assert cli("t", "complete", "build", task, "Shipped!").out == "Completed: Ship v1\n"
+    assert cli("t", "complete", "build", task, "Shipped!").lines[0] == "Completed: Ship v1"
     assert cli("t", "show", task, "--json").json["result"] == "Shipped!"
     second = added(cli, "Ship v2")
     assert cli("t", "next", "build", "agent-1").out == f"Claimed next task: {second} - Ship v2\n"
     assert cli("t", "next", "build", "agent-1", status=1).out == (
         "No pending tasks in this workstream.\n"
     )
-    assert cli("t", "done", "build", second).out == "Completed: Ship v2\n"
+    assert cli("t", "done", "build", second).lines[0] == "Completed: Ship v2"
 
 
 def test_next_without_work_is_an_answer_on_stdout(cli: CommandLine) -> None:
@@ -189,7 +189,7 @@ def test_next_without_work_is_an_answer_on_stdout(cli: CommandLine) -> None:
 def test_the_workstream_before_an_id_may_be_left_out(cli: CommandLine) -> None:
     task = added(cli)
     assert cli("t", "claim", task[:4], "agent-1").out == "Claimed: Ship v1 -> agent-1\n"
-    assert cli("t", "complete", task, "It", "is", "done").out == "Completed: Ship v1\n"
+    assert cli("t", "complete", task, "It", "is", "done").lines[0] == "Completed: Ship v1"
     assert cli("t", "show", "build", task, "--json").json["result"] == "It is done"
 
 
@@ -211,29 +211,29 @@ def test_every_step_says_what_happened_to_which_task(cli: CommandLine) -> None:
     cli("t", "claim", task, "ann")
     said = [
         cli("t", "renew", task, "--lease", "1h").out[:16],
-        cli("t", "release", task, "not", "mine").out,
-        cli("t", "block", task, "no key").out,
-        cli("t", "unblock", task).out,
-        cli("t", "note", task, "look").out,
-        cli("t", "edit", task, "--title", "Ship v2").out,
-        cli("t", "cancel", task, "--reason", "no").out,
-        cli("t", "reopen", task).out,
-        cli("t", "next", "build", "ann").out,
-        cli("t", "fail", task, "broken").out,
-        cli("t", "archive", task).out,
+        cli("t", "release", task, "not", "mine").lines[0],
+        cli("t", "block", task, "no key").lines[0],
+        cli("t", "unblock", task).lines[0],
+        cli("t", "note", task, "look").lines[0],
+        cli("t", "edit", task, "--title", "Ship v2").lines[0],
+        cli("t", "cancel", task, "--reason", "no").lines[0],
+        cli("t", "reopen", task).lines[0],
+        cli("t", "next", "build", "ann").lines[0],
+        cli("t", "fail", task, "broken").lines[0],
+        cli("t", "archive", task).lines[0],
     ]
     assert said == [
         "Renewed: Ship v1",
-        "Released: Ship v1\n",
-        "Blocked: Ship v1\n",
-        "Unblocked: Ship v1\n",
-        "Noted: Ship v1\n",
-        "Edited: Ship v2\n",
-        "Cancelled: Ship v2\n",
-        "Reopened: Ship v2\n",
-        f"Claimed next task: {task} - Ship v2\n",
-        "Failed: Ship v2\n",
-        "Archived: Ship v2\n",
+        "Released: Ship v1",
+        "Blocked: Ship v1",
+        "Unblocked: Ship v1",
+        "Noted: Ship v1",
+        "Edited: Ship v2",
+        "Cancelled: Ship v2",
+        "Reopened: Ship v2",
+        f"Claimed next task: {task} - Ship v2",
+        "Failed: Ship v2",
+        "Archived: Ship v2",
     ]
 
 

@@ -82,7 +82,7 @@ def test_force_completes_with_a_reason_that_is_shown(cli: CommandLine) -> None:
     task = claimed(cli, "--verify", "false")
     assert "--reason" in cli("t", "complete", task, "--force", status=2).err
     done = cli("t", "complete", task, "It works", "--force", "--reason", "the check is wrong")
-    assert done.out == "Completed: Ship v1\n"
+    assert done.lines[0] == "Completed: Ship v1"
     page = cli("t", "show", task).lines
     assert page[0] == f"[done] {task}: Ship v1 -> ann"
     assert "  the check is wrong" in page
@@ -107,7 +107,7 @@ def test_evidence_is_shown_with_what_was_found(cli: CommandLine) -> None:
 
 def test_another_agent_approves_or_rejects_what_is_in_review(cli: CommandLine) -> None:
     task = claimed(cli, "--review")
-    assert cli("t", "complete", task, "Shipped").out == "To be reviewed: Ship v1\n"
+    assert cli("t", "complete", task, "Shipped").lines[0] == "To be reviewed: Ship v1"
     assert cli("t", "ls", "--status", "in_review").out == f"[in_review] {task}: Ship v1 -> ann\n"
     assert cli("ws", "ls").lines[1] == "  Tasks: 0 pending, 0 active, 0 done, 1 in_review"
     assert cli("t", "approve", task, "--agent", "ann", "--json", status=1).error["code"] == (
@@ -115,12 +115,12 @@ def test_another_agent_approves_or_rejects_what_is_in_review(cli: CommandLine) -
     )
     assert cli("t", "approve", task, "--json", status=2).error["code"] == "agent_needed"
     rejected = cli("t", "reject", "build", task, "No", "tests", "--agent", "bob")
-    assert rejected.out == "Rejected: Ship v1\n"
+    assert rejected.lines[0] == "Rejected: Ship v1"
     assert "bob: No tests" in cli("t", "show", task).out
     cli("t", "claim", task, "ann")
     cli("t", "complete", task, "With tests")
     approved = cli("t", "approve", task, "Reads", "well", "--agent", "bob")
-    assert approved.out == "Approved: Ship v1\n"
+    assert approved.lines[0] == "Approved: Ship v1"
     page = cli("t", "show", task).out
     assert page.startswith(f"[done] {task}: Ship v1 -> ann\n")
     assert "rejected review: No tests (bob, " in page
@@ -141,7 +141,7 @@ def test_commands_of_an_imported_board_run_when_they_are_trusted(
     trusted = cli("t", "trust", task, "--board", copy)
     assert trusted.out == "Trusted: Ship v1: touch ran\n"
     assert cli("t", "trust", task, "--board", copy).out == "Nothing to trust.\n"
-    assert cli("t", "complete", task, "--board", copy).out == "Completed: Ship v1\n"
+    assert cli("t", "complete", task, "--board", copy).lines[0] == "Completed: Ship v1"
     assert Path("ran").exists()
 
 

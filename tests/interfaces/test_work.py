@@ -113,7 +113,7 @@ def test_done_and_escalate_say_what_was_made(cli: CommandLine, task: str) -> Non
     cli("hook", task, "--agent", "ann")
     made = cli("escalate", "No key", "--severity", "high", "--agent", "ann", "--json").json
     assert (made["type"], made["priority"]) == ("escalation", 2)
-    assert cli("done", "-m", "shipped", "--agent", "ann").out == "COMPLETED: Ship v1\n"
+    assert cli("done", "-m", "shipped", "--agent", "ann").lines[0] == "Completed: Ship v1"
     assert cli("done", "--agent", "ann", "--json", status=1).error["code"] == "hook_empty"
 
 

@@ -40,7 +40,14 @@ from orchestrator.domain.tasks.facts import (
     has_facts,
     wanted_facts,
 )
-from orchestrator.domain.tasks.leases import claim, claim_review, has_ended_it, held_task, take
+from orchestrator.domain.tasks.leases import (
+    claim,
+    claim_review,
+    has_ended_it,
+    held_task,
+    named_or_current,
+    take,
+)
 from orchestrator.domain.tasks.lookup import (
     changed_task,
     check_new_id,
@@ -243,7 +250,7 @@ class Tasks(Noun[State]):
 
     def complete(
         self,
-        task: str,
+        task: str | None = None,
         *,
         result: str | None = None,
         force: bool = False,
@@ -258,7 +265,7 @@ class Tasks(Noun[State]):
         completed it already, nothing changes; another result is kept as a note.
 
         Args:
-            task: Its id or a prefix.
+            task: Its id or a prefix; None for the one that the agent works on, by its hook if it has several.
             result: What came out, for whoever needs it next.
             force: Complete it although it is not claimed, needs or parts of it are open, or a check does
                 not pass. It stands in the evidence, and a review is still due.
@@ -270,6 +277,7 @@ class Tasks(Noun[State]):
             The task, done or in review.
 
         Raises:
+            NotFound: No task is named, and the agent works on none.
             Refused: It is not in progress, or another agent has it by the time the checks have run; a need
                 or a part of it is open (``not_ready``), a check did not pass (``check_failed``), or its
                 commands are not trusted (``not_trusted``).
@@ -280,7 +288,7 @@ class Tasks(Noun[State]):
             self._desk,
             ("tasks.complete", arguments),
             changed_task,
-            lambda _: task,
+            lambda tx: named_or_current(tx, task, agent),
             result=result,
             force=force,
             reason=reason,

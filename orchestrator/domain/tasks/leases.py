@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from orchestrator.core.errors import Refused
+from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.events import Recorded
+from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import SYSTEM, Transaction
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
@@ -13,6 +14,9 @@ from orchestrator.domain.tasks.lookup import find_live
 from orchestrator.domain.tasks.records import DEFAULT_LEASE, HELD, Task
 from orchestrator.domain.tasks.transitions import check_transition, is_settled, not_possible
 from orchestrator.domain.validation import lease_length
+
+SHOWN = 60
+"""Characters of a title in a list of tasks."""
 
 
 def take(tx: Transaction[State], task: Task, agent: str, lease: float | str | None = None) -> None:
@@ -79,6 +83,43 @@ def has_ended_it(
 
 def _is_claim(recorded: Recorded) -> bool:
     return recorded.type == TaskClaimed.TYPE
+
+
+def named_or_current(tx: Transaction[State], task: str | None, agent: str | None) -> str:
+    """Return the task that is named; without a name, the id of the one that the agent works on."""
+    if task is not None:
+        return task
+    return current_task(tx.state, act_in_session(tx, agent, needed=True)).id
+
+
+def current_task(state: State, agent: str) -> Task:
+    """Return the task that an agent works on: the one on its hook, else the only one that it has begun.
+
+    Of a workflow it is the step: the root is done with its last one.
+
+    Raises:
+        NotFound: It works on none.
+        Refused: It works on several, and none of them hangs on its hook.
+    """
+    begun = [task for task in state.schedule.held_by(agent) if task.status == "in_progress"]
+    tasks = [task for task in begun if task.id not in state.workflows or not task.waiting]
+    hung = state.agents.hooks.get(agent)
+    current = [task for task in tasks if hung and hung in (task.id, task.workflow)] or tasks
+    if len(current) == 1:
+        return current[0]
+    if not tasks:
+        raise NotFound(
+            f"{agent} works on no task",
+            code="hook_empty",
+            hint="`t next` takes one; `hook` shows what is assigned to you.",
+        )
+    listed = [f"{task.id} ({one_line(task.title, SHOWN)})" for task in current]
+    raise Refused(
+        f"{agent} works on {len(current)} tasks: {', '.join(listed[:5])}",
+        code="ambiguous_task",
+        hint="Give the id of the one that is done.",
+        tasks=[task.id for task in current],
+    )
 
 
 def _check_free(state: State, task: Task, agent: str, now: str) -> None:

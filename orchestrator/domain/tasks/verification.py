@@ -136,7 +136,7 @@ def check_failed(task: str, evidence: Iterable[Evidence], failure: Evidence) -> 
         f"The {_KINDS[failure.kind]} {failure.what!a} of task {task} did not pass:"
         f" {failure.problem}{more}",
         code="check_failed",
-        hint=f"`t show {task}` prints what it wrote. Mend that and complete the task again.",
+        hint=f"Mend that and complete the task again; `t show {task}` prints all it wrote.",
         task=task,
         kind=failure.kind,
         check=failure.what,

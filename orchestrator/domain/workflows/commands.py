@@ -21,7 +21,7 @@ from orchestrator.domain.tasks.events import (
     TaskNoted,
     TaskSignalled,
 )
-from orchestrator.domain.tasks.leases import take
+from orchestrator.domain.tasks.leases import named_or_current, take
 from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve_all
 from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.domain.tasks.verification_events import TaskSubmitted
@@ -225,7 +225,7 @@ class Workflows(Noun[State]):
 
     def advance(
         self,
-        task: str,
+        task: str | None = None,
         *,
         result: str | None = None,
         force: bool = False,
@@ -239,7 +239,7 @@ class Workflows(Noun[State]):
         If the agent has completed it already, nothing changes.
 
         Args:
-            task: The step.
+            task: The step; None for the one that the agent works on.
             result: As in :meth:`orchestrator.domain.tasks.commands.Tasks.complete`, like the others.
             lease: How long the new claim lasts, as ``30m`` or seconds; None: as long as the one that ends.
 
@@ -251,7 +251,7 @@ class Workflows(Noun[State]):
             self._desk,
             ("workflows.advance", arguments),
             advanced_workflow,
-            lambda tx: _find_step(tx.state, task).id,
+            lambda tx: _find_step(tx.state, named_or_current(tx, task, agent)).id,
             result=result,
             force=force,
             reason=reason,

@@ -11,13 +11,16 @@ from typing import Any, NoReturn
 import click
 
 from orchestrator.core.errors import SHOWN_PROBLEMS, InputOutputError, OrchestratorError, UsageError
-from orchestrator.core.printable import escape
+from orchestrator.core.printable import escape, escape_lines
 from orchestrator.interfaces.cli.commands import BOARD, COMPLETE
 from orchestrator.interfaces.cli.groups import Group
 from orchestrator.interfaces.cli.rendering import to_json
 from orchestrator.interfaces.cli.run import Run
 
 INTERRUPTED = 130
+
+_OUTPUT = 20
+"""Lines of what a failed check wrote that are shown with the error."""
 
 
 def main(
@@ -108,11 +111,21 @@ def report(error: OrchestratorError, *, as_json: bool) -> int:
         more = problems[SHOWN_PROBLEMS:] if isinstance(problems, list) else []
         text = f"Error: {escape(error.message)}\n"
         text += "".join(f"  {escape(problem)}\n" for problem in more)
+        text += _quoted_end(error.details.get("output"))
         text += f"Hint: {escape(error.hint)}\n" if error.hint else ""
     with suppress(OSError):  # the exit status is left for who cannot read it
         sys.stderr.write(text)
         sys.stderr.flush()
     return error.exit_status
+
+
+def _quoted_end(output: object) -> str:
+    """The last lines of what a program wrote, each behind a sign."""
+    if not isinstance(output, str):
+        return ""
+    lines = output.replace("\r\n", "\n").rstrip("\n").split("\n") if output.strip() else []
+    left_out = f"  ({len(lines) - _OUTPUT} lines above)\n" if len(lines) > _OUTPUT else ""
+    return left_out + "".join(f"  | {escape_lines(line)}\n" for line in lines[-_OUTPUT:])
 
 
 def _as_ours(error: Exception, prog: str) -> OrchestratorError:

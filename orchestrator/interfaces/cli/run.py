@@ -1,6 +1,7 @@
 """One run of a command: the board it works on, who acts, and what comes in from files and stdin."""
 
 import os
+import re
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,6 +10,7 @@ import msgspec
 
 from orchestrator.core.errors import BadInput, UsageError
 from orchestrator.core.progress import ShowProgress, no_progress
+from orchestrator.core.transaction import SYSTEM
 from orchestrator.interfaces.cli.rendering import Answer, progress_bar, show, warn
 
 if TYPE_CHECKING:
@@ -91,18 +93,31 @@ class Run:
         prog = self._prog.replace("runner.py", "cli.py")
         if self.settings.board is None:
             return prog
-        import shlex
-
         from orchestrator.board import named
 
         scheme, location = named(self.settings.board)
         board = os.path.abspath(location) if location and scheme == "file" else self.settings.board
-        return f"{prog} --board {shlex.quote(board)}"
+        return f"{prog} --board {_quoted(board)}"
+
+    def prog_as(self, agent: str) -> str:
+        """How an agent calls a command on the same board; one that the variable names needs no option."""
+        if agent in (SYSTEM, os.environ.get("ORC_AGENT")):
+            return self.prog
+        return f"{self.prog} --agent {agent}"
 
     @property
     def agent(self) -> str | None:
         """Who acts, by option or variable."""
         return self.settings.agent or os.environ.get("ORC_AGENT") or None
+
+
+def _quoted(word: str) -> str:
+    """A word as a shell takes it; `shlex` is loaded only for one that needs quotes."""
+    if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII):
+        return word
+    import shlex
+
+    return shlex.quote(word)
 
 
 def once(name: str, positional: T | None, option: T | None) -> T | None:

@@ -1,17 +1,19 @@
 """``orc session``, ``prime``, ``handoff``, ``done``, ``escalate``: how an agent begins and ends."""
 
 import os
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.errors import NotFound, OrchestratorError, UsageError
 from orchestrator.core.printable import escape
-from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES, Outcome
+from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, SESSION
+from orchestrator.interfaces.cli.endings import COMPLETING, completed, ended
 from orchestrator.interfaces.cli.layout import facts, parts, section
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, say, warn
-from orchestrator.interfaces.cli.run import Run, text_from
+from orchestrator.interfaces.cli.run import Run, once, text_from
+from orchestrator.interfaces.cli.task_words import Words, task_and_text
 
 if TYPE_CHECKING:
     from orchestrator.domain.agents.records import Session
@@ -83,15 +85,52 @@ def handoff(run: Run, message: str, collect: bool, dry_run: bool, subject: str) 
     return Answer(session, lambda: parts("Handed off.", _page(session)))
 
 
-@BOARD.command("done", example='done COMPLETED -m "Shipped as v1.0.2"')
-@argument("[outcome]", f"{', '.join(OUTCOMES)}; the first if not given.")
-@option("--message/-m", "The result, what is wrong, or why it has to wait.", default="")
+@BOARD.command("done", example='done 299833bc "Shipped as v1.0.2"')
+@argument(
+    "[words...]",
+    f"The task, mine if not given, and what came out; or {', '.join(OUTCOMES)}.",
+    types.TASK_ID,
+    metavar="ID [RESULT...]",
+)
+@option("--message/-m", "The result; of an outcome also what is wrong, or why it has to wait.")
 @option("--until", "With DEFERRED: not before 2026-12-01, or 3d from now.", default="")
-def done(run: Run, outcome: str | None, message: str, until: str) -> Answer:
-    """Finish what hangs on my hook: completed, escalated to the overseer, or deferred."""
-    word = (outcome or OUTCOMES[0]).upper()
-    finished = run.orc.sessions.done(cast("Outcome", word), message=message, until=until)
-    return say(finished, f"{finished.outcome}: {escape(finished.task.title)}")
+@COMPLETING
+def done(run: Run, words: Words, message: str | None, until: str, **how: Any) -> Answer:
+    """Say that my task is done: the one on my hook, or the only one that I work on.
+
+    It is `task complete`. With an outcome in place of the task the session ends too: COMPLETED, ESCALATED
+    (the task on my hook is blocked, and the overseer gets mail), DEFERRED (it is pending again).
+    """
+    outcome = words[0].upper() if words else ""
+    if outcome in OUTCOMES:
+        if any(how.values()):
+            raise UsageError(
+                "An outcome ends the session and takes --message and --until only",
+                hint="`done ID` completes a task and leaves the session as it is.",
+            )
+        text = once("message", " ".join(words[1:]) or None, message) or ""
+        finished = run.orc.sessions.done(outcome, message=text, until=until)
+        return ended(run, finished.task, outcome, value=finished, checked=outcome == OUTCOMES[0])
+    if until:
+        raise UsageError("--until goes with DEFERRED", hint="`done DEFERRED --until 3d`")
+    task, text = _own_or_named(run, words, message)
+    return completed(run, task, text, **how)
+
+
+def _own_or_named(run: Run, words: Words, message: str | None) -> tuple[str | None, str]:
+    """The task that the words begin with, if they do, and the result.
+
+    A first word without a blank must be a task: a mistyped id is no result of another task.
+    """
+    if not words or any(map(str.isspace, words[0])):
+        return None, once("result", " ".join(words) or None, message) or ""
+    task, text = task_and_text(run, words, message, name="result")
+    try:
+        return run.orc.tasks.get(task).id, text
+    except NotFound as error:
+        if error.code == "task_not_found":
+            error.hint = "Of your own task a result stands in quotes, or in -m: `done -m RESULT`."
+        raise
 
 
 @BOARD.command(

@@ -1,12 +1,13 @@
 """``orc task next``, ``claim``, ``complete``, ...: every transition of a task's status."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import TASK
-from orchestrator.interfaces.cli.layout import lines, parts
+from orchestrator.interfaces.cli.endings import COMPLETING, completed, ended
+from orchestrator.interfaces.cli.layout import lines
 from orchestrator.interfaces.cli.parameters import (
     LEASE,
     ONLY_WORKSTREAM,
@@ -27,11 +28,6 @@ from orchestrator.interfaces.cli.task_words import (
     task_and_text,
     task_words,
 )
-
-if TYPE_CHECKING:
-    from orchestrator.domain.tasks.records import Task
-    from orchestrator.domain.workflows.commands import Advanced
-
 
 # Claims
 
@@ -77,7 +73,7 @@ def renew(run: Run, words: Words, lease: str | None, token: int | None) -> Answe
 def release(run: Run, words: Words, reason: str | None, token: int | None) -> Answer:
     """Give a task back; it is pending again."""
     task, text = task_and_text(run, words, reason, name="reason")
-    return done(run.orc.tasks.release(task, reason=text, token=token), "Released")
+    return ended(run, run.orc.tasks.release(task, reason=text, token=token), "Released")
 
 
 # Outcomes
@@ -86,16 +82,8 @@ def release(run: Run, words: Words, reason: str | None, token: int | None) -> An
 @TASK.command("complete", example='complete 299833bc "Shipped as v1.0.2" --token 17')
 @task_words("[RESULT...]", "The task, and what came out.")
 @option("--result", "What came out, for whoever needs it next.")
-@flag("--force", "Past a missing claim, open needs or parts, and checks; with --reason.")
-@option("--reason", "Why by force; it stands in the evidence.", default="")
-@TOKEN
-@flag(
-    "--continue", "Of a workflow: claim the next ready step with it, in one commit.", name="go_on"
-)
-@option("--lease", "With --continue: how long, as 30m; else as long as before.", types.DURATION)
-def complete(
-    run: Run, words: Words, result: str | None, go_on: bool, lease: str | None, **how: Any
-) -> Answer:
+@COMPLETING
+def complete(run: Run, words: Words, result: str | None, **how: Any) -> Answer:
     """Say that a task is done; its checks are run here first.
 
     They run in the present folder, without a shell, and with few variables. If one does not pass, the task
@@ -103,29 +91,7 @@ def complete(
     for `task approve` then.
     """
     task, text = task_and_text(run, words, result, name="result")
-    if lease is not None and not go_on:
-        raise UsageError("--lease goes with --continue", hint="`t renew --lease` extends a claim.")
-    if go_on:
-        advanced = run.orc.workflows.advance(task, lease=lease, result=text or None, **how)
-        return Answer(advanced, lambda: _advanced_page(advanced))
-    completed = run.orc.tasks.complete(task, result=text or None, **how)
-    return done(completed, _completed(completed))
-
-
-def _completed(task: "Task") -> str:
-    return "Completed" if task.status == "done" else "To be reviewed"
-
-
-def _advanced_page(advanced: "Advanced") -> str:
-    task, following = advanced.completed, advanced.next
-    if following is not None:
-        then = f"Claimed next step: {following.id} - {escape(following.title)}"
-    elif advanced.complete:
-        then = f"Workflow {advanced.workflow} is complete."
-    else:
-        then = f"No step is ready: `formula current {advanced.workflow}` shows what they wait for."
-    ended = f"{advanced.ended} of {advanced.total} steps ended"
-    return parts(f"{_completed(task)}: {escape(task.title)} ({ended})", then)
+    return completed(run, task, text, **how)
 
 
 @TASK.command("fail", example='fail 299833bc "The API is gone"')
@@ -134,7 +100,7 @@ def _advanced_page(advanced: "Advanced") -> str:
 def fail(run: Run, words: Words, reason: str | None, token: int | None) -> Answer:
     """Say that a task was tried and cannot be done."""
     task, text = task_and_text(run, words, reason, name="reason")
-    return done(run.orc.tasks.fail(task, reason=text, token=token), "Failed")
+    return ended(run, run.orc.tasks.fail(task, reason=text, token=token), "Failed")
 
 
 @TASK.command("block", example='block 299833bc "Waiting for a key"')
@@ -142,7 +108,7 @@ def fail(run: Run, words: Words, reason: str | None, token: int | None) -> Answe
 def block(run: Run, words: Words, reason: str | None) -> Answer:
     """Set a task aside for a reason outside the board."""
     task, text = task_and_text(run, words, reason, name="reason", required=True)
-    return done(run.orc.tasks.block(task, reason=text), "Blocked")
+    return ended(run, run.orc.tasks.block(task, reason=text), "Blocked")
 
 
 @TASK.command("unblock", example="unblock 299833bc")
@@ -157,7 +123,7 @@ def unblock(run: Run, words: Words) -> Answer:
 def cancel(run: Run, words: Words, reason: str | None) -> Answer:
     """End a task that is not wanted any more."""
     task, text = task_and_text(run, words, reason, name="reason")
-    return done(run.orc.tasks.cancel(task, reason=text), "Cancelled")
+    return ended(run, run.orc.tasks.cancel(task, reason=text), "Cancelled")
 
 
 @TASK.command("reopen", example='reopen 299833bc "The fix did not hold" --downstream')
@@ -195,7 +161,7 @@ def archive(run: Run, tasks: Words, older_than: str | None) -> Answer:
 def approve(run: Run, words: Words, comment: str | None) -> Answer:
     """Say that the work of another agent is done."""
     task, text = task_and_text(run, words, comment, name="comment")
-    return done(run.orc.reviews.approve(task, comment=text), "Approved")
+    return ended(run, run.orc.reviews.approve(task, comment=text), "Approved")
 
 
 @TASK.command("reject", example='reject 299833bc "The migration has no test" --agent bob')
@@ -204,7 +170,7 @@ def approve(run: Run, words: Words, comment: str | None) -> Answer:
 def reject(run: Run, words: Words, reason: str | None) -> Answer:
     """Give the work of another agent back to it, with the reason."""
     task, text = task_and_text(run, words, reason, name="reason", required=True)
-    return done(run.orc.reviews.reject(task, reason=text), "Rejected")
+    return ended(run, run.orc.reviews.reject(task, reason=text), "Rejected")
 
 
 @TASK.command("trust", example="trust 299833bc")

@@ -1,0 +1,131 @@
+"""The answer of every command that ends a step: its first line, and behind it what came of it."""
+
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core.errors import UsageError
+from orchestrator.core.printable import escape, one_line
+from orchestrator.core.transaction import SYSTEM
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.layout import parts
+from orchestrator.interfaces.cli.parameters import TOKEN, flag, option, together
+from orchestrator.interfaces.cli.rendering import Answer, plain
+from orchestrator.interfaces.cli.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.domain.tasks.records import Evidence, Task
+    from orchestrator.domain.workflows.commands import Advanced
+    from orchestrator.planning.aftermath import Aftermath, Neighbour
+
+_LISTED = 3
+"""Tasks that are named; the others are counted."""
+
+_TITLE = 60
+"""Characters of a title or a check in a list."""
+
+
+COMPLETING = together(
+    flag("--force", "Past a missing claim, open needs or parts, and checks; with --reason."),
+    option("--reason", "Why by force; it stands in the evidence.", default=""),
+    TOKEN,
+    flag("--continue", "Of a workflow: claim the next ready step, in one commit.", name="go_on"),
+    option("--lease", "With --continue: how long, as 30m; else as long as before.", types.DURATION),
+)
+
+
+def completed(
+    run: Run, task: str | None, result: str, *, go_on: bool, lease: str | None, **how: Any
+) -> Answer:
+    """Complete a task, or the one that the agent works on, and give the answer."""
+    if lease is not None and not go_on:
+        raise UsageError("--lease goes with --continue", hint="`t renew --lease` extends a claim.")
+    if go_on:
+        advanced = run.orc.workflows.advance(task, lease=lease, result=result or None, **how)
+        count = f" ({advanced.ended} of {advanced.total} steps ended)"
+        step, then = advanced.completed, _next_step(advanced)
+        return ended(run, step, _what(step), count=count, value=advanced, checked=True, then=then)
+    done = run.orc.tasks.complete(task, result=result or None, **how)
+    return ended(run, done, _what(done), checked=True)
+
+
+def _what(task: "Task") -> str:
+    return "Completed" if task.status == "done" else "To be reviewed"
+
+
+def _next_step(advanced: "Advanced") -> str:
+    following = advanced.next
+    if following is not None:
+        return f"Claimed next step: {following.id} - {escape(following.title)}"
+    if advanced.complete:
+        return f"Workflow {advanced.workflow} is complete."
+    return f"No step is ready: `formula current {advanced.workflow}` shows what they wait for."
+
+
+def ended(
+    run: Run,
+    task: "Task",
+    what: str,
+    *,
+    count: str = "",
+    value: Any = None,
+    checked: bool = False,
+    then: str = "",
+) -> Answer:
+    """The answer of a command that ended a step.
+
+    Args:
+        run: The run of the command.
+        task: The task, as the command left it.
+        what: What was done to it.
+        count: More for the first line.
+        value: The record for programs; the task if not given.
+        checked: Its checks ran now: name them.
+        then: What follows, in place of the next command.
+    """
+    after = run.orc.aftermath(task, agent=run.agent)
+    prog = run.prog_as(after.agent)
+    next_command = "" if after.agent == SYSTEM else f"{prog} t next"
+    record = {**plain(task if value is None else value), **plain(after)}
+    del record["agent"]
+
+    def page() -> str:
+        return parts(
+            f"{what}: {escape(task.title)}{count}",
+            then,
+            _checks(task.evidence) if checked else "",
+            _reviewers(task, after),
+            _others("Free now", after.freed),
+            _others("Waits for it", after.kept_back),
+            f"{after.unread} unread: `{prog} mail inbox`" if after.unread else "",
+            f"Next: `{next_command}`" if next_command and not then else "",
+        )
+
+    return Answer({**record, "next_command": next_command}, page)
+
+
+def _checks(evidence: "Sequence[Evidence]") -> str:
+    """Name the checks that ran, with the time that each command took."""
+    ran = [_check(item) for item in evidence if item.kind != "review"]
+    return f"Checks: {', '.join(ran)}" if ran else ""
+
+
+def _check(item: "Evidence") -> str:
+    outcome = "passed" if item.passed else "FAILED"
+    took = "" if item.seconds is None else f" in {item.seconds:.1f}s"
+    return f"{escape(one_line(item.what, _TITLE))} {outcome}{took}"
+
+
+def _reviewers(task: "Task", after: "Aftermath") -> str:
+    if task.status != "in_review":
+        return ""
+    anyone = f"any agent but {escape(task.assigned_to or '')}"
+    asked = ", ".join(map(escape, after.reviewers))
+    return f"May approve: {asked}{' or ' if asked else ''}{anyone}"
+
+
+def _others(title: str, tasks: "Sequence[Neighbour]") -> str:
+    names = [f"{task.id} {escape(one_line(task.title, _TITLE))}" for task in tasks[:_LISTED]]
+    if len(tasks) > _LISTED:
+        names.append(f"{len(tasks) - _LISTED} more")
+    return f"{title}: {'; '.join(names)}" if names else ""

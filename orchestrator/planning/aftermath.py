@@ -1,0 +1,123 @@
+"""What the end of a step changed: tasks that are free now, who may review, unread mail of its agent.
+
+It is read from the neighbours of one task, so it costs the same on a board of any size.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from orchestrator.domain.agents.reviewers import suitable_reviewers
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.derived import progress_of
+from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.engine import Engine
+
+
+class Neighbour(msgspec.Struct, frozen=True, gc=False):
+    """A task whose turn depends on the one that ended."""
+
+    id: str
+    title: str
+
+
+class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
+    """What the end of a step changed.
+
+    Attributes:
+        agent: Who made the step.
+        freed: Tasks that can be begun since this one ended.
+        kept_back: Open tasks that wait for this one, which failed, was cancelled or is blocked.
+        reviewers: Agents that suit to review it, if it is in review; any but its worker may.
+        unread: How many messages the agent has not read.
+    """
+
+    agent: str
+    freed: tuple[Neighbour, ...]
+    kept_back: tuple[Neighbour, ...]
+    reviewers: tuple[str, ...]
+    unread: int
+
+
+def aftermath(engine: Engine, task: Task, agent: str | None = None) -> Aftermath:
+    """Return what the last step of a task changed.
+
+    Args:
+        engine: The board.
+        task: The task, as the step left it.
+        agent: Who made the step; None for the agent of the last event of the task.
+    """
+    state, now = engine.read(), engine.now()
+    actor = agent or engine.event(task.events[-1]).agent
+    actor = state.agents.aliases.get(actor, actor)
+    stops = task.status in ("failed", "cancelled", "blocked")
+    return Aftermath(
+        agent=actor,
+        freed=_neighbours(_freed_by(state, task, now)) if task.status in ENDED else (),
+        kept_back=_neighbours(_kept_back_by(state, task)) if stops else (),
+        reviewers=suitable_reviewers(state, task, now) if task.status == "in_review" else (),
+        unread=state.mail.mailbox(actor).count_unread,
+    )
+
+
+def _neighbours(tasks: Iterable[Task]) -> tuple[Neighbour, ...]:
+    titles = {task.id: task.title for task in tasks}
+    return tuple(Neighbour(task_id, title) for task_id, title in titles.items())
+
+
+def _kept_back_by(state: State, task: Task) -> list[Task]:
+    needing = _live(state, state.tasks.needed_by.get(task.id))
+    return [dependant for dependant in needing if dependant.status not in ENDED]
+
+
+def _freed_by(state: State, ended: Task, now: str) -> Iterator[Task]:
+    """Yield the tasks that can be begun now; a milestone that is done in the same commit leads on."""
+    waiting = {ended.id: ended}
+    for current in (order := [ended]):
+        needing = _live(state, state.tasks.needed_by.get(current.id))
+        if current.status != "done":
+            needing = []
+        for dependant in (*needing, *_gates_opened_by(state, current)):
+            if dependant.completes_itself and dependant.ended_at == ended.ended_at:
+                if dependant.id not in waiting:
+                    waiting[dependant.id] = dependant
+                    order.append(dependant)
+            elif _can_begin(state, dependant, now):
+                yield dependant
+        for dependant in needing:
+            yield from _freed_parts(state, dependant, now)
+
+
+def _gates_opened_by(state: State, task: Task) -> list[Task]:
+    """Return the tasks that waited for the parts of the parent of a task, and do not any more."""
+    if task.parent is None:
+        return []
+    progress = progress_of(state, task.parent)
+    is_first = task.status == "done" and progress is not None and progress.done == 1
+    waiters = _live(state, state.tasks.awaited_by.get(task.parent))
+    gates = ((waiter, waiter.gate) for waiter in waiters if not waiter.waiting)
+    return [
+        waiter for waiter, gate in gates if gate is not None and (gate.how == "all" or is_first)
+    ]
+
+
+def _freed_parts(state: State, parent: Task, now: str) -> Iterator[Task]:
+    """Yield the parts of a task, and theirs, that can be begun since it keeps them back no longer."""
+    for current in (order := [parent]):
+        if current.keeps_children or current.status in ENDED:
+            continue
+        for part in _live(state, state.tasks.children.get(current.id)):
+            order.append(part)
+            if _can_begin(state, part, now):
+                yield part
+
+
+def _can_begin(state: State, task: Task, now: str) -> bool:
+    """Whether nothing but its agent, if it has one, is between a task and its beginning."""
+    is_due = task.is_clear and task.defer_until <= now and not task.completes_itself
+    is_open = state.workstreams[task.workstream].status == "active"
+    return is_due and is_open and task.status in ("pending", "assigned")
+
+
+def _live(state: State, ids: Iterable[str] | None) -> list[Task]:
+    return [state.tasks[task] for task in ids or () if task in state.tasks]

@@ -1,0 +1,165 @@
+"""What every command that ends a step prints behind its first line, and ``orc done``."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import CommandLine
+from .test_commands import added
+
+
+def worked_on(cli: CommandLine, *options: str, agent: str = "ann", title: str = "Ship v1") -> str:
+    task = added(cli, title, *options)
+    cli("t", "claim", task, agent)
+    return task
+
+
+def test_each_ending_names_what_is_free_the_mail_and_the_next_command(cli: CommandLine) -> None:
+    task = worked_on(cli, "--verify", "echo fine")
+    free = added(cli, "Announce v1", "--needs", task)
+    cli("mail", "send", "ann", "-s", "hello", "-m", "x", "--agent", "bob")
+    checks, *rest = cli("t", "complete", task, "Shipped").lines[1:]
+    assert checks.startswith("Checks: echo fine passed in ")
+    assert rest == [
+        f"Free now: {free} Announce v1",
+        "1 unread: `orc --agent ann mail inbox`",
+        "Next: `orc --agent ann t next`",
+    ]
+
+
+def test_more_than_three_freed_tasks_are_counted_and_listed_for_programs(cli: CommandLine) -> None:
+    task = worked_on(cli)
+    freed = [added(cli, f"Part {number}", "--needs", task) for number in range(5)]
+    record = cli("t", "complete", task, "--json").json
+    assert [other["id"] for other in record["freed"]] == freed
+    assert (record["status"], record["next_command"]) == ("done", "orc --agent ann t next")
+    cli("t", "reopen", task)
+    cli("t", "claim", task, "ann")
+    assert cli("t", "complete", task).lines[1].endswith(f"{freed[2]} Part 2; 2 more")
+
+
+def test_endings_without_success_name_what_waits(cli: CommandLine) -> None:
+    task = worked_on(cli)
+    waiting = added(cli, "Announce v1", "--needs", task)
+    for words in (("block", task, "no key"), ("fail", task), ("cancel", task)):
+        assert cli("t", *words, "--agent", "ann").lines[1:] == [
+            f"Waits for it: {waiting} Announce v1",
+            "Next: `orc --agent ann t next`",
+        ]
+        cli("t", "unblock" if words[0] == "block" else "reopen", task)
+        cli("t", "claim", task, "ann")
+    assert cli("t", "release", task).lines[1:] == ["Next: `orc --agent ann t next`"]
+
+
+def test_a_review_says_who_may_approve_and_frees_what_waits(cli: CommandLine) -> None:
+    task = worked_on(cli, "--review")
+    free = added(cli, "Announce v1", "--needs", task)
+    cli("a", "register", "bob")
+    due = cli("t", "complete", task).lines
+    assert due[:2] == ["To be reviewed: Ship v1", "May approve: bob or any agent but ann"]
+    approved = cli("t", "approve", task, "--agent", "bob").lines
+    assert approved[1] == f"Free now: {free} Announce v1"
+    assert approved[-1] == "Next: `orc --agent bob t next`"
+
+
+def test_what_agents_wrote_is_shown_escaped(cli: CommandLine) -> None:
+    task = worked_on(cli)
+    added(cli, "a\x1b[2J title", "--needs", task)
+    assert "a\\x1b[2J title" in cli("t", "complete", task).out
+
+
+def test_a_failed_check_shows_the_end_of_what_it_wrote(cli: CommandLine) -> None:
+    task = worked_on(cli, "--verify", "sh -c 'seq 1 30; exit 3'")
+    err = cli("t", "complete", task, status=1).err.splitlines()
+    assert "did not pass: exit status 3" in err[0]
+    assert err[1] == "  (10 lines above)"
+    assert err[2:22] == [f"  | {number}" for number in range(11, 31)]
+    assert cli("t", "complete", task, "--json", status=1).error["output"].count("\n") == 30
+
+
+# orc done
+
+
+def test_done_completes_the_task_that_is_mine_and_leaves_the_session(cli: CommandLine) -> None:
+    task = worked_on(cli)
+    cli("session", "start", "ann")
+    assert cli("done", "It works", "--agent", "ann").lines[0] == "Completed: Ship v1"
+    record = cli("t", "show", task, "--json").json
+    assert (record["status"], record["result"]) == ("done", "It works")
+    assert cli("session", "show", "ann", "--json").json["ended_at"] == ""
+
+
+def test_done_with_an_id_is_complete(cli: CommandLine) -> None:
+    worked_on(cli)
+    other = worked_on(cli, title="Other")
+    assert cli("done", other[:5], "It", "works", "--agent", "ann").lines[0] == "Completed: Other"
+    assert cli("t", "show", other, "--json").json["result"] == "It works"
+    assert cli("done", "-m", "shipped", "--agent", "ann").lines[0] == "Completed: Ship v1"
+
+
+def test_done_without_an_id_takes_the_hook_or_lists_what_i_work_on(cli: CommandLine) -> None:
+    _, second, third = [worked_on(cli, title=title) for title in ("First", "Second", "Third")]
+    assert cli("done", "--agent", "ann").lines[0] == "Completed: First", "it hangs on the hook"
+    error = cli("done", "--agent", "ann", "--json", status=1).error
+    assert (error["code"], error["tasks"]) == ("ambiguous_task", [second, third])
+    assert f"{second} (Second), {third} (Third)" in error["message"]
+    assert cli("done", "--agent", "bob", "--json", status=1).error["code"] == "hook_empty"
+
+
+def test_a_mistyped_id_is_no_result_of_my_own_task(cli: CommandLine) -> None:
+    task = worked_on(cli)
+    shown = cli("done", "ffffffff", "--agent", "ann", status=1)
+    assert "There is no task 'ffffffff'" in shown.err
+    assert "`done -m RESULT`" in shown.err
+    assert cli("t", "show", task, "--json").json["status"] == "in_progress"
+
+
+@pytest.mark.parametrize("word", ["COMPLETED", "completed", "Escalated", "deferred"])
+def test_only_an_outcome_ends_the_session(cli: CommandLine, word: str) -> None:
+    worked_on(cli)
+    cli("session", "start", "ann")
+    shown = cli("done", word, "-m", "see the notes", "--agent", "ann")
+    assert shown.lines[0] == f"{word.upper()}: Ship v1"
+    assert cli("session", "show", "ann", "--json").json["outcome"] == word.upper()
+
+
+def test_an_outcome_takes_no_options_of_a_completion(cli: CommandLine) -> None:
+    worked_on(cli)
+    assert "ends the session" in cli("done", "DEFERRED", "--force", status=2).err
+    assert "--until goes with DEFERRED" in cli("done", "--until", "3d", status=2).err
+
+
+def test_done_twice_with_one_request_completes_one_task(cli: CommandLine) -> None:
+    worked_on(cli)
+    worked_on(cli, title="Second")
+    line = ("done", "--agent", "ann", "--request-id", "r1")
+    assert cli(*line).lines[0] == cli(*line).lines[0] == "Completed: Ship v1"
+
+
+def test_done_goes_on_to_the_next_step_of_a_workflow(cli: CommandLine) -> None:
+    root = worked_on(cli, title="Whole")
+    assert "is not a step" in cli("done", root, "--continue", "--agent", "ann", status=1).err
+
+
+def test_the_commands_that_are_printed_run_as_they_are(tmp_path: Path) -> None:
+    environment = {
+        "ORCHESTRATOR_DIR": str(tmp_path / "board"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+
+    def shell(line: str) -> str:
+        ended = subprocess.run(
+            ["sh", "-c", line], env=environment, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    shell("orc ws create build && orc t add build First && orc t add build Second")
+    shell("orc mail send ann -s hello -m x --agent bob")
+    page = shell("orc t next --agent ann && orc done --agent ann")
+    inbox, following = page.split("`")[1::2]
+    assert "hello" in shell(inbox)
+    assert "Second" in shell(following)
