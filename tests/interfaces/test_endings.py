@@ -26,7 +26,7 @@ def test_each_ending_names_what_is_free_the_mail_and_the_next_command(cli: Comma
     assert rest == [
         f"Free now: {free} Announce v1",
         "1 unread: `orc --agent ann mail inbox`",
-        "Next: `orc --agent ann t next`",
+        "Next: `orc --agent ann next`",
     ]
 
 
@@ -35,7 +35,7 @@ def test_more_than_three_freed_tasks_are_counted_and_listed_for_programs(cli: Co
     freed = [added(cli, f"Part {number}", "--needs", task) for number in range(5)]
     record = cli("t", "complete", task, "--json").json
     assert [other["id"] for other in record["freed"]] == freed
-    assert (record["status"], record["next_command"]) == ("done", "orc --agent ann t next")
+    assert (record["status"], record["next_command"]) == ("done", "orc --agent ann next")
     cli("t", "reopen", task)
     cli("t", "claim", task, "ann")
     assert cli("t", "complete", task).lines[1].endswith(f"{freed[2]} Part 2; 2 more")
@@ -47,11 +47,11 @@ def test_endings_without_success_name_what_waits(cli: CommandLine) -> None:
     for words in (("block", task, "no key"), ("fail", task), ("cancel", task)):
         assert cli("t", *words, "--agent", "ann").lines[1:] == [
             f"Waits for it: {waiting} Announce v1",
-            "Next: `orc --agent ann t next`",
+            "Next: `orc --agent ann next`",
         ]
         cli("t", "unblock" if words[0] == "block" else "reopen", task)
         cli("t", "claim", task, "ann")
-    assert cli("t", "release", task).lines[1:] == ["Next: `orc --agent ann t next`"]
+    assert cli("t", "release", task).lines[1:] == ["Next: `orc --agent ann next`"]
 
 
 def test_a_review_says_who_may_approve_and_frees_what_waits(cli: CommandLine) -> None:
@@ -62,7 +62,7 @@ def test_a_review_says_who_may_approve_and_frees_what_waits(cli: CommandLine) ->
     assert due[:2] == ["To be reviewed: Ship v1", "May approve: bob or any agent but ann"]
     approved = cli("t", "approve", task, "--agent", "bob").lines
     assert approved[1] == f"Free now: {free} Announce v1"
-    assert approved[-1] == "Next: `orc --agent bob t next`"
+    assert approved[-1] == "Next: `orc --agent bob next`"
 
 
 def test_what_agents_wrote_is_shown_escaped(cli: CommandLine) -> None:

@@ -85,7 +85,7 @@ def ended(
     """
     after = run.orc.aftermath(task, agent=run.agent)
     prog = run.prog_as(after.agent)
-    next_command = "" if after.agent == SYSTEM else f"{prog} t next"
+    next_command = "" if after.agent == SYSTEM else f"{prog} next"
     record = {**plain(task if value is None else value), **plain(after)}
     del record["agent"]
 
