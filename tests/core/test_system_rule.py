@@ -126,3 +126,27 @@ def test_what_differs_between_systems_is_used_in_one_package_only(path: Path):
 )
 def test_the_rule_finds_what_it_is_for(code: str):
     assert list(uses(ast.parse(code)))
+
+
+def interface(path: Path) -> set[str]:
+    """The public names that a module defines, or imports under their own name to hand them on."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.Module, ast.If)):
+            for statement in (*node.body, *getattr(node, "orelse", ())):
+                if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+                    names.add(statement.name)
+                elif isinstance(statement, ast.Assign):
+                    names |= {t.id for t in statement.targets if isinstance(t, ast.Name)}
+                elif isinstance(statement, ast.AnnAssign) and isinstance(
+                    statement.target, ast.Name
+                ):
+                    names.add(statement.target.id)
+                elif isinstance(statement, ast.ImportFrom):
+                    names |= {a.name for a in statement.names if a.asname == a.name}
+    return {name for name in names if not name.startswith("_") and not name.endswith("Program")}
+
+
+def test_every_system_has_the_same_names() -> None:
+    assert interface(SYSTEM / "posix.py") == interface(SYSTEM / "windows.py")
+    assert {"sync", "condition", "HAS_FLOCK"} <= interface(SYSTEM / "posix.py")

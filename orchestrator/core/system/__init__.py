@@ -2,7 +2,7 @@
 
 A board promises the same on Linux, macOS and Windows as far as they can keep it. What each of them lacks is
 said in ``LIMITS``, by ``doctor`` and in ``docs/systems.md``. ``posix.py`` serves Linux and macOS,
-``windows.py`` Windows; both have the same names:
+``windows.py`` Windows; both define the same names, and what does not begin with ``_`` is the interface:
 
 ============================== ======================================================================
 Opening                        ``open_file``, ``open_folder``: never through a link, never waiting for a fifo,

@@ -11,32 +11,6 @@ from contextlib import suppress
 
 assert sys.platform != "win32"
 
-__all__ = [
-    "HAS_FLOCK",
-    "HAS_MODES",
-    "INTERRUPTS",
-    "LIMITS",
-    "VARIABLES",
-    "Program",
-    "condition",
-    "file_system_kind",
-    "identity",
-    "link",
-    "lock",
-    "open_file",
-    "open_folder",
-    "path_key",
-    "read_part",
-    "replace",
-    "sync",
-    "sync_data",
-    "sync_folder",
-    "touch",
-    "try_lock",
-    "unlock",
-    "write_part",
-]
-
 HAS_MODES = True
 HAS_FLOCK = True
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
@@ -111,7 +85,8 @@ def sync_folder(path: str) -> None:
 
 
 if sys.platform == "darwin":
-    from orchestrator.core.system.processes import condition, identity
+    from orchestrator.core.system.processes import condition as condition
+    from orchestrator.core.system.processes import identity as identity
 
     LIMITS: tuple[str, ...] = (
         "A disk that ignores F_FULLFSYNC (some network and USB disks do) may lose commits when power fails.",

@@ -11,38 +11,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.core.system.paths import folded
-from orchestrator.core.system.processes import condition, identity
+from orchestrator.core.system.processes import condition as condition
+from orchestrator.core.system.processes import identity as identity
 
 if TYPE_CHECKING:
     import psutil
 
 assert not TYPE_CHECKING or sys.platform == "win32"
-
-__all__ = [
-    "HAS_FLOCK",
-    "HAS_MODES",
-    "INTERRUPTS",
-    "LIMITS",
-    "VARIABLES",
-    "Program",
-    "condition",
-    "file_system_kind",
-    "identity",
-    "link",
-    "lock",
-    "open_file",
-    "open_folder",
-    "path_key",
-    "read_part",
-    "replace",
-    "sync",
-    "sync_data",
-    "sync_folder",
-    "touch",
-    "try_lock",
-    "unlock",
-    "write_part",
-]
 
 HAS_MODES = False
 HAS_FLOCK = False
