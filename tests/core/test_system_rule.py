@@ -130,20 +130,19 @@ def test_the_rule_finds_what_it_is_for(code: str):
 
 def interface(path: Path) -> set[str]:
     """The public names that a module defines, or imports under their own name to hand them on."""
+    statements = [*ast.parse(path.read_text(encoding="utf-8")).body]
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, (ast.Module, ast.If)):
-            for statement in (*node.body, *getattr(node, "orelse", ())):
-                if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
-                    names.add(statement.name)
-                elif isinstance(statement, ast.Assign):
-                    names |= {t.id for t in statement.targets if isinstance(t, ast.Name)}
-                elif isinstance(statement, ast.AnnAssign) and isinstance(
-                    statement.target, ast.Name
-                ):
-                    names.add(statement.target.id)
-                elif isinstance(statement, ast.ImportFrom):
-                    names |= {a.name for a in statement.names if a.asname == a.name}
+    for statement in statements:
+        if isinstance(statement, ast.If):
+            statements += (*statement.body, *statement.orelse)
+        elif isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+            names.add(statement.name)
+        elif isinstance(statement, ast.Assign):
+            names |= {t.id for t in statement.targets if isinstance(t, ast.Name)}
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            names.add(statement.target.id)
+        elif isinstance(statement, ast.ImportFrom):
+            names |= {a.name for a in statement.names if a.asname == a.name}
     return {name for name in names if not name.startswith("_") and not name.endswith("Program")}
 
 
