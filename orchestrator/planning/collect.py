@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError
-from orchestrator.core.events import Recorded, decode
+from orchestrator.core.events import Recorded, decode, types
 from orchestrator.core.transaction import SYSTEM, Desk
 from orchestrator.domain.cycles.events import start_of
 from orchestrator.domain.event_log import beginning
@@ -19,15 +19,19 @@ from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.records import Task
 from orchestrator.planning import cycle_report
 
-_STATUS_KEPT = (
-    *("task.renewed", "task.noted", "task.edited", "task.hung"),
-    *("task.review_claimed", "task.review_renewed", "task.review_released"),
-    *("task.checked", "task.approved", "task.trusted", "task.distrusted"),
-)
-"""Events that leave a task's status as it is."""
+_TRANSITIONS = {
+    name
+    for name, event in types().items()
+    if issubclass(event, events.TaskEvent) and event.STATUS is not None
+}
+"""Types of events that change the status of a task."""
 
-_CLAIM_KEPT = (*_STATUS_KEPT, "task.submitted")
-"""Events between a claim and the end of the work: a review may come between."""
+_ENDINGS_OF_CLAIMS = _TRANSITIONS - {"task.submitted"}
+"""The same without the review that may come between a claim and the end of the work."""
+
+_REPORTED = _TRANSITIONS | {
+    cls.TYPE for cls in (events.TaskAdded, events.TaskImported, events.TaskArchived)
+}
 
 Ending = events.TaskCompleted | events.TaskFailed
 
@@ -126,7 +130,7 @@ class _Collector:
 
     def _note(self, record: Recorded) -> None:
         """Note an event; of the transitions of a task only the last in the span counts."""
-        if not record.type.startswith(("task.", "knowledge.")) or record.type in _STATUS_KEPT:
+        if record.type not in _REPORTED and not record.type.startswith("knowledge."):
             return
         event = decode(record)
         by = {"agent": record.agent, "at": record.ts}
@@ -171,15 +175,15 @@ class _Collector:
     def _seconds(self, task: Task, end: Recorded) -> float | None:
         """Return how long the claim lasted that this event ended."""
         claims = (claim for claim in self._claims.get(task.id, ()) if claim.id < end.id)
-        claim = next(claims, None) or self._claim_before(task, end.id, _CLAIM_KEPT)
+        claim = next(claims, None) or self._claim_before(task, end.id, _ENDINGS_OF_CLAIMS)
         return _between(claim.ts, end.ts) if claim else None
 
     def _claim_before(
-        self, task: Task, number: int, passed: tuple[str, ...] = _STATUS_KEPT
+        self, task: Task, number: int, transitions: set[str] = _TRANSITIONS
     ) -> Recorded | None:
         """Return the claim under which a task ran at an event; None if it did not run."""
         earlier = (self._desk.event(event) for event in reversed(task.events) if event < number)
-        last = next((record for record in earlier if record.type not in passed), None)
+        last = next((record for record in earlier if record.type in transitions), None)
         return last if last is not None and last.type == "task.claimed" else None
 
     def _in_progress(self) -> Iterator[tuple[Task, str]]:

@@ -16,6 +16,7 @@ from orchestrator import Orchestrator
 from orchestrator.core.events import FORMAT, Recorded, decode, is_reserved, types
 from orchestrator.core.strict_json import encode_payload
 from orchestrator.domain.state import State
+from orchestrator.domain.tasks.events import TaskEvent
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.files.lines import Position, encode_line, parse
 
@@ -120,6 +121,19 @@ def test_the_whole_log_folds_to_what_it_always_did():
     assert state.cycles.cycle is not None
     assert state.cycles.cycle.number == 1
     assert list(state.requests) == ["req-1", "req-2"]
+
+
+def test_an_event_of_a_task_gives_the_status_that_it_declares_or_leaves_it():
+    state, declared = State(), set()
+    for record in events():
+        event = decode(record, FORMAT)
+        before = dict(state.tasks.tasks)
+        state.fold([record])
+        if isinstance(event, TaskEvent):
+            expected = event.STATUS or before[event.task].status
+            assert state.tasks.tasks[event.task].status == expected, record.type
+            declared.add(record.type)
+    assert declared == {name for name, cls in types().items() if issubclass(cls, TaskEvent)}
 
 
 def test_a_board_with_the_golden_log_can_be_opened_shown_and_worked_on(tmp_path: Path):

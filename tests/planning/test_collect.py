@@ -1,5 +1,6 @@
 """The report of a cycle."""
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -7,6 +8,7 @@ import pytest
 from boards import SettableClock, code_of
 
 from orchestrator import Orchestrator
+from orchestrator.domain.tasks.events import TaskReached, TaskSignalled
 from orchestrator.planning.cycle_report import Collected
 
 NOW = "2026-11-21T06:13:00.000Z"
@@ -130,6 +132,25 @@ def test_only_what_happened_since_the_last_plan_is_reported(orc: Orchestrator):
     now = add(orc, "Now")
     do(orc, now)
     assert finished(orc.collect()) == [now]
+
+
+@pytest.mark.parametrize("event", [TaskReached, partial(TaskSignalled, kind="event", name="x")])
+def test_an_event_that_leaves_the_status_hides_neither_claim_nor_end(
+    orc: Orchestrator, clock: SettableClock, event: Any
+):
+    def record(task: str) -> None:
+        orc.engine.run("test", lambda tx: tx.record(event(task=task)), lambda *_: None, None)
+
+    orc.plan()
+    task = add(orc, "One")
+    orc.tasks.claim(task, agent="ann")
+    orc.plan()
+    record(task)
+    clock.advance(60)
+    orc.tasks.complete(task)
+    record(task)
+    (ended,) = orc.collect().completed_this_cycle
+    assert (ended.task_id, ended.seconds) == (task, 60.0)
 
 
 def test_before_any_plan_everything_is_reported(orc: Orchestrator):

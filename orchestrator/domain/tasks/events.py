@@ -1,6 +1,6 @@
 """The events that make and change a task."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -19,13 +19,18 @@ from orchestrator.domain.tasks.derived import (
     unlink,
 )
 from orchestrator.domain.tasks.facts import FINAL, MOVING, TaskFacts
-from orchestrator.domain.tasks.records import DEFAULT_LEASE, Note, Task
+from orchestrator.domain.tasks.records import DEFAULT_LEASE, Note, Task, TaskStatus
 from orchestrator.domain.tasks.relations import Signal
 
 
 class TaskEvent(Event):
-    """An event about one task that is on the board."""
+    """An event about one task that is on the board.
 
+    Attributes:
+        STATUS: The status of the task after the event; None: the event leaves it as it is.
+    """
+
+    STATUS: ClassVar[TaskStatus | None] = None
     task: str
 
     def apply(self, state: State, record: Recorded) -> None:
@@ -132,6 +137,8 @@ class TaskEdited(_Changes):  # type: ignore[misc] # its fields are those of the 
 class TaskAssigned(TaskEvent):
     """The task was given to an agent, who has until a time to begin; ``hung``: on its hook."""
 
+    STATUS = "assigned"
+
     to: str
     lease: float
     until: str
@@ -145,7 +152,7 @@ class TaskAssigned(TaskEvent):
     def changed(self, task: Task, record: Recorded) -> Task:
         return replace(
             task,
-            status="assigned",
+            status=self.STATUS,
             assigned_to=self.to,
             lease=self.lease,
             lease_until=self.until,
@@ -176,6 +183,8 @@ class TaskClaimed(TaskEvent):
     It hangs on the agent's hook if nothing hangs there.
     """
 
+    STATUS = "in_progress"
+
     lease: float
     until: str
 
@@ -186,7 +195,7 @@ class TaskClaimed(TaskEvent):
     def changed(self, task: Task, record: Recorded) -> Task:
         return replace(
             task,
-            status="in_progress",
+            status=self.STATUS,
             assigned_to=record.agent,
             lease=self.lease,
             lease_until=self.until,
@@ -247,10 +256,12 @@ class ReviewReleased(TaskEvent):
 class TaskLapsed(TaskEvent):
     """The lease of ``holder`` ran out and another agent wants the task."""
 
+    STATUS = "pending"
+
     holder: str
 
     def changed(self, task: Task, record: Recorded) -> Task:
-        return replace(task, status="pending", **UNHELD)
+        return replace(task, status=self.STATUS, **UNHELD)
 
 
 @event("task.completed")
@@ -260,6 +271,8 @@ class TaskCompleted(TaskEvent):
     ``reason``: why it is done although a check failed; ``worker``: who did it, where another agent ends it.
     """
 
+    STATUS = "done"
+
     result: str | None = None
     reason: str = ""
     worker: str = ""
@@ -267,7 +280,7 @@ class TaskCompleted(TaskEvent):
     def changed(self, task: Task, record: Recorded) -> Task:
         return replace(
             task,
-            status="done",
+            status=self.STATUS,
             ended_at=record.ts,
             lease_until="",
             token=None,
@@ -280,12 +293,14 @@ class TaskCompleted(TaskEvent):
 class TaskFailed(TaskEvent):
     """The work was tried and could not be done."""
 
+    STATUS = "failed"
+
     reason: str = ""
 
     def changed(self, task: Task, record: Recorded) -> Task:
         return replace(
             task,
-            status="failed",
+            status=self.STATUS,
             ended_at=record.ts,
             lease_until="",
             token=None,
@@ -298,41 +313,49 @@ class TaskFailed(TaskEvent):
 class TaskReleased(TaskEvent):
     """``holder`` gave the task back, or it was taken away."""
 
+    STATUS = "pending"
+
     reason: str = ""
     holder: str = ""
 
     def changed(self, task: Task, record: Recorded) -> Task:
-        return replace(task, status="pending", **UNHELD)
+        return replace(task, status=self.STATUS, **UNHELD)
 
 
 @event("task.blocked")
 class TaskBlocked(TaskEvent):
     """Something outside the board keeps the task from being done."""
 
+    STATUS = "blocked"
+
     reason: str
 
     def changed(self, task: Task, record: Recorded) -> Task:
-        return replace(task, status="blocked", reason=self.reason, **UNHELD)
+        return replace(task, status=self.STATUS, reason=self.reason, **UNHELD)
 
 
 @event("task.unblocked")
 class TaskUnblocked(TaskEvent):
     """What blocked the task is gone."""
 
+    STATUS = "pending"
+
     def changed(self, task: Task, record: Recorded) -> Task:
-        return replace(task, status="pending", reason="")
+        return replace(task, status=self.STATUS, reason="")
 
 
 @event("task.cancelled")
 class TaskCancelled(TaskEvent):
     """The task is not wanted any more."""
 
+    STATUS = "cancelled"
+
     reason: str = ""
 
     def changed(self, task: Task, record: Recorded) -> Task:
         return replace(
             task,
-            status="cancelled",
+            status=self.STATUS,
             ended_at=record.ts,
             lease_until="",
             token=None,
@@ -348,6 +371,8 @@ class TaskReopened(TaskEvent):
     If it was done, a person's word given before counts for that time only: it waits for a word again.
     """
 
+    STATUS = "pending"
+
     reason: str = ""
 
     def changed(self, task: Task, record: Recorded) -> Task:
@@ -356,7 +381,7 @@ class TaskReopened(TaskEvent):
         return replace(
             task,
             signals=signals,
-            status="pending",
+            status=self.STATUS,
             reason="",
             ended_at=None,
             result=None,

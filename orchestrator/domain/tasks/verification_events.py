@@ -27,13 +27,15 @@ class TaskSubmitted(TaskEvent):
     ``reason``: why it is handed in although a check failed.
     """
 
+    STATUS = "in_review"
+
     result: str | None = None
     reason: str = ""
 
     def changed(self, task: Task, record: Recorded) -> Task:
         return replace(
             task,
-            status="in_review",
+            status=self.STATUS,
             result=self.result,
             reason=self.reason,
             lease_until="",
@@ -56,12 +58,14 @@ class TaskApproved(TaskEvent):
 class TaskRejected(TaskEvent):
     """Another agent than the worker says that the work is not done; no agent has the task any more."""
 
+    STATUS = "pending"
+
     reason: str
 
     def changed(self, task: Task, record: Recorded) -> Task:
         return replace(
             task,
-            status="pending",
+            status=self.STATUS,
             evidence=(*task.evidence, _review(self.reason, False, record)),
             notes=(*task.notes, Note(record.agent, record.ts, self.reason)),
             result=None,
