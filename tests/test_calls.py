@@ -14,6 +14,8 @@ from orchestrator.domain.agents.records import OUTCOMES, SEVERITIES, Agent
 from orchestrator.domain.mail.records import KINDS, PRIORITIES
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import STATUSES, Task
+from orchestrator.domain.tasks.relations import BLOCKING
+from orchestrator.domain.tasks.relations import KINDS as LINK_KINDS
 from orchestrator.domain.workstreams.records import Workstream
 from orchestrator.stores.memory import MemoryStore
 
@@ -182,6 +184,7 @@ def test_closed_sets_are_written_in_the_types() -> None:
         ("sessions.escalate", "severity"): SEVERITIES,
         ("mail.send", "priority"): PRIORITIES,
         ("mail.send", "kind"): KINDS,
+        ("links.add", "kind"): BLOCKING + LINK_KINDS,
     }
     for (call, parameter), expected in words.items():
         hint = hints(CALLS[call])[parameter]

@@ -21,7 +21,7 @@ from orchestrator.core.strict_json import strict_json
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.facts import KEPT, TIMES
 from orchestrator.domain.tasks.records import ENDED, Note, Task, TaskStatus
-from orchestrator.domain.tasks.relations import KINDS, Gate, Link
+from orchestrator.domain.tasks.relations import KINDS, Gate, GateKind, Link
 from orchestrator.domain.validation import check_priority, check_text, check_title
 from orchestrator.engine import Engine
 from orchestrator.integrations import files
@@ -244,7 +244,7 @@ def _links(
     return tuple(dict.fromkeys(needs)), parent, gate, links
 
 
-def _how(dependency: Fields) -> str:
+def _how(dependency: Fields) -> GateKind:
     """``any`` or ``all`` of the children; beads keeps it as JSON in a text."""
     metadata = dependency.text("metadata")
     gate = strict_json(metadata) if metadata else {}

@@ -1,12 +1,14 @@
 """The record of a convoy, and the slice of the state with all of them."""
 
+from typing import Literal
+
 import msgspec
 
 from orchestrator.domain.slices import MapSlice
 
 
 class Convoy(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """Tasks that are tracked together. ``status`` is open, landed or cancelled.
+    """Tasks that are tracked together.
 
     Attributes:
         tasks: Their ids, in the order in which they were given.
@@ -18,7 +20,7 @@ class Convoy(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=
 
     name: str
     description: str = ""
-    status: str
+    status: Literal["open", "landed", "cancelled"]
     tasks: tuple[str, ...] = ()
     open_tasks: int = 0
     notify: tuple[str, ...] = ()

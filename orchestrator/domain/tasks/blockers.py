@@ -6,6 +6,7 @@ and by every parent that is still open and is itself blocked or waits.
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Literal
 
 import msgspec
 
@@ -13,7 +14,7 @@ from orchestrator.core.printable import one_line
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.derived import progress_of
 from orchestrator.domain.tasks.records import ENDED, HELD, Task
-from orchestrator.domain.tasks.relations import NO_CHILDREN, Gate, Signal
+from orchestrator.domain.tasks.relations import NO_CHILDREN, EdgeKind, Gate, Signal
 from orchestrator.domain.tasks.transitions import WAYS_ON
 
 SHOWN = 200
@@ -29,11 +30,15 @@ WAYS = 3
 class Blocker(msgspec.Struct, frozen=True, kw_only=True):
     """One reason why a task cannot be taken.
 
-    ``kind`` is blocked, workstream, deferred, need, children, signal or parent; ``task`` is the other task,
-    if it is one; ``says`` is for people; ``command`` takes it away, if a command of the line does.
+    Attributes:
+        task: The other task, if another one is the reason.
+        says: The reason in words.
+        command: The command that takes it away, if there is one.
     """
 
-    kind: str
+    kind: Literal[
+        "blocked", "workstream", "deferred", "need", "children", "signal", "parent", "failed"
+    ]
     task: str | None
     says: str
     command: str = ""
@@ -43,7 +48,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     """A link of the graph: ``task`` needs, is a part of, waits for, is related to ``other``."""
 
     task: str
-    kind: str
+    kind: EdgeKind
     other: str
 
 

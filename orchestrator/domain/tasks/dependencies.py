@@ -24,13 +24,10 @@ from orchestrator.domain.tasks.blockers import (
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.events import TaskCancelled, TaskEdited
 from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve, resolve_all
-from orchestrator.domain.tasks.records import ENDED, Task
-from orchestrator.domain.tasks.relations import KINDS, Gate, Link
+from orchestrator.domain.tasks.records import ENDED, Task, TaskStatus
+from orchestrator.domain.tasks.relations import BLOCKING, KINDS, EdgeKind, Gate, Link, LinkKind
 from orchestrator.domain.tasks.transitions import check_transition
 from orchestrator.domain.validation import check_line
-
-BLOCKING = ("needs", "parent", "waits-for")
-"""What can keep a task back: a need, its parent, the children of a task."""
 
 
 class Blocked(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +55,7 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     id: str
     title: str
-    status: str
+    status: TaskStatus
     repeated: bool
 
 
@@ -72,7 +69,7 @@ class Links(Noun[State]):
         task: str,
         other: str,
         *,
-        kind: str = "needs",
+        kind: EdgeKind = "needs",
         any: bool = False,
         agent: str | None = None,
     ) -> Task | None:
@@ -102,7 +99,7 @@ class Links(Noun[State]):
         elif kind == "waits-for":
             changes["gate"] = Gate("any" if any else "all", find_live(tx.state, target).id)
         else:
-            changes["links"] = _with(mine, Link(_kind(kind), _other(mine, target)))
+            changes["links"] = _with(mine, Link(_link_kind(kind), _other(mine, target)))
         linked = replace(mine, **changes)
         if linked == mine:
             return mine
@@ -118,7 +115,7 @@ class Links(Noun[State]):
         task: str,
         other: str,
         *,
-        kind: str | None = None,
+        kind: EdgeKind | None = None,
         agent: str | None = None,
     ) -> None:
         """Remove a link of a task to another one.
@@ -140,7 +137,7 @@ class Links(Noun[State]):
         target = other if is_linked else resolve(tx.state, other)
         kinds = {edge.kind for edge in edges_of(mine) if edge.other == target}
         if kind is not None:
-            kinds.intersection_update((kind if kind in BLOCKING else _kind(kind),))
+            kinds.intersection_update((kind if kind in BLOCKING else _link_kind(kind),))
         if not kinds:
             raise NotFound(
                 f"Task {mine.id} has no such link to {target}",
@@ -156,7 +153,9 @@ class Links(Noun[State]):
         field = {"needs": "needs", "parent": "parent", "waits-for": "gate"}.get(removed, "links")
         kept = {
             "needs": tuple(need for need in mine.needs if need != target),
-            "links": tuple(link for link in mine.links if link != Link(removed, target)),
+            "links": tuple(
+                link for link in mine.links if (link.kind, link.task) != (removed, target)
+            ),
         }
         tx.record(TaskEdited(task=mine.id, **{field: kept.get(field)}))
 
@@ -377,7 +376,7 @@ def _title(state: State, task_id: str) -> str:
     return task.title if task is not None else "(archived)"
 
 
-def _kind(kind: str) -> str:
+def _link_kind(kind: EdgeKind) -> LinkKind:
     if kind not in KINDS:
         raise UsageError(
             f"{kind!a} is no kind of link", hint=f"One of {', '.join((*BLOCKING, *KINDS))}."

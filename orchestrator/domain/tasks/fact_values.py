@@ -8,7 +8,7 @@ from orchestrator.core import names
 from orchestrator.core.errors import UsageError
 from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.checks import NO_CHECKS, Checks
-from orchestrator.domain.tasks.relations import Gate
+from orchestrator.domain.tasks.relations import GATE_KINDS, Gate
 from orchestrator.domain.validation import check_line, check_text, parse_moment
 
 Kind = Literal[
@@ -81,11 +81,11 @@ def find_parent(text: str, _before: object, board: Board) -> str:
 def find_gate(text: str, _before: object, board: Board) -> Gate:
     """Read ``all``, ``any``, ``all:ID`` or ``any:ID``."""
     how, _, of = text.partition(":")
-    if how not in ("all", "any"):
+    if how not in GATE_KINDS:
         raise UsageError(
             f"{text!a} is nothing to wait for", hint="Write all, any, all:ID or any:ID."
         )
-    return Gate(how, board.find_live(of) if of else board.task)
+    return Gate(GATE_KINDS[how], board.find_live(of) if of else board.task)
 
 
 def add_commits(texts: Iterable[str], before: tuple[str, ...], _board: object) -> tuple[str, ...]:

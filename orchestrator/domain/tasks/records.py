@@ -42,7 +42,6 @@ class Evidence(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_onl
     """What one check showed.
 
     Attributes:
-        kind: verify, artifact or review.
         what: The command, the path, or what the reviewer said.
         problem: Why it did not pass, in a few words; a reviewer's reason stands in ``what``.
         status: Exit status of a command; negative: the signal that ended it; None: it did not end.
@@ -52,7 +51,7 @@ class Evidence(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_onl
         sha256: Digest of an artifact; of a folder, of the digests and names of all files in it.
     """
 
-    kind: str
+    kind: Literal["verify", "artifact", "review"]
     what: str
     passed: bool
     problem: str = ""
@@ -213,7 +212,7 @@ class ArchivedTask(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What stays of an archived task: enough for counts, needs and finding its record in the log."""
 
     workstream: str
-    outcome: str
+    outcome: TaskStatus
     event: int
 
 
@@ -244,7 +243,7 @@ class TaskSlice(MapSlice[str, Task]):
         """Whether a task, archived or not, is done."""
         return self.status_of(task_id) == "done"
 
-    def status_of(self, task_id: str) -> str:
+    def status_of(self, task_id: str) -> TaskStatus:
         """The status of a task; of an archived one, how it ended."""
         task = self.tasks.get(task_id)
         return task.status if task is not None else self.archived[task_id].outcome

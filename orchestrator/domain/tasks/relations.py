@@ -1,23 +1,40 @@
 """What a task is linked to and waits for: other tasks, their children, and signals from outside the graph."""
 
+from typing import Literal, get_args
+
 import msgspec
 from msgspec.structs import replace
 
-KINDS = ("related", "discovered-from", "duplicates", "supersedes", "caused-by")
+LinkKind = Literal["related", "discovered-from", "duplicates", "supersedes", "caused-by"]
+
+KINDS: tuple[LinkKind, ...] = get_args(LinkKind)
 """Links that never block: this task is related to, was discovered from ... the other one."""
 
 
-class Link(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """A link to another task that never blocks; its kind is one of :data:`KINDS`."""
+BlockingKind = Literal["needs", "parent", "waits-for"]
 
-    kind: str
+BLOCKING: tuple[BlockingKind, ...] = get_args(BlockingKind)
+"""What can keep a task back: a need, its parent, the children of a task."""
+
+EdgeKind = Literal[BlockingKind, LinkKind]
+
+GateKind = Literal["all", "any"]
+"""Which children a task waits for: all that are wanted, or one."""
+
+GATE_KINDS: dict[str, GateKind] = {"all": "all", "any": "any"}
+
+
+class Link(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A link to another task that never blocks."""
+
+    kind: LinkKind
     task: str
 
 
 class Gate(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What a task waits for beside its needs: ``all`` or ``any`` of the children of a task, itself or not."""
 
-    how: str
+    how: GateKind
     of: str
 
 
@@ -28,7 +45,7 @@ class Progress(msgspec.Struct, frozen=True, gc=False, array_like=True):
     done: int
     cancelled: int
 
-    def passes(self, how: str) -> bool:
+    def passes(self, how: GateKind) -> bool:
         """Whether a gate is open: any child is done, or there are some and all that are wanted are done."""
         if how == "any":
             return self.done > 0

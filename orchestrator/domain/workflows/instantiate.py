@@ -12,7 +12,7 @@ from orchestrator.domain.tasks.events import TaskAdded, TaskEdited
 from orchestrator.domain.tasks.facts import NO_FACTS, STEP_FACTS, changed_facts
 from orchestrator.domain.tasks.lookup import check_new_id, find_live, new_id, resolve_all
 from orchestrator.domain.tasks.records import Task
-from orchestrator.domain.tasks.relations import Gate, Signal
+from orchestrator.domain.tasks.relations import GATE_KINDS, Gate, Signal
 from orchestrator.domain.tasks.transitions import check_transition
 from orchestrator.domain.workflows import wisps
 from orchestrator.domain.workflows.compiled import MILESTONE, CompiledFormula, CompiledStep
@@ -137,7 +137,7 @@ def _added(
         workstream=workstream,
         needs=tuple(dict.fromkeys(needs)),
         parent=root if step.parent is None else f"{root}.{step.parent}",
-        gate=Gate(how, f"{root}.{of or step.id}") if how else None,
+        gate=Gate(GATE_KINDS[how], f"{root}.{of or step.id}") if how else None,
         signals=tuple(Signal(kind=g.type, name=g.name, seconds=g.seconds) for g in step.gates),
         milestone=is_milestone,
         until=step.until,

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 
 from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.blockers import Edge
-from orchestrator.domain.tasks.dependencies import BLOCKING, Branch, Graph
+from orchestrator.domain.tasks.dependencies import Branch, Graph
 from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.tasks.relations import BLOCKING
 from orchestrator.domain.workflows.compiled import MILESTONE, CompiledFormula, CompiledStep
 
 _STATUS_SHAPES = {"done": ("([", "])"), "blocked": ("{{", "}}")}

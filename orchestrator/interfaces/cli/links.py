@@ -4,8 +4,8 @@ from itertools import islice
 from typing import Any
 
 from orchestrator.core.printable import escape
-from orchestrator.domain.tasks.dependencies import BLOCKING, Blocked, Graph
-from orchestrator.domain.tasks.relations import KINDS
+from orchestrator.domain.tasks.dependencies import Blocked, Graph
+from orchestrator.domain.tasks.relations import BLOCKING, KINDS, EdgeKind
 from orchestrator.interfaces.cli import drawing, types
 from orchestrator.interfaces.cli.commands import DEP, TASK
 from orchestrator.interfaces.cli.layout import lines
@@ -98,7 +98,7 @@ def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
     default="needs",
 )
 @flag("--any", "With waits-for: one child that is done is enough.")
-def add(run: Run, task: str, other: str, kind: str, any: bool) -> Answer:
+def add(run: Run, task: str, other: str, kind: EdgeKind, any: bool) -> Answer:
     """Link a task to another one; needs, parent and waits-for keep it back, the others never do."""
     linked = run.orc.links.add(task, other, kind=kind, any=any)
     return say(linked, f"Linked: {named(linked)} {kind} {escape(other)}")
@@ -108,7 +108,7 @@ def add(run: Run, task: str, other: str, kind: str, any: bool) -> Answer:
 @_TASK
 @_OTHER
 @option("--type", "Which, if there are several between the two.", _LINK_TYPE, name="kind")
-def remove(run: Run, task: str, other: str, kind: str | None) -> Answer:
+def remove(run: Run, task: str, other: str, kind: EdgeKind | None) -> Answer:
     """Remove a link of a task to another one."""
     unlinked = run.orc.links.remove(task, other, kind=kind)
     return say(unlinked, f"Unlinked: {named(unlinked)} from {escape(other)}")
