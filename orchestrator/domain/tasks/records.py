@@ -51,7 +51,7 @@ class Evidence(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_onl
         sha256: Digest of an artifact; of a folder, of the digests and names of all files in it.
     """
 
-    kind: Literal["verify", "artifact", "review"]
+    kind: Literal["verify", "artifact", "review", "force"]
     what: str
     passed: bool
     problem: str = ""
