@@ -4,7 +4,9 @@
   it here: no claim is taken over. An export brings a ``config.yml`` with the columns that it uses.
 - high, medium and low are the priorities 1, 5 and 9.
 - Acceptance criteria are the lines of ``acceptance``; a ticked one begins with ``[x]``.
-- The plan goes below the description, notes and comments become notes, the final summary is the result.
+- The plan goes below the description, the definition of done below the acceptance criteria; notes and
+  comments become notes, the final summary is the result.
+- A need of a task that is not there keeps back, as it does in Backlog.md: it becomes a signal.
 - Times there are whole minutes (UTC).
 """
 
@@ -12,21 +14,30 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from msgspec.structs import replace
 
 from orchestrator.core import clock, names
-from orchestrator.core.errors import BadInput, InputOutputError, NotFound, UsageError
+from orchestrator.core.errors import (
+    BadInput,
+    InputOutputError,
+    NotFound,
+    OrchestratorError,
+    UsageError,
+)
 from orchestrator.core.problems import Problems
 from orchestrator.core.progress import ShowProgress, no_progress
+from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.knowledge import frontmatter
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.records import ENDED, Note, Task, TaskStatus
 from orchestrator.domain.validation import check_text, check_title
 from orchestrator.engine import Engine
 from orchestrator.integrations import files, sections
-from orchestrator.integrations.incoming_tasks import IncomingTask, take_in
-from orchestrator.integrations.report import Losses, Report, count_lost
+from orchestrator.integrations.appendix import Appendix
+from orchestrator.integrations.incoming_tasks import NEED, IncomingTask, Surroundings, take_in
+from orchestrator.integrations.report import Losses, Report, count_lost, is_plain
 from orchestrator.integrations.sections import Comment, Sections
 from orchestrator.integrations.values import Fields
 
@@ -62,6 +73,15 @@ _STATUSES: dict[str, TaskStatus] = {
 }
 """Columns by their letters alone."""
 
+PLAN = Appendix("## Implementation Plan")
+"""Where the plan stands: below the description."""
+
+DONE = Appendix("Definition of done:", "\n")
+"""Where the definition of done stands: below the acceptance criteria."""
+
+_NOBODY = "backlog"
+"""Who wrote a note that has no author."""
+
 _BLOCKED = "blocked in Backlog.md"
 _LONGEST_HEAD = 64 * 1024
 _PRIORITIES = {"high": 1, "medium": 5, "low": 9}
@@ -76,45 +96,42 @@ def import_backlog(
     *,
     workstream: str = "backlog",
     skip_existing: bool = False,
+    strict: bool = False,
     agent: str | None = None,
     progress: ShowProgress = no_progress,
 ) -> Report:
     """Take the tasks of a Backlog.md project into a workstream, which is made if it is not there.
 
+    Files that cannot be read are left out and reported.
+
     Args:
         engine: The board.
         folder: The project, or its folder ``backlog``.
-        workstream: Where they belong from now on.
-        skip_existing: Take in those only that are not on the board.
+        workstream: Where new tasks belong.
+        skip_existing: Leave tasks that are on the board as they are.
+        strict: Refuse files that cannot be read, ids that stand twice, circles, and tasks that are on the
+            board.
         agent: Who takes them in.
         progress: Shows how many files are read.
 
     Raises:
         NotFound: The folder holds no tasks of Backlog.md.
-        BadInput: Files are no tasks; every one is named.
-        Refused: Some are on the board already, or they wait for one another in a circle.
+        BadInput: No file is a task; with ``strict``: some are not, and every one is named.
+        Refused: See :meth:`orchestrator.integrations.incoming_tasks.TaskImport.arrive`.
     """
-    losses, problems = Losses(), Problems("These tasks cannot be taken in")
     root = _root(folder)
-    incoming_tasks: dict[str, tuple[IncomingTask, Losses]] = {}
-    paths = [path for name in _TAKEN for path in files.markdown_files(os.path.join(root, name))]
-    for path in progress(paths, "Reading task files"):
-        place = os.path.relpath(path, root)
-        lost = Losses()
-        incoming = problems.attempt(place, _incoming_task, path, lost)
-        if incoming is not None and incoming.id.casefold() in incoming_tasks:
-            problems.note(place, f"the id {incoming.id!a} is there twice")
-        elif incoming is not None:
-            incoming_tasks[incoming.id.casefold()] = incoming, lost
-    problems.check()
-    _lose_other_files(root, losses)
-    ids = {folded: incoming.id for folded, (incoming, _) in incoming_tasks.items()}
+    project = _Project(root, strict=strict)
+    project.read(progress)
+    _lose_other_files(root, project.losses)
     return take_in(
         engine,
-        [(_linked(incoming, ids), lost) for incoming, lost in incoming_tasks.values()],
-        losses,
+        project.tasks(),
+        project.losses,
+        _projection,
         workstream=workstream,
+        surroundings=Surroundings(missing_keeps_back=True),
         skip_existing=skip_existing,
+        strict=strict,
         agent=agent,
     )
 
@@ -141,27 +158,132 @@ def _lose_other_files(root: str, losses: Losses) -> None:
             losses.lose(f"files in {name}", sum(file.endswith(".md") for file in entries))
 
 
-def _linked(incoming: IncomingTask, ids: dict[str, str]) -> IncomingTask:
-    """The same with its links as the ids are written: Backlog.md takes TASK-1 and task-1 for one."""
-    needs = tuple(ids.get(need.casefold(), need) for need in incoming.needs)
-    parent = incoming.parent and ids.get(incoming.parent.casefold(), incoming.parent)
-    return replace(incoming, needs=needs, parent=parent)
+class _Project:
+    """The task files of a project, as they are read."""
+
+    def __init__(self, root: str, *, strict: bool) -> None:
+        self._root, self._strict = root, strict
+        self.losses, self._problems = Losses(), Problems("These tasks cannot be taken in")
+        self._tasks: dict[str, tuple[IncomingTask, Losses]] = {}
+        config = self._config()
+        self._prefix = Fields(config, self.losses).text("task_prefix").casefold() or "task"
+        self._last_column = _letters((Fields(config, self.losses).texts("statuses") or [""])[-1])
+
+    def _config(self) -> dict[str, Any]:
+        """The settings of the project; empty if it has none that can be read."""
+        above = os.path.join(self._root, os.pardir)
+        for path in (
+            os.path.join(self._root, "config.yml"),
+            os.path.join(self._root, "config.yaml"),
+            os.path.join(above, "backlog.config.yml"),
+        ):
+            if os.path.isfile(path):
+                try:
+                    config = frontmatter.load(files.read_text(path))
+                except OrchestratorError:
+                    break
+                return config if isinstance(config, dict) else {}
+        return {}
+
+    def read(self, progress: ShowProgress) -> None:
+        """Read the files; those of other names are no tasks for Backlog.md either."""
+        paths = [
+            os.path.join(folder, path)
+            for folder in _TAKEN
+            for path in map(os.path.basename, files.markdown_files(f"{self._root}/{folder}"))
+        ]
+        for place in progress(paths, "Reading task files"):
+            if os.path.basename(place).casefold().startswith(f"{self._prefix}-"):
+                self._problems.attempt(place, self._add, place)
+            else:
+                self.losses.lose(f"files that are not {self._prefix}-*.md", example=place)
+
+    def _add(self, place: str) -> None:
+        lost = Losses()
+        text = files.read_text(os.path.join(self._root, place))
+        task_file = _TaskFile(text, lost, self._last_column, lenient=not self._strict)
+        if not self._strict:
+            task_file.take_names_from(os.path.basename(place))
+        incoming = task_file.incoming_task(completed=place.startswith("completed"))
+        key = self._key(incoming.id)
+        if key in self._tasks:
+            if self._strict:
+                raise BadInput(f"the id {incoming.id!a} is there twice")
+            self.losses.lose("ids that stand twice: the newer counts", example=incoming.id)
+            if incoming.task.updated_at < self._tasks[key][0].task.updated_at:
+                return
+        self._tasks[key] = incoming, lost
+
+    def _key(self, task_id: str) -> str:
+        """The same for all ids that are one for Backlog.md: ``2``, ``task-2``, ``TASK-02``."""
+        text = task_id.strip().casefold()
+        prefix, number = re.fullmatch(r"(?:([a-z]+)-)?(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+        if re.fullmatch(r"\d+(\.\d+)*", number):
+            number = ".".join(str(int(part)) for part in number.split("."))
+        return f"{prefix or self._prefix}-{number}"
+
+    def tasks(self) -> list[tuple[IncomingTask, Losses]]:
+        """The tasks, with their links by ids as they are written.
+
+        Raises:
+            BadInput: No file can be read; in a strict import: some cannot.
+        """
+        if self._strict or not self._tasks:
+            self._problems.check()
+        for place, message in self._problems:
+            self.losses.lose("files that cannot be read", example=f"{place}: {message}")
+        return [(self._linked(incoming), lost) for incoming, lost in self._tasks.values()]
+
+    def _linked(self, incoming: IncomingTask) -> IncomingTask:
+        needs = tuple(dict.fromkeys(map(self._written, incoming.needs)))
+        parent = incoming.parent and self._written(incoming.parent)
+        return replace(incoming, needs=needs, parent=parent)
+
+    def _written(self, task_id: str) -> str:
+        known = self._tasks.get(self._key(task_id))
+        return known[0].id if known else task_id
 
 
-def _incoming_task(path: str, losses: Losses) -> IncomingTask:
-    text = files.read_text(path)
-    if text.partition("\n")[0].endswith("\r"):
-        text = text.replace("\r\n", "\n")
-    metadata, body = frontmatter.split(_with_quotes(text))
-    fields = Fields(metadata)
-    task_id = fields.text("id")
-    if not task_id:
-        raise BadInput("it has no id")
-    task = _task(fields, sections.read(body), losses)
-    needs, parent = tuple(fields.texts("dependencies")), fields.text("parent_task_id") or None
-    fields.skip("subtasks")  # each of them names its parent
-    fields.lose_rest(losses)
-    return IncomingTask(id=task_id, task=task, needs=needs, parent=parent)
+class _TaskFile:
+    """A task file that is made a task."""
+
+    def __init__(self, text: str, losses: Losses, last_column: str, *, lenient: bool) -> None:
+        if text.partition("\n")[0].endswith("\r"):
+            text = text.replace("\r\n", "\n")
+        metadata, body = frontmatter.split(_with_quotes(text))
+        self._fields = Fields(metadata, losses if lenient else None)
+        self._body, self._losses, self._last_column = body, losses, last_column
+        self._lenient = lenient
+        self._id, self._title = self._fields.text("id"), self._fields.text("title")
+
+    def take_names_from(self, file: str) -> None:
+        """Take id and title, if it has none, from the name of the file: ``task-1 - Title.md``."""
+        name = file.removesuffix(".md")
+        self._losses.lose("ids that only the file names", int(not self._id))
+        self._id = self._id or name.partition(" ")[0]
+        self._title = self._title or name.partition(" - ")[2] or self._id
+
+    def incoming_task(self, *, completed: bool = False) -> IncomingTask:
+        """The task; one that lies among the completed ones is done, whatever it says."""
+        if not self._id:
+            raise BadInput("it has no id")
+        fields, losses = self._fields, self._losses
+        body = sections.read(self._body, losses if self._lenient else None)
+        task = _task(fields, self._title, body, self._last_column, losses)
+        if completed and task.status not in ENDED:
+            task = replace(task, status="done", reason="", ended_at=task.updated_at)
+        needs, parent = fields.texts("dependencies"), fields.text("parent_task_id") or None
+        fields.skip("subtasks")  # each of them names its parent
+        fields.lose_rest(losses)
+        return IncomingTask(id=self._id, task=task, needs=tuple(needs), parent=parent)
+
+
+def _projection(task: Task) -> IncomingTask:
+    """What a task would come in as, if it went out and came back."""
+    return _TaskFile(_page(task, Losses()), Losses(), "", lenient=True).incoming_task()
+
+
+_NAMED = re.compile(r"^(\s*(?:assignee|reporter): *)(\S.*?) *$", re.MULTILINE)
 
 
 def _with_quotes(text: str) -> str:
@@ -169,50 +291,49 @@ def _with_quotes(text: str) -> str:
     head, mark, below = text.partition("\n---")
     if len(head) > _LONGEST_HEAD:
         raise BadInput(f"its frontmatter is longer than {_LONGEST_HEAD} characters")
-    quoted = re.sub(
-        r"^((?:assignee|reporter): *)(@[^\s'\"]+) *$", r'\1"\2"', head, flags=re.MULTILINE
-    )
-    listed = re.sub(
-        r"^(assignee: *\[)([^'\"\[\]]*)\]",
-        lambda match: match[1] + re.sub(r"@[^\s,]+", r'"\g<0>"', match[2]) + "]",
-        quoted,
-        flags=re.MULTILINE,
-    )
-    return listed + mark + below
+    return _NAMED.sub(_quoted, head) + mark + below
 
 
-def _task(fields: Fields, body: Sections, losses: Losses) -> Task:
-    assignees = [_person(text, losses) for text in fields.texts("assignee")]
+def _quoted(match: re.Match[str]) -> str:
+    value = match[2]
+    if value.startswith("["):
+        value = re.sub(r"(?<=[\[,])\s*(@[^\s,\]'\"]+)", r' "\1"', value)
+    elif value[0] not in "'\"-{|>&*!":
+        value = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return match[1] + value
+
+
+def _task(fields: Fields, title: str, body: Sections, last: str, losses: Losses) -> Task:
+    people = [name.strip() for text in fields.texts("assignee") for name in text.split(",")]
+    assignees = [_person(name, losses) for name in people if name]
     losses.lose("further assignees", len(assignees) - 1 if assignees else 0)
     reporter = fields.text("reporter")
     created, updated = fields.moment("created_date"), fields.moment("updated_date")
-    author = assignees[0] if assignees else "backlog"
-    status, reason, assignee = _standing(fields.text("status"), assignees, losses)
+    status, reason, assignee = _standing(fields.text("status"), assignees, last, losses)
     ended = fields.moment("actual_end")
-    notes = [(body.notes, author, updated or created)] if body.notes else []
-    notes += [(c.text, _person(c.author, losses) or author, c.time) for c in body.comments]
+    notes = [Note(_NOBODY, "", body.notes)] if body.notes else []
+    notes += [Note(_person(c.author, losses) or _NOBODY, c.time, c.text) for c in body.comments]
     summary = body.summary
     if summary and status not in ENDED:
-        notes.append((summary, author, updated or created))
+        losses.lose("final summaries of open tasks, which are notes now")
+        notes.append(Note(_NOBODY, "", summary))
         summary = ""
     return Task(
         id="",
         workstream="",
-        title=check_title(fields.text("title")),
-        description=check_text("description", body.description),
+        title=check_title(title),
+        description=check_text("description", PLAN.join(body.description, body.plan)),
         status=status,
         type=losses.fitted("type", fields.text("type") or "task"),
         priority=_priority(fields.text("priority"), losses),
         labels=tuple(dict.fromkeys(losses.fitted("label", x) for x in fields.texts("labels"))),
-        acceptance=check_text("acceptance", body.acceptance),
+        acceptance=check_text("acceptance", DONE.join(body.acceptance, body.done)),
         defer_until=fields.moment("planned_start"),
         due=fields.moment("due_date"),
         assigned_to=assignee,
         result=check_text("final summary", summary) if summary and status == "done" else None,
         reason=reason or (check_text("final summary", summary) if status != "done" else ""),
-        notes=tuple(
-            Note(who, time or created, check_text("note", text)) for text, who, time in notes
-        ),
+        notes=tuple(replace(note, text=check_text("note", note.text)) for note in notes),
         created_at=created,
         created_by=_person(reporter, losses),
         updated_at=updated or created,
@@ -226,13 +347,15 @@ def _person(text: str, losses: Losses) -> str:
 
 
 def _standing(
-    column: str, assignees: list[str], losses: Losses
+    column: str, assignees: list[str], last: str, losses: Losses
 ) -> tuple[TaskStatus, str, str | None]:
-    """Status, reason and holder of a task in a column."""
-    word = re.sub(r"[^a-z]", "", column.casefold())
-    if word and word not in _STATUSES:
-        losses.lose(f"status {column[:50]}")
+    """Status, reason and holder of a task in a column; the last column is that of finished work."""
+    word = _letters(column)
     status = _STATUSES.get(word, "pending")
+    if word and word == last and status not in ENDED:
+        status = "done"
+    elif word and word not in _STATUSES:
+        losses.lose(f"status {column[:50]}")
     holder = assignees[0] if assignees else None
     if status == "blocked":
         losses.lose("assignees of blocked tasks", int(holder is not None))
@@ -243,6 +366,10 @@ def _standing(
     if status == "pending" and holder is not None:
         status = "assigned"
     return status, "", holder
+
+
+def _letters(column: str) -> str:
+    return re.sub(r"[\W_]", "", column.casefold())
 
 
 def _priority(word: str, losses: Losses) -> int:
@@ -258,7 +385,7 @@ def _priority(word: str, losses: Losses) -> int:
 _PLACED = (
     "id", "workstream", "title", "description", "status", "type", "priority", "labels",
     "acceptance", "needs", "parent", "defer_until", "due", "assigned_to", "result", "reason",
-    "notes", "created_at", "created_by", "updated_at", "claimed_at", "ended_at",
+    "notes", "created_at", "created_by", "updated_at", "claimed_at", "ended_at", "signals",
 )  # fmt: skip
 
 
@@ -320,7 +447,9 @@ def _save(path: str, text: str) -> None:
 
 
 def _config() -> str:
-    columns = ", ".join(f'"{column}"' for column in dict.fromkeys(_COLUMNS.values()))
+    # The last column is the one of finished work, which keeps nothing back.
+    names = dict.fromkeys(column for column in _COLUMNS.values() if column != _COLUMNS["done"])
+    columns = ", ".join(f'"{column}"' for column in (*names, _COLUMNS["done"]))
     return (
         'project_name: "Exported board"\n'
         f'default_status: "To Do"\nstatuses: [{columns}]\n'
@@ -339,19 +468,29 @@ def _file_name(task: Task) -> str:
 
 def _page(task: Task, losses: Losses) -> str:
     count_lost(losses, task, _PLACED)
-    if task.status == "in_review":
-        losses.lose("reviews")
+    losses.lose("reviews", int(task.status == "in_review"), task.id)
+    losses.lose("signals", sum(signal.kind != NEED for signal in task.signals), task.id)
     metadata = dict(_metadata(task, losses))
-    losses.lose("reason", int(task.status == "blocked" and task.reason != _BLOCKED))
+    blocked_elsewhere = task.status == "blocked" and task.reason != _BLOCKED
+    losses.lose("reason", int(blocked_elsewhere), task.id)
     summary = task.result if task.status == "done" else task.reason
+    description, plan = PLAN.split(task.description)
+    acceptance, done = DONE.split(task.acceptance)
     body = Sections(
-        description=task.description,
-        acceptance=task.acceptance,
-        notes="",
+        description=description,
+        plan=plan,
+        acceptance=acceptance,
+        done=done,
+        notes="\n\n".join(note.text for note in task.notes if is_plain(note)),
         summary=(summary or "") if task.status in ENDED else "",
-        comments=[Comment(note.agent, _minute(note.at, losses), note.text) for note in task.notes],
+        comments=[_comment(note, losses) for note in task.notes if not is_plain(note)],
     )
     return frontmatter.join(metadata, sections.write(body))
+
+
+def _comment(note: Note, losses: Losses) -> Comment:
+    author = "" if note.agent in (_NOBODY, SYSTEM) else note.agent
+    return Comment(author, _minute(note.at, losses), note.text)
 
 
 def _metadata(task: Task, losses: Losses) -> Iterator[tuple[str, object]]:
@@ -359,11 +498,13 @@ def _metadata(task: Task, losses: Losses) -> Iterator[tuple[str, object]]:
     yield "title", task.title
     yield "status", _COLUMNS[task.status]
     yield "assignee", [f"@{task.assigned_to}"] if task.assigned_to else []
-    yield "reporter", f"@{task.created_by}"
+    if task.created_by != SYSTEM:
+        yield "reporter", f"@{task.created_by}"
     yield "created_date", _minute(task.created_at, losses)
     yield "updated_date", _minute(task.updated_at, losses)
     yield "labels", list(task.labels)
-    yield "dependencies", list(task.needs)
+    missing = (signal.name for signal in task.signals if signal.kind == NEED)
+    yield "dependencies", [*task.needs, *missing]
     if task.parent is not None:
         yield "parent_task_id", task.parent
     yield "priority", _word(task.priority, losses)

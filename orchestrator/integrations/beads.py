@@ -5,19 +5,25 @@ Priorities are the same numbers (0 to 4). What an issue is called there and here
 - open, deferred, blocked, closed are pending, pending until a time, blocked, done. An issue with an
   assignee is assigned to it: no claim is taken over, so work in progress is begun anew, by its agent first.
 - blocks, parent-child, waits-for are needs, parent, gate; the other kinds of links are links.
-- ``design`` goes below the description, ``notes`` and comments become notes.
+- ``design`` goes below the description, ``notes`` and comments become notes, a memory becomes knowledge.
+- A molecule is a milestone: it is done when its parts are. What is no work (agents, messages, gates, wisps,
+  templates, pinned records) is left out; an issue that such a record keeps back waits for a signal.
 """
 
+import os
+import re
 from collections.abc import Iterator
 from typing import IO, Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
-from orchestrator.core import clock, names
+from orchestrator.core import names
 from orchestrator.core.errors import BadInput
 from orchestrator.core.problems import Problems
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.strict_json import strict_json
+from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.facts import KEPT, TIMES
 from orchestrator.domain.tasks.records import ENDED, Note, Task, TaskStatus
@@ -25,8 +31,9 @@ from orchestrator.domain.tasks.relations import KINDS, Gate, GateKind, Link
 from orchestrator.domain.validation import check_priority, check_text, check_title
 from orchestrator.engine import Engine
 from orchestrator.integrations import files
-from orchestrator.integrations.incoming_tasks import IncomingTask, take_in
-from orchestrator.integrations.report import Losses, Report, count_lost
+from orchestrator.integrations.appendix import Appendix
+from orchestrator.integrations.incoming_tasks import NEED, IncomingTask, Surroundings, take_in
+from orchestrator.integrations.report import Losses, Report, count_lost, is_plain
 from orchestrator.integrations.values import Fields
 
 _LOWEST = 4
@@ -40,11 +47,46 @@ _STATUSES: dict[str, TaskStatus | Literal["deferred"]] = {
     "closed": "done",
 }
 _DELETED = "tombstone"
+_CONTAINER = "molecule"
+"""The type of an issue that is done when its parts are, and is never handed out."""
+
+DESIGN = Appendix("## Design")
+"""Where the design stands: below the description."""
+
+_NOBODY = "beads"
+"""Who wrote a note that has no author."""
+
 _BLOCKED = "blocked in beads"
 _DEFERRED = "deferred in beads, until no set time"
+_OTHER_STATUS = re.compile(r"status (\S+) in beads")
 
-_COUNTS = ("content_hash", "dependency_count", "dependent_count", "comment_count")
-"""What follows from other fields."""
+_NO_WORK = {
+    "agent", "role", "rig", "message", "event", "convoy", "gate", "merge-request", "slot", "queue",
+}  # fmt: skip
+"""Types of records that beads keeps out of its ready work, or that are about work and not work itself."""
+
+_MARKS = {
+    "is_template": "templates",
+    "ephemeral": "wisps",
+    "wisp": "wisps",
+    "wisp_plane": "wisps",
+    "wisp_type": "wisps",
+}
+"""Fields that say that a record is no work, with what is said of it."""
+
+_COUNTS = (
+    "_type", "content_hash", "is_blocked", "dependency_count", "dependent_count", "comment_count",
+)  # fmt: skip
+"""What follows from other fields, or says how the record is kept."""
+
+_SAME = {"relates-to": "related", "related-to": "related"}
+"""Kinds of links that are another one here."""
+
+_NAMES = ("depends_on_id", "depends_on_issue_id", "depends_on_wisp_id", "depends_on_external")
+"""Fields that name the other end of a link, in the exports and in the tables of beads."""
+
+_FILES = ("issues.jsonl", "beads.jsonl")
+_PARTS = {"dependencies": "issue_id", "labels": "issue_id", "comments": "issue_id"}
 
 
 # In
@@ -52,75 +94,237 @@ _COUNTS = ("content_hash", "dependency_count", "dependent_count", "comment_count
 
 def import_beads(
     engine: Engine,
-    lines: IO[bytes],
+    source: IO[bytes] | str,
     *,
     workstream: str = "beads",
     skip_existing: bool = False,
+    strict: bool = False,
     agent: str | None = None,
     progress: ShowProgress = no_progress,
 ) -> Report:
-    """Take issues into a workstream, which is made if it is not there; all of them or none.
+    """Take issues into a workstream, which is made if it is not there, in one commit.
+
+    Records that are no work, and those that cannot be read, are left out and reported.
 
     Args:
         engine: The board.
-        lines: The file.
-        workstream: Where they belong from now on.
-        skip_existing: Take in those only that are not on the board.
+        source: The file, or the folder that holds it; ``dependencies.jsonl``, ``labels.jsonl`` and
+            ``comments.jsonl`` in the folder are read with it.
+        workstream: Where new tasks belong.
+        skip_existing: Leave tasks that are on the board as they are.
+        strict: Refuse what cannot be read, ids that stand twice, circles, and tasks that are on the board.
         agent: Who takes them in.
         progress: Shows how many issues are read.
 
     Raises:
-        BadInput: Lines are no issues; every one is named.
-        Refused: Some are on the board already, or they wait for one another in a circle.
+        BadInput: No line is an issue; with ``strict``: some are not, and every one is named.
+        Refused: See :meth:`orchestrator.integrations.incoming_tasks.TaskImport.arrive`.
     """
-    losses, problems = Losses(), Problems("These issues cannot be taken in")
-    incoming_tasks: dict[str, tuple[IncomingTask, Losses]] = {}
-    for place, line in progress(files.lines("the file", lines), "Reading issues"):
-        issue = problems.attempt(place, _issue, line)
-        if issue is None:
-            continue
-        if issue.get("status") == _DELETED:
-            losses.lose("deleted issues")
-            continue
-        lost = Losses()
-        incoming = problems.attempt(place, _incoming_task, Fields(issue), lost)
-        if incoming is not None and incoming.id in incoming_tasks:
-            problems.note(place, f"the id {incoming.id!a} is there twice")
-        elif incoming is not None:
-            incoming_tasks[incoming.id] = incoming, lost
-    problems.check()
+    reading = _Reading(engine.now(), strict=strict)
+    if isinstance(source, str):
+        reading.read_folder(source, progress)
+    else:
+        reading.read(source, progress)
     return take_in(
         engine,
-        incoming_tasks.values(),
-        losses,
+        reading.tasks(),
+        reading.losses,
+        lambda task: _projection(task, engine.now()),
         workstream=workstream,
+        surroundings=reading.surroundings(),
         skip_existing=skip_existing,
+        strict=strict,
         agent=agent,
     )
 
 
-def _issue(line: bytes) -> dict[str, Any]:
+class _Reading:
+    """The records of one import, as they are read."""
+
+    def __init__(self, now: str, *, strict: bool) -> None:
+        self._now, self._strict = now, strict
+        self.losses, self._problems = Losses(), Problems()
+        self._issues: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._left_out: dict[str, bool] = {}
+        self._topics: dict[str, str] = {}
+
+    def read_folder(self, folder: str, progress: ShowProgress) -> None:
+        """Read the files of a folder, or of the ``.beads`` in it."""
+        paths = [os.path.join(folder, inside, name) for inside in ("", ".beads") for name in _FILES]
+        path = next(filter(os.path.isfile, paths), paths[0])
+        with files.open_file(path) as lines:
+            self.read(lines, progress)
+        for name, key in _PARTS.items():
+            beside = os.path.join(os.path.dirname(path), f"{name}.jsonl")
+            if os.path.lexists(beside):
+                with files.open_file(beside) as lines:
+                    self._read_part(name, key, lines)
+
+    def read(self, lines: IO[bytes], progress: ShowProgress) -> None:
+        """Read the lines of a file of issues."""
+        for place, line in progress(files.lines("the file", lines), "Reading issues"):
+            record = self._problems.attempt(place, _record, line)
+            if record is None or "_schema" in record:
+                continue
+            if record.get("_type") == "memory":
+                self._problems.attempt(place, self._remember, Fields(record))
+            else:
+                self._problems.attempt(place, self._add, place, record)
+
+    def _read_part(self, name: str, key: str, lines: IO[bytes]) -> None:
+        for place, line in files.lines(f"{name}.jsonl", lines):
+            record = self._problems.attempt(f"{name}.jsonl, {place}", _record, line)
+            issue_id = record.get(key) if record is not None else None
+            if record is None or issue_id is None:
+                continue
+            if issue_id not in self._issues:
+                self.losses.lose(f"{name} of issues that are not there", example=str(issue_id))
+                continue
+            items = self._issues[issue_id][1].setdefault(name, [])
+            if isinstance(items, list):
+                items.append(record.get("label") if name == "labels" else record)
+
+    def _remember(self, memory: Fields) -> None:
+        key, value = memory.text("key"), memory.text("value")
+        if key and value:
+            topic = self.losses.fitted("topic", key)
+            self._topics[topic] = f"\n{value}" if value.startswith("---") else value
+
+    def _add(self, place: str, record: dict[str, Any]) -> None:
+        issue_id = Fields(record).text("id")
+        if not issue_id:
+            raise BadInput("it has no id")
+        if issue_id in self._issues:
+            if self._strict:
+                raise BadInput(f"the id {issue_id!a} is there twice")
+            self.losses.lose("ids that stand twice: the newer counts", example=issue_id)
+            if str(record.get("updated_at") or "") < str(
+                self._issues[issue_id][1].get("updated_at") or ""
+            ):
+                return
+        self._issues[issue_id] = place, record
+
+    def tasks(self) -> list[tuple[IncomingTask, Losses]]:
+        """The issues that are work.
+
+        Raises:
+            BadInput: No record can be read; with ``strict``: some cannot.
+        """
+        taken: list[tuple[IncomingTask, Losses]] = []
+        for issue_id, (place, record) in self._issues.items():
+            if kind := _no_work(record):
+                self.losses.lose(kind, example=issue_id)
+                keeps_back = record.get("status") not in ("closed", "pinned", _DELETED)
+                self._left_out[issue_id] = keeps_back
+                continue
+            lost = Losses()
+            incoming = self._problems.attempt(place, _incoming_task, Fields(record), lost)
+            if incoming is None:
+                self._left_out[issue_id] = record.get("status") != "closed"
+            else:
+                taken.append((incoming, lost))
+        if self._strict or not (taken or self.losses.no_place or self._topics):
+            self._in_order().check()
+        for place, message in self._in_order():
+            self.losses.lose("records that cannot be read", example=f"{place}: {message}")
+        self._left_out |= {need: True for i, _ in taken for need in i.needs if _is_external(need)}
+        return list(self._settled(taken))
+
+    def _in_order(self) -> Problems:
+        """The problems as they stand in the file."""
+        ordered = Problems("These issues cannot be taken in")
+        for place, message in sorted(self._problems, key=lambda problem: _number(problem[0])):
+            ordered.note(place, message)
+        return ordered
+
+    def _settled(
+        self, taken: list[tuple[IncomingTask, Losses]]
+    ) -> Iterator[tuple[IncomingTask, Losses]]:
+        """The tasks with what beads concludes from several of them."""
+        by_id = {incoming.id: incoming.task for incoming, _ in taken}
+        parents = {incoming.parent for incoming, _ in taken}
+        for incoming, lost in taken:
+            gate, task = incoming.gate, incoming.task
+            spawner = by_id.get(gate.of) if gate is not None else None
+            if gate is not None and gate.of not in parents and spawner and spawner.status in ENDED:
+                gate = None  # all of no children are done
+            parent = by_id.get(incoming.parent or "")
+            put_off = parent.defer_until if parent and parent.status not in ENDED else ""
+            if put_off > max(task.defer_until, self._now):
+                task = replace(task, defer_until=put_off)
+            yield replace(incoming, task=task, gate=gate), lost
+
+    def surroundings(self) -> Surroundings:
+        """What else the records say."""
+        return Surroundings(
+            left_out=self._left_out,
+            missing_keeps_back=bool(self._problems),
+            topics=self._topics,
+        )
+
+
+def _number(place: str) -> tuple[str, int]:
+    """A key that sorts the places of one file by line."""
+    file, _, number = place.rpartition(" ")
+    return file, int(number)
+
+
+def _is_external(issue_id: str) -> bool:
+    """Whether a need is on another project: beads keeps the issue back until it is delivered."""
+    return issue_id.startswith("external:")
+
+
+def _record(line: bytes) -> dict[str, Any]:
     value = strict_json(files.decoded("it", line))
     if not isinstance(value, dict):
-        raise BadInput("it is no object")
+        raise BadInput("it is not an object")
     return value
+
+
+def _no_work(record: dict[str, Any]) -> str:
+    """What to call a record that is no work; empty if it is work."""
+    if record.get("status") == _DELETED:
+        return "deleted issues"
+    status = record.get("status") or "open"
+    if status == "pinned" or (record.get("pinned") and status not in ("blocked", "closed")):
+        return "pinned records"
+    mark = next((mark for mark in _MARKS if record.get(mark) not in (None, False, 0, "")), "")
+    if mark:
+        return _MARKS[mark]
+    type = record.get("issue_type")
+    return f"records of the type {type}" if type in _NO_WORK else ""
 
 
 def _incoming_task(issue: Fields, losses: Losses) -> IncomingTask:
     issue_id = issue.text("id")
     if not issue_id:
         raise BadInput("it has no id")
-    needs, parent, gate, links = _links(issue, losses)
+    links = _Links(issue, losses)
     task = _task(issue, losses)
+    gate = links.gate
+    if task.milestone and task.status not in ENDED and gate is None:
+        gate = Gate("all", issue_id)
     issue.skip(*_COUNTS)
     issue.lose_rest(losses)
     return IncomingTask(
-        id=issue_id, task=task, needs=needs, parent=parent, gate=gate, links=tuple(links)
+        id=issue_id,
+        task=task,
+        needs=tuple(links.needs),
+        parent=links.parent,
+        gate=gate,
+        links=tuple(dict.fromkeys(links.links)),
     )
 
 
+def _projection(task: Task, now: str) -> IncomingTask:
+    """What a task would come in as, if it went out and came back."""
+    fields = msgspec.json.decode(msgspec.json.encode(dict(_fields(task, now, Losses()))))
+    return _incoming_task(Fields(fields), Losses())
+
+
 def _task(issue: Fields, losses: Losses) -> Task:
-    status = _status(issue.text("status") or "open", losses)
+    word = issue.text("status") or "open"
+    status = _status(word, losses)
     created_by, assignee = _person(issue, "created_by", losses), _person(issue, "assignee", losses)
     created, updated = issue.moment("created_at"), issue.moment("updated_at")
     closed, shared = issue.moment("closed_at"), _shared(issue)
@@ -129,6 +333,8 @@ def _task(issue: Fields, losses: Losses) -> Task:
         status, reason = ("pending", "") if shared["defer_until"] else ("blocked", _DEFERRED)
     elif status == "blocked":
         reason = _BLOCKED
+    elif status == "other":
+        status, reason = "blocked", f"status {word} in beads"
     elif status == "in_progress":
         losses.lose("claims of work in progress")
         status = "pending"
@@ -137,6 +343,7 @@ def _task(issue: Fields, losses: Losses) -> Task:
     elif status == "blocked" and assignee:
         losses.lose("assignees of blocked issues")
         assignee = ""
+    type = losses.fitted("type", issue.text("issue_type") or "task")
     closing = issue.text("close_reason")
     if closing and status != "done":
         losses.lose("close_reason")
@@ -147,16 +354,19 @@ def _task(issue: Fields, losses: Losses) -> Task:
         id="",
         workstream="",
         title=check_title(issue.text("title")),
-        description=_description(issue),
+        description=check_text(
+            "description", DESIGN.join(issue.text("description"), issue.text("design"))
+        ),
         status=status,
-        type=losses.fitted("type", issue.text("issue_type") or "task"),
+        type=type,
         priority=_priority(issue),
         labels=_labels(issue, losses),
         estimate=None if minutes is None else float(minutes),
         assigned_to=assignee or None,
         result=check_text("close_reason", closing) if closing and status == "done" else None,
         reason=reason,
-        notes=_notes(issue, losses, created_by or "beads", updated or created),
+        milestone=type == _CONTAINER,
+        notes=_notes(issue, losses),
         created_at=created,
         created_by=created_by,
         updated_at=updated,
@@ -176,10 +386,11 @@ def _shared(issue: Fields) -> dict[str, Any]:
     }
 
 
-def _status(word: str, losses: Losses) -> TaskStatus | Literal["deferred"]:
+def _status(word: str, losses: Losses) -> TaskStatus | Literal["deferred", "other"]:
+    """The status here; one that a project defined itself keeps the issue out of the ready work there."""
     if word not in _STATUSES:
         losses.lose(f"status {word[:50]}")
-    return _STATUSES.get(word, "pending")
+    return _STATUSES.get(word, "other")
 
 
 def _person(fields: Fields, name: str, losses: Losses) -> str:
@@ -199,20 +410,15 @@ def _labels(issue: Fields, losses: Losses) -> tuple[str, ...]:
     return tuple(dict.fromkeys(losses.fitted("label", label) for label in issue.texts("labels")))
 
 
-def _description(issue: Fields) -> str:
-    description, design = issue.text("description"), issue.text("design")
-    both = "\n\n".join(filter(None, [description, design and f"## Design\n\n{design}"]))
-    return check_text("description", both)
-
-
-def _notes(issue: Fields, losses: Losses, author: str, time: str) -> tuple[Note, ...]:
+def _notes(issue: Fields, losses: Losses) -> tuple[Note, ...]:
+    """The notes, which have neither author nor time there, and the comments."""
     notes = []
     if text := issue.text("notes"):
-        notes.append(Note(author, time, check_text("notes", text)))
+        notes.append(Note(_NOBODY, "", check_text("notes", text)))
     notes += [
         Note(
-            _person(comment, "author", losses) or author,
-            comment.moment("created_at") or time,
+            _person(comment, "author", losses) or _NOBODY,
+            comment.moment("created_at"),
             check_text("comment", comment.text("text")),
         )
         for comment in issue.records("comments")
@@ -220,37 +426,52 @@ def _notes(issue: Fields, losses: Losses, author: str, time: str) -> tuple[Note,
     return tuple(notes)
 
 
-def _links(
-    issue: Fields, losses: Losses
-) -> tuple[tuple[str, ...], str | None, Gate | None, list[Link]]:
+class _Links:
     """The needs, the parent, the gate and the other links of an issue."""
-    needs: list[str] = []
-    parent, gate = None, None
-    links: list[Link] = []
-    for dependency in issue.records("dependencies"):
-        other, kind = dependency.text("depends_on_id"), dependency.text("type") or "blocks"
-        if not other:
-            raise BadInput("a dependency has no depends_on_id")
-        if kind == "blocks":
-            needs.append(other)
-        elif kind == "parent-child" and parent is None:
-            parent = other
-        elif kind == "waits-for" and gate is None:
-            gate = Gate(_how(dependency), other)
-        elif kind in KINDS:
-            links.append(Link(kind, other))
+
+    def __init__(self, issue: Fields, losses: Losses) -> None:
+        self.needs: dict[str, None] = {}
+        self.parent: str | None = None
+        self.gate: Gate | None = None
+        self.links: list[Link] = []
+        self._losses = losses
+        for dependency in issue.records("dependencies"):
+            other = next(filter(None, map(dependency.text, _NAMES)), "")
+            if not other:
+                raise BadInput("a dependency has no depends_on_id")
+            kind = dependency.text("type") or "blocks"
+            self._add(_SAME.get(kind, kind), other, dependency)
+        self.parent = self.parent or issue.text("parent") or None
+
+    def _add(self, kind: str, other: str, dependency: Fields) -> None:
+        if kind in ("blocks", "conditional-blocks"):
+            self._losses.lose("dependencies that block if one fails", int(kind != "blocks"))
+            self.needs[other] = None
+        elif kind == "parent-child" and self.parent is None:
+            self.parent = other
+        elif kind == "waits-for" and self.gate is None:
+            how, also_blocks = _how(dependency)
+            self.gate = Gate(how, other)
+            if also_blocks:
+                self.needs[other] = None
+        elif kind == "waits-for":
+            self._losses.lose("further gates, which wait for the parent of the children now")
+            self.needs[other] = None
+        elif kind in KINDS or kind == "parent-child":
+            self._losses.lose("further parents", int(kind == "parent-child"))
+            self.links.append(Link(kind if kind in KINDS else "related", other))
         else:
-            losses.lose(f"dependencies {kind[:50]}")
-    return tuple(dict.fromkeys(needs)), parent, gate, links
+            self._losses.lose(f"dependencies {kind[:50]}")
 
 
-def _how(dependency: Fields) -> GateKind:
-    """``any`` or ``all`` of the children; beads keeps it as JSON in a text."""
-    metadata = dependency.text("metadata")
-    gate = strict_json(metadata) if metadata else {}
-    if not isinstance(gate, dict):
-        raise BadInput("the metadata of a dependency is no object")
-    return "any" if gate.get("gate") == "any-children" else "all"
+def _how(dependency: Fields) -> tuple[GateKind, bool]:
+    """``any`` or ``all`` of the children, and whether it waits for the parent too.
+
+    beads keeps that as JSON in a text.
+    """
+    gate = dependency.object("metadata")
+    how: GateKind = "any" if gate.get("gate") == "any-children" else "all"
+    return how, gate.get("also_blocks") in (True, "true")
 
 
 # Out
@@ -287,6 +508,7 @@ def export_beads(
 _PLACED = (
     "id", "workstream", "title", "description", "status", "type", "priority", "labels",
     "estimate", "needs", "parent", "gate", "links", "assigned_to", "result", "reason", "notes",
+    "signals", "milestone",
     "created_at", "created_by", "updated_at", "ended_at", *_SHARED,
 )  # fmt: skip
 
@@ -296,29 +518,34 @@ def _fields(task: Task, now: str, losses: Losses) -> Iterator[tuple[str, Any]]:
     count_lost(losses, task, _PLACED)
     yield "id", task.id
     yield "title", task.title
-    yield "description", task.description
+    description, design = DESIGN.split(task.description)
+    yield "description", description
+    yield from _filled("design", design)
     yield "status", _status_there(task, now, losses)
     if task.priority > _LOWEST:
-        losses.lose(f"priority over {_LOWEST}")
+        losses.lose(f"priority over {_LOWEST}", example=task.id)
     yield "priority", min(task.priority, _LOWEST)
+    losses.lose("milestone", int(task.milestone and task.type != _CONTAINER), task.id)
+    losses.lose("signals", sum(signal.kind != NEED for signal in task.signals), task.id)
     yield "issue_type", task.type
     yield from _filled("assignee", task.assigned_to)
     if task.estimate is not None:
         if task.estimate != int(task.estimate):
-            losses.lose("parts of minutes")
+            losses.lose("parts of minutes", example=task.id)
         yield "estimated_minutes", int(task.estimate)
     yield "created_at", task.created_at
-    yield "created_by", task.created_by
+    yield from _filled("created_by", task.created_by.removeprefix(SYSTEM))
     yield "updated_at", task.updated_at
     if task.status in ENDED:
         yield "closed_at", task.ended_at or task.updated_at
         yield from _filled("close_reason", task.result or task.reason)
-    elif task.reason not in ("", _BLOCKED, _DEFERRED):
-        losses.lose("reason")
+    elif task.reason not in ("", _BLOCKED, _DEFERRED) and not _OTHER_STATUS.fullmatch(task.reason):
+        losses.lose("reason", example=task.id)
     for field, name in _SHARED.items():
         yield from _filled(name, getattr(task, field))
     yield from _filled("labels", task.labels)
     yield from _filled("dependencies", [*_dependencies(task, losses)])
+    yield from _filled("notes", "\n\n".join(n.text for n in task.notes if is_plain(n)))
     yield from _filled("comments", [*_comments(task)])
 
 
@@ -329,39 +556,43 @@ def _filled(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def _status_there(task: Task, now: str, losses: Losses) -> str:
     if task.status in ("failed", "cancelled", "in_review"):
-        losses.lose(f"status {task.status}")
+        losses.lose(f"status {task.status}", example=task.id)
     if task.status in ENDED:
         return "closed"
     if task.status in ("in_progress", "in_review"):
         return "in_progress"
     if task.status == "blocked":
-        return "deferred" if task.reason == _DEFERRED else "blocked"
+        other = _OTHER_STATUS.fullmatch(task.reason)
+        return other[1] if other else "deferred" if task.reason == _DEFERRED else "blocked"
     return "deferred" if task.defer_until > now else "open"
 
 
 def _dependencies(task: Task, losses: Losses) -> Iterator[dict[str, str]]:
     pairs = [("parent-child", task.parent)] if task.parent is not None else []
     pairs += [("blocks", need) for need in task.needs]
+    pairs += [("blocks", signal.name) for signal in task.signals if signal.kind == NEED]
     pairs += [(link.kind, link.task) for link in task.links]
     if task.gate is not None:
         if task.gate.of == task.id:
-            losses.lose("gates on own children")
+            losses.lose("gates on own children", int(task.type != _CONTAINER), task.id)
         else:
             pairs.append(("waits-for", task.gate.of))
     for kind, other in pairs:
         dependency = {"issue_id": task.id, "depends_on_id": str(other), "type": kind}
-        dependency |= {"created_at": task.created_at, "created_by": task.created_by}
         if kind == "waits-for" and task.gate is not None:
             dependency["metadata"] = f'{{"gate":"{task.gate.how}-children"}}'
         yield dependency
 
 
 def _comments(task: Task) -> Iterator[dict[str, Any]]:
-    for number, note in enumerate(task.notes, start=1):
+    comments = (note for note in task.notes if not is_plain(note))
+    for number, note in enumerate(comments, start=1):
         yield {
             "id": number,
             "issue_id": task.id,
-            "author": note.agent,
+            **dict(
+                _filled("author", note.agent.removeprefix(SYSTEM) if note.agent != _NOBODY else "")
+            ),
             "text": note.text,
-            "created_at": note.at or clock.timestamp(0),
+            **dict(_filled("created_at", note.at)),
         }

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from orchestrator.core import system
+from orchestrator.core.decoding import BOM, decode
 from orchestrator.core.errors import BadInput, InputOutputError, NotFound
 
 LONGEST_LINE = 16 * 1024 * 1024
@@ -60,6 +61,8 @@ def lines(name: str, file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
         number += 1
         if len(line) > LONGEST_LINE:
             raise BadInput(f"{name}, line {number} is longer than {LONGEST_LINE} bytes")
+        if number == 1:
+            line = line.removeprefix(BOM)
         if line.strip():
             yield f"line {number}", line
 
@@ -85,12 +88,9 @@ def decoded(place: str, data: bytes) -> str:
     """Bytes as text.
 
     Raises:
-        BadInput: They are no UTF-8, or hold a NUL.
+        BadInput: They are not UTF-8, or hold a NUL.
     """
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{place} is no UTF-8 text (byte {error.start})") from None
+    text = decode(data, place)
     if "\0" in text:
         raise BadInput(f"{place} is binary: it holds a NUL character")
     return text

@@ -1,24 +1,36 @@
-"""Tasks that come from another tracker: their ids, their order, and the one commit that takes them in."""
+"""Tasks that come from another tracker: their ids, what they wait for, and the one commit that takes them in.
 
-from collections.abc import Iterable, Iterator
+A need that cannot be a need here keeps the task back all the same, as a signal of the kind ``need``: on a
+record that is no task here, on an id that is nowhere, or one that would close a circle. An export writes it
+as a need again.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from orchestrator.core import names
 from orchestrator.core.errors import BadName, Refused
-from orchestrator.core.topological import topological_order
-from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import DEFAULT_ASSIGNMENT
 from orchestrator.domain.agents.identity import act_now
+from orchestrator.domain.knowledge.commands import Knowledge
+from orchestrator.domain.knowledge.events import KnowledgeWritten
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.circles import check_no_circle
-from orchestrator.domain.tasks.events import TaskImported
-from orchestrator.domain.tasks.records import Task
-from orchestrator.domain.tasks.relations import Gate, Link
+from orchestrator.domain.tasks.events import TaskImported, TaskReimported
+from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.tasks.relations import Gate, Link, Signal
 from orchestrator.domain.workstreams.commands import Workstreams
 from orchestrator.engine import Engine
+from orchestrator.integrations.order import Wait, in_order
 from orchestrator.integrations.report import Losses, Report, digest
+from orchestrator.integrations.updates import Update, find_known, is_known, is_same
+
+NEED = "need"
+"""The kind of the signal that stands for a need."""
 
 
 class IncomingTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,23 +46,35 @@ class IncomingTask(msgspec.Struct, frozen=True, kw_only=True):
     gate: Gate | None = None
     links: tuple[Link, ...] = ()
 
-    @property
-    def after(self) -> Iterator[str]:
-        """The ids of the tasks that must be there before."""
-        yield from self.needs
-        if self.parent is not None:
-            yield self.parent
-        if self.gate is not None and self.gate.of != self.id:
-            yield self.gate.of
+
+class Surroundings(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What an import holds beside its tasks.
+
+    Attributes:
+        left_out: Ids of records that are no tasks here, and whether they keep back those that need them.
+        missing_keeps_back: Whether a need of an id that is nowhere keeps back.
+        topics: Texts that become knowledge, by topic.
+    """
+
+    left_out: dict[str, bool] = {}
+    missing_keeps_back: bool = False
+    topics: dict[str, str] = {}
+
+
+Projection = Callable[[Task], IncomingTask]
+"""What a task of the board would come in as, if it went out to the tracker and came back."""
 
 
 def take_in(
     engine: Engine,
     incoming_tasks: Iterable[tuple[IncomingTask, Losses]],
     losses: Losses,
+    projection: Projection,
     *,
     workstream: str,
+    surroundings: Surroundings | None = None,
     skip_existing: bool = False,
+    strict: bool = False,
     agent: str | None = None,
 ) -> Report:
     """Take tasks in and report it; see :meth:`TaskImport.arrive`.
@@ -59,70 +83,319 @@ def take_in(
         engine: The board.
         incoming_tasks: The tasks, each with what of it has no place here.
         losses: What else of the tracker's data has no place.
-        workstream: Where they belong.
-        skip_existing: Take in those only that are not on the board.
+        projection: See :data:`Projection`.
+        workstream: Where new tasks belong.
+        surroundings: What else the tracker's data says.
+        skip_existing: Leave tasks that are on the board as they are.
+        strict: Refuse tasks that are on the board, and circles.
         agent: Who takes them in.
     """
-    by_id = {_id_here(incoming.id): (incoming, lost) for incoming, lost in incoming_tasks}
-    tasks = TaskImport(engine).arrive(
+    by_id = {incoming.id: (incoming, lost) for incoming, lost in incoming_tasks}
+    task_import = TaskImport(engine)
+    task_import.projection, task_import.kept = projection, {}
+    arrived = task_import.arrive(
         tuple(incoming for incoming, _ in by_id.values()),
         workstream,
+        surroundings=surroundings,
         skip_existing=skip_existing,
+        strict=strict,
         agent=agent,
     )
-    here = set()
-    for task in tasks:
-        incoming, lost = by_id[task.id]
-        losses.add(lost)
+    known = find_known(engine.read(), map(_keys, (incoming for incoming, _ in by_id.values())))
+    skipped = []
+    for theirs, (incoming, lost) in by_id.items():
+        here = known.get(theirs, _id_here(theirs))
+        task = arrived.added.get(here) or arrived.updated.get(here)
+        if task is None:
+            skipped.append(here)
+            continue
+        losses.add(lost, here)
         _count_cut(losses, incoming, task)
-        if task.id != incoming.id:
-            losses.renamed[f"task {incoming.id}"] = task.id
-        here.add(task.id)
-    return losses.report(tasks, [task_id for task_id in by_id if task_id not in here])
+        if here != theirs:
+            losses.renamed[f"task {theirs}"] = here
+    for here, kinds in task_import.kept.items():
+        for kind in kinds:
+            losses.lose(kind, example=here)
+    kept_back = [
+        task.id
+        for task in (*arrived.added.values(), *arrived.updated.values())
+        if any(signal.kind == NEED and not signal.given_at for signal in task.signals)
+    ]
+    return losses.report(
+        arrived.added.values(), arrived.updated, skipped, arrived.topics, kept_back
+    )
 
 
-def _imported_tasks(state: State, events: Committed) -> list[Task]:  # noqa: ARG001  as every `shows`
-    """The tasks that came in."""
-    return [event.record for _, event in events if isinstance(event, TaskImported)]
+class Arrived(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import did: the new tasks, those that it changed, and the topics that it wrote."""
+
+    added: dict[str, Task]
+    updated: dict[str, Task]
+    topics: tuple[str, ...]
+
+
+def _arrived(state: State, events: Committed) -> Arrived:
+    """What came in."""
+    added = [event.record for _, event in events if isinstance(event, TaskImported)]
+    updated = [event.task for _, event in events if isinstance(event, TaskReimported)]
+    return Arrived(
+        added={task.id: task for task in added},
+        updated={task_id: state.tasks[task_id] for task_id in updated if task_id in state.tasks},
+        topics=tuple(event.topic for _, event in events if isinstance(event, KnowledgeWritten)),
+    )
 
 
 class TaskImport(Noun[State], name="arrivals"):
-    """The command that takes tasks in, in one commit."""
+    """The command that takes tasks in, in one commit.
 
-    @command(_imported_tasks)
+    Attributes:
+        projection: See :data:`Projection`.
+        kept: What the last import left as it is here although the tracker has it otherwise, by task.
+    """
+
+    projection: Projection
+    kept: dict[str, list[str]]
+
+    @command(_arrived)
     def arrive(
         self,
         tx: Transaction[State],
         incoming_tasks: tuple[IncomingTask, ...],
         workstream: str,
         *,
+        surroundings: Surroundings | None = None,
         skip_existing: bool = False,
+        strict: bool = False,
         agent: str | None = None,
     ) -> None:
         """Take tasks into a workstream, which is made if it is not there, with their times and results.
 
-        Links to tasks that are neither among them nor on the board are left out.
+        A task that is on the board gets what changed of it in the tracker. Links to tasks that are neither
+        among them nor on the board are left out; needs are kept as signals, see the module.
 
         Raises:
-            Refused: Some are on the board already, they wait for one another in a circle, or the
-                workstream is closed.
+            Refused: A task of another project has the same id; the workstream is closed. With ``strict``:
+                some are on the board already, or wait for one another in a circle.
         """
         act_now(tx, agent)
-        coming = {_id_here(incoming.id): incoming for incoming in incoming_tasks}
-        known = [task_id for task_id in coming if _is_known(tx.state, task_id)]
-        if known and not skip_existing:
-            raise _are_here(known)
-        for task_id in known:
-            del coming[task_id]
+        self.kept = {}
+        taking = _Taking(tx, incoming_tasks, workstream, surroundings or Surroundings(), strict)
+        self._refuse_strangers(taking, skip_existing=skip_existing)
         if workstream not in tx.state.workstreams:
             Workstreams(self._desk).create(workstream)
         tx.state.workstreams.find_active(workstream)
-        for task_id in _in_order(coming):
-            record = _record(tx, coming, task_id, workstream)
-            # Those that come later are not needed yet, so only gates can close a circle here.
-            if record.gate is not None or tx.state.tasks.awaited_by:
-                check_no_circle(tx.state, record.id, record)
-            tx.record(TaskImported(record=record))
+        for incoming, cuts in taking.new_ones():
+            tx.record(TaskImported(record=taking.record(incoming, cuts)))
+        if not skip_existing:
+            self._update(tx, taking)
+        for topic, text in taking.surroundings.topics.items():
+            knowledge = Knowledge(self._desk)
+            if knowledge.read(topic) != text:
+                knowledge.write(topic, text)
+
+    def _refuse_strangers(self, taking: "_Taking", *, skip_existing: bool) -> None:
+        """Refuse tasks whose ids are taken by others, or with ``strict`` by anything."""
+        tasks = taking.state.tasks
+        wrong = [
+            here
+            for theirs, here in taking.known.items()
+            if taking.strict
+            or (
+                here in tasks
+                and not is_same(tasks[here], taking.coming[theirs].task, taking.workstream)
+            )
+        ]
+        if wrong and not skip_existing:
+            raise _are_here(wrong, strict=taking.strict)
+
+    def _update(self, tx: Transaction[State], taking: "_Taking") -> None:
+        for theirs, here in taking.known.items():
+            mine = tx.state.tasks.get(here)
+            if mine is None:
+                continue  # it was archived, and stays as it was
+            last = tx.event(mine.events[-1])
+            same = taking.record(self.projection(mine), (), at_home=mine)
+            update = Update(
+                mine, taking.record(taking.coming[theirs], (), at_home=mine), same, last, tx.now
+            )
+            if update.changes:
+                tx.record(TaskReimported(task=here, **taking.without_circle(mine, update.changes)))
+            if update.kept:
+                self.kept[here] = update.kept
+
+
+class _Taking:
+    """One import: what comes, what is known of it, and how its records become those of the board."""
+
+    def __init__(
+        self,
+        tx: Transaction[State],
+        incoming_tasks: tuple[IncomingTask, ...],
+        workstream: str,
+        surroundings: Surroundings,
+        strict: bool,
+    ) -> None:
+        self.tx, self.state, self.workstream = tx, tx.state, workstream
+        self.surroundings, self.strict = surroundings, strict
+        self.coming = {incoming.id: incoming for incoming in incoming_tasks}
+        self.known = find_known(tx.state, map(_keys, incoming_tasks))
+        self._here = {theirs: self.known.get(theirs, _id_here(theirs)) for theirs in self.coming}
+
+    def here(self, theirs: str) -> str | None:
+        """The id of a task here; None if there is none."""
+        if theirs in self._here:
+            return self._here[theirs]
+        task_id = _id_here(theirs)
+        return task_id if is_known(self.state, task_id) else None
+
+    def new_ones(self) -> Iterator[tuple[IncomingTask, list[Wait]]]:
+        """Yield the tasks that are not on the board, each behind those it waits for, oldest first.
+
+        With each come the waits that it cannot have, because they would close a circle.
+
+        Raises:
+            Refused: They wait for one another in a circle, and the import is strict.
+        """
+        new = [incoming for incoming in self.coming.values() if incoming.id not in self.known]
+        # Age decides between equal priorities, and age is the order of the events.
+        new.sort(key=lambda incoming: incoming.task.created_at)
+        ids = {incoming.id for incoming in new}
+        waits = {i.id: [wait for wait in self._waits(i) if wait.other in ids] for i in new}
+        order, cuts = in_order(waits)
+        if cuts and self.strict:
+            raise _circle([self._here[theirs] for theirs in cuts[0].circle])
+        lost: dict[str, list[Wait]] = {}
+        for cut in cuts:
+            lost.setdefault(cut.task, []).append(cut.wait)
+        for theirs in order:
+            yield self.coming[theirs], lost.get(theirs, [])
+
+    def _waits(self, incoming: IncomingTask) -> Iterator[Wait]:
+        ended = incoming.task.status in ENDED
+        for need in incoming.needs:
+            yield Wait("need", need, 0 if ended else 1 if self._is_done(need) else 2)
+        if incoming.gate is not None and incoming.gate.of != incoming.id:
+            yield Wait("gate", incoming.gate.of, 0 if ended else 3)
+        if incoming.parent is not None:
+            yield Wait("parent", incoming.parent, 4)
+
+    def _is_done(self, theirs: str) -> bool:
+        incoming, here = self.coming.get(theirs), self._here.get(theirs)
+        if here is not None and is_known(self.state, here):
+            return self.state.tasks.is_done(here)
+        return incoming is not None and incoming.task.status == "done"
+
+    def record(
+        self, incoming: IncomingTask, cuts: Iterable[Wait], *, at_home: Task | None = None
+    ) -> Task:
+        """The record of a task here: its links by ids of this board, and no retired agent in its way.
+
+        Args:
+            incoming: The task.
+            cuts: What it cannot wait for.
+            at_home: The task of the board that it is, if it is there.
+        """
+        task, archived = incoming.task, self.state.tasks.archived
+        without = {(wait.kind, wait.other) for wait in cuts}
+        needs: dict[str, None] = {}
+        signals = dict.fromkeys(task.signals)
+        for need in incoming.needs:
+            here = self.here(need) if ("need", need) not in without else None
+            if here is not None:
+                needs[here] = None
+            elif signal := self._signal(need):
+                signals[signal] = None
+        parent = self.here(incoming.parent) if incoming.parent is not None else None
+        gate = incoming.gate
+        if gate is not None:
+            of = self.here(gate.of)
+            if ("gate", gate.of) in without or of is None:
+                if signal := self._signal(gate.of):
+                    signals[signal] = None
+                gate = None
+            else:
+                gate = Gate(gate.how, of) if of not in archived else None
+        links = ((link.kind, self.here(link.task)) for link in incoming.links)
+        if ("parent", incoming.parent) in without or parent in archived:
+            parent = None
+        updated = task.updated_at or task.created_at or self.tx.now
+        record = replace(
+            task,
+            id=at_home.id if at_home else self._here[incoming.id],
+            workstream=at_home.workstream if at_home else self.workstream,
+            needs=tuple(needs),
+            parent=parent,
+            gate=gate,
+            signals=tuple(signals),
+            links=tuple(dict.fromkeys(Link(kind, other) for kind, other in links if other)),
+            created_at=task.created_at or self.tx.now,
+            created_by=task.created_by or SYSTEM,
+            updated_at=updated,
+            ended_at=(task.ended_at or updated) if task.status in ENDED else None,
+        )
+        record = self._with_lease(record)
+        return record if at_home else self.without_circle_of(record)
+
+    def _signal(self, theirs: str) -> Signal | None:
+        """The signal that keeps a task back in place of a need; None if the need keeps nothing back."""
+        if theirs in self.coming:
+            keeps_back = not self._is_done(theirs)
+        elif theirs in self.surroundings.left_out:
+            keeps_back = self.surroundings.left_out[theirs]
+        elif self.surroundings.missing_keeps_back:
+            keeps_back = True
+        else:
+            return None
+        return Signal(kind=NEED, name=theirs, given_at="" if keeps_back else self.tx.now)
+
+    def _with_lease(self, record: Task) -> Task:
+        """An assigned task has a lease here; the work of a retired agent is free."""
+        agents = self.state.agents
+        agent = agents.aliases.get(record.assigned_to or "", record.assigned_to)
+        if record.status != "assigned" or agent is None:
+            return replace(record, assigned_to=agent)
+        known = agents.get(agent)
+        if known is not None and known.status == "retired":
+            return replace(record, status="pending", assigned_to=None)
+        until = self.tx.later(DEFAULT_ASSIGNMENT)
+        return replace(record, assigned_to=agent, lease=DEFAULT_ASSIGNMENT, lease_until=until)
+
+    def without_circle_of(self, record: Task) -> Task:
+        """The record of a new task, or one that waits for signals in place of what would close a circle."""
+        # Those that come later are not needed yet, so only gates can close a circle here.
+        if record.gate is None and not self.state.tasks.awaited_by:
+            return record
+        return replace(record, **self.without_circle(record, {}))
+
+    def without_circle(self, task: Task, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """The changes of a task without what would close a circle, which becomes signals."""
+        changes = dict(changes)
+        for field in ("needs", "gate", "parent", ""):
+            facts = replace(task, **changes)
+            try:
+                check_no_circle(self.state, task.id, facts)
+            except Refused:
+                if self.strict or not field:
+                    raise
+            else:
+                return changes
+            if field == "needs":
+                others, changes["needs"] = facts.needs, ()
+            elif field == "gate":
+                others, changes["gate"] = ((facts.gate.of,) if facts.gate else ()), None
+            else:
+                others, changes["parent"] = (), None
+            signals = (
+                Signal(kind=NEED, name=other)
+                for other in others
+                if not self.state.tasks.is_done(other)
+            )
+            changes["signals"] = tuple(dict.fromkeys((*facts.signals, *signals)))
+        return changes
+
+
+def _keys(incoming: IncomingTask) -> tuple[str, str, str]:
+    return incoming.id, _id_here(incoming.id), incoming.task.external_ref
 
 
 def _id_here(text: str) -> str:
@@ -133,89 +406,37 @@ def _id_here(text: str) -> str:
         return digest(text)
 
 
-def _is_known(state: State, task_id: str) -> bool:
-    return task_id in state.tasks or task_id in state.tasks.archived
-
-
-def _record(
-    tx: Transaction[State], coming: dict[str, IncomingTask], task_id: str, workstream: str
-) -> Task:
-    """The record of a task here: its links by ids of this board, and no retired agent in its way."""
-    incoming, state = coming[task_id], tx.state
-
-    def here(other: str) -> str | None:
-        task_id = _id_here(other)
-        return task_id if task_id in coming or _is_known(state, task_id) else None
-
-    needs = dict.fromkeys(filter(None, map(here, incoming.needs)))
-    parent = here(incoming.parent) if incoming.parent is not None else None
-    gate = incoming.gate and Gate(incoming.gate.how, here(incoming.gate.of) or "")
-    links = ((link.kind, here(link.task)) for link in incoming.links)
-    record = replace(
-        incoming.task,
-        id=task_id,
-        workstream=workstream,
-        needs=tuple(needs),
-        parent=parent if parent not in state.tasks.archived else None,
-        gate=gate if gate and gate.of and gate.of not in state.tasks.archived else None,
-        links=tuple(dict.fromkeys(Link(kind, other) for kind, other in links if other)),
-        created_at=incoming.task.created_at or tx.now,
-        created_by=incoming.task.created_by or tx.agent,
-        updated_at=incoming.task.updated_at or incoming.task.created_at or tx.now,
-    )
-    return _with_lease(tx, record)
-
-
-def _with_lease(tx: Transaction[State], record: Task) -> Task:
-    """An assigned task has a lease here; the work of a retired agent is free."""
-    agent = tx.state.agents.aliases.get(record.assigned_to or "", record.assigned_to)
-    if record.status != "assigned" or agent is None:
-        return replace(record, assigned_to=agent)
-    known = tx.state.agents.get(agent)
-    if known is not None and known.status == "retired":
-        return replace(record, status="pending", assigned_to=None)
-    until = tx.later(DEFAULT_ASSIGNMENT)
-    return replace(record, assigned_to=agent, lease=DEFAULT_ASSIGNMENT, lease_until=until)
-
-
 def _count_cut(losses: Losses, incoming: IncomingTask, task: Task) -> None:
     """Note the links that lead nowhere, and the retired agent whose work is free now."""
-    losses.lose("needs of tasks that are not here", len({*incoming.needs}) - len(task.needs))
-    losses.lose("links to tasks that are not here", len({*incoming.links}) - len(task.links))
-    losses.lose("parents that are not here", int(incoming.parent is not None and not task.parent))
-    losses.lose(
-        "gates on tasks that are not here", int(incoming.gate is not None and not task.gate)
-    )
-    losses.lose("assignees that are retired", int(incoming.task.status != task.status))
-
-
-def _in_order(coming: dict[str, IncomingTask]) -> list[str]:
-    """The tasks oldest first, but each behind those that it needs, belongs to or awaits.
-
-    Raises:
-        Refused: They wait for one another in a circle.
-    """
-    # Age decides between equal priorities, and age is the order of the events.
-    waits = {
-        task_id: [before for before in map(_id_here, coming[task_id].after) if before in coming]
-        for task_id in sorted(coming, key=lambda task_id: coming[task_id].task.created_at)
+    given = sum(signal.kind == NEED and signal.given_at != "" for signal in task.signals)
+    lost = {
+        "needs of tasks that are not here": len({*incoming.needs}) - len(task.needs) - given,
+        "links to tasks that are not here": len({*incoming.links}) - len(task.links),
+        "parents that are not here": int(incoming.parent is not None and not task.parent),
+        "gates on tasks that are not here": int(incoming.gate is not None and not task.gate),
+        "assignees that are retired": int(
+            incoming.task.status == "assigned" and task.status == "pending"
+        ),
     }
-    order, circle = topological_order(waits)
-    if circle:
-        raise Refused(
-            f"These tasks wait for one another: {' -> '.join(circle)}",
-            code="circle",
-            hint="Remove one of the links in the file; parents count as links, too.",
-            circle=circle,
-        )
-    return order
+    for kind, values in lost.items():
+        losses.lose(kind, max(0, values), task.id)
 
 
-def _are_here(known: list[str]) -> Refused:
+def _circle(circle: list[str]) -> Refused:
+    return Refused(
+        f"These tasks wait for one another: {' -> '.join(circle)}",
+        code="circle",
+        hint="Remove one of the links in the file; parents count as links, too.",
+        circle=circle,
+    )
+
+
+def _are_here(known: list[str], *, strict: bool) -> Refused:
     shown = ", ".join(known[:10])
     more = f" and {len(known) - 10} more" if len(known) > 10 else ""
+    what = "are on the board already" if strict else "have ids of other tasks of the board"
     return Refused(
-        f"{len(known)} of these tasks are on the board already: {shown}{more}",
+        f"{len(known)} of these tasks {what}: {shown}{more}",
         code="task_exists",
         hint="--skip-existing takes in the others and leaves these as they are.",
         tasks=known,

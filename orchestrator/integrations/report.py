@@ -8,7 +8,7 @@ import msgspec
 
 from orchestrator.core import names
 from orchestrator.core.errors import BadName
-from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.tasks.records import Note, Task
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,16 +17,29 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         tasks: How many tasks came in or went out.
         statuses: How many of each status they have here.
+        updated: Ids of tasks that were here before and are now as the file says.
         skipped: Ids of tasks that were here before and stay as they are.
+        topics: Knowledge that came in, by topic.
+        kept_back: Ids of tasks that wait for needs that are not here: `t signal ID` lets one go.
         renamed: Names that are written otherwise now, by what they were: ``label needs review``.
-        no_place: Fields that the other side does not have, each with how many values were left out.
+        no_place: What was left out or changed, by kind, with the number of values: fields that the other
+            side does not have, records that are no work or cannot be read.
+        examples: For each kind of ``no_place`` the first tasks, or places in the file.
     """
 
     tasks: int
     statuses: dict[str, int]
+    updated: tuple[str, ...] = ()
     skipped: tuple[str, ...]
+    topics: tuple[str, ...] = ()
+    kept_back: tuple[str, ...] = ()
     renamed: dict[str, str]
     no_place: dict[str, int]
+    examples: dict[str, tuple[str, ...]] = {}
+
+
+EXAMPLES = 3
+"""Tasks that a report names for each kind of loss."""
 
 
 class Losses:
@@ -34,18 +47,23 @@ class Losses:
 
     def __init__(self) -> None:
         self.no_place: dict[str, int] = {}
+        self.examples: dict[str, list[str]] = {}
         self.renamed: dict[str, str] = {}
 
-    def lose(self, field: str, values: int = 1) -> None:
-        """Note values of a field that are left out."""
-        if values:
-            self.no_place[field] = self.no_place.get(field, 0) + values
+    def lose(self, kind: str, values: int = 1, example: str = "") -> None:
+        """Note values of a kind that are left out, of a task if one is named."""
+        if not values:
+            return
+        self.no_place[kind] = self.no_place.get(kind, 0) + values
+        known = self.examples.setdefault(kind, [])
+        if example and example not in known and len(known) < EXAMPLES:
+            known.append(example)
 
-    def add(self, other: "Losses") -> None:
-        """Note what another one noted, too."""
+    def add(self, other: "Losses", task_id: str) -> None:
+        """Note what was noted of one task."""
         self.renamed |= other.renamed
-        for field, values in other.no_place.items():
-            self.lose(field, values)
+        for kind, values in other.no_place.items():
+            self.lose(kind, values, task_id)
 
     def fitted(self, kind: str, text: str, check: Callable[[str], str] | None = None) -> str:
         """A text as a name: itself if it is a good one, else the nearest that is."""
@@ -64,17 +82,28 @@ class Losses:
     def _checked(kind: str, text: str, check: Callable[[str], str] | None) -> str:
         return names.name(kind, text) if check is None else check(text)
 
-    def report(self, tasks: Iterable[Task], skipped: Iterable[str] = ()) -> Report:
-        """The report about these tasks."""
+    def report(
+        self,
+        tasks: Iterable[Task],
+        updated: Iterable[str] = (),
+        skipped: Iterable[str] = (),
+        topics: Iterable[str] = (),
+        kept_back: Iterable[str] = (),
+    ) -> Report:
+        """The report about these tasks; see :class:`Report`."""
         statuses: dict[str, int] = {}
         for task in tasks:
             statuses[task.status] = statuses.get(task.status, 0) + 1
         return Report(
             tasks=sum(statuses.values()),
             statuses=statuses,
+            updated=tuple(updated),
             skipped=tuple(skipped),
+            topics=tuple(topics),
+            kept_back=tuple(kept_back),
             renamed=dict(sorted(self.renamed.items())),
             no_place=dict(sorted(self.no_place.items())),
+            examples={kind: tuple(ids) for kind, ids in sorted(self.examples.items()) if ids},
         )
 
 
@@ -94,4 +123,9 @@ def count_lost(losses: Losses, task: Task, placed: Iterable[str]) -> None:
     """Note the fields of a task that are not empty and have no place."""
     for field in {*Task.__struct_fields__}.difference(_DERIVED, placed):
         if value := getattr(task, field):
-            losses.lose(field, len(value) if isinstance(value, tuple | dict) else 1)
+            losses.lose(field, len(value) if isinstance(value, tuple | dict) else 1, task.id)
+
+
+def is_plain(note: Note) -> bool:
+    """Whether a note came from a field of a tracker that has neither author nor time."""
+    return note.agent in ("beads", "backlog") and not note.at

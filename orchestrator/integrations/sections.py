@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from orchestrator.core import clock
-from orchestrator.core.errors import BadInput, UsageError
+from orchestrator.core.errors import BadInput
+from orchestrator.integrations.report import Losses
+from orchestrator.integrations.values import moment
 
 
 class Comment(msgspec.Struct, frozen=True):
@@ -25,7 +26,9 @@ class Sections(msgspec.Struct, frozen=True, kw_only=True):
     """The texts of a task file."""
 
     description: str
+    plan: str = ""
     acceptance: str
+    done: str = ""
     notes: str
     summary: str
     comments: list[Comment]
@@ -50,21 +53,22 @@ _CRITERION = re.compile(r"- \[([ xX])\] (?:#\d+(?: |$))?(.*)")
 # Reading
 
 
-def read(body: str) -> Sections:
-    """The sections of a body; what stands outside of them belongs to the description."""
+def read(body: str, losses: Losses | None = None) -> Sections:
+    """The sections of a body; what stands outside of them belongs to the description.
+
+    Args:
+        body: The text.
+        losses: Where a comment of no time is noted; None refuses it.
+    """
     texts = _split(body)
-    plan, done = texts["implementation plan"], texts["definition of done"]
-    description = [texts["description"], plan and f"## Implementation Plan\n\n{plan}"]
-    acceptance = [
-        _criteria(texts["acceptance criteria"]),
-        done and f"Definition of done:\n{_criteria(done)}",
-    ]
     return Sections(
-        description="\n\n".join(filter(None, description)),
-        acceptance="\n\n".join(filter(None, acceptance)),
+        description=texts["description"],
+        plan=texts["implementation plan"],
+        acceptance=_criteria(texts["acceptance criteria"]),
+        done=_criteria(texts["definition of done"]),
         notes=texts["implementation notes"],
         summary=texts["final summary"],
-        comments=[*_comments(texts["comments"])],
+        comments=[*_comments(texts["comments"], losses)],
     )
 
 
@@ -73,18 +77,23 @@ def _split(body: str) -> dict[str, str]:
     marked: dict[str, list[str]] = {}
     loose: dict[str, list[str]] = {name: [] for name in _MARKERS}
     current, end = "description", ""
-    for line in body.split("\n"):
-        heading = line.removeprefix("## ").strip().casefold() if line.startswith("## ") else ""
+    lines = body.split("\n")
+    # A section without an end goes up to the next heading, as one without markers does.
+    ends = {line.strip(): number for number, line in enumerate(lines)}
+    for number, line in enumerate(lines):
         if end:
             if line.strip() == end:
                 end = ""
             else:
                 marked[current].append(line)
-        elif heading in _MARKERS:
-            current = heading
-        elif line.strip() == f"<!-- {_MARKERS[current]}:BEGIN -->" and current not in marked:
-            marked[current] = []
+        elif (name := _section_of(line)) is not None:
+            current = name
+        elif line.strip() == f"<!-- {_MARKERS[current]}:BEGIN -->":
             end = f"<!-- {_MARKERS[current]}:END -->"
+            if ends.get(end, -1) > number:
+                marked.setdefault(current, [])
+            else:
+                end = ""
         elif line.strip() or current not in marked:
             loose["description" if current in marked else current].append(line)
     texts = {name: "\n".join(lines).strip() for name, lines in loose.items()}
@@ -95,6 +104,14 @@ def _split(body: str) -> dict[str, str]:
     return {
         name: _MARKER.sub(_freed, text) for name, text in texts.items() if name != "comments"
     } | {"comments": texts["comments"]}
+
+
+def _section_of(line: str) -> str | None:
+    """The section that a heading begins; None if the line is no such heading."""
+    if not line.startswith("## "):
+        return None
+    title = line.removeprefix("## ").strip().casefold().removesuffix(" (optional)")
+    return title if title in _MARKERS else None
 
 
 def _freed(match: re.Match[str]) -> str:
@@ -113,7 +130,7 @@ def _criterion(line: str) -> str:
     return criterion[2] if criterion[1] == " " else f"[x] {criterion[2]}"
 
 
-def _comments(text: str) -> Iterator[Comment]:
+def _comments(text: str, losses: Losses | None) -> Iterator[Comment]:
     """The comments: facts, then the text between an empty line and a marker, or between dashes."""
     facts: dict[str, str] = {}
     text_lines: list[str] = []
@@ -123,7 +140,7 @@ def _comments(text: str) -> Iterator[Comment]:
         if end and line != end:
             text_lines.append(line)
         elif end:
-            yield _comment_of(facts, text_lines)
+            yield _comment_of(facts, text_lines, losses)
             facts, text_lines, end, is_marked = {}, [], "", False
         elif line == _BEGIN:
             is_marked = True
@@ -132,15 +149,20 @@ def _comments(text: str) -> Iterator[Comment]:
         else:
             name, _, value = line.partition(":")
             facts[name] = value.strip()
+    if text_lines:
+        yield _comment_of(facts, text_lines, losses)
 
 
-def _comment_of(facts: dict[str, str], text_lines: list[str]) -> Comment:
+def _comment_of(facts: dict[str, str], text_lines: list[str], losses: Losses | None) -> Comment:
     created = facts.get("created", "")
     try:
-        moment = clock.timestamp(clock.seconds(created) + 0.0001) if created else ""
-    except UsageError:
-        raise BadInput(f"a comment was written at no time: {created[:50]!a}") from None
-    return Comment(facts.get("author", ""), moment, _MARKER.sub(_freed, "\n".join(text_lines)))
+        time = moment(created) if created else ""
+    except BadInput:
+        if losses is None:
+            raise BadInput(f"a comment was written at no time: {created[:50]!a}") from None
+        losses.lose("times of comments that cannot be read")
+        time = ""
+    return Comment(facts.get("author", ""), time, _MARKER.sub(_freed, "\n".join(text_lines)))
 
 
 # Writing
@@ -154,6 +176,8 @@ def write(sections: Sections) -> str:
     parts = [
         _section("Description", sections.description),
         _section("Acceptance Criteria", "\n".join(_checklist(sections.acceptance))),
+        _section("Definition of Done", "\n".join(_checklist(sections.done))),
+        _section("Implementation Plan", sections.plan),
         _section("Implementation Notes", sections.notes),
         _section("Comments", "\n\n".join(comments), of_texts=True),
         _section("Final Summary", sections.summary),
@@ -186,7 +210,10 @@ def _checklist(acceptance: str) -> Iterator[str]:
 
 
 def _comment(number: int, comment: Comment) -> str:
-    return (
-        f"{_BEGIN}\nindex: {number}\nauthor: @{comment.author}\n"
-        f"created: {comment.time}\n\n{_kept_apart(comment.text)}\n{_END}"
-    )
+    facts = [f"index: {number}"]
+    if comment.author:
+        facts.append(f"author: @{comment.author}")
+    if comment.time:
+        facts.append(f"created: {comment.time}")
+    head = "\n".join([_BEGIN, *facts])
+    return f"{head}\n\n{_kept_apart(comment.text)}\n{_END}"

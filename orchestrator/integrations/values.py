@@ -1,9 +1,12 @@
 """The fields of a foreign record, each taken out once and checked; what is left had no place."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.core import clock
 from orchestrator.core.errors import BadInput, UsageError
+from orchestrator.core.strict_json import strict_json
 from orchestrator.integrations.report import Losses
 
 _NO_TIME = "0001-01-01T00:00:00Z"
@@ -13,11 +16,18 @@ _NO_TIME = "0001-01-01T00:00:00Z"
 class Fields:
     """The fields of one record, by name.
 
-    What takes a field raises BadInput for a value of another type.
+    What takes a field raises BadInput for a value of another type; with ``losses`` it notes it there, as
+    readers do that take what they can.
     """
 
-    def __init__(self, values: dict[str, Any]) -> None:
+    def __init__(self, values: dict[str, Any], losses: Losses | None = None) -> None:
         self._values = dict(values)
+        self._losses = losses
+
+    def _refuse(self, name: str, message: str) -> None:
+        if self._losses is None:
+            raise BadInput(message)
+        self._losses.lose(f"{name} that cannot be read")
 
     def _take(self, name: str, types: type | tuple[type, ...], what: str) -> Any:
         """Take a value out; None if there is none.
@@ -27,14 +37,16 @@ class Fields:
         """
         value = self._values.pop(name, None)
         if value is not None and (isinstance(value, bool) or not isinstance(value, types)):
-            raise BadInput(f"{name} is no {what}")
+            self._refuse(name, f"{name} is no {what}")
+            return None
         return value
 
     def _take_list(self, name: str, type: type, what: str) -> list[Any]:
         value: list[Any] = self._take(name, list, what) or []
-        if not all(isinstance(item, type) for item in value):
-            raise BadInput(f"{name} is no {what}")
-        return value
+        good = [item for item in value if isinstance(item, type)]
+        if len(good) < len(value):
+            self._refuse(name, f"{name} is no {what}")
+        return good
 
     def text(self, name: str) -> str:
         """A text; empty if there is none."""
@@ -49,11 +61,22 @@ class Fields:
         """A list of texts; a single text is a list of one."""
         if isinstance(self._values.get(name), str):
             return list(filter(None, [self.text(name)]))
+        if self._losses is not None and isinstance(self._values.get(name), list):
+            self._values[name] = list(_flat(self._values[name]))
         return self._take_list(name, str, "list of texts")
 
     def records(self, name: str) -> "list[Fields]":
         """A list of records."""
         return [Fields(item) for item in self._take_list(name, dict, "list of objects")]
+
+    def object(self, name: str) -> dict[str, Any]:
+        """An object, or one that is written as JSON in a text; empty if there is none."""
+        value = self._take(name, (dict, str), "object")
+        if isinstance(value, str) and value:
+            value = strict_json(value)
+            if not isinstance(value, dict):
+                raise BadInput(f"{name} is no object")
+        return value or {}
 
     def moment(self, name: str) -> str:
         """A time as the board writes it; empty if there is none."""
@@ -61,9 +84,10 @@ class Fields:
         if not text or text == _NO_TIME:
             return ""
         try:
-            return clock.timestamp(clock.seconds(text) + 0.0001)
-        except (UsageError, OverflowError, ValueError, OSError):
-            raise BadInput(f"{name} is no time: {text[:50]!a}") from None
+            return moment(text)
+        except BadInput:
+            self._refuse(name, f"{name} is no time: {text[:50]!a}")
+            return ""
 
     def skip(self, *names: str) -> None:
         """Leave out fields that follow from others."""
@@ -73,5 +97,31 @@ class Fields:
     def lose_rest(self, losses: Losses) -> None:
         """Note the fields that were not taken and are not empty."""
         for name, value in self._values.items():
-            if value not in (None, "", [], {}, False):
+            if value not in (None, "", "{}", [], {}, False, 0):
                 losses.lose(name, len(value) if isinstance(value, list) else 1)
+
+
+def _flat(items: list[Any]) -> Iterator[Any]:
+    for item in items:
+        if isinstance(item, list):
+            yield from _flat(item)
+        else:
+            yield item
+
+
+_OLD_DATE = re.compile(r"(\d\d)[-/.](\d\d)[-/.](\d\d)", re.ASCII)
+"""Day, month and year, as Backlog.md wrote them once."""
+
+
+def moment(text: str) -> str:
+    """A time as the board writes it.
+
+    Raises:
+        BadInput: It is no time.
+    """
+    date = _OLD_DATE.fullmatch(text.strip())
+    try:
+        seconds = clock.seconds(f"20{date[3]}-{date[2]}-{date[1]}" if date else text.strip())
+        return clock.check(clock.timestamp(seconds + 0.0001))
+    except (UsageError, OverflowError, ValueError, OSError):
+        raise BadInput(f"{text[:50]!a} is no time") from None

@@ -77,6 +77,7 @@ SENTENCES = {
     "task.lapsed": "took back {task:task}, whose lease of {holder} had ended",
     "task.noted": "noted on {task:task}: {text}",
     "task.reached": "started the timers of {task:task}",
+    "task.reimported": "imported {task:task} again[: {:changes}]",
     "task.rejected": "rejected {task:task}: {reason}",
     "task.released": "released {task:task}[ of {holder}][: {reason}]",
     "task.renewed": "extended the lease of {task:task} until {until:time}",
@@ -183,7 +184,7 @@ class Sentences:
         before = self._facts_before(record, payload)
         changes = []
         for field, value in payload.items():
-            if field in ("task", "workstream"):
+            if field in ("task", "workstream", "updated_at"):
                 continue
             name = field.replace("_", " ")
             old, new = (self._fact(field, facts.get(field)) for facts in (before, payload))
@@ -208,7 +209,7 @@ class Sentences:
         for event in history:
             if event.id >= record.id:
                 break
-            if event.type in ("task.added", "task.edited"):
+            if event.type in ("task.added", "task.edited", "task.reimported"):
                 facts |= msgspec.json.decode(event.payload)
             elif event.type == "task.imported":
                 facts |= msgspec.json.decode(event.payload)["record"]

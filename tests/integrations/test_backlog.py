@@ -32,7 +32,7 @@ def put(folder: Path, **texts: str) -> str:
     tasks = folder / "backlog" / "tasks"
     tasks.mkdir(parents=True)
     for name, text in texts.items():
-        (tasks / f"{name}.md").write_bytes(text.encode())
+        (tasks / f"task-{name}.md").write_bytes(text.encode())
     return str(folder)
 
 
@@ -64,7 +64,7 @@ def test_links_notes_and_assignees_come_in(shop: Orchestrator) -> None:
     assert (task.status, task.assigned_to, task.due[:10]) == ("assigned", "bob", "2026-10-01")
     assert task.description == "Legacy section without markers."
     assert task.notes == (
-        Note("bob", "2026-09-14T17:42:00.000Z", "The sandbox ignores the header."),
+        Note("backlog", "", "The sandbox ignores the header."),
         Note("maria", "2026-09-21T09:30:00.000Z", "Ask them for a date."),
     )
 
@@ -84,12 +84,20 @@ def test_the_report_counts_what_had_no_place(orc: Orchestrator) -> None:
             "needs of tasks that are not here": 1,
             "ordinal": 1,
         },
+        kept_back=("task-12.2",),
+        examples={
+            "claims of work in progress": ("task-12.2",),
+            "further assignees": ("task-12.2",),
+            "milestone": ("task-12",),
+            "needs of tasks that are not here": ("task-12.2",),
+            "ordinal": ("task-12",),
+        },
     )
 
 
-def test_tasks_that_are_here_are_refused_or_skipped(shop: Orchestrator) -> None:
+def test_tasks_that_are_here_are_refused_by_a_strict_import_or_skipped(shop: Orchestrator) -> None:
     with changes_nothing(shop):
-        assert code_of(lambda: import_backlog(shop.engine, str(SHOP))) == "task_exists"
+        assert code_of(lambda: import_backlog(shop.engine, str(SHOP), strict=True)) == "task_exists"
         report = import_backlog(shop.engine, str(SHOP), skip_existing=True)
     assert report.skipped == ("task-12", "task-12.2", "task-12.1")
 
@@ -102,10 +110,10 @@ def test_the_input_stays_as_it_was(orc: Orchestrator, tmp_path: Path) -> None:
     assert after == before
 
 
-def test_circles_are_a_named_error(orc: Orchestrator, tmp_path: Path) -> None:
+def test_circles_are_a_named_error_of_a_strict_import(orc: Orchestrator, tmp_path: Path) -> None:
     folder = put(tmp_path, a=page("a", dependencies="[B]"), b=page("b", dependencies="[a]"))
     with changes_nothing(orc):
-        assert code_of(lambda: import_backlog(orc.engine, folder)) == "circle"
+        assert code_of(lambda: import_backlog(orc.engine, folder, strict=True)) == "circle"
 
 
 def test_windows_line_ends_and_other_columns_are_read(orc: Orchestrator, tmp_path: Path) -> None:
@@ -136,14 +144,17 @@ def test_windows_line_ends_and_other_columns_are_read(orc: Orchestrator, tmp_pat
         "---\nid: a\ntitle: a\0b\n---\n",
     ],
 )  # fmt: skip
-def test_a_bad_file_is_a_named_error_with_its_place(
+def test_a_bad_file_is_read_as_far_as_it_goes_or_refused_by_a_strict_import(
     orc: Orchestrator, tmp_path: Path, text: str
 ) -> None:
     folder = put(tmp_path, good=page("good"), bad=text)
     with changes_nothing(orc), pytest.raises(BadInput) as caught:
-        import_backlog(orc.engine, folder)
+        import_backlog(orc.engine, folder, strict=True)
     assert caught.value.code == "bad_entries"
-    assert caught.value.message.startswith("These tasks cannot be taken in: tasks/bad.md: ")
+    assert caught.value.message.startswith("These tasks cannot be taken in: tasks/task-bad.md: ")
+    report = import_backlog(orc.engine, folder)
+    assert orc.tasks.get("good").status == "pending"
+    assert (report.tasks == 2) != ("files that cannot be read" in report.no_place)
 
 
 def _link(task: Path) -> None:
@@ -158,13 +169,15 @@ def _endless(task: Path) -> None:
 @pytest.mark.parametrize(
     "make", [_link, _endless, os.mkfifo, os.mkdir, lambda task: task.write_bytes(b"\xff\xfe")]
 )
-def test_links_pipes_folders_and_endless_or_binary_files_are_refused(
+def test_links_pipes_folders_and_endless_or_binary_files_are_left_out_or_refused(
     orc: Orchestrator, tmp_path: Path, make: Callable[[Path], object]
 ) -> None:
     folder = put(tmp_path, good=page("good"))
-    make(Path(folder, "backlog", "tasks", "odd.md"))
+    make(Path(folder, "backlog", "tasks", "task-odd.md"))
     with changes_nothing(orc):
-        assert code_of(lambda: import_backlog(orc.engine, folder)) == "bad_entries"
+        assert code_of(lambda: import_backlog(orc.engine, folder, strict=True)) == "bad_entries"
+    report = import_backlog(orc.engine, folder)
+    assert (report.tasks, report.no_place) == (1, {"files that cannot be read": 1})
 
 
 def test_a_folder_of_tasks_that_is_a_link_is_refused(orc: Orchestrator, tmp_path: Path) -> None:

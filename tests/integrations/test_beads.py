@@ -71,7 +71,7 @@ def test_links_notes_and_progress_come_in(shop: Orchestrator) -> None:
     task = shop.tasks.get("shop-a1f.2")
     assert (task.parent, task.needs, task.open_needs) == ("shop-a1f", ("shop-a1f.1",), 0)
     assert task.notes == (
-        Note("crew/ann", "2026-09-21T09:30:00.000Z", "The bank's sandbox ignores the header."),
+        Note("beads", "", "The bank's sandbox ignores the header."),
         Note("Maria-Lopez", "2026-09-21T09:30:00.000Z", "Ask them for a date."),
     )
     progress = shop.tasks.get("shop-a1f").progress
@@ -110,6 +110,13 @@ def test_the_report_counts_what_had_no_place(orc: Orchestrator) -> None:
             "links to tasks that are not here": 1,
             "pinned": 1,
         },
+        examples={
+            "claims of work in progress": ("shop-a1f.2",),
+            "deleted issues": ("shop-9zz",),
+            "dependencies replies-to": ("shop-b20",),
+            "links to tasks that are not here": ("shop-a1f.2",),
+            "pinned": ("shop-b21",),
+        },
     )
 
 
@@ -130,9 +137,9 @@ def test_a_task_comes_behind_what_it_needs_wherever_it_stands_in_the_file(
     assert orc.tasks.get("c").open_needs == 1
 
 
-def test_tasks_that_are_here_are_refused_with_a_list_or_skipped(shop: Orchestrator) -> None:
+def test_tasks_that_are_here_are_refused_by_a_strict_import_or_skipped(shop: Orchestrator) -> None:
     with changes_nothing(shop), pytest.raises(Refused) as caught:
-        take(shop, issue("shop-b20"), issue("new"))
+        take(shop, issue("shop-b20"), issue("new"), strict=True)
     assert (caught.value.code, caught.value.details["tasks"]) == ("task_exists", ["shop-b20"])
     report = take(
         shop, issue("shop-b20", odd=1), issue("new", ("blocks", "shop-b20")), skip_existing=True
@@ -145,10 +152,10 @@ def test_an_id_that_is_no_name_becomes_another_and_always_the_same(orc: Orchestr
     report = take(orc, issue("../x"), issue("y", ("blocks", "../x")))
     new = report.renamed["task ../x"]
     assert orc.tasks.get("y").needs == (new,)
-    assert code_of(lambda: take(orc, issue("../x"))) == "task_exists"
+    assert take(orc, issue("../x")).skipped == (new,)
 
 
-def test_circles_are_a_named_error(orc: Orchestrator) -> None:
+def test_circles_are_a_named_error_of_a_strict_import(orc: Orchestrator) -> None:
     circles = [
         [issue("a", ("blocks", "b")), issue("b", ("blocks", "a"))],
         [issue("a", ("blocks", "a"))],
@@ -161,7 +168,7 @@ def test_circles_are_a_named_error(orc: Orchestrator) -> None:
     ]
     for issues in circles:
         with changes_nothing(orc):
-            assert code_of(lambda issues=issues: take(orc, *issues)) == "circle"
+            assert code_of(lambda issues=issues: take(orc, *issues, strict=True)) == "circle"
 
 
 def test_a_request_that_is_repeated_has_one_effect_and_one_report(orc: Orchestrator) -> None:
@@ -208,16 +215,24 @@ def test_a_dry_run_reports_and_changes_nothing(orc: Orchestrator) -> None:
         b"\x00\x01",
     ],
 )
-def test_a_bad_line_is_a_named_error_with_its_place(orc: Orchestrator, line: bytes) -> None:
+def test_a_bad_line_is_left_out_with_its_place_or_refused_by_a_strict_import(
+    orc: Orchestrator, line: bytes
+) -> None:
     with changes_nothing(orc), pytest.raises(BadInput) as caught:
-        take(orc, issue("good"), line)
+        take(orc, issue("good"), line, strict=True)
     assert caught.value.code == "bad_entries"
     assert caught.value.message.startswith("These issues cannot be taken in: line 2: ")
+    with changes_nothing(orc):
+        assert code_of(lambda: take(orc, line)) == "bad_entries"
+    report = take(orc, issue("good", ("blocks", "a")), line)
+    assert (report.tasks, report.no_place["records that cannot be read"]) == (1, 1)
+    assert report.examples["records that cannot be read"][0].startswith("line 2: ")
+    assert orc.tasks.next("beads", agent="ann") is None, "what it needs may be the line"
 
 
 def test_every_problem_is_said_at_once(orc: Orchestrator) -> None:
     with pytest.raises(BadInput) as caught:
-        take(orc, b"x", issue("a"), issue("a"), issue("b", title=""), b"[]", b"{}")
+        take(orc, b"x", issue("a"), issue("a"), issue("b", title=""), b"[]", b"{}", strict=True)
     assert [problem.partition(":")[0] for problem in caught.value.details["problems"]] == [  # type: ignore[attr-defined]
         f"line {number}" for number in (1, 3, 4, 5, 6)
     ]
@@ -338,8 +353,6 @@ def test_an_issue_that_goes_out_is_one_as_beads_writes_it(orc: Orchestrator) -> 
                 "issue_id": child.id,
                 "depends_on_id": parent.id,
                 "type": "parent-child",
-                "created_at": "2026-11-21T06:13:00.000Z",
-                "created_by": "ann",
             }
         ],
     }

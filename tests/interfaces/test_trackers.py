@@ -14,17 +14,17 @@ DATA = Path(__file__).parents[1] / "data"
 ISSUES = str(DATA / "beads" / "issues.jsonl")
 SHOP = str(DATA / "backlog")
 
-REPORT = """\
-{done}: 5 tasks (2 pending, 1 done, 1 assigned, 1 blocked)
+REPORT = "{done}: 5 tasks (2 pending, 1 done, 1 assigned, 1 blocked)\n"
+LOSSES = """\
 Written otherwise:
   agent Maria Lopez -> Maria-Lopez
   label area:checkout -> area-checkout
 Had no place (values):
-  claims of work in progress: 1
-  deleted issues: 1
-  dependencies replies-to: 1
-  links to tasks that are not here: 1
-  pinned: 1
+  claims of work in progress: 1 (shop-a1f.2)
+  deleted issues: 1 (shop-9zz)
+  dependencies replies-to: 1 (shop-b20)
+  links to tasks that are not here: 1 (shop-a1f.2)
+  pinned: 1 (shop-b21)
 """
 
 
@@ -40,8 +40,9 @@ def board(cli: CommandLine, tmp_path: Path) -> Path:
     return tmp_path / "board"
 
 
-def test_import_beads_prints_its_report(cli: CommandLine) -> None:
-    assert cli("import", "beads", ISSUES, "--ws", "shop").out == REPORT.format(done="Imported")
+def test_import_beads_prints_its_report_and_on_stderr_what_was_lost(cli: CommandLine) -> None:
+    shown = cli("import", "beads", ISSUES, "--ws", "shop")
+    assert (shown.out, shown.err) == (REPORT.format(done="Imported"), LOSSES)
     assert cli("ws", "show", "shop", "--json").json["counts"]["done"] == 1
 
 
@@ -51,22 +52,26 @@ def test_import_beads_reads_stdin(cli: CommandLine, monkeypatch: pytest.MonkeyPa
     assert cli("import", "beads", "-", "--json").json == {
         "tasks": 1,
         "statuses": {"pending": 1},
+        "updated": [],
         "skipped": [],
+        "topics": [],
+        "kept_back": [],
         "renamed": {},
         "no_place": {},
+        "examples": {},
     }
     assert cli("t", "show", "x-1", "--json").json["workstream"] == "beads"
 
 
-def test_what_is_here_is_refused_or_skipped(cli: CommandLine) -> None:
+def test_what_is_here_is_skipped_or_refused_by_a_strict_import(cli: CommandLine) -> None:
     cli("import", "backlog", SHOP)
-    error = cli("import", "backlog", SHOP, "--json", status=1).error
+    error = cli("import", "backlog", SHOP, "--strict", "--json", status=1).error
     assert error["code"] == "task_exists"
     assert error["tasks"] == ["task-12", "task-12.2", "task-12.1"]
-    shown = cli("import", "backlog", SHOP, "--skip-existing").out
-    assert shown.startswith(
-        "Imported: 0 tasks\nSkipped, because they are here: task-12, task-12.2, task-12.1\n"
-    )
+    for options in ((), ("--skip-existing",), ("--strict", "--skip-existing")):
+        assert cli("import", "backlog", SHOP, *options).out == (
+            "Imported: 0 tasks\nSkipped, because they are here: task-12, task-12.2, task-12.1\n"
+        )
 
 
 @pytest.mark.parametrize("link", [False, True])
@@ -77,7 +82,9 @@ def test_a_file_that_is_none_is_a_named_error(cli: CommandLine, tmp_path: Path, 
         "import", "beads", str(tmp_path / "issues"), "--json", status=2 if link else 1
     ).error
     assert error["code"] == ("symlink" if link else "file_not_found")
-    assert cli("import", "beads", str(tmp_path), "--json", status=2).error["code"] == "bad_input"
+    assert cli("import", "beads", str(tmp_path / "board"), "--json", status=1).error["code"] == (
+        "file_not_found"
+    )
 
 
 def test_a_dry_run_prints_the_report_and_leaves_every_file_as_it_was(
@@ -87,7 +94,7 @@ def test_a_dry_run_prints_the_report_and_leaves_every_file_as_it_was(
     (tmp_path / "plan.md").write_text("- A {assign: bob}\n")
     before = files_under(tmp_path)
     shown = cli("import", "beads", ISSUES, "--dry-run", "--agent", "ann")
-    assert shown.out == REPORT.format(done="Would import")
+    assert (shown.out, shown.err) == (REPORT.format(done="Would import"), LOSSES)
     assert cli("import", "backlog", SHOP, "--dry-run").out.startswith("Would import: 3 tasks")
     assert cli(
         "t", "batch", str(tmp_path / "plan.md"), "--ws", "build", "--dry-run"
@@ -119,7 +126,11 @@ def test_export_beads_writes_a_new_file_or_stdout(cli: CommandLine, tmp_path: Pa
     assert cli("export", "beads", str(file), "--ws", "shop").out == (
         f"Exported to {file}: 5 tasks (2 pending, 1 done, 1 assigned, 1 blocked)\n"
     )
-    assert cli("export", "beads", "-").out == file.read_text()
+    printed = cli("export", "beads", "-")
+    assert (printed.out, printed.err) == (
+        file.read_text(),
+        "Had no place (values):\n  workstream: 5\n",
+    )
     issues = [json.loads(line) for line in file.read_text().splitlines()]
     document = cli("export", "beads", "-", "--json").json
     assert (document["issues"], document["no_place"]) == (issues, {"workstream": 5})

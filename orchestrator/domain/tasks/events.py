@@ -19,7 +19,7 @@ from orchestrator.domain.tasks.derived import (
     unlink,
 )
 from orchestrator.domain.tasks.facts import FINAL, MOVING, TaskFacts
-from orchestrator.domain.tasks.records import DEFAULT_LEASE, Note, Task, TaskStatus
+from orchestrator.domain.tasks.records import DEFAULT_LEASE, HELD, Note, Task, TaskStatus
 from orchestrator.domain.tasks.relations import Signal
 
 
@@ -119,18 +119,70 @@ class TaskEdited(_Changes):  # type: ignore[misc] # its fields are those of the 
             unlink(state, state.tasks[self.task])
         super().apply(state, record)
         if moves:
-            task = state.tasks[self.task]
-            link(state, task)
-            open_needs = count_open(state, task.needs)
-            change_task(state, task, replace(kept_back(state, task), open_needs=open_needs))
+            _link_again(state, self.task)
 
     def changed(self, task: Task, record: Recorded) -> Task:
         return replace(task, **self.facts())
 
     def facts(self) -> dict[str, Any]:
         """The facts that changed."""
-        values = ((field, getattr(self, field)) for field in _Changes.__struct_fields__[1:])
-        return {field: value for field, value in values if value is not UNSET}
+        return _given(self)
+
+
+def _given(event: msgspec.Struct) -> dict[str, Any]:
+    """Return the fields that an event gives, without the id of its task."""
+    values = ((field, getattr(event, field)) for field in event.__struct_fields__[1:])
+    return {field: value for field, value in values if value is not UNSET}
+
+
+def _link_again(state: State, task_id: str) -> None:
+    """Enter a task that was unlinked under what it waits for now."""
+    task = state.tasks[task_id]
+    link(state, task)
+    open_needs = count_open(state, task.needs)
+    change_task(state, task, replace(kept_back(state, task), open_needs=open_needs))
+
+
+REIMPORTED = (
+    *(field for field in TaskFacts.__struct_fields__ if field not in ("workflow", "checks")),
+    "status", "assigned_to", "lease", "lease_until", "result", "reason", "notes", "created_by",
+    "ended_at",
+)  # fmt: skip
+"""What an import changes of a task that is on the board."""
+
+_Reimported: Any = msgspec.defstruct(
+    "_Reimported",
+    [
+        (field.name, field.type | UnsetType, UNSET)
+        for field in msgspec.structs.fields(Task)
+        if field.name in (*REIMPORTED, "updated_at")
+    ],
+    bases=(TaskEvent,),
+    kw_only=True,
+)
+
+
+@event("task.reimported")
+class TaskReimported(_Reimported):  # type: ignore[misc] # its fields are those of a task
+    """A task of the board is now as another system has it; a field that is not there did not change."""
+
+    def apply(self, state: State, record: Recorded) -> None:
+        before = state.tasks[self.task]
+        task = with_event(self.changed(before, record), record)
+        if self.updated_at is not UNSET:
+            task = replace(task, updated_at=self.updated_at)
+        change_task(state, before, task)
+        moves = {field: value for field, value in _given(self).items() if field in MOVING}
+        if moves:
+            unlink(state, task)
+            change_task(state, task, replace(task, **moves))
+            _link_again(state, self.task)
+
+    def changed(self, task: Task, record: Recorded) -> Task:
+        changes = {field: value for field, value in _given(self).items() if field not in MOVING}
+        if changes.get("status", "assigned") not in HELD:
+            changes |= UNHELD | {"assigned_to": changes.get("assigned_to")}
+        return replace(task, **changes)
 
 
 @event("task.assigned")

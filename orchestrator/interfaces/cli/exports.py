@@ -16,7 +16,7 @@ from orchestrator.interfaces.cli.commands import EXPORT
 from orchestrator.interfaces.cli.parameters import IN_WORKSTREAM, argument
 from orchestrator.interfaces.cli.rendering import Answer, plain, say
 from orchestrator.interfaces.cli.run import Run
-from orchestrator.interfaces.cli.transfer_report import reported
+from orchestrator.interfaces.cli.transfer_report import reported, warn_of_losses
 
 
 @EXPORT.command("file", example="board.jsonl", reads=True)
@@ -73,7 +73,8 @@ def beads(run: Run, file: str, workstream: str | None) -> Answer:
     with nullcontext(io.StringIO()) if file == "-" else _new_file(file) as out:
         report = export_beads(run.orc.engine, out, workstream=workstream, progress=run.progress)
     if not isinstance(out, io.StringIO):
-        return reported(report, f"Exported to {escape(file)}")
+        return reported(run, report, f"Exported to {escape(file)}")
+    warn_of_losses(run, report)
     issues = out.getvalue().splitlines()
     document = {"issues": list(map(msgspec.json.decode, issues)), **plain(report)}
     return Answer(document, lambda: "\n".join(issues))
@@ -87,4 +88,4 @@ def backlog(run: Run, folder: str, workstream: str | None) -> Answer:
     from orchestrator.integrations import export_backlog
 
     report = export_backlog(run.orc.engine, folder, workstream=workstream, progress=run.progress)
-    return reported(report, f"Exported to {escape(folder)}")
+    return reported(run, report, f"Exported to {escape(folder)}")

@@ -1,8 +1,9 @@
 """``orc import``: fill an empty board, or take tasks of other trackers into any board."""
 
+import os
 import sys
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.core.errors import UsageError
 from orchestrator.interfaces.cli import types
@@ -21,6 +22,7 @@ from orchestrator.interfaces.cli.transfer_report import reported
 
 if TYPE_CHECKING:
     from orchestrator.domain.board.imported import Imported
+    from orchestrator.integrations import Report
 
 
 @IMPORT.command("file", example="board.jsonl --board copy")
@@ -32,7 +34,9 @@ def file(run: Run, file: str, dry_run: bool) -> Answer:
 
     try:
         with (
-            nullcontext(sys.stdin) if file == "-" else open(file, encoding="utf-8", newline="\n")
+            nullcontext(sys.stdin)
+            if file == "-"
+            else open(file, encoding="utf-8-sig", newline="\n")
         ) as lines:
             board = import_board(run.orc.engine, lines, dry_run=dry_run, progress=run.progress)
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
@@ -56,35 +60,49 @@ def _into(workstream: str) -> Decorator:
     help = "Where they belong; made if it is not there."
     return together(
         option("--ws", help, types.WORKSTREAM_NAME, name="workstream", default=workstream),
-        flag("--skip-existing", "Take in only what is not on the board; else that is refused."),
+        flag(
+            "--skip-existing",
+            "Leave tasks that are on the board as they are; else they are updated.",
+        ),
+        flag("--strict", "Refuse what cannot be read, or is on the board; else it is left out."),
         DRY_RUN,
     )
 
 
 @IMPORT.command("beads", example="beads .beads/issues.jsonl --ws build --dry-run")
-@argument("file", "Issues, one JSON object a line; - is stdin.", types.FILE)
+@argument("file", "Issues, one JSON object a line, or their folder; - is stdin.", types.FILE)
 @_into("beads")
 def beads(run: Run, file: str, dry_run: bool, **how: Any) -> Answer:
-    """Take issues of beads into a workstream, all or none; reports what has no place here."""
+    """Take issues of beads into a workstream, in one commit; reports what has no place here.
+
+    Those that are on the board are updated. Agents, messages, wisps and the like are left out.
+    """
     from orchestrator.integrations import import_beads
     from orchestrator.integrations.files import open_file
 
-    source = nullcontext(sys.stdin.buffer) if file == "-" else open_file(file)
-    with source as lines, run.rehearsed(dry_run):
-        report = import_beads(run.orc.engine, lines, **how, progress=run.progress)
-    return reported(report, _done(dry_run))
+    def take(source: IO[bytes] | str) -> "Report":
+        with run.rehearsed(dry_run):
+            return import_beads(run.orc.engine, source, **how, progress=run.progress)
+
+    if os.path.isdir(file):
+        return reported(run, take(file), _done(dry_run))
+    with nullcontext(sys.stdin.buffer) if file == "-" else open_file(file) as lines:
+        return reported(run, take(lines), _done(dry_run))
 
 
 @IMPORT.command("backlog", example="backlog ../project --ws build --dry-run")
 @argument("folder", "The project, or its folder backlog.", types.FOLDER, metavar="DIR")
 @_into("backlog")
 def backlog(run: Run, folder: str, dry_run: bool, **how: Any) -> Answer:
-    """Take tasks of Backlog.md into a workstream, all or none; reports what has no place here."""
+    """Take tasks of Backlog.md into a workstream, in one commit; reports what has no place here.
+
+    Those that are on the board are updated.
+    """
     from orchestrator.integrations import import_backlog
 
     with run.rehearsed(dry_run):
         report = import_backlog(run.orc.engine, folder, **how, progress=run.progress)
-    return reported(report, _done(dry_run))
+    return reported(run, report, _done(dry_run))
 
 
 def _done(dry_run: bool) -> str:

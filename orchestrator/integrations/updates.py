@@ -1,0 +1,130 @@
+"""What an import changes of tasks that are on the board already: only what changed in the other tracker."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from orchestrator.core.events import Recorded
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.events import REIMPORTED
+from orchestrator.domain.tasks.records import ENDED, HELD, Task
+
+OLDER = "tasks that changed here later"
+ENDED_HERE = "statuses of tasks that have ended here"
+HELD_HERE = "statuses of tasks that agents have"
+
+_STANDING = ("status", "assigned_to", "lease", "lease_until", "result", "reason", "ended_at")
+_IMPORTS = ("task.imported", "task.reimported")
+_TO_THE_MINUTE = ":00.000Z"
+
+
+class Update:
+    """What an import would change of one task of the board.
+
+    Attributes:
+        changes: The new values, by field; empty if there are none.
+        kept: What stays although the tracker has it otherwise: kinds of losses.
+    """
+
+    def __init__(self, mine: Task, theirs: Task, same: Task, last: Recorded, now: str) -> None:
+        """Compare.
+
+        Args:
+            mine: The task as it is.
+            theirs: The task as it would come in.
+            same: The task as it would come in if nothing had changed in the tracker.
+            last: The event that changed it last here.
+            now: The time.
+        """
+        self.kept: list[str] = []
+        self.changes: dict[str, Any] = {
+            field: getattr(theirs, field)
+            for field in REIMPORTED
+            if field not in ("lease", "lease_until", "notes", "ended_at")
+            and getattr(theirs, field) != getattr(same, field)
+        }
+        known = [(note.agent, note.text) for note in same.notes]
+        if notes := tuple(n for n in theirs.notes if (n.agent, n.text) not in known):
+            self.changes["notes"] = (*mine.notes, *notes)
+        if not self.changes:
+            return
+        untouched = last.type in _IMPORTS
+        if not _is_newer(theirs.updated_at, mine.updated_at, equal=untouched):
+            self.changes = {}
+            self.kept.append(OLDER)
+            return
+        if not untouched:
+            self._keep_own_needs(mine)
+        self._stand(mine, theirs, now, untouched=untouched)
+        if self.changes:
+            self.changes["updated_at"] = max(theirs.updated_at, mine.updated_at)
+
+    def _keep_own_needs(self, mine: Task) -> None:
+        for field in ("needs", "links", "signals"):
+            if field in self.changes:
+                both = dict.fromkeys(getattr(mine, field)) | dict.fromkeys(self.changes[field])
+                self.changes[field] = tuple(both)
+
+    def _stand(self, mine: Task, theirs: Task, now: str, *, untouched: bool) -> None:
+        """Take over status and result, unless what happened here counts."""
+        if self.changes.keys().isdisjoint(_STANDING):
+            return
+        kept = ""
+        if not untouched and mine.status in ENDED:
+            kept = ENDED_HERE
+        elif not untouched and mine.status in (*HELD, "in_review") and not mine.has_lapsed(now):
+            kept = HELD_HERE
+        for field in _STANDING:
+            self.changes.pop(field, None)
+            if not kept:
+                self.changes[field] = getattr(theirs, field)
+        if kept:
+            self.kept.append(kept)
+        elif theirs.status in ENDED and mine.status in ENDED:
+            self.changes["ended_at"] = mine.ended_at
+
+
+def _is_newer(theirs: str, mine: str, *, equal: bool) -> bool:
+    length = 16 if theirs.endswith(_TO_THE_MINUTE) else len(mine)
+    return theirs[:length] > mine[:length] or (equal and theirs[:length] == mine[:length])
+
+
+def find_known(state: State, tasks: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    """Find the tasks that are on the board already, by id, else by external reference.
+
+    Args:
+        state: The board.
+        tasks: The id in the tracker, the id here, and the external reference of each task.
+
+    Returns:
+        The id of the task on the board, by the id in the tracker.
+    """
+    tasks = list(tasks)
+    known = {theirs: here for theirs, here, _ in tasks if is_known(state, here)}
+    if len(known) == len(tasks):
+        return known
+    taken = set(known.values())
+    references: dict[str, list[str]] = {}
+    for task in state.tasks.values():
+        if task.external_ref and task.id not in taken:
+            references.setdefault(task.external_ref, []).append(task.id)
+    for theirs, _, reference in tasks:
+        if theirs in known:
+            continue
+        for name in (theirs, reference):
+            ids = references.get(name, [])
+            if len(ids) == 1:
+                known[theirs] = ids.pop()
+                break
+    return known
+
+
+def is_known(state: State, task_id: str) -> bool:
+    """Whether a task is on the board or in its archive."""
+    return task_id in state.tasks or task_id in state.tasks.archived
+
+
+def is_same(mine: Task, theirs: Task, workstream: str) -> bool:
+    """Whether a task with the id of another one is that one, not a task of another project."""
+    if theirs.created_at:
+        return theirs.created_at[:16] == mine.created_at[:16]
+    return mine.workstream == workstream
