@@ -135,7 +135,8 @@ def _open_parents(state: State, task: Task) -> list[Task]:
 
 
 def _keeps_children(parent: Task) -> bool:
-    return parent.status == "blocked" or parent.open_needs > 0
+    awaited = any(not signal.given_at for signal in parent.signals)
+    return parent.status == "blocked" or parent.open_needs > 0 or awaited
 
 
 def _children(state: State, task_id: str) -> list[str]:

@@ -4,7 +4,7 @@ A noun that waits for something that others do (a convoy for the end of its task
 steps) is called here, so that no command has to know of it.
 """
 
-from orchestrator.core.transaction import Transaction
+from orchestrator.core.transaction import Committed, Transaction
 from orchestrator.domain.state import State
 
 
@@ -19,7 +19,17 @@ def react(tx: Transaction[State]) -> None:
             from orchestrator.domain.convoys import commands as convoys
 
             convoys.follow(tx, events)
-        if tx.state.workflows or tx.state.tasks.signals:
+        if tx.state.workflows or tx.state.tasks.signals or _has_milestone(tx.state, events):
             from orchestrator.domain.workflows import automation
 
             automation.follow(tx, events)
+
+
+def _has_milestone(state: State, events: Committed) -> bool:
+    """Whether one of the tasks that changed is a part of a milestone, which may be done with it."""
+    for _, event in events:
+        task = state.tasks.get(getattr(event, "task", ""))
+        parent = state.tasks.get(task.parent) if task is not None and task.parent else None
+        if parent is not None and parent.milestone:
+            return True
+    return False

@@ -37,7 +37,7 @@ from orchestrator.engine import Engine
 from orchestrator.integrations import files, sections
 from orchestrator.integrations.appendix import Appendix
 from orchestrator.integrations.incoming_tasks import NEED, IncomingTask, Surroundings, take_in
-from orchestrator.integrations.report import Losses, Report, count_lost, is_plain
+from orchestrator.integrations.report import Losses, Report, count_lost, is_plain, known_agent
 from orchestrator.integrations.sections import Comment, Sections
 from orchestrator.integrations.values import Fields
 
@@ -312,7 +312,7 @@ def _task(fields: Fields, title: str, body: Sections, last: str, losses: Losses)
     status, reason, assignee = _standing(fields.text("status"), assignees, last, losses)
     ended = fields.moment("actual_end")
     notes = [Note(_NOBODY, "", body.notes)] if body.notes else []
-    notes += [Note(_person(c.author, losses) or _NOBODY, c.time, c.text) for c in body.comments]
+    notes += [Note(_person(c.author, losses) or SYSTEM, c.time, c.text) for c in body.comments]
     summary = body.summary
     if summary and status not in ENDED:
         losses.lose("final summaries of open tasks, which are notes now")
@@ -489,8 +489,7 @@ def _page(task: Task, losses: Losses) -> str:
 
 
 def _comment(note: Note, losses: Losses) -> Comment:
-    author = "" if note.agent in (_NOBODY, SYSTEM) else note.agent
-    return Comment(author, _minute(note.at, losses), note.text)
+    return Comment(known_agent(note.agent), _minute(note.at, losses), note.text)
 
 
 def _metadata(task: Task, losses: Losses) -> Iterator[tuple[str, object]]:
@@ -498,8 +497,8 @@ def _metadata(task: Task, losses: Losses) -> Iterator[tuple[str, object]]:
     yield "title", task.title
     yield "status", _COLUMNS[task.status]
     yield "assignee", [f"@{task.assigned_to}"] if task.assigned_to else []
-    if task.created_by != SYSTEM:
-        yield "reporter", f"@{task.created_by}"
+    if reporter := known_agent(task.created_by):
+        yield "reporter", f"@{reporter}"
     yield "created_date", _minute(task.created_at, losses)
     yield "updated_date", _minute(task.updated_at, losses)
     yield "labels", list(task.labels)

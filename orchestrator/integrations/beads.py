@@ -33,7 +33,7 @@ from orchestrator.engine import Engine
 from orchestrator.integrations import files
 from orchestrator.integrations.appendix import Appendix
 from orchestrator.integrations.incoming_tasks import NEED, IncomingTask, Surroundings, take_in
-from orchestrator.integrations.report import Losses, Report, count_lost, is_plain
+from orchestrator.integrations.report import Losses, Report, count_lost, is_plain, known_agent
 from orchestrator.integrations.values import Fields
 
 _LOWEST = 4
@@ -417,7 +417,7 @@ def _notes(issue: Fields, losses: Losses) -> tuple[Note, ...]:
         notes.append(Note(_NOBODY, "", check_text("notes", text)))
     notes += [
         Note(
-            _person(comment, "author", losses) or _NOBODY,
+            _person(comment, "author", losses) or SYSTEM,
             comment.moment("created_at"),
             check_text("comment", comment.text("text")),
         )
@@ -534,7 +534,7 @@ def _fields(task: Task, now: str, losses: Losses) -> Iterator[tuple[str, Any]]:
             losses.lose("parts of minutes", example=task.id)
         yield "estimated_minutes", int(task.estimate)
     yield "created_at", task.created_at
-    yield from _filled("created_by", task.created_by.removeprefix(SYSTEM))
+    yield from _filled("created_by", known_agent(task.created_by))
     yield "updated_at", task.updated_at
     if task.status in ENDED:
         yield "closed_at", task.ended_at or task.updated_at
@@ -590,9 +590,7 @@ def _comments(task: Task) -> Iterator[dict[str, Any]]:
         yield {
             "id": number,
             "issue_id": task.id,
-            **dict(
-                _filled("author", note.agent.removeprefix(SYSTEM) if note.agent != _NOBODY else "")
-            ),
+            **dict(_filled("author", known_agent(note.agent))),
             "text": note.text,
             **dict(_filled("created_at", note.at)),
         }

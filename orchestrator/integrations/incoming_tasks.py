@@ -181,10 +181,12 @@ class TaskImport(Noun[State], name="arrivals"):
         self.kept = {}
         taking = _Taking(tx, incoming_tasks, workstream, surroundings or Surroundings(), strict)
         self._refuse_strangers(taking, skip_existing=skip_existing)
-        if workstream not in tx.state.workstreams:
-            Workstreams(self._desk).create(workstream)
-        tx.state.workstreams.find_active(workstream)
-        for incoming, cuts in taking.new_ones():
+        new_ones = list(taking.new_ones())
+        if new_ones:
+            if workstream not in tx.state.workstreams:
+                Workstreams(self._desk).create(workstream)
+            tx.state.workstreams.find_active(workstream)
+        for incoming, cuts in new_ones:
             tx.record(TaskImported(record=taking.record(incoming, cuts)))
         if not skip_existing:
             self._update(tx, taking)

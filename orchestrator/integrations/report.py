@@ -8,6 +8,7 @@ import msgspec
 
 from orchestrator.core import names
 from orchestrator.core.errors import BadName
+from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.tasks.records import Note, Task
 
 
@@ -124,6 +125,11 @@ def count_lost(losses: Losses, task: Task, placed: Iterable[str]) -> None:
     for field in {*Task.__struct_fields__}.difference(_DERIVED, placed):
         if value := getattr(task, field):
             losses.lose(field, len(value) if isinstance(value, tuple | dict) else 1, task.id)
+
+
+def known_agent(agent: str) -> str:
+    """An agent by its name; empty for the one that acts when none is named."""
+    return "" if agent == SYSTEM else agent
 
 
 def is_plain(note: Note) -> bool:

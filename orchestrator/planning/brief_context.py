@@ -3,7 +3,7 @@
 from orchestrator.core.events import decode
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.events import TaskCompleted, TaskEdited
+from orchestrator.domain.tasks.events import TaskCompleted, TaskEdited, TaskReimported
 from orchestrator.domain.tasks.records import HELD, Task
 from orchestrator.planning.quoting import writer
 
@@ -40,9 +40,9 @@ def _last_writers(desk: Desk[State], task: Task) -> dict[str, str]:
     writers: dict[str, str] = {}
     for number in task.events[1:]:
         record = desk.event(number)
-        if record.type == "task.edited":
+        if record.type in ("task.edited", "task.reimported"):
             edit = decode(record)
-            assert isinstance(edit, TaskEdited)
+            assert isinstance(edit, TaskEdited | TaskReimported)
             writers.update(dict.fromkeys(edit.facts(), record.agent))
         elif record.type in ("task.failed", "task.blocked", "task.cancelled", "task.submitted"):
             writers["reason"] = record.agent

@@ -168,7 +168,8 @@ def _history(context: BriefContext) -> Iterator[PageBlock]:
         author = writer(context.writers.get("reason"))
         yield _block(f"Why it is {task.status}, written by {author}:", task.reason, show)
     for note in reversed(task.notes):
-        yield _block(f"Note of {note.at}, written by {writer(note.agent)}:", note.text, show)
+        label = f"Note of {note.at}" if note.at else "Note"
+        yield _block(f"{label}, written by {writer(note.agent)}:", note.text, show)
 
 
 def _remarks(context: BriefContext) -> Iterator[PageBlock]:

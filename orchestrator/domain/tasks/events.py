@@ -172,14 +172,18 @@ class TaskReimported(_Reimported):  # type: ignore[misc] # its fields are those 
         if self.updated_at is not UNSET:
             task = replace(task, updated_at=self.updated_at)
         change_task(state, before, task)
-        moves = {field: value for field, value in _given(self).items() if field in MOVING}
+        moves = {field: value for field, value in self.facts().items() if field in MOVING}
         if moves:
             unlink(state, task)
             change_task(state, task, replace(task, **moves))
             _link_again(state, self.task)
 
+    def facts(self) -> dict[str, Any]:
+        """The fields that changed."""
+        return _given(self)
+
     def changed(self, task: Task, record: Recorded) -> Task:
-        changes = {field: value for field, value in _given(self).items() if field not in MOVING}
+        changes = {field: value for field, value in self.facts().items() if field not in MOVING}
         if changes.get("status", "assigned") not in HELD:
             changes |= UNHELD | {"assigned_to": changes.get("assigned_to")}
         return replace(task, **changes)

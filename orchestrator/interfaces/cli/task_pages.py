@@ -61,7 +61,7 @@ def _history(events: "list[Recorded]") -> list[dict[str, Any]]:
 
 
 def _page(run: Run, task: "Task", around: _Around, history: "list[Recorded]") -> str:
-    notes = "\n".join(f"{note.at} {note.agent}: {note.text}" for note in task.notes)
+    notes = "\n".join(f"{note.at} {note.agent}: {note.text}".lstrip() for note in task.notes)
     line_of_event = sentence_line(run, subject=task.id)
     return parts(
         line(task),
