@@ -188,7 +188,9 @@ class Sentences:
                 continue
             name = field.replace("_", " ")
             old, new = (self._fact(field, facts.get(field)) for facts in (before, payload))
-            is_long = isinstance(value, dict) or max(len(old), len(new)) > SHOWN // 2
+            items = value if isinstance(value, list) else [value]
+            has_records = any(isinstance(item, (dict, list)) for item in items)
+            is_long = has_records or max(len(old), len(new)) > SHOWN // 2
             changes.append(f"{name} {old} -> {new}" if before and not is_long else name)
         return ", ".join(changes)
 
