@@ -1,11 +1,11 @@
 """JSON as the contract allows it: nothing that is lost or changed on the way through the log."""
 
-import re
 from typing import Any
 
 import msgspec
 
 from orchestrator.core.errors import BadInput
+from orchestrator.core.printable import escape_json
 
 _NESTING = 64
 
@@ -38,7 +38,7 @@ def strict_json(text: str | bytes, *, depth: int = 0) -> Any:
 
 
 def encode_payload(value: Any) -> msgspec.Raw:
-    """JSON of a payload, ASCII only.
+    """JSON of a payload.
 
     Raises:
         BadInput: NaN, infinity, an integer beyond 64 bits, a lone surrogate, more than 64 levels, a
@@ -52,7 +52,7 @@ def encode_payload(value: Any) -> msgspec.Raw:
         raise BadInput("A text holds a lone surrogate, which is no character") from None
     except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(f"A value cannot be written as JSON: {error}") from None
-    return msgspec.Raw(ascii_json(data))
+    return msgspec.Raw(visible_json(data))
 
 
 def check_json(value: Any, depth: int = 0) -> None:
@@ -79,13 +79,7 @@ def _check_scalar(value: Any) -> None:
         raise BadInput(f"A {type(value).__name__} is no value of JSON")
 
 
-def ascii_json(data: bytes) -> bytes:
-    """The same JSON with every other character escaped."""
-    if data.isascii():
-        return data
-    from json.encoder import encode_basestring_ascii
-
-    def escape(run: re.Match[str]) -> str:
-        return encode_basestring_ascii(run[0])[1:-1]
-
-    return re.sub(r"[^\x00-\x7f]+", escape, data.decode()).encode("ascii")
+def visible_json(data: bytes) -> bytes:
+    """The same JSON in UTF-8, with every character escaped that would not show itself in an open file."""
+    is_plain = data.isascii() and b"\x7f" not in data
+    return data if is_plain else escape_json(data.decode()).encode()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator import BadInput
 from orchestrator.core.events import Recorded, RequestMark
+from orchestrator.core.printable import escape
 from orchestrator.core.strict_json import encode_payload
 from orchestrator.stores.files.lines import LONGEST_LINE, Position, encode_line, parse
 
@@ -71,15 +72,21 @@ def test_more_request_and_version_are_written_only_when_they_say_something():
 
 
 @given(agent=texts, text=texts)
-def test_a_line_is_ascii_and_has_one_newline_whatever_it_says(agent: str, text: str):
+def test_a_line_is_visible_utf_8_and_has_one_newline_whatever_it_says(agent: str, text: str):
     at = Recorded(1, TS, agent, "ci.note", encode_payload({"text": text}))
     line, _ = encode_line(at, 0)
-    assert line.isascii()
+    shown = line.decode()[:-1]
+    assert escape(shown) == shown
     assert line.count(b"\n") == 1
     parsed = parse(line, START)
     assert not parsed.problem
     assert parsed.events[0].agent == agent
     assert msgspec.json.decode(parsed.events[0].payload) == {"text": text}
+
+
+def test_a_text_stands_in_the_log_as_it_was_written():
+    line, _ = encode_line(record(1, text="caf\u00e9 \u4f60\u597d \N{GRINNING FACE} \u202e"), 0)
+    assert '"caf\u00e9 \u4f60\u597d \N{GRINNING FACE} \\u202e"' in line.decode()
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u0085", "\x0b", "\x0c", "\x1c", "\r"])

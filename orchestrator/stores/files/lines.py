@@ -1,7 +1,8 @@
 r"""The lines of the log: how a record is written as one, and how lines are read back and verified.
 
-A line is one JSON object, ASCII, closed by one ``\\n``; its last field is ``crc``, the CRC32 of the line
+A line is one JSON object in UTF-8, closed by one ``\\n``; its last field is ``crc``, the CRC32 of the line
 without that field, started from the crc of the line before. So every line vouches for all before it.
+Characters that move a cursor, hide or turn text around are escaped, as are all but ASCII in older lines.
 """
 
 import struct
@@ -12,7 +13,7 @@ import msgspec
 from orchestrator.core.errors import BadInput
 from orchestrator.core.events import Recorded
 from orchestrator.core.store import LARGEST_RECORD, Cursor
-from orchestrator.core.strict_json import ascii_json
+from orchestrator.core.strict_json import visible_json
 
 LONGEST_LINE = LARGEST_RECORD
 """Bytes that one line of the log may have, without its newline."""
@@ -69,7 +70,7 @@ def encode_line(record: Recorded, previous_crc: int) -> tuple[bytes, int]:
     Raises:
         BadInput: The line would be over 16 MiB.
     """
-    body = ascii_json(msgspec.json.encode(record)[:-1])
+    body = visible_json(msgspec.json.encode(record)[:-1])
     if len(body) + _CRC_FIELD > LONGEST_LINE:
         raise BadInput(
             f"An event of {len(body)} bytes is over the {LONGEST_LINE} that a line may have"
