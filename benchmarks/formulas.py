@@ -164,7 +164,7 @@ class _Tower:
             for number in range(self._kills):
                 wanted = (number + 1) * self._moves // (self._kills + 1)
                 while _done(orc, self._root) < wanted:
-                    orc.engine.wait(1)
+                    orc.engine.watch()(1)
                 name = self._names[number % len(self._names)]
                 running[name].kill()
                 running[name].wait()

@@ -130,10 +130,10 @@ class _TurnDesk:
         self._engine.pause()
         self._turn.leave()
 
-    def wait(self, timeout: float) -> bool:
-        """Do as the engine does, while other calls have the board."""
+    def watch(self) -> Callable[[float], bool]:
+        """Do as the engine does; other calls have the board during the wait."""
         self._turn.resume()
-        return self._turn.wait(self._engine.watch(), timeout)
+        return functools.partial(self._turn.wait, self._engine.watch())
 
 
 class _Job(Generic[R]):

@@ -195,13 +195,8 @@ class Engine:
                 )
         self._interrupts.release()
 
-    def wait(self, timeout: float) -> bool:
-        """Block until the next commit (True) or the time has passed; signals get through."""
-        return self.watch()(timeout)
-
     def watch(self) -> Callable[[float], bool]:
-        """A :meth:`wait` that needs no turn: it waits for the next commit after what is known now."""
-        self.pause()
+        """Make a wait for the first commit after what is known now; see ``Desk.watch``."""
         return functools.partial(self.store.wait, self._position)
 
     # Commands

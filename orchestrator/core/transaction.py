@@ -218,8 +218,15 @@ class Desk(Protocol[S]):
             UsageError: A transaction is open, which would keep everybody else out.
         """
 
-    def wait(self, timeout: float) -> bool:
-        """Block until the next commit (True) or the time has passed."""
+    def watch(self) -> Callable[[float], bool]:
+        """Make a wait for the first commit after what is known now.
+
+        Make it before the look at the board whose answer may be "not yet": a commit between that look and
+        the wait then ends the wait at once, and is not missed.
+
+        Returns:
+            Blocks up to so many seconds; True if there was a commit. :meth:`pause` comes before it.
+        """
 
 
 class _Listed(Protocol[P, R_co]):

@@ -67,13 +67,15 @@ class Events(Noun[State], name="journal"):
         """Yield events as they are committed, without end; from after the event ``since``, else from now."""
         last = self._state.event if since is None else since
         while True:
+            wait = self._desk.watch()
             head = self._state.event
             for number in range(last + 1, head + 1):
                 record = self._desk.event(number)
                 if _matches(record, agent, type):
                     yield record
             last = head
-            self._desk.wait(60.0)
+            self._desk.pause()
+            wait(60.0)
 
     def _matching(
         self, agent: str | None, type: str | None, since: str | int | None

@@ -23,6 +23,7 @@ def wait_for(desk: Desk[State], attempt: Callable[[], R | None], patience: float
         The result, or None when the time is over.
     """
     deadline = time.monotonic() + clock.duration(patience)
+    wait = desk.watch()
     while (result := attempt()) is None:
         remaining = deadline - time.monotonic()
         if remaining <= 0:
@@ -31,5 +32,7 @@ def wait_for(desk: Desk[State], attempt: Callable[[], R | None], patience: float
         change = desk.read().schedule.next_change(now)
         if change is not None:
             remaining = min(remaining, max(clock.seconds(change) - clock.seconds(now), 0.001))
-        desk.wait(remaining)
+        desk.pause()
+        wait(remaining)
+        wait = desk.watch()
     return result

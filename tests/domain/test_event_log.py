@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import BadInput, BadName, Orchestrator
+from orchestrator.core.store import Cursor
 from orchestrator.domain.event_log import as_dict
 from orchestrator.stores.memory import MemoryStore
 
@@ -164,7 +165,7 @@ def test_follow_gives_what_is_committed_in_order_as_it_comes(orc: Orchestrator):
             waiting = pool.submit(next, stream)
             orc.events.log("ann", "other")
             orc.events.log("ann", f"ci.{number}")
-            assert waiting.result(20).type == f"ci.{number}"
+            assert waiting.result(60).type == f"ci.{number}"
 
 
 def test_follow_since_an_event_gives_what_came_after_it(orc: Orchestrator):
@@ -177,3 +178,22 @@ def test_follow_since_an_event_gives_what_came_after_it(orc: Orchestrator):
 def test_a_printed_event_shows_its_payload(orc: Orchestrator):
     shown = repr(orc.events.log("ann", "deployed", service="api", tries=[1, 2]))
     assert "agent='ann', type='deployed', payload={'service': 'api', 'tries': [1, 2]}" in shown
+
+
+def test_what_a_follower_does_between_two_events_is_followed_too(
+    orc: Orchestrator, monkeypatch: pytest.MonkeyPatch
+):
+    """Its own commands move what is known of the log, and must not be passed over by that."""
+    orc.events.log("ann", "first")
+    following = orc.events.follow(since=0)
+    assert next(following).type == "first"
+    orc.events.log("ann", "second")
+    orc.events.read()
+    wait = orc.engine.store.wait
+
+    def wait_at_most(after: Cursor, timeout: float) -> bool:
+        assert wait(after, 0), "it waits although there is an event"
+        return True
+
+    monkeypatch.setattr(orc.engine.store, "wait", wait_at_most)
+    assert next(following).type == "second"

@@ -159,7 +159,7 @@ def test_a_request_belongs_to_the_thread_that_made_it(orc: Orchestrator):
     with orc.request("r-1"):
         other = threading.Thread(target=lambda: orc.events.log("bob", "other"))
         other.start()
-        other.join(20)
+        other.join(60)
         orc.tasks.add("build", title="mine")
     assert orc.engine.read().requests["r-1"].command == "tasks.add"
 

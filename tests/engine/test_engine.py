@@ -160,7 +160,7 @@ def test_threads_take_turns_with_a_transaction(board: Orchestrator):
     began, go_on = threading.Event(), threading.Event()
 
     def other() -> None:
-        began.wait(20)
+        began.wait(60)
         go_on.set()
         board.tasks.add("build", title="other")
 
@@ -169,9 +169,9 @@ def test_threads_take_turns_with_a_transaction(board: Orchestrator):
     with board.transaction():
         board.tasks.add("build", title="one")
         began.set()
-        go_on.wait(20)
+        go_on.wait(60)
         board.tasks.add("build", title="two")
-    thread.join(20)
+    thread.join(60)
     assert titles(board) == ["one", "two", "other"]
 
 
@@ -298,17 +298,17 @@ def test_a_board_that_is_locked_times_out_and_the_holder_is_named(board: Orchest
     def hold() -> None:
         with board.engine.store.locked("tests.hold", 20):
             held.set()
-            go_on.wait(20)
+            go_on.wait(60)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    held.wait(20)
+    held.wait(60)
     try:
         with pytest.raises(TimedOut) as caught:
             mine.tasks.add("build", title="x")
     finally:
         go_on.set()
-        thread.join(20)
+        thread.join(60)
     assert caught.value.exit_status == 5
     assert str(os.getpid()) in caught.value.message
     assert "tests.hold" in caught.value.message
@@ -816,11 +816,11 @@ def test_next_waits_for_the_event_that_makes_a_task_ready(board: Orchestrator):
     board.tasks.claim(need.id, agent="bob")
     found: list[object] = []
     waiter = threading.Thread(
-        target=lambda: found.append(again(board).tasks.next(agent="ann", wait=20))
+        target=lambda: found.append(again(board).tasks.next(agent="ann", wait=60))
     )
     waiter.start()
     board.tasks.complete(need.id)
-    waiter.join(20)
+    waiter.join(60)
     assert [found[0].id] == [task.id]  # type: ignore[attr-defined]
 
 

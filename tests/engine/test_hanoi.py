@@ -69,7 +69,7 @@ def _wait_for_events(board: Path, root: str, done: int) -> None:
     """Block until so many steps are closed."""
     with Orchestrator.open(board) as orc:
         while (progress := orc.tasks.get(root).progress) is None or progress.done < done:
-            orc.engine.wait(1)
+            orc.engine.watch()(1)
 
 
 def test_the_fold_is_the_same_in_every_process(tmp_path: Path):

@@ -147,7 +147,7 @@ def test_another_thread_reads_what_is_committed_only(
             add(orc, "mine")
             reading = pool.submit(reads, orc)
             raise Undone
-        assert reading.result(20) == before
+        assert reading.result(60) == before
 
 
 def test_an_event_of_an_open_transaction_is_not_there_for_another_thread(orc: Orchestrator):
@@ -157,14 +157,14 @@ def test_an_event_of_an_open_transaction_is_not_there_for_another_thread(orc: Or
             number = orc.engine.event(2).id
             reading = pool.submit(lambda: code_of(lambda: orc.engine.event(number)))
             raise Undone
-        assert reading.result(20) == "not_found"
+        assert reading.result(60) == "not_found"
 
 
 def test_a_thread_waits_no_longer_than_for_the_lock():
     orc = Orchestrator(MemoryStore(), timeout=0.05)
     with ThreadPoolExecutor() as pool, orc.transaction():
         reading = pool.submit(orc.tasks.all)
-        error = reading.exception(20)
+        error = reading.exception(60)
     assert isinstance(error, TimedOut)
     assert error.message == "Another thread of this process has the board; waited 0.05 s"
 

@@ -7,7 +7,7 @@ from orchestrator.core.store import START, Cursor, Store
 from orchestrator.stores.files.lines import encode_line
 
 TIMESTAMP = "2026-11-21T06:13:00.123Z"
-WAIT = 20.0
+WAIT = 60.0
 """Seconds that a test waits for what must come; never for what must not."""
 
 

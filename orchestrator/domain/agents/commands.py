@@ -163,11 +163,14 @@ class Agents(Noun[State]):
             False when its session has ended, or it has none.
         """
         deadline = time.monotonic() + max(clock.duration(every), 0.1)
+        wait = self._desk.watch()
         while self._has_session(id):
             left = deadline - time.monotonic()
             if left <= 0:
                 return True
-            self._desk.wait(left)
+            self._desk.pause()
+            wait(left)
+            wait = self._desk.watch()
         return False
 
     def _has_session(self, id: str) -> bool:

@@ -568,9 +568,9 @@ def test_who_waits_is_told_when_mail_comes(orc: Orchestrator, to: str):
     other = Orchestrator(orc.engine.store, now=orc.engine._clock)
     with ThreadPoolExecutor(1) as pool:
         if to == "bob":
-            waiting = pool.submit(lambda: other.mail.check(agent="bob", wait=20).new)
+            waiting = pool.submit(lambda: other.mail.check(agent="bob", wait=60).new)
         else:
-            waiting = pool.submit(lambda: bool(other.mail.take("q", agent="bob", wait=20)))
+            waiting = pool.submit(lambda: bool(other.mail.take("q", agent="bob", wait=60)))
         sent(orc, "carl")
         sent(orc, to)
         assert waiting.result(30) == 1
