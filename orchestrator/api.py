@@ -114,7 +114,10 @@ class Orchestrator:
 
     Attributes:
         folder: The folder of the board; None if the store has none.
+        is_new: :meth:`open` was given a name that was no board yet, and made it.
     """
+
+    is_new: bool = False
 
     workstreams: Lazy["Workstreams"] = Lazy(
         "domain.workstreams.commands:Workstreams", "Streams of work."
@@ -201,24 +204,34 @@ class Orchestrator:
         warn: Callable[[str], None] = _silent,
         start: str | None = None,
         checkout: str | None = None,
+        reads: bool = False,
     ) -> "Orchestrator":
         """Open a board; one of files is found as :func:`orchestrator.board.locate` says.
 
         Args:
-            board: Its folder, which is made if it does not exist, or its URL (``memory:``, ``file:///...``).
+            board: Its folder, or its URL (``memory:``, ``file:///...``). A folder that does not exist or is
+                empty becomes a board, unless ``reads``.
             agent: Who acts when a command names nobody; else ``$ORC_AGENT``, else ``system``.
             session: Which session of the agent this is; else ``$ORC_SESSION``.
             request_id: The request that the first command to change something answers; else
                 ``$ORC_REQUEST_ID``.
+            reads: The caller changes nothing: no board is made, and a linked work tree of git may hold a
+                second one.
 
         Raises:
-            NoBoard: None is named, and none is found here or above.
+            NoBoard: None is named, and none is found here or above; if ``reads``, also if what is named is
+                none yet.
+            Refused: A linked work tree holds a second board (``two_boards``).
             UsageError: No store has the URL's scheme.
         """
         scheme, location = boards.named(os.fspath(board) if board is not None else None)
+        is_new = False
         if scheme == "file":
-            location = boards.locate(location, start=start, checkout=checkout)
-        return cls(
+            located = boards.locate(location, start=start, checkout=checkout, reads=reads)
+            location, is_new = located.folder, located.is_new
+            if located.warning:
+                warn(located.warning)
+        orc = cls(
             stores.open_store(scheme, location, light=light, warn=warn),
             agent=agent or os.environ.get("ORC_AGENT") or SYSTEM,
             session=session if session is not None else _session(os.environ.get("ORC_SESSION")),
@@ -229,6 +242,8 @@ class Orchestrator:
             warn=warn,
             folder=location if scheme == "file" else None,
         )
+        orc.is_new = is_new
+        return orc
 
     def transaction(self) -> AbstractContextManager[None]:
         """Several commands, one commit; an exception leaves nothing behind."""

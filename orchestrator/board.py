@@ -1,13 +1,30 @@
-"""Which board is meant, and which folder it is."""
+"""Which board is meant, and which folder it is: one for a git repository with all its work trees."""
 
 import os
 
+import msgspec
+
 from orchestrator import stores
-from orchestrator.core.errors import NoBoard
+from orchestrator.core import paths, repository
+from orchestrator.core.errors import Damage, NoBoard, Refused
+from orchestrator.core.repository import Repository
 from orchestrator.stores.files import layout
 
 FOLDER = ".orchestrator"
 """The folder that is looked for here and above, as git looks for ``.git``."""
+
+
+class Located(msgspec.Struct, frozen=True):
+    """Where the board is.
+
+    Attributes:
+        is_new: It was named, and made just now.
+        warning: A sentence that a person should know; empty if there is none.
+    """
+
+    folder: str
+    is_new: bool = False
+    warning: str = ""
 
 
 def named(board: str | None) -> tuple[str, str | None]:
@@ -16,26 +33,41 @@ def named(board: str | None) -> tuple[str, str | None]:
     Raises:
         UsageError: No store has the URL's scheme.
     """
-    return stores.parse(board or os.environ.get("ORCHESTRATOR_DIR") or None)
+    scheme, location = stores.parse(board or os.environ.get("ORCHESTRATOR_DIR") or None)
+    return scheme, os.path.expanduser(location) if location and scheme == "file" else location
 
 
 def locate(
-    board: str | None = None, *, start: str | None = None, checkout: str | None = None
-) -> str:
-    """The folder of the board; one that is named and not there yet, or is empty, is made.
+    board: str | None = None,
+    *,
+    start: str | None = None,
+    checkout: str | None = None,
+    reads: bool = False,
+) -> Located:
+    """Find the board; one that is named and not there yet, or is empty, is made.
 
-    A folder that holds ``state/`` is a board, and so is the ``.orchestrator/`` in it.
+    A folder that holds ``state/`` is a board, and so is the ``.orchestrator/`` in it. From a linked work tree
+    of a git repository the board of the main one is found.
 
     Args:
         board: A named folder; None to search.
         start: Where the search for a board begins, to go on in the folders above; the working folder if
             None.
         checkout: The folder that serves when nothing is named or found: the checkout of a script.
+        reads: Nothing is changed, so that no board is made.
 
     Raises:
-        NoBoard: Nothing is named or found, or what is named is a folder of other things.
+        NoBoard: Nothing is named or found, or what is named is a folder of other things; if ``reads``, also a
+            folder that is not there yet or is empty.
+        Refused: The linked work tree holds another board with events of its own, unless ``reads``.
     """
-    folder = _in(board) if board else _search(start or os.getcwd()) or checkout
+    warning, home = "", None
+    if board:
+        folder: str | None = _in(board)
+    else:
+        folder, warning = _search(os.path.abspath(start or os.getcwd()), reads=reads)
+        if folder is None and checkout is not None:
+            folder = home = _in_main(checkout)
     if folder is None:
         raise NoBoard(
             f"There is no board here: no {FOLDER}/ in this folder or above",
@@ -43,14 +75,29 @@ def locate(
         )
     folder = os.path.abspath(folder)
     layout.refuse_links(folder)
-    if not layout.is_folder(os.path.join(folder, "state")):
-        if layout.is_folder(folder) and os.listdir(folder) and folder != checkout:
-            raise NoBoard(
-                f"{folder} is no board: it holds other files and no state/ folder",
-                hint="Name an empty or a new folder, or the board itself.",
-            )
-        layout.make(folder)
-    return folder
+    if paths.is_folder(os.path.join(folder, "state")):
+        return Located(folder, warning=warning)
+    if paths.is_folder(folder) and os.listdir(folder) and folder != home:
+        raise NoBoard(
+            f"{folder} is no board: it holds other files and no state/ folder",
+            hint="Name an empty or a new folder, or the board itself.",
+        )
+    if reads:
+        raise NoBoard(
+            f"There is no board {folder}",
+            hint=f"`orc init {_quoted(folder)}` makes it, and so does the first change.",
+        )
+    layout.make(folder)
+    return Located(folder, is_new=bool(board), warning=warning)
+
+
+def place_for_new() -> str:
+    """Where ``init`` makes a board that is not named: here, or beside the main work tree's ``.git``."""
+    here = os.getcwd()
+    place = repository.here(here)
+    if place is None or not place.is_linked:
+        return os.path.join(here, FOLDER)
+    return _of_main(here, place) or os.path.join(place.main, FOLDER)
 
 
 def _in(folder: str) -> str:
@@ -58,20 +105,88 @@ def _in(folder: str) -> str:
     inner = os.path.join(folder, FOLDER)
     return (
         inner
-        if not layout.is_folder(os.path.join(folder, "state")) and layout.is_folder(inner)
+        if not paths.is_folder(os.path.join(folder, "state")) and paths.is_folder(inner)
         else folder
     )
 
 
-def _search(start: str) -> str | None:
-    """The closest board in the folder or above."""
-    for folder in layout.upwards(start):
+def _search(start: str, *, reads: bool) -> tuple[str | None, str]:
+    """The board of a folder, by its repository, with a warning about another one that is passed over."""
+    place = repository.here(start)
+    if place is None or not place.is_linked:
+        return _closest(start), ""
+    main, own = _of_main(start, place), _closest(start, top=place.root)
+    if main is None and own is not None:
+        return own, "" if reads else _only_linked(own, place)
+    if main is None or own is None or own == main or not _has_own_events(own, main):
+        return main or _closest(start), ""
+    if not reads:
+        raise _two_boards(own, main)
+    return main, f"This is the board {main}; {own} has events of its own, which are not shown"
+
+
+def _of_main(start: str, place: Repository) -> str | None:
+    """The board of the main work tree, as if one worked in the same folder there."""
+    inner = paths.inside(start, place.root) or "."
+    board = _closest(os.path.normpath(os.path.join(place.main, inner)))
+    return board if board and paths.is_folder(os.path.join(board, "state")) else None
+
+
+def _in_main(checkout: str) -> str:
+    """The folder of the main work tree that stands for a checkout."""
+    place = repository.around(checkout)
+    if place is None or not place.is_linked:
+        return checkout
+    is_bare = not paths.exists(os.path.join(place.main, ".git"))
+    return os.path.join(place.main, FOLDER if is_bare else paths.inside(checkout, place.root) or "")
+
+
+def _closest(start: str, *, top: str | None = None) -> str | None:
+    """The closest board in the folder or above, up to a top."""
+    for folder in paths.upwards(start):
         inner = os.path.join(folder, FOLDER)
-        if layout.exists(inner):
-            return inner if layout.is_folder(inner) else None
+        if paths.exists(inner):
+            return inner if paths.is_folder(inner) else None
         # Other projects have a folder `state`, too: both parts of a new board, or its log.
         if all(
-            layout.is_folder(os.path.join(folder, name)) for name in layout.FOLDERS
-        ) or layout.exists(os.path.join(folder, "state", "events.jsonl")):
+            paths.is_folder(os.path.join(folder, name)) for name in layout.FOLDERS
+        ) or paths.exists(os.path.join(folder, "state", "events.jsonl")):
             return folder
+        if folder == top:
+            break
     return None
+
+
+def _has_own_events(board: str, main: str) -> bool:
+    """Whether a board holds what the main one does not; a versioned log is checked out in each work tree."""
+    from orchestrator.stores.files import reading  # only a repository with two boards needs it
+    from orchestrator.stores.files.segments import Segments
+
+    own, others = (Segments(os.path.join(folder, "state")) for folder in (board, main))
+    try:
+        return not reading.is_continued(own, others)
+    except Damage:
+        return True
+
+
+def _two_boards(own: str, main: str) -> Refused:
+    mine, theirs = _quoted(own), _quoted(main)
+    return Refused(
+        f"One repository has two boards: {main} is that of all work trees, and {own} has events of its own",
+        code="two_boards",
+        hint=f"To drop the second: `mv {mine} {_quoted(own + '.old')}`. To take its tasks over first:"
+        f" `orc --board {mine} export beads tasks.jsonl`, `orc --board {theirs} import beads tasks.jsonl`.",
+        board=main,
+        other=own,
+    )
+
+
+def _only_linked(own: str, place: Repository) -> str:
+    move = f"mv {_quoted(own)} {_quoted(os.path.join(place.main, FOLDER))}"
+    return f"{own} is in a linked work tree, and the others do not see it; `{move}` shares it"
+
+
+def _quoted(path: str) -> str:
+    import shlex  # a command that finds its board does not need it
+
+    return shlex.quote(path)

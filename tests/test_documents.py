@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.stores.files.layout import make
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ID = re.compile(r"\b[0-9a-f]{8}\b")
@@ -42,6 +44,7 @@ def with_ids(text: str, ids: dict[str, str]) -> str:
 def test_the_commands_of_a_document_print_what_it_shows(document: Path, tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ORC")}
     environment |= {"PYTHONPATH": str(ROOT), "ORCHESTRATOR_DIR": str(tmp_path / "board")}
+    make(environment["ORCHESTRATOR_DIR"])
     ids: dict[str, str] = {}
     for line, shown in console_steps(document):
         program, *words = shlex.split(with_ids(line, ids))

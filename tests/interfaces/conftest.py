@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.interfaces.cli.main import main
+from orchestrator.stores.files.layout import make
 
 
 class Shown:
@@ -39,7 +40,7 @@ def cli(
     """Run a command line on a board of its own."""
     for name in ("ORC_AGENT", "ORC_REQUEST_ID", "NO_COLOR", "_ORC_COMPLETE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ORCHESTRATOR_DIR", str(tmp_path / "board"))
+    monkeypatch.setenv("ORCHESTRATOR_DIR", make(str(tmp_path / "board")))
 
     def run(*words: str, status: int | None = 0) -> Shown:
         capsysbinary.readouterr()

@@ -533,7 +533,11 @@ def test_status_shows_now_and_any_moment_of_the_past(cli: CommandLine) -> None:
 
 def test_init_makes_a_board_once(cli: CommandLine, tmp_path: Path) -> None:
     folder = str(tmp_path / "new")
-    assert cli("init", folder, "--json").json == {"board": folder, "created": True}
+    assert cli("init", folder, "--json").json == {
+        "board": folder,
+        "created": True,
+        "git": "",
+    }
     assert cli("init", folder).out == f"There is already a board: {folder}\n"
 
 

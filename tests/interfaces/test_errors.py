@@ -81,10 +81,12 @@ def test_no_board_is_status_3(
     cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ORCHESTRATOR_DIR")
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
     shown = cli("t", "ls", status=3)
     assert "init" in shown.err
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
 def test_damage_is_status_4(cli: CommandLine, tmp_path: Path) -> None:

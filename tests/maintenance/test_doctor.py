@@ -221,7 +221,7 @@ def test_a_disk_that_does_not_answer_leads_to_no_other_board(
     """The board of a folder above is not taken for the one that cannot be looked at."""
     for folder in (tmp_path, tmp_path / "inner"):
         make(str(folder / FOLDER))
-    assert locate(start=str(tmp_path / "inner")) == str(tmp_path / "inner" / FOLDER)
+    assert locate(start=str(tmp_path / "inner")).folder == str(tmp_path / "inner" / FOLDER)
     real = os.lstat
 
     def lstat(path: object, *args: Any, **options: Any) -> os.stat_result:

@@ -7,7 +7,7 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, COMPLETE
-from orchestrator.interfaces.cli.layout import paint
+from orchestrator.interfaces.cli.layout import lines, paint
 from orchestrator.interfaces.cli.parameters import argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run
@@ -29,22 +29,37 @@ def status(run: Run, at: int | None) -> Answer:
 
 @BOARD.command("init", example="init")
 @argument("[folder]", "Where; .orchestrator if not given.", types.FOLDER, metavar="DIR")
-def init(run: Run, folder: str | None) -> Answer:
-    """Make a board; one that is there stays as it is."""
-    from orchestrator.board import FOLDER, named
-    from orchestrator.stores.files.layout import make
+@flag("--versioned", "Git is to keep the board; else it leaves it alone.")
+def init(run: Run, folder: str | None, versioned: bool) -> Answer:
+    """Make a board; one that is there stays as it is.
+
+    A git repository has one board for all its work trees: from a linked one that of the main one is made.
+    """
+    from orchestrator.board import named, place_for_new
+    from orchestrator.stores.files.layout import git_care, make
 
     scheme, location = named(folder or run.settings.board)
     if scheme != "file":
         raise UsageError(f"A board of the scheme {scheme!a} has no folder to make")
-    folder = location or FOLDER
+    folder = location or place_for_new()
     known = os.path.isdir(os.path.join(folder, "state"))
-    made = make(folder)
+    made = make(folder, versioned=versioned)
+    git = git_care(made)
     text = f"{'There is already a board' if known else 'Made a board'}: {escape(made)}"
-    return say({"board": made, "created": not known}, text)
+    return say(
+        {"board": made, "created": not known, "git": git}, lines([text, *_GIT[git]], empty="")
+    )
 
 
-@BOARD.command("doctor", example="doctor --fix")
+_GIT = {
+    "excluded": ["Git leaves it alone; `init --versioned` lets git keep it."],
+    "versioned": ["Git keeps it, as far as you commit it: the log and the knowledge."],
+    "": [],
+}
+"""What `init` says of git, by what git does with the board."""
+
+
+@BOARD.command("doctor", example="doctor --fix", reads=("fix", "salvage_log"))
 @flag("--fix", "Repair what needs no person's word; keeps copies.")
 @flag("--accept-log", "With --fix: the log counts where the snapshot had gone further.")
 @flag("--salvage-log", "Write what can be read of a damaged log to a new file.")

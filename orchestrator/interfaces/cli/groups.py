@@ -95,7 +95,8 @@ class Command(_Everywhere):
     Args:
         name: The word for it.
         example: What follows the group's name in the example of the help.
-        reads: It changes nothing.
+        reads: It changes nothing; or the parameters without which it changes nothing. Without any (``()``) it
+            only marks what it has shown.
         filters_agent: ``--agent`` chooses what is listed.
         settings: Those of :class:`click.Command`.
     """
@@ -105,7 +106,7 @@ class Command(_Everywhere):
         name: str,
         *,
         example: str,
-        reads: bool = False,
+        reads: bool | tuple[str, ...] = False,
         filters_agent: bool = False,
         **settings: Any,
     ) -> None:
@@ -115,6 +116,12 @@ class Command(_Everywhere):
         self.filters_agent = filters_agent
         if filters_agent:
             self.shared = (*GLOBALS[:-1], AGENT_FILTER)
+
+    def only_reads(self, values: Mapping[str, Any]) -> bool:
+        """Whether it changes nothing with these values."""
+        if isinstance(self.reads, bool):
+            return self.reads or bool(values.get("dry_run"))
+        return not any(values[name] for name in self.reads)
 
     @property
     def arguments(self) -> list[Argument]:

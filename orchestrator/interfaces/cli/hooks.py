@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _FORCE = flag("--force", "Also if other work has to go back to pending.")
 
 
-@HOOK.command("hang", example="299833bc --agent agent-1")
+@HOOK.command("hang", example="299833bc --agent agent-1", reads=("task",))
 @argument("[task]", "What to hang there and begin.", types.TASK_ID)
 @_FORCE
 def hang(run: Run, task: str | None, force: bool) -> Answer:

@@ -69,7 +69,7 @@ def reply(run: Run, id: int, **options: Any) -> Answer:
     return _sent(run.orc.mail.reply(id, body, **options))
 
 
-@MAIL.command("check", example="check --inject")
+@MAIL.command("check", example="check --inject", reads=())
 @option("--wait", _WAIT.format("mail"), types.DURATION, default="0")
 @flag("--inject", "Print what is new, for a hook; the exit status is always 0.")
 @option("--budget", "With --inject: tokens it may have; 1000 if not given.", metavar="N")
@@ -198,7 +198,7 @@ def take(run: Run, queue: str, wait: str) -> Answer:
     return Answer(letter, lambda: _page(letter, run.agent), after=lambda: mail.read(letter.id))
 
 
-@MAIL.command("list", example="list reviewers ann bob")
+@MAIL.command("list", example="list reviewers ann bob", reads=("members", "delete"))
 @argument("name", "The name of the mailing list.")
 @argument("[members...]", "Who is in it from now on.", types.AGENT_NAME, metavar="AGENT...")
 @flag("--delete", "There is no such list any more.")

@@ -37,6 +37,7 @@ class Run:
         self._prog = prog
         self._checkout = checkout
         self._orc: Orchestrator | None = None
+        self._reads = True
 
     @property
     def orc(self) -> "Orchestrator":
@@ -51,7 +52,10 @@ class Run:
                 light=True,
                 checkout=self._checkout,
                 warn=warn,
+                reads=self._reads,
             )
+            if self._orc.is_new:
+                warn(f"There was no board {self._orc.folder}: it was made")
             self._orc.engine.show_progress = self.progress
         return self._orc
 
@@ -62,10 +66,11 @@ class Run:
     def execute(self, command: "Command", values: dict[str, Any]) -> int:
         """Run a command, show its answer, and give the exit status."""
         assert command.callback is not None
+        self._reads = command.only_reads(values)
         answer: Answer | None = command.callback(self, **values)
         if answer is None:
             return 0
-        show(answer, as_json=self.settings.json, lossy=not command.reads)
+        show(answer, as_json=self.settings.json, lossy=command.reads is not True)
         return answer.exit_status
 
     def close(self) -> None:

@@ -39,7 +39,7 @@ def brief(run: Run, target: str, budget: int) -> Answer:
     return say({"target": target, "brief": text}, escape_lines(text.removesuffix("\n")))
 
 
-@RUNNER.command("collect", example="collect --format markdown --save cycle-3")
+@RUNNER.command("collect", example="collect --format markdown --save cycle-3", reads=("save",))
 @option("--cycle", "Which cycle; else the present one.", types.INTEGER)
 @option("--since", "From a time on, or that long ago, or after an event.", types.WHEN)
 @option("--save", "Write it into the knowledge base.", types.TOPIC_NAME)

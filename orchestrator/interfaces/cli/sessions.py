@@ -3,6 +3,7 @@
 import os
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.core import paths
 from orchestrator.core.errors import NotFound, OrchestratorError, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES
@@ -79,7 +80,7 @@ def _tokens(text: str, usual: int) -> int:
 def handoff(run: Run, message: str, collect: bool, dry_run: bool, subject: str) -> Answer:
     """End the session with a note to the next one; what hangs on the hook stays there."""
     note = text_from("-") if message == "-" else message
-    files = _changed_files() if collect else ()
+    files = _changed_files(run.orc.folder) if collect else ()
     with run.rehearsed(dry_run):
         session = run.orc.sessions.handoff(subject=subject, note=note, collect=collect, files=files)
     return Answer(session, lambda: parts("Handed off.", _page(session)))
@@ -150,11 +151,14 @@ def escalate(run: Run, topic: str, message: str, to: str, **facts: Any) -> Answe
     return say(made, f"Escalated to {escape(to)}: {made.id} - {escape(made.title)}")
 
 
-def _changed_files() -> tuple[str, ...]:
-    """Files of the git work tree here that are changed and not committed; none where there is no git."""
+def _changed_files(board: str | None) -> tuple[str, ...]:
+    """Files of the git work tree here that are changed and not committed, without those of the board.
+
+    None where there is no git.
+    """
     import shutil
 
-    from orchestrator.core import processes
+    from orchestrator.core import processes, repository
 
     git = shutil.which("git")
     if git is None:
@@ -167,7 +171,20 @@ def _changed_files() -> tuple[str, ...]:
         return ()
     # Of a long list the beginning may be cut off, and with it the first name.
     names = result.output.split("\0")[int(len(result.output) >= processes.TAIL // 2) :]
-    return tuple(name[3:] for name in names if name)[:_FILES] if result.status == 0 else ()
+    if result.status != 0:
+        return ()
+    place = repository.here(os.getcwd())
+    own = _own_names(board, place.root) if board and place else ()
+    changed = (name[3:] for name in names if name)
+    return tuple(name for name in changed if not f"{name}/".startswith(own))[:_FILES]
+
+
+def _own_names(board: str, root: str) -> tuple[str, ...]:
+    """How git names what is the board's: a folder, or the parts of a board that is the whole work tree."""
+    inner = paths.inside(board, root)
+    if inner == ".":
+        return ("state/", "knowledge/", "formulas/", ".gitattributes/")
+    return (f"{inner.replace(os.sep, '/')}/",) if inner else ()
 
 
 _FILES = 50

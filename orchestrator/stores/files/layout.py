@@ -1,14 +1,20 @@
-"""What a new board of files holds, and what keeps git from harming it."""
+"""What a new board of files holds, and what keeps git from harming it.
+
+In a git work tree git leaves the board alone, by a line in ``info/exclude`` of the folder of git; or the
+board is versioned, and files of its own keep git from changing its log.
+"""
 
 import os
-import stat
-from collections.abc import Callable, Iterator
+from typing import Literal
 
+from orchestrator.core import paths, repository
 from orchestrator.core.errors import InputOutputError, Refused
+from orchestrator.stores.files import disk
 
 FOLDERS = ("state", "knowledge")
 
-_ABSENT = (FileNotFoundError, NotADirectoryError)
+Care = Literal["excluded", "versioned", ""]
+"""What git does with a board: it leaves it alone, or keeps it; empty: the board is in no work tree."""
 
 _IGNORED = """\
 # The log (events*.jsonl) is the board; everything here is local or derived from it.
@@ -31,8 +37,12 @@ state/events*.jsonl -text -merge
 """
 
 
-def make(folder: str) -> str:
+def make(folder: str, *, versioned: bool = False) -> str:
     """Lay out a board; what exists stays as it is. Returns the absolute path.
+
+    Args:
+        folder: Where.
+        versioned: In a git work tree: git is to keep the board.
 
     Raises:
         InputOutputError: A folder or file cannot be made.
@@ -40,10 +50,15 @@ def make(folder: str) -> str:
     """
     folder = os.path.abspath(folder)
     refuse_links(folder)
+    is_new = not paths.is_folder(os.path.join(folder, "state"))
     try:
+        if is_new and not versioned:
+            _exclude(folder)
         for name in FOLDERS:
             os.makedirs(os.path.join(folder, name), exist_ok=True)
-        if in_git_work_tree(folder):
+        if versioned:
+            _include(folder)
+        if git_care(folder) == "versioned":
             for path, text in git_files(folder).items():
                 if not os.path.lexists(path):
                     with open(path, "x", encoding="utf-8", newline="\n") as file:
@@ -68,45 +83,75 @@ def refuse_links(folder: str) -> None:
 
 
 def git_files(folder: str) -> dict[str, str]:
-    """The files that keep git from harming a board inside a work tree: paths and texts."""
+    """The files that keep git from harming a versioned board: paths and texts."""
     return {
         os.path.join(folder, "state", ".gitignore"): _IGNORED,
         os.path.join(folder, ".gitattributes"): _ATTRIBUTES,
     }
 
 
-def in_git_work_tree(folder: str) -> bool:
-    """Whether git would see the folder."""
-    return any(exists(os.path.join(above, ".git")) for above in upwards(folder))
+def git_care(folder: str) -> Care:
+    """What git does with a board, as far as the files of its repository say."""
+    place = repository.around(folder)
+    if place is None:
+        return ""
+    line = _pattern(folder, place)
+    for path in (_exclude_file(place), os.path.join(place.root, ".gitignore")) if line else ():
+        if any(_names(written, line) for written in _lines(path)):
+            return "excluded"
+    return "versioned"
 
 
-def upwards(folder: str) -> Iterator[str]:
-    """The folder and each one above it, as absolute paths."""
-    folder = os.path.abspath(folder)
-    yield folder
-    while (above := os.path.dirname(folder)) != folder:
-        yield (folder := above)
-
-
-def exists(path: str) -> bool:
-    """Whether the path exists; one that this user may not see does not."""
-    return _mode(os.lstat, path, (*_ABSENT, PermissionError)) is not None
-
-
-def is_folder(path: str) -> bool:
-    """Whether the folder is there."""
-    return stat.S_ISDIR(_mode(os.stat, path, _ABSENT) or 0)
-
-
-def _mode(
-    read: Callable[[str], os.stat_result], path: str, absent: tuple[type[OSError], ...]
-) -> int | None:
-    """The mode of a path. A failing disk must not lead to the board of a folder above."""
+def _exclude(folder: str) -> None:
+    """Keep a new board out of what git sees, if git lets us write; else it is versioned."""
+    place = repository.around(folder)
+    line = _pattern(folder, place) if place else ""
+    if place is None or not line or git_care(folder) == "excluded":
+        return
+    path = _exclude_file(place)
+    if os.path.islink(path):
+        return
     try:
-        return read(path).st_mode
-    except absent:
-        return None
-    except OSError as error:
-        raise InputOutputError(
-            f"{path} cannot be looked at: {error.strerror}", errno=error.errno
-        ) from None
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        _write(path, [*_lines(path), line])
+    except (PermissionError, InputOutputError):
+        return  # a sandbox that protects the folder of git
+
+
+def _include(folder: str) -> None:
+    """Take the line of :func:`_exclude` back."""
+    place = repository.around(folder)
+    if place is None:
+        return
+    path, line = _exclude_file(place), _pattern(folder, place)
+    written = _lines(path)
+    if line in written:
+        _write(path, [kept for kept in written if kept != line])
+
+
+def _write(path: str, lines: list[str]) -> None:
+    disk.replace(path, "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
+
+
+def _exclude_file(place: repository.Repository) -> str:
+    return os.path.join(place.common, "info", "exclude")
+
+
+def _pattern(folder: str, place: repository.Repository) -> str:
+    """The line by which git leaves a board alone; empty for a board that is the whole work tree."""
+    inner = paths.inside(folder, place.root)
+    return "" if inner in (None, ".") else f"/{inner.replace(os.sep, '/')}/"
+
+
+def _names(written: str, line: str) -> bool:
+    """Whether a line of a file of git names the board: ``.orchestrator``, ``/.orchestrator/`` ..."""
+    name = written.strip().removeprefix("**/").strip("/")
+    return bool(name) and (name == line.strip("/") or name == line.strip("/").rpartition("/")[2])
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().splitlines()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []

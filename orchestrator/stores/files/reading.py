@@ -148,6 +148,16 @@ def find_event(segments: Segments, number: int) -> Recorded:
     raise NotFound(f"The log has no event {number}", event=number)
 
 
+def is_continued(log: Segments, by: Segments) -> bool:
+    """Whether another log begins with all that a log holds: as a later state of it does."""
+    for last in read_backward(log, None):
+        try:
+            return find_event(by, last.id) == last
+        except NotFound:
+            return False
+    return True
+
+
 def _closed(segments: Segments, number: int) -> tuple[Segment, int]:
     """A segment, and the byte where its last closed commit ends."""
     located = segments.find(number)

@@ -75,8 +75,8 @@ class FileUpkeep:
                 )
 
     def _git(self) -> Iterator[Problem]:
-        """Inside a git work tree: the lines that keep git from harming the log."""
-        if not layout.in_git_work_tree(self._folder):
+        """Git leaves the board alone, or there are the lines that keep it from harming the log."""
+        if layout.git_care(self._folder) != "versioned":
             return
         for path, text in layout.git_files(self._folder).items():
             if os.path.islink(path):

@@ -1,0 +1,49 @@
+"""Looking at paths: what is there, and what lies above."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+
+from orchestrator.core.errors import InputOutputError
+
+_ABSENT = (FileNotFoundError, NotADirectoryError)
+
+
+def upwards(folder: str) -> Iterator[str]:
+    """The folder and each one above it, as absolute paths."""
+    folder = os.path.abspath(folder)
+    yield folder
+    while (above := os.path.dirname(folder)) != folder:
+        yield (folder := above)
+
+
+def inside(path: str, folder: str) -> str | None:
+    """The path of something in a folder, from there on: ``.`` for the folder; None if it is elsewhere."""
+    if path == folder:
+        return "."
+    prefix = folder if folder.endswith(os.sep) else folder + os.sep
+    return path[len(prefix) :] if path.startswith(prefix) else None
+
+
+def exists(path: str) -> bool:
+    """Whether the path exists; one that this user may not see does not."""
+    return _mode(os.lstat, path, (*_ABSENT, PermissionError)) is not None
+
+
+def is_folder(path: str) -> bool:
+    """Whether the folder is there."""
+    return stat.S_ISDIR(_mode(os.stat, path, _ABSENT) or 0)
+
+
+def _mode(
+    read: Callable[[str], os.stat_result], path: str, absent: tuple[type[OSError], ...]
+) -> int | None:
+    """The mode of a path. A failing disk must not lead to the board of a folder above."""
+    try:
+        return read(path).st_mode
+    except absent:
+        return None
+    except OSError as error:
+        raise InputOutputError(
+            f"{path} cannot be looked at: {error.strerror}", errno=error.errno
+        ) from None

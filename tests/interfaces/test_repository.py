@@ -1,0 +1,442 @@
+"""One board for a git repository with all its work trees: real ones, made by git, and real processes."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.core import repository
+from orchestrator.interfaces.cli.reference import commands
+
+from .conftest import CommandLine
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git here")
+
+ROOT = Path(__file__).parents[2]
+IDENTITY = ("-c", "user.name=ann", "-c", "user.email=ann@example.org")
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run git in a folder, untouched by the settings of who runs the tests."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    settings = ("-c", "protocol.file.allow=always", "-c", "init.defaultBranch=main")
+    command = ["git", "-C", str(folder), *IDENTITY, *settings, *words]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+@dataclass
+class Ended:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def orc(folder: Path, *words: str, **variables: str) -> Ended:
+    """Run ``orc`` in a folder to its end; no variable names a board."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ORC", "GIT_"))}
+    program = "from orchestrator.interfaces.cli.main import console; console()"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        cwd=folder,
+        env=environment | {"PYTHONPATH": str(ROOT)} | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+@pytest.fixture
+def main(tmp_path: Path) -> Path:
+    """The main work tree of a repository with one commit."""
+    folder = tmp_path / "main"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    (folder / "src").mkdir()
+    (folder / "src" / "a.py").write_text("pass\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "The beginning")
+    return folder
+
+
+@pytest.fixture
+def linked(main: Path, tmp_path: Path) -> Path:
+    """A linked work tree, far from the main one."""
+    folder = tmp_path / "elsewhere" / "linked"
+    git(main, "worktree", "add", "-q", str(folder))
+    return folder
+
+
+def board_of(folder: Path, **variables: str) -> str:
+    """The board that a query in a folder reads."""
+    finding = orc(folder, "doctor", "--json", **variables)
+    shown = orc(folder, "--json", "ws", "ls", **variables)
+    assert shown.status == 0, shown.err
+    assert finding.status in (0, 1), finding.err
+    return str(shown.json[0]["name"])
+
+
+def test_every_work_tree_and_every_subfolder_has_the_board_of_the_main_one(
+    main: Path, linked: Path
+) -> None:
+    assert orc(main, "init").status == 0
+    orc(main, "ws", "create", "w")
+    orc(main, "t", "add", "w", "One")
+    inner = linked / "src" / "deep"
+    inner.mkdir()
+    taken = [orc(folder, "t", "next", "w", "ann", "--json") for folder in (inner, linked, main)]
+    assert [ended.status for ended in taken] == [0, 1, 1], "one task, three work trees: given once"
+    assert not list(linked.rglob(".orchestrator"))
+
+
+def test_init_in_a_linked_work_tree_makes_the_board_of_the_main_one(
+    main: Path, linked: Path
+) -> None:
+    made = orc(linked / "src", "init", "--json").json
+    assert made == {"board": str(main / ".orchestrator"), "created": True, "git": "excluded"}
+    again = orc(linked, "init", "--json").json
+    assert again == {**made, "created": False}
+    assert orc(main, "ws", "create", "w").status == 0
+    for folder in (main, linked):
+        assert git(folder, "status", "--porcelain") == ""
+
+
+def test_a_board_in_a_subfolder_of_the_main_work_tree_is_that_of_the_same_subfolder(
+    main: Path, linked: Path
+) -> None:
+    orc(main / "src", "init")
+    orc(main / "src", "ws", "create", "w")
+    assert board_of(linked / "src") == "w"
+    assert orc(linked, "ws", "ls").status == 3
+
+
+def two_boards(main: Path, linked: Path) -> None:
+    for folder, name in ((linked, "theirs"), (main, "ours")):
+        orc(folder, "init", str(folder / ".orchestrator"))
+        orc(folder, "--board", str(folder / ".orchestrator"), "ws", "create", name)
+
+
+def test_of_two_boards_the_main_one_is_read_with_a_warning_and_changes_are_refused(
+    main: Path, linked: Path
+) -> None:
+    two_boards(main, linked)
+    shown = orc(linked, "ws", "ls", "--json")
+    assert [stream["name"] for stream in shown.json] == ["ours"]
+    assert str(main / ".orchestrator") in shown.err
+    assert f"{linked / '.orchestrator'} has events of its own" in shown.err
+    refused = orc(linked, "t", "add", "theirs", "x", "--json")
+    error = json.loads(refused.err)["error"]
+    assert (refused.status, error["code"]) == (1, "two_boards")
+    for folder in (main, linked):
+        assert str(folder / ".orchestrator") in error["message"]
+        assert str(folder / ".orchestrator") in error["hint"]
+    assert orc(main, "ws", "create", "more").status == 0, "the main work tree is not concerned"
+    named = str(linked / ".orchestrator")
+    assert orc(linked, "--board", named, "ws", "create", "more").status == 0, "nor is a named board"
+
+
+def test_the_hint_about_two_boards_runs_as_printed(
+    main: Path, linked: Path, tmp_path: Path
+) -> None:
+    two_boards(main, linked)
+    orc(linked, "--board", str(linked / ".orchestrator"), "t", "add", "theirs", "Carried over")
+    refused = orc(linked, "ws", "create", "x", "--json")
+    lines = json.loads(refused.err)["error"]["hint"].split("`")[1::2]
+    move, *join = lines
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "orc").write_text(
+        f'#!/bin/sh\nexec {sys.executable} {ROOT / "cli.py"} "$@"\n', newline="\n"
+    )
+    (programs / "orc").chmod(0o755)
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    for line in (*join, move):
+        subprocess.run(line, shell=True, check=True, cwd=linked, env={**os.environ, "PATH": path})
+    assert orc(linked, "ws", "create", "x").status == 0
+    assert "Carried over" in orc(main, "t", "ls").out
+
+
+def test_the_guide_runs(tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "guides" / "worktrees.md").read_text()
+    first = guide.split("```sh\n")[1].partition("```")[0]
+    program = tmp_path / "orc"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT / "cli.py"} "$@"\n', newline="\n")
+    program.chmod(0o755)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ORC", "GIT_"))}
+    for who in ("AUTHOR", "COMMITTER"):
+        environment |= {f"GIT_{who}_NAME": "ann", f"GIT_{who}_EMAIL": "ann@example.org"}
+    environment["PATH"] = f"{tmp_path}{os.pathsep}{environment['PATH']}"
+    shown = subprocess.run(
+        ["sh", "-e", "-c", first], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert shown.returncode == 0, shown.stderr
+    lines = [line for line in shown.stdout.splitlines() if not line.startswith(("[", "Prep"))]
+    assert lines[-4].startswith("Claimed next task: ")
+    assert lines[-3].startswith("No pending tasks")
+    assert lines[-2:] == [
+        "Lock acquired: src/lexer.py by ben",
+        "Lock denied: src/lexer.py (held by another agent)",
+    ]
+
+
+def test_an_empty_board_of_a_linked_work_tree_is_passed_over(main: Path, linked: Path) -> None:
+    orc(main, "init")
+    orc(linked, "init", str(linked / ".orchestrator"))
+    added = orc(linked, "ws", "create", "w")
+    assert (added.status, added.err) == (0, "")
+    assert board_of(main) == "w"
+
+
+def test_a_versioned_board_is_checked_out_everywhere_and_stays_one(
+    main: Path, tmp_path: Path
+) -> None:
+    """The log in a linked work tree is an earlier state of the main one, so it has no events of its own."""
+    assert orc(main, "init", "--versioned", "--json").json["git"] == "versioned"
+    orc(main, "ws", "create", "w")
+    git(main, "add", ".orchestrator")
+    git(main, "commit", "-q", "-m", "The board")
+    linked = tmp_path / "linked"
+    git(main, "worktree", "add", "-q", str(linked))
+    assert (linked / ".orchestrator" / "state" / "events.jsonl").exists()
+    for folder in (main, linked, main):
+        added = orc(folder, "t", "add", "w", "One")
+        assert (added.status, added.err) == (0, "")
+    assert git(linked, "status", "--porcelain") == ""
+    assert len(orc(linked, "t", "ls", "--json").json) == 3
+
+
+def test_a_board_that_only_a_linked_work_tree_has_works_and_says_how_to_share_it(
+    main: Path, linked: Path
+) -> None:
+    orc(linked, "init", str(linked / ".orchestrator"))
+    added = orc(linked, "ws", "create", "w")
+    assert added.status == 0
+    assert f"mv {linked / '.orchestrator'} {main / '.orchestrator'}" in added.err
+    assert orc(linked, "ws", "ls").err == ""
+    (linked / ".orchestrator").rename(main / ".orchestrator")
+    assert board_of(linked) == "w"
+
+
+@pytest.mark.parametrize("name", ["repo.git", ".bare"])
+def test_the_work_trees_of_a_bare_repository_have_the_board_beside_it(
+    main: Path, tmp_path: Path, name: str
+) -> None:
+    project = tmp_path / "project"
+    git(tmp_path, "clone", "-q", "--bare", str(main), str(project / name))
+    for tree in ("one", "two"):
+        git(project / name, "worktree", "add", "-q", "-b", tree, str(project / "trees" / tree))
+    board = str(project / ".orchestrator")
+    assert orc(project / "trees" / "one", "init", "--json").json["board"] == board
+    orc(project / "trees" / "one", "ws", "create", "w")
+    assert board_of(project / "trees" / "two" / "src") == "w"
+    assert board_of(project / name) == "w", "and from inside the bare repository"
+
+
+def test_a_submodule_is_a_repository_of_its_own(main: Path, tmp_path: Path) -> None:
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    git(parent, "init", "-q")
+    git(parent, "submodule", "--quiet", "add", str(main), "lib")
+    lib = parent / "lib"
+    assert orc(lib, "init", "--json").json["board"] == str(lib / ".orchestrator")
+    orc(lib, "ws", "create", "inner")
+    orc(parent, "init")
+    orc(parent, "ws", "create", "outer")
+    assert (board_of(lib / "src"), board_of(parent)) == ("inner", "outer")
+    assert git(lib, "status", "--porcelain") == ""
+    tree = tmp_path / "tree"
+    git(lib, "worktree", "add", "-q", str(tree))
+    assert board_of(tree) == "inner", "a linked work tree of a submodule finds the submodule"
+
+
+def test_the_variables_of_git_are_honoured(main: Path, linked: Path, tmp_path: Path) -> None:
+    orc(main, "init")
+    orc(main, "ws", "create", "w")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    assert orc(outside, "ws", "ls").status == 3
+    trees = main / ".git" / "worktrees" / "linked"
+    assert board_of(outside, GIT_DIR=str(main / ".git")) == "w"
+    assert board_of(outside, GIT_DIR=str(trees)) == "w"
+    assert board_of(outside, GIT_DIR=str(trees), GIT_COMMON_DIR=str(main / ".git")) == "w"
+    assert board_of(linked, GIT_DIR=git(linked, "rev-parse", "--git-dir").strip()) == "w"
+    assert board_of(main, GIT_DIR=".git") == "w"
+
+
+def test_the_folder_of_git_elsewhere(tmp_path: Path, main: Path) -> None:
+    clone, store = tmp_path / "clone", tmp_path / "store"
+    store.mkdir()
+    git(
+        tmp_path,
+        "clone",
+        "-q",
+        f"--separate-git-dir={store / 'x.git'}",
+        str(main),
+        "clone",
+    )
+    place = repository.around(str(clone / "src"))
+    assert place is not None
+    assert (place.main, place.is_linked) == (str(clone), False)
+
+
+@pytest.mark.parametrize("text", ["", "gitdir: /nowhere\n", "nonsense", "gitdir:\n"])
+def test_a_broken_git_file_is_no_repository(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".git").write_text(text)
+    assert repository.around(str(tmp_path)) is None
+    assert orc(tmp_path, "init").status == 0
+
+
+# What git sees
+
+
+def test_init_says_what_git_does_and_the_doctor_looks(main: Path) -> None:
+    made = orc(main, "init")
+    assert made.out.splitlines()[0] == f"Made a board: {main / '.orchestrator'}"
+    assert "--versioned" in made.out
+    orc(main, "ws", "create", "w")
+    assert git(main, "status", "--porcelain") == ""
+    assert not (main / ".orchestrator" / ".gitattributes").exists()
+    assert orc(main, "doctor").status == 0
+    exclude = main / ".git" / "info" / "exclude"
+    assert exclude.read_text().splitlines()[-1] == "/.orchestrator/"
+    assert exclude.read_text().startswith("# git ls-files"), "what was there stays"
+
+    again = orc(main, "init", "--versioned")
+    assert again.out.splitlines()[0] == f"There is already a board: {main / '.orchestrator'}"
+    assert git(main, "status", "--porcelain") == "?? .orchestrator/\n"
+    assert orc(main, "doctor").status == 0
+    (main / ".orchestrator" / ".gitattributes").unlink()
+    assert orc(main, "doctor").status == 1
+    assert orc(main, "doctor", "--fix").status == 0
+    assert (main / ".orchestrator" / ".gitattributes").exists()
+
+
+@pytest.mark.parametrize("line", [".orchestrator", "/.orchestrator/", "**/.orchestrator/"])
+def test_a_board_that_gitignore_names_is_left_alone(main: Path, line: str) -> None:
+    (main / ".gitignore").write_text(f"{line}\n")
+    before = (main / ".git" / "info" / "exclude").read_text()
+    assert orc(main, "init", "--json").json["git"] == "excluded"
+    assert (main / ".git" / "info" / "exclude").read_text() == before
+    assert orc(main, "doctor").status == 0
+
+
+def test_an_exclude_file_that_cannot_be_written_makes_a_versioned_board(
+    main: Path, tmp_path: Path
+) -> None:
+    """A link is not followed: what it leads to is not the repository's."""
+    exclude = main / ".git" / "info" / "exclude"
+    exclude.unlink()
+    target = tmp_path / "target"
+    target.write_text("mine\n")
+    exclude.symlink_to(target)
+    assert orc(main, "init", "--json").json["git"] == "versioned"
+    assert target.read_text() == "mine\n"
+    assert (main / ".orchestrator" / ".gitattributes").exists()
+
+
+def test_a_change_makes_a_named_board_out_of_the_sight_of_git(main: Path) -> None:
+    assert orc(main, "--board", ".orchestrator", "ws", "create", "w").status == 0
+    assert git(main, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("how", [(), ("--versioned",)])
+def test_a_handoff_collects_no_file_of_the_board(
+    main: Path, linked: Path, how: tuple[str, ...]
+) -> None:
+    orc(main, "init", *how)
+    for folder in (main, linked):
+        (folder / "new.py").write_text("pass\n")
+        ended = orc(folder, "handoff", "--collect", "--agent", "ann", "--json")
+        assert ended.json["collected"] == ["changed file new.py"]
+
+
+# Reading makes no board
+
+
+@pytest.mark.parametrize("name", ["missing", "empty"])
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_a_query_makes_no_board_and_a_change_says_that_it_does(
+    tmp_path: Path, name: str, how: str
+) -> None:
+    board = tmp_path / name
+    if name == "empty":
+        board.mkdir()
+    words = ["--board", str(board)] if how == "option" else []
+    variables = {} if words else {"ORCHESTRATOR_DIR": str(board)}
+    shown = orc(tmp_path, *words, "t", "ls", **variables)
+    assert (shown.status, shown.out) == (3, "")
+    assert str(board) in shown.err
+    assert not board.exists() or not any(board.iterdir())
+    made = orc(tmp_path, *words, "ws", "create", "w", **variables)
+    assert made.status == 0
+    assert made.err == f"Warning: There was no board {board}: it was made\n"
+    again = orc(tmp_path, *words, "ws", "create", "x", **variables)
+    assert (again.status, again.err) == (0, "")
+
+
+@pytest.mark.parametrize("words", [["--board=~/b"], []])
+def test_the_tilde_is_the_home_folder(tmp_path: Path, words: list[str]) -> None:
+    variables = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    work = tmp_path / "work"
+    work.mkdir()
+    if not words:
+        variables["ORCHESTRATOR_DIR"] = "~/b"
+    assert orc(work, *words, "ws", "create", "w", **variables).status == 0
+    assert (tmp_path / "b" / "state").is_dir()
+    assert not any(work.iterdir())
+
+
+CHANGES = """
+    init session.start handoff done escalate sling unsling dispatch
+    workstream.create workstream.edit workstream.close workstream.reopen
+    task.add task.batch task.edit task.note task.claim task.next task.renew task.release task.complete
+    task.fail task.block task.unblock task.cancel task.reopen task.archive task.approve task.reject task.trust
+    task.defer task.signal task.duplicate task.supersede task.dep.add task.dep.remove
+    agent.register agent.rename agent.heartbeat agent.retire
+    lock.acquire lock.renew lock.release lock.break
+    knowledge.write knowledge.append knowledge.delete decision.add decision.supersede
+    mail.send mail.broadcast mail.reply mail.read mail.ack mail.archive mail.take
+    convoy.create convoy.add convoy.remove convoy.start convoy.cancel
+    formula.pour formula.wisp formula.bond formula.squash formula.burn formula.distill
+    events.log runner.plan import.file import.opspawn import.beads import.backlog
+"""
+"""The commands that change a board, whatever they are given."""
+
+
+def test_every_command_that_only_reads_says_so() -> None:
+    changing = {path.replace(" ", ".") for path, command in commands() if command.reads is False}
+    assert changing == set(CHANGES.split())
+
+
+QUERIES = [
+    *[(path, ()) for path, command in commands() if command.reads is not False],
+    *[("sling", ("x", "ann", "--dry-run")), ("dispatch", ("--dry-run",))],
+    *[("handoff", ("--dry-run",)), ("formula pour", ("feature", "--dry-run"))],
+]
+
+
+@pytest.mark.parametrize(("path", "words"), QUERIES, ids=[path for path, _ in QUERIES])
+def test_a_query_of_a_board_that_is_not_there_makes_nothing(
+    cli: CommandLine, tmp_path: Path, path: str, words: tuple[str, ...]
+) -> None:
+    command = dict(commands())[path]
+    if not words:
+        needed = [argument.name for argument in command.arguments if argument.required]
+        words = tuple("bash" if name == "shell" else "1" for name in needed)
+    folder = tmp_path / "typo"
+    shown = cli("--board", str(folder), "--agent", "ann", *path.split(), *words, status=None)
+    assert shown.status == (0 if path in ("completion", "prime") else 3), shown.err
+    assert not folder.exists()
