@@ -187,7 +187,7 @@ def test_the_guide_runs(tmp_path: Path) -> None:
     assert lines[-4].startswith("Claimed next task: ")
     assert lines[-3].startswith("No pending tasks")
     assert lines[-2:] == [
-        "Lock acquired: src/lexer.py by ben",
+        "Lock acquired: src/lexer.py",
         "Lock denied: src/lexer.py (held by another agent)",
     ]
 
