@@ -120,7 +120,7 @@ class Command(_Everywhere):
     def only_reads(self, values: Mapping[str, Any]) -> bool:
         """Whether it changes nothing with these values."""
         if isinstance(self.reads, bool):
-            return self.reads or bool(values.get("dry_run"))
+            return self.reads or any(values.get(name) for name in ("dry_run", "look"))
         return not any(values[name] for name in self.reads)
 
     @property
