@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from orchestrator.formulas import Formulas
     from orchestrator.planning.aftermath import Aftermath
     from orchestrator.planning.cycle_report import Collected
+    from orchestrator.planning.next_work import Next
     from orchestrator.planning.prime import Prime
     from orchestrator.planning.records import Plan
     from orchestrator.reports.metrics import Metrics
@@ -297,6 +298,35 @@ class Orchestrator:
         return metrics(
             self.engine, days=days, workstream=workstream, agent=agent, progress=progress
         )
+
+    @late_hints("orchestrator.planning.next_work")
+    def next(
+        self,
+        workstream: str | None = None,
+        *,
+        agent: str | None = None,
+        review: bool = True,
+        mail: bool = True,
+        wait: float | str = 0,
+        lease: float | str | None = None,
+    ) -> "Next":
+        """Claim what an agent should do next: a task, or a review of the work of another.
+
+        First what hangs on its hook, then what is assigned to it, then a review that it suits, then the best
+        task. Without any, the answer is its new mail, or why there is nothing.
+
+        Args:
+            workstream: Only tasks of this stream; None for all.
+            agent: Who asks; needed.
+            review: Also hand out reviews.
+            mail: Also answer with mail that no earlier answer announced.
+            wait: How long to wait for one of these, or for the end of all tasks.
+            lease: How long the claim lasts, as ``30m`` or seconds.
+        """
+        from orchestrator.planning.next_work import next_work
+
+        how = {"review": review, "mail": mail}
+        return next_work(self.engine, workstream, agent=agent, wait=wait, lease=lease, **how)
 
     @late_hints("orchestrator.planning.runner")
     def plan(self, *, max: int = 8, agent: str | None = None) -> "Plan":

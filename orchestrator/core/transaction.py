@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec
 from orchestrator.core import calls, clock, names
 from orchestrator.core.errors import BadInput, Damage, UsageError
 from orchestrator.core.events import FORMAT, Event, Recorded, decode
-from orchestrator.core.store import Documents, Presence, Store
+from orchestrator.core.store import Cursors, Documents, Presence, Store
 from orchestrator.core.strict_json import encode_payload
 
 S = TypeVar("S")
@@ -178,12 +178,14 @@ class Desk(Protocol[S]):
         folder: The folder of the board; None if it has none.
         documents: The texts beside the log.
         presence: When agents were last active.
+        cursors: How far readers are.
     """
 
     agent: str
     folder: str | None
     documents: Documents
     presence: Presence
+    cursors: Cursors
 
     def read(self) -> S:
         """The state, with everything committed by now; must not be changed."""

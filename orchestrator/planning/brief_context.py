@@ -1,5 +1,7 @@
 """What every part of a brief needs: the task, its reader, and who wrote its texts."""
 
+from functools import cached_property
+
 from orchestrator.core.events import decode
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.state import State
@@ -24,7 +26,11 @@ class BriefContext:
         self.agent = agent or (task.assigned_to if task.status in HELD else None) or "AGENT"
         self.show = self.show_of(task)
         self.current = f"{prog} formula current {task.workflow}"
-        self.writers = _last_writers(desk, task)
+
+    @cached_property
+    def writers(self) -> dict[str, str]:
+        """Who wrote each text of the task last; see :func:`_last_writers`."""
+        return _last_writers(self.desk, self.task)
 
     def show_of(self, task: Task) -> str:
         """Return the command that shows a task."""

@@ -1,6 +1,5 @@
 """The sections of a brief, the most important first. Text by others is quoted in all of them."""
 
-from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from heapq import nlargest
@@ -10,13 +9,12 @@ from orchestrator.core.errors import BadInput, BadName
 from orchestrator.core.printable import times
 from orchestrator.domain.knowledge.commands import Document, Knowledge
 from orchestrator.domain.tasks.blockers import ancestors
-from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.facts import KEPT
-from orchestrator.domain.tasks.records import Task
 from orchestrator.planning.brief_context import BriefContext
+from orchestrator.planning.brief_facts import earlier_tasks, others_at_work, query_for
 from orchestrator.planning.page import PageBlock, Section
 from orchestrator.planning.quoting import quote, quote_line, quote_titled, writer
-from orchestrator.planning.ranking import Text, query_of, rank
+from orchestrator.planning.ranking import Text, rank
 from orchestrator.planning.survey import place
 
 EVENTS = 10
@@ -24,12 +22,6 @@ EVENTS = 10
 
 NEIGHBOURS = 10
 """Running tasks that a brief shows."""
-
-RESULTS = 30
-"""Earlier tasks whose results a brief has at most, beside those that it needs itself."""
-
-HEADING_WEIGHT = 3.0
-"""What a word of the title or a label weighs against one of the description, when knowledge is ranked."""
 
 
 def sections(context: BriefContext) -> Iterator[Section]:
@@ -122,42 +114,13 @@ def _item(text: str) -> str:
 
 
 def _results(context: BriefContext) -> Iterator[PageBlock]:
-    for need in _earlier_tasks(context):
+    for need in earlier_tasks(context):
         result = f"its result by {writer(need.assigned_to)}" if need.result else "no result"
         label = (
             f"`{need.id}` of {need.workstream} is {need.status}; its title was written by"
             f" {writer(need.created_by)}, {result}:"
         )
         yield PageBlock(quote_titled(label, need.title, need.result), context.show_of(need))
-
-
-def _earlier_tasks(context: BriefContext) -> Iterator[Task]:
-    """Yield what the task needed; of a step also what came before that and has a result, nearest first."""
-    tasks, task = Tasks(context.desk), context.task
-    seen = {task.id}
-    waiting = deque(_prerequisites(context, task))
-    shown = 0
-    while waiting and shown < RESULTS:
-        task_id = waiting.popleft()
-        if task_id in seen:
-            continue
-        seen.add(task_id)
-        earlier = tasks.get(task_id)
-        if task.workflow is not None and earlier.milestone:
-            # A milestone only stands for its own prerequisites, so these are as near as it is.
-            waiting.extendleft(reversed(_prerequisites(context, earlier)))
-        elif task.workflow is not None:
-            waiting.extend(_prerequisites(context, earlier))
-        if task_id in task.needs or (earlier.result and not earlier.milestone):
-            shown += 1
-            yield earlier
-
-
-def _prerequisites(context: BriefContext, task: Task) -> list[str]:
-    """Return what a task waited for itself, and then what its parents waited for."""
-    parts = context.state.tasks.children.get(task.id, []) if task.milestone else []
-    parents = ancestors(context.state, task.parent) if task.workflow is not None else ()
-    return [*task.needs, *parts, *(need for parent in parents for need in parent.needs)]
 
 
 def _history(context: BriefContext) -> Iterator[PageBlock]:
@@ -184,11 +147,7 @@ def _remarks(context: BriefContext) -> Iterator[PageBlock]:
 def _knowledge(context: BriefContext) -> Iterator[PageBlock]:
     """Yield the topics that have to do with the task, the most relevant first."""
     task, documents = context.task, _documents(context)
-    query = query_of(
-        (" ".join([task.title, *task.labels]), HEADING_WEIGHT),
-        (f"{task.workstream} {task.description} {task.acceptance}", 1.0),
-    )
-    for name in rank(query, [Text(d.topic, d.tags, d.text) for d in documents.values()]):
+    for name in rank(query_for(task), [Text(d.topic, d.tags, d.text) for d in documents.values()]):
         command = f"{context.prog} kb read {name}"
         label = f"Topic `{name}`, written by {writer(documents[name].author)} (`{command}`):"
         yield _block(label, documents[name].text, command)
@@ -214,9 +173,7 @@ def _neighbours(context: BriefContext) -> Iterator[PageBlock]:
             holder = f"{writer(hold.agent)} holds until {hold.until}{purpose}"
             label = f"{holder}, so the claim is refused:"
             yield PageBlock(quote_titled(label, hold.resource), f"{context.prog} l list")
-    others = [t for t in state.schedule.running() if t.id != task.id and not t.has_lapsed(now)]
-    others.sort(key=lambda other: other.workstream != task.workstream)
-    for other in others[:NEIGHBOURS]:
+    for other in others_at_work(context)[:NEIGHBOURS]:
         touches = f" and what it touches ({len(other.touches)})" if other.touches else ""
         label = (
             f"{writer(other.assigned_to)} works on {place(other)} since {other.claimed_at};"

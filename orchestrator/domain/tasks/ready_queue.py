@@ -229,7 +229,7 @@ class Schedule:
             task = self._first(queue, agent, now, workstream, own=True)
             if task is not None:
                 return task
-        if review and (task := self._best_review(workstream, agent, now)) is not None:
+        if review and (task := self.best_review(workstream, agent, now)) is not None:
             return task
         if workstream is not None:
             return self._first(self._ready.get(workstream), agent, now)
@@ -242,7 +242,7 @@ class Schedule:
                 best = (stream.priority, rank_of(task), task)
         return best[2] if best else None
 
-    def _best_review(self, workstream: str | None, agent: str, now: str) -> Task | None:
+    def best_review(self, workstream: str | None, agent: str, now: str) -> Task | None:
         """The review to do next, of those that the agent may do."""
         record = self._agents.get(agent)
         capabilities = record.capabilities if record is not None else ()
@@ -286,6 +286,12 @@ class Schedule:
             task = self._tasks[task_id]
             if not task.is_run_by(agent, now):
                 yield rank_of(task)
+
+    def deferred(self, now: str) -> list[Task]:
+        """Return the tasks that nothing but the time they were put off to keeps back."""
+        entries = {id: until for until, id in self._deferred if self._is_deferred(until, id)}
+        tasks = (self._tasks[task_id] for task_id, until in entries.items() if until > now)
+        return [task for task in tasks if task.is_clear]
 
     def next_change(self, now: str) -> str | None:
         """Return when the next lease, review, lock or postponement ends, so that a task may become free."""

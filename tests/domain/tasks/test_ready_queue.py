@@ -120,7 +120,7 @@ def test_best_equals_its_definition_through_a_random_life(orc: Orchestrator, clo
         best = state.schedule.best(stream, agent, now)
         expected = naive_best(state, stream, agent, now)
         assert (best and best.id) == (expected and expected.id)
-        review = state.schedule._best_review(stream, agent, now)
+        review = state.schedule.best_review(stream, agent, now)
         due = naive_best_review(state, stream, agent, now)
         assert (review and review.id) == (due and due.id)
     check_derived(orc.engine.read())

@@ -1,0 +1,31 @@
+"""Which mail an agent was told of, so that a wait ends once for each message and not again."""
+
+from orchestrator.core.transaction import Desk
+from orchestrator.domain.mail.records import Message
+from orchestrator.domain.state import State
+
+
+def announced(desk: Desk[State], agent: str) -> int:
+    """Return the id of the newest message that the agent was told of; 0 if there is none."""
+    text = desk.cursors.read(_reader(agent))
+    return int(text) if text.isascii() and text.isdecimal() else 0
+
+
+def announce(desk: Desk[State], agent: str, message: int) -> None:
+    """Note that the agent was told of the messages up to this one."""
+    if message > announced(desk, agent):
+        desk.cursors.write(_reader(agent), str(message))
+
+
+def unannounced(desk: Desk[State], agent: str) -> tuple[Message, ...]:
+    """Return the messages to an agent that were neither delivered nor announced, oldest first."""
+    mail = desk.read().mail
+    new = mail.mailbox(agent).new
+    if not new:
+        return ()
+    last = announced(desk, agent)
+    return tuple(mail.messages[message] for message in sorted(new) if message > last)
+
+
+def _reader(agent: str) -> str:
+    return f"mail/{agent}"

@@ -1,0 +1,67 @@
+"""What a brief says beside the task itself: what came before, who works beside it, which knowledge fits."""
+
+from collections import deque
+from collections.abc import Iterator
+
+from orchestrator.domain.knowledge.commands import Knowledge
+from orchestrator.domain.tasks.blockers import ancestors
+from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.domain.tasks.records import Task
+from orchestrator.planning.brief_context import BriefContext
+from orchestrator.planning.ranking import Text, query_of, rank
+
+HEADING_WEIGHT = 3.0
+"""What a word of the title or a label weighs against one of the description, when knowledge is ranked."""
+
+RESULTS = 30
+"""Earlier tasks whose results a brief has at most, beside those that it needs itself."""
+
+
+def earlier_tasks(context: BriefContext) -> Iterator[Task]:
+    """Yield what the task needed; of a step also what came before that and has a result, nearest first."""
+    tasks, task = Tasks(context.desk), context.task
+    seen = {task.id}
+    waiting = deque(_prerequisites(context, task))
+    shown = 0
+    while waiting and shown < RESULTS:
+        task_id = waiting.popleft()
+        if task_id in seen:
+            continue
+        seen.add(task_id)
+        earlier = tasks.get(task_id)
+        if task.workflow is not None and earlier.milestone:
+            # A milestone only stands for its own prerequisites, so these are as near as it is.
+            waiting.extendleft(reversed(_prerequisites(context, earlier)))
+        elif task.workflow is not None:
+            waiting.extend(_prerequisites(context, earlier))
+        if task_id in task.needs or (earlier.result and not earlier.milestone):
+            shown += 1
+            yield earlier
+
+
+def _prerequisites(context: BriefContext, task: Task) -> list[str]:
+    """Return what a task waited for itself, and then what its parents waited for."""
+    parts = context.state.tasks.children.get(task.id, []) if task.milestone else []
+    parents = ancestors(context.state, task.parent) if task.workflow is not None else ()
+    return [*task.needs, *parts, *(need for parent in parents for need in parent.needs)]
+
+
+def others_at_work(context: BriefContext) -> list[Task]:
+    """Return the tasks that others work on, those of the same workstream first."""
+    state, now, task = context.state, context.now, context.task
+    others = [t for t in state.schedule.running() if t.id != task.id and not t.has_lapsed(now)]
+    return sorted(others, key=lambda other: other.workstream != task.workstream)
+
+
+def query_for(task: Task) -> dict[str, float]:
+    """Return the words by which knowledge for a task is ranked."""
+    return query_of(
+        (" ".join([task.title, *task.labels]), HEADING_WEIGHT),
+        (f"{task.workstream} {task.description} {task.acceptance}", 1.0),
+    )
+
+
+def fitting_topics(context: BriefContext) -> list[str]:
+    """Return the topics whose name or tags have to do with the task; no text is read for it."""
+    topics = Knowledge(context.desk).all()
+    return rank(query_for(context.task), [Text(topic.name, topic.tags, "") for topic in topics])

@@ -1,0 +1,123 @@
+"""What an agent should do next: what it claims by asking, else its new mail, or why there is nothing."""
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from orchestrator.core import clock
+from orchestrator.domain.agents.identity import own_name
+from orchestrator.domain.mail.announced import announce, unannounced
+from orchestrator.domain.mail.records import Message
+from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.waiting import wait_for
+from orchestrator.engine import Engine
+
+if TYPE_CHECKING:
+    from orchestrator.planning.standstill import Standstill
+
+
+class Next(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent should do next.
+
+    Attributes:
+        kind: task or review: it was claimed; mail: messages arrived; none: there is nothing now; ended: every
+            task has ended.
+        agent: Who asked.
+        workstream: Where it asked for work; None for everywhere.
+        task: The claimed task, or the one to review.
+        mail: The messages that no earlier answer announced.
+        standstill: How the open tasks stand, if none was claimed.
+    """
+
+    kind: Literal["task", "review", "mail", "none", "ended"]
+    agent: str
+    workstream: str | None
+    task: Task | None = None
+    mail: tuple[Message, ...] = ()
+    standstill: "Standstill | None" = None
+
+
+def next_work(
+    engine: Engine,
+    workstream: str | None = None,
+    *,
+    agent: str | None = None,
+    review: bool = True,
+    mail: bool = True,
+    wait: float | str = 0,
+    lease: float | str | None = None,
+) -> Next:
+    """Claim what the agent should do next; see :meth:`orchestrator.api.Orchestrator.next`."""
+    name = own_name(engine, agent)
+    asked = _Asked(engine, workstream, name, review=review, mail=mail, lease=lease)
+    answer = asked.attempt()
+    if answer is None and clock.duration(wait) > 0:
+        answer = wait_for(engine, asked.attempt, wait)
+    while answer is None:
+        answer = asked.attempt() or asked.nothing()
+    if answer.mail:
+        announce(engine, name, answer.mail[-1].id)
+    return answer
+
+
+class _Asked:
+    """An agent that asks for work."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        workstream: str | None,
+        agent: str,
+        *,
+        review: bool,
+        mail: bool,
+        lease: float | str | None,
+    ) -> None:
+        self._engine = engine
+        self._workstream = workstream
+        self._agent = agent
+        self._review, self._mail, self._lease = review, mail, lease
+
+    def attempt(self) -> Next | None:
+        """Claim something, or find another answer than none."""
+        task = Tasks(self._engine).next(
+            self._workstream, agent=self._agent, lease=self._lease, review=self._review
+        )
+        if task is not None:
+            kind: Literal["review", "task"] = "review" if task.status == "in_review" else "task"
+            return self._answer(kind, task=task)
+        mail = unannounced(self._engine, self._agent) if self._mail else ()
+        if mail:
+            return self._answer("mail", mail=mail, standstill=self._standstill())
+        if self._has_ended():
+            return self._answer("ended", standstill=self._standstill())
+        return None
+
+    def nothing(self) -> Next | None:
+        """Return why there is nothing; None if there is something by now."""
+        schedule, now = self._engine.read().schedule, self._engine.now()
+        if schedule.best(self._workstream, self._agent, now, review=self._review) is not None:
+            return None
+        return self._answer("none", standstill=self._standstill())
+
+    def _answer(
+        self, kind: Literal["task", "review", "mail", "none", "ended"], **facts: object
+    ) -> Next:
+        return Next(kind=kind, agent=self._agent, workstream=self._workstream, **facts)  # type: ignore[arg-type]
+
+    def _standstill(self) -> "Standstill":
+        from orchestrator.planning.standstill import standstill
+
+        return standstill(self._engine.read(), self._agent, self._workstream, self._engine.now())
+
+    def _has_ended(self) -> bool:
+        """Whether there are tasks, and all of them have ended."""
+        counts = self._engine.read().tasks.counts
+        streams = counts if self._workstream is None else (self._workstream,)
+        number = open_number = 0
+        for stream in streams:
+            for status, count in counts[stream].items():
+                number += count
+                open_number += count if status not in ENDED else 0
+        return number > 0 and not open_number

@@ -1,0 +1,333 @@
+"""Why an agent is given nothing: every open task stands in one of a few groups, each with its reason.
+
+The groups are counted from what the state and the schedule keep, and only the first tasks of each are named,
+so a large board costs little more than a small one.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+import msgspec
+
+from orchestrator.core.clock import local_time
+from orchestrator.core.printable import escape, one_line
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.blockers import SHOWN, blockers
+from orchestrator.domain.tasks.records import ENDED, HELD, Task
+
+NAMED = 3
+"""Tasks of a group that are named; the others are counted."""
+
+TITLE = 80
+"""Characters of a title."""
+
+WAIT = "10m"
+"""How long the command waits that is given to whoever finds nothing."""
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A task that is named.
+
+    Attributes:
+        agent: Who has it, or reviews it.
+        worker: Who did the work that is in review.
+        until: When the lease of the agent ends, or the postponement.
+        reason: What keeps it back.
+        command: What changes that.
+        needed_by: How many open tasks need it.
+    """
+
+    task: str
+    title: str
+    agent: str = ""
+    worker: str = ""
+    until: str = ""
+    reason: str = ""
+    command: str = ""
+    needed_by: int = 0
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Open tasks that are kept back for the same reason: how many, and the first of them."""
+
+    count: int = 0
+    tasks: tuple[Held, ...] = ()
+
+
+class Standstill(msgspec.Struct, frozen=True, kw_only=True):
+    """How the open tasks stand for one agent that asks for work. Each is in one group.
+
+    Attributes:
+        open: How many tasks have not ended.
+        ended: How many tasks have ended, by how.
+        ready: The agent can claim them.
+        mine: The agent has them.
+        working: Other agents work on them.
+        assigned: They wait for the agent that they were given to.
+        in_review: They wait for their review, or are reviewed.
+        blocked: They were set aside.
+        held_back: They touch what another agent holds.
+        deferred: They were put off.
+        signals: They wait for a signal.
+        waiting: They wait for other tasks.
+        closed: Their workstream is closed.
+        stuck: Ended tasks that are not done, and that open ones need.
+        review: A review that the agent may take.
+        waiters: Other agents that wait for work.
+    """
+
+    agent: str
+    workstream: str | None
+    now: str
+    open: int
+    ended: dict[str, int]
+    ready: Group
+    mine: Group
+    working: Group
+    assigned: Group
+    in_review: Group
+    blocked: Group
+    held_back: Group
+    deferred: Group
+    signals: Group
+    waiting: Group
+    closed: Group
+    stuck: Group
+    review: str | None
+    waiters: tuple[str, ...]
+
+    def lines(self, prog: str) -> list[str]:
+        """Return the reasons in lines, with commands that run as printed.
+
+        Args:
+            prog: How the command line is called as this agent.
+        """
+        return [*_reasons(self, prog), *_advice(self, prog)]
+
+
+def standstill(
+    state: State, agent: str, workstream: str | None, now: str, waiters: Iterable[str] = ()
+) -> Standstill:
+    """Return how the open tasks of a workstream, or of all, stand for an agent.
+
+    Args:
+        state: The board.
+        agent: Who asks for work.
+        workstream: Only tasks of this stream.
+        now: The time.
+        waiters: The agents that wait for work.
+    """
+    groups = _Groups(state, agent, workstream, now)
+    review = state.schedule.best_review(workstream, agent, now)
+    return Standstill(
+        agent=agent,
+        workstream=workstream,
+        now=now,
+        open=groups.count_open(),
+        ended=groups.ended,
+        review=None if review is None else review.id,
+        waiters=tuple(sorted({*waiters} - {agent})),
+        **groups.all(),
+    )
+
+
+class _Groups:
+    """The groups of one board for one agent."""
+
+    def __init__(self, state: State, agent: str, workstream: str | None, now: str) -> None:
+        self.state, self.agent, self.now = state, agent, now
+        self.streams = {
+            name for name in state.workstreams if workstream is None or name == workstream
+        }
+        self.closed = {s for s in self.streams if state.workstreams[s].status != "active"}
+        self.counts = [(name, state.tasks.counts[name]) for name in self.streams]
+        self.ended = {
+            status: n
+            for status in ("done", "failed", "cancelled")
+            if (n := sum(counts.get(status, 0) for _, counts in self.counts))
+        }
+        # In C, and of the few that are neither waiting for their turn nor done.
+        special = [t for t in state.tasks.values() if t.status not in ("pending", "done")]
+        self.special = [task for task in special if task.workstream in self.streams]
+        self.lapsed = [task for task in self.special if task.has_lapsed(now)]
+        self.unfinished = [task for task in special if task.status in ("failed", "cancelled")]
+
+    def count_open(self) -> int:
+        return sum(sum(counts.values()) for _, counts in self.counts) - sum(self.ended.values())
+
+    def all(self) -> dict[str, Group]:
+        """Return the groups by name."""
+        held = [t for t in self.special if t.status in HELD and not t.has_lapsed(self.now)]
+        others = [task for task in held if task.assigned_to != self.agent]
+        named = {
+            "mine": [task for task in held if task.assigned_to == self.agent],
+            "working": [task for task in others if task.status == "in_progress"],
+            "assigned": [task for task in others if task.status == "assigned"],
+            "in_review": [task for task in self.special if task.status == "in_review"],
+            "blocked": [task for task in self.special if task.status == "blocked"],
+        }
+        groups = {name: self._group(tasks) for name, tasks in named.items()}
+        return {**groups, **self._free(), "stuck": self._group(self._stuck())}
+
+    def _free(self) -> dict[str, Group]:
+        """Return the groups of the tasks that no agent has, and that were not set aside."""
+        state, schedule = self.state, self.state.schedule
+        ready, held_back = [], []
+        collides: dict[tuple[str, ...], bool] = {}
+        for task in schedule.ready(None, self.now):
+            if task.workstream in self.streams:
+                if task.touches not in collides:
+                    collisions = schedule.task_collisions(task, self.agent, self.now)
+                    collides[task.touches] = bool(collisions)
+                (held_back if collides[task.touches] else ready).append(task)
+        put_off = (*schedule.deferred(self.now), *self.lapsed)
+        deferred = [
+            task
+            for task in {task.id: task for task in put_off}.values()
+            if self._is_free(task) and task.is_clear and task.defer_until > self.now
+        ]
+        awaiting = {task: None for tasks in state.tasks.signals.values() for task in tasks}
+        signals = [
+            task
+            for task in map(state.tasks.__getitem__, awaiting)
+            if self._is_free(task) and task.is_reached
+        ]
+        closed = sum(counts.get("pending", 0) for s, counts in self.counts if s in self.closed)
+        closed += sum(task.workstream in self.closed for task in self.lapsed)
+        pending = sum(counts.get("pending", 0) for _, counts in self.counts) + len(self.lapsed)
+        others = (ready, held_back, deferred, signals)
+        waiting = pending - closed - sum(map(len, others))
+        return {
+            "ready": self._group(ready),
+            "held_back": self._group(held_back),
+            "deferred": self._group(deferred),
+            "signals": self._group(signals),
+            "waiting": self._group(islice(self._waiting(), NAMED), waiting),
+            "closed": self._group(islice(self._closed(), NAMED if closed else 0), closed),
+        }
+
+    def _is_free(self, task: Task) -> bool:
+        """Whether no agent has a task, and its workstream is one of those and active."""
+        free = task.status == "pending" or task.has_lapsed(self.now)
+        return free and task.workstream in self.streams - self.closed
+
+    def _waiting(self) -> Iterator[Task]:
+        for task in self.state.tasks.values():
+            if not task.is_reached and self._is_free(task):
+                yield task
+
+    def _closed(self) -> Iterator[Task]:
+        for task in self.state.tasks.values():
+            free = task.status == "pending" or task.has_lapsed(self.now)
+            if task.workstream in self.closed and free:
+                yield task
+
+    def _stuck(self) -> list[Task]:
+        return [task for task in self.unfinished if self._count_needing(task)]
+
+    def _count_needing(self, task: Task) -> int:
+        dependants = self.state.tasks.needed_by.get(task.id, ())
+        tasks = map(self.state.tasks.get, dependants)
+        return sum(
+            t is not None and t.workstream in self.streams and t.status not in ENDED for t in tasks
+        )
+
+    def _group(self, tasks: Iterable[Task], count: int | None = None) -> Group:
+        chosen = tasks if isinstance(tasks, Sequence) else [*tasks]
+        named = sorted(chosen, key=lambda task: (task.priority, task.events[0]))[:NAMED]
+        return Group(
+            count=len(chosen) if count is None else count, tasks=tuple(map(self._held, named))
+        )
+
+    def _held(self, task: Task) -> Held:
+        """Return how a task stands, in the words of its group."""
+        who: dict[str, str] = {}
+        reason, command = "", ""
+        if task.status == "in_review":
+            who["worker"] = task.assigned_to or ""
+            if task.review_until > self.now:
+                who |= {"agent": task.reviewer or "", "until": task.review_until}
+        elif task.status in HELD and not task.has_lapsed(self.now):
+            who = {"agent": task.assigned_to or "", "until": task.lease_until}
+        elif task.status in ("failed", "cancelled"):
+            reason, command = task.reason, f"t reopen {task.id}"
+        elif task.defer_until > self.now and task.is_clear:
+            who = {"until": task.defer_until}
+        else:
+            reason, command = self._obstacle(task)
+        return Held(
+            task=task.id,
+            title=one_line(task.title, TITLE),
+            reason=one_line(reason, SHOWN),
+            command=command,
+            needed_by=self._count_needing(task),
+            **who,
+        )
+
+    def _obstacle(self, task: Task) -> tuple[str, str]:
+        """Return what keeps a task back first, and the command that takes it away."""
+        if task.status == "blocked":
+            return task.reason, f"t unblock {task.id}"
+        for blocker in blockers(self.state, task, self.now):
+            other = self.state.tasks.get(blocker.task or "")
+            says = blocker.says
+            if other is not None:
+                title = one_line(other.title, TITLE)
+                says = says.replace(other.id, f"{other.id} {title}", 1)
+            return says, blocker.command
+        for hold in self.state.schedule.task_collisions(task, self.agent, self.now):
+            until = local_time(hold.until, self.now)
+            return f"touches {hold.resource}, which {hold.agent} holds until {until}", ""
+        return "", ""
+
+
+def _reasons(what: Standstill, prog: str) -> Iterator[str]:
+    now = what.now
+
+    def until(held: Held) -> str:
+        return f" until {local_time(held.until, now)}" if held.until else ""
+
+    def needed(held: Held) -> str:
+        return f" ({held.needed_by} need it)" if held.needed_by else ""
+
+    def way(held: Held) -> str:
+        return f" (`{prog} {held.command}`)" if held.command else ""
+
+    def reason(held: Held) -> str:
+        return f": {escape(held.reason)}" if held.reason else ""
+
+    def review(held: Held) -> str:
+        by = f"{held.agent} reviews it{until(held)}" if held.agent else "no agent reviews it yet"
+        return f" of {held.worker or 'no agent'}, {by}{needed(held)}"
+
+    groups = (
+        (what.mine, "You have", lambda h: f"{until(h)}{needed(h)}"),
+        (what.working, "In work", lambda h: f": {h.agent}{until(h)}{needed(h)}"),
+        (what.assigned, "Given to", lambda h: f": {h.agent}, to begin{until(h)}{needed(h)}"),
+        (what.in_review, "In review", review),
+        (what.held_back, "Held back", reason),
+        (what.blocked, "Blocked", lambda h: f"{reason(h)}{way(h)}{needed(h)}"),
+        (what.stuck, "Not done, but needed", lambda h: f"{reason(h)}{way(h)}{needed(h)}"),
+        (what.signals, "Waits for a signal", lambda h: f"{reason(h)}{way(h)}"),
+        (what.deferred, "Put off", until),
+        (what.waiting, "Waits for other tasks", reason),
+        (what.closed, "In a closed workstream", lambda h: f"{reason(h)}{way(h)}"),
+    )
+    for group, label, told in groups:
+        if group.count:
+            rest = group.count - len(group.tasks)
+            tasks = [f"{h.task} {escape(h.title)}{told(h)}" for h in group.tasks]
+            tasks += [f"and {rest} more"] if rest else []
+            yield f"- {label} ({group.count}): {'; '.join(tasks)}"
+
+
+def _advice(what: Standstill, prog: str) -> Iterator[str]:
+    if what.waiters:
+        yield f"Also waiting for work: {', '.join(what.waiters)}."
+    running = (what.mine, what.working, what.assigned, what.in_review, what.deferred)
+    if what.open and not any(group.count for group in running):
+        yield "No task is in work, so nothing ends by itself."
+    if what.review is not None:
+        yield f"`{prog} t review {what.review}` takes a review that is due."
+    scope = f" {what.workstream}" if what.workstream else ""
+    yield f"`{prog} next{scope} --wait {WAIT}` waits for work."
