@@ -172,7 +172,8 @@ class _Groups:
     def _free(self) -> dict[str, Group]:
         """Return the groups of the tasks that no agent has, and that were not set aside."""
         state, schedule = self.state, self.state.schedule
-        ready, held_back = [], []
+        ready: list[Task] = []
+        held_back: list[Task] = []
         collides: dict[tuple[str, ...], bool] = {}
         for task in schedule.ready(None, self.now):
             if task.workstream in self.streams:
