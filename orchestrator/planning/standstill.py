@@ -25,7 +25,7 @@ WAIT = "10m"
 """How long the command waits that is given to whoever finds nothing."""
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NamedTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A task that is named.
 
     Attributes:
@@ -47,11 +47,11 @@ class Held(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     needed_by: int = 0
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True):
+class TaskGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Open tasks that are kept back for the same reason: how many, and the first of them."""
 
     count: int = 0
-    tasks: tuple[Held, ...] = ()
+    tasks: tuple[NamedTask, ...] = ()
 
 
 class Standstill(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,18 +81,18 @@ class Standstill(msgspec.Struct, frozen=True, kw_only=True):
     now: str
     open: int
     ended: dict[str, int]
-    ready: Group
-    mine: Group
-    working: Group
-    assigned: Group
-    in_review: Group
-    blocked: Group
-    held_back: Group
-    deferred: Group
-    signals: Group
-    waiting: Group
-    closed: Group
-    stuck: Group
+    ready: TaskGroup
+    mine: TaskGroup
+    working: TaskGroup
+    assigned: TaskGroup
+    in_review: TaskGroup
+    blocked: TaskGroup
+    held_back: TaskGroup
+    deferred: TaskGroup
+    signals: TaskGroup
+    waiting: TaskGroup
+    closed: TaskGroup
+    stuck: TaskGroup
     review: str | None
     waiters: tuple[str, ...]
 
@@ -155,7 +155,7 @@ class _Groups:
     def count_open(self) -> int:
         return sum(sum(counts.values()) for _, counts in self.counts) - sum(self.ended.values())
 
-    def all(self) -> dict[str, Group]:
+    def all(self) -> dict[str, TaskGroup]:
         """Return the groups by name."""
         held = [t for t in self.special if t.status in HELD and not t.has_lapsed(self.now)]
         others = [task for task in held if task.assigned_to != self.agent]
@@ -169,7 +169,7 @@ class _Groups:
         groups = {name: self._group(tasks) for name, tasks in named.items()}
         return {**groups, **self._free(), "stuck": self._group(self._stuck())}
 
-    def _free(self) -> dict[str, Group]:
+    def _free(self) -> dict[str, TaskGroup]:
         """Return the groups of the tasks that no agent has, and that were not set aside."""
         state, schedule = self.state, self.state.schedule
         ready: list[Task] = []
@@ -233,14 +233,14 @@ class _Groups:
             t is not None and t.workstream in self.streams and t.status not in ENDED for t in tasks
         )
 
-    def _group(self, tasks: Iterable[Task], count: int | None = None) -> Group:
+    def _group(self, tasks: Iterable[Task], count: int | None = None) -> TaskGroup:
         chosen = tasks if isinstance(tasks, Sequence) else [*tasks]
         named = sorted(chosen, key=lambda task: (task.priority, task.events[0]))[:NAMED]
-        return Group(
+        return TaskGroup(
             count=len(chosen) if count is None else count, tasks=tuple(map(self._held, named))
         )
 
-    def _held(self, task: Task) -> Held:
+    def _held(self, task: Task) -> NamedTask:
         """Return how a task stands, in the words of its group."""
         who: dict[str, str] = {}
         reason, command = "", ""
@@ -256,7 +256,7 @@ class _Groups:
             who = {"until": task.defer_until}
         else:
             reason, command = self._obstacle(task)
-        return Held(
+        return NamedTask(
             task=task.id,
             title=one_line(task.title, TITLE),
             reason=one_line(reason, SHOWN),
@@ -285,19 +285,19 @@ class _Groups:
 def _reasons(what: Standstill, prog: str) -> Iterator[str]:
     now = what.now
 
-    def until(held: Held) -> str:
+    def until(held: NamedTask) -> str:
         return f" until {local_time(held.until, now)}" if held.until else ""
 
-    def needed(held: Held) -> str:
+    def needed(held: NamedTask) -> str:
         return f" ({held.needed_by} need it)" if held.needed_by else ""
 
-    def way(held: Held) -> str:
+    def way(held: NamedTask) -> str:
         return f" (`{prog} {held.command}`)" if held.command else ""
 
-    def reason(held: Held) -> str:
+    def reason(held: NamedTask) -> str:
         return f": {escape(held.reason)}" if held.reason else ""
 
-    def review(held: Held) -> str:
+    def review(held: NamedTask) -> str:
         by = f"{held.agent} reviews it{until(held)}" if held.agent else "no agent reviews it yet"
         return f" of {held.worker or 'no agent'}, {by}{needed(held)}"
 

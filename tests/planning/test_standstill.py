@@ -13,7 +13,7 @@ from orchestrator.domain.tasks.blockers import is_offered
 from orchestrator.domain.tasks.events import TaskAdded
 from orchestrator.domain.tasks.records import ENDED, HELD, Task
 from orchestrator.domain.tasks.relations import Signal
-from orchestrator.planning.standstill import Group, Standstill, standstill
+from orchestrator.planning.standstill import Standstill, TaskGroup, standstill
 from orchestrator.stores.memory import MemoryStore
 
 GROUPS = [
@@ -174,7 +174,7 @@ def test_every_open_task_is_counted_in_one_group_by_its_definition(
                     expected[name] += 1
                     members[name].add(task.id)
             answer = standstill(state, agent, workstream, now)
-            groups: dict[str, Group] = {name: getattr(answer, name) for name in GROUPS}
+            groups: dict[str, TaskGroup] = {name: getattr(answer, name) for name in GROUPS}
             assert {name: group.count for name, group in groups.items()} == expected
             assert answer.open == sum(expected.values())
             for name, group in groups.items():
