@@ -17,6 +17,8 @@ ID = re.compile(r"\b[0-9a-f]{8}\b")
 # A local time is shown with its date where it is another day, as just after midnight.
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z|\[\d\d:\d\d:\d\d\]|(?:\d{4}-\d\d-\d\d )?\b\d\d:\d\d\b")
 
+AGE = re.compile(r"\b\d+s +")
+
 
 def blocks(language: str, document: Path = ROOT / "README.md") -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
@@ -26,6 +28,11 @@ def console_steps(document: Path) -> list[tuple[str, str]]:
     """The commands of a document's console blocks, each with the output shown under it."""
     parts = re.split(r"^\$ ", "".join(blocks("console", document)), flags=re.MULTILINE)[1:]
     return [(part.partition("\n")[0], part.partition("\n")[2]) for part in parts]
+
+
+def files(document: Path) -> list[tuple[str, str]]:
+    """The files that a document shows, each with its name behind the language of the block."""
+    return re.findall(r"```\w+ (\S+)\n(.*?)```", document.read_text(), re.DOTALL)
 
 
 RUN = "from orchestrator.interfaces.cli.main import console; console()"
@@ -46,6 +53,8 @@ def test_the_commands_of_a_document_print_what_it_shows(document: Path, tmp_path
     environment |= {"PYTHONPATH": str(ROOT), "ORCHESTRATOR_DIR": str(tmp_path / "board")}
     make(environment["ORCHESTRATOR_DIR"])
     ids: dict[str, str] = {}
+    for name, text in files(document):
+        (tmp_path / name).write_text(text)
     for line, shown in console_steps(document):
         program, *words = shlex.split(with_ids(line, ids))
         assert program == "orc"
@@ -54,8 +63,10 @@ def test_the_commands_of_a_document_print_what_it_shows(document: Path, tmp_path
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
         ids |= dict(zip(ID.findall(shown), ID.findall(done.stdout), strict=False))
-        printed = TIME.sub("TIME", done.stdout)
-        assert printed == TIME.sub("TIME", with_ids(shown, ids)), line
+        printed, wanted = done.stdout, with_ids(shown, ids)
+        for pattern in (TIME, AGE):
+            printed, wanted = pattern.sub("TIME", printed), pattern.sub("TIME", wanted)
+        assert printed == wanted, line
 
 
 PYTHON = [ROOT / "README.md", ROOT / "docs" / "guides" / "python.md"]

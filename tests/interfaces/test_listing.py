@@ -92,6 +92,7 @@ def test_a_lapsed_lease_is_marked(cli: CommandLine):
     task = cli("t", "add", "w", "slow", "--json").json["id"]
     cli("t", "claim", task, "ann", "--lease", "1ms")
     assert " lapsed " in cli("ls").lines[1]
+    assert cli("t", "ls").out == f"[in_progress] {task}: slow -> ann (lapsed)\n"
     assert f"{task} P5 lapsed" in cli("board").out
 
 

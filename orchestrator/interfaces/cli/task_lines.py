@@ -38,7 +38,8 @@ def why(blocker: "Blocker") -> str:
 
 def line_of(run: Run, task: "Task") -> str:
     """The line of a task with, in short, what other tasks and the calendar do to it."""
-    return line(task) + _in_short(run, task)
+    lapsed = " (lapsed)" if task.has_lapsed(run.orc.engine.now()) else ""
+    return line(task) + lapsed + _in_short(run, task)
 
 
 def _in_short(run: Run, task: "Task") -> str:
