@@ -80,9 +80,13 @@ class _Turn:
             was_held, self._is_held = self._is_held, False
         if was_held:
             anyio.from_thread.run_sync(self._turns.release, token=self._token)
+        self.check_awaited()
+        self.when_left()
+
+    def check_awaited(self) -> None:
+        """End the thread if its task was cancelled while the board was not used."""
         if self._is_abandoned:
             raise _Abandoned
-        self.when_left()
 
     def resume(self) -> None:
         """Wait for the turn if it was left."""
@@ -105,8 +109,7 @@ class _Turn:
         while (remaining := deadline - time.monotonic()) > 0:
             if watch(min(remaining, _SLICE)):
                 return True
-            if self._is_abandoned:
-                raise _Abandoned
+            self.check_awaited()
         return False
 
 
@@ -129,6 +132,10 @@ class _TurnDesk:
         self._turn.resume()
         self._engine.pause()
         self._turn.leave()
+
+    def check_awaited(self) -> None:
+        """Leave the thread if the task was cancelled."""
+        self._turn.check_awaited()
 
     def watch(self) -> Callable[[float], bool]:
         """Do as the engine does; other calls have the board during the wait."""
@@ -424,7 +431,7 @@ class AsyncOrchestrator(AsyncNouns):
     :class:`Orchestrator` is awaitable, every iterator an async one. Commands of other tasks wait for their
     turn while a transaction is open. A cancelled task leaves no command half done: one that has begun
     ends first. One that only waits (``wait="1h"``, :meth:`Events.follow`) ends at once and changes
-    nothing.
+    nothing; so does one that runs the checks of a task, which end with it.
 
     Args:
         orc: The board. Its plain commands must not be called from the thread of the event loop.

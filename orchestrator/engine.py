@@ -102,7 +102,7 @@ class Engine:
             self._present(self.agent)
             state, damage = self._catch_up()
             if damage is not None:
-                self._warn(f"{damage.message}. What comes before it is shown.")
+                self._warn(f"{damage.message}. The board is shown as it was after event {state.event}.")
             return state
 
     def _refresh(self) -> State:
@@ -194,6 +194,9 @@ class Engine:
                     "What takes long, inside a transaction, would keep everybody else out"
                 )
         self._interrupts.release()
+
+    def check_awaited(self) -> None:
+        """Do nothing: a plain call is ended by an exception in its own thread."""
 
     def watch(self) -> Callable[[float], bool]:
         """Make a wait for the first commit after what is known now; see ``Desk.watch``."""

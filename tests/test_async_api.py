@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import os
 import threading
 import typing
 from collections.abc import AsyncIterator
@@ -313,14 +314,17 @@ async def test_the_board_is_free_while_a_task_shows_what_it_did(orc: AsyncOrches
     assert done.status == "done"
 
 
-async def test_a_completion_that_is_cancelled_while_its_checks_run_completes_nothing(
+async def test_a_completion_that_is_cancelled_while_its_checks_run_ends_them_and_completes_nothing(
     orc: AsyncOrchestrator, tmp_path
 ):
-    began, go = tmp_path / "began", tmp_path / "go"
+    began, second = tmp_path / "began", tmp_path / "second"
     script = (
-        f"import os, time\nopen('{began}', 'w')\nwhile not os.path.exists('{go}'): time.sleep(0.01)"
+        "import os, time"
+        f"\nopen('{began}.new', 'w').write(str(os.getpid()))\nos.rename('{began}.new', '{began}')"
+        "\ntime.sleep(600)"
     )
-    task = (await orc.tasks.add("build", title="one", verify=[f'python3 -c "{script}"'])).id
+    checks = [f'python3 -c "{script}"', f"touch {second}"]
+    task = (await orc.tasks.add("build", title="one", verify=checks)).id
     await orc.reviews.trust([task], agent="bob")
     await orc.tasks.claim(task, agent="ann")
     with anyio.fail_after(60):
@@ -330,8 +334,10 @@ async def test_a_completion_that_is_cancelled_while_its_checks_run_completes_not
                 await anyio.sleep(0.01)
             group.cancel_scope.cancel()
         assert (await orc.tasks.get(task)).status == "in_progress"
-        go.touch()
         await let_threads_end(orc)
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(began.read_text()), 0)
+        assert not second.exists()
         assert (await orc.tasks.get(task)).status == "in_progress"
 
 

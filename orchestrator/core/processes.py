@@ -5,7 +5,7 @@ are not passed on. What it leaves running in its group ends with it.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -45,7 +45,12 @@ def passed_on(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def run(
-    words: Sequence[str], *, folder: str, variables: Mapping[str, str], timeout: float
+    words: Sequence[str],
+    *,
+    folder: str,
+    variables: Mapping[str, str],
+    timeout: float,
+    look: Callable[[], object] = lambda: None,
 ) -> Ended:
     """Run a program and wait for it, not for the programs that it leaves behind.
 
@@ -54,6 +59,7 @@ def run(
         folder: Where it runs.
         variables: Its whole environment.
         timeout: Seconds after which it is killed, with every process of its group.
+        look: Called again and again while it runs; what it raises kills the program too.
 
     Raises:
         OSError: It cannot be started, or its exit status was given to another part of this process.
@@ -71,7 +77,7 @@ def run(
         program = system.Program(words, folder, variables, keep)
         try:
             interrupts.release()
-            in_time = program.wait(begun + timeout)
+            in_time = program.wait(begun + timeout, look)
         finally:
             interrupts.hold()
             status = program.end()

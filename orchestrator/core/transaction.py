@@ -220,6 +220,9 @@ class Desk(Protocol[S]):
             UsageError: A transaction is open, which would keep everybody else out.
         """
 
+    def check_awaited(self) -> None:
+        """End what takes long if its caller was cancelled: raise what unwinds this thread."""
+
     def watch(self) -> Callable[[float], bool]:
         """Make a wait for the first commit after what is known now.
 

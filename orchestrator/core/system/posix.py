@@ -248,14 +248,18 @@ class PosixProgram:
         finally:
             os.close(end)
 
-    def wait(self, deadline: float) -> bool:
-        """Read what it prints until it ends (True) or the monotonic clock passes ``deadline``."""
+    def wait(self, deadline: float, look: Callable[[], object]) -> bool:
+        """Read what it prints until it ends (True) or the monotonic clock passes ``deadline``.
+
+        Call ``look`` in between; what it raises ends the wait.
+        """
         import select
 
         readable = select.poll()
         readable.register(self._pipe, select.POLLIN)
         pause, is_open = 1, True
         while not _has_ended(self._process.pid):
+            look()
             left = deadline - time.monotonic()
             if left <= 0:
                 return False

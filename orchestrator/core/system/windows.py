@@ -175,10 +175,14 @@ class WindowsProgram:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def wait(self, deadline: float) -> bool:
-        """Wait until it ends (True) or the monotonic clock passes ``deadline``."""
+    def wait(self, deadline: float, look: Callable[[], object]) -> bool:
+        """Wait until it ends (True) or the monotonic clock passes ``deadline``.
+
+        Call ``look`` in between; what it raises ends the wait.
+        """
         pause = 0.001
         while self._process.poll() is None:
+            look()
             if time.monotonic() > deadline:
                 return False
             self._look_for_children()

@@ -225,9 +225,7 @@ def _run_checks(
     if commands:
         _extend_lease(desk, due, commands * due.checks.patience + MARGIN, agent)
         desk.pause()  # that commit holds signals back
-    evidence = verification.gather(
-        due.task, due.checks, agent=due.holder, board=desk.folder, now=desk.now
-    )
+    evidence = verification.gather(desk, due.task, due.checks, agent=due.holder)
     failure = next((item for item in evidence if not item.passed), None)
     if failure is not None and not force:
         _keep_evidence(desk, due, evidence, agent)

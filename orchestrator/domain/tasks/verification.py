@@ -10,51 +10,56 @@ from typing import Any
 
 from orchestrator.core import system
 from orchestrator.core.errors import Refused, UsageError
+from orchestrator.core.transaction import Desk
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks.checks import Checks, words_of
 from orchestrator.domain.tasks.records import Evidence
 
 
-def gather(
-    task: str, checks: Checks, *, agent: str, board: str | None, now: Callable[[], str]
-) -> tuple[Evidence, ...]:
+def gather(desk: Desk[State], task: str, checks: Checks, *, agent: str) -> tuple[Evidence, ...]:
     """Look at every artifact and run every command, in the caller's working folder.
 
     Commands that are not trusted do not run, and do not pass.
 
     Args:
+        desk: The board; its folder is ``$ORCHESTRATOR_DIR`` of the commands, if it has one.
         task: The id of the task, ``$ORC_TASK`` of the commands.
         checks: What to look at.
         agent: Who holds the task, ``$ORC_AGENT`` of the commands.
-        board: The folder of the board, ``$ORCHESTRATOR_DIR`` of the commands, if there is one.
-        now: The clock.
     """
     folder = os.getcwd()
 
     def evidence_of(**facts: Any) -> Evidence:
-        return Evidence(at=now(), agent=agent, **facts)
+        return Evidence(at=desk.now(), agent=agent, **facts)
 
     evidence = [
         evidence_of(kind="artifact", what=path, **_look(os.path.join(folder, path)))
         for path in checks.artifacts
     ]
     named = {"ORC_TASK": task, "ORC_AGENT": agent}
-    if board is not None:
-        named["ORCHESTRATOR_DIR"] = board
+    if desk.folder is not None:
+        named["ORCHESTRATOR_DIR"] = desk.folder
     for command in checks.verify:
         facts = {"passed": False, "problem": "not run: it came by import and nobody trusted it"}
         if checks.trusted:
-            facts = _run(command, folder, named, checks.patience)
+            facts = _run(command, folder, named, checks.patience, desk.check_awaited)
         evidence.append(evidence_of(kind="verify", what=command, **facts))
     return tuple(evidence)
 
 
-def _run(command: str, folder: str, named: dict[str, str], timeout: float) -> dict[str, Any]:
+def _run(
+    command: str,
+    folder: str,
+    named: dict[str, str],
+    timeout: float,
+    look: Callable[[], object],
+) -> dict[str, Any]:
     from orchestrator.core import processes
 
     variables = {**processes.passed_on(os.environ), **named}
     try:
         words = words_of(command)
-        ended = processes.run(words, folder=folder, variables=variables, timeout=timeout)
+        ended = processes.run(words, folder=folder, variables=variables, timeout=timeout, look=look)
     except UsageError as error:  # it came by import, where it was not split
         return {"passed": False, "problem": error.message}
     except OSError as error:

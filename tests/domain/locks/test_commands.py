@@ -8,6 +8,7 @@ import pytest
 from boards import SettableClock, changes_nothing, check_law, code_of
 
 from orchestrator import BadName, NotFound, Orchestrator, Refused, UsageError
+from orchestrator.core.store import Cursor
 from orchestrator.domain.locks import commands
 from orchestrator.domain.locks.commands import find_circle
 from orchestrator.domain.state import State
@@ -299,7 +300,9 @@ def test_waiting_with_a_request_id_gives_the_lock_and_its_repetition_the_same_le
 
 
 @pytest.mark.parametrize("is_own", [True, False])
-def test_a_commit_right_after_a_try_in_vain_is_not_missed(orc: Orchestrator, is_own: bool):
+def test_a_commit_right_after_a_try_in_vain_is_not_missed(
+    orc: Orchestrator, is_own: bool, monkeypatch: pytest.MonkeyPatch
+):
     """Whatever comes to know of it before the wait begins: the wait ends at once."""
     desk = orc.engine
     other = desk if is_own else another(orc).engine
@@ -319,7 +322,14 @@ def test_a_commit_right_after_a_try_in_vain_is_not_missed(orc: Orchestrator, is_
             return None
         return True
 
-    assert wait_for(desk, attempt, 5)
+    wait = desk.store.wait
+
+    def wait_at_most(after: Cursor, timeout: float) -> bool:
+        assert wait(after, 0), "it waits although there was a commit"
+        return True
+
+    monkeypatch.setattr(desk.store, "wait", wait_at_most)
+    assert wait_for(desk, attempt, 60)
 
 
 def test_waiting_that_would_close_a_circle_is_refused_at_once_and_the_circle_is_shown(
