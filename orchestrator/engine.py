@@ -102,7 +102,9 @@ class Engine:
             self._present(self.agent)
             state, damage = self._catch_up()
             if damage is not None:
-                self._warn(f"{damage.message}. The board is shown as it was after event {state.event}.")
+                self._warn(
+                    f"{damage.message}. The board is shown as it was after event {state.event}."
+                )
             return state
 
     def _refresh(self) -> State:

@@ -204,10 +204,10 @@ class Agents(Noun[State]):
         Raises:
             NotFound: No agent has or had this name.
         """
-        for view in self.all():
-            if view.id == id:
-                return view
-        raise self._state.agents.missing(id)
+        state, now, seen = self._state, self._desk.now(), self._desk.presence.seen()
+        if id not in _known(state, seen):
+            raise state.agents.missing(id)
+        return _view(state, id, now, seen.get(id), locks.by_holder(state, now).get(id, ()))
 
     def all(self) -> list[AgentView]:
         """Return every agent that is registered or was seen, by name."""
@@ -216,11 +216,16 @@ class Agents(Noun[State]):
     @staticmethod
     def views(state: State, now: str, seen: dict[str, float]) -> list[AgentView]:
         """Return the agents of a state, given the time and when each was seen."""
-        everyone = {*state.agents, *seen, *state.schedule.holders()} - state.agents.aliases.keys()
         held = locks.by_holder(state, now)
         return [
-            _view(state, name, now, seen.get(name), held.get(name, ())) for name in sorted(everyone)
+            _view(state, name, now, seen.get(name), held.get(name, ()))
+            for name in sorted(_known(state, seen))
         ]
+
+
+def _known(state: State, seen: dict[str, float]) -> set[str]:
+    """The names of all agents that are registered, were seen or hold a task."""
+    return {*state.agents, *seen, *state.schedule.holders()} - state.agents.aliases.keys()
 
 
 def check_active(state: State, id: str) -> None:

@@ -75,12 +75,22 @@ def sections(context: str, decision: str, consequences: str) -> str:
     return "\n".join(f"## {name}\n\n{text.strip()}\n" for name, text in named.items())
 
 
+_RENDERED = re.compile(r"- (Date|By|Task):|\W*status\W*:", re.IGNORECASE)
+"""A line of the head that is made from the record; the status also in other forms that people write."""
+
+_STATUS_SECTION = re.compile(r"##\s+status\s*$", re.IGNORECASE | re.MULTILINE)
+
+
 def split(document: str) -> tuple[str, str]:
-    """The title and the sections of a document that was edited by hand; either may be empty."""
+    """The title and the sections of a document that was edited by hand; either may be empty.
+
+    A status is left out wherever it was written: it changes only through commands.
+    """
     first, _, rest = document.lstrip().partition("\n")
     if not first.startswith("# "):
         first, rest = "", document
     title = re.sub(r"^#\s+(\d+\.\s*)?", "", first).strip()
-    head = re.match(r"(\s|- (Status|Date|By|Task):.*(\n|$))*", rest)
-    assert head is not None
-    return title, rest[head.end() :].rstrip() + "\n"
+    head, *parts = re.split(r"(?m)^(?=##\s)", rest)
+    head = "".join(line for line in head.splitlines(keepends=True) if not _RENDERED.match(line))
+    text = "".join((head, *(part for part in parts if not _STATUS_SECTION.match(part))))
+    return title, text.strip() + "\n"

@@ -114,7 +114,10 @@ def test_a_title_is_one_line_that_says_something(orc: Orchestrator, title: str):
     [
         ("# 3. T\n\n- Status: Accepted\n- By: x\n\n## Context\n\nc\n", ("T", "## Context\n\nc\n")),
         ("# T\n\nfree text\n\n", ("T", "free text\n")),
-        ("no title\n- Status: x", ("", "no title\n- Status: x\n")),
+        ("no title\n- Status: x", ("", "no title\n")),
+        ("# T\n\n* **Status**: rejected\n- Deciders: bob\n", ("T", "- Deciders: bob\n")),
+        ("# T\n\n## Status\n\nRejected\n\n## Context\n\nc\n", ("T", "## Context\n\nc\n")),
+        ("# T\n\n## Context\n\nStatus: a word\n", ("T", "## Context\n\nStatus: a word\n")),
         ("", ("", "\n")),
     ],
 )
