@@ -44,7 +44,7 @@ def test_errors_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("t nxt", "No such command 'nxt'"),
+        ("t frobnicate", "No such command 'frobnicate'"),
         ("t next --nope", "No such option"),
         ("t show", "Missing argument"),
         ("status --at x", "'x' is not a whole number"),

@@ -173,11 +173,11 @@ def test_a_group_alone_lists_and_a_verb_is_the_command_of_a_group(alone: str, me
 
 
 def test_a_word_that_no_group_knows_is_not_taken_for_a_name() -> None:
-    with pytest.raises(click.UsageError, match="No such command 'nxt'"):
+    with pytest.raises(UsageError, match="No such command 'nxt'"):
         read(["t", "nxt"])
 
 
 def test_the_runner_alone_knows_only_its_own_commands() -> None:
     assert read(["p", "--max", "3"], RUNNER).values["max"] == 3
-    with pytest.raises(click.UsageError, match="No such command 't'"):
+    with pytest.raises(UsageError, match="No such command 't'"):
         read(["t", "next"], RUNNER)

@@ -134,14 +134,28 @@ class Command(_Everywhere):
         return [param for param in self.params if isinstance(param, Option)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the words behind the command's name."""
-        return super().parse_args(ctx, _arguments_last(self, args))
+        """Read the words behind the command's name; those of other tools too, at the second try."""
+        try:
+            return self._parsed(ctx, _arguments_last(self, list(args)))
+        except click.NoSuchOption:
+            from orchestrator.interfaces.cli import leading
+
+            return self._parsed(ctx, leading.in_our_words(self, ctx, args))
+
+    def _parsed(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.MissingParameter as error:
+            from orchestrator.interfaces.cli import leading
+
+            raise leading.missing(ctx, error) from None
 
     def invoke(self, ctx: click.Context) -> int:
         """Run the command, and give the exit status."""
         run: Run = ctx.obj
         if self.filters_agent:
             ctx.params["agent"], run.settings.agent = run.settings.agent, None
+        run.context = ctx
         return run.execute(self, ctx.params)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -158,7 +172,7 @@ class Command(_Everywhere):
         """Write the example."""
         above = ctx.parent or ctx
         path, words = above.command_path, self.example
-        if isinstance(above.command, Group) and ctx.info_name in above.command.verbs:
+        if isinstance(above.command, Group) and above.command.commands.get(self.name) is not self:
             path, words = ctx.command_path, words.removeprefix(f"{self.name} ")
         with formatter.section("Example"):
             formatter.write_text(f"{path} {words}")
@@ -250,6 +264,18 @@ class Group(_Everywhere, click.Group):
             return args
         command = self._command_of(args[i:])
         return [*args[:i], command, *args[i:]] if command else args
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of the first word, with the words behind it."""
+        word, *rest = args
+        command = self.get_command(ctx, word)
+        if command is None and not ctx.resilient_parsing:
+            from orchestrator.interfaces.cli import leading
+
+            command = leading.command_of(self, ctx, args)
+        return word, command, rest
 
     def _command_of(self, words: list[str]) -> str:
         """The command of a line that names none; empty if its first word should have been one."""

@@ -99,7 +99,7 @@ def unsling(run: Run, task: str | None, reason: str) -> Answer:
 
 @BOARD.command("dispatch", example="dispatch --ws build --dry-run")
 @IN_WORKSTREAM
-@option("--priority", "Only tasks of this priority or more urgent.", types.INTEGER)
+@option("--priority", "Only tasks of this priority or more urgent.", types.PRIORITY)
 @option("--convoy", "Only tasks of this convoy.", metavar="NAME")
 @DRY_RUN
 def dispatch(run: Run, workstream: str | None, dry_run: bool, **filters: Any) -> Answer:

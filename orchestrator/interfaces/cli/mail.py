@@ -11,7 +11,7 @@ from orchestrator.interfaces.cli.commands import MAIL
 from orchestrator.interfaces.cli.layout import facts, lines, parts, section
 from orchestrator.interfaces.cli.parameters import argument, flag, option, together
 from orchestrator.interfaces.cli.rendering import Answer, listing, say, warn
-from orchestrator.interfaces.cli.run import Run, given, text_from
+from orchestrator.interfaces.cli.run import Run, given, once, text_from
 
 if TYPE_CHECKING:
     from orchestrator.domain.mail.commands import Letter, UnreadCount
@@ -24,6 +24,8 @@ _TEXT = together(
     option("--file", "Take the text from a file.", types.FILE),
     option("--priority", "How urgent it is; normal if not given.", types.choice(*PRIORITIES)),
 )
+_WORD = argument("[text]", "What there is to say, as with -m.")
+_WORDS = together(argument("[line]", "One line.", metavar="SUBJECT"), _WORD)
 _WAIT = "Wait so long for {}: 30s."
 
 
@@ -35,31 +37,34 @@ _WAIT = "Wait so long for {}: 30s."
     "Agents, @all, @type:NAME, @ws:NAME, list:NAME or queue:NAME, with commas.",
     types.AGENT_NAME,
 )
+@_WORDS
 @_SUBJECT
 @_TEXT
 @option("--kind", "What it is; note if not given.", types.choice(*KINDS))
 @option("--reply-to", "The message that it answers.", types.ID)
 @option("--cc", "Further addresses.", types.AGENT_NAME, metavar="TO", many=True)
 @flag("--pinned", "Keep it when what was read is archived by age.")
-def send(run: Run, to: str, subject: str, **options: Any) -> Answer:
+def send(run: Run, to: str, **options: Any) -> Answer:
     """Leave a message; it waits for whoever is not there yet."""
-    body, options = _with_body(**options)
+    subject, body, options = _written(**options)
     return _sent(run.orc.mail.send(to, subject, body, **options))
 
 
 @MAIL.command(
     "broadcast", example='broadcast -s "The main branch is frozen" -m "Until the release is out."'
 )
+@_WORDS
 @_SUBJECT
 @_TEXT
-def broadcast(run: Run, subject: str, **options: Any) -> Answer:
+def broadcast(run: Run, **options: Any) -> Answer:
     """Leave a message for all registered agents."""
-    body, options = _with_body(**options)
+    subject, body, options = _written(**options)
     return _sent(run.orc.mail.broadcast(subject, body, **options))
 
 
 @MAIL.command("reply", example='reply 17 -m "Done, the key is new."')
 @_ID
+@_WORD
 @_TEXT
 def reply(run: Run, id: int, **options: Any) -> Answer:
     """Answer whoever wrote a message."""
@@ -226,8 +231,21 @@ def lists(run: Run) -> Answer:
     return Answer(value, lambda: lines(texts, empty="No mailing lists."))
 
 
-def _with_body(message: str | None, file: str | None, **options: Any) -> tuple[str, dict[str, Any]]:
+def _written(
+    line: str | None, text: str | None, subject: str, **options: Any
+) -> tuple[str, str, dict[str, Any]]:
+    """Subject and text of a letter, by place or by option, and its other options."""
+    if subject and text is None:  # the subject has its option, so the word is the text
+        line, text = None, line
+    body, options = _with_body(text, **options)
+    return once("subject", line, subject or None) or "", body, options
+
+
+def _with_body(
+    text: str | None, message: str | None, file: str | None, **options: Any
+) -> tuple[str, dict[str, Any]]:
     """The text of a letter, from the line, a file, or stdin, and its other options."""
+    message = once("message", text, message)
     if file is not None and message is not None:
         raise UsageError("The text is given twice", hint="Leave -m or --file out.")
     body = text_from(file) if file is not None or message == "-" else message or ""

@@ -39,8 +39,9 @@ def main(
         checkout: The board of last resort: the checkout that the program is run from.
     """
     words = sys.argv[1:] if argv is None else list(argv)
+    run = Run(prog, checkout)
     try:
-        with closing(Run(prog, checkout)) as run:
+        with closing(run):
             return _run(top, words, run, prog)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
@@ -48,7 +49,7 @@ def main(
     except (OrchestratorError, click.ClickException, OSError) as error:
         if isinstance(error, BrokenPipeError):  # the reader of what a command streams went away
             return 0
-        return report(_as_ours(error, prog), as_json=_wants_json(words))
+        return report(_as_ours(error, prog, run), as_json=_wants_json(words))
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -128,14 +129,28 @@ def _quoted_end(output: object) -> str:
     return left_out + "".join(f"  | {escape_lines(line)}\n" for line in lines[-_OUTPUT:])
 
 
-def _as_ours(error: Exception, prog: str) -> OrchestratorError:
+_LED = ("workstream_not_found", "agent_needed")
+"""Errors of a command where the word for a workstream is perhaps the name of an agent."""
+
+
+def _as_ours(error: Exception, prog: str, run: Run) -> OrchestratorError:
     """The error of our family, which has the exit status, for one of click or of the system."""
     if isinstance(error, OrchestratorError):
+        if error.code in _LED and run.context is not None:
+            from orchestrator.interfaces.cli import leading
+
+            error.hint = leading.agent_meant(error, run.context)
         return error
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         path = context.command_path if context else prog
-        return UsageError(error.format_message(), hint=f"`{path} --help` shows how it is called.")
+        # Click guesses at options by their spelling, and so misleads.
+        text = (
+            f"No such option: {error.option_name}"
+            if isinstance(error, click.NoSuchOption)
+            else error.format_message()
+        )
+        return UsageError(text, hint=f"`{path} --help` shows how it is called.")
     assert isinstance(error, OSError)
     where = f" ({error.filename!a})" if error.filename else ""
     return InputOutputError(f"The operating system refused: {error.strerror or error}{where}")

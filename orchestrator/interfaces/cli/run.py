@@ -14,6 +14,8 @@ from orchestrator.core.transaction import SYSTEM
 from orchestrator.interfaces.cli.rendering import Answer, progress_bar, show, warn
 
 if TYPE_CHECKING:
+    import click
+
     from orchestrator import Orchestrator
     from orchestrator.interfaces.cli.groups import Command
 
@@ -30,7 +32,11 @@ class Settings(msgspec.Struct):
 
 
 class Run:
-    """One run of a command line: what a command's function is given beside its values."""
+    """One run of a command line: what a command's function is given beside its values.
+
+    Attributes:
+        context: Which command runs, with its values; None while the line is read.
+    """
 
     def __init__(self, prog: str = "orc", checkout: str | None = None) -> None:
         self.settings = Settings()
@@ -38,6 +44,7 @@ class Run:
         self._checkout = checkout
         self._orc: Orchestrator | None = None
         self._reads = True
+        self.context: click.Context | None = None
 
     @property
     def orc(self) -> "Orchestrator":

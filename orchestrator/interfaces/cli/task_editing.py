@@ -34,7 +34,7 @@ _NEW_FACTS = together(
 @argument("workstream", "Where it belongs.", types.WORKSTREAM_NAME, metavar="WS")
 @argument("title", "One line that says what is to be done.")
 @argument("[desc]", "What is to be done, at length.")
-@argument("[number]", "Its priority; 1 comes first.", types.INTEGER, metavar="PRIORITY")
+@argument("[number]", "Its priority; 1 comes first.", types.PRIORITY, metavar="PRIORITY")
 @_NEW_FACTS
 def add(run: Run, workstream: str, title: str, **facts: Any) -> Answer:
     """Add a task to a workstream."""
@@ -57,7 +57,7 @@ def add_here(run: Run, words: Words, **facts: Any) -> Answer:
     workstream, words = (words[0], words[1:]) if len(words) > 1 else (None, words)
     title, desc, number, *_ = [*words, None, None]
     refuse_more(words[3:])
-    facts["number"] = types.INTEGER.convert(number, None, None)
+    facts["number"] = types.PRIORITY.convert(number, None, None)
     return _added(run, workstream, title or "", desc=desc, **facts)
 
 

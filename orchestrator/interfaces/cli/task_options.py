@@ -14,7 +14,7 @@ _TYPES: dict[Kind, types.Type] = {
     "word": types.WORD,
     "task": types.TASK_ID,
     "time": types.TIME,
-    "integer": types.INTEGER,
+    "integer": types.PRIORITY,
     "minutes": types.MINUTES,
     "duration": types.DURATION,
     "words": types.WORDS,

@@ -122,13 +122,31 @@ def _minutes(text: str) -> float:
     return float(text) if text[-1:].isdecimal() else duration(text) / 60
 
 
+def _priority(text: str) -> int:
+    """A number, or a word for one, such as P1 or high."""
+    try:
+        return integer(text)
+    except ValueError:
+        from orchestrator.interfaces.cli import habits
+
+        number = habits.priority(text)
+        if number is None:
+            raise
+        return number
+
+
 def choice(*words: str, name: str = "") -> Type:
     """One word of a closed set; help lists them unless a name is given."""
 
     def convert(text: str) -> str:
-        if text not in words:
+        if text in words:
+            return text
+        from orchestrator.interfaces.cli.habits import VALUES, spread
+
+        meant = spread(VALUES).get(text.casefold())
+        if meant not in words:
             raise ValueError(f"{text!a} is not one of {', '.join(words)}")
-        return text
+        return meant
 
     return Type(name or "|".join(words), convert, words=words)
 
@@ -137,6 +155,7 @@ TEXT = Type("TEXT")
 WORD = Type("WORD")
 WORDS = Type("WORDS")
 INTEGER = Type("N", integer)
+PRIORITY = Type("N", _priority)
 COUNT = Type("N", _count)
 ID = Type("ID", integer)
 DURATION = Type("DURATION")

@@ -20,9 +20,9 @@ _NAME = argument("name", "The workstream.", types.WORKSTREAM_NAME)
 @WORKSTREAM.command("create", example='create build "Build things" 1')
 @argument("name", "Its name, unique on the board.")
 @argument("[desc]", "What it is for.")
-@argument("[number]", "Its priority; 1 comes first.", types.INTEGER, metavar="PRIORITY")
+@argument("[number]", "Its priority; 1 comes first.", types.PRIORITY, metavar="PRIORITY")
 @option("--description", "What it is for.")
-@option("--priority", "1 comes first; 5 if not given.", types.INTEGER)
+@option("--priority", "1 comes first; 5 if not given.", types.PRIORITY)
 def create(run: Run, name: str, desc: str | None, number: int | None, **facts: Any) -> Answer:
     """Begin a workstream."""
     facts["description"] = once("description", desc, facts["description"])
@@ -61,7 +61,7 @@ def show(run: Run, name: str) -> Answer:
 @WORKSTREAM.command("edit", example="edit build --priority 2")
 @_NAME
 @option("--description", "What it is for.")
-@option("--priority", "1 comes first.", types.INTEGER)
+@option("--priority", "1 comes first.", types.PRIORITY)
 def edit(run: Run, name: str, **changes: Any) -> Answer:
     """Change the description or the priority of a workstream."""
     if not given(**changes):

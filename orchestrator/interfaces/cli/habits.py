@@ -1,0 +1,126 @@
+"""Words that people and models bring from bd, gh, Backlog.md and taskwarrior, and what they mean here.
+
+The parser, the suggestions and ``orc help habits`` read these tables. A line that is typed right never
+loads them. Words of the same meaning stand together in a key.
+"""
+
+COMMANDS = {
+    "create new": "add create register send",
+    "add": "create register append",
+    "update modify set": "edit write",
+    "get view cat": "show read status",
+    "show": "read status",
+    "start take begin": "claim acquire",
+    "close finish resolve": "complete close done",
+    "comment": "note append",
+    "unclaim drop": "release",
+    "ls list": "inbox list ls",
+    "rm remove": "delete",
+    "send": "say",
+}
+"""Words for a command, and what they mean: the first of these that the group has."""
+
+ELSEWHERE = {
+    "tasks": "task list",
+    "locks": "lock list",
+    "inbox": "mail inbox",
+    "history": "log",
+    "info": "status",
+}
+"""Words at the top that mean a command of a group."""
+
+OPTIONS = {
+    "-p": "--priority",
+    "-d --desc --notes": "--description",
+    "-l --tag --tags": "--labels --tags",
+    "-s": "--status --subject",
+    "-n --limit --tail": "--limit --last --max",
+    "-b --body": "--message --description",
+    "-m --message": "--message --result --reason --comment --text",
+    "--deps --depends-on --blocked-by": "--needs",
+    "--acceptance-criteria --ac": "--acceptance",
+    "--workstream --project -w": "--ws",
+    "--as --actor": "--agent",
+}
+"""Options, and what they mean: the first of these that the command has."""
+
+FILTERS = {"--assignee --owner": "--agent"}
+"""Options of listings; elsewhere ``--agent`` is who acts."""
+
+PLACES = {"ws": "workstream", "project": "workstream", "issue": "task", "id": "task"}
+"""Names of an option for what is given by its place: ``mail send --to ann`` is ``mail send ann``."""
+
+PRIORITIES = {
+    "urgent": 0,
+    "critical": 0,
+    "high": 1,
+    "medium": 5,
+    "normal": 5,
+    "low": 9,
+}
+"""Words for a priority; ``P1`` is 1."""
+
+
+VALUES = {
+    "todo new": "pending",
+    "doing wip started active": "in_progress",
+    "review": "in_review",
+    "closed completed finished": "done",
+    "canceled": "cancelled",
+    "medium": "normal",
+    "critical": "urgent",
+}
+"""Words for a value of a closed set, such as a status."""
+
+COMMANDS_MEANT = {
+    "delete": "task cancel",
+    "task delete": "task cancel",
+    "task remove": "task cancel",
+    "task rm": "task cancel",
+    "assign": "sling",
+    "task assign": "sling",
+    "search": "knowledge search",
+    "find": "knowledge search",
+    "task search": "knowledge search",
+    "task depend": "task dep add",
+    "agent show": "whoami",
+}
+"""Commands that are called otherwise and do a little less or more here: they are answered, not run."""
+
+OPTIONS_MEANT = {
+    "task edit --status": "task complete {words}",
+    "task edit --status in_progress": "task claim {words}",
+    "task edit --status failed": "task fail {words}",
+    "task edit --status blocked": "task block {words} REASON",
+    "task edit --status cancelled": "task cancel {words}",
+    "task edit --status pending": "task release {words}",
+    "task edit --status open": "task reopen {words}",
+    "task edit --assignee": "sling {words} {value}",
+    "task edit --claim": "task claim {words}",
+    "task edit --note": "task note {words} {value}",
+    "task add --claim": "task claim ID",
+    "task add --assignee": "sling ID {value}",
+    "add --claim": "task claim ID",
+    "add --assignee": "sling ID {value}",
+    "task ready --claim": "next {words}",
+}
+"""Options, alone or with a value, and the line that does here what they do elsewhere."""
+
+
+MISSING_MEANT = {
+    "mail list": "`mail inbox` lists your mail, `mail lists` the mailing lists.",
+}
+"""Commands that need more than in other tools, and what was perhaps meant by the shorter line."""
+
+
+def spread(table: dict[str, str]) -> dict[str, str]:
+    """A table with a row for each word of a key."""
+    return {word: meant for words, meant in table.items() for word in words.split()}
+
+
+def priority(word: str) -> int | None:
+    """The priority that a word means; None if it means none."""
+    word = word.casefold()
+    if word[:1] == "p" and word[1:].isdecimal() and word.isascii():
+        return int(word[1:]) if len(word) < 6 else None
+    return PRIORITIES.get(word)

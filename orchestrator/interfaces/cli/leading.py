@@ -1,0 +1,300 @@
+"""What a line means that is not understood at first: in words of other tools, or what was meant instead.
+
+Read only when a line was refused. The tables are those of :mod:`orchestrator.interfaces.cli.habits`.
+"""
+
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+
+import click
+
+from orchestrator.core.errors import OrchestratorError, UsageError
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.commands import BOARD, TASK
+from orchestrator.interfaces.cli.groups import HELP, Command, Group, is_option
+from orchestrator.interfaces.cli.habits import (
+    COMMANDS,
+    COMMANDS_MEANT,
+    ELSEWHERE,
+    FILTERS,
+    MISSING_MEANT,
+    OPTIONS,
+    OPTIONS_MEANT,
+    PLACES,
+    VALUES,
+    spread,
+)
+from orchestrator.interfaces.cli.parameters import Argument
+from orchestrator.interfaces.cli.run import Run
+
+_COMMANDS, _VALUES = spread(COMMANDS), spread(VALUES)
+_OPTIONS, _FILTERS = spread(OPTIONS), spread(FILTERS)
+
+_NEAR = 0.7
+"""How like a known word another must be; below that a suggestion misleads."""
+
+
+# Commands
+
+
+def command_of(group: Group, context: click.Context, args: Sequence[str]) -> click.Command:
+    """The command that a line means whose first word the group does not know.
+
+    At the top the words of tasks count too.
+
+    Raises:
+        UsageError: It means none; the hint is the line that was probably meant.
+    """
+    word, *rest = args
+    command = _of_habit(group, word)
+    if command is None:
+        path, words = _meant(group, context, word)
+        hint = (
+            f"Did you mean {_line(context.obj, path, [*words, *rest])}?" if path else _help(context)
+        )
+        raise UsageError(f"No such command {word!a}.", hint=hint)
+    return command
+
+
+def _of_habit(group: Group, word: str) -> click.Command | None:
+    if group is not BOARD:
+        return _synonym(group, word)
+    if word in ELSEWHERE:
+        return _at(ELSEWHERE[word])
+    return TASK.get_command(None, word) or _synonym(BOARD, word) or _synonym(TASK, word)
+
+
+def _synonym(group: Group, word: str) -> click.Command | None:
+    commands = (group.get_command(None, meant) for meant in _COMMANDS.get(word, "").split())
+    return next((command for command in commands if command is not None), None)
+
+
+def _at(path: str) -> click.Command | None:
+    node: click.Command | None = BOARD
+    for word in path.split():
+        assert isinstance(node, Group)
+        node = node.get_command(None, word)
+    return node
+
+
+def _meant(group: Group, context: click.Context, word: str) -> tuple[str, list[str]]:
+    """The words that lead to the command that was probably meant, empty if none is near, and its first."""
+    top = group is BOARD
+    inside = "" if top else f"{group.name} "
+    path = COMMANDS_MEANT.get(inside + word)
+    path = path or _near(word, dict(_paths(TASK if top else group, inside)))
+    if not path and (path := _shows(TASK if top else group, context, word)):
+        return path, [word]
+    everywhere = dict(_paths())
+    return path or everywhere.get(word) or _near(word, everywhere), []
+
+
+def _paths(group: Group = BOARD, lead: str = "") -> Iterator[tuple[str, str]]:
+    """Every word for a command with the words that lead to it; of one word the last pair counts."""
+    for inner in reversed(group.groups):
+        yield from _paths(inner, f"{lead}{inner.name} ")
+    for name in [*group.list_commands(None), *group.verbs]:
+        words = (name,) if name in group.verbs else group.names_of(name)
+        yield from ((word, f"{lead}{name}") for word in words)
+
+
+def _near(word: str, paths: dict[str, str]) -> str:
+    near = _nearest(word, paths)
+    return paths[near] if near else ""
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(word, known, n=1, cutoff=_NEAR)), "")
+
+
+def _shows(group: Group, context: click.Context, word: str) -> str:
+    """The command that shows a thing of the group, if the word names one."""
+    for name in ("show", "read", "status"):
+        command = group.get_command(None, name)
+        if isinstance(command, Command) and command.arguments:
+            first = command.arguments[0]
+            numbered = first.type is types.INTEGER and word.isdecimal()
+            if numbered or first.type.shell_complete(context, first, word):
+                return f"{group.name} {name}"
+    return ""
+
+
+# Options and arguments
+
+
+def in_our_words(command: Command, context: click.Context, args: list[str]) -> list[str]:
+    """The same line in the command's own words.
+
+    Raises:
+        UsageError: An option of it means nothing there.
+    """
+    line = _Line(command, args)
+    if line.unknown:
+        flag, value = line.unknown
+        raise UsageError(f"No such option: {flag}", hint=_option_meant(line, context, flag, value))
+    return [*line.options, "--", *line.arguments()]
+
+
+class _Line:
+    """The words behind a command, options and arguments apart, each in the command's own words.
+
+    Attributes:
+        options: The options with their values.
+        words: What is given by its place.
+        unknown: The first option that means nothing here, with its value.
+    """
+
+    def __init__(self, command: Command, args: Sequence[str]) -> None:
+        self.command = command
+        self.known = {
+            flag: option
+            for option in (*command.options, *command.shared, HELP)
+            for flag in option.opts
+        }
+        self.options: list[str] = []
+        self.words: list[str] = []
+        self.unknown: tuple[str, str] | None = None
+        self._places = list(_places(command))
+        self._placed: dict[str, str] = {}
+        self._read(list(args))
+
+    def _read(self, rest: list[str]) -> None:
+        while rest:
+            word = rest.pop(0)
+            if word == "--":
+                self.words += rest
+                return
+            if is_option(word):
+                self._option(word, rest)
+            else:
+                self.words.append(word)
+
+    def _option(self, word: str, rest: list[str]) -> None:
+        flag, equals, value = word.partition("=")
+        if flag not in self.known and flag[:2] != "--" and len(word) > 2:
+            flag, equals, value = word[:2], "=", word[2:]
+        habits = {**_OPTIONS, **_FILTERS} if self.command.filters_agent else _OPTIONS
+        meant = habits.get(flag, "").split() if flag not in self.known else []
+        flag = next((other for other in meant if other in self.known), flag)
+        place = PLACES.get(flag.lstrip("-"), flag.lstrip("-"))
+        if flag in self.known and self.known[flag].is_flag:
+            self.options.append(flag)
+            return
+        if not equals:
+            value = rest.pop(0) if rest and not is_option(rest[0]) else ""
+        if flag in self.known:
+            self.options += [flag, value]
+        elif place in self._places:
+            self._placed[place] = value
+        elif self.unknown is None:
+            self.unknown = flag, value
+
+    def arguments(self) -> list[str]:
+        """What the command takes by its place, in order, with what was given by name."""
+        placed = {place: self._placed[place] for place in self._places if place in self._placed}
+        if any(map(_holds_several, self.command.arguments)):
+            first = [word for place, word in placed.items() if place in _FIRST]
+            last = [word for place, word in placed.items() if place not in _FIRST]
+            return [*first, *self.words, *last]
+        rest = iter(self.words)
+        line = [placed[place] if place in placed else next(rest, None) for place in self._places]
+        return [*(word for word in line if word is not None), *rest]
+
+
+_FIRST = {"workstream", "task"}
+"""What comes first where a command takes all of its words as one argument: ``[WS] ID TEXT``."""
+
+
+def _places(command: Command) -> Iterator[str]:
+    """The names of what the command takes by its place; of ``[WS] ID TEXT...`` these three."""
+    for argument in command.arguments:
+        names = (argument.metavar or "").split() if _holds_several(argument) else [argument.name]
+        for name in names:
+            plain = str(name).strip("[].").lower()
+            yield PLACES.get(plain, plain)
+
+
+def _holds_several(argument: Argument) -> bool:
+    return argument.nargs == -1 and " " in (argument.metavar or "")
+
+
+def _option_meant(line: _Line, context: click.Context, flag: str, value: str) -> str:
+    run: Run = context.obj
+    path = _path_of(line.command)
+    for known in (f"{path} {flag} {_VALUES.get(value, value)}", f"{path} {flag}"):
+        if template := OPTIONS_MEANT.get(known):
+            words = shlex.join(line.words) or "ID"
+            filled = template.format(words=words, value=shlex.quote(value) if value else "AGENT")
+            return f"`{_prog(run)} {_short(filled)}` does that."
+    near = _nearest(flag.lstrip("-"), [name.lstrip("-") for name in line.known if name[:2] == "--"])
+    if near:
+        return f"Did you mean `--{near}`? {_help(context)}"
+    return _help(context)
+
+
+def missing(context: click.Context, error: click.MissingParameter) -> UsageError:
+    """The error for a line that ends too early."""
+    command, run = context.command, context.obj
+    first = context.params.get("workstream")
+    if command is TASK.get_command(None, "add") and first and not _is_workstream(run, first):
+        line = shlex.join(["add", first])
+        hint = f"`{_prog(run)} {line}` adds to the only workstream, or to the board's default."
+        return UsageError("The workstream is missing: WS TITLE", hint=hint)
+    hint = MISSING_MEANT.get(_path_of(command), "")
+    return UsageError(error.format_message(), hint=f"{hint} {_help(context)}".lstrip())
+
+
+def _is_workstream(run: Run, name: str) -> bool:
+    try:
+        run.orc.workstreams.get(name)
+    except (OrchestratorError, OSError):
+        return False
+    return True
+
+
+def agent_meant(error: OrchestratorError, context: click.Context) -> str:
+    """The hint for a workstream that is not there, where the name is perhaps that of an agent."""
+    name: str = context.params.get("workstream") or ""
+    takes = any(param.name == "workstream" for param in context.command.params[:1])
+    is_known = not name or _is_workstream(context.obj, name)
+    if not takes or is_known or context.params.get("agent") or "did you mean" in error.message:
+        return error.hint
+    line = f"{_prog(context.obj)} {_short(_path_of(context.command))} --agent {shlex.quote(name)}"
+    return f"Is {name!a} an agent? `{line}`. {error.hint}"
+
+
+# What is printed
+
+
+def _help(context: click.Context) -> str:
+    return f"`{context.command_path} --help` shows how it is called."
+
+
+def _line(run: Run, path: str, rest: Sequence[str]) -> str:
+    return f"`{' '.join([_prog(run), _short(path), *map(shlex.quote, rest)])}`"
+
+
+def _prog(run: Run) -> str:
+    agent = run.settings.agent
+    return f"{run.prog} --agent {shlex.quote(agent)}" if agent else run.prog
+
+
+def _path_of(command: click.Command) -> str:
+    """The words that lead to a command, in full."""
+    groups = [BOARD, *BOARD.groups, *TASK.groups]
+    group = next(group for group in groups if group.commands.get(command.name or "") is command)
+    lead = "task dep " if group in TASK.groups else "" if group is BOARD else f"{group.name} "
+    return f"{lead}{command.name}"
+
+
+def _short(path: str) -> str:
+    """A path with the short form of its group, or the verb at the top that means it."""
+    group, _, rest = path.partition(" ")
+    verbs = {f"{group.name} {name}": verb for verb, (group, name) in BOARD.verbs.items()}
+    for full, verb in verbs.items():
+        if path == full or path.startswith(f"{full} "):
+            return verb + path.removeprefix(full)
+    names = BOARD.names_of(group) if group in BOARD.list_commands(None) else (group,)
+    return f"{(*names[1:], group)[0]} {rest}".rstrip() if rest else path
