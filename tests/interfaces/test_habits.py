@@ -25,7 +25,7 @@ GROUPS = [BOARD, *BOARD.groups]
     ("habit", "meant"),
     [
         ("list", "ls"),
-        ("tasks", "task ls"),
+        ("tasks", "ls"),
         ("locks", "lock ls"),
         ("history", "log"),
         ("info", "status"),

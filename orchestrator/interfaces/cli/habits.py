@@ -21,7 +21,8 @@ COMMANDS = {
 """Words for a command, and what they mean: the first of these that the group has."""
 
 ELSEWHERE = {
-    "tasks": "task list",
+    "list": "ls",
+    "tasks": "ls",
     "locks": "lock list",
     "inbox": "mail inbox",
     "history": "log",
