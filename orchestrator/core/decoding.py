@@ -1,13 +1,14 @@
 """Bytes from outside as text: the one way in for files, stdin and records of other programs."""
 
 import codecs
+from contextlib import suppress
 
 from orchestrator.core.errors import BadInput
 
 BOM = codecs.BOM_UTF8
 
 
-def decode(data: bytes, name: str) -> str:
+def decode_text(data: bytes, name: str) -> str:
     """Read UTF-8; a byte order mark at the beginning is no part of the text.
 
     Args:
@@ -25,11 +26,15 @@ def decode(data: bytes, name: str) -> str:
         ) from None
 
 
-def decode_any(data: bytes) -> str:
-    """Read UTF-8, or what an older editor wrote: Windows-1252, or Latin-1, which any bytes are."""
+def decode_any(data: bytes, name: str) -> str:
+    """Read UTF-8, or what an older editor wrote: Windows-1252, or Latin-1, which any bytes are.
+
+    Raises:
+        BadInput: They are no text at all: they hold a NUL, or are UTF-16.
+    """
+    if b"\0" in data or data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise BadInput(f"{name} is not text", hint="Save it as UTF-8.")
     for encoding in ("utf-8", "cp1252"):
-        try:
+        with suppress(UnicodeDecodeError):
             return data.removeprefix(BOM).decode(encoding)
-        except UnicodeDecodeError:
-            continue
     return data.decode("latin-1")

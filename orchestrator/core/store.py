@@ -62,6 +62,9 @@ class Documents(Protocol):
     def names(self, folder: str) -> list[str]:
         """The names of the documents in a folder, without the folder, in order."""
 
+    def folders(self, folder: str) -> list[str]:
+        """The names of the folders in a folder, in order."""
+
     def read(self, path: str) -> bytes | None:
         """The bytes of a document, or None."""
 

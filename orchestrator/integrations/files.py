@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from orchestrator.core import system
-from orchestrator.core.decoding import BOM, decode
+from orchestrator.core.decoding import BOM, decode_text
 from orchestrator.core.errors import BadInput, InputOutputError, NotFound
 
 LONGEST_LINE = 16 * 1024 * 1024
@@ -90,7 +90,7 @@ def decoded(place: str, data: bytes) -> str:
     Raises:
         BadInput: They are not UTF-8, or hold a NUL.
     """
-    text = decode(data, place)
+    text = decode_text(data, place)
     if "\0" in text:
         raise BadInput(f"{place} is binary: it holds a NUL character")
     return text

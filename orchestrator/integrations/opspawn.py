@@ -138,7 +138,7 @@ def _import_topic(tx: Transaction[State], name: str, text: str) -> None:
         author, written_at, body = "system", tx.now, text
     topic = names.name("topic", name, among=tx.state.knowledge)
     document = join({"author": author, "updated_at": written_at}, body)
-    tx.record(KnowledgeWritten(topic=topic, text=check_text("content", document), author=author))
+    tx.record(KnowledgeWritten.of(topic, check_text("content", document), author=author))
 
 
 def _read_state(path: str) -> dict[str, Any]:

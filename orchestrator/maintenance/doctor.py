@@ -17,6 +17,7 @@ from orchestrator.core.events import decode
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import START, Cursor, Problem
 from orchestrator.domain.board.commands import Repairs, ended_holds
+from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.knowledge.events import digest_of, document_path
 from orchestrator.domain.state import State
 from orchestrator.engine import Engine
@@ -154,6 +155,13 @@ class _Doctor:
                 message = f"{file} is not what the log says: its last write was interrupted"
                 finish = partial(self._finish, path, None if topic.deleted else topic.versions[-1])
                 yield Problem(check="knowledge", message=message, repair=finish, touches=(file,))
+
+        try:
+            for name, message, hint in Knowledge(self.engine).problems():
+                file = documents.where(document_path(name))
+                yield Problem(check="knowledge", message=f"{file}: {message}", hint=hint)
+        except OrchestratorError as error:
+            yield _problem("knowledge", error)
 
     def _finish(self, path: str, version: int | None) -> None:
         event = decode(self.engine.event(version)) if version is not None else None

@@ -1,11 +1,9 @@
 """The sections of a brief, the most important first. Text by others is quoted in all of them."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from heapq import nlargest
 
 from orchestrator.core.clock import spoken
-from orchestrator.core.errors import BadInput, BadName
 from orchestrator.core.printable import times
 from orchestrator.domain.knowledge.commands import Document, Knowledge
 from orchestrator.domain.tasks.blockers import ancestors
@@ -155,13 +153,7 @@ def _knowledge(context: BriefContext) -> Iterator[PageBlock]:
 
 def _documents(context: BriefContext) -> dict[str, Document]:
     """Return every topic that can be read; a file that is not text keeps no agent from working."""
-    knowledge = Knowledge(context.desk)
-    documents = {}
-    for topic in knowledge.all():
-        with suppress(BadInput, BadName):
-            if document := knowledge.document(topic.name):
-                documents[document.topic] = document
-    return documents
+    return {document.topic: document for document in Knowledge(context.desk).documents()}
 
 
 def _neighbours(context: BriefContext) -> Iterator[PageBlock]:

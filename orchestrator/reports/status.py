@@ -1,14 +1,17 @@
 """The status of a board: workstreams with counts, agents, locks, recent events, topics."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from orchestrator.core import clock
+from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.printable import escape
 from orchestrator.domain.agents.commands import Agents, AgentView
 from orchestrator.domain.event_log import as_dict
+from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.locks.records import Lock
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import STATUSES
@@ -115,8 +118,17 @@ def status(engine: Engine, at: int | None = None) -> Status:
         agents=Agents.views(state, now, seen),
         locks=[lock for lock in state.locks.values() if any(h.until > now for h in lock.holders)],
         events=[{**as_dict(record), "text": sentences.of(record)} for record in recent],
-        topics=sorted(name for name, topic in state.knowledge.items() if not topic.deleted),
+        topics=_topics(engine, state if at is not None else None),
     )
+
+
+def _topics(engine: Engine, past: State | None) -> list[str]:
+    """The topics, those of files that people made too; of the past only those that were recorded."""
+    if past is None:
+        with suppress(OrchestratorError):
+            return [topic.name for topic in Knowledge(engine).all()]
+        past = engine.read()
+    return sorted(name for name, topic in past.knowledge.items() if not topic.deleted)
 
 
 def _stream(stream: Workstream, state: State) -> StreamStatus:

@@ -44,6 +44,14 @@ class MemoryDocuments:
         paths = (path.rpartition("/") for path in self._documents)
         return sorted(name for above, _, name in paths if above == folder)
 
+    def folders(self, folder: str) -> list[str]:
+        deeper = (
+            path.removeprefix(f"{folder}/").partition("/")
+            for path in self._documents
+            if path.startswith(f"{folder}/")
+        )
+        return sorted({name for name, inside, _ in deeper if inside})
+
     def read(self, path: str) -> bytes | None:
         return self._documents.get(path)
 

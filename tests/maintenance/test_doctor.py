@@ -180,7 +180,7 @@ def test_a_board_without_files_has_only_the_checks_of_every_board(orc: Orchestra
         "formulas": ("ok", False),
     }
     assert found.backup is None
-    assert orc.engine.documents.read("knowledge/plan.md") == b"text"
+    assert orc.engine.documents.read("knowledge/plan.md") == b"text\n"
 
 
 def test_a_disk_that_does_not_answer_hides_nothing_from_doctor_and_salvage(

@@ -250,6 +250,8 @@ class StoreContract:
         documents.write("notes/a.md", b"")
         assert documents.names("notes") == ["a.md"]
         assert documents.names("notes/deep") == ["d.md"]
+        assert (documents.folders("notes"), documents.folders("notes/deep")) == (["deep"], [])
+        assert documents.folders("nothing") == []
         assert documents.read("notes/deep/d.md") == b"deep\n"
 
     def test_documents_are_written_listed_read_and_deleted(self, store: Store) -> None:

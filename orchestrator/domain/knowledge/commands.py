@@ -6,13 +6,15 @@ means that the write was interrupted: the log's text counts. Any other differenc
 to readers, and recorded as an event by the next change of that topic.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from orchestrator.core import names
-from orchestrator.core.errors import BadInput, NotFound
+from orchestrator.core.decoding import decode_any, decode_text
+from orchestrator.core.errors import BadInput, BadName, NotFound, OrchestratorError
 from orchestrator.core.events import decode
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.knowledge.events import (
@@ -28,6 +30,9 @@ from orchestrator.domain.knowledge.events import (
 from orchestrator.domain.knowledge.records import Topic
 from orchestrator.domain.state import State
 from orchestrator.domain.validation import check_text
+
+DECISIONS = f"{FOLDER}/decisions"
+"""The folder of the documents of decisions."""
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +139,7 @@ class Knowledge(Noun[State]):
         Raises:
             NotFound: The topic has no such version.
         """
-        names.name("topic", topic)
+        self._check_readable(topic)
         record = self._state.knowledge.get(topic)
         if version is not None:
             return self._old_version(topic, record, version)
@@ -158,22 +163,48 @@ class Knowledge(Noun[State]):
         assert isinstance(written, VersionEvent)
         return Document(
             topic=topic,
-            text=split(written.text)[1],
+            text=split_any(written.text)[1],
             author=written.author,
             tags=written.tags,
             version=version,
             updated_at=event.ts,
         )
 
+    def _check_readable(self, topic: str) -> None:
+        """Refuse a name that is none, unless a person made a file of that name."""
+        try:
+            names.name("topic", topic)
+        except BadName:
+            if topic not in self._files():
+                raise
+
     def all(self) -> list[Topic]:
-        """Return the topics by name; one whose file is not recorded yet has no versions."""
+        """Return the topics by name; one whose file is not recorded yet has no versions.
+
+        Files that people made are topics by their paths, whatever these are: ``Old Notes``, ``team/plan``.
+        """
         topics = self._state.knowledge
         live = {name: topic for name, topic in topics.items() if not topic.deleted}
-        for file in self._desk.documents.names(FOLDER):
-            name = file.removesuffix(ENDING)
-            if name != file and name not in live and (topic := self._unrecorded(name)):
+        for name in self._files():
+            if name not in live and (topic := self._unrecorded(name)):
                 live[name] = topic
         return [live[name] for name in sorted(live)]
+
+    def _files(self) -> list[str]:
+        """The topics of all files, but for decisions, which are a noun of their own."""
+        found = []
+        folders = [FOLDER]
+        while folders:
+            folder = folders.pop()
+            inside = folder.removeprefix(FOLDER).removeprefix("/")
+            found += [
+                f"{inside}/{file}".removeprefix("/").removesuffix(ENDING)
+                for file in self._desk.documents.names(folder)
+                if file.endswith(ENDING)
+            ]
+            folders += [f"{folder}/{name}" for name in self._desk.documents.folders(folder)]
+            folders = [name for name in folders if name != DECISIONS]
+        return found
 
     def _unrecorded(self, name: str) -> Topic | None:
         data = self._desk.documents.read(document_path(name))
@@ -181,16 +212,37 @@ class Knowledge(Noun[State]):
             return None
         return Topic(name=name, author=SYSTEM, digest=digest_of(data), versions=(), updated_at="")
 
+    def documents(self) -> Iterator[Document]:
+        """Yield the topics with their texts; one that cannot be read is left out: the doctor names it."""
+        for topic in self.all():
+            with suppress(OrchestratorError):
+                if document := self.document(topic.name):
+                    yield document
+
+    def problems(self) -> Iterator[tuple[str, str, str]]:
+        """Yield for each file that is not as it should be its topic, what is wrong, and what to do."""
+        for topic in self._files():
+            try:
+                names.name("topic", topic)
+            except BadName as error:
+                hint = "It can be read; to change it with `kb write`, give its file another name."
+                yield topic, error.message, hint
+            try:
+                _parsed(topic, self._desk.documents.read(document_path(topic)) or b"")
+            except OrchestratorError as error:
+                yield topic, error.message.removeprefix(f"{document_path(topic)}: "), error.hint
+
     def search(self, words: str) -> list[Match]:
         """Return the topics that contain all the words, most hits first; case does not matter."""
         wanted = words.casefold().split()
         matches = []
-        for topic in self.all():
-            text = f"{topic.name}\n{' '.join(topic.tags)}\n{self.read(topic.name) or ''}"
+        for document in self.documents():
+            text = f"{document.topic}\n{' '.join(document.tags)}\n{document.text}"
             hits = [text.casefold().count(word) for word in wanted]
             if wanted and all(hits):
                 lines = (line for line in text.splitlines() if wanted[0] in line.casefold())
-                matches.append(Match(topic=topic.name, hits=sum(hits), line=next(lines, "")))
+                match = Match(topic=document.topic, hits=sum(hits), line=next(lines, ""))
+                matches.append(match)
         return sorted(matches, key=lambda match: (-match.hits, match.topic))
 
     def history(self, topic: str) -> list[Document]:
@@ -214,7 +266,8 @@ def _is_edited(record: Topic | None, data: bytes | None) -> bool:
 
 
 def _edited_document(topic: str, record: Topic | None, data: bytes) -> Document:
-    _, metadata, body = _parsed(topic, data)
+    """The topic as it stands in its file, however that was written."""
+    metadata, body = split_any(decode_any(data, document_path(topic)))
     return Document(
         topic=topic,
         text=body,
@@ -259,7 +312,7 @@ def _record(
         head["tags"] = list(words)
     text = check_text("content", join(head, body))
     old = digest_of(tx.documents.get(document_path(topic)))
-    tx.record(KnowledgeWritten(topic=topic, text=text, author=author, tags=words, replaces=old))
+    tx.record(KnowledgeWritten.of(topic, text, author=author, tags=words, replaces=old))
 
 
 def split(text: str) -> tuple[dict[str, Any], str]:
@@ -270,6 +323,14 @@ def split(text: str) -> tuple[dict[str, Any], str]:
     from orchestrator.domain.knowledge import frontmatter
 
     return frontmatter.split(text)
+
+
+def split_any(text: str) -> tuple[dict[str, Any], str]:
+    """Split a text as far as it can be: frontmatter that cannot be read is a part of the body."""
+    try:
+        return split(text)
+    except BadInput:
+        return {}, text
 
 
 def join(metadata: dict[str, Any], body: str) -> str:
@@ -283,12 +344,10 @@ def join(metadata: dict[str, Any], body: str) -> str:
 
 def _parsed(topic: str, data: bytes) -> tuple[str, dict[str, Any], str]:
     """The text of an edited file, its frontmatter and its body; an error names the file."""
-    file = f"knowledge/{topic}.md"
+    file = document_path(topic)
     try:
-        text = check_text("file", data.decode())
+        text = check_text("file", decode_text(data, "it"))
         return text, *split(text)
-    except UnicodeDecodeError:
-        raise BadInput(f"{file} is not UTF-8", hint="Save it as UTF-8.") from None
     except BadInput as error:
         raise BadInput(f"{file}: {error.message}", code=error.code, hint=error.hint) from None
 

@@ -1,5 +1,7 @@
 """The events of knowledge: each carries the whole text of its topic."""
 
+from typing import Any, Self
+
 import msgspec
 
 from orchestrator.core.events import Event, Recorded, event
@@ -19,13 +21,18 @@ class VersionEvent(Event):
     tags: tuple[str, ...] = ()
     replaces: str = ""  # the digest of the file before
 
+    @property
+    def content(self) -> str:
+        """What stands in the file."""
+        return self.text
+
     def apply(self, state: State, record: Recorded) -> None:
         old = state.knowledge.get(self.topic)
         state.knowledge[self.topic] = Topic(
             name=self.topic,
             author=self.author,
             tags=self.tags,
-            digest=digest_of(self.text.encode()),
+            digest=digest_of(self.content.encode()),
             previous=self.replaces,
             versions=(*old.versions, record.id) if old else (record.id,),
             updated_at=record.ts,
@@ -34,10 +41,22 @@ class VersionEvent(Event):
 
 @event("knowledge.written")
 class KnowledgeWritten(VersionEvent):
-    """A topic got a new text."""
+    """A topic got a new text; ``newline``: one ends the file that is not in the text."""
+
+    newline: bool = False
+
+    @property
+    def content(self) -> str:
+        return f"{self.text}\n" if self.newline else self.text
 
     def documents(self, state: State) -> dict[str, str | None]:
-        return {document_path(self.topic): self.text}
+        return {document_path(self.topic): self.content}
+
+    @classmethod
+    def of(cls, topic: str, text: str, **facts: Any) -> Self:
+        """Write a text to a file that ends with a newline, as text files do."""
+        newline = text != "" and not text.endswith("\n")
+        return cls(topic=topic, text=text, newline=newline, **facts)
 
 
 @event("knowledge.edited")

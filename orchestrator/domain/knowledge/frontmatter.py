@@ -25,9 +25,7 @@ class _StrictYAML(YAMLHandler):
     def split(self, text: str) -> tuple[str, str]:
         """The text between the ``---`` lines and the text below them, to the letter."""
         lines = text.split("\n")
-        end = next((i for i, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
-        if end is None:
-            raise _bad("it has no closing `---` line")
+        end = next(i for i, line in enumerate(lines[1:], 1) if _is_rule(line))
         head, below = "\n".join(lines[1:end]), lines[end + 1 :]
         if len(below) > 1 and not below[0].strip():
             del below[0]  # the blank line that join() puts there
@@ -47,8 +45,9 @@ def split(text: str) -> tuple[dict[str, Any], str]:
     Raises:
         BadInput: The frontmatter is not YAML of the strict kind, or no mapping.
     """
-    if text.partition("\n")[0].rstrip() != "---":
-        return {}, text
+    first, _, below = text.partition("\n")
+    if not _is_rule(first) or not any(map(_is_rule, below.split("\n"))):
+        return {}, text  # a `---` that no other one follows is a rule
     head, body = _handler.split(text)
     metadata = _handler.load(head)
     if not isinstance(metadata, dict):
@@ -139,6 +138,10 @@ class _Reader:
                 raise _bad(f"it has the key {key!a} twice, again in line {line}")
             values[key] = self._value(next(self._events), depth + 1)
         return values
+
+
+def _is_rule(line: str) -> bool:
+    return line.rstrip() == "---"
 
 
 def _bad(why: str) -> BadInput:

@@ -59,6 +59,10 @@ class FileDocuments:
     def names(self, folder: str) -> list[str]:
         return sorted(entry.name for entry in _files(self._checked(folder)))
 
+    def folders(self, folder: str) -> list[str]:
+        entries = _entries(self._checked(folder))
+        return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+
     def read(self, path: str) -> bytes | None:
         return disk.read(self._path(path))
 
@@ -112,6 +116,11 @@ class FileCursors:
 
 def _files(folder: str) -> Iterator[os.DirEntry[str]]:
     """The regular files of a folder that are not hidden; none if the folder does not exist."""
+    return (entry for entry in _entries(folder) if entry.is_file(follow_symlinks=False))
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    """What is in a folder and is not hidden; nothing if the folder does not exist."""
     with disk.naming("list", folder):
         try:
             entries = os.scandir(folder)
@@ -119,5 +128,5 @@ def _files(folder: str) -> Iterator[os.DirEntry[str]]:
             return
         with entries:
             for entry in entries:
-                if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+                if not entry.name.startswith("."):
                     yield entry

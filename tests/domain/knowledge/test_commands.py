@@ -9,8 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator import BadInput, NotFound, Orchestrator
+from orchestrator.core.errors import BadName
 from orchestrator.domain.knowledge import frontmatter
 from orchestrator.domain.knowledge.commands import join, split
+from orchestrator.maintenance.doctor import examine
 
 
 @pytest.fixture
@@ -431,4 +433,98 @@ def test_a_refused_transaction_leaves_the_files_alone(
 
     with changes_nothing(board), pytest.raises(NotFound):
         attempt()
-    assert path("findings").read_text() == "one"
+    assert path("findings").read_text() == "one\n"
+
+
+# Files that people make
+
+
+ODD_FILES = {
+    "Old Notes": "parser\n",
+    "Parser": "parser\n",
+    "team/plan": "parser\n",
+    "plain": "parser",
+    "broken": "---\ntitle: a: b\n---\nparser\n",
+    "marked": "\ufeff---\nauthor: ann\ntags: [x]\n---\n\nparser\n",
+    "rule": "---\n\nparser\n",
+    "rules": "---\n\nparser\n\n---\n\nmore\n",
+}
+
+
+@pytest.fixture
+def odd(board: Orchestrator, path: Callable[[str], Path]) -> Orchestrator:
+    """A board with files as people make them, and one good topic."""
+    board.knowledge.write("good", "parser facts", agent="ann")
+    path("team/plan").parent.mkdir()
+    for topic, text in ODD_FILES.items():
+        path(topic).write_bytes(text.encode())
+    path("latin").write_bytes("parser: caf\u00e9\n".encode("latin-1"))
+    path("binary").write_bytes(b"\xff\xfep\0")
+    return board
+
+
+def test_files_as_people_make_them_are_listed_read_and_searched(odd: Orchestrator):
+    readable = {*ODD_FILES, "latin", "good"}
+    with changes_nothing(odd):
+        assert {topic.name for topic in odd.knowledge.all()} == {*readable, "binary"}
+        assert {match.topic for match in odd.knowledge.search("parser")} == readable
+        assert {*odd.status().topics} == {*readable, "binary"}
+        assert odd.knowledge.read("Old Notes") == "parser\n"
+        assert odd.knowledge.read("team/plan") == "parser\n"
+        assert odd.knowledge.read("latin") == "parser: caf\u00e9\n"
+        assert odd.knowledge.read("broken") == ODD_FILES["broken"]
+        assert odd.knowledge.read("rule") == ODD_FILES["rule"]
+        assert odd.knowledge.read("rules") == ODD_FILES["rules"]
+        marked = odd.knowledge.document("marked")
+        assert marked is not None
+        assert (marked.text, marked.author, marked.tags) == ("parser\n", "ann", ("x",))
+        assert code_of(lambda: odd.knowledge.read("binary")) == "bad_input"
+
+
+def test_the_doctor_names_the_files_that_are_not_as_they_should_be(odd: Orchestrator):
+    findings = [f for f in examine(odd.engine).findings if f.check == "knowledge"]
+    assert {finding.level for finding in findings} == {"warning"}
+    named = {
+        topic for topic in ODD_FILES for f in findings if f.message.count(f"knowledge/{topic}.md")
+    }
+    assert named == {"Old Notes", "team/plan", "broken", "rules"}
+    assert any("latin.md: it is not UTF-8" in finding.message for finding in findings)
+    assert any("binary.md: it is not UTF-8" in finding.message for finding in findings)
+
+
+def test_a_file_with_a_byte_order_mark_keeps_one_frontmatter(
+    odd: Orchestrator, path: Callable[[str], Path]
+):
+    odd.knowledge.append("marked", "more", agent="bob")
+    assert path("marked").read_text() == ("---\nauthor: bob\ntags:\n- x\n---\n\nparser\n\nmore\n")
+
+
+@pytest.mark.parametrize("topic", ["Old Notes", "team/plan", "broken", "latin"])
+def test_a_file_that_could_not_be_written_back_is_not_changed(
+    odd: Orchestrator, path: Callable[[str], Path], topic: str
+):
+    before = path(topic).read_bytes()
+    with changes_nothing(odd), pytest.raises((BadInput, BadName)):
+        odd.knowledge.append(topic, "more")
+    assert path(topic).read_bytes() == before
+
+
+def test_the_files_of_decisions_are_no_topics(board: Orchestrator):
+    board.decisions.add("Locks are leases", decision="So.")
+    assert board.knowledge.all() == []
+
+
+@pytest.mark.parametrize("text", ["text", "text\n", "", "# A\n\n", "a\r"])
+def test_a_file_ends_with_a_newline_and_the_text_is_as_it_was_given(
+    board: Orchestrator, path: Callable[[str], Path], text: str
+):
+    board.knowledge.write("findings", text)
+    assert board.knowledge.read("findings") == text
+    file = path("findings").read_bytes().decode()
+    assert file == (text if text.endswith("\n") or not text else f"{text}\n")
+    assert [f.level for f in examine(board.engine).findings if f.check == "knowledge"] == ["ok"]
+
+
+def test_a_text_may_begin_with_a_rule(board: Orchestrator):
+    board.knowledge.write("findings", "---\n\nText", agent="ann")
+    assert board.knowledge.read("findings") == "---\n\nText"
