@@ -22,7 +22,7 @@ def decode_text(data: bytes, name: str) -> str:
         return data.removeprefix(BOM).decode()
     except UnicodeDecodeError as error:
         raise BadInput(
-            f"{name} is not UTF-8 text (byte {error.start})", hint="Save it as UTF-8."
+            f"{name} is no UTF-8 text (byte {error.start})", hint="Save it as UTF-8."
         ) from None
 
 

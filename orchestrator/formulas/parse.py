@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from orchestrator.core.decoding import decode_text
 from orchestrator.core.errors import BadInput, did_you_mean
 from orchestrator.core.problems import Problems
 from orchestrator.formulas.schema import Formula, Variable
@@ -49,11 +50,9 @@ def _toml(data: bytes) -> dict[str, Any]:
     if len(data) > LONGEST:
         raise BadInput(f"it has {len(data)} bytes; {LONGEST} are allowed")
     try:
-        value = tomllib.loads(data.decode())
+        value = tomllib.loads(decode_text(data, "it"))
         check_numbers(value)
         return value
-    except UnicodeDecodeError as error:
-        raise BadInput(f"it is not UTF-8 text (byte {error.start})") from None
     except RecursionError:
         raise BadInput("it is nested too deep") from None
     except ValueError as error:  # bad syntax, or a number of 5,000 digits

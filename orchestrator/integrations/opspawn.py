@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestrator.core import clock, names
+from orchestrator.core.decoding import decode_text
 from orchestrator.core.errors import BadInput, InputOutputError, NotFound
 from orchestrator.core.events import FORMAT
 from orchestrator.core.strict_json import strict_json
@@ -178,12 +179,10 @@ def _read_knowledge(folder: str) -> Iterable[tuple[str, str]]:
 
 def _text(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return file.read()
+        with open(path, "rb") as file:
+            return decode_text(file.read(), path)
     except FileNotFoundError:
         raise NotFound(f"There is no {path}", code="file_not_found") from None
-    except UnicodeDecodeError:
-        raise BadInput(f"{path} is not UTF-8") from None
     except OSError as error:
         raise InputOutputError(f"{path} cannot be read: {error.strerror}") from None
 

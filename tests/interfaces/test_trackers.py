@@ -193,3 +193,29 @@ def test_every_problem_of_a_batch_is_printed_once(
     error = cli("t", "batch", str(plan), "--ws", "build", "--json", status=2).error
     assert (error["code"], len(error["problems"])) == ("bad_entries", 4)
     assert cli("t", "ls").out == "No tasks.\n"
+
+
+def test_a_byte_order_mark_is_read_over_by_every_face(
+    cli: CommandLine, board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def marked(name: str, text: str) -> str:
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+        return str(tmp_path / name)
+
+    def as_stdin(text: str) -> str:
+        stdin = io.TextIOWrapper(io.BytesIO(text.encode("utf-8-sig")), encoding="utf-8")
+        monkeypatch.setattr(sys, "stdin", stdin)
+        return "-"
+
+    exported = cli("export").out
+    plan = "- One {key: a}\n"
+    cli("t", "batch", marked("plan.md", plan), "--ws", "build")
+    cli("t", "batch", as_stdin('[{"title": "One"}]'), "--ws", "build")
+    assert [task["title"] for task in cli("t", "ls", "--json").json] == ["One", "One"]
+    cli("kb", "write", "file", "--file", marked("text", "text"))
+    cli("kb", "write", "stdin", as_stdin("text"))
+    assert (cli("kb", "read", "file").out, cli("kb", "read", "stdin").out) == ("text\n", "text\n")
+    for number, source in enumerate((marked("board.jsonl", exported), as_stdin(exported))):
+        other = str(tmp_path / f"other-{number}")
+        assert cli("--board", other, "import", source).out.startswith("Imported: 1 workstreams")
+    assert cli("import", "beads", as_stdin('{"id":"x-1","title":"x"}'), "--json").json["tasks"] == 1

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.core.decoding import decode_text
 from orchestrator.core.errors import BadInput
 from orchestrator.core.transaction import Transaction
 
@@ -32,7 +33,7 @@ def settings(tx: Transaction[Any]) -> BoardSettings:
     import tomllib
 
     try:
-        return msgspec.convert(tomllib.loads(data.decode()), BoardSettings)
+        return msgspec.convert(tomllib.loads(decode_text(data, FILE)), BoardSettings)
     except (ValueError, RecursionError) as error:
         known = ", ".join(BoardSettings.__struct_fields__)
         raise BadInput(f"{FILE} cannot be used: {error}", hint=f"It may set: {known}.") from None

@@ -6,6 +6,7 @@ title and its sections count: the status changes through commands alone.
 
 from msgspec.structs import replace
 
+from orchestrator.core.decoding import BOM
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.board.commands import upgrade_for
@@ -124,6 +125,6 @@ def _as_edited(decision: Decision, data: bytes | None) -> Decision:
     if digest_of(data) in ("", recorded, decision.replaced):
         return decision
     assert data is not None
-    title, text = split(data.decode("utf-8", "replace"))
+    title, text = split(data.removeprefix(BOM).decode("utf-8", "replace"))
     edited = replace(decision, title=title or decision.title, text=text)
     return decision if edited == decision else edited

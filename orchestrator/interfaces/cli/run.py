@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from orchestrator.core.errors import BadInput, UsageError
+from orchestrator.core.decoding import decode_text
+from orchestrator.core.errors import UsageError
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.interfaces.cli.rendering import Answer, progress_bar, show, warn
@@ -166,9 +167,6 @@ def text_from(path: str | None) -> str:
                 data = file.read()
         if not data.strip() and path in (None, "-"):
             raise UsageError("stdin is empty", hint='Say "" if an empty text is meant.')
-        return data.decode()
     except OSError as error:
         raise UsageError(f"{path!a} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        source = "stdin" if path in (None, "-") else ascii(path)
-        raise BadInput(f"{source} is no UTF-8 text (byte {error.start})") from None
+    return decode_text(data, "stdin" if path in (None, "-") else ascii(path))

@@ -488,8 +488,8 @@ def test_the_doctor_names_the_files_that_are_not_as_they_should_be(odd: Orchestr
         topic for topic in ODD_FILES for f in findings if f.message.count(f"knowledge/{topic}.md")
     }
     assert named == {"Old Notes", "team/plan", "broken", "rules"}
-    assert any("latin.md: it is not UTF-8" in finding.message for finding in findings)
-    assert any("binary.md: it is not UTF-8" in finding.message for finding in findings)
+    assert any("latin.md: it is no UTF-8 text" in finding.message for finding in findings)
+    assert any("binary.md: it is no UTF-8 text" in finding.message for finding in findings)
 
 
 def test_a_file_with_a_byte_order_mark_keeps_one_frontmatter(
