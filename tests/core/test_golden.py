@@ -117,6 +117,7 @@ def test_the_whole_log_folds_to_what_it_always_did():
     assert {topic.name: topic.deleted for topic in state.knowledge.values()} == {
         "findings": False,
         "gone": True,
+        "short": False,
     }
     assert state.cycles.cycle is not None
     assert state.cycles.cycle.number == 1
