@@ -1,10 +1,11 @@
 """What a commit causes automatically, in the same commit, whichever command made it.
 
 A noun that waits for something that others do (a convoy for the end of its tasks, a workflow for that of its
-steps) is called here, so that no command has to know of it.
+steps) is called here, and mail for those whom an event concerns, so that no command has to know of it.
 """
 
 from orchestrator.core.transaction import Committed, Transaction
+from orchestrator.domain.mail import notices
 from orchestrator.domain.state import State
 
 
@@ -23,6 +24,7 @@ def react(tx: Transaction[State]) -> None:
             from orchestrator.domain.workflows import automation
 
             automation.follow(tx, events)
+        notices.follow(tx, events)
 
 
 def _has_milestone(state: State, events: Committed) -> bool:

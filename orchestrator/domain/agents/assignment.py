@@ -7,14 +7,14 @@ of an agent that never starts it becomes free again.
 
 from orchestrator.core.errors import Refused
 from orchestrator.core.printable import one_line
-from orchestrator.core.transaction import Transaction
+from orchestrator.core.transaction import SYSTEM, Transaction
 from orchestrator.domain.agents import commands as agents
 from orchestrator.domain.agents.commands import AgentView
 from orchestrator.domain.agents.records import Agent
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.mail.records import Urgency
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.events import TaskAssigned, TaskHung, released
+from orchestrator.domain.tasks.events import TaskAssigned, TaskHung, TaskLapsed, released
 from orchestrator.domain.tasks.records import HELD, Task
 from orchestrator.domain.tasks.transitions import check_transition
 from orchestrator.domain.validation import LONGEST_TITLE, lease_length
@@ -86,8 +86,10 @@ def assign(
                 assigned_to=task.assigned_to,
                 status=task.status,
             )
-        reason = f"given to {to}" if not task.has_lapsed(tx.now) else "its lease has ended"
-        tx.record(released(task, reason))
+        if task.has_lapsed(tx.now):
+            tx.record(TaskLapsed(task=task.id, holder=task.assigned_to or SYSTEM))
+        else:
+            tx.record(released(task, f"given to {to}"))
     else:
         check_transition(task, "sling")
     length = DEFAULT_ASSIGNMENT if lease is None else lease_length(lease)

@@ -9,7 +9,6 @@ from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import assign
 from orchestrator.domain.agents.identity import act_in_session
-from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import ReviewReleased, TaskCompleted
 from orchestrator.domain.tasks.leases import claim_review
@@ -143,7 +142,6 @@ class Reviews(Noun[State]):
         if worker is None or (known is not None and known.status == "retired"):
             return  # any agent may take it up
         assign(tx, tx.state.tasks[reviewed.id], worker)
-        mail.post(tx, worker, subject=f"Task {reviewed.id} was rejected in review", body=reason)
 
     @command(trusted_tasks)
     def trust(

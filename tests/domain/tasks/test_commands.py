@@ -779,7 +779,8 @@ def test_a_lapsed_task_goes_to_the_next_next_with_another_attempt_and_token(
     assert new is not None
     assert (new.id, new.assigned_to, new.attempt) == (task, "bob", 2)
     assert new.token > old.token  # type: ignore[operator]
-    assert [at.type for at in orc.events.read(last=2)] == ["task.lapsed", "task.claimed"]
+    types = [at.type for at in orc.events.read(last=3)]
+    assert types == ["task.lapsed", "task.claimed", "message.sent"], "its holder is notified"
 
 
 def test_the_late_holder_is_refused_and_told_who_has_the_task_now(

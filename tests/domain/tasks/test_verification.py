@@ -575,7 +575,8 @@ def test_another_agent_approves_and_the_task_is_done_with_its_result(orc: Orches
         *("review", "reads well", True),
         "bob",
     )
-    assert [at.type for at in orc.events.read(last=2)] == ["task.approved", "task.completed"]
+    types = [at.type for at in orc.events.read(last=3)]
+    assert types == ["task.approved", "task.completed", "message.sent"], "its worker is notified"
 
 
 @pytest.mark.parametrize("step", ["approve", "reject"])
@@ -604,7 +605,7 @@ def test_rejected_work_is_the_workers_again_who_is_told_why(orc: Orchestrator):
     assert [(e.what, e.passed) for e in rejected.evidence] == [("no tests", False)]
     [message] = orc.mail.inbox(agent="ann")
     assert (message.sender, task in message.subject) == ("bob", True)
-    assert orc.mail.peek(message.id).body == "no tests"
+    assert orc.mail.peek(message.id).body.startswith("no tests\n")
     assert orc.tasks.next(agent="bob") is None
     assert orc.tasks.next(agent="ann").id == task  # type: ignore[union-attr]
     orc.tasks.complete(task)

@@ -1,0 +1,186 @@
+"""Notices: mail that the board sends about a task, in the commit of the event that it is about.
+
+``NOTICES`` says which event makes which message, and to whom. The sender is the agent of the event, so an
+answer reaches it, and it is never sent to itself. A retired agent gets none, and neither does the name that
+an imported task came with, which may be no agent of this board.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.events import Event
+from orchestrator.core.printable import one_line, shortened
+from orchestrator.core.transaction import SYSTEM, Committed, Transaction
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.events import TaskFailed, TaskImported, TaskLapsed, TaskReleased
+from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.tasks.verification_events import (
+    TaskApproved,
+    TaskRejected,
+    TaskSubmitted,
+)
+from orchestrator.domain.validation import LONGEST_TITLE
+
+_LONGEST = 1000
+"""Characters of a result or a reason that a notice repeats; `t show` has all of it."""
+
+Addressees = Callable[[Transaction[State], Task, Any], Iterable[str]]
+"""Names of agents, or addresses, that a notice about a task goes to."""
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """A message about a task.
+
+    Attributes:
+        subject: What happened; the task follows.
+        to: Whom it concerns, each asked in turn.
+        text: What the event says about it.
+        advice: What to do; ``{id}`` is the task.
+        applies: Whether the event makes this notice, as the task stands after the commit.
+    """
+
+    subject: str
+    to: tuple[Addressees, ...]
+    text: Callable[[Any], str | None]
+    advice: str
+    applies: Callable[[Task, Any, str], bool] = lambda _task, _event, _actor: True
+
+
+# Whom a notice goes to
+
+
+def _creator(tx: Transaction[State], task: Task, _event: Event) -> Iterator[str]:
+    """Yield who added the task, unless it was imported with a name that no agent here has."""
+    is_known = task.created_by in tx.state.agents
+    if is_known or tx.event(task.events[0]).type != TaskImported.TYPE:
+        yield task.created_by
+
+
+def _watchers(tx: Transaction[State], task: Task, _event: Event) -> Iterator[str]:
+    """Yield whom the convoys notify that track the task; one that lands with it reports the task itself."""
+    for name in tx.state.convoys.tracked_by.get(task.id, ()):
+        convoy = tx.state.convoys[name]
+        if convoy.status == "open":
+            yield from convoy.notify
+
+
+def _worker(_tx: Transaction[State], task: Task, _event: Event) -> Iterator[str]:
+    yield task.assigned_to or SYSTEM
+
+
+def _holder(
+    _tx: Transaction[State], _task: Task, event: TaskLapsed | TaskReleased
+) -> Iterator[str]:
+    yield event.holder
+
+
+def _reviewers(tx: Transaction[State], task: Task, _event: Event) -> Iterable[str]:
+    from orchestrator.domain.agents.reviewers import suitable_reviewers
+
+    return suitable_reviewers(tx.state, task, tx.now)
+
+
+NOTICES: dict[type[Event], Notice] = {
+    TaskSubmitted: Notice(
+        "Review due",
+        (_reviewers, _creator),
+        lambda event: event.result,
+        "`t review {id}` takes the review, unless the work is yours.",
+        lambda task, _event, _actor: task.status == "in_review",
+    ),
+    TaskApproved: Notice(
+        "Approved",
+        (_worker, _creator),
+        lambda event: event.comment,
+        "The task is done.",
+    ),
+    TaskRejected: Notice(
+        "Rejected",
+        (_worker, _creator, _watchers),
+        lambda event: event.reason,
+        "It is with its worker again: `t claim {id}` goes on with it.",
+    ),
+    TaskFailed: Notice(
+        "Failed",
+        (_creator, _watchers),
+        lambda event: event.reason,
+        "What needs it waits: `t reopen {id}` lets an agent try again.",
+    ),
+    TaskLapsed: Notice(
+        "Lease lapsed",
+        (_holder, _creator, _watchers),
+        lambda event: f"The lease of {event.holder} ended, and another agent took the task.",
+        "`t show {id}` says who has it; `t note {id} TEXT` keeps what was learned before.",
+    ),
+    TaskReleased: Notice(
+        "Taken from you",
+        (_holder,),
+        lambda event: event.reason,
+        "`t note {id} TEXT` keeps what you learned.",
+        lambda _task, event, actor: event.holder != actor,
+    ),
+}
+"""The one table: which event of a task makes which message, and to whom."""
+
+
+def follow(tx: Transaction[State], events: Committed) -> None:
+    """Send the notices of events of this transaction."""
+    for record, event in events:
+        notice = NOTICES.get(type(event)) if event is not None else None
+        task = tx.state.tasks.get(event.task) if notice is not None else None  # type: ignore[union-attr]
+        if notice is None or task is None or not notice.applies(task, event, record.agent):
+            continue
+        recipients = _recipients(tx, record.agent, notice, task, event)
+        if recipients:
+            _send(tx, record.agent, recipients, notice, task, event)
+
+
+def _recipients(
+    tx: Transaction[State], actor: str, notice: Notice, task: Task, event: Event | None
+) -> tuple[str, ...]:
+    """Return whom a notice goes to, each once: agents, and queues as addresses."""
+    from orchestrator.domain.mail import addresses
+
+    chosen: dict[str, None] = {}
+    for whom in notice.to:
+        for address in whom(tx, task, event):
+            if address in ("", SYSTEM):
+                continue
+            try:
+                reached = addresses.resolve(tx.state, [address], actor)
+            except OrchestratorError:  # a group without members, a list that is gone, no name
+                continue
+            chosen |= dict.fromkeys(agent for agent in reached.agents if _is_there(tx.state, agent))
+            chosen |= {f"queue:{reached.queue}": None} if reached.queue else {}
+    chosen.pop(actor, None)
+    return tuple(chosen)
+
+
+def _is_there(state: State, agent: str) -> bool:
+    known = state.agents.get(agent)
+    return known is None or known.status != "retired"
+
+
+def _send(
+    tx: Transaction[State],
+    actor: str,
+    to: tuple[str, ...],
+    notice: Notice,
+    task: Task,
+    event: Event | None,
+) -> None:
+    from orchestrator.domain.mail import commands as mail
+
+    text = shortened(notice.text(event) or "", _LONGEST)
+    with tx.as_before():
+        tx.act_as(actor)
+        mail.post(
+            tx,
+            to,
+            subject=one_line(f"{notice.subject}: {task.id} {task.title}", LONGEST_TITLE),
+            body="\n\n".join(filter(None, [text, notice.advice.format(id=task.id)])),
+            kind="notification",
+        )

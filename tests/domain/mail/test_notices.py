@@ -1,0 +1,142 @@
+"""Notices: which event of a task makes mail, for whom, once, and in the same commit."""
+
+import io
+from collections.abc import Callable
+
+import pytest
+from boards import SettableClock
+
+from orchestrator import Orchestrator
+from orchestrator.domain.mail.notices import NOTICES
+from orchestrator.domain.tasks.events import TaskEvent
+from orchestrator.integrations import import_beads
+
+
+@pytest.fixture(autouse=True)
+def stream(orc: Orchestrator) -> None:
+    orc.workstreams.create("build")
+
+
+def claimed(orc: Orchestrator, agent: str = "ann", **facts: object) -> str:
+    task = orc.tasks.add("build", title="Ship v1", agent="lead", **facts).id  # type: ignore[arg-type]
+    orc.tasks.claim(task, agent=agent)
+    return task
+
+
+def told(orc: Orchestrator, step: Callable[[], object]) -> dict[str, str]:
+    """The notices of one step: by recipient the first word of the subject; each recipient gets one."""
+    before = orc.engine.read().event
+    step()
+    sent = [event for event in orc.events.read(since=before) if event.type == "message.sent"]
+    notices = [orc.mail.peek(event.id) for event in sent]
+    assert all(event.more is False for event in orc.events.read(last=1))
+    pairs = [
+        (to, letter.subject.partition(":")[0]) for letter in notices for to in letter.recipients
+    ]
+    assert len(dict(pairs)) == len(pairs), "no agent is notified twice"
+    return dict(pairs)
+
+
+def test_a_review_that_is_due_goes_to_the_creator_and_two_that_suit(orc: Orchestrator):
+    for name in ("bob", "cleo", "dan", "tester"):
+        orc.agents.register(name, capabilities=["test"] if name == "tester" else [])
+    task = claimed(orc, review=True)
+    due = told(orc, lambda: orc.tasks.complete(task, result="shipped", agent="ann"))
+    assert due == dict.fromkeys(("bob", "cleo", "lead"), "Review due")
+    [message] = orc.mail.inbox(agent="lead")
+    assert (message.sender, message.subject) == ("ann", f"Review due: {task} Ship v1")
+    assert orc.mail.peek(message.id).body.startswith(f"shipped\n\n`t review {task}`")
+
+
+def test_the_worker_and_the_creator_hear_of_the_review_but_not_the_reviewer(orc: Orchestrator):
+    task = claimed(orc, review=True)
+    orc.tasks.complete(task, agent="ann")
+    rejected = told(orc, lambda: orc.reviews.reject(task, reason="no tests", agent="bob"))
+    assert rejected == {"ann": "Rejected", "lead": "Rejected"}
+    orc.tasks.claim(task, agent="ann")
+    orc.tasks.complete(task, agent="ann")
+    approved = told(orc, lambda: orc.reviews.approve(task, agent="lead"))
+    assert approved == {"ann": "Approved"}
+
+
+def test_a_failure_goes_to_the_creator_and_the_watchers(orc: Orchestrator):
+    task, other = claimed(orc), claimed(orc)
+    orc.convoys.create("release", [task, other], notify=["boss", "list:gone", "lead"])
+    failed = told(orc, lambda: orc.tasks.fail(task, reason="no key", agent="ann"))
+    assert failed == {"lead": "Failed", "boss": "Failed"}
+
+
+def test_a_convoy_that_lands_with_a_failure_reports_it_itself(orc: Orchestrator):
+    task = claimed(orc)
+    orc.convoys.create("release", [task], notify=["boss"])
+    failed = told(orc, lambda: orc.tasks.fail(task, agent="ann"))
+    assert failed == {"lead": "Failed", "boss": "Convoy release has landed"}
+
+
+@pytest.mark.parametrize("how", ["next", "claim", "sling"])
+def test_a_lease_that_another_agent_takes_over_is_told_to_who_lost_it(
+    orc: Orchestrator, clock: SettableClock, how: str
+):
+    task = claimed(orc)
+    clock.advance(3600)
+    steps = {
+        "next": lambda: orc.tasks.next(agent="bob"),
+        "claim": lambda: orc.tasks.claim(task, agent="bob"),
+        "sling": lambda: orc.hooks.sling(task, "bob", agent="bob", convoy=False),
+    }
+    assert told(orc, steps[how]) == {"ann": "Lease lapsed", "lead": "Lease lapsed"}
+
+
+def test_what_is_taken_from_an_agent_is_told_to_it_and_what_it_gives_back_is_not(orc: Orchestrator):
+    task = claimed(orc)
+    taken = told(orc, lambda: orc.hooks.unsling(task, reason="not now", agent="lead"))
+    assert taken == {"ann": "Taken from you"}
+    orc.tasks.claim(task, agent="ann")
+    assert told(orc, lambda: orc.tasks.release(task, agent="ann")) == {}
+
+
+def test_no_notice_goes_to_a_retired_agent_or_to_no_agent(orc: Orchestrator):
+    orc.agents.register("lead")
+    task = claimed(orc)
+    orc.agents.retire("lead")
+    assert told(orc, lambda: orc.tasks.fail(task, agent="ann")) == {}
+    nameless = orc.tasks.add("build", title="x").id
+    orc.tasks.claim(nameless, agent="ann")
+    assert told(orc, lambda: orc.tasks.fail(nameless, agent="ann")) == {}
+
+
+def test_the_name_that_an_imported_task_came_with_gets_no_notice(orc: Orchestrator):
+    line = b'{"id":"x-1","title":"One","status":"open","created_by":"eve@example.com"}'
+    import_beads(orc.engine, io.BytesIO(line), workstream="build")
+    [task] = orc.tasks.all("build")
+    assert task.created_by != "system"
+    orc.tasks.claim(task.id, agent="ann")
+    assert told(orc, lambda: orc.tasks.fail(task.id, agent="ann")) == {}
+
+
+def test_a_completed_task_without_a_review_costs_no_notice(orc: Orchestrator):
+    task = claimed(orc)
+    assert told(orc, lambda: orc.tasks.complete(task, agent="ann")) == {}
+
+
+def test_a_transaction_that_submits_and_approves_asks_for_no_review(orc: Orchestrator):
+    task = claimed(orc, review=True)
+
+    def both() -> None:
+        with orc.transaction():
+            orc.tasks.complete(task, agent="ann")
+            orc.reviews.approve(task, agent="bob")
+
+    assert told(orc, both) == {"ann": "Approved", "lead": "Approved"}
+
+
+def test_a_repeated_request_sends_no_second_notice(orc: Orchestrator):
+    task = claimed(orc)
+    for _ in range(2):
+        with orc.request("r1"):
+            orc.tasks.fail(task, agent="ann")
+    assert len(orc.mail.inbox(agent="lead")) == 1
+
+
+def test_every_notice_is_about_an_event_of_a_task(orc: Orchestrator):
+    assert all(issubclass(event, TaskEvent) for event in NOTICES)
