@@ -15,7 +15,17 @@ Clock = Callable[[], float]
 """Answers with seconds since 1970; ``time.time`` unless a test says otherwise."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)?", re.ASCII)
+_SPELLED = {
+    "ms": "ms millisecond milliseconds",
+    "s": "s sec secs second seconds",
+    "m": "m min mins minute minutes",
+    "h": "h hr hrs hour hours",
+    "d": "d day days",
+    "w": "w week weeks",
+}
+_WORDS = {word: unit for unit, words in _SPELLED.items() for word in words.split()}
+_PART = r"([0-9]+(?:\.[0-9]+)?) ?([a-z]+) ?"
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _TIMESTAMP = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
 _LONGEST = 100 * 365 * 86400.0
 
@@ -69,7 +79,7 @@ def local_time(moment: str, now: str) -> str:
 
 
 def duration(text: str | float) -> float:
-    """Seconds of ``30m``, ``1.5h``, ``250ms`` or a bare number of seconds.
+    """Seconds of ``30m``, ``1.5h``, ``250ms``, ``5 min``, ``1h30m``, ``3 days`` or a bare number of seconds.
 
     Raises:
         UsageError: Anything else, or longer than a hundred years.
@@ -77,17 +87,26 @@ def duration(text: str | float) -> float:
     if isinstance(text, (int, float)):
         value = float(text)
     else:
-        match = _DURATION.fullmatch(text.strip())
-        if not match:
+        words = text.strip().lower()
+        if re.fullmatch(_NUMBER, words):
+            value = float(words)
+        elif is_duration(words):
+            value = sum(float(n) * _UNITS[_WORDS[unit]] for n, unit in re.findall(_PART, words))
+        else:
             raise UsageError(
                 f"{text!r} is not a duration", hint="Write a number and ms, s, m, h, d or w: 30m."
             )
-        value = float(match[1]) * _UNITS[match[2] or "s"]
     if not 0 <= value <= _LONGEST:
         raise UsageError(
             f"{text!r} is out of range", hint="A duration is between 0 and a hundred years."
         )
     return value
+
+
+def is_duration(words: str) -> bool:
+    """Whether a text in lower case is a duration with its unit."""
+    is_one = re.fullmatch(f"(?:{_PART})+", words) is not None
+    return is_one and all(unit in _WORDS for _, unit in re.findall(_PART, words))
 
 
 def spoken(duration: float, units: int = 2) -> str:

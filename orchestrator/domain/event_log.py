@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.core import clock
-from orchestrator.core.errors import BadName, UsageError
+from orchestrator.core import moments
+from orchestrator.core.errors import BadName
 from orchestrator.core.events import Recorded, is_reserved
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.state import State
@@ -102,10 +102,7 @@ def beginning(since: str | int, now: str) -> str | int:
     """
     if isinstance(since, int) or since.isdecimal():
         return int(since)
-    try:
-        return clock.after(now, -clock.duration(since))
-    except UsageError:
-        return clock.timestamp(clock.seconds(since))
+    return moments.moment(since, now, is_past=True)
 
 
 def check_type(type: str, format: int) -> str:

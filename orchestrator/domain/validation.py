@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from orchestrator.core import clock, names
+from orchestrator.core import clock, moments, names
 from orchestrator.core.errors import BadInput, UsageError
 
 W = TypeVar("W", bound=str)
@@ -83,19 +83,16 @@ def lease_length(value: float | str) -> float:
 
 
 def parse_moment(field: str, text: str, now: str) -> str:
-    """Read a time: ``2026-12-01``, ``2026-12-01T09:00``, or a duration from now such as ``3d``.
+    """Read the moment of a field; a whole day is its beginning, but for ``due``: due by the end of the day.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: It is none (see :func:`orchestrator.core.moments.moment`).
     """
-    if text[:1].isdecimal() and "-" not in text:
-        return clock.after(now, clock.duration(text))
     try:
-        return clock.check(clock.timestamp(clock.seconds(text)))
-    except (UsageError, OverflowError):
-        raise UsageError(
-            f"{text!a} is no time for {field}", hint="Write 2026-12-01, or 3d from now."
-        ) from None
+        return moments.moment(text, now, is_end=field == "due")
+    except UsageError as error:
+        message = f"{text!a} is no time for {field}"
+        raise UsageError(message, hint=error.hint) from None
 
 
 def check_priority(number: object) -> int:

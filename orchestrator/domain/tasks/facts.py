@@ -218,7 +218,11 @@ class GivenFacts(TypedDict, total=False):
     ]
     defer: Annotated[
         str | None,
-        Fact("Not to be taken before: 2026-12-01, or 3d from now.", "time", field="defer_until"),
+        Fact(
+            "Not to be taken before: 2026-12-01, tomorrow, or 3d from now.",
+            "time",
+            field="defer_until",
+        ),
     ]
     due: Annotated[str | None, Fact("When it should be done, in the same forms.", "time")]
     commits: Annotated[

@@ -61,7 +61,7 @@ def stale(run: Run, workstream: str | None, days: int) -> Answer:
 
 @TASK.command("defer", example="defer 299833bc 3d")
 @_TASK
-@argument("until", 'Until when: 2026-12-01, or 3d from now; "" ends it.')
+@argument("until", 'Until when: 2026-12-01, monday, or 3d from now; "" ends it.')
 def defer(run: Run, task: str, until: str) -> Answer:
     """Put a task off: it is not given out before that time."""
     changed = run.orc.tasks.edit(task, defer=until)

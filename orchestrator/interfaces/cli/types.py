@@ -119,7 +119,7 @@ def _minutes(text: str) -> float:
     """Minutes: a bare number, or a duration such as ``2h``."""
     from orchestrator.core.clock import duration
 
-    return float(text) if text[-1:].isdecimal() else duration(text) / 60
+    return duration(text) / (1 if text[-1:].isdecimal() else 60)
 
 
 def _priority(text: str) -> int:
