@@ -706,7 +706,7 @@ BAD_VALUES: dict[str, Any] = {
     "an object": object(),
     "a circle": None,
     "over 16 MiB": "x" * (16 << 20),
-    "over 16 MiB when escaped": "\U0001f600" * (2 << 20),
+    "over 16 MiB when escaped": "\u202e" * (3 << 20),
 }
 _circle: list[Any] = []
 _circle.append(_circle)
@@ -735,7 +735,7 @@ def _(ground: Ground) -> str:
         "an undecodable byte": UNDECODABLE,
         "NUL": "a\0b",
         "over 16 MiB": "x" * ((16 << 20) + 1),
-        "over 16 MiB when escaped": "\U0001f600" * ((4 << 20) - 10),
+        "over 16 MiB when escaped": "\u202e" * (3 << 20),
     }
     entries: dict[str, Callable[[str], object]] = {
         "title": lambda bad: orc.tasks.add("ws", title=bad),
