@@ -122,6 +122,7 @@ class _TurnDesk:
         self.agent = engine.agent
         self.folder = engine.folder
         self.now = engine.now
+        self.show_progress = engine.show_progress
 
     def __getattr__(self, name: str) -> Any:
         self._turn.resume()

@@ -46,7 +46,7 @@ class Engine:
         folder: The folder of the board; None if the store has none.
 
     Attributes:
-        show_progress: Shows how much of a long log is read; an interface sets it.
+        show_progress: Shows how much of long work is done, such as reading a long log; an interface sets it.
     """
 
     def __init__(
@@ -336,6 +336,7 @@ class Engine:
             now=self.now(),
             agent=self.agent,
             session=self.session,
+            show_progress=self.show_progress,
         )
 
     def _join(

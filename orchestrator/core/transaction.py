@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec
 from orchestrator.core import calls, clock, names
 from orchestrator.core.errors import BadInput, Damage, UsageError
 from orchestrator.core.events import FORMAT, Event, Recorded, decode
+from orchestrator.core.progress import ShowProgress
 from orchestrator.core.store import Cursors, Documents, Presence, Store
 from orchestrator.core.strict_json import encode_payload
 
@@ -55,6 +56,7 @@ class Transaction(Generic[S]):
         actors: The agents that acted in it.
         documents: The documents that commands have read, by path, with their content.
         session: Which session of the agent acts, if the caller says so.
+        show_progress: Shows how much of long work is done.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class Transaction(Generic[S]):
         now: str,
         agent: str,
         session: int | None,
+        show_progress: ShowProgress,
     ) -> None:
         self.state = state
+        self.show_progress = show_progress
         self.now = now
         self.session = session
         self.events: Committed = []
@@ -178,6 +182,7 @@ class Desk(Protocol[S]):
         folder: The folder of the board; None if it has none.
         documents: The texts beside the log.
         presence: When agents were last active.
+        show_progress: Shows how much of long work is done.
         cursors: How far readers are.
     """
 
@@ -185,6 +190,7 @@ class Desk(Protocol[S]):
     folder: str | None
     documents: Documents
     presence: Presence
+    show_progress: ShowProgress
     cursors: Cursors
 
     def read(self) -> S:

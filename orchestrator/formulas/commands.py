@@ -100,6 +100,7 @@ class Formulas(Noun[State]):
             strict=strict,
             title="" if task is None else task.title,
             description="" if task is None else task.description,
+            progress=self._desk.show_progress,
         )
 
     def distill(self, task: str, name: str, variables: Mapping[str, str] | None = None) -> str:

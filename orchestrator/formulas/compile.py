@@ -12,6 +12,7 @@ from orchestrator.core import clock, names
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import one_line, shortened
 from orchestrator.core.problems import Problems
+from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.topological import topological_order
 from orchestrator.domain.tasks.checks import Checks
 from orchestrator.domain.tasks.facts import NO_FACTS, STEP_FACTS, changed_facts, check_fact
@@ -57,6 +58,7 @@ def compile_formula(
     strict: bool = True,
     title: str = "",
     description: str = "",
+    progress: ShowProgress = no_progress,
 ) -> CompiledFormula:
     """Compile a formula.
 
@@ -68,6 +70,7 @@ def compile_formula(
             an unknown condition stay too: for showing a formula.
         title: Of an expansion that is compiled alone: the title of the step that it replaces.
         description: Of the same step.
+        progress: Shows how many steps are compiled.
 
     Returns:
         The steps, each behind its needs and its parent.
@@ -84,7 +87,7 @@ def compile_formula(
     compilation.rewire()
     compilation.check_references()
     compilation.prune()
-    steps = compilation.finish()
+    steps = compilation.finish(progress)
     root_description = problems.attempt(
         formula.place, values.fill, formula.description, formula.place
     )
@@ -229,13 +232,14 @@ class _Compilation:
 
     # The compiled steps
 
-    def finish(self) -> tuple[CompiledStep, ...]:
+    def finish(self, progress: ShowProgress) -> tuple[CompiledStep, ...]:
         """Fill all texts, put the steps in order, and check them."""
         self._move_timers()
         by_id = {draft.id: self._fill(draft) for draft in self._graph}
         parents = {draft.parent for draft in by_id.values()}
         order = self._in_order(by_id)
-        return tuple(self._compiled(by_id[step], parents) for step in order or by_id)
+        steps = progress(order or [*by_id], "Compiling steps")
+        return tuple(self._compiled(by_id[step], parents) for step in steps)
 
     def _move_timers(self) -> None:
         """Move the timers of a step with children to the children that start first, except milestones."""

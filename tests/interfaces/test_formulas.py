@@ -2,9 +2,12 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
+
+from orchestrator.interfaces.cli import rendering
 
 from .conftest import CommandLine
 from .test_work import files
@@ -290,3 +293,22 @@ def test_texts_of_formulas_are_shown_escaped(cli: CommandLine, root: str, tmp_pa
         for out in (shown.out, shown.err):
             assert "\x1b" not in out
             assert "\u202e" not in out
+
+
+def test_pouring_shows_how_far_it_is(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "_PATIENCE", 0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    shown = cli("formula", "pour", "feature", "--var", "feature=Login").err
+    assert "Compiling steps" in shown
+    assert "Adding steps" in shown
+    assert cli("formula", "pour", "feature", "--var", "feature=Login", "--json").err == ""
+
+
+def test_a_batch_shows_how_far_it_is(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("ws", "create", "build")
+    (tmp_path / "batch.json").write_text('[{"title":"A"},{"title":"B"}]')
+    monkeypatch.setattr(rendering, "_PATIENCE", 0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert "Adding tasks" in cli("t", "batch", str(tmp_path / "batch.json"), "--ws", "build").err

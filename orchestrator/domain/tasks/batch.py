@@ -132,7 +132,7 @@ class _Run:
         for number, entry in enumerate(self._entries):
             self._check(number, entry)
         order, circle = _in_order(self._entries)
-        for number in order:
+        for number in self._tx.show_progress(order, "Adding tasks"):
             self._attempt(number, self._place)
         if circle:
             places = " -> ".join(self._entries[number].place for number in circle)

@@ -94,7 +94,7 @@ def instantiate(
             )
         )
     priority = 5 if target is None else target.priority
-    for step in formula.steps:
+    for step in tx.show_progress(formula.steps, "Adding steps"):
         added = _added(tx.state, root, step, stream, labels, priority, assignee or "")
         tx.record(added)
     if target is not None:
