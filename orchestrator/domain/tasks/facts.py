@@ -105,7 +105,7 @@ class StepFacts(msgspec.Struct, kw_only=True):
     """The facts of a task that a step of a formula may give: a subset of what callers may give.
 
     Attributes:
-        priority: None: that of the task that the workflow is for.
+        priority: None: the priority of the task that the workflow was poured on.
         verify_timeout: Seconds, or a duration as text.
         estimate: Minutes, or a duration as text.
     """

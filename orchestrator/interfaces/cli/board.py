@@ -60,8 +60,8 @@ _GIT = {
 
 
 @BOARD.command("doctor", example="doctor --fix", reads=("fix", "salvage_log"))
-@flag("--fix", "Repair what needs no person's word; keeps copies.")
-@flag("--accept-log", "With --fix: the log counts where the snapshot had gone further.")
+@flag("--fix", "Repair what is safe to repair; the files that change are copied first.")
+@flag("--accept-log", "With --fix: accept a log that lost events which the snapshot still has.")
 @flag("--salvage-log", "Write what can be read of a damaged log to a new file.")
 def doctor(run: Run, **how: bool) -> Answer:
     """Look the board over: 0 clean, 1 warnings, 4 damage. Changes nothing without --fix."""

@@ -36,7 +36,7 @@ TASK = Group(
 )
 AGENT = Group(
     "agent/a/agents",
-    "Who works on the board. Alone it lists them.",
+    "Who works on the board. Without a command: list the agents.",
     {"agents": "register rename list/ls heartbeat whoami retire"},
     default="list",
 )
@@ -67,7 +67,7 @@ MAIL = Group(
 )
 HOOK = Group(
     "hook",
-    "What hangs on an agent, through its restarts. Alone it shows mine, with a task it hangs that.",
+    "The task on an agent's hook, kept through restarts. Alone: show mine; with a task: hang it.",
     {"hooks": "hang show"},
     default="hang",
     otherwise="hang",
@@ -113,7 +113,7 @@ IMPORT = Group(
 )
 EXPORT = Group(
     "export",
-    "Write the whole board, or tasks for beads and Backlog.md. Alone it writes the board.",
+    "Write the whole board, or tasks for beads and Backlog.md. Without a command: write the board.",
     {"exports": "file beads backlog"},
     default="file",
     otherwise="file",

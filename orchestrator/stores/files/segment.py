@@ -107,7 +107,7 @@ class Segment:
 def changed(path: str) -> Damage:
     """The log changed between being read under the lock and being written under the same lock."""
     return Damage(
-        f"{path} was changed by something that does not hold the lock",
+        f"{path} was changed by a program that does not hold the lock",
         code="log_changed",
         hint="Nothing was written. Find what writes there (an editor, git), then repeat the command.",
         path=path,
