@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import jsonlines
 import msgspec
@@ -11,7 +11,6 @@ from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput, Damage
 from orchestrator.core.events import Recorded, is_reserved
 from orchestrator.core.progress import ShowProgress, no_progress
-from orchestrator.core.store import START
 from orchestrator.core.strict_json import encode_payload, strict_json
 from orchestrator.domain.board.imported import Imported, imported
 from orchestrator.domain.event_log import check_type
@@ -19,6 +18,7 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.verification_events import TaskDistrusted
 from orchestrator.engine import Engine, not_empty
+from orchestrator.maintenance.lasting import lasting
 
 HEADER = {"format": "orchestrator-board", "version": 1}
 """The first line of an export."""
@@ -26,19 +26,22 @@ HEADER = {"format": "orchestrator-board", "version": 1}
 _loads = partial(strict_json, depth=-1)  # the payload is what may be nested 64 levels deep
 
 
-def export_board(engine: Engine, out: IO[str], progress: ShowProgress = no_progress) -> int:
-    """Write every event of a board as JSON lines behind a line that names the format.
+class Exported(NamedTuple):
+    """How many events were written, and what is in the export although none should have it."""
 
-    Returns:
-        How many events were written.
-    """
-    events = (record for chunk in engine.store.read(START) for record in chunk.events)
+    events: int
+    remarks: list[str]
+
+
+def export_board(engine: Engine, out: IO[str], progress: ShowProgress = no_progress) -> Exported:
+    """Write the events of a board, but for those of wisps, as JSON lines behind a line of the format."""
+    records, remarks = lasting(engine)
     count = 0
     out.write(export_line(HEADER))
-    for record in progress(events, "Writing events", engine.read().event):
+    for record in progress(records, "Writing events", engine.read().event):
         out.write(export_line(record))
         count += 1
-    return count
+    return Exported(count, remarks)
 
 
 def export_line(entry: Recorded | dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from orchestrator import (
     Refused,
     UsageError,
 )
+from orchestrator.formulas import compile_formula, load
 from orchestrator.maintenance.backup import export_board, import_board
 from orchestrator.stores.files import FileStore
 
@@ -31,8 +32,8 @@ def empty(clock: SettableClock, tmp_path: Path) -> Orchestrator:
 
 def exported(board: Orchestrator) -> str:
     out = io.StringIO()
-    count = export_board(board.engine, out)
-    assert count == board.engine.read().event
+    done = export_board(board.engine, out)
+    assert done == (board.engine.read().event, [])
     return out.getvalue()
 
 
@@ -223,3 +224,75 @@ def test_an_event_of_the_agents_whose_payload_is_no_object_is_refused_or_shown(
     except BadInput:
         return
     assert "odd" in empty.status().text()
+
+
+# Wisps
+
+
+def with_wisp(board: Orchestrator, *, on: str | None = None) -> str:
+    """A wisp that agents work on, that a convoy tracks, and that others wrote about; its root."""
+    compiled = compile_formula(load("feature", board.engine.documents), {"feature": "Login"})
+    poured = board.workflows.pour(compiled, ephemeral=True, on=on)
+    first = poured.steps[0]
+    board.tasks.claim(first.id, agent="ann")
+    board.tasks.note(first.id, "secret of the wisp", agent="ann")
+    mine = board.tasks.add("build", title="Mine")
+    board.convoys.create("both", [mine.id, first.id])
+    board.locks.acquire("db", agent="ann")
+    board.mail.send("ann", subject="s", body="b", agent="bob")
+    board.mail.read(board.mail.inbox(agent="ann")[0].id, agent="ann")
+    board.events.log("ann", "deployed", task=first.id)
+    return poured.root.id
+
+
+def test_a_wisp_is_left_out_and_all_else_is_as_it_was(
+    board: Orchestrator, empty: Orchestrator
+) -> None:
+    board.workstreams.create("build")
+    kept = board.tasks.add("build", title="Kept").id
+    board.tasks.claim(kept, agent="bob")
+    root = with_wisp(board)
+    text = exported(board)
+    assert "secret of the wisp" not in text
+    bring_in(empty, text)
+    check_law(empty)
+    assert not [task.id for task in empty.tasks.all() if task.id.startswith(root)]
+    assert {task.title for task in empty.tasks.all()} == {"Kept", "Mine"}
+    assert empty.tasks.get(kept) == board.tasks.get(kept)
+    assert empty.convoys.get("both").tasks == (empty.tasks.all()[-1].id,)
+    assert empty.mail.inbox(agent="ann") == board.mail.inbox(agent="ann")
+    assert not empty.engine.read().workflows
+
+
+def test_the_task_that_a_wisp_is_poured_on_stays_without_it(
+    board: Orchestrator, empty: Orchestrator
+) -> None:
+    board.workstreams.create("build")
+    task = board.tasks.add("build", title="Kept").id
+    with_wisp(board, on=task)
+    out = io.StringIO()
+    export_board(board.engine, out)
+    bring_in(empty, out.getvalue())
+    check_law(empty)
+    assert {task.title for task in empty.tasks.all()} == {"Kept", "Mine"}
+    again = empty.tasks.get(task)
+    assert (again.gate, again.milestone, again.waiting) == (None, False, False)
+
+
+def test_a_wisp_that_another_task_needs_stays_and_is_named(
+    board: Orchestrator, empty: Orchestrator
+) -> None:
+    board.workstreams.create("build")
+    root = with_wisp(board)
+    user = board.tasks.add("build", title="User", needs=[f"{root}.{_first_step(board, root)}"]).id
+    out = io.StringIO()
+    _, remarks = export_board(board.engine, out)
+    assert remarks == [
+        f"wisp {root} is a part of it: task {user} needs {root}.{_first_step(board, root)}"
+    ]
+    bring_in(empty, out.getvalue())
+    assert empty.tasks.get(user).needs == board.tasks.get(user).needs
+
+
+def _first_step(board: Orchestrator, root: str) -> str:
+    return board.engine.read().workflows.steps[root][0].removeprefix(f"{root}.")

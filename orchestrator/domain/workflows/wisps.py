@@ -73,7 +73,7 @@ def check_unused(state: State, workflow: Workflow, now: str, *, burning: bool) -
                 task=task.id,
                 assigned_to=task.assigned_to,
             )
-    for user, why in _users_of(state, workflow, burning=burning):
+    for user, why in users_of(state, workflow, burning=burning):
         raise Refused(
             f"Task {user} {why}, which would leave the board",
             code="still_needed",
@@ -82,7 +82,7 @@ def check_unused(state: State, workflow: Workflow, now: str, *, burning: bool) -
         )
 
 
-def _users_of(state: State, workflow: Workflow, *, burning: bool) -> Iterator[tuple[str, str]]:
+def users_of(state: State, workflow: Workflow, *, burning: bool) -> Iterator[tuple[str, str]]:
     """The tasks that stay on the board and need a task that would leave it, and why."""
     leaving = [*_step_ids(state, workflow.root)]
     if burning and workflow.own_root:

@@ -14,7 +14,7 @@ from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import EXPORT
 from orchestrator.interfaces.cli.parameters import IN_WORKSTREAM, argument
-from orchestrator.interfaces.cli.rendering import Answer, plain, say
+from orchestrator.interfaces.cli.rendering import Answer, plain, say, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.transfer_report import reported, warn_of_losses
 
@@ -22,13 +22,16 @@ from orchestrator.interfaces.cli.transfer_report import reported, warn_of_losses
 @EXPORT.command("file", example="board.jsonl", reads=True)
 @argument("[file]", "Where to; stdout if not given.", types.FILE)
 def file(run: Run, file: str | None) -> Answer | None:
-    """Write the whole board as JSON lines."""
+    """Write the whole board as JSON lines; wisps, which are not to last, are left out."""
     from orchestrator.maintenance.backup import export_board
 
     if file is None or file == "-":
         return _printed(run)
     with _new_file(file) as out:
-        count = export_board(run.orc.engine, out, run.progress)
+        exported = export_board(run.orc.engine, out, run.progress)
+    for remark in exported.remarks:
+        warn(f"In the export, {remark}")
+    count = exported.events
     return say({"file": file, "events": count}, f"Exported {count} events: {escape(file)}")
 
 
@@ -55,8 +58,10 @@ def _printed(run: Run) -> Answer | None:
     from orchestrator.maintenance.backup import export_board
 
     if not run.settings.json:
-        export_board(run.orc.engine, sys.stdout)
+        exported = export_board(run.orc.engine, sys.stdout)
         sys.stdout.flush()
+        for remark in exported.remarks:
+            warn(f"In the export, {remark}")
         return None
     lines = io.StringIO()
     export_board(run.orc.engine, lines)

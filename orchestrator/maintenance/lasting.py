@@ -1,0 +1,98 @@
+"""The log of a board without its wisps, for an export: they are not to last.
+
+An event of a wisp is replaced by one that says nothing, so that all others keep their numbers, which tokens,
+versions and messages are.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from orchestrator.core.errors import Damage
+from orchestrator.core.events import Recorded, is_reserved
+from orchestrator.core.store import START
+from orchestrator.core.strict_json import encode_payload
+from orchestrator.domain.state import State
+from orchestrator.domain.workflows.events import WorkflowBurned
+from orchestrator.domain.workflows.records import Workflow
+from orchestrator.domain.workflows.wisps import users_of
+from orchestrator.engine import Engine
+
+LEFT_OUT = "wisp.left_out"
+"""The type of an event that stands for one of a wisp."""
+
+_LISTS = ("tasks", "added", "removed")
+"""Fields of events that list tasks."""
+
+
+class Lasting(NamedTuple):
+    """Events without those of wisps, and for each wisp that stays why."""
+
+    records: Iterable[Recorded]
+    staying: list[str]
+
+
+def lasting(engine: Engine) -> Lasting:
+    """Return the events of a board but for those of the wisps that are on it.
+
+    A wisp stays if tasks outside of it need it: without it they could not be what they are.
+    """
+    state = engine.read()
+    stored = (record for chunk in engine.store.read(START) for record in chunk.events)
+    leaving: list[Workflow] = []
+    staying = []
+    for wisp in (workflow for workflow in state.workflows.values() if workflow.ephemeral):
+        if user := next(users_of(state, wisp, burning=True), None):
+            staying.append(f"wisp {wisp.root} is a part of it: task {user[0]} {user[1]}")
+        else:
+            leaving.append(wisp)
+    if not leaving:
+        return Lasting(stored, staying)
+    events = list(stored)
+    records = list(_without(state, leaving, events))
+    records += _burned(engine, leaving, records[-1])
+    try:
+        State().fold(records)
+    except Damage:
+        names = ", ".join(wisp.root for wisp in leaving)
+        return Lasting(events, [*staying, f"the wisps {names} are a part of it: others used them"])
+    return Lasting(records, staying)
+
+
+def _without(
+    state: State, wisps: list[Workflow], records: Iterable[Recorded]
+) -> Iterator[Recorded]:
+    roots = {wisp.root for wisp in wisps if wisp.own_root}
+    tasks = roots.union(*(state.workflows.steps.get(wisp.root, ()) for wisp in wisps))
+    for record in records:
+        if not is_reserved(record.type, state.board.format):
+            yield record
+            continue
+        payload: dict[str, Any] = msgspec.json.decode(record.payload)
+        noun = record.type.partition(".")[0]
+        is_of_task = noun == "task" and payload.get("task") in tasks
+        if is_of_task or (noun == "workflow" and payload["workflow"] in roots):
+            yield replace(record, type=LEFT_OUT, payload=encode_payload({}), v=1, req=None)
+            continue
+        changed: dict[str, Any] = {
+            field: [task for task in payload[field] if task not in tasks]
+            for field in _LISTS
+            if noun in ("task", "convoy") and field in payload
+        }
+        if payload.get("task") in tasks:
+            changed["task"] = None
+        if all(payload[field] == value for field, value in changed.items()):
+            yield record
+        else:
+            yield replace(record, payload=encode_payload(payload | changed))
+
+
+def _burned(engine: Engine, wisps: list[Workflow], last: Recorded) -> Iterator[Recorded]:
+    """Yield what makes the roots ordinary tasks again that were there before their wisps."""
+    roots = [wisp.root for wisp in wisps if not wisp.own_root]
+    for number, root in enumerate(roots, start=last.id + 1):
+        payload = encode_payload(WorkflowBurned(workflow=root, steps=()))
+        more = number < last.id + len(roots)
+        yield Recorded(number, engine.now(), engine.agent, WorkflowBurned.TYPE, payload, more=more)
