@@ -39,6 +39,7 @@ GROUPS = [BOARD, *BOARD.groups]
         ("approve 299833bc", "task approve 299833bc"),
         ("send ann Hello", "mail send ann Hello"),
         ("inbox", "mail inbox"),
+        ("t help next", "help task next"),
         ("t update 299833bc --title T", "t edit 299833bc --title T"),
         ("t start 299833bc", "t claim 299833bc"),
         ("t take 299833bc", "t claim 299833bc"),

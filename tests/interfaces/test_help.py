@@ -1,19 +1,24 @@
 """Every command says what it does, with an example that works, and stands in the reference."""
 
 import inspect
+import re
 import shlex
 from pathlib import Path
 
 import pytest
 
+from orchestrator.core.errors import OrchestratorError
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import Command, Group
+from orchestrator.interfaces.cli.help_pages import LONGEST
+from orchestrator.interfaces.cli.help_topics import TOPICS
 from orchestrator.interfaces.cli.reference import commands, pages
 
 from .conftest import CommandLine
 from .reading import read
 
 ALL = list(commands())
+ALL_PATHS = ["", *(group.name for group in BOARD.groups), "task dep", *(path for path, _ in ALL)]
 DOCS = Path(__file__).parents[2] / "docs" / "commands"
 
 every_command = pytest.mark.parametrize(("path", "command"), ALL, ids=[path for path, _ in ALL])
@@ -31,7 +36,7 @@ def test_help_has_a_sentence_and_an_example(cli: CommandLine, path: str, command
     shown = cli(*path.split(), "--help").out
     assert " ".join(command.summary.split()[:4]) in " ".join(shown.split())
     group = " ".join(path.split()[:-1])
-    assert f"Example:\n  {f'orc {group}'.strip()} {command.example.split()[0]}" in shown
+    assert f"Example: {f'orc {group}'.strip()} {command.example.split()[0]}" in shown
     assert all(argument.help for argument in command.arguments)
     assert all((option.help or "").endswith(".") for option in command.options)
 
@@ -78,13 +83,84 @@ def test_the_table_names_every_command_that_is_declared_and_no_other() -> None:
     check(BOARD)
 
 
+BEFORE = 94_158
+"""Characters of the pages of all commands and groups when each named what is the same everywhere."""
+
+
+def test_a_page_has_at_most_25_lines_and_all_have_half_of_what_they_had(cli: CommandLine) -> None:
+    written = 0
+    for path in ALL_PATHS:
+        shown = cli(*path.split(), "--help").out
+        if path in dict(ALL):
+            assert len(shown.splitlines()) <= LONGEST, path
+        written += len(shown)
+    assert written <= BEFORE / 2
+
+
+@every_command
+def test_help_with_all_shows_every_option(cli: CommandLine, path: str, command: Command) -> None:
+    shown = cli(*path.split(), "--help", "--all").out
+    assert all(option.opts[0] in shown for option in command.options)
+    rare = [option.opts[0] for option in command.options if option.rare]
+    short = cli(*path.split(), "--help").out
+    assert all(flag in short.partition("More by --help --all")[2] for flag in rare)
+
+
+def test_the_page_of_the_day_names_ten_commands_and_where_the_rest_is(cli: CommandLine) -> None:
+    shown = cli("help").out
+    assert shown == cli("--help").out
+    assert len(shown.splitlines()) <= LONGEST
+    for word in ("prime", "next", "show", "note", "done", "fail", "add", "ls", "say", "lock"):
+        assert f"\n  {word} " in shown
+    words = {*BOARD.list_commands(None), *BOARD.verbs}
+    assert all(re.search(rf"\b{word}\b", shown) for word in words)
+    assert all(name in shown for name in TOPICS)
+
+
+def test_help_of_a_command_is_its_page(cli: CommandLine) -> None:
+    assert cli("help", "t", "next").out == cli("t", "next", "--help").out
+    assert cli("t", "help", "next").out == cli("task", "next", "--help").out
+    assert cli("help", "add", "--all").out == cli("add", "--help", "--all").out
+    assert cli("help", "time", "--json").json["text"] == cli("help", "time").out.rstrip("\n")
+    assert "did you mean 'time'?" in cli("help", "tme", status=2).err
+    assert "No such command 'frobnicate'" in cli("help", "frobnicate", status=2).err
+
+
+@pytest.mark.parametrize("name", TOPICS)
+def test_the_commands_of_a_topic_run(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    text = cli("help", name).out
+    assert len(text.splitlines()) <= LONGEST
+    monkeypatch.chdir(tmp_path)
+    cli("add", "Another", "--priority", "9")
+    task = cli("add", "Write the parser", "--json").json["id"]
+    cli("say", "ben", "Hello", "--agent", "zoe")
+    lines = [line.strip().partition("   ")[0] for line in text.splitlines() if line[:6] == "  orc "]
+    for line in lines:
+        _, *words = shlex.split(line)
+        cli(*[task if word == "ID" else word for word in words])
+    assert lines or name in ("options", "habits")
+
+
+def test_the_topic_of_exit_names_every_status(cli: CommandLine) -> None:
+    text = cli("help", "exit").out
+    statuses = {cls.exit_status for cls in OrchestratorError.__subclasses__()}
+    assert all(re.search(rf"^  {status} ", text, re.MULTILINE) for status in statuses)
+
+
+def test_help_is_in_columns_at_a_terminal_and_without_padding_elsewhere(cli: CommandLine) -> None:
+    assert "\n  --lease DURATION  How" in cli("claim", "--help").out
+    assert "\n  --wait DURATION  Wait" in cli("mail", "check", "--help").out
+
+
 def test_the_reference_is_in_step_with_the_declarations() -> None:
     """If this fails: python -m orchestrator.interfaces.cli.reference docs/commands."""
     written = {file.name: file.read_text(encoding="utf-8") for file in DOCS.iterdir()}
     assert written == pages()
 
 
-@pytest.mark.parametrize("line", ["--help", "t --help", "events --help", "-h"])
+@pytest.mark.parametrize("line", ["--help --all", "t --help", "events --help", "-h --all"])
 def test_help_of_groups_lists_their_commands_with_aliases(cli: CommandLine, line: str) -> None:
     assert "\nCommands:\n" in cli(*line.split()).out
 
@@ -92,8 +168,8 @@ def test_help_of_groups_lists_their_commands_with_aliases(cli: CommandLine, line
 @pytest.mark.parametrize("verb", BOARD.verbs)
 def test_the_help_of_a_verb_shows_an_example_of_this_verb(cli: CommandLine, verb: str) -> None:
     shown = cli(verb, "--help").out
-    assert f"Usage: orc {verb} " in shown
-    line = shown.partition("Example:\n")[2].replace("\n ", "")
+    assert shown.split()[:3] == ["Usage:", "orc", verb]
+    line = shown.partition("Example: ")[2].partition("More by")[0].replace("\n ", "")
     group, name = BOARD.verbs[verb]
     assert read(shlex.split(line)[1:]).command is group.get_command(None, name)
 
@@ -101,7 +177,7 @@ def test_the_help_of_a_verb_shows_an_example_of_this_verb(cli: CommandLine, verb
 def test_a_group_that_lists_nothing_shows_its_help_as_a_usage_error(cli: CommandLine) -> None:
     shown = cli("runner", status=2)
     assert shown.out == ""
-    assert "Usage: orc runner [OPTIONS] COMMAND" in shown.err
+    assert "Usage: orc runner COMMAND" in shown.err
 
 
 @pytest.mark.parametrize("line", ["--version --json", "--json --version", "version --json"])

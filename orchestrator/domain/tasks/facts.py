@@ -139,6 +139,7 @@ class Fact(msgspec.Struct, frozen=True):
         metavar: What the help of its option calls a value.
         singular: Another name of its option, for one value.
         filter: What the option of ``task list`` does that filters by it; empty: there is none.
+        is_rare: The help leaves its option out unless all is asked for.
     """
 
     help: str
@@ -148,6 +149,7 @@ class Fact(msgspec.Struct, frozen=True):
     metavar: str = ""
     singular: str = ""
     filter: str = ""
+    is_rare: bool = False
 
 
 class GivenFacts(TypedDict, total=False):
@@ -183,7 +185,12 @@ class GivenFacts(TypedDict, total=False):
     acceptance: Annotated[str | None, Fact("What must be true when it is done.")]
     estimate: Annotated[
         float | Literal[""] | None,
-        Fact("Minutes of work, or a duration: 90, 2h.", "minutes", by(check_estimate)),
+        Fact(
+            "Minutes of work, or a duration: 90, 2h.",
+            "minutes",
+            by(check_estimate),
+            is_rare=True,
+        ),
     ]
     needs: Annotated[
         Iterable[str] | None, Fact("Tasks that must be done before.", "tasks", metavar="IDS")
@@ -214,6 +221,7 @@ class GivenFacts(TypedDict, total=False):
             find_gate,
             field="gate",
             metavar="WHICH",
+            is_rare=True,
         ),
     ]
     defer: Annotated[
@@ -233,6 +241,7 @@ class GivenFacts(TypedDict, total=False):
             add_commits,
             metavar="SHA",
             singular="commit",
+            is_rare=True,
         ),
     ]
     external_ref: Annotated[
@@ -242,6 +251,7 @@ class GivenFacts(TypedDict, total=False):
             check=by(lambda text: check_line("external_ref", text)),
             metavar="REF",
             filter="Only with this name in another system.",
+            is_rare=True,
         ),
     ]
     meta: Annotated[
@@ -250,6 +260,7 @@ class GivenFacts(TypedDict, total=False):
             "Facts of your own, in the order given; an empty value removes one. Repeatable.",
             "pairs",
             filter="Only with all of these facts. Repeatable.",
+            is_rare=True,
         ),
     ]
     verify: Annotated[
@@ -269,6 +280,7 @@ class GivenFacts(TypedDict, total=False):
             "duration",
             part_of_checks(checks.with_timeout),
             field="checks",
+            is_rare=True,
         ),
     ]
     artifacts: Annotated[
@@ -280,6 +292,7 @@ class GivenFacts(TypedDict, total=False):
             field="checks",
             metavar="PATH",
             singular="artifact",
+            is_rare=True,
         ),
     ]
     review: Annotated[

@@ -148,6 +148,7 @@ BOARD = Group(
         "events": "log",
         "task_listing": "ls",
         "task_board": "board",
+        "help": "help",
     },
     groups=(
         WORKSTREAM,

@@ -30,7 +30,12 @@ COMPLETING = together(
     option("--reason", "Why by force; it stands in the evidence.", default=""),
     TOKEN,
     flag("--continue", "Of a workflow: claim the next ready step, in one commit.", name="go_on"),
-    option("--lease", "With --continue: how long, as 30m; else as long as before.", types.DURATION),
+    option(
+        "--lease",
+        "With --continue: how long, as 30m; else as long as before.",
+        types.DURATION,
+        rare=True,
+    ),
 )
 
 

@@ -27,7 +27,7 @@ _FILTERS = together(
     option("--type/--action", "Only of this type; task.* is every type of a noun.", metavar="TYPE"),
     option("--since", "From a time on, or that long ago, or after an event: 2h, 4711.", types.WHEN),
     flag("--follow/-f", "Go on as events are committed; with --json one a line."),
-    flag("--utc", "Exact times in UTC."),
+    flag("--utc", "Exact times in UTC.", rare=True),
 )
 
 

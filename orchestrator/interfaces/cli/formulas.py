@@ -62,12 +62,13 @@ VALUES = together(
         "--vars-file",
         "Values from a file: JSON, TOML, or NAME=VALUE lines; - is stdin.",
         types.FILE,
+        rare=True,
         is_eager=True,
         expose_value=False,
         callback=_read_values,
     ),
 )
-PRESET = option("--preset", "Of a convoy formula: the choice of legs.", metavar="NAME")
+PRESET = option("--preset", "Of a convoy formula: the choice of legs.", metavar="NAME", rare=True)
 _ON = option("--on", "The task that gets done this way.", types.TASK_ID, metavar="TASK")
 WS = option(
     "--ws", "Where the tasks belong; else `workflows`.", types.WORKSTREAM_NAME, name="workstream"

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from orchestrator.interfaces.cli.run import Run
 
-_SETTINGS = {"max_content_width": 100}
+ALL = "all"
+"""The key under which a context keeps that the help is to show what is rarely needed too."""
 
 _GLOBAL = "global_"
 """Keeps ``--agent`` apart from an argument of the same name."""
@@ -81,12 +82,18 @@ class _Everywhere(click.Command):
 
     @property
     def summary(self) -> str:
-        """The first sentence of the help."""
+        """The first line of the help."""
         return (self.help or "").partition("\n")[0]
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The parameters of its own, the global ones, and ``--help``."""
         return [*self.params, *self.shared, HELP]
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The page of the help."""
+        from orchestrator.interfaces.cli import help_pages
+
+        return help_pages.page(self, ctx)
 
 
 class Command(_Everywhere):
@@ -110,7 +117,7 @@ class Command(_Everywhere):
         filters_agent: bool = False,
         **settings: Any,
     ) -> None:
-        super().__init__(name, context_settings=_SETTINGS, add_help_option=False, **settings)
+        super().__init__(name, add_help_option=False, **settings)
         self.example = example
         self.reads = reads
         self.filters_agent = filters_agent
@@ -158,25 +165,6 @@ class Command(_Everywhere):
         run.context = ctx
         return run.execute(self, ctx.params)
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what the command takes, and apart from that what all commands take."""
-        shared = self.get_params(ctx)[len(self.params) :]
-        _section(formatter, "Arguments", [param.get_help_record(ctx) for param in self.arguments])
-        _section(formatter, "Options", [param.get_help_record(ctx) for param in self.options])
-        _section(formatter, "Everywhere", [param.get_help_record(ctx) for param in shared])
-
-    def format_arguments(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Leave them to :meth:`format_options`, whatever the version of click."""
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the example."""
-        above = ctx.parent or ctx
-        path, words = above.command_path, self.example
-        if isinstance(above.command, Group) and above.command.commands.get(self.name) is not self:
-            path, words = ctx.command_path, words.removeprefix(f"{self.name} ")
-        with formatter.section("Example"):
-            formatter.write_text(f"{path} {words}")
-
 
 class Group(_Everywhere, click.Group):
     """Commands that belong together, in modules that are imported when one of them is used.
@@ -211,7 +199,6 @@ class Group(_Everywhere, click.Group):
             help=help,
             commands=list(groups),
             add_help_option=False,
-            context_settings=_SETTINGS,
         )
         self.default = default
         self.otherwise = otherwise
@@ -251,6 +238,9 @@ class Group(_Everywhere, click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the words up to the command's name; without one it is the default."""
+        if "--all" in args and not {*HELP.opts}.isdisjoint(args):
+            ctx.meta[ALL] = True
+            args = [word for word in args if word != "--all"]
         if self.default and not (ctx.resilient_parsing and not args):
             args = self._with_default(args)
         return super().parse_args(ctx, args)
@@ -274,7 +264,7 @@ class Group(_Everywhere, click.Group):
         if command is None and not ctx.resilient_parsing:
             from orchestrator.interfaces.cli import leading
 
-            command = leading.command_of(self, ctx, args)
+            command, rest = leading.command_of(self, ctx, args)
         return word, command, rest
 
     def _command_of(self, words: list[str]) -> str:
@@ -295,21 +285,6 @@ class Group(_Everywhere, click.Group):
 
         verbs = [CompletionItem(word) for word in self.verbs if word.startswith(incomplete)]
         return [*verbs, *super().shell_complete(ctx, incomplete)]
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write a line for each command."""
-        rows = []
-        for name in self.list_commands(ctx):
-            command = self.get_command(ctx, name)
-            assert isinstance(command, _Everywhere)
-            rows.append((", ".join(self.names_of(name)), command.summary))
-        _section(formatter, "Commands", rows)
-
-
-def _section(formatter: click.HelpFormatter, title: str, rows: Sequence[Any]) -> None:
-    if rows:
-        with formatter.section(title):
-            formatter.write_dl(rows)
 
 
 def is_option(word: str) -> bool:

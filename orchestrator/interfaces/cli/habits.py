@@ -74,6 +74,7 @@ VALUES = {
 """Words for a value of a closed set, such as a status."""
 
 COMMANDS_MEANT = {
+    "config": "help options",
     "delete": "task cancel",
     "task delete": "task cancel",
     "task remove": "task cancel",

@@ -50,7 +50,7 @@ def show(run: Run, agent: str | None) -> Answer:
 @argument("task", "What is to be done: a task, or a formula.", types.TASK_ID)
 @argument("[agent]", "Who is to do it; oneself if not given.", types.AGENT_NAME)
 @option("--message/-m", "What to tell the agent beside the task.", default="")
-@flag("--no-convoy", "Do not track it by a convoy of its own.")
+@flag("--no-convoy", "Do not track it by a convoy of its own.", rare=True)
 @_FORCE
 @FORMULA_OPTIONS
 @DRY_RUN

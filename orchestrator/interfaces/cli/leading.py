@@ -37,8 +37,10 @@ _NEAR = 0.7
 # Commands
 
 
-def command_of(group: Group, context: click.Context, args: Sequence[str]) -> click.Command:
-    """The command that a line means whose first word the group does not know.
+def command_of(
+    group: Group, context: click.Context, args: Sequence[str]
+) -> tuple[click.Command, list[str]]:
+    """The command that a line means whose first word the group does not know, with the words behind it.
 
     At the top the words of tasks count too.
 
@@ -47,13 +49,15 @@ def command_of(group: Group, context: click.Context, args: Sequence[str]) -> cli
     """
     word, *rest = args
     command = _of_habit(group, word)
+    if word == "help":
+        command, rest = BOARD.get_command(None, word), [group.name, *rest]
     if command is None:
         path, words = _meant(group, context, word)
         hint = (
             f"Did you mean {_line(context.obj, path, [*words, *rest])}?" if path else _help(context)
         )
         raise UsageError(f"No such command {word!a}.", hint=hint)
-    return command
+    return command, rest
 
 
 def _of_habit(group: Group, word: str) -> click.Command | None:

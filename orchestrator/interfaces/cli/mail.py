@@ -41,9 +41,9 @@ _WAIT = "Wait so long for {}: 30s."
 @_SUBJECT
 @_TEXT
 @option("--kind", "What it is; note if not given.", types.choice(*KINDS))
-@option("--reply-to", "The message that it answers.", types.ID)
-@option("--cc", "Further addresses.", types.AGENT_NAME, metavar="TO", many=True)
-@flag("--pinned", "Keep it when what was read is archived by age.")
+@option("--reply-to", "The message that it answers.", types.ID, rare=True)
+@option("--cc", "Further addresses.", types.AGENT_NAME, metavar="TO", many=True, rare=True)
+@flag("--pinned", "Keep it when what was read is archived by age.", rare=True)
 def send(run: Run, to: str, **options: Any) -> Answer:
     """Leave a message; it waits for whoever is not there yet."""
     subject, body, options = _written(**options)

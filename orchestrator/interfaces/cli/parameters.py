@@ -34,7 +34,7 @@ class Option(click.Option):
 
     ``many`` takes commas and repetition (``--needs a,b --needs c``) and gives a tuple, or None when it is
     not on the line; ``--needs ""`` is an empty tuple. Without ``commas`` only by repetition: commands and
-    paths may hold commas.
+    paths may hold commas. One that is ``rare`` stands only in ``--help --all``.
     """
 
     def __init__(
@@ -44,15 +44,17 @@ class Option(click.Option):
         type: types.Type = types.TEXT,
         many: bool = False,
         commas: bool = True,
+        rare: bool = False,
         **settings: Any,
     ) -> None:
         if many:
             settings = {"callback": flattened, **settings, "multiple": True}
         if not settings.get("is_flag"):
             settings["type"] = types.Several(type, commas=commas) if many else type
-        settings["show_default"] = settings.get("default") not in (None, "")
+        settings["show_default"] = settings.get("default") not in (None, "", "0")
         super().__init__(declarations, **settings)
         self.takes_commas = many and commas
+        self.rare = rare
 
 
 def flattened(ctx: click.Context, param: click.Parameter, lists: Sequence[Any]) -> Any:
@@ -90,9 +92,9 @@ def option(
     return click.option(*words, cls=Option, help=help, type=type, **settings)
 
 
-def flag(flags: str, help: str, *, name: str = "") -> Decorator:
+def flag(flags: str, help: str, *, name: str = "", rare: bool = False) -> Decorator:
     """Declare an option that takes no value."""
-    return option(flags, help, name=name, is_flag=True)
+    return option(flags, help, name=name, is_flag=True, rare=rare)
 
 
 def together(*decorators: Decorator) -> Decorator:
@@ -108,9 +110,11 @@ def together(*decorators: Decorator) -> Decorator:
 
 # Parameters that several commands take
 
-DRY_RUN = flag("--dry-run", "Say what would be done, and leave every file as it is.")
+DRY_RUN = flag("--dry-run", "Only say what would be done.")
 LEASE = option("--lease", "How long the claim lasts: 30m, 2h.", types.DURATION)
-TOKEN = option("--token", "The fencing token of the claim; an older one is refused.", types.INTEGER)
+TOKEN = option(
+    "--token", "The fencing token of the claim; an older one is refused.", types.INTEGER, rare=True
+)
 REASON = option("--reason", "Why.", default="")
 LIMIT = option("--limit", "At most so many.", types.COUNT)
 ONLY_WORKSTREAM = argument(

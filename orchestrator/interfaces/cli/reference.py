@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import AGENT_FILTER, GLOBALS, Command, Group
+from orchestrator.interfaces.cli.help_topics import TOPICS, topic
 from orchestrator.interfaces.cli.parameters import Argument, Option
 
 
@@ -25,6 +26,7 @@ def pages() -> dict[str, str]:
     """The pages by file name."""
     texts = {f"{group.name}.md": _page(group) for group in BOARD.groups}
     texts["board.md"] = _page(BOARD)
+    texts["topics.md"] = _topics()
     texts["README.md"] = _index()
     return texts
 
@@ -60,8 +62,21 @@ def _index() -> str:
             "",
             *_options(GLOBALS),
             "",
+            "## Topics",
+            "",
+            "`orc help TOPIC` prints them; they stand in [one page](topics.md), with the words of other"
+            " tools that work here.",
+            "",
         ]
     )
+
+
+def _topics() -> str:
+    """The topics of ``orc help``, as they are printed."""
+    lines = ["# Topics", "", "What `orc help TOPIC` prints.", ""]
+    for name in TOPICS:
+        lines += [f"## {name}", "", "```", topic(name), "```", ""]
+    return "\n".join(lines)
 
 
 def _page(group: Group) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _NEW_FACTS = together(
     FACT_OPTIONS,
-    option("--name", "With --parent: the last part of the id; else the next number."),
+    option("--name", "With --parent: the last part of the id; else the next number.", rare=True),
 )
 
 

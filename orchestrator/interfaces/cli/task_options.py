@@ -27,9 +27,10 @@ _TYPES: dict[Kind, types.Type] = {
 def _option(name: str, fact: Fact, type: types.Type) -> Decorator:
     flags = "/".join(f"--{word.replace('_', '-')}" for word in (name, fact.singular) if word)
     if fact.kind == "flag":
-        return flag(flags, fact.help)
+        return flag(flags, fact.help, rare=fact.is_rare)
     settings: dict[str, Any] = {"metavar": fact.metavar} if fact.metavar else {}
     settings |= {"many": fact.kind in LISTS, "commas": fact.kind not in ("lines", "pairs")}
+    settings["rare"] = fact.is_rare
     return option(flags, fact.help, type, **settings)
 
 

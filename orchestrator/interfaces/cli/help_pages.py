@@ -1,0 +1,157 @@
+"""The pages of the help, made from the declarations; what is the same everywhere has a page of its own."""
+
+import inspect
+import re
+import shutil
+import sys
+from collections.abc import Iterable
+
+import click
+
+from orchestrator.interfaces.cli.commands import BOARD
+from orchestrator.interfaces.cli.groups import ALL, Command, Group
+from orchestrator.interfaces.cli.parameters import Argument, Option
+
+Row = tuple[str, str]
+
+LONGEST = 25
+"""Lines of the page of a command, but for what ``--all`` adds."""
+
+_DAY = ("prime", "next", "show", "note", "done", "fail", "add", "ls", "say", "lock", "status")
+"""The commands of a day, of those that the top has."""
+
+_WIDEST = 100
+
+
+def page(command: click.Command, context: click.Context) -> str:
+    """The help of a command or group; with ``--all`` also of what is rarely needed."""
+    if isinstance(command, Command):
+        return _command_page(command, context)
+    assert isinstance(command, Group)
+    if command is BOARD and ALL not in context.meta:
+        return _day(context)
+    return _group_page(command, context)
+
+
+def _command_page(command: Command, context: click.Context) -> str:
+    everything = ALL in context.meta
+    first, *others = inspect.cleandoc(command.help or "").split("\n\n")
+    shown: list[Row] = []
+    rare: list[str] = []
+    for param in [*command.arguments, *command.options]:
+        if isinstance(param, Option) and param.rare and not everything:
+            rare.append(param.opts[0])
+        elif not (isinstance(param, Argument) and _EVIDENT.fullmatch(param.help or "")):
+            shown += filter(None, [param.get_help_record(context)])
+    usage = [param.make_metavar(context) for param in command.arguments]
+    more = f"More by --help --all: {', '.join(rare)}" if rare else "More by --help --all."
+    return _text(
+        [
+            *wrapped(" ".join([f"Usage: {context.command_path}", *usage])),
+            *(
+                line
+                for text in [first, *others[: len(others) * everything]]
+                for line in wrapped(text)
+            ),
+            *rows(shown),
+            *wrapped(f"Example: {_example(command, context)}"),
+            *(wrapped(more) if rare or (others and not everything) else []),
+        ]
+    )
+
+
+_EVIDENT = re.compile(r"The \w+\.")
+"""What is said of an argument whose name says it already."""
+
+
+def _example(command: Command, context: click.Context) -> str:
+    """The example as it is typed on the way that led here: in its group, or by a verb at the top."""
+    above = context.parent or context
+    if isinstance(above.command, Group) and above.command.commands.get(command.name) is command:
+        return f"{above.command_path} {command.example}"
+    return f"{context.command_path} {command.example.removeprefix(f'{command.name} ')}"
+
+
+def _group_page(group: Group, context: click.Context) -> str:
+    shown = group.list_commands(context)
+    listed = [(", ".join(group.names_of(name)), _summary(group, name)) for name in shown]
+    return _text(
+        [
+            f"Usage: {context.command_path} COMMAND ...",
+            *wrapped(group.help or ""),
+            "Commands:",
+            *rows(listed),
+        ]
+    )
+
+
+def _summary(group: Group, name: str) -> str:
+    command = group.get_command(None, name)
+    first = (getattr(command, "help", "") or "").partition("\n")[0]
+    return re.split(r"[.;:] ", first)[0].removesuffix(".")
+
+
+def _day(context: click.Context) -> str:
+    from orchestrator.interfaces.cli.help_topics import TOPICS
+
+    prog = context.command_path
+    listed = [(_usage(name), _summary(BOARD, name)) for name in _DAY]
+    groups = ", ".join("/".join(group.names) for group in BOARD.groups)
+    others = sorted(
+        {*BOARD.list_commands(None), *BOARD.verbs} - {*_DAY} - {g.name for g in BOARD.groups}
+    )
+    return _text(
+        [
+            f"Usage: {prog} COMMAND ...",
+            *wrapped(BOARD.help or ""),
+            "A day, once `export ORC_AGENT=NAME` says who you are:",
+            *rows(listed),
+            *wrapped(f"More: {', '.join(others)}"),
+            *wrapped(f"Groups, each of which lists alone: {groups}"),
+            *wrapped(
+                f"`{prog} COMMAND --help` says more, `{prog} --help --all` all in a sentence each"
+            ),
+            *wrapped(f"Topics, by `{prog} help TOPIC`: {', '.join(TOPICS)}"),
+        ]
+    )
+
+
+def _usage(name: str) -> str:
+    command = BOARD.get_command(None, name)
+    assert command is not None
+    places = [p.make_metavar() for p in command.params if isinstance(p, Argument)]
+    return " ".join([name, *places])
+
+
+# Lines
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "\n".join(lines)
+
+
+def _width() -> int:
+    return min(_WIDEST, shutil.get_terminal_size().columns) if _is_terminal() else _WIDEST
+
+
+def wrapped(text: str, indent: str = "  ") -> list[str]:
+    """A paragraph in lines that fit; all but the first are indented."""
+    text = click.formatting.wrap_text(text, _width(), subsequent_indent=indent)
+    return text.split("\n")
+
+
+def rows(pairs: Iterable[Row]) -> list[str]:
+    """Names and what they mean: two columns at a terminal, elsewhere no padding, which costs tokens."""
+    listed = list(pairs)
+    if not listed:
+        return []
+    if not _is_terminal():
+        return [line for name, text in listed for line in wrapped(f"  {name}  {text}", "    ")]
+    formatter = click.HelpFormatter(width=_width())
+    formatter.indent()
+    formatter.write_dl(listed)
+    return formatter.getvalue().rstrip("\n").split("\n")
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
