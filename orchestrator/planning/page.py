@@ -36,6 +36,9 @@ _FENCE = "\n```"
 _SHORTEST = 40
 """Characters below which a cut block is left out."""
 
+_LEAST = 100
+"""Characters below which a share is too small for any block, so it is not reserved."""
+
 _LISTED = 5
 """Commands that are named for blocks that did not fit."""
 
@@ -52,19 +55,22 @@ def lay_out(head: str, sections: Sequence[Section], limit: int) -> str:
     full = "\n\n".join([head, *(section.full() for section in sections)]) + "\n"
     if len(full) <= limit:
         return full
-    room = limit - len(head) - len(_footer(sections)) - 2
+    # On a small page the room goes to the first section: no titles are listed, nothing is reserved.
+    names_missing = len(_footer(sections)) * 4 <= limit
+    room = limit - len(head) - len(_footer(sections if names_missing else ())) - 2
     if room < 0:
         return _headline(head, limit)
     page, missing = [head], []
     for i, section in enumerate(sections):
         later = sections[i + 1 :]
-        reserved = sum(min(len(s.full()) + 2, int(s.share * limit)) for s in later)
+        shares = ((section, int(section.share * limit)) for section in later)
+        reserved = sum(min(len(s.full()) + 2, share) for s, share in shares if share >= _LEAST)
         if text := _fitted(section, room - 2 - reserved):
             page.append(text)
             room -= len(text) + 2
         else:
             missing.append(section)
-    return "\n\n".join([*page, _footer(missing)])
+    return "\n\n".join([*page, _footer(missing if names_missing else ())])
 
 
 def _footer(missing: Sequence[Section]) -> str:

@@ -95,9 +95,26 @@ def test_an_older_session_is_refused(
     cli("t", "complete", task, "--agent", "ann")
 
 
-@pytest.mark.parametrize("words", [(), ("--budget", "x"), ("--agent", "../x")])
-def test_prime_never_fails(cli: CommandLine, words: tuple[str, ...]) -> None:
-    assert cli("prime", *words, status=0).out == ""
+@pytest.mark.parametrize(
+    ("words", "out"),
+    [
+        ((), "Choose a name and say who you are: `orc prime NAME`\n"),
+        (("--budget", "x"), "Choose a name and say who you are: `orc prime NAME`\n"),
+        (("--agent", "../x"), ""),
+    ],
+)
+def test_prime_never_fails(cli: CommandLine, words: tuple[str, ...], out: str) -> None:
+    assert cli("prime", *words, status=0).out == out
+
+
+def test_prime_without_a_board_says_how_one_is_made(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_DIR", str(tmp_path / "none"))
+    shown = cli("prime", "ann", status=0)
+    assert shown.lines[0].endswith("none. `orc init` makes one.")
+    assert (len(shown.lines), shown.err) == (1, "")
+    assert not (tmp_path / "none").exists()
 
 
 def test_prime_does_not_stop_a_session_on_a_damaged_board_or_without_one(

@@ -3,8 +3,10 @@
 import os
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from orchestrator.core import paths
-from orchestrator.core.errors import NotFound, OrchestratorError, UsageError
+from orchestrator.core.errors import NoBoard, NotFound, OrchestratorError, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES
 from orchestrator.interfaces.cli import types
@@ -18,6 +20,7 @@ from orchestrator.interfaces.cli.task_words import Words, task_and_text
 
 if TYPE_CHECKING:
     from orchestrator.domain.agents.records import Session
+    from orchestrator.planning.prime import Prime
 
 _AGENT = argument("[agent]", "The agent; else who acts.", types.AGENT_NAME)
 
@@ -47,20 +50,36 @@ def show(run: Run, agent: str | None) -> Answer:
 @option("--budget", "Tokens that the text may have; 1000 if not given.", metavar="N")
 @flag("--if-changed", "Print nothing unless something is new since last time.")
 def prime(run: Run, agent: str | None, budget: str | None, if_changed: bool) -> Answer:
-    """Print what an agent needs at the start of a session; it never fails, and so stops none."""
+    """Print what an agent needs at the start of a session; it never fails, and so stops none.
+
+    That is its work with the next step, reviews, mail, how the board stands, who is here, and the loop.
+    """
     from orchestrator.planning.prime import BUDGET, Prime
 
+    actor = run.actor(agent)
+    name = actor or run.agent or ""
+    primer = Prime(agent=name, text="", digest="", changed=False)
     try:
-        primer = run.orc.prime(
-            run.actor(agent),
-            budget=BUDGET if budget is None else _tokens(budget, BUDGET),
-            if_changed=if_changed,
-            prog=run.prog,
-        )
+        if name:
+            tokens = BUDGET if budget is None else _tokens(budget, BUDGET)
+            how: Any = {"budget": tokens, "if_changed": if_changed, "prog": run.prog_as(name)}
+            primer = run.orc.prime(actor, **how)
+        else:
+            primer = replace(
+                primer, text=f"Choose a name and say who you are: `{run.prog} prime NAME`"
+            )
+    except NoBoard as error:
+        primer = replace(primer, text=f"{error.message}. `{run.prog} init` makes one.")
     except (OrchestratorError, OSError) as error:
         warn(f"{error}. There is nothing to prime with.")
-        primer = Prime(agent=agent or run.agent or "", text="", digest="", changed=False)
-    return Answer(primer, lambda: primer.text.rstrip("\n"), after=lambda: run.orc.primed(primer))
+    shown = primer
+    return Answer(shown, lambda: shown.text.rstrip("\n"), after=lambda: _primed(run, shown))
+
+
+def _primed(run: Run, shown: "Prime") -> None:
+    """Note that the agent was shown its text, if it was one of a board."""
+    if shown.digest:
+        run.orc.primed(shown)
 
 
 def _tokens(text: str, usual: int) -> int:

@@ -578,7 +578,7 @@ def test_a_slung_formula_hangs_on_the_agents_hook_and_its_steps_are_the_agents(o
     assert orc.hooks.show("ann").task.id == root  # type: ignore[union-attr]
     assert orc.tasks.next(agent="bob") is None
     assert orc.tasks.next(agent="ann").id == f"{root}.a"  # type: ignore[union-attr]
-    assert f"`orc t complete {root}.a" in orc.prime("ann").text
+    assert f"`orc done {root}.a" in orc.prime("ann").text
     assert orc.convoys.get(f"work-{root}").status == "open"
     orc.hooks.unsling(root, agent="boss")
     orc.tasks.complete(f"{root}.a")
