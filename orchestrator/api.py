@@ -350,7 +350,7 @@ class Orchestrator:
         if_changed: bool = False,
         prog: str = "orc",
     ) -> "Prime":
-        """What an agent needs at the start of a session: its work, notes, mail, and six commands."""
+        """What an agent needs at the start of a session: its work, reviews, mail, the board, and the loop."""
         from orchestrator.planning.prime import prime
 
         return prime(self.engine, agent, budget=budget, if_changed=if_changed, prog=prog)
