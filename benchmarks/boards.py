@@ -122,7 +122,7 @@ def streams() -> Iterator[Fact]:
 def added(number: int) -> Fact:
     """A task such as agents write them: a sentence or two, some with needs, labels and resources."""
     return f"agent-{number % 20}", TaskAdded(
-        task=task_id(number),
+        id=task_id(number),
         workstream=STREAMS[number % len(STREAMS)],
         title=f"Task {number}: look into part {number % 97} and report",
         description="Read what is there, compare it with the plan, and write down what differs.",

@@ -115,7 +115,7 @@ def _mostly_waiting(tasks: int) -> Iterator[Fact]:
 
 def _added(task: str, *needs: str, stream: int = 0) -> Fact:
     return "agent-1", TaskAdded(
-        task=task,
+        id=task,
         workstream=STREAMS[stream % len(STREAMS)],
         title="Look into one more part and report",
         needs=needs,

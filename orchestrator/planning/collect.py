@@ -16,6 +16,7 @@ from orchestrator.domain.knowledge.events import KnowledgeDeleted, VersionEvent
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import events
 from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.domain.tasks.facts import TaskFacts
 from orchestrator.domain.tasks.records import Task
 from orchestrator.planning import cycle_report
 
@@ -141,8 +142,7 @@ class _Collector:
             self._share(record.agent).knowledge += 1
         elif isinstance(event, (events.TaskAdded, events.TaskImported)):
             task = event if isinstance(event, events.TaskAdded) else event.record
-            task_id = event.task if isinstance(event, events.TaskAdded) else event.record.id
-            self._added.append(cycle_report.Added(**_named(task_id, task), **by))
+            self._added.append(cycle_report.Added(**_named(task), **by))
             self._share(record.agent).added += 1
         elif isinstance(event, events.TaskArchived):
             self._archived[event.record.id] = event.record
@@ -161,7 +161,7 @@ class _Collector:
             task = known or Tasks(self._desk).get(event.task)
             agent = getattr(event, "worker", "") or record.agent
             seconds = self._seconds(task, record)
-            facts = _named(task.id, task) | {"agent": agent, "at": record.ts, "seconds": seconds}
+            facts = _named(task) | {"agent": agent, "at": record.ts, "seconds": seconds}
             share = self._share(agent)
             share.seconds += seconds or 0.0
             if isinstance(event, events.TaskCompleted):
@@ -204,15 +204,15 @@ class _Collector:
         agent = task.assigned_to or SYSTEM
         self._share(agent).running += 1
         age = _between(since, until)
-        facts = _named(task.id, task)
+        facts = _named(task)
         return cycle_report.Running(**facts, assigned_to=agent, since=since, age_seconds=age)
 
     def _share(self, agent: str) -> cycle_report.Share:
         return self._shares.setdefault(agent, cycle_report.Share(agent=agent))
 
 
-def _named(task_id: str, task: Task | events.TaskAdded) -> dict[str, Any]:
-    return {"workstream": task.workstream, "task_id": task_id, "title": task.title}
+def _named(task: TaskFacts) -> dict[str, Any]:
+    return {"workstream": task.workstream, "task_id": task.id, "title": task.title}
 
 
 def _between(start: str, end: str) -> float:

@@ -114,7 +114,7 @@ class Tasks(Noun[State]):
         above = find_live(tx.state, parent) if parent else None
         board = _Board(tx.state, tx.now, _new_id(tx, above, name))
         new = TaskAdded(
-            task=board.task,
+            id=board.task,
             workstream=workstream,
             workflow=None if above is None else _workflow_of(tx.state, above),
             **changed_facts({"title": title, **facts}, NO_FACTS, board),

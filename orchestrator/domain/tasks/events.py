@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from msgspec.structs import asdict, replace
+from msgspec.structs import astuple, replace
 
 from orchestrator.core import clock
 from orchestrator.core.events import Event, Recorded, event
@@ -55,23 +55,24 @@ UNREVIEWED: dict[str, Any] = {"reviewer": None, "review_lease": None, "review_un
 
 
 @event("task.added")
-class TaskAdded(Event, TaskFacts, kw_only=False):  # type: ignore[misc] # an event is not frozen, facts are
+class TaskAdded(Event, TaskFacts):  # type: ignore[misc] # an event is not frozen, facts are
     """A task was added."""
 
-    task: str
-    workstream: str
+    id: str = msgspec.field(name="task")
+
+    @property
+    def task(self) -> str:
+        """The id of the task."""
+        return self.id
 
     def apply(self, state: State, record: Recorded) -> None:
-        facts = asdict(self)
         task = Task(
-            id=facts.pop("task"),
-            status="pending",
+            *astuple(self),  # type: ignore[misc] # the fields of TaskFacts, and no more
             open_needs=count_open(state, self.needs) if self.needs else 0,
             created_at=record.ts,
             created_by=record.agent,
             updated_at=record.ts,
             events=(record.id,),
-            **facts,
         )
         add_task(state, task)
 

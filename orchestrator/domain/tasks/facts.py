@@ -53,8 +53,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     beads: str = ""
 
 
-class TaskFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """What a task is, as it is kept.
+class TaskFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a task is, as it is kept: the fields that its record and the event that adds it begin with.
 
     Attributes:
         priority: 1 comes first.
@@ -74,6 +74,8 @@ class TaskFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_on
         checks: What must be shown before it is done; None if nothing.
     """
 
+    id: Annotated[str, Kept(is_final=True)]
+    workstream: Annotated[str, Kept(is_final=True)]
     title: str
     description: Annotated[str, Kept(label="Description", is_long=True, brief=0.2)] = ""
     type: Annotated[str, Kept(label="type")] = "task"
@@ -328,7 +330,7 @@ FINAL = {field for field, kept in KEPT.items() if kept.is_final}
 MOVING = {"needs", "parent", "gate"}
 """The fields that say what a task waits for."""
 
-NO_FACTS = TaskFacts(title="")
+NO_FACTS = TaskFacts(id="", workstream="", title="")
 """What a task is before anything is given."""
 
 

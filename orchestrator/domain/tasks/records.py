@@ -72,18 +72,12 @@ class Note(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-class IdentifiedFacts(TaskFacts, frozen=True, gc=False, omit_defaults=True):
-    """The facts of a task behind its id and workstream, which stand first in a record."""
-
-    id: str
-    workstream: str
-
-
-class Task(IdentifiedFacts, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+class Task(TaskFacts, frozen=True, gc=False, omit_defaults=True):
     """A piece of work: its facts, how it stands, and what was done to it.
 
     Defaults that are left out of ``state.json`` are empty, None or small numbers only: msgspec compares
-    others by identity, so a text would be left out by one process and written by another.
+    others by identity, so a text would be left out by one process and written by another. What a factory
+    makes is never left out.
 
     Attributes:
         open_needs: How many of ``needs`` are not done.
@@ -100,8 +94,8 @@ class Task(IdentifiedFacts, frozen=True, gc=False, omit_defaults=True, kw_only=T
         events: Ids of the events that changed it; the first one added it.
     """
 
-    type: str
-    status: TaskStatus
+    type: str = msgspec.field(default_factory=lambda: "task")
+    status: TaskStatus = msgspec.field(default_factory=lambda: "pending")
     open_needs: int = 0
     held: bool = False
     waiting: bool = False
@@ -120,7 +114,7 @@ class Task(IdentifiedFacts, frozen=True, gc=False, omit_defaults=True, kw_only=T
     evidence: tuple[Evidence, ...] = ()
     notes: tuple[Note, ...] = ()
     created_at: str = ""
-    created_by: str
+    created_by: str = ""
     updated_at: str = ""
     claimed_at: str | None = None
     ended_at: str | None = None

@@ -83,7 +83,7 @@ def instantiate(
     else:
         tx.record(
             TaskAdded(
-                task=root,
+                id=root,
                 workstream=stream,
                 title=formula.title or formula.formula,
                 description=formula.description,
@@ -133,7 +133,7 @@ def _added(
         "labels": tuple(dict.fromkeys(labels + step.labels)),
     }
     return TaskAdded(
-        task=check_new_id(state, f"{root}.{step.id}"),
+        id=check_new_id(state, f"{root}.{step.id}"),
         workstream=workstream,
         needs=tuple(dict.fromkeys(needs)),
         parent=root if step.parent is None else f"{root}.{step.parent}",
