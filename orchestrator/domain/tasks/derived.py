@@ -6,8 +6,9 @@ its functions are parts of a fold.
 
 from collections.abc import Callable, Iterable
 
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
+from orchestrator.core.events import Recorded
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import ENDED, HELD, ArchivedTask, Task, TaskSlice
 from orchestrator.domain.tasks.relations import NO_CHILDREN, Progress
@@ -31,14 +32,20 @@ def add_task(state: State, task: Task) -> None:
     _count(state, task, None)
 
 
-def change_task(state: State, before: Task, task: Task) -> None:
+def change_task(state: State, before: Task, task: Task, record: Recorded | None = None) -> None:
     """Replace a task's record, with all that follows for tasks that depend on it.
 
     Args:
         state: The state that the task is in.
         before: Its record; whoever holds it keeps what it was.
-        task: The record that takes its place.
+        task: The record that takes its place, which no caller has seen yet.
+        record: The event that enters the history of the task, if any.
     """
+    if record is not None:
+        # Written into the new record: another copy of it would double the time of a fold.
+        assert task is not before
+        force_setattr(task, "updated_at", record.ts)
+        force_setattr(task, "events", (*before.events, record.id))
     effects = _change(state, before, task)
     while effects:
         task_id, effect = effects.pop()
@@ -154,13 +161,11 @@ def _change(state: State, before: Task, task: Task) -> list[Effect]:
     if "schedule" in state.__dict__:
         state.schedule.task_changed(before, task)
     effects: list[Effect] = []
-    moved = task.status != before.status
-    if moved:
+    if task.status != before.status:
         _count(state, task, before.status)
-        _follow_status(state, task, before.status, effects)
-    agent = before.assigned_to
-    if agent is not None and (moved or task.assigned_to != agent):
-        _update_hook(state, agent, task)
+        effects = _follow_status(state, task, before.status)
+    if before.assigned_to is not None:
+        _update_hook(state, before.assigned_to, task)
     if task.progress is not before.progress:
         effects += _gates_of(state, task.id)
     children = tasks.children.get(task.id)
@@ -172,14 +177,18 @@ def _change(state: State, before: Task, task: Task) -> list[Effect]:
     return effects
 
 
-def _follow_status(state: State, task: Task, before: str, effects: list[Effect]) -> None:
-    status = task.status
+def _follow_status(state: State, task: Task, before: str) -> list[Effect]:
+    status, effects = task.status, []
     if task.parent is not None:
         effects += _child_changed(state, task.parent, before, status)
     if status == "done" or before == "done":
-        effects += _need_changed(state, task)
+        dependants = state.tasks.needed_by.get(task.id)
+        if dependants:
+            effect = _one_less_open if status == "done" else _one_more_open
+            effects += [(dependant, effect) for dependant in dependants]
     if task.id in state.convoys.tracked_by and (status in ENDED) != (before in ENDED):
         _update_convoys(state, task)
+    return effects
 
 
 def _enter_signals(tasks: TaskSlice, task: Task) -> None:
@@ -206,13 +215,6 @@ def _count(state: State, task: Task, before: str | None) -> None:
     if task.workflow is not None and (not task.milestone or task.id in state.workflows):
         work = state.workflows.work
         work[task.workflow] = work.get(task.workflow, NO_CHILDREN).moved(before, task.status)
-
-
-def _need_changed(state: State, need: Task) -> list[Effect]:
-    """Effects on the dependants of a task that became done, or is no longer done."""
-    dependants = state.tasks.needed_by.get(need.id, ())
-    effect = _one_less_open if need.status == "done" else _one_more_open
-    return [(dependant, effect) for dependant in dependants]
 
 
 def _one_less_open(_: State, task: Task) -> Task:
@@ -243,9 +245,11 @@ def _gates_of(state: State, task_id: str) -> list[Effect]:
 
 def _update_hook(state: State, agent: str, task: Task) -> None:
     """Take a task off the hook of an agent that no longer has it."""
-    has_it = task.assigned_to == agent and task.status in HELD
-    if not has_it and state.agents.hooks.get(agent) == task.id:
-        del state.agents.hooks[agent]
+    if task.assigned_to == agent and task.status in HELD:
+        return
+    hooks = state.agents.hooks
+    if hooks.get(agent) == task.id:
+        del hooks[agent]
 
 
 def _update_convoys(state: State, task: Task) -> None:

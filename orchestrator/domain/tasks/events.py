@@ -35,16 +35,11 @@ class TaskEvent(Event):
 
     def apply(self, state: State, record: Recorded) -> None:
         task = state.tasks.tasks[self.task]
-        change_task(state, task, with_event(self.changed(task, record), record))
+        change_task(state, task, self.changed(task, record), record)
 
     def changed(self, task: Task, record: Recorded) -> Task:
-        """The record of the task after this event, but for its history."""
+        """A new record of the task as it is after this event, but for its history."""
         raise NotImplementedError
-
-
-def with_event(task: Task, record: Recorded) -> Task:
-    """Enter an event in the history of a task."""
-    return replace(task, updated_at=record.ts, events=(*task.events, record.id))
 
 
 UNHELD: dict[str, Any] = {"assigned_to": None, "lease_until": "", "token": None}
@@ -230,7 +225,7 @@ class TaskHung(TaskEvent):
         state.agents.hooks[task.assigned_to] = self.task
 
     def changed(self, task: Task, record: Recorded) -> Task:
-        return task
+        return replace(task)
 
 
 @event("task.claimed")

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.derived import change_task
-from orchestrator.domain.tasks.events import UNHELD, UNREVIEWED, TaskEvent, with_event
+from orchestrator.domain.tasks.events import UNHELD, UNREVIEWED, TaskEvent
 from orchestrator.domain.tasks.records import Evidence, Note, Task
 
 
@@ -92,7 +92,7 @@ class TaskDistrusted(Event):
     def apply(self, state: State, record: Recorded) -> None:
         for task_id in self.tasks:
             task = state.tasks[task_id]
-            change_task(state, task, with_event(_trusting(task, False), record))
+            change_task(state, task, _trusting(task, False), record)
 
 
 def _trusting(task: Task, trusted: bool) -> Task:

@@ -7,7 +7,6 @@ from msgspec.structs import asdict, replace
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.derived import change_task, forget_task, remove_from
-from orchestrator.domain.tasks.events import with_event
 from orchestrator.domain.workflows.records import Condense, Workflow
 
 
@@ -55,7 +54,7 @@ class WorkflowEnded(WorkflowEvent):
         self.change(state, ended_at=record.ts)
         if self.digest and state.workflows[self.workflow].own_root:
             root = state.tasks[self.workflow]
-            change_task(state, root, with_event(replace(root, result=self.digest), record))
+            change_task(state, root, replace(root, result=self.digest), record)
 
 
 @event("workflow.reopened")
@@ -114,4 +113,4 @@ def _let_go(state: State, root: str, record: Recorded, *, digest: str | None = N
         changes |= {"gate": None, "waiting": False}
     if digest is not None and workflow.own_root:
         changes["result"] = digest
-    change_task(state, task, with_event(replace(task, **changes), record))
+    change_task(state, task, replace(task, **changes), record)
