@@ -140,7 +140,11 @@ def _link_again(state: State, task_id: str) -> None:
 
 
 REIMPORTED = (
-    *(field for field in TaskFacts.__struct_fields__ if field not in ("workflow", "checks")),
+    *(
+        field
+        for field in TaskFacts.__struct_fields__
+        if field not in ("id", "workstream", "workflow", "checks")
+    ),
     "status", "assigned_to", "lease", "lease_until", "result", "reason", "notes", "created_by",
     "ended_at",
 )  # fmt: skip
@@ -164,13 +168,14 @@ class TaskReimported(_Reimported):  # type: ignore[misc] # its fields are those 
 
     def apply(self, state: State, record: Recorded) -> None:
         before = state.tasks[self.task]
-        task = with_event(self.changed(before, record), record)
+        change_task(state, before, self.changed(before, record), record)
         if self.updated_at is not UNSET:
-            task = replace(task, updated_at=self.updated_at)
-        change_task(state, before, task)
+            task = state.tasks[self.task]
+            change_task(state, task, replace(task, updated_at=self.updated_at))
         moves = {field: value for field, value in self.facts().items() if field in MOVING}
         if moves:
-            unlink(state, task)
+            unlink(state, state.tasks[self.task])
+            task = state.tasks[self.task]
             change_task(state, task, replace(task, **moves))
             _link_again(state, self.task)
 
