@@ -84,6 +84,7 @@ class Engine:
         self._position: Cursor = START
         self._schedule = SnapshotSchedule(store, light=light)
         self._changed = False
+        self.has_recorded = False
 
     # Reading
 
@@ -229,6 +230,7 @@ class Engine:
                     return self._answer_again(known, shows)
                 with self._opened(state) as tx:
                     result = body(tx)
+                    self.has_recorded |= bool(tx.events)
                     self._commit(tx, request)
                 return shows(state, tx.events) if result is None else result
 
@@ -348,6 +350,7 @@ class Engine:
         before = len(tx.events)
         with self._joining(tx), tx.as_before():
             result = body(tx)
+            self.has_recorded |= len(tx.events) > before
         return shows(tx.state, tx.events[before:]) if result is None else result
 
     @contextmanager

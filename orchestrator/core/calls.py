@@ -17,7 +17,7 @@ from typing import (
     get_type_hints,
 )
 
-from orchestrator.core.errors import UsageError
+from orchestrator.core.errors import BadName, UsageError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -218,6 +218,7 @@ def _fitting(name: str, value: object, hint: object) -> object:
         raise UsageError(f"`{name}` takes a list, not {value!a}")
     items = tuple(value) if isinstance(value, Iterator) else value
     _check_items(name, "list", items, form.list_of)
+    check_list(name, items)
     return items
 
 
@@ -225,3 +226,20 @@ def _check_items(name: str, kind: str, items: Iterable[object], of: type) -> Non
     for item in items:
         if not isinstance(item, of):
             raise UsageError(f"`{name}` takes a {kind} of texts, and {item!a} is none")
+
+
+def check_list(name: str, items: Iterable[object]) -> None:
+    """Refuse a list in which a text is empty, or a text or number stands twice.
+
+    Raises:
+        BadName: It holds an empty text.
+        UsageError: It holds an item twice.
+    """
+    seen = set()
+    for item in items:
+        if item == "":
+            raise BadName(f"`{name}` holds an empty text", hint="Leave it out.")
+        if isinstance(item, (str, int)):
+            if item in seen:
+                raise UsageError(f"`{name}` holds {item!a} twice", hint="Give it once.")
+            seen.add(item)

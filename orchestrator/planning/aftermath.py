@@ -9,6 +9,7 @@ import msgspec
 
 from orchestrator.domain.agents.reviewers import suitable_reviewers
 from orchestrator.domain.state import State
+from orchestrator.domain.tasks.blockers import open_parts
 from orchestrator.domain.tasks.derived import progress_of
 from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.engine import Engine
@@ -28,6 +29,7 @@ class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
         agent: Who made the step.
         freed: Tasks that can be begun since this one ended.
         kept_back: Open tasks that wait for this one, which failed, was cancelled or is blocked.
+        parts: Open parts of it, if it has ended: they stay on the board.
         reviewers: Agents that suit to review it, if it is in review; any but its worker may.
         unread: How many messages the agent has not read.
     """
@@ -35,6 +37,7 @@ class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
     agent: str
     freed: tuple[Neighbour, ...]
     kept_back: tuple[Neighbour, ...]
+    parts: tuple[Neighbour, ...]
     reviewers: tuple[str, ...]
     unread: int
 
@@ -55,6 +58,7 @@ def aftermath(engine: Engine, task: Task, agent: str | None = None) -> Aftermath
         agent=actor,
         freed=_neighbours(_freed_by(state, task, now)) if task.status in ENDED else (),
         kept_back=_neighbours(_kept_back_by(state, task)) if stops else (),
+        parts=_neighbours(_live(state, open_parts(state, task))) if task.status in ENDED else (),
         reviewers=suitable_reviewers(state, task, now) if task.status == "in_review" else (),
         unread=state.mail.mailbox(actor).count_unread,
     )
@@ -116,7 +120,8 @@ def _can_begin(state: State, task: Task, now: str) -> bool:
     """Whether nothing but its agent, if it has one, is between a task and its beginning."""
     is_due = task.is_clear and task.defer_until <= now and not task.completes_itself
     is_open = state.workstreams[task.workstream].status == "active"
-    return is_due and is_open and task.status in ("pending", "assigned")
+    is_free = task.status in ("pending", "assigned") and not open_parts(state, task)
+    return is_due and is_open and is_free
 
 
 def _live(state: State, ids: Iterable[str] | None) -> list[Task]:

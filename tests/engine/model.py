@@ -159,9 +159,7 @@ class Model:
         self.streams[name] = Stream(priority)
 
     def set_active(self, name: str, active: bool) -> None:
-        if self.stream(name).active == active:
-            raise Refusal("illegal_step")
-        self.streams[name].active = active
+        self.stream(name).active = active
 
     def check_add(self, stream: str) -> None:
         if not self.stream(stream).active:
@@ -268,7 +266,7 @@ class Model:
         if agent not in self.agents:
             raise Refusal("agent_not_found")
         if self.agents[agent] == "retired":
-            raise Refusal("illegal_step")
+            return
         self.agents[agent] = "retired"
         for task in self.tasks.values():
             if task.status == "in_progress" and task.holder == agent:

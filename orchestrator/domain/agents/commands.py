@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.core import clock, names
 from orchestrator.core.errors import Refused, UsageError
@@ -95,7 +96,7 @@ class Agents(Noun[State]):
         type: str = "general",
         capabilities: Iterable[str] = (),
         max_load: int | None = None,
-    ) -> None:
+    ) -> Agent | None:
         """Register an agent with its capabilities; again, to change them.
 
         Args:
@@ -111,19 +112,24 @@ class Agents(Noun[State]):
             raise UsageError(f"{max_load} is not a load", hint="Give a number of tasks.")
         tx.act_as(id)
         _check_new(tx.state, id)
-        words = tuple(dict.fromkeys(names.name("capability", word) for word in capabilities))
-        tx.record(
-            AgentRegistered(
-                id=id, type=names.name("agent type", type), capabilities=words, max_load=max_load
-            )
-        )
+        words = tuple(names.name("capability", word) for word in capabilities)
+        names.name("agent type", type)
+        known = tx.state.agents.get(id)
+        if known is not None and known.status == "active":
+            new = replace(known, type=type, capabilities=words, max_load=max_load)
+            if new == known:
+                return known
+        tx.record(AgentRegistered(id=id, type=type, capabilities=words, max_load=max_load))
+        return None
 
     @command(new_name)
-    def rename(self, tx: Transaction[State], id: str, to: str, *, agent: str | None = None) -> None:
+    def rename(
+        self, tx: Transaction[State], id: str, to: str, *, agent: str | None = None
+    ) -> str | None:
         """Rename an agent with its tasks, hook, locks, mail, session and lists.
 
         Mail to the old name, and commands under it, go to the new name until the old name is registered
-        again.
+        again. If it was renamed so before, nothing changes.
 
         Raises:
             NotFound: No agent has or had the old name.
@@ -131,8 +137,8 @@ class Agents(Noun[State]):
         """
         tx.act_as(agent)
         names.agent(to)
-        if to == id:
-            raise UsageError(f"{id} has this name already")
+        if to in (id, tx.state.agents.aliases.get(id)):
+            return to
         if not _is_known(tx.state, id, self._desk.presence.seen(needed=True)):
             raise tx.state.agents.missing(id)
         if _is_known(tx.state, to, {}) and to not in tx.state.agents.aliases:
@@ -140,6 +146,7 @@ class Agents(Noun[State]):
         _check_new(tx.state, to, leaving=id)
         tx.record(AgentRenamed(id=id, to=to))
         tx.actors.add(to)
+        return None
 
     @command(renewed_tasks)
     def heartbeat(self, tx: Transaction[State], id: str) -> None:
@@ -180,16 +187,16 @@ class Agents(Noun[State]):
     @command(changed_agent)
     def retire(
         self, tx: Transaction[State], id: str, *, reason: str = "", agent: str | None = None
-    ) -> None:
-        """Retire an agent; what it holds is released in the same commit.
+    ) -> Agent | None:
+        """Retire an agent; what it holds is released in the same commit. Again, nothing changes.
 
         Raises:
             NotFound: No agent of this name is registered.
-            Refused: It is retired already.
         """
         tx.act_as(agent)
-        if tx.state.agents.find(id).status == "retired":
-            raise Refused(f"Agent {id} is retired already", code="illegal_step")
+        known = tx.state.agents.find(id)
+        if known.status == "retired":
+            return known
         for task in tx.state.schedule.held_by(id):
             tx.record(released(task, f"{id} retired"))
         for task in tx.state.schedule.reviews.held_by(id):
@@ -197,6 +204,7 @@ class Agents(Noun[State]):
         for lock in locks.by_holder(tx.state, tx.now).get(id, ()):
             tx.record(LockReleased(resource=lock.resource, holder=id))
         tx.record(AgentRetired(id=id, reason=check_line("reason", reason)))
+        return None
 
     def get(self, id: str) -> AgentView:
         """Return an agent as it is now, registered or not, if it was seen or holds a task.

@@ -15,7 +15,8 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskHung, released
 from orchestrator.domain.tasks.leases import take
 from orchestrator.domain.tasks.lookup import changed_task, find_live, hooked_task
-from orchestrator.domain.tasks.records import HELD, Task, rank_of
+from orchestrator.domain.tasks.records import Task, rank_of
+from orchestrator.domain.tasks.transitions import check_transition, is_settled
 from orchestrator.domain.validation import check_line, check_text
 
 
@@ -118,8 +119,10 @@ class Hooks(Noun[State]):
         *,
         reason: str = "",
         agent: str | None = None,
-    ) -> None:
+    ) -> Task | None:
         """Take a task from the agent that has it, by default what hangs on one's own hook.
+
+        If it is pending, nothing changes.
 
         Raises:
             NotFound: Nothing hangs there.
@@ -127,14 +130,12 @@ class Hooks(Noun[State]):
         """
         actor = tx.act_as(agent, needed=task is None)
         record = hooked_task(tx.state, actor) if task is None else find_live(tx.state, task)
-        if record.status not in HELD:
-            raise Refused(
-                f"No agent has task {record.id}: it is {record.status}",
-                code="illegal_step",
-                status=record.status,
-            )
+        if is_settled(record, "release"):
+            return record
+        check_transition(record, "release")
         reason = reason or f"taken from {record.assigned_to} by {actor}"
         tx.record(released(record, check_line("reason", reason)))
+        return None
 
 
 def hand_over(

@@ -124,34 +124,42 @@ class Convoys(Noun[State]):
         tx.record(ConvoyChanged(convoy=name, removed=gone))
 
     @command(changed_convoy)
-    def start(self, tx: Transaction[State], name: str, *, agent: str | None = None) -> None:
-        """Start a convoy.
-
-        Raises:
-            NotFound: There is no such convoy.
-            Refused: It was started, was cancelled or has landed.
-        """
-        tx.act_as(agent)
-        convoy = _find_live(tx.state, name)
-        if convoy.started_at or convoy.status == "landed":
-            was = f"was started at {convoy.started_at}" if convoy.started_at else "has landed"
-            raise Refused(f"Convoy {name} {was}", code="illegal_step")
-        tx.record(ConvoyStarted(convoy=name))
-
-    @command(changed_convoy)
-    def cancel(
-        self, tx: Transaction[State], name: str, *, reason: str = "", agent: str | None = None
-    ) -> None:
-        """Cancel a convoy; its tasks do not change.
+    def start(
+        self, tx: Transaction[State], name: str, *, agent: str | None = None
+    ) -> Convoy | None:
+        """Start a convoy. If it was started, nothing changes.
 
         Raises:
             NotFound: There is no such convoy.
             Refused: It was cancelled or has landed.
         """
         tx.act_as(agent)
-        if _find_live(tx.state, name).status == "landed":
+        convoy = _find_live(tx.state, name)
+        if convoy.status == "landed":
+            raise Refused(f"Convoy {name} has landed", code="illegal_step")
+        if convoy.started_at:
+            return convoy
+        tx.record(ConvoyStarted(convoy=name))
+        return None
+
+    @command(changed_convoy)
+    def cancel(
+        self, tx: Transaction[State], name: str, *, reason: str = "", agent: str | None = None
+    ) -> Convoy | None:
+        """Cancel a convoy; its tasks do not change. If it was cancelled, nothing changes.
+
+        Raises:
+            NotFound: There is no such convoy.
+            Refused: It has landed.
+        """
+        tx.act_as(agent)
+        convoy = tx.state.convoys.find(name)
+        if convoy.status == "cancelled":
+            return convoy
+        if convoy.status == "landed":
             raise Refused(f"Convoy {name} has landed", code="illegal_step")
         tx.record(ConvoyCancelled(convoy=name, reason=check_line("reason", reason)))
+        return None
 
     # Queries
 

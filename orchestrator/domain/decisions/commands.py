@@ -79,16 +79,18 @@ class Decisions(Noun[State]):
     @command(changed_decision)
     def supersede(
         self, tx: Transaction[State], number: int, by: int, *, agent: str | None = None
-    ) -> None:
-        """Say that a newer decision replaced this one.
+    ) -> Decision | None:
+        """Say that a newer decision replaced this one. If that one did already, nothing changes.
 
         Raises:
             NotFound: There is no such decision.
-            Refused: It is superseded already, or the other one is not newer.
+            Refused: Another one superseded it already, or the other one is not newer.
         """
         tx.act_as(agent)
         decisions = tx.state.decisions
         old, new = decisions.find(number), decisions.find(by)
+        if old.superseded_by == new.number:
+            return old
         if old.superseded_by is not None:
             message = f"Decision {number} is superseded already, by {old.superseded_by}"
             raise Refused(message, code="illegal_step")
@@ -101,6 +103,7 @@ class Decisions(Noun[State]):
             text = check_text("file", edited.text)
             tx.record(DecisionEdited(number=number, title=check_title(edited.title), text=text))
         tx.record(DecisionSuperseded(number=number, by=by, replaces=digest_of(data)))
+        return None
 
     def get(self, number: int) -> Decision:
         """Return a decision, as its document was edited last.

@@ -82,8 +82,8 @@ class Knowledge(Noun[State]):
         *,
         tags: Iterable[str] | None = None,
         agent: str | None = None,
-    ) -> None:
-        """Write the text of a topic; the old text stays in its history.
+    ) -> Topic | None:
+        """Write the text of a topic; the old text stays in its history. The same text changes nothing.
 
         Args:
             topic: Its name, which becomes a file name.
@@ -95,7 +95,7 @@ class Knowledge(Noun[State]):
         _check_name(tx.state, topic)
         metadata, _ = _adopt(tx, topic)
         given, body = split(content)
-        _record(tx, topic, {**metadata, **given}, body, tags, actor)
+        return _record(tx, topic, {**metadata, **given}, body, tags, actor)
 
     @command(written_topic)
     def append(
@@ -106,13 +106,13 @@ class Knowledge(Noun[State]):
         *,
         tags: Iterable[str] | None = None,
         agent: str | None = None,
-    ) -> None:
+    ) -> Topic | None:
         """Add lines at the end of a topic, which is created if it does not exist."""
         actor = tx.act_as(agent)
         _check_name(tx.state, topic)
         metadata, body = _adopt(tx, topic)
         joined = f"{body.rstrip()}\n\n{content}" if body.strip() else content
-        _record(tx, topic, metadata, joined, tags, actor)
+        return _record(tx, topic, metadata, joined, tags, actor)
 
     @command(was_deleted)
     def delete(self, tx: Transaction[State], topic: str, *, agent: str | None = None) -> None:
@@ -303,7 +303,8 @@ def _record(
     body: str,
     tags: Iterable[str] | None,
     author: str,
-) -> None:
+) -> Topic | None:
+    """Record the text of a topic; return the topic if its file and the log hold this text already."""
     words = _tags(metadata) if tags is None else tuple(names.name("tag", tag) for tag in tags)
     head = {k: v for k, v in metadata.items() if k not in ("author", "tags")}
     if author != SYSTEM:
@@ -312,7 +313,13 @@ def _record(
         head["tags"] = list(words)
     text = check_text("content", join(head, body))
     old = digest_of(tx.documents.get(document_path(topic)))
-    tx.record(KnowledgeWritten.of(topic, text, author=author, tags=words, replaces=old))
+    written = KnowledgeWritten.of(topic, text, author=author, tags=words, replaces=old)
+    known = tx.state.knowledge.get(topic)
+    is_so = known is not None and not known.deleted and old == known.digest
+    if known is not None and is_so and old == digest_of(written.content.encode()):
+        return known
+    tx.record(written)
+    return None
 
 
 def split(text: str) -> tuple[dict[str, Any], str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from orchestrator.core import names
+from orchestrator.core.calls import check_list
 from orchestrator.core.errors import NotFound, Refused, UsageError
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.state import State
@@ -26,10 +27,16 @@ class Recipients(msgspec.Struct, frozen=True, gc=False):
 
 
 def parse(addresses: str | Iterable[str]) -> tuple[str, ...]:
-    """Split one or several texts with commas into addresses, each once."""
+    """Split one or several texts with commas into addresses.
+
+    Raises:
+        UsageError: One stands there twice.
+    """
     texts = [addresses] if isinstance(addresses, str) else addresses
     words = (word.strip() for text in texts for word in text.split(","))
-    return tuple(dict.fromkeys(word for word in words if word))
+    parsed = tuple(word for word in words if word)
+    check_list("addresses", parsed)
+    return parsed
 
 
 def check(addresses: Iterable[str]) -> None:

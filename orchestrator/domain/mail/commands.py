@@ -386,12 +386,15 @@ class Mail(Noun[State]):
     @command(list_members_set)
     def set_list(
         self, tx: Transaction[State], name: str, members: Iterable[str], *, agent: str | None = None
-    ) -> None:
+    ) -> tuple[str, ...] | None:
         """Set the members of a mailing list; without members the list is removed."""
         act_now(tx, agent)
         names.name("mailing list", name, among=tx.state.mail.mailing_lists)
         checked = tuple(addresses.mailbox(member) for member in addresses.parse(members))
+        if tx.state.mail.mailing_lists.get(name, ()) == checked:
+            return checked
         tx.record(MailingListSet(name=name, members=checked))
+        return None
 
     # Queries
 

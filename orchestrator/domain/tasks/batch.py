@@ -21,7 +21,7 @@ from orchestrator.domain.tasks.batch_fields import ADDING, EDITING, read_field, 
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.dependencies import Links
 from orchestrator.domain.tasks.events import TaskAdded, TaskAssigned, TaskEdited
-from orchestrator.domain.tasks.lookup import find_live, resolve
+from orchestrator.domain.tasks.lookup import find_live, nearest, resolve
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.relations import KINDS
 
@@ -249,7 +249,8 @@ class _Run:
             return resolve(self._state, text)
         except NotFound:
             raise NotFound(
-                f"there is no key or task {text!a}{did_you_mean(text, self._keys)}"
+                f"there is no key or task {text!a}"
+                f"{did_you_mean(text, self._keys) or nearest(self._state, text)}"
             ) from None
 
 

@@ -131,5 +131,5 @@ _SHARED: dict[str, Reader] = {
 }
 ADDING: dict[str, Reader] = {"workstream": _word, "name": _word, **_SHARED}
 """The fields of an entry that adds a task."""
-EDITING: dict[str, Reader] = {"id": _word, **_SHARED}
+EDITING: dict[str, Reader] = {"id": _word, "reason": _text, **_SHARED}
 """The fields of an entry that edits a task."""

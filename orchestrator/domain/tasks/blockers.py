@@ -37,7 +37,15 @@ class Blocker(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     kind: Literal[
-        "blocked", "workstream", "deferred", "need", "children", "signal", "parent", "failed"
+        "blocked",
+        "workstream",
+        "deferred",
+        "need",
+        "children",
+        "parts",
+        "signal",
+        "parent",
+        "failed",
     ]
     task: str | None
     says: str
@@ -65,6 +73,9 @@ def blockers(state: State, task: Task, now: str) -> Iterator[Blocker]:
             yield Blocker(kind="need", task=need, says=says, command=way_out)
     if task.waiting and task.gate is not None:
         yield Blocker(kind="children", task=task.gate.of, says=gate_text(state, task.gate))
+    is_said = task.waiting and task.gate is not None and task.gate.of == task.id
+    if not is_said and (parts := open_parts(state, task)):
+        yield Blocker(kind="parts", task=None, says=f"has open parts: {titled(state, parts)}")
     for parent in ancestors(state, task.parent):
         for reason in islice(_reasons_for_parts(state, parent, now), 1):
             says = f"its parent {parent.id} {reason.says}"
@@ -170,8 +181,9 @@ def ancestors(state: State, parent: str | None) -> Iterator[Task]:
 
 
 def is_offered(state: State, task: Task, now: str) -> bool:
-    """Whether any agent may take a task now: nothing keeps it back, and no agent has it."""
-    return task.can_be_taken(now) and state.workstreams[task.workstream].status == "active"
+    """Whether a task is given to any agent now: nothing keeps it back, no part is open, no agent has it."""
+    is_open = state.workstreams[task.workstream].status == "active"
+    return is_open and task.can_be_taken(now) and not open_parts(state, task)
 
 
 def is_kept_back(state: State, task: Task, now: str) -> bool:

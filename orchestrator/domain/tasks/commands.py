@@ -10,7 +10,7 @@ from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.events import Recorded
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
-from orchestrator.domain.agents.identity import act_in_session
+from orchestrator.domain.agents.identity import act_in_session, act_now
 from orchestrator.domain.event_log import beginning
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import archive, completion
@@ -40,6 +40,7 @@ from orchestrator.domain.tasks.facts import (
     has_facts,
     wanted_facts,
 )
+from orchestrator.domain.tasks.judged import check_reason, notify_creator
 from orchestrator.domain.tasks.leases import (
     claim,
     claim_review,
@@ -58,7 +59,13 @@ from orchestrator.domain.tasks.lookup import (
 )
 from orchestrator.domain.tasks.records import ENDED, STATUSES, Task, TaskStatus
 from orchestrator.domain.tasks.transitions import check_transition, is_settled
-from orchestrator.domain.validation import check_choice, check_required, check_text, lease_length
+from orchestrator.domain.validation import (
+    check_choice,
+    check_line,
+    check_required,
+    check_text,
+    lease_length,
+)
 from orchestrator.domain.waiting import wait_for
 from orchestrator.domain.workstreams.usual import usual_workstream
 
@@ -129,27 +136,35 @@ class Tasks(Noun[State]):
         task: str,
         *,
         title: str | None = None,
+        reason: str = "",
         agent: str | None = None,
         **facts: Unpack[GivenFacts],
-    ) -> None:
+    ) -> Task | None:
         """Change facts of a task; None leaves a fact as it is, an empty text or list clears it.
 
         Args:
             task: Its id or a prefix.
             title: One line that says what is to be done.
+            reason: Why acceptance or checks change; needed by the agent that has the task, or waits for
+                its review. It stands in the evidence, and the creator gets it by mail.
             agent: Who changes it.
             **facts: The others; see :class:`orchestrator.domain.tasks.facts.GivenFacts`. Commits are added to
                 those that it has; commands take the place of those that it has, and are trusted.
 
         Raises:
-            Refused: The task would wait for itself.
+            Refused: The task would wait for itself, or there is no reason (``reason_needed``).
         """
-        tx.act_as(agent)
+        act_now(tx, agent)
         old = find_live(tx.state, task)
         changes = changed_facts({"title": title, **facts}, old, _Board(tx.state, tx.now, old.id))
+        if not changes:
+            return old
+        check_reason(tx, old, changes, reason)
         if not MOVING.isdisjoint(changes):
             check_no_circle(tx.state, old.id, replace(old, **changes))
-        tx.record(TaskEdited(task=old.id, **changes))
+        tx.record(TaskEdited(task=old.id, reason=check_line("reason", reason), **changes))
+        notify_creator(tx, old, changes, reason)
+        return None
 
     @command(changed_task)
     def claim(

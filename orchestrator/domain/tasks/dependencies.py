@@ -23,7 +23,7 @@ from orchestrator.domain.tasks.blockers import (
 )
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.events import TaskCancelled, TaskEdited
-from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve, resolve_all
+from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve
 from orchestrator.domain.tasks.records import ENDED, Task, TaskStatus
 from orchestrator.domain.tasks.relations import BLOCKING, KINDS, EdgeKind, Gate, Link, LinkKind
 from orchestrator.domain.tasks.transitions import check_transition
@@ -93,7 +93,7 @@ class Links(Noun[State]):
             raise UsageError("`any` goes with waits-for only")
         changes: dict[str, Any] = {}
         if kind == "needs":
-            changes["needs"] = resolve_all(tx.state, (*mine.needs, target))
+            changes["needs"] = tuple(dict.fromkeys((*mine.needs, target)))
         elif kind == "parent":
             changes["parent"] = find_live(tx.state, target).id
         elif kind == "waits-for":
@@ -168,8 +168,10 @@ class Links(Noun[State]):
         *,
         reason: str = "",
         agent: str | None = None,
-    ) -> None:
+    ) -> Task | None:
         """End a task that repeats another one; what needed it needs the other one now.
+
+        If it was ended so before, nothing changes.
 
         Raises:
             Refused: It has ended, or a task that needs this one would wait for itself.
@@ -177,8 +179,11 @@ class Links(Noun[State]):
         """
         tx.act_as(agent)
         mine, other = find_live(tx.state, task), find_live(tx.state, of)
+        if mine.status == "cancelled" and Link("duplicates", other.id) in mine.links:
+            return mine
         self._replace(tx, mine, other, f"duplicate of {other.id}", reason)
         tx.record(TaskEdited(task=mine.id, links=_with(mine, Link("duplicates", other.id))))
+        return None
 
     @command(changed_task)
     def supersede(
@@ -189,8 +194,10 @@ class Links(Noun[State]):
         *,
         reason: str = "",
         agent: str | None = None,
-    ) -> None:
+    ) -> Task | None:
         """End a task that a better one replaces; what needed it needs the other one now.
+
+        If it was ended so before, nothing changes.
 
         Raises:
             Refused: It has ended, or a task that needs this one would wait for itself.
@@ -198,8 +205,11 @@ class Links(Noun[State]):
         """
         tx.act_as(agent)
         mine, other = find_live(tx.state, task), find_live(tx.state, by)
+        if mine.status == "cancelled" and Link("supersedes", mine.id) in other.links:
+            return mine
         self._replace(tx, mine, other, f"superseded by {other.id}", reason)
         tx.record(TaskEdited(task=other.id, links=_with(other, Link("supersedes", mine.id))))
+        return None
 
     @staticmethod
     def _replace(tx: Transaction[State], task: Task, other: Task, why: str, reason: str) -> None:

@@ -18,8 +18,15 @@ from orchestrator.domain.tasks.derived import (
     link,
     unlink,
 )
-from orchestrator.domain.tasks.facts import FINAL, MOVING, TaskFacts
-from orchestrator.domain.tasks.records import DEFAULT_LEASE, HELD, Note, Task, TaskStatus
+from orchestrator.domain.tasks.facts import FINAL, JUDGED, MOVING, TaskFacts
+from orchestrator.domain.tasks.records import (
+    DEFAULT_LEASE,
+    HELD,
+    Evidence,
+    Note,
+    Task,
+    TaskStatus,
+)
 from orchestrator.domain.tasks.relations import Signal
 
 
@@ -107,7 +114,12 @@ _Changes: Any = msgspec.defstruct(
 
 @event("task.edited")
 class TaskEdited(_Changes):  # type: ignore[misc] # its fields are those of the facts
-    """Facts of a task changed; a field that is not there did not."""
+    """Facts of a task changed; a field that is not there did not.
+
+    ``reason``: why what the task is judged by changed, which is evidence then.
+    """
+
+    reason: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
         moves = not MOVING.isdisjoint(self.facts())
@@ -118,11 +130,15 @@ class TaskEdited(_Changes):  # type: ignore[misc] # its fields are those of the 
             _link_again(state, self.task)
 
     def changed(self, task: Task, record: Recorded) -> Task:
-        return replace(task, **self.facts())
+        facts = self.facts()
+        judged = sorted(JUDGED & facts.keys()) if self.reason else []
+        if judged:
+            facts["evidence"] = (*task.evidence, _change(judged, self.reason, record))
+        return replace(task, **facts)
 
     def facts(self) -> dict[str, Any]:
         """The facts that changed."""
-        return _given(self)
+        return {field: value for field, value in _given(self).items() if field != "reason"}
 
 
 def _given(event: msgspec.Struct) -> dict[str, Any]:
@@ -188,6 +204,13 @@ class TaskReimported(_Reimported):  # type: ignore[misc] # its fields are those 
         if changes.get("status", "assigned") not in HELD:
             changes |= UNHELD | {"assigned_to": changes.get("assigned_to")}
         return replace(task, **changes)
+
+
+def _change(fields: list[str], reason: str, record: Recorded) -> Evidence:
+    changed = f"changed {' and '.join(fields)}"
+    return Evidence(
+        kind="change", what=reason, passed=True, problem=changed, at=record.ts, agent=record.agent
+    )
 
 
 @event("task.assigned")

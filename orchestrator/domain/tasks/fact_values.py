@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Protocol
 
 from orchestrator.core import names
+from orchestrator.core.calls import check_list
 from orchestrator.core.errors import UsageError
 from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.checks import NO_CHECKS, Checks
@@ -61,8 +62,8 @@ def check_estimate(minutes: object) -> float:
 
 
 def check_labels(words: Iterable[str]) -> tuple[str, ...]:
-    """Check words to find a task by; each is kept once."""
-    return tuple(dict.fromkeys(names.name("label", word) for word in words))
+    """Check words to find a task by."""
+    return tuple(names.name("label", word) for word in words)
 
 
 def check_touches(texts: Iterable[str]) -> tuple[str, ...]:
@@ -128,11 +129,17 @@ def _with_pairs(name: str, given: Any, before: Mapping[str, str] | None) -> dict
     )
 
 
+def _resolved(name: str, texts: Iterable[str], board: Board) -> tuple[str, ...]:
+    tasks = tuple(map(board.resolve, texts))
+    check_list(name, tasks)
+    return tasks
+
+
 USUAL: dict[Kind, Callable[[str, Any, Any, Any], Any]] = {
     "text": lambda name, text, _before, _board: check_text(name, text),
     "word": lambda name, text, _before, _board: names.name(f"task {name}", text),
     "time": lambda name, text, _before, board: parse_moment(name, text, board.now),
-    "tasks": lambda _name, ids, _before, board: tuple(dict.fromkeys(map(board.resolve, ids))),
+    "tasks": lambda name, ids, _before, board: _resolved(name, ids, board),
     "pairs": lambda name, pairs, before, _board: _with_pairs(name, pairs, before),
 }
 """How facts are checked that have no check of their own."""

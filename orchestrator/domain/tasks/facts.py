@@ -330,6 +330,9 @@ FINAL = {field for field, kept in KEPT.items() if kept.is_final}
 MOVING = {"needs", "parent", "gate"}
 """The fields that say what a task waits for."""
 
+JUDGED = {"acceptance", "checks"}
+"""The fields by which the work on a task is judged."""
+
 NO_FACTS = TaskFacts(id="", workstream="", title="")
 """What a task is before anything is given."""
 

@@ -124,7 +124,7 @@ def current_task(state: State, agent: str) -> Task:
 
 def _check_free(state: State, task: Task, agent: str, now: str) -> None:
     if not task.is_clear or task.defer_until > now:
-        reasons = [*blockers(state, task, now)]
+        reasons = [r for r in blockers(state, task, now) if r.kind != "parts"]
         texts = [blocker.says for blocker in reasons]
         commands = ways_out(reasons)
         raise Refused(

@@ -1,9 +1,10 @@
 """Finding tasks by what a caller wrote, and choosing ids of new tasks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from orchestrator.core import names
+from orchestrator.core.calls import check_list
 from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.transaction import Committed, Transaction
 from orchestrator.domain.state import State
@@ -43,15 +44,50 @@ def resolve(state: State, text: str) -> str:
     if exists(state, task_id):
         return task_id
     raise NotFound(
-        f"There is no task {text!a}",
+        f"There is no task {text!a}{nearest(state, text)}",
         code="task_not_found",
         hint="`t list` shows the tasks of a workstream with their ids.",
     )
 
 
+def nearest(state: State, text: str) -> str:
+    """Return ``; did you mean ...?`` with the id that one slip of a key makes of a text; else nothing.
+
+    The slips are tried, not the tasks, so that the cost does not grow with the board.
+    """
+    head, dot, tail = text.partition(".")
+    for near in _slips(head):
+        if exists(state, near + dot + tail):
+            return f"; did you mean {near + dot + tail!a}?"
+    return ""
+
+
+def _slips(text: str) -> Iterator[str]:
+    """Yield what differs from an id by one digit that is wrong, missing or too many, or by two swapped."""
+    if not 5 <= len(text) <= 40:
+        return
+    yield text.lower()
+    for i in range(len(text) + 1):
+        head, tail = text[:i], text[i:]
+        yield head + tail[1:]
+        yield head + tail[1:2] + tail[:1] + tail[2:]
+        for digit in _DIGITS:
+            yield head + digit + tail[1:]
+            yield head + digit + tail
+
+
+_DIGITS = "0123456789abcdef"
+
+
 def resolve_all(state: State, texts: Iterable[str]) -> tuple[str, ...]:
-    """Return the ids that texts name, each once; see :func:`resolve`."""
-    return tuple(dict.fromkeys(resolve(state, text) for text in texts))
+    """Return the ids that texts name; see :func:`resolve`.
+
+    Raises:
+        UsageError: Two of them name one task.
+    """
+    tasks = tuple(resolve(state, text) for text in texts)
+    check_list("tasks", tasks)
+    return tasks
 
 
 def new_id(tx: Transaction[State]) -> str:

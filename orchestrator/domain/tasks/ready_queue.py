@@ -17,7 +17,7 @@ from orchestrator.core import clock
 from orchestrator.domain.agents.records import AgentSlice
 from orchestrator.domain.locks.records import Lock, LockSlice
 from orchestrator.domain.tasks import resources
-from orchestrator.domain.tasks.records import HELD, Rank, Task, TaskSlice, rank_of
+from orchestrator.domain.tasks.records import ENDED, HELD, Rank, Task, TaskSlice, rank_of
 from orchestrator.domain.tasks.review_queue import ReviewQueue
 from orchestrator.domain.workstreams.records import WorkstreamSlice
 
@@ -55,6 +55,7 @@ class Schedule:
         self._ready: dict[str, list[Rank]] = {name: [] for name in workstreams}
         self._assigned: dict[str, list[Rank]] = {}
         self._steps: dict[tuple[str, str], list[Rank]] = {}
+        self._open_parts: dict[str, int] = {}
         self._automated: dict[str, None] = {}
         self._deferred: list[tuple[str, str]] = []
         self._running: dict[str, None] = {}
@@ -68,6 +69,8 @@ class Schedule:
                 self._start(task)
             if task.is_automated:
                 self._note_automation(task)
+            if task.parent is not None:
+                self._count_part(None, task)
             if (
                 task.status == "pending"
                 and task.workflow is None
@@ -89,6 +92,8 @@ class Schedule:
 
     def task_changed(self, before: Task | None, task: Task) -> None:
         """Follow a task that was added or replaced."""
+        if task.parent is not None or (before is not None and before.parent is not None):
+            self._count_part(before, task)
         if task.is_automated or task.id in self._automated:
             self._note_automation(task)
         if task.status == "in_review" or (before is not None and before.status == "in_review"):
@@ -100,6 +105,29 @@ class Schedule:
         if task.status in HELD:
             self._start(task)
         self._offer(before, task)
+
+    def _count_part(self, before: Task | None, task: Task) -> None:
+        """Count the open parts of the parent of a task; offer one again whose last part ended or left."""
+        left = before.parent if before is not None and before.status not in ENDED else None
+        joined = task.parent if task.status not in ENDED else None
+        if left == joined:
+            return
+        if joined is not None:
+            self._open_parts[joined] = self._open_parts.get(joined, 0) + 1
+        if left is not None:
+            self._open_parts[left] -= 1
+            if not self._open_parts[left]:
+                del self._open_parts[left]
+                self._offer_again(left)
+
+    def _offer_again(self, task_id: str) -> None:
+        """Put a task, which left the queues while a part of it was open, back into them."""
+        task = self._tasks.get(task_id)
+        if task is None:
+            return
+        if task.status in HELD:
+            heappush(self._ending, (task.lease_until, task.id))
+        self._offer(None, task)
 
     def _offer(self, before: Task | None, task: Task) -> None:
         """Put a task among those that are put off, assigned or ready, unless it stands there already."""
@@ -390,6 +418,8 @@ class Schedule:
         """Whether an entry of a queue still counts: any agent, or this one, may take the task."""
         task = self._tasks.get(rank[2])
         if task is None or rank_of(task) != rank or not task.is_clear or task.completes_itself:
+            return False
+        if rank[2] in self._open_parts:
             return False
         if task.defer_until > now:
             heappush(self._deferred, (task.defer_until, task.id))

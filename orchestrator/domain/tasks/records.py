@@ -42,7 +42,7 @@ class Evidence(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_onl
     """What one check showed.
 
     Attributes:
-        what: The command, the path, or what the reviewer said.
+        what: The command, the path, what the reviewer said, or the reason of a force or change.
         problem: Why it did not pass, in a few words; a reviewer's reason stands in ``what``.
         status: Exit status of a command; negative: the signal that ended it; None: it did not end.
         seconds: How long the command took; None: it did not run.
@@ -51,7 +51,7 @@ class Evidence(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_onl
         sha256: Digest of an artifact; of a folder, of the digests and names of all files in it.
     """
 
-    kind: Literal["verify", "artifact", "review", "force"]
+    kind: Literal["verify", "artifact", "review", "force", "change"]
     what: str
     passed: bool
     problem: str = ""

@@ -68,39 +68,43 @@ class Workstreams(Noun[State]):
         description: str | None = None,
         priority: int | None = None,
         agent: str | None = None,
-    ) -> None:
+    ) -> Workstream | None:
         """Change the description or the priority; None leaves a field as it is."""
         tx.act_as(agent)
-        tx.state.workstreams.find(name)
+        old = tx.state.workstreams.find(name)
         text = UNSET if description is None else check_text("description", description)
         number = UNSET if priority is None else check_priority(priority)
+        if text in (UNSET, old.description) and number in (UNSET, old.priority):
+            return old
         tx.record(WorkstreamEdited(workstream=name, description=text, priority=number))
+        return None
 
     @command(changed_workstream)
     def close(
         self, tx: Transaction[State], name: str, *, reason: str = "", agent: str | None = None
-    ) -> None:
+    ) -> Workstream | None:
         """Close a workstream: its pending tasks stay, but none is added or taken.
 
-        Raises:
-            Refused: It is closed already.
+        If it is closed, nothing changes.
         """
         tx.act_as(agent)
-        if tx.state.workstreams.find(name).status == "closed":
-            raise Refused(f"Workstream {name} is closed already", code="illegal_step")
+        stream = tx.state.workstreams.find(name)
+        if stream.status == "closed":
+            return stream
         tx.record(WorkstreamClosed(workstream=name, reason=check_line("reason", reason)))
+        return None
 
     @command(changed_workstream)
-    def reopen(self, tx: Transaction[State], name: str, *, agent: str | None = None) -> None:
-        """Make a closed workstream active again.
-
-        Raises:
-            Refused: It is active.
-        """
+    def reopen(
+        self, tx: Transaction[State], name: str, *, agent: str | None = None
+    ) -> Workstream | None:
+        """Make a closed workstream active again. If it is active, nothing changes."""
         tx.act_as(agent)
-        if tx.state.workstreams.find(name).status == "active":
-            raise Refused(f"Workstream {name} is active already", code="illegal_step")
+        stream = tx.state.workstreams.find(name)
+        if stream.status == "active":
+            return stream
         tx.record(WorkstreamReopened(workstream=name))
+        return None
 
     def get(self, name: str) -> Workstream:
         """Return the workstream of this name.

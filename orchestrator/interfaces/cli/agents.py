@@ -35,7 +35,7 @@ def register(
     agent = run.orc.agents.register(
         id, type=type, capabilities=capabilities or (), max_load=max_load
     )
-    return say(agent, f"Registered agent: {escape(agent.id)} ({escape(agent.type)})")
+    return run.changed(agent, f"Registered agent: {escape(agent.id)} ({escape(agent.type)})")
 
 
 @AGENT.command("rename", example="rename agent-1 team/ann")
@@ -44,7 +44,7 @@ def register(
 def rename(run: Run, id: str, to: str) -> Answer:
     """Give an agent another name; tasks, hook, locks, mail and session go with it."""
     name = run.orc.agents.rename(id, to)
-    return say({"id": name, "was": id}, f"Renamed agent: {escape(id)} -> {escape(name)}")
+    return run.changed({"id": name, "was": id}, f"Renamed agent: {escape(id)} -> {escape(name)}")
 
 
 @AGENT.command("list", example="list", reads=True)
@@ -102,7 +102,7 @@ def whoami(run: Run) -> Answer:
 @option("--reason", "Why.", default="")
 def retire(run: Run, id: str, reason: str) -> Answer:
     """End an agent: what it holds is given back."""
-    return say(run.orc.agents.retire(id, reason=reason), f"Retired agent: {escape(id)}")
+    return run.changed(run.orc.agents.retire(id, reason=reason), f"Retired agent: {escape(id)}")
 
 
 def _presence(agent: "AgentView") -> str:

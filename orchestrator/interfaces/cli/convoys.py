@@ -8,7 +8,7 @@ from orchestrator.interfaces.cli.commands import CONVOY
 from orchestrator.interfaces.cli.hooks import assignments
 from orchestrator.interfaces.cli.layout import bar, counted, facts, parts, progress_of, table
 from orchestrator.interfaces.cli.parameters import DRY_RUN, REASON, argument, flag, option
-from orchestrator.interfaces.cli.rendering import Answer, listing, plain, say
+from orchestrator.interfaces.cli.rendering import Answer, listing, plain
 from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _TASKS = argument("tasks...", "Ids or prefixes.", types.TASK_ID, metavar="TASK..
 def create(run: Run, name: str, tasks: tuple[str, ...], **settings: Any) -> Answer:
     """Begin to follow tasks of any workstreams together."""
     convoy = run.orc.convoys.create(name, tasks, **given(**settings))
-    return _changed(convoy, "Created convoy")
+    return _changed(run, convoy, "Created convoy")
 
 
 @CONVOY.command("add", example="add release 299833bc")
@@ -41,7 +41,7 @@ def create(run: Run, name: str, tasks: tuple[str, ...], **settings: Any) -> Answ
 @_TASKS
 def add(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
     """Add tasks to a convoy; one that has landed is open again if one of them is."""
-    return _changed(run.orc.convoys.add(name, tasks), "Added to convoy")
+    return _changed(run, run.orc.convoys.add(name, tasks), "Added to convoy")
 
 
 @CONVOY.command("remove", example="remove release 299833bc")
@@ -49,7 +49,7 @@ def add(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
 @_TASKS
 def remove(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
     """Take tasks out of a convoy; they stay as they are."""
-    return _changed(run.orc.convoys.remove(name, tasks), "Removed from convoy")
+    return _changed(run, run.orc.convoys.remove(name, tasks), "Removed from convoy")
 
 
 @CONVOY.command("start", example="start release --dispatch")
@@ -74,7 +74,7 @@ def start(run: Run, name: str, dispatch: bool, dry_run: bool) -> Answer:
 @REASON
 def cancel(run: Run, name: str, reason: str) -> Answer:
     """Follow a convoy no more; its tasks stay as they are."""
-    return _changed(run.orc.convoys.cancel(name, reason=reason), "Cancelled convoy")
+    return _changed(run, run.orc.convoys.cancel(name, reason=reason), "Cancelled convoy")
 
 
 @CONVOY.command("list", example="list --all", reads=True)
@@ -100,8 +100,8 @@ def status(run: Run, name: str) -> Answer:
     return Answer(status, lambda: _page(status))
 
 
-def _changed(convoy: "Convoy", what: str) -> Answer:
-    return say(convoy, f"{what}: {_line(convoy)}")
+def _changed(run: Run, convoy: "Convoy", what: str) -> Answer:
+    return run.changed(convoy, f"{what}: {_line(convoy)}")
 
 
 def _line(convoy: "Convoy") -> str:

@@ -51,7 +51,7 @@ def show(run: Run, number: int) -> Answer:
 def supersede(run: Run, number: int, by: int) -> Answer:
     """Say that a newer decision replaced an older one."""
     changed = run.orc.decisions.supersede(number, by)
-    return say(changed, f"Superseded decision: {_line(changed)}")
+    return run.changed(changed, f"Superseded decision: {_line(changed)}")
 
 
 def _line(decision: "Decision") -> str:

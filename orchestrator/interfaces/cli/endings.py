@@ -97,11 +97,13 @@ def ended(
     def page() -> str:
         return parts(
             f"{what}: {escape(task.title)}{count}",
+            run.unchanged,
             then,
-            _checks(task.evidence) if checked else "",
+            _checks(task.evidence) if checked and not run.unchanged else "",
             _reviewers(task, after),
             _others("Free now", after.freed),
             _others("Waits for it", after.kept_back),
+            _others("Its open parts stay, and it keeps them back no longer", after.parts),
             f"{after.unread} unread: `{prog} mail inbox`" if after.unread else "",
             f"Next: `{next_command}`" if next_command and not then else "",
         )
@@ -111,8 +113,12 @@ def ended(
 
 def _checks(evidence: "Sequence[Evidence]") -> str:
     """Name the checks that ran, with the time that each command took."""
-    ran = [_check(item) for item in evidence if item.kind != "review"]
-    return f"Checks: {', '.join(ran)}" if ran else ""
+    ran = [_check(item) for item in evidence if item.kind in ("verify", "artifact")]
+    past = [item.problem for item in evidence if item.kind == "force" and item.problem]
+    return parts(
+        f"Checks: {', '.join(ran)}" if ran else "",
+        f"By force, although {escape(past[-1])}" if past else "",
+    )
 
 
 def _check(item: "Evidence") -> str:

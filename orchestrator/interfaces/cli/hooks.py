@@ -94,7 +94,7 @@ def _is_task(run: Run, word: str) -> bool:
 def unsling(run: Run, task: str | None, reason: str) -> Answer:
     """Take a task from the agent that has it; it is pending again."""
     freed = run.orc.hooks.unsling(task, reason=reason)
-    return say(freed, f"Unslung: {escape(freed.title)}")
+    return run.changed(freed, f"Unslung: {escape(freed.title)}")
 
 
 @BOARD.command("dispatch", example="dispatch --ws build --dry-run")

@@ -25,7 +25,7 @@ _WRITING = together(
 def write(run: Run, topic: str, tags: tuple[str, ...] | None, **content: Any) -> Answer:
     """Give a topic a new text; what was there stays in its history."""
     written = run.orc.knowledge.write(topic, _text(**content), tags=tags)
-    return say(written, f"Wrote knowledge: {escape(topic)}")
+    return run.changed(written, f"Wrote knowledge: {escape(topic)}")
 
 
 @KNOWLEDGE.command("append", example='append findings "- The key expires daily"')

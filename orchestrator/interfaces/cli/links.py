@@ -66,7 +66,7 @@ def defer(run: Run, task: str, until: str) -> Answer:
     """Put a task off: it is not given out before that time."""
     changed = run.orc.tasks.edit(task, defer=until)
     when = f"put off until {changed.defer_until}" if changed.defer_until else "not put off any more"
-    return say(changed, f"{named(changed)}: {when}")
+    return run.changed(changed, f"{named(changed)}: {when}")
 
 
 @TASK.command("signal", example="signal 299833bc.deploy approved --agent ann")
@@ -101,7 +101,7 @@ def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
 def add(run: Run, task: str, other: str, kind: EdgeKind, any: bool) -> Answer:
     """Link a task to another one; needs, parent and waits-for keep it back, the others never do."""
     linked = run.orc.links.add(task, other, kind=kind, any=any)
-    return say(linked, f"Linked: {named(linked)} {kind} {escape(other)}")
+    return run.changed(linked, f"Linked: {named(linked)} {kind} {escape(other)}")
 
 
 @DEP.command("remove", example="remove 299833bc 5d41402a")
@@ -177,7 +177,7 @@ def _first(graph: Graph, most: int | None) -> Graph:
 def duplicate(run: Run, task: str, of: str, reason: str) -> Answer:
     """Cancel a task because another one says the same; who needed it needs the other one now."""
     cancelled = run.orc.links.duplicate(task, of, reason=reason)
-    return say(cancelled, f"Cancelled: {named(cancelled)}: {escape(cancelled.reason)}")
+    return run.changed(cancelled, f"Cancelled: {named(cancelled)}: {escape(cancelled.reason)}")
 
 
 @TASK.command("supersede", example='supersede 299833bc 5d41402a --reason "The API changed"')
@@ -187,4 +187,4 @@ def duplicate(run: Run, task: str, of: str, reason: str) -> Answer:
 def supersede(run: Run, task: str, by: str, reason: str) -> Answer:
     """Cancel a task because another one takes its place; who needed it needs the other one now."""
     cancelled = run.orc.links.supersede(task, by, reason=reason)
-    return say(cancelled, f"Cancelled: {named(cancelled)}: {escape(cancelled.reason)}")
+    return run.changed(cancelled, f"Cancelled: {named(cancelled)}: {escape(cancelled.reason)}")

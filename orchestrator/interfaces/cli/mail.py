@@ -219,7 +219,7 @@ def list_(run: Run, name: str, members: tuple[str, ...], delete: bool) -> Answer
         mail.list_members(name)
     members = mail.set_list(name, members)
     text = f"{'Set' if members else 'Deleted'} mailing list: {escape(name)}"
-    return say({"name": name, "members": members}, text)
+    return run.changed({"name": name, "members": members}, text)
 
 
 @MAIL.command("lists", example="lists", reads=True)

@@ -12,7 +12,7 @@ from orchestrator.core.decoding import decode_text
 from orchestrator.core.errors import UsageError
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.transaction import SYSTEM
-from orchestrator.interfaces.cli.rendering import Answer, progress_bar, show, warn
+from orchestrator.interfaces.cli.rendering import Answer, progress_bar, say, show, warn
 
 if TYPE_CHECKING:
     import click
@@ -80,6 +80,15 @@ class Run:
             return 0
         show(answer, as_json=self.settings.json, lossy=command.reads is not True)
         return answer.exit_status
+
+    def changed(self, value: Any, text: str) -> Answer:
+        """The answer of a command that changes a record; it says so if the record was so before."""
+        return say(value, f"{text}\n{self.unchanged}".rstrip("\n"))
+
+    @property
+    def unchanged(self) -> str:
+        """A sentence for a command that found nothing to change, else an empty text."""
+        return "" if self.orc.engine.has_recorded else "Nothing changed: it was so before."
 
     def close(self) -> None:
         """Close the board if it was opened."""

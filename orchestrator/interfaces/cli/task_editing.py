@@ -70,6 +70,8 @@ def _added(
     number: int | None,
     **facts: Any,
 ) -> Answer:
+    for name in (name for name, value in facts.items() if value == ()):
+        raise UsageError(f"The list of {name} is empty", hint="Leave the option out.")
     facts["description"] = once("description", desc, facts["description"])
     facts["priority"] = once("priority", number, facts["priority"])
     task = run.orc.tasks.add(workstream, title=title, **given(**facts))
@@ -111,15 +113,22 @@ def _batch_page(applied: "Applied", dry_run: bool) -> str:
 @option("--title", "One line that says what is to be done.")
 @FACT_OPTIONS
 @flag("--no-review", "Nobody needs to approve it.")
-def edit(run: Run, words: Words, review: bool, no_review: bool, **facts: Any) -> Answer:
-    """Change fields of a task; an empty list clears a field that holds several."""
+@option("--reason", "Why acceptance or checks of a task that I have change.", default="")
+def edit(
+    run: Run, words: Words, review: bool, no_review: bool, reason: str, **facts: Any
+) -> Answer:
+    """Change fields of a task; an empty list clears a field that holds several.
+
+    The agent that has a task says with --reason why it changes acceptance, checks, artifacts or review: it
+    stands in the evidence, and the creator gets it by mail.
+    """
     if review and no_review:
         raise UsageError("--review and --no-review exclude each other")
     changes = given(**facts, review=review if review or no_review else None)
     if not changes:
         raise UsageError("There is nothing to change", hint="Give a field, such as --title.")
-    task = run.orc.tasks.edit(only_task(run, words), **changes)
-    return done(task, "Edited")
+    task = run.orc.tasks.edit(only_task(run, words), reason=reason, **changes)
+    return done(run, task, "Edited")
 
 
 @TASK.command("note", example='note 299833bc "The API needs a key"')
@@ -127,4 +136,4 @@ def edit(run: Run, words: Words, review: bool, no_review: bool, **facts: Any) ->
 def note(run: Run, words: Words) -> Answer:
     """Append a note to a task."""
     task, text = task_and_text(run, words, required=True)
-    return done(run.orc.tasks.note(task, text), "Noted")
+    return done(run, run.orc.tasks.note(task, text), "Noted")

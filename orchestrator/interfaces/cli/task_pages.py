@@ -100,8 +100,7 @@ def _shown(item: "Evidence") -> str:
     outcome = "passed" if item.passed else "FAILED"
     if item.kind == "review":
         outcome = "approved" if item.passed else "rejected"
-    if item.kind == "force":
-        outcome = "completed by"
+    outcome = {"force": "completed by", "change": "reason for a"}.get(item.kind, outcome)
     facts = [
         item.problem,
         "" if item.seconds is None else f"{item.seconds:.1f}s",

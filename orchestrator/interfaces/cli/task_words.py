@@ -6,7 +6,7 @@ from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.parameters import Decorator, argument, option, together
-from orchestrator.interfaces.cli.rendering import Answer, say
+from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run, once
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ def refuse_more(words: Words) -> None:
         raise UsageError(f"{words[0]!a} is one word too many", hint="--help shows the words.")
 
 
-def done(task: "Task", what: str) -> Answer:
+def done(run: Run, task: "Task", what: str) -> Answer:
     """The answer of a command that changed a task."""
-    return say(task, f"{what}: {escape(task.title)}")
+    return run.changed(task, f"{what}: {escape(task.title)}")
 
 
 def named(task: "Task") -> str:

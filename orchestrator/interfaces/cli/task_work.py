@@ -41,7 +41,9 @@ def claim(run: Run, words: Words, lease: str | None) -> Answer:
     agent = run.actor(rest[0] if rest else None)
     refuse_more(rest[1:])
     claimed = run.orc.tasks.claim(task, agent=agent, lease=lease)
-    return say(claimed, f"Claimed: {escape(claimed.title)} -> {escape(claimed.assigned_to or '')}")
+    return run.changed(
+        claimed, f"Claimed: {escape(claimed.title)} -> {escape(claimed.assigned_to or '')}"
+    )
 
 
 @TASK.command("next", example="next build agent-1 --wait 30s")
@@ -115,7 +117,7 @@ def block(run: Run, words: Words, reason: str | None) -> Answer:
 @task_words()
 def unblock(run: Run, words: Words) -> Answer:
     """Make a blocked task pending again."""
-    return done(run.orc.tasks.unblock(only_task(run, words)), "Unblocked")
+    return done(run, run.orc.tasks.unblock(only_task(run, words)), "Unblocked")
 
 
 @TASK.command("cancel", example='cancel 299833bc "Not wanted any more"')
@@ -137,7 +139,9 @@ def reopen(run: Run, words: Words, reason: str | None, downstream: bool) -> Answ
     """
     task, text = task_and_text(run, words, reason, name="reason")
     reopened = run.orc.tasks.reopen(task, downstream=downstream, reason=text)
-    return done(reopened, f"Reopened{', with all that was done after it' if downstream else ''}")
+    return done(
+        run, reopened, f"Reopened{', with all that was done after it' if downstream else ''}"
+    )
 
 
 @TASK.command("archive", example="archive --older-than 30d")

@@ -67,7 +67,7 @@ def edit(run: Run, name: str, **changes: Any) -> Answer:
     if not given(**changes):
         raise UsageError("There is nothing to change", hint="Give --description or --priority.")
     stream = run.orc.workstreams.edit(name, **changes)
-    return say(stream, f"Edited workstream: {escape(name)}")
+    return run.changed(stream, f"Edited workstream: {escape(name)}")
 
 
 @WORKSTREAM.command("close", example="close build --reason shipped")
@@ -75,14 +75,16 @@ def edit(run: Run, name: str, **changes: Any) -> Answer:
 @REASON
 def close(run: Run, name: str, reason: str) -> Answer:
     """Close a workstream: it gives out and takes in no more tasks."""
-    return say(run.orc.workstreams.close(name, reason=reason), f"Closed workstream: {escape(name)}")
+    return run.changed(
+        run.orc.workstreams.close(name, reason=reason), f"Closed workstream: {escape(name)}"
+    )
 
 
 @WORKSTREAM.command("reopen", example="reopen build")
 @_NAME
 def reopen(run: Run, name: str) -> Answer:
     """Make a closed workstream active again."""
-    return say(run.orc.workstreams.reopen(name), f"Reopened workstream: {escape(name)}")
+    return run.changed(run.orc.workstreams.reopen(name), f"Reopened workstream: {escape(name)}")
 
 
 def _record(stream: "Workstream", counts: dict[str, int]) -> dict[str, object]:

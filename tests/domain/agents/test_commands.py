@@ -1,5 +1,7 @@
 """Agents: register, be seen, hold leases, renew them by working, retire."""
 
+from contextlib import nullcontext
+
 import pytest
 from boards import MORNING, SettableClock, changes_nothing, code_of
 
@@ -16,7 +18,7 @@ def seen(orc: Orchestrator, agent: str, at: float) -> None:
 
 
 def test_registering_says_type_and_capabilities(orc: Orchestrator):
-    agent = orc.agents.register("ann", type="coder", capabilities=["python", "bug", "python"])
+    agent = orc.agents.register("ann", type="coder", capabilities=["python", "bug"])
     assert (agent.id, agent.type, agent.capabilities) == ("ann", "coder", ("python", "bug"))
     assert agent.registered_at == "2026-11-21T06:13:00.000Z"
 
@@ -160,11 +162,17 @@ def test_retiring_gives_back_tasks_and_locks_in_the_same_commit(orc: Orchestrato
     assert [at.more for at in last] == [True, True, False]
 
 
-def test_retiring_twice_is_refused(orc: Orchestrator):
-    orc.agents.register("ann")
-    orc.agents.retire("ann")
+def test_registering_renaming_and_retiring_again_change_nothing(orc: Orchestrator):
+    for again in (False, True):
+        with changes_nothing(orc) if again else nullcontext():
+            agent = orc.agents.register("ann", type="coder", capabilities=["bug"], max_load=2)
+            assert agent.max_load == 2
+    orc.agents.rename("ann", "bea")
     with changes_nothing(orc):
-        assert code_of(lambda: orc.agents.retire("ann")) == "illegal_step"
+        assert orc.agents.rename("ann", "bea") == orc.agents.rename("bea", "bea") == "bea"
+    retired = orc.agents.retire("bea")
+    with changes_nothing(orc):
+        assert orc.agents.retire("bea") == retired
 
 
 @pytest.mark.parametrize("reason", ["\ud800", "a\0b", "x" * 501, 5])

@@ -8,9 +8,8 @@ import pytest
 from boards import SettableClock, changes_nothing, code_of
 
 from orchestrator import BadInput, BadName, NotFound, Orchestrator, Refused, UsageError
-from orchestrator.domain.tasks.transitions import (
-    TRANSITIONS,
-)
+from orchestrator.core.transaction import Transaction
+from orchestrator.domain.tasks.transitions import TRANSITIONS
 
 HALF_AN_HOUR = 30 * 60
 
@@ -60,11 +59,11 @@ def test_a_task_keeps_everything_it_was_given(orc: Orchestrator):
         description="all of it\nand more",
         type="bug",
         priority=2,
-        labels=["a", "b", "a"],
+        labels=["a", "b"],
         acceptance="it ships",
         estimate=30,
-        needs=[need[:6], need],
-        touches=["git", "src/**:shared", "git"],
+        needs=[need[:6]],
+        touches=["git", "src/**:shared"],
         agent="ann",
     )
     assert orc.tasks.get(task.id) == task
@@ -511,6 +510,85 @@ def test_force_takes_nothing_from_another_agent(orc: Orchestrator):
     with changes_nothing(orc):
         force = {"force": True, "reason": "we know"}
         assert code_of(lambda: orc.tasks.complete(task, agent="bob", **force)) == "not_holder"  # type: ignore[arg-type]
+
+
+def test_an_edit_that_changes_nothing_is_no_event(orc: Orchestrator):
+    task = orc.tasks.add("build", title="x", labels=["ui"], priority=2)
+    with changes_nothing(orc):
+        assert orc.tasks.edit(task.id, labels=["ui"], title="x", defer="") == task
+
+
+def test_the_parts_of_a_task_are_given_before_it(orc: Orchestrator, clock: SettableClock):
+    epic, other = add(orc, priority=1), add(orc, priority=5)
+    parts = [orc.tasks.add("build", title="x", parent=epic, priority=9).id for _ in range(2)]
+    gone = orc.tasks.add("build", title="x", parent=epic, priority=9, defer="9d").id
+    given = [orc.tasks.next(agent=f"a{n}") for n in range(4)]
+    assert [task and task.id for task in given] == [other, *parts, None]
+    orc.tasks.complete(parts[0])
+    orc.tasks.fail(parts[1])
+    assert orc.tasks.next(agent="ann") is None
+    assert [blocked.by[0].kind for blocked in orc.links.blocked()] == ["parts", "deferred"]
+    orc.tasks.edit(gone, parent="")
+    assert orc.tasks.all(ready=True) == orc.links.ready() == [orc.tasks.get(epic)]
+    taken = orc.tasks.next(agent="ann", lease="1m")
+    assert taken is not None
+    assert taken.id == epic
+    orc.tasks.edit(gone, parent=epic, defer="")  # a part that turns up while the task is in work
+    clock.advance(61)
+    later = [orc.tasks.next(agent=name) for name in ("ann", "bob", "ann")]
+    assert [task and task.id for task in later] == [gone, None, None]
+    orc.tasks.complete(gone)
+    back = orc.tasks.next(agent="bob")
+    assert back is not None
+    assert back.id == epic
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda orc, task: orc.tasks.add("build", title="x", labels=["ui", "ui"]),
+        lambda orc, task: orc.tasks.add("build", title="x", labels=[""]),
+        lambda orc, task: orc.tasks.add("build", title="x", needs=[task, task]),
+        lambda orc, task: orc.tasks.add("build", title="x", needs=[task[:7], task]),
+        lambda orc, task: orc.tasks.edit(task, touches=["git", ""]),
+        lambda orc, task: orc.batch.apply([{"id": task, "labels": ["a", "a"]}]),
+        lambda orc, task: orc.convoys.create("dup", [task, task]),
+        lambda orc, task: orc.convoys.create("dup", [task[:7], task]),
+        lambda orc, task: orc.convoys.create("dup", [task], notify=["ann", "ann"]),
+        lambda orc, task: orc.agents.register("ann", capabilities=["x", "x"]),
+        lambda orc, task: orc.knowledge.write("topic", "x", tags=["a", "a"]),
+    ],
+)
+def test_a_list_that_holds_something_twice_or_nothing_is_refused(
+    orc: Orchestrator, call: Callable[[Orchestrator, str], object]
+):
+    task = add(orc)
+    with changes_nothing(orc), pytest.raises(UsageError):
+        call(orc, task)
+
+
+def test_a_mistyped_id_is_answered_with_the_nearest_everywhere(
+    orc: Orchestrator, monkeypatch: pytest.MonkeyPatch
+):
+    ids = iter(["299833bc", "5d41402a"])
+    monkeypatch.setattr(Transaction, "random_id", staticmethod(lambda: next(ids)))
+    task, other = add(orc), add(orc)
+    calls: list[Callable[[str], object]] = [
+        orc.tasks.get,
+        orc.tasks.complete,
+        lambda text: orc.links.add(other, text),
+        lambda text: orc.convoys.create("all", [text]),
+        lambda text: orc.hooks.sling(text, "ann"),
+        lambda text: orc.batch.apply([{"title": "x", "needs": [text]}]),
+    ]
+    for slip in ("299833bd", "29833bc", "2998833bc", "299383bc", "299833BC"):
+        for call in calls:
+            with pytest.raises((NotFound, UsageError)) as caught:
+                call(slip)
+            assert f"did you mean '{task}'?" in caught.value.message
+    with pytest.raises(NotFound) as caught:
+        orc.tasks.get("0123abcd")
+    assert "did you mean" not in caught.value.message
 
 
 def test_completing_a_pending_task_is_refused(orc: Orchestrator):

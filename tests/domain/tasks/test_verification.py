@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -86,7 +87,7 @@ def test_a_task_keeps_its_checks_as_they_were_given(orc: Orchestrator):
     task = orc.tasks.add(
         "build",
         title="x",
-        verify=["echo a,b", "echo 'c d'", "echo a,b"],
+        verify=["echo a,b", "echo 'c d'"],
         artifacts=["dist/a,b.whl"],
         review=True,
         verify_timeout="2m",
@@ -426,8 +427,8 @@ DAY = 24 * 3600.0
         ("orc.tasks.next(agent='bob')", "not_holder"),
         ("orc.tasks.release(task); orc.tasks.claim(task, agent='ann')", "not_holder"),
         ("orc.tasks.cancel(task)", "not_holder"),
-        ("orc.tasks.edit(task, verify=['true'])", "checks_changed"),
-        ("orc.tasks.edit(task, review=True)", "checks_changed"),
+        ("orc.tasks.edit(task, verify=['true'], reason='x')", "checks_changed"),
+        ("orc.tasks.edit(task, review=True, agent='boss')", "checks_changed"),
         ("orc.sessions.start('ann')", "older_session"),
     ],
 )
@@ -443,7 +444,8 @@ def test_a_claim_that_ended_while_the_checks_ran_completes_nothing(
     task = claimed(board, on_the_board(code + end, later=DAY))
     assert code_of(lambda: mine.tasks.complete(task)) == outcome
     after = board.tasks.get(task)
-    assert (after.status != "done", after.evidence, after.result) == (True, (), None)
+    assert (after.status != "done", after.result) == (True, None)
+    assert {item.kind for item in after.evidence} <= {"change"}
     assert "task.checked" not in [at.type for at in board.tasks.history(task)]
 
 
@@ -507,6 +509,56 @@ def test_an_artifact_that_is_nothing_refuses_the_completion(
     assert (caught.value.code, caught.value.details["problem"]) == ("check_failed", problem)
     assert caught.value.details["kind"] == "artifact"
     assert orc.tasks.get(task).status == "in_progress"
+
+
+# A change of what a task is judged by
+
+
+@pytest.mark.parametrize(
+    "weaker", [{"acceptance": ""}, {"verify": ["true"]}, {"artifacts": []}, {"review": False}]
+)
+@pytest.mark.parametrize("agent", ["ann", None])
+def test_a_worker_says_why_it_changes_what_it_is_judged_by(
+    orc: Orchestrator, weaker: dict[str, Any], agent: str | None
+):
+    task = orc.tasks.add(
+        "build",
+        title="Ship",
+        acceptance="it ships",
+        verify=[FALSE],
+        artifacts=["dist"],
+        review=True,
+        agent="boss",
+    ).id
+    orc.tasks.claim(task, agent="ann")
+    with changes_nothing(orc):
+        assert code_of(lambda: orc.tasks.edit(task, agent=agent, **weaker)) == "reason_needed"
+        assert orc.mail.inbox(agent="boss") == []
+    orc.tasks.edit(task, title="Ship it", agent=agent)  # what it is not judged by takes none
+    changed = orc.tasks.edit(task, reason="the tool is gone", agent=agent, **weaker)
+    (evidence,) = changed.evidence
+    assert (evidence.kind, evidence.what) == ("change", "the tool is gone")
+    (message,) = orc.mail.inbox(agent="boss")
+    assert task in message.subject
+    assert "the tool is gone" in orc.mail.peek(message.id).body
+    done = orc.tasks.complete(task, force=True, reason="no time", agent="ann")
+    assert "change" in [item.kind for item in done.evidence]
+
+
+def test_a_worker_says_why_also_while_its_work_is_in_review(orc: Orchestrator):
+    task = claimed(orc, review=True, acceptance="it ships")
+    orc.tasks.complete(task, agent="ann")
+    with changes_nothing(orc):
+        call = lambda: orc.tasks.edit(task, acceptance="it is there", agent="ann")  # noqa: E731
+        assert code_of(call) == "reason_needed"
+
+
+def test_the_creator_and_whoever_plans_change_it_without_a_reason(orc: Orchestrator):
+    task = orc.tasks.add("build", title="Ship", acceptance="it ships", agent="boss").id
+    assert orc.tasks.edit(task, acceptance="it runs", agent="ann").evidence == ()
+    orc.tasks.claim(task, agent="ann")
+    assert orc.tasks.edit(task, acceptance="it runs well", agent="boss").evidence == ()
+    assert orc.mail.inbox(agent="boss") == []
 
 
 # By force
@@ -680,7 +732,7 @@ def test_commands_that_came_by_import_do_not_run_until_somebody_trusts_them(orc:
     assert "touch ran" in caught.value.message
     assert caught.value.details["commands"] == ["touch ran"]
     assert not Path("ran").exists()
-    assert [t.id for t in orc.reviews.trust([task, task], agent="bob")] == [task]
+    assert [t.id for t in orc.reviews.trust([task], agent="bob")] == [task]
     with changes_nothing(orc):
         assert orc.reviews.trust([task]) == []
     assert orc.tasks.complete(task).status == "done"
