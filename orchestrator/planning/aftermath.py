@@ -76,6 +76,7 @@ def _kept_back_by(state: State, task: Task) -> list[Task]:
 
 def _freed_by(state: State, ended: Task, now: str) -> Iterator[Task]:
     """Yield the tasks that can be begun now; a milestone that is done in the same commit leads on."""
+    yield from (task for task in _live(state, [ended.parent or ""]) if _can_begin(state, task, now))
     waiting = {ended.id: ended}
     for current in (order := [ended]):
         needing = _live(state, state.tasks.needed_by.get(current.id))

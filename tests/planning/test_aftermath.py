@@ -37,7 +37,13 @@ def test_the_parts_of_a_freed_task_are_free_with_it(orc: Orchestrator):
     part = add(orc, "part", parent=whole)
     add(orc, "part of the part", parent=part)
     add(orc, "later part", parent=whole, needs=[part])
-    assert set(freed_by(orc, first)) == {"whole", "part", "part of the part"}
+    assert freed_by(orc, first) == ["part of the part"]
+
+
+def test_a_task_is_free_with_the_end_of_its_last_part(orc: Orchestrator):
+    whole = add(orc, "whole")
+    parts = [add(orc, f"part {number}", parent=whole) for number in (1, 2)]
+    assert [freed_by(orc, part) for part in parts] == [[], ["whole"]]
 
 
 def test_a_milestone_that_is_done_with_the_task_leads_on(orc: Orchestrator):
