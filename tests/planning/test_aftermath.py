@@ -62,7 +62,7 @@ def test_a_gate_opens_with_the_last_part_or_with_the_first_of_any(orc: Orchestra
     add(orc, "after all", waits_for=f"all:{whole}")
     add(orc, "after any", waits_for=f"any:{whole}")
     assert freed_by(orc, parts[0]) == ["after any"]
-    assert freed_by(orc, parts[1]) == ["after all"]
+    assert freed_by(orc, parts[1]) == ["whole", "after all"]
 
 
 def test_a_step_that_leaves_the_need_open_says_what_waits(orc: Orchestrator):

@@ -84,7 +84,9 @@ def number_of(name: str) -> int:
     return int(name.partition("-")[2])
 
 
-touches = st.lists(st.sampled_from(["git", "git:shared", "src/a", "src/*", "db"]), max_size=2, unique=True)
+touches = st.lists(
+    st.sampled_from(["git", "git:shared", "src/a", "src/*", "db"]), max_size=2, unique=True
+)
 members = st.builds(
     Member,
     st.sampled_from([[], ["bug"], ["ui"], ["bug", "ui"]]),
