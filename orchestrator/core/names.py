@@ -59,12 +59,13 @@ def agent(text: str) -> str:
 def resource(text: str) -> str:
     """Check the name or path glob of a resource. It never becomes a file, so most of it is free.
 
-    Where the file system takes several spellings for one path, all of them give the same text.
+    All spellings of one path give the same text: ``./src//a.py`` and ``src/a.py``, ``src/`` and ``src``, and
+    what the file system takes for one.
 
     Raises:
         BadName: Empty, over 200 bytes, with ``..`` as a part, a control or an invisible character.
     """
-    text = system.path_key(text)
+    text = tidy_path(system.path_key(text))
     if not text or len(text.encode("utf-8", "replace")) > LONGEST:
         raise _refused("resource", text, f"it must have 1 to {LONGEST} bytes")
     if ".." in text.split("/") or _hidden(text) or text != text.strip():
@@ -72,6 +73,15 @@ def resource(text: str) -> str:
             "resource", text, "`..`, control characters and outer blanks are not allowed"
         )
     return text
+
+
+def tidy_path(text: str) -> str:
+    """A path without empty and ``.`` parts and without a slash at its end; a URL stays as it is."""
+    is_tidy = "//" not in text and "./" not in text and not text.endswith(("/", "/."))
+    if is_tidy or "://" in text:
+        return text
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    return "/" * text.startswith("/") + "/".join(parts) or "."
 
 
 def file_name(text: str) -> str:

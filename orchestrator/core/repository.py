@@ -64,6 +64,20 @@ def here(folder: str) -> Repository | None:
     return around(folder, {name: os.environ.get(name, "") for name in names})
 
 
+def within(path: str, near: str | None) -> str:
+    """An absolute path in a work tree of the repository as a path from the top of that tree; else the path.
+
+    Args:
+        path: The path.
+        near: A folder of the repository; where that is in none, the repository is that of the working folder.
+    """
+    own = around(path)
+    place = (around(near) if near else None) or here(os.getcwd())
+    if own is None or place is None or own.common != place.common:
+        return path
+    return paths.inside(path.rstrip("/") or path, own.root) or path
+
+
 def _discovered(folder: str) -> tuple[str, str]:
     """The top of the work tree around a folder, and its folder of git; empty if there is none."""
     for above in paths.upwards(folder):

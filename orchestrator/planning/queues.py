@@ -79,8 +79,8 @@ def _is_contended(names: tuple[str, ...], users: Users) -> bool:
 
 
 def _holds(board: Survey, names: tuple[str, ...]) -> tuple[HeldResource, ...]:
-    texts = (text for name in names for text in (name, name + resources.SHARED))
-    holds = {hold for text in texts for hold in board.held.get(text, ())}
+    needs = (resources.Need(name, shared) for name in names for shared in (False, True))
+    holds = {hold for need in needs for hold in board.held.get(need, ())}
     return tuple(sorted(holds, key=lambda hold: (hold.agent, hold.resource, hold.task or "")))
 
 

@@ -35,17 +35,18 @@ class Survey(msgspec.Struct):
 
     Attributes:
         candidates: Every ready task of an active workstream, lapsed ones included.
-        held: For each text of ``touches`` the holds that exclude it; texts without are left out.
+        held: For each resource that is touched the holds that exclude it; those without are left out.
     """
 
     state: State
     now: str
     candidates: list[Candidate]
-    held: dict[str, list[HeldResource]]
+    held: dict[resources.Need, list[HeldResource]]
 
     def is_free(self, candidate: Candidate) -> bool:
         """Return whether nothing is held that the task touches."""
-        return self.held.keys().isdisjoint(candidate.task.touches)
+        needs = (resources.Need(*mode) for mode in candidate.modes.items())
+        return not self.held or self.held.keys().isdisjoint(needs)
 
 
 def survey(state: State, now: str, workstream: str | None = None) -> Survey:
@@ -59,8 +60,8 @@ def survey(state: State, now: str, workstream: str | None = None) -> Survey:
             modes[need.resource] = need.shared and modes.get(need.resource, True)
         order = (state.workstreams[task.workstream].priority, task.events[0], task.id)
         candidates.append(Candidate(task, max(1, 10 - task.priority), order, modes))
-    holds = {text: state.schedule.collisions(need, None, now) for text, need in needs.items()}
-    return Survey(state, now, candidates, {text: held for text, held in holds.items() if held})
+    holds = {need: state.schedule.collisions(need, None, now) for need in set(needs.values())}
+    return Survey(state, now, candidates, {need: held for need, held in holds.items() if held})
 
 
 def best_of(board: Survey, candidates: Iterable[Candidate]) -> Task | None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -188,10 +189,8 @@ def test_the_guide_runs(tmp_path: Path) -> None:
     lines = [line for line in shown.stdout.splitlines() if not line.startswith(("[", "Prep"))]
     assert lines[-4].startswith("Claimed next task: ")
     assert lines[-3].startswith("No pending tasks")
-    assert lines[-2:] == [
-        "Lock acquired: src/lexer.py",
-        "Lock denied: src/lexer.py (held by another agent)",
-    ]
+    assert lines[-2] == "Lock acquired: src/lexer.py"
+    assert re.fullmatch(r"Lock denied: /\S+/src/lexer.py \(held by another agent\)", lines[-1])
 
 
 def test_an_empty_board_of_a_linked_work_tree_is_passed_over(main: Path, linked: Path) -> None:
@@ -299,6 +298,24 @@ def test_a_broken_git_file_is_no_repository(tmp_path: Path, text: str) -> None:
     (tmp_path / ".git").write_text(text)
     assert repository.around(str(tmp_path)) is None
     assert orc(tmp_path, "init").status == 0
+
+
+def test_an_absolute_path_in_any_work_tree_is_one_from_its_top(main: Path, linked: Path) -> None:
+    orc(main, "init")
+    orc(main, "ws", "create", "w")
+    file = linked / "src" / "a.py"
+    orc(main, "t", "add", "w", "T", "--touches", f"{file},{main}/docs/", "--artifact", str(file))
+    (task,) = orc(main, "t", "ls", "--json").json
+    assert task["touches"] == ["src/a.py", "docs"]
+    assert task["checks"]["artifacts"] == ["src/a.py"]
+    assert orc(linked, "l", "acquire", str(file), "ann", "--json").json["resource"] == "src/a.py"
+    assert orc(main, "l", "acquire", str(main / "src" / "a.py"), "ben").status == 1
+    outside = orc(main, "l", "acquire", "/elsewhere/src//a.py", "ben", "--json")
+    assert outside.json["resource"] == "/elsewhere/src/a.py"
+    assert orc(linked, "l", "release", "./src/a.py", "ann").status == 0
+    assert orc(linked / "src", "t", "claim", task["id"], "ann").status == 0
+    ended = orc(linked / "src", "t", "complete", task["id"], "done", "--agent", "ann")
+    assert ended.status == 0, "the artifact is looked for from the top of the work tree too"
 
 
 # What git sees

@@ -117,15 +117,17 @@ class Locks(Noun[State]):
         shared: bool,
     ) -> None:
         actor = tx.act_as(agent, needed=True)
-        need = _need(resource, shared)
+        need = self._need(resource, shared)
         resource, shared = need.resource, need.shared
         length = lease_length(ttl)
         if blockers := tx.state.schedule.collisions(need, actor, tx.now):
             raise _denied(resource, blockers)
-        for holder in tx.state.locks.of(resource).holders:
-            if holder.until <= tx.now:
-                tx.record(LockLapsed(resource=resource, holder=holder.agent))
+        for spelled in tx.state.schedule.spellings(resource):
+            for holder in tx.state.locks.of(spelled).holders:
+                if holder.until <= tx.now:
+                    tx.record(LockLapsed(resource=spelled, holder=holder.agent))
         until = tx.later(length)
+        resource = _spelled(tx.state, resource, actor)
         mine = tx.state.locks.of(resource).holder(actor)
         if mine is not None and mine.shared == shared:
             tx.record(LockRenewed(resource=resource, until=until, ttl=length))
@@ -143,7 +145,7 @@ class Locks(Noun[State]):
         patience: float,
     ) -> None:
         actor = tx.act_as(agent, needed=True)
-        need = _need(resource, shared)
+        need = self._need(resource, shared)
         resource, shared = need.resource, need.shared
         if circle := find_circle(tx.state, actor, need, tx.now):
             raise Refused(
@@ -157,7 +159,7 @@ class Locks(Noun[State]):
     @command(nothing, answers_request=False)
     def _abandon(self, tx: Transaction[State], resource: str, *, agent: str | None) -> None:
         tx.act_as(agent, needed=True)
-        tx.record(LockAbandoned(resource=_need(resource).resource))
+        tx.record(LockAbandoned(resource=self._need(resource).resource))
 
     @command(acquired_lease)
     def renew(
@@ -174,7 +176,7 @@ class Locks(Noun[State]):
             Refused: The agent does not hold it (any more) (``lock_not_held``).
         """
         actor = tx.act_as(agent, needed=True)
-        resource = _need(resource).resource
+        resource = _spelled(tx.state, self._need(resource).resource, actor)
         holder = tx.state.locks.of(resource).holder(actor)
         if holder is None or holder.until <= tx.now:
             raise _not_held(resource, actor)
@@ -189,7 +191,7 @@ class Locks(Noun[State]):
             Refused: The agent does not hold it (``lock_not_held``).
         """
         actor = tx.act_as(agent, needed=True)
-        resource = _need(resource).resource
+        resource = _spelled(tx.state, self._need(resource).resource, actor)
         if tx.state.locks.of(resource).holder(actor) is None:
             raise _not_held(resource, actor)
         tx.record(LockReleased(resource=resource, holder=actor))
@@ -205,12 +207,14 @@ class Locks(Noun[State]):
             NotFound: It is not held.
         """
         tx.act_as(agent)
-        resource = _need(resource).resource
-        holders = tuple(holder.agent for holder in tx.state.locks.of(resource).holders)
-        if not holders:
+        resource = self._need(resource).resource
+        spellings = tx.state.schedule.spellings(resource)
+        if not spellings:
             raise NotFound(f"No agent holds {resource!a}", code="lock_not_found")
         reason = check_required("reason", reason)
-        tx.record(LockBroken(resource=resource, reason=reason, holders=holders))
+        for spelled in spellings:
+            holders = tuple(holder.agent for holder in tx.state.locks.of(spelled).holders)
+            tx.record(LockBroken(resource=spelled, reason=reason, holders=holders))
 
     def all(self) -> list[Lock]:
         """Return the resources that are held or waited for now, by name, without ended leases."""
@@ -221,14 +225,20 @@ class Locks(Noun[State]):
 
     def get(self, resource: str) -> Lock:
         """Return the holders of a resource, and the agents that wait for it."""
-        lock = self._state.locks.of(_need(resource).resource)
-        return lock.without_ended(self._desk.now())
+        state, resource = self._state, self._need(resource).resource
+        spelled = state.schedule.spellings(resource)
+        name = resource if resource in spelled or not spelled else spelled[0]
+        return state.locks.of(name).without_ended(self._desk.now())
+
+    def _need(self, resource: str, shared: bool = False) -> resources.Need:
+        """The resource that a caller asks for: ``git`` with ``shared``, or ``git:shared``."""
+        need = resources.given(resource, self._desk.folder)
+        return resources.Need(need.resource, need.shared or shared)
 
 
-def _need(resource: str, shared: bool = False) -> resources.Need:
-    """The resource that a caller asks for: ``git`` with ``shared``, or ``git:shared``."""
-    need = resources.parse(resource)
-    return resources.Need(need.resource, need.shared or shared)
+def _spelled(state: State, resource: str, agent: str) -> str:
+    """The name under which an agent holds a resource."""
+    return next(iter(state.schedule.spellings(resource, agent)), resource)
 
 
 def by_holder(state: State, now: str) -> dict[str, list[Lock]]:

@@ -9,7 +9,7 @@ from orchestrator.core import clock, names
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.events import Recorded
 from orchestrator.core.progress import ShowProgress, no_progress
-from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.core.transaction import Committed, Desk, Noun, Transaction, command
 from orchestrator.domain.agents.identity import act_in_session, act_now
 from orchestrator.domain.event_log import beginning
 from orchestrator.domain.state import State
@@ -119,7 +119,7 @@ class Tasks(Noun[State]):
         tx.state.workstreams.find_active(workstream)
         parent = facts.get("parent")
         above = find_live(tx.state, parent) if parent else None
-        board = _Board(tx.state, tx.now, _new_id(tx, above, name))
+        board = _Board(self._desk, tx.state, tx.now, _new_id(tx, above, name))
         new = TaskAdded(
             id=board.task,
             workstream=workstream,
@@ -156,7 +156,8 @@ class Tasks(Noun[State]):
         """
         act_now(tx, agent)
         old = find_live(tx.state, task)
-        changes = changed_facts({"title": title, **facts}, old, _Board(tx.state, tx.now, old.id))
+        board = _Board(self._desk, tx.state, tx.now, old.id)
+        changes = changed_facts({"title": title, **facts}, old, board)
         if not changes:
             return old
         check_reason(tx, old, changes, reason)
@@ -590,7 +591,7 @@ class Tasks(Noun[State]):
         if workstream is not None:
             state.workstreams.find(workstream)
         statuses, one_of = set(status), set(any_labels)
-        wanted = wanted_facts(facts, _Board(state, now))
+        wanted = wanted_facts(facts, _Board(self._desk, state, now))
         for word in sorted(statuses):
             check_choice("status", word, STATUSES)
         words = None if text is None else text.casefold()
@@ -619,7 +620,8 @@ def _changed_since(task: Task, limit: str | int) -> bool:
 class _Board:
     """What the checks of given facts ask; see :class:`orchestrator.domain.tasks.fact_values.Board`."""
 
-    def __init__(self, state: State, now: str, task: str = "") -> None:
+    def __init__(self, desk: Desk[State], state: State, now: str, task: str = "") -> None:
+        self.folder = desk.folder
         self.now = now
         self.task = task
         self._state = state

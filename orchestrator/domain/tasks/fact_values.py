@@ -8,7 +8,7 @@ from orchestrator.core import names
 from orchestrator.core.calls import check_list
 from orchestrator.core.errors import UsageError
 from orchestrator.domain.tasks import resources
-from orchestrator.domain.tasks.checks import NO_CHECKS, Checks
+from orchestrator.domain.tasks.checks import NO_CHECKS, Checks, with_artifacts
 from orchestrator.domain.tasks.relations import GATE_KINDS, Gate
 from orchestrator.domain.validation import check_line, check_text, parse_moment
 
@@ -37,10 +37,12 @@ class Board(Protocol):
     Attributes:
         now: The time.
         task: The id of the task that is added or edited.
+        folder: The folder of the board; None if it has none.
     """
 
     now: str
     task: str
+    folder: str | None
 
     def find_live(self, text: str) -> str:
         """Return the id of the task that a text names; refuse an archived one."""
@@ -66,10 +68,13 @@ def check_labels(words: Iterable[str]) -> tuple[str, ...]:
     return tuple(names.name("label", word) for word in words)
 
 
-def check_touches(texts: Iterable[str]) -> tuple[str, ...]:
+def check_touches(
+    texts: Iterable[str], _before: object = None, board: Board | None = None
+) -> tuple[str, ...]:
     """Check resources; of ``git`` and ``git:shared`` the stricter one is kept."""
     needs: dict[str, bool] = {}
-    for need in map(resources.parse, texts):
+    for text in texts:
+        need = resources.given(text, board.folder if board else None)
         needs[need.resource] = need.shared and needs.get(need.resource, True)
     return tuple(name + resources.SHARED if shared else name for name, shared in needs.items())
 
@@ -100,11 +105,21 @@ def add_commits(texts: Iterable[str], before: tuple[str, ...], _board: object) -
 def part_of_checks(change: Callable[[Checks, Any], Checks]) -> Check:
     """Make a check of a function that changes one part of the checks of a task."""
 
-    def check(value: Any, before: Checks | None, _board: object) -> Checks | None:
+    def check(value: Any, before: Checks | None, _board: Board | None) -> Checks | None:
         new = change(before or NO_CHECKS, value)
         return new if new.are_due or new.review else None
 
     return check
+
+
+def check_artifacts(
+    paths: Iterable[str], before: Checks | None, board: Board | None
+) -> Checks | None:
+    """Check artifacts; all spellings of one path are one."""
+    folder = board.folder if board else None
+    tidy = [resources.place_of(path, folder) for path in paths]
+    kept: Checks | None = part_of_checks(with_artifacts)(tidy, before, board)
+    return kept
 
 
 def pairs_of(name: str, given: Mapping[str, str] | Iterable[str]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from orchestrator.domain.tasks.fact_values import (
     Kind,
     add_commits,
     by,
+    check_artifacts,
     check_estimate,
     check_labels,
     check_touches,
@@ -202,7 +203,7 @@ class GivenFacts(TypedDict, total=False):
         Fact(
             "Resources it needs while it runs: git, src/**, db:shared.",
             "words",
-            by(check_touches),
+            check_touches,
             metavar="NAMES",
         ),
     ]
@@ -290,7 +291,7 @@ class GivenFacts(TypedDict, total=False):
         Fact(
             "A file or folder that must be there then, and hold something. Repeatable.",
             "lines",
-            part_of_checks(checks.with_artifacts),
+            check_artifacts,
             field="checks",
             metavar="PATH",
             singular="artifact",

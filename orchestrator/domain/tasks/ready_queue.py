@@ -13,7 +13,7 @@ from heapq import heapify, heappop, heappush
 
 import msgspec
 
-from orchestrator.core import clock
+from orchestrator.core import clock, names
 from orchestrator.domain.agents.records import AgentSlice
 from orchestrator.domain.locks.records import Lock, LockSlice
 from orchestrator.domain.tasks import resources
@@ -155,17 +155,18 @@ class Schedule:
 
     def lock_changed(self, lock: Lock) -> None:
         """Follow a lock that was acquired, renewed or released."""
-        holds = self._exact.setdefault(lock.resource, {})
-        if resources.is_glob(lock.resource):
-            holds = self._globs
+        resource = names.resource(lock.resource)  # earlier versions kept every spelling
+        holds = self._globs
+        if not resources.is_glob(resource):
+            holds = self._exact.setdefault(resource, {})
         for key in [key for key in holds if key[0] == "lock" and key[1] == lock.resource]:  # type: ignore[index]
             del holds[key]
         for holder in lock.holders:
             holds["lock", lock.resource, holder.agent] = HeldResource(
-                lock.resource, holder.shared, holder.agent, holder.until
+                resource, holder.shared, holder.agent, holder.until
             )
-        if not self._exact.get(lock.resource, True):
-            del self._exact[lock.resource]
+        if not self._exact.get(resource, True):
+            del self._exact[resource]
 
     def _start(self, task: Task) -> None:
         agent = task.assigned_to or ""
@@ -212,6 +213,20 @@ class Schedule:
     def load(self, agent: str) -> int:
         """How many tasks an agent has, assigned or in progress."""
         return len(self._of.get(agent, ()))
+
+    def spellings(self, resource: str, agent: str | None = None) -> list[str]:
+        """The names under which a resource is locked, by an agent or by any.
+
+        Boards of earlier versions may have ``./src/a.py`` beside ``src/a.py``.
+        """
+        is_glob = resources.is_glob(resource)
+        holds = self._globs if is_glob else self._exact.get(resource, {})
+        locked: dict[str, None] = {}
+        for key, hold in holds.items():
+            kind, name = key[:2]  # type: ignore[index]
+            if kind == "lock" and hold.resource == resource and agent in (None, hold.agent):
+                locked[name] = None
+        return list(locked)
 
     def collisions(self, need: resources.Need, agent: str | None, now: str) -> list[HeldResource]:
         """What others hold, under a lease that has not ended, that excludes this need."""

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from orchestrator.core import system
+from orchestrator.core import repository, system
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.state import State
@@ -33,7 +33,7 @@ def gather(desk: Desk[State], task: str, checks: Checks, *, agent: str) -> tuple
         return Evidence(at=desk.now(), agent=agent, **facts)
 
     evidence = [
-        evidence_of(kind="artifact", what=path, **_look(os.path.join(folder, path)))
+        evidence_of(kind="artifact", what=path, **_look(_place(path, folder)))
         for path in checks.artifacts
     ]
     named = {"ORC_TASK": task, "ORC_AGENT": agent}
@@ -77,6 +77,13 @@ def _run(
         "seconds": ended.seconds,
         "output": ended.output,
     }
+
+
+def _place(path: str, folder: str) -> str:
+    """Where an artifact is: in the working folder, else from the top of the work tree of git around it."""
+    here = os.path.join(folder, path)
+    tree = None if os.path.exists(here) else repository.here(folder)
+    return os.path.join(tree.root, path) if tree else here
 
 
 def _look(path: str) -> dict[str, Any]:

@@ -9,10 +9,13 @@ from boards import SettableClock, changes_nothing, check_law, code_of
 
 from orchestrator import BadName, NotFound, Orchestrator, Refused, UsageError
 from orchestrator.core.store import Cursor
+from orchestrator.core.transaction import Transaction
 from orchestrator.domain.locks import commands
 from orchestrator.domain.locks.commands import find_circle
+from orchestrator.domain.locks.events import LockAcquired
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
+from orchestrator.domain.tasks.events import TaskAdded
 from orchestrator.domain.waiting import wait_for
 from orchestrator.stores.memory import MemoryStore
 
@@ -437,3 +440,59 @@ def test_one_resource_is_never_held_by_two_when_many_race_for_it(orc: Orchestrat
     released = [at.id for at in orc.events.read(type="lock.released")]
     assert all(a < r for a, r in zip(acquired, released, strict=True))
     assert all(r < a for r, a in zip(released, acquired[1:], strict=False))
+
+
+@pytest.mark.parametrize("spelling", ["./src/a.py", "src//a.py", "src/./a.py", "src/a.py"])
+def test_one_path_is_one_resource_however_it_is_spelled(orc: Orchestrator, spelling: str):
+    orc.workstreams.create("w")
+    task = orc.tasks.add("w", title="T", touches=[spelling, "docs/"])
+    assert task.touches == ("src/a.py", "docs")
+    lease = orc.locks.acquire(spelling, agent="ann")
+    assert lease.resource == "src/a.py"
+    for other in ("src/a.py", ".//src/a.py", "src/{a,b}.py", "src/[ab].py"):
+        assert code_of(lambda other=other: orc.locks.acquire(other, agent="bob")) == "lock_denied"
+    assert orc.tasks.next("w", agent="bob") is None
+    assert orc.locks.renew("src/a.py", agent="ann").token == lease.token
+    assert orc.locks.release("src/a.py", agent="ann") == "src/a.py"
+    assert orc.tasks.next("w", agent="bob") is not None
+
+
+def test_names_of_an_old_board_are_compared_as_paths_and_stay_in_its_log(
+    orc: Orchestrator, clock: SettableClock
+):
+    """Earlier versions recorded every spelling; the events are made here as they wrote them."""
+    orc.workstreams.create("w")
+    until = "2026-11-21T07:13:00.000Z"
+
+    def record(tx: Transaction[State]) -> None:
+        tx.act_as("ann")
+        tx.record(LockAcquired(resource="./src/a.py", until=until, ttl=3600.0))
+        tx.record(LockAcquired(resource="docs//*", until=until, ttl=3600.0))
+        tx.record(TaskAdded(task="old", workstream="w", title="T", touches=("src//a.py",)))
+
+    orc.engine.run("old", record, lambda _state, _events: None, None)
+    assert code_of(lambda: orc.locks.acquire("src/a.py", agent="bob")) == "lock_denied"
+    assert code_of(lambda: orc.locks.acquire("docs/x", agent="bob")) == "lock_denied"
+    assert orc.tasks.next("w", agent="bob") is None
+    assert [group.resource for group in orc.plan().recommended_serial] == ["src/a.py"]
+    assert orc.locks.get("src/a.py").holder("ann") is not None
+    assert orc.locks.renew("src/a.py", agent="ann", ttl="2h").resource == "./src/a.py"
+    assert orc.locks.release("src/a.py", agent="ann") == "./src/a.py"
+    assert orc.locks.acquire("src/a.py", agent="bob").resource == "src/a.py"
+    orc.locks.break_("docs/*", reason="gone")
+    assert [lock.resource for lock in orc.locks.all()] == ["src/a.py"]
+    orc.locks.release("src/a.py", agent="bob")
+    assert orc.tasks.next("w", agent="bob") is not None
+
+
+def test_a_lapsed_lock_of_an_old_board_goes_with_the_next_acquisition(
+    orc: Orchestrator, clock: SettableClock
+):
+    def record(tx: Transaction[State]) -> None:
+        tx.act_as("ann")
+        tx.record(LockAcquired(resource="./a", until=tx.later(60.0), ttl=60.0))
+
+    orc.engine.run("old", record, lambda _state, _events: None, None)
+    clock.advance(61)
+    orc.locks.acquire("a", agent="bob")
+    assert list(orc.engine.read().locks) == ["a"]

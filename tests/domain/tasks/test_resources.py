@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator import BadName
+from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.resources import Need, collide, is_glob, parse
 
 WORDS = ["".join(letters) for n in (1, 2, 3) for letters in itertools.product("ab", repeat=n)]
@@ -120,3 +121,96 @@ def test_parse_refuses_what_no_resource_may_be_called(text: str):
 @pytest.mark.parametrize(("text", "expected"), [("a*", True), ("a?", True), ("a", False)])
 def test_is_glob(text: str, expected: bool):
     assert is_glob(text) is expected
+
+
+ATOMS = {
+    "a": "a",
+    "b": "b",
+    "*": "[^/]*",
+    "?": "[^/]",
+    "[ab]": r"(?:[ab]|\[ab\])",
+    "[!a]": r"(?:[^a/]|\[!a\])",
+    "[^bc]": r"(?:[^bc/]|\[\^bc\])",
+    "[b-d]": r"(?:[b-d]|\[b-d\])",
+    "{a,bc}": "(?:a|bc)",
+    "{,b}": "b?",
+    "{[ab],c}": r"(?:[ab]|\[ab\]|c)",
+    "{ab}": r"\{ab\}",
+}
+"""What patterns are made of, each with a regular expression that defines it."""
+
+LETTERS = ["a", "b", "c", "d", *(atom for atom in ATOMS if atom[0] == "[" or atom == "{ab}")]
+POSSIBLE = ["".join(name) for n in range(5) for name in itertools.product(LETTERS, repeat=n)]
+
+rich_patterns = st.lists(st.sampled_from(list(ATOMS)), min_size=1, max_size=3)
+
+
+@given(one=rich_patterns, other=rich_patterns)
+@example(["[ab]"], ["[!a]"])
+@example(["[!a]"], ["[^bc]"])
+@example(["{a,bc}"], ["?", "?"])
+@example(["[ab]"], ["*", "b", "*"])
+def test_braces_and_brackets_collide_exactly_when_some_name_matches_both(
+    one: list[str], other: list[str]
+):
+    first, second = ("".join(ATOMS[atom] for atom in pattern) for pattern in (one, other))
+    both = [n for n in POSSIBLE if re.fullmatch(first, n) and re.fullmatch(second, n)]
+    assert collide("".join(one), "".join(other)) == (one == other or bool(both))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("src/{a,b}.py", "src/b.py", True),
+        ("src/{a,b}.py", "src/c.py", False),
+        ("{src,lib/x}/a.py", "lib/**", True),
+        ("{src,lib/x}/a.py", "lib/*", False),
+        ("src/{./a,b}.py", "src/a.py", True),
+        ("a{1,2{3,4}}", "a24", True),
+        ("app/[id]/page.tsx", "app/[id]/page.tsx", True),
+        ("app/[id]/page.tsx", "app/[slug]/page.tsx", False),
+        ("app/[id]/*.tsx", "app/[id]/page.tsx", True),
+        ("app/*id*/page.tsx", "app/[id]/page.tsx", True),
+        ("app/[id]/page.tsx", "app/i/page.tsx", True),
+        ("app/[[...slug]]/x", "app/[[...slug]]/*", True),
+        ("app/[user-id].ts", "app/u.ts", False),  # a range that ends before it begins is none
+        ("{a", "{b", False),
+        ("{{cookie.slug}}/a", "{{cookie.slug}}/*", True),
+    ],
+)
+def test_examples_of_braces_and_brackets(one: str, other: str, expected: bool):
+    assert collide(one, other) is collide(other, one) is expected
+
+
+def test_too_many_names_are_refused_at_the_door_and_plain_characters_in_an_old_board():
+    many = "{a,b}" * 10
+    with pytest.raises(BadName, match="too many names"):
+        resources.given(many, None)
+    assert not collide(many, "a" * 10)
+    assert collide(many, many)
+    with pytest.raises(BadName, match="cannot count") as caught:
+        resources.given("src/{1..3}.py", None)
+    assert "{1,2,3}" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("./src/a.py", "src/a.py"),
+        ("src//a.py", "src/a.py"),
+        ("src/./a.py", "src/a.py"),
+        ("src/", "src"),
+        ("src/.", "src"),
+        ("./", "."),
+        (".", "."),
+        ("/", "/"),
+        ("//x/", "/x"),
+        ("./**/:shared", "**"),
+        ("git", "git"),
+        (".github/a", ".github/a"),
+        ("a./b", "a./b"),
+        ("http://x//y/", "http://x//y/"),
+    ],
+)
+def test_every_spelling_of_a_path_is_one_name(text: str, name: str):
+    assert parse(text).resource == name
