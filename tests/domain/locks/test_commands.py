@@ -468,7 +468,7 @@ def test_names_of_an_old_board_are_compared_as_paths_and_stay_in_its_log(
         tx.act_as("ann")
         tx.record(LockAcquired(resource="./src/a.py", until=until, ttl=3600.0))
         tx.record(LockAcquired(resource="docs//*", until=until, ttl=3600.0))
-        tx.record(TaskAdded(task="old", workstream="w", title="T", touches=("src//a.py",)))
+        tx.record(TaskAdded(id="old", workstream="w", title="T", touches=("src//a.py",)))
 
     orc.engine.run("old", record, lambda _state, _events: None, None)
     assert code_of(lambda: orc.locks.acquire("src/a.py", agent="bob")) == "lock_denied"
