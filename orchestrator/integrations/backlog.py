@@ -14,11 +14,12 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.core import clock, names
+from orchestrator.core import clock, moments, names
 from orchestrator.core.errors import (
     BadInput,
     InputOutputError,
@@ -329,7 +330,7 @@ def _task(fields: Fields, title: str, body: Sections, last: str, losses: Losses)
         labels=tuple(dict.fromkeys(losses.fitted("label", x) for x in fields.texts("labels"))),
         acceptance=check_text("acceptance", DONE.join(body.acceptance, body.done)),
         defer_until=fields.moment("planned_start"),
-        due=fields.moment("due_date"),
+        due=fields.moment("due_date", is_end=True),
         assigned_to=assignee,
         result=check_text("final summary", summary) if summary and status == "done" else None,
         reason=reason or (check_text("final summary", summary) if status != "done" else ""),
@@ -509,8 +510,9 @@ def _metadata(task: Task, losses: Losses) -> Iterator[tuple[str, object]]:
     yield "priority", _word(task.priority, losses)
     if task.type != "task":
         yield "type", task.type
+    if task.due:
+        yield "due_date", _day(task.due) or _minute(task.due, losses)
     times = {
-        "due_date": task.due,
         "planned_start": task.defer_until,
         "actual_start": task.claimed_at,
         "actual_end": task.ended_at,
@@ -523,6 +525,12 @@ def _metadata(task: Task, losses: Losses) -> Iterator[tuple[str, object]]:
 def _word(priority: int, losses: Losses) -> str:
     losses.lose("priority between the words", int(priority not in _PRIORITIES.values()))
     return "high" if priority <= 3 else "medium" if priority <= 6 else "low"
+
+
+def _day(moment: str) -> str:
+    """The date of which this is the end; empty if it is not the end of a day."""
+    day = datetime.fromtimestamp(clock.seconds(moment)).date().isoformat()
+    return day if moments.moment(day, moment, is_end=True) == moment else ""
 
 
 def _minute(moment: str, losses: Losses) -> str:

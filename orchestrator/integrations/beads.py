@@ -63,7 +63,10 @@ _OTHER_STATUS = re.compile(r"status (\S+) in beads")
 _NO_WORK = {
     "agent", "role", "rig", "message", "event", "convoy", "gate", "merge-request", "slot", "queue",
 }  # fmt: skip
-"""Types of records that beads keeps out of its ready work, or that are about work and not work itself."""
+"""Types of records that beads keeps out of its ready work, or that are about work and not work itself.
+
+Gas Town writes them as labels, too: ``gt:agent``.
+"""
 
 _MARKS = {
     "is_template": "templates",
@@ -291,8 +294,14 @@ def _no_work(record: dict[str, Any]) -> str:
     mark = next((mark for mark in _MARKS if record.get(mark) not in (None, False, 0, "")), "")
     if mark:
         return _MARKS[mark]
-    type = record.get("issue_type")
-    return f"records of the type {type}" if type in _NO_WORK else ""
+    labels = record.get("labels")
+    marks = [label.removeprefix("gt:") for label in _texts(labels) if label.startswith("gt:")]
+    type = next((word for word in (record.get("issue_type"), *marks) if word in _NO_WORK), None)
+    return f"records of the type {type}" if type else ""
+
+
+def _texts(value: Any) -> list[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
 
 
 def _incoming_task(issue: Fields, losses: Losses) -> IncomingTask:

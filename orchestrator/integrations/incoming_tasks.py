@@ -372,28 +372,36 @@ class _Taking:
     def without_circle(self, task: Task, changes: Mapping[str, Any]) -> dict[str, Any]:
         """The changes of a task without what would close a circle, which becomes signals."""
         changes = dict(changes)
-        for field in ("needs", "gate", "parent", ""):
-            facts = replace(task, **changes)
-            try:
-                check_no_circle(self.state, task.id, facts)
-            except Refused:
-                if self.strict or not field:
-                    raise
+        if self._fits(task, changes):
+            return changes
+        if self.strict:
+            check_no_circle(self.state, task.id, replace(task, **changes))
+        facts = replace(task, **changes)
+        cut = []
+        changes |= {"needs": (), "gate": None, "parent": None}
+        for field, value in (("parent", facts.parent), ("gate", facts.gate)):
+            if not self._fits(task, changes | {field: value}):
+                cut += [value.of] if isinstance(value, Gate) else []
             else:
-                return changes
-            if field == "needs":
-                others, changes["needs"] = facts.needs, ()
-            elif field == "gate":
-                others, changes["gate"] = ((facts.gate.of,) if facts.gate else ()), None
+                changes[field] = value
+        for need in facts.needs:
+            more = changes | {"needs": (*changes["needs"], need)}
+            if self._fits(task, more):
+                changes = more
             else:
-                others, changes["parent"] = (), None
-            signals = (
-                Signal(kind=NEED, name=other)
-                for other in others
-                if not self.state.tasks.is_done(other)
-            )
-            changes["signals"] = tuple(dict.fromkeys((*facts.signals, *signals)))
-        return changes
+                cut.append(need)
+        open_ones = (other for other in cut if not self.state.tasks.is_done(other))
+        signals = (Signal(kind=NEED, name=other) for other in open_ones)
+        changes["signals"] = tuple(dict.fromkeys((*facts.signals, *signals)))
+        return {field: value for field, value in changes.items() if value != getattr(task, field)}
+
+    def _fits(self, task: Task, changes: Mapping[str, Any]) -> bool:
+        """Whether a task with these changes does not wait for itself."""
+        try:
+            check_no_circle(self.state, task.id, replace(task, **changes))
+        except Refused:
+            return False
+        return True
 
 
 def _keys(incoming: IncomingTask) -> tuple[str, str, str]:

@@ -40,7 +40,7 @@ class Update:
             field: getattr(theirs, field)
             for field in REIMPORTED
             if field not in ("lease", "lease_until", "notes", "ended_at")
-            and getattr(theirs, field) != getattr(same, field)
+            and _differ(getattr(theirs, field), getattr(same, field))
         }
         known = [(note.agent, note.text) for note in same.notes]
         if notes := tuple(n for n in theirs.notes if (n.agent, n.text) not in known):
@@ -81,6 +81,13 @@ class Update:
             self.kept.append(kept)
         elif theirs.status in ENDED and mine.status in ENDED:
             self.changes["ended_at"] = mine.ended_at
+
+
+def _differ(theirs: Any, mine: Any) -> bool:
+    """Whether two values differ by more than the order of a list."""
+    if isinstance(theirs, tuple) and isinstance(mine, tuple):
+        return {*theirs} != {*mine}
+    return bool(theirs != mine)
 
 
 def _is_newer(theirs: str, mine: str, *, equal: bool) -> bool:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from orchestrator.core import clock
+from orchestrator.core import clock, moments
 from orchestrator.core.errors import BadInput, UsageError
 from orchestrator.core.strict_json import strict_json
 from orchestrator.integrations.report import Losses
@@ -78,13 +78,18 @@ class Fields:
                 raise BadInput(f"{name} is no object")
         return value or {}
 
-    def moment(self, name: str) -> str:
-        """A time as the board writes it; empty if there is none."""
+    def moment(self, name: str, *, is_end: bool = False) -> str:
+        """A time as the board writes it; empty if there is none.
+
+        Args:
+            name: The field.
+            is_end: A date alone means the end of the day, in the local zone.
+        """
         text = self.text(name)
         if not text or text == _NO_TIME:
             return ""
         try:
-            return moment(text)
+            return moment(text, is_end=is_end)
         except BadInput:
             self._refuse(name, f"{name} is no time: {text[:50]!a}")
             return ""
@@ -109,19 +114,23 @@ def _flat(items: list[Any]) -> Iterator[Any]:
             yield item
 
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _OLD_DATE = re.compile(r"(\d\d)[-/.](\d\d)[-/.](\d\d)", re.ASCII)
 """Day, month and year, as Backlog.md wrote them once."""
 
 
-def moment(text: str) -> str:
-    """A time as the board writes it.
+def moment(text: str, *, is_end: bool = False) -> str:
+    """A time as the board writes it; see :meth:`Fields.moment`.
 
     Raises:
         BadInput: It is no time.
     """
-    date = _OLD_DATE.fullmatch(text.strip())
+    text = text.strip()
+    old = _OLD_DATE.fullmatch(text)
+    date = f"20{old[3]}-{old[2]}-{old[1]}" if old else text
     try:
-        seconds = clock.seconds(f"20{date[3]}-{date[2]}-{date[1]}" if date else text.strip())
-        return clock.check(clock.timestamp(seconds + 0.0001))
+        if is_end and _DATE.fullmatch(date):
+            return moments.moment(date, f"{date}T00:00:00Z", is_end=True)
+        return clock.check(clock.timestamp(clock.seconds(date) + 0.0001))
     except (UsageError, OverflowError, ValueError, OSError):
         raise BadInput(f"{text[:50]!a} is no time") from None

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator import BadInput, Orchestrator, Refused
+from orchestrator.core.moments import moment
 from orchestrator.domain.tasks.records import Note
 from orchestrator.integrations import Report, export_backlog, import_backlog, import_beads
 from orchestrator.integrations.appendix import Appendix
@@ -146,6 +147,16 @@ def test_what_lies_among_the_completed_tasks_is_done(orc: Orchestrator, tmp_path
     assert ready(orc) == {"a"}
 
 
+def test_a_date_alone_is_the_whole_day_and_comes_back_as_a_date(
+    orc: Orchestrator, tmp_path: Path
+) -> None:
+    import_backlog(orc.engine, put(tmp_path / "in", a=page("a", due_date="2027-01-02")))
+    assert orc.tasks.get("a").due == moment("2027-01-02", "2027-01-01T00:00:00Z", is_end=True)
+    export_backlog(orc.engine, str(tmp_path / "out"))
+    (file,) = (tmp_path / "out" / "tasks").iterdir()
+    assert "due_date: '2027-01-02'\n" in file.read_text()
+
+
 # Needs
 
 
@@ -213,6 +224,7 @@ NO_WORK: dict[str, dict[str, Any]] = {
     "records of the type gate": {"issue_type": "gate", "await_type": "human"},
     "records of the type event": {"issue_type": "event"},
     "records of the type merge-request": {"issue_type": "merge-request"},
+    "records of the type convoy": {"labels": ["urgent", "gt:convoy"]},
     "pinned records": {"pinned": True},
     "wisps": {"ephemeral": True},
     "templates": {"is_template": 1},
@@ -259,6 +271,8 @@ def test_the_same_file_again_changes_nothing(orc: Orchestrator, tmp_path: Path) 
         issue("a", ("blocks", "b"), ("related", "c"), notes="n", design="d", assignee="ann"),
         issue("b", ("blocks", "a"), status="closed"),
         issue("c", ("waits-for", "a"), ("parent-child", "b"), status="deferred"),
+        issue("d", ("blocks", "e"), ("blocks", "a"), ("blocks", "gone")),
+        issue("e", ("blocks", "d"), ("blocks", "a")),
     ]
     take(orc, *issues)
     folder = put(
@@ -284,6 +298,13 @@ def test_what_changed_there_changes_here(orc: Orchestrator) -> None:
     assert (a.title, a.labels, a.needs, a.workstream) == ("New", ("ui",), ("c",), "shop")
     assert (b.status, b.result, b.notes) == ("done", "It works", (Note("beads", "", "Half"),))
     assert (a.open_needs, ready(orc)) == (1, {"c"})
+
+
+def test_a_need_that_would_close_a_circle_later_is_kept_as_a_signal(orc: Orchestrator) -> None:
+    take(orc, issue("a", ("blocks", "b")), issue("b"), issue("c"))
+    report = take(orc, issue("a", ("blocks", "b")), issue("b", ("blocks", "c"), ("blocks", "a")))
+    assert orc.tasks.get("b").needs == ("c",)
+    assert (report.kept_back, ready(orc)) == (("b",), {"c"})
 
 
 def test_what_happened_here_since_counts(orc: Orchestrator, clock) -> None:

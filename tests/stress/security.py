@@ -906,6 +906,20 @@ def _(ground: Ground) -> str:
     return "" if not os.path.exists("/tmp/orc-owned") else "it ran a command"
 
 
+def _believed(orc: Orchestrator, data: bytes) -> str:
+    """What is wrong: a person's file is read as text, nothing of a bad head is believed, the doctor names it."""
+    if b"\0" not in data:
+        document = orc.knowledge.document("t")
+        if document is None or document.text != data.decode():
+            return "the file is not read as text"
+        if (document.author, document.tags) != ("system", ()):
+            return "a head that is refused was believed"
+    named = [f.message for f in examine(orc.engine).findings if f.check == "knowledge"]
+    return (
+        "" if any("t.md" in message for message in named) else "the doctor does not name the file"
+    )
+
+
 @attack("yaml", "in files edited by hand", naive_yaml)
 def _(ground: Ground) -> str:
     orc = ground.open(agent="ann")
@@ -917,8 +931,9 @@ def _(ground: Ground) -> str:
         data = f"---\n{bad}\n---\ntext".encode()
         path.write_bytes(data)
         log = ground.log()
+        if wrong := _believed(orc, data):
+            return f"{kind}: {wrong}"
         for call in (
-            lambda: orc.knowledge.read("t"),
             lambda: orc.knowledge.append("t", "more"),
             lambda: orc.knowledge.write("t", "new"),
             lambda: orc.knowledge.delete("t"),
@@ -933,7 +948,7 @@ def _(ground: Ground) -> str:
                     return f"{kind}: a listing fails and does not name the file: {error.message}"
         if ground.log() != log or path.read_bytes() != data:
             return f"{kind}: something changed"
-    return ""
+    return "" if not os.path.exists("/tmp/orc-owned") else "it ran a command"
 
 
 @attack("yaml", "words stay words", naive_yaml)
