@@ -907,7 +907,7 @@ def _(ground: Ground) -> str:
 
 
 def _believed(orc: Orchestrator, data: bytes) -> str:
-    """What is wrong: a person's file is read as text, nothing of a bad head is believed, the doctor names it."""
+    """What is wrong: the file is read as text, no bad head is believed, the doctor names the file."""
     if b"\0" not in data:
         document = orc.knowledge.document("t")
         if document is None or document.text != data.decode():
