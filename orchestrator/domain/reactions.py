@@ -5,8 +5,10 @@ steps) is called here, and mail for those whom an event concerns, so that no com
 """
 
 from orchestrator.core.transaction import Committed, Transaction
-from orchestrator.domain.mail import notices
 from orchestrator.domain.state import State
+
+QUIET = ("task.claimed", "task.renewed", "task.added", "task.completed")
+"""Events of the hot path that make no notice, so that the module of notices is not loaded for them."""
 
 
 def react(tx: Transaction[State]) -> None:
@@ -24,7 +26,12 @@ def react(tx: Transaction[State]) -> None:
             from orchestrator.domain.workflows import automation
 
             automation.follow(tx, events)
-        notices.follow(tx, events)
+        if any(
+            record.type.startswith("task.") and record.type not in QUIET for record, _ in events
+        ):
+            from orchestrator.domain.mail import notices
+
+            notices.follow(tx, events)
 
 
 def _has_milestone(state: State, events: Committed) -> bool:

@@ -8,6 +8,7 @@ from boards import SettableClock
 
 from orchestrator import Orchestrator
 from orchestrator.domain.mail.notices import NOTICES
+from orchestrator.domain.reactions import QUIET
 from orchestrator.domain.tasks.events import TaskEvent
 from orchestrator.integrations import import_beads
 
@@ -140,3 +141,4 @@ def test_a_repeated_request_sends_no_second_notice(orc: Orchestrator):
 
 def test_every_notice_is_about_an_event_of_a_task(orc: Orchestrator):
     assert all(issubclass(event, TaskEvent) for event in NOTICES)
+    assert not {event.TYPE for event in NOTICES} & set(QUIET)
