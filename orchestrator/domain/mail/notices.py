@@ -15,7 +15,15 @@ from orchestrator.core.events import Event
 from orchestrator.core.printable import one_line, shortened
 from orchestrator.core.transaction import SYSTEM, Committed, Transaction
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.events import TaskFailed, TaskImported, TaskLapsed, TaskReleased
+from orchestrator.domain.tasks.events import (
+    TaskEdited,
+    TaskFailed,
+    TaskImported,
+    TaskLapsed,
+    TaskReleased,
+)
+from orchestrator.domain.tasks.facts import JUDGED
+from orchestrator.domain.tasks.judged import IN_WORK
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.verification_events import (
     TaskApproved,
@@ -83,6 +91,11 @@ def _reviewers(tx: Transaction[State], task: Task, _event: Event) -> Iterable[st
     return suitable_reviewers(tx.state, task, tx.now)
 
 
+def _judged(event: TaskEdited) -> list[str]:
+    """Return what the task is judged by, as far as it changed."""
+    return sorted(JUDGED & event.facts().keys())
+
+
 NOTICES: dict[type[Event], Notice] = {
     TaskSubmitted: Notice(
         "Review due",
@@ -114,6 +127,16 @@ NOTICES: dict[type[Event], Notice] = {
         (_holder, _creator, _watchers),
         lambda event: f"The lease of {event.holder} ended, and another agent took the task.",
         "`t show {id}` says who has it; `t note {id} TEXT` keeps what was learned before.",
+    ),
+    TaskEdited: Notice(
+        "Acceptance or checks changed",
+        (_creator, _worker, _watchers),
+        lambda event: (
+            f"Its {' and '.join(_judged(event))} changed while it is in work:"
+            f" {event.reason or 'no reason was given'}"
+        ),
+        "`t show {id}` has the old and the new values.",
+        lambda task, event, _actor: task.status in IN_WORK and bool(_judged(event)),
     ),
     TaskReleased: Notice(
         "Taken from you",

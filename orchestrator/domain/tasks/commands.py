@@ -40,7 +40,7 @@ from orchestrator.domain.tasks.facts import (
     has_facts,
     wanted_facts,
 )
-from orchestrator.domain.tasks.judged import check_reason, notify_creator
+from orchestrator.domain.tasks.judged import check_reason
 from orchestrator.domain.tasks.leases import (
     claim,
     claim_review,
@@ -164,7 +164,6 @@ class Tasks(Noun[State]):
         if not MOVING.isdisjoint(changes):
             check_no_circle(tx.state, old.id, replace(old, **changes))
         tx.record(TaskEdited(task=old.id, reason=check_line("reason", reason), **changes))
-        notify_creator(tx, old, changes, reason)
         return None
 
     @command(changed_task)

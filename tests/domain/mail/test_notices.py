@@ -96,6 +96,20 @@ def test_what_is_taken_from_an_agent_is_told_to_it_and_what_it_gives_back_is_not
     assert told(orc, lambda: orc.tasks.release(task, agent="ann")) == {}
 
 
+def test_a_change_of_what_work_is_judged_by_goes_to_creator_and_worker(orc: Orchestrator):
+    task = claimed(orc, acceptance="it ships", verify=["true"])
+    weaker = told(orc, lambda: orc.tasks.edit(task, verify=[], reason="no tool", agent="ann"))
+    assert weaker == {"lead": "Acceptance or checks changed"}
+    [message] = orc.mail.inbox(agent="lead")
+    body = orc.mail.peek(message.id).body
+    assert body.startswith("Its checks changed while it is in work: no tool\n")
+    other = told(orc, lambda: orc.tasks.edit(task, acceptance="it runs", agent="boss"))
+    assert other == {"lead": "Acceptance or checks changed", "ann": "Judged otherwise"}
+    assert told(orc, lambda: orc.tasks.edit(task, title="Ship v2", agent="boss")) == {}
+    orc.tasks.release(task, agent="ann")
+    assert told(orc, lambda: orc.tasks.edit(task, acceptance="it flies", agent="boss")) == {}
+
+
 def test_no_notice_goes_to_a_retired_agent_or_to_no_agent(orc: Orchestrator):
     orc.agents.register("lead")
     task = claimed(orc)
