@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from orchestrator.core.events import is_known
 from orchestrator.core.store import Cursor
 from orchestrator.domain.slices import Slice
 from orchestrator.domain.state import State
@@ -49,9 +50,13 @@ class Snapshot(msgspec.Struct):
 _decode = msgspec.json.Decoder(Snapshot).decode
 
 
+_WITH_UNKNOWN = 1000
+
+
 def _format_of(state: State) -> int:
     # An older version must read an upgraded log, which it refuses, not a snapshot that hides the upgrade.
-    return 1 + state.board.format
+    # The same where the log has fields that this version does not know: one that knows them folds anew.
+    return 1 + state.board.format + (_WITH_UNKNOWN if state.newer_fields else 0)
 
 
 def encode(state: State, cursor: Cursor) -> bytes:
@@ -80,4 +85,5 @@ def decode(data: bytes, cursor_type: type[Cursor]) -> tuple[State, Cursor] | Non
     state = State()
     for holder, name in _holders(state):
         setattr(holder, name, getattr(snapshot.state, name))
-    return (state, cursor) if snapshot.format == _format_of(state) else None
+    knows_more = any(is_known(name) for name in state.newer_fields)
+    return (state, cursor) if snapshot.format == _format_of(state) and not knows_more else None

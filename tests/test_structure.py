@@ -3,6 +3,11 @@
 import ast
 from collections import defaultdict
 from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from orchestrator import snapshot
 
 PACKAGE = Path(__file__).resolve().parent.parent / "orchestrator"
 
@@ -15,3 +20,22 @@ def test_no_class_name_is_declared_twice_in_the_package():
                 places[node.name].append(f"{path.relative_to(PACKAGE)}:{node.lineno}")
     twice = {name: found for name, found in places.items() if len(found) > 1}
     assert twice == {}
+
+
+def test_a_snapshot_refuses_fields_that_are_not_known_in_every_record():
+    """A record without this would lose what a newer version wrote into the snapshot."""
+    seen: set[type[msgspec.Struct]] = set()
+
+    def walk(hint: Any) -> None:
+        if isinstance(hint, type) and issubclass(hint, msgspec.Struct) and hint not in seen:
+            seen.add(hint)
+            for field in msgspec.structs.fields(hint):
+                walk(field.type)
+        for part in get_args(hint):
+            walk(part)
+
+    for field in msgspec.structs.fields(snapshot._FlatState):
+        walk(field.type)
+    assert len(seen) > 20
+    lax = {cls.__name__ for cls in seen if not cls.__struct_config__.forbid_unknown_fields}
+    assert lax == set()

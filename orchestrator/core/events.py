@@ -175,7 +175,7 @@ def decode(record: Recorded, format: int = 1) -> Event | None:
         format: The format of the log where the record stands.
 
     Raises:
-        Damage: A reserved type, version or field that this version does not know.
+        Damage: A reserved type, or a version or value of its payload, that this version does not know.
     """
     decoder = _decoders[format][record.type]
     if decoder is None:
@@ -185,6 +185,8 @@ def decode(record: Recorded, format: int = 1) -> Event | None:
             return decoder(record.payload)
         return _upcast(_TYPES[record.type], record.v, record.payload)
     except msgspec.ValidationError as error:
+        if (event := _with_unknown_fields(record)) is not None:
+            return event
         raise newer(f"a payload of {record.type} in event {record.id} ({error})") from error
 
 
@@ -193,6 +195,87 @@ def _upcast(cls: type[Event], version: int, payload: msgspec.Raw) -> Event:
         raise msgspec.ValidationError(f"version {version} is newer than {cls.VERSION}")
     value = msgspec.json.decode(payload)
     return msgspec.convert(cls.upcast(value, version) if version < cls.VERSION else value, cls)
+
+
+# Fields of a newer version
+
+
+def unknown_fields(event: Event) -> dict[str, Any]:
+    """The fields of an event that this version does not know, as they stand in the payload."""
+    return getattr(event, "unknown", {})
+
+
+def carrying(event: Event, unknown: dict[str, Any]) -> Event:
+    """The event with fields that this version does not know; they are written into its payload."""
+    values = {name: getattr(event, name) for name in event.__struct_fields__}
+    carrier = _carrier(type(event))(**values)
+    vars(carrier)["unknown"] = unknown
+    return carrier
+
+
+def is_known(path: str) -> bool:
+    """Whether this version knows a field of a type of events: ``task.added.checks.verify``."""
+    noun, verb, *fields = path.split(".")
+    cls: Any = _class_of(f"{noun}.{verb}")
+    for name in fields:
+        names = {f.encode_name: f.type for f in msgspec.structs.fields(cls)} if cls else {}
+        if name not in names:
+            return False
+        cls = _record_type(names[name])
+    return True
+
+
+def _with_unknown_fields(record: Recorded) -> Event | None:
+    """Decode a payload with fields that are not known; None if that is not what is wrong with it."""
+    cls = _TYPES[record.type]
+    value = msgspec.json.decode(record.payload)
+    known, unknown = _split(value, cls) if isinstance(value, dict) else (value, {})
+    if record.v != cls.VERSION or not unknown:
+        return None
+    try:
+        return carrying(msgspec.convert(known, cls), unknown)
+    except msgspec.ValidationError:
+        return None
+
+
+def _split(value: dict[str, Any], cls: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of an object that a class knows, and those that it does not, nested ones too."""
+    types = {field.encode_name: field.type for field in msgspec.structs.fields(cls)}
+    known, unknown = dict[str, Any](), dict[str, Any]()
+    for name, item in value.items():
+        nested = _record_type(types[name]) if name in types else None
+        if name not in types:
+            unknown[name] = item
+        elif nested is not None and isinstance(item, dict):
+            known[name], below = _split(item, nested)
+            if below:
+                unknown[name] = below
+        else:
+            known[name] = item
+    return known, unknown
+
+
+def _record_type(hint: Any) -> Any:
+    """The class of records that an annotation names; None if there is none, or they are in a list."""
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return hint
+    if isinstance(getattr(hint, "__origin__", None), type) and not hasattr(hint, "__metadata__"):
+        return None  # a list or a mapping
+    nested = map(_record_type, getattr(hint, "__args__", ()))
+    return next(filter(None, nested), None)
+
+
+@functools.cache
+def _carrier(cls: type[Event]) -> type[Event]:
+    """A class of the same events whose objects can carry fields that it does not know."""
+
+    def apply(self: Event, state: Any, record: Recorded) -> None:
+        cls.apply(self, state, record)
+        state.carry(self, record)
+
+    return msgspec.defstruct(  # type: ignore[return-value]
+        cls.__name__, [], bases=(cls,), namespace={"apply": apply}, dict=True, gc=True
+    )
 
 
 def newer(what: str) -> Damage:

@@ -37,8 +37,8 @@ def strict_json(text: str | bytes, *, depth: int = 0) -> Any:
         raise BadInput(f"It is no JSON: {error}") from None
 
 
-def encode_payload(value: Any) -> msgspec.Raw:
-    """JSON of a payload.
+def encode_payload(value: Any, more: dict[str, Any] | None = None) -> msgspec.Raw:
+    """JSON of a payload, with ``more`` fields that its class does not have.
 
     Raises:
         BadInput: NaN, infinity, an integer beyond 64 bits, a lone surrogate, more than 64 levels, a
@@ -48,11 +48,18 @@ def encode_payload(value: Any) -> msgspec.Raw:
         check_json(value)
     try:
         data = msgspec.json.encode(value)
+        if more:
+            data = msgspec.json.encode(_merged(msgspec.json.decode(data), more))
     except UnicodeEncodeError:
         raise BadInput("A text holds a lone surrogate, which is no character") from None
     except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(f"A value cannot be written as JSON: {error}") from None
     return msgspec.Raw(visible_json(data))
+
+
+def _merged(fields: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    both = (name for name in more if isinstance(fields.get(name), dict))
+    return {**fields, **more, **{name: _merged(fields[name], more[name]) for name in both}}
 
 
 def check_json(value: Any, depth: int = 0) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec
 
 from orchestrator.core import calls, clock, names
 from orchestrator.core.errors import BadInput, Damage, UsageError
-from orchestrator.core.events import FORMAT, Event, Recorded, decode
+from orchestrator.core.events import FORMAT, Event, Recorded, decode, unknown_fields
 from orchestrator.core.progress import ShowProgress
 from orchestrator.core.store import Cursors, Documents, Presence, Store
 from orchestrator.core.strict_json import encode_payload
@@ -110,7 +110,7 @@ class Transaction(Generic[S]):
         Raises:
             BadInput: A field has a value of another type than the event says.
         """
-        payload = encode_payload(event)
+        payload = encode_payload(event, unknown_fields(event))
         record = Recorded(self._next, self.now, self._agent, event.TYPE, payload, event.VERSION)
         try:
             written = decode(record, FORMAT)

@@ -12,7 +12,7 @@ REMEMBERED = 10_000
 """Requests that a board remembers; older ones are forgotten, oldest first."""
 
 
-class Request(msgspec.Struct, frozen=True, gc=False):
+class Request(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """An answered request: the command, a digest of its arguments, its first and last event."""
 
     command: str

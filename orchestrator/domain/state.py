@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from typing import Any
 
 import msgspec
 
 from orchestrator.core.errors import Damage
-from orchestrator.core.events import Recorded, decode
+from orchestrator.core.events import Event, Recorded, decode, unknown_fields
 from orchestrator.domain.agents.records import AgentSlice
 from orchestrator.domain.board.records import BoardSlice
 from orchestrator.domain.convoys.records import ConvoySlice
@@ -33,6 +34,8 @@ class State(msgspec.Struct, dict=True):
     Attributes:
         event: The id of the last event folded in.
         requests: The requests that were answered last.
+        newer_fields: Fields in the log that this version does not know (``task.added.colour``), each with the
+            first event that has it.
     """
 
     event: int = 0
@@ -48,6 +51,7 @@ class State(msgspec.Struct, dict=True):
     workflows: WorkflowSlice = msgspec.field(default_factory=WorkflowSlice)
     cycles: CycleSlice = msgspec.field(default_factory=CycleSlice)
     requests: dict[str, Request] = {}
+    newer_fields: dict[str, int] = {}
 
     def fold(self, records: Iterable[Recorded]) -> None:
         """Fold events in, in their order.
@@ -77,6 +81,13 @@ class State(msgspec.Struct, dict=True):
         if record.req is not None:
             remember(self.requests, record.req, record.id)
 
+    def carry(self, event: Event, record: Recorded) -> None:
+        """Keep fields of an event that this version does not know, for versions that do."""
+        unknown = unknown_fields(event)
+        for path in _paths(unknown):
+            self.newer_fields.setdefault(f"{record.type}.{path}", record.id)
+        self.tasks.carry(record.type, event, unknown)
+
     def slices(self) -> Iterator[Slice]:
         """The slices of the nouns."""
         values = (getattr(self, name) for name in self.__struct_fields__)
@@ -86,6 +97,12 @@ class State(msgspec.Struct, dict=True):
     def schedule(self) -> Schedule:
         """What can run now: derived on first use, kept up to date from then on."""
         return Schedule(self.tasks, self.workstreams, self.locks, self.agents)
+
+
+def _paths(fields: dict[str, Any]) -> Iterator[str]:
+    for name, value in fields.items():
+        below = [*_paths(value)] if isinstance(value, dict) else []
+        yield from (f"{name}.{path}" for path in below) if below else (name,)
 
 
 def _misfit(record: Recorded | None, error: Exception) -> Damage:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import threading
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -582,7 +583,6 @@ def write_event(board: Orchestrator, type_name: str, payload: bytes, version: in
     ("type_name", "payload", "version"),
     [
         ("task.teleported", b"{}", 1),
-        ("workstream.created", b'{"workstream":"new","colour":"red"}', 1),
         ("workstream.created", b'{"workstream":"new"}', 2),
     ],
 )
@@ -603,6 +603,47 @@ def test_of_a_board_by_a_newer_version_readers_see_what_they_know_and_writers_re
             assert code_of(lambda other=other: other.workstreams.create("x")) == "newer_version"
             assert [stream.name for stream in other.workstreams.all()] == ["known"]
         assert file(board, "events.jsonl").stat().st_size == size
+
+
+def test_facts_of_a_newer_version_are_kept_in_the_state_its_snapshot_and_the_archive(
+    board: Orchestrator, monkeypatch: pytest.MonkeyPatch
+):
+    """An older program works on the board, and loses nothing that it does not know."""
+    added = b'{"task":"abc00009","workstream":"build","title":"New","colour":"red","size":1}'
+    write_event(board, "task.added", added)
+    write_event(board, "task.edited", b'{"task":"abc00009","size":2}')
+    told: list[str] = []
+    with again(board, warn=told.append) as older:
+        older.tasks.claim("abc00009", agent="ann")
+        older.tasks.complete("abc00009")
+    data = file(board, "state.json").read_bytes()
+    saved = snapshot.decode(data, FileStore.cursor_type)
+    assert saved is not None
+    assert saved[0].tasks.unknown_facts == {"abc00009": {"colour": "red", "size": 2}}
+    assert [*saved[0].newer_fields] == ["task.added.colour", "task.added.size", "task.edited.size"]
+    with again(board, warn=told.append) as older:
+        older.tasks.archive(["abc00009"])
+        archived = older.events.read(last=1)[0]
+        assert older.tasks.get("abc00009").title == "New"
+        check_law(older)
+    record = msgspec.json.decode(archived.payload)["record"]
+    assert (record["colour"], record["size"], record["title"]) == ("red", 2, "New")
+    assert told == []
+    with monkeypatch.context() as newer:
+        newer.setattr(snapshot, "is_known", lambda path: path == "task.added.colour")
+        assert snapshot.decode(data, FileStore.cursor_type) is None, "who knows more folds anew"
+
+
+def test_a_snapshot_with_a_field_that_is_not_known_is_folded_anew(board: Orchestrator):
+    """A newer program wrote it: what it says of the field must not get lost by the next snapshot."""
+    board.tasks.add("build", title="One")
+    state, cursor = board.engine.read(), board.engine._position
+    body = snapshot.encode(state, cursor)[snapshot._HEAD_LENGTH :]
+    more = body.replace(b'"title": "One"', b'"title": "One", "colour": "red"')
+    assert more != body
+    for text, is_read in ((body, True), (more, False)):
+        data = snapshot._HEAD % zlib.crc32(text) + text
+        assert (snapshot.decode(data, FileStore.cursor_type) is not None) == is_read
 
 
 def test_events_of_the_agents_own_types_never_stop_anybody(board: Orchestrator):

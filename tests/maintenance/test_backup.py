@@ -171,9 +171,6 @@ BAD_EXPORTS: dict[str, Callable[[str], str]] = {
     "a key twice": lambda text: text.replace('"payload":{', '"payload":{"a":1,"a":2,', 1),
     "a huge number": lambda text: text.replace("2.5", "1" * 400),
     "a type of ours that is unknown": lambda text: text.replace("task.claimed", "task.grabbed"),
-    "a field that is unknown": lambda text: edited(
-        text, 1, lambda line: line["payload"].update(colour="red")
-    ),
     "a field of another type": lambda text: edited(
         text, 1, lambda line: line["payload"].update(priority="high")
     ),
@@ -210,6 +207,15 @@ def test_what_is_no_whole_export_is_a_named_error_and_nothing_is_imported(
     new = {path.name for path in set(tmp_path.rglob("*")) - set(files)}
     assert not [name for name in new if name.endswith((".md", ".jsonl"))]
     empty.workstreams.create("still-empty")
+
+
+def test_a_field_of_a_newer_version_comes_through_a_backup(
+    board: Orchestrator, empty: Orchestrator
+):
+    live(board)
+    text = edited(exported(board), 1, lambda line: line["payload"].update(colour="red"))
+    bring_in(empty, text)
+    assert '"colour":"red"' in exported(empty)
 
 
 @pytest.mark.parametrize("payload", [None, [1, 2], "text", 5])

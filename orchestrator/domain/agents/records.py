@@ -10,7 +10,14 @@ from orchestrator.domain.tasks.records import Task
 AgentStatus = Literal["active", "retired"]
 
 
-class Agent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+class Agent(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
     """An agent.
 
     ``status`` is active or retired; ``capabilities`` are types and labels of tasks it suits, none means
@@ -43,7 +50,14 @@ OVERSEER = "overseer"
 """The default recipient of escalations."""
 
 
-class Session(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+class Session(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
     """The last session of an agent.
 
     Attributes:

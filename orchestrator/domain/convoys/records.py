@@ -7,7 +7,14 @@ import msgspec
 from orchestrator.domain.slices import MapSlice
 
 
-class Convoy(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+class Convoy(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
     """Tasks that are tracked together.
 
     Attributes:

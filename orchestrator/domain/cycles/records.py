@@ -5,7 +5,7 @@ import msgspec
 from orchestrator.domain.slices import Slice
 
 
-class Cycle(msgspec.Struct, frozen=True, gc=False):
+class Cycle(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """The present cycle, and the events that began this and the earlier ones, oldest first."""
 
     number: int

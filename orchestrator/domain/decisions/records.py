@@ -9,7 +9,14 @@ import msgspec
 from orchestrator.domain.slices import MapSlice, Remark
 
 
-class Decision(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+class Decision(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
     """A decision.
 
     Attributes:

@@ -5,7 +5,14 @@ import msgspec
 from orchestrator.domain.slices import MapSlice
 
 
-class Topic(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+class Topic(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
     """A topic: its versions, the digest of its text, and that of the file that its last write replaced."""
 
     name: str

@@ -5,7 +5,14 @@ import msgspec
 from orchestrator.domain.slices import MapSlice
 
 
-class Holder(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+class Holder(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
     """One holder of a lock, until a time. ``ttl`` is the length of the lease in seconds."""
 
     agent: str
@@ -16,7 +23,14 @@ class Holder(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=
     shared: bool = False
 
 
-class Waiter(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+class Waiter(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
     """An agent that waits for the lock until a time."""
 
     agent: str
@@ -24,7 +38,14 @@ class Waiter(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=
     shared: bool = False
 
 
-class Lock(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+class Lock(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
     """A resource with those who hold it and those who wait for it."""
 
     resource: str

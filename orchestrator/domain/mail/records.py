@@ -19,7 +19,14 @@ MessageKind = Literal[
 KINDS: tuple[MessageKind, ...] = get_args(MessageKind)
 
 
-class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+class Message(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
     """The header of a message.
 
     Defaults are empty, None or small numbers only; :class:`orchestrator.domain.tasks.records.Task` says why.
@@ -53,7 +60,14 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only
     copies: int
 
 
-class Receipt(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+class Receipt(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
     """When a message reached one agent; None: not yet."""
 
     delivered_at: str | None = None
@@ -73,7 +87,7 @@ class Receipt(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only
         return replace(self.read(now), acknowledged_at=self.acknowledged_at or now)
 
 
-class Mailbox(msgspec.Struct, omit_defaults=True):
+class Mailbox(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The messages of an agent, by status, so that no query has to count them.
 
     Attributes:

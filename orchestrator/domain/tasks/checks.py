@@ -22,7 +22,14 @@ LONGEST = 4096
 """Characters of a command or path."""
 
 
-class Checks(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+class Checks(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
     """What a task must show.
 
     Attributes:

@@ -29,6 +29,7 @@ from orchestrator.domain.tasks.events import (
     TaskRenewed,
     TaskReopened,
     TaskUnblocked,
+    archived,
     released,
     renewal,
 )
@@ -496,7 +497,7 @@ class Tasks(Noun[State]):
                 and not archive.is_of_wisp(tx.state, task)
             ]
         for task in {task.id: task for task in chosen}.values():
-            tx.record(TaskArchived(record=task))
+            tx.record(archived(tx.state, task))
 
     # Queries
 

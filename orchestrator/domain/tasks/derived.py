@@ -105,6 +105,7 @@ def _unlink_needs(state: State, task: Task) -> None:
 
 def _drop(state: State, task_id: str) -> None:
     _leave_signals(state.tasks, state.tasks.pop(task_id))
+    state.tasks.unknown_facts.pop(task_id, None)
 
 
 # Values of a record that depend on other tasks

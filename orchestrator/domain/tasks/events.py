@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import astuple, replace
 
 from orchestrator.core import clock
-from orchestrator.core.events import Event, Recorded, event
+from orchestrator.core.events import Event, Recorded, carrying, event
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.derived import (
     add_task,
@@ -546,3 +546,10 @@ def renewal(task: Task, now: str) -> TaskRenewed | ReviewRenewed:
 def released(task: Task, reason: str) -> TaskReleased:
     """The event that takes a task from the agent that has it."""
     return TaskReleased(task=task.id, reason=reason, holder=task.assigned_to or "")
+
+
+def archived(state: State, task: Task) -> Event:
+    """The event that takes an ended task out of the state, with all that is known of it."""
+    unknown = state.tasks.unknown_facts.get(task.id)
+    event = TaskArchived(record=task)
+    return event if unknown is None else carrying(event, {"record": unknown})

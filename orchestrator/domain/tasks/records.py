@@ -4,7 +4,7 @@
 late holder's result from the present one's (a fencing token).
 """
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -38,7 +38,14 @@ Rank = tuple[int, int, str]
 """Priority, age (id of the event that added it), id: the order in which tasks are taken."""
 
 
-class Evidence(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+class Evidence(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
     """What one check showed.
 
     Attributes:
@@ -64,7 +71,7 @@ class Evidence(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_onl
     agent: str
 
 
-class Note(msgspec.Struct, frozen=True, gc=False):
+class Note(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A remark on a task, appended and never replaced."""
 
     agent: str
@@ -72,7 +79,7 @@ class Note(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-class Task(TaskFacts, frozen=True, gc=False, omit_defaults=True):
+class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """A piece of work: its facts, how it stands, and what was done to it.
 
     Defaults that are left out of ``state.json`` are empty, None or small numbers only: msgspec compares
@@ -202,7 +209,9 @@ def rank_of(task: Task) -> Rank:
     return (task.priority, task.events[0], task.id)
 
 
-class ArchivedTask(msgspec.Struct, frozen=True, gc=False, array_like=True):
+class ArchivedTask(
+    msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, array_like=True
+):
     """What stays of an archived task: enough for counts, needs and finding its record in the log."""
 
     workstream: str
@@ -222,6 +231,7 @@ class TaskSlice(MapSlice[str, Task]):
         children: For each task, its children, archived ones included.
         awaited_by: For each task, the tasks whose gate waits for its children.
         signals: For each signal that was not given yet, the tasks that wait for it.
+        unknown_facts: For each task, the facts that a newer version gave it and this one does not know.
     """
 
     MAIN = "tasks"
@@ -232,6 +242,14 @@ class TaskSlice(MapSlice[str, Task]):
     children: dict[str, list[str]] = {}
     awaited_by: dict[str, list[str]] = {}
     signals: dict[str, list[str]] = {}
+    unknown_facts: dict[str, dict[str, Any]] = {}
+
+    def carry(self, type_name: str, event: Any, unknown: dict[str, Any]) -> None:
+        """Keep the facts of a task in an event that this version does not know."""
+        if type_name in ("task.added", "task.edited", "task.reimported"):
+            self.unknown_facts[event.task] = self.unknown_facts.get(event.task, {}) | unknown
+        elif type_name == "task.imported":
+            self.unknown_facts[event.record.id] = unknown.get("record", {})
 
     def is_done(self, task_id: str) -> bool:
         """Whether a task, archived or not, is done."""

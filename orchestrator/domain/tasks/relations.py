@@ -24,21 +24,21 @@ GateKind = Literal["all", "any"]
 GATE_KINDS: dict[str, GateKind] = {"all": "all", "any": "any"}
 
 
-class Link(msgspec.Struct, frozen=True, gc=False, array_like=True):
+class Link(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, array_like=True):
     """A link to another task that never blocks."""
 
     kind: LinkKind
     task: str
 
 
-class Gate(msgspec.Struct, frozen=True, gc=False, array_like=True):
+class Gate(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, array_like=True):
     """What a task waits for beside its needs: ``all`` or ``any`` of the children of a task, itself or not."""
 
     how: GateKind
     of: str
 
 
-class Progress(msgspec.Struct, frozen=True, gc=False, array_like=True):
+class Progress(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, array_like=True):
     """How far the children of a task are, archived ones included."""
 
     total: int
@@ -68,7 +68,14 @@ class Progress(msgspec.Struct, frozen=True, gc=False, array_like=True):
 NO_CHILDREN = Progress(0, 0, 0)
 
 
-class Signal(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+class Signal(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
     """What a task waits for from outside the graph.
 
     Attributes:

@@ -6,7 +6,14 @@ from orchestrator.domain.slices import MapSlice
 from orchestrator.domain.tasks.relations import Progress
 
 
-class Condense(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+class Condense(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
     """How an ephemeral workflow is condensed.
 
     Attributes:
@@ -20,7 +27,14 @@ class Condense(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_onl
     metrics: bool = False
 
 
-class Workflow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+class Workflow(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
     """A poured formula.
 
     Attributes:

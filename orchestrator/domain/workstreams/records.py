@@ -10,7 +10,14 @@ from orchestrator.domain.slices import MapSlice
 WorkstreamStatus = Literal["active", "closed"]
 
 
-class Workstream(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+class Workstream(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
     """A stream of work. ``status`` is active or closed; a closed one gives out no tasks."""
 
     name: str

@@ -151,7 +151,7 @@ def _names(written: str, line: str) -> bool:
 
 def _lines(path: str) -> list[str]:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, encoding="utf-8", newline=None, errors="surrogateescape") as file:
             return file.read().splitlines()
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
