@@ -18,7 +18,7 @@ TOPICS = (*_WRITTEN, "options", "habits")
 def topic(name: str) -> str:
     """The text of a topic."""
     if name in _WRITTEN:
-        with open(os.path.join(_FOLDER, f"{name}.txt"), encoding="utf-8") as file:
+        with open(os.path.join(_FOLDER, f"{name}.txt"), encoding="utf-8", newline=None) as file:
             return file.read().rstrip("\n")
     return {"options": _options, "habits": _habits}[name]()
 
