@@ -198,6 +198,35 @@ def test_an_error_before_the_command_is_json_too(cli: CommandLine) -> None:
     assert error["hint"] == "`orc t complete 299833bc` does that."
 
 
+def lines_typed_first() -> list[str]:
+    """What people and models typed first, by the group where they typed it."""
+    first = {
+        "": "add ls list next ready show claim tasks locks help version whoami log history search plan brief"
+        " unlock create info config",
+        "t": "update start take get view comment close finish delete search create new help",
+        "kb": "get show cat set add",
+        "mail": "ls list",
+        "ws": "add",
+        "lock": "git",
+    }
+    lines = [f"{group} {word}".strip() for group, words in first.items() for word in words.split()]
+    adds = "-p 1|-d text|-l a|--claim|--assignee ann|--priority P1|--priority high"
+    lists = "-s done|--limit 5|--sort age|--all|--open|--mine|--assignee ann|--tail 5"
+    lines += [f"add T {option}" for option in adds.split("|")]
+    lines += [f"t ls {option}" for option in lists.split("|")]
+    lines += ["mail send --to ann", "mail send ann --subject S", "mail send ann --body B"]
+    return [*lines, "mail send ann -b B", "add T --due tomorrow", "add T --estimate 5min"]
+
+
+@pytest.mark.parametrize("line", lines_typed_first())
+def test_what_is_typed_first_works_or_is_led(cli: CommandLine, line: str) -> None:
+    """A word may still miss what it acts on; no word and no option is unknown without a line to type."""
+    cli("add", "T")
+    shown = cli("--agent", "ann", *line.split(), status=None)
+    unknown = re.search("No such (command|option)|is not a (duration|time|whole)", shown.err)
+    assert not unknown or re.search("Did you mean `|` does that", shown.err), shown.err
+
+
 # The tables
 
 

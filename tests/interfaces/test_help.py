@@ -3,6 +3,7 @@
 import inspect
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from orchestrator.interfaces.cli.reference import commands, pages
 
 from .conftest import CommandLine
 from .reading import read
+from .terminal import at_terminal
 
 ALL = list(commands())
 ALL_PATHS = ["", *(group.name for group in BOARD.groups), "task dep", *(path for path, _ in ALL)]
@@ -149,9 +151,14 @@ def test_the_topic_of_exit_names_every_status(cli: CommandLine) -> None:
     assert all(re.search(rf"^  {status} ", text, re.MULTILINE) for status in statuses)
 
 
-def test_help_is_in_columns_at_a_terminal_and_without_padding_elsewhere(cli: CommandLine) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no terminals of this kind")
+def test_help_is_in_columns_at_a_terminal_and_without_padding_elsewhere(
+    cli: CommandLine, tmp_path: Path
+) -> None:
     assert "\n  --lease DURATION  How" in cli("claim", "--help").out
-    assert "\n  --wait DURATION  Wait" in cli("mail", "check", "--help").out
+    shown = at_terminal(tmp_path / "board", "hook", "hang", "--help", columns=60)
+    assert re.search(r"\n  \[TASK\] {3,}What to hang", shown)
+    assert max(map(len, shown.splitlines())) <= 60
 
 
 def test_the_reference_is_in_step_with_the_declarations() -> None:

@@ -3,6 +3,7 @@
 import click
 
 from orchestrator.core.errors import UsageError, did_you_mean
+from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import ALL, Group
 from orchestrator.interfaces.cli.help_topics import TOPICS, topic
@@ -12,7 +13,11 @@ from orchestrator.interfaces.cli.run import Run
 
 
 @BOARD.command("help", example="help time", reads=True)
-@argument("[topic...]", f"A command, or {', '.join(TOPICS)}.")
+@argument(
+    "[topic...]",
+    f"A command, or {', '.join(TOPICS)}.",
+    types.Type("TOPIC", words=TOPICS),
+)
 @flag("--all", "Also what is rarely needed.")
 def help_(run: Run, topic: tuple[str, ...], all: bool) -> Answer:
     """Show the commands of a day, or what a command or topic is about."""

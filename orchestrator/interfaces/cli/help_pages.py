@@ -17,7 +17,7 @@ Row = tuple[str, str]
 LONGEST = 25
 """Lines of the page of a command, but for what ``--all`` adds."""
 
-_DAY = ("prime", "next", "show", "note", "done", "fail", "add", "ls", "say", "lock", "status")
+_DAY = ("prime", "next", "show", "note", "done", "fail", "add", "ls", "say", "lock")
 """The commands of a day, of those that the top has."""
 
 _WIDEST = 100
