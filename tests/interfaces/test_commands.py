@@ -468,7 +468,7 @@ def test_content_comes_from_a_file_or_stdin(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff")))
     assert "is no UTF-8 text" in cli("kb", "write", "two", status=2).err
     monkeypatch.setattr(sys, "stdin", None)  # `<&-` of a shell
-    assert "stdin is empty" in cli("kb", "write", "two", status=2).err
+    assert "stdin is closed" in cli("kb", "write", "two", status=2).err
 
 
 # Events

@@ -42,7 +42,7 @@ def test_a_terminal_shows_sentences_and_how_long_ago_it_was(
 
 def test_an_event_of_another_day_shows_its_date(cli: CommandLine, tmp_path: Path):
     board = tmp_path / "board" / "state"
-    board.mkdir(parents=True)
+    board.mkdir(parents=True, exist_ok=True)
     golden = Path(__file__).parents[1] / "golden" / "events.jsonl"
     (board / "events.jsonl").write_bytes(golden.read_bytes())
     for line in cli("log", "--last", "1000").lines:

@@ -81,7 +81,7 @@ def test_the_text_comes_from_the_line_a_file_or_stdin(
     assert text("--file", str(file)) == "from a file\n"
     with stdin.open() as opened:
         monkeypatch.setattr("sys.stdin", opened)
-        assert text("-m", "-") == "from stdin\n"
+        assert text("-m", "-") == "from stdin"
     assert text() == ""
     line = ["m", "send", "bob", "-s", "hi", "-m", "x", "--file", str(file)]
     assert "given twice" in cli(*line, status=2).err

@@ -19,7 +19,7 @@ _ID = argument("id", "The agent.", types.AGENT_NAME)
 
 @AGENT.command("register", example="register agent-1 builder --capability python,docs")
 @argument("id", "Its name; names like team/ann are allowed.", types.AGENT_NAME)
-@argument("[type]", "A word for its kind.", default="general")
+@argument("[type]", "A word for its kind.", types.NAME, default="general")
 @option(
     "--capabilities/--capability",
     "Types and labels of tasks it suits; none means all.",
@@ -40,7 +40,7 @@ def register(
 
 @AGENT.command("rename", example="rename agent-1 team/ann")
 @_ID
-@argument("to", "Its new name.")
+@argument("to", "Its new name.", types.NAME)
 def rename(run: Run, id: str, to: str) -> Answer:
     """Give an agent another name; tasks, hook, locks, mail and session go with it."""
     name = run.orc.agents.rename(id, to)

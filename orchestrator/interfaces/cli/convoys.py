@@ -20,7 +20,7 @@ _TASKS = argument("tasks...", "Ids or prefixes.", types.TASK_ID, metavar="TASK..
 
 
 @CONVOY.command("create", example="create release 299833bc 17ab3f00 --notify ann,@ws:build")
-@argument("name", "Its name.")
+@argument("name", "Its name.", types.NAME)
 @argument("[tasks...]", "Ids or prefixes.", types.TASK_ID, metavar="TASK...")
 @option("--description", "One line.", default="")
 @option(

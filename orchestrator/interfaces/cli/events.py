@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 _FILTERS = together(
     option("--last/-n", "At most so many, the newest ones.", types.COUNT, default=20),
-    option("--type/--action", "Only of this type; task.* is every type of a noun.", metavar="TYPE"),
+    option(
+        "--type/--action",
+        "Only of this type; task.* is every type of a noun.",
+        types.NAME,
+        metavar="TYPE",
+    ),
     option("--since", "From a time on, or that long ago, or after an event: 2h, 4711.", types.WHEN),
     flag("--follow/-f", "Go on as events are committed; with --json one a line."),
     flag("--utc", "Exact times in UTC.", rare=True),
@@ -70,7 +75,7 @@ def _print(run: Run, event: "Recorded", line: "Line") -> None:
 
 
 @EVENTS.command("log", example="log deployed service=api replicas=3")
-@argument("type", "What happened: deployed, ci.failed.")
+@argument("type", "What happened: deployed, ci.failed.", types.NAME)
 @argument(
     "[facts...]",
     "More about it; a value is JSON if it reads as such, else text.",

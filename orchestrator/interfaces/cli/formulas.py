@@ -11,7 +11,7 @@ from orchestrator.interfaces.cli.commands import FORMULA
 from orchestrator.interfaces.cli.layout import facts, lines, paint, parts, section, table_of, titled
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flattened, option, together
 from orchestrator.interfaces.cli.rendering import Answer, listing, plain, say, warn
-from orchestrator.interfaces.cli.run import Run, text_from
+from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
     from orchestrator.domain.workflows.compiled import CompiledFormula
@@ -37,7 +37,7 @@ def _read_values(context: click.Context, _: click.Parameter, path: str | None) -
     if path is not None and not context.resilient_parsing:
         from orchestrator.formulas.variables import values_of
 
-        context.meta[_FROM_FILE] = values_of(text_from(path), path)
+        context.meta[_FROM_FILE] = values_of(context.obj.text_from(path), path)
 
 
 def _merge_values(context: click.Context, parameter: click.Parameter, lists: Any) -> Values | None:
@@ -232,7 +232,7 @@ def cook(run: Run, name: str, values: Values | None, preset: str | None) -> Answ
 
 @FORMULA.command("distill", example="distill 299833bc onboarding --var customer=Acme")
 @argument("task", "The root of a workflow, or any task with parts.", types.TASK_ID, metavar="ROOT")
-@argument("name", "What the formula is to be called.")
+@argument("name", "What the formula is to be called.", types.NAME)
 @VALUE
 @DRY_RUN
 def distill(run: Run, task: str, name: str, values: Values | None, dry_run: bool) -> Answer:

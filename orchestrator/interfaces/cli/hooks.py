@@ -89,7 +89,7 @@ def _is_task(run: Run, word: str) -> bool:
 
 
 @BOARD.command("unsling", example="unsling 299833bc")
-@argument("[task]", "The task; what hangs on my hook if not given.")
+@argument("[task]", "The task; what hangs on my hook if not given.", types.TASK_ID)
 @REASON
 def unsling(run: Run, task: str | None, reason: str) -> Answer:
     """Take a task from the agent that has it; it is pending again."""
@@ -100,7 +100,7 @@ def unsling(run: Run, task: str | None, reason: str) -> Answer:
 @BOARD.command("dispatch", example="dispatch --ws build --dry-run")
 @IN_WORKSTREAM
 @option("--priority", "Only tasks of this priority or more urgent.", types.PRIORITY)
-@option("--convoy", "Only tasks of this convoy.", metavar="NAME")
+@option("--convoy", "Only tasks of this convoy.", types.CONVOY_NAME)
 @DRY_RUN
 def dispatch(run: Run, workstream: str | None, dry_run: bool, **filters: Any) -> Answer:
     """Give ready tasks to the agents that suit them and have least to do, one message each."""

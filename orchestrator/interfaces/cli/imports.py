@@ -1,8 +1,8 @@
 """``orc import``: fill an empty board, or take tasks of other trackers into any board."""
 
 import os
-import sys
 from contextlib import nullcontext
+from io import TextIOWrapper
 from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.core.errors import UsageError
@@ -34,7 +34,7 @@ def file(run: Run, file: str, dry_run: bool) -> Answer:
 
     try:
         with (
-            nullcontext(sys.stdin)
+            nullcontext(TextIOWrapper(run.stdin(), encoding="utf-8-sig", newline="\n"))
             if file == "-"
             else open(file, encoding="utf-8-sig", newline="\n")
         ) as lines:
@@ -86,7 +86,7 @@ def beads(run: Run, file: str, dry_run: bool, **how: Any) -> Answer:
 
     if os.path.isdir(file):
         return reported(run, take(file), _done(dry_run))
-    with nullcontext(sys.stdin.buffer) if file == "-" else open_file(file) as lines:
+    with nullcontext(run.stdin()) if file == "-" else open_file(file) as lines:
         return reported(run, take(lines), _done(dry_run))
 
 

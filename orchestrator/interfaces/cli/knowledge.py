@@ -2,20 +2,19 @@
 
 from typing import Any
 
-from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import KNOWLEDGE
 from orchestrator.interfaces.cli.layout import lines
-from orchestrator.interfaces.cli.parameters import argument, option, together
+from orchestrator.interfaces.cli.parameters import argument, option, text_file, together
 from orchestrator.interfaces.cli.rendering import Answer, listing, say
-from orchestrator.interfaces.cli.run import Run, text_from
+from orchestrator.interfaces.cli.run import Run, either
 
 _TOPIC = argument("topic", "The topic.", types.TOPIC_NAME)
 _WRITING = together(
     _TOPIC,
     argument("[content...]", "Markdown; its words are joined by blanks. None, or -: from stdin."),
-    option("--file", "Take the content from a file.", types.FILE),
+    text_file("the content"),
     option("--tags/--tag", "Words to find it by.", types.WORDS, many=True),
 )
 
@@ -24,7 +23,8 @@ _WRITING = together(
 @_WRITING
 def write(run: Run, topic: str, tags: tuple[str, ...] | None, **content: Any) -> Answer:
     """Give a topic a new text; what was there stays in its history."""
-    written = run.orc.knowledge.write(topic, _text(**content), tags=tags)
+    text = _text(run, **content)
+    written = run.orc.knowledge.write(topic, text, tags=tags)
     return run.changed(written, f"Wrote knowledge: {escape(topic)}")
 
 
@@ -32,7 +32,8 @@ def write(run: Run, topic: str, tags: tuple[str, ...] | None, **content: Any) ->
 @_WRITING
 def append(run: Run, topic: str, tags: tuple[str, ...] | None, **content: Any) -> Answer:
     """Add lines at the end of a topic."""
-    written = run.orc.knowledge.append(topic, _text(**content), tags=tags)
+    text = _text(run, **content)
+    written = run.orc.knowledge.append(topic, text, tags=tags)
     return say(written, f"Appended to knowledge: {escape(topic)}")
 
 
@@ -95,10 +96,8 @@ def _nothing(topic: str) -> Answer:
     return say(None, f'(no knowledge on "{escape(topic)}")', 1)
 
 
-def _text(content: tuple[str, ...], file: str | None) -> str:
-    """The content: from the words, a file, or stdin."""
-    if file is not None and content:
-        raise UsageError("The content is given twice", hint="Leave the words or --file out.")
-    if file is not None or content in ((), ("-",)):
-        return text_from(file)
-    return " ".join(content)
+def _text(run: Run, content: tuple[str, ...], file: str | None) -> str:
+    """The content: from the words, a file, or stdin, byte for byte."""
+    if content in ((), ("-",)) and file is None:
+        return run.text_from("-")
+    return either("content", " ".join(content) if content else None, file) or ""

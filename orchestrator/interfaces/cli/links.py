@@ -61,7 +61,7 @@ def stale(run: Run, workstream: str | None, days: int) -> Answer:
 
 @TASK.command("defer", example="defer 299833bc 3d")
 @_TASK
-@argument("until", 'Until when: 2026-12-01, monday, or 3d from now; "" ends it.')
+@argument("until", 'Until when: 2026-12-01, monday, or 3d from now; "" ends it.', types.TIME)
 def defer(run: Run, task: str, until: str) -> Answer:
     """Put a task off: it is not given out before that time."""
     changed = run.orc.tasks.edit(task, defer=until)
@@ -71,7 +71,7 @@ def defer(run: Run, task: str, until: str) -> Answer:
 
 @TASK.command("signal", example="signal 299833bc.deploy approved --agent ann")
 @_TASK
-@argument("[name]", "Which signal, by its name or kind; all if not given.")
+@argument("[name]", "Which signal, by its name or kind; all if not given.", types.NAME)
 @option("--text", "What there is to say; kept as a note.", default="")
 def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
     """Give a signal that a task waits for: an approval, a condition that came true.

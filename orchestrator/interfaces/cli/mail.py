@@ -9,9 +9,9 @@ from orchestrator.domain.mail.records import KINDS, PRIORITIES
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import MAIL
 from orchestrator.interfaces.cli.layout import facts, lines, parts, section
-from orchestrator.interfaces.cli.parameters import argument, flag, option, together
+from orchestrator.interfaces.cli.parameters import argument, flag, option, text_file, together
 from orchestrator.interfaces.cli.rendering import Answer, listing, say, warn
-from orchestrator.interfaces.cli.run import Run, given, once, text_from
+from orchestrator.interfaces.cli.run import Run, either, given, once
 
 if TYPE_CHECKING:
     from orchestrator.domain.mail.commands import Letter, UnreadCount
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _ID = argument("id", "The number of the message.", types.INTEGER)
 _SUBJECT = option("--subject/-s", "One line.", default="")
 _TEXT = together(
-    option("--message/-m", "The text; - takes it from stdin."),
-    option("--file", "Take the text from a file.", types.FILE),
+    option("--message/-m", "The text."),
+    text_file("the text"),
     option("--priority", "How urgent it is; normal if not given.", types.choice(*PRIORITIES)),
 )
 _WORD = argument("[text]", "What there is to say, as with -m.")
@@ -77,7 +77,9 @@ def reply(run: Run, id: int, **options: Any) -> Answer:
 @MAIL.command("check", example="check --inject", reads=())
 @option("--wait", _WAIT.format("mail"), types.DURATION, default="0")
 @flag("--inject", "Print what is new, for a hook; the exit status is always 0.")
-@option("--budget", "With --inject: tokens it may have; 1000 if not given.", metavar="N")
+@option(
+    "--budget", "With --inject: tokens it may have; 1000 if not given.", types.NAME, metavar="N"
+)
 def check(run: Run, wait: str, inject: bool, budget: str | None) -> Answer:
     """Ask for mail that is not read: 0 there is some, 1 there is none.
 
@@ -189,7 +191,7 @@ def search(run: Run, words: tuple[str, ...], archived: bool) -> Answer:
 
 
 @MAIL.command("take", example="take reviews --wait 60s")
-@argument("queue", "The name of the queue.")
+@argument("queue", "The name of the queue.", types.NAME)
 @option("--wait", _WAIT.format("a message"), types.DURATION, default="0")
 def take(run: Run, queue: str, wait: str) -> Answer:
     """Take the oldest message of a queue; no other agent gets it.
@@ -204,7 +206,7 @@ def take(run: Run, queue: str, wait: str) -> Answer:
 
 
 @MAIL.command("list", example="list reviewers ann bob", reads=("members", "delete"))
-@argument("name", "The name of the mailing list.")
+@argument("name", "The name of the mailing list.", types.NAME)
 @argument("[members...]", "Who is in it from now on.", types.AGENT_NAME, metavar="AGENT...")
 @flag("--delete", "There is no such list any more.")
 def list_(run: Run, name: str, members: tuple[str, ...], delete: bool) -> Answer:
@@ -245,11 +247,7 @@ def _with_body(
     text: str | None, message: str | None, file: str | None, **options: Any
 ) -> tuple[str, dict[str, Any]]:
     """The text of a letter, from the line, a file, or stdin, and its other options."""
-    message = once("message", text, message)
-    if file is not None and message is not None:
-        raise UsageError("The text is given twice", hint="Leave -m or --file out.")
-    body = text_from(file) if file is not None or message == "-" else message or ""
-    return body, given(**options)
+    return either("text", once("message", text, message), file) or "", given(**options)
 
 
 def _sent(letter: "Letter") -> Answer:

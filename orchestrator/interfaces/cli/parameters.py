@@ -97,6 +97,11 @@ def flag(flags: str, help: str, *, name: str = "", rare: bool = False) -> Decora
     return option(flags, help, name=name, is_flag=True, rare=rare)
 
 
+def text_file(what: str) -> Decorator:
+    """Declare ``--file``, beside a text that may be long."""
+    return option("--file", f"Take {what} from a file; - is stdin.", types.TEXT_FILE)
+
+
 def together(*decorators: Decorator) -> Decorator:
     """Declare several parameters at once, in this order."""
 

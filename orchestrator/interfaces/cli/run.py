@@ -3,8 +3,9 @@
 import os
 import re
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import msgspec
 
@@ -45,6 +46,7 @@ class Run:
         self._checkout = checkout
         self._orc: Orchestrator | None = None
         self._reads = True
+        self._stdin_is_taken = False
         self.context: click.Context | None = None
 
     @property
@@ -89,6 +91,46 @@ class Run:
     def unchanged(self) -> str:
         """A sentence for a command that found nothing to change, else an empty text."""
         return "" if self.orc.engine.has_recorded else "Nothing changed: it was so before."
+
+    def stdin(self) -> BinaryIO:
+        """Standard input, for the one parameter of a line that may read it.
+
+        Raises:
+            UsageError: Another parameter reads it, or the process has none.
+        """
+        if self._stdin_is_taken:
+            raise UsageError("stdin can be read once", hint="Write one `-` on a line.")
+        self._stdin_is_taken = True
+        if sys.stdin is None:  # the caller's shell closed it: `0<&-`
+            raise UsageError("stdin is closed", hint="Give the text on the line, or in a file.")
+        return sys.stdin.buffer
+
+    def text_from(self, path: str) -> str:
+        """The text of a file, or of stdin for ``-``.
+
+        Raises:
+            UsageError: It cannot be read, or stdin is empty.
+            BadInput: It is not UTF-8.
+        """
+        name = "stdin" if path == "-" else ascii(path)
+        try:
+            if path == "-":
+                data = self.stdin().read()
+            else:
+                with open(path, "rb") as file:
+                    data = file.read()
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            why = getattr(error, "strerror", None) or error
+            raise UsageError(f"{name} cannot be read: {why}") from None
+        if path == "-" and not data.strip():
+            raise UsageError("stdin is empty", hint='Say "" if an empty text is meant.')
+        return decode_text(data, name)
+
+    def text_of(self, words: Sequence[str]) -> str | None:
+        """The text of words, joined by blanks; ``-`` alone is stdin without its last newline."""
+        if [*words] == ["-"]:
+            return self.text_from("-").removesuffix("\n")
+        return " ".join(words) if words else None
 
     def close(self) -> None:
         """Close the board if it was opened."""
@@ -142,6 +184,17 @@ def _quoted(word: str) -> str:
     return shlex.quote(word)
 
 
+def either(name: str, text: str | None, file: str | None) -> str | None:
+    """A text that may be given on the line or by ``--file``, but not by both.
+
+    Raises:
+        UsageError: Both are given.
+    """
+    if text is not None and file is not None:
+        raise UsageError(f"The {name} is given twice", hint="Leave the text or --file out.")
+    return file if text is None else text
+
+
 def once(name: str, positional: T | None, option: T | None) -> T | None:
     """A value that may be given by place or by the option of this name, but not differently by both.
 
@@ -159,23 +212,3 @@ def once(name: str, positional: T | None, option: T | None) -> T | None:
 def given(**values: Any) -> dict[str, Any]:
     """The values that stand on the line; the others keep the defaults of the API."""
     return {name: value for name, value in values.items() if value is not None}
-
-
-def text_from(path: str | None) -> str:
-    """The text of a file, or of stdin for None and ``-``.
-
-    Raises:
-        UsageError: The file cannot be read.
-        BadInput: It is not UTF-8.
-    """
-    try:
-        if path is None or path == "-":
-            data = sys.stdin.buffer.read() if sys.stdin else b""
-        else:
-            with open(path, "rb") as file:
-                data = file.read()
-        if not data.strip() and path in (None, "-"):
-            raise UsageError("stdin is empty", hint='Say "" if an empty text is meant.')
-    except OSError as error:
-        raise UsageError(f"{path!a} cannot be read: {error.strerror}") from None
-    return decode_text(data, "stdin" if path in (None, "-") else ascii(path))

@@ -13,9 +13,9 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, SESSION
 from orchestrator.interfaces.cli.endings import COMPLETING, completed, ended
 from orchestrator.interfaces.cli.layout import facts, parts, section
-from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag, option
+from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag, option, text_file
 from orchestrator.interfaces.cli.rendering import Answer, say, warn
-from orchestrator.interfaces.cli.run import Run, once, text_from
+from orchestrator.interfaces.cli.run import Run, either, once
 from orchestrator.interfaces.cli.task_words import Words, task_and_text
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def show(run: Run, agent: str | None) -> Answer:
 
 @BOARD.command("prime", example="prime agent-1 --if-changed", reads=True)
 @_AGENT
-@option("--budget", "Tokens that the text may have; 1000 if not given.", metavar="N")
+@option("--budget", "Tokens that the text may have; 1000 if not given.", types.NAME, metavar="N")
 @flag("--if-changed", "Print nothing unless something is new since last time.")
 def prime(run: Run, agent: str | None, budget: str | None, if_changed: bool) -> Answer:
     """Print what an agent needs at the start of a session; it never fails, and so stops none.
@@ -93,15 +93,16 @@ def _tokens(text: str, usual: int) -> int:
     "handoff", example='handoff -s "Tests are next" -m "The API works; see notes." --collect'
 )
 @option("--subject/-s", "One line for the next session.", default="")
-@option("--message/-m", "What it should know; - takes it from stdin.", default="")
+@option("--message/-m", "What it should know.", default="")
 @flag("--collect", "Note also open work, locks, unread mail and changed files.")
 @DRY_RUN
 def handoff(run: Run, message: str, collect: bool, dry_run: bool, subject: str) -> Answer:
     """End the session with a note to the next one; what hangs on the hook stays there."""
-    note = text_from("-") if message == "-" else message
     files = _changed_files(run.orc.folder) if collect else ()
     with run.rehearsed(dry_run):
-        session = run.orc.sessions.handoff(subject=subject, note=note, collect=collect, files=files)
+        session = run.orc.sessions.handoff(
+            subject=subject, note=message, collect=collect, files=files
+        )
     return Answer(session, lambda: parts("Handed off.", _page(session)))
 
 
@@ -113,14 +114,18 @@ def handoff(run: Run, message: str, collect: bool, dry_run: bool, subject: str) 
     metavar="ID [RESULT...]",
 )
 @option("--message/-m", "The result; of an outcome also what is wrong, or why it has to wait.")
-@option("--until", "With DEFERRED: not before 2026-12-01, or 3d from now.", default="")
+@text_file("the result")
+@option("--until", "With DEFERRED: not before 2026-12-01, or 3d from now.", types.TIME, default="")
 @COMPLETING
-def done(run: Run, words: Words, message: str | None, until: str, **how: Any) -> Answer:
+def done(
+    run: Run, words: Words, message: str | None, file: str | None, until: str, **how: Any
+) -> Answer:
     """Say that my task is done: the one on my hook, or the only one that I work on.
 
     It is `task complete`. With an outcome in place of the task the session ends too: COMPLETED, ESCALATED
     (the task on my hook is blocked, and the overseer gets mail), DEFERRED (it is pending again).
     """
+    message = either("result", message, file)
     outcome = words[0].upper() if words else ""
     if outcome in OUTCOMES:
         if any(how.values()):
@@ -128,7 +133,7 @@ def done(run: Run, words: Words, message: str | None, until: str, **how: Any) ->
                 "An outcome ends the session and takes --message and --until only",
                 hint="`done ID` completes a task and leaves the session as it is.",
             )
-        text = once("message", " ".join(words[1:]) or None, message) or ""
+        text = once("message", run.text_of(words[1:]), message) or ""
         finished = run.orc.sessions.done(outcome, message=text, until=until)
         return ended(run, finished.task, outcome, value=finished, checked=outcome == OUTCOMES[0])
     if until:
@@ -142,8 +147,8 @@ def _own_or_named(run: Run, words: Words, message: str | None) -> tuple[str | No
 
     A first word without a blank must be a task: a mistyped id is no result of another task.
     """
-    if not words or any(map(str.isspace, words[0])):
-        return None, once("result", " ".join(words) or None, message) or ""
+    if not words or words[0] == "-" or any(map(str.isspace, words[0])):
+        return None, once("result", run.text_of(words), message) or ""
     task, text = task_and_text(run, words, message, name="result")
     try:
         return run.orc.tasks.get(task).id, text
@@ -159,14 +164,19 @@ def _own_or_named(run: Run, words: Words, message: str | None) -> tuple[str | No
 )
 @argument("topic", "One line that says what is wrong.")
 @option("--severity", "medium if not given.", types.choice(*SEVERITIES), default="medium")
-@option("--message/-m", "More about it; - takes it from stdin.", default="")
+@option("--message/-m", "More about it.", default="")
 @option("--task", "The task that it came up with; else mine.", types.TASK_ID)
 @option("--ws", "Where the task for it belongs.", types.WORKSTREAM_NAME, name="workstream")
-@option("--to", f"Who gets the message; {OVERSEER} if not given.", metavar="TO", default=OVERSEER)
+@option(
+    "--to",
+    f"Who gets the message; {OVERSEER} if not given.",
+    types.NAME,
+    metavar="TO",
+    default=OVERSEER,
+)
 def escalate(run: Run, topic: str, message: str, to: str, **facts: Any) -> Answer:
     """Report a problem: a task for it, and mail to the overseer."""
-    text = text_from("-") if message == "-" else message
-    made = run.orc.sessions.escalate(topic, message=text, to=to, **facts)
+    made = run.orc.sessions.escalate(topic, message=message, to=to, **facts)
     return say(made, f"Escalated to {escape(to)}: {made.id} - {escape(made.title)}")
 
 

@@ -7,9 +7,16 @@ from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, TASK
 from orchestrator.interfaces.cli.layout import lines
-from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag, option, together
+from orchestrator.interfaces.cli.parameters import (
+    DRY_RUN,
+    argument,
+    flag,
+    option,
+    text_file,
+    together,
+)
 from orchestrator.interfaces.cli.rendering import Answer, say
-from orchestrator.interfaces.cli.run import Run, given, once, text_from
+from orchestrator.interfaces.cli.run import Run, either, given, once
 from orchestrator.interfaces.cli.task_options import FACT_OPTIONS
 from orchestrator.interfaces.cli.task_words import (
     Words,
@@ -26,7 +33,13 @@ if TYPE_CHECKING:
 
 _NEW_FACTS = together(
     FACT_OPTIONS,
-    option("--name", "With --parent: the last part of the id; else the next number.", rare=True),
+    text_file("the description"),
+    option(
+        "--name",
+        "With --parent: the last part of the id; else the next number.",
+        types.NAME,
+        rare=True,
+    ),
 )
 
 
@@ -58,7 +71,8 @@ def add_here(run: Run, words: Words, **facts: Any) -> Answer:
     title, desc, number, *_ = [*words, None, None]
     refuse_more(words[3:])
     facts["number"] = types.PRIORITY.convert(number, None, None)
-    return _added(run, workstream, title or "", desc=desc, **facts)
+    title = run.text_of((title or "",)) or ""
+    return _added(run, workstream, title, desc=run.text_of((desc,)) if desc else desc, **facts)
 
 
 def _added(
@@ -68,11 +82,13 @@ def _added(
     *,
     desc: str | None,
     number: int | None,
+    file: str | None,
     **facts: Any,
 ) -> Answer:
     for name in (name for name, value in facts.items() if value == ()):
         raise UsageError(f"The list of {name} is empty", hint="Leave the option out.")
-    facts["description"] = once("description", desc, facts["description"])
+    description = once("description", desc, facts["description"])
+    facts["description"] = either("description", description, file)
     facts["priority"] = once("priority", number, facts["priority"])
     task = run.orc.tasks.add(workstream, title=title, **given(**facts))
     return say(task, f"Added task {task.id}: {escape(task.title)}")
@@ -86,7 +102,7 @@ def batch(run: Run, file: str, ws: str | None, dry_run: bool) -> Answer:
     """Add, edit and assign many tasks in one commit, from a file of JSON or markdown."""
     from orchestrator.integrations.batch_file import entries_of
 
-    entries = entries_of(text_from(file), file)
+    entries = entries_of(run.text_from(file), file)
     with run.rehearsed(dry_run):
         applied = run.orc.batch.apply(entries, workstream=ws)
     return Answer(applied, lambda: _batch_page(applied, dry_run))
@@ -112,10 +128,17 @@ def _batch_page(applied: "Applied", dry_run: bool) -> str:
 @task_words()
 @option("--title", "One line that says what is to be done.")
 @FACT_OPTIONS
+@text_file("the description")
 @flag("--no-review", "Nobody needs to approve it.")
 @option("--reason", "Why acceptance or checks of a task that I have change.", default="")
 def edit(
-    run: Run, words: Words, review: bool, no_review: bool, reason: str, **facts: Any
+    run: Run,
+    words: Words,
+    file: str | None,
+    review: bool,
+    no_review: bool,
+    reason: str,
+    **facts: Any,
 ) -> Answer:
     """Change fields of a task; an empty list clears a field that holds several.
 
@@ -124,6 +147,7 @@ def edit(
     """
     if review and no_review:
         raise UsageError("--review and --no-review exclude each other")
+    facts["description"] = either("description", facts["description"], file)
     changes = given(**facts, review=review if review or no_review else None)
     if not changes:
         raise UsageError("There is nothing to change", hint="Give a field, such as --title.")
@@ -133,7 +157,8 @@ def edit(
 
 @TASK.command("note", example='note 299833bc "The API needs a key"')
 @task_words("TEXT...", "The task, and what there is to say.")
-def note(run: Run, words: Words) -> Answer:
+@text_file("the text")
+def note(run: Run, words: Words, file: str | None) -> Answer:
     """Append a note to a task."""
-    task, text = task_and_text(run, words, required=True)
+    task, text = task_and_text(run, words, file=file, required=True)
     return done(run, run.orc.tasks.note(task, text), "Noted")

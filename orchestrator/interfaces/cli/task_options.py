@@ -19,7 +19,7 @@ _TYPES: dict[Kind, types.Type] = {
     "duration": types.DURATION,
     "words": types.WORDS,
     "tasks": types.TASK_ID,
-    "lines": types.TEXT,
+    "lines": types.Type("TEXT"),
     "pairs": types.Type("KEY=VALUE"),
 }
 

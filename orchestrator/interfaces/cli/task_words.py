@@ -7,7 +7,7 @@ from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.parameters import Decorator, argument, option, together
 from orchestrator.interfaces.cli.rendering import Answer
-from orchestrator.interfaces.cli.run import Run, once
+from orchestrator.interfaces.cli.run import Run, either, once
 
 if TYPE_CHECKING:
     from orchestrator.domain.tasks.records import Task
@@ -61,11 +61,17 @@ def only_task(run: Run, words: Words) -> str:
 
 
 def task_and_text(
-    run: Run, words: Words, option: str | None = None, *, name: str = "text", required: bool = False
+    run: Run,
+    words: Words,
+    option: str | None = None,
+    file: str | None = None,
+    *,
+    name: str = "text",
+    required: bool = False,
 ) -> tuple[str, str]:
-    """The task, and the text that is given by the words after it or by an option of this name."""
+    """The task, and the text: the words after it, that of an option of this name, or that of ``--file``."""
     task, rest = split_task(run, words)
-    text = once(name, " ".join(rest) if rest else None, option)
+    text = either(name, once(name, run.text_of(rest), option), file)
     if required and not text:
         raise UsageError(f"A {name} is needed", hint="Give it as the last word, quoted.")
     return task, text or ""

@@ -15,6 +15,7 @@ from orchestrator.interfaces.cli.parameters import (
     argument,
     flag,
     option,
+    text_file,
 )
 from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run
@@ -84,15 +85,16 @@ def release(run: Run, words: Words, reason: str | None, token: int | None) -> An
 @TASK.command("complete", example='complete 299833bc "Shipped as v1.0.2" --token 17')
 @task_words("[RESULT...]", "The task, and what came out.")
 @option("--result", "What came out, for whoever needs it next.")
+@text_file("the result")
 @COMPLETING
-def complete(run: Run, words: Words, result: str | None, **how: Any) -> Answer:
+def complete(run: Run, words: Words, result: str | None, file: str | None, **how: Any) -> Answer:
     """Say that a task is done; its checks are run here first.
 
     They run in the present folder, without a shell, and with few variables. If one does not pass, the task
     stays with its holder, and `task show` prints what the checks wrote. A task that is to be reviewed waits
     for `task approve` then.
     """
-    task, text = task_and_text(run, words, result, name="result")
+    task, text = task_and_text(run, words, result, file, name="result")
     return completed(run, task, text, **how)
 
 

@@ -79,6 +79,26 @@ class Type(ParamType):
         return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
+class Text(Type):
+    """Any text; ``-`` is what stands on stdin, unless it is one of several words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The text, without the newline at the end of stdin."""
+        if value != "-" or ctx is None or ctx.resilient_parsing or (param and param.nargs == -1):
+            return value
+        return ctx.obj.text_of(["-"])
+
+
+class TextFile(Type):
+    """A text that is given by the path of its file."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The text of the file."""
+        if value is None or ctx is None or ctx.resilient_parsing:
+            return None
+        return ctx.obj.text_from(os.path.expanduser(value))
+
+
 class Several(ParamType):
     """Values of a type in one text, separated by commas."""
 
@@ -151,7 +171,9 @@ def choice(*words: str, name: str = "") -> Type:
     return Type(name or "|".join(words), convert, words=words)
 
 
-TEXT = Type("TEXT")
+TEXT = Text("TEXT")
+TEXT_FILE = TextFile("FILE")
+NAME = Type("NAME")
 WORD = Type("WORD")
 WORDS = Type("WORDS")
 INTEGER = Type("N", integer)

@@ -18,7 +18,7 @@ _NAME = argument("name", "The workstream.", types.WORKSTREAM_NAME)
 
 
 @WORKSTREAM.command("create", example='create build "Build things" 1')
-@argument("name", "Its name, unique on the board.")
+@argument("name", "Its name, unique on the board.", types.NAME)
 @argument("[desc]", "What it is for.")
 @argument("[number]", "Its priority; 1 comes first.", types.PRIORITY, metavar="PRIORITY")
 @option("--description", "What it is for.")
