@@ -129,7 +129,7 @@ def readers() -> list[tuple[str, ...]]:
     for path, command in commands():
         needed = [argument.name for argument in command.arguments if argument.required]
         for option in command.options:
-            if isinstance(option.type, (types.Text, types.TextFile)):
+            if isinstance(option.type, (types.FreeText, types.TextFile)):
                 lines.append((*path.split(), *("1" for _ in needed), option.opts[0], "-"))
     return lines
 

@@ -79,7 +79,7 @@ class Type(ParamType):
         return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
-class Text(Type):
+class FreeText(Type):
     """Any text; ``-`` is what stands on stdin, unless it is one of several words."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -171,7 +171,7 @@ def choice(*words: str, name: str = "") -> Type:
     return Type(name or "|".join(words), convert, words=words)
 
 
-TEXT = Text("TEXT")
+TEXT = FreeText("TEXT")
 TEXT_FILE = TextFile("FILE")
 NAME = Type("NAME")
 WORD = Type("WORD")
