@@ -125,8 +125,10 @@ def test_an_interrupt_while_waiting_for_a_lock_takes_the_waiting_back(board: Pat
     run(board, "l", "acquire", "git", "ann")
     waiting = start(board, "l", "acquire", "git", "bob", "--wait", "10m")
     with Orchestrator.open(board) as orc:
+        wait = orc.engine.watch()
         while not orc.locks.get("git").waiting:
-            orc.engine.wait(60)
+            wait(60)
+            wait = orc.engine.watch()
     waiting.send_signal(signal.SIGTERM)
     waiting.communicate(timeout=60)
     assert waiting.returncode == 143

@@ -210,8 +210,9 @@ ENTRIES_OF_RESOURCES = {"touches", "resource"}
 ALLOWED_ELSEWHERE = {("event type", "device"), ("event type", "device with extension"),
                      ("event type", "trailing dot"), ("event type", "hidden"),
                      ("event type", "dots"), ("event type", "one dot"),
-                     ("event type", "too long in bytes"), ("event type", "leading dash")}  # fmt: skip
-"""Types of events are no names of files: they are checked by a list of their own."""
+                     ("event type", "too long in bytes"), ("event type", "leading dash"),
+                     ("task type", "empty")}  # fmt: skip
+"""Types of events are no names of files: they are checked by a list of their own. An empty type is none."""
 
 
 def _task(orc: Orchestrator) -> str:
