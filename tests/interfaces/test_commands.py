@@ -582,6 +582,9 @@ def test_a_shell_is_offered_commands_and_the_names_on_the_board(
     assert offered("orc kb read f") == ["findings"]
     assert offered("orc t ls --status bl") == ["blocked"]
     assert offered("orc events l") == ["list", "log"]
+    assert offered("orc cl") == ["claim"]
+    assert offered("orc claim ") == [task]
+    assert offered("orc help ti") == ["time"]
 
 
 def test_a_board_goes_out_and_into_an_empty_one(cli: CommandLine, tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ EVENTS = Group(
     "What happened. Alone, or with options, it lists events.",
     {"events": "list/ls log"},
     default="list",
+    otherwise="list",
 )
 RUNNER = Group(
     "runner",

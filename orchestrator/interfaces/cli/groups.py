@@ -156,6 +156,12 @@ class Command(_Everywhere):
             from orchestrator.interfaces.cli import leading
 
             raise leading.missing(ctx, error) from None
+        except click.UsageError as error:
+            if error.message.startswith("Got unexpected extra"):
+                from orchestrator.interfaces.cli import leading
+
+                raise leading.too_many(ctx, error) from None
+            raise
 
     def invoke(self, ctx: click.Context) -> int:
         """Run the command, and give the exit status."""

@@ -115,6 +115,10 @@ MISSING_MEANT = {
 """Commands that need more than in other tools, and what was perhaps meant by the shorter line."""
 
 
+EXTRA_MEANT = {"log": "events log", "events list": "events log"}
+"""Commands that list, and those that record what stands behind them."""
+
+
 def spread(table: dict[str, str]) -> dict[str, str]:
     """A table with a row for each word of a key."""
     return {word: meant for words, meant in table.items() for word in words.split()}

@@ -16,6 +16,7 @@ from orchestrator.interfaces.cli.habits import (
     COMMANDS,
     COMMANDS_MEANT,
     ELSEWHERE,
+    EXTRA_MEANT,
     FILTERS,
     MISSING_MEANT,
     OPTIONS,
@@ -250,6 +251,15 @@ def missing(context: click.Context, error: click.MissingParameter) -> UsageError
     return UsageError(error.format_message(), hint=f"{hint} {_help(context)}".lstrip())
 
 
+def too_many(context: click.Context, error: click.UsageError) -> UsageError:
+    """The error for a line that has a word more than the command takes."""
+    path, words = _path_of(context.command), error.message.partition("(")[2].rstrip(")")
+    if (template := EXTRA_MEANT.get(path)) is None:
+        return UsageError(error.message, hint=_help(context))
+    line = f"`{_prog(context.obj)} {_short(template)} {words}`"
+    return UsageError(error.message, hint=f"{line} records an event. {_help(context)}")
+
+
 def _is_workstream(run: Run, name: str) -> bool:
     try:
         run.orc.workstreams.get(name)
@@ -258,15 +268,26 @@ def _is_workstream(run: Run, name: str) -> bool:
     return True
 
 
-def agent_meant(error: OrchestratorError, context: click.Context) -> str:
-    """The hint for a workstream that is not there, where the name is perhaps that of an agent."""
+def workstream_meant(error: OrchestratorError, context: click.Context) -> str:
+    """The hint for a word that is no workstream: it is perhaps an agent, or the first word of a title."""
+    words = context.params.get("words") or _title(context)
+    if context.command.name == "add" and len(words) > 1 and error.code == "workstream_not_found":
+        line = f"`{_prog(context.obj)} add {shlex.quote(' '.join(words))}`"
+        return f"If all of it is the title: {line}. {error.hint}"
+    first = next(iter(context.command.params), None)
     name: str = context.params.get("workstream") or ""
-    takes = any(param.name == "workstream" for param in context.command.params[:1])
+    takes = isinstance(first, Argument) and first.name == "workstream" and not first.required
     is_known = not name or _is_workstream(context.obj, name)
     if not takes or is_known or context.params.get("agent") or "did you mean" in error.message:
         return error.hint
     line = f"{_prog(context.obj)} {_short(_path_of(context.command))} --agent {shlex.quote(name)}"
     return f"Is {name!a} an agent? `{line}`. {error.hint}"
+
+
+def _title(context: click.Context) -> list[str]:
+    """The words of ``task add``, which has a place for each."""
+    places = ("workstream", "title", "desc", "number")
+    return [context.params[place] for place in places if isinstance(context.params.get(place), str)]
 
 
 # What is printed

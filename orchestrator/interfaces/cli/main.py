@@ -130,7 +130,7 @@ def _quoted_end(output: object) -> str:
 
 
 _LED = ("workstream_not_found", "agent_needed")
-"""Errors of a command where the word for a workstream is perhaps the name of an agent."""
+"""Errors of a command where the word for a workstream perhaps means another thing."""
 
 
 def _as_ours(error: Exception, prog: str, run: Run) -> OrchestratorError:
@@ -139,7 +139,7 @@ def _as_ours(error: Exception, prog: str, run: Run) -> OrchestratorError:
         if error.code in _LED and run.context is not None:
             from orchestrator.interfaces.cli import leading
 
-            error.hint = leading.agent_meant(error, run.context)
+            error.hint = leading.workstream_meant(error, run.context)
         return error
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
