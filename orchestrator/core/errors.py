@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
+NOTHING_LEFT = 6
+"""The exit status of `next` once every task has ended; no error has it."""
+
 MOST_COMPARED = 200
 """How many known words an unknown word is compared with."""
 

@@ -248,6 +248,10 @@ class _Groups:
             who["worker"] = task.assigned_to or ""
             if task.review_until > self.now:
                 who |= {"agent": task.reviewer or "", "until": task.review_until}
+            elif task.assigned_to == self.agent:
+                reason = "another agent must review it"
+            elif not self._suits(task):
+                reason = "it is of a kind that your capabilities leave out"
         elif task.status in HELD and not task.has_lapsed(self.now):
             who = {"agent": task.assigned_to or "", "until": task.lease_until}
         elif task.status in ("failed", "cancelled"):
@@ -265,6 +269,10 @@ class _Groups:
             **who,
         )
 
+    def _suits(self, task: Task) -> bool:
+        record = self.state.agents.get(self.agent)
+        return record is None or record.suits(task)
+
     def _obstacle(self, task: Task) -> tuple[str, str]:
         """Return what keeps a task back first, and the command that takes it away."""
         if task.status == "blocked":
@@ -272,7 +280,7 @@ class _Groups:
         for blocker in blockers(self.state, task, self.now):
             other = self.state.tasks.get(blocker.task or "")
             says = blocker.says
-            if other is not None:
+            if other is not None and other is not task:
                 title = one_line(other.title, TITLE)
                 says = says.replace(other.id, f"{other.id} {title}", 1)
             return says, blocker.command
@@ -289,7 +297,7 @@ def _reasons(what: Standstill, prog: str) -> Iterator[str]:
         return f" until {local_time(held.until, now)}" if held.until else ""
 
     def needed(held: NamedTask) -> str:
-        return f" ({held.needed_by} need it)" if held.needed_by else ""
+        return f" (needed by {held.needed_by})" if held.needed_by else ""
 
     def way(held: NamedTask) -> str:
         return f" (`{prog} {held.command}`)" if held.command else ""
@@ -299,7 +307,7 @@ def _reasons(what: Standstill, prog: str) -> Iterator[str]:
 
     def review(held: NamedTask) -> str:
         by = f"{held.agent} reviews it{until(held)}" if held.agent else "no agent reviews it yet"
-        return f" of {held.worker or 'no agent'}, {by}{needed(held)}"
+        return f" of {held.worker or 'no agent'}, {by}{reason(held)}{needed(held)}"
 
     groups = (
         (what.mine, "You have", lambda h: f"{until(h)}{needed(h)}"),

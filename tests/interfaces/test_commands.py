@@ -167,15 +167,14 @@ def test_description_and_priority_are_given_by_place_or_by_option_but_not_differ
 def test_the_lines_of_the_original(cli: CommandLine) -> None:
     task = added(cli)
     assert cli("t", "ls", "build").out == f"[pending] {task}: Ship v1\n"
-    assert cli("t", "claim", "build", task, "agent-1").out == "Claimed: Ship v1 -> agent-1\n"
+    assert cli("t", "claim", "build", task, "agent-1").lines[0] == "Claimed: Ship v1 -> agent-1"
     assert cli("t", "ls", "build").out == f"[in_progress] {task}: Ship v1 -> agent-1\n"
     assert cli("t", "complete", "build", task, "Shipped!").lines[0] == "Completed: Ship v1"
     assert cli("t", "show", task, "--json").json["result"] == "Shipped!"
     second = added(cli, "Ship v2")
-    assert cli("t", "next", "build", "agent-1").out == f"Claimed next task: {second} - Ship v2\n"
-    assert cli("t", "next", "build", "agent-1", status=1).out == (
-        "No pending tasks in this workstream.\n"
-    )
+    assert cli("t", "next", "build", "agent-1").lines[0] == f"Claimed next task: {second} - Ship v2"
+    nothing = "No pending tasks in this workstream."
+    assert cli("t", "next", "build", "agent-1", status=1).lines[0] == nothing
     assert cli("t", "done", "build", second).lines[0] == "Completed: Ship v2"
 
 
@@ -183,12 +182,13 @@ def test_next_without_work_is_an_answer_on_stdout(cli: CommandLine) -> None:
     cli("ws", "create", "build")
     shown = cli("t", "next", "--agent", "a", "--json", status=1)
     assert (shown.out, shown.err) == ("null\n", "")
-    assert cli("t", "next", "--agent", "a", status=1).out == "No pending tasks.\n"
+    assert cli("t", "next", "--agent", "a", status=1).lines[0] == "No pending tasks."
+    assert cli("t", "next", "--agent", "a", "--quiet", status=1).out == "No pending tasks.\n"
 
 
 def test_the_workstream_before_an_id_may_be_left_out(cli: CommandLine) -> None:
     task = added(cli)
-    assert cli("t", "claim", task[:4], "agent-1").out == "Claimed: Ship v1 -> agent-1\n"
+    assert cli("t", "claim", task[:4], "agent-1").lines[0] == "Claimed: Ship v1 -> agent-1"
     assert cli("t", "complete", task, "It", "is", "done").lines[0] == "Completed: Ship v1"
     assert cli("t", "show", "build", task, "--json").json["result"] == "It is done"
 
@@ -348,7 +348,7 @@ def test_the_actor_is_the_option_or_the_place_or_the_variable(
     task = added(cli)
     assert "given twice" in cli("t", "claim", task, "ann", "--agent", "bob", status=2).err
     monkeypatch.setenv("ORC_AGENT", "eve")
-    assert cli("t", "claim", task).out == "Claimed: Ship v1 -> eve\n"
+    assert cli("t", "claim", task).lines[0] == "Claimed: Ship v1 -> eve"
     assert cli("a", "whoami", "--json").json["id"] == "eve"
 
 

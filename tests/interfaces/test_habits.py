@@ -122,7 +122,7 @@ def test_a_word_for_a_status_is_the_status() -> None:
 
 LED = [
     ("nxt", "orc next"),
-    ("t nxt 'a b'", "orc next 'a b'"),
+    ("t nxt 'a b'", "orc t next 'a b'"),
     ("t edti 299833bc", "orc t edit 299833bc"),
     ("t plan --max 3", "orc plan --max 3"),
     ("acquire git ann", "orc l acquire git ann"),
@@ -138,7 +138,7 @@ LED = [
     ("t add w T --claim", "orc claim ID"),
     ("t add w T --assignee ann", "orc sling ID ann"),
     ("t add 'Write the parser'", "orc add 'Write the parser'"),
-    ("t next bob", "orc next --agent bob"),
+    ("t next bob", "orc t next --agent bob"),
     ("t ls bob", "--agent bob"),
     ("t ready bob", "orc ready --agent bob"),
     ("mail list", "mail inbox"),

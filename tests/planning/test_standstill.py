@@ -4,7 +4,6 @@ import random
 
 import pytest
 from boards import SettableClock
-from msgspec.structs import replace
 
 from orchestrator import Orchestrator
 from orchestrator.core.events import Event
@@ -96,10 +95,14 @@ class Life:
     def ask(self, tasks: list[Task]) -> None:
         needs = tuple(task.id for task in tasks[-1:] if self.dice.random() < 0.3)
         event = TaskAdded(
-            "0a", "docs", title="x", needs=needs, signals=(Signal(kind="human", name="go"),)
+            id=f"a{len(tasks)}",
+            workstream="docs",
+            title="x",
+            needs=needs,
+            signals=(Signal(kind="human", name="go"),),
         )
         if self.orc.workstreams.all()[0].status == "active" and len(tasks) % 5 == 0:
-            record(self.orc, replace(event, task=f"a{len(tasks)}"))
+            record(self.orc, event)
 
     def next(self, _: list[Task]) -> None:
         self.orc.tasks.next(agent=self.agent(), lease=self.dice.choice([50, 500]), review=True)
@@ -222,7 +225,7 @@ def test_work_of_others_is_named_with_title_agent_time_and_who_waits(orc: Orches
     orc.tasks.claim(first, agent="ann")
     work, waiting, *_ = lines(orc)
     assert work.startswith(f"- In work (1): {first} Write the parser: ann until ")
-    assert work.endswith(" (1 need it)")
+    assert work.endswith(" (needed by 1)")
     assert waiting == (
         f"- Waits for other tasks (1): {second} Test it:"
         f" needs {first} Write the parser, which is in_progress"
@@ -251,13 +254,22 @@ def test_a_review_is_named_with_worker_and_reviewer(orc: Orchestrator):
     orc.tasks.claim(task, agent="ann")
     orc.tasks.complete(task, agent="ann")
     assert lines(orc, "ann")[0] == (
-        f"- In review (1): {task} Commit of ann, no agent reviews it yet"
+        f"- In review (1): {task} Commit of ann, no agent reviews it yet:"
+        " another agent must review it"
     )
     assert f"`orc t review {task}` takes a review that is due." in lines(orc, "bob")
     orc.reviews.claim(task, agent="carl")
     [line, *rest] = lines(orc, "bob")
     assert line.startswith(f"- In review (1): {task} Commit of ann, carl reviews it until ")
     assert not any("t review" in text for text in rest)
+
+
+def test_a_review_that_does_not_suit_says_so(orc: Orchestrator):
+    orc.agents.register("bob", capabilities=["docs"])
+    task = orc.tasks.add("build", title="Commit", review=True).id
+    orc.tasks.claim(task, agent="ann")
+    orc.tasks.complete(task, agent="ann")
+    assert lines(orc)[0].endswith(": it is of a kind that your capabilities leave out")
 
 
 def test_a_long_group_names_three_and_counts_the_rest(orc: Orchestrator):

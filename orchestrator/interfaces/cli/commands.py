@@ -25,7 +25,8 @@ TASK = Group(
     "Add, claim, finish and look up tasks.",
     {
         "task_editing": "add batch edit note",
-        "task_work": "claim next renew complete/done approve reject trust fail release block unblock"
+        "next_work": "claim next review",
+        "task_work": "renew complete/done approve reject trust fail release block unblock"
         " cancel reopen archive",
         "task_listing": "list/ls",
         "task_pages": "show",
@@ -122,9 +123,9 @@ EXPORT = Group(
 
 _VERBS = {
     "show": (TASK, "show"),
-    "next": (TASK, "next"),
     "ready": (TASK, "ready"),
     "claim": (TASK, "claim"),
+    "review": (TASK, "review"),
     "fail": (TASK, "fail"),
     "note": (TASK, "note"),
     "release": (TASK, "release"),
@@ -142,6 +143,7 @@ BOARD = Group(
     " of all that happened.",
     {
         "task_editing": "add",
+        "next_work": "next",
         "board": "status/s init doctor completion version",
         "hooks": "sling unsling dispatch",
         "sessions": "prime handoff done escalate",

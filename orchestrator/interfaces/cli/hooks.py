@@ -8,6 +8,7 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, HOOK
 from orchestrator.interfaces.cli.formulas import FORMULA_OPTIONS, compiled_in_place
 from orchestrator.interfaces.cli.layout import parts, table_of, titled
+from orchestrator.interfaces.cli.next_work import BRIEF, with_brief
 from orchestrator.interfaces.cli.parameters import (
     DRY_RUN,
     IN_WORKSTREAM,
@@ -31,12 +32,14 @@ _FORCE = flag("--force", "Also if other work has to go back to pending.")
 @HOOK.command("hang", example="299833bc --agent agent-1", reads=("task",))
 @argument("[task]", "What to hang there and begin.", types.TASK_ID)
 @_FORCE
-def hang(run: Run, task: str | None, force: bool) -> Answer:
+@BRIEF
+def hang(run: Run, task: str | None, force: bool, **brief: Any) -> Answer:
     """Show what hangs on my hook, or hang a task there and begin it."""
     if task is None:
         return _shown(run.orc.hooks.show())
     hung = run.orc.hooks.hang(task, force=force)
-    return say(hung, f"Hung: {escape(hung.title)} -> {escape(hung.assigned_to or '')}")
+    agent = hung.assigned_to or ""
+    return with_brief(run, hung, agent, f"Hung: {escape(hung.title)} -> {escape(agent)}", **brief)
 
 
 @HOOK.command("show", example="show agent-1", reads=True)

@@ -1,4 +1,4 @@
-"""``orc task next``, ``claim``, ``complete``, ...: every transition of a task's status."""
+"""``orc task renew``, ``complete``, ``fail``, ...: every transition of a task's status behind its claim."""
 
 from typing import Any
 
@@ -10,7 +10,6 @@ from orchestrator.interfaces.cli.endings import COMPLETING, completed, ended
 from orchestrator.interfaces.cli.layout import lines
 from orchestrator.interfaces.cli.parameters import (
     LEASE,
-    ONLY_WORKSTREAM,
     TOKEN,
     argument,
     flag,
@@ -24,40 +23,11 @@ from orchestrator.interfaces.cli.task_words import (
     done,
     only_task,
     reason_words,
-    refuse_more,
-    split_task,
     task_and_text,
     task_words,
 )
 
 # Claims
-
-
-@TASK.command("claim", example="claim build 299833bc agent-1")
-@task_words("[AGENT]", "The task, and who takes it.")
-@LEASE
-def claim(run: Run, words: Words, lease: str | None) -> Answer:
-    """Take a task under a lease."""
-    task, rest = split_task(run, words)
-    agent = run.actor(rest[0] if rest else None)
-    refuse_more(rest[1:])
-    claimed = run.orc.tasks.claim(task, agent=agent, lease=lease)
-    return run.changed(
-        claimed, f"Claimed: {escape(claimed.title)} -> {escape(claimed.assigned_to or '')}"
-    )
-
-
-@TASK.command("next", example="next build agent-1 --wait 30s")
-@ONLY_WORKSTREAM
-@argument("[agent]", "Who takes it.", types.AGENT_NAME)
-@LEASE
-@option("--wait", "Wait so long for a task to become free: 30s.", types.DURATION, default="0")
-def next_(run: Run, workstream: str | None, agent: str | None, **how: Any) -> Answer:
-    """Claim the task to do next: by workstream priority, task priority, age."""
-    task = run.orc.tasks.next(workstream, agent=run.actor(agent), **how)
-    if task is None:
-        return say(None, f"No pending tasks{' in this workstream' if workstream else ''}.", 1)
-    return say(task, f"Claimed next task: {task.id} - {escape(task.title)}")
 
 
 @TASK.command("renew", example="renew 299833bc --lease 1h")

@@ -1,0 +1,188 @@
+"""``orc next``, ``task next``, ``claim`` and ``review``: taking work, and what an agent should know of it."""
+
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core.errors import NOTHING_LEFT, OrchestratorError
+from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.commands import BOARD, TASK
+from orchestrator.interfaces.cli.layout import parts
+from orchestrator.interfaces.cli.parameters import (
+    LEASE,
+    ONLY_WORKSTREAM,
+    argument,
+    flag,
+    option,
+    together,
+)
+from orchestrator.interfaces.cli.rendering import Answer, plain, say, warn
+from orchestrator.interfaces.cli.run import Run
+from orchestrator.interfaces.cli.task_words import Words, done, refuse_more, split_task, task_words
+
+if TYPE_CHECKING:
+    from orchestrator.domain.mail.records import Message
+    from orchestrator.domain.tasks.records import Task
+    from orchestrator.planning.next_work import Next
+    from orchestrator.planning.standstill import Standstill
+    from orchestrator.planning.work_brief import WorkBrief
+
+_EMPTY = 1
+"""The exit status when there is nothing to take now."""
+
+BRIEF = together(
+    option("--budget", "Tokens that the brief may have; 400 if not given.", types.COUNT),
+    flag("--quiet", "The first line alone, without the brief."),
+)
+"""How much is printed behind the first line of an answer that gives work."""
+
+_ASKING = together(
+    ONLY_WORKSTREAM,
+    argument("[agent]", "Who takes it.", types.AGENT_NAME),
+    LEASE,
+    option("--wait", "Wait so long for something to come: 10m.", types.DURATION, default="0"),
+    flag("--no-mail", "Do not answer with new mail."),
+    BRIEF,
+)
+
+
+@BOARD.command("next", example="next --wait 10m --agent agent-1")
+@_ASKING
+@flag("--no-review", "No reviews, only tasks.")
+def next_(
+    run: Run, workstream: str | None, agent: str | None, no_review: bool, no_mail: bool, **how: Any
+) -> Answer:
+    """Take what to do next, a review before a new task, and say what it needs.
+
+    Without either it tells of new mail, or why there is nothing, with the commands that help. The exit status
+    is 0 for a task or a review, 1 for mail or nothing now, and 6 once every task has ended.
+    """
+    quiet, budget = how.pop("quiet"), how.pop("budget")
+    answer = run.orc.next(
+        workstream, agent=run.actor(agent), review=not no_review, mail=not no_mail, **how
+    )
+    brief = _brief_for(run, answer.task, answer.agent, quiet=quiet)
+    status = {"task": 0, "review": 0, "ended": NOTHING_LEFT}.get(answer.kind, _EMPTY)
+    value = {**plain(answer), "brief": plain(brief)}
+    return Answer(value, lambda: _page(run, answer, brief, quiet, budget), status)
+
+
+@TASK.command("next", example="next build agent-1 --wait 30s")
+@_ASKING
+@flag("--review", "Also reviews of the work of others.")
+def next_task(
+    run: Run, workstream: str | None, agent: str | None, no_mail: bool, **how: Any
+) -> Answer:
+    """Take the task to do next: by workstream priority, task priority, age.
+
+    It is ``orc next`` but for three things: reviews only with ``--review``, the record of the task or
+    null as JSON, and the exit status 1 also when every task has ended.
+    """
+    quiet, budget = how.pop("quiet"), how.pop("budget")
+    answer = run.orc.next(workstream, agent=run.actor(agent), mail=not no_mail, **how)
+    brief = None if run.settings.json else _brief_for(run, answer.task, answer.agent, quiet=quiet)
+    status = _EMPTY if answer.task is None else 0
+    return Answer(answer.task, lambda: _page(run, answer, brief, quiet, budget), status)
+
+
+@TASK.command("claim", example="claim build 299833bc agent-1")
+@task_words("[AGENT]", "The task, and who takes it.")
+@LEASE
+@BRIEF
+def claim(run: Run, words: Words, lease: str | None, quiet: bool, budget: int | None) -> Answer:
+    """Take a task under a lease."""
+    task, rest = split_task(run, words)
+    agent = run.actor(rest[0] if rest else None)
+    refuse_more(rest[1:])
+    claimed = run.orc.tasks.claim(task, agent=agent, lease=lease)
+    holder = claimed.assigned_to or ""
+    first = f"Claimed: {escape(claimed.title)} -> {escape(holder)}"
+    return with_brief(run, claimed, holder, first, quiet=quiet, budget=budget)
+
+
+@TASK.command("review", example="review 299833bc bob")
+@task_words("[AGENT]", "The task in review, and who reviews it.")
+@LEASE
+@flag("--release", "Give the review back, so that another agent can do it.")
+@BRIEF
+def review(
+    run: Run, words: Words, lease: str | None, release: bool, quiet: bool, budget: int | None
+) -> Answer:
+    """Take the review of another agent's work under a lease; `approve` or `reject` ends it."""
+    task, rest = split_task(run, words)
+    agent = run.actor(rest[0] if rest else None)
+    refuse_more(rest[1:])
+    if release:
+        return done(run, run.orc.reviews.release(task, agent=agent), "Review released")
+    claimed = run.orc.reviews.claim(task, agent=agent, lease=lease)
+    reviewer = claimed.reviewer or ""
+    first = f"Reviewing: {escape(claimed.title)} -> {escape(reviewer)}"
+    return with_brief(run, claimed, reviewer, first, quiet=quiet, budget=budget)
+
+
+def with_brief(
+    run: Run, task: "Task", agent: str, first: str, *, quiet: bool, budget: int | None
+) -> Answer:
+    """The answer of a command that gave work to an agent: the first line, and behind it the short brief."""
+    brief = None if run.settings.json else _brief_for(run, task, agent, quiet=quiet)
+    page = _brief_page(run, task, agent, brief, budget) if brief else ""
+    return say(task, parts(first, run.unchanged, page))
+
+
+def _brief_for(run: Run, task: "Task | None", agent: str, *, quiet: bool) -> "WorkBrief | None":
+    """Return the brief of work that was just taken. The claim stands, so a failure here is a warning."""
+    if task is None or (quiet and not run.settings.json):
+        return None
+    from orchestrator.planning.work_brief import brief_work
+
+    try:
+        return brief_work(run.orc.engine, task, agent, prog=run.prog_as(agent))
+    except (OrchestratorError, OSError) as error:
+        warn(f"{error}. The work is yours; `{run.prog} show {task.id}` shows it.")
+        return None
+
+
+def _brief_page(run: Run, task: "Task", agent: str, brief: "WorkBrief", budget: int | None) -> str:
+    from orchestrator.planning.work_brief import BUDGET, brief_text
+
+    tokens = BUDGET if budget is None else budget
+    prog, now = run.prog_as(agent), run.orc.engine.now()
+    return brief_text(task, brief, budget=tokens, prog=prog, now=now)
+
+
+def _page(
+    run: Run, answer: "Next", brief: "WorkBrief | None", quiet: bool, budget: int | None
+) -> str:
+    task = answer.task
+    if task is not None:
+        first = f"Claimed next {answer.kind}: {task.id} - {escape(task.title)}"
+        page = _brief_page(run, task, answer.agent, brief, budget) if brief else ""
+        return parts(first, page)
+    first = f"No pending tasks{' in this workstream' if answer.workstream else ''}."
+    if quiet:
+        return first
+    prog, reasons = run.prog_as(answer.agent), answer.standstill
+    assert reasons is not None
+    if answer.kind == "ended" or not reasons.open:
+        return parts(first, _letters(prog, answer.mail), _ended(prog, reasons))
+    return parts(first, _letters(prog, answer.mail), *reasons.lines(prog))
+
+
+_LETTERS = 3
+"""Messages that are named; the others are counted."""
+
+
+def _letters(prog: str, mail: "tuple[Message, ...]") -> str:
+    if not mail:
+        return ""
+    named = [f"{m.id} from {escape(m.sender)}: {escape(m.subject)}" for m in mail[:_LETTERS]]
+    named += [f"and {len(mail) - _LETTERS} more"] if len(mail) > _LETTERS else []
+    return f"New mail ({len(mail)}): {'; '.join(named)} (`{prog} mail read {mail[0].id}`)"
+
+
+def _ended(prog: str, reasons: "Standstill") -> str:
+    scope = f" in {reasons.workstream}" if reasons.workstream else ""
+    if not reasons.ended:
+        return f"There are no tasks{scope} yet: `{prog} add TITLE` adds one, `{prog} next --wait 10m` waits."
+    counts = ", ".join(f"{count} {status}" for status, count in reasons.ended.items())
+    failed = f" `{prog} ls --status failed` shows why." if "failed" in reasons.ended else ""
+    return f"Every task{scope} has ended: {counts}. Nothing is left to do.{failed}"

@@ -1,0 +1,223 @@
+"""``orc next`` and ``t next``: the first line of the original, and behind it what an agent needs."""
+
+import pytest
+
+from .conftest import CommandLine
+
+
+@pytest.fixture
+def board(cli: CommandLine) -> CommandLine:
+    cli("ws", "create", "build")
+    return cli
+
+
+def added(cli: CommandLine, title: str, *options: str) -> str:
+    task: str = cli("t", "add", "build", title, *options, "--json").json["id"]
+    return task
+
+
+def in_review(cli: CommandLine, *options: str) -> str:
+    task = added(cli, "Parser", "--review", *options)
+    cli("t", "claim", task, "ann")
+    cli("t", "complete", task, "All samples parse", "--agent", "ann")
+    return task
+
+
+def test_a_claim_is_followed_by_what_the_work_needs(board: CommandLine):
+    before = added(board, "Grammar")
+    board("t", "claim", before, "eve")
+    board("t", "complete", before, "It is LL(1)", "--agent", "eve")
+    task = added(
+        *(board, "Parser", "--needs", before, "--description", "Use no library."),
+        *("--acceptance", "All samples parse", "--verify", "make test", "--artifact", "dist/p"),
+        *("--review", "--touches", "src/p.py", "--label", "grammar"),
+    )
+    board("kb", "write", "grammar", "LL(1)", "--agent", "eve")
+    other = added(board, "Docs")
+    board("t", "claim", other, "eve")
+    shown = board("next", "--agent", "ann")
+    assert shown.lines[0] == f"Claimed next task: {task} - Parser"
+    assert shown.lines[1].startswith("You have it for 30m, until ")
+    assert shown.lines[2:] == [
+        "To do:",
+        "> Use no library.",
+        "Done means:",
+        "> All samples parse",
+        "`done` runs here `make test`; looks for dist/p; then another agent must approve.",
+        "Touches: src/p.py",
+        f"After {before} Grammar: It is LL(1)",
+        f"At work beside you: eve on {other} Docs",
+        "Knowledge: grammar",
+        f'  orc --agent ann done {task} "what came out"',
+        f'  orc --agent ann fail {task} "why it cannot be done"',
+        f'  orc --agent ann release {task} "why another agent should do it"',
+        f'  orc --agent ann note {task} "what you learned"',
+    ]
+
+
+def test_commands_name_no_agent_that_the_variable_names(
+    board: CommandLine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ORC_AGENT", "ann")
+    task = added(board, "Parser")
+    assert f'  orc done {task} "what came out"' in board("next").lines
+
+
+def test_quiet_is_the_first_line_alone(board: CommandLine):
+    task = added(board, "Parser", "--description", "Use no library.")
+    shown = board("next", "--agent", "ann", "--quiet")
+    assert shown.out == f"Claimed next task: {task} - Parser\n"
+    assert board("next", "--agent", "ann", "--quiet", status=1).out == "No pending tasks.\n"
+
+
+def test_an_earlier_attempt_and_other_work_are_named(board: CommandLine):
+    task = added(board, "Parser")
+    board("t", "claim", task, "eve")
+    board("t", "note", task, "The lexer is done", "--agent", "eve")
+    board("t", "release", task, "out of time", "--agent", "eve")
+    other = added(board, "Docs", "--priority", "1")
+    board("next", "--agent", "ann")
+    shown = board("next", "--agent", "ann")
+    assert shown.lines[1].endswith(" This is attempt 2.")
+    assert "Before: eve gave it back: out of time" in shown.lines
+    assert "eve noted: The lexer is done" in shown.lines
+    assert any(line.startswith(f"You also have: {other} Docs, until ") for line in shown.lines)
+
+
+@pytest.mark.parametrize("budget", [0, 20, 60, 100, 200, 400, 4000])
+def test_the_brief_keeps_its_budget_and_the_commands_stay_longest(board: CommandLine, budget: int):
+    task = added(board, "Parser", "--description", "word " * 2000, "--acceptance", "so " * 500)
+    shown = board("next", "--agent", "ann", "--budget", str(budget))
+    first, _, brief = shown.out.partition("\n")
+    assert first == f"Claimed next task: {task} - Parser"
+    assert len(brief) <= budget * 4 + 1
+    if budget >= 20:
+        assert f'  orc --agent ann done {task} "what came out"' in shown.lines
+    if budget >= 100:
+        assert brief.startswith("You have it for 30m, until ")
+    if 200 <= budget < 4000:
+        assert f"(more: `orc --agent ann show {task}`)" in brief
+
+
+def test_text_of_others_stays_in_its_quote(board: CommandLine):
+    added(board, "Parser", "--description", "one\n  orc done 1 now\x1b[2J")
+    shown = board("next", "--agent", "ann")
+    assert ">   orc done 1 now\\x1b[2J" in shown.lines
+
+
+def test_a_review_goes_before_a_new_task_and_comes_with_what_was_done(board: CommandLine):
+    task = in_review(board, "--acceptance", "All samples parse")
+    new = added(board, "Docs")
+    shown = board("next", "--agent", "bob")
+    assert shown.lines[0] == f"Claimed next review: {task} - Parser"
+    assert shown.lines[2:] == [
+        "ann did it: look, then judge.",
+        "Done means:",
+        "> All samples parse",
+        "Result:",
+        "> All samples parse",
+        f'  orc --agent bob t approve {task} "what you looked at"',
+        f'  orc --agent bob t reject {task} "what is missing"',
+        f"  orc --agent bob t review {task} --release",
+    ]
+    assert board("next", "--agent", "eve", "--quiet").lines[0].endswith(f"{new} - Docs")
+
+
+def test_the_commands_of_a_brief_run_as_printed(board: CommandLine):
+    import shlex
+
+    task = in_review(board)
+    shown = board("next", "--agent", "bob")
+    commands = [shlex.split(line)[1:] for line in shown.lines if line.startswith("  orc ")]
+    approve, reject, release = commands
+    assert board(*release).out == "Review released: Parser\n"
+    assert board(*reject).lines[0] == "Rejected: Parser"
+    taken = board("next", "--agent", "ann")
+    done, _fail, _release, note = (
+        shlex.split(line)[1:] for line in taken.lines if line.startswith("  orc ")
+    )
+    board(*note)
+    assert board(*done).lines[0] == "To be reviewed: Parser"
+    assert board(*approve).lines[0] == "Approved: Parser"
+    assert board("t", "show", task, "--json").json["status"] == "done"
+
+
+def test_a_named_review_is_taken_once(board: CommandLine):
+    task = in_review(board)
+    assert board("t", "review", task, "bob").lines[0] == "Reviewing: Parser -> bob"
+    until = board("t", "show", task, "--json").json["review_until"]
+    assert board("review", task, "--agent", "bob").lines[0] == "Reviewing: Parser -> bob"
+    assert board("t", "show", task, "--json").json["review_until"] == until
+    refused = board("t", "approve", task, "--agent", "eve", status=1)
+    assert refused.err.startswith(f"Error: bob reviews task {task} until ")
+    assert board("t", "review", task, "ann", "--json", status=1).error["code"] == "own_work"
+
+
+def test_nothing_now_says_why_and_what_waits(board: CommandLine):
+    task = added(board, "Parser")
+    board("t", "claim", task, "eve")
+    shown = board("next", "--agent", "ann", status=1)
+    assert shown.lines[0] == "No pending tasks."
+    assert shown.lines[1].startswith(f"- In work (1): {task} Parser: eve until ")
+    assert shown.lines[-1] == "`orc --agent ann next --wait 10m` waits for work."
+    scoped = board("next", "build", "--agent", "ann", status=1)
+    assert scoped.lines[0] == "No pending tasks in this workstream."
+    assert scoped.lines[-1] == "`orc --agent ann next build --wait 10m` waits for work."
+
+
+def test_mail_is_told_once_with_status_1(board: CommandLine):
+    task = added(board, "Parser")
+    board("t", "claim", task, "eve")
+    sent = board("mail", "send", "ann", "-s", "hello", "-m", "x", "--agent", "eve", "--json").json
+    shown = board("next", "--agent", "ann", status=1)
+    number = sent["id"]
+    assert shown.lines[:2] == [
+        "No pending tasks.",
+        f"New mail (1): {number} from eve: hello (`orc --agent ann mail read {number}`)",
+    ]
+    assert board("next", "--agent", "ann", "--json", status=1).json["kind"] == "none"
+
+
+def test_the_end_is_status_6_and_an_empty_board_is_not(board: CommandLine):
+    empty = board("next", "--agent", "ann", status=1)
+    assert empty.lines == [
+        "No pending tasks.",
+        "There are no tasks yet: `orc --agent ann add TITLE` adds one,"
+        " `orc --agent ann next --wait 10m` waits.",
+    ]
+    task = added(board, "Parser")
+    board("t", "claim", task, "ann")
+    board("t", "fail", task, "no", "--agent", "ann")
+    shown = board("next", "--agent", "ann", status=6)
+    assert shown.lines == [
+        "No pending tasks.",
+        "Every task has ended: 1 failed. Nothing is left to do."
+        " `orc --agent ann ls --status failed` shows why.",
+    ]
+    assert board("next", "--agent", "ann", "--json", status=6).json["kind"] == "ended"
+    assert board("t", "next", "--agent", "ann", status=1).lines == shown.lines
+    assert board("t", "next", "--agent", "ann", "--json", status=1).json is None
+
+
+def test_json_is_one_object_with_all_of_it(board: CommandLine):
+    task = added(board, "Parser", "--touches", "a")
+    shown = board("next", "--agent", "ann", "--json").json
+    assert [*shown] == ["kind", "agent", "workstream", "task", "mail", "standstill", "brief"]
+    assert (shown["kind"], shown["task"]["id"], shown["standstill"]) == ("task", task, None)
+    assert [*shown["brief"]] == [
+        *("kind", "lease", "checks", "before", "notes", "results", "neighbours", "others"),
+        *("topics", "commands"),
+    ]
+    nothing = board("next", "--agent", "bob", "--json", status=1).json
+    assert (nothing["kind"], nothing["brief"]) == ("none", None)
+    assert nothing["standstill"]["working"]["tasks"][0]["agent"] == "ann"
+
+
+def test_t_next_gives_reviews_only_when_asked_and_its_record_as_json(board: CommandLine):
+    task = in_review(board)
+    assert board("t", "next", "--agent", "bob", "--json", status=1).json is None
+    shown = board("t", "next", "--agent", "bob", status=1)
+    assert f"`orc --agent bob t review {task}` takes a review that is due." in shown.lines
+    board("next", "--agent", "bob", "--no-review", "--quiet", status=1)
+    record = board("t", "next", "--review", "--agent", "bob", "--json").json
+    assert (record["id"], record["reviewer"]) == (task, "bob")
