@@ -24,7 +24,7 @@ from orchestrator.domain.tasks.events import (
 )
 from orchestrator.domain.tasks.facts import JUDGED
 from orchestrator.domain.tasks.judged import IN_WORK
-from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.tasks.records import HELD, Task
 from orchestrator.domain.tasks.verification_events import (
     TaskApproved,
     TaskRejected,
@@ -45,14 +45,14 @@ class Notice(msgspec.Struct, frozen=True):
     Attributes:
         subject: What happened; the task follows.
         to: Whom it concerns, each asked in turn.
-        text: What the event says about it.
+        text: What the event says about it, as the task stands after the commit.
         advice: What to do; ``{id}`` is the task.
         applies: Whether the event makes this notice, as the task stands after the commit.
     """
 
     subject: str
     to: tuple[Addressees, ...]
-    text: Callable[[Any], str | None]
+    text: Callable[[Task, Any], str | None]
     advice: str
     applies: Callable[[Task, Any, str], bool] = lambda _task, _event, _actor: True
 
@@ -91,6 +91,10 @@ def _reviewers(tx: Transaction[State], task: Task, _event: Event) -> Iterable[st
     return suitable_reviewers(tx.state, task, tx.now)
 
 
+def _now_with(task: Task) -> str:
+    return f"{task.assigned_to} has the task now." if task.status in HELD else "The task is free."
+
+
 def _judged(event: TaskEdited) -> list[str]:
     """Return what the task is judged by, as far as it changed."""
     return sorted(JUDGED & event.facts().keys())
@@ -100,38 +104,39 @@ NOTICES: dict[type[Event], Notice] = {
     TaskSubmitted: Notice(
         "Review due",
         (_reviewers, _creator),
-        lambda event: event.result,
+        lambda _task, event: event.result,
         "`t review {id}` takes the review, unless the work is yours.",
         lambda task, _event, _actor: task.status == "in_review",
     ),
     TaskApproved: Notice(
         "Approved",
         (_worker, _creator),
-        lambda event: event.comment,
+        lambda _task, event: event.comment,
         "The task is done.",
     ),
     TaskRejected: Notice(
         "Rejected",
         (_worker, _creator, _watchers),
-        lambda event: event.reason,
+        lambda _task, event: event.reason,
         "It is with its worker again: `t claim {id}` goes on with it.",
     ),
     TaskFailed: Notice(
         "Failed",
         (_creator, _watchers),
-        lambda event: event.reason,
+        lambda _task, event: event.reason,
         "What needs it waits: `t reopen {id}` lets an agent try again.",
     ),
     TaskLapsed: Notice(
         "Lease lapsed",
         (_holder, _creator, _watchers),
-        lambda event: f"The lease of {event.holder} ended, and another agent took the task.",
-        "`t show {id}` says who has it; `t note {id} TEXT` keeps what was learned before.",
+        lambda task, event: f"The lease of {event.holder} ended. {_now_with(task)}",
+        "`t note {id} TEXT` keeps what was learned before.",
+        lambda task, event, _actor: task.assigned_to != event.holder,
     ),
     TaskEdited: Notice(
         "Acceptance or checks changed",
         (_creator, _worker, _watchers),
-        lambda event: (
+        lambda _task, event: (
             f"Its {' and '.join(_judged(event))} changed while it is in work:"
             f" {event.reason or 'no reason was given'}"
         ),
@@ -141,7 +146,7 @@ NOTICES: dict[type[Event], Notice] = {
     TaskReleased: Notice(
         "Taken from you",
         (_holder,),
-        lambda event: event.reason,
+        lambda _task, event: event.reason,
         "`t note {id} TEXT` keeps what you learned.",
         lambda _task, event, actor: event.holder != actor,
     ),
@@ -197,7 +202,7 @@ def _send(
 ) -> None:
     from orchestrator.domain.mail import commands as mail
 
-    text = shortened(notice.text(event) or "", _LONGEST)
+    text = shortened(notice.text(task, event) or "", _LONGEST)
     with tx.as_before():
         tx.act_as(actor)
         mail.post(

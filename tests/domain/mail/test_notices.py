@@ -88,6 +88,18 @@ def test_a_lease_that_another_agent_takes_over_is_told_to_who_lost_it(
     assert told(orc, steps[how]) == {"ann": "Lease lapsed", "lead": "Lease lapsed"}
 
 
+def test_a_lapsed_lease_says_who_has_the_task_now(orc: Orchestrator, clock: SettableClock):
+    task = claimed(orc)
+    clock.advance(3600)
+    assert told(orc, lambda: orc.tasks.claim(task, agent="ann")) == {}, "it goes on itself"
+    clock.advance(3600)
+    orc.tasks.claim(task, agent="bob")
+    [message] = orc.mail.inbox(agent="ann")
+    assert orc.mail.peek(message.id).body.startswith(
+        "The lease of ann ended. bob has the task now."
+    )
+
+
 def test_what_is_taken_from_an_agent_is_told_to_it_and_what_it_gives_back_is_not(orc: Orchestrator):
     task = claimed(orc)
     taken = told(orc, lambda: orc.hooks.unsling(task, reason="not now", agent="lead"))
