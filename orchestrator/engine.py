@@ -22,6 +22,7 @@ from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import START, Cursor, Store
 from orchestrator.core.transaction import SYSTEM, Committed, Transaction
 from orchestrator.domain import idempotency
+from orchestrator.domain.agents.identity import check_new_name
 from orchestrator.domain.reactions import react
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import renewal
@@ -338,6 +339,7 @@ class Engine:
             now=self.now(),
             agent=self.agent,
             session=self.session,
+            check_agent=functools.partial(check_new_name, state, self.presence),
             show_progress=self.show_progress,
         )
 

@@ -42,6 +42,9 @@ class Presence(Protocol):
     def touch(self, agent: str) -> None:
         """Record that the agent is active now. Never fails."""
 
+    def knows(self, agent: str) -> bool:
+        """Whether the agent was ever active; costs the same however many agents there are."""
+
     def seen(self, *, needed: bool = False) -> dict[str, float]:
         """When each agent was last active, in seconds since 1970.
 

@@ -57,6 +57,7 @@ class Transaction(Generic[S]):
         documents: The documents that commands have read, by path, with their content.
         session: Which session of the agent acts, if the caller says so.
         show_progress: Shows how much of long work is done.
+        check_agent: Refuses a name that no agent has used and that differs from another's only in case.
     """
 
     def __init__(
@@ -69,8 +70,10 @@ class Transaction(Generic[S]):
         agent: str,
         session: int | None,
         show_progress: ShowProgress,
+        check_agent: Callable[[str], None],
     ) -> None:
         self.state = state
+        self.check_agent = check_agent
         self.show_progress = show_progress
         self.now = now
         self.session = session
@@ -98,6 +101,8 @@ class Transaction(Generic[S]):
         """
         if agent is not None:
             self._agent = names.agent(agent)
+        if self._agent not in self.actors:
+            self.check_agent(self._agent)
         self.actors.add(self._agent)
         return check_named(self._agent) if needed else self._agent
 

@@ -27,6 +27,10 @@ class MemoryPresence:
     def touch(self, agent: str) -> None:
         self.times[agent] = time.time()
 
+    def knows(self, agent: str) -> bool:
+        """See :class:`orchestrator.core.store.Presence`."""
+        return agent in self.times
+
     def seen(self, *, needed: bool = False) -> dict[str, float]:  # noqa: ARG002  nothing here can fail
         return dict(self.times)
 

@@ -359,7 +359,8 @@ def test_the_answers_of_a_lock(cli: CommandLine) -> None:
     assert cli("l", "acquire", "git", "ann", "--ttl", "5m").out == "Lock acquired: git\n"
     assert cli("l", "acquire", "git", "ann").out == "Lock acquired: git\n"
     denied = cli("lock", "acquire", "git", "bob", status=1)
-    assert (denied.out, denied.err) == ("Lock denied: git (held by another agent)\n", "")
+    assert (denied.lines[0], denied.err) == ("Lock denied: git (held by another agent)", "")
+    assert denied.lines[1].startswith("ann holds git until 20")
     not_held = cli("l", "release", "git", "bob", status=1)
     assert (not_held.out, not_held.err) == ("Lock not held by bob\n", "")
     assert cli("l", "renew", "git", "ann").out.startswith("Lock renewed: git (until ")

@@ -187,10 +187,11 @@ def test_the_guide_runs(tmp_path: Path) -> None:
     )
     assert shown.returncode == 0, shown.stderr
     lines = [line for line in shown.stdout.splitlines() if not line.startswith(("[", "Prep"))]
-    assert lines[-4].startswith("Claimed next task: ")
-    assert lines[-3].startswith("No pending tasks")
-    assert lines[-2] == "Lock acquired: src/lexer.py"
-    assert re.fullmatch(r"Lock denied: /\S+/src/lexer.py \(held by another agent\)", lines[-1])
+    assert lines[-5].startswith("Claimed next task: ")
+    assert lines[-4].startswith("No pending tasks")
+    assert lines[-3] == "Lock acquired: src/lexer.py"
+    assert re.fullmatch(r"Lock denied: /\S+/src/lexer.py \(held by another agent\)", lines[-2])
+    assert lines[-1].startswith("ben holds src/lexer.py until ")
 
 
 def test_an_empty_board_of_a_linked_work_tree_is_passed_over(main: Path, linked: Path) -> None:

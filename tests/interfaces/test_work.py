@@ -23,6 +23,104 @@ def files(folder: Path) -> dict[str, str]:
     }
 
 
+UNCHANGED = "Nothing changed: it was so before."
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ("t claim ID ann", "Claimed: Ship v1 -> ann"),
+        ("t complete ID done --agent ann", "Completed: Ship v1"),
+        ("t fail ID --agent ann", "Failed: Ship v1"),
+        ("t cancel ID", "Cancelled: Ship v1"),
+        ("t block ID rain", "Blocked: Ship v1"),
+        ("t edit ID --priority 3", "Edited: Ship v1"),
+        ("t dep add ID OTHER --type related", "Linked: ID (Ship v1) related OTHER"),
+        ("t defer ID 2199-01-01", "ID (Ship v1): put off until 2199-01-01"),
+        ("t duplicate ID OTHER", "Cancelled: ID (Ship v1): duplicate of OTHER"),
+        ("a register bob", "Registered agent: bob (general)"),
+        ("a retire boss", "Retired agent: boss"),
+        ("ws close build", "Closed workstream: build"),
+        ("convoy start all", "Started convoy: all (open, 0 of 1 ended)"),
+        ("convoy cancel all", "Cancelled convoy: all (cancelled, 0 of 1 ended)"),
+        ("kb write notes text", "Wrote knowledge: notes"),
+        ("mail list night ann,bob", "Set mailing list: night"),
+        ("hook ID --agent ann", "Hung: Ship v1 -> ann"),
+    ],
+)
+def test_what_is_done_twice_says_so_and_logs_nothing(
+    cli: CommandLine, task: str, words: str, first: str
+) -> None:
+    other = cli("t", "add", "build", "Other", "--json").json["id"]
+    cli("a", "register", "boss")
+    cli("convoy", "create", "all", other)
+    if words.startswith(("t complete", "t fail")):
+        cli("t", "claim", task, "ann")
+    line = [{"ID": task, "OTHER": other}.get(word, word) for word in words.split()]
+    shown = first.replace("ID", task).replace("OTHER", other)
+    assert cli(*line).lines[0].startswith(shown)
+    before = cli("events", "--json").json[-1]["id"]
+    again = cli(*line)
+    assert (again.lines[0].startswith(shown), again.lines[1]) == (True, UNCHANGED)
+    assert cli("events", "--json").json[-1]["id"] == before
+
+
+def test_undefer_of_what_is_not_deferred_says_so(cli: CommandLine, task: str) -> None:
+    assert cli("t", "defer", task, "").lines == [
+        f"{task} (Ship v1): not put off any more",
+        UNCHANGED,
+    ]
+
+
+def test_a_forced_hook_says_what_was_pushed_off(cli: CommandLine, task: str) -> None:
+    other = cli("t", "add", "build", "Other", "--json").json["id"]
+    cli("hook", task, "--agent", "kim")
+    assert cli("hook", other, "--force", "--agent", "kim").lines[:2] == [
+        "Hung: Other -> kim",
+        f"Pending again, it hung there: {task} (Ship v1)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ("sling ID kim", "Would hang: Ship v1 -> kim"),
+        ("dispatch", "Would assign:"),
+        ("handoff", "Would hand off."),
+        ("convoy start all", "Would start convoy: all"),
+        ("convoy start all --dispatch", "Would start convoy: all"),
+    ],
+)
+def test_a_dry_run_says_what_would_be_done(
+    cli: CommandLine, task: str, words: str, first: str
+) -> None:
+    cli("a", "register", "ann")
+    cli("convoy", "create", "all", task)
+    line = [task if word == "ID" else word for word in words.split()]
+    assert cli(*line, "--dry-run", "--agent", "ann").lines[0].startswith(first)
+
+
+def test_mail_to_a_name_that_no_agent_used_is_sent_with_a_note(cli: CommandLine) -> None:
+    cli("a", "register", "bob")
+    sent = cli("mail", "send", "bbo", "-s", "hello")
+    assert sent.out.startswith("Sent message")
+    assert sent.err == (
+        "Warning: no agent bbo was here yet; did you mean 'bob'?; the message waits for it\n"
+    )
+    assert cli("mail", "send", "bob", "-s", "hello").err == ""
+
+
+def test_cancelling_a_parent_names_its_open_parts(cli: CommandLine, task: str) -> None:
+    part = cli("t", "add", "build", "Dig", "--parent", task, "--json").json["id"]
+    page = cli("t", "cancel", task).out
+    assert f"Its open parts stay, and it keeps them back no longer: {part} Dig" in page
+
+
+def test_a_label_that_is_empty_is_refused_when_a_task_is_added(cli: CommandLine, task: str) -> None:
+    assert "labels is empty" in cli("t", "add", "build", "x", "--label", "", status=2).err
+    assert cli("t", "edit", task, "--label", "").lines[0] == "Edited: Ship v1"
+
+
 def test_a_hook_is_shown_filled_and_shown_of_others(cli: CommandLine, task: str) -> None:
     empty = "On the hook of ann: nothing: `t next` finds work\n"
     assert cli("hook", "--agent", "ann").out == empty
@@ -36,7 +134,8 @@ def test_a_hook_is_shown_filled_and_shown_of_others(cli: CommandLine, task: str)
 
 def test_sling_says_to_whom(cli: CommandLine, task: str) -> None:
     assert cli("sling", task, "ann", "--agent", "boss").out == "Slung: Ship v1 -> ann\n"
-    assert cli("sling", task, "ann", "--agent", "boss").out == "Slung: Ship v1 -> ann\n"
+    again = cli("sling", task, "ann", "--agent", "boss").lines
+    assert again == ["Slung: Ship v1 -> ann", UNCHANGED]
     assert cli("sling", task, "bob", status=1).err.startswith(
         f"Error: Task {task} is assigned with ann\nHint: "
     )

@@ -71,6 +71,7 @@ def assign(
     Raises:
         Refused: The agent is retired, another agent has the task, or the task is not open.
     """
+    tx.check_agent(to)
     agents.check_active(tx.state, to)
     hangs = hung and to not in tx.state.agents.hooks
     if task.assigned_to == to and task.status in HELD and not task.has_lapsed(tx.now):
@@ -95,6 +96,27 @@ def assign(
     length = DEFAULT_ASSIGNMENT if lease is None else lease_length(lease)
     tx.record(TaskAssigned(task=task.id, to=to, lease=length, until=tx.later(length), hung=hangs))
     return tx.state.tasks[task.id]
+
+
+def check_load(state: State, task: Task, to: str) -> None:
+    """Refuse to give an agent a task beyond its limit.
+
+    Raises:
+        Refused: It has as many tasks as it may be given.
+    """
+    agent = state.agents.get(to)
+    load = state.schedule.load(to)
+    has_it = task.status in HELD and task.assigned_to == to
+    if agent is None or agent.max_load is None or load < agent.max_load or has_it:
+        return
+    raise Refused(
+        f"{to} has {load} tasks, and may be given {agent.max_load}",
+        code="load_limit",
+        hint=f"`dispatch` finds an agent with time; `sling {task.id} {to} --force` goes past it.",
+        agent=to,
+        load=load,
+        max_load=agent.max_load,
+    )
 
 
 def notify_assignee(tx: Transaction[State], task: Task, message: str = "") -> None:

@@ -38,8 +38,8 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     """An agent as it is now: its record, when it was seen, and what it holds.
 
     Attributes:
-        presence: working (has a task in progress), online (in a live session), idle (seen without a
-            session), silent (missed its heartbeats) or gone.
+        presence: working (has a task in progress under a lease that has not ended), online (in a live
+            session), idle (seen without a session), silent (missed its heartbeats) or gone.
         stale: Silent or gone.
         session: The number of its live session; None without one.
         hook: The task that hangs on its hook.
@@ -144,6 +144,8 @@ class Agents(Noun[State]):
         if _is_known(tx.state, to, {}) and to not in tx.state.agents.aliases:
             raise Refused(f"There is an agent {to} already", code="name_taken")
         _check_new(tx.state, to, leaving=id)
+        if to.casefold() != id.casefold():
+            tx.check_agent(to)
         tx.record(AgentRenamed(id=id, to=to))
         tx.actors.add(to)
         return None
@@ -259,10 +261,11 @@ def _view(
         last = max(last or "", record.registered_at)
     held = state.schedule.held_by(id)
     tasks = tuple(task.id for task in held if task.status == "in_progress")
+    works = any(task.is_run_by(id, now) for task in held)
     is_live = session is not None and session.is_live
     presence = "gone"
     if record is None or record.status != "retired":
-        presence = _presence(last, now, is_live=is_live, works=bool(tasks))
+        presence = _presence(last, now, is_live=is_live, works=works)
     return AgentView(
         id=id,
         type=record.type if record else "general",

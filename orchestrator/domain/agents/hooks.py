@@ -7,12 +7,12 @@ behind.
 import msgspec
 
 from orchestrator.core.errors import Refused
-from orchestrator.core.transaction import Noun, Transaction, command
-from orchestrator.domain.agents.assignment import assign, notify_assignee
+from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.domain.agents.assignment import assign, check_load, notify_assignee
 from orchestrator.domain.agents.identity import act_in_session, own_name
 from orchestrator.domain.convoys import commands as convoys
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.events import TaskHung, released
+from orchestrator.domain.tasks.events import TaskClaimed, TaskHung, released
 from orchestrator.domain.tasks.leases import take
 from orchestrator.domain.tasks.lookup import changed_task, find_live, hooked_task
 from orchestrator.domain.tasks.records import Task, rank_of
@@ -29,6 +29,12 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
     queue: tuple[Task, ...]
 
 
+def hung_task(state: State, events: Committed) -> Task:
+    """The task that hangs now, which is not the one that was pushed off."""
+    hung = [e.task for _, e in events if isinstance(e, (TaskClaimed, TaskHung))]
+    return state.tasks[hung[-1]]
+
+
 class Hooks(Noun[State]):
     """``orc.hooks``: show, hang, sling, unsling."""
 
@@ -40,7 +46,7 @@ class Hooks(Noun[State]):
         """
         return hook_of(self._state, own_name(self._desk, agent))
 
-    @command(changed_task)
+    @command(hung_task)
     def hang(
         self, tx: Transaction[State], task: str, *, force: bool = False, agent: str | None = None
     ) -> Task | None:
@@ -96,13 +102,14 @@ class Hooks(Noun[State]):
         Args:
             task: Its id or a prefix.
             to: The agent; None for oneself.
-            force: Take the task from another agent that has it.
+            force: Take the task from another agent that has it, and go past the load limit of this one.
             convoy: Track the task by a convoy if none does.
             message: A text for the agent, beside the task.
             agent: Who acts; needed, unless ``to`` is given.
 
         Raises:
-            Refused: The task has ended, another agent has it, or the agent is retired.
+            Refused: The task has ended, another agent has it, or the agent is retired or has as many tasks
+                as it may be given (``load_limit``).
         """
         actor = act_in_session(tx, agent, needed=to is None)
         to = actor if to is None else tx.state.agents.aliases.get(to, to)
@@ -149,6 +156,8 @@ def hand_over(
 ) -> Task:
     """Assign a task to an agent, track it, and notify the agent unless it acts; see :meth:`Hooks.sling`."""
     actor, before = tx.agent, len(tx.events)
+    if not force:
+        check_load(tx.state, task, to)
     given = assign(tx, task, to, hung=True, force=force)
     if len(tx.events) == before:
         return given

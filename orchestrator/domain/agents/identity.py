@@ -2,8 +2,37 @@
 
 from orchestrator.core import names
 from orchestrator.core.errors import Refused
-from orchestrator.core.transaction import Desk, Transaction, check_named
+from orchestrator.core.store import Presence
+from orchestrator.core.transaction import SYSTEM, Desk, Transaction, check_named
 from orchestrator.domain.state import State
+
+
+def is_known(state: State, presence: Presence, agent: str) -> bool:
+    """Whether an agent of this name was ever here: it registered, began a session, or acted."""
+    agents = state.agents
+    return (
+        agent in agents
+        or agent in agents.aliases
+        or agent in agents.sessions
+        or presence.knows(agent)
+    )
+
+
+def known_names(state: State, presence: Presence) -> set[str]:
+    """The names of all agents that were ever here."""
+    agents = state.agents
+    return {*agents, *agents.aliases, *agents.sessions, *presence.seen()}
+
+
+def check_new_name(state: State, presence: Presence, agent: str) -> None:
+    """Refuse a new name that differs from that of another agent only in case, or as a file.
+
+    Raises:
+        BadName: It does, or it cannot be the name of an agent.
+    """
+    if agent != SYSTEM and not is_known(state, presence, names.agent(agent)):
+        others = {name.replace("/", ".") for name in known_names(state, presence)}
+        names.name("agent", agent.replace("/", "."), among=others)
 
 
 def act_now(tx: Transaction[State], agent: str | None, *, needed: bool = False) -> str:

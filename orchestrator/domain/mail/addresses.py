@@ -39,6 +39,11 @@ def parse(addresses: str | Iterable[str]) -> tuple[str, ...]:
     return parsed
 
 
+def named(addresses: Iterable[str]) -> list[str]:
+    """Return those of the addresses that are names of agents."""
+    return [address for address in addresses if ":" not in address and address[:1] != "@"]
+
+
 def check(addresses: Iterable[str]) -> None:
     """Check the forms of addresses; whether a recipient exists is checked when a message is sent.
 

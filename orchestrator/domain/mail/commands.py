@@ -12,10 +12,16 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from orchestrator.core import clock, names
-from orchestrator.core.errors import BadInput, NotFound, UsageError
+from orchestrator.core.errors import BadInput, NotFound, UsageError, did_you_mean
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
-from orchestrator.domain.agents.identity import act_now, is_outdated, own_name
+from orchestrator.domain.agents.identity import (
+    act_now,
+    is_known,
+    is_outdated,
+    known_names,
+    own_name,
+)
 from orchestrator.domain.mail import addresses
 from orchestrator.domain.mail.events import (
     MailingListSet,
@@ -209,6 +215,8 @@ class Mail(Noun[State]):
             Refused: A group has no member beside the sender (``nobody``).
         """
         act_now(tx, agent)
+        for address in addresses.named((*addresses.parse(to), *addresses.parse(cc))):
+            tx.check_agent(address)
         facts: dict[str, Any] = {"priority": priority, "kind": kind, "pinned": pinned}
         post(tx, to, subject=subject, body=body, cc=cc, reply_to=reply_to, **facts)
 
@@ -391,12 +399,22 @@ class Mail(Noun[State]):
         act_now(tx, agent)
         names.name("mailing list", name, among=tx.state.mail.mailing_lists)
         checked = tuple(addresses.mailbox(member) for member in addresses.parse(members))
+        for member in checked:
+            tx.check_agent(member)
         if tx.state.mail.mailing_lists.get(name, ()) == checked:
             return checked
         tx.record(MailingListSet(name=name, members=checked))
         return None
 
     # Queries
+
+    def strangers(self, to: str | Iterable[str]) -> dict[str, str]:
+        """Return the agents among addresses that were never here, each with the nearest that was."""
+        state, presence = self._state, self._desk.presence
+        named = addresses.named(addresses.parse(to))
+        new = [agent for agent in named if not is_known(state, presence, agent)]
+        known = known_names(state, presence) if new else set()
+        return {agent: did_you_mean(agent, sorted(known)) for agent in new}
 
     @property
     def owner(self) -> str:

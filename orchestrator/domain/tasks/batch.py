@@ -14,7 +14,7 @@ from orchestrator.core.errors import NotFound, OrchestratorError, UsageError, di
 from orchestrator.core.problems import Problems
 from orchestrator.core.topological import topological_order
 from orchestrator.core.transaction import Committed, Desk, Noun, Transaction, command
-from orchestrator.domain.agents.assignment import assign, notify_assignee
+from orchestrator.domain.agents.assignment import assign, check_load, notify_assignee
 from orchestrator.domain.agents.identity import act_now
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.batch_fields import ADDING, EDITING, read_field, words
@@ -213,7 +213,9 @@ class _Run:
             return
         before = len(self._tx.events)
         to = self._state.agents.aliases.get(agent, agent)
-        task = assign(self._tx, self._live(self._ids[number]), to)
+        task = self._live(self._ids[number])
+        check_load(self._state, task, to)
+        task = assign(self._tx, task, to)
         if len(self._tx.events) > before:
             notify_assignee(self._tx, task)
 

@@ -65,7 +65,11 @@ def start(run: Run, name: str, dispatch: bool, dry_run: bool) -> Answer:
             started, given = run.orc.convoys.start(name), []
     return Answer(
         {**plain(started), "assigned": plain(given)},
-        lambda: parts(f"Started convoy: {_line(started)}", assignments(given) if dispatch else ""),
+        lambda: parts(
+            f"{'Would start' if dry_run else 'Started'} convoy: {_line(started)}",
+            run.unchanged,
+            assignments(given, dry_run) if dispatch else "",
+        ),
     )
 
 

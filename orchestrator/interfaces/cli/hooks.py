@@ -20,6 +20,7 @@ from orchestrator.interfaces.cli.parameters import (
 from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run, given
 from orchestrator.interfaces.cli.task_lines import line
+from orchestrator.interfaces.cli.task_words import named
 from orchestrator.interfaces.cli.workflows import poured_answer
 
 if TYPE_CHECKING:
@@ -37,9 +38,13 @@ def hang(run: Run, task: str | None, force: bool, **brief: Any) -> Answer:
     """Show what hangs on my hook, or hang a task there and begin it."""
     if task is None:
         return _shown(run.orc.hooks.show())
+    occupant = run.orc.hooks.show().task if force else None
     hung = run.orc.hooks.hang(task, force=force)
     agent = hung.assigned_to or ""
-    return with_brief(run, hung, agent, f"Hung: {escape(hung.title)} -> {escape(agent)}", **brief)
+    first = f"Hung: {escape(hung.title)} -> {escape(agent)}"
+    if occupant is not None and occupant.id != hung.id:
+        first += f"\nPending again, it hung there: {named(occupant)}"
+    return with_brief(run, hung, agent, first, **brief)
 
 
 @HOOK.command("show", example="show agent-1", reads=True)
@@ -79,7 +84,9 @@ def sling(
             to = poured.root.assigned_to or ""
             return poured_answer(poured, f"{'Would sling' if dry_run else 'Slung'} to {to}:")
         slung = run.orc.hooks.sling(task, agent, **how)
-    return say(slung, f"Slung: {escape(slung.title)} -> {escape(slung.assigned_to or '')}")
+    to = escape(slung.assigned_to or "")
+    verb = "Would hang" if dry_run else "Slung"
+    return run.changed(slung, f"{verb}: {escape(slung.title)} -> {to}")
 
 
 def _is_task(run: Run, word: str) -> bool:
@@ -109,12 +116,13 @@ def dispatch(run: Run, workstream: str | None, dry_run: bool, **filters: Any) ->
     """Give ready tasks to the agents that suit them and have least to do, one message each."""
     with run.rehearsed(dry_run):
         assigned = run.orc.dispatch.run(workstream, **filters)
-    return Answer(assigned, lambda: assignments(assigned))
+    return Answer(assigned, lambda: assignments(assigned, dry_run))
 
 
-def assignments(assigned: "list[Assignment]") -> str:
-    """A line for each task that was given to an agent."""
-    return table_of(assigned, "task", "agent", "load", "title") or "Nothing to dispatch."
+def assignments(assigned: "list[Assignment]", dry_run: bool = False) -> str:
+    """A line for each task that was given to an agent, or would be."""
+    listed = table_of(assigned, "task", "agent", "load", "title")
+    return parts("Would assign:" if dry_run and listed else "", listed or "Nothing to dispatch.")
 
 
 def _shown(hook: "Hook") -> Answer:

@@ -32,7 +32,8 @@ def acquire(run: Run, resource: str, agent: str | None, **how: Any) -> Answer:
         if refusal.code != "lock_denied":
             raise
         facts = {"resource": resource, "acquired": False, **refusal.details}
-        return say(facts, f"Lock denied: {escape(resource)} (held by another agent)", 1)
+        first = f"Lock denied: {escape(resource)} (held by another agent)"
+        return say(facts, f"{first}\n{escape(refusal.hint)}", 1)
     return say(lease, f"Lock acquired: {escape(resource)}")
 
 

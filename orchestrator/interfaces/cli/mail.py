@@ -47,7 +47,11 @@ _WAIT = "Wait so long for {}: 30s."
 def send(run: Run, to: str, **options: Any) -> Answer:
     """Leave a message; it waits for whoever is not there yet."""
     subject, body, options = _written(**options)
-    return _sent(run.orc.mail.send(to, subject, body, **options))
+    strangers = run.orc.mail.strangers(to)
+    sent = run.orc.mail.send(to, subject, body, **options)
+    for agent, near in strangers.items():
+        warn(f"no agent {agent} was here yet{near}; the message waits for it")
+    return _sent(sent)
 
 
 @MAIL.command(

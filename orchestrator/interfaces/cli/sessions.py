@@ -103,7 +103,8 @@ def handoff(run: Run, message: str, collect: bool, dry_run: bool, subject: str) 
         session = run.orc.sessions.handoff(
             subject=subject, note=message, collect=collect, files=files
         )
-    return Answer(session, lambda: parts("Handed off.", _page(session)))
+    done = "Would hand off." if dry_run else "Handed off."
+    return Answer(session, lambda: parts(done, _page(session)))
 
 
 @BOARD.command("done", example='done 299833bc "Shipped as v1.0.2"')

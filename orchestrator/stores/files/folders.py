@@ -32,6 +32,10 @@ class FilePresence:
         except OSError:
             pass  # a heartbeat is a hint; no command may fail for want of it
 
+    def knows(self, agent: str) -> bool:
+        """See :class:`orchestrator.core.store.Presence`."""
+        return os.path.exists(f"{self._folder}/{names.file_name(agent)}")
+
     def seen(self, *, needed: bool = False) -> dict[str, float]:
         times: dict[str, float] = {}
         try:

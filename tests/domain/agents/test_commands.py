@@ -1,5 +1,6 @@
 """Agents: register, be seen, hold leases, renew them by working, retire."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import pytest
@@ -160,6 +161,54 @@ def test_retiring_gives_back_tasks_and_locks_in_the_same_commit(orc: Orchestrato
     last = orc.events.read(last=3)
     assert [at.type for at in last] == ["task.released", "lock.released", "agent.retired"]
     assert [at.more for at in last] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda orc, name: orc.agents.register(name),
+        lambda orc, name: orc.agents.rename("zoe", name),
+        lambda orc, name: orc.agents.heartbeat(name),
+        lambda orc, name: orc.sessions.start(name),
+        lambda orc, name: orc.tasks.add("build", title="x", agent=name),
+        lambda orc, name: orc.tasks.next(agent=name),
+        lambda orc, name: orc.locks.acquire("git", agent=name),
+        lambda orc, name: orc.hooks.sling(orc.tasks.all()[0].id, name, agent="boss"),
+        lambda orc, name: orc.mail.send(name, "hello", agent="boss"),
+        lambda orc, name: orc.mail.set_list("night", [name], agent="boss"),
+        lambda orc, name: orc.knowledge.write("topic", "x", agent=name),
+    ],
+)
+@pytest.mark.parametrize("known", ["registered", "acted"])
+def test_a_new_name_differs_from_every_other_by_more_than_its_case(
+    orc: Orchestrator, use: Callable[[Orchestrator, str], object], known: str
+):
+    for name in ("Ann", "zoe", "boss"):
+        if known == "registered":
+            orc.agents.register(name)
+        else:
+            orc.tasks.add("build", title="x", agent=name)
+    orc.tasks.add("build", title="x", agent="boss")
+    with changes_nothing(orc), pytest.raises(BadName):
+        use(orc, "ann")
+    assert not orc.engine.presence.knows("ann")
+    use(orc, "bea")
+
+
+def test_names_that_were_used_before_they_collided_still_act(orc: Orchestrator):
+    for name in ("Ann", "ann"):
+        orc.engine.presence.touch(name)
+    assert orc.tasks.add("build", title="x", agent="ann").created_by == "ann"
+
+
+def test_an_agent_whose_lease_has_ended_does_not_work(orc: Orchestrator, clock: SettableClock):
+    task = orc.tasks.add("build", title="x").id
+    orc.tasks.claim(task, agent="ann", lease="1m")
+    assert orc.agents.get("ann").presence == "working"
+    clock.advance(61)
+    orc.engine.presence.touch("ann")
+    view = orc.agents.get("ann")
+    assert (view.presence, view.tasks) == ("idle", (task,))
 
 
 def test_registering_renaming_and_retiring_again_change_nothing(orc: Orchestrator):

@@ -44,6 +44,24 @@ def test_over_unfinished_work_hanging_is_refused_unless_forced_and_the_old_one_i
     assert orc.engine.read().agents.hooks == {"ann": new}
 
 
+def test_what_hangs_by_force_is_the_answer_and_not_what_it_pushed_off(orc: Orchestrator):
+    first, second = add(orc), add(orc)
+    orc.hooks.hang(first, agent="ann")
+    assert orc.hooks.hang(second, force=True, agent="ann").id == second
+    assert orc.tasks.get(first).status == "pending"
+
+
+def test_an_agent_is_given_no_more_than_its_limit_unless_forced(orc: Orchestrator):
+    orc.agents.register("ann", max_load=1)
+    first, second = add(orc), add(orc)
+    orc.hooks.sling(first, "ann")
+    with changes_nothing(orc):
+        assert orc.hooks.sling(first, "ann").id == first  # it has this one
+        assert code_of(lambda: orc.hooks.sling(second, "ann")) == "load_limit"
+        assert code_of(lambda: orc.batch.apply([{"id": second, "assign": "ann"}])) == "bad_entries"
+    assert orc.hooks.sling(second, "ann", force=True).assigned_to == "ann"
+
+
 def test_a_claim_hangs_on_an_empty_hook_and_on_no_other(orc: Orchestrator):
     first, second = add(orc), add(orc)
     for task in (first, second):

@@ -266,6 +266,14 @@ def test_a_list_is_set_as_a_whole_and_gone_without_members(orc: Orchestrator):
         orc.mail.list_members("night")
 
 
+def test_who_was_never_here_gets_mail_and_is_a_stranger_until_it_acts(orc: Orchestrator):
+    orc.mail.send("bbo", "hello", agent="bob")
+    assert [item.subject for item in orc.mail.inbox(agent="bbo")] == ["hello"]
+    assert orc.mail.strangers("bbo,bob,@all,queue:q") == {"bbo": "; did you mean 'bob'?"}
+    orc.mail.send("bob", "here I am", agent="bbo")
+    assert orc.mail.strangers("bbo") == {}
+
+
 def test_members_of_a_list_are_agents(orc: Orchestrator):
     with changes_nothing(orc):
         assert code_of(lambda: orc.mail.set_list("x", ["@all"])) == "usage"
