@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.core import moments
 from orchestrator.core.errors import BadName
 from orchestrator.core.events import Recorded, is_reserved
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
@@ -102,7 +101,9 @@ def beginning(since: str | int, now: str) -> str | int:
     """
     if isinstance(since, int) or since.isdecimal():
         return int(since)
-    return moments.moment(since, now, is_past=True)
+    from orchestrator.core.moments import moment  # few commands are given one
+
+    return moment(since, now, is_past=True)
 
 
 def check_type(type: str, format: int) -> str:

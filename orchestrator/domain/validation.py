@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from orchestrator.core import clock, moments, names
+from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput, UsageError
 
 W = TypeVar("W", bound=str)
@@ -88,8 +88,10 @@ def parse_moment(field: str, text: str, now: str) -> str:
     Raises:
         UsageError: It is none (see :func:`orchestrator.core.moments.moment`).
     """
+    from orchestrator.core.moments import moment  # few commands are given one
+
     try:
-        return moments.moment(text, now, is_end=field == "due")
+        return moment(text, now, is_end=field == "due")
     except UsageError as error:
         message = f"{text!a} is no time for {field}"
         raise UsageError(message, hint=error.hint) from None
