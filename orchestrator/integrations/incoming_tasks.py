@@ -220,8 +220,9 @@ class TaskImport(Noun[State], name="arrivals"):
             update = Update(
                 mine, taking.record(taking.coming[theirs], (), at_home=mine), same, last, tx.now
             )
-            if update.changes:
-                tx.record(TaskReimported(task=here, **taking.without_circle(mine, update.changes)))
+            changes = taking.without_circle(mine, update.changes)
+            if changes.keys() - {"updated_at"}:
+                tx.record(TaskReimported(task=here, **changes))
             if update.kept:
                 self.kept[here] = update.kept
 
@@ -264,6 +265,7 @@ class _Taking:
         ids = {incoming.id for incoming in new}
         waits = {i.id: [wait for wait in self._waits(i) if wait.other in ids] for i in new}
         order, cuts = in_order(waits)
+        cuts = [cut for cut in cuts if cut.wait.kind != "gate"]
         if cuts and self.strict:
             raise _circle([self._here[theirs] for theirs in cuts[0].circle])
         lost: dict[str, list[Wait]] = {}
@@ -277,9 +279,9 @@ class _Taking:
         for need in incoming.needs:
             yield Wait("need", need, 0 if ended else 1 if self._is_done(need) else 2)
         if incoming.gate is not None and incoming.gate.of != incoming.id:
-            yield Wait("gate", incoming.gate.of, 0 if ended else 3)
+            yield Wait("gate", incoming.gate.of, 0)  # it may come later: its children count
         if incoming.parent is not None:
-            yield Wait("parent", incoming.parent, 4)
+            yield Wait("parent", incoming.parent, 3)
 
     def _is_done(self, theirs: str) -> bool:
         incoming, here = self.coming.get(theirs), self._here.get(theirs)
@@ -311,7 +313,7 @@ class _Taking:
         gate = incoming.gate
         if gate is not None:
             of = self.here(gate.of)
-            if ("gate", gate.of) in without or of is None:
+            if of is None:
                 if signal := self._signal(gate.of):
                     signals[signal] = None
                 gate = None
@@ -393,7 +395,11 @@ class _Taking:
         open_ones = (other for other in cut if not self.state.tasks.is_done(other))
         signals = (Signal(kind=NEED, name=other) for other in open_ones)
         changes["signals"] = tuple(dict.fromkeys((*facts.signals, *signals)))
-        return {field: value for field, value in changes.items() if value != getattr(task, field)}
+        return {
+            field: value
+            for field, value in changes.items()
+            if field == "updated_at" or value != getattr(task, field)
+        }
 
     def _fits(self, task: Task, changes: Mapping[str, Any]) -> bool:
         """Whether a task with these changes does not wait for itself."""

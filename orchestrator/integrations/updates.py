@@ -41,6 +41,7 @@ class Update:
             for field in REIMPORTED
             if field not in ("lease", "lease_until", "notes", "ended_at")
             and _differ(getattr(theirs, field), getattr(same, field))
+            and _differ(getattr(theirs, field), getattr(mine, field))
         }
         known = [(note.agent, note.text) for note in same.notes]
         if notes := tuple(n for n in theirs.notes if (n.agent, n.text) not in known):
