@@ -33,7 +33,7 @@ def settings(tx: Transaction[Any]) -> BoardSettings:
     import tomllib
 
     try:
-        return msgspec.convert(tomllib.loads(decode_text(data, FILE)), BoardSettings)
-    except (ValueError, RecursionError) as error:
+        return msgspec.convert(tomllib.loads(decode_text(data, "it")), BoardSettings)
+    except (BadInput, ValueError, RecursionError) as error:
         known = ", ".join(BoardSettings.__struct_fields__)
         raise BadInput(f"{FILE} cannot be used: {error}", hint=f"It may set: {known}.") from None
