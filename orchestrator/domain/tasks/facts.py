@@ -230,12 +230,12 @@ class GivenFacts(TypedDict, total=False):
     defer: Annotated[
         str | None,
         Fact(
-            "Not to be taken before: 2026-12-01, tomorrow, or 3d from now.",
+            "Not to be taken before: 2026-12-01, tomorrow, 3d.",
             "time",
             field="defer_until",
         ),
     ]
-    due: Annotated[str | None, Fact("When it should be done, in the same forms.", "time")]
+    due: Annotated[str | None, Fact("When it should be done: 2026-12-01, friday, 3d.", "time")]
     commits: Annotated[
         Iterable[str] | None,
         Fact(
@@ -269,7 +269,7 @@ class GivenFacts(TypedDict, total=False):
     verify: Annotated[
         Iterable[str] | None,
         Fact(
-            "A command that must succeed before it is complete; no shell reads it. Repeatable.",
+            "A command that must succeed first; no shell reads it. Repeatable.",
             "lines",
             part_of_checks(checks.with_commands),
             field="checks",

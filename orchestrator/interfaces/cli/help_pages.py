@@ -86,9 +86,14 @@ def _group_page(group: Group, context: click.Context) -> str:
 
 
 def _summary(group: Group, name: str) -> str:
-    command = group.get_command(None, name)
-    first = (getattr(command, "help", "") or "").partition("\n")[0]
-    return re.split(r"[.;:] ", first)[0].removesuffix(".")
+    """The first sentence of a command in short: what comes behind its first clause is on its page."""
+    first = (getattr(group.get_command(None, name), "help", "") or "").partition("\n")[0]
+    clause = _CLAUSE.match(first)
+    return (clause[0] if clause else first).removesuffix(".")
+
+
+_CLAUSE = re.compile(r"\w+ [^.;:,]+(?=[.;:,] )")
+"""Several words up to a stop: a comma behind the first is one of a list of verbs."""
 
 
 def _day(context: click.Context) -> str:

@@ -30,7 +30,7 @@ _EMPTY = 1
 """The exit status when there is nothing to take now."""
 
 BRIEF = together(
-    option("--budget", "Tokens that the brief may have; 400 if not given.", types.COUNT),
+    option("--budget", "Tokens that the brief may have; 400 if not given.", types.COUNT, rare=True),
     flag("--quiet", "The first line alone, without the brief."),
 )
 """How much is printed behind the first line of an answer that gives work."""

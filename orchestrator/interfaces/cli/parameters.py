@@ -99,7 +99,7 @@ def flag(flags: str, help: str, *, name: str = "", rare: bool = False) -> Decora
 
 def text_file(what: str) -> Decorator:
     """Declare ``--file``, beside a text that may be long."""
-    return option("--file", f"Take {what} from a file; - is stdin.", types.TEXT_FILE)
+    return option("--file", f"Take {what} from a file; - is stdin.", types.TEXT_FILE, rare=True)
 
 
 def together(*decorators: Decorator) -> Decorator:
