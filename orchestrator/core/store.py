@@ -55,6 +55,12 @@ class Presence(Protocol):
             InputOutputError: It is needed and cannot be read.
         """
 
+    def waiting(self) -> set[str]:
+        """The agents that wait for work now; they are active all the time. Never fails."""
+
+    def waiting_as(self, agent: str) -> AbstractContextManager[None]:
+        """Count the agent among those that wait, until the block or the process ends."""
+
 
 class Documents(Protocol):
     """Texts that people and agents read and edit, each named by a path such as ``knowledge/plan.md``."""

@@ -53,7 +53,8 @@ def next_work(
     asked = _Asked(engine, workstream, name, review=review, mail=mail, lease=lease)
     answer = asked.attempt()
     if answer is None and clock.duration(wait) > 0:
-        answer = wait_for(engine, asked.attempt, wait)
+        with engine.presence.waiting_as(name):
+            answer = wait_for(engine, asked.attempt, wait)
     while answer is None:
         answer = asked.attempt() or asked.nothing()
     if answer.mail:
@@ -109,7 +110,9 @@ class _Asked:
     def _standstill(self) -> "Standstill":
         from orchestrator.planning.standstill import standstill
 
-        return standstill(self._engine.read(), self._agent, self._workstream, self._engine.now())
+        engine = self._engine
+        waiters = engine.presence.waiting()
+        return standstill(engine.read(), self._agent, self._workstream, engine.now(), waiters)
 
     def _has_ended(self) -> bool:
         """Whether there are tasks, and all of them have ended."""

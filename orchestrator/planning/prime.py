@@ -324,8 +324,8 @@ class _Page:
 
     def _here(self) -> list[AgentView]:
         """Return other agents that were seen lately, those that work first."""
-        seen = self.engine.presence.seen()
-        views = Agents.views(self.state, self.now, seen)
+        presence = self.engine.presence
+        views = Agents.views(self.state, self.now, presence.seen(), presence.waiting())
         here = [
             view
             for view in views

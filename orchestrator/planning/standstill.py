@@ -163,7 +163,9 @@ class _Groups:
             "mine": [task for task in held if task.assigned_to == self.agent],
             "working": [task for task in others if task.status == "in_progress"],
             "assigned": [task for task in others if task.status == "assigned"],
-            "in_review": [task for task in self.special if task.status == "in_review"],
+            "in_review": [
+                t for t in self.state.schedule.reviews.all() if t.workstream in self.streams
+            ],
             "blocked": [task for task in self.special if task.status == "blocked"],
         }
         groups = {name: self._group(tasks) for name, tasks in named.items()}

@@ -14,7 +14,7 @@ from orchestrator.domain.event_log import as_dict
 from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.locks.records import Lock
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.records import STATUSES
+from orchestrator.domain.tasks.records import STATUSES, Task
 from orchestrator.domain.workstreams.records import Workstream
 from orchestrator.engine import Engine
 from orchestrator.reports.sentences import Sentences
@@ -40,12 +40,23 @@ class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
         return escape(f"[P{self.priority}] {self.name}{about}{closed} ({counts})")
 
 
+class ReviewStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A task in review: who did it, and who reviews it until when; without a reviewer any other agent may."""
+
+    task: str
+    title: str
+    worker: str | None
+    reviewer: str | None
+    until: str | None
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """How a board stood right after an event."""
 
     event: int
     at: str
     workstreams: list[StreamStatus]
+    reviews: list[ReviewStatus]
     agents: list[AgentView]
     locks: list[Lock]
     events: list[dict[str, Any]]
@@ -59,6 +70,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         """
         parts: dict[str, list[str]] = {
             "Workstreams": [stream.line() for stream in self.workstreams],
+            **self._in_review(shown_time),
             "Agents": [_agent_line(agent) for agent in self.agents],
             "Locks": [_lock_line(lock) for lock in self.locks],
             "Recent events": [
@@ -70,6 +82,19 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         sections = (_section(title, lines) for title, lines in parts.items())
         return "\n".join([f"Board at event {self.event}, {self.at}", "", *sections])
 
+    def _in_review(self, shown_time: Callable[[str, str], str]) -> dict[str, list[str]]:
+        """Return a section for tasks in review; none if there is none."""
+        lines = []
+        for review in self.reviews[:RECENT]:
+            by = "waits for a reviewer"
+            if review.reviewer is not None and review.until is not None:
+                by = f"{review.reviewer} reviews it until {shown_time(review.until, self.at)}"
+            worker = f" of {review.worker}" if review.worker else ""
+            lines.append(escape(f"{review.task} {review.title}{worker}: {by}"))
+        more = len(self.reviews) - RECENT
+        lines += [f"and {more} more"] if more > 0 else []
+        return {"In review": lines} if lines else {}
+
 
 def _section(title: str, lines: list[str]) -> str:
     return "\n".join([title, *(f"  {line}" for line in lines or ["(none)"]), ""])
@@ -78,6 +103,8 @@ def _section(title: str, lines: list[str]) -> str:
 def _agent_line(agent: AgentView) -> str:
     notes = {
         f"{len(agent.tasks)} task{'s' * (len(agent.tasks) != 1)}": agent.tasks,
+        f"{len(agent.reviews)} review{'s' * (len(agent.reviews) != 1)}": agent.reviews,
+        "waiting": agent.presence == "waiting",
         f"{agent.unread} unread": agent.unread,
         "STALE": agent.stale,
     }
@@ -104,9 +131,11 @@ def status(engine: Engine, at: int | None = None) -> Status:
         NotFound: There is no such event.
     """
     if at is None:
-        state, now, seen = engine.read(), engine.now(), engine.presence.seen()
+        state, now = engine.read(), engine.now()
+        seen, waiting = engine.presence.seen(), engine.presence.waiting()
     else:
-        state, now, seen = engine.at(at), engine.event(at).ts, {}
+        state, now = engine.at(at), engine.event(at).ts
+        seen, waiting = {}, set()
     streams = sorted(state.workstreams.values(), key=lambda s: (s.priority, s.name))
     first = max(1, state.event - RECENT + 1)
     recent = [engine.event(number) for number in range(first, state.event + 1)]
@@ -115,10 +144,22 @@ def status(engine: Engine, at: int | None = None) -> Status:
         event=state.event,
         at=now,
         workstreams=[_stream(stream, state) for stream in streams],
-        agents=Agents.views(state, now, seen),
+        reviews=[_review(task, now) for task in state.schedule.reviews.all()],
+        agents=Agents.views(state, now, seen, waiting),
         locks=[lock for lock in state.locks.values() if any(h.until > now for h in lock.holders)],
         events=[{**as_dict(record), "text": sentences.of(record)} for record in recent],
         topics=_topics(engine, state if at is not None else None),
+    )
+
+
+def _review(task: Task, now: str) -> ReviewStatus:
+    is_held = task.review_until > now
+    return ReviewStatus(
+        task=task.id,
+        title=task.title,
+        worker=task.assigned_to,
+        reviewer=task.reviewer if is_held else None,
+        until=task.review_until if is_held else None,
     )
 
 

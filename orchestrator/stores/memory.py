@@ -23,6 +23,7 @@ class MemoryPresence:
 
     def __init__(self) -> None:
         self.times: dict[str, float] = {}
+        self._waiting: list[str] = []
 
     def touch(self, agent: str) -> None:
         self.times[agent] = time.time()
@@ -32,7 +33,18 @@ class MemoryPresence:
         return agent in self.times
 
     def seen(self, *, needed: bool = False) -> dict[str, float]:  # noqa: ARG002  nothing here can fail
-        return dict(self.times)
+        return self.times | dict.fromkeys(self._waiting, time.time())
+
+    def waiting(self) -> set[str]:
+        return set(self._waiting)
+
+    @contextmanager
+    def waiting_as(self, agent: str) -> Iterator[None]:
+        self._waiting.append(agent)
+        try:
+            yield
+        finally:
+            self._waiting.remove(agent)
 
 
 class MemoryDocuments:

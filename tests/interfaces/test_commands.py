@@ -324,6 +324,7 @@ def test_an_agent_registers_lives_and_retires(cli: CommandLine) -> None:
         "session": None,
         "hook": None,
         "tasks": [],
+        "reviews": [],
         "assigned": [],
         "load": 0,
         "unread": 0,

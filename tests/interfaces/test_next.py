@@ -153,6 +153,25 @@ def test_a_named_review_is_taken_once(board: CommandLine):
     assert board("t", "review", task, "ann", "--json", status=1).error["code"] == "own_work"
 
 
+def test_who_reviews_and_until_when_is_shown(board: CommandLine):
+    task = in_review(board)
+    assert f"  {task} Parser of ann: waits for a reviewer" in board("status").lines
+    board("t", "review", task, "bob")
+    [line] = board("t", "ls").lines
+    assert line.startswith(f"[in_review] {task}: Parser -> ann (bob reviews it until ")
+    [_, row] = board("ls").lines
+    assert ", bob reviews it until " in row
+    page = board("t", "show", task).out
+    assert "reviewer " in page
+    assert "review until " in page
+    shown = board("status").out
+    assert f"  {task} Parser of ann: bob reviews it until " in shown
+    assert "bob (general) [1 review]" in shown
+    views = {view["id"]: view for view in board("a", "list", "--json").json}
+    assert (views["bob"]["presence"], views["bob"]["reviews"]) == ("working", [task])
+    assert board("status", "--json").json["reviews"][0]["reviewer"] == "bob"
+
+
 def test_nothing_now_says_why_and_what_waits(board: CommandLine):
     task = added(board, "Parser")
     board("t", "claim", task, "eve")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import Orchestrator
+from orchestrator.stores.files.folders import FilePresence
 
 ROOT = Path(__file__).parents[2]
 SLOW_IMPORTS = ("filelock", "tabulate", "frontmatter", "jsonlines", "yaml", "dataclasses")
@@ -153,6 +154,58 @@ def test_next_waits_for_a_task_and_takes_it(board: Path) -> None:
     run(board, "t", "add", "build", "Late")
     out, _ = waiting.communicate(timeout=60)
     assert out.decode().splitlines()[0].endswith(" - Late")
+
+
+def until_agents_wait(board: Path, *agents: str) -> None:
+    """Until these agents are those that wait for work."""
+    presence = FilePresence(str(board / "state"), pytest.fail)
+    while presence.waiting() != {*agents}:
+        time.sleep(0.01)
+
+
+def test_an_agent_waits_until_there_is_work_and_is_shown_waiting(board: Path) -> None:
+    waiting = start(board, "next", "--wait", "60s", "--agent", "ann")
+    until_agents_wait(board, "ann")
+    [ann] = json.loads(run(board, "a", "list", "--json")[1])
+    assert (ann["id"], ann["presence"], ann["stale"]) == ("ann", "waiting", False)
+    assert "ann (general) [waiting]" in run(board, "status")[1]
+    run(board, "t", "add", "build", "Deferred", "--defer", "1h")
+    assert "Also waiting for work: ann." in run(board, "next", "--agent", "bob")[1]
+    run(board, "t", "add", "build", "Free")
+    out, _ = waiting.communicate(timeout=60)
+    assert out.decode().splitlines()[0].endswith(" - Free")
+    until_agents_wait(board)
+
+
+def test_an_agent_that_is_killed_waits_no_longer(board: Path) -> None:
+    waiting = start(board, "next", "--wait", "60s", "--agent", "ann")
+    until_agents_wait(board, "ann")
+    waiting.kill()
+    waiting.wait()
+    until_agents_wait(board)
+
+
+def test_agents_that_wait_share_the_reviews_that_come_without_a_double_claim(board: Path) -> None:
+    tasks = []
+    for _ in range(3):
+        task = json.loads(run(board, "t", "add", "build", "T", "--review", "--json")[1])["id"]
+        run(board, "t", "claim", task, "worker")
+        tasks.append(task)
+    names = ["ann", "bob", "carl", "worker"]
+    words = ("next", "--wait", "60s", "--no-mail", "--json", "--agent")
+    waiting = [start(board, *words, name) for name in names]
+    until_agents_wait(board, *names)
+    for task in tasks:
+        run(board, "t", "complete", task, "--agent", "worker")
+    given = [json.loads(process.communicate(timeout=60)[0]) for process in waiting[:3]]
+    assert [answer["kind"] for answer in given] == ["review"] * 3
+    assert {answer["task"]["id"] for answer in given} == {*tasks}
+    assert {answer["task"]["reviewer"] for answer in given} == {"ann", "bob", "carl"}
+    for answer in given:
+        run(board, "t", "approve", answer["task"]["id"], "--agent", answer["agent"])
+    last = waiting[3]
+    assert json.loads(last.communicate(timeout=60)[0])["kind"] == "ended"
+    assert last.returncode == 6
 
 
 @pytest.mark.parametrize("door", ["cli.py", "runner.py"])

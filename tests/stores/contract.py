@@ -237,6 +237,18 @@ class StoreContract:
         assert seen.keys() == {"rig/crew/ann", "100%"}
         assert all(before <= moment <= time.time() + 1 for moment in seen.values())
 
+    def test_an_agent_waits_as_long_as_it_says_so_and_is_active_meanwhile(
+        self, store: Store
+    ) -> None:
+        with store.presence.waiting_as("rig/ann"), store.presence.waiting_as("bob"):
+            with store.presence.waiting_as("bob"):
+                assert store.presence.waiting() == {"rig/ann", "bob"}
+            before = time.time() - 1
+            assert store.presence.waiting() == {"rig/ann", "bob"}
+            assert all(moment >= before for moment in store.presence.seen().values())
+            assert store.presence.seen().keys() == {"rig/ann", "bob"}
+        assert store.presence.waiting() == set()
+
     def test_a_cursor_is_what_its_reader_noted_last(self, store: Store) -> None:
         assert store.cursors.read("prime/rig/ann") == ""
         store.cursors.write("prime/rig/ann", "17")

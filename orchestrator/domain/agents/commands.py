@@ -4,7 +4,7 @@ An agent is present by its signs of life: each of its calls is one (the time of 
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Literal
 
 import msgspec
@@ -38,12 +38,14 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     """An agent as it is now: its record, when it was seen, and what it holds.
 
     Attributes:
-        presence: working (has a task in progress under a lease that has not ended), online (in a live
+        presence: waiting (for work), working (has a task under a lease, or reviews one), online (in a live
+            session), idle (seen without a session), silent (missed its heartbeats) or gone.
             session), idle (seen without a session), silent (missed its heartbeats) or gone.
         stale: Silent or gone.
         session: The number of its live session; None without one.
         hook: The task that hangs on its hook.
         tasks: Its tasks in progress.
+        reviews: The tasks that it reviews.
         assigned: Its tasks that are not started.
         load: The number of both.
         unread: The number of unread messages.
@@ -61,6 +63,7 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     session: int | None
     hook: str | None
     tasks: tuple[str, ...]
+    reviews: tuple[str, ...]
     assigned: tuple[str, ...]
     load: int
     unread: int
@@ -214,21 +217,26 @@ class Agents(Noun[State]):
         Raises:
             NotFound: No agent has or had this name.
         """
-        state, now, seen = self._state, self._desk.now(), self._desk.presence.seen()
+        state, now, presence = self._state, self._desk.now(), self._desk.presence
+        seen = presence.seen()
         if id not in _known(state, seen):
             raise state.agents.missing(id)
-        return _view(state, id, now, seen.get(id), locks.by_holder(state, now).get(id, ()))
+        held = locks.by_holder(state, now).get(id, ())
+        return _view(state, id, now, seen.get(id), held, waits=id in presence.waiting())
 
     def all(self) -> list[AgentView]:
         """Return every agent that is registered or was seen, by name."""
-        return self.views(self._state, self._desk.now(), self._desk.presence.seen())
+        presence = self._desk.presence
+        return self.views(self._state, self._desk.now(), presence.seen(), presence.waiting())
 
     @staticmethod
-    def views(state: State, now: str, seen: dict[str, float]) -> list[AgentView]:
-        """Return the agents of a state, given the time and when each was seen."""
+    def views(
+        state: State, now: str, seen: dict[str, float], waiting: Container[str] = ()
+    ) -> list[AgentView]:
+        """Return the agents of a state, given the time, when each was seen, and which wait for work."""
         held = locks.by_holder(state, now)
         return [
-            _view(state, name, now, seen.get(name), held.get(name, ()))
+            _view(state, name, now, seen.get(name), held.get(name, ()), waits=name in waiting)
             for name in sorted(_known(state, seen))
         ]
 
@@ -253,7 +261,13 @@ def check_active(state: State, id: str) -> None:
 
 
 def _view(
-    state: State, id: str, now: str, seen: float | None, held_locks: Iterable[Lock]
+    state: State,
+    id: str,
+    now: str,
+    seen: float | None,
+    held_locks: Iterable[Lock],
+    *,
+    waits: bool,
 ) -> AgentView:
     record, session = state.agents.get(id), state.agents.sessions.get(id)
     last = clock.timestamp(seen) if seen is not None else None
@@ -261,10 +275,13 @@ def _view(
         last = max(last or "", record.registered_at)
     held = state.schedule.held_by(id)
     tasks = tuple(task.id for task in held if task.status == "in_progress")
-    works = any(task.is_run_by(id, now) for task in held)
+    reviews = [t.id for t in state.schedule.reviews.held_by(id) if t.is_reviewed_by(id, now)]
+    works = bool(reviews) or any(task.is_run_by(id, now) for task in held)
     is_live = session is not None and session.is_live
     presence = "gone"
-    if record is None or record.status != "retired":
+    if waits:
+        presence = "waiting"
+    elif record is None or record.status != "retired":
         presence = _presence(last, now, is_live=is_live, works=works)
     return AgentView(
         id=id,
@@ -279,6 +296,7 @@ def _view(
         session=session.incarnation if session is not None and is_live else None,
         hook=state.agents.hooks.get(id),
         tasks=tasks,
+        reviews=tuple(reviews),
         assigned=tuple(task.id for task in held if task.status == "assigned"),
         load=len(held),
         unread=state.mail.mailbox(id).count_unread,

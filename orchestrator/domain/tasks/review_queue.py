@@ -24,16 +24,26 @@ class ReviewQueue:
         self._due: dict[tuple[str, str], dict[str, list[Rank]]] = {}
         self._ending: list[tuple[str, str]] = []
         self._of: dict[str, dict[str, None]] = {}
+        self._all: dict[str, None] = {}
 
     def task_changed(self, before: Task | None, task: Task) -> None:
         """Follow a task that was added or replaced, and is or was in review."""
         if before is not None and before.reviewer is not None:
             del self._of[before.reviewer][before.id]
+        if task.status == "in_review":
+            self._all[task.id] = None
+        else:
+            self._all.pop(task.id, None)
         if task.reviewer is not None:
             self._of.setdefault(task.reviewer, {})[task.id] = None
             heappush(self._ending, (task.review_until, task.id))
         elif task.status == "in_review" and (before is None or _place(before) != _place(task)):
             self._offer(task)
+
+    def all(self) -> list[Task]:
+        """Return the tasks in review, in the order in which they are reviewed."""
+        tasks = (self._tasks.get(task_id) for task_id in self._all)
+        return sorted((task for task in tasks if task is not None), key=rank_of)
 
     def held_by(self, agent: str) -> list[Task]:
         """What an agent reviews, lapsed or not."""

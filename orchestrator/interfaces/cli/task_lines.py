@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from orchestrator.core.clock import local_time
 from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.records import ENDED
 from orchestrator.interfaces.cli.layout import paint
@@ -38,8 +39,17 @@ def why(blocker: "Blocker") -> str:
 
 def line_of(run: Run, task: "Task") -> str:
     """The line of a task with, in short, what other tasks and the calendar do to it."""
-    lapsed = " (lapsed)" if task.has_lapsed(run.orc.engine.now()) else ""
-    return line(task) + lapsed + _in_short(run, task)
+    now = run.orc.engine.now()
+    lapsed = " (lapsed)" if task.has_lapsed(now) else ""
+    review = f" ({review_of(task, now)})" if task.review_until > now else ""
+    return line(task) + lapsed + review + _in_short(run, task)
+
+
+def review_of(task: "Task", now: str) -> str:
+    """Who reviews a task until when; empty if no agent does."""
+    if task.review_until <= now:
+        return ""
+    return f"{escape(task.reviewer or '')} reviews it until {local_time(task.review_until, now)}"
 
 
 def _in_short(run: Run, task: "Task") -> str:

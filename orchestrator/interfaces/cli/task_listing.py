@@ -12,7 +12,7 @@ from orchestrator.interfaces.cli.layout import is_terminal, lines, parts, table
 from orchestrator.interfaces.cli.parameters import ONLY_WORKSTREAM, flag, option, together
 from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run, given
-from orchestrator.interfaces.cli.task_lines import COLOURS, line_of
+from orchestrator.interfaces.cli.task_lines import COLOURS, line_of, review_of
 from orchestrator.interfaces.cli.task_options import FACT_FILTERS
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _table(run: Run, tasks: "Iterable[Task]", others: int) -> str:
                 f"P{task.priority}",
                 stage,
                 _age(task, now),
-                task.assigned_to or "",
+                ", ".join(filter(None, (task.assigned_to, review_of(task, now)))),
                 task.title,
             )
         )

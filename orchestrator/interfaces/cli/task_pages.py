@@ -131,6 +131,8 @@ def _facts(task: "Task", around: _Around) -> list[tuple[str, object]]:
         *rows,
         ("lease until", task.lease_until if held else ""),
         ("token", task.token if held else ""),
+        ("reviewer", task.reviewer),
+        ("review until", task.review_until),
         ("attempt", task.attempt or ""),
         ("created", f"{task.created_at} by {task.created_by}"),
         ("updated", task.updated_at),

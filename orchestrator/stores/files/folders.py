@@ -1,12 +1,13 @@
 """The small files beside the log: presence, documents, and the cursors of readers."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 
 from orchestrator.core import names, system
 from orchestrator.core.errors import InputOutputError
-from orchestrator.stores.files import disk
+from orchestrator.stores.files import disk, waiting
 
 
 class FilePresence:
@@ -41,14 +42,21 @@ class FilePresence:
         try:
             for entry in _files(self._folder):
                 with suppress(FileNotFoundError):
-                    time = entry.stat(follow_symlinks=False).st_mtime
-                    times[names.from_file_name(entry.name)] = time
+                    touched = entry.stat(follow_symlinks=False).st_mtime
+                    times[names.from_file_name(entry.name)] = touched
+            times |= dict.fromkeys(self.waiting(), time.time())
         except (OSError, InputOutputError) as error:
             message = f"When agents were last seen is not known: {error}"
             if needed:
                 raise InputOutputError(message) from None
             self._warn(message)
         return times
+
+    def waiting(self) -> set[str]:
+        return waiting.waiting(f"{self._folder}/waiting")
+
+    def waiting_as(self, agent: str) -> AbstractContextManager[None]:
+        return waiting.waiting_as(f"{self._folder}/waiting", agent)
 
 
 class FileDocuments:
