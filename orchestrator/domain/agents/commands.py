@@ -40,7 +40,6 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         presence: waiting (for work), working (has a task under a lease, or reviews one), online (in a live
             session), idle (seen without a session), silent (missed its heartbeats) or gone.
-            session), idle (seen without a session), silent (missed its heartbeats) or gone.
         stale: Silent or gone.
         session: The number of its live session; None without one.
         hook: The task that hangs on its hook.
