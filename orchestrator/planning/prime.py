@@ -188,7 +188,8 @@ class _Page:
         counts = [PageBlock(self._counts(), f"{prog} status")] if self.board.open else []
         has_work = self.hook.task or self.hook.working or self.hook.queue or self.reviews
         if not (has_work or self.board.ready.count or self.board.review) and counts:
-            counts += [PageBlock("\n".join(self.board.lines(prog)), f"{prog} next")]
+            reasons = self.board.lines(prog)[:-1]  # the last line is the duty again
+            counts += [PageBlock("\n".join(reasons), f"{prog} next")] if reasons else []
         yield Section("The board", counts, 0.15, f"{prog} status")
         lapsed = [PageBlock(self._lapse(task), f"{prog} show {task.id}") for task in self._lapsed()]
         title = f"Leases that lapsed ({len(lapsed)}): `{prog} next` gives such work too"
