@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-systems lint types imports stress-quick stress check docs bench clean
+DAY :=
+
+.PHONY: help demo day test test-systems lint types imports stress-quick stress check docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,6 +18,9 @@ $(READY): pyproject.toml
 
 demo: $(READY) ## import a real board, plan, brief, work with four processes, collect, show
 	@$(BIN)/python examples/demo.py
+
+day: $(READY) ## four agents work a board to its end; --show in DAY prints all they read
+	@$(BIN)/python examples/day.py $(DAY)
 
 test: $(READY) ## run the whole suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -47,7 +52,7 @@ stress-quick: $(READY) ## hunt for what breaks the contract, a few minutes
 stress: $(READY) ## the same for hours; see docs/reliability.md
 	$(BIN)/python -m tests.stress
 
-check: lint types imports test test-systems stress-quick ## all of the above
+check: lint types imports test test-systems day stress-quick ## all of the above
 
 docs: $(READY) ## write the pages of docs/commands and the types of the async facade from the declarations
 	$(BIN)/python -m orchestrator.interfaces.cli.reference docs/commands

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from benchmarks import formulas, graph, mailing, mutations, processes, racing, reading
+from benchmarks import formulas, graph, mailing, mutations, playing, processes, racing, reading
 from benchmarks.boards import Boards
 from benchmarks.measure import Figure
 
@@ -38,6 +38,7 @@ ALL: dict[str, Measurement] = {
     "formulas": formulas.pouring,
     "advance": formulas.advancing,
     "hanoi": formulas.hanoi,
+    "day": playing.a_day,
 }
 
 

@@ -93,7 +93,9 @@ class _Asked:
             return self._answer("mail", mail=mail, standstill=self._standstill())
         if self._has_ended():
             return self._answer("ended", standstill=self._standstill())
-        return None
+        # Waiting would hide from all who wait that one of them must decide.
+        standstill = self._standstill()
+        return self._answer("none", standstill=standstill) if standstill.needs_decision else None
 
     def nothing(self) -> Next | None:
         """Return why there is nothing; None if there is something by now."""

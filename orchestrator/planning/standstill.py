@@ -96,6 +96,18 @@ class Standstill(msgspec.Struct, frozen=True, kw_only=True):
     review: str | None
     waiters: tuple[str, ...]
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether a task is in work or put off, so that something may become free without a decision."""
+        running = (self.mine, self.working, self.assigned, self.in_review, self.deferred)
+        return any(group.count for group in running)
+
+    @property
+    def needs_decision(self) -> bool:
+        """Whether all that is left waits for tasks that ended without being done."""
+        others = (self.ready, self.blocked, self.held_back, self.signals, self.closed)
+        return self.stuck.count > 0 and not self.goes_on and not any(g.count for g in others)
+
     def lines(self, prog: str) -> list[str]:
         """Return the reasons in lines, with commands that run as printed.
 
@@ -335,8 +347,7 @@ def _reasons(what: Standstill, prog: str) -> Iterator[str]:
 def _advice(what: Standstill, prog: str) -> Iterator[str]:
     if what.waiters:
         yield f"Also waiting for work: {', '.join(what.waiters)}."
-    running = (what.mine, what.working, what.assigned, what.in_review, what.deferred)
-    if what.open and not any(group.count for group in running):
+    if what.open and not what.goes_on:
         yield "No task is in work, so nothing ends by itself."
     if what.review is not None:
         yield f"`{prog} t review {what.review}` takes a review that is due."

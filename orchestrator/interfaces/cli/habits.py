@@ -83,7 +83,7 @@ COMMANDS_MEANT = {
     "task assign": "sling",
     "search": "knowledge search",
     "find": "knowledge search",
-    "task search": "ls --text",
+    "task search": "knowledge search",
     "task depend": "task dep add",
     "agent show": "whoami",
 }

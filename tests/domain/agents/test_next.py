@@ -120,3 +120,14 @@ def test_a_wait_that_is_over_says_why(orc: Orchestrator):
     assert answer.kind == "none"
     assert answer.standstill is not None
     assert answer.standstill.open == 0
+
+
+def test_a_wait_ends_at_once_where_only_a_decision_helps(orc: Orchestrator):
+    first = orc.tasks.add("build", title="first").id
+    orc.tasks.add("build", title="second", needs=[first])
+    orc.tasks.claim(first, agent="ann")
+    orc.tasks.fail(first, reason="no key", agent="ann")
+    answer = orc.next(agent="bob", wait="1h")
+    assert answer.kind == "none"
+    assert answer.standstill is not None
+    assert [task.command for task in answer.standstill.stuck.tasks] == [f"t reopen {first}"]
