@@ -109,6 +109,13 @@ def test_done_without_an_id_takes_the_hook_or_lists_what_i_work_on(cli: CommandL
     assert cli("done", "--agent", "bob", "--json", status=1).error["code"] == "hook_empty"
 
 
+def test_done_leads_to_the_claim_of_what_was_not_begun(cli: CommandLine) -> None:
+    task = added(cli)
+    assert "`t next` takes one." in cli("done", "--agent", "ann", status=1).err
+    cli("sling", task, "ann")
+    assert f"`t claim {task}` begins" in cli("done", "--agent", "ann", status=1).err
+
+
 def test_a_mistyped_id_is_no_result_of_my_own_task(cli: CommandLine) -> None:
     task = worked_on(cli)
     shown = cli("done", "ffffffff", "--agent", "ann", status=1)

@@ -108,11 +108,10 @@ def current_task(state: State, agent: str) -> Task:
     if len(current) == 1:
         return current[0]
     if not tasks:
-        raise NotFound(
-            f"{agent} works on no task",
-            code="hook_empty",
-            hint="`t next` takes one; `hook` shows what is assigned to you.",
+        begin = (
+            f"`t claim {hung}` begins what hangs on your hook." if hung else "`t next` takes one."
         )
+        raise NotFound(f"{agent} works on no task", code="hook_empty", hint=begin)
     listed = [f"{task.id} ({one_line(task.title, SHOWN)})" for task in current]
     raise Refused(
         f"{agent} works on {len(current)} tasks: {', '.join(listed[:5])}",

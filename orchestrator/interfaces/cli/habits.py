@@ -83,7 +83,7 @@ COMMANDS_MEANT = {
     "task assign": "sling",
     "search": "knowledge search",
     "find": "knowledge search",
-    "task search": "knowledge search",
+    "task search": "ls --text",
     "task depend": "task dep add",
     "agent show": "whoami",
 }
