@@ -8,6 +8,7 @@ from orchestrator.core import clock
 from orchestrator.domain.agents.identity import own_name
 from orchestrator.domain.mail.announced import announce, unannounced
 from orchestrator.domain.mail.records import Message
+from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.domain.waiting import wait_for
@@ -51,12 +52,14 @@ def next_work(
     """Claim what the agent should do next; see :meth:`orchestrator.api.Orchestrator.next`."""
     name = own_name(engine, agent)
     asked = _Asked(engine, workstream, name, review=review, mail=mail, lease=lease)
-    answer = asked.attempt()
-    if answer is None and clock.duration(wait) > 0:
+    waits = clock.duration(wait) > 0
+    answer = asked.attempt(last=not waits)
+    if answer is None:
         with engine.presence.waiting_as(name):
             answer = wait_for(engine, asked.attempt, wait)
-    while answer is None:
-        answer = asked.attempt() or asked.nothing()
+    if answer is None:
+        answer = asked.attempt(last=True)
+    assert answer is not None
     if answer.mail:
         announce(engine, name, answer.mail[-1].id)
     return answer
@@ -80,45 +83,42 @@ class _Asked:
         self._agent = agent
         self._review, self._mail, self._lease = review, mail, lease
 
-    def attempt(self) -> Next | None:
-        """Claim something, or find another answer than none."""
-        task = Tasks(self._engine).next(
-            self._workstream, agent=self._agent, lease=self._lease, review=self._review
-        )
-        if task is not None:
-            kind: Literal["review", "task"] = "review" if task.status == "in_review" else "task"
-            return self._answer(kind, task=task)
-        mail = unannounced(self._engine, self._agent) if self._mail else ()
+    def attempt(self, *, last: bool = False) -> Next | None:
+        """Claim something, or find another answer; None: there is nothing, and another attempt follows."""
+        while True:
+            task = Tasks(self._engine).next(
+                self._workstream, agent=self._agent, lease=self._lease, review=self._review
+            )
+            if task is not None:
+                is_review = task.status == "in_review"
+                return self._answer("review" if is_review else "task", task=task)
+            mail = unannounced(self._engine, self._agent) if self._mail else ()
+            state, now = self._engine.read(), self._engine.now()
+            if state.schedule.best(self._workstream, self._agent, now, review=self._review) is None:
+                break  # else it came in between, and the answer would not be true
         if mail:
-            return self._answer("mail", mail=mail, standstill=self._standstill())
-        if self._has_ended():
-            return self._answer("ended", standstill=self._standstill())
+            return self._answer("mail", mail=mail, standstill=self._standstill(state, now))
+        standstill = self._standstill(state, now)
+        if self._has_ended(state):
+            return self._answer("ended", standstill=standstill)
         # Waiting would hide from all who wait that one of them must decide.
-        standstill = self._standstill()
-        return self._answer("none", standstill=standstill) if standstill.needs_decision else None
-
-    def nothing(self) -> Next | None:
-        """Return why there is nothing; None if there is something by now."""
-        schedule, now = self._engine.read().schedule, self._engine.now()
-        if schedule.best(self._workstream, self._agent, now, review=self._review) is not None:
-            return None
-        return self._answer("none", standstill=self._standstill())
+        is_over = last or standstill.needs_decision
+        return self._answer("none", standstill=standstill) if is_over else None
 
     def _answer(
         self, kind: Literal["task", "review", "mail", "none", "ended"], **facts: object
     ) -> Next:
         return Next(kind=kind, agent=self._agent, workstream=self._workstream, **facts)  # type: ignore[arg-type]
 
-    def _standstill(self) -> "Standstill":
+    def _standstill(self, state: State, now: str) -> "Standstill":
         from orchestrator.planning.standstill import standstill
 
-        engine = self._engine
-        waiters = engine.presence.waiting()
-        return standstill(engine.read(), self._agent, self._workstream, engine.now(), waiters)
+        waiters = self._engine.presence.waiting()
+        return standstill(state, self._agent, self._workstream, now, waiters)
 
-    def _has_ended(self) -> bool:
+    def _has_ended(self, state: State) -> bool:
         """Whether there are tasks, and all of them have ended."""
-        counts = self._engine.read().tasks.counts
+        counts = state.tasks.counts
         streams = counts if self._workstream is None else (self._workstream,)
         number = open_number = 0
         for stream in streams:

@@ -34,7 +34,7 @@ class NamedTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         until: When the lease of the agent ends, or the postponement.
         reason: What keeps it back.
         command: What changes that.
-        needed_by: How many open tasks need it.
+        needed_by: How many tasks need it.
     """
 
     task: str
@@ -238,12 +238,12 @@ class _Groups:
                 yield task
 
     def _stuck(self) -> list[Task]:
-        return [task for task in self.unfinished if self._count_needing(task)]
+        return [task for task in self.unfinished if self._is_needed(task)]
 
-    def _count_needing(self, task: Task) -> int:
-        dependants = self.state.tasks.needed_by.get(task.id, ())
-        tasks = map(self.state.tasks.get, dependants)
-        return sum(
+    def _is_needed(self, task: Task) -> bool:
+        """Whether an open task of those workstreams needs it."""
+        tasks = map(self.state.tasks.get, self.state.tasks.needed_by.get(task.id, ()))
+        return any(
             t is not None and t.workstream in self.streams and t.status not in ENDED for t in tasks
         )
 
@@ -279,7 +279,7 @@ class _Groups:
             title=one_line(task.title, TITLE),
             reason=one_line(reason, SHOWN),
             command=command,
-            needed_by=self._count_needing(task),
+            needed_by=len(self.state.tasks.needed_by.get(task.id, ())),
             **who,
         )
 
