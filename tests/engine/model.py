@@ -60,6 +60,7 @@ class Model:
         self.tasks: dict[str, Work] = {}
         self.locks: dict[tuple[str, str], Grip] = {}
         self.topics: dict[str, str | None] = {}
+        self.written: dict[str, tuple[str, str]] = {}
         self.versions: dict[str, list[str]] = {}
         self.agents: dict[str, str] = {}
 

@@ -417,8 +417,15 @@ class Board(RuleBasedStateMachine):
         agent=maybe_agents,
     )
     def write(self, topic: str, text: str, agent: str | None) -> None:
+        path = f"knowledge/{topic}.md"
+        version = (text, agent or "system")
+        is_there = self.store.documents.read(path) is not None
+
         def model() -> None:
+            if is_there and self.model.written.get(topic) == version:
+                return  # the topic says that already
             self.model.topics[topic] = text
+            self.model.written[topic] = version
             self.model.versions.setdefault(topic, []).append(text)
 
         self.both(lambda: self.orc.knowledge.write(topic, text, agent=agent), model, agent)
@@ -428,6 +435,7 @@ class Board(RuleBasedStateMachine):
         there = self.model.topics.get(topic) is not None
         assert self.orc.knowledge.delete(topic) is there
         self.model.topics[topic] = None
+        self.model.written.pop(topic, None)
 
     @rule(topic=st.sampled_from(TOPICS))
     def a_knowledge_file_is_lost(self, topic: str) -> None:
