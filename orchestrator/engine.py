@@ -101,8 +101,9 @@ class Engine:
         with self._owner:
             if self._open is not None:
                 return self._open.state
-            self._present(self.agent)
             state, damage = self._catch_up()
+            check_new_name(state, self.presence, self.agent)
+            self._present(self.agent)
             if damage is not None:
                 self._warn(
                     f"{damage.message}. The board is shown as it was after event {state.event}."

@@ -237,3 +237,14 @@ def test_a_long_path_like_name_is_seen_too(board: Orchestrator):
     name = "/".join("abcdefghi" * 10)
     board.workstreams.create("build", agent=name)
     assert name in board.engine.store.presence.seen()
+
+
+@pytest.mark.parametrize("act", ["read", "write"])
+def test_a_name_that_differs_only_in_case_is_refused_to_whoever_acts_under_it(
+    board: Orchestrator, act: str
+):
+    board.workstreams.create("w")
+    board.agents.register("Aa")
+    with Orchestrator.open(board.engine.folder, agent="aA") as other, pytest.raises(BadName):
+        other.status() if act == "read" else other.tasks.add("w", title="x")
+    assert [view.id for view in board.agents.all()] == ["Aa"]
