@@ -161,10 +161,7 @@ def _change(state: State, before: Task, task: Task) -> list[Effect]:
     tasks.tasks[task.id] = task
     if "schedule" in state.__dict__:
         state.schedule.task_changed(before, task)
-    effects: list[Effect] = []
-    if task.status != before.status:
-        _count(state, task, before.status)
-        effects = _follow_status(state, task, before.status)
+    effects = _follow_status(state, task, before.status) if task.status != before.status else []
     if before.assigned_to is not None:
         _update_hook(state, before.assigned_to, task)
     if task.progress is not before.progress:
@@ -179,7 +176,9 @@ def _change(state: State, before: Task, task: Task) -> list[Effect]:
 
 
 def _follow_status(state: State, task: Task, before: str) -> list[Effect]:
-    status, effects = task.status, []
+    _count(state, task, before)
+    status = task.status
+    effects: list[Effect] = []
     if task.parent is not None:
         effects += _child_changed(state, task.parent, before, status)
     if status == "done" or before == "done":
