@@ -8,7 +8,6 @@ from orchestrator.domain.tasks.blockers import ancestors
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.records import Task
 from orchestrator.planning.brief_context import BriefContext
-from orchestrator.planning.ranking import Text, query_of, rank
 
 HEADING_WEIGHT = 3.0
 """What a word of the title or a label weighs against one of the description, when knowledge is ranked."""
@@ -55,6 +54,8 @@ def others_at_work(context: BriefContext) -> list[Task]:
 
 def query_for(task: Task) -> dict[str, float]:
     """Return the words by which knowledge for a task is ranked."""
+    from orchestrator.planning.ranking import query_of
+
     return query_of(
         (" ".join([task.title, *task.labels]), HEADING_WEIGHT),
         (f"{task.workstream} {task.description} {task.acceptance}", 1.0),
@@ -64,4 +65,8 @@ def query_for(task: Task) -> dict[str, float]:
 def fitting_topics(context: BriefContext) -> list[str]:
     """Return the topics whose name or tags have to do with the task; no text is read for it."""
     topics = Knowledge(context.desk).all()
+    if not topics:
+        return []
+    from orchestrator.planning.ranking import Text, rank
+
     return rank(query_for(context.task), [Text(topic.name, topic.tags, "") for topic in topics])

@@ -11,7 +11,6 @@ from orchestrator.core.events import Recorded
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.transaction import Committed, Desk, Noun, Transaction, command
 from orchestrator.domain.agents.identity import act_in_session, act_now
-from orchestrator.domain.event_log import beginning
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import archive, completion
 from orchestrator.domain.tasks.blockers import is_offered
@@ -68,7 +67,6 @@ from orchestrator.domain.validation import (
     lease_length,
 )
 from orchestrator.domain.waiting import wait_for
-from orchestrator.domain.workstreams.usual import usual_workstream
 
 
 def claimed_task(state: State, events: Committed) -> Task | None:
@@ -116,6 +114,8 @@ class Tasks(Noun[State]):
         """
         tx.act_as(agent)
         if workstream is None:
+            from orchestrator.domain.workstreams.usual import usual_workstream
+
             workstream = usual_workstream(tx)
         tx.state.workstreams.find_active(workstream)
         parent = facts.get("parent")
@@ -595,7 +595,11 @@ class Tasks(Noun[State]):
         for word in sorted(statuses):
             check_choice("status", word, STATUSES)
         words = None if text is None else text.casefold()
-        limit = None if since is None else beginning(since, now)
+        limit = None
+        if since is not None:
+            from orchestrator.domain.event_log import beginning
+
+            limit = beginning(since, now)
         return [
             task
             for task in state.tasks.values()

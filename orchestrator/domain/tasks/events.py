@@ -70,8 +70,8 @@ class TaskAdded(Event, TaskFacts):  # type: ignore[misc] # an event is not froze
     def apply(self, state: State, record: Recorded) -> None:
         task = Task(
             *astuple(self),  # type: ignore[misc] # the fields of TaskFacts, and no more
-            "pending",
-            count_open(state, self.needs) if self.needs else 0,
+            status="pending",
+            open_needs=count_open(state, self.needs) if self.needs else 0,
             created_at=record.ts,
             created_by=record.agent,
             updated_at=record.ts,
