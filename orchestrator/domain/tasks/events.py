@@ -270,7 +270,7 @@ class TaskClaimed(TaskEvent):
     until: str
 
     def apply(self, state: State, record: Recorded) -> None:
-        TaskEvent.apply(self, state, record)  # `super()` takes three times as long
+        TaskEvent.apply(self, state, record)  # `super()` takes twice as long
         state.agents.hooks.setdefault(record.agent, self.task)
 
     def changed(self, task: Task, record: Recorded) -> Task:
