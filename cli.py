@@ -19,5 +19,12 @@ except ModuleNotFoundError as error:
         ".venv/bin/pip install -e .`."
     )
 
+
+def called(script: str) -> str:
+    """How a script is called from here: ``python cli.py`` in the checkout, else by the typed path."""
+    path = script if os.getcwd() == CHECKOUT else sys.argv[0]
+    return f'python "{path}"' if " " in path else f"python {path}"
+
+
 if __name__ == "__main__":
-    process(prog="python cli.py", checkout=CHECKOUT)
+    process(prog=called("cli.py"), checkout=CHECKOUT)

@@ -5,4 +5,4 @@ import cli
 from orchestrator.interfaces.cli.commands import RUNNER
 
 if __name__ == "__main__":
-    cli.process(prog="python runner.py", top=RUNNER, checkout=cli.CHECKOUT)
+    cli.process(prog=cli.called("runner.py"), top=RUNNER, checkout=cli.CHECKOUT)

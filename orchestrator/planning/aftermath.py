@@ -27,7 +27,7 @@ class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         agent: Who made the step.
-        freed: Tasks that can be begun since this one ended.
+        freed: Tasks that can be begun since this one ended; another agent may have begun them by now.
         kept_back: Open tasks that wait for this one, which failed, was cancelled or is blocked.
         parts: Open parts of it, if it has ended: they stay on the board.
         reviewers: Agents that suit to review it, if it is in review; any but its worker may.
@@ -54,9 +54,10 @@ def aftermath(engine: Engine, task: Task, agent: str | None = None) -> Aftermath
     actor = agent or engine.event(task.events[-1]).agent
     actor = state.agents.aliases.get(actor, actor)
     stops = task.status in ("failed", "cancelled", "blocked")
+    freed = _freed_by(state, task, now) if task.status in ENDED else ()
     return Aftermath(
         agent=actor,
-        freed=_neighbours(_freed_by(state, task, now)) if task.status in ENDED else (),
+        freed=_neighbours(t for t in freed if not t.is_run_by(actor, now)),
         kept_back=_neighbours(_kept_back_by(state, task)) if stops else (),
         parts=_neighbours(_live(state, open_parts(state, task))) if task.status in ENDED else (),
         reviewers=suitable_reviewers(state, task, now) if task.status == "in_review" else (),
@@ -76,7 +77,9 @@ def _kept_back_by(state: State, task: Task) -> list[Task]:
 
 def _freed_by(state: State, ended: Task, now: str) -> Iterator[Task]:
     """Yield the tasks that can be begun now; a milestone that is done in the same commit leads on."""
-    yield from (task for task in _live(state, [ended.parent or ""]) if _can_begin(state, task, now))
+    since = ended.ended_at or ""
+    parents = _live(state, [ended.parent or ""])
+    yield from (task for task in parents if _can_begin(state, task, now, since))
     waiting = {ended.id: ended}
     for current in (order := [ended]):
         needing = _live(state, state.tasks.needed_by.get(current.id))
@@ -87,10 +90,10 @@ def _freed_by(state: State, ended: Task, now: str) -> Iterator[Task]:
                 if dependant.id not in waiting:
                     waiting[dependant.id] = dependant
                     order.append(dependant)
-            elif _can_begin(state, dependant, now):
+            elif _can_begin(state, dependant, now, since):
                 yield dependant
         for dependant in needing:
-            yield from _freed_parts(state, dependant, now)
+            yield from _freed_parts(state, dependant, now, since)
 
 
 def _gates_opened_by(state: State, task: Task) -> list[Task]:
@@ -106,19 +109,21 @@ def _gates_opened_by(state: State, task: Task) -> list[Task]:
     ]
 
 
-def _freed_parts(state: State, parent: Task, now: str) -> Iterator[Task]:
+def _freed_parts(state: State, parent: Task, now: str, since: str) -> Iterator[Task]:
     """Yield the parts of a task, and theirs, that can be begun since it keeps them back no longer."""
     for current in (order := [parent]):
         if current.keeps_children or current.status in ENDED:
             continue
         for part in _live(state, state.tasks.children.get(current.id)):
             order.append(part)
-            if _can_begin(state, part, now):
+            if _can_begin(state, part, now, since):
                 yield part
 
 
-def _can_begin(state: State, task: Task, now: str) -> bool:
-    """Whether nothing but its agent, if it has one, is between a task and its beginning."""
+def _can_begin(state: State, task: Task, now: str, since: str) -> bool:
+    """Whether nothing but its agent is between a task and its beginning, or it was begun since then."""
+    if task.status == "in_progress" and (task.claimed_at or "") >= since:
+        return True
     is_due = task.is_clear and task.defer_until <= now and not task.completes_itself
     is_open = state.workstreams[task.workstream].status == "active"
     is_free = task.status in ("pending", "assigned") and not open_parts(state, task)

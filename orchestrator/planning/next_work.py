@@ -96,11 +96,11 @@ class _Asked:
             state, now = self._engine.read(), self._engine.now()
             if state.schedule.best(self._workstream, self._agent, now, review=self._review) is None:
                 break  # else it came in between, and the answer would not be true
-        if mail:
-            return self._answer("mail", mail=mail, standstill=self._standstill(state, now))
         standstill = self._standstill(state, now)
         if self._has_ended(state):
-            return self._answer("ended", standstill=standstill)
+            return self._answer("ended", mail=mail, standstill=standstill)
+        if mail:
+            return self._answer("mail", mail=mail, standstill=standstill)
         # Waiting would hide from all who wait that one of them must decide.
         is_over = last or standstill.needs_decision
         return self._answer("none", standstill=standstill) if is_over else None

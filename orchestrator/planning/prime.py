@@ -200,9 +200,9 @@ class _Page:
                 "Who is here", [PageBlock("\n".join(here), f"{prog} a list")], 0.05, "a list"
             )
         yield from self._topics()
-        yield Section(
-            "The loop", [PageBlock(self._loop(), f"{prog} --help")], 0.0, f"{prog} --help"
-        )
+        if self.board.open or not self.board.ended:
+            loop = PageBlock(self._loop(), f"{prog} --help")
+            yield Section("The loop", [loop], 0.0, f"{prog} --help")
 
     def _loop(self) -> str:
         prog = self.prog

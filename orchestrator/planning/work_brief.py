@@ -307,12 +307,16 @@ def _notes(notes: tuple[Note, ...]) -> str:
 
 
 def _evidence(task: Task) -> str:
-    """Return what the checks showed, and what reviewers said before."""
+    """Return what the checks showed, and who approved; why others rejected it stands before."""
     lines = []
     for item in task.evidence:
+        if item.kind == "review" and not item.passed:
+            continue
         outcome = "passed" if item.passed else f"did not pass {item.problem}".rstrip()
         if item.kind == "review":
-            outcome = "approved" if item.passed else "rejected"
+            outcome = "approved"
+        elif item.kind == "artifact" and item.passed:
+            outcome = "is there"
         what = f"{item.agent} {outcome}: {item.what}" if item.kind == "review" else item.what
         lines.append(what if item.kind == "review" else f"{item.what}: {outcome}")
     return _listed("Shown", lines)

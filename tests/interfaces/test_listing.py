@@ -47,7 +47,7 @@ def test_ls_shows_open_work_first(cli: CommandLine):
 def test_list_at_a_terminal_is_ls(cli: CommandLine, tasks: dict[str, str], tmp_path: Path):
     shown = at_terminal(tmp_path / "board", "t", "ls")
     assert titles(shown) == ["running", "ready", "waiting", "done"]
-    assert f"{tasks['running']}  P3  in_progress" in shown
+    assert f"{tasks['running']}  P3      in_progress" in shown
 
 
 @pytest.mark.usefixtures("tasks")

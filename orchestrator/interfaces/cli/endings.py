@@ -122,7 +122,8 @@ def _checks(evidence: "Sequence[Evidence]") -> str:
 
 
 def _check(item: "Evidence") -> str:
-    outcome = "passed" if item.passed else "FAILED"
+    there = "is there" if item.kind == "artifact" else "passed"
+    outcome = there if item.passed else "FAILED"
     took = "" if item.seconds is None else f" in {item.seconds:.1f}s"
     return f"{escape(one_line(item.what, _TITLE))} {outcome}{took}"
 

@@ -125,7 +125,7 @@ def _table(run: Run, tasks: "Iterable[Task]", others: int) -> str:
         )
     more = f"{others} more: --all shows them" if others else ""
     return (
-        parts(table(("id", "", "stage", "age", "agent", "title"), rows, COLOURS), more)
+        parts(table(("id", "prio", "stage", "age", "agent", "title"), rows, COLOURS), more)
         if rows
         else "No tasks."
     )

@@ -131,3 +131,12 @@ def test_a_wait_ends_at_once_where_only_a_decision_helps(orc: Orchestrator):
     assert answer.kind == "none"
     assert answer.standstill is not None
     assert [task.command for task in answer.standstill.stuck.tasks] == [f"t reopen {first}"]
+
+
+def test_the_end_of_all_tasks_goes_before_mail_and_names_it(orc: Orchestrator):
+    task = orc.tasks.add("build", title="x").id
+    orc.tasks.claim(task, agent="ann")
+    orc.tasks.complete(task, agent="ann")
+    orc.mail.send("bob", "All done", agent="ann")
+    answer = orc.next(agent="bob")
+    assert (answer.kind, [message.subject for message in answer.mail]) == ("ended", ["All done"])
