@@ -84,10 +84,9 @@ def check_unused(state: State, workflow: Workflow, now: str, *, burning: bool) -
 
 def users_of(state: State, workflow: Workflow, *, burning: bool) -> Iterator[tuple[str, str]]:
     """The tasks that stay on the board and need a task that would leave it, and why."""
-    leaving = [*_step_ids(state, workflow.root)]
+    leaving = dict.fromkeys(_step_ids(state, workflow.root))
     if burning and workflow.own_root:
-        leaving.append(workflow.root)
-    inside = {workflow.root, *leaving}
+        leaving[workflow.root] = None
     tasks = state.tasks
     for task in leaving:
         if task in state.workflows and task != workflow.root:
@@ -98,7 +97,7 @@ def users_of(state: State, workflow: Workflow, *, burning: bool) -> Iterator[tup
             (tasks.children, "is a part of"),
         ):
             for user in users.get(task, ()):
-                if user not in inside:
+                if user not in leaving:
                     yield user, f"{why} {task}"
 
 

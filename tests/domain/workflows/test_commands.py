@@ -561,6 +561,16 @@ def test_ending_a_wisp_removes_only_its_own_steps(orc: Orchestrator):
         assert code_of(lambda: orc.tasks.archive(orc_steps)) in ("illegal_step", "of_a_wisp")
 
 
+def test_a_root_that_stays_waits_for_no_step_that_leaves(orc: Orchestrator):
+    orc.workstreams.create("build")
+    task = orc.tasks.add("build", title="T").id
+    root = pour(orc, cooked(step("a")), on=task, ephemeral=True)
+    orc.links.add(root, f"{root}.a", kind="waits-for")
+    with changes_nothing(orc):
+        for end in (orc.workflows.squash, orc.workflows.burn):
+            assert code_of(lambda end=end: end(root)) == "still_needed"  # type: ignore[misc]
+
+
 def test_a_permanent_workflow_is_neither_squashed_nor_burned(orc: Orchestrator):
     root = pour(orc)
     with changes_nothing(orc):
