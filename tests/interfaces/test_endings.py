@@ -111,16 +111,16 @@ def test_done_without_an_id_takes_the_hook_or_lists_what_i_work_on(cli: CommandL
 
 def test_done_leads_to_the_claim_of_what_was_not_begun(cli: CommandLine) -> None:
     task = added(cli)
-    assert "`t next` takes one." in cli("done", "--agent", "ann", status=1).err
+    assert "`orc t next` takes one." in cli("done", "--agent", "ann", status=1).err
     cli("sling", task, "ann")
-    assert f"`t claim {task}` begins" in cli("done", "--agent", "ann", status=1).err
+    assert f"`orc t claim {task}` begins" in cli("done", "--agent", "ann", status=1).err
 
 
 def test_a_mistyped_id_is_no_result_of_my_own_task(cli: CommandLine) -> None:
     task = worked_on(cli)
     shown = cli("done", "ffffffff", "--agent", "ann", status=1)
     assert "There is no task 'ffffffff'" in shown.err
-    assert "`done -m RESULT`" in shown.err
+    assert "`orc done -m RESULT`" in shown.err
     assert cli("t", "show", task, "--json").json["status"] == "in_progress"
 
 

@@ -2,7 +2,7 @@
 # ruff: noqa: ARG002 -- the signatures are click's
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -231,6 +231,11 @@ class Group(_Everywhere, click.Group):
     def list_commands(self, ctx: click.Context | None) -> list[str]:
         """The names of the groups and commands, in the order of the table."""
         return list(dict.fromkeys(names[0] for names in self._words.values()))
+
+    @property
+    def words(self) -> Collection[str]:
+        """Every word that means a command or a group here."""
+        return self._words.keys()
 
     def names_of(self, name: str) -> tuple[str, ...]:
         """The word for a command and its short forms."""

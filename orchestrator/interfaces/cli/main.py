@@ -49,7 +49,9 @@ def main(
     except (OrchestratorError, click.ClickException, OSError) as error:
         if isinstance(error, BrokenPipeError):  # the reader of what a command streams went away
             return 0
-        return report(_as_ours(error, prog, run), as_json=_wants_json(words))
+        ours = _as_ours(error, prog, run)
+        ours.hint = _runnable(ours.hint, top, run.prog)
+        return report(ours, as_json=_wants_json(words))
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -154,6 +156,17 @@ def _as_ours(error: Exception, prog: str, run: Run) -> OrchestratorError:
     assert isinstance(error, OSError)
     where = f" ({error.filename!a})" if error.filename else ""
     return InputOutputError(f"The operating system refused: {error.strerror or error}{where}")
+
+
+def _runnable(hint: str, top: Group, prog: str) -> str:
+    """The hint with its commands as they run here: the domain names them without the program."""
+    import re
+
+    return re.sub(
+        r"`([a-z]+)(?=[ `])(?! =)",
+        lambda match: f"`{prog} {match[1]}" if match[1] in top.words else match[0],
+        hint,
+    )
 
 
 def _wants_json(words: Sequence[str]) -> bool:
