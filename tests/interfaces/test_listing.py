@@ -61,6 +61,8 @@ def test_list_at_a_terminal_is_ls(cli: CommandLine, tasks: dict[str, str], tmp_p
         (["--sort", "title"], ["done", "ready", "running", "waiting"]),
         (["--sort", "age"], ["done", "ready", "running", "waiting"]),
         (["--status", "done"], ["done"]),
+        (["--status", "waiting,done"], ["waiting", "done"]),
+        (["--status", "pending"], ["ready", "waiting"]),
         (["--since", "7"], ["done"]),
         (["--since", "1h", "--ready"], ["ready"]),
     ],

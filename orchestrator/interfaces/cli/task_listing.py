@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError
 from orchestrator.domain.tasks.records import STATUSES
+from orchestrator.domain.tasks.stages import STAGES, stage_of
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, TASK
 from orchestrator.interfaces.cli.layout import is_terminal, lines, parts, table
@@ -30,9 +31,12 @@ _SORTED: "dict[str, Callable[[Task], Any]]" = {
     "agent": lambda task: (not task.assigned_to, task.assigned_to or ""),
 }
 
+_STATUSES = tuple(dict.fromkeys((*STATUSES, *STAGES)))
+"""What ``--status`` takes: the status of a task, or the stage that a listing shows."""
+
 _FILTERS = together(
     ONLY_WORKSTREAM,
-    option("--status", "Only with one of these.", types.choice(*STATUSES), many=True),
+    option("--status", "Only in one of these.", types.choice(*_STATUSES), many=True),
     FACT_FILTERS,
     option(
         "--any-labels/--any-label",
@@ -86,7 +90,11 @@ def _listed(
         agent = run.agent
         if agent is None:
             raise UsageError("--mine needs to know who you are", hint="Set ORC_AGENT=NAME.")
+    words = set(filters.pop("status") or ())
     tasks = run.orc.tasks.all(workstream, agent=agent, **given(**filters))
+    if words:
+        state, now = run.orc.engine.read(), run.orc.engine.now()
+        tasks = [t for t in tasks if t.status in words or stage_of(state, t, now) in words]
     if original:
         return Answer(tasks, lambda: lines((line_of(run, t) for t in tasks), empty="No tasks."))
     if sort is not None:
@@ -99,16 +107,12 @@ def _listed(
 
 
 def _by_stage(run: Run) -> "Callable[[Task], tuple[int, int, int]]":
-    from orchestrator.domain.tasks.stages import STAGES, stage_of
-
     state, now = run.orc.engine.read(), run.orc.engine.now()
     ranks = {stage: rank for rank, stage in enumerate(STAGES)}
     return lambda task: (ranks[stage_of(state, task, now)], task.priority, task.events[0])
 
 
 def _table(run: Run, tasks: "Iterable[Task]", others: int) -> str:
-    from orchestrator.domain.tasks.stages import stage_of
-
     state, now = run.orc.engine.read(), run.orc.engine.now()
     rows = []
     for task in tasks:
