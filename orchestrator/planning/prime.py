@@ -144,12 +144,12 @@ class _Page:
         """Return in a sentence what the agent does first."""
         prog = self.prog
         if self.hook.task is not None:
-            if self._step is None and self.hook.task.id in self.state.workflows:
-                return "The workflow on your hook waits for others; what it waits for stands below."
-            return "Work hangs on your hook: go on with it at once."
+            return self._duty_of(self.hook.task)
         if self.reviews:
             return "You have a review to finish."
-        if self.hook.working or self.hook.queue:
+        if self.hook.working:
+            return f'You are at work: go on, then `{prog} done {self.hook.working[0].id} "RESULT"`.'
+        if self.hook.queue:
             return f"Work is waiting for you: begin with `{prog} next`."
         if self.unread:
             return f"Nothing hangs on your hook: read your mail first (`{prog} mail inbox`)."
@@ -162,6 +162,13 @@ class _Page:
                 f"Every task has ended: nothing is left to do. `{prog} stats` shows what came out."
             )
         return f'The board has no tasks yet: `{prog} add "TITLE"` adds one.'
+
+    def _duty_of(self, hung: Task) -> str:
+        if self._step is None and hung.id in self.state.workflows:
+            return "The workflow on your hook waits for others; what it waits for stands below."
+        if self._step is None and not hung.is_clear:
+            return "The task on your hook is kept back; what lets it go on stands below."
+        return "Work hangs on your hook: go on with it at once."
 
     def own_sections(self) -> Iterator[Section]:
         """Yield what concerns the agent itself, the most important first; empty sections are left out."""
@@ -250,6 +257,8 @@ class _Page:
         if runs and not task.is_clear:
             release = f"`{prog} release {task.id}`"
             return f"it has to wait again, so give it back until then: {release}."
+        if not task.is_clear:
+            return f"it is kept back; other work is there with `{prog} next`."
         if not runs:
             return f"`{prog} claim {task.id}`."
         more = " --continue" if task.workflow else ""

@@ -17,7 +17,7 @@ from orchestrator.core.transaction import Desk
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import events, verification_events
 from orchestrator.domain.tasks.checks import Checks
-from orchestrator.domain.tasks.records import Note, Task
+from orchestrator.domain.tasks.records import Evidence, Note, Task
 from orchestrator.planning.brief_context import BriefContext
 from orchestrator.planning.brief_facts import earlier_tasks, fitting_topics, others_at_work
 from orchestrator.planning.quoting import quote
@@ -308,15 +308,14 @@ def _notes(notes: tuple[Note, ...]) -> str:
 
 def _evidence(task: Task) -> str:
     """Return what the checks showed, and who approved; why others rejected it stands before."""
-    lines = []
-    for item in task.evidence:
-        if item.kind == "review" and not item.passed:
-            continue
-        outcome = "passed" if item.passed else f"did not pass {item.problem}".rstrip()
-        if item.kind == "review":
-            outcome = "approved"
-        elif item.kind == "artifact" and item.passed:
-            outcome = "is there"
-        what = f"{item.agent} {outcome}: {item.what}" if item.kind == "review" else item.what
-        lines.append(what if item.kind == "review" else f"{item.what}: {outcome}")
-    return _listed("Shown", lines)
+    return _listed("Shown", [*filter(None, map(_shown, task.evidence))])
+
+
+def _shown(item: Evidence) -> str:
+    if item.kind == "review":
+        return f"{item.agent} approved: {item.what}" if item.passed else ""
+    if item.kind in ("force", "change"):
+        return f"{item.agent} {item.problem or 'went past the checks'}: {item.what}"
+    if not item.passed:
+        return f"{item.what}: did not pass {item.problem}".rstrip()
+    return f"{item.what}: {'is there' if item.kind == 'artifact' else 'passed'}"

@@ -155,7 +155,9 @@ def _own_or_named(run: Run, words: Words, message: str | None) -> tuple[str | No
         return run.orc.tasks.get(task).id, text
     except NotFound as error:
         if error.code == "task_not_found":
-            error.hint = "Of your own task a result stands in quotes, or in -m: `done -m RESULT`."
+            error.hint = (
+                "A single word is read as an id; a result of one word goes with `done -m RESULT`."
+            )
         raise
 
 

@@ -92,4 +92,5 @@ def _card(task: "Task", stage: "Stage", width: int) -> list[str]:
     marks = [f"P{task.priority}", *([stage] if stage in _MARKED else [])]
     title = textwrap.wrap(escape(task.title), width, max_lines=_TITLE, placeholder="…")
     agent = [f"@{escape(task.assigned_to)}"] if task.assigned_to else []
-    return [shortened(line, width) for line in (f"{task.id} {' '.join(marks)}", *title, *agent)]
+    head = textwrap.wrap(f"{task.id} {' '.join(marks)}", width)  # an id is wrapped, never cut
+    return [*head, *(shortened(line, width) for line in (*title, *agent))]
