@@ -229,6 +229,7 @@ class Engine:
                     )
                 ):
                     self._end_request()
+                    self.has_recorded = True  # as the first answer said
                     return self._answer_again(known, shows)
                 with self._opened(state) as tx:
                     result = body(tx)

@@ -131,8 +131,10 @@ class Sentences:
 
     def of(self, record: Recorded) -> str:
         """What happened, without the agent: ``completed 72e4c01d Write the conventions``."""
-        payload: dict[str, Any] = msgspec.json.decode(record.payload)
+        payload: Any = msgspec.json.decode(record.payload)
         template = SENTENCES.get(record.type)
+        if not isinstance(payload, dict):  # a log that other programs wrote
+            return f"logged {record.type}: {_text(payload)}"
         if template is None or not is_reserved(record.type, self._engine.read().board.format):
             facts = ", ".join(f"{key}={_text(value)}" for key, value in payload.items())
             return f"logged {record.type}{': ' if facts else ''}{facts}"

@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.core.errors import UsageError
+from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape, one_line
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.layout import parts
 from orchestrator.interfaces.cli.parameters import TOKEN, flag, option, together
-from orchestrator.interfaces.cli.rendering import Answer, plain
+from orchestrator.interfaces.cli.rendering import Answer, plain, say, warn
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
@@ -88,7 +88,13 @@ def ended(
         checked: Its checks ran now: name them.
         then: What follows, in place of the next command.
     """
-    after = run.orc.aftermath(task, agent=run.agent)
+    first = f"{what}: {escape(task.title)}{count}"
+    try:
+        after = run.orc.aftermath(task, agent=run.agent)
+    except (OrchestratorError, OSError) as error:
+        # The step stands, whatever reading the board once more says.
+        warn(f"what the step changed cannot be shown: {error}")
+        return say(task if value is None else value, first)
     prog = run.prog_as(after.agent)
     next_command = "" if after.agent == SYSTEM else f"{prog} next"
     record = {**plain(task if value is None else value), **plain(after)}
@@ -96,7 +102,7 @@ def ended(
 
     def page() -> str:
         return parts(
-            f"{what}: {escape(task.title)}{count}",
+            first,
             run.unchanged,
             then,
             _checks(task.evidence) if checked and not run.unchanged else "",

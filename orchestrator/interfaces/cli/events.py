@@ -113,7 +113,8 @@ def _value(text: str) -> Any:
 def _original(event: "Recorded") -> str:
     """An event as the original prints it: ``[HH:MM:SS] agent: action {k=v}``."""
     facts = as_dict(event)["payload"]
-    text = ", ".join(f"{key}={_fact(value)}" for key, value in facts.items())
+    pairs = facts.items() if isinstance(facts, dict) else [("payload", facts)]
+    text = ", ".join(f"{key}={_fact(value)}" for key, value in pairs)
     shown = f" {{{text}}}" if text else ""
     return escape(f"[{event.ts[11:19]}] {event.agent}: {event.type}{shown}")
 
