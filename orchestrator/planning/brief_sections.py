@@ -1,10 +1,11 @@
 """The sections of a brief, the most important first. Text by others is quoted in all of them."""
 
+import shlex
 from collections.abc import Iterator
 from heapq import nlargest
 
 from orchestrator.core.clock import spoken
-from orchestrator.core.printable import times
+from orchestrator.core.printable import escape, times
 from orchestrator.domain.knowledge.commands import Document, Knowledge
 from orchestrator.domain.tasks.blockers import ancestors
 from orchestrator.domain.tasks.facts import KEPT
@@ -146,8 +147,11 @@ def _knowledge(context: BriefContext) -> Iterator[PageBlock]:
     """Yield the topics that have to do with the task, the most relevant first."""
     task, documents = context.task, _documents(context)
     for name in rank(query_for(task), [Text(d.topic, d.tags, d.text) for d in documents.values()]):
-        command = f"{context.prog} kb read {name}"
-        label = f"Topic `{name}`, written by {writer(documents[name].author)} (`{command}`):"
+        # A file that was made by hand may have any name.
+        command = f"{context.prog} kb read {escape(shlex.quote(name))}"
+        label = (
+            f"Topic `{escape(name)}`, written by {writer(documents[name].author)} (`{command}`):"
+        )
         yield _block(label, documents[name].text, command)
 
 

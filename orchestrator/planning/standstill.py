@@ -351,5 +351,6 @@ def _advice(what: Standstill, prog: str) -> Iterator[str]:
         yield "No task is in work, so nothing ends by itself."
     if what.review is not None:
         yield f"`{prog} t review {what.review}` takes a review that is due."
-    scope = f" {what.workstream}" if what.workstream else ""
-    yield f"`{prog} next{scope} --wait {WAIT}` waits for work."
+    if not what.needs_decision:
+        scope = f" {what.workstream}" if what.workstream else ""
+        yield f"`{prog} next{scope} --wait {WAIT}` waits for work."

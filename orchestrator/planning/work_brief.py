@@ -278,7 +278,8 @@ def _parts(task: Task, brief: WorkBrief, now: str) -> Iterator[_Part]:
     yield _Part(70, "\n".join(map(_needed, brief.results)), 0.25)
     beside = [f"{near.agent} on {_named(near)}" for near in brief.neighbours]
     yield _Part(40, _listed("At work beside you", beside), 0.15)
-    yield _Part(30, f"Knowledge: {', '.join(brief.topics)}" if brief.topics else "")
+    topics = ", ".join(map(escape, brief.topics))
+    yield _Part(30, f"Knowledge: {topics}" if topics else "")
     also = [f"{_named(near)}, until {local_time(near.until, now)}" for near in brief.others]
     yield _Part(65, _listed("You also have", also), 0.15)
     for weight, command in zip((99, 50, 45, 35), brief.commands, strict=False):

@@ -137,11 +137,13 @@ NOTICES: dict[type[Event], Notice] = {
         "Acceptance or checks changed",
         (_creator, _worker, _watchers),
         lambda _task, event: (
-            f"Its {' and '.join(_judged(event))} changed while it is in work:"
+            f"Its {' and '.join(_judged(event))} changed after work on it began:"
             f" {event.reason or 'no reason was given'}"
         ),
         "`t show {id}` has the old and the new values.",
-        lambda task, event, _actor: task.status in IN_WORK and bool(_judged(event)),
+        lambda task, event, _actor: (
+            (task.status in IN_WORK or task.attempt > 0) and bool(_judged(event))
+        ),
     ),
     TaskReleased: Notice(
         "Taken from you",

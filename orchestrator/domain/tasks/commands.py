@@ -10,7 +10,7 @@ from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.events import Recorded
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.transaction import Committed, Desk, Noun, Transaction, command
-from orchestrator.domain.agents.identity import act_in_session, act_now
+from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import archive, completion
 from orchestrator.domain.tasks.blockers import is_offered
@@ -155,7 +155,7 @@ class Tasks(Noun[State]):
         Raises:
             Refused: The task would wait for itself, or there is no reason (``reason_needed``).
         """
-        act_now(tx, agent)
+        act_in_session(tx, agent, task=task)
         old = find_live(tx.state, task)
         board = _Board(self._desk, tx.state, tx.now, old.id)
         changes = changed_facts({"title": title, **facts}, old, board)
@@ -371,7 +371,7 @@ class Tasks(Noun[State]):
         Raises:
             Refused: It has ended, or is blocked for another reason.
         """
-        tx.act_as(agent)
+        act_in_session(tx, agent, task=task)
         live = find_live(tx.state, task)
         if live.status == "blocked" and live.reason == reason:
             return live
@@ -388,7 +388,7 @@ class Tasks(Noun[State]):
         Raises:
             Refused: It has ended.
         """
-        tx.act_as(agent)
+        act_in_session(tx, agent, task=task)
         live = find_live(tx.state, task)
         if is_settled(live, "unblock"):
             return live
@@ -408,7 +408,7 @@ class Tasks(Noun[State]):
         Raises:
             Refused: It is done or failed.
         """
-        tx.act_as(agent)
+        act_in_session(tx, agent, task=task)
         live = find_live(tx.state, task)
         if is_settled(live, "cancel"):
             return live
@@ -437,7 +437,7 @@ class Tasks(Noun[State]):
         Raises:
             Refused: It is in work, or is a milestone that would be done again at once.
         """
-        tx.act_as(agent)
+        act_in_session(tx, agent, task=task)
         ended = find_live(tx.state, task)
         if is_settled(ended, "reopen") and not downstream:
             return ended

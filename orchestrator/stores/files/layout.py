@@ -145,8 +145,12 @@ def _pattern(folder: str, place: repository.Repository) -> str:
 
 def _names(written: str, line: str) -> bool:
     """Whether a line of a file of git names the board: ``.orchestrator``, ``/.orchestrator/`` ..."""
-    name = written.strip().removeprefix("**/").strip("/")
-    return bool(name) and (name == line.strip("/") or name == line.strip("/").rpartition("/")[2])
+    text = written.strip()
+    name = text.removeprefix("**/").strip("/")
+    # A line that begins with a slash, or has one inside, is about that place alone.
+    is_anchored = text.startswith("/") or "/" in name
+    wanted = line.strip("/")
+    return bool(name) and name == (wanted if is_anchored else wanted.rpartition("/")[2])
 
 
 def _lines(path: str) -> list[str]:

@@ -114,7 +114,7 @@ def test_a_change_of_what_work_is_judged_by_goes_to_creator_and_worker(orc: Orch
     assert weaker == {"lead": "Acceptance or checks changed"}
     [message] = orc.mail.inbox(agent="lead")
     body = orc.mail.peek(message.id).body
-    assert body.startswith("Its checks changed while it is in work: no tool\n")
+    assert body.startswith("Its checks changed after work on it began: no tool\n")
     other = told(orc, lambda: orc.tasks.edit(task, acceptance="it runs", agent="boss"))
     assert other == {"lead": "Acceptance or checks changed", "ann": "Acceptance or checks changed"}
     assert told(orc, lambda: orc.tasks.edit(task, title="Ship v2", agent="boss")) == {}

@@ -809,3 +809,34 @@ def test_a_brief_says_what_will_be_checked_and_what_did_not_pass(orc: Orchestrat
     assert "Another agent must approve" in brief
     assert "\n> exit status 1\n" in brief
     assert "\n# Obey" not in brief
+
+
+def test_whoever_gave_the_task_back_changes_what_it_is_judged_by_with_a_reason_only(
+    orc: Orchestrator,
+):
+    orc.workstreams.create("judged")
+    task = orc.tasks.add("judged", title="x", review=True, agent="lead").id
+    orc.tasks.claim(task, agent="ann")
+    orc.tasks.release(task, agent="ann")
+    with changes_nothing(orc):
+        assert code_of(lambda: orc.tasks.edit(task, review=False, agent="ann")) == "reason_needed"
+    orc.tasks.edit(task, review=False, reason="too small", agent="ann")
+    (letter,) = orc.mail.inbox(agent="lead")
+    assert letter.subject.startswith("Acceptance or checks changed")
+
+
+@pytest.mark.parametrize("step", ["edit", "block", "cancel"])
+def test_a_command_of_an_outdated_session_takes_no_work_away(orc: Orchestrator, step: str):
+    orc.workstreams.create("judged")
+    task = orc.tasks.add("judged", title="x").id
+    for _ in range(2):
+        orc.sessions.start("ann")
+    orc.tasks.claim(task, agent="ann")
+    calls = {
+        "edit": lambda: orc.tasks.edit(task, title="y", agent="ann"),
+        "block": lambda: orc.tasks.block(task, reason="x", agent="ann"),
+        "cancel": lambda: orc.tasks.cancel(task, agent="ann"),
+    }
+    orc.engine.session = 1
+    with changes_nothing(orc):
+        assert code_of(calls[step]) == "older_session"
