@@ -119,7 +119,11 @@ def test_a_change_of_what_work_is_judged_by_goes_to_creator_and_worker(orc: Orch
     assert other == {"lead": "Acceptance or checks changed", "ann": "Acceptance or checks changed"}
     assert told(orc, lambda: orc.tasks.edit(task, title="Ship v2", agent="boss")) == {}
     orc.tasks.release(task, agent="ann")
-    assert told(orc, lambda: orc.tasks.edit(task, acceptance="it flies", agent="boss")) == {}
+    # It was in work once: whoever had it must not change it unseen before taking it again.
+    after = told(orc, lambda: orc.tasks.edit(task, acceptance="it flies", agent="boss"))
+    assert after == {"lead": "Acceptance or checks changed"}
+    fresh = orc.tasks.add("build", title="x", agent="lead").id
+    assert told(orc, lambda: orc.tasks.edit(fresh, acceptance="it flies", agent="boss")) == {}
 
 
 def test_no_notice_goes_to_a_retired_agent_or_to_no_agent(orc: Orchestrator):
