@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from statistics import median
 from time import perf_counter
 
 from benchmarks import baselines
@@ -30,20 +31,33 @@ with open("/proc/self/status") as file:
 def next_small(boards: Boards, *, quick: bool) -> Iterator[Figure]:
     """Row 4."""
     board = boards.copy(boards.tasks(SMALL))
-    process(NEXT, board)
-    ours, bare = interleave(
-        4 if quick else 9, lambda: process(NEXT, board), lambda: process(baselines.IMPORTS)
+    quiet = [*NEXT, "--quiet"]
+    process(quiet, board)
+    line, page, bare = interleave(
+        4 if quick else 9,
+        lambda: process(quiet, board),
+        lambda: process(NEXT, board),
+        lambda: process(baselines.IMPORTS),
     )
     boards.drop(board)
     for what, bound in (("CPU", 0.9), ("wall", None)):
-        mine, least = _taken(ours, what), _taken(bare, what)
+        mine, least = _taken(line, what), _taken(bare, what)
         yield Figure(
             name="next",
-            what=f"`t next` at {SMALL} tasks, whole process: {what} against importing 3 packages",
+            what=f"`t next --quiet` at {SMALL} tasks, whole process: {what} against importing 3 packages",
             measured=ratio(mine, least),
             bound=bound,
             detail=f"{ms(mine)} against {ms(least)}",
         )
+    without, complete = _taken(line, "CPU"), _taken(page, "CPU")
+    yield Figure(
+        name="next",
+        what="what the brief adds to it: CPU",
+        measured=(median(complete) - median(without)) * 1000,
+        bound=15.0,
+        unit="ms",
+        detail=f"{ms(complete)} against {ms(without)}",
+    )
 
 
 def _taken(runs: list[Usage], what: str) -> list[float]:
