@@ -12,6 +12,10 @@ V = TypeVar("V")
 D = TypeVar("D")
 
 
+class Record(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+    """What the state keeps of one thing. A change replaces it; a field that it does not know is refused."""
+
+
 class Remark(msgspec.Struct, frozen=True):
     """What a noun has to say about a task: a text by an agent, and the command that shows it whole."""
 

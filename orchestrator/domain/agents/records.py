@@ -2,22 +2,13 @@
 
 from typing import Literal, get_args
 
-import msgspec
-
-from orchestrator.domain.slices import MapSlice
+from orchestrator.domain.slices import MapSlice, Record
 from orchestrator.domain.tasks.records import Task
 
 AgentStatus = Literal["active", "retired"]
 
 
-class Agent(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
+class Agent(Record, frozen=True, kw_only=True):
     """An agent.
 
     ``status`` is active or retired; ``capabilities`` are types and labels of tasks it suits, none means
@@ -50,14 +41,7 @@ OVERSEER = "overseer"
 """The default recipient of escalations."""
 
 
-class Session(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
+class Session(Record, frozen=True, kw_only=True):
     """The last session of an agent.
 
     Attributes:

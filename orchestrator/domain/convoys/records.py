@@ -2,19 +2,10 @@
 
 from typing import Literal
 
-import msgspec
-
-from orchestrator.domain.slices import MapSlice
+from orchestrator.domain.slices import MapSlice, Record
 
 
-class Convoy(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
+class Convoy(Record, frozen=True, kw_only=True):
     """Tasks that are tracked together.
 
     Attributes:

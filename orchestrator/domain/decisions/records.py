@@ -4,19 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-import msgspec
-
-from orchestrator.domain.slices import MapSlice, Remark
+from orchestrator.domain.slices import MapSlice, Record, Remark
 
 
-class Decision(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
+class Decision(Record, frozen=True, kw_only=True):
     """A decision.
 
     Attributes:

@@ -1,18 +1,9 @@
 """What the state keeps of a topic."""
 
-import msgspec
-
-from orchestrator.domain.slices import MapSlice
+from orchestrator.domain.slices import MapSlice, Record
 
 
-class Topic(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
+class Topic(Record, frozen=True, kw_only=True):
     """A topic: its versions, the digest of its text, and that of the file that its last write replaced."""
 
     name: str

@@ -1,18 +1,9 @@
 """What a lock is: who holds it and who waits for it."""
 
-import msgspec
-
-from orchestrator.domain.slices import MapSlice
+from orchestrator.domain.slices import MapSlice, Record
 
 
-class Holder(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
+class Holder(Record, frozen=True, kw_only=True):
     """One holder of a lock, until a time. ``ttl`` is the length of the lease in seconds."""
 
     agent: str
@@ -23,14 +14,7 @@ class Holder(
     shared: bool = False
 
 
-class Waiter(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
+class Waiter(Record, frozen=True, kw_only=True):
     """An agent that waits for the lock until a time."""
 
     agent: str
@@ -38,14 +22,7 @@ class Waiter(
     shared: bool = False
 
 
-class Lock(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
+class Lock(Record, frozen=True, kw_only=True):
     """A resource with those who hold it and those who wait for it."""
 
     resource: str

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.domain.slices import Slice
+from orchestrator.domain.slices import Record, Slice
 
 Urgency = Literal["urgent", "high", "normal", "low"]
 
@@ -19,14 +19,7 @@ MessageKind = Literal[
 KINDS: tuple[MessageKind, ...] = get_args(MessageKind)
 
 
-class Message(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
+class Message(Record, frozen=True, kw_only=True):
     """The header of a message.
 
     Defaults are empty, None or small numbers only; :class:`orchestrator.domain.tasks.records.Task` says why.
@@ -60,14 +53,7 @@ class Message(
     copies: int
 
 
-class Receipt(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
+class Receipt(Record, frozen=True, kw_only=True):
     """When a message reached one agent; None: not yet."""
 
     delivered_at: str | None = None

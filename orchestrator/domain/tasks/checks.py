@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-import msgspec
 from msgspec.structs import replace
 
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError
+from orchestrator.domain.slices import Record
 from orchestrator.domain.validation import check_required
 
 DEFAULT_TIMEOUT = 600.0
@@ -22,14 +22,7 @@ LONGEST = 4096
 """Characters of a command or path."""
 
 
-class Checks(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
+class Checks(Record, frozen=True, kw_only=True):
     """What a task must show.
 
     Attributes:

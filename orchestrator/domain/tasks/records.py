@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from orchestrator.domain.slices import MapSlice
+from orchestrator.domain.slices import MapSlice, Record
 from orchestrator.domain.tasks.facts import TaskFacts
 from orchestrator.domain.tasks.relations import Progress
 
@@ -38,14 +38,7 @@ Rank = tuple[int, int, str]
 """Priority, age (id of the event that added it), id: the order in which tasks are taken."""
 
 
-class Evidence(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
+class Evidence(Record, frozen=True, kw_only=True):
     """What one check showed.
 
     Attributes:

@@ -5,6 +5,8 @@ from typing import Literal, get_args
 import msgspec
 from msgspec.structs import replace
 
+from orchestrator.domain.slices import Record
+
 LinkKind = Literal["related", "discovered-from", "duplicates", "supersedes", "caused-by"]
 
 KINDS: tuple[LinkKind, ...] = get_args(LinkKind)
@@ -68,14 +70,7 @@ class Progress(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
 NO_CHILDREN = Progress(0, 0, 0)
 
 
-class Signal(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
+class Signal(Record, frozen=True, kw_only=True):
     """What a task waits for from outside the graph.
 
     Attributes:

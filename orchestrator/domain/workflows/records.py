@@ -1,19 +1,10 @@
 """The record of a workflow, and the slice of the state with all of them."""
 
-import msgspec
-
-from orchestrator.domain.slices import MapSlice
+from orchestrator.domain.slices import MapSlice, Record
 from orchestrator.domain.tasks.relations import Progress
 
 
-class Condense(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
+class Condense(Record, frozen=True, kw_only=True):
     """How an ephemeral workflow is condensed.
 
     Attributes:
@@ -27,14 +18,7 @@ class Condense(
     metrics: bool = False
 
 
-class Workflow(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
+class Workflow(Record, frozen=True, kw_only=True):
     """A poured formula.
 
     Attributes:

@@ -2,22 +2,13 @@
 
 from typing import Literal
 
-import msgspec
-
 from orchestrator.core.errors import Refused
-from orchestrator.domain.slices import MapSlice
+from orchestrator.domain.slices import MapSlice, Record
 
 WorkstreamStatus = Literal["active", "closed"]
 
 
-class Workstream(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    kw_only=True,
-):
+class Workstream(Record, frozen=True, kw_only=True):
     """A stream of work. ``status`` is active or closed; a closed one gives out no tasks."""
 
     name: str
