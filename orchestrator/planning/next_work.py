@@ -1,5 +1,6 @@
 """What an agent should do next: what it claims by asking, else its new mail, or why there is nothing."""
 
+from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -10,6 +11,7 @@ from orchestrator.domain.mail.announced import announce, unannounced
 from orchestrator.domain.mail.records import Message
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.domain.tasks.judged import IN_WORK
 from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.domain.waiting import wait_for
 from orchestrator.engine import Engine
@@ -96,8 +98,12 @@ class _Asked:
             state, now = self._engine.read(), self._engine.now()
             if state.schedule.best(self._workstream, self._agent, now, review=self._review) is None:
                 break  # else it came in between, and the answer would not be true
+        counts = self._counts(state)
+        is_ended = bool(counts) and counts.keys() <= {*ENDED}
+        if not (last or mail or is_ended) and not counts.keys().isdisjoint(IN_WORK):
+            return None
         standstill = self._standstill(state, now)
-        if self._has_ended(state):
+        if is_ended:
             return self._answer("ended", mail=mail, standstill=standstill)
         if mail:
             return self._answer("mail", mail=mail, standstill=standstill)
@@ -116,13 +122,10 @@ class _Asked:
         waiters = self._engine.presence.waiting()
         return standstill(state, self._agent, self._workstream, now, waiters)
 
-    def _has_ended(self, state: State) -> bool:
-        """Whether there are tasks, and all of them have ended."""
-        counts = state.tasks.counts
-        streams = counts if self._workstream is None else (self._workstream,)
-        number = open_number = 0
+    def _counts(self, state: State) -> Counter[str]:
+        """How many tasks of each status there are where the agent asks."""
+        streams = state.tasks.counts if self._workstream is None else (self._workstream,)
+        counts = Counter[str]()
         for stream in streams:
-            for status, count in counts[stream].items():
-                number += count
-                open_number += count if status not in ENDED else 0
-        return number > 0 and not open_number
+            counts.update(state.tasks.counts[stream])
+        return +counts

@@ -135,7 +135,8 @@ class Sentences:
         template = SENTENCES.get(record.type)
         if not isinstance(payload, dict):  # a log that other programs wrote
             return f"logged {record.type}: {_text(payload)}"
-        if template is None or not is_reserved(record.type, self._engine.read().board.format):
+        format = self._engine.read().board.format_at(record.id)
+        if template is None or not is_reserved(record.type, format):
             facts = ", ".join(f"{key}={_text(value)}" for key, value in payload.items())
             return f"logged {record.type}{': ' if facts else ''}{facts}"
         return "".join(

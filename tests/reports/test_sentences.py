@@ -105,3 +105,11 @@ def test_times_are_shown_as_the_caller_wants(orc: Orchestrator):
     (record,) = orc.events.read(last=1)
     shown: Callable[[str], str] = lambda moment: f"<{len(moment)}>"  # noqa: E731
     assert Sentences(orc.engine, shown).of(record).endswith("One until <24>")
+
+
+def test_an_event_of_before_an_upgrade_stays_the_agents_after_it(orc: Orchestrator):
+    orc.events.log("ann", "decision.added", number=7)
+    (before,) = orc.events.read(last=1)
+    orc.decisions.add("Use tabs", agent="ann")
+    assert Sentences(orc.engine).of(before) == "logged decision.added: number=7"
+    assert last_of(orc).startswith("decided (1): Use tabs")
