@@ -105,7 +105,7 @@ class Orchestrator:
 
     Args:
         store: Where the events live, such as :class:`orchestrator.stores.memory.MemoryStore`.
-        agent: Who acts when a command names nobody.
+        agent: Who acts when a command names no agent.
         session: Which session of the agent this is; an older one than the last is refused.
         request_id: The request that the first command to change something answers.
         light: The process ends after one command (see :class:`orchestrator.engine.Engine`).
@@ -212,7 +212,7 @@ class Orchestrator:
         Args:
             board: Its folder, or its URL (``memory:``, ``file:///...``). A folder that does not exist or is
                 empty becomes a board, unless ``reads``.
-            agent: Who acts when a command names nobody; else ``$ORC_AGENT``, else ``system``.
+            agent: Who acts when a command names no agent; else ``$ORC_AGENT``, else ``system``.
             session: Which session of the agent this is; else ``$ORC_SESSION``.
             request_id: The request that the first command to change something answers; else
                 ``$ORC_REQUEST_ID``.

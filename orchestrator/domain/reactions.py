@@ -1,7 +1,7 @@
 """What a commit causes automatically, in the same commit, whichever command made it.
 
 A noun that waits for something that others do (a convoy for the end of its tasks, a workflow for that of its
-steps) is called here, and mail for those whom an event concerns, so that no command has to know of it.
+steps) is called here, and mail for the agents that an event concerns, so that no command has to know of it.
 """
 
 from orchestrator.core.transaction import Committed, Transaction

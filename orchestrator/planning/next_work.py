@@ -86,7 +86,7 @@ class _Asked:
         self._review, self._mail, self._lease = review, mail, lease
 
     def attempt(self, *, last: bool = False) -> Next | None:
-        """Claim something, or find another answer; None: there is nothing, and another attempt follows."""
+        """Claim work, or find another answer; None if there is none and another attempt follows."""
         while True:
             task = Tasks(self._engine).next(
                 self._workstream, agent=self._agent, lease=self._lease, review=self._review

@@ -22,7 +22,7 @@ TITLE = 80
 """Characters of a title."""
 
 WAIT = "10m"
-"""How long the command waits that is given to whoever finds nothing."""
+"""How long the suggested command waits, for an agent that finds no work."""
 
 
 class NamedTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

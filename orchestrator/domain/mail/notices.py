@@ -1,6 +1,6 @@
 """Notices: mail that the board sends about a task, in the commit of the event that it is about.
 
-``NOTICES`` says which event makes which message, and to whom. The sender is the agent of the event, so an
+``NOTICES`` says which event makes which message, and who gets it. The sender is the agent of the event, so an
 answer reaches it, and it is never sent to itself. A retired agent gets none, and neither does the name that
 an imported task came with, which may be no agent of this board.
 """
@@ -44,7 +44,7 @@ class Notice(msgspec.Struct, frozen=True):
 
     Attributes:
         subject: What happened; the task follows.
-        to: Whom it concerns, each asked in turn.
+        to: Who gets it, each asked in turn.
         text: What the event says about it, as the task stands after the commit.
         advice: What to do; ``{id}`` is the task.
         applies: Whether the event makes this notice, as the task stands after the commit.
@@ -57,7 +57,7 @@ class Notice(msgspec.Struct, frozen=True):
     applies: Callable[[Task, Any, str], bool] = lambda _task, _event, _actor: True
 
 
-# Whom a notice goes to
+# Who gets a notice
 
 
 def _creator(tx: Transaction[State], task: Task, _event: Event) -> Iterator[str]:
@@ -68,7 +68,7 @@ def _creator(tx: Transaction[State], task: Task, _event: Event) -> Iterator[str]
 
 
 def _watchers(tx: Transaction[State], task: Task, _event: Event) -> Iterator[str]:
-    """Yield whom the convoys notify that track the task; one that lands with it reports the task itself."""
+    """Yield the agents that open convoys of the task notify; one that lands with it reports it itself."""
     for name in tx.state.convoys.tracked_by.get(task.id, ()):
         convoy = tx.state.convoys[name]
         if convoy.status == "open":
@@ -153,7 +153,7 @@ NOTICES: dict[type[Event], Notice] = {
         lambda _task, event, actor: event.holder != actor,
     ),
 }
-"""The one table: which event of a task makes which message, and to whom."""
+"""The one table: which event of a task makes which message, and who gets it."""
 
 
 def follow(tx: Transaction[State], events: Committed) -> None:
@@ -171,7 +171,7 @@ def follow(tx: Transaction[State], events: Committed) -> None:
 def _recipients(
     tx: Transaction[State], actor: str, notice: Notice, task: Task, event: Event | None
 ) -> tuple[str, ...]:
-    """Return whom a notice goes to, each once: agents, and queues as addresses."""
+    """Return who gets a notice, each once: agents, and queues as addresses."""
     from orchestrator.domain.mail import addresses
 
     chosen: dict[str, None] = {}

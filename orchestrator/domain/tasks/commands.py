@@ -282,7 +282,7 @@ class Tasks(Noun[State]):
 
         Args:
             task: Its id or a prefix; None for the one that the agent works on, by its hook if it has several.
-            result: What came out, for whoever needs it next.
+            result: What came out, for the tasks that need this one.
             force: Complete it although it is not claimed, needs or parts of it are open, or a check does
                 not pass. It stands in the evidence, and a review is still due.
             reason: Why; goes with ``force``.
@@ -294,9 +294,9 @@ class Tasks(Noun[State]):
 
         Raises:
             NotFound: No task is named, and the agent works on none.
-            Refused: It is not in progress, or another agent has it by the time the checks have run; a need
-                or a part of it is open (``not_ready``), a check did not pass (``check_failed``), or its
-                commands are not trusted (``not_trusted``).
+            Refused: It is not in progress, or another agent has it when the checks have run. A need or a part
+                of it is open (``not_ready``). A check did not pass (``check_failed``). Its commands are not
+                trusted (``not_trusted``).
             UsageError: A task with checks is completed inside a transaction.
         """
         arguments = (task, result, force, reason, agent, token)

@@ -37,7 +37,7 @@ def change_task(state: State, before: Task, task: Task, record: Recorded | None 
 
     Args:
         state: The state that the task is in.
-        before: Its record; whoever holds it keeps what it was.
+        before: Its record, which does not change.
         task: The record that takes its place, which no caller has seen yet.
         record: The event that enters the history of the task, if any.
     """

@@ -1,6 +1,6 @@
 """Reviews: another agent than the worker approves or rejects work; imported commands are trusted.
 
-A review is work: whoever takes one has it under a lease of its own, and no other agent ends it meanwhile.
+A review is work: the agent that takes it has it under a lease of its own, and no other agent ends it meanwhile.
 """
 
 from collections.abc import Iterable
@@ -70,7 +70,7 @@ class Reviews(Noun[State]):
         Args:
             task: Its id or a prefix.
             reason: Why.
-            agent: Who reviews; without a name, whoever it is.
+            agent: Who reviews.
 
         Raises:
             Refused: No agent reviews it, or another one does.

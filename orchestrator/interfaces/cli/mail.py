@@ -45,7 +45,7 @@ _WAIT = "Wait so long for {}: 30s."
 @option("--cc", "Further addresses.", types.AGENT_NAME, metavar="TO", many=True, rare=True)
 @flag("--pinned", "Keep it when what was read is archived by age.", rare=True)
 def send(run: Run, to: str, **options: Any) -> Answer:
-    """Leave a message; it waits for whoever is not there yet."""
+    """Leave a message; an agent that is not there yet gets it later."""
     subject, body, options = _written(**options)
     strangers = run.orc.mail.strangers(to)
     sent = run.orc.mail.send(to, subject, body, **options)
@@ -71,7 +71,7 @@ def broadcast(run: Run, **options: Any) -> Answer:
 @_WORD
 @_TEXT
 def reply(run: Run, id: int, **options: Any) -> Answer:
-    """Answer whoever wrote a message."""
+    """Answer the sender of a message."""
     body, options = _with_body(**options)
     if not body:
         raise UsageError("A reply needs a text", hint="Give -m TEXT, -m - or --file FILE.")
@@ -144,7 +144,7 @@ def inbox(run: Run, unread: bool) -> Answer:
 
 @MAIL.command("read", example="read 17")
 @_ID
-@flag("--peek", "Mark nothing, as with mail of somebody else.")
+@flag("--peek", "Mark nothing, as with the mail of others.")
 def read(run: Run, id: int, peek: bool) -> Answer:
     """Show a message; in your own mailbox it is read from now on."""
     mail = run.orc.mail
@@ -272,7 +272,7 @@ def _messages(number: int, kind: str = "") -> str:
 
 
 def _page(letter: "Letter", reader: str | None) -> str:
-    """A message in full, with the reader's receipt, or with all of them for whoever has none."""
+    """A message in full, with the reader's receipt, or with all of them if the reader has none."""
     mine = letter.receipts.get(reader or "")
     start = f" (start {letter.incarnation})" if letter.incarnation else ""
     taken = f"{letter.taken_by}, {letter.taken_at}" if letter.taken_by else ""

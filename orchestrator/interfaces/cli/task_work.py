@@ -54,7 +54,7 @@ def release(run: Run, words: Words, reason: str | None, token: int | None) -> An
 
 @TASK.command("complete", example='complete 299833bc "Shipped as v1.0.2" --token 17')
 @task_words("[RESULT...]", "The task, and what came out.")
-@option("--result", "What came out, for whoever needs it next.")
+@option("--result", "What came out, for the tasks that need this one.")
 @text_file("the result")
 @COMPLETING
 def complete(run: Run, words: Words, result: str | None, file: str | None, **how: Any) -> Answer:
