@@ -1,6 +1,6 @@
 """Reviews: another agent than the worker approves or rejects work; imported commands are trusted.
 
-A review is work: the agent that takes it has it under a lease of its own, and no other agent ends it meanwhile.
+A review is work: the agent that takes it has a lease of its own, and no other agent ends it meanwhile.
 """
 
 from collections.abc import Iterable
