@@ -3,6 +3,9 @@
 from pathlib import Path
 
 import pytest
+import wcwidth
+
+from orchestrator.interfaces.cli.layout import cut, table
 
 from .conftest import CommandLine
 from .terminal import at_terminal
@@ -47,7 +50,7 @@ def test_ls_shows_open_work_first(cli: CommandLine):
 def test_list_at_a_terminal_is_ls(cli: CommandLine, tasks: dict[str, str], tmp_path: Path):
     shown = at_terminal(tmp_path / "board", "t", "ls")
     assert titles(shown) == ["running", "ready", "waiting", "done"]
-    assert f"{tasks['running']}  P3      in_progress" in shown
+    assert f"{tasks['running']}  P3    in_progress" in shown
 
 
 @pytest.mark.usefixtures("tasks")
@@ -105,10 +108,33 @@ def test_nothing_is_wider_than_the_terminal(
     cli: CommandLine, tasks: dict[str, str], tmp_path: Path, columns: int, command: str
 ):
     cli("t", "add", "w", f"Begin {'of a title of many words ' * 8}".strip())
+    cjk = cli("t", "add", "w", "任務名稱很長" * 20, "--json").json["id"]
+    cli("t", "claim", cjk, "개발자")
+    cli("t", "add", "w", "cafe\u0301 🎉 " + "e\u0301" * 200)
     shown = at_terminal(tmp_path / "board", command, columns=columns).splitlines()
-    assert max(map(len, shown)) <= columns
+    assert max(map(wcwidth.wcswidth, shown)) <= columns
     assert any(tasks["ready"] in line for line in shown)
     assert sum("Begin of a title" in line or "Begin of…" in line for line in shown) == 1
+
+
+def test_columns_stand_below_each_other_whatever_characters_are_in_them():
+    texts = ("plain", "任務", "한국어", "cafe\u0301", "🎉 party", "naïve")
+    shown = table(("text", "end"), [(text, "|") for text in texts]).splitlines()[1:]
+    assert {wcwidth.wcswidth(line) for line in shown} == {11}
+
+
+@pytest.mark.parametrize(
+    ("text", "room", "shown"),
+    [
+        ("abcdef", 4, "abc…"),
+        ("任務名稱", 8, "任務名稱"),
+        ("任務名稱", 7, "任務名…"),
+        ("任務名稱", 6, "任務…"),  # half a character is none
+        ("e\u0301e\u0301e\u0301", 2, "e\u0301…"),  # an accent stays with its letter
+    ],
+)
+def test_a_text_is_cut_by_the_columns_that_it_takes(text: str, room: int, shown: str):
+    assert cut(text, room) == shown
 
 
 @pytest.mark.usefixtures("tasks")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from orchestrator.core.printable import escape, escape_lines, shortened
+from orchestrator.core.printable import escape, escape_lines
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 2}
 
@@ -26,38 +26,35 @@ def table(
         rows: The cells; what is None is an empty cell.
         colours: The colour of a cell, by its text.
     """
-    from tabulate import tabulate
-
     cells = [["" if cell is None else escape(str(cell)) for cell in row] for row in rows]
+    widths = [max(map(columns, column)) for column in zip(headers, *cells, strict=True)]
     if is_terminal():
-        cells = _fitted(headers, cells, terminal_width())
-    if colours:
-        cells = [[paint(cell, colours.get(cell, "")) for cell in row] for row in cells]
-    text = tabulate(
-        cells, headers=[paint(h, "bold") for h in headers], tablefmt="plain", disable_numparse=True
-    )
-    return "\n".join(line.rstrip() for line in text.split("\n"))
+        _fit(widths, terminal_width())
+    lines = [[padded(h, room, "bold") for h, room in zip(headers, widths, strict=True)]]
+    for row in cells:
+        pairs = zip(row, widths, strict=True)
+        shown = [(cell, cut(cell, room), room) for cell, room in pairs]
+        lines.append(
+            [padded(text, room, (colours or {}).get(cell, "")) for cell, text, room in shown]
+        )
+    return "\n".join(GAP.join(line).rstrip() for line in lines)
 
 
-_GAP = 2
-"""Blanks between two columns."""
+GAP = "  "
+"""What stands between two columns."""
 
 _NARROWEST = 12
-"""Characters below which no column is cut: an id stays whole."""
+"""Columns of the terminal below which no column of a table is cut: an id stays whole."""
 
 
-def _fitted(headers: Sequence[str], cells: list[list[str]], room: int) -> list[list[str]]:
-    """Cut the widest columns until a row has room."""
-    # tabulate keeps the gap free beside a header, too.
-    heads = [f"{header}{' ' * _GAP}" for header in headers]
-    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-    excess = sum(widths) + _GAP * (len(widths) - 1) - room
+def _fit(widths: list[int], room: int) -> None:
+    """Make the widest columns narrower until a row has room."""
+    excess = sum(widths) + len(GAP) * (len(widths) - 1) - room
     while excess > 0 and (widest := max(widths)) > _NARROWEST:
         second = max((width for width in widths if width < widest), default=0)
-        cut = min(excess, widest - max(second, _NARROWEST))
-        widths[widths.index(widest)] -= cut
-        excess -= cut
-    return [[shortened(*pair) for pair in zip(row, widths, strict=True)] for row in cells]
+        less = min(excess, widest - max(second, _NARROWEST))
+        widths[widths.index(widest)] -= less
+        excess -= less
 
 
 def terminal_width() -> int:
@@ -65,6 +62,44 @@ def terminal_width() -> int:
     import shutil
 
     return shutil.get_terminal_size().columns
+
+
+_SIMPLE_BELOW = "\u0300"
+"""Every character before it that is shown takes one column of a terminal."""
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a safe text takes: 2 for most CJK and emoji, 0 for combining marks."""
+    if text.isascii() or max(text) < _SIMPLE_BELOW:
+        return len(text)
+    from wcwidth import width
+
+    return width(text)
+
+
+def cut(text: str, room: int) -> str:
+    """A safe text of at most so many columns, with a sign where it was cut; no character is halved."""
+    if columns(text) <= room:
+        return text
+    if text.isascii():
+        return f"{text[: room - 1]}…"
+    from wcwidth import clip
+
+    return f"{clip(text, 0, room - 1, fillchar=' ').rstrip()}…"
+
+
+def padded(text: str, room: int, colour: str = "") -> str:
+    """A safe text with blanks behind it up to so many columns."""
+    return paint(text, colour) + " " * (room - columns(text))
+
+
+def wrapped(text: str, room: int, most: int | None = None) -> list[str]:
+    """A safe text in lines of at most so many columns; of more lines than ``most`` the last is cut."""
+    if text.isascii():
+        from textwrap import wrap
+    else:
+        from wcwidth import wrap
+    return wrap(text, room, max_lines=most, placeholder="…")
 
 
 Column = str | tuple[str, str | Callable[[Any], object]]
@@ -94,8 +129,8 @@ def facts(record: Any, *columns: Column) -> str:
 def fields(pairs: Iterable[tuple[str, object]]) -> str:
     """Names and values in two columns; what is empty is left out."""
     shown = [(name, str(value)) for name, value in pairs if value not in (None, "", (), [])]
-    width = max((len(name) for name, _ in shown), default=0)
-    return "\n".join(f"{name:{width}}  {escape(value)}" for name, value in shown)
+    width = max((columns(name) for name, _ in shown), default=0)
+    return "\n".join(f"{padded(name, width)}{GAP}{escape(value)}" for name, value in shown)
 
 
 def counted(counts: Mapping[str, int]) -> str:
@@ -136,13 +171,13 @@ def bars(rows: Sequence[tuple[str, int]]) -> str:
     """A chart: a line with a bar for each name and number; in ASCII where the encoding has no blocks."""
     most = max((number for _, number in rows), default=0)
     names = [escape(name) for name, _ in rows]
-    head = max(map(len, names), default=0)
+    head = max(map(columns, names), default=0)
     room = terminal_width() - head - len(str(most)) - 3
     width = min(_WIDEST_BAR, max(1, room))
     lines = []
     for name, (_, number) in zip(names, rows, strict=True):
         shown = paint(_bar(number / most * width), "green") + " " if number else ""
-        lines.append(f"{name:{head}}  {shown}{number}")
+        lines.append(f"{padded(name, head)}{GAP}{shown}{number}")
     return "\n".join(lines)
 
 

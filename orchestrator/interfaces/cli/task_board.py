@@ -1,15 +1,14 @@
 """``orc board``: the tasks as cards in columns."""
 
-import textwrap
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.core.printable import escape, shortened
+from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
-from orchestrator.interfaces.cli.layout import paint, terminal_width
+from orchestrator.interfaces.cli.layout import GAP, cut, padded, terminal_width, wrapped
 from orchestrator.interfaces.cli.parameters import ONLY_WORKSTREAM, option
 from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run
@@ -23,9 +22,6 @@ CARDS = 10
 
 _TITLE = 3
 """Lines of a title on a card."""
-
-_GAP = 2
-"""Blanks between columns."""
 
 _COLUMNS: "dict[str, tuple[Stage, ...]]" = {
     "ready": ("ready",),
@@ -70,12 +66,12 @@ def board(run: Run, workstream: str | None, limit: int) -> Answer:
 def _page(columns: list[Column], stages: "dict[str, Stage]") -> str:
     if not columns:
         return "No tasks."
-    width = (terminal_width() + _GAP) // len(columns) - _GAP
-    heads = [shortened(f"{column.title} ({column.total})", width) for column in columns]
-    rows = [[paint(f"{head:{width}}", "bold") for head in heads]]
+    width = (terminal_width() + len(GAP)) // len(columns) - len(GAP)
+    heads = [cut(f"{column.title} ({column.total})", width) for column in columns]
+    rows = [[padded(head, width, "bold") for head in heads]]
     texts = [_lines(column, stages, width) for column in columns]
-    rows += [[f"{cell:{width}}" for cell in row] for row in zip_longest(*texts, fillvalue="")]
-    return "\n".join((" " * _GAP).join(row).rstrip() for row in rows)
+    rows += [[padded(cell, width) for cell in row] for row in zip_longest(*texts, fillvalue="")]
+    return "\n".join(GAP.join(row).rstrip() for row in rows)
 
 
 def _lines(column: Column, stages: "dict[str, Stage]", width: int) -> list[str]:
@@ -90,7 +86,7 @@ def _lines(column: Column, stages: "dict[str, Stage]", width: int) -> list[str]:
 def _card(task: "Task", stage: "Stage", width: int) -> list[str]:
     """The id with the priority, the title, and the agent."""
     marks = [f"P{task.priority}", *([stage] if stage in _MARKED else [])]
-    title = textwrap.wrap(escape(task.title), width, max_lines=_TITLE, placeholder="…")
+    title = wrapped(escape(task.title), width, _TITLE)
     agent = [f"@{escape(task.assigned_to)}"] if task.assigned_to else []
-    head = textwrap.wrap(f"{task.id} {' '.join(marks)}", width)  # an id is wrapped, never cut
-    return [*head, *(shortened(line, width) for line in (*title, *agent))]
+    head = wrapped(f"{task.id} {' '.join(marks)}", width)  # an id is wrapped, never cut
+    return [*head, *(cut(line, width) for line in (*title, *agent))]
