@@ -52,11 +52,14 @@ _decode = msgspec.json.Decoder(Snapshot).decode
 
 _WITH_UNKNOWN = 1000
 
+_LAYOUT = 2
+"""Grows when the fold keeps more of a log than before: a snapshot of before is then not taken for whole."""
+
 
 def _format_of(state: State) -> int:
     # An older version must read an upgraded log, which it refuses, not a snapshot that hides the upgrade.
     # The same where the log has fields that this version does not know: one that knows them folds anew.
-    return 1 + state.board.format + (_WITH_UNKNOWN if state.newer_fields else 0)
+    return _LAYOUT + state.board.format + (_WITH_UNKNOWN if state.newer_fields else 0)
 
 
 def encode(state: State, cursor: Cursor) -> bytes:

@@ -208,7 +208,7 @@ def naive_best_review(state: State, workstream: str | None, agent: str, now: str
         (streams[task.workstream].priority, rank_of(task), task)
         for task in state.tasks.values()
         if task.status == "in_review"
-        and task.assigned_to != agent
+        and agent not in task.all_workers
         and (task.reviewer is None or task.review_until <= now)
         and (record is None or record.suits(task))
         and workstream in (None, task.workstream)

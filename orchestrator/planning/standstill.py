@@ -262,7 +262,7 @@ class _Groups:
             who["worker"] = task.assigned_to or ""
             if task.review_until > self.now:
                 who |= {"agent": task.reviewer or "", "until": task.review_until}
-            elif task.assigned_to == self.agent:
+            elif self.agent in task.all_workers:
                 reason = "another agent must review it"
             elif not self._suits(task):
                 reason = "it is of a kind that your capabilities leave out"

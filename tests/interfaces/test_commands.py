@@ -138,6 +138,7 @@ def test_the_record_of_a_task_has_the_names_of_the_original_and_all_others(
         "lease_until": "",
         "token": None,
         "attempt": 0,
+        "workers": [],
         "failures": 0,
         "reviewer": None,
         "review_lease": None,

@@ -64,6 +64,9 @@ class AgentRenamed(Event):
         hung = state.agents.hooks.pop(old, None)
         for task in [task for task in state.tasks.values() if task.assigned_to == old]:
             change_task(state, task, replace(task, assigned_to=new))
+        for task in [task for task in state.tasks.values() if old in task.workers]:
+            # The old name stays: an agent that takes it up does not approve work that was done under it.
+            change_task(state, task, replace(task, workers=(*task.workers, new)))
         for task in [task for task in state.tasks.values() if task.reviewer == old]:
             change_task(state, task, replace(task, reviewer=new))
         if hung is not None:

@@ -1,4 +1,4 @@
-"""Who suits to review a task: a few agents to ask, though any but the worker may approve."""
+"""Who suits to review a task: a few agents to ask, though any that did not work on it may approve."""
 
 from heapq import nsmallest
 
@@ -13,7 +13,7 @@ ASKED = 2
 def suitable_reviewers(state: State, task: Task, now: str) -> tuple[str, ...]:
     """Return the agents to ask for a review of a task.
 
-    They are registered and suit it, or have tasks now; its worker and retired agents are none of them. Those
+    They are registered and suit it, or have tasks now; its workers and retired agents are none of them. Those
     whose lease shows that they work come first, then those with least to do.
     """
     records = state.agents.agents
@@ -21,7 +21,8 @@ def suitable_reviewers(state: State, task: Task, now: str) -> tuple[str, ...]:
     asked = (
         agent
         for agent in known
-        if agent not in (SYSTEM, "", task.assigned_to)
+        if agent not in (SYSTEM, "")
+        and agent not in task.all_workers
         and (
             agent not in records
             or (records[agent].status == "active" and records[agent].suits(task))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from orchestrator.core.errors import Refused, UsageError
-from orchestrator.core.transaction import SYSTEM, Committed, Desk, Transaction
+from orchestrator.core.transaction import SYSTEM, Committed, Desk, Transaction, check_named
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import verification
@@ -60,7 +60,8 @@ def complete(
     Raises:
         Refused: The task is not in progress, another agent holds it, a need or a part of it is open, or
             a check did not pass.
-        UsageError: ``force`` without a reason or the reverse; checks inside a transaction.
+        UsageError: ``force`` without a reason or the reverse; checks inside a transaction; no agent is named
+            that hands in by force what another one is to review.
     """
     if force != bool(reason.strip()):
         raise UsageError("To complete a task by force takes both --force and --reason TEXT")
@@ -127,6 +128,8 @@ def _forced(tx: Transaction[State], task: Task, agent: str | None, token: int | 
     is_free = task.status in ("pending", "blocked") or task.has_lapsed(tx.now)
     if is_mine or token is not None or not (is_free or task.is_assigned_to(actor)):
         return _held(tx, task, agent, token)
+    if task.checks is not None and task.checks.review:
+        check_named(actor)  # else its own worker could hand it in without a name, and approve it
     if actor != SYSTEM:
         claim(tx, task, None)
     return tx.state.tasks[task.id]

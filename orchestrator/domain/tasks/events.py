@@ -274,10 +274,12 @@ class TaskClaimed(TaskEvent):
         state.agents.hooks.setdefault(record.agent, self.task)
 
     def changed(self, task: Task, record: Recorded) -> Task:
+        workers, agent = task.workers, record.agent
         return replace(
             task,
             status=self.STATUS,
-            assigned_to=record.agent,
+            assigned_to=agent,
+            workers=workers if agent in workers else (*workers, agent),
             lease=self.lease,
             lease_until=self.until,
             token=record.id,
@@ -365,6 +367,7 @@ class TaskCompleted(TaskEvent):
             ended_at=record.ts,
             lease_until="",
             token=None,
+            workers=(),
             result=self.result,
             reason=self.reason,
         )

@@ -86,6 +86,7 @@ class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_de
         progress: How far its own children are; None if it has none.
         lease: Seconds that the claim, or its last renewal, lasts.
         attempt: How often it was claimed.
+        workers: Who claimed it since it was last done; also the names that these had before.
         reviewer: Who reviews it, under a lease of its own, while it is in review.
         review_lease: Seconds that this lease lasts.
         review_until: When it ends; the review is free for others then.
@@ -105,6 +106,7 @@ class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_de
     lease_until: str = ""
     token: int | None = None
     attempt: int = 0
+    workers: tuple[str, ...] = ()
     failures: int = 0
     reviewer: str | None = None
     review_lease: float | None = None
@@ -187,6 +189,12 @@ class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_de
     def is_assigned_to(self, agent: str) -> bool:
         """Whether it waits for this agent to begin it."""
         return self.status == "assigned" and self.assigned_to == agent
+
+    @property
+    def all_workers(self) -> tuple[str, ...]:
+        """Who worked on what is there now, so that another agent must approve it."""
+        holder, workers = self.assigned_to, self.workers
+        return workers if holder is None or holder in workers else (*workers, holder)
 
     def has_lapsed(self, now: str) -> bool:
         """Whether an agent has it but the lease has ended, so that the next claim may take it."""

@@ -12,6 +12,9 @@ from heapq import heappop, heappush
 from orchestrator.core import clock
 from orchestrator.domain.tasks.records import Rank, Task, rank_of
 
+Workers = tuple[str, ...]
+"""The agents that worked on a task."""
+
 ANYTHING = ""
 """What an agent without declared capabilities can do."""
 
@@ -21,7 +24,7 @@ class ReviewQueue:
 
     def __init__(self, tasks: dict[str, Task]) -> None:
         self._tasks = tasks
-        self._due: dict[tuple[str, str], dict[str, list[Rank]]] = {}
+        self._due: dict[tuple[str, str], dict[Workers, list[Rank]]] = {}
         self._ending: list[tuple[str, str]] = []
         self._of: dict[str, dict[str, None]] = {}
         self._all: dict[str, None] = {}
@@ -95,20 +98,20 @@ class ReviewQueue:
     def _offer(self, task: Task) -> None:
         for ability in {ANYTHING, task.type, *task.labels}:
             workers = self._due.setdefault((task.workstream, ability), {})
-            heappush(workers.setdefault(task.assigned_to or "", []), rank_of(task))
+            heappush(workers.setdefault(task.all_workers, []), rank_of(task))
 
     def _firsts(self, stream: str, ability: str, agent: str, now: str) -> Iterator[Rank]:
         """Yield the first review of the work of each other agent."""
         workers = self._due.get((stream, ability), {})
-        for worker, queue in [*workers.items()]:
-            while queue and not self._stands(queue[0], ability, worker, now):
+        for group, queue in [*workers.items()]:
+            while queue and not self._stands(queue[0], ability, group, now):
                 heappop(queue)
             if not queue:
-                del workers[worker]
-            elif worker != agent:
+                del workers[group]
+            elif agent not in group:
                 yield queue[0]
 
-    def _stands(self, rank: Rank, ability: str, worker: str, now: str) -> bool:
+    def _stands(self, rank: Rank, ability: str, workers: Workers, now: str) -> bool:
         task = self._tasks.get(rank[2])
         if task is None or task.status != "in_review" or rank_of(task) != rank:
             return False
@@ -116,7 +119,7 @@ class ReviewQueue:
             heappush(self._ending, (task.review_until, task.id))  # the clock may have been set back
             return False
         suits = ability in (ANYTHING, task.type, *task.labels)
-        return suits and (task.assigned_to or "") == worker
+        return suits and task.all_workers == workers
 
     def _is_ending(self, until: str, task_id: str) -> bool:
         task = self._tasks.get(task_id)
@@ -126,4 +129,4 @@ class ReviewQueue:
 def _place(task: Task) -> tuple[object, ...]:
     """Where a review that no agent has stands in the queues."""
     free = task.status == "in_review" and task.reviewer is None
-    return free, task.assigned_to, task.type, task.labels, rank_of(task)
+    return free, task.all_workers, task.type, task.labels, rank_of(task)

@@ -52,7 +52,7 @@ class Reviews(Noun[State]):
             lease: How long, as ``30m`` or seconds; every sign of life renews it.
 
         Raises:
-            Refused: It is not in review, the reviewer is its worker (``own_work``), or another agent reviews
+            Refused: It is not in review, the reviewer worked on it (``own_work``), or another agent reviews
                 it (``review_held``).
         """
         reviewed = _reviewed(tx, task, "review", agent)
@@ -106,7 +106,7 @@ class Reviews(Noun[State]):
             agent: Who reviews; needed.
 
         Raises:
-            Refused: It is not in review, the reviewer is its worker (``own_work``), or another agent reviews
+            Refused: It is not in review, the reviewer worked on it (``own_work``), or another agent reviews
                 it (``review_held``).
         """
         reviewed = _reviewed(tx, task, "approve", agent)
@@ -132,7 +132,7 @@ class Reviews(Noun[State]):
             agent: Who reviews; needed.
 
         Raises:
-            Refused: It is not in review, the reviewer is its worker (``own_work``), or another agent reviews
+            Refused: It is not in review, the reviewer worked on it (``own_work``), or another agent reviews
                 it (``review_held``).
         """
         reviewed = _reviewed(tx, task, "reject", agent)
@@ -161,20 +161,22 @@ class Reviews(Noun[State]):
 
 
 def _reviewed(tx: Transaction[State], text: str, transition: str, agent: str | None) -> Task:
-    """Return the task for a transition that only another agent than its worker may make.
+    """Return the task for a transition that only an agent that did not work on it may make.
 
     Raises:
-        Refused: It is not in review, its worker acts, or another agent reviews it.
+        Refused: It is not in review, a worker of it acts, or another agent reviews it.
     """
     actor = act_in_session(tx, agent, needed=True)
     task = find_live(tx.state, text)
     check_transition(task, transition)
-    if actor == task.assigned_to:
+    if actor in task.all_workers:
         raise Refused(
-            f"{actor} did the work of task {task.id}: another agent must review it",
+            f"{actor} {'did the work of' if actor == task.assigned_to else 'worked on'} task {task.id}:"
+            " another agent must review it",
             code="own_work",
             hint="`t list --status in_review` shows others what awaits them.",
             assigned_to=task.assigned_to,
+            workers=task.all_workers,
         )
     if task.reviewer not in (None, actor) and task.review_until > tx.now:
         raise Refused(

@@ -137,7 +137,8 @@ def _check(item: "Evidence") -> str:
 def _reviewers(task: "Task", after: "Aftermath") -> str:
     if task.status != "in_review":
         return ""
-    anyone = f"any agent but {escape(task.assigned_to or '')}"
+    workers = ", ".join(map(escape, task.all_workers))
+    anyone = f"any agent{f' but {workers}' if workers else ''}"
     asked = ", ".join(map(escape, after.reviewers))
     return f"May approve: {asked}{' or ' if asked else ''}{anyone}"
 

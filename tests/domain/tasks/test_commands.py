@@ -102,6 +102,7 @@ def test_a_task_keeps_everything_it_was_given(orc: Orchestrator):
         "lease_until": "",
         "token": None,
         "attempt": 0,
+        "workers": (),
         "failures": 0,
         "reviewer": None,
         "review_lease": None,

@@ -62,9 +62,11 @@ class Life:
         if due:
             task = self.dice.choice(due)
             holder = task.reviewer if task.review_until > self.orc.engine.now() else None
-            others = [name for name in self.AGENTS if name != task.assigned_to]
+            others = [name for name in (*self.AGENTS, "dora") if name not in task.all_workers]
             agent = holder or self.dice.choice(others)
-            if self.dice.choice([True, False]):
+            if agent in task.all_workers:  # it took the name of one
+                self.orc.reviews.release(task.id, agent=agent)
+            elif self.dice.choice([True, False]):
                 self.orc.reviews.approve(task.id, agent=agent)
             else:
                 self.orc.reviews.reject(task.id, reason="no", agent=agent)

@@ -219,3 +219,79 @@ def test_finding_a_review_looks_at_none_of_ones_own_and_none_of_another_kind(orc
     assert best is not None
     assert best.id == wanted
     assert len(looked_at) <= 2
+
+
+# Whoever worked on it does not review it
+
+
+def worked_on_before(orc: Orchestrator, how: str, clock: SettableClock) -> str:
+    """A task that ann has claimed, and that another agent hands in for review."""
+    task = orc.tasks.add("build", title="x", review=True).id
+    orc.tasks.claim(task, agent="ann", lease=60)
+    if how == "release":
+        orc.tasks.release(task, agent="ann")
+    elif how == "lapse":
+        clock.advance(60)
+    elif how == "block":
+        orc.tasks.block(task, reason="no key", agent="ann")
+        orc.tasks.unblock(task)
+    elif how == "fail":
+        orc.tasks.fail(task, agent="ann")
+        orc.tasks.reopen(task)
+    elif how == "reject":
+        orc.tasks.complete(task, agent="ann")
+        orc.reviews.reject(task, reason="no", agent="bob")
+        orc.tasks.release(task, agent="ann")
+    elif how == "retire":
+        orc.agents.register("ann")
+        orc.agents.retire("ann")
+        orc.agents.register("ann")
+    elif how == "give":
+        orc.hooks.sling(task, "dora", force=True)
+    elif how == "force":
+        orc.tasks.release(task, agent="ann")
+        orc.tasks.complete(task, force=True, reason="it is there", agent="dora")
+        return task
+    elif how == "rename":
+        orc.agents.rename("ann", "anna")
+        orc.tasks.release(task, agent="anna")
+        orc.agents.register("ann")
+    orc.tasks.claim(task, agent="dora")
+    orc.tasks.complete(task, agent="dora")
+    return task
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["release", "lapse", "block", "fail", "reject", "retire", "give", "force", "rename"],
+)
+def test_an_agent_that_worked_on_it_before_does_not_review_it(
+    orc: Orchestrator, clock: SettableClock, how: str
+):
+    task = worked_on_before(orc, how, clock)
+    for worker in ("ann", "anna", "dora") if how == "rename" else ("ann", "dora"):
+        with changes_nothing(orc):
+            assert code_of(lambda: orc.reviews.claim(task, agent=worker)) == "own_work"  # noqa: B023
+            assert code_of(lambda: orc.reviews.approve(task, agent=worker)) == "own_work"  # noqa: B023
+            assert given(orc, worker) is None
+    assert given(orc, "carl") == task
+    assert orc.reviews.approve(task, agent="carl").status == "done"
+
+
+def test_whoever_worked_on_it_before_it_was_done_may_review_what_was_done_since(orc: Orchestrator):
+    task = in_review(orc, worker="ann")
+    orc.reviews.approve(task, agent="bob")
+    orc.tasks.reopen(task)
+    orc.tasks.claim(task, agent="dora")
+    orc.tasks.complete(task, agent="dora")
+    assert given(orc, "ann") == task
+
+
+def test_what_is_to_be_reviewed_is_handed_in_by_force_under_a_name(orc: Orchestrator):
+    task = orc.tasks.add("build", title="x", review=True).id
+    orc.tasks.claim(task, agent="ann")
+    orc.tasks.release(task, agent="ann")
+    for agent in (None, "system"):
+        with changes_nothing(orc):
+            forced = lambda: orc.tasks.complete(task, force=True, reason="I say", agent=agent)  # noqa: B023,E731
+            assert code_of(forced) == "agent_needed"
