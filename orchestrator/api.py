@@ -115,7 +115,7 @@ class Orchestrator:
 
     Attributes:
         folder: The folder of the board; None if the store has none.
-        is_new: :meth:`open` was given a name that was no board yet, and made it.
+        is_new: :meth:`open` was given a name that was not a board yet, and made it.
     """
 
     is_new: bool = False

@@ -79,7 +79,7 @@ def locate(
         return Located(folder, warning=warning)
     if paths.is_folder(folder) and os.listdir(folder) and folder != home:
         raise NoBoard(
-            f"{folder} is no board: it holds other files and no state/ folder",
+            f"{folder} is not a board: it holds other files and no state/ folder",
             hint="Name an empty or a new folder, or the board itself.",
         )
     if reads:

@@ -1,7 +1,7 @@
 """``state.json``: the fold of the log up to one event, indented for people, checked when it is read back.
 
-The first line holds a checksum of everything after it. A snapshot that is missing, was edited or has another
-format is no error: the log is folded anew. The file is flat: the fields of all slices are keys of one object.
+The first line holds a checksum of everything after it. If the snapshot is missing, was edited or has another
+format, the log is folded again. The file is flat: the fields of all slices are keys of one object.
 """
 
 import zlib

@@ -20,7 +20,7 @@ Job = tuple[Callable[[], Awaitable[Any]], Future[Any]]
 class Proxy:
     """A board whose commands run in an event loop; each thread that calls is one task there.
 
-    What is no command (``engine``, ``folder``) is that of the plain board.
+    What is not a command (``engine``, ``folder``) is that of the plain board.
     """
 
     def __init__(self, plain: Orchestrator, portal: BlockingPortal) -> None:

@@ -552,7 +552,7 @@ async def test_each_command_has_an_async_form_with_the_same_signature(path: str)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
-async def test_what_is_no_command_is_not_there():
+async def test_what_is_not_a_command_is_not_there():
     orc = AsyncOrchestrator(Orchestrator(MemoryStore()))
     with pytest.raises(AttributeError, match="'AsyncOrchestrator' object has no attribute 'taks'"):
         _ = orc.taks

@@ -236,7 +236,7 @@ def test_a_text_does_not_pass_as_a_list(name: str, parameter: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "parameter"), parameters_of_lists())
-def test_an_item_that_is_no_text_is_refused_in_every_list_of_texts(
+def test_an_item_that_is_not_text_is_refused_in_every_list_of_texts(
     name: str, parameter: str
 ) -> None:
     call = CALLS[name]
@@ -251,7 +251,9 @@ def test_an_item_that_is_no_text_is_refused_in_every_list_of_texts(
         if other.default is other.empty
     }
     for given in ([3], iter(["ui", 3])):
-        with pytest.raises(UsageError, match=f"`{parameter}` takes a list of texts, and 3 is none"):
+        with pytest.raises(
+            UsageError, match=f"`{parameter}` takes a list of texts, and 3 is not a text"
+        ):
             call(**{**needed, parameter: given})
     with pytest.raises(UsageError, match=f"`{parameter}` takes a list, not 3"):
         call(**{**needed, parameter: 3})
@@ -264,7 +266,7 @@ def test_an_item_that_is_no_text_is_refused_in_every_list_of_texts(
         ({"title": "A", "parent": ["x"]}, "`parent` takes a text, not ['x']"),
         ({"title": "A", "estimate": []}, "`estimate` takes a text or a number, not []"),
         ({"title": "A", "review": "yes"}, "`review` takes true or false, not 'yes'"),
-        ({"title": "A", "meta": {"a": 3}}, "`meta` takes a mapping of texts, and 3 is none"),
+        ({"title": "A", "meta": {"a": 3}}, "`meta` takes a mapping of texts, and 3 is not a text"),
         ({"title": "A", "verify_timeout": []}, "`verify_timeout` takes a text or a number, not []"),
     ],
 )

@@ -8,7 +8,7 @@ from stress.security import ATTACKS, ROWS, Attack, ground
 def test_an_attack_that_works_on_the_naive_version_does_nothing_to_a_board(one: Attack) -> None:
     """An attack that fails on the naive version would show nothing."""
     with ground() as place:
-        assert one.naive(place), "the attack is no attack"
+        assert one.naive(place), "the attack is not an attack"
     with ground() as place:
         assert one.real(place) == ""
 

@@ -225,7 +225,7 @@ def _fitting(name: str, value: object, hint: object) -> object:
 def _check_items(name: str, kind: str, items: Iterable[object], of: type) -> None:
     for item in items:
         if not isinstance(item, of):
-            raise UsageError(f"`{name}` takes a {kind} of texts, and {item!a} is none")
+            raise UsageError(f"`{name}` takes a {kind} of texts, and {item!a} is not a text")
 
 
 def check_list(name: str, items: Iterable[object]) -> None:

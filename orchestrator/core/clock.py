@@ -45,7 +45,7 @@ def seconds(text: str) -> float:
     """Seconds since 1970 of a timestamp; the inverse of :func:`timestamp`.
 
     Raises:
-        UsageError: The text is no ISO 8601 time.
+        UsageError: The text is not an ISO 8601 time.
     """
     try:
         moment = datetime.fromisoformat(text)
@@ -63,7 +63,9 @@ def check(text: str) -> str:
         UsageError: It is not.
     """
     if not re.fullmatch(_TIMESTAMP, text):
-        raise UsageError(f"{text!a} is no timestamp", hint="Write it as 2026-11-21T06:13:00.000Z.")
+        raise UsageError(
+            f"{text!a} is not a timestamp", hint="Write it as 2026-11-21T06:13:00.000Z."
+        )
     return text
 
 

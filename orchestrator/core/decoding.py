@@ -22,7 +22,7 @@ def decode_text(data: bytes, name: str) -> str:
         return data.removeprefix(BOM).decode()
     except UnicodeDecodeError as error:
         raise BadInput(
-            f"{name} is no UTF-8 text (byte {error.start})", hint="Save it as UTF-8."
+            f"{name} is not UTF-8 text (byte {error.start})", hint="Save it as UTF-8."
         ) from None
 
 
@@ -30,7 +30,7 @@ def decode_any(data: bytes, name: str) -> str:
     """Read UTF-8, or what an older editor wrote: Windows-1252, or Latin-1, which any bytes are.
 
     Raises:
-        BadInput: They are no text at all: they hold a NUL, or are UTF-16.
+        BadInput: They are not text: they hold a NUL, or are UTF-16.
     """
     if b"\0" in data or data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise BadInput(f"{name} is not text", hint="Save it as UTF-8.")

@@ -26,7 +26,7 @@ def moment(text: str, now: str, *, is_past: bool = False, is_end: bool = False) 
         is_end: A whole day means its end; else its beginning.
 
     Raises:
-        UsageError: It is no moment; a bare number is none.
+        UsageError: It is not a moment; a bare number is none.
     """
     words = " ".join(text.lower().split())
     if words == "now":
@@ -41,7 +41,7 @@ def moment(text: str, now: str, *, is_past: bool = False, is_end: bool = False) 
             return clock.after(now, -seconds if is_past or words.endswith(" ago") else seconds)
         return clock.check(_stamp(datetime.fromisoformat(text.strip())))
     except (ValueError, OverflowError, OSError, UsageError):
-        raise UsageError(f"{text!a} is no moment", hint=FORMS) from None
+        raise UsageError(f"{text!a} is not a moment", hint=FORMS) from None
 
 
 def _day(words: str, today: date, *, is_past: bool) -> date | None:
@@ -57,7 +57,7 @@ def _day(words: str, today: date, *, is_past: bool) -> date | None:
 
 
 def _distance(words: str) -> float | None:
-    """The seconds of ``3d``, ``in 3 days``, ``2h ago``; None for what is no duration."""
+    """The seconds of ``3d``, ``in 3 days``, ``2h ago``; None for a text that is not a duration."""
     length = words.removeprefix("in ").removesuffix(" ago").removesuffix(" from now")
     return clock.duration(length) if clock.is_duration(length) else None
 

@@ -38,7 +38,7 @@ def name(kind: str, text: str, *, among: Collection[str] = ()) -> str:
     if not is_plain:
         _check_part(kind, text)
     elif ".." in text or text[-1] == "." or _WINDOWS_DEVICE.fullmatch(text):
-        raise _refused(kind, text, "that is no file name everywhere")
+        raise _refused(kind, text, "that is not a valid file name on every system")
     if among and text not in among:
         _check_collision(kind, text, among)
     return text

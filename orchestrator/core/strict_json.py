@@ -14,7 +14,7 @@ def strict_json(text: str | bytes, *, depth: int = 0) -> Any:
     """Read JSON: no NaN, no key twice, not too deep, no huge numbers.
 
     Raises:
-        BadInput: The text breaks one of these rules, or is no JSON.
+        BadInput: The text breaks one of these rules, or is not valid JSON.
     """
     import json  # most commands read none
 
@@ -34,7 +34,7 @@ def strict_json(text: str | bytes, *, depth: int = 0) -> Any:
     except RecursionError:
         raise BadInput("The JSON is nested too deep") from None
     except ValueError as error:
-        raise BadInput(f"It is no JSON: {error}") from None
+        raise BadInput(f"It is not valid JSON: {error}") from None
 
 
 def encode_payload(value: Any, more: dict[str, Any] | None = None) -> msgspec.Raw:
@@ -51,7 +51,7 @@ def encode_payload(value: Any, more: dict[str, Any] | None = None) -> msgspec.Ra
         if more:
             data = msgspec.json.encode(_merged(msgspec.json.decode(data), more))
     except UnicodeEncodeError:
-        raise BadInput("A text holds a lone surrogate, which is no character") from None
+        raise BadInput("A text holds a lone surrogate, which is not a character") from None
     except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(f"A value cannot be written as JSON: {error}") from None
     return msgspec.Raw(visible_json(data))
@@ -83,7 +83,7 @@ def _check_scalar(value: Any) -> None:
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise BadInput("An integer is beyond 64 bits", hint="Write it as a string.")
     if value is not None and not isinstance(value, (str, int, float)):
-        raise BadInput(f"A {type(value).__name__} is no value of JSON")
+        raise BadInput(f"A {type(value).__name__} is not a JSON value")
 
 
 def visible_json(data: bytes) -> bytes:

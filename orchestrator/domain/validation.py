@@ -27,7 +27,7 @@ def check_text(field: str, text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise BadInput(f"The {field} holds a lone surrogate, which is no character") from None
+        raise BadInput(f"The {field} holds a lone surrogate, which is not a character") from None
     return text
 
 
@@ -86,14 +86,14 @@ def parse_moment(field: str, text: str, now: str) -> str:
     """Read the moment of a field; a whole day is its beginning, but for ``due``: due by the end of the day.
 
     Raises:
-        UsageError: It is none (see :func:`orchestrator.core.moments.moment`).
+        UsageError: It is not a time (see :func:`orchestrator.core.moments.moment`).
     """
     from orchestrator.core.moments import moment  # few commands are given one
 
     try:
         return moment(text, now, is_end=field == "due")
     except UsageError as error:
-        message = f"{text!a} is no time for {field}"
+        message = f"{text!a} is not a time for {field}"
         raise UsageError(message, hint=error.hint) from None
 
 
@@ -104,5 +104,5 @@ def check_priority(number: object) -> int:
         UsageError: No whole number, or out of range.
     """
     if not isinstance(number, int) or not 0 <= number <= 1000:
-        raise UsageError(f"{number!a} is no priority", hint="1 comes first; 0 to 1000.")
+        raise UsageError(f"{number!a} is not a priority", hint="1 comes first; 0 to 1000.")
     return number

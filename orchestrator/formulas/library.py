@@ -152,7 +152,7 @@ def _is_name(text: str) -> bool:
 def _read(path: str) -> bytes | None:
     """The first bytes of a file outside of the board; users may arrange their own folders as they like."""
     if os.path.lexists(path) and not os.path.isfile(path):
-        raise Refused(f"{path} is no regular file", code="not_a_file", path=path)
+        raise Refused(f"{path} is not a regular file", code="not_a_file", path=path)
     try:
         with open(path, "rb") as file:
             return file.read(LONGEST + 1)

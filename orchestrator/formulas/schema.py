@@ -1,7 +1,7 @@
 """The schema of formula files: a record for each table, whose fields are the keys.
 
 :mod:`orchestrator.formulas.parse` reads files by it: a key that is not here is an error, and a new key is a
-field here. The field ``place`` is no key: it is where the record is in its file, for messages.
+field here. The field ``place`` is not a key: it is where the record is in its file, for messages.
 """
 
 import msgspec

@@ -187,7 +187,7 @@ class _Project:
         return {}
 
     def read(self, progress: ShowProgress) -> None:
-        """Read the files; those of other names are no tasks for Backlog.md either."""
+        """Read the files; those of other names are not tasks for Backlog.md either."""
         paths = [
             os.path.join(folder, path)
             for folder in _TAKEN

@@ -12,7 +12,7 @@ JSON is a list of objects, or ``{"workstream": ..., "tasks": [...]}``. Markdown:
       Indented lines are the description.
       - [ ] Test it
 
-A heading of level 1 is no task: its braces hold for the tasks below it. Deeper headings and the items of
+A heading of level 1 is not a task: its braces hold for the tasks below it. Deeper headings and the items of
 lists are tasks; what is nested is a part of what it is nested in. The braces at the end of a line are the
 fields of :mod:`orchestrator.domain.tasks.batch`, in YAML; a title that ends with braces of its own gets
 ``{}``. A ticked item is refused: it was not done on this board.
@@ -65,17 +65,17 @@ def _of_json(text: str) -> list[Entry]:
         workstream = top.pop("workstream", None)
         if top:
             raise BadInput(
-                f"{min(top)!a} is no field of a batch", hint="It has `tasks` and `workstream`."
+                f"{min(top)!a} is not a field of a batch", hint="It has `tasks` and `workstream`."
             )
         top = {} if workstream is None else {"workstream": workstream}
     if not isinstance(value, list):
-        raise BadInput("The batch is no list of tasks, nor an object with `tasks`")
+        raise BadInput("The batch is neither a list of tasks nor an object with `tasks`")
     return [_of_object(f"entry {n}", item, top) for n, item in enumerate(value, start=1)]
 
 
 def _of_object(place: str, item: Any, defaults: dict[str, Any]) -> Entry:
     if not isinstance(item, dict):
-        return Entry(place=place, fields={}, problem="it is no object")
+        return Entry(place=place, fields={}, problem="it is not an object")
     return Entry(place=place, fields=item if "id" in item else {**defaults, **item})
 
 

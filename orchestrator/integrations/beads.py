@@ -6,7 +6,7 @@ Priorities are the same numbers (0 to 4). What an issue is called there and here
   assignee is assigned to it: no claim is taken over, so work in progress is begun anew, by its agent first.
 - blocks, parent-child, waits-for are needs, parent, gate; the other kinds of links are links.
 - ``design`` goes below the description, ``notes`` and comments become notes, a memory becomes knowledge.
-- A molecule is a milestone: it is done when its parts are. What is no work (agents, messages, gates, wisps,
+- A molecule is a milestone: it is done when its parts are. What is not work (agents, messages, gates, wisps,
   templates, pinned records) is left out; an issue that such a record keeps back waits for a signal.
 """
 
@@ -75,7 +75,7 @@ _MARKS = {
     "wisp_plane": "wisps",
     "wisp_type": "wisps",
 }
-"""Fields that say that a record is no work, with what is said of it."""
+"""Fields that say that a record is not work, with what is said of it."""
 
 _COUNTS = (
     "_type", "content_hash", "is_blocked", "dependency_count", "dependent_count", "comment_count",
@@ -107,7 +107,7 @@ def import_beads(
 ) -> Report:
     """Take issues into a workstream, which is made if it is not there, in one commit.
 
-    Records that are no work, and those that cannot be read, are left out and reported.
+    Records that are not work, and those that cannot be read, are left out and reported.
 
     Args:
         engine: The board.
@@ -285,7 +285,7 @@ def _record(line: bytes) -> dict[str, Any]:
 
 
 def _no_work(record: dict[str, Any]) -> str:
-    """What to call a record that is no work; empty if it is work."""
+    """What to call a record that is not work; empty if it is work."""
     if record.get("status") == _DELETED:
         return "deleted issues"
     status = record.get("status") or "open"
@@ -411,7 +411,7 @@ def _priority(issue: Fields) -> int:
     number = issue.number("priority")
     # beads leaves out what is 0, its highest.
     if number is not None and not isinstance(number, int):
-        raise BadInput("priority is no whole number")
+        raise BadInput("priority is not a whole number")
     return check_priority(number or 0)
 
 

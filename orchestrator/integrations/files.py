@@ -33,7 +33,7 @@ def open_file(path: str) -> IO[bytes]:
         raise InputOutputError(f"{path} cannot be read: {error.strerror}") from None
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise BadInput(f"{path} is no regular file", hint="`-` reads stdin.")
+        raise BadInput(f"{path} is not a regular file", hint="`-` reads stdin.")
     return file
 
 

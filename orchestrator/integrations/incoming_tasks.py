@@ -1,8 +1,8 @@
 """Tasks that come from another tracker: their ids, what they wait for, and the one commit that takes them in.
 
-A need that cannot be a need here keeps the task back all the same, as a signal of the kind ``need``: on a
-record that is no task here, on an id that is nowhere, or one that would close a circle. An export writes it
-as a need again.
+A need that cannot become a need here still blocks the task, as a signal of the kind ``need``: a need of a
+record that is not a task here, of an unknown id, or one that would close a circle. An export writes it as a
+need again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -51,7 +51,7 @@ class Surroundings(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     """What an import holds beside its tasks.
 
     Attributes:
-        left_out: Ids of records that are no tasks here, and whether they keep back those that need them.
+        left_out: Ids of records that are not tasks here, and whether they keep back those that need them.
         missing_keeps_back: Whether a need of an id that is nowhere keeps back.
         topics: Texts that become knowledge, by topic.
     """

@@ -145,7 +145,7 @@ def _import_topic(tx: Transaction[State], name: str, text: str) -> None:
 def _read_state(path: str) -> dict[str, Any]:
     old = strict_json(_text(path))
     if not isinstance(old, dict):
-        raise BadInput(f"{path} is no state of the original")
+        raise BadInput(f"{path} is not a state of the original")
     return old
 
 
@@ -161,7 +161,7 @@ def _read_log(path: str) -> Iterable[dict[str, Any]]:
             except BadInput as error:
                 raise BadInput(f"{path}, line {number}: {error.message}") from None
             if not isinstance(value, dict):
-                raise BadInput(f"{path}, line {number} is no object")
+                raise BadInput(f"{path}, line {number} is not an object")
             yield value
 
 
@@ -190,7 +190,7 @@ def _text(path: str) -> str:
 def _mapping(old: dict[str, Any], key: str) -> dict[str, Any]:
     value = old.get(key, {})
     if not isinstance(value, dict):
-        raise BadInput(f"{key} is no object")
+        raise BadInput(f"{key} is not an object")
     return value
 
 

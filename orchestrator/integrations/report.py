@@ -24,7 +24,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         kept_back: Ids of tasks that wait for needs that are not here: `t signal ID` lets one go.
         renamed: Names that are written otherwise now, by what they were: ``label needs review``.
         no_place: What was left out or changed, by kind, with the number of values: fields that the other
-            side does not have, records that are no work or cannot be read.
+            side does not have, records that are not work or cannot be read.
         examples: For each kind of ``no_place`` the first tasks, or places in the file.
     """
 

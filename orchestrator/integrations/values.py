@@ -75,7 +75,7 @@ class Fields:
         if isinstance(value, str) and value:
             value = strict_json(value)
             if not isinstance(value, dict):
-                raise BadInput(f"{name} is no object")
+                raise BadInput(f"{name} is not an object")
         return value or {}
 
     def moment(self, name: str, *, is_end: bool = False) -> str:
@@ -91,7 +91,7 @@ class Fields:
         try:
             return moment(text, is_end=is_end)
         except BadInput:
-            self._refuse(name, f"{name} is no time: {text[:50]!a}")
+            self._refuse(name, f"{name} is not a time: {text[:50]!a}")
             return ""
 
     def skip(self, *names: str) -> None:
@@ -123,7 +123,7 @@ def moment(text: str, *, is_end: bool = False) -> str:
     """A time as the board writes it; see :meth:`Fields.moment`.
 
     Raises:
-        BadInput: It is no time.
+        BadInput: It is not a time.
     """
     text = text.strip()
     old = _OLD_DATE.fullmatch(text)
@@ -133,4 +133,4 @@ def moment(text: str, *, is_end: bool = False) -> str:
             return moments.moment(date, f"{date}T00:00:00Z", is_end=True)
         return clock.check(clock.timestamp(clock.seconds(date) + 0.0001))
     except (UsageError, OverflowError, ValueError, OSError):
-        raise BadInput(f"{text[:50]!a} is no time") from None
+        raise BadInput(f"{text[:50]!a} is not a time") from None

@@ -68,7 +68,7 @@ def import_board(
 
     Raises:
         Refused: The board is not empty.
-        BadInput: The text is no export, or its events do not fit together.
+        BadInput: The text is not an export, or its events do not fit together.
     """
     records = list(_records(lines))
     state = _checked(records, progress)
@@ -113,11 +113,11 @@ def _record(number: int, fields: Any) -> Recorded:
     try:
         payload = fields.pop("payload")
         if not isinstance(payload, dict):
-            raise BadInput(f"Line {number} has a payload that is no object")
+            raise BadInput(f"Line {number} has a payload that is not an object")
         raw = msgspec.Raw(msgspec.json.encode(payload))
         return msgspec.convert({**fields, "payload": raw}, Recorded)
     except (msgspec.ValidationError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"Line {number} is no event: {error}") from None
+        raise BadInput(f"Line {number} is not an event: {error}") from None
 
 
 def _checked(records: list[Recorded], progress: ShowProgress) -> State:

@@ -44,7 +44,7 @@ def write_brief(
         NotFound: There is neither, or the workstream has no ready task (``nothing_ready``).
     """
     if budget < 1:
-        raise UsageError(f"{budget} is no budget", hint="Give a number of tokens from 1 on.")
+        raise UsageError(f"{budget} is not a budget", hint="Give a number of tokens from 1 on.")
     context = BriefContext(desk, _task(desk, target), prog, agent)
     return lay_out(_head(context), list(sections(context)), budget * CHARACTERS)
 

@@ -30,7 +30,7 @@ def quote_titled(label: str, title: str, text: str | None = "") -> str:
 
 
 def writer(name: str | None) -> str:
-    """Return the name of a writer for a label. Knowledge files may hold what is no name."""
+    """Return the name of a writer for a label. Knowledge files may hold text that is not a name."""
     try:
         return names.agent(name) if name else "an unnamed writer"
     except BadName:

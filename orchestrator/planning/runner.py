@@ -37,7 +37,7 @@ class Planning(Noun[State], name="runner"):
         tx.act_as(agent)
         if max < 1:
             raise UsageError(
-                f"{max} tasks side by side are no plan", hint="Give a number from 1 on."
+                f"{max} tasks side by side are not a plan", hint="Give a number from 1 on."
             )
         number = tx.state.cycles.cycle.number + 1 if tx.state.cycles.cycle else 1
         plan = make_plan(

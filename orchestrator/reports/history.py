@@ -52,7 +52,7 @@ def first_moment(now: str, days: int) -> str:
         UsageError: The number of days is out of range.
     """
     if not 1 <= days <= LONGEST:
-        raise UsageError(f"{days} is no number of days", hint=f"Give 1 to {LONGEST}.")
+        raise UsageError(f"{days} is not a number of days", hint=f"Give 1 to {LONGEST}.")
     return clock.after(now, -(days - 1) * DAY)[:10] + "T00:00:00.000Z"
 
 

@@ -35,7 +35,7 @@ def parse(board: str | None) -> tuple[str, str | None]:
 
     host, _, path = (url[2] or "")[2:].partition("/")
     if host not in ("", "localhost") or not path:
-        raise UsageError(f"{board!a} is no path on this machine", hint="Write file:///PATH.")
+        raise UsageError(f"{board!a} is not a path on this machine", hint="Write file:///PATH.")
     return "file", url2pathname(f"/{path}")
 
 

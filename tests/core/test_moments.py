@@ -108,7 +108,7 @@ def test_times_and_durations(berlin: None, text: str, stamp: str) -> None:
         ("1000000000d", "tomorrow or monday"),
     ],
 )
-def test_what_is_no_moment_says_what_is(utc: None, text: str, hint: str) -> None:
+def test_what_is_not_a_moment_says_what_is(utc: None, text: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         moment(text, NOW, is_end=True)
     assert hint in caught.value.hint
@@ -132,7 +132,7 @@ def test_durations(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "h", "1x", "1h30", "in 3 days", "tomorrow", "-1h", "1..5h"])
-def test_what_is_no_duration(text: str) -> None:
+def test_what_is_not_a_duration(text: str) -> None:
     with pytest.raises(UsageError):
         clock.duration(text)
 
@@ -153,7 +153,7 @@ def test_every_field_of_a_task_and_every_report_reads_moments_so(
     assert orc.tasks.edit(task.id, due="monday").due == "2026-11-23T23:59:59.999Z"
     assert orc.tasks.edit(task.id, defer="in 3 days").defer_until == "2026-11-24T06:13:00.000Z"
     for field in ("due", "defer"):
-        with pytest.raises(UsageError, match=f"'20261201' is no time for {field}") as caught:
+        with pytest.raises(UsageError, match=f"'20261201' is not a time for {field}") as caught:
             orc.tasks.edit(task.id, **{field: "20261201"})
         assert caught.value.hint == "Write 2026-12-01."
     orc.tasks.add("w", title="Next", priority=1)

@@ -89,7 +89,7 @@ def disk_full(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> An
 
 
 def short_write(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """``write`` may take less than it was given, which is no error."""
+    """``write`` may take less than it was given, which is not an error."""
     if name == "write" and len(args[1]) > 1:
         return real(args[0], args[1][: len(args[1]) // 2])
     return real(*args, **kwargs)

@@ -687,7 +687,7 @@ def test_a_log_cut_anywhere_keeps_whole_commits_and_sets_the_rest_aside(
 
 @pytest.mark.parametrize("with_snapshot", [True, False])
 def test_a_log_that_lost_only_its_final_newline_is_whole(board: Orchestrator, with_snapshot: bool):
-    """An editor took it. The line is whole, so it is no torn write and no damage."""
+    """An editor took it. The line is whole, so it is not a torn write and no damage."""
     board.tasks.add("build", title="one")
     board.close()
     whole = file(board, "events.jsonl").read_bytes()
@@ -865,7 +865,7 @@ def test_next_waits_for_the_event_that_makes_a_task_ready(board: Orchestrator):
     assert [found[0].id] == [task.id]  # type: ignore[attr-defined]
 
 
-def test_a_log_that_is_gone_is_no_new_board_to_who_has_seen_it(board: Orchestrator):
+def test_a_log_that_is_gone_is_not_a_new_board_to_who_has_seen_it(board: Orchestrator):
     """The state folder was moved away, or is empty: what was seen stays readable, with a warning."""
     said: list[str] = []
     witness = again(board, warn=said.append)

@@ -72,7 +72,7 @@ def go(processes: list[subprocess.Popen[str]]) -> None:
 
 
 def finish(process: subprocess.Popen[str], *, killed: bool = False) -> list[str]:
-    """The acknowledgements of a process that has ended; a half line is none."""
+    """The acknowledgements of a process that has ended; half a line does not count."""
     out, err = process.communicate(timeout=120)
     if not killed:
         assert process.returncode == 0, err

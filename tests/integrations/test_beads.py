@@ -148,7 +148,7 @@ def test_tasks_that_are_here_are_refused_by_a_strict_import_or_skipped(shop: Orc
     assert shop.tasks.get("new").needs == ("shop-b20",)
 
 
-def test_an_id_that_is_no_name_becomes_another_and_always_the_same(orc: Orchestrator) -> None:
+def test_an_id_that_is_not_a_name_becomes_another_and_always_the_same(orc: Orchestrator) -> None:
     report = take(orc, issue("../x"), issue("y", ("blocks", "../x")))
     new = report.renamed["task ../x"]
     assert orc.tasks.get("y").needs == (new,)

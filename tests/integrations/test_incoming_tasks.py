@@ -1,4 +1,4 @@
-"""What both trackers have in common: what is no work stays out, no need is lost, a second import updates."""
+"""What both trackers have in common: what is not work stays out, no need is lost, a second import updates."""
 
 import io
 import json
@@ -43,7 +43,7 @@ def test_a_memory_becomes_knowledge_and_a_header_is_skipped(orc: Orchestrator) -
         assert take(orc, *lines).topics == ()
 
 
-def test_a_byte_order_mark_is_no_part_of_a_file(orc: Orchestrator, tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_a_file(orc: Orchestrator, tmp_path: Path) -> None:
     take(orc, b'\xef\xbb\xbf{"id":"x-1","title":"One"}')
     folder = put(tmp_path, **{"1": "\ufeff" + page("task-1", "text")})
     import_backlog(orc.engine, folder)
@@ -221,7 +221,7 @@ def test_a_part_of_an_issue_that_is_put_off_is_put_off(orc: Orchestrator) -> Non
     assert orc.tasks.get("b").defer_until == until
 
 
-# What is no work
+# What is not work
 
 NO_WORK: dict[str, dict[str, Any]] = {
     "records of the type agent": {"issue_type": "agent"},
@@ -239,7 +239,7 @@ NO_WORK: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", NO_WORK)
-def test_what_is_no_work_there_is_none_here_and_keeps_back_as_it_did(
+def test_what_is_not_work_there_is_none_here_and_keeps_back_as_it_did(
     orc: Orchestrator, kind: str
 ) -> None:
     report = take(orc, issue("x", **NO_WORK[kind]), issue("y", ("blocks", "x")), issue("z"))
@@ -249,7 +249,7 @@ def test_what_is_no_work_there_is_none_here_and_keeps_back_as_it_did(
     assert written(orc)[0][0]["dependencies"][0]["depends_on_id"] == "x" or kind == "deleted issues"
 
 
-def test_a_record_that_is_no_work_and_has_ended_keeps_nothing_back(orc: Orchestrator) -> None:
+def test_a_record_that_is_not_work_and_has_ended_keeps_nothing_back(orc: Orchestrator) -> None:
     take(orc, issue("x", issue_type="gate", status="closed"), issue("y", ("blocks", "x")))
     assert ready(orc) == {"y"}
 

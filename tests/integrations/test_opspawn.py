@@ -155,7 +155,7 @@ ODD: dict[str, Callable[[dict[str, Any]], object]] = {
     "an estimate that is a word": lambda state: first(state).update(estimate="2h"),
     "an estimate that is true": lambda state: first(state).update(estimate=True),
     "a time that is a number": lambda state: first(state).update(created_at=5),
-    "a time that is none": lambda state: first(state).update(updated_at="noon"),
+    "a time that is not valid": lambda state: first(state).update(updated_at="noon"),
     "tasks that are null": lambda state: state["workstreams"]["revenue"].update(tasks=None),
     "tasks that are words": lambda state: state["workstreams"]["revenue"].update(tasks=["x"]),
     "a stream that is a word": lambda state: state["workstreams"].update(revenue="x"),
@@ -209,7 +209,7 @@ def test_a_bad_line_of_the_old_log_is_a_named_error(empty: Orchestrator, tmp_pat
 
 
 @pytest.mark.parametrize("unreadable", ["events.jsonl", "knowledge"])
-def test_a_disk_that_does_not_answer_is_no_original_without_that_part(
+def test_a_disk_that_does_not_answer_is_not_an_original_without_that_part(
     empty: Orchestrator, monkeypatch: pytest.MonkeyPatch, unreadable: str
 ) -> None:
     """It was imported without its log or its topics, and said nothing."""

@@ -469,7 +469,7 @@ def test_content_comes_from_a_file_or_stdin(
     assert "given twice" in cli("kb", "write", "one", "x", "--file", str(file), status=2).err
     assert "cannot be read" in cli("kb", "write", "one", "--file", "nowhere", status=2).err
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff")))
-    assert "is no UTF-8 text" in cli("kb", "write", "two", status=2).err
+    assert "is not UTF-8 text" in cli("kb", "write", "two", status=2).err
     monkeypatch.setattr(sys, "stdin", None)  # `<&-` of a shell
     assert "stdin is closed" in cli("kb", "write", "two", status=2).err
 
@@ -493,7 +493,7 @@ def test_an_event_is_one_line_in_the_form_of_the_original(cli: CommandLine) -> N
     ]
 
 
-def test_a_value_that_is_no_strict_json_is_text(cli: CommandLine) -> None:
+def test_a_value_that_is_not_strict_json_is_text(cli: CommandLine) -> None:
     facts = ("a=NaN", 'b={"x":1,"x":2}', "c=012", "d=true", 'e="5"', "f=", "g=a=b", "h=" + "9" * 30)
     payload = cli("events", "log", "t", *facts, "--json").json["payload"]
     assert payload == {

@@ -116,7 +116,7 @@ def test_done_leads_to_the_claim_of_what_was_not_begun(cli: CommandLine) -> None
     assert f"`orc t claim {task}` begins" in cli("done", "--agent", "ann", status=1).err
 
 
-def test_a_mistyped_id_is_no_result_of_my_own_task(cli: CommandLine) -> None:
+def test_a_mistyped_id_is_not_a_result_of_my_own_task(cli: CommandLine) -> None:
     task = worked_on(cli)
     shown = cli("done", "ffffffff", "--agent", "ann", status=1)
     assert "There is no task 'ffffffff'" in shown.err

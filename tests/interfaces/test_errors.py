@@ -114,7 +114,7 @@ def test_names_that_could_leave_the_board_are_bad_usage(
     assert {path for path in after - before if path.parent.name != "state"} == set()
 
 
-def test_an_argument_that_is_no_text_is_refused(cli: CommandLine) -> None:
+def test_an_argument_that_is_not_text_is_refused(cli: CommandLine) -> None:
     cli("ws", "create", "w")
     assert "surrogate" in cli("t", "add", "w", "x\udcff", status=2).err
     assert cli("t", "show", "x\udcff", "--json", status=1).error["code"] == "task_not_found"

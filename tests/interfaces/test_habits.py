@@ -109,7 +109,7 @@ def test_a_word_for_a_priority_is_its_number(word: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("word", ["P", "Px", "p99999", "soon"])
-def test_other_words_are_no_priority(word: str) -> None:
+def test_other_words_are_not_priority(word: str) -> None:
     with pytest.raises(click.UsageError, match="is not a whole number"):
         read(["add", "T", "--priority", word])
 

@@ -1,4 +1,4 @@
-"""What a command line means: where options may stand, what a list is, and which words are no options."""
+"""What a command line means: where options may stand, what a list is, and which words are not options."""
 
 from contextlib import suppress
 from typing import Any
@@ -102,7 +102,7 @@ def test_global_options_mean_the_same_anywhere(
 
 
 @given(texts)
-def test_a_text_that_is_no_option_is_an_argument_as_it_is(text: str) -> None:
+def test_a_text_that_is_not_an_option_is_an_argument_as_it_is(text: str) -> None:
     if not is_option(text) and text != "--":
         assert read(["kb", "write", "topic", text, "--tags", "t"]).values["content"] == (text,)
     assert read(["kb", "write", "topic", "--", text]).values["content"] == (text,)

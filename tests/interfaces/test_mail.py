@@ -337,7 +337,7 @@ def test_inject_is_status_0_whatever_goes_wrong(
         assert shown.err.startswith("Warning: mail could not be shown: ")
         return shown.err
 
-    assert "no budget" in fails("--budget", "1")
+    assert "not a budget" in fails("--budget", "1")
     assert "whole number" in fails("--budget", "many")
     assert "duration" in fails("--wait", "soon")
     assert "cannot name" in fails(agent="-x")

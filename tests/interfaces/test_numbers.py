@@ -92,7 +92,7 @@ def test_metrics_of_an_empty_board_say_zero(cli: CommandLine) -> None:
     assert "None" not in shown
     assert "completed       0 (0.00 a day)" in shown
     assert "utilisation     0% (0 of 0 agents work)" in shown
-    assert cli("stats", "--days", "0", status=2).err.startswith("Error: 0 is no number of days")
+    assert cli("stats", "--days", "0", status=2).err.startswith("Error: 0 is not a number of days")
 
 
 def test_progress_is_shown_on_a_terminal_only_and_only_if_it_is_long(

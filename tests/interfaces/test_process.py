@@ -83,7 +83,7 @@ def test_a_hot_command_loads_no_library_it_does_not_need(board: Path) -> None:
         assert not loaded & set(SLOW_IMPORTS)
 
 
-def test_a_reader_that_goes_away_is_no_failure(board: Path) -> None:
+def test_a_reader_that_goes_away_is_not_a_failure(board: Path) -> None:
     for words in (["ws", "create", "other"], ["events"], ["export"]):
         reading, writing = os.pipe()
         os.close(reading)

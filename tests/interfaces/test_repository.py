@@ -295,7 +295,7 @@ def test_the_folder_of_git_elsewhere(tmp_path: Path, main: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "gitdir: /nowhere\n", "nonsense", "gitdir:\n"])
-def test_a_broken_git_file_is_no_repository(tmp_path: Path, text: str) -> None:
+def test_a_broken_git_file_is_not_a_repository(tmp_path: Path, text: str) -> None:
     (tmp_path / ".git").write_text(text)
     assert repository.around(str(tmp_path)) is None
     assert orc(tmp_path, "init").status == 0

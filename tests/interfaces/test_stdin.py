@@ -76,7 +76,7 @@ def test_texts_of_other_nouns_too(cli: CommandLine) -> None:
 
 
 @pytest.mark.usefixtures("stdin")
-def test_a_dash_among_words_is_a_dash_and_names_are_no_texts(cli: CommandLine) -> None:
+def test_a_dash_among_words_is_a_dash_and_names_are_not_texts(cli: CommandLine) -> None:
     task = added(cli)
     cli("t", "note", task, "a", "-", "b")
     assert cli("t", "show", task, "--json").json["notes"][-1]["text"] == "a - b"

@@ -183,8 +183,8 @@ def test_every_problem_of_a_batch_is_printed_once(
     shown = cli("t", "batch", str(plan), "--ws", "build", status=2)
     first, *rest = shown.err.splitlines()
     assert first.endswith(
-        ": entry 1: it is no object; entry 2: 'titel' is no field here; did you mean 'title'?;"
-        " entry 4: 'x\\x1b' is no field here; and 1 more"
+        ": entry 1: it is not an object; entry 2: 'titel' is not a field here; did you mean 'title'?;"
+        " entry 4: 'x\\x1b' is not a field here; and 1 more"
     )
     assert rest == [
         "  entry 3: A title is needed",

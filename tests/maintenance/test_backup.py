@@ -122,7 +122,7 @@ def test_the_golden_board_goes_through(empty: Orchestrator, tmp_path: Path):
 def test_a_board_takes_its_own_export_whatever_people_wrote_by_hand(
     board: Orchestrator, empty: Orchestrator
 ):
-    """What was taken in once is no reason to refuse the backup."""
+    """What was taken in once is not a reason to refuse the backup."""
     board.workstreams.create("build")
     board.knowledge.write("findings", "one\n")
     path = Path(str(board.folder), "knowledge", "findings.md")
@@ -180,9 +180,9 @@ BAD_EXPORTS: dict[str, Callable[[str], str]] = {
     "a workstream that is not there": lambda text: edited(
         text, 3, lambda line: line["payload"].update(workstream="other")
     ),
-    "a time that is none": lambda text: edited(text, 1, lambda line: line.update(ts="noon")),
+    "a time that is not valid": lambda text: edited(text, 1, lambda line: line.update(ts="noon")),
     "no payload": lambda text: edited(text, 1, lambda line: line.pop("payload")),
-    "an id that is no number": lambda text: edited(text, 1, lambda line: line.update(id="1")),
+    "an id that is not a number": lambda text: edited(text, 1, lambda line: line.update(id="1")),
     "an agent that leaves its folder": lambda text: edited(
         text, 1, lambda line: line.update(agent="../ann")
     ),
@@ -193,7 +193,7 @@ BAD_EXPORTS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("harm", BAD_EXPORTS)
-def test_what_is_no_whole_export_is_a_named_error_and_nothing_is_imported(
+def test_what_is_not_a_whole_export_is_a_named_error_and_nothing_is_imported(
     board: Orchestrator, empty: Orchestrator, tmp_path: Path, harm: str
 ):
     live(board)
@@ -219,7 +219,7 @@ def test_a_field_of_a_newer_version_comes_through_a_backup(
 
 
 @pytest.mark.parametrize("payload", [None, [1, 2], "text", 5])
-def test_an_event_of_the_agents_whose_payload_is_no_object_is_refused_or_shown(
+def test_an_event_of_the_agents_whose_payload_is_not_an_object_is_refused_or_shown(
     board: Orchestrator, empty: Orchestrator, payload: Any
 ):
     live(board)

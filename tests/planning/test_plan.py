@@ -362,7 +362,7 @@ def test_groups_of_the_same_tasks_are_one(orc: Orchestrator):
     assert group["tasks"] == [f"build/{i}" for i in tasks]
 
 
-def test_one_task_that_touches_overlapping_resources_is_no_group(orc: Orchestrator):
+def test_one_task_that_touches_overlapping_resources_is_not_a_group(orc: Orchestrator):
     add(orc, "One", touches=["src/**", "src/a", "src/*"])
     assert planned(orc)["recommended_serial"] == []
 
@@ -530,7 +530,7 @@ def test_the_critical_path_is_as_long_as_the_longest_of_all_chains(
 
 
 def test_the_agent_of_a_review_is_null_if_no_agent_has_the_task():
-    """The sentence names `system`, which is no agent; alerts of other kinds have no such field."""
+    """The sentence names `system`, which is not an agent; alerts of other kinds have no such field."""
     state = state_of([[], []])
     task, other = state.tasks.values()
     change_task(state, task, msgspec.structs.replace(task, status="in_review"))

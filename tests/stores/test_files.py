@@ -385,7 +385,7 @@ def test_documents_are_the_regular_visible_files(tmp_path: Path, store: FileStor
 def test_a_fifo_in_place_of_a_document_does_not_block(tmp_path: Path, store: FileStore) -> None:
     (tmp_path / "knowledge").mkdir()
     os.mkfifo(tmp_path / "knowledge" / "topic.md")
-    with pytest.raises(Refused, match="no regular file"):
+    with pytest.raises(Refused, match="not a regular file"):
         store.documents.read("knowledge/topic.md")
 
 
@@ -401,7 +401,7 @@ def test_a_replaced_file_is_whole_or_as_it_was(
     assert [entry.name for entry in (tmp_path / "knowledge").iterdir()] == ["topic.md"]
 
 
-def test_a_folder_that_is_no_board_is_never_made_by_a_write(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_board_is_never_made_by_a_write(tmp_path: Path) -> None:
     store = FileStore(tmp_path / "nowhere", light=True, warn=print)
     with pytest.raises(NoBoard, match="is not there"), store.locked("test", WAIT):
         pass
@@ -448,7 +448,7 @@ def test_a_state_folder_that_is_gone_from_an_open_board_is_named_and_not_made_an
 
 
 @pytest.mark.parametrize("name", ["listdir", "lstat", "scandir"])
-def test_a_disk_that_does_not_answer_is_no_empty_folder(
+def test_a_disk_that_does_not_answer_is_not_an_empty_folder(
     tmp_path: Path, store: FileStore, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     fill(store, ["a"])

@@ -214,7 +214,7 @@ def test_zeros_and_halves_at_the_end_are_a_torn_write(tail: bytes):
 
 
 @pytest.mark.parametrize("tail", [b"x\n", b"\n", b"<<<<<<< HEAD\n", b"{}\n", b"[]\n", b"null\n"])
-def test_a_whole_line_that_is_no_event_is_damage_and_no_torn_write(tail: bytes):
+def test_a_whole_line_that_is_not_an_event_is_damage_and_no_torn_write(tail: bytes):
     parsed = parse(LOG + tail, START)
     assert (len(parsed.events), parsed.offset, parsed.torn) == (8, len(LOG), False)
 

@@ -169,7 +169,7 @@ CHANGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int, str]] = {
     "a dropped line": (lambda ls: [ls[0], *ls[2:]], 2, "does not match its checksum"),
     "a dropped first line": (lambda ls: ls[1:], 1, ""),
     "an empty line": (lambda ls: [ls[0], b"\n", *ls[1:]], 2, ""),
-    "a line that is no UTF-8": (
+    "a line that is not UTF-8": (
         lambda ls: [ls[0], ls[1].replace(b"tester", b"\xff\xc3"), *ls[2:]],
         2,
         "does not match its checksum",
@@ -360,7 +360,7 @@ def test_a_sealed_segment_that_is_empty_is_damage(board: Board) -> None:
         lambda: read_locked(store),
     ]
     for look in looks:
-        with pytest.raises(Damage, match="no event") as raised:
+        with pytest.raises(Damage, match="not an event") as raised:
             look()
         assert raised.value.details["path"] == str(sealed)
     seen: list[str] = []
@@ -378,11 +378,11 @@ def test_a_segment_that_is_cut_within_its_first_id_is_not_taken_for_another(boar
     for cut in (7, 8):
         os.truncate(board.log, cut)
         seen: list[str] = []
-        with pytest.raises(Damage, match="no event") as raised:
+        with pytest.raises(Damage, match="not an event") as raised:
             read_into(seen, board.store())
         assert seen == list("abcdefghi")
         assert raised.value.details["path"] == str(board.log)
-        with pytest.raises(Damage, match="no event"):
+        with pytest.raises(Damage, match="not an event"):
             texts_of(board.store(), first)
         board.log.write_bytes(b'{"id":10')
 

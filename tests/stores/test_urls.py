@@ -38,7 +38,7 @@ def test_another_scheme_is_refused_and_those_that_exist_are_named(url: str):
 
 @pytest.mark.parametrize("url", ["file://elsewhere/board", "file:", "file://"])
 def test_a_file_url_names_a_path_on_this_machine(url: str):
-    with pytest.raises(UsageError, match="no path on this machine"):
+    with pytest.raises(UsageError, match="not a path on this machine"):
         stores.parse(url)
 
 

@@ -176,7 +176,7 @@ FREE_FOR_RESOURCES = {
     "absolute", "a folder", "backslash", "leading dash", "one dot", "hidden", "device",
     "device with extension", "trailing dot", "not NFC", "shell", "glob",
 }  # fmt: skip
-"""Resources are no files."""
+"""Resources are not files."""
 
 Entry = Callable[[Orchestrator, str], object]
 
@@ -212,7 +212,7 @@ ALLOWED_ELSEWHERE = {("event type", "device"), ("event type", "device with exten
                      ("event type", "dots"), ("event type", "one dot"),
                      ("event type", "too long in bytes"), ("event type", "leading dash"),
                      ("task type", "empty")}  # fmt: skip
-"""Types of events are no names of files: they are checked by a list of their own. An empty type is none."""
+"""Types of events are not file names, so they have a check of their own. An empty type is not allowed."""
 
 
 def _task(orc: Orchestrator) -> str:
@@ -262,7 +262,7 @@ def _name_attack(entry: str) -> None:
                 return f"{kind}: {what}"
             if ground.log() != log:
                 return f"{kind}: refused, and yet something was appended"
-            # A sign of life of the agent that acts is no effect of the command, nor is waiting in line.
+            # A sign of life of the agent that acts is not an effect of the command, nor is waiting in line.
             new = {
                 path
                 for path in set(ground.everything(board=True)) - files
@@ -473,7 +473,7 @@ def naive_folder(ground: Ground) -> bool:
 
 
 def _use(ground: Ground) -> list[str]:
-    """Every kind of write; gives what got out that is no named error."""
+    """Every kind of write; gives what got out that is not a named error."""
     wrong = []
 
     def fix() -> None:
@@ -672,7 +672,7 @@ def _(ground: Ground) -> str:
 
 
 UNDECODABLE = "a\udcffb"
-"""What Python makes of an argument that is no UTF-8."""
+"""What Python makes of an argument that is not UTF-8."""
 
 
 def naive_json(ground: Ground) -> bool:
@@ -701,7 +701,7 @@ BAD_VALUES: dict[str, Any] = {
     "very deep nesting": nested(100_000),
     "a lone surrogate": "a\ud800b",
     "a lone surrogate as a key": {"\udfff": 1},
-    "a key that is no string": {1: 2},
+    "a key that is not a string": {1: 2},
     "a set": {1, 2},
     "bytes": b"x",
     "an object": object(),

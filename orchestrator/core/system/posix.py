@@ -27,7 +27,7 @@ def open_file(path: str, flags: int, *, follow: bool = False) -> int:
 
 
 def open_folder(path: str) -> int:
-    """Open a folder that is no link."""
+    """Open a folder that is not a link."""
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
 
 

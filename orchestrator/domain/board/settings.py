@@ -25,7 +25,7 @@ def settings(tx: Transaction[Any]) -> BoardSettings:
     """Read the settings of the board; without a file, each has its default.
 
     Raises:
-        BadInput: The file is no TOML, or says what no board knows.
+        BadInput: The file is not valid TOML, or says what no board knows.
     """
     data = tx.read_document(FILE)
     if data is None:

@@ -56,7 +56,7 @@ class Decisions(Noun[State]):
 
         Raises:
             NotFound: There is no such task.
-            Refused: A file that is no decision has its path.
+            Refused: A file that is not a decision has its path.
         """
         tx.act_as(agent)
         title = check_title(title)
@@ -69,7 +69,7 @@ class Decisions(Noun[State]):
         about = resolve(tx.state, task) if task is not None else None
         if tx.read_document(path := path_of(number, title)) is not None:
             raise Refused(
-                f"{path} exists, and is no decision of this board",
+                f"{path} exists, and is not a decision of this board",
                 code="document_exists",
                 hint="Rename the file, then add the decision again.",
             )

@@ -51,7 +51,7 @@ def split(text: str) -> tuple[dict[str, Any], str]:
     head, body = _handler.split(text)
     metadata = _handler.load(head)
     if not isinstance(metadata, dict):
-        raise _bad("it is no mapping")
+        raise _bad("it is not a mapping")
     return metadata, body
 
 
@@ -85,7 +85,7 @@ def load(text: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" in line {mark.line + 1}" if mark else ""
-        raise _bad(f"it is no YAML{place}") from None
+        raise _bad(f"it is not valid YAML{place}") from None
     except UnicodeEncodeError:
         raise _bad("it holds half of a character (a lone surrogate)") from None
     except RecursionError:
@@ -133,7 +133,7 @@ class _Reader:
             key = self._value(event, depth + 1)
             line = event.start_mark.line + 1
             if not isinstance(key, str):
-                raise _bad(f"it has a key that is no word in line {line}")
+                raise _bad(f"it has a key that is not a word in line {line}")
             if key in values:
                 raise _bad(f"it has the key {key!a} twice, again in line {line}")
             values[key] = self._value(next(self._events), depth + 1)

@@ -26,7 +26,7 @@ def read_field(name: str, value: Any, known: "dict[str, Reader]") -> Any:
     if name in EDITING or name in ADDING:
         place = "without an id" if name in ADDING else "with an id"
         raise UsageError(f"{name!a} goes with an entry {place} only")
-    raise UsageError(f"{name!a} is no field here{did_you_mean(name, known)}")
+    raise UsageError(f"{name!a} is not a field here{did_you_mean(name, known)}")
 
 
 def words(value: Any) -> list[Any]:
@@ -38,7 +38,7 @@ def words(value: Any) -> list[Any]:
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise UsageError(f"{name} is no text")
+        raise UsageError(f"{name} is not a text")
     return value
 
 
@@ -57,7 +57,7 @@ def _lines(name: str, value: Any) -> list[str]:
     if isinstance(value, str):
         return [value] if value else []
     if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise UsageError(f"{name} is no list of texts")
+        raise UsageError(f"{name} is not a list of texts")
     return value
 
 
@@ -65,7 +65,7 @@ def _integer(name: str, value: Any) -> int:
     if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 10:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise UsageError(f"{name} is no whole number")
+        raise UsageError(f"{name} is not a whole number")
     return value
 
 
@@ -76,7 +76,7 @@ def _minutes(name: str, value: Any) -> float:
 
 def _seconds(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise UsageError(f"{name} is no number")
+        raise UsageError(f"{name} is not a number")
     return clock.duration(value)
 
 
@@ -92,7 +92,7 @@ def _pairs(name: str, value: Any) -> Any:
     if not isinstance(value, dict):
         return _words(name, value)
     if not all(isinstance(item, str) for item in value.values()):
-        raise UsageError(f"{name} is no object of texts")
+        raise UsageError(f"{name} is not an object of texts")
     return value
 
 

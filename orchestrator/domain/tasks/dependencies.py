@@ -389,7 +389,7 @@ def _title(state: State, task_id: str) -> str:
 def _link_kind(kind: EdgeKind) -> LinkKind:
     if kind not in KINDS:
         raise UsageError(
-            f"{kind!a} is no kind of link", hint=f"One of {', '.join((*BLOCKING, *KINDS))}."
+            f"{kind!a} is not a kind of link", hint=f"One of {', '.join((*BLOCKING, *KINDS))}."
         )
     return kind
 

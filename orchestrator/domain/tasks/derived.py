@@ -228,7 +228,7 @@ def _one_more_open(_: State, task: Task) -> Task:
 def _child_changed(
     state: State, parent: str, before: str | None, after: str | None
 ) -> list[Effect]:
-    """Effects of a child that went from one status to another; None: it is no child then."""
+    """Effects of a child that went from one status to another; None: it is not a child then."""
     if parent not in state.tasks:
         return _gates_of(state, parent)
 

@@ -25,7 +25,7 @@ may hold commas and blanks. ``pairs`` are a mapping, or a list of texts ``key=va
 LISTS: tuple[Kind, ...] = ("words", "tasks", "lines", "pairs")
 
 CLEARED: tuple[Kind, ...] = ("word", "task", "time", "integer", "minutes")
-"""Kinds for which an empty text is no value but clears the fact, whatever its check takes."""
+"""Kinds for which an empty text is not a value but clears the fact, whatever its check takes."""
 
 Check = Callable[[Any, Any, Any], Any]
 """Makes what is kept from what was given, what was kept before, and the :class:`Board`."""
@@ -59,7 +59,7 @@ def by(check: Callable[[Any], Any]) -> Check:
 def check_estimate(minutes: object) -> float:
     """Check an estimate in minutes."""
     if not isinstance(minutes, (int, float)) or not 0 <= minutes < 1e9:
-        raise UsageError(f"{minutes!a} is no estimate", hint="Give minutes.")
+        raise UsageError(f"{minutes!a} is not an estimate", hint="Give minutes.")
     return minutes
 
 
@@ -98,7 +98,7 @@ def add_commits(texts: Iterable[str], before: tuple[str, ...], _board: object) -
     """Check commits, and add them to those that are linked; no commit at all removes every one."""
     for text in (texts := [*texts]):
         if not re.fullmatch(r"[0-9a-fA-F]{4,64}", text):
-            raise UsageError(f"{text!a} is no commit", hint="Give 4 to 64 hex digits.")
+            raise UsageError(f"{text!a} is not a commit", hint="Give 4 to 64 hex digits.")
     return tuple(dict.fromkeys((*before, *map(str.lower, texts)))) if texts else ()
 
 
@@ -126,12 +126,12 @@ def pairs_of(name: str, given: Mapping[str, str] | Iterable[str]) -> dict[str, s
     """Read a mapping, or texts ``key=value``.
 
     Raises:
-        UsageError: A text has no ``=``, or a key is no name.
+        UsageError: A text has no ``=``, or a key is not a name.
     """
     if not isinstance(given, Mapping):
         texts = [*given]
         if wrong := [text for text in texts if "=" not in text]:
-            raise UsageError(f"{wrong[0]!a} is no pair for {name}", hint="Write key=value.")
+            raise UsageError(f"{wrong[0]!a} is not a pair for {name}", hint="Write key=value.")
         given = dict(text.split("=", 1) for text in texts)
     return {names.name(name, key): check_line(name, value) for key, value in given.items()}
 

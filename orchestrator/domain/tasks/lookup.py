@@ -101,7 +101,7 @@ def check_new_id(state: State, task_id: str) -> str:
     """Check an id that a caller chose, and return it.
 
     Raises:
-        BadName: It is no valid id.
+        BadName: It is not a valid id.
         Refused: There is or was a task of this id.
     """
     names.name("task", task_id)

@@ -60,7 +60,7 @@ class Progress(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
         return f"{self.done} of {self.total} done{cancelled}" if self.total else ""
 
     def moved(self, before: str | None, after: str | None) -> "Progress":
-        """Return the progress after the status of a child changed; None: it is no child then."""
+        """Return the progress after the status of a child changed; None: it is not a child then."""
         done = (after == "done") - (before == "done")
         cancelled = (after == "cancelled") - (before == "cancelled")
         total = (after is not None) - (before is not None)

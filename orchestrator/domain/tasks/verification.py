@@ -97,7 +97,7 @@ def _look(path: str) -> dict[str, Any]:
             size, digest = _folder(path)
             problem = "" if size else "holds nothing"
         else:
-            return {"passed": False, "problem": "is no file and no folder"}
+            return {"passed": False, "problem": "is neither a file nor a folder"}
     except FileNotFoundError:
         return {"passed": False, "problem": "is not there"}
     except OSError as error:

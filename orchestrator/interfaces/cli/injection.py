@@ -61,7 +61,7 @@ def block(
         UsageError: The budget is too small for any message.
     """
     if budget < LEAST:
-        raise UsageError(f"{budget} is no budget", hint=f"Give {LEAST} tokens or more.")
+        raise UsageError(f"{budget} is not a budget", hint=f"Give {LEAST} tokens or more.")
     prog = prog if len(prog) <= _LONGEST_PROG else "orc"
     room = budget * CHARACTERS - len(_opening(boundary, agent, count))
     room -= len(_closing(boundary, count, prog)) + 2

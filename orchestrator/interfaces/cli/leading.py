@@ -269,7 +269,7 @@ def _is_workstream(run: Run, name: str) -> bool:
 
 
 def workstream_meant(error: OrchestratorError, context: click.Context) -> str:
-    """The hint for a word that is no workstream: it is perhaps an agent, or the first word of a title."""
+    """The hint for a word that is not a workstream: it is perhaps an agent, or the first word of a title."""
     words = context.params.get("words") or _title(context)
     if context.command.name == "add" and len(words) > 1 and error.code == "workstream_not_found":
         line = f"`{_prog(context.obj)} add {shlex.quote(' '.join(words))}`"

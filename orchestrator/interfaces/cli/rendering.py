@@ -73,7 +73,7 @@ def to_json(value: Any) -> bytes:
     """One JSON document, indented. A record has all of its fields, also those at their default."""
     try:
         data = msgspec.json.encode(plain(value))
-    except UnicodeEncodeError:  # a lone surrogate, from an argument that is no UTF-8
+    except UnicodeEncodeError:  # a lone surrogate, from an argument that is not UTF-8
         data = msgspec.json.encode(_without_surrogates(plain(value)))
     return msgspec.json.format(data, indent=2) + b"\n"
 
@@ -110,7 +110,7 @@ def warn(text: str) -> None:
 def show(answer: Answer, *, as_json: bool, lossy: bool) -> None:
     """Write an answer to stdout, and do what follows from it.
 
-    A reader that went away is no failure. What was committed stays true when it cannot be shown
+    A reader that went away is not a failure. What was committed stays true when it cannot be shown
     (``lossy``); a query that cannot be shown has failed.
     """
     try:

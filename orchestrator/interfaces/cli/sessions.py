@@ -85,7 +85,7 @@ def _primed(run: Run, shown: "Prime") -> None:
 def _tokens(text: str, usual: int) -> int:
     if text.isascii() and text.isdecimal() and len(text) < 8:
         return int(text)
-    warn(f"{text!a} is no number of tokens: {usual} are used")
+    warn(f"{text!a} is not a number of tokens: {usual} are used")
     return usual
 
 
@@ -146,7 +146,7 @@ def done(
 def _own_or_named(run: Run, words: Words, message: str | None) -> tuple[str | None, str]:
     """The task that the words begin with, if they do, and the result.
 
-    A first word without a blank must be a task: a mistyped id is no result of another task.
+    A first word without a blank must be a task: a mistyped id is not a result of another task.
     """
     if not words or words[0] == "-" or any(map(str.isspace, words[0])):
         return None, once("result", run.text_of(words), message) or ""

@@ -173,4 +173,4 @@ _FORMATS: "dict[str, Callable[[Task], str]]" = {
     "milestone": lambda _: "done by itself when it is reached",
     "links": lambda task: ", ".join(f"{link.kind} {link.task}" for link in task.links),
 }
-"""How a fact is written that is no plain text, number or list of words."""
+"""How a fact is written that is not a plain text, number or list of words."""

@@ -24,8 +24,8 @@ def in_line(segment: Segment, parsed: ParsedLines) -> Damage:
 
 
 def no_event(segment: Segment, offset: int = 0) -> Damage:
-    """A line is no event: where a segment begins, or where a search came to."""
-    problem = f"line at byte {offset} is no event"
+    """A line is not an event: where a segment begins, or where a search came to."""
+    problem = f"line at byte {offset} is not an event"
     return in_line(segment, ParsedLines([], Position(), problem, offset=offset))
 
 

@@ -113,7 +113,7 @@ def names_in(path: str) -> list[str]:
     """The names in a folder, in order; none if it is not there.
 
     Raises:
-        InputOutputError: It could not be read; a disk that does not answer is no empty folder.
+        InputOutputError: It could not be read; a disk that does not answer is not an empty folder.
     """
     with naming("list", path):
         try:
@@ -182,5 +182,5 @@ def read(path: str) -> bytes | None:
             return None
         with open(fd, "rb", buffering=0) as file:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise Refused(f"{path} is no regular file", code="not_a_file", path=path)
+                raise Refused(f"{path} is not a regular file", code="not_a_file", path=path)
             return file.readall()

@@ -190,7 +190,7 @@ def _verified(line: bytes, previous_crc: int, number: int) -> Recorded | str:
     try:
         record = decode_line(line)
     except UNREADABLE as error:
-        return f"is no event: {error}"
+        return f"is not an event: {error}"
     return record if record.id == number else f"has the id {record.id} where {number} belongs"
 
 

@@ -176,7 +176,7 @@ def _closed_end(segment: Segment) -> int:
             if not decode_line(line).more:
                 return offset + len(line) + 1
         except UNREADABLE:
-            continue  # the torn tail is no event; what follows the last closed commit is passed over
+            continue  # the torn tail is not an event; what follows the last closed commit is passed over
     return 0
 
 

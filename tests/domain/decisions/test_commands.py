@@ -84,7 +84,7 @@ def test_a_hand_edit_is_shown_and_adopted_as_text_by_the_next_change(orc: Orches
     assert orc.decisions.get(1).text == shown.text
 
 
-def test_a_document_whose_writing_was_interrupted_is_no_hand_edit(orc: Orchestrator):
+def test_a_document_whose_writing_was_interrupted_is_not_a_hand_edit(orc: Orchestrator):
     """Between the commit and the file a process may die: the file is missing, or is the one of before."""
     add(orc)
     add(orc, "Settings are JSON")
@@ -96,7 +96,7 @@ def test_a_document_whose_writing_was_interrupted_is_no_hand_edit(orc: Orchestra
     assert orc.decisions.get(1).title == "Settings are TOML"
 
 
-def test_a_file_that_is_no_decision_is_never_overwritten(orc: Orchestrator):
+def test_a_file_that_is_not_a_decision_is_never_overwritten(orc: Orchestrator):
     orc.engine.documents.write(PATH, b"mine\n")
     with pytest.raises(Refused) as refused:
         add(orc)

@@ -150,7 +150,7 @@ def test_search_finds_all_words_in_any_case_most_hits_first(orc: Orchestrator):
     "topic",
     ["", ".", "..", "../x", "a/b", "a\\b", "-x", ".x", "x.", "a b", "a\0", "nul", "é" * 101],
 )
-def test_names_that_are_no_file_names_are_refused_at_every_door(board: Orchestrator, topic: str):
+def test_names_that_are_not_file_names_are_refused_at_every_door(board: Orchestrator, topic: str):
     with changes_nothing(board):
         for call in (
             lambda: board.knowledge.write(topic, "x"),
@@ -316,7 +316,7 @@ def test_a_file_that_is_the_previous_version_is_an_interrupted_write_and_the_log
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])
-def test_several_interrupted_writes_in_a_row_are_no_edit_by_hand(
+def test_several_interrupted_writes_in_a_row_are_not_edit_by_hand(
     board: Orchestrator, path: Callable[[str], Path], times: int
 ):
     """Each process was killed behind its commit; the file stayed at what it was before them all."""
@@ -333,7 +333,7 @@ def test_several_interrupted_writes_in_a_row_are_no_edit_by_hand(
     assert not board.events.read(type="knowledge.edited")
 
 
-def test_a_write_behind_a_deletion_both_interrupted_is_no_edit_by_hand(
+def test_a_write_behind_a_deletion_both_interrupted_is_not_an_edit_by_hand(
     board: Orchestrator, path: Callable[[str], Path]
 ):
     board.knowledge.write("findings", "old\n")
@@ -488,8 +488,8 @@ def test_the_doctor_names_the_files_that_are_not_as_they_should_be(odd: Orchestr
         topic for topic in ODD_FILES for f in findings if f.message.count(f"knowledge/{topic}.md")
     }
     assert named == {"Old Notes", "team/plan", "broken", "rules"}
-    assert any("latin.md: it is no UTF-8 text" in finding.message for finding in findings)
-    assert any("binary.md: it is no UTF-8 text" in finding.message for finding in findings)
+    assert any("latin.md: it is not UTF-8 text" in finding.message for finding in findings)
+    assert any("binary.md: it is not UTF-8 text" in finding.message for finding in findings)
 
 
 def test_a_file_with_a_byte_order_mark_keeps_one_frontmatter(
@@ -509,7 +509,7 @@ def test_a_file_that_could_not_be_written_back_is_not_changed(
     assert path(topic).read_bytes() == before
 
 
-def test_the_files_of_decisions_are_no_topics(board: Orchestrator):
+def test_the_files_of_decisions_are_not_topics(board: Orchestrator):
     board.decisions.add("Locks are leases", decision="So.")
     assert board.knowledge.all() == []
 

@@ -238,7 +238,7 @@ def test_a_group_with_nobody_in_it_is_refused(orc: Orchestrator, address: str):
         ("-bob", "bad_name"),
     ],
 )
-def test_what_is_no_address_is_refused(orc: Orchestrator, address: str, code: str):
+def test_what_is_not_an_address_is_refused(orc: Orchestrator, address: str, code: str):
     with changes_nothing(orc):
         assert code_of(lambda: orc.mail.send(address, "hi", agent="ann")) == code
 
@@ -311,7 +311,7 @@ def test_mail_of_somebody_else_is_shown_and_not_marked(orc: Orchestrator):
 
 
 @pytest.mark.parametrize("number", [0, -1, 1, 4711, 2**70])
-def test_what_is_no_message_is_not_found(orc: Orchestrator, number: int):
+def test_what_is_not_a_message_is_not_found(orc: Orchestrator, number: int):
     orc.workstreams.create("build")
     for call in (orc.mail.read, orc.mail.ack, lambda m, agent: orc.mail.archive([m], agent=agent)):
         with changes_nothing(orc):

@@ -136,15 +136,15 @@ def test_nothing_is_done_unless_everything_is_good(build: Orchestrator) -> None:
             {"title": "x", "assign": "../y"},
         )
     assert caught.value.details["problems"] == [
-        "entry 2: 'prio' is no field here; did you mean 'priority'?",
-        "entry 2: needs is no list of texts",
-        "entry 3: priority is no whole number",
+        "entry 2: 'prio' is not a field here; did you mean 'priority'?",
+        "entry 2: needs is not a list of texts",
+        "entry 3: priority is not a whole number",
         "entry 6: 'name' goes with an entry without an id only",
         "entry 10: the key 'a' stands in entry 1 already",
         "entry 4: A title is needed",
         "entry 5: There is no task 'nope'",
         "entry 7: there is no key or task 'aa'; did you mean 'a'?",
-        "entry 9: 5000 is no priority",
+        "entry 9: 5000 is not a priority",
         "entry 11: '..' cannot name an agent: it may not begin with `-` or `.`, end with `.`, or hold `..`",
     ]
 
@@ -205,16 +205,16 @@ def test_json_is_a_list_or_an_object_with_the_workstream_of_all(build: Orchestra
 @pytest.mark.parametrize(
     "text", ["{}", '{"tasks":5}', '{"tasks":[],"foo":1}', "[NaN]", '{"tasks":[],"tasks":[]}', "[", "{x"]
 )  # fmt: skip
-def test_json_that_is_no_batch_is_refused(build: Orchestrator, text: str) -> None:
+def test_json_that_is_not_a_batch_is_refused(build: Orchestrator, text: str) -> None:
     with changes_nothing(build), pytest.raises(UsageError):
         read(build, text)
 
 
-def test_an_entry_that_is_no_object_is_a_problem(build: Orchestrator) -> None:
+def test_an_entry_that_is_not_an_object_is_a_problem(build: Orchestrator) -> None:
     assert problems(build, '[5, {"title": 5}, {"titel": "x"}]') == [
-        "entry 1: it is no object",
-        "entry 2: title is no text",
-        "entry 3: 'titel' is no field here; did you mean 'title'?",
+        "entry 1: it is not an object",
+        "entry 2: title is not a text",
+        "entry 3: 'titel' is not a field here; did you mean 'title'?",
     ]
 
 
@@ -304,7 +304,7 @@ def test_every_problem_of_a_markdown_file_is_said_with_its_line(build: Orchestra
     assert found == [
         "line 1: 'due' cannot be said for all tasks: only workstream, type, priority, labels, assign",
         "line 2: it is ticked off; take the line out, or untick it",
-        "line 3: 'prio' is no field here; did you mean 'priority'?",
+        "line 3: 'prio' is not a field here; did you mean 'priority'?",
         "line 4: the braces cannot be read: it has an anchor or alias",
         "line 5: the braces cannot be read: it has the key 'key' twice, again",
         "line 6: it has two descriptions",

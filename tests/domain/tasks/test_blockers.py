@@ -491,7 +491,7 @@ class WorkGraph(RuleBasedStateMachine):
     # What must hold
 
     def follow_leases(self) -> None:
-        """A sign of life renews what an agent has; how long is no matter of the graph."""
+        """A sign of life renews what an agent has; how long is not a matter of the graph."""
         for name in self.board.live():
             task = self.orc.tasks.get(name)
             self.board.works[name].lease_until = task.lease_until
@@ -733,7 +733,7 @@ def test_a_closed_workstream_has_nothing_ready_and_says_so(orc: Orchestrator):
     assert entry.task.id == task
 
 
-def test_who_has_a_task_is_no_reason_until_the_lease_has_ended(
+def test_who_has_a_task_is_not_a_reason_until_the_lease_has_ended(
     orc: Orchestrator, clock: SettableClock
 ):
     need, task = add(orc), add(orc)

@@ -398,7 +398,7 @@ def test_a_lease_has_the_length_it_was_given(orc: Orchestrator, lease: float | s
 
 
 @pytest.mark.parametrize("lease", [0, -1, "0s", "soon", "", float("nan"), "200y", 1e30])
-def test_a_lease_that_is_no_length_is_refused(orc: Orchestrator, lease: float | str):
+def test_a_lease_that_is_not_a_length_is_refused(orc: Orchestrator, lease: float | str):
     task = add(orc)
     with changes_nothing(orc), pytest.raises(UsageError):
         orc.tasks.claim(task, agent="ann", lease=lease)
@@ -513,7 +513,7 @@ def test_force_takes_nothing_from_another_agent(orc: Orchestrator):
         assert code_of(lambda: orc.tasks.complete(task, agent="bob", **force)) == "not_holder"  # type: ignore[arg-type]
 
 
-def test_an_edit_that_changes_nothing_is_no_event(orc: Orchestrator):
+def test_an_edit_that_changes_nothing_is_not_an_event(orc: Orchestrator):
     task = orc.tasks.add("build", title="x", labels=["ui"], priority=2)
     with changes_nothing(orc):
         assert orc.tasks.edit(task.id, labels=["ui"], title="x", defer="") == task
@@ -663,7 +663,7 @@ def test_needs_may_not_close_a_circle_and_the_circle_is_shown(orc: Orchestrator)
         assert code_of(lambda: orc.tasks.edit(first, needs=[first])) == "circle"
 
 
-def test_a_diamond_is_no_circle(orc: Orchestrator):
+def test_a_diamond_is_not_a_circle(orc: Orchestrator):
     root = add(orc)
     left, right = add(orc, needs=[root]), add(orc, needs=[root])
     assert orc.tasks.get(add(orc, needs=[left, right])).open_needs == 2

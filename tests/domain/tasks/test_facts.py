@@ -99,9 +99,9 @@ def test_an_empty_text_or_list_clears_every_fact(
 
 
 @pytest.mark.parametrize("name", ["priority", "estimate"])
-def test_a_text_is_no_number(orc: Orchestrator, name: str) -> None:
+def test_a_text_is_not_a_number(orc: Orchestrator, name: str) -> None:
     orc.workstreams.create("build")
-    with changes_nothing(orc), pytest.raises(UsageError, match=f"'high' is no {name}"):
+    with changes_nothing(orc), pytest.raises(UsageError, match=f"'high' is not an? {name}"):
         orc.tasks.add("build", title="A", **{name: "high"})
 
 

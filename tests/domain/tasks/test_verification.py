@@ -490,8 +490,8 @@ def test_a_folder_is_kept_with_the_size_of_its_files_and_a_digest_of_all_of_them
         ("dangling", "is not there"),
         ("empty", "is empty"),
         ("hollow", "holds nothing"),
-        ("pipe", "is no file and no folder"),
-        ("/dev/zero", "is no file and no folder"),
+        ("pipe", "is neither a file nor a folder"),
+        ("/dev/zero", "is neither a file nor a folder"),
         ("empty/x", "cannot be read: Not a directory"),
     ],
 )
@@ -587,7 +587,7 @@ def test_what_nobody_claimed_is_completed_by_force_without_its_checks(orc: Orche
     assert code_of(lambda: orc.reviews.approve(task, agent="ann")) == "own_work"
 
 
-def test_force_is_no_way_around_a_review(orc: Orchestrator):
+def test_force_is_not_a_way_around_a_review(orc: Orchestrator):
     task = claimed(orc, FALSE, review=True)
     handed_in = orc.tasks.complete(task, force=True, reason="no time")
     assert (handed_in.status, handed_in.reason) == ("in_review", "no time")
