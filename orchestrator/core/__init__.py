@@ -1,1 +1,1 @@
-"""The mechanism: events, transactions, the store port, errors. Knows no noun."""
+"""The mechanism: events, transactions, the store port, errors. It knows no noun of the domain."""

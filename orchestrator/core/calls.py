@@ -1,4 +1,4 @@
-"""How Python sees the call of a command or query: its signature, its hints, and which arguments fit them."""
+"""The signature and hints of a command or query as callers see them, and the check of its arguments."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,15 +25,15 @@ _Method = Callable[..., Any]
 
 
 class Call:
-    """The target of ``__wrapped__``: tells :mod:`inspect` the signature without the transaction.
+    """The target of ``__wrapped__``: gives :mod:`inspect` the signature without the transaction.
 
-    The signature is made when it is asked for, because :mod:`inspect` is not loaded by a quick command.
+    The signature is built on demand, because quick commands do not load :mod:`inspect`.
 
     Args:
-        body: The function as it is written, with the transaction as its second parameter.
-        wrapper: The function that callers call; its annotations become those of the call.
+        body: The function as written, with the transaction as its second parameter.
+        wrapper: The function that callers call; it gets the annotations of the call.
         result_of: The function whose result the call returns.
-        hidden: How many parameters behind ``self`` callers do not give: the transaction of a command.
+        hidden: How many parameters after ``self`` callers do not pass: the transaction of a command.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Call:
         return written.replace(parameters=parameters, return_annotation=self.hints["return"])
 
     def __call__(self, *args: object, **kwargs: object) -> None:
-        """Raise the :class:`TypeError` of arguments that do not fit; do nothing for others."""
+        """Raise :class:`TypeError` if the arguments do not fit the signature."""
         import inspect
 
         inspect.getcallargs(self, *args, **kwargs)
@@ -79,24 +79,24 @@ class Call:
     def check(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Check arguments by the annotations; an iterator becomes a tuple, because the check uses it up.
+        """Check arguments by their annotations. An iterator becomes a tuple, because the check consumes it.
 
         Raises:
-            TypeError: A ``**facts`` of the body would take a keyword that its TypedDict does not name.
-            UsageError: A value is of another kind than its annotation says.
+            TypeError: A keyword is missing in the TypedDict of the body's ``**facts``.
+            UsageError: A value does not fit its annotation.
         """
         if self._is_unpacked and not self.hints.keys() >= kwargs.keys():
             unknown = min(kwargs.keys() - self.hints.keys())
             raise TypeError(f"{self.__name__}() got an unexpected keyword argument {unknown!r}")
         hints = self.hints
         if len(args) > self._places or not hints.keys() >= kwargs.keys():
-            return args, kwargs  # the call itself says what is wrong
+            return args, kwargs  # the call itself raises the error
         by_place = (_fitting(name, value, hints[name]) for name, value in zip(hints, args))  # noqa: B905
         return tuple(by_place), {n: _fitting(n, value, hints[n]) for n, value in kwargs.items()}
 
 
 class _LateHints:
-    """The target of ``__wrapped__`` of a method whose hints name classes that are imported late."""
+    """The target of ``__wrapped__`` of a method whose hints name classes that are imported on demand."""
 
     def __init__(self, method: FunctionType, module: str) -> None:
         self._method = method
@@ -115,7 +115,7 @@ class _LateHints:
 
 
 def late_hints(module: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let the quoted hints of a method be found in a module that is imported when they are read."""
+    """Resolve the quoted hints of a method in a module that is imported when they are read."""
 
     def decorate(method: Callable[P, R]) -> Callable[P, R]:
         method.__wrapped__ = _LateHints(method, module)  # type: ignore[attr-defined,arg-type]
@@ -125,7 +125,7 @@ def late_hints(module: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def checked(method: _Method) -> _Method:
-    """Give a query that checks its arguments as commands do; a command is given back as it is."""
+    """Return a query that checks its arguments as commands do; return a command unchanged."""
     if isinstance(getattr(method, "__wrapped__", None), Call):
         return method
 
@@ -144,7 +144,7 @@ def _without_unpack(hints: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any
 
 
 def _fields(hint: Any) -> list[tuple[str, Any]] | None:
-    """The keyword arguments that ``**facts: Unpack[Facts]`` stands for; None for another annotation."""
+    """The keyword arguments that ``**facts: Unpack[Facts]`` declares; None for another annotation."""
     if getattr(hint, "__origin__", None) is not Unpack:
         return None
     fields = hint.__args__[0].__annotations__.items()
@@ -152,7 +152,7 @@ def _fields(hint: Any) -> list[tuple[str, Any]] | None:
 
 
 class _Form(NamedTuple):
-    """What an annotation takes: values of some classes, and lists and mappings of some class of items."""
+    """What an annotation accepts: values of some classes, lists, and mappings."""
 
     classes: tuple[type, ...]
     list_of: type | None
@@ -161,12 +161,12 @@ class _Form(NamedTuple):
 
 
 _WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
-"""How a value of each class is called; annotations of other classes are not checked."""
+"""The words for each class in messages; annotations with other classes are not checked."""
 
 
 @functools.cache
 def _form(hint: object) -> _Form | None:
-    """Read an annotation; None if it takes what is not checked."""
+    """Parse an annotation; None if it accepts values that are not checked."""
     choices = get_args(hint) if get_origin(hint) in (UnionType, Union) else (hint,)
     classes: list[type] = []
     list_of = mapping_of = None
@@ -195,12 +195,12 @@ def _item_class(of: Iterable[object]) -> type:
 
 
 def _fitting(name: str, value: object, hint: object) -> object:
-    """Return a value that fits its annotation.
+    """Return the value if it fits its annotation.
 
     Without this, ``labels="ui"`` would be the labels ``u`` and ``i``.
 
     Raises:
-        UsageError: It does not fit.
+        UsageError: The value does not fit.
     """
     form = _form(hint)
     if form is None or isinstance(value, form.classes):
@@ -229,17 +229,17 @@ def _check_items(name: str, kind: str, items: Iterable[object], of: type) -> Non
 
 
 def check_list(name: str, items: Iterable[object]) -> None:
-    """Refuse a list in which a text is empty, or a text or number stands twice.
+    """Refuse a list that contains an empty text, or a text or number twice.
 
     Raises:
-        BadName: It holds an empty text.
-        UsageError: It holds an item twice.
+        BadName: The list contains an empty text.
+        UsageError: The list contains an item twice.
     """
     seen = set()
     for item in items:
         if item == "":
-            raise BadName(f"`{name}` holds an empty text", hint="Leave it out.")
+            raise BadName(f"`{name}` contains an empty text", hint="Leave it out.")
         if isinstance(item, (str, int)):
             if item in seen:
-                raise UsageError(f"`{name}` holds {item!a} twice", hint="Give it once.")
+                raise UsageError(f"`{name}` contains {item!a} twice", hint="Give it once.")
             seen.add(item)

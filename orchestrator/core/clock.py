@@ -1,7 +1,7 @@
 """Times as text and durations as seconds.
 
-A time is UTC, ISO 8601, milliseconds, a fixed width: ``2026-11-21T06:13:00.123Z``. Texts of one width
-compare as the times do, so nothing that only compares has to parse.
+A time is UTC in ISO 8601 with milliseconds: ``2026-11-21T06:13:00.123Z``. All have the same width, so their
+texts sort like the times, and comparing needs no parsing.
 """
 
 import re
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from orchestrator.core.errors import UsageError
 
 Clock = Callable[[], float]
-"""Answers with seconds since 1970; ``time.time`` unless a test says otherwise."""
+"""Returns seconds since 1970; ``time.time``, except in tests."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _SPELLED = {
@@ -57,10 +57,10 @@ def seconds(text: str) -> float:
 
 
 def check(text: str) -> str:
-    """Check that a text is a timestamp of exactly the form that :func:`timestamp` writes.
+    """Return the text if it has exactly the form that :func:`timestamp` writes.
 
     Raises:
-        UsageError: It is not.
+        UsageError: It has another form.
     """
     if not re.fullmatch(_TIMESTAMP, text):
         raise UsageError(
@@ -84,7 +84,7 @@ def duration(text: str | float) -> float:
     """Seconds of ``30m``, ``1.5h``, ``250ms``, ``5 min``, ``1h30m``, ``3 days`` or a bare number of seconds.
 
     Raises:
-        UsageError: Anything else, or longer than a hundred years.
+        UsageError: The text has another form, or is longer than a hundred years.
     """
     if isinstance(text, (int, float)):
         value = float(text)
@@ -106,9 +106,9 @@ def duration(text: str | float) -> float:
 
 
 def is_duration(words: str) -> bool:
-    """Whether a text in lower case is a duration with its unit."""
-    is_one = re.fullmatch(f"(?:{_PART})+", words) is not None
-    return is_one and all(unit in _WORDS for _, unit in re.findall(_PART, words))
+    """Whether a lower-case text is a duration with units."""
+    has_form = re.fullmatch(f"(?:{_PART})+", words) is not None
+    return has_form and all(unit in _WORDS for _, unit in re.findall(_PART, words))
 
 
 def spoken(duration: float, units: int = 2) -> str:

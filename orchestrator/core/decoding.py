@@ -1,4 +1,4 @@
-"""Bytes from outside as text: the one way in for files, stdin and records of other programs."""
+"""Decode bytes from files, stdin and records of other programs."""
 
 import codecs
 from contextlib import suppress
@@ -9,11 +9,11 @@ BOM = codecs.BOM_UTF8
 
 
 def decode_text(data: bytes, name: str) -> str:
-    """Read UTF-8; a byte order mark at the beginning is no part of the text.
+    """Decode UTF-8 and drop a byte order mark at the beginning.
 
     Args:
         data: The bytes.
-        name: What they are, for the sentence of the error.
+        name: Their name in the error message.
 
     Raises:
         BadInput: They are not UTF-8.
@@ -27,10 +27,10 @@ def decode_text(data: bytes, name: str) -> str:
 
 
 def decode_any(data: bytes, name: str) -> str:
-    """Read UTF-8, or what an older editor wrote: Windows-1252, or Latin-1, which any bytes are.
+    """Decode UTF-8, else what an older editor wrote: Windows-1252, else Latin-1, which accepts any bytes.
 
     Raises:
-        BadInput: They are not text: they hold a NUL, or are UTF-16.
+        BadInput: They are not text: they contain a NUL, or are UTF-16.
     """
     if b"\0" in data or data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise BadInput(f"{name} is not text", hint="Save it as UTF-8.")

@@ -4,23 +4,23 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 NOTHING_LEFT = 6
-"""The exit status of `next` once every task has ended; no error has it."""
+"""The exit status of `next` when every task has ended; no error uses it."""
 
 MOST_COMPARED = 200
-"""How many known words an unknown word is compared with."""
+"""The largest number of known words that an unknown word is compared with."""
 
 SHOWN_PROBLEMS = 3
-"""How many of many problems the sentence of an error names; ``problems`` of its details has all."""
+"""How many problems an error message names; ``problems`` in its details has all."""
 
 
 class OrchestratorError(Exception):
-    """Something the toolkit will not or could not do.
+    """The base of all errors of the toolkit.
 
     Args:
-        message: One sentence that says what happened and why.
+        message: One sentence: what happened and why.
         hint: What to do next; never a complete destructive command.
-        code: A stable word for programs; the class gives the usual one.
-        details: Facts for programs, shown beside the code with ``--json``.
+        code: A stable word for programs; by default that of the class.
+        details: Facts for programs, printed with the code by ``--json``.
     """
 
     code: str = "error"
@@ -38,19 +38,19 @@ class OrchestratorError(Exception):
 
 
 class Refused(OrchestratorError):
-    """The state of the board does not allow it (already claimed, illegal step, conflict)."""
+    """The state of the board does not allow the command (already claimed, illegal transition, conflict)."""
 
     code = "refused"
 
 
 class NotFound(OrchestratorError):
-    """The board has no such thing."""
+    """The board has no such record."""
 
     code = "not_found"
 
 
 class UsageError(OrchestratorError):
-    """The words of the call are wrong."""
+    """The arguments of the call are wrong."""
 
     code = "usage"
     exit_status = 2
@@ -63,27 +63,27 @@ class BadName(UsageError):
 
 
 class BadInput(UsageError):
-    """A text or file that cannot be taken as it is (NaN, duplicate keys, too deep, too long)."""
+    """A text or file that cannot be accepted (NaN, duplicate keys, too deep, too long)."""
 
     code = "bad_input"
 
 
 class NoBoard(OrchestratorError):
-    """No board was found where one was looked for."""
+    """No board exists in the searched places."""
 
     code = "no_board"
     exit_status = 3
 
 
 class Damage(OrchestratorError):
-    """The files of the board are not what was written; writes stop, the valid part stays readable."""
+    """The files of the board were changed or damaged; writing stops, the valid part stays readable."""
 
     code = "damage"
     exit_status = 4
 
 
 class TimedOut(OrchestratorError):
-    """What was waited for did not come in time. Nothing changed."""
+    """The wait ended before its condition was met. Nothing changed."""
 
     code = "timed_out"
     exit_status = 5
@@ -99,7 +99,7 @@ class InputOutputError(OrchestratorError):
 
 
 class OutcomeUnknown(OrchestratorError):
-    """A commit could be neither finished nor taken back; repeat it with the same request id."""
+    """A commit could neither be finished nor undone; repeat it with the same request id."""
 
     code = "outcome_unknown"
     exit_status = 75
@@ -107,7 +107,7 @@ class OutcomeUnknown(OrchestratorError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean ...?`` with the known word nearest to an unknown one; else an empty text."""
+    """Return ``; did you mean ...?`` with the most similar known word; else an empty text."""
     import difflib
 
     words = list(known)

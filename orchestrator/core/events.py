@@ -1,4 +1,4 @@
-"""Events: the record of one in the log, and the types that give its payload a meaning."""
+"""Events: their records in the log, and the types of their payloads."""
 
 import functools
 import importlib
@@ -11,7 +11,7 @@ from orchestrator.core.errors import Damage
 
 
 class RequestMark(msgspec.Struct, frozen=True, gc=False):
-    """The request that a commit answered; stands on the last event of the commit.
+    """The request that a commit answered, recorded in the last event of the commit.
 
     ``first`` is the id of the first event of the commit; ``arguments`` a digest of the command's arguments.
     """
@@ -23,9 +23,9 @@ class RequestMark(msgspec.Struct, frozen=True, gc=False):
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """An event as it stands in the log: who, when, what; ``payload`` is still JSON text.
+    """An event as recorded in the log: who, when, what; ``payload`` is still JSON text.
 
-    ``more``: the commit goes on with the next event. ``v`` is the version of the payload's shape.
+    ``more``: the next event belongs to the same commit. ``v`` is the version of the payload's format.
     """
 
     id: int
@@ -44,17 +44,17 @@ class Recorded(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Event(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """The payload of one type of event: the fields are facts, ``apply`` is what they do to the state."""
+    """The payload of one type of event: the fields are facts, ``apply`` changes the state by them."""
 
     TYPE: ClassVar[str]
     VERSION: ClassVar[int] = 1
 
     def apply(self, state: Any, record: Recorded) -> None:
-        """Change the state as this event says. Reads no clock and no file, and never refuses."""
+        """Change the state by this event. It reads no clock and no file, and never refuses."""
         raise NotImplementedError
 
-    def documents(self, state: Any) -> Mapping[str, str | None]:  # noqa: ARG002  for those that override it
-        """The texts of the documents that this event changes, by path; None for one that is deleted.
+    def documents(self, state: Any) -> Mapping[str, str | None]:  # noqa: ARG002  for subclasses
+        """The texts of the documents that this event changes, by path; None for a deleted document.
 
         Args:
             state: The state after the event.
@@ -63,12 +63,12 @@ class Event(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=
 
     @classmethod
     def upcast(cls, payload: dict[str, Any], version: int) -> dict[str, Any]:
-        """Give an older payload today's shape. A class whose ``VERSION`` grows overrides this."""
+        """Convert an older payload to the current version. A class with a new ``VERSION`` overrides this."""
         raise NotImplementedError(f"{cls.TYPE} has no older version {version} than {cls.VERSION}")
 
 
 FORMAT = 2
-"""The format of the log that this version writes where it needs it."""
+"""The newest format of the log; this version writes it when a command needs it."""
 
 
 class _DeclaredNoun(msgspec.Struct):
@@ -85,10 +85,10 @@ def declare_noun(noun: str, *modules: str, since: int = 1) -> None:
 
     Args:
         noun: The first word of the types.
-        modules: The modules that register them; each is imported when a type that is not registered yet
-            is met, in this order until it is.
-        since: The format of the log that reserves the noun. On a board of an older format the types are
-            the agents' own: they may have logged them before the noun was there.
+        modules: The modules that register the types. For a type that is not registered yet, they are imported
+            in this order until it is.
+        since: The first format of the log that reserves the noun. On a board of an older format, agents may
+            have logged events of these types themselves.
     """
     _NOUNS[noun] = _DeclaredNoun(modules, since)
 
@@ -140,9 +140,9 @@ def is_reserved(type_name: str, format: int = 1) -> bool:
 
 
 class _Decoders(dict[str, Callable[[msgspec.Raw], Event] | None]):
-    """What reads payloads of version 1 of a type; None where the fold passes over the type.
+    """The decoders for payloads of version 1, by type; None for a type that the fold skips.
 
-    Each is made when its type is first met.
+    Each is created when its type first occurs.
     """
 
     def __init__(self, format: int) -> None:
@@ -168,11 +168,11 @@ _decoders = {format: _Decoders(format) for format in range(1, FORMAT + 1)}
 
 
 def decode(record: Recorded, format: int = 1) -> Event | None:
-    """The typed event of a record; None for a type that is the agents' own.
+    """The typed event of a record; None for a type that agents logged themselves.
 
     Args:
         record: The record.
-        format: The format of the log where the record stands.
+        format: The format of the log at the record.
 
     Raises:
         Damage: A reserved type, or a version or value of its payload, that this version does not know.
@@ -201,7 +201,7 @@ def _upcast(cls: type[Event], version: int, payload: msgspec.Raw) -> Event:
 
 
 def unknown_fields(event: Event) -> dict[str, Any]:
-    """The fields of an event that this version does not know, as they stand in the payload."""
+    """The fields of an event that this version does not know, as they are in the payload."""
     return getattr(event, "unknown", {})
 
 
@@ -226,7 +226,7 @@ def is_known(path: str) -> bool:
 
 
 def _with_unknown_fields(record: Recorded) -> Event | None:
-    """Decode a payload with fields that are not known; None if that is not what is wrong with it."""
+    """Decode a payload that contains unknown fields; None if it is invalid for another reason."""
     cls = _TYPES[record.type]
     value = msgspec.json.decode(record.payload)
     known, unknown = _split(value, cls) if isinstance(value, dict) else (value, {})
@@ -239,7 +239,7 @@ def _with_unknown_fields(record: Recorded) -> Event | None:
 
 
 def _split(value: dict[str, Any], cls: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fields of an object that a class knows, and those that it does not, nested ones too."""
+    """The known and the unknown fields of an object, nested fields included."""
     types = {field.encode_name: field.type for field in msgspec.structs.fields(cls)}
     known, unknown = dict[str, Any](), dict[str, Any]()
     for name, item in value.items():
@@ -256,7 +256,7 @@ def _split(value: dict[str, Any], cls: Any) -> tuple[dict[str, Any], dict[str, A
 
 
 def _record_type(hint: Any) -> Any:
-    """The class of records that an annotation names; None if there is none, or they are in a list."""
+    """The record class in an annotation; None if there is none, or the records are in a list."""
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return hint
     if isinstance(getattr(hint, "__origin__", None), type) and not hasattr(hint, "__metadata__"):
@@ -267,7 +267,7 @@ def _record_type(hint: Any) -> Any:
 
 @functools.cache
 def _carrier(cls: type[Event]) -> type[Event]:
-    """A class of the same events whose objects can carry fields that it does not know."""
+    """A class of the same events whose objects can carry unknown fields."""
 
     def apply(self: Event, state: Any, record: Recorded) -> None:
         cls.apply(self, state, record)
@@ -279,9 +279,9 @@ def _carrier(cls: type[Event]) -> type[Event]:
 
 
 def newer(what: str) -> Damage:
-    """The refusal of a log that a newer version of the toolkit wrote."""
+    """The error for a log that a newer version of the toolkit wrote."""
     return Damage(
-        f"The log holds {what}, which this version does not know",
+        f"The log contains {what}, which this version does not know",
         code="newer_version",
         hint="The board was written by a newer version of the toolkit: upgrade this one.",
     )

@@ -1,7 +1,7 @@
-"""Who acts inside this process: a flow is one thread, and in it one coroutine.
+"""Flows: which thread, and which coroutine in it, runs a command.
 
-A board belongs to one flow at a time, as long as a command or a transaction of it runs. Contextvars would
-not do: tasks and threads inherit them, so a child would join the transaction of its parent.
+A board belongs to one flow at a time, while a command or transaction of that flow runs. Contextvars are not
+usable here: tasks and threads inherit them, so a child would join the transaction of its parent.
 """
 
 import sys
@@ -18,14 +18,14 @@ _acting = threading.local()
 
 
 def current() -> Flow:
-    """The flow that calls."""
+    """The calling flow."""
     flow: Flow | None = getattr(_acting, "flow", None)
     return flow or (threading.get_ident(), _task())
 
 
 @contextmanager
 def acting_for(flow: Flow) -> Iterator[None]:
-    """Let this thread work for another flow, which waits meanwhile."""
+    """Let this thread act for another flow, which waits meanwhile."""
     _acting.flow = flow
     try:
         yield
@@ -34,7 +34,7 @@ def acting_for(flow: Flow) -> Iterator[None]:
 
 
 def _task() -> object:
-    """The task that runs in this thread. A library that nobody has loaded runs none."""
+    """The async task that runs in this thread. A library that is not loaded runs no task."""
     for library, place in ("asyncio", "asyncio"), ("trio", "trio.lowlevel"):
         if library in sys.modules and (module := sys.modules.get(place)):
             try:
@@ -47,10 +47,10 @@ def _task() -> object:
 
 
 class Ownership:
-    """Which flow has the board. Use it in a ``with``; its flow may enter again.
+    """The ownership of the board by a flow: a reentrant context manager.
 
     Another thread waits until the board is free. Another coroutine of the same thread is refused, because
-    waiting would stop the loop that the owner needs to go on.
+    waiting would block the loop that the owner needs to continue.
 
     Args:
         timeout: Seconds that a thread waits.
@@ -67,7 +67,7 @@ class Ownership:
 
         Raises:
             Refused: Another coroutine of this thread has it.
-            TimedOut: Another thread had it all the time.
+            TimedOut: Another thread did not release it in time.
         """
         if not self._lock.acquire(timeout=self._timeout):
             raise TimedOut(

@@ -1,4 +1,4 @@
-"""Signals that wait while a commit is made, so that success is never reported as failure."""
+"""Delay signals during a commit, so that a success is never reported as a failure."""
 
 import signal
 import threading
@@ -9,9 +9,9 @@ from orchestrator.core import system
 
 
 class Interrupts:
-    """Keeps back the signals that ask a process to end; :meth:`release` delivers what came.
+    """Delays the signals that ask a process to end; :meth:`release` delivers them.
 
-    Only the main thread gets signals, so elsewhere both methods do nothing.
+    Only the main thread gets signals, so both methods do nothing in other threads.
     """
 
     def __init__(self) -> None:
@@ -19,14 +19,14 @@ class Interrupts:
         self._received: list[int] = []
 
     def hold(self) -> None:
-        """From now on a signal is only remembered."""
+        """Start to delay signals."""
         if self._handlers or threading.current_thread() is not threading.main_thread():
             return
         for number in system.INTERRUPTS:
             self._handlers[number] = signal.signal(number, self._remember)
 
     def release(self) -> None:
-        """Put the handlers back and deliver the first signal that came."""
+        """Restore the handlers and deliver the first signal that was received."""
         if not self._handlers or threading.current_thread() is not threading.main_thread():
             return
         for number, handler in self._handlers.items():

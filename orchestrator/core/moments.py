@@ -1,6 +1,6 @@
-"""Moments as callers write them: dates, times, days by name, and durations from now.
+"""Parse moments: dates, times, names of days, and durations from now.
 
-A date or a day stands for the whole day in the local zone; a time without a zone is in the local zone too.
+A date or a day means the whole day in the local zone; a time without a zone is local too.
 """
 
 import re
@@ -16,17 +16,17 @@ _DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
 
 
 def moment(text: str, now: str, *, is_past: bool = False, is_end: bool = False) -> str:
-    """The timestamp of a moment that a caller wrote.
+    """Parse a moment to a timestamp.
 
     Args:
         text: The moment.
         now: The present timestamp.
-        is_past: Durations count back, and ``monday`` is the last one, today included; else they count on from
-            now, and ``monday`` is the next one, after today.
-        is_end: A whole day means its end; else its beginning.
+        is_past: Durations count back from now, and ``monday`` is the last Monday, today included; else they
+            count forward, and ``monday`` is the next Monday after today.
+        is_end: A day means its last moment, else its first.
 
     Raises:
-        UsageError: It is not a moment; a bare number is none.
+        UsageError: It is not a moment. A bare number is refused too.
     """
     words = " ".join(text.lower().split())
     if words == "now":
@@ -45,7 +45,7 @@ def moment(text: str, now: str, *, is_past: bool = False, is_end: bool = False) 
 
 
 def _day(words: str, today: date, *, is_past: bool) -> date | None:
-    """The day that a date or a word means; None for all else."""
+    """The day that a date or a word means; None for other texts."""
     if words in _DAYS:
         return today + timedelta(_DAYS[words])
     name = words.removeprefix("next ").removeprefix("last ")
@@ -63,7 +63,7 @@ def _distance(words: str) -> float | None:
 
 
 def _bound(day: date, *, is_end: bool) -> datetime:
-    """The first moment of a day, or the last one that can be written."""
+    """The first or the last millisecond of a day."""
     midnight = datetime(day.year, day.month, day.day)
     return midnight + timedelta(days=1, milliseconds=-1) if is_end else midnight
 
@@ -77,7 +77,7 @@ def _stamp(local: datetime) -> str:
 
 
 def _meant(number: str) -> str:
-    """The hint for a number: the date that it is without dashes, or a duration."""
+    """The hint for a bare number: a date if the dashes are missing, else a duration."""
     if re.fullmatch(r"\d{8}", number, re.ASCII):
         try:
             return f"Write {date(int(number[:4]), int(number[4:6]), int(number[6:]))}."

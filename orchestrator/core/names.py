@@ -1,7 +1,7 @@
-"""The one door for names: what may be the name of something on a board.
+"""Validation of names.
 
-Names become file names (topics, presence) and words in commands, so they are checked once, here, by an
-allowlist, wherever they come in. The rules are the first row of the contract's table of bad input.
+Names become file names (topics, presence) and words in commands, so every name from outside is checked here
+by an allowlist. The rules are the first row of the contract's table of bad input.
 """
 
 import re
@@ -12,7 +12,7 @@ from orchestrator.core import system
 from orchestrator.core.errors import BadName
 
 LONGEST = 200
-"""Bytes of UTF-8 that a name may have."""
+"""The largest length of a name, in bytes of UTF-8."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]*", re.ASCII)
 _WINDOWS_DEVICE = re.compile(
@@ -22,12 +22,12 @@ _NOT_PRINTED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def name(kind: str, text: str, *, among: Collection[str] = ()) -> str:
-    """Check the name of a workstream, topic, formula or the like, and give it back.
+    """Return the name of a workstream, topic, formula and so on if it is allowed.
 
     Args:
-        kind: The noun, for the sentence of the error.
+        kind: The noun for the error message.
         text: The name.
-        among: Names that exist; one that differs only in case or normal form is refused, because the
+        among: Names that exist. A new name that differs only in case or normal form is refused, because the
             two would be one file on some file systems.
 
     Raises:
@@ -45,7 +45,7 @@ def name(kind: str, text: str, *, among: Collection[str] = ()) -> str:
 
 
 def agent(text: str) -> str:
-    """Check the name of an agent: path-like (``rig/crew/ann``), each part a name.
+    """Return the name of an agent if it is allowed: like a path (``rig/crew/ann``), each part a name.
 
     Raises:
         BadName: The name is not allowed.
@@ -57,20 +57,20 @@ def agent(text: str) -> str:
 
 
 def resource(text: str) -> str:
-    """Check the name or path glob of a resource. It never becomes a file, so most of it is free.
+    """Return the normalized name or glob of a resource. No file has it, so few characters are refused.
 
-    All spellings of one path give the same text: ``./src//a.py`` and ``src/a.py``, ``src/`` and ``src``, and
-    what the file system takes for one.
+    All spellings of a path give the same text: ``./src//a.py`` and ``src/a.py``, ``src/`` and ``src``, and
+    spellings that the file system treats as equal.
 
     Raises:
-        BadName: Empty, over 200 bytes, with ``..`` as a part, a control or an invisible character.
+        BadName: It is empty, over 200 bytes, or contains a part ``..``, control or invisible characters.
     """
     text = tidy_path(system.path_key(text))
     if not text or len(text.encode("utf-8", "replace")) > LONGEST:
         raise _refused("resource", text, f"it must have 1 to {LONGEST} bytes")
     if ".." in text.split("/") or _hidden(text) or text != text.strip():
         raise _refused(
-            "resource", text, "`..`, control characters and outer blanks are not allowed"
+            "resource", text, "`..`, control characters and blanks at the ends are not allowed"
         )
     return text
 
@@ -85,7 +85,7 @@ def tidy_path(text: str) -> str:
 
 
 def file_name(text: str) -> str:
-    """A checked name as one file name: ``/`` becomes ``!``, which no name has."""
+    """The file name for a checked name: ``/`` becomes ``!``, which no name contains."""
     return text.replace("/", "!")
 
 
@@ -103,11 +103,15 @@ def _check_part(kind: str, text: str) -> None:
     if not text:
         raise _refused(kind, text, "it is empty")
     if text[0] in "-." or text[-1] in ". " or ".." in text:
-        raise _refused(kind, text, "it may not begin with `-` or `.`, end with `.`, or hold `..`")
+        raise _refused(
+            kind, text, "it may not begin with `-` or `.`, end with `.`, or contain `..`"
+        )
     if _hidden(text) or any(c.isspace() or c in "/\\:*?\"<>|%`$&;(){}[]!#'~^=," for c in text):
         raise _refused(kind, text, "only letters, digits and `. _ - @ +` are allowed")
     if unicodedata.normalize("NFC", text) != text or _WINDOWS_DEVICE.fullmatch(text):
-        raise _refused(kind, text, "it is not one name everywhere (normal form, device name)")
+        raise _refused(
+            kind, text, "it is not the same name on every system (normal form, device name)"
+        )
 
 
 def _hidden(text: str) -> bool:
@@ -120,14 +124,14 @@ def _check_collision(kind: str, text: str, among: Collection[str]) -> None:
     def folded(value: str) -> str:
         return unicodedata.normalize("NFC", value).casefold()
 
-    mine = folded(text)
+    own = folded(text)
     for other in among:
-        if folded(other) == mine:
+        if folded(other) == own:
             raise _refused(kind, text, f"it would collide with {other!r}")
 
 
 def article(kind: str) -> str:
-    """A kind of thing behind its article: a label, an agent."""
+    """A noun with its article: a label, an agent."""
     return f"an {kind}" if kind[:1] in "aeio" else f"a {kind}"
 
 

@@ -1,4 +1,4 @@
-"""Looking at paths: what is there, and what lies above."""
+"""Queries about paths: what exists, and which folders are above."""
 
 import os
 import stat
@@ -18,7 +18,7 @@ def upwards(folder: str) -> Iterator[str]:
 
 
 def inside(path: str, folder: str) -> str | None:
-    """The path of something in a folder, from there on: ``.`` for the folder; None if it is elsewhere."""
+    """The path relative to a folder: ``.`` for the folder itself; None if the path is not inside."""
     if path == folder:
         return "."
     prefix = folder if folder.endswith(os.sep) else folder + os.sep
@@ -26,24 +26,24 @@ def inside(path: str, folder: str) -> str | None:
 
 
 def exists(path: str) -> bool:
-    """Whether the path exists; one that this user may not see does not."""
+    """Whether the path exists; False if this user may not see it."""
     return _mode(os.lstat, path, (*_ABSENT, PermissionError)) is not None
 
 
 def is_folder(path: str) -> bool:
-    """Whether the folder is there."""
+    """Whether the folder exists."""
     return stat.S_ISDIR(_mode(os.stat, path, _ABSENT) or 0)
 
 
 def _mode(
     read: Callable[[str], os.stat_result], path: str, absent: tuple[type[OSError], ...]
 ) -> int | None:
-    """The mode of a path. A failing disk must not lead to the board of a folder above."""
+    """The mode of a path. An error of the disk must not make a search continue in a folder above."""
     try:
         return read(path).st_mode
     except absent:
         return None
     except OSError as error:
         raise InputOutputError(
-            f"{path} cannot be looked at: {error.strerror}", errno=error.errno
+            f"{path} cannot be read: {error.strerror}", errno=error.errno
         ) from None

@@ -1,6 +1,6 @@
-"""Text from agents made fit to show: on one line, cut, and safe.
+"""Make text from agents printable: on one line, shortened, and safe.
 
-In a safe text nothing moves a cursor, hides, or reorders what is around it.
+A safe text contains no character that moves the cursor, hides text or reorders it.
 """
 
 import re
@@ -12,41 +12,41 @@ _UNSAFE = (
 
 
 def shortened(text: str, length: int) -> str:
-    """A text of at most so many characters, with a sign where it was cut."""
+    """Cut a text to a length; ``…`` marks the cut."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def times(number: int) -> str:
-    """Return how often: ``once``, ``2 times``."""
+    """A number of times in words: ``once``, ``2 times``."""
     return "once" if number == 1 else f"{number} times"
 
 
 def one_line(text: str, length: int) -> str:
-    """The words of a text on one line, cut to so many characters."""
+    """The words of a text on one line, cut to a length."""
     return shortened(" ".join(text.split()), length)
 
 
 def escape(text: str) -> str:
-    r"""One line of a text: control, escape, bidi and invisible characters shown as ``\\x1b``, ``\\u202e``."""
+    r"""Escape control, bidi and invisible characters of one line: ``\\x1b``, ``\\u202e``."""
     if text.isascii() and text.isprintable():
         return text
     return re.sub(_UNSAFE, _shown, text)
 
 
 def escape_lines(text: str) -> str:
-    """Several lines of a text: as :func:`escape`, but newlines and tabs stay."""
+    """Escape a text of several lines: like :func:`escape`, but newlines and tabs stay."""
     return "\n".join(
         "\t".join(escape(part) for part in line.split("\t")) for line in text.split("\n")
     )
 
 
 def escape_json(text: str) -> str:
-    r"""The same JSON with those characters written as ``\u009b``, for JSON that people are shown."""
+    r"""The same JSON with unsafe characters written as ``\u009b``, for JSON that people read."""
     return re.sub(_UNSAFE, lambda match: _as_json(match[0]), text)
 
 
 def _as_json(character: str) -> str:
-    # The newlines of indented JSON are its own: those of texts are escaped already.
+    # A newline here is part of the indentation: newlines in texts are already escaped.
     from json.encoder import encode_basestring_ascii
 
     return character if character == "\n" else encode_basestring_ascii(character)[1:-1]

@@ -1,4 +1,4 @@
-"""Problems of a file, collected so that one error reports all of them."""
+"""Collected problems of a file."""
 
 from collections.abc import Callable, Iterator
 from typing import ParamSpec, TypeVar
@@ -13,7 +13,7 @@ class Problems:
     """Collects the problems of a file with their places, so that one error reports all of them.
 
     Args:
-        what: How the sentence of the error begins.
+        what: The beginning of the error message.
         code: The code of the error.
         hint: What to do about it.
     """
@@ -41,7 +41,7 @@ class Problems:
     def attempt(
         self, place: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs
     ) -> R | None:
-        """Call, and return the result; if the call is refused, note the error and return None."""
+        """Return the result of a call; if the call is refused, add a problem and return None."""
         try:
             return call(*args, **kwargs)
         except OrchestratorError as error:
@@ -49,7 +49,7 @@ class Problems:
             return None
 
     def note(self, place: str, message: str) -> None:
-        """Add a problem; one that was added before is not repeated."""
+        """Add a problem, unless it was added before."""
         self._problems[place, message] = None
 
     def add(self, others: "Problems", *, unless: "Problems | None" = None) -> None:

@@ -1,7 +1,7 @@
-"""A program run to its end: without a shell, with bounds on its time and on what is kept of its output.
+"""Run a program to its end: without a shell, with limits for its time and for the kept output.
 
-It gets a closed stdin and a few variables only: keys and tokens in the environment of the board's process
-are not passed on. What it leaves running in its group ends with it.
+The program gets a closed stdin and only a few variables: keys and tokens in the environment are not passed
+on. Processes of its group are killed when it ends.
 """
 
 import time
@@ -13,7 +13,7 @@ from orchestrator.core import system
 from orchestrator.core.interrupts import Interrupts
 
 TAIL = 4096
-"""Bytes of the output that are kept: the last ones."""
+"""How many of the last bytes of the output are kept."""
 
 PASSED_ON = (
     *("HOME", "LOGNAME", "PATH", "SHELL", "TMPDIR", "USER"),
@@ -21,17 +21,17 @@ PASSED_ON = (
     *system.VARIABLES,
     "ORCHESTRATOR_DIR",
 )
-"""Variables that a program is given; those of the locale (``LC_*``) beside them."""
+"""Variables that are passed to a program, together with those of the locale (``LC_*``)."""
 
 
-class Ended(msgspec.Struct, frozen=True):
+class ProgramResult(msgspec.Struct, frozen=True):
     """How a program ended.
 
     Attributes:
-        status: Its exit status, the negative number of the signal that ended it, or None: it was killed
-            because its time was over.
+        status: Its exit status, or the negative number of the signal that ended it; None if it was killed
+            at the timeout.
         seconds: How long it ran.
-        output: The end of what it wrote to stdout and stderr.
+        output: The end of its output to stdout and stderr.
     """
 
     status: int | None
@@ -40,7 +40,7 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 def passed_on(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a process that a program is given."""
+    """The variables of a process that are passed to a program."""
     return {k: v for k, v in variables.items() if k in PASSED_ON or k.startswith("LC_")}
 
 
@@ -51,18 +51,18 @@ def run(
     variables: Mapping[str, str],
     timeout: float,
     look: Callable[[], object] = lambda: None,
-) -> Ended:
-    """Run a program and wait for it, not for the programs that it leaves behind.
+) -> ProgramResult:
+    """Run a program and wait for it, but not for the processes that it leaves behind.
 
     Args:
         words: The program and its arguments.
-        folder: Where it runs.
+        folder: Its working folder.
         variables: Its whole environment.
         timeout: Seconds after which it is killed, with every process of its group.
-        look: Called again and again while it runs; what it raises kills the program too.
+        look: Called repeatedly while it runs; an exception kills the program.
 
     Raises:
-        OSError: It cannot be started, or its exit status was given to another part of this process.
+        OSError: It cannot be started, or another part of this process collected its exit status.
     """
     output = bytearray()
 
@@ -72,7 +72,7 @@ def run(
 
     begun = time.monotonic()
     interrupts = Interrupts()
-    interrupts.hold()  # a signal right after the start would leave the program running, known to nobody
+    interrupts.hold()  # a signal right after the start would leave the program running unnoticed
     try:
         program = system.Program(words, folder, variables, keep)
         try:
@@ -83,11 +83,13 @@ def run(
             status = program.end()
     finally:
         interrupts.release()
-    return Ended(status if in_time else None, round(time.monotonic() - begun, 3), _text(output))
+    return ProgramResult(
+        status if in_time else None, round(time.monotonic() - begun, 3), _text(output)
+    )
 
 
 def _text(output: bytearray) -> str:
     start = 0
-    if len(output) == TAIL:  # perhaps cut within a character
+    if len(output) == TAIL:  # the cut may be inside a character
         start = next((i for i in range(4) if output[i] & 0xC0 != 0x80), 0)
     return bytes(output[start:]).decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Progress of long work: the work passes its items through, and an interface shows how many are done."""
+"""Progress of long work: its items pass through a function that shows how many are done."""
 
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
@@ -7,7 +7,7 @@ Item = TypeVar("Item")
 
 
 class ShowProgress(Protocol):
-    """Gives items back one by one, and shows how many of them are done."""
+    """Yields items one by one, and shows how many are done."""
 
     def __call__(
         self, items: Iterable[Item], label: str, length: int | None = None
@@ -15,9 +15,9 @@ class ShowProgress(Protocol):
         """Pass items through.
 
         Args:
-            items: What is worked on, one after the other.
-            label: What is done with them: ``Reading archived tasks``.
-            length: How many there are, if ``items`` has no length.
+            items: The items of the work.
+            label: The name of the work: ``Reading archived tasks``.
+            length: The number of items, if ``items`` has no length.
         """
 
 

@@ -1,7 +1,7 @@
-"""The git repository around a folder, read from the files of git: git is never run.
+"""The git repository of a folder, read from git's files: git is never run.
 
-``.git`` is the folder of git, or a file that names it. The folder of a linked work tree names the common one
-in its file ``commondir``; that of a submodule has no such file: a submodule is a repository of its own.
+``.git`` is git's folder, or a file that names this folder. Git's folder of a linked work tree names the
+common folder in its file ``commondir``; a submodule has no such file, because it is a separate repository.
 """
 
 import os
@@ -13,7 +13,7 @@ import msgspec
 from orchestrator.core import paths
 
 _MOST = 65536
-"""Bytes that are read of a file of git."""
+"""How many bytes of a git file are read."""
 
 
 class Repository(msgspec.Struct, frozen=True):
@@ -21,10 +21,10 @@ class Repository(msgspec.Struct, frozen=True):
 
     Attributes:
         root: The top folder of this work tree.
-        common: The folder of git that all work trees share.
-        main: The top folder of the main work tree; of a bare repository, which has none, the folder that
+        common: Git's folder, which all work trees share.
+        main: The top folder of the main work tree; for a bare repository, which has none, the folder that
             contains it.
-        is_linked: This is another work tree than the main one.
+        is_linked: This is not the main work tree.
     """
 
     root: str
@@ -34,12 +34,12 @@ class Repository(msgspec.Struct, frozen=True):
 
 
 def around(folder: str, variables: Mapping[str, str] | None = None) -> Repository | None:
-    """The repository that a folder is in; None if it is in none.
+    """The repository that contains a folder; None if there is none.
 
     Args:
         folder: An absolute path.
-        variables: ``GIT_DIR``, ``GIT_WORK_TREE`` and ``GIT_COMMON_DIR`` of the environment, which git obeys
-            in the working folder; None for another folder.
+        variables: ``GIT_DIR``, ``GIT_WORK_TREE`` and ``GIT_COMMON_DIR`` of the environment, which apply to
+            the working folder; None for another folder.
     """
     named = {name: os.path.join(folder, path) for name, path in (variables or {}).items() if path}
     git = named.get("GIT_DIR")
@@ -59,27 +59,27 @@ def around(folder: str, variables: Mapping[str, str] | None = None) -> Repositor
 
 
 def here(folder: str) -> Repository | None:
-    """The repository that git would work on in a folder, by the variables of the environment."""
+    """The repository that git would use in a folder, given the variables of the environment."""
     names = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR")
     return around(folder, {name: os.environ.get(name, "") for name in names})
 
 
 def within(path: str, near: str | None) -> str:
-    """An absolute path in a work tree of the repository as a path from the top of that tree; else the path.
+    """Make a path relative to the top of its work tree, if that belongs to the repository of ``near``.
 
     Args:
         path: The path.
-        near: A folder of the repository; where that is in none, the repository is that of the working folder.
+        near: A folder of the repository; if it is in none, the repository of the working folder counts.
     """
-    own = around(path)
-    place = (around(near) if near else None) or here(os.getcwd())
-    if own is None or place is None or own.common != place.common:
+    repository = around(path)
+    expected = (around(near) if near else None) or here(os.getcwd())
+    if repository is None or expected is None or repository.common != expected.common:
         return path
-    return paths.inside(path.rstrip("/") or path, own.root) or path
+    return paths.inside(path.rstrip("/") or path, repository.root) or path
 
 
 def _discovered(folder: str) -> tuple[str, str]:
-    """The top of the work tree around a folder, and its folder of git; empty if there is none."""
+    """The top of the work tree that contains a folder, and git's folder, which is empty if there is none."""
     for above in paths.upwards(folder):
         git = os.path.join(above, ".git")
         if paths.exists(git):
@@ -91,20 +91,20 @@ def _discovered(folder: str) -> tuple[str, str]:
 
 
 def _work_tree_of(git: str, folder: str) -> str:
-    """The work tree of a folder of git that is named: the one it names, if the folder is in it."""
+    """The work tree for a given ``GIT_DIR``: the tree that it names, if that contains the folder."""
     back = _line(os.path.join(git, "gitdir"))
     named = os.path.dirname(back) if back else ""
     return named if named and paths.inside(folder, named) is not None else folder
 
 
 def _main(common: str) -> str:
-    """The main work tree by the common folder of git: the one that is configured, else what contains it."""
+    """The main work tree for git's common folder: the configured tree, else the parent folder."""
     named = _configured_work_tree(common)
     return os.path.realpath(os.path.join(common, named)) if named else os.path.dirname(common)
 
 
 def _configured_work_tree(common: str) -> str:
-    """The value of ``core.worktree``; submodules and folders of git elsewhere have it."""
+    """The value of ``core.worktree``, which submodules and separate git folders have."""
     value = ""
     for name in ("config", "config.worktree"):
         section = ""
@@ -119,7 +119,7 @@ def _configured_work_tree(common: str) -> str:
 
 
 def _line(path: str) -> str:
-    """The first line of a file of git; empty if there is no such file."""
+    """The first line of a git file; empty if the file does not exist."""
     return _text(path).partition("\n")[0].strip()
 
 

@@ -1,7 +1,7 @@
-"""The ports to where a board lives: its log of records, and the small things beside the log.
+"""The ports to the storage of a board: its log, presence, documents and cursors.
 
-:mod:`orchestrator.stores` holds the stores, which pass one contract suite, ``tests/stores/contract.py``.
-A store keeps what it is given and holds no rule.
+:mod:`orchestrator.stores` contains the stores. All pass the contract suite ``tests/stores/contract.py``.
+A store only stores: it contains no rule of the domain.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,14 +13,14 @@ import msgspec
 from orchestrator.core.events import Recorded
 
 LARGEST_RECORD = 16 * 1024 * 1024
-"""Bytes of JSON that a record may have, in every store."""
+"""The largest size of a record in every store, in bytes of JSON."""
 
 
 class Cursor(msgspec.Struct, frozen=True, gc=False):
-    """A place in a log: behind the event ``id``, or before all events if that is 0.
+    """A position in a log: after the event ``id``, or before all events if that is 0.
 
-    A store adds in a subclass what it needs to find the place again and to see whether the log behind it
-    is still the same. The fields are JSON values: the snapshot carries them.
+    A store adds fields in a subclass, to find the position again and to notice that the log before it has
+    changed. The fields are JSON values, because the snapshot contains them.
     """
 
     id: int = 0
@@ -30,20 +30,20 @@ START = Cursor()
 
 
 class Chunk(msgspec.Struct):
-    """Whole commits in the order of the log, and the place behind them."""
+    """Whole commits in the order of the log, and the position after them."""
 
     events: list[Recorded]
     end: Cursor
 
 
 class Presence(Protocol):
-    """When each agent was last active; not in the log, which would grow with time instead of with work."""
+    """When each agent was last active. This is not in the log, so that the log does not grow without work."""
 
     def touch(self, agent: str) -> None:
         """Record that the agent is active now. Never fails."""
 
     def knows(self, agent: str) -> bool:
-        """Whether the agent was ever active; costs the same however many agents there are."""
+        """Whether the agent was ever active; the cost does not depend on the number of agents."""
 
     def seen(self, *, needed: bool = False) -> dict[str, float]:
         """When each agent was last active, in seconds since 1970.
@@ -56,26 +56,26 @@ class Presence(Protocol):
         """
 
     def waiting(self) -> set[str]:
-        """The agents that wait for work now; they are active all the time. Never fails."""
+        """The agents that wait for work now, which count as active. Never fails."""
 
     def waiting_as(self, agent: str) -> AbstractContextManager[None]:
-        """Count the agent among those that wait, until the block or the process ends."""
+        """Count the agent as waiting until the block or the process ends."""
 
 
 class Documents(Protocol):
     """Texts that people and agents read and edit, each named by a path such as ``knowledge/plan.md``."""
 
     def where(self, path: str) -> str:
-        """What to call a document or a folder of them in a sentence: of a file, its path on disk."""
+        """The name of a document or folder in messages: for a file, its path on disk."""
 
     def names(self, folder: str) -> list[str]:
-        """The names of the documents in a folder, without the folder, in order."""
+        """The sorted names of the documents in a folder, without the folder."""
 
     def folders(self, folder: str) -> list[str]:
-        """The names of the folders in a folder, in order."""
+        """The sorted names of the folders in a folder."""
 
     def read(self, path: str) -> bytes | None:
-        """The bytes of a document, or None."""
+        """The bytes of a document; None if it does not exist."""
 
     def write(self, path: str, data: bytes) -> None:
         """Replace a document, whole or not at all; a symbolic link is refused."""
@@ -85,10 +85,10 @@ class Documents(Protocol):
 
 
 class Cursors(Protocol):
-    """How far each reader of the board is, as a text of its own."""
+    """The position of each reader of the board, as a text that the reader defines."""
 
     def read(self, reader: str) -> str:
-        """The text that the reader wrote last, or an empty one."""
+        """The text that the reader wrote last, or an empty text."""
 
     def write(self, reader: str, text: str) -> None:
         """Replace the reader's text."""
@@ -103,7 +103,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         level: ``warning`` or ``damage``.
         hint: What to do, if ``repair`` is None.
         repair: Repairs it without losing anything.
-        touches: The files that the repair changes, as :meth:`Upkeep.back_up` takes them.
+        touches: The files that the repair changes, for :meth:`Upkeep.back_up`.
     """
 
     check: str
@@ -126,32 +126,32 @@ class Upkeep(Protocol):
     snapshot: str
 
     def problems(self, end: Cursor) -> Iterator[Problem]:
-        """Run the checks; ``end`` is where the sound part of the log ends."""
+        """Run the checks; ``end`` is the end of the valid part of the log."""
 
     def back_up(self, paths: Iterable[str], now: str) -> str:
-        """Copy files that are about to be changed; returns the folder of the copies."""
+        """Copy files before they are changed, and return the folder of the copies."""
 
     def salvage(self, header: str, line_of: Callable[[Recorded], str | None], now: str) -> str:
-        """Write what can still be read of a damaged log to a new file.
+        """Write the readable events of a damaged log to a new file.
 
         Args:
             header: The first line of the file.
-            line_of: Returns the line for a record, or None if it is to be left out.
-            now: The time, for the file's name.
+            line_of: Returns the line for a record, or None to leave it out.
+            now: The time for the name of the file.
 
         Returns:
-            The path of the file. What was left out is in a file beside it.
+            The path of the file. Data that was left out is in a second file next to it.
         """
 
 
 class Store(Protocol):
-    """Everything the engine asks of a place that keeps a board.
+    """What the engine needs from the storage of a board.
 
     Attributes:
         presence: When agents were last active.
         documents: Texts beside the log.
-        cursors: How far readers are.
-        cursor_type: What its cursors are, to read one back from a snapshot.
+        cursors: The positions of readers.
+        cursor_type: The class of its cursors, to decode a cursor from a snapshot.
     """
 
     presence: Presence
@@ -161,31 +161,31 @@ class Store(Protocol):
 
     @property
     def upkeep(self) -> Upkeep | None:
-        """Checks and repairs of the store's own; None if it has none."""
+        """The checks and repairs of this store; None if it has none."""
 
     def locked(self, command: str, timeout: float) -> AbstractContextManager[None]:
-        """Hold the only right to write.
+        """Hold the exclusive right to write.
 
-        What an interrupted writer left behind is set aside by the next :meth:`read` inside.
+        The next :meth:`read` inside sets aside what an interrupted writer left.
 
         Args:
-            command: What the lock is for, named to those who wait in vain.
+            command: What the lock is for; the timeout error of another process names it.
             timeout: Seconds to wait.
 
         Raises:
-            TimedOut: Another process kept the lock; the sentence names it, its command and since when.
+            TimedOut: Another process kept the lock; the message names it, its command and since when.
         """
 
     def read(self, after: Cursor) -> Iterator[Chunk]:
-        """The whole commits behind a place, verified, in the order of the log.
+        """The verified whole commits after a position, in the order of the log.
 
         Raises:
-            Damage: The log does not hold ``after`` any more, or a record does not verify. The chunks
-                before it have been given by then.
+            Damage: The log does not contain ``after`` any more, or a record is invalid. The chunks before
+                it have been returned by then.
         """
 
     def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
-        """Events from the newest to the oldest, unverified; only those below the id ``before``."""
+        """Events from the newest to the oldest, unverified; only ids below ``before``."""
 
     def event(self, number: int) -> Recorded:
         """One event by its id.
@@ -195,10 +195,10 @@ class Store(Protocol):
         """
 
     def append(self, records: list[Recorded], after: Cursor) -> Cursor:
-        """Make the records of one commit durable: the point where it becomes true.
+        """Make the records of one commit durable. With this the commit has happened.
 
         Args:
-            records: The commit; all but the last are marked ``more``.
+            records: The records of the commit; all but the last have ``more``.
             after: The end of the log.
 
         Returns:
@@ -208,11 +208,11 @@ class Store(Protocol):
             BadInput: A record is larger than 16 MiB; nothing was written.
             Damage: ``after`` is not the end of the log.
             InputOutputError: They could not be written and are not in the log.
-            OutcomeUnknown: They could not be written nor taken back.
+            OutcomeUnknown: They could neither be written nor removed.
         """
 
     def wait(self, after: Cursor, timeout: float) -> bool:
-        """Block until the log goes on behind ``after`` (True) or ``timeout`` seconds have passed."""
+        """Block until the log continues after ``after`` (True) or ``timeout`` seconds have passed."""
 
     def load_snapshot(self) -> bytes | None:
         """The last saved snapshot, or None."""

@@ -1,4 +1,4 @@
-"""JSON as the contract allows it: nothing that is lost or changed on the way through the log."""
+"""JSON as the contract allows it: no value is lost or changed by the log."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _NESTING = 64
 
 
 def strict_json(text: str | bytes, *, depth: int = 0) -> Any:
-    """Read JSON: no NaN, no key twice, not too deep, no huge numbers.
+    """Decode JSON; refuse NaN, duplicate keys, deep nesting and huge numbers.
 
     Raises:
         BadInput: The text breaks one of these rules, or is not valid JSON.
@@ -38,7 +38,7 @@ def strict_json(text: str | bytes, *, depth: int = 0) -> Any:
 
 
 def encode_payload(value: Any, more: dict[str, Any] | None = None) -> msgspec.Raw:
-    """JSON of a payload, with ``more`` fields that its class does not have.
+    """Encode a payload, with ``more`` fields that its class does not have.
 
     Raises:
         BadInput: NaN, infinity, an integer beyond 64 bits, a lone surrogate, more than 64 levels, a
@@ -63,7 +63,7 @@ def _merged(fields: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_json(value: Any, depth: int = 0) -> None:
-    """Refuse what JSON cannot carry without loss; see :func:`encode_payload` for the rules."""
+    """Refuse values that JSON would change; see :func:`encode_payload` for the rules."""
     if depth > _NESTING:
         raise BadInput(f"A value is nested deeper than {_NESTING} levels")
     if isinstance(value, dict):
@@ -87,6 +87,6 @@ def _check_scalar(value: Any) -> None:
 
 
 def visible_json(data: bytes) -> bytes:
-    """The same JSON in UTF-8, with every character escaped that would not show itself in an open file."""
+    """The same JSON in UTF-8, with every character escaped that an editor would not show."""
     is_plain = data.isascii() and b"\x7f" not in data
     return data if is_plain else escape_json(data.decode()).encode()

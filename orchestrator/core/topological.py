@@ -1,4 +1,4 @@
-"""Topological order that keeps the given order where there is a choice."""
+"""A stable topological order."""
 
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
@@ -9,17 +9,17 @@ K = TypeVar("K", bound=Any)
 
 
 def topological_order(waits: Mapping[K, Iterable[K]]) -> tuple[list[K], list[K]]:
-    """Put each key behind the keys that it waits for, and otherwise leave the keys in their order.
+    """Sort each key after the keys that it waits for; otherwise keep the given order.
 
     Args:
-        waits: For each key the keys that must come before it.
+        waits: For each key, the keys that must come before it.
 
     Returns:
-        The keys that no circle keeps back, in order, and one circle, in which each key waits for the one
-        after it and the first is repeated at the end; empty if there is none.
+        The sorted keys without those that a circle blocks, and the first circle: each key waits for the next
+        key, and the first key is repeated at the end. It is empty if there is no circle.
     """
     rank = {key: number for number, key in enumerate(waits)}
-    sorter = TopologicalSorter(dict.fromkeys(waits, ()))  # first all keys, for a stable order
+    sorter = TopologicalSorter(dict.fromkeys(waits, ()))  # all keys first, for a stable order
     for key, others in waits.items():
         sorter.add(key, *others)
     circle: list[K] = []

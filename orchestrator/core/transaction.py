@@ -28,18 +28,18 @@ Committed = list[tuple[Recorded, Event | None]]
 """The events of one commit, each with its record; None for a type that agents logged themselves."""
 
 SYSTEM = "system"
-"""Who acts when no agent is named."""
+"""The acting agent when none is named."""
 
 
 def check_named(agent: str) -> str:
-    """Return the name; claims, locks and mailboxes need an agent that is named.
+    """Return the name of the agent; claims, locks and mailboxes refuse ``system``.
 
     Raises:
         UsageError: It is ``system``: no agent was named.
     """
     if agent == SYSTEM:
         raise UsageError(
-            "This needs to know which agent acts",
+            "This command needs the name of the acting agent",
             code="agent_needed",
             hint="Name the agent, give --agent NAME, or set ORC_AGENT.",
         )
@@ -47,17 +47,17 @@ def check_named(agent: str) -> str:
 
 
 class Transaction(Generic[S]):
-    """State, now, new ids, and the events recorded so far. Commits as a whole or not at all.
+    """The state, the time, new ids and the recorded events of a command. It commits as a whole or not at all.
 
     Attributes:
         state: The state with everything recorded so far applied.
-        now: The time of the transaction; every event of it bears this time.
-        events: What was recorded.
-        actors: The agents that acted in it.
-        documents: The documents that commands have read, by path, with their content.
-        session: Which session of the agent acts, if the caller says so.
-        show_progress: Shows how much of long work is done.
-        check_agent: Refuses a name that no agent has used and that differs from another's only in case.
+        now: The time of the transaction and of all its events.
+        events: The recorded events.
+        actors: The agents that acted in the transaction.
+        documents: The content of documents that commands have read, by path.
+        session: The number of the acting session, if the caller gave it.
+        show_progress: Shows the progress of long work.
+        check_agent: Refuses a new name that differs from another agent's only in case.
     """
 
     def __init__(
@@ -86,15 +86,15 @@ class Transaction(Generic[S]):
 
     @property
     def agent(self) -> str:
-        """Who acts."""
+        """The acting agent."""
         return self._agent
 
     def act_as(self, agent: str | None, *, needed: bool = False) -> str:
-        """Say who acts, and get the name.
+        """Set the acting agent, and return its name.
 
         Args:
-            agent: The name; None for the one that the board was opened with.
-            needed: Refuse to act as ``system``: claims and locks need a name.
+            agent: The name; None keeps the current agent.
+            needed: Refuse ``system``: claims and locks need a named agent.
 
         Raises:
             UsageError: ``needed`` and no agent is named.
@@ -109,11 +109,11 @@ class Transaction(Generic[S]):
     def record(self, event: Event) -> Recorded:
         """Add an event to the commit and apply it to the state.
 
-        What is applied is the event as it will be read back from the log, so that the state in memory and
-        the fold of the log cannot differ.
+        The event is encoded and decoded first, as if read from the log, so that the state in memory and the
+        fold of the log cannot differ.
 
         Raises:
-            BadInput: A field has a value of another type than the event says.
+            BadInput: A field has a value of a wrong type.
         """
         payload = encode_payload(event, unknown_fields(event))
         record = Recorded(self._next, self.now, self._agent, event.TYPE, payload, event.VERSION)
@@ -134,9 +134,9 @@ class Transaction(Generic[S]):
         agent: str | None = None,
         ts: str | None = None,
     ) -> Recorded:
-        """Add an event of a type that is the agents' own; the state does not change.
+        """Add an event of a type that agents define; the state does not change.
 
-        ``agent`` and ``ts`` are for history that is taken over from another system.
+        ``agent`` and ``ts`` are for history that is imported from another system.
         """
         raw = encode_payload(payload)
         record = Recorded(self._next, ts or self.now, agent or self._agent, type_name, raw)
@@ -149,20 +149,20 @@ class Transaction(Generic[S]):
         return self._head + len(self.events) + 1
 
     def read_document(self, path: str) -> bytes | None:
-        """The content of a document; None once this transaction has given it a new text."""
+        """The content of a document; None after this transaction has changed it."""
         if any(path in event.documents(self.state) for _, event in self.events if event):
             return None
         self.documents[path] = data = self._store.documents.read(path)
         return data
 
     def event(self, number: int) -> Recorded:
-        """One event by its id, of the log or of this transaction."""
+        """An event by its id, from the log or this transaction."""
         logged = (record for record, _ in self.events if record.id == number)
         return next(logged, None) or self._store.event(number)
 
     @contextmanager
     def as_before(self) -> Iterator[None]:
-        """Let a command inside act as another agent; afterwards the one before acts again."""
+        """Restore the acting agent after the block."""
         agent = self._agent
         try:
             yield
@@ -171,24 +171,24 @@ class Transaction(Generic[S]):
 
     @staticmethod
     def random_id() -> str:
-        """Eight hex digits; the caller makes sure that they are new."""
+        """Eight random hex digits; the caller checks that they are not used yet."""
         return os.urandom(4).hex()
 
     def later(self, seconds: float) -> str:
-        """The timestamp so many seconds from now."""
+        """The timestamp some seconds from now."""
         return clock.after(self.now, seconds)
 
 
 class Desk(Protocol[S]):
-    """What a noun asks of the engine: the state to read, and commands run as transactions.
+    """What a noun needs from the engine: the state to read, and transactions for commands.
 
     Attributes:
-        agent: Who acts when no agent is named.
+        agent: The acting agent when none is named.
         folder: The folder of the board; None if it has none.
-        documents: The texts beside the log.
+        documents: The texts that are not in the log.
         presence: When agents were last active.
-        show_progress: Shows how much of long work is done.
-        cursors: How far readers are.
+        show_progress: Shows the progress of long work.
+        cursors: The positions of readers.
     """
 
     agent: str
@@ -199,10 +199,10 @@ class Desk(Protocol[S]):
     cursors: Cursors
 
     def read(self) -> S:
-        """The state, with everything committed by now; must not be changed."""
+        """The current state; it must not be changed."""
 
     def now(self) -> str:
-        """The time."""
+        """The current time."""
 
     def run(
         self,
@@ -211,11 +211,11 @@ class Desk(Protocol[S]):
         shows: Callable[[S, Committed], R],
         arguments: tuple[object, ...] | None,
     ) -> R:
-        """Run a command in a transaction of its own, or in the one that is open.
+        """Run a command in a new transaction, or in the open transaction.
 
-        The result is what ``shows`` makes of the events, or what a body gives that found nothing to do.
+        The result is that of ``shows``, or of the body if it recorded nothing and returned a result.
 
-        ``arguments`` tell a repeated request from another; None for a command that answers no request.
+        ``arguments`` identify a repeated request; None for a command that answers no request.
         """
 
     def event(self, number: int) -> Recorded:
@@ -225,31 +225,31 @@ class Desk(Protocol[S]):
         """The events of the log, newest first."""
 
     def pause(self) -> None:
-        """Make ready for something that takes long, between commands: signals get through again.
+        """Prepare for a long action between commands: signals are delivered again.
 
         Raises:
-            UsageError: A transaction is open, which would keep everybody else out.
+            UsageError: A transaction is open, which would block all other writers.
         """
 
     def check_awaited(self) -> None:
-        """End what takes long if its caller was cancelled: raise what unwinds this thread."""
+        """Raise the exception that ends this thread if its async caller was cancelled."""
 
     def watch(self) -> Callable[[float], bool]:
-        """Make a wait for the first commit after what is known now.
+        """Return a function that waits for the first commit after the known state.
 
-        Make it before the look at the board whose answer may be "not yet": a commit between that look and
-        the wait then ends the wait at once, and is not missed.
+        Call this before reading the board: a commit between the read and the wait then ends the wait at once,
+        and is not missed.
 
         Returns:
-            Blocks up to so many seconds; True if there was a commit. :meth:`pause` comes before it.
+            A function that blocks up to so many seconds; True after a commit. Call :meth:`pause` before it.
         """
 
 
 class _Listed(Protocol[P, R_co]):
-    """A noun that has a listing."""
+    """A noun with a listing."""
 
     def all(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """All of its things."""
+        """All records of the noun."""
 
 
 class Noun(Generic[S]):
@@ -290,12 +290,12 @@ def command(
 ]:
     """Make a method of a noun a command.
 
-    A body gives nothing: its result is what it recorded. One that finds everything done already records
-    nothing, and gives the result itself.
+    A body returns nothing, because ``shows`` makes the result of the recorded events. If everything is done
+    already, the body records nothing and returns the result itself.
 
     Args:
         shows: Renders the result from the state after the commit and the events of the commit.
-        answers_request: False for a step on the way to the command that the request is about.
+        answers_request: False for a part of another command, which answers the request.
     """
 
     def decorate(
@@ -310,7 +310,9 @@ def command(
                 try:
                     return body(self, tx, *args, **kwargs)
                 except TypeError:
-                    call(self, *args, **kwargs)  # counts the arguments without the transaction
+                    call(
+                        self, *args, **kwargs
+                    )  # raises a TypeError that counts without the transaction
                     raise
 
             arguments = (args, tuple(sorted(kwargs.items()))) if answers_request else None

@@ -218,7 +218,7 @@ def failing(*_: object, **__: object) -> None:
 def test_a_disk_that_does_not_answer_leads_to_no_other_board(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The board of a folder above is not taken for the one that cannot be looked at."""
+    """The board of a parent folder is not used instead of one that cannot be read."""
     for folder in (tmp_path, tmp_path / "inner"):
         make(str(folder / FOLDER))
     assert locate(start=str(tmp_path / "inner")).folder == str(tmp_path / "inner" / FOLDER)
@@ -230,5 +230,5 @@ def test_a_disk_that_does_not_answer_leads_to_no_other_board(
         return real(path, *args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "lstat", lstat)
-    with pytest.raises(InputOutputError, match="cannot be looked at"):
+    with pytest.raises(InputOutputError, match="cannot be read"):
         locate(start=str(tmp_path / "inner"))

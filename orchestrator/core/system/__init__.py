@@ -1,8 +1,8 @@
-"""Everything that differs between operating systems; no other module asks which one it runs on.
+"""Everything that differs between operating systems; no other module checks the system.
 
-A board promises the same on Linux, macOS and Windows as far as they can keep it. What each of them lacks is
-said in ``LIMITS``, by ``doctor`` and in ``docs/systems.md``. ``posix.py`` serves Linux and macOS,
-``windows.py`` Windows; both define the same names, and what does not begin with ``_`` is the interface:
+A board keeps the same promises on Linux, macOS and Windows, as far as the system allows. The limits are in
+``LIMITS``, in the report of ``doctor`` and in ``docs/systems.md``. ``posix.py`` is for Linux and macOS,
+``windows.py`` for Windows. Both define the same interface, the names without ``_`` at the beginning:
 
 ============================== ======================================================================
 Opening                        ``open_file``, ``open_folder``: never through a link, never waiting for a fifo,
@@ -19,8 +19,7 @@ Processes                      ``identity`` and ``condition``: whether a process
 Signals                        ``INTERRUPTS``: those that ask a process to end
 ============================== ======================================================================
 
-Processes that wait for the log look at its size again and again, which every system can do, so wake-ups
-are not here.
+There are no wake-ups here: processes that wait for the log poll its size, which works on every system.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Paths on file systems that do not tell upper case from lower case."""
+"""Paths on file systems that ignore case."""
 
 import unicodedata
 

@@ -1,4 +1,4 @@
-"""Linux and macOS; see the package for what each name is for."""
+"""Linux and macOS; the package describes each name."""
 
 import errno
 import fcntl
@@ -17,8 +17,8 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 VARIABLES: tuple[str, ...] = ()
 
 _CHUNK = 65536
-_REST = 1024 * 1024  # a pipe holds that much at most; a process that escaped may go on filling it
-_LONGEST_PAUSE = 50  # milliseconds between two looks at a program that prints nothing
+_REST = 1024 * 1024  # the largest size of a pipe; a process that escaped may continue to fill it
+_LONGEST_PAUSE = 50  # milliseconds between two checks of a program that prints nothing
 
 
 def open_file(path: str, flags: int, *, follow: bool = False) -> int:
@@ -37,12 +37,12 @@ def read_part(fd: int, length: int, offset: int) -> bytes:
 
 
 def write_part(fd: int, data: bytes, offset: int) -> int:
-    """Write bytes to an offset; gives how many were written."""
+    """Write bytes to an offset, and return how many were written."""
     return os.pwrite(fd, data, offset)
 
 
 def replace(new: str, path: str) -> None:
-    """Rename a file over another one in one step."""
+    """Replace a file by another atomically."""
     os.replace(new, path)
 
 
@@ -57,7 +57,7 @@ def touch(path: str) -> None:
 
 
 def try_lock(fd: int) -> bool:
-    """Lock an open file or folder if no other process or descriptor has locked it."""
+    """Lock an open file or folder; False if another descriptor has locked it."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -66,12 +66,12 @@ def try_lock(fd: int) -> bool:
 
 
 def lock(fd: int) -> None:
-    """Lock an open file or folder; wait in the order of asking."""
+    """Lock an open file or folder; wait in the order of the calls."""
     fcntl.flock(fd, fcntl.LOCK_EX)
 
 
 def unlock(fd: int) -> None:
-    """Unlock it, also for a forked child that has a copy of the descriptor."""
+    """Unlock a file, also for a forked child that has a copy of the descriptor."""
     fcntl.flock(fd, fcntl.LOCK_UN)
 
 
@@ -105,13 +105,13 @@ if sys.platform == "darwin":
     sync_data = sync
 
     def path_key(path: str) -> str:
-        """Fold case and normal form, as the file system of macOS does."""
+        """Ignore case and normal form, as the file system of macOS does."""
         from orchestrator.core.system.paths import folded
 
         return folded(path)
 
     def file_system_kind(folder: str) -> str:
-        """The type of the file system of a folder; empty where it is not known."""
+        """The type of the file system of a folder; empty if unknown."""
         device = os.stat(folder).st_dev
         for local in ("/", "/System/Volumes/Data"):  # importing psutil costs more than this
             with suppress(OSError):
@@ -143,7 +143,7 @@ else:
         os.fsync(fd)
 
     def path_key(path: str) -> str:
-        """The path itself: no two spellings lead to one file."""
+        """The path itself: two spellings never name the same file."""
         return path
 
     def identity() -> tuple[int, str]:
@@ -154,10 +154,10 @@ else:
         """``running``, ``stopped`` or ``gone``: a pid alone may be that of another process by now.
 
         Args:
-            pid: The process that left its name.
+            pid: The process that recorded its identity.
             started: When it started, by :func:`identity`.
-            boot: The boot it ran in, by :func:`identity`.
-            since: Not used: the boot and the start are enough.
+            boot: The boot in which it ran, by :func:`identity`.
+            since: Not used: the boot and the start time are enough.
         """
         state, began = _status(pid)
         if boot != _boot_id() or began != started:
@@ -181,7 +181,7 @@ else:
             return ""
 
     def file_system_kind(folder: str, table: str = "/proc/self/mountinfo") -> str:
-        """The type of the file system of a folder; empty where it is not known."""
+        """The type of the file system of a folder; empty if unknown."""
         try:
             with open(table, "rb") as file:
                 mounts = file.read()
@@ -194,7 +194,7 @@ else:
         return _type_by_path(os.path.realpath(folder), mounts)
 
     def _type_by_path(folder: str, mounts: bytes) -> str:
-        """Some file systems (btrfs) give files another device number than the mount: go by the path."""
+        """Use the path: some file systems (btrfs) give files another device number than the mount."""
         longest, kind = "", ""
         for line in mounts.splitlines():
             point = line.split(b" ", 5)[4].decode("utf-8", "surrogateescape")
@@ -207,7 +207,7 @@ else:
         return line.partition(b" - ")[2].partition(b" ")[0].decode("ascii", "replace")
 
     def _has_ended(pid: int) -> bool:
-        """Whether a child has ended; it is not reaped, so its number is not given to another process."""
+        """Whether a child has ended. It is not reaped, so its pid is not reused."""
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
@@ -216,9 +216,9 @@ class PosixProgram:
 
     Args:
         words: The program and its arguments.
-        folder: Where it runs.
+        folder: Its working folder.
         variables: Its whole environment.
-        keep: Called with each piece of what it prints.
+        keep: Called with each piece of its output.
     """
 
     def __init__(
@@ -249,9 +249,9 @@ class PosixProgram:
             os.close(end)
 
     def wait(self, deadline: float, look: Callable[[], object]) -> bool:
-        """Read what it prints until it ends (True) or the monotonic clock passes ``deadline``.
+        """Read its output until it ends (True) or the monotonic clock passes ``deadline``.
 
-        Call ``look`` in between; what it raises ends the wait.
+        Call ``look`` repeatedly; an exception from it ends the wait.
         """
         import select
 
@@ -273,12 +273,12 @@ class PosixProgram:
         return True
 
     def end(self) -> int:
-        """Kill it with its whole group, and give its exit status: negative for a signal.
+        """Kill it with its whole group, and return its exit status: negative for a signal.
 
-        What is left in the pipe is read; a process that left the group and holds it open is not waited for.
+        Read the rest of the pipe, but do not wait for a process that left the group and keeps the pipe open.
         """
         try:
-            # It is not reaped yet, so its number cannot be that of another group.
+            # It is not reaped yet, so its pid cannot belong to another group.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             status = self._process.wait()

@@ -1,8 +1,8 @@
-"""Which processes run, where the system has no ``/proc``: by ``psutil``, imported only when needed."""
+"""Identify processes with ``psutil`` on systems without ``/proc``; it is imported only when needed."""
 
 
 def identity() -> tuple[int, str]:
-    """Nothing: a process is told by its pid and by having started before it left its name."""
+    """Empty: here a process is identified by its pid and its start before it recorded its identity."""
     return 0, ""
 
 
@@ -10,16 +10,16 @@ def condition(pid: int, started: int, boot: str, since: float) -> str:
     """``running``, ``stopped`` or ``gone``: a pid alone may be that of another process by now.
 
     Args:
-        pid: The process that left its name.
-        started: Not used: start times are those of the calendar here.
+        pid: The process that recorded its identity.
+        started: Not used: start times are times of the day here.
         boot: Not used, for the same reason.
-        since: When it left its name, in seconds since 1970.
+        since: When it recorded its identity, in seconds since 1970.
     """
     import psutil
 
     try:
         process = psutil.Process(pid)
-        if process.create_time() > since + 1:  # the system rounds
+        if process.create_time() > since + 1:  # the system rounds times
             return "gone"
         status = process.status()
     except psutil.NoSuchProcess:

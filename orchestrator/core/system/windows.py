@@ -1,4 +1,4 @@
-"""Windows; see the package for what each name is for."""
+"""Windows; the package describes each name."""
 
 import errno
 import os
@@ -29,11 +29,11 @@ VARIABLES = (
     *("SYSTEMROOT", "TEMP", "TMP", "USERNAME", "USERPROFILE", "WINDIR"),
 )
 LIMITS: tuple[str, ...] = (
-    "Names of files cannot be synced here: a file that was new when power failed may be missing.",
-    "Only `.lock` keeps two writers apart, so it must not be deleted while a program runs.",
+    "Folders cannot be synced here: a file that was new at a power failure may be missing.",
+    "Only `.lock` separates two writers, so it must not be deleted while a program runs.",
     "Processes that wait for the lock have no order, so turns are less even.",
-    "The log stays one file: a file that readers have open cannot be renamed.",
-    "A program that a check leaves behind may go on if it hides from the list of processes.",
+    "The log stays a single file: a file that readers have open cannot be renamed.",
+    "A process that a check leaves behind may continue if it hides from the list of processes.",
 )
 
 _T = TypeVar("_T")
@@ -44,7 +44,7 @@ _part = threading.Lock()
 
 
 def _patiently(action: Callable[[], _T]) -> _T:
-    """Do something that is denied while another program has the file open, at most for some seconds."""
+    """Retry an action that is denied while another program has the file open, for a few seconds."""
     deadline, pause = time.monotonic() + _PATIENCE, 0.001
     while True:
         try:
@@ -60,53 +60,53 @@ def open_file(path: str, flags: int, *, follow: bool = False) -> int:
     """Open a file in binary mode; a link is refused unless ``follow``."""
     if not follow and os.path.islink(path):
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-    if os.path.isdir(path):  # it would be refused as denied
+    if os.path.isdir(path):  # the system would report it as denied
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     return _patiently(lambda: os.open(path, flags | os.O_BINARY, 0o666))
 
 
 def open_folder(path: str) -> int:
-    """Refused: folders cannot be opened here."""
+    """Raise an error: folders cannot be opened here."""
     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
 
 def read_part(fd: int, length: int, offset: int) -> bytes:
-    """Read up to so many bytes from an offset; only the threads of this process share the position."""
+    """Read up to so many bytes from an offset. Threads share the position, so the lock is needed."""
     with _part:
         os.lseek(fd, offset, os.SEEK_SET)
         return os.read(fd, length)
 
 
 def write_part(fd: int, data: bytes, offset: int) -> int:
-    """Write bytes to an offset; gives how many were written."""
+    """Write bytes to an offset, and return how many were written."""
     with _part:
         os.lseek(fd, offset, os.SEEK_SET)
         return os.write(fd, data)
 
 
 def replace(new: str, path: str) -> None:
-    """Rename a file over another one in one step; wait for those who have that one open."""
+    """Replace a file by another atomically; wait while a program has it open."""
     _patiently(lambda: os.replace(new, path))
 
 
 def link(path: str, name: str) -> None:
-    """Refused, so that the log stays one file: it could not be replaced while somebody has it open."""
+    """Raise an error, so that the log stays a single file: it cannot be replaced while it is open."""
     raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP), path)
 
 
 def touch(path: str) -> None:
-    """Set the time of a file to now, not that of a link."""
+    """Set the time of a file to now; skip a link."""
     if not os.path.islink(path):
         os.utime(path)
 
 
 def try_lock(fd: int) -> bool:
-    """Grant: only filelock's guard counts here, because a lock of Windows also keeps readers out."""
+    """Succeed: only filelock's lock counts here, because a lock of Windows also blocks readers."""
     return True
 
 
 def lock(fd: int) -> None:
-    """Grant; see :func:`try_lock`."""
+    """Do nothing; see :func:`try_lock`."""
 
 
 def unlock(fd: int) -> None:
@@ -122,16 +122,16 @@ sync_data = sync
 
 
 def sync_folder(path: str) -> None:
-    """Do nothing: Windows has no way to make names durable."""
+    """Do nothing: Windows cannot sync folders."""
 
 
 def path_key(path: str) -> str:
-    """Fold case, normal form and separators."""
+    """Ignore case, normal form and kinds of separators."""
     return folded(path.replace("\\", "/"))
 
 
 def file_system_kind(folder: str) -> str:
-    """``smbfs`` for a folder on another machine; empty for all others."""
+    """``smbfs`` for a folder on another machine, else empty."""
     import ctypes
 
     path = os.path.realpath(folder)
@@ -147,9 +147,9 @@ class WindowsProgram:
 
     Args:
         words: The program and its arguments.
-        folder: Where it runs.
+        folder: Its working folder.
         variables: Its whole environment.
-        keep: Called with each piece of what it prints.
+        keep: Called with each piece of its output.
     """
 
     def __init__(
@@ -178,26 +178,26 @@ class WindowsProgram:
     def wait(self, deadline: float, look: Callable[[], object]) -> bool:
         """Wait until it ends (True) or the monotonic clock passes ``deadline``.
 
-        Call ``look`` in between; what it raises ends the wait.
+        Call ``look`` repeatedly; an exception from it ends the wait.
         """
         pause = 0.001
         while self._process.poll() is None:
             look()
             if time.monotonic() > deadline:
                 return False
-            self._look_for_children()
+            self._collect_children()
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
         return True
 
     def end(self) -> int:
-        """Kill it and the programs that it started, and give its exit status.
+        """Kill it and the processes that it started, and return its exit status.
 
-        What it printed is read; a process that holds the pipe open is waited for one second at most.
+        Read the rest of its output; wait at most one second for a process that keeps the pipe open.
         """
         import psutil
 
-        self._look_for_children()
+        self._collect_children()
         for child in self._children:
             with suppress(psutil.Error):
                 child.kill()
@@ -206,7 +206,7 @@ class WindowsProgram:
         self._reader.join(1)
         return status
 
-    def _look_for_children(self) -> None:
+    def _collect_children(self) -> None:
         import psutil
 
         with suppress(psutil.Error):
