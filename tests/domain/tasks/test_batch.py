@@ -145,7 +145,8 @@ def test_nothing_is_done_unless_everything_is_good(build: Orchestrator) -> None:
         "entry 5: There is no task 'nope'",
         "entry 7: there is no key or task 'aa'; did you mean 'a'?",
         "entry 9: 5000 is not a priority",
-        "entry 11: '..' cannot name an agent: it may not begin with `-` or `.`, end with `.`, or contain `..`",
+        "entry 11: '..' cannot name an agent: it may not begin with `-` or `.`, end with `.`, or"
+        " contain `..`",
     ]
 
 
