@@ -341,7 +341,7 @@ def test_inject_is_status_0_whatever_goes_wrong(
     assert "whole number" in fails("--budget", "many")
     assert "duration" in fails("--wait", "soon")
     assert "cannot name" in fails(agent="-x")
-    assert "which agent" in cli("m", "check", "--inject").err
+    assert "name of the acting agent" in cli("m", "check", "--inject").err
     with monkeypatch.context() as patch:
         patch.setattr("orchestrator.domain.mail.commands.Mail.pending", lambda self: 1 / 0)
         assert "division" in fails()
