@@ -13,7 +13,6 @@ from orchestrator.core.transaction import Committed, Desk, Noun, Transaction, co
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import archive, completion
-from orchestrator.domain.tasks.blockers import is_offered
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.events import (
     ReviewClaimed,
@@ -37,8 +36,6 @@ from orchestrator.domain.tasks.facts import (
     NO_FACTS,
     GivenFacts,
     changed_facts,
-    has_facts,
-    wanted_facts,
 )
 from orchestrator.domain.tasks.judged import check_reason
 from orchestrator.domain.tasks.leases import (
@@ -57,10 +54,10 @@ from orchestrator.domain.tasks.lookup import (
     new_id,
     resolve,
 )
-from orchestrator.domain.tasks.records import ENDED, STATUSES, Task, TaskStatus
+from orchestrator.domain.tasks.records import ENDED, Task, TaskStatus
+from orchestrator.domain.tasks.stages import Stage
 from orchestrator.domain.tasks.transitions import check_transition, is_settled
 from orchestrator.domain.validation import (
-    check_choice,
     check_line,
     check_required,
     check_text,
@@ -562,7 +559,7 @@ class Tasks(Noun[State]):
         self,
         workstream: str | None = None,
         *,
-        status: Iterable[TaskStatus] = (),
+        status: Iterable[TaskStatus | Stage] = (),
         agent: str | None = None,
         any_labels: Iterable[str] = (),
         open: bool = False,
@@ -570,13 +567,14 @@ class Tasks(Noun[State]):
         ready: bool = False,
         text: str | None = None,
         since: str | int | None = None,
+        where: str = "",
         **facts: Unpack[GivenFacts],
     ) -> list[Task]:
         """Return the tasks that pass every filter, in the order they were added.
 
         Args:
             workstream: Only of this stream.
-            status: Only of these statuses.
+            status: Only of these statuses, or stages.
             agent: Only those it holds or held last.
             any_labels: Only those with one of these labels at least.
             open: Only those that have not ended.
@@ -584,41 +582,28 @@ class Tasks(Noun[State]):
             ready: Only those that any agent may take now.
             text: Only those with this text in their title or description, in any case.
             since: Only those that changed from this time on, that long ago (``2h``), or after this event.
+            where: Only those that pass this expression; see :mod:`orchestrator.domain.tasks.where`.
             **facts: Only those with these facts: all items of a list, else the same value; of a type,
                 priority, parent ... as its :class:`orchestrator.domain.tasks.facts.Fact` allows.
         """
+        from orchestrator.domain.tasks import filters
+
         state, now = self._state, self._desk.now()
-        if workstream is not None:
-            state.workstreams.find(workstream)
-        statuses, one_of = set(status), set(any_labels)
-        wanted = wanted_facts(facts, _Board(self._desk, state, now))
-        for word in sorted(statuses):
-            check_choice("status", word, STATUSES)
-        words = None if text is None else text.casefold()
-        limit = None
-        if since is not None:
-            from orchestrator.domain.event_log import beginning
-
-            limit = beginning(since, now)
-        return [
-            task
-            for task in state.tasks.values()
-            if (workstream is None or task.workstream == workstream)
-            and (not statuses or task.status in statuses)
-            and (agent is None or task.assigned_to == agent)
-            and not (one_of and one_of.isdisjoint(task.labels))
-            and has_facts(task, wanted)
-            and not (open and task.status in ENDED)
-            and (words is None or words in f"{task.title}\n{task.description}".casefold())
-            and (limit is None or _changed_since(task, limit))
-            and not (overdue and (not task.due or task.due > now or task.status in ENDED))
-            and (not ready or is_offered(state, task, now))
-        ]
-
-
-def _changed_since(task: Task, limit: str | int) -> bool:
-    """Whether a task changed after an event, or from a time on."""
-    return task.events[-1] > limit if isinstance(limit, int) else task.updated_at >= limit
+        flags = {"open": open, "overdue": overdue, "ready": ready}
+        passes = filters.chosen(
+            state,
+            now,
+            where=where,
+            workstream=workstream,
+            status=status,
+            agent=agent,
+            any_labels=any_labels,
+            flags=[n for n, is_set in flags.items() if is_set],
+            text=text,
+            since=since,
+            facts=facts,
+        )
+        return [task for task in state.tasks.values() if passes(task)]
 
 
 class _Board:

@@ -23,6 +23,7 @@ from orchestrator.domain.tasks.blockers import (
 )
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.events import TaskCancelled, TaskEdited
+from orchestrator.domain.tasks.filters import chosen
 from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve
 from orchestrator.domain.tasks.records import ENDED, Task, TaskStatus
 from orchestrator.domain.tasks.relations import BLOCKING, KINDS, EdgeKind, Gate, Link, LinkKind
@@ -230,16 +231,23 @@ class Links(Noun[State]):
         self,
         workstream: str | None = None,
         *,
+        where: str = "",
         limit: int | None = None,
     ) -> list[Task]:
         """Return the tasks that any agent may take now, in the order in which they are taken.
 
         Args:
             workstream: Only of this stream; None for all active ones.
+            where: Only those that pass this expression; see :mod:`orchestrator.domain.tasks.where`.
             limit: At most so many.
         """
-        _known_stream(self._state, workstream)
-        return self._state.schedule.ready(workstream, self._desk.now())[:limit]
+        state, now = self._state, self._desk.now()
+        _known_stream(state, workstream)
+        ready = state.schedule.ready(workstream, now)
+        if where:
+            passes = chosen(state, now, where=where)
+            ready = [task for task in ready if passes(task)]
+        return ready[:limit]
 
     def blocked(self, workstream: str | None = None) -> list[Blocked]:
         """Return the open tasks that no agent has or may take, each with what keeps it back.

@@ -51,6 +51,27 @@ class Board(Protocol):
         """Return the id of the task, archived or not, that a text names."""
 
 
+PRIORITY_WORDS = {"urgent": 0, "critical": 0, "high": 1, "medium": 5, "normal": 5, "low": 9}
+"""Words for a priority; ``P1`` is 1."""
+
+STATUS_WORDS = {
+    "todo new": "pending",
+    "doing wip started active": "in_progress",
+    "review": "in_review",
+    "completed finished": "done",
+    "canceled": "cancelled",
+}
+"""Words of other tools for a status."""
+
+
+def priority_of(word: str) -> int | None:
+    """Return the priority that a word means; None if it means none."""
+    word = word.casefold()
+    if word[:1] == "p" and word[1:].isdecimal() and word.isascii():
+        return int(word[1:]) if len(word) < 6 else None
+    return PRIORITY_WORDS.get(word)
+
+
 def by(check: Callable[[Any], Any]) -> Check:
     """Make a check of one that asks for nothing but the value."""
     return lambda value, _before, _board: check(value)

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal, TypedDict
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.core.errors import UsageError
 from orchestrator.domain.tasks import checks
 from orchestrator.domain.tasks.checks import Checks
 from orchestrator.domain.tasks.fact_values import (
@@ -29,7 +28,6 @@ from orchestrator.domain.tasks.fact_values import (
     check_touches,
     find_gate,
     find_parent,
-    pairs_of,
     part_of_checks,
 )
 from orchestrator.domain.tasks.relations import Gate, Link, Signal
@@ -374,39 +372,3 @@ def changed_facts(
         old = fields.get(field, getattr(before, field))
         fields[field] = check_fact(name, value, old, board)
     return {field: value for field, value in fields.items() if value != getattr(before, field)}
-
-
-def wanted_facts(given: Mapping[str, Any], board: Board) -> dict[str, Any]:
-    """Read facts that tasks are filtered by; see :func:`has_facts`.
-
-    Raises:
-        UsageError: Tasks are not filtered by such a fact.
-    """
-    wanted: dict[str, Any] = {}
-    for name, value in given.items():
-        fact = FACTS[name]
-        if value is None:
-            continue
-        if not fact.filter:
-            raise UsageError(f"Tasks are not filtered by {name}")
-        field = fact.field or name
-        if fact.kind == "task":
-            wanted[field] = board.resolve(value)
-        else:
-            wanted[field] = pairs_of(name, value) if fact.kind == "pairs" else value
-    return wanted
-
-
-def has_facts(task: TaskFacts, wanted: Mapping[str, Any]) -> bool:
-    """Whether a task has these facts: all items of a list or mapping, else the same value."""
-    for field, value in wanted.items():
-        kept = getattr(task, field)
-        if isinstance(kept, tuple):
-            fits = {*value}.issubset(kept)
-        elif isinstance(kept, dict):
-            fits = value.items() <= kept.items()
-        else:
-            fits = kept == value
-        if not fits:
-            return False
-    return True

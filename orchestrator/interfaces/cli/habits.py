@@ -4,6 +4,8 @@ The parser, the suggestions and ``orc help habits`` read these tables. A line th
 loads them. Words of the same meaning stand together in a key.
 """
 
+from orchestrator.domain.tasks.fact_values import STATUS_WORDS
+
 COMMANDS = {
     "create new": "add create register send",
     "add": "create register append",
@@ -51,26 +53,7 @@ FILTERS = {"--assignee --owner": "--agent"}
 PLACES = {"ws": "workstream", "project": "workstream", "issue": "task", "id": "task"}
 """Names of an option for what is given by its place: ``mail send --to ann`` is ``mail send ann``."""
 
-PRIORITIES = {
-    "urgent": 0,
-    "critical": 0,
-    "high": 1,
-    "medium": 5,
-    "normal": 5,
-    "low": 9,
-}
-"""Words for a priority; ``P1`` is 1."""
-
-
-VALUES = {
-    "todo new": "pending",
-    "doing wip started active": "in_progress",
-    "review": "in_review",
-    "closed completed finished": "done",
-    "canceled": "cancelled",
-    "medium": "normal",
-    "critical": "urgent",
-}
+VALUES = {**STATUS_WORDS, "closed": "done", "medium": "normal", "critical": "urgent"}
 """Words for a value of a closed set, such as a status."""
 
 COMMANDS_MEANT = {
@@ -122,11 +105,3 @@ EXTRA_MEANT = {"log": "events log", "events list": "events log"}
 def spread(table: dict[str, str]) -> dict[str, str]:
     """A table with a row for each word of a key."""
     return {word: meant for words, meant in table.items() for word in words.split()}
-
-
-def priority(word: str) -> int | None:
-    """The priority that a word means; None if it means none."""
-    word = word.casefold()
-    if word[:1] == "p" and word[1:].isdecimal() and word.isascii():
-        return int(word[1:]) if len(word) < 6 else None
-    return PRIORITIES.get(word)

@@ -4,6 +4,7 @@ import os
 
 import click
 
+from orchestrator.domain.tasks.fact_values import PRIORITY_WORDS
 from orchestrator.interfaces.cli import habits
 from orchestrator.interfaces.cli.groups import GLOBALS, HELP, VERSION
 from orchestrator.interfaces.cli.help_pages import rows, wrapped
@@ -52,7 +53,7 @@ def _habits() -> str:
             *_table("values", habits.VALUES),
             *wrapped(
                 "priorities: P1 is 1; "
-                + ", ".join(f"{word} is {number}" for word, number in habits.PRIORITIES.items())
+                + ", ".join(f"{word} is {number}" for word, number in PRIORITY_WORDS.items())
             ),
             *wrapped("Every command of `task` works at the top: `orc edit` is `orc task edit`."),
         ]

@@ -9,7 +9,14 @@ from orchestrator.domain.tasks.relations import BLOCKING, KINDS, EdgeKind
 from orchestrator.interfaces.cli import drawing, types
 from orchestrator.interfaces.cli.commands import DEP, TASK
 from orchestrator.interfaces.cli.layout import lines
-from orchestrator.interfaces.cli.parameters import LIMIT, ONLY_WORKSTREAM, argument, flag, option
+from orchestrator.interfaces.cli.parameters import (
+    LIMIT,
+    ONLY_WORKSTREAM,
+    WHERE,
+    argument,
+    flag,
+    option,
+)
 from orchestrator.interfaces.cli.rendering import Answer, say, to_json, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line, line_of, why
@@ -30,10 +37,11 @@ _LIMIT = option("--limit", f"At most so many tasks; {MANY} in a drawing.", types
 
 @TASK.command("ready", example="ready build --limit 5", reads=True)
 @ONLY_WORKSTREAM
+@WHERE
 @LIMIT
-def ready(run: Run, workstream: str | None, limit: int | None) -> Answer:
+def ready(run: Run, workstream: str | None, where: str, limit: int | None) -> Answer:
     """List the tasks that can be claimed now, in the order in which they are taken."""
-    tasks = run.orc.links.ready(workstream, limit=limit)
+    tasks = run.orc.links.ready(workstream, where=where, limit=limit)
     return Answer(tasks, lambda: lines(map(line, tasks), empty="No task is ready."))
 
 

@@ -128,3 +128,9 @@ ONLY_WORKSTREAM = argument(
 IN_WORKSTREAM = option(
     "--ws", "Only tasks of this workstream.", types.WORKSTREAM_NAME, name="workstream"
 )
+WHERE = option(
+    "--where",
+    "Only what passes: 'priority <= 2 and label = api'; see `help where`.",
+    metavar="EXPRESSION",
+    default="",
+)

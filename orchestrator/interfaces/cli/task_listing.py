@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError
-from orchestrator.domain.tasks.records import STATUSES
+from orchestrator.domain.tasks.filters import GROUPS, STANDINGS
 from orchestrator.domain.tasks.stages import STAGES, stage_of
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, TASK
 from orchestrator.interfaces.cli.layout import is_terminal, lines, parts, table
-from orchestrator.interfaces.cli.parameters import ONLY_WORKSTREAM, flag, option, together
+from orchestrator.interfaces.cli.parameters import ONLY_WORKSTREAM, WHERE, flag, option, together
 from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run, given
 from orchestrator.interfaces.cli.task_lines import COLOURS, line_of, review_of
@@ -31,12 +31,10 @@ _SORTED: "dict[str, Callable[[Task], Any]]" = {
     "agent": lambda task: (not task.assigned_to, task.assigned_to or ""),
 }
 
-_STATUSES = tuple(dict.fromkeys((*STATUSES, *STAGES)))
-"""What ``--status`` takes: the status of a task, or the stage that a listing shows."""
-
 _FILTERS = together(
     ONLY_WORKSTREAM,
-    option("--status", "Only in one of these.", types.choice(*_STATUSES), many=True),
+    WHERE,
+    option("--status", "Only in one of these.", types.choice(*STANDINGS, *GROUPS), many=True),
     FACT_FILTERS,
     option(
         "--any-labels/--any-label",
@@ -90,11 +88,7 @@ def _listed(
         agent = run.agent
         if agent is None:
             raise UsageError("--mine needs to know who you are", hint="Set ORC_AGENT=NAME.")
-    words = set(filters.pop("status") or ())
     tasks = run.orc.tasks.all(workstream, agent=agent, **given(**filters))
-    if words:
-        state, now = run.orc.engine.read(), run.orc.engine.now()
-        tasks = [t for t in tasks if t.status in words or stage_of(state, t, now) in words]
     if original:
         return Answer(tasks, lambda: lines((line_of(run, t) for t in tasks), empty="No tasks."))
     if sort is not None:

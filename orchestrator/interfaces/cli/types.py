@@ -147,9 +147,9 @@ def _priority(text: str) -> int:
     try:
         return integer(text)
     except ValueError:
-        from orchestrator.interfaces.cli import habits
+        from orchestrator.domain.tasks.fact_values import priority_of
 
-        number = habits.priority(text)
+        number = priority_of(text)
         if number is None:
             raise
         return number
