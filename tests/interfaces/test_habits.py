@@ -115,7 +115,7 @@ def test_other_words_are_not_priority(word: str) -> None:
 
 
 def test_a_word_for_a_status_is_the_status() -> None:
-    assert read(["t", "ls", "--status", "todo,closed"]).values["status"] == ("pending", "done")
+    assert read(["t", "ls", "--status", "todo,completed"]).values["status"] == ("pending", "done")
     with pytest.raises(click.UsageError, match="is not one of"):
         read(["t", "ls", "--status", "nowhere"])
 

@@ -89,9 +89,10 @@ def _given(name: str, fact: Fact) -> Field:
         def source(task: Task, _state: State, _now: str) -> Any:
             return f"{task.gate.how}:{task.gate.of}" if task.gate else ""
 
+    is_line = name in KEPT and not KEPT[name].is_long
     return Field(
         name=name,
-        form=_FORMS[fact.kind],
+        form="word" if fact.kind == "text" and is_line else _FORMS[fact.kind],
         source=source,
         many=fact.kind in LISTS,
         is_ahead=fact.kind == "time",
@@ -164,6 +165,7 @@ NAMES: dict[str, str] = {
     "issue_type": "type",
     "spec": "external_ref",
     "spec_id": "external_ref",
+    "need": "needs",
     "note": "notes",
     "project": "workstream",
     "ws": "workstream",

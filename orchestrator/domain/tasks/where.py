@@ -198,7 +198,7 @@ class _Meaning(Transformer_NonRecursive[Token, _Part]):
         try:
             return make()
         except OrchestratorError as error:
-            self._refuse(token, error.message, hint=error.hint)
+            self._refuse(token, error.message, hint=error.hint or _HELP)
 
     def _joined(self, kind: Callable[[Any], Filter], parts: tuple[_Part, ...]) -> _Part:
         return self._deeper(kind(tuple(part.filter for part in parts)), max(p.depth for p in parts))
@@ -244,7 +244,8 @@ def _refuse_syntax(text: str, error: UnexpectedInput) -> NoReturn:
     token = error.token
     at_end = token.type == "$END"
     place = len(text.rstrip()) if at_end else token.start_pos or 0
-    words = [_WORDS.get(terminal, "") for terminal in sorted(error.accepts or error.expected)]
+    terminals = sorted(error.accepts or error.expected, key=lambda name: (name == "$END", name))
+    words = [_WORDS.get(terminal, "") for terminal in terminals]
     if "WORD" in error.expected and "TEXT" not in error.expected:
         words.insert(0, "a fact")
     what = f"Expected {', '.join(filter(None, words))}; here is {'the end' if at_end else ascii(str(token))}"

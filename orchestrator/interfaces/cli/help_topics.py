@@ -5,6 +5,7 @@ import os
 import click
 
 from orchestrator.domain.tasks.fact_values import PRIORITY_WORDS
+from orchestrator.domain.tasks.filter_fields import FIELDS, NUMBERS, Form
 from orchestrator.interfaces.cli import habits
 from orchestrator.interfaces.cli.groups import GLOBALS, HELP, VERSION
 from orchestrator.interfaces.cli.help_pages import rows, wrapped
@@ -12,7 +13,7 @@ from orchestrator.interfaces.cli.help_pages import rows, wrapped
 _FOLDER = os.path.join(os.path.dirname(__file__), "topics")
 _WRITTEN = ("agents", "formulas", "json", "time", "exit")
 
-TOPICS = (*_WRITTEN, "options", "habits")
+TOPICS = (*_WRITTEN, "where", "options", "habits")
 """What ``orc help`` has a page for beside the commands."""
 
 
@@ -21,7 +22,45 @@ def topic(name: str) -> str:
     if name in _WRITTEN:
         with open(os.path.join(_FOLDER, f"{name}.txt"), encoding="utf-8", newline=None) as file:
             return file.read().rstrip("\n")
-    return {"options": _options, "habits": _habits}[name]()
+    return {"where": _where, "options": _options, "habits": _habits}[name]()
+
+
+_FORMS: "dict[str, tuple[Form, ...]]" = {
+    "words (=, !=, in, not in, contains, like)": ("word", "task", "workstream"),
+    "texts (=, contains: anywhere in it, in any case; like: the whole)": ("text",),
+    "closed sets (=, !=, in, not in)": ("status", "stage"),
+    "numbers (=, !=, <, <=, >, >=, in); P1, high, 2h": NUMBERS,
+    "moments (the same); 2026-12-01, today, -7d, +3d": ("moment",),
+    "alone or after `not`": ("flag",),
+}
+"""How facts of these forms are compared."""
+
+
+def _where() -> str:
+    """The language of ``--where``, with every fact."""
+    facts = (
+        f"{title}: {', '.join(name for name, field in FIELDS.items() if field.form in forms)}"
+        for title, forms in _FORMS.items()
+    )
+    return "\n".join(
+        [
+            *wrapped(
+                "--where chooses tasks in `ls`, `t ls` and `t ready`; other options narrow it."
+            ),
+            "",
+            "  orc ls --where 'status in (open, blocked) and priority <= 2 and label = api'",
+            "  orc ls --where 'updated > -7d and not (agent = ann or meta.team = core)'",
+            "  orc t ready --where 'title contains \"the parser\" and estimate is empty'",
+            "",
+            *(line for text in facts for line in wrapped(text)),
+            *wrapped(
+                "A fact of several values, such as needs, passes by one of them. meta.KEY is a word."
+                " In `like`, * is any text and ? a character. `has(due)` and `due is not empty` say the same;"
+                " `agent = none` is `agent is empty`. 7d counts back, for due, defer and lease_until on."
+                " open is pending, closed is done, failed or cancelled; a status may be a stage."
+            ),
+        ]
+    )
 
 
 def _options() -> str:
