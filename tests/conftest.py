@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,3 +79,15 @@ def board(clock: SettableClock, warnings: list[str], memory_path: Path) -> Itera
     orc = Orchestrator.open(memory_path / "board", now=clock, warn=warnings.append)
     yield orc
     check_law(orc)
+
+
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The local zone is UTC."""
+    monkeypatch.setenv("TZ", "UTC")
+    if hasattr(time, "tzset"):
+        time.tzset()
+    yield
+    monkeypatch.undo()
+    if hasattr(time, "tzset"):
+        time.tzset()

@@ -68,6 +68,9 @@ def test_list_at_a_terminal_is_ls(cli: CommandLine, tasks: dict[str, str], tmp_p
         (["--status", "pending"], ["ready", "waiting"]),
         (["--since", "7"], ["done"]),
         (["--since", "1h", "--ready"], ["ready"]),
+        (["--where", "title like *n* and open"], ["running", "waiting"]),
+        (["--where", "title like *n*", "--status", "closed"], ["done"]),
+        (["--where", "agent = ann", "--open", "--mine"], ["running"]),
     ],
 )
 def test_options_choose_and_sort(
@@ -77,6 +80,24 @@ def test_options_choose_and_sort(
     assert sorted(titles(cli("ls", *options).out)) == sorted(shown)
     if "--sort" in options:
         assert titles(cli("t", "ls", *options).out) == shown
+
+
+@pytest.mark.usefixtures("tasks")
+def test_ready_takes_an_expression_too(cli: CommandLine):
+    assert len(cli("t", "ready", "--where", "priority = 3").lines) == 1
+    assert cli("t", "ready", "--where", "priority = 1").out == "No task is ready.\n"
+
+
+@pytest.mark.usefixtures("tasks")
+def test_a_mistake_in_an_expression_is_shown_with_a_sign_below_it(cli: CommandLine):
+    assert cli("ls", "--where", "open and prioriti = 1", status=2).err == (
+        "Error: There is no fact 'prioriti'; did you mean 'priority'?\n"
+        "  | open and prioriti = 1\n"
+        "  |          ^\n"
+        "Hint: `orc help where` lists the facts of a task.\n"
+    )
+    error = cli("ls", "--where", "open and prioriti = 1", "--json", status=2).error
+    assert (error["code"], error["position"]) == ("bad_expression", 9)
 
 
 @pytest.mark.usefixtures("tasks")

@@ -15,7 +15,7 @@ from orchestrator import Orchestrator
 from orchestrator.stores.files.folders import FilePresence
 
 ROOT = Path(__file__).parents[2]
-SLOW_IMPORTS = ("filelock", "wcwidth", "frontmatter", "jsonlines", "yaml", "dataclasses")
+SLOW_IMPORTS = ("filelock", "lark", "wcwidth", "frontmatter", "jsonlines", "yaml", "dataclasses")
 
 
 def start(board: Path, *words: str, door: str = "cli.py", **options: object) -> subprocess.Popen:  # type: ignore[type-arg]

@@ -5,7 +5,6 @@ keeps a stack of its own, so no expression is too deep for it.
 """
 
 import re
-import unicodedata
 from collections.abc import Callable
 from functools import cache
 from typing import Any, NoReturn
@@ -102,7 +101,7 @@ def parse(text: str, state: State, now: str) -> Filter:
         )
     try:
         tree = _parser().parse(text)
-        part: _Part = _Meaning(text, state, now).transform(tree)
+        part: _Clause = _Meaning(text, state, now).transform(tree)
     except UnexpectedInput as error:
         _refuse_syntax(text, error)
     except VisitError as error:
@@ -115,7 +114,7 @@ def _parser() -> Lark:
     return Lark(GRAMMAR, parser="lalr")
 
 
-class _Part(msgspec.Struct, frozen=True):
+class _Clause(msgspec.Struct, frozen=True):
     """A filter, and how deep its parts stand in each other."""
 
     filter: Filter
@@ -123,64 +122,64 @@ class _Part(msgspec.Struct, frozen=True):
 
 
 @v_args(inline=True)
-class _Meaning(Transformer_NonRecursive[Token, _Part]):
+class _Meaning(Transformer_NonRecursive[Token, _Clause]):
     """Makes filters of what the grammar has read."""
 
     def __init__(self, text: str, state: State, now: str) -> None:
         super().__init__()
         self._text, self._state, self._now = text, state, now
 
-    def some(self, *parts: _Part) -> _Part:
+    def some(self, *parts: _Clause) -> _Clause:
         return self._joined(Some, parts)
 
-    def every(self, *parts: _Part) -> _Part:
+    def every(self, *parts: _Clause) -> _Clause:
         return self._joined(Every, parts)
 
-    def negated(self, part: _Part) -> _Part:
+    def negated(self, part: _Clause) -> _Clause:
         return self._deeper(Not(part.filter), part.depth)
 
-    def compared(self, name: Token, sign: Token, value: Token) -> _Part:
+    def compared(self, name: Token, sign: Token, value: Token) -> _Clause:
         field = self._field(name)
         operator = {"==": "=", "<>": "!="}.get(sign, str(sign))
         if operator in ("=", "!="):
             filter = self._equal(field, value)
-            return _Part(filter if operator == "=" else Not(filter))
+            return _Clause(filter if operator == "=" else Not(filter))
         if field.form not in ORDERED:
             self._refuse(sign, f"{field.name} has no order", hint=_takes(field))
         text = _text(value)
-        return _Part(
+        return _Clause(
             self._of(value, lambda: filters.ordered(field, operator, text, self._state, self._now))  # type: ignore[arg-type]
         )
 
-    def one_of(self, name: Token, *values: Token) -> _Part:
+    def one_of(self, name: Token, *values: Token) -> _Clause:
         field = self._field(name)
-        return _Part(Some(tuple(self._equal(field, value) for value in values)))
+        return _Clause(Some(tuple(self._equal(field, value) for value in values)))
 
-    def none_of(self, name: Token, *values: Token) -> _Part:
-        return _Part(Not(self.one_of(name, *values).filter))
+    def none_of(self, name: Token, *values: Token) -> _Clause:
+        return _Clause(Not(self.one_of(name, *values).filter))
 
-    def searched(self, name: Token, how: Token, value: Token) -> _Part:
+    def searched(self, name: Token, how: Token, value: Token) -> _Clause:
         field = self._field(name)
         if field.form not in SEARCHED:
             self._refuse(how, f"{field.name} is not searched", hint=_takes(field))
         search = filters.like if how.lower() == "like" else filters.contains
-        return _Part(self._of(value, lambda: search(field, _text(value))))
+        return _Clause(self._of(value, lambda: search(field, _text(value))))
 
-    def not_searched(self, name: Token, how: Token, value: Token) -> _Part:
-        return _Part(Not(self.searched(name, how, value).filter))
+    def not_searched(self, name: Token, how: Token, value: Token) -> _Clause:
+        return _Clause(Not(self.searched(name, how, value).filter))
 
-    def empty(self, name: Token) -> _Part:
+    def empty(self, name: Token) -> _Clause:
         field = self._field(name)
-        return _Part(self._of(name, lambda: filters.equal(field, "", self._state, self._now)))
+        return _Clause(self._of(name, lambda: filters.equal(field, "", self._state, self._now)))
 
-    def has(self, name: Token) -> _Part:
-        return _Part(Not(self.empty(name).filter))
+    def has(self, name: Token) -> _Clause:
+        return _Clause(Not(self.empty(name).filter))
 
-    def flag(self, name: Token) -> _Part:
+    def flag(self, name: Token) -> _Clause:
         field = self._field(name)
         if field.form != "flag":
             self._refuse(name, f"{field.name} is not compared with a value", hint=_takes(field))
-        return _Part(Compare(field, "=", True))
+        return _Clause(Compare(field, "=", True))
 
     def _field(self, name: Token) -> Field:
         field = field_of(str(name)) or field_of(name.lower())
@@ -200,13 +199,13 @@ class _Meaning(Transformer_NonRecursive[Token, _Part]):
         except OrchestratorError as error:
             self._refuse(token, error.message, hint=error.hint or _HELP)
 
-    def _joined(self, kind: Callable[[Any], Filter], parts: tuple[_Part, ...]) -> _Part:
+    def _joined(self, kind: Callable[[Any], Filter], parts: tuple[_Clause, ...]) -> _Clause:
         return self._deeper(kind(tuple(part.filter for part in parts)), max(p.depth for p in parts))
 
-    def _deeper(self, filter: Filter, depth: int) -> _Part:
+    def _deeper(self, filter: Filter, depth: int) -> _Clause:
         if depth == DEEPEST:
             raise UsageError(f"The expression is deeper than {DEEPEST} levels")
-        return _Part(filter, depth + 1)
+        return _Clause(filter, depth + 1)
 
     def _refuse(self, token: Token, message: str, *, hint: str) -> NoReturn:
         raise _refusal(self._text, token.start_pos or 0, message, hint)
@@ -260,14 +259,9 @@ _HELP = "`help where` shows how an expression is written."
 def _refusal(text: str, place: int, message: str, hint: str) -> UsageError:
     """Return an error that shows the expression around a place, with a sign below it."""
     begin, end = max(0, place - SHOWN), place + SHOWN
+    from wcwidth import width
+
     before = escape(("…" if begin else "") + text[begin:place])
     after = escape(text[place:end] + ("…" if end < len(text) else ""))
-    output = f"{before}{after}\n{' ' * _columns(before)}^"
+    output = f"{before}{after}\n{' ' * width(before)}^"
     return UsageError(message, hint=hint, code="bad_expression", position=place, output=output)
-
-
-def _columns(text: str) -> int:
-    """How many columns of a terminal a text takes."""
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-    marks = sum(unicodedata.combining(character) > 0 for character in text)
-    return len(text) + wide - marks

@@ -18,7 +18,7 @@ DAY = 86400
 
 
 @pytest.fixture
-def board(orc: Orchestrator, clock: SettableClock) -> Orchestrator:
+def board(orc: Orchestrator, clock: SettableClock, utc: None) -> Orchestrator:
     """Tasks with all kinds of facts, at 06:13 on a Saturday: parser is old, the others are of today."""
     orc.workstreams.create("build")
     orc.workstreams.create("docs")
