@@ -13,9 +13,10 @@ from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.records import OUTCOMES, SEVERITIES, Agent
 from orchestrator.domain.mail.records import KINDS, PRIORITIES
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.records import STATUSES, Task
+from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.relations import BLOCKING
 from orchestrator.domain.tasks.relations import KINDS as LINK_KINDS
+from orchestrator.domain.tasks.stages import STANDINGS
 from orchestrator.domain.workstreams.records import Workstream
 from orchestrator.stores.memory import MemoryStore
 
@@ -179,7 +180,7 @@ def test_the_nouns_of_the_facade_have_words_and_stay_what_they_are() -> None:
 def test_closed_sets_are_written_in_the_types() -> None:
     """An editor completes the words, and a type checker finds a wrong one."""
     words = {
-        ("tasks.list", "status"): STATUSES,
+        ("tasks.list", "status"): STANDINGS,
         ("sessions.done", "outcome"): OUTCOMES,
         ("sessions.escalate", "severity"): SEVERITIES,
         ("mail.send", "priority"): PRIORITIES,

@@ -54,8 +54,8 @@ from orchestrator.domain.tasks.lookup import (
     new_id,
     resolve,
 )
-from orchestrator.domain.tasks.records import ENDED, Task, TaskStatus
-from orchestrator.domain.tasks.stages import Stage
+from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.tasks.stages import Standing
 from orchestrator.domain.tasks.transitions import check_transition, is_settled
 from orchestrator.domain.validation import (
     check_line,
@@ -559,7 +559,7 @@ class Tasks(Noun[State]):
         self,
         workstream: str | None = None,
         *,
-        status: Iterable[TaskStatus | Stage] = (),
+        status: Iterable[Standing] = (),
         agent: str | None = None,
         any_labels: Iterable[str] = (),
         open: bool = False,

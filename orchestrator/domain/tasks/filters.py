@@ -20,7 +20,7 @@ from orchestrator.domain.tasks.facts import FACTS
 from orchestrator.domain.tasks.filter_fields import FIELDS, NUMBERS, Field, pair_field
 from orchestrator.domain.tasks.lookup import resolve
 from orchestrator.domain.tasks.records import ENDED, STATUSES, Task, TaskStatus
-from orchestrator.domain.tasks.stages import STAGES
+from orchestrator.domain.tasks.stages import STANDINGS
 
 Operator = Literal["=", "<", "<=", ">", ">=", "contains", "like", "empty"]
 
@@ -265,9 +265,6 @@ def changed_since(since: str | int, now: str) -> Filter:
         return Compare(FIELDS["event"], ">", limit)
     return Compare(FIELDS["updated"], ">=", limit)
 
-
-STANDINGS = tuple(dict.fromkeys((*STATUSES, *STAGES)))
-"""What a status is compared with: the status of a task, or its stage now."""
 
 GROUPS: dict[str, tuple[TaskStatus, ...]] = {"open": ("pending",), "closed": ENDED}
 """The words of beads for a status, with the statuses here that they mean."""

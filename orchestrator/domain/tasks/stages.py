@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import is_offered
-from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.tasks.records import Task, TaskStatus
 
 Stage = Literal[
     "in_progress", "lapsed", "in_review", "assigned", "ready", "deferred", "waiting", "blocked",
@@ -13,6 +13,11 @@ Stage = Literal[
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """The stages in the order of a listing: what goes on, what can be taken, what cannot, what has ended."""
+
+Standing = Literal[TaskStatus, Stage]
+
+STANDINGS: tuple[Standing, ...] = get_args(Standing)
+"""What tasks are filtered by: their status, or their stage now."""
 
 
 def stage_of(state: State, task: Task, now: str) -> Stage:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError
-from orchestrator.domain.tasks.filters import GROUPS, STANDINGS
-from orchestrator.domain.tasks.stages import STAGES, stage_of
+from orchestrator.domain.tasks.filters import GROUPS
+from orchestrator.domain.tasks.stages import STAGES, STANDINGS, stage_of
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, TASK
 from orchestrator.interfaces.cli.layout import is_terminal, lines, parts, table
