@@ -9,10 +9,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from orchestrator.core import names
+from orchestrator.core import files, names
 from orchestrator.core.errors import (
     BadInput,
-    InputOutputError,
     NotFound,
     OrchestratorError,
     Refused,
@@ -151,12 +150,8 @@ def _is_name(text: str) -> bool:
 
 def _read(path: str) -> bytes | None:
     """The first bytes of a file outside of the board; users may arrange their own folders as they like."""
-    if os.path.lexists(path) and not os.path.isfile(path):
-        raise Refused(f"{path} is not a regular file", code="not_a_file", path=path)
     try:
-        with open(path, "rb") as file:
+        with files.open_file(path, follow=True) as file:
             return file.read(LONGEST + 1)
-    except FileNotFoundError:
+    except NotFound:
         return None
-    except OSError as error:
-        raise InputOutputError(f"{path} cannot be read: {error.strerror}", path=path) from None

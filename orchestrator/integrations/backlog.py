@@ -19,7 +19,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.core import clock, moments, names
+from orchestrator.core import clock, files, moments, names
 from orchestrator.core.errors import (
     BadInput,
     InputOutputError,
@@ -35,7 +35,7 @@ from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.records import ENDED, Note, Task, TaskStatus
 from orchestrator.domain.validation import check_text, check_title
 from orchestrator.engine import Engine
-from orchestrator.integrations import files, sections
+from orchestrator.integrations import sections
 from orchestrator.integrations.appendix import Appendix
 from orchestrator.integrations.incoming_tasks import NEED, IncomingTask, Surroundings, take_in
 from orchestrator.integrations.report import Losses, Report, count_lost, is_plain, known_agent

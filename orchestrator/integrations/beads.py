@@ -18,7 +18,7 @@ from typing import IO, Any, Literal
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.core import names
+from orchestrator.core import files, names
 from orchestrator.core.errors import BadInput
 from orchestrator.core.problems import Problems
 from orchestrator.core.progress import ShowProgress, no_progress
@@ -30,7 +30,6 @@ from orchestrator.domain.tasks.records import ENDED, Note, Task, TaskStatus
 from orchestrator.domain.tasks.relations import KINDS, Gate, GateKind, Link
 from orchestrator.domain.validation import check_priority, check_text, check_title
 from orchestrator.engine import Engine
-from orchestrator.integrations import files
 from orchestrator.integrations.appendix import Appendix
 from orchestrator.integrations.incoming_tasks import NEED, IncomingTask, Surroundings, take_in
 from orchestrator.integrations.report import Losses, Report, count_lost, is_plain, known_agent

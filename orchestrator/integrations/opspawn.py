@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from orchestrator.core import clock, names
+from orchestrator.core import clock, files, names
 from orchestrator.core.decoding import decode_text
 from orchestrator.core.errors import BadInput, InputOutputError, NotFound
 from orchestrator.core.events import FORMAT
@@ -151,40 +151,35 @@ def _read_state(path: str) -> dict[str, Any]:
 
 def _read_log(path: str) -> Iterable[dict[str, Any]]:
     try:
-        text = _text(path)
+        file = files.open_file(path, follow=True)
     except NotFound:
         return
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
+    with file:
+        for place, line in files.lines(path, file):
             try:
-                value = strict_json(line)
+                value = strict_json(decode_text(line, "it"))
             except BadInput as error:
-                raise BadInput(f"{path}, line {number}: {error.message}") from None
+                raise BadInput(f"{path}, {place}: {error.message}") from None
             if not isinstance(value, dict):
-                raise BadInput(f"{path}, line {number} is not an object")
+                raise BadInput(f"{path}, {place} is not an object")
             yield value
 
 
 def _read_knowledge(folder: str) -> Iterable[tuple[str, str]]:
     try:
-        files = sorted(os.listdir(folder))
+        entries = sorted(os.listdir(folder))
     except FileNotFoundError:
         return
     except OSError as error:
         raise InputOutputError(f"{folder} cannot be read: {error.strerror}") from None
-    for name in files:
+    for name in entries:
         if name.endswith(".md"):
             yield name.removesuffix(".md"), _text(os.path.join(folder, name))
 
 
 def _text(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            return decode_text(file.read(), path)
-    except FileNotFoundError:
-        raise NotFound(f"There is no {path}", code="file_not_found") from None
-    except OSError as error:
-        raise InputOutputError(f"{path} cannot be read: {error.strerror}") from None
+    with files.open_file(path, follow=True) as file:
+        return decode_text(files.read_whole(path, file), path)
 
 
 def _mapping(old: dict[str, Any], key: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import msgspec
 from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput, Damage
 from orchestrator.core.events import Recorded, is_reserved
+from orchestrator.core.files import LONGEST
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.strict_json import encode_payload, strict_json
 from orchestrator.domain.board.imported import Imported, imported
@@ -96,7 +97,7 @@ def _distrust(engine: Engine, state: State) -> Recorded | None:
 
 def _records(lines: IO[str]) -> Iterator[Recorded]:
     # The library reports numbers, not objects that hold NaN or a key twice: the loader below does.
-    with jsonlines.Reader(lines, loads=_loads) as reader:
+    with jsonlines.Reader(_bounded(lines), loads=_loads) as reader:
         try:
             header = reader.read(type=dict)
             if header != HEADER:
@@ -107,6 +108,14 @@ def _records(lines: IO[str]) -> Iterator[Recorded]:
             raise BadInput("The file is empty") from None
         except (jsonlines.InvalidLineError, UnicodeDecodeError) as error:
             raise BadInput(f"The file cannot be read: {error}") from None
+
+
+def _bounded(lines: IO[str]) -> Iterator[str]:
+    """Yield the lines; refuse one that no log could hold before it is read."""
+    while line := lines.readline(LONGEST + 1):
+        if len(line) > LONGEST:
+            raise BadInput(f"A line is longer than {LONGEST} characters")
+        yield line
 
 
 def _record(number: int, fields: Any) -> Recorded:

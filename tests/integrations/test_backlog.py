@@ -10,9 +10,9 @@ from boards import changes_nothing, code_of
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import BadInput, NotFound, UsageError
+from orchestrator.core.files import LONGEST
 from orchestrator.domain.tasks.records import Note
 from orchestrator.integrations import Report, export_backlog, import_backlog, sections
-from orchestrator.integrations.files import LONGEST_LINE
 from orchestrator.integrations.sections import Comment, Sections
 
 from .test_beads import kept
@@ -163,7 +163,7 @@ def _link(task: Path) -> None:
 
 def _endless(task: Path) -> None:
     with task.open("wb") as file:
-        file.truncate(LONGEST_LINE + 1)
+        file.truncate(LONGEST + 1)
 
 
 @pytest.mark.parametrize(

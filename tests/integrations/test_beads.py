@@ -10,10 +10,10 @@ from boards import changes_nothing, code_of
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import BadInput, Refused
+from orchestrator.core.files import LONGEST
 from orchestrator.domain.tasks.records import Note, Task
 from orchestrator.domain.tasks.relations import Gate, Link
 from orchestrator.integrations import Report, export_beads, import_beads
-from orchestrator.integrations.files import LONGEST_LINE
 
 ISSUES = Path(__file__).parents[1] / "data" / "beads" / "issues.jsonl"
 
@@ -241,7 +241,7 @@ def test_every_problem_is_said_at_once(orc: Orchestrator) -> None:
 
 def test_a_line_that_never_ends_is_refused_before_it_is_read(orc: Orchestrator) -> None:
     with changes_nothing(orc), pytest.raises(BadInput, match="line 1 is longer"):
-        take(orc, b'{"id":"' + b"x" * LONGEST_LINE + b'"}')
+        take(orc, b'{"id":"' + b"x" * LONGEST + b'"}')
 
 
 def test_a_closed_workstream_takes_nothing(orc: Orchestrator) -> None:

@@ -1,6 +1,5 @@
 """Boards of the Node original, taken over."""
 
-import builtins
 import errno
 import json
 import os
@@ -224,7 +223,7 @@ def test_a_disk_that_does_not_answer_is_not_an_original_without_that_part(
 
         return call
 
-    for module, name in ((os, "stat"), (os, "lstat"), (os, "listdir"), (builtins, "open")):
+    for module, name in ((os, "stat"), (os, "lstat"), (os, "listdir"), (os, "open")):
         monkeypatch.setattr(module, name, broken(getattr(module, name)))
     with changes_nothing(empty), pytest.raises(InputOutputError, match="Input/output error"):
         import_opspawn(empty.engine, str(OPSPAWN))

@@ -2,8 +2,10 @@
 
 import io
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -145,6 +147,70 @@ def test_a_closed_stdin_is_a_clear_error_for_every_command_that_reads_it(
     shown = cli(*line, "--json", status=2)
     assert shown.error["message"] == "stdin is closed"
     assert cli("status", "--json").json["event"] == before
+
+
+def _endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _socket(path: Path) -> None:
+    # The path of a socket is short, so it is bound from its folder.
+    folder = os.getcwd()
+    os.chdir(path.parent)
+    try:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(path.name)
+    finally:
+        os.chdir(folder)
+
+
+def _huge(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+def file_readers() -> list[tuple[str, ...]]:
+    """A line of every command that reads a file which it names, ``-`` in place of the file."""
+    named = [line for line in readers() if line[0] in ("import", "f") or line[1] == "batch"]
+    return named + [line for line in readers() if line[-2] == "--file"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kinds of files that POSIX has")
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, _endless, _socket, _huge])
+@pytest.mark.parametrize("words", file_readers(), ids=" ".join)
+def test_what_is_no_file_or_never_ends_is_a_clear_error_for_every_command_that_reads_one(
+    cli: CommandLine, tmp_path: Path, words: tuple[str, ...], make: Callable[[Path], object]
+) -> None:
+    """A fifo was waited for, and /dev/zero filled the memory."""
+    odd = tmp_path / "odd"
+    make(odd)
+    before = cli("status", "--json").json["event"]
+    shown = cli(*(str(odd) if word == "-" else word for word in words), "--json", status=None)
+    assert shown.status in (1, 2)
+    assert shown.error["code"] in ("not_a_file", "symlink", "bad_input", "usage", "file_not_found")
+    assert str(odd) in shown.error["message"] or "longer than" in shown.error["message"]
+    assert cli("status", "--json").json["event"] == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell")
+@pytest.mark.parametrize("words", ["t note {} --file <(echo one)", "t note {} --file /dev/stdin"])
+def test_the_output_of_a_command_is_a_file(cli: CommandLine, tmp_path: Path, words: str) -> None:
+    task = added(cli)
+    line = f"echo one | {sys.executable} {ROOT / 'cli.py'} {words.format(task)}"
+    subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True)
+    assert cli("t", "show", task, "--json").json["notes"][-1]["text"].strip() == "one"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell")
+def test_what_comes_without_an_end_is_refused(cli: CommandLine, tmp_path: Path) -> None:
+    task = added(cli)
+    for words in (f"t note {task} -", f"t note {task} --file <(cat /dev/zero)", "import -"):
+        line = f"{sys.executable} {ROOT / 'cli.py'} {words} < /dev/zero"
+        ended = subprocess.run(
+            ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert "longer than" in ended.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX shell closes it")

@@ -26,6 +26,15 @@ def open_file(path: str, flags: int, *, follow: bool = False) -> int:
     return os.open(path, flags | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW), 0o666)
 
 
+OPEN_ALREADY = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+"""How the paths of what this process has open begin."""
+
+
+def wait_for_input(fd: int) -> None:
+    """Let reading from a pipe that :func:`open_file` opened wait for what comes."""
+    os.set_blocking(fd, True)
+
+
 def open_folder(path: str) -> int:
     """Open a folder that is not a link."""
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

@@ -65,6 +65,14 @@ def open_file(path: str, flags: int, *, follow: bool = False) -> int:
     return _patiently(lambda: os.open(path, flags | os.O_BINARY, 0o666))
 
 
+OPEN_ALREADY: tuple[str, ...] = ()
+"""Nothing that is open has a path."""
+
+
+def wait_for_input(fd: int) -> None:
+    """Let reading from a pipe that :func:`open_file` opened wait for what comes."""
+
+
 def open_folder(path: str) -> int:
     """Raise an error: folders cannot be opened here."""
     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)

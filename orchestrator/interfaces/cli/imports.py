@@ -5,7 +5,6 @@ from contextlib import nullcontext
 from io import TextIOWrapper
 from typing import IO, TYPE_CHECKING, Any
 
-from orchestrator.core.errors import UsageError
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import IMPORT
 from orchestrator.interfaces.cli.parameters import (
@@ -32,15 +31,9 @@ def file(run: Run, file: str, dry_run: bool) -> Answer:
     """Take over a board that `export` wrote, whole or not at all."""
     from orchestrator.maintenance.backup import import_board
 
-    try:
-        with (
-            nullcontext(TextIOWrapper(run.stdin(), encoding="utf-8-sig", newline="\n"))
-            if file == "-"
-            else open(file, encoding="utf-8-sig", newline="\n")
-        ) as lines:
-            board = import_board(run.orc.engine, lines, dry_run=dry_run, progress=run.progress)
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise UsageError(f"{file!a} cannot be read: {error.strerror}") from None
+    with run.reading(file) as data:
+        lines = TextIOWrapper(data, encoding="utf-8-sig", newline="\n")
+        board = import_board(run.orc.engine, lines, dry_run=dry_run, progress=run.progress)
     return _counted(board, dry_run)
 
 
@@ -77,8 +70,8 @@ def beads(run: Run, file: str, dry_run: bool, **how: Any) -> Answer:
 
     Those that are on the board are updated. Agents, messages, wisps and the like are left out.
     """
+    from orchestrator.core.files import open_file
     from orchestrator.integrations import import_beads
-    from orchestrator.integrations.files import open_file
 
     def take(source: IO[bytes] | str) -> "Report":
         with run.rehearsed(dry_run):

@@ -5,12 +5,12 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import msgspec
 
 from orchestrator.core.decoding import decode_text
-from orchestrator.core.errors import UsageError
+from orchestrator.core.errors import InputOutputError, NotFound, UsageError
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.interfaces.cli.rendering import Answer, progress_bar, say, show, warn
@@ -113,18 +113,33 @@ class Run:
             BadInput: It is not UTF-8.
         """
         name = "stdin" if path == "-" else ascii(path)
+        from orchestrator.core.files import read_whole
+
         try:
-            if path == "-":
-                data = self.stdin().read()
-            else:
-                with open(path, "rb") as file:
-                    data = file.read()
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            why = getattr(error, "strerror", None) or error
-            raise UsageError(f"{name} cannot be read: {why}") from None
+            with self.reading(path) as file:
+                data = read_whole(name, file)
+        except OSError as error:
+            raise UsageError(f"{name} cannot be read: {error.strerror}") from None
         if path == "-" and not data.strip():
             raise UsageError("stdin is empty", hint='Say "" if an empty text is meant.')
         return decode_text(data, name)
+
+    def reading(self, path: str) -> "AbstractContextManager[IO[bytes]]":
+        """A file that is named on the line, or stdin for ``-``.
+
+        Raises:
+            UsageError: It cannot be read.
+            BadInput: It is no regular file, nor a pipe that this process has open.
+        """
+        if path == "-":
+            return nullcontext(self.stdin())
+        from orchestrator.core.files import open_file
+
+        try:
+            return open_file(path, follow=True)
+        except (NotFound, InputOutputError) as error:
+            why = error.message.rpartition(": ")[2]
+            raise UsageError(f"{path!a} cannot be read: {why}") from None
 
     def text_of(self, words: Sequence[str]) -> str | None:
         """The text of words, joined by blanks; ``-`` alone is stdin without its last newline."""

@@ -7,6 +7,7 @@ import errno
 import itertools
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -168,11 +169,11 @@ def remove(path: str) -> None:
         os.unlink(path)
 
 
-def read(path: str) -> bytes | None:
-    """All bytes of a regular file; None if it is not there.
+def read(path: str, *, most: int = sys.maxsize) -> bytes | None:
+    """All bytes of a regular file, if it has no more than ``most``; None if it is not there.
 
     Raises:
-        Refused: The path is a symbolic link or no regular file.
+        Refused: The path is a symbolic link or no regular file, or is too long.
         InputOutputError: It could not be read.
     """
     with naming("read", path):
@@ -183,4 +184,6 @@ def read(path: str) -> bytes | None:
         with open(fd, "rb", buffering=0) as file:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise Refused(f"{path} is not a regular file", code="not_a_file", path=path)
+            if os.fstat(fd).st_size > most:
+                raise Refused(f"{path} is longer than {most} bytes", code="too_long", path=path)
             return file.readall()

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, suppress
 
 from orchestrator.core import names, system
 from orchestrator.core.errors import InputOutputError
+from orchestrator.core.store import LARGEST_RECORD
 from orchestrator.stores.files import disk, waiting
 
 
@@ -76,7 +77,7 @@ class FileDocuments:
         return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 
     def read(self, path: str) -> bytes | None:
-        return disk.read(self._path(path))
+        return disk.read(self._path(path), most=LARGEST_RECORD)
 
     def write(self, path: str, data: bytes) -> None:
         folder, _, _ = path.rpartition("/")

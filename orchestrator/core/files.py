@@ -1,5 +1,10 @@
-"""Reading files of other programs: regular files only, no links, nothing endless, UTF-8."""
+"""Reading files that a user named or another program wrote: nothing that never ends, UTF-8.
 
+Regular files are read, and what this process has open already, as stdin is: shells give the output of a
+command as ``/dev/fd/63``. A fifo would wait for a writer, and a device may never end.
+"""
+
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -8,33 +13,62 @@ from typing import IO
 from orchestrator.core import system
 from orchestrator.core.decoding import BOM, decode_text
 from orchestrator.core.errors import BadInput, InputOutputError, NotFound
+from orchestrator.core.store import LARGEST_RECORD
 
-LONGEST_LINE = 16 * 1024 * 1024
-"""Bytes that a file, or a line of one, may have."""
+LONGEST = LARGEST_RECORD
+"""Bytes that a text from a file, or a line of a file of many, may have."""
 
 
-def open_file(path: str) -> IO[bytes]:
-    """A regular file, to be read.
+_OF_A_SOCKET = (errno.ENXIO, errno.EOPNOTSUPP)
+"""What systems say of a socket that is opened as a file."""
+
+
+def open_file(path: str, *, follow: bool = False) -> IO[bytes]:
+    """A file, to be read.
+
+    Args:
+        path: Where it is.
+        follow: The path may be a link.
 
     Raises:
         NotFound: There is none.
-        BadInput: It is a link or no regular file.
+        BadInput: It is a folder, a fifo, a socket or a device; a link, unless ``follow``.
         InputOutputError: It cannot be read.
     """
+    is_open = path.startswith(system.OPEN_ALREADY)
     try:
-        file = os.fdopen(system.open_file(path, os.O_RDONLY), "rb")
+        file = os.fdopen(system.open_file(path, os.O_RDONLY, follow=follow or is_open), "rb")
     except FileNotFoundError:
         raise NotFound(f"There is no {path}", code="file_not_found") from None
     except IsADirectoryError:
-        raise BadInput(f"{path} is a folder") from None
+        raise BadInput(f"{path} is a folder", code="not_a_file") from None
+    except ValueError:
+        raise BadInput(f"{path!a} is not a path: it holds a NUL character") from None
     except OSError as error:
-        if os.path.islink(path):
+        if not follow and os.path.islink(path):
             raise _is_link(path) from None
+        if error.errno in _OF_A_SOCKET:
+            raise _no_file(path) from None
         raise InputOutputError(f"{path} cannot be read: {error.strerror}") from None
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    kind = os.fstat(file.fileno()).st_mode
+    if is_open:
+        system.wait_for_input(file.fileno())
+    elif not stat.S_ISREG(kind):
         file.close()
-        raise BadInput(f"{path} is not a regular file", hint="`-` reads stdin.")
+        raise _no_file(path)
     return file
+
+
+def read_whole(name: str, file: IO[bytes]) -> bytes:
+    """All bytes of a file.
+
+    Raises:
+        BadInput: They are more than 16 MiB, or do not end.
+    """
+    data = file.read(LONGEST + 1)
+    if len(data) > LONGEST:
+        raise BadInput(f"{name} is longer than {LONGEST} bytes")
+    return data
 
 
 def read_text(path: str) -> str:
@@ -44,10 +78,7 @@ def read_text(path: str) -> str:
         BadInput: It is too long, or no UTF-8.
     """
     with open_file(path) as file:
-        data = file.read(LONGEST_LINE + 1)
-    if len(data) > LONGEST_LINE:
-        raise BadInput(f"{path} is longer than {LONGEST_LINE} bytes")
-    return decoded(path, data)
+        return decoded(path, read_whole(path, file))
 
 
 def lines(name: str, file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
@@ -57,10 +88,10 @@ def lines(name: str, file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
         BadInput: A line is longer than a line of the log may be.
     """
     number = 0
-    while line := file.readline(LONGEST_LINE + 1):
+    while line := file.readline(LONGEST + 1):
         number += 1
-        if len(line) > LONGEST_LINE:
-            raise BadInput(f"{name}, line {number} is longer than {LONGEST_LINE} bytes")
+        if len(line) > LONGEST:
+            raise BadInput(f"{name}, line {number} is longer than {LONGEST} bytes")
         if number == 1:
             line = line.removeprefix(BOM)
         if line.strip():
@@ -94,6 +125,10 @@ def decoded(place: str, data: bytes) -> str:
     if "\0" in text:
         raise BadInput(f"{place} is binary: it holds a NUL character")
     return text
+
+
+def _no_file(path: str) -> BadInput:
+    return BadInput(f"{path} is not a regular file", code="not_a_file", hint="`-` reads stdin.")
 
 
 def _is_link(path: str) -> BadInput:
