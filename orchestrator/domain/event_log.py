@@ -99,7 +99,7 @@ def beginning(since: str | int, now: str) -> str | int:
     Raises:
         UsageError: It is none of them.
     """
-    if isinstance(since, int) or since.isdecimal():
+    if isinstance(since, int) or (since.isdecimal() and len(since) < 19):
         return int(since)
     from orchestrator.core.moments import moment  # few commands are given one
 

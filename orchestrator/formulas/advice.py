@@ -8,6 +8,7 @@ applies to a step that advice has inserted.
 import re
 from fnmatch import fnmatchcase
 
+from orchestrator.core.names import LONGEST
 from orchestrator.core.problems import Problems
 from orchestrator.formulas.expansions import replace_names
 from orchestrator.formulas.graph import StepGraph
@@ -85,6 +86,8 @@ def example_targets(formula: Formula) -> list[Draft]:
 
 def _match_of(glob: str) -> str:
     """A simple id that matches a glob; empty if none does."""
+    if len(glob) > LONGEST:
+        return ""
     for wildcard in ("", "any"):
         name = _WILDCARD.sub(wildcard, glob)
         if fnmatchcase(name, glob) and name[:1].isalnum() and name[-1:].isalnum():

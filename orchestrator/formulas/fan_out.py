@@ -11,11 +11,12 @@ from orchestrator.core.errors import UsageError, did_you_mean
 from orchestrator.formulas.schema import Formula, Output, Step, Synthesis
 from orchestrator.formulas.steps import NEVER, Draft, drafts_of
 from orchestrator.formulas.values import Values
+from orchestrator.formulas.values import blocks as template_blocks
 
 SYNTHESIS = "synthesis"
 """The id of the step that combines the results of the legs."""
 
-_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_BLANKS = re.compile(r"\s*")
 _LEG_DESCRIPTION = re.compile(r"\{\{-?\s*\.leg\.description\s*-?\}\}")
 _BLOCKS = ("if", "range", "with", "block", "define")
 _FIELD = re.compile(r"\.([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")
@@ -105,22 +106,23 @@ class _GoTemplate:
     def _pieces(self, text: str, fields: Mapping[str, str]) -> Iterator[str]:
         """The filled text in pieces; inside ``range`` and ``with`` a dot has another meaning."""
         end, blocks = 0, list[str]()
-        for match in _ACTION.finditer(text):
-            before = text[end : match.start()]
-            end = match.end()
-            word = match[1].partition(" ")[0]
+        for begin, close in template_blocks(text):
+            before, block = text[end:begin], text[begin:close]
+            end = close
+            action = block[2:-2].removeprefix("-").removesuffix("-").strip()
+            word = action.partition(" ")[0]
             if word in _BLOCKS:
                 blocks.append(word)
             elif word == "end" and blocks:
                 blocks.pop()
-            field = _FIELD.fullmatch(match[1])
+            field = _FIELD.fullmatch(action)
             value = None if field is None else self._value(field[1], fields, blocks)
             if value is None:
-                yield before + match[0]
+                yield before + block
                 continue
-            yield (before.rstrip() if match[0].startswith("{{-") else before) + value
-            if match[0].endswith("-}}"):
-                end += len(text[end:]) - len(text[end:].lstrip())
+            yield (before.rstrip() if block.startswith("{{-") else before) + value
+            if block.endswith("-}}"):
+                end = max(end, _BLANKS.match(text, end).end())  # type: ignore[union-attr]
         yield text[end:]
 
     def _value(self, name: str, fields: Mapping[str, str], blocks: Sequence[str]) -> str | None:

@@ -6,7 +6,7 @@ the last pass, so no value is ever read as a template.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from orchestrator.core.errors import BadInput, did_you_mean
 from orchestrator.core.problems import Problems
@@ -24,11 +24,24 @@ MOST_TEXT = 64 * 1024 * 1024
 """Characters that all texts of a compilation may have together."""
 
 _SHOWN = 60
-_BOUND = re.compile("\ue000([0-9]+)\ue001")
-_ANY_BLOCK = re.compile(r"\{\{.*?\}\}")
+_BOUND = re.compile("\ue000([0-9]{1,9})\ue001")
 _ONLY_PLACEHOLDER = re.compile(
     r"^[ \t]*\{\{\s*([A-Za-z_][A-Za-z0-9_-]*)\s*\}\}[ \t]*(?:\n(?:[ \t]*\n)?|\Z)", re.MULTILINE
 )
+
+
+def blocks(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where the blocks ``{{...}}`` of a text begin and end.
+
+    A regular expression would look for an end behind each beginning, which takes hours in a long text.
+    """
+    end = 0
+    while (begin := text.find("{{", end)) >= 0:
+        close = text.find("}}", begin + 2)
+        if close < 0:
+            return
+        end = close + 2
+        yield begin, end
 
 
 class Values:
@@ -157,10 +170,12 @@ class Values:
         """Fill a text without bound texts."""
         if "{{" not in template:
             return template
-        for match in _ANY_BLOCK.finditer(template):
-            name = PLACEHOLDER.fullmatch(match[0])
-            if name is None or (name[1] not in self.declared and name[1] not in self.given):
-                self.runtime.setdefault(match[0][:_SHOWN], place)
+        for line in template.split("\n"):
+            for begin, end in blocks(line):
+                block = line[begin:end]
+                name = PLACEHOLDER.fullmatch(block)
+                if name is None or (name[1] not in self.declared and name[1] not in self.given):
+                    self.runtime.setdefault(block[:_SHOWN], place)
         template = _ONLY_PLACEHOLDER.sub(
             lambda m: "" if self._get(m[1], m[0]) == "" else m[0], template
         )

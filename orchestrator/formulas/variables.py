@@ -15,7 +15,7 @@ PATIENCE = 1.0
 
 _SHOWN = 60
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _BOOLEAN = re.compile("true|false|yes|no|on|off|1|0", re.IGNORECASE)
 _FORMS = {
     "integer": _INTEGER, "int": _INTEGER, "number": _NUMBER, "float": _NUMBER,

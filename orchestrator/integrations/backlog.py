@@ -219,8 +219,8 @@ class _Project:
         """The same for all ids that are one for Backlog.md: ``2``, ``task-2``, ``TASK-02``."""
         text = task_id.strip().casefold()
         prefix, number = re.fullmatch(r"(?:([a-z]+)-)?(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
-        if re.fullmatch(r"\d+(\.\d+)*", number):
-            number = ".".join(str(int(part)) for part in number.split("."))
+        if re.fullmatch(r"[0-9]+(\.[0-9]+)*", number):
+            number = ".".join(part.lstrip("0") or "0" for part in number.split("."))
         return f"{prefix or self._prefix}-{number}"
 
     def tasks(self) -> list[tuple[IncomingTask, Losses]]:
@@ -284,7 +284,7 @@ def _projection(task: Task) -> IncomingTask:
     return _TaskFile(_page(task, Losses()), Losses(), "", lenient=True).incoming_task()
 
 
-_NAMED = re.compile(r"^(\s*(?:assignee|reporter): *)(\S.*?) *$", re.MULTILINE)
+_NAMED = re.compile(r"^([ \t]*(?:assignee|reporter): *)(\S.*)$", re.MULTILINE)
 
 
 def _with_quotes(text: str) -> str:
@@ -296,7 +296,7 @@ def _with_quotes(text: str) -> str:
 
 
 def _quoted(match: re.Match[str]) -> str:
-    value = match[2]
+    value = match[2].rstrip()
     if value.startswith("["):
         value = re.sub(r"(?<=[\[,])\s*(@[^\s,\]'\"]+)", r' "\1"', value)
     elif value[0] not in "'\"-{|>&*!":

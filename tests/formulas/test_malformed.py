@@ -276,6 +276,57 @@ def test_a_value_repeated_a_thousand_times_is_refused_before_the_text_is_made(ki
     assert any("texts grow beyond" in one for one in kitchen.problems(text, v="x" * 1_000_000))
 
 
+LONG = 200_000
+"""Where a pattern goes over a text again from each of its characters, this many take hours."""
+
+
+@pytest.mark.parametrize(
+    "text", ["{{" * LONG, "{{\\n" * LONG, "{{ " + " " * LONG, "{" * LONG + "}"]
+)
+@pytest.mark.parametrize("key", ["description", "condition", "title"])
+def test_braces_without_an_end_are_read_in_the_time_that_their_length_takes(
+    kitchen: Kitchen, text: str, key: str
+):
+    kitchen.write(
+        "long",
+        f"""
+        [vars.v]
+        default = "x"
+        [[steps]]
+        id = "a"
+        {key} = "{text}"
+        """,
+    )
+    kitchen.write(
+        "legs",
+        f"""
+        type = "convoy"
+        [[legs]]
+        id = "a"
+        description = "{text}"
+        """,
+    )
+    for name in ("long", "legs"):
+        with suppress(OrchestratorError):
+            kitchen.cook(name)
+
+
+def test_a_long_number_is_no_number_and_no_mark_of_a_value(kitchen: Kitchen):
+    kitchen.write(
+        "numbers",
+        f"""
+        [vars.v]
+        type = "number"
+        [[steps]]
+        id = "a"
+        description = "\ue000{"1" * 5000}\ue001"
+        """,
+    )
+    with pytest.raises(BadInput, match="is not of the type number"):
+        kitchen.cook("numbers", {"v": "1" * LONG + "x"})
+    assert kitchen.cook("numbers", {"v": "1"}).steps[0].description.startswith("\ue000111")
+
+
 def test_compiling_needs_no_board(kitchen: Kitchen):
     assert (
         compile_formula(load("bugfix", None), {"bug": "It hangs"}).steps[0].title

@@ -145,6 +145,29 @@ def test_the_first_assignee_gets_it(orc: Orchestrator, tmp_path: Path, people: s
     assert report.no_place == {"further assignees": 1}
 
 
+LONG = 60_000
+"""Where a pattern goes over a text again from each of its characters, this many take minutes."""
+
+
+@pytest.mark.parametrize("people", ["@a1" + " " * LONG + "x", "\n" * LONG, "[" + " " * LONG + "]"])
+def test_an_absurd_assignee_is_read_in_the_time_that_its_length_takes(
+    orc: Orchestrator, tmp_path: Path, people: str
+) -> None:
+    report = import_backlog(orc.engine, put(tmp_path, a=page("a", assignee=people), b=page("b")))
+    assert report.tasks == 2
+    assert (orc.tasks.get("a").assigned_to or "a1").startswith("a1")
+
+
+def test_numbers_of_any_length_are_ids(orc: Orchestrator, tmp_path: Path) -> None:
+    """5,000 digits were a traceback."""
+    digits = "9" * 5000
+    folder = put(tmp_path, a=page(f"task-00{digits}", dependencies="[b]"), b=page("b"))
+    Path(folder, "backlog", "tasks", "task-c.md").write_text(page("c", dependencies=f"[{digits}]"))
+    import_backlog(orc.engine, folder)
+    assert ready(orc) == {"b"}, "the number is the task, whatever stands before its digits"
+    assert len(orc.tasks.get("c").needs) == 1
+
+
 def test_what_lies_among_the_completed_tasks_is_done(orc: Orchestrator, tmp_path: Path) -> None:
     folder = put(tmp_path, a=page("a", dependencies="[b]"))
     (tmp_path / "backlog" / "completed").mkdir()

@@ -14,7 +14,7 @@ import msgspec
 
 from orchestrator.core import names
 from orchestrator.core.decoding import decode_any, decode_text
-from orchestrator.core.errors import BadInput, BadName, NotFound, OrchestratorError
+from orchestrator.core.errors import BadInput, BadName, NotFound, OrchestratorError, Refused
 from orchestrator.core.events import decode
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.knowledge.events import (
@@ -207,7 +207,10 @@ class Knowledge(Noun[State]):
         return found
 
     def _unrecorded(self, name: str) -> Topic | None:
-        data = self._desk.documents.read(document_path(name))
+        try:
+            data = self._desk.documents.read(document_path(name))
+        except Refused:  # it is too long for a topic: the doctor names it
+            return None
         if not _is_edited(self._state.knowledge.get(name), data):
             return None
         return Topic(name=name, author=SYSTEM, digest=digest_of(data), versions=(), updated_at="")

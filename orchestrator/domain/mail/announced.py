@@ -8,7 +8,7 @@ from orchestrator.domain.state import State
 def announced(desk: Desk[State], agent: str) -> int:
     """Return the id of the newest message that the agent was told of; 0 if there is none."""
     text = desk.cursors.read(_reader(agent))
-    return int(text) if text.isascii() and text.isdecimal() else 0
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
 
 
 def announce(desk: Desk[State], agent: str, message: int) -> None:

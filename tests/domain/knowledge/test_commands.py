@@ -492,6 +492,18 @@ def test_the_doctor_names_the_files_that_are_not_as_they_should_be(odd: Orchestr
     assert any("binary.md: it is not UTF-8 text" in finding.message for finding in findings)
 
 
+def test_a_file_that_is_too_long_for_a_topic_hides_no_other(
+    odd: Orchestrator, path: Callable[[str], Path]
+):
+    with path("huge").open("wb") as file:
+        file.truncate(1 << 40)
+    assert {match.topic for match in odd.knowledge.search("facts")} == {"good"}
+    assert "huge" not in {topic.name for topic in odd.knowledge.all()}
+    assert code_of(lambda: odd.knowledge.read("huge")) == "too_long"
+    findings = [f for f in examine(odd.engine).findings if f.check == "knowledge"]
+    assert any("huge.md is longer than" in finding.message for finding in findings)
+
+
 def test_a_file_with_a_byte_order_mark_keeps_one_frontmatter(
     odd: Orchestrator, path: Callable[[str], Path]
 ):
