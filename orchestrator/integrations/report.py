@@ -115,7 +115,7 @@ def digest(text: str) -> str:
 
 _DERIVED = {
     *("open_needs", "held", "waiting", "progress", "events", "lease", "lease_until", "token"),
-    *("reviewer", "review_lease", "review_until"),
+    *("workers", "reviewer", "review_lease", "review_until"),
 }
 """What is known from other fields, or stands for a claim; no claim goes along."""
 
