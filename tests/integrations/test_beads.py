@@ -282,7 +282,7 @@ def everything(orc: Orchestrator) -> None:
 
 
 DERIVED = {"events", "lease", "lease_until", "token", "open_needs", "held", "waiting", "progress"}
-LOST = {"claimed_at", "attempt"}
+LOST = {"workers", "claimed_at", "attempt"}
 
 
 def kept(task: Task) -> dict[str, Any]:
