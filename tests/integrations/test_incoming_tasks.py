@@ -520,7 +520,7 @@ def test_no_file_of_issues_breaks_the_import_or_loses_a_need(text: str) -> None:
             record = json.loads(line)
         except ValueError:
             continue
-        if isinstance(record, dict):
+        if isinstance(record, dict) and "id" in record:
             records[record["id"]] = record
     if imported(orc, text) is None:
         return
