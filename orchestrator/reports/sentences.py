@@ -70,7 +70,7 @@ SENTENCES = {
     "task.claimed": "claimed {task:task} until {until:time}",
     "task.completed": "completed {task:task}[, done by {worker}][: {result}][, by force: {reason}]",
     "task.distrusted": "marked the commands of {tasks:task} as not trusted",
-    "task.edited": "changed {task:task}[: {:changes}]",
+    "task.edited": "changed {task:task}[: {:changes}][, now without {dropped:task}]",
     "task.failed": "failed {task:task}[: {reason}]",
     "task.hung": "put {task:task} on the hook of its agent",
     "task.imported": "imported {record.id} {record.title}",
@@ -187,7 +187,7 @@ class Sentences:
         before = self._facts_before(record, payload)
         changes = []
         for field, value in payload.items():
-            if field in ("task", "workstream", "updated_at"):
+            if field in ("task", "workstream", "updated_at", "dropped"):
                 continue
             name = field.replace("_", " ")
             old, new = (self._fact(field, facts.get(field)) for facts in (before, payload))

@@ -22,8 +22,7 @@ from orchestrator.domain.tasks.events import (
     TaskLapsed,
     TaskReleased,
 )
-from orchestrator.domain.tasks.facts import JUDGED
-from orchestrator.domain.tasks.judged import IN_WORK
+from orchestrator.domain.tasks.judged import is_begun
 from orchestrator.domain.tasks.records import HELD, Task
 from orchestrator.domain.tasks.verification_events import (
     TaskApproved,
@@ -79,6 +78,10 @@ def _worker(_tx: Transaction[State], task: Task, _event: Event) -> Iterator[str]
     yield task.assigned_to or SYSTEM
 
 
+def _reviewer(_tx: Transaction[State], task: Task, _event: Event) -> Iterator[str]:
+    yield task.reviewer or SYSTEM
+
+
 def _holder(
     _tx: Transaction[State], _task: Task, event: TaskLapsed | TaskReleased
 ) -> Iterator[str]:
@@ -93,11 +96,6 @@ def _reviewers(tx: Transaction[State], task: Task, _event: Event) -> Iterable[st
 
 def _now_with(task: Task) -> str:
     return f"{task.assigned_to} has the task now." if task.status in HELD else "The task is free."
-
-
-def _judged(event: TaskEdited) -> list[str]:
-    """Return what the task is judged by, as far as it changed."""
-    return sorted(JUDGED & event.facts().keys())
 
 
 NOTICES: dict[type[Event], Notice] = {
@@ -134,16 +132,13 @@ NOTICES: dict[type[Event], Notice] = {
         lambda task, event, _actor: task.assigned_to != event.holder,
     ),
     TaskEdited: Notice(
-        "Acceptance or checks changed",
-        (_creator, _worker, _watchers),
+        "What it is judged by changed",
+        (_creator, _worker, _reviewer, _watchers),
         lambda _task, event: (
-            f"Its {' and '.join(_judged(event))} changed after work on it began:"
-            f" {event.reason or 'no reason was given'}"
+            f"The sender {event.problem} after work on it began: {event.reason or 'no reason was given'}"
         ),
         "`t show {id}` has the old and the new values.",
-        lambda task, event, _actor: (
-            (task.status in IN_WORK or task.attempt > 0) and bool(_judged(event))
-        ),
+        lambda task, event, _actor: bool(event.problem) and (is_begun(task) or task.attempt > 0),
     ),
     TaskReleased: Notice(
         "Taken from you",

@@ -21,7 +21,6 @@ from orchestrator.domain.tasks.events import (
     TaskBlocked,
     TaskCancelled,
     TaskClaimed,
-    TaskEdited,
     TaskFailed,
     TaskNoted,
     TaskRenewed,
@@ -37,7 +36,7 @@ from orchestrator.domain.tasks.facts import (
     GivenFacts,
     changed_facts,
 )
-from orchestrator.domain.tasks.judged import check_reason
+from orchestrator.domain.tasks.judged import change_facts, drop_part
 from orchestrator.domain.tasks.leases import (
     claim,
     claim_review,
@@ -58,7 +57,6 @@ from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.domain.tasks.stages import Standing
 from orchestrator.domain.tasks.transitions import check_transition, is_settled
 from orchestrator.domain.validation import (
-    check_line,
     check_required,
     check_text,
     lease_length,
@@ -143,8 +141,9 @@ class Tasks(Noun[State]):
         Args:
             task: Its id or a prefix.
             title: One line that says what is to be done.
-            reason: Why acceptance or checks change; needed by the agent that has the task, or waits for
-                its review. It stands in the evidence, and the creator gets it by mail.
+            reason: Why acceptance or checks change, or an open need or part goes; needed by an agent that
+                has or had the task that is judged by it. It stands in the evidence, and the creator gets it
+                by mail.
             agent: Who changes it.
             **facts: The others; see :class:`orchestrator.domain.tasks.facts.GivenFacts`. Commits are added to
                 those that it has; commands take the place of those that it has, and are trusted.
@@ -158,10 +157,9 @@ class Tasks(Noun[State]):
         changes = changed_facts({"title": title, **facts}, old, board)
         if not changes:
             return old
-        check_reason(tx, old, changes, reason)
         if not MOVING.isdisjoint(changes):
             check_no_circle(tx.state, old.id, replace(old, **changes))
-        tx.record(TaskEdited(task=old.id, reason=check_line("reason", reason), **changes))
+        change_facts(tx, old, changes, reason)
         return None
 
     @command(changed_task)
@@ -403,7 +401,8 @@ class Tasks(Noun[State]):
         If it was cancelled before, nothing changes.
 
         Raises:
-            Refused: It is done or failed.
+            Refused: It is done or failed, or is an open part of a task of this agent, and there is no reason
+                (``reason_needed``).
         """
         act_in_session(tx, agent, task=task)
         live = find_live(tx.state, task)
@@ -411,6 +410,7 @@ class Tasks(Noun[State]):
             return live
         check_transition(live, "cancel")
         tx.record(TaskCancelled(task=live.id, reason=check_text("reason", reason)))
+        drop_part(tx, live, reason)
         return None
 
     @command(changed_task)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from orchestrator.core import clock
 from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.transaction import Noun, Transaction, command
+from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import (
     Blocker,
@@ -24,6 +25,7 @@ from orchestrator.domain.tasks.blockers import (
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.events import TaskCancelled, TaskEdited
 from orchestrator.domain.tasks.filters import chosen
+from orchestrator.domain.tasks.judged import change_facts, drop_part
 from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve
 from orchestrator.domain.tasks.records import ENDED, Task, TaskStatus
 from orchestrator.domain.tasks.relations import BLOCKING, KINDS, EdgeKind, Gate, Link, LinkKind
@@ -72,6 +74,7 @@ class Links(Noun[State]):
         *,
         kind: EdgeKind = "needs",
         any: bool = False,
+        reason: str = "",
         agent: str | None = None,
     ) -> Task | None:
         """Link a task to another one.
@@ -81,13 +84,14 @@ class Links(Noun[State]):
             other: The one that is needed, is the parent, has the children or is related.
             kind: ``needs``, ``parent``, ``waits-for`` or one of :data:`KINDS`.
             any: With ``waits-for``: one done child is enough; else all that are wanted.
+            reason: Why another parent or gate is replaced; see ``remove``.
             agent: Who links them.
 
         Raises:
             Refused: The link would close a circle.
             UsageError: There is no such kind, or the task would be linked to itself.
         """
-        tx.act_as(agent)
+        act_in_session(tx, agent, task=task)
         mine = find_live(tx.state, task)
         target = resolve(tx.state, other)
         if any and kind != "waits-for":
@@ -106,7 +110,7 @@ class Links(Noun[State]):
             return mine
         if kind in BLOCKING:
             check_no_circle(tx.state, mine.id, linked)
-        tx.record(TaskEdited(task=mine.id, **changes))
+        change_facts(tx, mine, changes, reason)
         return None
 
     @command(changed_task)
@@ -117,6 +121,7 @@ class Links(Noun[State]):
         other: str,
         *,
         kind: EdgeKind | None = None,
+        reason: str = "",
         agent: str | None = None,
     ) -> None:
         """Remove a link of a task to another one.
@@ -125,13 +130,16 @@ class Links(Noun[State]):
             task: The one that has the link.
             other: The other end.
             kind: Which one; needed only if there are several between the two.
+            reason: Why; needed by an agent that has or had the task that would wait for the other one. It
+                stands in the evidence, and the creator gets it by mail.
             agent: Who removes it.
 
         Raises:
             NotFound: There is no such link.
+            Refused: There is no reason (``reason_needed``).
             UsageError: There are several, and no kind is named.
         """
-        tx.act_as(agent)
+        act_in_session(tx, agent, task=task)
         mine = find_live(tx.state, task)
         # What it is linked to may have left the board without a trace.
         is_linked = other in {edge.other for edge in edges_of(mine)}
@@ -158,7 +166,7 @@ class Links(Noun[State]):
                 link for link in mine.links if (link.kind, link.task) != (removed, target)
             ),
         }
-        tx.record(TaskEdited(task=mine.id, **{field: kept.get(field)}))
+        change_facts(tx, mine, {field: kept.get(field)}, reason)
 
     @command(changed_task)
     def duplicate(
@@ -178,7 +186,7 @@ class Links(Noun[State]):
             Refused: It has ended, or a task that needs this one would wait for itself.
             UsageError: Both are one task.
         """
-        tx.act_as(agent)
+        act_in_session(tx, agent, task=task)
         mine, other = find_live(tx.state, task), find_live(tx.state, of)
         if mine.status == "cancelled" and Link("duplicates", other.id) in mine.links:
             return mine
@@ -204,7 +212,7 @@ class Links(Noun[State]):
             Refused: It has ended, or a task that needs this one would wait for itself.
             UsageError: Both are one task.
         """
-        tx.act_as(agent)
+        act_in_session(tx, agent, task=task)
         mine, other = find_live(tx.state, task), find_live(tx.state, by)
         if mine.status == "cancelled" and Link("supersedes", mine.id) in other.links:
             return mine
@@ -218,12 +226,13 @@ class Links(Noun[State]):
         check_transition(task, "cancel")
         reason = check_line("reason", f"{why}: {reason}" if reason else why)
         tx.record(TaskCancelled(task=task.id, reason=reason))
+        drop_part(tx, task, reason)
         for dependant in [*tx.state.tasks.needed_by.get(task.id, ())]:
             record = tx.state.tasks[dependant]
             changed = (other.id if need == task.id else need for need in record.needs)
             needs = tuple(dict.fromkeys(changed))
             check_no_circle(tx.state, dependant, replace(record, needs=needs))
-            tx.record(TaskEdited(task=dependant, needs=needs))
+            change_facts(tx, record, {"needs": needs}, reason)
 
     # Queries
 

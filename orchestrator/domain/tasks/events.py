@@ -117,10 +117,12 @@ _Changes: Any = msgspec.defstruct(
 class TaskEdited(_Changes):  # type: ignore[misc] # its fields are those of the facts
     """Facts of a task changed; a field that is not there did not.
 
-    ``reason``: why what the task is judged by changed, which is evidence then.
+    ``reason``: why what the task is judged by changed, which is evidence then. ``dropped``: open needs and
+    parts, and the gate, that it does not wait for any more.
     """
 
     reason: str = ""
+    dropped: tuple[str, ...] = ()
 
     def apply(self, state: State, record: Recorded) -> None:
         moves = not MOVING.isdisjoint(self.facts())
@@ -132,14 +134,24 @@ class TaskEdited(_Changes):  # type: ignore[misc] # its fields are those of the 
 
     def changed(self, task: Task, record: Recorded) -> Task:
         facts = self.facts()
-        judged = sorted(JUDGED & facts.keys()) if self.reason else []
-        if judged:
-            facts["evidence"] = (*task.evidence, _change(judged, self.reason, record))
+        if self.reason and (problem := self.problem):
+            facts["evidence"] = (*task.evidence, _change(problem, self.reason, record))
         return replace(task, **facts)
 
     def facts(self) -> dict[str, Any]:
         """The facts that changed."""
-        return {field: value for field, value in _given(self).items() if field != "reason"}
+        own = ("reason", "dropped")
+        return {field: value for field, value in _given(self).items() if field not in own}
+
+    @property
+    def problem(self) -> str:
+        """What changed of that by which the task is judged; empty if nothing did."""
+        judged, dropped = sorted(JUDGED & self.facts().keys()), " and ".join(self.dropped)
+        changes = (
+            f"changed {' and '.join(judged)}" if judged else "",
+            f"let it go without {dropped}" if dropped else "",
+        )
+        return ", ".join(filter(None, changes))
 
 
 def _given(event: msgspec.Struct) -> dict[str, Any]:
@@ -207,10 +219,9 @@ class TaskReimported(_Reimported):  # type: ignore[misc] # its fields are those 
         return replace(task, **changes)
 
 
-def _change(fields: list[str], reason: str, record: Recorded) -> Evidence:
-    changed = f"changed {' and '.join(fields)}"
+def _change(problem: str, reason: str, record: Recorded) -> Evidence:
     return Evidence(
-        kind="change", what=reason, passed=True, problem=changed, at=record.ts, agent=record.agent
+        kind="change", what=reason, passed=True, problem=problem, at=record.ts, agent=record.agent
     )
 
 

@@ -1,43 +1,95 @@
-"""What a task is judged by: acceptance and checks, which its worker does not change without saying why.
+"""What a task is judged by, which its worker does not change without saying why.
 
-Its creator gets mail about a change while it is in work: :mod:`orchestrator.domain.mail.notices`.
+That is its acceptance and checks, and, while these are open, its needs, its gate and its parts. Its creator
+gets mail about a change while it is in work: :mod:`orchestrator.domain.mail.notices`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import SYSTEM, Transaction
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.events import TaskClaimed
+from orchestrator.domain.tasks.events import TaskClaimed, TaskEdited
 from orchestrator.domain.tasks.facts import JUDGED
-from orchestrator.domain.tasks.records import HELD, Task
+from orchestrator.domain.tasks.records import ENDED, HELD, Task
+from orchestrator.domain.validation import check_line
 
 IN_WORK = (*HELD, "in_review")
 """The statuses in which an agent works on a task, or waits for its review."""
 
 
-def check_reason(tx: Transaction[State], task: Task, changed: Collection[str], reason: str) -> None:
+def is_begun(task: Task) -> bool:
+    """Whether an open task has or had a worker."""
+    return task.status in IN_WORK or (task.attempt > 0 and task.status not in ENDED)
+
+
+def change_facts(
+    tx: Transaction[State], task: Task, changes: Mapping[str, Any], reason: str = ""
+) -> None:
+    """Record changed facts of a task; every command that changes what it waits for uses it.
+
+    Raises:
+        Refused: A worker changes what its task is judged by, or takes an open part from it, without a reason.
+    """
+    dropped = _dropped(tx.state, task, changes) if is_begun(task) else {}
+    check_reason(tx, task, {*(JUDGED & changes.keys()), *dropped.values()}, reason)
+    parent = tx.state.tasks.get(task.parent or "")
+    leaves = parent is not None and "parent" in changes and _is_awaited(task, parent)
+    if parent is not None and leaves:
+        check_reason(tx, parent, ("parts",), reason)
+    reason = check_line("reason", reason)
+    tx.record(TaskEdited(task=task.id, reason=reason, dropped=tuple(dropped), **changes))
+    if parent is not None and leaves:
+        tx.record(TaskEdited(task=parent.id, reason=reason, dropped=(task.id,)))
+
+
+def drop_part(tx: Transaction[State], part: Task, reason: str) -> None:
+    """Record with a task that its worker ends an open part of it, which is then not done.
+
+    Raises:
+        Refused: There is no reason.
+    """
+    parent = tx.state.tasks.get(part.parent or "")
+    if parent is not None and _is_awaited(part, parent) and _worker_that_acts(tx, parent):
+        check_reason(tx, parent, ("parts",), reason)
+        tx.record(TaskEdited(task=parent.id, reason=reason, dropped=(part.id,)))
+
+
+def check_reason(tx: Transaction[State], task: Task, judged: Collection[str], reason: str) -> None:
     """Refuse an agent to change without a reason what a task is judged by that it has or had.
 
     Who gives no name counts as the agent that has it. An agent that gives the task back, changes it and takes
     it again is its worker all the same.
 
+    Args:
+        tx: The transaction.
+        task: The task.
+        judged: What changes of that which it is judged by.
+        reason: Why.
+
     Raises:
         Refused: There is no reason.
     """
-    if reason.strip() or JUDGED.isdisjoint(changed):
+    if not judged or reason.strip():
         return
-    has_it = task.status in IN_WORK and tx.agent in (SYSTEM, task.assigned_to)
-    if has_it or (task.attempt and _had_it(tx, task)):
-        worker = task.assigned_to if has_it else tx.agent
+    if worker := _worker_that_acts(tx, task):
+        has_it = worker == task.assigned_to and task.status in IN_WORK
         raise Refused(
-            f"{worker} {'has' if has_it else 'had'} task {task.id}, and changes what it is judged by:"
-            " that takes a reason",
+            f"{worker} {'has' if has_it else 'had'} task {task.id}, and changes what it is judged by"
+            f" ({', '.join(sorted(judged))}): that takes a reason",
             code="reason_needed",
             hint="Add --reason TEXT; the creator of the task gets it by mail.",
             task=task.id,
-            changed=sorted(JUDGED & set(changed)),
+            changed=sorted(judged),
         )
+
+
+def _worker_that_acts(tx: Transaction[State], task: Task) -> str:
+    """Return the agent that has or had the task, if it is the one that acts; else nothing."""
+    if task.status in IN_WORK and tx.agent in (SYSTEM, task.assigned_to):
+        return task.assigned_to or SYSTEM
+    return tx.agent if task.attempt and _had_it(tx, task) else ""
 
 
 def _had_it(tx: Transaction[State], task: Task) -> bool:
@@ -45,3 +97,18 @@ def _had_it(tx: Transaction[State], task: Task) -> bool:
     claims = (tx.event(number) for number in task.events)
     is_worker = any(e.agent == tx.agent and e.type == TaskClaimed.TYPE for e in claims)
     return is_worker and tx.agent != task.created_by
+
+
+def _dropped(state: State, task: Task, changes: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tasks that a task does not wait for any more although they are open, each with the fact."""
+    kept = changes.get("needs", task.needs)
+    gone = {need: "needs" for need in task.needs if need not in kept}
+    dropped = {need: fact for need, fact in gone.items() if not state.tasks.is_done(need)}
+    if task.gate is not None and task.waiting and changes.get("gate", task.gate) != task.gate:
+        dropped[task.gate.of] = "gate"
+    return dropped
+
+
+def _is_awaited(part: Task, parent: Task) -> bool:
+    """Whether a task that was begun waits for this part of it."""
+    return part.status not in ENDED and is_begun(parent)

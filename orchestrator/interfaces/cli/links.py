@@ -28,6 +28,7 @@ MANY = 500
 _TASK = argument("task", "The task.", types.TASK_ID, metavar="ID")
 _OTHER = argument("other", "The other task.", types.TASK_ID)
 _REASON = option("--reason", "Why; stands in the log.", default="")
+_WEAKER = option("--reason", "Why a task that I have need not wait for it any more.", default="")
 _LINK_TYPE = types.choice(*BLOCKING, *KINDS)
 _LIMIT = option("--limit", f"At most so many tasks; {MANY} in a drawing.", types.COUNT)
 
@@ -106,9 +107,10 @@ def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
     default="needs",
 )
 @flag("--any", "With waits-for: one child that is done is enough.")
-def add(run: Run, task: str, other: str, kind: EdgeKind, any: bool) -> Answer:
+@_WEAKER
+def add(run: Run, task: str, other: str, kind: EdgeKind, any: bool, reason: str) -> Answer:
     """Link a task to another one; needs, parent and waits-for keep it back, the others never do."""
-    linked = run.orc.links.add(task, other, kind=kind, any=any)
+    linked = run.orc.links.add(task, other, kind=kind, any=any, reason=reason)
     return run.changed(linked, f"Linked: {named(linked)} {kind} {escape(other)}")
 
 
@@ -116,9 +118,13 @@ def add(run: Run, task: str, other: str, kind: EdgeKind, any: bool) -> Answer:
 @_TASK
 @_OTHER
 @option("--type", "Which, if there are several between the two.", _LINK_TYPE, name="kind")
-def remove(run: Run, task: str, other: str, kind: EdgeKind | None) -> Answer:
-    """Remove a link of a task to another one."""
-    unlinked = run.orc.links.remove(task, other, kind=kind)
+@_WEAKER
+def remove(run: Run, task: str, other: str, kind: EdgeKind | None, reason: str) -> Answer:
+    """Remove a link of a task to another one.
+
+    An agent that works on a task says with --reason why this goes on without an open need or part of it.
+    """
+    unlinked = run.orc.links.remove(task, other, kind=kind, reason=reason)
     return say(unlinked, f"Unlinked: {named(unlinked)} from {escape(other)}")
 
 

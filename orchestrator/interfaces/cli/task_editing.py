@@ -130,7 +130,7 @@ def _batch_page(applied: "Applied", dry_run: bool) -> str:
 @FACT_OPTIONS
 @text_file("the description")
 @flag("--no-review", "Nobody needs to approve it.")
-@option("--reason", "Why acceptance or checks of a task that I have change.", default="")
+@option("--reason", "Why a task that I have changes in what it is judged by.", default="")
 def edit(
     run: Run,
     words: Words,
@@ -142,8 +142,8 @@ def edit(
 ) -> Answer:
     """Change fields of a task; an empty list clears a field that holds several.
 
-    The agent that has a task says with --reason why it changes acceptance, checks, artifacts or review: it
-    stands in the evidence, and the creator gets it by mail.
+    The agent that has a task says with --reason why it changes acceptance, checks, artifacts or review, or
+    lets it go without an open need or part: it stands in the evidence, and the creator gets it by mail.
     """
     if review and no_review:
         raise UsageError("--review and --no-review exclude each other")

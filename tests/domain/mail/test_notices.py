@@ -111,17 +111,17 @@ def test_what_is_taken_from_an_agent_is_told_to_it_and_what_it_gives_back_is_not
 def test_a_change_of_what_work_is_judged_by_goes_to_creator_and_worker(orc: Orchestrator):
     task = claimed(orc, acceptance="it ships", verify=["true"])
     weaker = told(orc, lambda: orc.tasks.edit(task, verify=[], reason="no tool", agent="ann"))
-    assert weaker == {"lead": "Acceptance or checks changed"}
+    assert weaker == {"lead": "What it is judged by changed"}
     [message] = orc.mail.inbox(agent="lead")
     body = orc.mail.peek(message.id).body
-    assert body.startswith("Its checks changed after work on it began: no tool\n")
+    assert body.startswith("The sender changed checks after work on it began: no tool\n")
     other = told(orc, lambda: orc.tasks.edit(task, acceptance="it runs", agent="boss"))
-    assert other == {"lead": "Acceptance or checks changed", "ann": "Acceptance or checks changed"}
+    assert other == {"lead": "What it is judged by changed", "ann": "What it is judged by changed"}
     assert told(orc, lambda: orc.tasks.edit(task, title="Ship v2", agent="boss")) == {}
     orc.tasks.release(task, agent="ann")
     # It was in work once: whoever had it must not change it unseen before taking it again.
     after = told(orc, lambda: orc.tasks.edit(task, acceptance="it flies", agent="boss"))
-    assert after == {"lead": "Acceptance or checks changed"}
+    assert after == {"lead": "What it is judged by changed"}
     fresh = orc.tasks.add("build", title="x", agent="lead").id
     assert told(orc, lambda: orc.tasks.edit(fresh, acceptance="it flies", agent="boss")) == {}
 

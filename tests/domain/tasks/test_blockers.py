@@ -283,14 +283,20 @@ class WorkGraph(RuleBasedStateMachine):
     def edit_needs(self, task: int, needs: list[int]) -> None:
         name = self.pick(task)
         ids = list(dict.fromkeys(self.pick(n, archived=True) for n in needs))
-        self.change(name, lambda: self.orc.tasks.edit(name, needs=ids), needs=ids)
+        self.change(
+            name, lambda: self.orc.tasks.edit(name, needs=ids, reason="planned anew"), needs=ids
+        )
 
     @precondition(has_tasks)
     @rule(task=picks, parent=st.none() | picks)
     def move_below_another_parent(self, task: int, parent: int | None) -> None:
         name = self.pick(task)
         above = None if parent is None else self.pick(parent)
-        self.change(name, lambda: self.orc.tasks.edit(name, parent=above or ""), parent=above)
+        self.change(
+            name,
+            lambda: self.orc.tasks.edit(name, parent=above or "", reason="planned anew"),
+            parent=above,
+        )
 
     @precondition(has_tasks)
     @rule(task=picks, of=st.none() | picks, how=st.sampled_from(["all", "any"]))
@@ -298,7 +304,11 @@ class WorkGraph(RuleBasedStateMachine):
         name = self.pick(task)
         gate = None if of is None else (how, self.pick(of))
         text = ":".join(gate) if gate else ""
-        self.change(name, lambda: self.orc.tasks.edit(name, waits_for=text), gate=gate)
+        self.change(
+            name,
+            lambda: self.orc.tasks.edit(name, waits_for=text, reason="planned anew"),
+            gate=gate,
+        )
 
     @precondition(has_tasks)
     @rule(task=picks, needs=many_picks, parent=picks, of=picks)
@@ -307,7 +317,9 @@ class WorkGraph(RuleBasedStateMachine):
         ids = list(dict.fromkeys(self.pick(n, archived=True) for n in needs))
         self.change(
             name,
-            lambda: self.orc.tasks.edit(name, needs=ids, parent=above, waits_for=f"all:{gate}"),
+            lambda: self.orc.tasks.edit(
+                name, needs=ids, parent=above, waits_for=f"all:{gate}", reason="planned anew"
+            ),
             needs=ids,
             parent=above,
             gate=("all", gate),
@@ -331,7 +343,11 @@ class WorkGraph(RuleBasedStateMachine):
             return
         else:
             changed = {"links": list(dict.fromkeys([*work.links, (kind, to)]))}
-        self.change(name, lambda: self.orc.links.add(name, to, kind=kind, any=any), **changed)
+        self.change(
+            name,
+            lambda: self.orc.links.add(name, to, kind=kind, any=any, reason="planned anew"),
+            **changed,
+        )
 
     @precondition(has_tasks)
     @rule(task=picks, edge=picks)
@@ -342,7 +358,7 @@ class WorkGraph(RuleBasedStateMachine):
         if not edges:
             return
         kind, to = edges[edge % len(edges)]
-        self.orc.links.remove(name, to, kind=kind)
+        self.orc.links.remove(name, to, kind=kind, reason="planned anew")
         if kind == "needs":
             work.needs.remove(to)
         elif kind == "parent":

@@ -822,7 +822,7 @@ def test_whoever_gave_the_task_back_changes_what_it_is_judged_by_with_a_reason_o
         assert code_of(lambda: orc.tasks.edit(task, review=False, agent="ann")) == "reason_needed"
     orc.tasks.edit(task, review=False, reason="too small", agent="ann")
     (letter,) = orc.mail.inbox(agent="lead")
-    assert letter.subject.startswith("Acceptance or checks changed")
+    assert letter.subject.startswith("What it is judged by changed")
 
 
 @pytest.mark.parametrize("step", ["edit", "block", "cancel"])
