@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from orchestrator.planning.prime import Prime
     from orchestrator.planning.records import Plan
     from orchestrator.reports.metrics import Metrics
+    from orchestrator.reports.report.records import BoardReport
     from orchestrator.reports.stats import Stats
     from orchestrator.reports.status import Status
 
@@ -297,6 +298,30 @@ class Orchestrator:
 
         return metrics(
             self.engine, days=days, workstream=workstream, agent=agent, progress=progress
+        )
+
+    @late_hints("orchestrator.reports.report.records")
+    def report(
+        self,
+        *,
+        since: str | int | None = None,
+        until: str | None = None,
+        workstream: str | None = None,
+        progress: ShowProgress = no_progress,
+    ) -> "BoardReport":
+        """What was done, how the work flows, and when the rest will be done.
+
+        Args:
+            since: Where it begins: after this event id, at this time, or so long ago (``7d``); None: at the
+                first event.
+            until: Where it ends; the board is reported as it stood then.
+            workstream: Only tasks of this workstream.
+            progress: Shows how far the log is read and the forecast is played.
+        """
+        from orchestrator.reports.report.report import report
+
+        return report(
+            self.engine, since=since, until=until, workstream=workstream, progress=progress
         )
 
     @late_hints("orchestrator.planning.next_work")

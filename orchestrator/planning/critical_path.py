@@ -13,8 +13,12 @@ ASSUMED = 30.0
 """Minutes of a task that has no estimate."""
 
 
-def critical_path(state: State) -> CriticalPath:
+def critical_path(state: State, workstream: str | None = None) -> CriticalPath:
     """Return the longest chain of tasks that have not ended, each needing the one before.
+
+    Args:
+        state: The board.
+        workstream: Only tasks of this stream; None for all.
 
     A running task counts with its whole estimate. Ended needs and tasks of closed workstreams take no
     part. Of equally long chains the one whose tasks were added first is named.
@@ -22,7 +26,9 @@ def critical_path(state: State) -> CriticalPath:
     tasks = {
         task.id: task
         for task in state.tasks.values()
-        if task.status not in ENDED and state.workstreams[task.workstream].status == "active"
+        if task.status not in ENDED
+        and workstream in (None, task.workstream)
+        and state.workstreams[task.workstream].status == "active"
     }
     needs = {task.id: [need for need in task.needs if need in tasks] for task in tasks.values()}
     minutes: dict[str, float] = {}

@@ -1,0 +1,152 @@
+"""What was done cycle by cycle and by whom, and the chart of the last cycle.
+
+The rules are those of :mod:`orchestrator.planning.collect`, here for all cycles in one pass: of the
+changes of a task in a cycle the last one counts.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestrator.core import clock
+from orchestrator.core.transaction import SYSTEM
+from orchestrator.planning.cycle_report import Failed, Finished, Share
+from orchestrator.reports.report.lives import Change, Chronicle, Life
+from orchestrator.reports.report.records import SHOWN, CycleWork, Gantt, GanttRow, Phase
+
+CHARTED = 40
+"""Rows of the chart."""
+
+_CHARTED = ("in_progress", "in_review", "blocked")
+"""The statuses that the chart shows."""
+
+
+class Rounds:
+    """What was done between some events of the log: the starts of cycles, or one moment.
+
+    Args:
+        chronicle: What the log says.
+        lives: The tasks that count.
+        starts: The events, oldest first; the first round is what comes before them.
+    """
+
+    def __init__(self, chronicle: Chronicle, lives: Mapping[str, Life], starts: Sequence[int]):
+        self._starts = starts
+        self._reasons = chronicle.reasons
+        rounds = range(len(starts) + 1)
+        self._shares: list[dict[str, Share]] = [{} for _ in rounds]
+        self._ended: list[list[tuple[Change, Life, float | None]]] = [[] for _ in rounds]
+        for life in lives.values():
+            self._note(life)
+        for event, learned in chronicle.knowledge:
+            self._share(self.place(event), learned.agent).knowledge += 1
+
+    def place(self, event: int) -> int:
+        """In which round an event lies; one that starts a round is not part of it."""
+        return bisect_left(self._starts, event)
+
+    def _share(self, place: int, agent: str) -> Share:
+        return self._shares[place].setdefault(agent, Share(agent=agent))
+
+    def _note(self, life: Life) -> None:
+        first = life.changes[0]
+        self._share(self.place(first.event), first.agent).added += 1
+        claim: Change | None = None
+        for change, following in zip(life.changes, [*life.changes[1:], None], strict=True):
+            if change.status == "in_progress":
+                claim = change
+            elif change.status not in ("in_review", "done", "failed"):
+                claim = None
+            place = self.place(change.event)
+            until = self.place(following.event) if following else len(self._starts) + 1
+            if until == place and following is not None:
+                continue  # another change in the same round counts
+            if change.status in ("done", "failed"):
+                self._end(place, change, life, claim)
+            elif change.status == "in_progress":
+                for later in range(place, until):
+                    self._share(later, change.agent or SYSTEM).running += 1
+
+    def _end(self, place: int, change: Change, life: Life, claim: Change | None) -> None:
+        seconds = None if claim is None else max(0.0, change.moment - claim.moment)
+        self._ended[place].append((change, life, seconds))
+        share = self._share(place, change.agent)
+        share.seconds += seconds or 0.0
+        if change.status == "done":
+            share.completed += 1
+        else:
+            share.failed += 1
+
+    def shares(self, place: int) -> list[Share]:
+        """Who did what in a round, by name."""
+        return [self._shares[place][agent] for agent in sorted(self._shares[place])]
+
+    def work(self, place: int, number: int | None, started: str, ended: str | None) -> CycleWork:
+        """Return the report of a round."""
+        endings = sorted(self._ended[place], key=lambda entry: entry[0].event)
+        done = [entry for entry in endings if entry[0].status == "done"]
+        failed = [entry for entry in endings if entry[0].status == "failed"]
+        shares = self.shares(place)
+        return CycleWork(
+            number=number,
+            started_at=started,
+            ended_at=ended,
+            completed_count=len(done),
+            failed_count=len(failed),
+            added_count=sum(share.added for share in shares),
+            finished=[
+                Finished(**self._facts(*entry), result=getattr(entry[1].facts, "result", None))
+                for entry in done[-SHOWN:]
+            ],
+            failed=[
+                Failed(**self._facts(*entry), reason=self._reasons.get(entry[0].event, ""))
+                for entry in failed[-SHOWN:]
+            ],
+            agents=shares,
+        )
+
+    def _facts(self, change: Change, life: Life, seconds: float | None) -> dict[str, Any]:
+        assert life.facts is not None
+        return {
+            "workstream": life.facts.workstream,
+            "task_id": life.facts.id,
+            "title": life.facts.title,
+            "agent": change.agent,
+            "at": clock.timestamp(change.moment),
+            "seconds": None if seconds is None else round(seconds, 3),
+        }
+
+
+def gantt(lives: Mapping[str, Life], number: int | None, begins: float, ends: float) -> Gantt:
+    """Chart the tasks that were in work in a time, in the order in which they were begun."""
+    rows = [row for life in lives.values() if (row := _row(life, begins, ends))]
+    rows.sort(key=lambda row: row.phases[0].begins)
+    return Gantt(
+        cycle=number,
+        begins=clock.timestamp(begins),
+        ends=clock.timestamp(ends),
+        rows=rows[-CHARTED:],
+        left_out=max(0, len(rows) - CHARTED),
+    )
+
+
+def _row(life: Life, begins: float, ends: float) -> GanttRow | None:
+    phases = [
+        Phase(
+            status=change.status,
+            begins=clock.timestamp(max(change.moment, begins)),
+            ends=clock.timestamp(min(end, ends)),
+            agent=change.agent or None,
+        )
+        for change, end in life.spans(ends)
+        if change.status in _CHARTED and change.moment <= ends and end > begins
+    ]
+    if not phases or life.facts is None:
+        return None
+    return GanttRow(
+        workstream=life.facts.workstream,
+        task=life.facts.id,
+        title=life.facts.title,
+        status=life.last.status,
+        phases=phases,
+    )

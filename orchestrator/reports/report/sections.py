@@ -1,0 +1,421 @@
+"""A report in words and tables, the same for every layout: markdown, HTML and the terminal.
+
+Text that agents wrote stands in it as it is; each layout makes it safe in its own way.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from orchestrator.core.clock import spoken
+from orchestrator.core.printable import one_line
+from orchestrator.planning.cycle_report import Share
+from orchestrator.reports.report.records import (
+    BoardReport,
+    CycleWork,
+    FlowTimes,
+    Forecast,
+    Spread,
+)
+
+ShownTime = Callable[[str], str]
+"""Shows a timestamp to a reader."""
+
+TITLE = 70
+"""Characters of a title."""
+
+_LATEST = 12
+"""Steps of the time line that a table shows."""
+
+_NEWEST = 8
+"""Cycles that are told, and tasks of each."""
+
+NUMBER = ">"
+"""Marks the head of a column of numbers."""
+
+
+class Table(msgspec.Struct, frozen=True):
+    """Rows under their heads; heads that begin with ``>`` are those of numbers."""
+
+    heads: Sequence[str]
+    rows: list[list[str]]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the report.
+
+    Attributes:
+        name: By which layouts find its chart.
+        lines: Sentences.
+        table: None: there is nothing to list.
+    """
+
+    name: str
+    title: str
+    lines: list[str] = []
+    table: Table | None = None
+
+
+class Headline(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer in three short texts, each with a sentence below it: what is done, what is left, when."""
+
+    title: str
+    period: str
+    done: str
+    done_more: str
+    left: str
+    left_more: str
+    when: str
+    when_more: str
+
+
+def headline(report: BoardReport, time: ShownTime) -> Headline:
+    """Return the answer that the report begins with."""
+    standing, forecast = report.standing, report.forecast
+    parts = {
+        "in progress": standing.in_progress,
+        "in review": standing.in_review,
+        "blocked": standing.blocked,
+    }
+    named = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
+    scope = f" of {report.workstream}" if report.workstream else ""
+    when, more = _when(forecast, time)
+    return Headline(
+        title=f"Report{scope or ' of the board'}",
+        period=f"{time(report.since)} to {time(report.until)}",
+        done=f"{standing.done} of {standing.tasks - standing.cancelled}",
+        done_more=f"{standing.done_share:.0%} of what is wanted; {report.completed} in this time",
+        left=str(standing.open),
+        left_more=named or ("none is in work" if standing.open else "nothing is left"),
+        when=when,
+        when_more=more,
+    )
+
+
+def _when(forecast: Forecast, time: ShownTime) -> tuple[str, str]:
+    if forecast.outcome == "done":
+        return "now", "every task has ended"
+    if forecast.p50 is None or forecast.p85 is None or forecast.p95 is None:
+        return "unknown", forecast.reason
+    rough = "; rough, for the history is short" if forecast.is_rough else ""
+    return (
+        time(forecast.p85),
+        f"85 %; 50 %: {time(forecast.p50)}, 95 %: {time(forecast.p95)}{rough}",
+    )
+
+
+def sections(report: BoardReport, time: ShownTime) -> list[Section]:
+    """Return the parts of a report in their order; parts without content are left out."""
+    made = [
+        _forecast(report, time),
+        _time_line(report, time),
+        _flow(report),
+        _statuses(report),
+        _agents(report.agents, "agents", "Who did what"),
+        _ongoing(report),
+        _hold_ups(report),
+        _critical_path(report),
+        _gantt(report, time),
+        *(_cycle(cycle, time) for cycle in report.cycles[: -_NEWEST - 1 : -1]),
+        _failures(report, time),
+        _evidence(report),
+        _failing(report),
+        _learned(report, time),
+    ]
+    return [section for section in made if section.lines or section.table]
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Table | None:
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    return Table(heads, cells) if cells else None
+
+
+def _title(text: str) -> str:
+    return one_line(text, TITLE)
+
+
+def _forecast(report: BoardReport, time: ShownTime) -> Section:
+    forecast = report.forecast
+    lines: list[str] = []
+    if forecast.outcome == "unknown":
+        lines.append(f"When it will be done is unknown: {forecast.reason}.")
+    elif forecast.p50 and forecast.p85 and forecast.p95:
+        lines += [
+            f"Half of {forecast.trials} played boards are done by {time(forecast.p50)}, 85 % by"
+            f" {time(forecast.p85)}, 95 % by {time(forecast.p95)}.",
+            f"Played are the {forecast.tasks} open tasks, with what they need, by"
+            f" {forecast.workers} workers, with durations of the last {forecast.history} tasks"
+            " that ended, by type and agent. Tasks that are added later are not in it.",
+        ]
+    if forecast.is_rough:
+        lines.append("The history is short, so the times lie far apart.")
+    if forecast.assumed_free:
+        lines.append(
+            f"{forecast.assumed_free} of them are blocked or wait for a signal; they are taken as free."
+        )
+    if forecast.left_out:
+        lines.append(
+            f"{forecast.left_out} more are not in it: they need a task that failed or was cancelled,"
+            " or are in a closed workstream."
+        )
+    return Section(
+        name="forecast",
+        title="When it will be done",
+        lines=lines,
+        table=_table(
+            ["helps most if done first", "title", "agent", ">saves"],
+            ([h.task, _title(h.title), h.agent, spoken(h.saves)] for h in forecast.helps),
+        ),
+    )
+
+
+def _time_line(report: BoardReport, time: ShownTime) -> Section:
+    steps = report.time_line.steps[-_LATEST:]
+    return Section(
+        name="time_line",
+        title=f"Flow, by {report.time_line.unit}",
+        lines=[
+            f"{report.completed} completed ({report.per_day:.1f} a day), {report.failed} failed,"
+            f" {report.cancelled} cancelled, {report.added} added."
+        ],
+        table=_table(
+            ["from", ">added", ">completed", ">failed", ">in progress", ">done", ">scope"],
+            (
+                [
+                    time(step.begins),
+                    step.added,
+                    step.completed,
+                    step.failed,
+                    f"{step.in_progress:.1f}",
+                    step.done,
+                    step.scope,
+                ]
+                for step in steps
+            ),
+        ),
+    )
+
+
+def _spread(spread: Spread) -> list[str]:
+    return [spoken(spread.median), spoken(spread.p85)] if spread.count else ["", ""]
+
+
+def _flow(report: BoardReport) -> Section:
+    def row(name: str, times: FlowTimes) -> list[object]:
+        lead, cycle = times.lead_time, times.cycle_time
+        return [name, lead.count, *_spread(lead), *_spread(cycle)]
+
+    rows = [row("all", report.times)] if report.times.lead_time.count else []
+    rows += [row(kind, times) for kind, times in report.times_by_type.items()]
+    return Section(
+        name="times",
+        title="How long tasks take",
+        lines=[
+            "Lead time is from added to done, cycle time from the first claim to done. 85 % of the"
+            " tasks took no longer than the second number."
+        ]
+        if rows
+        else [],
+        table=_table(["type", ">done", ">lead: half", ">85 %", ">cycle: half", ">85 %"], rows),
+    )
+
+
+def _statuses(report: BoardReport) -> Section:
+    return Section(
+        name="statuses",
+        title="Time in each status",
+        table=_table(
+            ["status", ">share", ">in all", ">tasks", ">half", ">85 %"],
+            (
+                [
+                    status.status,
+                    f"{status.share:.0%}",
+                    spoken(status.seconds),
+                    status.per_task.count,
+                    *_spread(status.per_task),
+                ]
+                for status in report.statuses
+            ),
+        ),
+    )
+
+
+def _agents(agents: Iterable[Share], name: str, title: str) -> Section:
+    return Section(
+        name=name,
+        title=title,
+        table=_table(
+            ["agent", ">done", ">failed", ">running", ">added", ">knowledge", ">time"],
+            (
+                [
+                    agent.agent,
+                    agent.completed,
+                    agent.failed,
+                    agent.running,
+                    agent.added,
+                    agent.knowledge,
+                    spoken(agent.seconds),
+                ]
+                for agent in sorted(agents, key=lambda a: (-a.completed, a.agent))
+            ),
+        ),
+    )
+
+
+def _ongoing(report: BoardReport) -> Section:
+    return Section(
+        name="ongoing",
+        title="Work in progress",
+        table=_table(
+            ["task", "title", "status", "agent", ">for"],
+            (
+                [task.task, _title(task.title), task.status, task.agent, spoken(task.age)]
+                for task in report.ongoing
+            ),
+        ),
+    )
+
+
+def _hold_ups(report: BoardReport) -> Section:
+    rows = []
+    for hold_up in report.hold_ups:
+        what = f"{hold_up.name} {_title(hold_up.title)}".rstrip()
+        state = hold_up.status or hold_up.kind
+        more = ", ..." if hold_up.waiting > len(hold_up.waiters) else ""
+        waiters = ", ".join(hold_up.waiters) + more
+        rows.append([_title(what), state, hold_up.agent, hold_up.waiting, waiters])
+    return Section(
+        name="hold_ups",
+        title="Who waits for whom",
+        table=_table(["waited for", "status", "agent", ">waiting", "who waits"], rows),
+    )
+
+
+def _critical_path(report: BoardReport) -> Section:
+    path = report.critical_path
+    more = f" The first {len(path.tasks)} of them are shown." if path.left_out else ""
+    return Section(
+        name="critical_path",
+        title="Critical path",
+        lines=[
+            f"No number of agents ends it in less than {spoken(path.minutes * 60)} of work, by the"
+            f" estimates: each of these needs the one before.{more}"
+        ]
+        if path.tasks
+        else [],
+        table=_table(
+            ["task", "title", "status", ">estimate"],
+            (
+                [
+                    task.task,
+                    _title(task.title),
+                    task.status,
+                    spoken(task.minutes * 60) + (" (assumed)" if task.assumed else ""),
+                ]
+                for task in path.tasks
+            ),
+        ),
+    )
+
+
+def _gantt(report: BoardReport, time: ShownTime) -> Section:
+    gantt = report.gantt
+    name = f"Cycle {gantt.cycle}" if gantt.cycle is not None else "The work"
+    left_out = [f"{gantt.left_out} earlier tasks are left out."] if gantt.left_out else []
+    return Section(
+        name="gantt",
+        title=f"{name} over time",
+        lines=left_out,
+        table=_table(
+            ["task", "title", "agent", "from", "to", "status"],
+            (
+                [
+                    row.task,
+                    _title(row.title),
+                    row.phases[-1].agent,
+                    time(row.phases[0].begins),
+                    time(row.phases[-1].ends),
+                    row.status,
+                ]
+                for row in gantt.rows
+            ),
+        ),
+    )
+
+
+def _cycle(cycle: CycleWork, time: ShownTime) -> Section:
+    name = f"Cycle {cycle.number}" if cycle.number is not None else "Before the first plan"
+    end = time(cycle.ended_at) if cycle.ended_at else "now"
+    begins = time(cycle.started_at) if cycle.started_at else "the beginning"
+    rows = [
+        *([t.task_id, _title(t.title), "done", t.agent, _took(t.seconds)] for t in cycle.finished),
+        *([t.task_id, _title(t.title), "failed", t.agent, _took(t.seconds)] for t in cycle.failed),
+    ]
+    left_out = [f"The last {_NEWEST} are shown."] if len(rows) > _NEWEST else []
+    return Section(
+        name=f"cycle-{cycle.number or 0}",
+        title=f"{name}: {begins} to {end}",
+        lines=[
+            f"{cycle.completed_count} done, {cycle.failed_count} failed, {cycle.added_count} added, by"
+            f" {', '.join(share.agent for share in cycle.agents) or 'no agent'}.",
+            *left_out,
+        ],
+        table=_table(["task", "title", "outcome", "agent", ">took"], rows[-_NEWEST:]),
+    )
+
+
+def _took(seconds: float | None) -> str:
+    return "" if seconds is None else spoken(seconds)
+
+
+def _failures(report: BoardReport, time: ShownTime) -> Section:
+    return Section(
+        name="failures",
+        title="What failed, and why",
+        table=_table(
+            ["task", "title", "agent", "when", "why", "now"],
+            (
+                [f.task, _title(f.title), f.agent, time(f.at), _title(f.reason), f.status]
+                for f in report.failures
+            ),
+        ),
+    )
+
+
+def _evidence(report: BoardReport) -> Section:
+    evidence = report.evidence
+    checks, reviews = evidence.passed + evidence.failed, evidence.approved + evidence.rejected
+    lines = []
+    if checks:
+        lines.append(f"{evidence.passed} of {checks} checks passed.")
+    if reviews:
+        half, most = _spread(evidence.reviews) or ("", "")
+        lines.append(
+            f"{evidence.approved} of {reviews} reviews approved the work; half of them took no longer"
+            f" than {half or '0s'}, 85 % no longer than {most or '0s'}."
+        )
+    if evidence.forced:
+        lines.append(f"{evidence.forced} tasks were completed although a check failed.")
+    return Section(name="evidence", title="How evidence went", lines=lines)
+
+
+def _failing(report: BoardReport) -> Section:
+    return Section(
+        name="failing",
+        title="Checks that failed most often",
+        table=_table(
+            ["check", ">times"], ([c.what, c.times] for c in report.evidence.failing)
+        ),
+    )
+
+
+def _learned(report: BoardReport, time: ShownTime) -> Section:
+    rows = [
+        *([k.topic, k.change, k.agent, time(k.at)] for k in report.knowledge),
+        *([f"{d.number} {_title(d.title)}", "decided", d.agent, time(d.at)] for d in report.decisions),
+    ]
+    return Section(
+        name="knowledge",
+        title="Knowledge and decisions",
+        table=_table(["topic", "change", "agent", "when"], rows),
+    )

@@ -1,0 +1,370 @@
+"""The rest of the work is played many times over (Monte Carlo), to see when it ends.
+
+Workers take the ready task that comes first as soon as they are free; a task takes as long as tasks of its
+type and agent took on this board, and keeps back those that need it. How many workers there are, how soon
+they take the next task, and how long finished work waits for its review come from the board's history too.
+
+The history is a sample, so each trial first draws how the board *really* is, as uncertain as the sample
+leaves it: a Bayesian linear model of the logarithms of the durations (type, agent), whose residuals are the
+known ones. So few data make the ends lie far apart, and the promised share of boards is done by then, which
+is tested. The draws depend on the number of the trial alone: the same board has the same forecast.
+"""
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from heapq import heapify, heappop, heappush, heapreplace
+from random import Random
+
+import msgspec
+
+from orchestrator.core.progress import ShowProgress, no_progress
+
+TRIALS, FEWEST = 1000, 50
+"""Trials, and how many there are at least however many tasks are open."""
+
+DRAWS = 1_000_000
+"""Tasks that may be played in all: of large graphs there are fewer trials, whose ends differ less."""
+
+_SMOOTHED = 500
+"""Residuals that a model has at least."""
+
+_SHRINK = 3.0
+"""How many tasks of a type or agent it takes to believe them half."""
+
+
+class Took(msgspec.Struct, frozen=True, gc=False):
+    """How long a task took that ended.
+
+    Attributes:
+        kind: Its type.
+        agent: Who worked on it last.
+        worked: Seconds in progress.
+        waited: Seconds between its first claim and its end in which no agent worked on it.
+        has_ended: Whether it is not in progress any more.
+    """
+
+    kind: str
+    agent: str
+    worked: float
+    waited: float = 0.0
+    has_ended: bool = True
+
+
+class WorkHistory(msgspec.Struct):
+    """What is known of how work goes on a board.
+
+    Attributes:
+        pickups: Seconds from when a worker was free and a task ready, until it was claimed.
+        workers: How many tasks were worked on side by side, at most.
+    """
+
+    took: list[Took]
+    pickups: list[float]
+    workers: int
+
+
+class OpenTask(msgspec.Struct):
+    """A task that is to be played; they are given in the order in which they are taken.
+
+    Attributes:
+        agent: Who has it or will get it; empty: any.
+        before: The places of the tasks that must end before it begins.
+        ready_in: Seconds until it can begin at all.
+        elapsed: Seconds that it has been in progress; None: it is not.
+        is_worked: The work is done and waits for its review.
+        is_instant: It takes no work: a milestone.
+    """
+
+    kind: str
+    agent: str = ""
+    before: list[int] = []
+    ready_in: float = 0.0
+    elapsed: float | None = None
+    is_worked: bool = False
+    is_instant: bool = False
+
+
+def trials_for(tasks: int) -> int:
+    """How often the rest of the work is played."""
+    return max(FEWEST, min(TRIALS, DRAWS // max(tasks, 1)))
+
+
+def simulate(
+    history: WorkHistory,
+    work: Sequence[OpenTask],
+    trials: int,
+    progress: ShowProgress = no_progress,
+    *,
+    without: int | None = None,
+) -> list[float]:
+    """Return in how many seconds all work has ended, in each trial.
+
+    Args:
+        history: At least one task that has ended.
+        work: The open tasks.
+        trials: How often.
+        progress: Shows how many trials are played.
+        without: The place of a task that takes no time, as if it had ended already.
+    """
+    model = _Model(history)
+    play = _Play(work, without)
+    return [play.end(model, Random(n)) for n in progress(range(trials), "Forecasting", trials)]
+
+
+def usual_durations(history: WorkHistory) -> dict[str, float]:
+    """Return how long tasks of a type usually take, in seconds; of a type without a history under ``""``."""
+    kinds: dict[str, list[float]] = {}
+    for took in history.took:
+        for kind in (took.kind, ""):
+            kinds.setdefault(kind, []).append(took.worked)
+    return {kind: statistics.median(durations) for kind, durations in kinds.items()}
+
+
+def quantile(values: Iterable[float], share: float) -> float:
+    """Return the least value that this share of the values does not exceed; there is at least one."""
+    ranked = sorted(values)
+    return ranked[max(0, math.ceil(share * len(ranked)) - 1)]
+
+
+class _Draw(msgspec.Struct):
+    """How the board may really be: one draw from what its history leaves possible."""
+
+    speeds: dict[str, float]
+    kinds: dict[str, float]
+    unknown_kind: float
+    residuals: list[float]
+    scale: float
+    crew: list[str]
+    waits: list[float]
+    pickups: list[float]
+
+
+class _Model:
+    """The linear model of the logarithms: mean + type + agent + residual."""
+
+    def __init__(self, history: WorkHistory) -> None:
+        self._history = history
+        logs = _logs(history.took)
+        self._count = len(logs)
+        self._mean = sum(logs) / self._count
+        rest = [log - self._mean for log in logs]
+        self._kinds = _effects([took.kind for took in history.took], rest)
+        rest = [r - self._kinds[t.kind][0] for r, t in zip(rest, history.took, strict=True)]
+        self._agents = _effects([took.agent for took in history.took], rest)
+        rest = [r - self._agents[t.agent][0] for r, t in zip(rest, history.took, strict=True)]
+        # What the effects explain was in part chance: the residuals are too small by as much.
+        fitted = 1 + sum(n / (n + _SHRINK) for n in self._sizes())
+        self._freedom = max(self._count - fitted, self._count / 3, 1.0)
+        centre = sum(rest) / self._count
+        widen = math.sqrt(self._count / self._freedom)
+        known = [(r - centre) * widen for r in rest]
+        self._deviation = math.sqrt(sum(r * r for r in known) / self._count)
+        self._residuals = _smoothed(known, self._deviation)
+
+    def _sizes(self) -> Iterable[int]:
+        """The numbers of tasks behind each effect but the first, which the mean stands for."""
+        for effects in (self._kinds, self._agents):
+            yield from sorted((n for _, n in effects.values()), reverse=True)[1:]
+
+    def draw(self, random: Random) -> _Draw:
+        freedom, gauss = self._freedom, random.gauss
+        scale = math.sqrt(freedom / (2 * random.gammavariate(freedom / 2, 1.0)))
+        deviation = scale * self._deviation
+        mean = self._mean + gauss(0, deviation / math.sqrt(self._count))
+
+        def drawn(effect: tuple[float, int]) -> float:
+            return effect[0] + gauss(0, deviation / math.sqrt(effect[1] + _SHRINK))
+
+        history = self._history
+        unknown = deviation / math.sqrt(_SHRINK)
+        return _Draw(
+            speeds={agent: drawn(effect) for agent, effect in self._agents.items()},
+            kinds={kind: mean + drawn(effect) for kind, effect in self._kinds.items()},
+            unknown_kind=mean + gauss(0, unknown),
+            residuals=self._residuals,
+            scale=scale,
+            crew=self._crew(random),
+            waits=_resampled([took.waited for took in history.took if took.has_ended], random),
+            pickups=_resampled(history.pickups or [0.0], random),
+        )
+
+    def _crew(self, random: Random) -> list[str]:
+        """The agents that work side by side: each is the likelier the more it did."""
+        weights = {agent: n for agent, (_, n) in self._agents.items()}
+        keys = {agent: random.expovariate(weight) for agent, weight in weights.items()}
+        chosen = sorted(keys, key=keys.__getitem__)[: self._history.workers]
+        more = self._history.workers - len(chosen)
+        return chosen + random.choices([*weights], [*weights.values()], k=more)
+
+
+def _logs(took: Sequence[Took]) -> list[float]:
+    """Return the logarithms of the durations; of tasks still in progress, what these are expected to be.
+
+    To leave those out would leave out the long ones. One step of expectation maximization is enough.
+    """
+    logs = [math.log(max(t.worked, 1.0)) for t in took]
+    ended = [log for log, t in zip(logs, took, strict=True) if t.has_ended]
+    mean = sum(ended) / len(ended)
+    deviation = math.sqrt(sum((log - mean) ** 2 for log in ended) / max(1, len(ended) - 1))
+    return [
+        log if t.has_ended else mean + deviation * _beyond((log - mean) / (deviation or 1.0))
+        for log, t in zip(logs, took, strict=True)
+    ]
+
+
+def _beyond(bound: float) -> float:
+    """Return the mean of a standard normal variable beyond a bound."""
+    tail = math.erfc(bound / math.sqrt(2))
+    if tail < 1e-12:
+        return bound
+    return math.sqrt(2 / math.pi) * math.exp(-bound * bound / 2) / tail
+
+
+def _smoothed(residuals: list[float], deviation: float) -> list[float]:
+    """Return more residuals around the known ones: a short history has not seen the longest tasks yet."""
+    random = Random(len(residuals))
+    width = deviation * len(residuals) ** -0.2 / 2
+    copies = max(1, _SMOOTHED // len(residuals))
+    return [r + random.gauss(0, width) for r in residuals for _ in range(copies)]
+
+
+def _effects(names: Sequence[str], values: Sequence[float]) -> dict[str, tuple[float, int]]:
+    """The effect of each name, drawn towards 0 where there are few values, and how many there are."""
+    groups: dict[str, list[float]] = {}
+    for name, value in zip(names, values, strict=True):
+        groups.setdefault(name, []).append(value)
+    return {name: (sum(g) / (len(g) + _SHRINK), len(g)) for name, g in groups.items()}
+
+
+def _resampled(values: list[float], random: Random) -> list[float]:
+    """As many of the values, drawn with replacement: what the sample could have been (bootstrap)."""
+    return random.choices(values, k=len(values))
+
+
+class _Play:
+    """The open tasks as numbers, played again and again."""
+
+    def __init__(self, work: Sequence[OpenTask], without: int | None) -> None:
+        self._work = work
+        self._without = without
+        self._needs = [len(task.before) for task in work]
+        self._after: list[list[int]] = [[] for _ in work]
+        for place, task in enumerate(work):
+            for before in task.before:
+                self._after[before].append(place)
+        # Those that go on by themselves, whatever they need.
+        self._ongoing = {
+            place
+            for place, task in enumerate(work)
+            if task.is_worked or task.elapsed is not None or place == without
+        }
+
+    def end(self, model: _Model, random: Random) -> float:
+        """Play once: in how many seconds the last task ends."""
+        draw = model.draw(random)
+        # All that is due to chance is drawn task by task first, so that it does not depend on the order.
+        count = len(self._work)
+        residuals = random.choices(draw.residuals, k=count)
+        waits = random.choices(draw.waits, k=count)
+        pickups = random.choices(draw.pickups, k=count)
+        exp, scale, kinds = math.exp, draw.scale, draw.kinds
+        worked = [
+            exp(kinds.get(task.kind, draw.unknown_kind) + scale * residual)
+            for task, residual in zip(self._work, residuals, strict=True)
+        ]
+        speeds = [draw.speeds[agent] for agent in draw.crew]
+        begun = _Begun([0.0] * len(speeds), [*map(exp, speeds)], [*self._needs])
+        self._begin(begun, draw, waits, random)
+        return self._go_on(begun, worked, waits, pickups)
+
+    def _begin(self, begun: "_Begun", draw: _Draw, waits: list[float], random: Random) -> None:
+        """Give the workers what they work on now, and put the other tasks where they wait."""
+        running = 0
+        for place, task in enumerate(self._work):
+            if place == self._without:
+                begun.events.append((0.0, place, True))
+            elif task.is_worked:
+                begun.events.append((waits[place], place, True))
+            elif task.elapsed is not None:
+                if running == len(begun.free):
+                    begun.free.append(0.0)
+                    begun.speeds.append(1.0)
+                if task.agent in draw.speeds:
+                    begun.speeds[running] = math.exp(draw.speeds[task.agent])
+                centre = math.exp(draw.kinds.get(task.kind, draw.unknown_kind))
+                left = _left(centre * begun.speeds[running], task.elapsed, draw, random)
+                begun.free[running] = left
+                begun.events.append((left + waits[place], place, True))
+                running += 1
+            elif not self._needs[place]:
+                self._open(begun, place, 0.0)
+
+    def _open(self, begun: "_Begun", place: int, moment: float) -> None:
+        """Nothing keeps a task back any more but its time."""
+        task = self._work[place]
+        if task.is_instant:
+            heappush(begun.events, (max(moment, task.ready_in), place, True))
+        elif task.ready_in > moment:
+            heappush(begun.events, (task.ready_in, place, False))
+        else:
+            heappush(begun.ready, place)
+
+    def _go_on(
+        self, begun: "_Begun", worked: list[float], waits: list[float], pickups: list[float]
+    ) -> float:
+        events, ready, needs, speeds = begun.events, begun.ready, begun.needs, begun.speeds
+        free = [(moment, worker) for worker, moment in enumerate(begun.free)]
+        heapify(free)
+        heapify(events)
+        last = 0.0
+        while events or ready:
+            now, worker = free[0]
+            while events and (events[0][0] <= now or not ready):
+                moment, place, is_end = heappop(events)
+                now = max(now, moment)
+                if not is_end:
+                    heappush(ready, place)
+                    continue
+                last = max(last, moment)
+                for other in self._after[place]:
+                    needs[other] -= 1
+                    if not needs[other] and other not in self._ongoing:
+                        self._open(begun, other, moment)
+            if ready:
+                place = heappop(ready)
+                done = now + pickups[place] + worked[place] * speeds[worker]
+                heapreplace(free, (done, worker))
+                heappush(events, (done + waits[place], place, True))
+        return last
+
+
+class _Begun(msgspec.Struct):
+    """A play that goes on.
+
+    Attributes:
+        free: When each worker is free.
+        speeds: How long each takes, as a factor.
+        needs: How many tasks each waits for.
+        ready: The tasks that can be taken, a heap.
+        events: When what happens: the moment, the task, and whether it ends then or is ready only; a heap.
+    """
+
+    free: list[float]
+    speeds: list[float]
+    needs: list[int]
+    ready: list[int] = []
+    events: list[tuple[float, int, bool]] = []
+
+
+_TRIES = 16
+"""How often a duration is drawn that must be longer than the time that is over."""
+
+
+def _left(centre: float, elapsed: float, draw: _Draw, random: Random) -> float:
+    """Return how long a task still takes that has been in progress for some time."""
+    for _ in range(_TRIES):
+        worked = centre * math.exp(draw.scale * random.choice(draw.residuals))
+        if worked > elapsed:
+            return worked - elapsed
+    return centre  # it takes longer than any known task: as long again as a usual one

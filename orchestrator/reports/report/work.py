@@ -1,0 +1,213 @@
+"""What the forecast is played with: how work went on a board, and what is left of it."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+
+from orchestrator.core import clock
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.blockers import ancestors, open_needs, open_parts
+from orchestrator.domain.tasks.records import ENDED, Task, rank_of
+from orchestrator.reports.report.lives import Change, Life
+from orchestrator.reports.report.simulation import OpenTask, Took, WorkHistory
+
+LAST = 1000
+"""Tasks that ended last, from which durations are taken."""
+
+RECENT = 14 * 86400.0
+"""Seconds before the last claim in which it is measured how many work, and how soon they take a task."""
+
+
+def work_history(lives: Mapping[str, Life], until: float) -> WorkHistory:
+    """Measure how work went: how long tasks took, and how soon workers took the next."""
+    took = sorted(filter(None, (_took(life, until) for life in lives.values())), key=lambda t: t[0])
+    pickups, workers = _pickups(lives, until)
+    return WorkHistory([entry[1] for entry in took[-LAST:]], pickups, workers)
+
+
+def _own(life: Life) -> list[Change]:
+    """The changes that happened on this board; an imported task brings others."""
+    first = life.changes[0]
+    return [change for change in life.changes if change is first or change.event > first.event]
+
+
+def _claims(life: Life, until: float) -> Iterator[tuple[float, float, Change, bool]]:
+    """Each time in progress: when it began and ended, the claim, and whether it still goes on."""
+    changes = _own(life)
+    for change, following in zip(changes, [*changes[1:], None], strict=True):
+        if change.status != "in_progress" or (following and following.is_lapse):
+            continue
+        end = max(change.moment, following.moment if following else until)
+        yield change.moment, end, change, following is None
+
+
+def _took(life: Life, until: float) -> tuple[float, Took] | None:
+    """How long the task took, and when that was known; None for one that says nothing about it."""
+    claims = [*_claims(life, until)]
+    if not claims or life.facts is None:
+        return None
+    began, end, claim, is_running = claims[-1]
+    kind = life.facts.type
+    if is_running:
+        if getattr(life.facts, "lease_until", "") <= clock.timestamp(until):
+            return None  # its agent has left it
+        return until, Took(kind, claim.agent, end - began, has_ended=False)
+    if life.last.status not in ("done", "failed"):
+        return None
+    worked = sum(end - begin for begin, end, _, _ in claims)
+    waited = max(0.0, life.last.moment - claims[0][0] - worked)
+    return life.last.moment, Took(kind, claim.agent, worked, waited)
+
+
+def _pickups(lives: Mapping[str, Life], until: float) -> tuple[list[float], int]:
+    """Measure how soon free workers took ready tasks, and how many worked side by side.
+
+    Workers have no names here, for agents come and go: a claim is made by whoever has been free longest.
+    """
+    claims = [
+        (begin, end, life, claim)
+        for life in lives.values()
+        for begin, end, claim, _ in _claims(life, until)
+    ]
+    last = max((begin for begin, *_ in claims), default=0.0)
+    recent = sorted((c for c in claims if c[1] >= last - RECENT), key=lambda c: c[:2])
+    busy = sorted(end for _, end, _, _ in recent)
+    free: deque[float] = deque()
+    pickups: list[float] = []
+    workers = ended = 0
+    for begin, _, life, claim in recent:
+        while busy[ended] <= begin and ended < len(busy) - 1:
+            free.append(busy[ended])
+            ended += 1
+        if free:
+            ready = max(free.popleft(), _ready_since(life, claim, lives))
+            pickups.append(max(0.0, begin - ready))
+        else:
+            workers += 1
+    return pickups, workers
+
+
+def _ready_since(life: Life, claim: Change, lives: Mapping[str, Life]) -> float:
+    """When the claimed task could be claimed: when it became pending, or when its last need ended."""
+    before = max((c.moment for c in life.changes if c.event < claim.event), default=claim.moment)
+    needs = (lives[need].last.moment for need in life.facts.needs if need in lives)  # type: ignore[union-attr]
+    return max([before, *(end for end in needs if end <= claim.moment)])
+
+
+class WorkLeft:
+    """The open tasks of a workstream, or of all, and what they need elsewhere, in the order of being taken.
+
+    Attributes:
+        tasks: Those that are played.
+        assumed_free: How many of them are blocked or wait for a signal.
+        left_out: How many open tasks are not played: they wait for a decision.
+    """
+
+    def __init__(self, state: State, workstream: str | None, now: str) -> None:
+        self._state, self._now = state, now
+        streams = state.workstreams
+        wanted = [
+            task
+            for task in state.tasks.values()
+            if task.status not in ENDED and workstream in (None, task.workstream)
+        ]
+        before: dict[str, list[str]] = {}
+        found = [*wanted]
+        for task in found:  # grows while it is read: what is needed of other workstreams
+            if task.id not in before:
+                waits = before[task.id] = self._before(task)
+                found += (state.tasks[other] for other in waits if state.tasks.is_open(other))
+        stuck = self._stuck(before)
+        self.tasks = sorted(
+            (state.tasks[task] for task in before if task not in stuck),
+            key=lambda task: (streams[task.workstream].priority, rank_of(task)),
+        )
+        self.left_out = sum(task.id in stuck for task in wanted)
+        self.assumed_free = sum(t.status == "blocked" or t.awaits_signal for t in self.tasks)
+        self._places = {task.id: place for place, task in enumerate(self.tasks)}
+        self._needed = before
+
+    def _before(self, task: Task) -> list[str]:
+        """The open tasks that must end before this one begins."""
+        state = self._state
+        waits = [*open_needs(state, task), *open_parts(state, task)]
+        if task.gate is not None and task.gate.how != "any":
+            children = state.tasks.children.get(task.gate.of, ())
+            waits += (child for child in children if state.tasks.is_open(child))
+        for parent in ancestors(state, task.parent):
+            waits += open_needs(state, parent)
+        return [*dict.fromkeys(other for other in waits if other != task.id)]
+
+    def _stuck(self, before: dict[str, list[str]]) -> set[str]:
+        """The tasks that go on only after a decision, and those that wait for them."""
+        state = self._state
+        after: dict[str, list[str]] = {}
+        stuck: list[str] = []
+        for task, waits in before.items():
+            for other in waits:
+                after.setdefault(other, []).append(task)
+            is_closed = state.workstreams[state.tasks[task].workstream].status != "active"
+            if is_closed or any(not state.tasks.is_open(other) for other in waits):
+                stuck.append(task)
+        known = {*stuck}
+        for task in stuck:  # grows while it is read
+            more = [other for other in after.get(task, ()) if other not in known]
+            known.update(more)
+            stuck += more
+        return known
+
+    def played(self) -> list[OpenTask]:
+        """The tasks as the forecast plays them."""
+        return [self._played(task) for task in self.tasks]
+
+    def _played(self, task: Task) -> OpenTask:
+        now = clock.seconds(self._now)
+        is_running = task.status == "in_progress" and not task.has_lapsed(self._now)
+        deferred = clock.seconds(task.defer_until) - now if task.defer_until else 0.0
+        since = clock.seconds(task.claimed_at) if is_running and task.claimed_at else now
+        return OpenTask(
+            kind=task.type,
+            agent=task.assigned_to or "" if is_running else "",
+            before=[self._places[other] for other in self._needed[task.id]],
+            ready_in=max(0.0, deferred),
+            elapsed=max(0.0, now - since) if is_running else None,
+            is_worked=task.status == "in_review",
+            is_instant=task.completes_itself,
+        )
+
+    def at_hand(self, usual: Mapping[str, float]) -> list[int]:
+        """The places of the tasks that can be worked on, those first behind which the longest chains wait.
+
+        Args:
+            usual: How long tasks of a type take; of any other under an empty text.
+        """
+        chains = [0.0] * len(self.tasks)
+        for place in self._ends_first():
+            task = self.tasks[place]
+            length = 0.0 if task.completes_itself else usual.get(task.type, usual[""])
+            chains[place] += length
+            for other in self._needed[task.id]:
+                before = self._places[other]
+                chains[before] = max(chains[before], chains[place])
+        at_hand = [
+            place
+            for place, task in enumerate(self.tasks)
+            if not self._needed[task.id]
+            and not task.completes_itself
+            and task.defer_until <= self._now
+        ]
+        return sorted(at_hand, key=lambda place: -chains[place])
+
+    def _ends_first(self) -> Iterator[int]:
+        """The places of the tasks, each before all that it waits for."""
+        waiting = [0] * len(self.tasks)
+        for task in self.tasks:
+            for other in self._needed[task.id]:
+                waiting[self._places[other]] += 1
+        ready = [place for place, count in enumerate(waiting) if not count]
+        for place in ready:  # grows while it is read
+            yield place
+            for other in self._needed[self.tasks[place].id]:
+                before = self._places[other]
+                waiting[before] -= 1
+                if not waiting[before]:
+                    ready.append(before)
