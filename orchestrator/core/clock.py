@@ -74,10 +74,11 @@ def after(text: str, duration: float) -> str:
     return timestamp(round(seconds(text) + duration, 3) + 0.0001)
 
 
-def local_time(moment: str, now: str) -> str:
-    """A timestamp in the local zone: ``06:38``, or ``2026-11-24 06:38`` if ``now`` is another day."""
-    there, here = (time.localtime(seconds(text)) for text in (moment, now))
-    return time.strftime("%H:%M" if there[:3] == here[:3] else "%Y-%m-%d %H:%M", there)
+def local_time(moment: str, now: str = "") -> str:
+    """A timestamp in the local zone: ``2026-11-24 06:38``, or ``06:38`` if ``now`` is the same day."""
+    there = time.localtime(seconds(moment))
+    is_today = now != "" and there[:3] == time.localtime(seconds(now))[:3]
+    return time.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M", there)
 
 
 def duration(text: str | float) -> float:

@@ -148,6 +148,7 @@ BOARD = Group(
         "hooks": "sling unsling dispatch",
         "sessions": "prime handoff done escalate",
         "reports": "stats metrics",
+        "report": "report",
         "events": "log",
         "task_listing": "ls",
         "task_board": "board",

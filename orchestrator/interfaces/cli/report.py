@@ -2,12 +2,70 @@
 
 import os
 import tempfile
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.core.errors import InputOutputError
-from orchestrator.core.printable import escape
+from orchestrator.core import clock
+from orchestrator.core.printable import escape, escape_json
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
-from orchestrator.interfaces.cli.layout import is_terminal
 from orchestrator.interfaces.cli.parameters import IN_WORKSTREAM, flag, option
-from orchestrator.interfaces.cli.rendering import Answer, say, to_json
+from orchestrator.interfaces.cli.rendering import Answer, to_json
 from orchestrator.interfaces.cli.run import Run
+
+if TYPE_CHECKING:
+    from orchestrator.reports.report.records import BoardReport
+    from orchestrator.reports.report.sections import ShownTime
+
+_FORMATS = ("md", "json")
+
+
+@BOARD.command("report", example="report --since 7d --output report.md", reads=True)
+@option("--since", "From a time on, or that long ago, or after an event.", types.WHEN)
+@option("--until", "As the board stood then: 2026-12-01, yesterday, 3d.", types.WHEN)
+@IN_WORKSTREAM
+@option("--format", "md, or what the name of the file ends with.", types.choice(*_FORMATS))
+@option("--output", "Write it to this file.", types.FILE)
+@flag("--utc", "Exact times in UTC.", rare=True)
+def report(run: Run, format: str | None, output: str | None, utc: bool, **scope: Any) -> Answer:
+    """Report what was done and by whom, how long work takes, who waits, and when the rest will be done."""
+    made = run.orc.report(**scope, progress=run.progress)
+    lay_out = _layout(format or _ending(output))
+
+    def text() -> str:
+        return lay_out(made, str if utc else clock.local_time)
+
+    if output is None:
+        return Answer(made, text)
+    _write(output, text())
+    return Answer({"file": output}, lambda: f"Report: {escape(output)}")
+
+
+def _ending(output: str | None) -> str | None:
+    """The format that the name of a file ends with."""
+    ending = os.path.splitext(output or "")[1].removeprefix(".").lower()
+    return ending if ending in _FORMATS else None
+
+
+def _layout(format: str | None) -> "Callable[[BoardReport, ShownTime], str]":
+    if format == "json":
+        return lambda made, _time: escape_json(to_json(made).decode().rstrip("\n"))
+    from orchestrator.reports.report.markdown import markdown
+
+    return lambda made, time: markdown(made, time).rstrip("\n")
+
+
+def _write(name: str, text: str) -> None:
+    """Replace a file, whole or not at all."""
+    folder = os.path.dirname(os.path.abspath(name))
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", newline="\n", dir=folder, prefix=".report-", delete=False
+    ) as file:
+        try:
+            file.write(text + "\n")
+            file.close()
+            os.replace(file.name, name)
+        except BaseException:
+            file.close()
+            os.unlink(file.name)
+            raise

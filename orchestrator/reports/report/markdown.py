@@ -7,9 +7,9 @@ from orchestrator.core.printable import escape
 from orchestrator.reports.report.records import BoardReport
 from orchestrator.reports.report.sections import (
     NUMBER,
+    ReportTable,
     Section,
     ShownTime,
-    Table,
     headline,
     sections,
 )
@@ -44,7 +44,7 @@ def _section(section: Section) -> Iterable[str]:
         yield _table(section.table)
 
 
-def _table(table: Table) -> str:
+def _table(table: ReportTable) -> str:
     rules = ("--:" if head.startswith(NUMBER) else "---" for head in table.heads)
     heads = [head.removeprefix(NUMBER) for head in table.heads]
     return "\n".join([_row(heads), f"|{'|'.join(rules)}|", *map(_row, table.rows)])

@@ -359,7 +359,10 @@ class _Reporter:
         cycle = self._state.cycles.cycle
         starts = cycle.starts if cycle else ()
         rounds = Rounds(self._chronicle, self._lives, starts)
-        times = [self._chronicle.began, *(self._engine.event(start).ts for start in starts)]
+        times = [
+            self._chronicle.began or self._since,
+            *(self._engine.event(start).ts for start in starts),
+        ]
         ends = [*times[1:], None]
         found = []
         for place, (started, ended) in enumerate(zip(times, ends, strict=True)):

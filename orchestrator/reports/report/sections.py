@@ -34,7 +34,7 @@ NUMBER = ">"
 """Marks the head of a column of numbers."""
 
 
-class Table(msgspec.Struct, frozen=True):
+class ReportTable(msgspec.Struct, frozen=True):
     """Rows under their heads; heads that begin with ``>`` are those of numbers."""
 
     heads: Sequence[str]
@@ -53,7 +53,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     title: str
     lines: list[str] = []
-    table: Table | None = None
+    table: ReportTable | None = None
 
 
 class Headline(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,9 +125,13 @@ def sections(report: BoardReport, time: ShownTime) -> list[Section]:
     return [section for section in made if section.lines or section.table]
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Table | None:
+def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> ReportTable | None:
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    return Table(heads, cells) if cells else None
+    return ReportTable(heads, cells) if cells else None
+
+
+def _status(status: str) -> str:
+    return status.replace("_", " ")
 
 
 def _title(text: str) -> str:
@@ -228,7 +232,7 @@ def _statuses(report: BoardReport) -> Section:
             ["status", ">share", ">in all", ">tasks", ">half", ">85 %"],
             (
                 [
-                    status.status,
+                    _status(status.status),
                     f"{status.share:.0%}",
                     spoken(status.seconds),
                     status.per_task.count,
@@ -269,7 +273,7 @@ def _ongoing(report: BoardReport) -> Section:
         table=_table(
             ["task", "title", "status", "agent", ">for"],
             (
-                [task.task, _title(task.title), task.status, task.agent, spoken(task.age)]
+                [task.task, _title(task.title), _status(task.status), task.agent, spoken(task.age)]
                 for task in report.ongoing
             ),
         ),
@@ -280,7 +284,7 @@ def _hold_ups(report: BoardReport) -> Section:
     rows = []
     for hold_up in report.hold_ups:
         what = f"{hold_up.name} {_title(hold_up.title)}".rstrip()
-        state = hold_up.status or hold_up.kind
+        state = _status(hold_up.status or hold_up.kind)
         more = ", ..." if hold_up.waiting > len(hold_up.waiters) else ""
         waiters = ", ".join(hold_up.waiters) + more
         rows.append([_title(what), state, hold_up.agent, hold_up.waiting, waiters])
@@ -309,7 +313,7 @@ def _critical_path(report: BoardReport) -> Section:
                 [
                     task.task,
                     _title(task.title),
-                    task.status,
+                    _status(task.status),
                     spoken(task.minutes * 60) + (" (assumed)" if task.assumed else ""),
                 ]
                 for task in path.tasks
@@ -335,7 +339,7 @@ def _gantt(report: BoardReport, time: ShownTime) -> Section:
                     row.phases[-1].agent,
                     time(row.phases[0].begins),
                     time(row.phases[-1].ends),
-                    row.status,
+                    _status(row.status),
                 ]
                 for row in gantt.rows
             ),
@@ -375,7 +379,7 @@ def _failures(report: BoardReport, time: ShownTime) -> Section:
         table=_table(
             ["task", "title", "agent", "when", "why", "now"],
             (
-                [f.task, _title(f.title), f.agent, time(f.at), _title(f.reason), f.status]
+                [f.task, _title(f.title), f.agent, time(f.at), _title(f.reason), _status(f.status)]
                 for f in report.failures
             ),
         ),
@@ -403,16 +407,17 @@ def _failing(report: BoardReport) -> Section:
     return Section(
         name="failing",
         title="Checks that failed most often",
-        table=_table(
-            ["check", ">times"], ([c.what, c.times] for c in report.evidence.failing)
-        ),
+        table=_table(["check", ">times"], ([c.what, c.times] for c in report.evidence.failing)),
     )
 
 
 def _learned(report: BoardReport, time: ShownTime) -> Section:
     rows = [
         *([k.topic, k.change, k.agent, time(k.at)] for k in report.knowledge),
-        *([f"{d.number} {_title(d.title)}", "decided", d.agent, time(d.at)] for d in report.decisions),
+        *(
+            [f"{d.number} {_title(d.title)}", "decided", d.agent, time(d.at)]
+            for d in report.decisions
+        ),
     ]
     return Section(
         name="knowledge",

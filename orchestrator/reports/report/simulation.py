@@ -224,7 +224,7 @@ def _beyond(bound: float) -> float:
 def _smoothed(residuals: list[float], deviation: float) -> list[float]:
     """Return more residuals around the known ones: a short history has not seen the longest tasks yet."""
     random = Random(len(residuals))
-    width = deviation * len(residuals) ** -0.2 / 2
+    width = 0.65 * deviation * len(residuals) ** -0.2
     copies = max(1, _SMOOTHED // len(residuals))
     return [r + random.gauss(0, width) for r in residuals for _ in range(copies)]
 
