@@ -104,7 +104,7 @@ class Chronicle(msgspec.Struct):
 
 def read_chronicle(engine: Engine, state: State, since: str, progress: ShowProgress) -> Chronicle:
     """Read the log once, up to the last event of the state; tasks that left without a trace are left out."""
-    reader = _Reader(state, since)
+    reader = _Chronicler(state, since)
     for chunk in progress(engine.store.read(START), "Reading the log"):
         for record in chunk.events:
             if record.id > state.event:
@@ -121,7 +121,7 @@ def read_chronicle(engine: Engine, state: State, since: str, progress: ShowProgr
     return chronicle
 
 
-class _Reader:
+class _Chronicler:
     """Notes what a report needs of each event; of all others only the type is looked at."""
 
     def __init__(self, state: State, since: str) -> None:
@@ -240,21 +240,21 @@ def _what(evidence: Evidence) -> str:
     return evidence.what or evidence.kind
 
 
-_NOTES: dict[str, Callable[[_Reader, Recorded, Any], None]] = {
+_NOTES: dict[str, Callable[[_Chronicler, Recorded, Any], None]] = {
     **{
-        name: _Reader.moved
+        name: _Chronicler.moved
         for name, cls in types().items()
         if issubclass(cls, events.TaskEvent) and cls.STATUS is not None
     },
-    events.TaskAdded.TYPE: _Reader.added,
-    events.TaskImported.TYPE: _Reader.imported,
-    events.TaskReimported.TYPE: _Reader.reimported,
-    events.TaskArchived.TYPE: _Reader.archived,
-    TaskChecked.TYPE: _Reader.checked,
-    TaskApproved.TYPE: _Reader.approved,
-    KnowledgeWritten.TYPE: _Reader.learned,
-    KnowledgeEdited.TYPE: _Reader.learned,
-    KnowledgeDeleted.TYPE: _Reader.learned,
-    DecisionAdded.TYPE: _Reader.decided,
+    events.TaskAdded.TYPE: _Chronicler.added,
+    events.TaskImported.TYPE: _Chronicler.imported,
+    events.TaskReimported.TYPE: _Chronicler.reimported,
+    events.TaskArchived.TYPE: _Chronicler.archived,
+    TaskChecked.TYPE: _Chronicler.checked,
+    TaskApproved.TYPE: _Chronicler.approved,
+    KnowledgeWritten.TYPE: _Chronicler.learned,
+    KnowledgeEdited.TYPE: _Chronicler.learned,
+    KnowledgeDeleted.TYPE: _Chronicler.learned,
+    DecisionAdded.TYPE: _Chronicler.decided,
 }
 """What is noted of each type of events."""

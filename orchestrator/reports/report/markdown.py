@@ -7,8 +7,8 @@ from orchestrator.core.printable import escape
 from orchestrator.reports.report.records import BoardReport
 from orchestrator.reports.report.sections import (
     NUMBER,
+    ReportSection,
     ReportTable,
-    Section,
     ShownTime,
     headline,
     sections,
@@ -36,7 +36,7 @@ def markdown(report: BoardReport, time: ShownTime) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _section(section: Section) -> Iterable[str]:
+def _section(section: ReportSection) -> Iterable[str]:
     yield f"## {_plain(section.title)}"
     if section.lines:
         yield "\n".join(map(_plain, section.lines))

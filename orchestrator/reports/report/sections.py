@@ -41,7 +41,7 @@ class ReportTable(msgspec.Struct, frozen=True):
     rows: list[list[str]]
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True):
+class ReportSection(msgspec.Struct, frozen=True, kw_only=True):
     """A part of the report.
 
     Attributes:
@@ -104,7 +104,7 @@ def _when(forecast: Forecast, time: ShownTime) -> tuple[str, str]:
     )
 
 
-def sections(report: BoardReport, time: ShownTime) -> list[Section]:
+def sections(report: BoardReport, time: ShownTime) -> list[ReportSection]:
     """Return the parts of a report in their order; parts without content are left out."""
     made = [
         _forecast(report, time),
@@ -138,7 +138,7 @@ def _title(text: str) -> str:
     return one_line(text, TITLE)
 
 
-def _forecast(report: BoardReport, time: ShownTime) -> Section:
+def _forecast(report: BoardReport, time: ShownTime) -> ReportSection:
     forecast = report.forecast
     lines: list[str] = []
     if forecast.outcome == "unknown":
@@ -162,7 +162,7 @@ def _forecast(report: BoardReport, time: ShownTime) -> Section:
             f"{forecast.left_out} more are not in it: they need a task that failed or was cancelled,"
             " or are in a closed workstream."
         )
-    return Section(
+    return ReportSection(
         name="forecast",
         title="When it will be done",
         lines=lines,
@@ -173,9 +173,9 @@ def _forecast(report: BoardReport, time: ShownTime) -> Section:
     )
 
 
-def _time_line(report: BoardReport, time: ShownTime) -> Section:
+def _time_line(report: BoardReport, time: ShownTime) -> ReportSection:
     steps = report.time_line.steps[-_LATEST:]
-    return Section(
+    return ReportSection(
         name="time_line",
         title=f"Flow, by {report.time_line.unit}",
         lines=[
@@ -204,14 +204,14 @@ def _spread(spread: Spread) -> list[str]:
     return [spoken(spread.median), spoken(spread.p85)] if spread.count else ["", ""]
 
 
-def _flow(report: BoardReport) -> Section:
+def _flow(report: BoardReport) -> ReportSection:
     def row(name: str, times: FlowTimes) -> list[object]:
         lead, cycle = times.lead_time, times.cycle_time
         return [name, lead.count, *_spread(lead), *_spread(cycle)]
 
     rows = [row("all", report.times)] if report.times.lead_time.count else []
     rows += [row(kind, times) for kind, times in report.times_by_type.items()]
-    return Section(
+    return ReportSection(
         name="times",
         title="How long tasks take",
         lines=[
@@ -224,8 +224,8 @@ def _flow(report: BoardReport) -> Section:
     )
 
 
-def _statuses(report: BoardReport) -> Section:
-    return Section(
+def _statuses(report: BoardReport) -> ReportSection:
+    return ReportSection(
         name="statuses",
         title="Time in each status",
         table=_table(
@@ -244,8 +244,8 @@ def _statuses(report: BoardReport) -> Section:
     )
 
 
-def _agents(agents: Iterable[Share], name: str, title: str) -> Section:
-    return Section(
+def _agents(agents: Iterable[Share], name: str, title: str) -> ReportSection:
+    return ReportSection(
         name=name,
         title=title,
         table=_table(
@@ -266,8 +266,8 @@ def _agents(agents: Iterable[Share], name: str, title: str) -> Section:
     )
 
 
-def _ongoing(report: BoardReport) -> Section:
-    return Section(
+def _ongoing(report: BoardReport) -> ReportSection:
+    return ReportSection(
         name="ongoing",
         title="Work in progress",
         table=_table(
@@ -280,7 +280,7 @@ def _ongoing(report: BoardReport) -> Section:
     )
 
 
-def _hold_ups(report: BoardReport) -> Section:
+def _hold_ups(report: BoardReport) -> ReportSection:
     rows = []
     for hold_up in report.hold_ups:
         what = f"{hold_up.name} {_title(hold_up.title)}".rstrip()
@@ -288,17 +288,17 @@ def _hold_ups(report: BoardReport) -> Section:
         more = ", ..." if hold_up.waiting > len(hold_up.waiters) else ""
         waiters = ", ".join(hold_up.waiters) + more
         rows.append([_title(what), state, hold_up.agent, hold_up.waiting, waiters])
-    return Section(
+    return ReportSection(
         name="hold_ups",
         title="Who waits for whom",
         table=_table(["waited for", "status", "agent", ">waiting", "who waits"], rows),
     )
 
 
-def _critical_path(report: BoardReport) -> Section:
+def _critical_path(report: BoardReport) -> ReportSection:
     path = report.critical_path
     more = f" The first {len(path.tasks)} of them are shown." if path.left_out else ""
-    return Section(
+    return ReportSection(
         name="critical_path",
         title="Critical path",
         lines=[
@@ -322,11 +322,11 @@ def _critical_path(report: BoardReport) -> Section:
     )
 
 
-def _gantt(report: BoardReport, time: ShownTime) -> Section:
+def _gantt(report: BoardReport, time: ShownTime) -> ReportSection:
     gantt = report.gantt
     name = f"Cycle {gantt.cycle}" if gantt.cycle is not None else "The work"
     left_out = [f"{gantt.left_out} earlier tasks are left out."] if gantt.left_out else []
-    return Section(
+    return ReportSection(
         name="gantt",
         title=f"{name} over time",
         lines=left_out,
@@ -347,7 +347,7 @@ def _gantt(report: BoardReport, time: ShownTime) -> Section:
     )
 
 
-def _cycle(cycle: CycleWork, time: ShownTime) -> Section:
+def _cycle(cycle: CycleWork, time: ShownTime) -> ReportSection:
     name = f"Cycle {cycle.number}" if cycle.number is not None else "Before the first plan"
     end = time(cycle.ended_at) if cycle.ended_at else "now"
     begins = time(cycle.started_at) if cycle.started_at else "the beginning"
@@ -356,7 +356,7 @@ def _cycle(cycle: CycleWork, time: ShownTime) -> Section:
         *([t.task_id, _title(t.title), "failed", t.agent, _took(t.seconds)] for t in cycle.failed),
     ]
     left_out = [f"The last {_NEWEST} are shown."] if len(rows) > _NEWEST else []
-    return Section(
+    return ReportSection(
         name=f"cycle-{cycle.number or 0}",
         title=f"{name}: {begins} to {end}",
         lines=[
@@ -372,8 +372,8 @@ def _took(seconds: float | None) -> str:
     return "" if seconds is None else spoken(seconds)
 
 
-def _failures(report: BoardReport, time: ShownTime) -> Section:
-    return Section(
+def _failures(report: BoardReport, time: ShownTime) -> ReportSection:
+    return ReportSection(
         name="failures",
         title="What failed, and why",
         table=_table(
@@ -386,7 +386,7 @@ def _failures(report: BoardReport, time: ShownTime) -> Section:
     )
 
 
-def _evidence(report: BoardReport) -> Section:
+def _evidence(report: BoardReport) -> ReportSection:
     evidence = report.evidence
     checks, reviews = evidence.passed + evidence.failed, evidence.approved + evidence.rejected
     lines = []
@@ -400,18 +400,18 @@ def _evidence(report: BoardReport) -> Section:
         )
     if evidence.forced:
         lines.append(f"{evidence.forced} tasks were completed although a check failed.")
-    return Section(name="evidence", title="How evidence went", lines=lines)
+    return ReportSection(name="evidence", title="How evidence went", lines=lines)
 
 
-def _failing(report: BoardReport) -> Section:
-    return Section(
+def _failing(report: BoardReport) -> ReportSection:
+    return ReportSection(
         name="failing",
         title="Checks that failed most often",
         table=_table(["check", ">times"], ([c.what, c.times] for c in report.evidence.failing)),
     )
 
 
-def _learned(report: BoardReport, time: ShownTime) -> Section:
+def _learned(report: BoardReport, time: ShownTime) -> ReportSection:
     rows = [
         *([k.topic, k.change, k.agent, time(k.at)] for k in report.knowledge),
         *(
@@ -419,7 +419,7 @@ def _learned(report: BoardReport, time: ShownTime) -> Section:
             for d in report.decisions
         ),
     ]
-    return Section(
+    return ReportSection(
         name="knowledge",
         title="Knowledge and decisions",
         table=_table(["topic", "change", "agent", "when"], rows),
