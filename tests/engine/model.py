@@ -29,6 +29,7 @@ class Work:
     lease: float = 0
     token: int | None = None
     attempt: int = 0
+    workers: set[str | None] = field(default_factory=set)
     notes: int = 0
     result: str | None = None
     archived: bool = False
@@ -117,7 +118,7 @@ class Model:
             if task.status == "in_review"
             and stream in (None, task.stream)
             and self.streams[task.stream].active
-            and task.holder != agent
+            and agent not in task.workers
             and (task.reviewer is None or task.review_until <= self.now)
         ]
         return min(found)[3] if found else None
@@ -176,6 +177,11 @@ class Model:
         task.status, task.holder, task.token = "in_progress", agent, token
         task.until, task.lease = self.now + lease, lease
         task.attempt += 1
+        task.workers.add(agent)
+
+    def check_active(self, agent: str) -> None:
+        if self.agents.get(agent) == "retired":
+            raise Refusal("retired")
 
     def is_settled(self, name: str, step: str, agent: str | None, token: int | None) -> bool:
         """Whether a step has nothing left to do; an end counts only for who made it."""
@@ -208,7 +214,10 @@ class Model:
                 raise Refusal("not_holder")
             if task.status not in ("pending", "in_progress", "blocked"):
                 raise Refusal("illegal_step")
+            if actor is None and task.review:
+                raise Refusal("agent_needed")
             if actor is not None:
+                self.check_active(actor)
                 self.take(task, actor, 1800, 0)
         self.put(task, "in_review" if task.review else "done", unheld=False)
         task.result = "r"
@@ -237,10 +246,11 @@ class Model:
         return task
 
     def check_review(self, name: str, agent: str) -> Work:
+        self.check_active(agent)
         task = self.task(name)
         if task.status != "in_review":
             raise Refusal("illegal_step")
-        if task.holder == agent:
+        if agent in task.workers:
             raise Refusal("own_work")
         if task.reviewer not in (None, agent) and task.review_until > self.now:
             raise Refusal("review_held")
@@ -262,6 +272,8 @@ class Model:
         task.status, task.token, task.reviewer = status, None, None
         if unheld:
             task.holder = None
+        if status == "done":
+            task.workers = set()
 
     def retire(self, agent: str) -> None:
         if agent not in self.agents:
@@ -278,6 +290,7 @@ class Model:
             del self.locks[key]
 
     def acquire(self, resource: str, agent: str, shared: bool, ttl: float) -> None:
+        self.check_active(agent)
         if self.excludes(resource, shared, agent):
             raise Refusal("lock_denied")
         for key in [k for k, g in self.locks.items() if k[0] == resource and g.until <= self.now]:

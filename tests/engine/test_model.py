@@ -209,7 +209,7 @@ class Board(RuleBasedStateMachine):
         name = self.pick(number)
         chosen = list(dict.fromkeys(self.pick(need) for need in needs))
         self.both(
-            lambda: self.orc.tasks.edit(name, needs=chosen),
+            lambda: self.orc.tasks.edit(name, needs=chosen, reason="planned anew"),
             lambda: self.model.edit_needs(name, chosen),
         )
 
@@ -220,6 +220,7 @@ class Board(RuleBasedStateMachine):
         work = self.model.tasks[name]
 
         def model() -> None:
+            self.model.check_active(agent)
             if not self.model.is_settled(name, "claim", agent, None):
                 self.model.take(self.model.check_claim(name, agent), agent, lease, 0)
 
@@ -234,9 +235,11 @@ class Board(RuleBasedStateMachine):
         best = due or self.model.best(stream, agent)
         task: Task | None = self.both(
             lambda: self.orc.tasks.next(stream, agent=agent, lease=lease, review=review),
-            lambda: None,
+            lambda: self.model.check_active(agent),
             agent,
         )
+        if self.model.agents.get(agent) == "retired":
+            return
         assert (task and task.id) == best
         if task is not None and due is not None:
             self.model.review(self.model.tasks[task.id], agent, lease)

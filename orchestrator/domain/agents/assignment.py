@@ -10,6 +10,7 @@ from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import SYSTEM, Transaction
 from orchestrator.domain.agents import commands as agents
 from orchestrator.domain.agents.commands import AgentView
+from orchestrator.domain.agents.identity import check_active
 from orchestrator.domain.agents.records import Agent
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.mail.records import Urgency
@@ -72,7 +73,7 @@ def assign(
         Refused: The agent is retired, another agent has the task, or the task is not open.
     """
     tx.check_agent(to)
-    agents.check_active(tx.state, to)
+    check_active(tx.state, to)
     hangs = hung and to not in tx.state.agents.hooks
     if task.assigned_to == to and task.status in HELD and not task.has_lapsed(tx.now):
         if hangs:

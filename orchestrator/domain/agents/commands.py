@@ -245,20 +245,6 @@ def _known(state: State, seen: dict[str, float]) -> set[str]:
     return {*state.agents, *seen, *state.schedule.holders()} - state.agents.aliases.keys()
 
 
-def check_active(state: State, id: str) -> None:
-    """Refuse a retired agent; one that never registered is allowed.
-
-    Raises:
-        BadName: It cannot be the name of an agent.
-        Refused: It is retired.
-    """
-    agent = state.agents.get(names.agent(id))
-    if agent is not None and agent.status == "retired":
-        raise Refused(
-            f"Agent {id} is retired", code="retired", hint="`a register` makes it active again."
-        )
-
-
 def _view(
     state: State,
     id: str,

@@ -9,7 +9,7 @@ import msgspec
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import assign, check_load, notify_assignee
-from orchestrator.domain.agents.identity import act_in_session, own_name
+from orchestrator.domain.agents.identity import act_in_session, act_to_work, own_name
 from orchestrator.domain.convoys import commands as convoys
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskClaimed, TaskHung, released
@@ -60,7 +60,7 @@ class Hooks(Noun[State]):
         Raises:
             Refused: Another unfinished task hangs there, or the task cannot be claimed.
         """
-        actor = act_in_session(tx, agent, needed=True)
+        actor = act_to_work(tx, agent, task=task)
         record, hung = find_live(tx.state, task), tx.state.agents.hooks.get(actor)
         runs = record.is_run_by(actor, tx.now)
         if runs and hung == record.id:

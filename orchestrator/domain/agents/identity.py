@@ -80,6 +80,34 @@ def act_in_session(
     return actor
 
 
+def act_to_work(tx: Transaction[State], agent: str | None, *, task: str = "ID") -> str:
+    """Set the acting agent, which is needed, for a command by which it takes work or a resource.
+
+    Raises:
+        Refused: It is retired, or has started a newer session than the acting one.
+    """
+    actor = act_in_session(tx, agent, needed=True, task=task)
+    check_active(tx.state, actor)
+    return actor
+
+
+def check_active(state: State, agent: str) -> None:
+    """Refuse a retired agent, which is given and takes nothing; one that never registered is allowed.
+
+    Raises:
+        BadName: It cannot be the name of an agent.
+        Refused: It is retired.
+    """
+    known = state.agents.get(names.agent(agent))
+    if known is not None and known.status == "retired":
+        raise Refused(
+            f"Agent {agent} is retired: it takes no work",
+            code="retired",
+            hint=f"`a register {agent}` makes it active again.",
+            agent=agent,
+        )
+
+
 def is_outdated(state: State, agent: str, session: int | None) -> bool:
     """Whether an agent has started a newer session than this one."""
     known = state.agents.sessions.get(agent)

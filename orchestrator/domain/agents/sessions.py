@@ -9,7 +9,7 @@ import msgspec
 from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
-from orchestrator.domain.agents.identity import act_in_session, own_name
+from orchestrator.domain.agents.identity import act_in_session, act_now, check_active, own_name
 from orchestrator.domain.agents.records import (
     OUTCOMES,
     OVERSEER,
@@ -76,7 +76,7 @@ class Sessions(Noun[State]):
         Args:
             agent: The agent; needed.
         """
-        tx.act_as(agent, needed=True)
+        check_active(tx.state, act_now(tx, agent, needed=True))
         tx.record(SessionStarted())
 
     @command(changed_session)

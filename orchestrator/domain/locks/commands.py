@@ -9,6 +9,7 @@ import msgspec
 from orchestrator.core import clock
 from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.domain.agents.identity import act_now, act_to_work
 from orchestrator.domain.locks.events import (
     LockAbandoned,
     LockAcquired,
@@ -116,7 +117,7 @@ class Locks(Noun[State]):
         ttl: float | str,
         shared: bool,
     ) -> None:
-        actor = tx.act_as(agent, needed=True)
+        actor = act_to_work(tx, agent)
         need = self._need(resource, shared)
         resource, shared = need.resource, need.shared
         length = lease_length(ttl)
@@ -144,7 +145,7 @@ class Locks(Noun[State]):
         shared: bool,
         patience: float,
     ) -> None:
-        actor = tx.act_as(agent, needed=True)
+        actor = act_to_work(tx, agent)
         need = self._need(resource, shared)
         resource, shared = need.resource, need.shared
         if circle := find_circle(tx.state, actor, need, tx.now):
@@ -158,7 +159,7 @@ class Locks(Noun[State]):
 
     @command(nothing, answers_request=False)
     def _abandon(self, tx: Transaction[State], resource: str, *, agent: str | None) -> None:
-        tx.act_as(agent, needed=True)
+        act_now(tx, agent, needed=True)
         tx.record(LockAbandoned(resource=self._need(resource).resource))
 
     @command(acquired_lease)
@@ -175,7 +176,7 @@ class Locks(Noun[State]):
         Raises:
             Refused: The agent does not hold it (any more) (``lock_not_held``).
         """
-        actor = tx.act_as(agent, needed=True)
+        actor = act_now(tx, agent, needed=True)
         resource = _spelled(tx.state, self._need(resource).resource, actor)
         holder = tx.state.locks.of(resource).holder(actor)
         if holder is None or holder.until <= tx.now:
@@ -190,7 +191,7 @@ class Locks(Noun[State]):
         Raises:
             Refused: The agent does not hold it (``lock_not_held``).
         """
-        actor = tx.act_as(agent, needed=True)
+        actor = act_now(tx, agent, needed=True)
         resource = _spelled(tx.state, self._need(resource).resource, actor)
         if tx.state.locks.of(resource).holder(actor) is None:
             raise _not_held(resource, actor)
@@ -206,7 +207,7 @@ class Locks(Noun[State]):
         Raises:
             NotFound: It is not held.
         """
-        tx.act_as(agent)
+        act_now(tx, agent)
         resource = self._need(resource).resource
         spellings = tx.state.schedule.spellings(resource)
         if not spellings:

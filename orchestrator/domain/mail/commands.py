@@ -17,6 +17,7 @@ from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.identity import (
     act_now,
+    act_to_work,
     is_known,
     is_outdated,
     known_names,
@@ -251,7 +252,7 @@ class Mail(Noun[State]):
 
     def _take(self, queue: str, *, agent: str | None) -> Letter | None:
         def mark(tx: Transaction[State]) -> int | None:
-            act_now(tx, agent, needed=True)
+            act_to_work(tx, agent)
             waiting = tx.state.mail.queues.get(names.name("queue", queue), ())
             message = next(iter(waiting), None)
             if message is not None:

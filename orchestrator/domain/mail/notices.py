@@ -45,14 +45,14 @@ class Notice(msgspec.Struct, frozen=True):
         subject: What happened; the task follows.
         to: Who gets it, each asked in turn.
         text: What the event says about it, as the task stands after the commit.
-        advice: What to do; ``{id}`` is the task.
+        advice: What to do, by how the task stands.
         applies: Whether the event makes this notice, as the task stands after the commit.
     """
 
     subject: str
     to: tuple[Addressees, ...]
     text: Callable[[Task, Any], str | None]
-    advice: str
+    advice: Callable[[Task], str]
     applies: Callable[[Task, Any, str], bool] = lambda _task, _event, _actor: True
 
 
@@ -103,32 +103,32 @@ NOTICES: dict[type[Event], Notice] = {
         "Review due",
         (_reviewers, _creator),
         lambda _task, event: event.result,
-        "`t review {id}` takes the review, unless the work is yours.",
+        lambda task: f"`t review {task.id}` takes the review, unless the work is yours.",
         lambda task, _event, _actor: task.status == "in_review",
     ),
     TaskApproved: Notice(
         "Approved",
         (_worker, _creator),
         lambda _task, event: event.comment,
-        "The task is done.",
+        lambda _task: "The task is done.",
     ),
     TaskRejected: Notice(
         "Rejected",
         (_worker, _creator, _watchers),
         lambda _task, event: event.reason,
-        "It is with its worker again: `t claim {id}` goes on with it.",
+        lambda task: f"{_now_with(task)} `t claim {task.id}` goes on with it.",
     ),
     TaskFailed: Notice(
         "Failed",
         (_creator, _watchers),
         lambda _task, event: event.reason,
-        "What needs it waits: `t reopen {id}` lets an agent try again.",
+        lambda task: f"What needs it waits: `t reopen {task.id}` lets an agent try again.",
     ),
     TaskLapsed: Notice(
         "Lease lapsed",
         (_holder, _creator, _watchers),
         lambda task, event: f"The lease of {event.holder} ended. {_now_with(task)}",
-        "`t note {id} TEXT` keeps what was learned before.",
+        lambda task: f"`t note {task.id} TEXT` keeps what was learned before.",
         lambda task, event, _actor: task.assigned_to != event.holder,
     ),
     TaskEdited: Notice(
@@ -137,14 +137,14 @@ NOTICES: dict[type[Event], Notice] = {
         lambda _task, event: (
             f"The sender {event.problem} after work on it began: {event.reason or 'no reason was given'}"
         ),
-        "`t show {id}` has the old and the new values.",
+        lambda task: f"`t show {task.id}` has the old and the new values.",
         lambda task, event, _actor: bool(event.problem) and (is_begun(task) or task.attempt > 0),
     ),
     TaskReleased: Notice(
         "Taken from you",
         (_holder,),
         lambda _task, event: event.reason,
-        "`t note {id} TEXT` keeps what you learned.",
+        lambda task: f"`t note {task.id} TEXT` keeps what you learned.",
         lambda _task, event, actor: event.holder != actor,
     ),
 }
@@ -206,6 +206,6 @@ def _send(
             tx,
             to,
             subject=one_line(f"{notice.subject}: {task.id} {task.title}", LONGEST_TITLE),
-            body="\n\n".join(filter(None, [text, notice.advice.format(id=task.id)])),
+            body="\n\n".join(filter(None, [text, notice.advice(task)])),
             kind="notification",
         )

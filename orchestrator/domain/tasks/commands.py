@@ -10,7 +10,7 @@ from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.events import Recorded
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.transaction import Committed, Desk, Noun, Transaction, command
-from orchestrator.domain.agents.identity import act_in_session
+from orchestrator.domain.agents.identity import act_in_session, act_to_work
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import archive, completion
 from orchestrator.domain.tasks.circles import check_no_circle
@@ -182,7 +182,7 @@ class Tasks(Noun[State]):
             Refused: It is not pending nor assigned to the agent, waits for other tasks, or touches what
                 another agent holds.
         """
-        actor = act_in_session(tx, agent, needed=True)
+        actor = act_to_work(tx, agent, task=task)
         wanted = find_live(tx.state, task)
         take(tx, wanted, actor, lease)
         return None if tx.state.tasks[wanted.id] is not wanted else wanted
@@ -229,7 +229,7 @@ class Tasks(Noun[State]):
         lease: float | str | None,
         review: bool = False,
     ) -> None:
-        actor = act_in_session(tx, agent, needed=True)
+        actor = act_to_work(tx, agent)
         if workstream is not None:
             tx.state.workstreams.find(workstream)
         task = tx.state.schedule.best(workstream, actor, tx.now, review=review)

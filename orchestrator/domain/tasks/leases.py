@@ -6,7 +6,7 @@ from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.events import Recorded
 from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import SYSTEM, Transaction
-from orchestrator.domain.agents.identity import act_in_session
+from orchestrator.domain.agents.identity import act_in_session, check_active
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import blockers, open_needs, ways_out
 from orchestrator.domain.tasks.events import ReviewClaimed, TaskClaimed, TaskLapsed
@@ -38,7 +38,12 @@ def take(tx: Transaction[State], task: Task, agent: str, lease: float | str | No
 
 
 def claim(tx: Transaction[State], task: Task, lease: float | str | None) -> None:
-    """Record the claim of a task that is free."""
+    """Record the claim of a task that is free.
+
+    Raises:
+        Refused: The agent that acts is retired.
+    """
+    check_active(tx.state, tx.agent)
     if task.status in HELD and not task.is_assigned_to(tx.agent):
         tx.record(TaskLapsed(task=task.id, holder=task.assigned_to or SYSTEM))
     length = DEFAULT_LEASE if lease is None else lease_length(lease)

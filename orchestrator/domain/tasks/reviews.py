@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import assign
-from orchestrator.domain.agents.identity import act_in_session
+from orchestrator.domain.agents.identity import act_in_session, act_to_work
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import ReviewReleased, TaskCompleted
 from orchestrator.domain.tasks.leases import claim_review
@@ -166,7 +166,7 @@ def _reviewed(tx: Transaction[State], text: str, transition: str, agent: str | N
     Raises:
         Refused: It is not in review, a worker of it acts, or another agent reviews it.
     """
-    actor = act_in_session(tx, agent, needed=True)
+    actor = act_to_work(tx, agent, task=text)
     task = find_live(tx.state, text)
     check_transition(task, transition)
     if actor in task.all_workers:

@@ -13,8 +13,8 @@ from orchestrator.core.errors import OrchestratorError, Refused
 from orchestrator.core.events import Event
 from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import Committed, Transaction
-from orchestrator.domain.agents import commands as agents
 from orchestrator.domain.agents.assignment import DEFAULT_ASSIGNMENT, assign, notify_assignee
+from orchestrator.domain.agents.identity import check_active
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.mail.events import MessageSent
 from orchestrator.domain.state import State
@@ -119,7 +119,7 @@ def _give_to_assignee(
     """Give a step to its assignee; if that agent is retired, any agent may take it."""
     to = tx.state.agents.aliases.get(task.assignee, task.assignee)
     try:
-        agents.check_active(tx.state, to)
+        check_active(tx.state, to)
     except Refused:
         tx.record(TaskEdited(task=task.id, assignee=""))
         return

@@ -5,7 +5,7 @@ import msgspec
 from orchestrator.core import names
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.transaction import Transaction
-from orchestrator.domain.agents import commands as agents
+from orchestrator.domain.agents.identity import check_active
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.events import TaskAdded, TaskEdited
@@ -59,7 +59,7 @@ def instantiate(
     stream = _workstream(tx, workstream, target)
     if assignee is not None:
         assignee = names.agent(tx.state.agents.aliases.get(assignee, assignee))
-        agents.check_active(tx.state, assignee)
+        check_active(tx.state, assignee)
     if not formula.steps:
         raise UsageError(f"Formula {formula.formula} has no step that its variables leave in")
     if ephemeral:

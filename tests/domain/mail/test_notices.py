@@ -172,3 +172,16 @@ def test_a_repeated_request_sends_no_second_notice(orc: Orchestrator):
 def test_every_notice_is_about_an_event_of_a_task(orc: Orchestrator):
     assert all(issubclass(event, TaskEvent) for event in NOTICES)
     assert not {event.TYPE for event in NOTICES} & set(QUIET)
+
+
+@pytest.mark.parametrize("is_retired", [True, False])
+def test_a_rejection_says_where_the_work_is_now(orc: Orchestrator, is_retired: bool):
+    task = claimed(orc, review=True)
+    orc.tasks.complete(task, agent="ann")
+    if is_retired:
+        orc.agents.register("ann")
+        orc.agents.retire("ann")
+    orc.reviews.reject(task, reason="no test", agent="bob")
+    body = orc.mail.peek(orc.mail.inbox(agent="lead")[-1].id).body
+    where = "The task is free." if is_retired else "ann has the task now."
+    assert body == f"no test\n\n{where} `t claim {task}` goes on with it."
