@@ -14,6 +14,10 @@ from system_under_test import LACKING, SYSTEM
 from orchestrator import Orchestrator
 from orchestrator.stores.memory import MemoryStore
 
+os.environ["TZ"] = "UTC"  # local times in texts are those that the tests name
+if hasattr(time, "tzset"):
+    time.tzset()
+
 OPSPAWN_BOARD = Path(__file__).parent / "data" / "opspawn-board"
 
 _EXAMPLES = int(os.environ.get("ORC_EXAMPLES", "50"))

@@ -6,7 +6,9 @@ texts sort like the times, and comparing needs no parsing.
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from orchestrator.core.errors import UsageError
@@ -74,10 +76,33 @@ def after(text: str, duration: float) -> str:
     return timestamp(round(seconds(text) + duration, 3) + 0.0001)
 
 
+_are_exact: ContextVar[bool] = ContextVar("_are_exact", default=False)
+
+
+@contextmanager
+def exact_times(wanted: bool) -> Iterator[None]:
+    """Texts for people that are made inside have times as they stand in the log, if that is wanted."""
+    before = _are_exact.set(wanted or are_exact())
+    try:
+        yield
+    finally:
+        _are_exact.reset(before)
+
+
+def are_exact() -> bool:
+    """Whether times in texts for people are those of the log; see :func:`exact_times`."""
+    return _are_exact.get()
+
+
 def local_time(moment: str, now: str = "") -> str:
-    """A timestamp in the local zone: ``2026-11-24 06:38``, or ``06:38`` if ``now`` is the same day."""
+    """A timestamp for people, in the local zone: ``06:38``, or ``2026-11-24 06:38`` if that is not today.
+
+    What is stored, and so read on other days, has the timestamp itself.
+    """
+    if are_exact():
+        return moment
     there = time.localtime(seconds(moment))
-    is_today = now != "" and there[:3] == time.localtime(seconds(now))[:3]
+    is_today = now and time.localtime(seconds(now))[:3] == there[:3]
     return time.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M", there)
 
 

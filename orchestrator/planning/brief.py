@@ -7,6 +7,7 @@ before, earlier attempts, knowledge, who works next to it, and the latest events
 
 from itertools import islice
 
+from orchestrator.core import clock
 from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.printable import times
 from orchestrator.core.transaction import Desk
@@ -109,7 +110,8 @@ def _status(context: BriefContext) -> str:
     text: str = task.status
     if task.status == "in_progress":
         ended = "ended" if task.has_lapsed(now) else "until"
-        text += f", held by {writer(task.assigned_to)}, lease {ended} {task.lease_until}"
+        until = clock.local_time(task.lease_until, now)
+        text += f", held by {writer(task.assigned_to)}, lease {ended} {until}"
     elif task.status == "assigned":
         text += f" to {writer(task.assigned_to)}"
     if task.status != "in_progress" and task.status not in ENDED:
@@ -117,8 +119,9 @@ def _status(context: BriefContext) -> str:
         reasons = islice(blockers(context.state, task, now), REASONS)
         waits = [words.get(reason.kind, "") + reason.task for reason in reasons if reason.task]
         text += f", waits for {', '.join(waits)}" if waits else ""
-        text += f", put off until {task.defer_until}" if task.defer_until > now else ""
-        text += f", due {task.due}" if task.due else ""
+        if task.defer_until > now:
+            text += f", put off until {clock.local_time(task.defer_until, now)}"
+        text += f", due {clock.local_time(task.due, now)}" if task.due else ""
     so_far = " so far" if task.attempt > 1 else ""
     return f"{text}, claimed {times(task.attempt)}{so_far}" if task.attempt else text
 
@@ -161,7 +164,10 @@ def _obstacle(context: BriefContext) -> tuple[str, list[str]]:
         text = " The work is done, and another agent than its worker says whether it is good."
         return text, [f"t approve {task.id}", f't reject {task.id} "WHAT IS WRONG"']
     if task.status in HELD and reader != task.assigned_to and not task.has_lapsed(now):
-        return f" {writer(task.assigned_to)} has the task until {task.lease_until}.", []
+        return (
+            f" {writer(task.assigned_to)} has the task until {clock.local_time(task.lease_until, now)}.",
+            [],
+        )
     if task.status == "in_progress" and reader == task.assigned_to:
         return "", []
     reasons = list(islice(blockers(context.state, task, now), REASONS))

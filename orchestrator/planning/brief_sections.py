@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 from heapq import nlargest
 
-from orchestrator.core.clock import spoken
+from orchestrator.core.clock import local_time, spoken
 from orchestrator.core.printable import escape, times
 from orchestrator.domain.knowledge.commands import Document, Knowledge
 from orchestrator.domain.tasks.blockers import ancestors
@@ -102,7 +102,8 @@ def _checks(context: BriefContext) -> Iterator[PageBlock]:
         yield PageBlock("Another agent must approve the work before it is done.", show)
     for item in task.evidence:
         if item.kind != "review" and not item.passed:
-            label = f"This did not pass at {item.at}, when {writer(item.agent)} tried:"
+            when = local_time(item.at, context.now)
+            label = f"This did not pass at {when}, when {writer(item.agent)} tried:"
             lines = [label, "", quote_line(item.what), quote_line(item.problem)]
             lines += [">", quote(item.output)] if item.output else []
             yield PageBlock("\n".join(lines), show)
@@ -130,7 +131,7 @@ def _history(context: BriefContext) -> Iterator[PageBlock]:
         author = writer(context.writers.get("reason"))
         yield _block(f"Why it is {task.status}, written by {author}:", task.reason, show)
     for note in reversed(task.notes):
-        label = f"Note of {note.at}" if note.at else "Note"
+        label = f"Note of {local_time(note.at, context.now)}" if note.at else "Note"
         yield _block(f"{label}, written by {writer(note.agent)}:", note.text, show)
 
 
@@ -166,13 +167,14 @@ def _neighbours(context: BriefContext) -> Iterator[PageBlock]:
     for hold in state.schedule.task_collisions(task, context.agent, now):
         if hold.task != task.id:
             purpose = f" for task {hold.task}" if hold.task else ""
-            holder = f"{writer(hold.agent)} holds until {hold.until}{purpose}"
+            holder = f"{writer(hold.agent)} holds until {local_time(hold.until, now)}{purpose}"
             label = f"{holder}, so the claim is refused:"
             yield PageBlock(quote_titled(label, hold.resource), f"{context.prog} l list")
     for other in others_at_work(context)[:NEIGHBOURS]:
         touches = f" and what it touches ({len(other.touches)})" if other.touches else ""
+        since = local_time(other.claimed_at or other.updated_at, now)
         label = (
-            f"{writer(other.assigned_to)} works on {place(other)} since {other.claimed_at};"
+            f"{writer(other.assigned_to)} works on {place(other)} since {since};"
             f" its title{touches}, written by {writer(other.created_by)}:"
         )
         lines = [quote_titled(label, other.title), *map(_item, other.touches[:5])]
@@ -189,5 +191,6 @@ def _events(context: BriefContext) -> list[PageBlock]:
     lines = []
     for number, task_id in nlargest(EVENTS, numbers):
         record = context.desk.event(number)
-        lines.append(f"- {record.ts} {writer(record.agent)}: {record.type} {task_id}")
+        when = local_time(record.ts, context.now)
+        lines.append(f"- {when} {writer(record.agent)}: {record.type} {task_id}")
     return [PageBlock("\n".join(lines), f"{context.prog} events --last 50")] if lines else []

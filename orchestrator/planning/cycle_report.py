@@ -1,6 +1,6 @@
 """The report of a cycle: its records, whose fields are the names in its JSON, and its markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -98,10 +98,15 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     knowledge: list[Learned]
     agents: list[Share]
 
-    def markdown(self) -> str:
-        """Return the report for people; text that others wrote stands in quotes."""
+    def markdown(self, shown_time: Callable[[str], str] = str) -> str:
+        """Return the report for people; text that others wrote stands in quotes.
+
+        Args:
+            shown_time: How a timestamp is shown.
+        """
         name = f"Cycle {self.cycle}" if self.cycle is not None else "Collected"
-        start = self.started_at or "the beginning"
+        start = shown_time(self.started_at) if self.started_at else "the beginning"
+        end = shown_time(self.ended_at or self.collected_at)
         lists = {
             "Finished": [
                 task.markdown(f"done by {{}}{_took(task.seconds)}", task.agent, task.result)
@@ -121,7 +126,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
                 for topic in self.knowledge
             ],
         }
-        parts = [f"# {name}\n\nFrom {start} to {self.ended_at or self.collected_at}."]
+        parts = [f"# {name}\n\nFrom {start} to {end}."]
         for title, entries in lists.items():
             parts += [f"## {title} ({len(entries)})", *entries] if entries else []
         if self.agents:

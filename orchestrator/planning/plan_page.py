@@ -31,7 +31,7 @@ def plan_page(plan: Plan, *, begun: bool = True) -> str:
             for r in plan.recommended_parallel
         ],
         "Do one after another": [
-            *map(_group, plan.recommended_serial),
+            *(_group(group, plan.generated_at) for group in plan.recommended_serial),
             *_more(left_out.recommended_serial, "group"),
         ],
         "Waiting": [
@@ -69,8 +69,8 @@ def _start(agent: str | None, touches: list[str]) -> str:
     return ", ".join(filter(None, [who, f"touches {', '.join(touches)}" if touches else ""]))
 
 
-def _group(group: SerialGroup) -> str:
-    holds = (f"{hold.agent} until {hold.until}" for hold in group.waits_for)
+def _group(group: SerialGroup, now: str) -> str:
+    holds = (f"{hold.agent} until {clock.local_time(hold.until, now)}" for hold in group.waits_for)
     waits = ", ".join(holds)
     more = f" and {group.left_out} more" if group.left_out else ""
     held = f" (held by {escape(waits)})" if waits else ""

@@ -231,7 +231,7 @@ class _Page:
             f"Task {task.id} of {task.workstream}, {task.status}{lapsed}."
             f" Next step: {self._next_step(task)}",
             quote_line(task.title),
-            f"Due {task.due}." if task.due else "",
+            f"Due {local_time(task.due, self.now)}." if task.due else "",
             kept if reasons else "",
             f"What lets it go on: {ways}" if ways else "",
             f"It has to show something before it is done: `{show}` says what."

@@ -12,6 +12,7 @@ from orchestrator.core.printable import escape
 from orchestrator.domain.agents.commands import Agents, AgentView
 from orchestrator.domain.event_log import as_dict
 from orchestrator.domain.knowledge.commands import Knowledge
+from orchestrator.domain.locks.commands import in_use
 from orchestrator.domain.locks.records import Lock
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import STATUSES, Task
@@ -62,25 +63,42 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     events: list[dict[str, Any]]
     topics: list[str]
 
-    def text(self, shown_time: Callable[[str, str], str] = clock.local_time) -> str:
+    def text(
+        self,
+        shown_time: Callable[[str, str], str] = clock.local_time,
+        fitted: Callable[[str], str] = str,
+    ) -> str:
         """Return the status for people; everything that agents wrote is escaped.
 
         Args:
             shown_time: How a time is shown, at the time of the status: two timestamps.
+            fitted: Makes a line fit where it is shown.
         """
         parts: dict[str, list[str]] = {
             "Workstreams": [stream.line() for stream in self.workstreams],
             **self._in_review(shown_time),
             "Agents": [_agent_line(agent) for agent in self.agents],
-            "Locks": [_lock_line(lock) for lock in self.locks],
+            "Locks": [self._lock_line(lock, shown_time) for lock in self.locks],
             "Recent events": [
                 escape(f"{shown_time(event['ts'], self.at)} {event['agent']} {event['text']}")
                 for event in self.events
             ],
-            "Knowledge": [", ".join(self.topics)] if self.topics else [],
         }
-        sections = (_section(title, lines) for title, lines in parts.items())
-        return "\n".join([f"Board at event {self.event}, {self.at}", "", *sections])
+        sections = [_section(title, lines, fitted) for title, lines in parts.items()]
+        sections.append(_section("Knowledge", [", ".join(self.topics)] if self.topics else []))
+        return "\n".join(
+            [f"Board at event {self.event}, {clock.local_time(self.at)}", "", *sections]
+        )
+
+    def _lock_line(self, lock: Lock, shown_time: Callable[[str, str], str]) -> str:
+        """Return ``git: ann (shared) until 06:43, ben for task 299833bc until 06:50``."""
+        holders = (
+            f"{holder.agent}{' (shared)' if holder.shared else ''}"
+            f"{f' for task {holder.task}' if holder.task else ''}"
+            f" until {shown_time(holder.until, self.at)}"
+            for holder in lock.holders
+        )
+        return escape(f"{lock.resource}: {', '.join(holders)}")
 
     def _in_review(self, shown_time: Callable[[str, str], str]) -> dict[str, list[str]]:
         """Return a section for tasks in review; none if there is none."""
@@ -96,8 +114,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         return {"In review": lines} if lines else {}
 
 
-def _section(title: str, lines: list[str]) -> str:
-    return "\n".join([title, *(f"  {line}" for line in lines or ["(none)"]), ""])
+def _section(title: str, lines: list[str], fitted: Callable[[str], str] = str) -> str:
+    return "\n".join([title, *(fitted(f"  {line}") for line in lines or ["(none)"]), ""])
 
 
 def _agent_line(agent: AgentView) -> str:
@@ -111,14 +129,6 @@ def _agent_line(agent: AgentView) -> str:
     shown = [note for note, is_so in notes.items() if is_so]
     marks = ["retired"] if agent.status == "retired" else shown
     return escape(f"{agent.id} ({agent.type})" + "".join(f" [{mark}]" for mark in marks))
-
-
-def _lock_line(lock: Lock) -> str:
-    holders = (
-        f"{holder.agent}{' (shared)' if holder.shared else ''} until {holder.until}"
-        for holder in lock.holders
-    )
-    return escape(f"{lock.resource}: {', '.join(holders)}")
 
 
 def status(engine: Engine, at: int | None = None) -> Status:
@@ -146,7 +156,7 @@ def status(engine: Engine, at: int | None = None) -> Status:
         workstreams=[_stream(stream, state) for stream in streams],
         reviews=[_review(task, now) for task in state.schedule.reviews.all()],
         agents=Agents.views(state, now, seen, waiting),
-        locks=[lock for lock in state.locks.values() if any(h.until > now for h in lock.holders)],
+        locks=[lock for lock in in_use(state, now) if lock.holders],
         events=[{**as_dict(record), "text": sentences.of(record)} for record in recent],
         topics=_topics(engine, state if at is not None else None),
     )

@@ -11,6 +11,7 @@ from conftest import OPSPAWN_BOARD
 
 from .conftest import CommandLine
 
+TIME_OF_DAY = re.compile(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d\b")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
@@ -292,7 +293,7 @@ def test_show_has_history_and_dependants(cli: CommandLine) -> None:
     assert "\nDescription:\n  Long\n  text\n" in text
     assert re.search(r"\nestimate +1h30m\n", text)
     assert re.search(r"\nHistory:\n  .+\n  [\d:]+ ann noted on it: a remark$", text)
-    assert "\nNotes:\n  20" in text
+    assert re.search(r"\nNotes:\n  \d\d:\d\d ann: a remark\n", text)
 
 
 def test_a_child_takes_the_id_of_its_parent(cli: CommandLine) -> None:
@@ -362,7 +363,7 @@ def test_the_answers_of_a_lock(cli: CommandLine) -> None:
     assert cli("l", "acquire", "git", "ann").out == "Lock acquired: git\n"
     denied = cli("lock", "acquire", "git", "bob", status=1)
     assert (denied.lines[0], denied.err) == ("Lock denied: git (held by another agent)", "")
-    assert denied.lines[1].startswith("ann holds git until 20")
+    assert denied.lines[1].startswith("ann holds git until ")
     not_held = cli("l", "release", "git", "bob", status=1)
     assert (not_held.out, not_held.err) == ("Lock not held by bob\n", "")
     assert cli("l", "renew", "git", "ann").out.startswith("Lock renewed: git (until ")
@@ -403,14 +404,41 @@ def test_the_records_of_a_lock(cli: CommandLine) -> None:
                     "until": "TIME",
                     "ttl": 60.0,
                     "shared": True,
+                    "task": None,
                 }
             ],
             "waiting": [],
         }
     ]
     assert cli("l", "ls").lines[1].split()[:3] == ["git", "ann", "shared"]
+    assert cli("l", "ls").lines[0].split() == ["resource", "agent", "how", "until", "task"]
     assert cli("l", "break", "git", status=2).err.startswith("Error: A reason is needed")
     assert cli("l", "break", "git", "--reason", "gone").out == "Lock broken: git\n"
+
+
+def test_what_running_tasks_hold_is_listed_with_the_locks(cli: CommandLine) -> None:
+    task = added(cli, "Parser", "--touches", "src/**,db:shared")
+    lapsed = added(cli, "Lapsed", "--touches", "old")
+    cli("t", "claim", task, "ann")
+    cli("t", "claim", lapsed, "ann", "--lease", "1ms")
+    cli("l", "acquire", "db", "bob", "--shared")
+    until = TIME_OF_DAY.sub("TIME", cli("l", "ls").out).splitlines()
+    assert [line.split() for line in until] == [
+        ["resource", "agent", "how", "until", "task"],
+        ["db", "bob", "shared", "TIME"],
+        ["db", "ann", "shared", "TIME", task, "Parser"],
+        ["src/**", "ann", "held", "TIME", task, "Parser"],
+    ]
+    listed = cli("l", "ls", "--json").json
+    holds = [(lock["resource"], h["agent"], h["task"]) for lock in listed for h in lock["holders"]]
+    assert holds == [("db", "bob", None), ("db", "ann", task), ("src/**", "ann", task)]
+    held = next(lock for lock in listed if lock["resource"] == "src/**")["holders"][0]
+    record = cli("t", "show", task, "--json").json
+    assert (held["token"], held["until"]) == (record["token"], record["lease_until"])
+    assert cli("status", "--json").json["locks"] == listed
+    shown = TIME_OF_DAY.sub("TIME", cli("status").out)
+    assert f"  src/**: ann for task {task} until TIME\n" in shown
+    assert f"  db: bob (shared) until TIME, ann (shared) for task {task} until TIME\n" in shown
 
 
 # Knowledge

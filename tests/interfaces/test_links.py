@@ -162,8 +162,10 @@ def test_ready_and_blocked_say_what_can_go_on_and_what_cannot_and_why(cli: Comma
 
 def test_defer_puts_off_and_takes_back(cli: CommandLine) -> None:
     task = added(cli, "One")
-    assert f"{task} (One): put off until 2999-01-01T" in cli("t", "defer", task, "2999-01-01").out
-    assert cli("t", "list").out.endswith(": One (put off until 2999-01-01T00:00)\n")
+    assert (
+        f"{task} (One): put off until 2999-01-01 00:00" in cli("t", "defer", task, "2999-01-01").out
+    )
+    assert cli("t", "list").out.endswith(": One (put off until 2999-01-01 00:00)\n")
     assert cli("t", "ready", "--json").json == []
     assert cli("t", "defer", task, "").out == f"{task} (One): not put off any more\n"
     assert cli("t", "list").out.endswith(": One\n")
@@ -172,7 +174,7 @@ def test_defer_puts_off_and_takes_back(cli: CommandLine) -> None:
 def test_stale_shows_since_when(cli: CommandLine) -> None:
     task = added(cli, "One")
     assert cli("t", "stale").out == "No task is stale.\n"
-    assert f"[pending] {task}: One (since 2" in cli("t", "stale", "build", "--days", "0").out
+    assert f"[pending] {task}: One (since " in cli("t", "stale", "build", "--days", "0").out
 
 
 @pytest.mark.parametrize(

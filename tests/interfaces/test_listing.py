@@ -1,5 +1,6 @@
 """Many tasks at a glance: `ls`, `board`, and the page of a plan, in a pipe and at a terminal."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,17 @@ def test_nothing_is_wider_than_the_terminal(
     assert max(map(wcwidth.wcswidth, shown)) <= columns
     assert any(tasks["ready"] in line for line in shown)
     assert sum("Begin of a title" in line or "Begin of…" in line for line in shown) == 1
+
+
+@pytest.mark.needs("pty")
+def test_a_report_at_a_terminal_is_a_page_and_json_for_programs(cli: CommandLine, tmp_path: Path):
+    cli("plan")
+    page = at_terminal(tmp_path / "board", "collect")
+    day = r"\d{4}-\d\d-\d\d \d\d:\d\d"
+    assert re.match(rf"# Cycle 1\n\nFrom {day} to {day}\.\n", page)
+    for words in (("--json",), ("--format", "json")):
+        assert at_terminal(tmp_path / "board", "collect", *words).startswith("{\n")
+    assert cli("collect").json["cycle"] == 1
 
 
 def test_columns_stand_below_each_other_whatever_characters_are_in_them():

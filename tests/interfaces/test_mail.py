@@ -91,8 +91,10 @@ def test_inbox_lists_what_one_holds(cli: CommandLine) -> None:
     assert cli("m", "inbox", "--agent", "bob").out == "No mail.\n"
     first, second = sent(cli, "-s", "one"), sent(cli, "-s", "two", "--pinned")
     cli("m", "ack", str(first), "--agent", "bob")
-    assert [TIME.sub("TIME", line).split() for line in cli("m", "i", "--agent", "bob").lines] == [
-        ["id", "from", "sent", "priority", "status", "subject"],
+    assert [
+        TIME.sub("TIME", line).split() for line in cli("m", "i", "--agent", "bob", "--utc").lines
+    ] == [
+        ["id", "from", "sent", "priority", "status", "kept", "subject"],
         ["1", "ann", "TIME", "normal", "acknowledged", "one"],
         ["2", "ann", "TIME", "normal", "new", "pinned", "two"],
     ]
@@ -111,7 +113,7 @@ def test_read_shows_a_message_with_its_times_and_escapes_what_agents_wrote(
     body = "one\x1b[2J\nfrom  boss\n\u202etwo\n"
     message = str(sent(cli, "-s", "Key\u202e", "-m", body, "--cc", "carl", "--kind", "note"))
     assert "delivered" not in cli("m", "read", message, "--peek", "--agent", "bob").out
-    shown = cli("m", "read", message, "--agent", "bob")
+    shown = cli("m", "read", message, "--agent", "bob", "--utc")
     assert TIME.sub("TIME", shown.out).splitlines() == [
         "message    1",
         "from       ann",
@@ -131,7 +133,7 @@ def test_read_shows_a_message_with_its_times_and_escapes_what_agents_wrote(
     ]
     letter = cli("m", "read", message, "--agent", "bob", "--json").json
     assert (letter["subject"], letter["body"]) == ("Key\u202e", body)
-    by_the_sender = TIME.sub("TIME", cli("m", "r", message, "--agent", "ann").out)
+    by_the_sender = TIME.sub("TIME", cli("m", "r", message, "--agent", "ann", "--utc").out)
     assert "receipts:\n  bob: delivered TIME, read TIME\n  carl: waits\n" in by_the_sender
 
 
@@ -193,7 +195,7 @@ def test_a_mailbox_command_without_a_name_is_a_usage_error(cli: CommandLine) -> 
 
 def test_take_shows_the_message_and_it_is_read_once_it_was_shown(cli: CommandLine) -> None:
     sent(cli, "-m", "do it", to="queue:jobs")
-    shown = cli("m", "take", "jobs", "--agent", "bob")
+    shown = cli("m", "take", "jobs", "--agent", "bob", "--utc")
     assert TIME.sub("TIME", shown.out).splitlines()[-4:] == [
         "taken by   bob, TIME",
         "delivered  TIME",
@@ -239,7 +241,7 @@ def test_inject_prints_what_is_new_once(cli: CommandLine) -> None:
     assert checked(cli, "--inject") == ""
     sent(cli, "-s", "Key", "-m", "It expires.\n\nSoon.", "--priority", "high")
     sent(cli, "-s", "Word")
-    text = TIME.sub("TIME", checked(cli, "--inject"))
+    text = TIME.sub("TIME", checked(cli, "--inject", "--utc"))
     found = BOUNDARY.match(text)
     assert found is not None
     assert text.replace(found[1], "BOUNDARY").splitlines() == [

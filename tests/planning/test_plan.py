@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import Orchestrator
+from orchestrator.core.clock import local_time
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.derived import add_task, change_task
@@ -452,7 +453,7 @@ def test_what_others_have_what_is_put_off_and_what_a_parent_keeps_back_is_not_of
     assert parallel(plan) == []
     assert plan["workstreams"][0]["next_task"] is None
     assert [(entry["task"], entry["reasons"]) for entry in plan["waiting"]] == [
-        (later, [f"put off until {orc.tasks.get(later).defer_until}"]),
+        (later, [f"put off until {local_time(orc.tasks.get(later).defer_until, NOW)}"]),
         (part, [f"its parent {top} is blocked: no key"]),
     ]
 

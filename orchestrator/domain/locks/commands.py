@@ -5,6 +5,7 @@ they touch in the same way. The token of a lease is the id of the event that gav
 """
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.core import clock
 from orchestrator.core.errors import NotFound, Refused
@@ -19,7 +20,7 @@ from orchestrator.domain.locks.events import (
     LockReleased,
     LockRenewed,
 )
-from orchestrator.domain.locks.records import Lock
+from orchestrator.domain.locks.records import Holder, Lock
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.ready_queue import HeldResource
@@ -122,7 +123,7 @@ class Locks(Noun[State]):
         resource, shared = need.resource, need.shared
         length = lease_length(ttl)
         if blockers := tx.state.schedule.collisions(need, actor, tx.now):
-            raise _denied(resource, blockers)
+            raise _denied(resource, blockers, tx.now)
         for spelled in tx.state.schedule.spellings(resource):
             for holder in tx.state.locks.of(spelled).holders:
                 if holder.until <= tx.now:
@@ -218,11 +219,8 @@ class Locks(Noun[State]):
             tx.record(LockBroken(resource=spelled, reason=reason, holders=holders))
 
     def all(self) -> list[Lock]:
-        """Return the resources that are held or waited for now, by name, without ended leases."""
-        now = self._desk.now()
-        current = (lock.without_ended(now) for lock in self._state.locks.values())
-        used = (lock for lock in current if lock.holders or lock.waiting)
-        return sorted(used, key=lambda lock: lock.resource)
+        """Return the resources that are held, by locks and by running tasks, or waited for now, by name."""
+        return in_use(self._state, self._desk.now())
 
     def get(self, resource: str) -> Lock:
         """Return the holders of a resource, and the agents that wait for it."""
@@ -240,6 +238,30 @@ class Locks(Noun[State]):
 def _spelled(state: State, resource: str, agent: str) -> str:
     """The name under which an agent holds a resource."""
     return next(iter(state.schedule.spellings(resource, agent)), resource)
+
+
+def in_use(state: State, now: str) -> list[Lock]:
+    """Return the resources that are held or waited for, by name, without the leases that have ended.
+
+    A running task holds what it touches as an agent holds what it locked: others are refused it.
+    """
+    locks = {lock.resource: lock.without_ended(now) for lock in state.locks.values()}
+    for task in state.schedule.running():
+        for text in task.touches if task.lease_until > now else ():
+            need = resources.parse(text)
+            holder = Holder(
+                agent=task.assigned_to or "",
+                token=task.token or 0,
+                since=task.claimed_at or task.updated_at,
+                until=task.lease_until,
+                ttl=task.lease or 0.0,
+                shared=need.shared,
+                task=task.id,
+            )
+            lock = locks.get(need.resource) or Lock(resource=need.resource)
+            locks[need.resource] = replace(lock, holders=(*lock.holders, holder))
+    used = (lock for lock in locks.values() if lock.holders or lock.waiting)
+    return sorted(used, key=lambda lock: lock.resource)
 
 
 def by_holder(state: State, now: str) -> dict[str, list[Lock]]:
@@ -281,13 +303,13 @@ def _waits_of(state: State, agent: str, now: str) -> list[resources.Need]:
     ]
 
 
-def _denied(resource: str, blockers: list[HeldResource]) -> Refused:
+def _denied(resource: str, blockers: list[HeldResource], now: str) -> Refused:
     first = blockers[0]
     task = f", for task {first.task}" if first.task else ""
     return Refused(
         f"Lock denied: {resource} (held by another agent)",
         code="lock_denied",
-        hint=f"{first.agent} holds {first.resource}{task} until {first.until};"
+        hint=f"{first.agent} holds {first.resource}{task} until {clock.local_time(first.until, now)};"
         " `--wait 30s` waits for it.",
         resource=resource,
         holder=first.agent,

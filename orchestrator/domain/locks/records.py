@@ -4,7 +4,13 @@ from orchestrator.domain.slices import MapSlice, Record
 
 
 class Holder(Record, frozen=True, kw_only=True):
-    """One holder of a lock, until a time. ``ttl`` is the length of the lease in seconds."""
+    """One holder of a resource, until a time.
+
+    Attributes:
+        token: Of the lock, or of the claim.
+        ttl: The length of the lease in seconds.
+        task: The running task that touches the resource; None for a lock.
+    """
 
     agent: str
     token: int
@@ -12,6 +18,7 @@ class Holder(Record, frozen=True, kw_only=True):
     until: str
     ttl: float
     shared: bool = False
+    task: str | None = None
 
 
 class Waiter(Record, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from orchestrator.core import clock
 from orchestrator.core.printable import one_line
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.derived import progress_of
@@ -94,7 +95,7 @@ def _own_reasons(state: State, task: Task, now: str) -> Iterator[Blocker]:
             command=f"ws reopen {task.workstream}",
         )
     if task.defer_until > now:
-        says = f"put off until {task.defer_until}"
+        says = f"put off until {clock.local_time(task.defer_until, now)}"
         yield Blocker(kind="deferred", task=None, says=says, command=f"t edit {task.id} --defer ''")
     yield from _signals(task, now)
 
@@ -218,7 +219,7 @@ def _signal_text(signal: Signal, now: str) -> str:
     what = _SIGNALS.get(signal.kind, one_line(signal.kind, SHOWN))
     says = f"waits for {what}: {one_line(signal.name, SHOWN)}"
     overdue = signal.kind != "timer" and signal.until and signal.until <= now
-    return f"{says} (overdue since {signal.until})" if overdue else says
+    return f"{says} (overdue since {clock.local_time(signal.until, now)})" if overdue else says
 
 
 def edges_of(task: Task) -> Iterator[Edge]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from orchestrator.core import clock
 from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.events import Recorded
 from orchestrator.core.printable import one_line
@@ -141,11 +142,12 @@ def _check_free(state: State, task: Task, agent: str, now: str) -> None:
         )
     if holds := state.schedule.task_collisions(task, agent, now):
         hold = holds[0]
+        until = clock.local_time(hold.until, now)
         source = f" for task {hold.task}" if hold.task else ""
         raise Refused(
             f"Task {task.id} touches {hold.resource}, which {hold.agent} holds{source}",
             code="resource_held",
-            hint=f"It is free at {hold.until} at the latest; `t next` finds other work.",
+            hint=f"It is free at {until} at the latest; `t next` finds other work.",
             resource=hold.resource,
             holder=hold.agent,
         )

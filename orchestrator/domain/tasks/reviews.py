@@ -5,6 +5,7 @@ A review is work: the agent that takes it has a lease of its own, and no other a
 
 from collections.abc import Iterable
 
+from orchestrator.core import clock
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import assign
@@ -180,7 +181,7 @@ def _reviewed(tx: Transaction[State], text: str, transition: str, agent: str | N
         )
     if task.reviewer not in (None, actor) and task.review_until > tx.now:
         raise Refused(
-            f"{task.reviewer} reviews task {task.id} until {task.review_until}",
+            f"{task.reviewer} reviews task {task.id} until {clock.local_time(task.review_until, tx.now)}",
             code="review_held",
             hint="`next` finds other work; `mail send` reaches the reviewer.",
             reviewer=task.reviewer,

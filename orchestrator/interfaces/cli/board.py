@@ -7,7 +7,7 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, COMPLETE
-from orchestrator.interfaces.cli.layout import lines, paint
+from orchestrator.interfaces.cli.layout import fitted, lines, paint, shown_time
 from orchestrator.interfaces.cli.parameters import argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 @option("--at", "Right after this event of the past.", types.ID)
 def status(run: Run, at: int | None) -> Answer:
     """Show how the board stands: workstreams, agents, locks, recent events, topics."""
-    from orchestrator.interfaces.cli.moments import shown_time
-
     board = run.orc.status(at)
-    return Answer(board, lambda: board.text(shown_time).rstrip("\n"))
+    return Answer(board, lambda: board.text(shown_time, fitted).rstrip("\n"))
 
 
 @BOARD.command("init", example="init")

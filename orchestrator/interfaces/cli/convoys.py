@@ -6,7 +6,15 @@ from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import CONVOY
 from orchestrator.interfaces.cli.hooks import assignments
-from orchestrator.interfaces.cli.layout import bar, counted, facts, parts, progress_of, table
+from orchestrator.interfaces.cli.layout import (
+    bar,
+    counted,
+    facts,
+    parts,
+    progress_of,
+    shown_time,
+    table,
+)
 from orchestrator.interfaces.cli.parameters import DRY_RUN, REASON, argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, listing, plain
 from orchestrator.interfaces.cli.run import Run, given
@@ -130,7 +138,7 @@ def _page(status: "ConvoyStatus") -> str:
         ("tasks", lambda _: counted(status.counts) or "no tasks"),
         ("ready", lambda _: status.ready or None),
         "notify",
-        ("created", lambda _: f"{convoy.created_at} by {convoy.created_by}"),
+        ("created", lambda _: f"{shown_time(convoy.created_at)} by {convoy.created_by}"),
         ("started", "started_at"),
         ("ended", "ended_at"),
         "reason",

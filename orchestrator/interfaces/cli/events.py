@@ -10,7 +10,7 @@ from orchestrator.core.printable import escape
 from orchestrator.domain.event_log import as_dict
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, EVENTS
-from orchestrator.interfaces.cli.layout import is_terminal, lines
+from orchestrator.interfaces.cli.layout import fitted, is_terminal, lines, parts
 from orchestrator.interfaces.cli.moments import sentence_line
 from orchestrator.interfaces.cli.parameters import argument, flag, option, together
 from orchestrator.interfaces.cli.rendering import Answer, say, write
@@ -31,35 +31,52 @@ _FILTERS = together(
         metavar="TYPE",
     ),
     option("--since", "From a time on, or that long ago, or after an event: 2h, 4711.", types.WHEN),
+    flag("--all", "Every event that the other options leave."),
     flag("--follow/-f", "Go on as events are committed; with --json one a line."),
-    flag("--utc", "Exact times in UTC.", rare=True),
 )
 
 
 @EVENTS.command("list", example="--last 5 --type task.*", reads=True, filters_agent=True)
 @_FILTERS
-def list_(run: Run, follow: bool, utc: bool, **filters: Any) -> Answer | None:
+def list_(run: Run, **how: Any) -> Answer | None:
     """List events, oldest first; at a terminal as sentences."""
-    line = sentence_line(run, utc=utc) if utc or is_terminal() else _original
-    return _listed(run, line, follow=follow, **filters)
+    is_new = run.settings.utc or is_terminal()
+    return _listed(run, sentence_line(run) if is_new else None, **how)
 
 
 @BOARD.command("log", example="log --last 5 --type task.*", reads=True, filters_agent=True)
 @_FILTERS
-def log(run: Run, follow: bool, utc: bool, **filters: Any) -> Answer | None:
+def log(run: Run, **how: Any) -> Answer | None:
     """Show what happened, oldest first, a sentence for each event."""
-    return _listed(run, sentence_line(run, utc=utc), follow=follow, **filters)
+    return _listed(run, sentence_line(run), **how)
 
 
-def _listed(run: Run, line: "Line", *, follow: bool, **filters: Any) -> Answer | None:
+def _listed(
+    run: Run, sentence: "Line | None", *, last: int, all: bool, follow: bool, **filters: Any
+) -> Answer | None:
+    line = _original if sentence is None else lambda event: fitted(sentence(event))
+    most = None if all else last
     if follow:
-        _follow(run, line, **filters)
+        _follow(run, line, last=most, **filters)
         return None
-    events = run.orc.events.read(**filters)
-    return Answer([*map(as_dict, events)], lambda: lines(map(line, events), empty="No events."))
+    events = run.orc.events.read(last=None if most is None else most + 1, **filters)
+    shown = events[-most:] if most else [] if most == 0 else events
+    rest = ""
+    if sentence and len(shown) < len(events):
+        rest = _remark(run, len(shown), any(filters.values()))
+    return Answer(
+        [*map(as_dict, shown)],
+        lambda: parts(lines(map(line, shown), empty="" if rest else "No events."), rest),
+    )
 
 
-def _follow(run: Run, line: "Line", last: int, since: str | None, **filters: Any) -> None:
+def _remark(run: Run, shown: int, is_filtered: bool) -> str:
+    """What a listing left out; how many match a filter only a search of the whole log could say."""
+    which = "such" if is_filtered else f"of {run.orc.engine.read().event}"
+    return f"The last {shown} {which} events: --last N or --all shows more"
+
+
+def _follow(run: Run, line: "Line", last: int | None, since: str | None, **filters: Any) -> None:
     """Print the events that are there, then those that come, without end."""
     head = run.orc.engine.read().event
     for event in run.orc.events.read(last=last, since=since, **filters):

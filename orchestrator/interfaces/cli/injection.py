@@ -12,6 +12,7 @@ import msgspec
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape, escape_lines
+from orchestrator.interfaces.cli.layout import shown_time
 
 if TYPE_CHECKING:
     from orchestrator.domain.mail.commands import Letter
@@ -109,7 +110,7 @@ def _label(letter: "Letter") -> str:
     start = f" (start {letter.incarnation})" if letter.incarnation else ""
     facts = [
         f"message {letter.id} from {escape(letter.sender)}{start}",
-        letter.sent_at,
+        shown_time(letter.sent_at),
         f"priority {letter.priority}",
         letter.kind,
         f"thread {letter.thread}",

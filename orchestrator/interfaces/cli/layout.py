@@ -5,10 +5,13 @@ direction of writing, or pass for another line.
 """
 
 import os
+import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from orchestrator.core import clock
 from orchestrator.core.printable import escape, escape_lines
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 2}
@@ -88,6 +91,11 @@ def cut(text: str, room: int) -> str:
     return f"{clip(text, 0, room - 1, fillchar=' ').rstrip()}…"
 
 
+def fitted(line: str) -> str:
+    """A safe line, cut at a terminal so that it stays one."""
+    return cut(line, terminal_width()) if is_terminal() else line
+
+
 def padded(text: str, room: int, colour: str = "") -> str:
     """A safe text with blanks behind it up to so many columns."""
     return paint(text, colour) + " " * (room - columns(text))
@@ -110,7 +118,13 @@ def _value(record: Any, column: Column) -> tuple[str, object]:
     """The title of a column, and what stands there for a record."""
     title, source = (column.replace("_", " "), column) if isinstance(column, str) else column
     value = getattr(record, source) if isinstance(source, str) else source(record)
+    if isinstance(value, str) and isinstance(source, str) and _IS_TIME.fullmatch(source):
+        value = shown_time(value)
     return title, ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+
+_IS_TIME = re.compile(r".*_at|since|until|last_seen")
+"""Attributes that are timestamps."""
 
 
 def table_of(records: Iterable[Any], *columns: Column) -> str:
@@ -131,6 +145,30 @@ def fields(pairs: Iterable[tuple[str, object]]) -> str:
     shown = [(name, str(value)) for name, value in pairs if value not in (None, "", (), [])]
     width = max((columns(name) for name, _ in shown), default=0)
     return "\n".join(f"{padded(name, width)}{GAP}{escape(value)}" for name, value in shown)
+
+
+_RECENT = 3600.0
+"""Seconds within which a terminal shows how long ago it was."""
+
+_JUST_NOW = 5.0
+
+
+def shown_time(moment: str | None, now: str = "") -> str:
+    """A timestamp for people, in the local zone; on a terminal ``2 min ago`` if it is that close.
+
+    Args:
+        moment: The timestamp, or none.
+        now: The present one, if it is known.
+    """
+    if not moment:
+        return ""
+    now = now or clock.timestamp(time.time())
+    ago = clock.seconds(now) - clock.seconds(moment)
+    if not is_terminal() or clock.are_exact() or not 0 <= ago < _RECENT:
+        return clock.local_time(moment, now)
+    if ago < _JUST_NOW:
+        return "now"
+    return f"{int(ago)} s ago" if ago < 60 else f"{int(ago // 60)} min ago"
 
 
 def counted(counts: Mapping[str, int]) -> str:

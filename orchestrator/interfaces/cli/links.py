@@ -8,7 +8,7 @@ from orchestrator.domain.tasks.dependencies import Blocked, Graph
 from orchestrator.domain.tasks.relations import BLOCKING, KINDS, EdgeKind
 from orchestrator.interfaces.cli import drawing, types
 from orchestrator.interfaces.cli.commands import DEP, TASK
-from orchestrator.interfaces.cli.layout import lines
+from orchestrator.interfaces.cli.layout import lines, shown_time
 from orchestrator.interfaces.cli.parameters import (
     LIMIT,
     ONLY_WORKSTREAM,
@@ -64,7 +64,7 @@ def _blocked_lines(blocked: Blocked) -> str:
 def stale(run: Run, workstream: str | None, days: int) -> Answer:
     """List the open tasks that nothing has happened to for so many days, longest first."""
     tasks = run.orc.links.stale(days, workstream)
-    texts = (f"{line(task)} (since {task.updated_at})" for task in tasks)
+    texts = (f"{line(task)} (since {shown_time(task.updated_at)})" for task in tasks)
     return Answer(tasks, lambda: lines(texts, empty="No task is stale."))
 
 
@@ -74,7 +74,11 @@ def stale(run: Run, workstream: str | None, days: int) -> Answer:
 def defer(run: Run, task: str, until: str) -> Answer:
     """Put a task off: it is not given out before that time."""
     changed = run.orc.tasks.edit(task, defer=until)
-    when = f"put off until {changed.defer_until}" if changed.defer_until else "not put off any more"
+    when = (
+        f"put off until {shown_time(changed.defer_until)}"
+        if changed.defer_until
+        else "not put off any more"
+    )
     return run.changed(changed, f"{named(changed)}: {when}")
 
 

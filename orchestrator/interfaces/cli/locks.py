@@ -6,7 +6,7 @@ from orchestrator.core.errors import Refused
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import LOCK
-from orchestrator.interfaces.cli.layout import table
+from orchestrator.interfaces.cli.layout import shown_time, table
 from orchestrator.interfaces.cli.parameters import argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run
@@ -48,7 +48,7 @@ def renew(run: Run, resource: str, agent: str | None, ttl: str | None) -> Answer
         lease = run.orc.locks.renew(resource, agent=holder, ttl=ttl)
     except Refused as refusal:
         return _not_held(run, refusal, resource, holder)
-    return say(lease, f"Lock renewed: {escape(resource)} (until {lease.until})")
+    return say(lease, f"Lock renewed: {escape(resource)} (until {shown_time(lease.until)})")
 
 
 @LOCK.command("release", example="release git agent-1")
@@ -66,9 +66,9 @@ def release(run: Run, resource: str, agent: str | None) -> Answer:
 
 @LOCK.command("list", example="list", reads=True)
 def list_(run: Run) -> Answer:
-    """List what is held and waited for now."""
+    """List what is held, by locks and by running tasks, and waited for now."""
     locks = run.orc.locks.all()
-    return Answer(locks, lambda: _table(locks) or "No locks.")
+    return Answer(locks, lambda: _table(run, locks) or "No locks.")
 
 
 @LOCK.command("break", example='break git --reason "agent-1 is gone"')
@@ -87,11 +87,13 @@ def _not_held(run: Run, refusal: Refused, resource: str, holder: str | None) -> 
     return say(facts, f"Lock not held by {escape(holder or run.agent or '')}", 1)
 
 
-def _table(locks: "list[Lock]") -> str:
-    rows = [
-        (lock.resource, holder.agent, "shared" if holder.shared else "held", holder.until)
-        for lock in locks
-        for holder in lock.holders
-    ]
-    rows += [(lock.resource, w.agent, "waits", w.until) for lock in locks for w in lock.waiting]
-    return table(("resource", "agent", "", "until"), sorted(rows)) if rows else ""
+def _table(run: Run, locks: "list[Lock]") -> str:
+    tasks = run.orc.engine.read().tasks
+    rows = []
+    for lock in locks:
+        for holder in lock.holders:
+            how = "shared" if holder.shared else "held"
+            task = f"{holder.task} {tasks[holder.task].title}" if holder.task else ""
+            rows.append((lock.resource, holder.agent, how, shown_time(holder.until), task))
+        rows += [(lock.resource, w.agent, "waits", shown_time(w.until), "") for w in lock.waiting]
+    return table(("resource", "agent", "how", "until", "task"), rows) if rows else ""

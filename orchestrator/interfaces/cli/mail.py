@@ -8,7 +8,7 @@ from orchestrator.core.printable import escape
 from orchestrator.domain.mail.records import KINDS, PRIORITIES
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import MAIL
-from orchestrator.interfaces.cli.layout import facts, lines, parts, section
+from orchestrator.interfaces.cli.layout import facts, lines, parts, section, shown_time
 from orchestrator.interfaces.cli.parameters import argument, flag, option, text_file, together
 from orchestrator.interfaces.cli.rendering import Answer, listing, say, warn
 from orchestrator.interfaces.cli.run import Run, either, given, once
@@ -136,7 +136,7 @@ def inbox(run: Run, unread: bool) -> Answer:
         ("sent", "sent_at"),
         "priority",
         ("status", lambda item: "acknowledged" if item.acknowledged_at else item.status),
-        ("", lambda item: "pinned" if item.pinned else ""),
+        ("kept", lambda item: "pinned" if item.pinned else ""),
         "subject",
         empty="No unread mail." if unread else "No mail.",
     )
@@ -275,7 +275,7 @@ def _page(letter: "Letter", reader: str | None) -> str:
     """A message in full, with the reader's receipt, or with all of them if the reader has none."""
     mine = letter.receipts.get(reader or "")
     start = f" (start {letter.incarnation})" if letter.incarnation else ""
-    taken = f"{letter.taken_by}, {letter.taken_at}" if letter.taken_by else ""
+    taken = f"{letter.taken_by}, {shown_time(letter.taken_at)}" if letter.taken_by else ""
     head = facts(
         letter,
         ("message", "id"),
@@ -306,7 +306,7 @@ def _steps(receipt: "Receipt | None") -> list[tuple[str, str]]:
         ("read", receipt.read_at),
         ("acknowledged", receipt.acknowledged_at),
     )
-    return [(step, moment) for step, moment in steps if moment]
+    return [(step, shown_time(moment)) for step, moment in steps if moment]
 
 
 def _progress(receipt: "Receipt") -> str:

@@ -8,7 +8,7 @@ from orchestrator.core.clock import spoken
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
-from orchestrator.interfaces.cli.layout import bars, fields, parts, table_of
+from orchestrator.interfaces.cli.layout import bars, fields, parts, shown_time, table_of
 from orchestrator.interfaces.cli.parameters import IN_WORKSTREAM, option
 from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run, given
@@ -53,7 +53,7 @@ def _stats_page(stats: "Stats") -> str:
     columns = ("status", ("task", "id"), "title", ("agent", "assigned_to"), "since")
     return parts(
         summary,
-        f"Changed since {stats.since}" if stats.since else "",
+        f"Changed since {shown_time(stats.since)}" if stats.since else "",
         _chapter("By status", bars([*stats.by_status.items()])),
         _tallies("workstream", stats.by_workstream),
         _tallies("priority", stats.by_priority),

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import msgspec
 
+from orchestrator.core import clock
 from orchestrator.core.decoding import decode_text
 from orchestrator.core.errors import InputOutputError, NotFound, UsageError
 from orchestrator.core.progress import ShowProgress, no_progress
@@ -28,6 +29,7 @@ class Settings(msgspec.Struct):
     """The global options of a line."""
 
     json: bool = False
+    utc: bool = False
     board: str | None = None
     request_id: str | None = None
     agent: str | None = None
@@ -77,10 +79,11 @@ class Run:
         """Run a command, show its answer, and give the exit status."""
         assert command.callback is not None
         self._reads = command.only_reads(values)
-        answer: Answer | None = command.callback(self, **values)
-        if answer is None:
-            return 0
-        show(answer, as_json=self.settings.json, lossy=command.reads is not True)
+        with clock.exact_times(self.settings.utc or self.settings.json):
+            answer: Answer | None = command.callback(self, **values)
+            if answer is None:
+                return 0
+            show(answer, as_json=self.settings.json, lossy=command.reads is not True)
         return answer.exit_status
 
     def changed(self, value: Any, text: str) -> Answer:

@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from orchestrator.core.clock import local_time
 from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.records import ENDED
-from orchestrator.interfaces.cli.layout import paint
+from orchestrator.interfaces.cli.layout import paint, shown_time
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def review_of(task: "Task", now: str) -> str:
     """Who reviews a task until when; empty if no agent does."""
     if task.review_until <= now:
         return ""
-    return f"{escape(task.reviewer or '')} reviews it until {local_time(task.review_until, now)}"
+    return f"{escape(task.reviewer or '')} reviews it until {shown_time(task.review_until, now)}"
 
 
 def _in_short(run: Run, task: "Task") -> str:
@@ -58,7 +57,7 @@ def _in_short(run: Run, task: "Task") -> str:
     notes: dict[str, None] = {}
     for blocker in run.orc.links.blockers(task.id):
         if blocker.kind == "deferred":
-            notes[f"put off until {task.defer_until[:16]}"] = None
+            notes[f"put off until {shown_time(task.defer_until)}"] = None
         elif blocker.task is not None:
             children = "children of " if blocker.kind == "children" else ""
             notes[f"waits for {children}{blocker.task}"] = None

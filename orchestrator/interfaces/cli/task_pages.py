@@ -10,7 +10,7 @@ from orchestrator.core.printable import escape, escape_lines
 from orchestrator.domain.tasks.facts import KEPT
 from orchestrator.domain.tasks.records import ENDED, HELD
 from orchestrator.interfaces.cli.commands import TASK
-from orchestrator.interfaces.cli.layout import fields, parts, section, titled
+from orchestrator.interfaces.cli.layout import fields, parts, section, shown_time, titled
 from orchestrator.interfaces.cli.moments import sentence_line
 from orchestrator.interfaces.cli.rendering import Answer, plain
 from orchestrator.interfaces.cli.run import Run
@@ -61,7 +61,9 @@ def _history(events: "list[Recorded]") -> list[dict[str, Any]]:
 
 
 def _page(run: Run, task: "Task", around: _Around, history: "list[Recorded]") -> str:
-    notes = "\n".join(f"{note.at} {note.agent}: {note.text}".lstrip() for note in task.notes)
+    notes = "\n".join(
+        f"{shown_time(note.at)} {note.agent}: {note.text}".lstrip() for note in task.notes
+    )
     line_of_event = sentence_line(run, subject=task.id)
     return parts(
         line(task),
@@ -105,7 +107,7 @@ def _shown(item: "Evidence") -> str:
         item.problem,
         "" if item.seconds is None else f"{item.seconds:.1f}s",
         "" if item.size is None else f"{item.size} bytes, sha256 {item.sha256}",
-        f"{item.agent}, {item.at}",
+        f"{item.agent}, {shown_time(item.at)}",
     ]
     what = f": {escape(item.what)}" if item.what else ""
     first = f"{outcome} {item.kind}{what} ({'; '.join(filter(None, facts))})"
@@ -129,14 +131,14 @@ def _facts(task: "Task", around: _Around) -> list[tuple[str, object]]:
             rows += [(kept.label, _fact(task, field)), *derived.get(field, ())]
     return [
         *rows,
-        ("lease until", task.lease_until if held else ""),
+        ("lease until", shown_time(task.lease_until) if held else ""),
         ("token", task.token if held else ""),
         ("reviewer", task.reviewer),
-        ("review until", task.review_until),
+        ("review until", shown_time(task.review_until)),
         ("attempt", task.attempt or ""),
-        ("created", f"{task.created_at} by {task.created_by}"),
-        ("updated", task.updated_at),
-        ("ended", task.ended_at),
+        ("created", f"{shown_time(task.created_at)} by {task.created_by}"),
+        ("updated", shown_time(task.updated_at)),
+        ("ended", shown_time(task.ended_at)),
     ]
 
 
@@ -158,8 +160,8 @@ def _gate(task: "Task") -> str:
 
 
 def _signal(signal: "Signal") -> str:
-    when = f"given {signal.given_at}" if signal.given_at else "not given"
-    until = f", until {signal.until}" if signal.until else ""
+    when = f"given {shown_time(signal.given_at)}" if signal.given_at else "not given"
+    until = f", until {shown_time(signal.until)}" if signal.until else ""
     return f"{signal.kind} {signal.name} ({when}{until})"
 
 
@@ -171,6 +173,8 @@ _FORMATS: "dict[str, Callable[[Task], str]]" = {
     "gate": _gate,
     "signals": lambda task: ", ".join(map(_signal, task.signals)),
     "milestone": lambda _: "done by itself when it is reached",
+    "due": lambda task: shown_time(task.due),
+    "defer_until": lambda task: shown_time(task.defer_until),
     "links": lambda task: ", ".join(f"{link.kind} {link.task}" for link in task.links),
 }
 """How a fact is written that is not a plain text, number or list of words."""

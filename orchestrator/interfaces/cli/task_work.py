@@ -7,7 +7,7 @@ from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import TASK
 from orchestrator.interfaces.cli.endings import COMPLETING, completed, ended
-from orchestrator.interfaces.cli.layout import lines
+from orchestrator.interfaces.cli.layout import lines, shown_time
 from orchestrator.interfaces.cli.parameters import (
     LEASE,
     TOKEN,
@@ -37,7 +37,7 @@ from orchestrator.interfaces.cli.task_words import (
 def renew(run: Run, words: Words, lease: str | None, token: int | None) -> Answer:
     """Extend the lease of a task, from now."""
     task = run.orc.tasks.renew(only_task(run, words), lease=lease, token=token)
-    return say(task, f"Renewed: {escape(task.title)} (until {task.lease_until})")
+    return say(task, f"Renewed: {escape(task.title)} (until {shown_time(task.lease_until)})")
 
 
 @TASK.command("release", example="release 299833bc")

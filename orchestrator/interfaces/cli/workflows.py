@@ -24,6 +24,7 @@ from orchestrator.interfaces.cli.layout import (
     parts,
     progress_of,
     section,
+    shown_time,
     table_of,
 )
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, option, together
@@ -249,8 +250,8 @@ def _progress_page(progress: "WorkflowProgress") -> str:
         ("progress", progress_of),
         ("steps", lambda _: counted(progress.counts)),
         ("variables", lambda _: [f"{name}={value}" for name, value in workflow.variables.items()]),
-        ("poured", lambda _: f"{workflow.poured_at} by {workflow.poured_by}"),
-        ("ended", lambda _: workflow.ended_at),
+        ("poured", lambda _: f"{shown_time(workflow.poured_at)} by {workflow.poured_by}"),
+        ("ended", lambda _: shown_time(workflow.ended_at)),
     )
     return parts(
         _headline(progress),

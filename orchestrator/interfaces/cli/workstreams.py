@@ -6,7 +6,7 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import WORKSTREAM
-from orchestrator.interfaces.cli.layout import facts, lines, paint
+from orchestrator.interfaces.cli.layout import facts, lines, paint, shown_time
 from orchestrator.interfaces.cli.parameters import REASON, argument, option
 from orchestrator.interfaces.cli.rendering import Answer, plain, say
 from orchestrator.interfaces.cli.run import Run, given, once
@@ -52,7 +52,7 @@ def show(run: Run, name: str) -> Answer:
     known = facts(
         stream,
         "status",
-        ("created", lambda stream: f"{stream.created_at} by {stream.created_by}"),
+        ("created", lambda stream: f"{shown_time(stream.created_at)} by {stream.created_by}"),
         ("updated", "updated_at"),
     )
     return Answer(_record(stream, counts), lambda: f"{_lines(stream, counts)}\n{known}")

@@ -706,7 +706,7 @@ def test_a_task_that_is_put_off_is_given_to_nobody_before_its_time(
     orc: Orchestrator, clock: SettableClock
 ):
     task = add(orc, defer="2h")
-    assert reasons(orc, task) == ["put off until 2026-11-21T08:13:00.000Z"]
+    assert reasons(orc, task) == ["put off until 08:13"]
     assert orc.tasks.next(agent=AGENT) is None
     assert code_of(lambda: orc.tasks.claim(task, agent=AGENT)) == "not_ready"
     clock.advance(7200)

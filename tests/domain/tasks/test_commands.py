@@ -832,7 +832,7 @@ def test_claim_of_what_touches_a_held_resource_is_refused_with_holder_and_end(or
         orc.tasks.claim(task, agent="ann")
     assert caught.value.code == "resource_held"
     assert caught.value.details["holder"] == "bob"
-    assert "2026-11-21T06:14:00.000Z" in caught.value.hint
+    assert "06:14" in caught.value.hint
     assert orc.tasks.claim(task, agent="bob").assigned_to == "bob"
 
 

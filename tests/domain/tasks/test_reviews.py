@@ -109,7 +109,7 @@ def test_whoever_reviews_is_named_to_others_with_the_time(orc: Orchestrator):
         lambda: orc.reviews.approve(task, agent="carl"),
         lambda: orc.reviews.reject(task, agent="carl", reason="no"),
     ):
-        with pytest.raises(Exception, match=f"bob reviews task {task} until 2026-11-21T06:43"):
+        with pytest.raises(Exception, match=f"bob reviews task {task} until 06:43"):
             step()
 
 
