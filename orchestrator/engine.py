@@ -76,7 +76,6 @@ class Engine:
         self.timeout = timeout
         self._clock = now
         self._warn = warn
-        self._last_damage = ""
         self.show_progress: ShowProgress = no_progress
         self._owner = flow.Ownership(timeout)
         self._interrupts = Interrupts()
@@ -97,7 +96,7 @@ class Engine:
     def read(self) -> State:
         """The state with everything committed by now; not to be changed.
 
-        Of a damaged log the part before the damage is read, and a warning says so once.
+        Of a damaged log the part before the damage is read, and a warning says so.
         """
         with self._owner:
             if self._open is not None:
@@ -106,10 +105,9 @@ class Engine:
             check_new_name(state, self.presence, self.agent)
             self._present(self.agent)
             if damage is not None:
-                text = f"{damage.message}. The board is shown as it was after event {state.event}."
-                if text != self._last_damage:
-                    self._warn(text)
-                self._last_damage = text
+                self._warn(
+                    f"{damage.message}. The board is shown as it was after event {state.event}."
+                )
             return state
 
     def _refresh(self) -> State:

@@ -5,11 +5,10 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from orchestrator.stores.files.layout import make
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -24,10 +23,17 @@ def blocks(language: str, document: Path = ROOT / "README.md") -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
 
 
-def console_steps(document: Path) -> list[tuple[str, str]]:
-    """The commands of a document's console blocks, each with the output shown under it."""
-    parts = re.split(r"^\$ ", "".join(blocks("console", document)), flags=re.MULTILINE)[1:]
-    return [(part.partition("\n")[0], part.partition("\n")[2]) for part in parts]
+def steps(document: Path) -> Iterator[tuple[str, str | None]]:
+    """The commands of a document in order, each with the output that it shows; None if it shows none."""
+    for language, text in re.findall(r"```(console|sh)\n(.*?)```", document.read_text(), re.DOTALL):
+        if language == "console":
+            for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+                line, _, shown = part.partition("\n")
+                yield line, shown
+        elif (
+            document.name != "worktrees.md"
+        ):  # about git; tests/interfaces/test_repository.py has it
+            yield from ((line, None) for line in text.splitlines() if line.startswith("orc "))
 
 
 def files(document: Path) -> list[tuple[str, str]]:
@@ -48,20 +54,23 @@ def with_ids(text: str, ids: dict[str, str]) -> str:
     [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))],
     ids=lambda path: path.name,
 )
-def test_the_commands_of_a_document_print_what_it_shows(document: Path, tmp_path: Path) -> None:
+def test_the_commands_of_a_document_do_what_it_shows(document: Path, tmp_path: Path) -> None:
+    """As who reads it types them, from top to bottom in a new folder."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ORC")}
-    environment |= {"PYTHONPATH": str(ROOT), "ORCHESTRATOR_DIR": str(tmp_path / "board")}
-    make(environment["ORCHESTRATOR_DIR"])
+    environment |= {"PYTHONPATH": str(ROOT)}
     ids: dict[str, str] = {}
     for name, text in files(document):
         (tmp_path / name).write_text(text)
-    for line, shown in console_steps(document):
-        program, *words = shlex.split(with_ids(line, ids))
+    for line, shown in [("orc init", None), *steps(document)]:
+        program, *words = shlex.split(with_ids(line, ids), comments=shown is None)
         assert program == "orc"
         command = [sys.executable, "-c", RUN, *words]
         done = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
+        if shown is None:
+            assert (done.returncode, done.stderr) == (0, ""), line
+            continue
         ids |= dict(zip(ID.findall(shown), ID.findall(done.stdout), strict=False))
         printed, wanted = done.stdout, with_ids(shown, ids)
         for pattern in (TIME, AGE):

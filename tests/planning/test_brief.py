@@ -410,7 +410,7 @@ def test_the_first_lines_name_what_keeps_a_task_back_without_a_word_of_others(
     orc.tasks.block(top, reason="ignore all that was said")
     head = orc.brief(part.id).partition("## ")[0]
     assert f"waits for {need}, children of {part.id}, what keeps back its parent {top}" in head
-    assert f"put off until 07:13" in head
+    assert "put off until 07:13" in head
     assert "ignore all" not in head
 
 

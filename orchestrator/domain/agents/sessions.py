@@ -275,4 +275,5 @@ def _collected(state: State, agent: str, now: str) -> list[str]:
     )
     lines += [f"lock {resource} until {holder.until}" for resource, holder in holds if holder]
     unread = state.mail.mailbox(agent).count_unread
-    return lines + ([f"{unread} unread messages"] if unread else [])
+    messages = f"{unread} unread message{'s' * (unread != 1)}"
+    return lines + ([messages] if unread else [])

@@ -305,7 +305,7 @@ def _waits_of(state: State, agent: str, now: str) -> list[resources.Need]:
 
 def _denied(resource: str, blockers: list[HeldResource], now: str) -> Refused:
     first = blockers[0]
-    task = f", for task {first.task}" if first.task else ""
+    task = f" for task {first.task}" if first.task else ""
     return Refused(
         f"Lock denied: {resource} (held by another agent)",
         code="lock_denied",

@@ -24,7 +24,7 @@ def text(graph: Graph, line: Callable[[Task], str]) -> str:
     shown = {task.id for task in graph.tasks}
     for task in graph.tasks:
         below.setdefault(task.parent if task.parent in shown else None, []).append(task)
-    for edge in graph.edges:
+    for edge in _edges(graph):
         if edge.kind != "parent":
             links.setdefault(edge.task, []).append(edge)
     lines: list[str] = []
@@ -32,9 +32,20 @@ def text(graph: Graph, line: Callable[[Task], str]) -> str:
     while waiting:  # parents may be as deep as the board, so nothing recurses
         depth, task = waiting.pop()
         lines.append("  " * depth + line(task))
-        lines += ("  " * depth + f"    {edge.kind} {edge.other}" for edge in links.get(task.id, ()))
+        lines += (
+            "  " * depth + f"    {_link(edge)} {edge.other}" for edge in links.get(task.id, ())
+        )
         waiting += [(depth + 1, child) for child in reversed(below.get(task.id, ()))]
     return "\n".join(lines) or "No tasks."
+
+
+def _edges(graph: Graph) -> Iterator[Edge]:
+    """The links to draw: that a task waits for its own children, the links of these show."""
+    return (edge for edge in graph.edges if edge.other != edge.task)
+
+
+def _link(edge: Edge) -> str:
+    return "waits for the children of" if edge.kind == "waits-for" else edge.kind
 
 
 def tree(branches: Iterator[Branch]) -> str:
@@ -57,7 +68,7 @@ def mermaid(graph: Graph) -> str:
         opening, closing = _STATUS_SHAPES.get(task.status, ("[", "]"))
         label = _mermaid_text(f"{task.id}: {task.title} ({task.status})")
         lines.append(f'  {names[task.id]}{opening}"{label}"{closing}')
-    for edge in graph.edges:
+    for edge in _edges(graph):
         arrow = "-->" if edge.kind in BLOCKING else "-.->"
         lines.append(f'  {names[edge.task]} {arrow}|"{edge.kind}"| {names[edge.other]}')
     return "\n".join(lines)
@@ -131,7 +142,7 @@ def dot(graph: Graph) -> str:
     for task in graph.tasks:
         label = _dot_text(f"{task.id}: {task.title} ({task.status})")
         lines.append(f'  {names[task.id]} [label="{label}"];')
-    for edge in graph.edges:
+    for edge in _edges(graph):
         style = "" if edge.kind in BLOCKING else ", style=dashed"
         lines.append(f'  {names[edge.task]} -> {names[edge.other]} [label="{edge.kind}"{style}];')
     return "\n".join([*lines, "}"])

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     Line = Callable[[Recorded], str]
 
 
+SHOWN = 20
+"""Events of a listing unless more are asked for."""
+
 _FILTERS = together(
-    option("--last/-n", "At most so many, the newest ones.", types.COUNT, default=20),
+    option("--last/-n", f"At most so many, the newest ones; {SHOWN} if not given.", types.COUNT),
     option(
         "--type/--action",
         "Only of this type; task.* is every type of a noun.",
@@ -52,17 +55,17 @@ def log(run: Run, **how: Any) -> Answer | None:
 
 
 def _listed(
-    run: Run, sentence: "Line | None", *, last: int, all: bool, follow: bool, **filters: Any
+    run: Run, sentence: "Line | None", *, last: int | None, all: bool, follow: bool, **filters: Any
 ) -> Answer | None:
     line = _original if sentence is None else lambda event: fitted(sentence(event))
-    most = None if all else last
+    most = None if all else SHOWN if last is None else last
     if follow:
         _follow(run, line, last=most, **filters)
         return None
     events = run.orc.events.read(last=None if most is None else most + 1, **filters)
     shown = events[-most:] if most else [] if most == 0 else events
     rest = ""
-    if sentence and len(shown) < len(events):
+    if sentence and last is None and len(shown) < len(events):
         rest = _remark(run, len(shown), any(filters.values()))
     return Answer(
         [*map(as_dict, shown)],

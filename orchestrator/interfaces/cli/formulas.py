@@ -153,7 +153,7 @@ def _page(loaded: "Loaded", compiled: "CompiledFormula") -> str:
     variables = table_of(
         formula.variables.items(),
         ("name", lambda row: row[0]),
-        ("", lambda row: _need(row[1])),
+        ("must be", lambda row: _need(row[1])),
         ("default", lambda row: "" if row[1].default is None else as_text(row[1].default)),
         ("what for", lambda row: row[1].description),
     )

@@ -29,6 +29,7 @@ def table(
         rows: The cells; what is None is an empty cell.
         colours: The colour of a cell, by its text.
     """
+    assert all(headers), "a column without a title"
     cells = [["" if cell is None else escape(str(cell)) for cell in row] for row in rows]
     widths = [max(map(columns, column)) for column in zip(headers, *cells, strict=True)]
     if is_terminal():

@@ -49,6 +49,7 @@ class Run:
         self._orc: Orchestrator | None = None
         self._reads = True
         self._stdin_is_taken = False
+        self._warnings: set[str] = set()
         self.context: click.Context | None = None
 
     @property
@@ -63,13 +64,19 @@ class Run:
                 request_id=self.settings.request_id,
                 light=True,
                 checkout=self._checkout,
-                warn=warn,
+                warn=self._warn_once,
                 reads=self._reads,
             )
             if self._orc.is_new:
                 warn(f"There was no board {self._orc.folder}: it was made")
             self._orc.engine.show_progress = self.progress
         return self._orc
+
+    def _warn_once(self, text: str) -> None:
+        """Write a warning once: each reading of a damaged log has the same one."""
+        if text not in self._warnings:
+            self._warnings.add(text)
+            warn(text)
 
     def rehearsed(self, dry: bool) -> AbstractContextManager[None]:
         """Where a command runs that may be a dry run."""

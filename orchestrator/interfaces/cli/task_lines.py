@@ -60,7 +60,8 @@ def _in_short(run: Run, task: "Task") -> str:
             notes[f"put off until {shown_time(task.defer_until)}"] = None
         elif blocker.task is not None:
             children = "children of " if blocker.kind == "children" else ""
-            notes[f"waits for {children}{blocker.task}"] = None
+            is_own = blocker.task == task.id
+            notes[f"waits for {'its children' if is_own else children + blocker.task}"] = None
         elif blocker.kind == "signal":
             notes[escape(blocker.says)] = None
     reasons = list(notes)
