@@ -267,3 +267,18 @@ def test_a_group_inside_a_group_has_help_and_no_version(cli: CommandLine) -> Non
     assert "Usage: orc t dep COMMAND" in shown
     assert "--version" not in shown
     assert "Example: orc t dep tree" in cli("t", "dep", "tree", "--help").out
+
+
+def test_a_task_that_waits_for_its_own_children_is_drawn_above_them_only(cli: CommandLine) -> None:
+    top = added(cli, "Epic", "--waits-for", "all")
+    part = added(cli, "Part", "--parent", top)
+    after = added(cli, "After")
+    cli("t", "dep", "add", after, top, "--type", "waits-for")
+    assert cli("t", "graph").lines == [
+        f"[pending] {top}: Epic (waits for its children)",
+        f"  [pending] {part}: Part",
+        f"[pending] {after}: After (waits for children of {top})",
+        f"    waits for the children of {top}",
+    ]
+    for format in ("mermaid", "dot"):
+        assert cli("t", "graph", "--format", format).out.count("waits-for") == 1

@@ -46,7 +46,7 @@ def test_what_a_listing_leaves_out_is_said(cli: CommandLine):
         cli("t", "add", "w", f"T{number}")
     rest = ": --last N or --all shows more"
     assert cli("log").lines[-1] == f"The last 20 of 25 events{rest}"
-    assert cli("log", "--last", "3").lines[-1] == f"The last 3 of 25 events{rest}"
+    assert len(cli("log", "--last", "3").lines) == 3, "who asks for three knows it"
     assert cli("log", "--type", "task.*").lines[-1] == f"The last 20 such events{rest}"
     assert len(cli("log").lines) == 21
     for whole in (("--all",), ("--last", "25"), ("--since", "20"), ("--type", "workstream.*")):

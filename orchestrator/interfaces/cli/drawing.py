@@ -41,7 +41,7 @@ def text(graph: Graph, line: Callable[[Task], str]) -> str:
 
 def _edges(graph: Graph) -> Iterator[Edge]:
     """The links to draw: that a task waits for its own children, the links of these show."""
-    return (edge for edge in graph.edges if edge.other != edge.task)
+    return (e for e in graph.edges if e.kind != "waits-for" or e.other != e.task)
 
 
 def _link(edge: Edge) -> str:
