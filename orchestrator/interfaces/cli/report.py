@@ -9,7 +9,7 @@ from orchestrator.core import clock
 from orchestrator.core.printable import escape, escape_json
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
-from orchestrator.interfaces.cli.parameters import IN_WORKSTREAM, flag, option
+from orchestrator.interfaces.cli.parameters import IN_WORKSTREAM, option
 from orchestrator.interfaces.cli.rendering import Answer, to_json
 from orchestrator.interfaces.cli.run import Run
 
@@ -26,14 +26,13 @@ _FORMATS = ("md", "json")
 @IN_WORKSTREAM
 @option("--format", "md, or what the name of the file ends with.", types.choice(*_FORMATS))
 @option("--output", "Write it to this file.", types.FILE)
-@flag("--utc", "Exact times in UTC.", rare=True)
-def report(run: Run, format: str | None, output: str | None, utc: bool, **scope: Any) -> Answer:
+def report(run: Run, format: str | None, output: str | None, **scope: Any) -> Answer:
     """Report what was done and by whom, how long work takes, who waits, and when the rest will be done."""
     made = run.orc.report(**scope, progress=run.progress)
     lay_out = _layout(format or _ending(output))
 
     def text() -> str:
-        return lay_out(made, str if utc else clock.local_time)
+        return lay_out(made, clock.local_time)
 
     if output is None:
         return Answer(made, text)
