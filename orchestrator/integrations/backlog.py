@@ -98,6 +98,7 @@ def import_backlog(
     workstream: str = "backlog",
     skip_existing: bool = False,
     strict: bool = False,
+    reason: str = "",
     agent: str | None = None,
     progress: ShowProgress = no_progress,
 ) -> Report:
@@ -112,6 +113,7 @@ def import_backlog(
         skip_existing: Leave tasks that are on the board as they are.
         strict: Refuse files that cannot be read, ids that stand twice, circles, and tasks that are on the
             board.
+        reason: Why whoever imports changes what it is judged by itself.
         agent: Who takes them in.
         progress: Shows how many files are read.
 
@@ -133,6 +135,8 @@ def import_backlog(
         surroundings=Surroundings(missing_keeps_back=True),
         skip_existing=skip_existing,
         strict=strict,
+        source="Backlog.md",
+        reason=reason,
         agent=agent,
     )
 

@@ -101,6 +101,7 @@ def import_beads(
     workstream: str = "beads",
     skip_existing: bool = False,
     strict: bool = False,
+    reason: str = "",
     agent: str | None = None,
     progress: ShowProgress = no_progress,
 ) -> Report:
@@ -115,6 +116,7 @@ def import_beads(
         workstream: Where new tasks belong.
         skip_existing: Leave tasks that are on the board as they are.
         strict: Refuse what cannot be read, ids that stand twice, circles, and tasks that are on the board.
+        reason: Why whoever imports changes what it is judged by itself.
         agent: Who takes them in.
         progress: Shows how many issues are read.
 
@@ -136,6 +138,8 @@ def import_beads(
         surroundings=reading.surroundings(),
         skip_existing=skip_existing,
         strict=strict,
+        source="beads",
+        reason=reason,
         agent=agent,
     )
 

@@ -6,6 +6,7 @@ need again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -21,13 +22,25 @@ from orchestrator.domain.knowledge.events import KnowledgeWritten
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.events import TaskImported, TaskReimported
+from orchestrator.domain.tasks.facts import MOVING
+from orchestrator.domain.tasks.judged import IN_WORK, takes_reason
 from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.domain.tasks.relations import Gate, Link, Signal
+from orchestrator.domain.validation import check_line
 from orchestrator.domain.workstreams.commands import Workstreams
 from orchestrator.engine import Engine
 from orchestrator.integrations.order import Wait, in_order
 from orchestrator.integrations.report import Losses, Report, digest
-from orchestrator.integrations.updates import Update, find_known, is_known, is_same
+from orchestrator.integrations.updates import (
+    OPEN_NEEDS,
+    OWN_WORK,
+    Update,
+    find_known,
+    is_as_here,
+    is_known,
+    is_same,
+    is_untouched,
+)
 
 NEED = "need"
 """The kind of the signal that stands for a need."""
@@ -75,6 +88,8 @@ def take_in(
     surroundings: Surroundings | None = None,
     skip_existing: bool = False,
     strict: bool = False,
+    source: str = "",
+    reason: str = "",
     agent: str | None = None,
 ) -> Report:
     """Take tasks in and report it; see :meth:`TaskImport.arrive`.
@@ -88,6 +103,8 @@ def take_in(
         surroundings: What else the tracker's data says.
         skip_existing: Leave tasks that are on the board as they are.
         strict: Refuse tasks that are on the board, and circles.
+        source: What the tracker is called.
+        reason: Why whoever imports changes what it is judged by itself.
         agent: Who takes them in.
     """
     by_id = {incoming.id: (incoming, lost) for incoming, lost in incoming_tasks}
@@ -99,6 +116,8 @@ def take_in(
         surroundings=surroundings,
         skip_existing=skip_existing,
         strict=strict,
+        source=source,
+        reason=reason,
         agent=agent,
     )
     known = find_known(engine.read(), map(_keys, (incoming for incoming, _ in by_id.values())))
@@ -166,12 +185,15 @@ class TaskImport(Noun[State], name="arrivals"):
         surroundings: Surroundings | None = None,
         skip_existing: bool = False,
         strict: bool = False,
+        source: str = "",
+        reason: str = "",
         agent: str | None = None,
     ) -> None:
         """Take tasks into a workstream, which is made if it is not there, with their times and results.
 
-        A task that is on the board gets what changed of it in the tracker. Links to tasks that are neither
-        among them nor on the board are left out; needs are kept as signals, see the module.
+        A task that is on the board gets what changed of it in the tracker, but neither an end past its checks
+        nor, without a reason, what whoever imports is judged by itself; ``kept`` names these. Links to tasks
+        that are neither among them nor on the board are left out; needs are kept as signals, see the module.
 
         Raises:
             Refused: A task of another project has the same id; the workstream is closed. With ``strict``:
@@ -189,7 +211,7 @@ class TaskImport(Noun[State], name="arrivals"):
         for incoming, cuts in new_ones:
             tx.record(TaskImported(record=taking.record(incoming, cuts)))
         if not skip_existing:
-            self._update(tx, taking)
+            self._update(tx, taking, source, check_line("reason", reason))
         for topic, text in taking.surroundings.topics.items():
             knowledge = Knowledge(self._desk)
             if knowledge.read(topic) != text:
@@ -210,21 +232,34 @@ class TaskImport(Noun[State], name="arrivals"):
         if wrong and not skip_existing:
             raise _are_here(wrong, strict=taking.strict)
 
-    def _update(self, tx: Transaction[State], taking: "_Taking") -> None:
+    def _update(self, tx: Transaction[State], taking: "_Taking", source: str, reason: str) -> None:
+        ended = []
         for theirs, here in taking.known.items():
             mine = tx.state.tasks.get(here)
             if mine is None:
                 continue  # it was archived, and stays as it was
-            last = tx.event(mine.events[-1])
+            coming = taking.record(taking.coming[theirs], (), at_home=mine)
+            if is_as_here(coming, mine):
+                continue
             same = taking.record(self.projection(mine), (), at_home=mine)
-            update = Update(
-                mine, taking.record(taking.coming[theirs], (), at_home=mine), same, last, tx.now
-            )
-            changes = taking.without_circle(mine, update.changes)
+            update = Update(mine, coming, same, tx.now, untouched=partial(is_untouched, tx, mine))
+            changes = update.changes
+            if not MOVING.isdisjoint(changes):
+                changes = taking.without_circle(mine, changes)
+            if not reason and takes_reason(tx, mine, changes):
+                # As a whole, so that the same import with a reason takes it in.
+                self.kept[here] = [OWN_WORK]
+                continue
             if changes.keys() - {"updated_at"}:
-                tx.record(TaskReimported(task=here, **changes))
+                holder = (mine.assigned_to or "") if mine.status in IN_WORK else ""
+                about = {"source": source, "why": reason, "holder": holder}
+                tx.record(TaskReimported(task=here, **changes, **about))
+                ended += [here] if changes.get("status") == "done" else []
             if update.kept:
                 self.kept[here] = update.kept
+        for here in ended:
+            if tx.state.tasks[here].open_needs:
+                self.kept.setdefault(here, []).append(OPEN_NEEDS)
 
 
 class _Taking:

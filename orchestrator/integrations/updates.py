@@ -1,19 +1,30 @@
 """What an import changes of tasks that are on the board already: only what changed in the other tracker."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from orchestrator.core.events import Recorded
+from orchestrator.core.transaction import Transaction
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.events import REIMPORTED
-from orchestrator.domain.tasks.records import ENDED, HELD, Task
+from orchestrator.domain.tasks.events import REIMPORTED, TaskImported, TaskReimported
+from orchestrator.domain.tasks.records import ENDED, HELD, Note, Task
 
+HAS_CHECKS = "ends of tasks that have checks here"
+OWN_WORK = "acceptance of tasks of whoever imports (--reason TEXT takes it in)"
+OPEN_NEEDS = "open needs of tasks that ended there"
 OLDER = "tasks that changed here later"
 ENDED_HERE = "statuses of tasks that have ended here"
 HELD_HERE = "statuses of tasks that agents have"
 
 _STANDING = ("status", "assigned_to", "lease", "lease_until", "result", "reason", "ended_at")
-_IMPORTS = ("task.imported", "task.reimported")
+_COMPARED = [
+    field for field in REIMPORTED if field not in ("lease", "lease_until", "notes", "ended_at")
+]
+"""What an import compares by itself."""
+
+_WHO = ("status", "assigned_to")
+"""They go together: a status without an agent is that of a task that is free."""
+
+_IMPORTS = (TaskImported.TYPE, TaskReimported.TYPE)
 _TO_THE_MINUTE = ":00.000Z"
 
 
@@ -25,37 +36,43 @@ class Update:
         kept: What stays although the tracker has it otherwise: kinds of losses.
     """
 
-    def __init__(self, mine: Task, theirs: Task, same: Task, last: Recorded, now: str) -> None:
+    def __init__(
+        self,
+        mine: Task,
+        theirs: Task,
+        same: Task,
+        now: str,
+        *,
+        untouched: Callable[[], bool],
+    ) -> None:
         """Compare.
 
         Args:
             mine: The task as it is.
             theirs: The task as it would come in.
             same: The task as it would come in if nothing had changed in the tracker.
-            last: The event that changed it last here.
             now: The time.
+            untouched: Answers whether only imports have changed it here.
         """
         self.kept: list[str] = []
         self.changes: dict[str, Any] = {
             field: getattr(theirs, field)
-            for field in REIMPORTED
-            if field not in ("lease", "lease_until", "notes", "ended_at")
-            and _differ(getattr(theirs, field), getattr(same, field))
+            for field in _COMPARED
+            if _differ(getattr(theirs, field), getattr(same, field))
             and _differ(getattr(theirs, field), getattr(mine, field))
         }
-        known = [(note.agent, note.text) for note in same.notes]
-        if notes := tuple(n for n in theirs.notes if (n.agent, n.text) not in known):
+        if notes := _new_notes(theirs, same):
             self.changes["notes"] = (*mine.notes, *notes)
         if not self.changes:
             return
-        untouched = last.type in _IMPORTS
-        if not _is_newer(theirs.updated_at, mine.updated_at, equal=untouched):
+        is_untouched = untouched()
+        if not _is_newer(theirs.updated_at, mine.updated_at, equal=is_untouched):
             self.changes = {}
             self.kept.append(OLDER)
             return
-        if not untouched:
+        if not is_untouched:
             self._keep_own_needs(mine)
-        self._stand(mine, theirs, now, untouched=untouched)
+        self._stand(mine, theirs, now, untouched=is_untouched)
         if self.changes:
             self.changes["updated_at"] = max(theirs.updated_at, mine.updated_at)
 
@@ -74,14 +91,33 @@ class Update:
             kept = ENDED_HERE
         elif not untouched and mine.status in (*HELD, "in_review") and not mine.has_lapsed(now):
             kept = HELD_HERE
+        elif theirs.status == "done" and mine.status not in ENDED and mine.checks is not None:
+            kept = HAS_CHECKS
         for field in _STANDING:
             self.changes.pop(field, None)
-            if not kept:
+            is_other = field in _WHO or getattr(theirs, field) != getattr(mine, field)
+            if not kept and is_other:
                 self.changes[field] = getattr(theirs, field)
         if kept:
             self.kept.append(kept)
         elif theirs.status in ENDED and mine.status in ENDED:
-            self.changes["ended_at"] = mine.ended_at
+            self.changes.pop("ended_at", None)
+
+
+def is_untouched(tx: Transaction[State], task: Task) -> bool:
+    """Whether only imports have changed a task of the board."""
+    return all(tx.event(number).type in _IMPORTS for number in reversed(task.events))
+
+
+def is_as_here(theirs: Task, mine: Task) -> bool:
+    """Whether a task comes in as it is here already."""
+    is_other = any(_differ(getattr(theirs, name), getattr(mine, name)) for name in _COMPARED)
+    return not is_other and not _new_notes(theirs, mine)
+
+
+def _new_notes(theirs: Task, mine: Task) -> tuple[Note, ...]:
+    known = {(note.agent, note.text) for note in mine.notes}
+    return tuple(note for note in theirs.notes if (note.agent, note.text) not in known)
 
 
 def _differ(theirs: Any, mine: Any) -> bool:

@@ -12,9 +12,10 @@ import msgspec
 from msgspec.structs import asdict
 
 from orchestrator.core.errors import NotFound
-from orchestrator.core.events import Recorded, is_reserved
+from orchestrator.core.events import Recorded, is_reserved, types
 from orchestrator.core.printable import one_line
 from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.domain.tasks.events import TaskClaimed, TaskEvent
 from orchestrator.domain.tasks.facts import NO_FACTS
 from orchestrator.engine import Engine
 
@@ -77,7 +78,7 @@ SENTENCES = {
     "task.lapsed": "took back {task:task}, whose lease of {holder} had ended",
     "task.noted": "noted on {task:task}: {text}",
     "task.reached": "started the timers of {task:task}",
-    "task.reimported": "imported {task:task} again[: {:changes}]",
+    "task.reimported": "imported {task:task} again[ from {source}][: {:changes}][ (because: {why})]",
     "task.rejected": "rejected {task:task}: {reason}",
     "task.released": "released {task:task}[ of {holder}][: {reason}]",
     "task.renewed": "extended the lease of {task:task} until {until:time}",
@@ -109,6 +110,19 @@ brackets is left out if a fact in it is empty.
 
 _OPTIONAL = re.compile(r"\[([^\]]*)\]")
 _FIELD = re.compile(r"\{([a-z_.]*)(?::([a-z]+))?\}")
+_STATUS_AFTER = {
+    name: event.STATUS
+    for name, event in types().items()
+    if issubclass(event, TaskEvent) and event.STATUS is not None
+}
+"""The types of events that change the status of a task, with what it is after them."""
+
+_NO_CHANGE = (
+    *("task", "workstream", "updated_at", "ended_at", "lease", "lease_until"),
+    *("dropped", "source", "why", "holder"),
+)
+"""Facts of an edit or an import that are no change of their own."""
+
 _TIMES = ("defer_until", "due", "until")
 
 
@@ -187,10 +201,14 @@ class Sentences:
         before = self._facts_before(record, payload)
         changes = []
         for field, value in payload.items():
-            if field in ("task", "workstream", "updated_at", "dropped"):
+            if field in _NO_CHANGE:
                 continue
             name = field.replace("_", " ")
             old, new = (self._fact(field, facts.get(field)) for facts in (before, payload))
+            if (
+                before and old == new
+            ):  # an import of an older version wrote what stayed as it was, too
+                continue
             items = value if isinstance(value, list) else [value]
             has_records = any(isinstance(item, (dict, list)) for item in items)
             is_long = has_records or max(len(old), len(new)) > SHOWN // 2
@@ -206,7 +224,7 @@ class Sentences:
         """The facts of a task before an edit, as far as its events show them."""
         if "task" not in payload:
             return {}
-        facts: dict[str, Any] = asdict(NO_FACTS)
+        facts: dict[str, Any] = {**asdict(NO_FACTS), "status": "pending"}
         try:
             history = self._tasks.history(payload["task"])
         except NotFound:
@@ -218,7 +236,24 @@ class Sentences:
                 facts |= msgspec.json.decode(event.payload)
             elif event.type == "task.imported":
                 facts |= msgspec.json.decode(event.payload)["record"]
+            elif (status := _STATUS_AFTER.get(event.type)) is not None:
+                facts |= _standing(event, status)
         return facts
+
+
+def _standing(event: Recorded, status: str) -> dict[str, Any]:
+    """What an event that changes the status of a task says of its agent, its result and the reason."""
+    payload = msgspec.json.decode(event.payload)
+    standing: dict[str, Any] = {"status": status, "reason": payload.get("reason", "")}
+    if status in ("pending", "blocked"):
+        standing |= {"assigned_to": None, "result": None}
+    elif event.type == TaskClaimed.TYPE:
+        standing["assigned_to"] = event.agent
+    elif "to" in payload:
+        standing["assigned_to"] = payload["to"]
+    if "result" in payload:
+        standing["result"] = payload["result"]
+    return standing
 
 
 def _text(value: object) -> str:

@@ -16,6 +16,8 @@ from orchestrator.core.moments import moment
 from orchestrator.domain.tasks.records import Note
 from orchestrator.integrations import Report, export_backlog, import_backlog, import_beads
 from orchestrator.integrations.appendix import Appendix
+from orchestrator.integrations.updates import HAS_CHECKS, OPEN_NEEDS, OWN_WORK
+from orchestrator.reports.sentences import Sentences
 
 from .test_backlog import page, put
 from .test_beads import issue, take, written
@@ -362,6 +364,94 @@ def test_what_happened_here_since_counts(orc: Orchestrator, clock) -> None:
     assert [note.text for note in orc.tasks.get("noted").notes] == ["Mine", "Theirs"]
     assert report.no_place["tasks that changed here later"] == 1
     assert report.no_place["statuses of tasks that agents have"] == 1
+
+
+LATE = "2027-01-01T00:00:00Z"
+LATER = "2027-01-02T00:00:00Z"
+
+
+@pytest.fixture
+def held(orc: Orchestrator) -> Orchestrator:
+    """A board with an imported task that ann has and a convoy of hers that wes watches."""
+    take(orc, issue("a", acceptance_criteria="All"), agent="cleo")
+    for agent in ("ann", "ben", "wes"):
+        orc.agents.register(agent)
+    orc.convoys.create("c", ["a"], notify=["wes"], agent="wes")
+    orc.tasks.claim("a", agent="ann")
+    return orc
+
+
+def letters(orc: Orchestrator, agent: str) -> list[str]:
+    return [message.subject for message in orc.mail.inbox(agent=agent)]
+
+
+def test_an_import_that_changes_how_work_is_judged_is_told_and_stands_in_the_evidence(
+    held: Orchestrator,
+) -> None:
+    take(held, issue("a", acceptance_criteria="Some", updated_at=LATE), agent="ben")
+    task = held.tasks.get("a")
+    assert (task.acceptance, task.status, task.assigned_to) == ("Some", "in_progress", "ann")
+    [change] = task.evidence
+    assert (change.what, change.problem, change.agent) == (
+        "re-imported from beads",
+        "changed acceptance",
+        "ben",
+    )
+    for agent in ("ann", "wes"):
+        assert letters(held, agent) == ["Changed by an import: a The a"]
+    assert letters(held, "ben") == []
+
+
+@pytest.mark.parametrize("importer", ["ann", None])
+def test_a_worker_takes_a_change_of_how_it_is_judged_only_with_a_reason(
+    held: Orchestrator, importer: str | None
+) -> None:
+    changed = issue("a", acceptance_criteria="Some", updated_at=LATE, title="New")
+    report = take(held, changed, issue("b"), agent=importer)
+    assert (report.tasks, report.updated) == (1, ())
+    assert [*report.no_place] == [OWN_WORK]
+    assert held.tasks.get("a").acceptance == "All"
+    assert take(held, changed, reason="Agreed", agent=importer).updated == ("a",)
+    assert held.tasks.get("a").acceptance == "Some"
+    assert held.tasks.get("a").evidence[0].what == "re-imported from beads: Agreed"
+    assert letters(held, "wes") == ["Changed by an import: a New"]
+
+
+def test_a_claim_is_not_ended_by_an_import_after_another_one(held: Orchestrator) -> None:
+    take(held, issue("a", acceptance_criteria="All", title="New", updated_at=LATE))
+    report = take(held, issue("a", acceptance_criteria="All", status="closed", updated_at=LATER))
+    assert report.no_place == {"statuses of tasks that agents have": 1}
+    assert (held.tasks.get("a").status, held.tasks.get("a").assigned_to) == ("in_progress", "ann")
+
+
+def test_who_had_a_task_that_an_import_ended_hears_of_it(held: Orchestrator, clock) -> None:
+    clock.advance(3600)
+    take(held, issue("a", acceptance_criteria="All", status="closed", updated_at=LATE))
+    task = held.tasks.get("a")
+    assert (task.status, task.evidence[-1].problem) == ("done", "changed status")
+    assert "Changed by an import: a The a" in letters(held, "ann")
+    sentences = Sentences(held.engine, subject="a")
+    assert sentences.of(held.tasks.history("a")[-1]) == (
+        "imported it again from beads: status in_progress -> done, assigned to ann -> none"
+    )
+
+
+def test_an_import_ends_no_task_past_its_checks(orc: Orchestrator) -> None:
+    take(orc, issue("a"), issue("b"))
+    orc.tasks.edit("a", review=True)
+    ended = [issue(name, status="closed", updated_at=LATE) for name in ("a", "b")]
+    report = take(orc, *ended)
+    assert (orc.tasks.get("a").status, orc.tasks.get("b").status) == ("pending", "done")
+    assert report.no_place == {HAS_CHECKS: 1}
+
+
+def test_an_end_before_its_needs_is_reported(orc: Orchestrator) -> None:
+    issues = [issue("a", ("blocks", "b")), issue("b"), issue("c", ("blocks", "d")), issue("d")]
+    take(orc, *issues)
+    ended = [record | {"status": "closed", "updated_at": LATE} for record in issues]
+    report = take(orc, *ended[:1], *ended[2:])
+    assert report.no_place == {OPEN_NEEDS: 1}
+    assert report.examples == {OPEN_NEEDS: ("a",)}
 
 
 def test_a_task_is_known_by_its_reference_too(orc: Orchestrator) -> None:

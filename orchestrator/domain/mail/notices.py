@@ -20,6 +20,7 @@ from orchestrator.domain.tasks.events import (
     TaskFailed,
     TaskImported,
     TaskLapsed,
+    TaskReimported,
     TaskReleased,
 )
 from orchestrator.domain.tasks.judged import is_begun
@@ -88,6 +89,12 @@ def _holder(
     yield event.holder
 
 
+def _holder_before(tx: Transaction[State], task: Task, event: TaskReimported) -> Iterator[str]:
+    """Yield who had the task, unless that is only a name which an import gave it."""
+    if event.holder in tx.state.agents or task.attempt:
+        yield event.holder
+
+
 def _reviewers(tx: Transaction[State], task: Task, _event: Event) -> Iterable[str]:
     from orchestrator.domain.agents.reviewers import suitable_reviewers
 
@@ -96,6 +103,19 @@ def _reviewers(tx: Transaction[State], task: Task, _event: Event) -> Iterable[st
 
 def _now_with(task: Task) -> str:
     return f"{task.assigned_to} has the task now." if task.status in HELD else "The task is free."
+
+
+def _is_reimport_of_work(task: Task, event: TaskReimported, _actor: str) -> bool:
+    """Whether an import changed how a task is judged that an agent has or had, or took it from its agent."""
+    is_taken = bool(event.holder) and event.holder != task.assigned_to
+    is_in_work = bool(event.holder) or task.attempt > 0
+    return bool(event.source) and (is_taken or (is_in_work and bool(event.judged())))
+
+
+def _reimport(task: Task, event: TaskReimported) -> str:
+    changed = "" if event.facts().get("status") is None else f" It is {task.status} now."
+    judged = " and ".join(field for field in event.judged() if field != "status")
+    return f"It was {event.because}{f', and its {judged} changed' if judged else ''}.{changed}"
 
 
 NOTICES: dict[type[Event], Notice] = {
@@ -139,6 +159,13 @@ NOTICES: dict[type[Event], Notice] = {
         ),
         lambda task: f"`t show {task.id}` has the old and the new values.",
         lambda task, event, _actor: bool(event.problem) and (is_begun(task) or task.attempt > 0),
+    ),
+    TaskReimported: Notice(
+        "Changed by an import",
+        (_holder_before, _creator, _watchers),
+        _reimport,
+        lambda task: f"`t show {task.id}` has the old and the new values.",
+        _is_reimport_of_work,
     ),
     TaskReleased: Notice(
         "Taken from you",

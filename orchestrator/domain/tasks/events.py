@@ -21,6 +21,7 @@ from orchestrator.domain.tasks.derived import (
 from orchestrator.domain.tasks.facts import FINAL, JUDGED, MOVING, TaskFacts
 from orchestrator.domain.tasks.records import (
     DEFAULT_LEASE,
+    ENDED,
     HELD,
     Evidence,
     Note,
@@ -193,7 +194,14 @@ _Reimported: Any = msgspec.defstruct(
 
 @event("task.reimported")
 class TaskReimported(_Reimported):  # type: ignore[misc] # its fields are those of a task
-    """A task of the board is now as another system has it; a field that is not there did not change."""
+    """A task of the board is now as another system has it; a field that is not there did not change.
+
+    ``source``: what it was imported from; ``why``: the reason that was given; ``holder``: who had it.
+    """
+
+    source: str = ""
+    why: str = ""
+    holder: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
         before = state.tasks[self.task]
@@ -208,12 +216,27 @@ class TaskReimported(_Reimported):  # type: ignore[misc] # its fields are those 
             change_task(state, task, replace(task, **moves))
             _link_again(state, self.task)
 
+    @property
+    def because(self) -> str:
+        """Why the task changed, as its evidence says it; empty for an event of an older version."""
+        why = f": {self.why}" if self.why else ""
+        return f"re-imported from {self.source}{why}" if self.source else ""
+
     def facts(self) -> dict[str, Any]:
         """The fields that changed."""
-        return _given(self)
+        own = ("source", "why", "holder")
+        return {field: value for field, value in _given(self).items() if field not in own}
+
+    def judged(self) -> list[str]:
+        """What of the task is judged that changed; its end counts, too."""
+        facts = self.facts()
+        ended = facts.get("status") in ENDED
+        return sorted(facts.keys() & (JUDGED | {"status"} if ended else JUDGED))
 
     def changed(self, task: Task, record: Recorded) -> Task:
         changes = {field: value for field, value in self.facts().items() if field not in MOVING}
+        if self.source and (judged := self.judged()):
+            changes["evidence"] = (*task.evidence, _change(judged, self.because, record))
         if changes.get("status", "assigned") not in HELD:
             changes |= UNHELD | {"assigned_to": changes.get("assigned_to")}
         return replace(task, **changes)

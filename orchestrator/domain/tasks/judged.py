@@ -92,6 +92,13 @@ def _worker_that_acts(tx: Transaction[State], task: Task) -> str:
     return tx.agent if task.attempt and _had_it(tx, task) else ""
 
 
+def takes_reason(tx: Transaction[State], task: Task, changes: Mapping[str, Any]) -> bool:
+    """Whether the agent that acts has to say why it makes these changes of a task."""
+    dropped = _dropped(tx.state, task, changes) if is_begun(task) else {}
+    is_judged = bool(dropped) or not JUDGED.isdisjoint(changes)
+    return is_judged and bool(_worker_that_acts(tx, task))
+
+
 def _had_it(tx: Transaction[State], task: Task) -> bool:
     """Whether the agent that acts has claimed the task before, and did not write it down itself."""
     claims = (tx.event(number) for number in task.events)

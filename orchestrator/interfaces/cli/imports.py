@@ -58,6 +58,12 @@ def _into(workstream: str) -> Decorator:
             "Leave tasks that are on the board as they are; else they are updated.",
         ),
         flag("--strict", "Refuse what cannot be read, or is on the board; else it is left out."),
+        option(
+            "--reason",
+            "Why you change what your own work is judged by; else that is left as it is.",
+            default="",
+            rare=True,
+        ),
         DRY_RUN,
     )
 
