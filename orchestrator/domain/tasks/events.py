@@ -231,12 +231,14 @@ class TaskReimported(_Reimported):  # type: ignore[misc] # its fields are those 
         """What of the task is judged that changed; its end counts, too."""
         facts = self.facts()
         ended = facts.get("status") in ENDED
-        return sorted(facts.keys() & (JUDGED | {"status"} if ended else JUDGED))
+        return sorted(facts.keys() & {*JUDGED, "gate", *(["status"] if ended else [])})
 
     def changed(self, task: Task, record: Recorded) -> Task:
         changes = {field: value for field, value in self.facts().items() if field not in MOVING}
-        if self.source and (judged := self.judged()):
-            changes["evidence"] = (*task.evidence, _change(judged, self.because, record))
+        judged = self.judged()
+        if self.source and judged and (self.holder or task.attempt or "status" in judged):
+            problem = f"changed {' and '.join(judged)}"
+            changes["evidence"] = (*task.evidence, _change(problem, self.because, record))
         if changes.get("status", "assigned") not in HELD:
             changes |= UNHELD | {"assigned_to": changes.get("assigned_to")}
         return replace(task, **changes)
