@@ -14,11 +14,13 @@ LACKING: dict[str, str] = {
         "proc": "there is no /proc",
         "fdatasync": "syncing is F_FULLFSYNC",
         "case": "paths that differ only in case are one file",
+        "bytes": "the names of files are text",
     },
     "windows": {
         "proc": "there is no /proc",
         "fdatasync": "syncing is os.fsync",
         "case": "paths that differ only in case are one file",
+        "bytes": "the names of files are text",
         "flock": "there is no flock: filelock's guard alone, and no order of those who wait",
         "sealing": "the log stays one file",
         "fifo": "there are no fifos in folders",

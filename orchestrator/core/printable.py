@@ -33,6 +33,11 @@ def escape(text: str) -> str:
     return re.sub(_UNSAFE, _shown, text)
 
 
+def is_plain(text: str) -> bool:
+    """Whether a text is shown as it is: a name that a reader can type."""
+    return escape(text) == text
+
+
 def escape_lines(text: str) -> str:
     """Escape a text of several lines: like :func:`escape`, but newlines and tabs stay."""
     return "\n".join(

@@ -14,7 +14,7 @@ import msgspec
 
 from orchestrator.core.clock import local_time
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.printable import escape, one_line
+from orchestrator.core.printable import escape, is_plain, one_line
 from orchestrator.domain.agents.commands import Agents, AgentView
 from orchestrator.domain.agents.hooks import hook_of
 from orchestrator.domain.agents.identity import own_name
@@ -346,7 +346,7 @@ class _Page:
     def _neighbour(self, agent: AgentView) -> str:
         tasks = [self.state.tasks[task] for task in agent.tasks[:2]]
         titles = ", ".join(f"{task.id} {escape(one_line(task.title, TITLE))}" for task in tasks)
-        return f"> {agent.id}: {titles or agent.presence}"
+        return f"> {escape(agent.id)}: {titles or agent.presence}"
 
     def _topics(self) -> Iterator[Section]:
         with suppress(OrchestratorError):
@@ -355,9 +355,13 @@ class _Page:
                 return
             more = f", and {len(topics) - TOPICS} more" if len(topics) > TOPICS else ""
             text = quote_line(", ".join(topics[:TOPICS]) + more)
-            show = f"{self.prog} kb read {shlex.quote(topics[0])}"
+            plain = next(filter(is_plain, topics), "TOPIC")
+            show = f"{self.prog} kb read {shlex.quote(plain)}"
             title = f"Topics of knowledge ({len(topics)})"
-            block = PageBlock(f"{text}\n`{escape(show)}` shows the first.", f"{self.prog} kb list")
+            block = PageBlock(
+                f"{text}\n`{show}` shows {'the first' if plain == topics[0] else 'that one'}.",
+                f"{self.prog} kb list",
+            )
             yield Section(title, [block], 0.05, f"{self.prog} kb list")
 
 

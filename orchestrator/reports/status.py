@@ -85,7 +85,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             ],
         }
         sections = [_section(title, lines, fitted) for title, lines in parts.items()]
-        sections.append(_section("Knowledge", [", ".join(self.topics)] if self.topics else []))
+        sections.append(
+            _section("Knowledge", [", ".join(map(escape, self.topics))] if self.topics else [])
+        )
         return "\n".join(
             [f"Board at event {self.event}, {clock.local_time(self.at)}", "", *sections]
         )

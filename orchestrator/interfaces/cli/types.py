@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.printable import is_plain
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -76,7 +77,8 @@ class Type(ParamType):
                 words = [getattr(record, attribute) for record in getattr(ctx.obj.orc, noun).all()]
             except (OrchestratorError, OSError):
                 words = ()
-        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+        # A shell writes what is offered into the line: a name out of the file system may hold anything.
+        return [CompletionItem(w) for w in words if w.startswith(incomplete) and is_plain(w)]
 
 
 class FreeText(Type):
