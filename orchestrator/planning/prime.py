@@ -21,6 +21,7 @@ from orchestrator.domain.agents.identity import own_name
 from orchestrator.domain.agents.records import Session
 from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.mail.announced import announce
+from orchestrator.domain.mail.matters import unread_messages
 from orchestrator.domain.mail.records import Message
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import blockers, ways_out
@@ -119,9 +120,8 @@ class _Page:
         self.now = engine.now()
         self.hook = hook_of(self.state, agent)
         self.session = self.state.agents.sessions.get(agent)
-        box = self.state.mail.mailboxes.get(agent)
-        numbers = sorted({*box.new, *box.unread}, reverse=True) if box else []
-        self.unread = [self.state.mail.messages[number] for number in numbers]
+        unread = unread_messages(self.state, agent, self.now)
+        self.unread = [self.state.mail.messages[number] for number in reversed(unread)]
         self.reviews = self.state.schedule.reviews.held_by(agent)
         self._step = self._step_of(self.hook.task)
 

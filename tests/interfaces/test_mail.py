@@ -57,6 +57,7 @@ def test_send_says_to_whom_and_gives_the_whole_message(cli: CommandLine) -> None
         "taken_by": None,
         "taken_at": None,
         "copies": 3,
+        "about": None,
         "recipients": ["bob", "carl", "dora"],
         "queue": "",
         "body": "",

@@ -13,6 +13,7 @@ from orchestrator.domain.agents.commands import AgentView
 from orchestrator.domain.agents.identity import check_active
 from orchestrator.domain.agents.records import Agent
 from orchestrator.domain.mail import commands as mail
+from orchestrator.domain.mail.matters import matter_of
 from orchestrator.domain.mail.records import Urgency
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskAssigned, TaskHung, TaskLapsed, released
@@ -133,4 +134,5 @@ def notify_assignee(tx: Transaction[State], task: Task, message: str = "") -> No
         body="\n\n".join(filter(None, [message, task.description, begin])),
         kind="work_assignment",
         priority=next(word for limit, word in _URGENCY.items() if task.priority <= limit),
+        about=matter_of("task.assigned", task),
     )

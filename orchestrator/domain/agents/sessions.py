@@ -21,6 +21,7 @@ from orchestrator.domain.agents.records import (
 from orchestrator.domain.agents.session_events import SessionEnded, SessionStarted
 from orchestrator.domain.locks import commands as locks
 from orchestrator.domain.mail import commands as mail
+from orchestrator.domain.mail.matters import matter_of, unread_messages
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.completion import complete
@@ -233,6 +234,7 @@ class Sessions(Noun[State]):
             body="\n\n".join(filter(None, [message, f"The task for it is {new.id}."])),
             kind="coordination_request",
             priority="urgent" if severity == "critical" else "high",
+            about=matter_of("task.added", new),
         )
 
     def get(self, agent: str | None = None) -> Session:
@@ -274,6 +276,6 @@ def _collected(state: State, agent: str, now: str) -> list[str]:
         (lock.resource, lock.holder(agent)) for lock in locks.by_holder(state, now).get(agent, ())
     )
     lines += [f"lock {resource} until {holder.until}" for resource, holder in holds if holder]
-    unread = state.mail.mailbox(agent).count_unread
+    unread = len(unread_messages(state, agent, now))
     messages = f"{unread} unread message{'s' * (unread != 1)}"
     return lines + ([messages] if unread else [])

@@ -5,6 +5,7 @@ it. An empty one stays open.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import msgspec
 
@@ -207,13 +208,22 @@ def follow(tx: Transaction[State], events: Committed) -> None:
             changed[event.convoy] = None
         task = getattr(event, "task", None)
         changed |= dict.fromkeys(tx.state.convoys.tracked_by.get(task, ()) if task else ())
+    landed = []
     for name in changed:
         convoy = tx.state.convoys[name]
         if convoy.status == "open" and convoy.tasks and not convoy.open_tasks:
             tx.record(ConvoyLanded(convoy=name))
-            _notify(tx, convoy)
+            landed.append(convoy)
         elif convoy.status == "landed" and convoy.open_tasks:
             tx.record(ConvoyReopened(convoy=name))
+    _report(tx, landed)
+
+
+def informed_of_the_end(tx: Transaction[State], task: Task) -> set[str]:
+    """Return the agents that get the report of a convoy which landed with a task in this transaction."""
+    landed = {event.convoy for _, event in tx.events if isinstance(event, ConvoyLanded)}
+    names = landed.intersection(tx.state.convoys.tracked_by.get(task.id, ()))
+    return {agent for name in names for agent in _audience(tx, tx.state.convoys[name])}
 
 
 def track(tx: Transaction[State], task: Task) -> None:
@@ -233,30 +243,57 @@ def _find_live(state: State, name: str) -> Convoy:
     return convoy
 
 
-def _notify(tx: Transaction[State], convoy: Convoy) -> None:
-    """Notify the watchers; addresses whose group is empty or gone are skipped."""
-    watchers = [address for address in convoy.notify if _is_reachable(tx, address)]
-    if not watchers:
-        return
-    counts = "\n".join(
+def _report(tx: Transaction[State], landed: list[Convoy]) -> None:
+    """Send each watcher one message about the convoys of its that landed."""
+    convoys_of: dict[str, list[Convoy]] = {}
+    for convoy in landed:
+        for recipient in _audience(tx, convoy):
+            convoys_of.setdefault(recipient, []).append(convoy)
+    recipients: dict[tuple[str, ...], list[str]] = {}
+    for recipient, convoys in convoys_of.items():
+        recipients.setdefault(tuple(convoy.name for convoy in convoys), []).append(recipient)
+    for names_of, to in recipients.items():
+        several = len(names_of) > 1
+        verb = "have" if several else "has"
+        subject = f"Convoy{'s' if several else ''} {', '.join(names_of)} {verb} landed"
+        mail.post(
+            tx,
+            to,
+            subject=subject[:LONGEST_TITLE],
+            body="\n\n".join(_ends(tx.state, tx.state.convoys[name]) for name in names_of),
+            kind="notification",
+        )
+
+
+def _audience(tx: Transaction[State], convoy: Convoy) -> dict[str, None]:
+    """Return who is notified, agents and queues; addresses whose group is empty or gone are skipped."""
+    audience: dict[str, None] = {}
+    for address in convoy.notify:
+        with suppress(OrchestratorError):
+            reached = addresses.resolve(tx.state, [address], tx.agent)
+            audience |= dict.fromkeys(reached.agents)
+            audience |= {f"queue:{reached.queue}": None} if reached.queue else {}
+    return audience
+
+
+def _ends(state: State, convoy: Convoy) -> str:
+    """Say how the tasks of a convoy ended, the first of them."""
+    rows = (_row(state, task) for task in convoy.tasks[:50])
+    texts = (
         f"- {row['task']} {row['status']}: {one_line(str(row['title']), LONGEST_TITLE)}"
-        for row in (_row(tx.state, task) for task in convoy.tasks[:50])
+        f"{_remark(state.tasks.get(str(row['task'])))}"
+        for row in rows
     )
-    mail.post(
-        tx,
-        watchers,
-        subject=f"Convoy {convoy.name} has landed"[:LONGEST_TITLE],
-        body=f"All {len(convoy.tasks)} tasks have ended:\n\n{counts}",
-        kind="notification",
-    )
+    return "\n".join([f"All {len(convoy.tasks)} tasks have ended:", "", *texts])
 
 
-def _is_reachable(tx: Transaction[State], address: str) -> bool:
-    try:
-        addresses.resolve(tx.state, [address], tx.agent)
-    except OrchestratorError:
-        return False
-    return True
+def _remark(task: Task | None) -> str:
+    """Return why a task is not done, or what its reviewer had to say."""
+    if task is None:
+        return ""
+    comments = [item.what for item in task.evidence if item.kind == "review" and item.passed]
+    remark = task.reason or (comments[-1] if comments else "")
+    return f" ({one_line(remark, LONGEST_TITLE)})" if remark else ""
 
 
 def _row(state: State, task_id: str) -> dict[str, str | None]:

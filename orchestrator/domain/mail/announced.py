@@ -1,6 +1,7 @@
 """Which mail an agent was told of, so that a wait ends once for each message and not again."""
 
 from orchestrator.core.transaction import Desk
+from orchestrator.domain.mail.matters import unread_messages
 from orchestrator.domain.mail.records import Message
 from orchestrator.domain.state import State
 
@@ -18,13 +19,13 @@ def announce(desk: Desk[State], agent: str, message: int) -> None:
 
 
 def unannounced(desk: Desk[State], agent: str) -> tuple[Message, ...]:
-    """Return the messages to an agent that were neither delivered nor announced, oldest first."""
-    mail = desk.read().mail
-    new = mail.mailbox(agent).new
+    """Return the messages to an agent that were neither delivered nor announced, but for settled ones."""
+    state = desk.read()
+    new = unread_messages(state, agent, desk.now(), new=True)
     if not new:
         return ()
     last = announced(desk, agent)
-    return tuple(mail.messages[message] for message in sorted(new) if message > last)
+    return tuple(state.mail.messages[message] for message in new if message > last)
 
 
 def _reader(agent: str) -> str:

@@ -34,10 +34,12 @@ from orchestrator.domain.mail.events import (
     MessageSent,
     MessageTaken,
 )
+from orchestrator.domain.mail.matters import unread_messages
 from orchestrator.domain.mail.records import (
     KINDS,
     PRIORITIES,
     Mailbox,
+    Matter,
     Message,
     MessageKind,
     Receipt,
@@ -73,7 +75,7 @@ class Letter(Message, frozen=True, gc=False, kw_only=True):
 
 
 class InboxItem(Message, frozen=True, gc=False, kw_only=True):
-    """A message in a mailbox: its header, with its status there: ``new``, ``unread`` or ``read``."""
+    """A message in a mailbox: its header, with its status there: new, unread, settled or read."""
 
     status: str
     delivered_at: str | None
@@ -110,6 +112,7 @@ def post(
     kind: MessageKind = "note",
     reply_to: int | None = None,
     pinned: bool = False,
+    about: Matter | None = None,
 ) -> Recorded:
     """Send a message as the agent that acts; commands of all nouns use it.
 
@@ -135,6 +138,7 @@ def post(
             thread=parent.thread if parent else 0,
             reply_to=reply_to,
             pinned=pinned,
+            about=about,
             incarnation=tx.session or 0,
             outdated=is_outdated(tx.state, tx.agent, tx.session),
         )
@@ -427,14 +431,19 @@ class Mail(Noun[State]):
         return own_name(self._desk, None)
 
     def inbox(self, *, agent: str | None = None, unread: bool = False) -> list[InboxItem]:
-        """Return the messages in a mailbox, oldest first; with ``unread`` only the unread ones."""
-        state = self._state
-        box = state.mail.mailbox(own_name(self._desk, agent))
-        held = [entry for entry in box.items() if not (unread and entry[0] == "read")]
-        return [
-            InboxItem(**asdict(state.mail.messages[message]), status=status, **asdict(receipt))
-            for status, message, receipt in sorted(held, key=lambda entry: entry[1])
-        ]
+        """Return the messages in a mailbox, oldest first; with ``unread`` only the unread ones.
+
+        A notice that is not read, and asks for what is settled, is ``settled`` and not unread.
+        """
+        state, name = self._state, own_name(self._desk, agent)
+        open_ones = {*unread_messages(state, name, self._desk.now())}
+        items = []
+        for status, message, receipt in state.mail.mailbox(name).items():
+            if message in open_ones or not unread:
+                header = asdict(state.mail.messages[message])
+                shown = status if status == "read" or message in open_ones else "settled"
+                items.append(InboxItem(**header, status=shown, **asdict(receipt)))
+        return sorted(items, key=lambda item: item.id)
 
     def check(
         self, *, agent: str | None = None, new: bool = False, wait: float | str = 0
@@ -449,14 +458,14 @@ class Mail(Noun[State]):
         owner = own_name(self._desk, agent)
 
         def attempt() -> UnreadCount | None:
-            count = _count(self._state, owner)
+            count = _count(self._state, owner, self._desk.now())
             return count if (count.new if new else count.unread) else None
 
-        return wait_for(self._desk, attempt, wait) or _count(self._state, owner)
+        return wait_for(self._desk, attempt, wait) or _count(self._state, owner, self._desk.now())
 
     def pending(self, *, agent: str | None = None) -> list[int]:
         """Return the messages that were not delivered to an agent yet, in the order of delivery."""
-        return sorted(self._state.mail.mailbox(own_name(self._desk, agent)).new)
+        return unread_messages(self._state, own_name(self._desk, agent), self._desk.now(), new=True)
 
     def thread(self, message: int) -> list[Letter]:
         """Return the thread of a message, oldest first.
@@ -578,9 +587,9 @@ def _box(state: State, agent: str, messages: Iterable[int]) -> Mailbox:
     return box
 
 
-def _count(state: State, agent: str) -> UnreadCount:
-    box = state.mail.mailbox(agent)
-    return UnreadCount(agent=agent, unread=box.count_unread, new=len(box.new))
+def _count(state: State, agent: str, now: str) -> UnreadCount:
+    unread, new = (unread_messages(state, agent, now, new=only) for only in (False, True))
+    return UnreadCount(agent=agent, unread=len(unread), new=len(new))
 
 
 def _match(recorded: Recorded, sent: MessageSent, wanted: list[str]) -> SearchMatch | None:

@@ -8,7 +8,7 @@ held it; the log keeps it.
 from msgspec.structs import replace
 
 from orchestrator.core.events import Event, Recorded, event
-from orchestrator.domain.mail.records import Mailbox, Message, MessageKind, Receipt, Urgency
+from orchestrator.domain.mail.records import Mailbox, Matter, Message, MessageKind, Receipt, Urgency
 from orchestrator.domain.state import State
 
 
@@ -29,6 +29,7 @@ class MessageSent(Event):
     pinned: bool = False
     incarnation: int = 0
     outdated: bool = False
+    about: Matter | None = None
 
     def header(self, record: Recorded) -> Message:
         """The header that the state keeps."""
@@ -47,6 +48,7 @@ class MessageSent(Event):
             pinned=self.pinned,
             sent_at=record.ts,
             copies=len(self.recipients) + bool(self.queue),
+            about=self.about,
         )
 
     def apply(self, state: State, record: Recorded) -> None:

@@ -24,7 +24,7 @@ from orchestrator.domain.tasks.events import (
     TaskReleased,
 )
 from orchestrator.domain.tasks.judged import is_begun
-from orchestrator.domain.tasks.records import HELD, Task
+from orchestrator.domain.tasks.records import ENDED, HELD, Task
 from orchestrator.domain.tasks.verification_events import (
     TaskApproved,
     TaskRejected,
@@ -182,8 +182,10 @@ def follow(tx: Transaction[State], events: Committed) -> None:
     """Send the notices of events of this transaction."""
     for record, event in events:
         notice = NOTICES.get(type(event)) if event is not None else None
-        task = tx.state.tasks.get(event.task) if notice is not None else None  # type: ignore[union-attr]
-        if notice is None or task is None or not notice.applies(task, event, record.agent):
+        if event is None or notice is None:
+            continue
+        task = tx.state.tasks.get(event.task)  # type: ignore[attr-defined]
+        if task is None or not notice.applies(task, event, record.agent):
             continue
         recipients = _recipients(tx, record.agent, notice, task, event)
         if recipients:
@@ -194,6 +196,7 @@ def _recipients(
     tx: Transaction[State], actor: str, notice: Notice, task: Task, event: Event | None
 ) -> tuple[str, ...]:
     """Return who gets a notice, each once: agents, and queues as addresses."""
+    from orchestrator.domain.convoys.commands import informed_of_the_end
     from orchestrator.domain.mail import addresses
 
     chosen: dict[str, None] = {}
@@ -208,7 +211,9 @@ def _recipients(
             chosen |= dict.fromkeys(agent for agent in reached.agents if _is_there(tx.state, agent))
             chosen |= {f"queue:{reached.queue}": None} if reached.queue else {}
     chosen.pop(actor, None)
-    return tuple(chosen)
+    # One event, one message: the report of a convoy that lands with the task says what the notice would.
+    reported = informed_of_the_end(tx, task) if task.status in ENDED and chosen else ()
+    return tuple(recipient for recipient in chosen if recipient not in reported)
 
 
 def _is_there(state: State, agent: str) -> bool:
@@ -222,9 +227,10 @@ def _send(
     to: tuple[str, ...],
     notice: Notice,
     task: Task,
-    event: Event | None,
+    event: Event,
 ) -> None:
     from orchestrator.domain.mail import commands as mail
+    from orchestrator.domain.mail.matters import matter_of
 
     text = shortened(notice.text(task, event) or "", _LONGEST)
     with tx.as_before():
@@ -235,4 +241,5 @@ def _send(
             subject=one_line(f"{notice.subject}: {task.id} {task.title}", LONGEST_TITLE),
             body="\n\n".join(filter(None, [text, notice.advice(task)])),
             kind="notification",
+            about=matter_of(event.TYPE, task),
         )

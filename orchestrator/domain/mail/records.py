@@ -19,6 +19,14 @@ MessageKind = Literal[
 KINDS: tuple[MessageKind, ...] = get_args(MessageKind)
 
 
+class Matter(Record, frozen=True, kw_only=True):
+    """What a notice is about: the event of a task that made it, and the attempt of then."""
+
+    task: str
+    event: str
+    attempt: int = 0
+
+
 class Message(Record, frozen=True, kw_only=True):
     """The header of a message.
 
@@ -33,6 +41,7 @@ class Message(Record, frozen=True, kw_only=True):
         pinned: It stays in the mailbox when read messages are archived by age.
         taken_by: The agent that took it from its queue.
         copies: How many mailboxes and queues hold it.
+        about: What it asks for, if the board sent it; see :mod:`orchestrator.domain.mail.matters`.
     """
 
     id: int
@@ -51,6 +60,7 @@ class Message(Record, frozen=True, kw_only=True):
     taken_by: str | None = None
     taken_at: str | None = None
     copies: int
+    about: Matter | None = None
 
 
 class Receipt(Record, frozen=True, kw_only=True):
@@ -74,7 +84,7 @@ class Receipt(Record, frozen=True, kw_only=True):
 
 
 class Mailbox(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """The messages of an agent, by status, so that no query has to count them.
+    """The messages of an agent, by status.
 
     Attributes:
         new: Not delivered yet, in the order of arrival.
@@ -85,11 +95,6 @@ class Mailbox(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     new: dict[int, Receipt] = {}
     unread: dict[int, Receipt] = {}
     read: dict[int, Receipt] = {}
-
-    @property
-    def count_unread(self) -> int:
-        """The number of unread messages, delivered or not."""
-        return len(self.new) + len(self.unread)
 
     def __contains__(self, message: int) -> bool:
         return message in self.new or message in self.unread or message in self.read

@@ -193,7 +193,8 @@ class Following(RuleBasedStateMachine):
                 assert convoy.status == ("open" if still else "landed")
             landings += convoy.landings
         subjects = [message.subject for message in self.orc.mail.inbox(agent="boss")]
-        assert sum(subject.startswith("Convoy ") for subject in subjects) == landings
+        landed = [subject for subject in subjects if subject.startswith("Convoy")]
+        assert sum(1 + subject.count(",") for subject in landed) == landings
 
 
 TestFollowing = Following.TestCase

@@ -742,6 +742,8 @@ class Post(RuleBasedStateMachine):
 
     @rule(agent=st.sampled_from(AGENTS))
     def work(self, agent: str) -> None:
+        if self.registered.get(agent) is False:
+            return  # a retired agent takes no work
         self.orc.tasks.claim(self.orc.tasks.add("build", title="x").id, agent=agent, lease="9d")
         self.working.add(agent)
 
@@ -825,6 +827,8 @@ class Post(RuleBasedStateMachine):
 
     @rule(agent=st.sampled_from(OWNERS), queue=st.sampled_from(QUEUES))
     def take(self, agent: str, queue: str) -> None:
+        if self.registered.get(agent) is False:
+            return  # a retired agent takes nothing
         letter = self.orc.mail.take(queue, agent=agent)
         first = self.queues[queue].pop(0) if self.queues[queue] else None
         assert (letter and letter.id) == first

@@ -185,3 +185,30 @@ def test_a_rejection_says_where_the_work_is_now(orc: Orchestrator, is_retired: b
     body = orc.mail.peek(orc.mail.inbox(agent="lead")[-1].id).body
     where = "The task is free." if is_retired else "ann has the task now."
     assert body == f"no test\n\n{where} `t claim {task}` goes on with it."
+
+
+@pytest.mark.parametrize("end", ["fail", "approve"])
+def test_a_watcher_that_is_also_creator_or_worker_gets_one_message_of_the_end(
+    orc: Orchestrator, end: str
+):
+    task = claimed(orc, review=end == "approve")
+    orc.convoys.create("release", [task], notify=["lead", "ann"], agent="boss")
+    if end == "fail":
+        ending = lambda: orc.tasks.fail(task, reason="no key", agent="ann")  # noqa: E731
+    else:
+        orc.tasks.complete(task, agent="ann")
+        ending = lambda: orc.reviews.approve(task, comment="reads well", agent="bob")  # noqa: E731
+    assert told(orc, ending)["lead"] == "Convoy release has landed"
+    body = orc.mail.peek(orc.mail.inbox(agent="lead")[-1].id).body
+    assert ("no key" if end == "fail" else "reads well") in body
+
+
+def test_two_convoys_that_land_together_make_one_message_for_a_watcher_of_both(orc: Orchestrator):
+    task = claimed(orc)
+    orc.convoys.create("release", [task], notify=["boss", "carl"], agent="boss")
+    orc.convoys.create("sprint", [task], notify=["boss"], agent="boss")
+    landed = told(orc, lambda: orc.tasks.complete(task, agent="ann"))
+    assert landed == {
+        "boss": "Convoys release, sprint have landed",
+        "carl": "Convoy release has landed",
+    }

@@ -1,0 +1,59 @@
+"""What a notice asks for, and whether it is settled: it counts as unread no longer, and ends no wait.
+
+Nothing is stored for that. A notice names the event of a task that it is about, and the state says whether
+that is still to be acted on. So a review that lapses makes its notice count again.
+"""
+
+from collections.abc import Callable
+
+from orchestrator.domain.mail.records import Matter, Message
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.records import ENDED, Task
+
+SETTLED: dict[str, Callable[[Task, int, str], bool]] = {
+    # The review is taken, ended or withdrawn, or is of an earlier attempt.
+    "task.submitted": lambda task, attempt, now: (
+        task.status != "in_review" or task.attempt > attempt or task.review_until > now
+    ),
+    "task.rejected": lambda task, attempt, _now: _goes_on(task, attempt),
+    "task.lapsed": lambda task, attempt, _now: _goes_on(task, attempt),
+    "task.failed": lambda task, _attempt, _now: task.status != "failed",
+    # An escalation.
+    "task.added": lambda task, _attempt, _now: task.status in ENDED,
+    "task.assigned": lambda task, _attempt, _now: task.status != "assigned",
+}
+"""For each event whose notice asks for something: whether it is settled, by task, attempt and time."""
+
+
+def _goes_on(task: Task, attempt: int) -> bool:
+    """Whether a task was claimed since that attempt, was handed in, or has ended."""
+    return task.attempt > attempt or task.status == "in_review" or task.status in ENDED
+
+
+def matter_of(event: str, task: Task) -> Matter | None:
+    """Return what a notice of an event asks for; None if it only informs."""
+    return Matter(task=task.id, event=event, attempt=task.attempt) if event in SETTLED else None
+
+
+def is_settled(state: State, message: Message, now: str) -> bool:
+    """Whether a message asks for something that is settled, or whose task has left the board."""
+    matter = message.about
+    if matter is None:
+        return False
+    task = state.tasks.get(matter.task)
+    rule = SETTLED.get(matter.event)
+    return task is None or (rule is not None and rule(task, matter.attempt, now))
+
+
+def unread_messages(state: State, agent: str, now: str, *, new: bool = False) -> list[int]:
+    """Return the messages that an agent has not read, oldest first, but for those that are settled.
+
+    Args:
+        state: The board.
+        agent: The owner of the mailbox.
+        now: The time.
+        new: Only those that were not delivered to it either.
+    """
+    box, messages = state.mail.mailbox(agent), state.mail.messages
+    held = sorted(box.new if new else (*box.new, *box.unread))
+    return [message for message in held if not is_settled(state, messages[message], now)]

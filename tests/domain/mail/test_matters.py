@@ -1,0 +1,124 @@
+"""A notice that asks for what is settled is unread no longer and ends no wait; the mailbox still has it."""
+
+from collections.abc import Callable
+
+import pytest
+from boards import SettableClock
+
+from orchestrator import Orchestrator
+
+
+@pytest.fixture(autouse=True)
+def streams(orc: Orchestrator) -> None:
+    orc.workstreams.create("build")
+    orc.agents.register("bob")
+    orc.agents.register("overseer", capabilities=["escalation"])
+
+
+def handed_in(orc: Orchestrator) -> str:
+    task = orc.tasks.add("build", title="x", review=True, agent="lead").id
+    orc.tasks.claim(task, agent="ann")
+    orc.tasks.complete(task, agent="ann")
+    return task
+
+
+def unread(orc: Orchestrator, agent: str) -> list[str]:
+    """The first words of the subjects that an agent has to read; every way to ask says the same."""
+    items = orc.mail.inbox(agent=agent, unread=True)
+    count = orc.mail.check(agent=agent)
+    assert (count.unread, count.new) == (len(items), len(items))
+    assert orc.mail.pending(agent=agent) == [item.id for item in items]
+    assert orc.agents.get(agent).unread == len(items)
+    return [item.subject.partition(":")[0] for item in items]
+
+
+ENDS: dict[str, Callable[[Orchestrator, str], object]] = {
+    "taken": lambda orc, task: orc.reviews.claim(task, agent="carl"),
+    "approved": lambda orc, task: orc.reviews.approve(task, agent="carl"),
+    "withdrawn": lambda orc, task: orc.tasks.cancel(task, agent="boss"),
+    "archived": lambda orc, task: (
+        orc.reviews.approve(task, agent="carl"),
+        orc.tasks.archive([task]),
+    ),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_review_that_is_taken_or_over_is_not_due(orc: Orchestrator, end: str):
+    task = handed_in(orc)
+    assert unread(orc, "bob") == ["Review due"]
+    ENDS[end](orc, task)
+    assert unread(orc, "bob") == []
+    (item,) = orc.mail.inbox(agent="bob")
+    assert item.status == "settled"
+
+
+def test_only_the_last_of_several_reviews_is_due(orc: Orchestrator):
+    task = handed_in(orc)
+    orc.reviews.reject(task, reason="no", agent="bob")
+    assert unread(orc, "ann") == ["Rejected"]
+    orc.tasks.claim(task, agent="ann")
+    assert unread(orc, "ann") == []
+    orc.tasks.complete(task, agent="ann")
+    assert unread(orc, "bob") == ["Review due"]
+
+
+def test_a_review_that_lapses_is_due_again(orc: Orchestrator, clock: SettableClock):
+    task = handed_in(orc)
+    orc.reviews.claim(task, agent="carl", lease=60)
+    assert unread(orc, "bob") == []
+    clock.advance(60)
+    assert unread(orc, "bob") == ["Review due"]
+
+
+def test_a_failure_is_settled_by_another_try(orc: Orchestrator):
+    task = orc.tasks.add("build", title="x", agent="lead").id
+    orc.tasks.claim(task, agent="ann")
+    orc.tasks.fail(task, agent="ann")
+    assert unread(orc, "lead") == ["Failed"]
+    orc.tasks.reopen(task)
+    assert unread(orc, "lead") == []
+
+
+def test_a_lapse_is_settled_when_the_task_goes_to_another_again_or_ends(
+    orc: Orchestrator, clock: SettableClock
+):
+    task = orc.tasks.add("build", title="x", agent="lead").id
+    orc.tasks.claim(task, agent="ann", lease=60)
+    clock.advance(60)
+    orc.tasks.claim(task, agent="bob")
+    assert unread(orc, "lead") == ["Lease lapsed"]
+    orc.tasks.complete(task, agent="bob")
+    assert unread(orc, "lead") == []
+
+
+def test_an_assignment_is_settled_when_it_is_begun(orc: Orchestrator):
+    task = orc.tasks.add("build", title="x").id
+    orc.hooks.sling(task, "bob", agent="lead")
+    assert len(unread(orc, "bob")) == 1
+    orc.tasks.next(agent="bob")
+    assert unread(orc, "bob") == []
+
+
+def test_an_escalation_is_settled_with_its_task(orc: Orchestrator):
+    task = orc.sessions.escalate("No key", agent="ann")
+    assert len(unread(orc, "overseer")) == 1
+    orc.tasks.cancel(task.id)
+    assert unread(orc, "overseer") == []
+
+
+def test_what_only_informs_stays_until_it_is_read(orc: Orchestrator):
+    task = handed_in(orc)
+    orc.reviews.approve(task, agent="carl")
+    orc.tasks.reopen(task)
+    assert unread(orc, "ann") == ["Approved"]
+    orc.mail.send("ann", "Review due: x", kind="notification", agent="carl")
+    assert len(unread(orc, "ann")) == 2
+
+
+def test_next_does_not_answer_with_a_settled_notice(orc: Orchestrator):
+    task = handed_in(orc)
+    orc.reviews.claim(task, agent="carl")
+    assert orc.next(agent="bob").kind == "none"
+    orc.reviews.release(task, agent="carl")
+    assert orc.next(agent="bob", review=False).kind == "mail"
