@@ -582,7 +582,7 @@ def leases_never_overlap_and_tokens_grow(store: Store) -> None:
     """From the log alone: who was promised a task or its review until when, and no other got it before."""
     until: dict[str, str] = {}
     reviews: dict[str, str] = {}
-    worker: dict[str, str] = {}
+    workers: dict[str, set[str]] = {}
     token: dict[str, int] = {}
     for chunk in store.read(START):
         for at in chunk.events:
@@ -594,10 +594,10 @@ def leases_never_overlap_and_tokens_grow(store: Store) -> None:
                 assert until.get(task, "") <= at.ts, "two leases at once"
                 assert token.get(task, 0) < at.id
                 until[task], token[task] = payload["until"], at.id
-                worker[task] = at.agent
+                workers.setdefault(task, set()).add(at.agent)
             elif at.type == "task.review_claimed":
                 assert reviews.get(task, "") <= at.ts, "two reviews at once"
-                assert worker[task] != at.agent, "an agent reviews its own work"
+                assert at.agent not in workers[task], "an agent reviews its own work"
                 reviews[task] = payload["until"]
             elif at.type == "task.review_renewed":
                 reviews[task] = payload["until"]
@@ -608,6 +608,10 @@ def leases_never_overlap_and_tokens_grow(store: Store) -> None:
                 until[task] = ""
             elif at.type not in ("task.edited", "task.noted", "task.added", "task.archived"):
                 until[task] = reviews[task] = ""
+            if at.type == "task.approved":
+                assert at.agent not in workers[task], "an agent approves its own work"
+            elif at.type == "task.completed":
+                workers[task] = set()
 
 
 class BoardOfFiles(Board):
