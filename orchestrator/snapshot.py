@@ -5,27 +5,15 @@ format, the log is folded again. The file is flat: the fields of all slices are 
 """
 
 import zlib
-from collections.abc import Iterator
 
 import msgspec
 
 from orchestrator.core.events import is_known
 from orchestrator.core.store import Cursor
-from orchestrator.domain.slices import Slice
 from orchestrator.domain.state import State
 
 _HEAD = b'{\n  "checksum": "%08x",\n'
 _HEAD_LENGTH = len(_HEAD % 0)
-
-
-def _holders(state: State) -> Iterator[tuple[msgspec.Struct, str]]:
-    """What holds each field of the file: a slice or the state itself, and the name of the field."""
-    for name in State.__struct_fields__:
-        value = getattr(state, name)
-        if isinstance(value, Slice):
-            yield from ((value, field) for field in value.__struct_fields__)
-        else:
-            yield state, name
 
 
 # A default is what an empty state holds, so that an empty field is left out of the file.
@@ -33,7 +21,7 @@ _FlatState = msgspec.defstruct(
     "_FlatState",
     [
         (name, type(holder).__annotations__[name], getattr(holder, name))
-        for holder, name in _holders(State())
+        for holder, name in State().holders()
     ],
     omit_defaults=True,
 )
@@ -66,7 +54,7 @@ def encode(state: State, cursor: Cursor) -> bytes:
     """The bytes of ``state.json``."""
     log = msgspec.Raw(msgspec.json.encode(cursor))
     # The text may have 50 MB: it is copied once, and the compact form is gone by then.
-    flat = _FlatState(*[getattr(holder, name) for holder, name in _holders(state)])
+    flat = _FlatState(*[getattr(holder, name) for holder, name in state.holders()])
     compact = msgspec.json.encode(Snapshot(_format_of(state), log, flat))
     text = msgspec.json.format(compact, indent=2)
     del compact
@@ -86,7 +74,7 @@ def decode(data: bytes, cursor_type: type[Cursor]) -> tuple[State, Cursor] | Non
     except msgspec.MsgspecError:
         return None
     state = State()
-    for holder, name in _holders(state):
+    for holder, name in state.holders():
         setattr(holder, name, getattr(snapshot.state, name))
     knows_more = any(is_known(name) for name in state.newer_fields)
     return (state, cursor) if snapshot.format == _format_of(state) and not knows_more else None

@@ -1,6 +1,6 @@
 """The whole state of a board: the fold of its log, and what ``state.json`` holds."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +22,9 @@ from orchestrator.domain.tasks.ready_queue import Schedule
 from orchestrator.domain.tasks.records import TaskSlice
 from orchestrator.domain.workflows.records import WorkflowSlice
 from orchestrator.domain.workstreams.records import WorkstreamSlice
+
+Applying = Callable[[Event | None, Recorded], None]
+"""Applies an event to the state that it knows; None stands for an event of the agents' own."""
 
 
 class State(msgspec.Struct, dict=True):
@@ -53,11 +56,12 @@ class State(msgspec.Struct, dict=True):
     requests: dict[str, Request] = {}
     newer_fields: dict[str, int] = {}
 
-    def fold(self, records: Iterable[Recorded]) -> None:
+    def fold(self, records: Iterable[Recorded], applying: Applying | None = None) -> None:
         """Fold events in, in their order.
 
         Args:
             records: The events that follow the last one folded in.
+            applying: Applies each event, in place of its ``apply``, for one who looks on.
 
         Raises:
             Damage: An event is of a newer version, or does not fit what came before it; the state then
@@ -67,7 +71,9 @@ class State(msgspec.Struct, dict=True):
         try:
             for record in records:
                 event = decode(record, self.board.format)
-                if event is not None:
+                if applying is not None:
+                    applying(event, record)
+                elif event is not None:
                     event.apply(self, record)
                 self.event = record.id
                 if record.req is not None:
@@ -87,6 +93,15 @@ class State(msgspec.Struct, dict=True):
         for path in _paths(unknown):
             self.newer_fields.setdefault(f"{record.type}.{path}", record.id)
         self.tasks.carry(record.type, event, unknown)
+
+    def holders(self) -> Iterator[tuple[msgspec.Struct, str]]:
+        """What holds each field of the state, a slice or the state itself, and the name of the field."""
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, Slice):
+                yield from ((value, field) for field in value.__struct_fields__)
+            else:
+                yield self, name
 
     def slices(self) -> Iterator[Slice]:
         """The slices of the nouns."""

@@ -129,7 +129,7 @@ def test_a_snapshot_of_an_upgraded_board_is_none_for_the_version_before(board: O
 
 
 def test_no_two_slices_have_a_field_of_the_same_name():
-    names = [name for _, name in snapshot._holders(State())]
+    names = [name for _, name in State().holders()]
     assert len(names) == len(set(names))
 
 

@@ -173,10 +173,22 @@ class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_de
         """Whether automation may change this task."""
         return self.milestone or self.assignee != "" or self.signals != ()
 
+    @property
+    def free_from(self) -> str | None:
+        """From when any agent may take it: clear, not put off, and under no lease; None: not as it is."""
+        is_free = self.status == "pending" or self.status in HELD
+        if not is_free or not self.is_clear or self.completes_itself:
+            return None
+        return (
+            self.defer_until
+            if self.status == "pending"
+            else max(self.defer_until, self.lease_until)
+        )
+
     def can_be_taken(self, now: str) -> bool:
-        """Whether any agent may take it: clear, not put off, and under no lease."""
-        free = self.status == "pending" or self.has_lapsed(now)
-        return free and self.is_clear and self.defer_until <= now and not self.completes_itself
+        """Whether any agent may take it now."""
+        free_from = self.free_from
+        return free_from is not None and free_from <= now
 
     def is_held_by(self, agent: str, now: str) -> bool:
         """Whether the agent has it, begun or not, under a lease that has not ended."""

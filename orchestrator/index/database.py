@@ -1,0 +1,348 @@
+"""The file of the index: opened to read, brought up to date, built anew where it is of no use, dropped.
+
+Whatever is wrong with it, it comes back: the log has everything. One process writes at a time, and readers
+go on meanwhile (SQLite's write-ahead log). A build goes into a file beside it. That takes the place of a
+missing or broken file by renaming; into a sound one, which others may have open, SQLite copies it in one
+transaction, because a database that is renamed over another mixes up their write-ahead logs.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+
+import msgspec
+
+from orchestrator.core import system
+from orchestrator.core.errors import Damage, InputOutputError, Refused, TimedOut
+from orchestrator.core.progress import ShowProgress, no_progress
+from orchestrator.core.store import Cursor, Store
+from orchestrator.index import schema
+from orchestrator.index.standing import position_of, value_of
+
+BESIDE = ("-wal", "-shm", "-journal")
+"""Files that SQLite keeps beside a database."""
+
+_BUSY = 10.0
+_POLL = 0.01
+_FAST = ("journal_mode = OFF", "synchronous = OFF", "temp_store = MEMORY", "cache_size = -65536")
+
+
+class IndexStatus(msgspec.Struct, kw_only=True):
+    """How the index stands.
+
+    Attributes:
+        path: Where it is, or would be.
+        exists: Whether there is one.
+        event: The last event that it holds.
+        head: The last event of the log.
+        version: The version of its schema.
+        size: Bytes of its file.
+        problem: Why it cannot be used, and is built anew when it is asked; empty: it can.
+    """
+
+    path: str
+    exists: bool = False
+    event: int = 0
+    head: int = 0
+    version: int = 0
+    size: int = 0
+    problem: str = ""
+
+
+class IndexFile:
+    """The index of a board.
+
+    Args:
+        store: Where the events live.
+        folder: The folder of the board; None: it has none, and so no file.
+        warn: Receives a sentence that a person should know.
+        show_progress: Shows how much of a long build is done.
+        timeout: Seconds to wait for another process that writes the index.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        folder: str | None,
+        *,
+        warn: Callable[[str], None],
+        show_progress: ShowProgress = no_progress,
+        timeout: float = _BUSY,
+    ) -> None:
+        self._store = store
+        self._path = os.path.join(folder, "state", "index.db") if folder else ""
+        self._warn = warn
+        self._show_progress = show_progress
+        self._timeout = timeout
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        return bool(self._path) and os.path.exists(self._path)
+
+    # Reading
+
+    @contextmanager
+    def reading(self, *, stale: bool = False) -> Iterator[sqlite3.Connection]:
+        """The index, to be read: brought up to date first, or in memory if there is no file.
+
+        Args:
+            stale: As it stands, however far the log is.
+        """
+        with closing(self._opened(stale=stale)) as database:
+            database.execute("PRAGMA query_only = ON")
+            yield database
+
+    def _opened(self, *, stale: bool) -> sqlite3.Connection:
+        if not self.exists:
+            return self._in_memory()
+        problem = self._problem()
+        if problem:
+            return self._rebuilt(problem)
+        database = self._open_to_read()
+        if stale:
+            return database
+        try:
+            position = position_of(database, self._store.cursor_type)
+            if not self._is_behind(position):
+                return database
+            database.close()
+            return self._followed()
+        except Damage as damage:
+            database.close()
+            if damage.code != "log_behind":
+                raise
+            return self._rebuilt("the log does not go on from where it ended")
+        except sqlite3.DatabaseError as error:
+            database.close()
+            return self._rebuilt(str(error))
+
+    def _is_behind(self, position: Cursor) -> bool:
+        try:
+            return any(chunk.events for chunk in self._store.read(position))
+        except Damage as damage:
+            if damage.code in ("newer_version", "misfit", "log_behind"):
+                raise
+            return False  # the log can be read to there
+
+    def _in_memory(self) -> sqlite3.Connection:
+        from orchestrator.index import writing
+
+        database = sqlite3.connect(":memory:", isolation_level=None)
+        writing.build(database, self._store, show_progress=self._show_progress)
+        return database
+
+    def _open_to_read(self) -> sqlite3.Connection:
+        try:
+            return self._connect("ro")
+        except sqlite3.OperationalError:
+            # A folder that may not be written has no place for SQLite's files beside the database.
+            return self._connect("ro&immutable=1")
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        database = connect(self._path, mode)
+        try:
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error:
+            database.close()
+            raise
+        return database
+
+    def _problem(self) -> str:
+        """Why the file is of no use; empty: it can be used."""
+        try:
+            with closing(self._open_to_read()) as database:
+                version = value_of(database, "version")
+                if version != schema.VERSION:
+                    return f"it has version {version} of the schema, not {schema.VERSION}"
+                (pages,), (size,) = (
+                    database.execute(f"PRAGMA {name}").fetchone()
+                    for name in ("page_count", "page_size")
+                )
+                has_log = os.path.exists(f"{self._path}-wal")
+                if not has_log and os.path.getsize(self._path) < pages * size:
+                    return "it was cut short"
+                return self._outgrown(database)
+        except sqlite3.DatabaseError as error:
+            return str(error)
+        except msgspec.MsgspecError:
+            return "it does not say how far it is"
+
+    def _outgrown(self, database: sqlite3.Connection) -> str:
+        """Whether this version of the toolkit knows fields that the one that built it did not know."""
+        kept = database.execute("SELECT key FROM _records WHERE kind = 'newer_fields'").fetchall()
+        if kept:
+            from orchestrator.core.events import is_known
+
+            if any(is_known(path) for (path,) in kept):
+                return "it was built by a version that knew less"
+        position_of(database, self._store.cursor_type)
+        return ""
+
+    # Writing
+
+    def build(self) -> bool:
+        """Make the file, or bring it up to date.
+
+        Returns:
+            Whether it was built, and not only brought up to date.
+        """
+        if not self._path:
+            raise Refused("This board is in memory, and its index too", code="no_index_file")
+        problem = self._problem() if self.exists else "there is none"
+        if problem:
+            self._rebuilt("" if problem == "there is none" else problem).close()
+            return True
+        self._opened(stale=False).close()
+        return False
+
+    def _followed(self) -> sqlite3.Connection:
+        from orchestrator.index import writing
+
+        try:
+            with self._locked(), closing(self._connect("rw")) as database:
+                writing.follow(database, self._store)
+        except (TimedOut, sqlite3.OperationalError) as error:
+            database = self._open_to_read()
+            event = value_of(database, "event")
+            self._warn(f"The index could not be brought up to date ({error}): as of event {event}")
+            return database
+        except PermissionError:
+            return self._copied()
+        return self._open_to_read()
+
+    def _copied(self) -> sqlite3.Connection:
+        """A copy in memory that is up to date, where the file may not be written."""
+        from orchestrator.index import writing
+
+        database = sqlite3.connect(":memory:", isolation_level=None)
+        with closing(self._open_to_read()) as file:
+            file.backup(database)
+        writing.follow(database, self._store)
+        return database
+
+    def _rebuilt(self, problem: str) -> sqlite3.Connection:
+        """The index, built anew, unless another process did that meanwhile."""
+        known = self._build_id()
+        try:
+            with self._locked():
+                if self._build_id() in (known, None):
+                    if problem:
+                        self._warn(f"The index is built anew: {problem}")
+                    self._replace()
+        except PermissionError:
+            self._warn("The index cannot be written, so one in memory answers")
+            return self._in_memory()
+        return self._open_to_read()
+
+    def _build_id(self) -> str | None:
+        """Which build the file is; None: of no use."""
+        if not self.exists or self._problem():
+            return None
+        with suppress(sqlite3.DatabaseError), closing(self._open_to_read()) as database:
+            return value_of(database, "build")  # type: ignore[no-any-return]
+        return None
+
+    def _replace(self) -> None:
+        from orchestrator.index import writing
+
+        new = f"{self._path}.building"
+        _remove(new)
+        with closing(connect(new, "rwc")) as database:
+            for setting in _FAST:
+                database.execute(f"PRAGMA {setting}")
+            writing.build(database, self._store, show_progress=self._show_progress)
+            database.execute("PRAGMA journal_mode = WAL")
+        if not self._copy_into(new):
+            for ending in BESIDE:
+                _unlink(self._path + ending)
+            _sync(new)
+            system.replace(new, self._path)
+        _remove(new)
+
+    def _copy_into(self, new: str) -> bool:
+        """Copy a build into the file, if that is a sound database; else False."""
+        if not self.exists or os.path.getsize(self._path) == 0:
+            return False
+        try:
+            with closing(self._connect("rw")) as old, closing(connect(new, "ro")) as source:
+                source.backup(old)
+                old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.DatabaseError:
+            return False
+        return True
+
+    def drop(self) -> bool:
+        """Remove the file; the next build makes it again. Says whether there was one."""
+        if not self.exists:
+            return False
+        with self._locked():  # its file stays: another process may wait for it
+            for name in (f"{self._path}.building", self._path):
+                _remove(name)
+        return True
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Be the only process that writes the index.
+
+        Raises:
+            Refused: A symbolic link is in the place of the file.
+            TimedOut: Another process wrote it all the time.
+        """
+        if os.path.islink(self._path):
+            raise Refused(f"{self._path} is a symbolic link", code="symlink")
+        deadline = time.monotonic() + self._timeout
+        file = system.open_file(f"{self._path}.lock", os.O_RDWR | os.O_CREAT)
+        try:
+            while not system.try_lock(file):
+                if time.monotonic() > deadline:
+                    raise TimedOut("another process is writing it")
+                time.sleep(_POLL)
+            yield
+        finally:
+            os.close(file)
+
+    # How it stands
+
+    def status(self) -> IndexStatus:
+        """How the index stands."""
+        last = next(iter(self._store.read_backwards()), None)
+        status = IndexStatus(path=self._path, exists=self.exists, head=last.id if last else 0)
+        if self.exists:
+            status.size = os.path.getsize(self._path)
+            status.problem = self._problem()
+            with suppress(sqlite3.DatabaseError), closing(self._open_to_read()) as database:
+                status.version = value_of(database, "version") or 0
+                status.event = value_of(database, "event") or 0
+        return status
+
+
+def connect(path: str, mode: str) -> sqlite3.Connection:
+    """Open a database file in a mode of SQLite's: ``ro``, ``rw``, ``rwc``."""
+    from urllib.request import pathname2url
+
+    uri = f"file:{pathname2url(path)}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY)
+
+
+def _remove(path: str) -> None:
+    """Remove a database with the files beside it."""
+    for ending in ("", *BESIDE):
+        _unlink(path + ending)
+
+
+def _unlink(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _sync(path: str) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    except OSError as error:
+        raise InputOutputError(f"The index could not be written: {error.strerror}") from None
+    finally:
+        os.close(file)

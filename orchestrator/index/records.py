@@ -1,0 +1,326 @@
+"""The state as the index keeps it: records that are read when an event first touches them.
+
+So the domain's own rules fold the events that came since onto the few records that they change, however
+large the board is; and what changed is what was put here.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, NamedTuple, get_args, get_origin
+
+import msgspec
+
+from orchestrator.domain.mail.records import Mailbox, Receipt
+from orchestrator.domain.state import State
+
+_MISSING = object()
+_BOXES = ("new", "unread", "read")
+_UNKEPT = ("event", "requests")
+"""Fields of the state that the index does not need to fold on."""
+
+Key = Any
+encode = msgspec.json.encode
+
+
+class Changed(NamedTuple):
+    """A record that was put: its key, its value, and what it was before; None: it was not there."""
+
+    key: Key
+    value: Any
+    before: Any
+
+
+class StoredMap(dict[Any, Any]):
+    """A map of the state whose records are read from the index when they are first asked for.
+
+    Args:
+        database: The index.
+        kind: What its records are called there.
+        type: The type of a value.
+    """
+
+    def __init__(self, database: sqlite3.Connection, kind: str, type: Any) -> None:
+        super().__init__()
+        self.kind = kind
+        self._database = database
+        self._decode = msgspec.json.Decoder(type).decode
+        self._changes_in_place = get_origin(type) in (list, dict)
+        self._stored: dict[Key, Any] = {}
+        self._put: set[Key] = set()
+        self._gone: set[Key] = set()
+        self._is_whole = False
+
+    # What changed
+
+    def changed(self) -> Iterator[Changed]:
+        """What was put, or changed in place."""
+        for key in dict.__iter__(self):
+            before = self._stored.get(key)
+            if self._changes_in_place and before is not None:
+                before = self._decode(before)
+                if before != dict.__getitem__(self, key):
+                    yield Changed(key, dict.__getitem__(self, key), before)
+            elif key in self._put:
+                yield Changed(key, dict.__getitem__(self, key), before)
+
+    def before(self, key: Key) -> Any:
+        """What a record was before, of a kind that is replaced; None: it was not there."""
+        return self._stored.get(key)
+
+    def gone(self) -> list[Key]:
+        """The keys of the records that were removed and are not there again."""
+        return [*self._gone]
+
+    # Reading
+
+    def _load(self, key: Key) -> bool:
+        if self._is_whole or key in self._gone:
+            return False
+        row = self._database.execute(
+            "SELECT value FROM _records WHERE kind = ? AND key = ?", (self.kind, key)
+        ).fetchone()
+        if row is None:
+            return False
+        self._keep(key, row[0])
+        return True
+
+    def _keep(self, key: Key, data: bytes) -> None:
+        value = self._decode(data)
+        self._stored[key] = data if self._changes_in_place else value
+        dict.__setitem__(self, key, value)
+
+    def _load_all(self) -> None:
+        if not self._is_whole:
+            rows = self._database.execute(
+                "SELECT key, value FROM _records WHERE kind = ?", (self.kind,)
+            )
+            for key, data in rows:
+                if key not in self._gone and not dict.__contains__(self, key):
+                    self._keep(key, data)
+            self._is_whole = True
+
+    def __missing__(self, key: Key) -> Any:
+        if self._load(key):
+            return dict.__getitem__(self, key)
+        raise KeyError(key)
+
+    def get(self, key: Key, default: Any = None) -> Any:
+        return dict.__getitem__(self, key) if key in self else default
+
+    def __contains__(self, key: object) -> bool:
+        return dict.__contains__(self, key) or self._load(key)
+
+    def __bool__(self) -> bool:
+        if dict.__len__(self) or self._is_whole:
+            return dict.__len__(self) > 0
+        rows = self._database.execute(
+            "SELECT key FROM _records WHERE kind = ? LIMIT ?", (self.kind, len(self._gone) + 1)
+        )
+        return any(key not in self._gone for (key,) in rows.fetchall())
+
+    def __len__(self) -> int:
+        self._load_all()
+        return dict.__len__(self)
+
+    def __iter__(self) -> Iterator[Key]:
+        self._load_all()
+        return dict.__iter__(self)
+
+    def keys(self) -> Any:
+        self._load_all()
+        return dict.keys(self)
+
+    def values(self) -> Any:
+        self._load_all()
+        return dict.values(self)
+
+    def items(self) -> Any:
+        self._load_all()
+        return dict.items(self)
+
+    # Writing
+
+    def __setitem__(self, key: Key, value: Any) -> None:
+        if key not in self._put and not dict.__contains__(self, key):
+            self._load(key)  # what it was before
+        self._put.add(key)
+        self._gone.discard(key)
+        dict.__setitem__(self, key, value)
+
+    def __delitem__(self, key: Key) -> None:
+        if key not in self:
+            raise KeyError(key)
+        dict.__delitem__(self, key)
+        self._put.discard(key)
+        self._gone.add(key)
+
+    def setdefault(self, key: Key, default: Any = None) -> Any:
+        if key not in self:
+            self[key] = default
+        return dict.__getitem__(self, key)
+
+    def pop(self, key: Key, default: Any = _MISSING) -> Any:
+        if key not in self:
+            if default is _MISSING:
+                raise KeyError(key)
+            return default
+        value = dict.__getitem__(self, key)
+        del self[key]
+        return value
+
+    def update(self, *others: Any, **named: Any) -> None:
+        for key, value in dict(*others, **named).items():
+            self[key] = value
+
+    def clear(self) -> None:
+        for key in [*self]:
+            del self[key]
+
+
+class StoredMailboxes(dict[str, Mailbox]):
+    """The mailboxes of the state, message by message: a full one costs no more than an empty one.
+
+    Args:
+        database: The index.
+    """
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        super().__init__()
+        self._database = database
+
+    def boxes(self) -> Iterator[tuple[str, str, StoredMap]]:
+        """The agent, the status and the receipts of every part that was looked at."""
+        for agent, mailbox in dict.items(self):
+            for status in _BOXES:
+                yield agent, status, getattr(mailbox, status)
+
+    def __missing__(self, agent: str) -> Mailbox:
+        if agent in self:
+            return dict.__getitem__(self, agent)
+        raise KeyError(agent)
+
+    def __contains__(self, agent: object) -> bool:
+        mailbox = self.setdefault(str(agent))
+        return bool(mailbox.new or mailbox.unread or mailbox.read)
+
+    def get(self, agent: str, default: Any = None) -> Any:
+        return dict.__getitem__(self, agent) if agent in self else default
+
+    def setdefault(self, agent: str, default: Mailbox | None = None) -> Mailbox:  # noqa: ARG002
+        if not dict.__contains__(self, agent):
+            maps = (StoredMap(self._database, box_kind(agent, s), Receipt) for s in _BOXES)
+            dict.__setitem__(self, agent, Mailbox(*maps))
+        return dict.__getitem__(self, agent)
+
+    def __delitem__(self, agent: str) -> None:
+        self.pop(agent)
+
+    def pop(self, agent: str, default: Any = _MISSING) -> Any:
+        if agent not in self:
+            if default is _MISSING:
+                raise KeyError(agent)
+            return default
+        mailbox = dict.__getitem__(self, agent)
+        taken = Mailbox(*(dict(getattr(mailbox, status)) for status in _BOXES))
+        for status in _BOXES:
+            getattr(mailbox, status).clear()
+        return taken
+
+
+class StateChanges(NamedTuple):
+    """What happened to the state: by kind of record what was put, and the keys of what is gone.
+
+    A receipt has the kind ``mailboxes``; its key is the agent, the status and the message.
+    """
+
+    put: dict[str, list[Changed]]
+    gone: dict[str, list[Key]]
+
+
+def stored_state(database: sqlite3.Connection, event: int) -> State:
+    """The state after an event, its records in the index."""
+    state = State(event=event)
+    for holder, name in state.holders():
+        hint: Any = type(holder).__annotations__[name]
+        if name in _UNKEPT:
+            continue
+        if name == "mailboxes":
+            setattr(holder, name, StoredMailboxes(database))
+        elif get_origin(hint) is dict:
+            setattr(holder, name, StoredMap(database, name, get_args(hint)[1]))
+        else:
+            row = database.execute("SELECT value FROM _records WHERE kind = ?", (name,)).fetchone()
+            setattr(holder, name, msgspec.json.decode(row[0], type=hint))
+    return state
+
+
+def changes_of(state: State) -> StateChanges:
+    """What was changed in a state of :func:`stored_state` since it was made."""
+    put, gone = dict[str, list[Changed]](), dict[str, list[Key]]()
+    for kind, value in _fields(state):
+        if isinstance(value, StoredMailboxes):
+            boxes = [*value.boxes()]
+            put[kind] = [
+                Changed((agent, status, c.key), c.value, c.before)
+                for agent, status, receipts in boxes
+                for c in receipts.changed()
+            ]
+            gone[kind] = [
+                (agent, status, key) for agent, status, box in boxes for key in box.gone()
+            ]
+        elif isinstance(value, StoredMap):
+            put[kind], gone[kind] = [*value.changed()], value.gone()
+        else:
+            put[kind], gone[kind] = [Changed("", value, None)], []
+    return StateChanges(put, gone)
+
+
+def everything_of(state: State) -> StateChanges:
+    """All records of a state in memory, as if they were new."""
+    put = dict[str, list[Changed]]()
+    for kind, value in _fields(state):
+        if kind == "mailboxes":
+            put[kind] = [
+                Changed((agent, status, message), receipt, None)
+                for agent, mailbox in sorted(value.items())
+                for status, message, receipt in mailbox.items()
+            ]
+        elif isinstance(value, dict):
+            put[kind] = [Changed(key, record, None) for key, record in sorted(value.items())]
+        else:
+            put[kind] = [Changed("", value, None)]
+    return StateChanges(put, {})
+
+
+def keep(database: sqlite3.Connection, changes: StateChanges) -> None:
+    """Write what changed to the records of the index."""
+    database.executemany(
+        "DELETE FROM _records WHERE kind = ? AND key = ?",
+        (_place(kind, key) for kind, keys in changes.gone.items() for key in keys),
+    )
+    database.executemany(
+        "INSERT OR REPLACE INTO _records VALUES (?, ?, ?)",
+        (
+            (*_place(kind, c.key), encode(c.value))
+            for kind, put in sorted(changes.put.items())
+            for c in put
+        ),
+    )
+
+
+def box_kind(agent: str, status: str) -> str:
+    """What the receipts of one status in one mailbox are called in the index."""
+    return f"mailbox {status} {agent}"
+
+
+def _place(kind: str, key: Key) -> tuple[str, Key]:
+    if kind == "mailboxes":
+        agent, status, message = key
+        return box_kind(agent, status), message
+    return kind, key
+
+
+def _fields(state: State) -> Iterator[tuple[str, Any]]:
+    for holder, name in state.holders():
+        if name not in _UNKEPT:
+            yield name, getattr(holder, name)

@@ -1,0 +1,716 @@
+"""The schema of the index: tables, columns, keys and views, each declared once.
+
+The database, ``docs/index.md`` and the metadata for Datasette are made from these declarations. A time is
+text such as ``2026-11-21T06:13:00.123Z``, so times compare as texts; what is not known is NULL; a list or
+mapping is JSON.
+"""
+
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+VERSION = 1
+"""Grows with every change of the schema or of what is stored: an index of another version is built anew."""
+
+Value = Callable[[Any], object]
+"""Takes the value of a column from a record."""
+
+TEXT, INTEGER, REAL = "TEXT", "INTEGER", "REAL"
+
+NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+
+
+class TableColumn(msgspec.Struct, frozen=True):
+    """A column.
+
+    Attributes:
+        name: Its name.
+        kind: The type that SQLite is told.
+        about: What it holds.
+        value: Takes it from the record; None: the field of the same name.
+        references: The column that it points to: ``tasks.id``.
+    """
+
+    name: str
+    kind: str
+    about: str
+    value: Value | None = None
+    references: str = ""
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A table.
+
+    Attributes:
+        name: Its name.
+        about: What a row is.
+        columns: Its columns.
+        key: The columns of the primary key.
+        indexes: Further indexes: columns, perhaps with ``WHERE``.
+        rowid: Whether rows have an id of their own beside the key.
+    """
+
+    name: str
+    about: str
+    columns: tuple[TableColumn, ...]
+    key: tuple[str, ...]
+    indexes: tuple[str, ...] = ()
+    rowid: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def upsert(self) -> str:
+        """The statement that writes a row, in place of one with the same key."""
+        marks = ", ".join("?" * len(self.columns))
+        return f"INSERT OR REPLACE INTO {self.name} VALUES ({marks})"
+
+    def taker(self) -> Callable[[Any], tuple[object, ...]]:
+        """Makes a row of a record: the values of the columns that are taken from it."""
+        values = [c.value or attrgetter(c.name) for c in self.columns if c.value is not GIVEN]
+        return lambda record: tuple([value(record) for value in values])
+
+    def create(self) -> str:
+        """The statement that makes the table."""
+        parts = [self._declared(column) for column in self.columns]
+        if self.key != (self.columns[0].name,):
+            parts.append(f"PRIMARY KEY ({', '.join(self.key)})")
+        body = ",\n  ".join(parts)
+        return f"CREATE TABLE {self.name} (\n  {body}\n){'' if self.rowid else ' WITHOUT ROWID'}"
+
+    def _declared(self, column: TableColumn) -> str:
+        key = " PRIMARY KEY" if self.key == (column.name,) == (self.columns[0].name,) else ""
+        if not column.references:
+            return f"{column.name} {column.kind}{key}"
+        table, _, name = column.references.partition(".")
+        return f"{column.name} {column.kind}{key} REFERENCES {table}({name})"
+
+    def create_indexes(self) -> Iterator[str]:
+        """The statements that make the further indexes."""
+        for number, columns in enumerate(self.indexes, start=1):
+            what, _, where = columns.partition(" WHERE ")
+            where = f" WHERE {where}" if where else ""
+            yield f"CREATE INDEX {self.name}_{number} ON {self.name} ({what}){where}"
+
+
+class View(msgspec.Struct, frozen=True):
+    """A view: a question that is asked often."""
+
+    name: str
+    about: str
+    sql: str
+
+    def create(self) -> str:
+        """The statement that makes the view."""
+        return f"CREATE VIEW {self.name} AS\n{self.sql}"
+
+
+def GIVEN(record: Any) -> object:  # noqa: N802  it stands where a value's function stands
+    """Mark a column that is not taken from the record, but given by what writes the row."""
+    raise NotImplementedError
+
+
+def or_null(name: str) -> Value:
+    """The field, or NULL where it is empty."""
+    take = attrgetter(name)
+    return lambda record: take(record) or None
+
+
+def as_json(name: str) -> Value:
+    """The field as JSON."""
+    take, encode = attrgetter(name), msgspec.json.Encoder(enc_hook=str).encode
+    return lambda record: encode(take(record)).decode()
+
+
+def as_number(name: str) -> Value:
+    """The field, a truth, as 0 or 1."""
+    take = attrgetter(name)
+    return lambda record: int(take(record))
+
+
+C = TableColumn
+
+EVENTS = Table(
+    "events",
+    "Every event of the log.",
+    (
+        C("id", INTEGER, "Its number."),
+        C("ts", TEXT, "When it was recorded."),
+        C("agent", TEXT, "Who acted."),
+        C("type", TEXT, "What happened: task.claimed."),
+        C("task", TEXT, "The task that it is about, if its payload names one."),
+        C("payload", TEXT, "What it says, as JSON."),
+    ),
+    ("id",),
+    ("task, id WHERE task IS NOT NULL", "type, id", "agent, id"),
+)
+WORKSTREAMS = Table(
+    "workstreams",
+    "A stream of work.",
+    (
+        C("name", TEXT, "Its name."),
+        C("description", TEXT, "What belongs to it."),
+        C("priority", INTEGER, "1 comes first."),
+        C("status", TEXT, "active or closed."),
+        C("created_at", TEXT, "When it was created."),
+        C("created_by", TEXT, "Who created it."),
+        C("updated_at", TEXT, "When it changed last."),
+    ),
+    ("name",),
+)
+TASKS = Table(
+    "tasks",
+    "A task, archived ones included. What a fact means: `orc help task`.",
+    (
+        C("id", TEXT, "Its id."),
+        C("workstream", TEXT, "Its workstream.", references="workstreams.name"),
+        C("title", TEXT, "One line that says what is to be done."),
+        C(
+            "status",
+            TEXT,
+            "pending, assigned, in_progress, blocked, in_review, done, failed, cancelled.",
+        ),
+        C("type", TEXT, "A word such as task, bug, feature."),
+        C("priority", INTEGER, "1 comes first."),
+        C("assigned_to", TEXT, "Who has it, or had it when it ended."),
+        C("assignee", TEXT, "Who gets it once nothing keeps it back.", or_null("assignee")),
+        C("created_by", TEXT, "Who added it."),
+        C("created_at", TEXT, "When it was added."),
+        C("updated_at", TEXT, "When it changed last."),
+        C("claimed_at", TEXT, "When it was claimed last."),
+        C("ended_at", TEXT, "When it ended."),
+        C("due", TEXT, "When it should be done.", or_null("due")),
+        C("defer_until", TEXT, "Not to be taken before this time.", or_null("defer_until")),
+        C("lease_until", TEXT, "When the lease of who has it ends.", or_null("lease_until")),
+        C(
+            "free_from",
+            TEXT,
+            "From when any agent may take it; empty text: from the beginning; NULL: while nothing else"
+            " changes, never.",
+        ),
+        C("estimate", REAL, "Minutes of work."),
+        C("attempt", INTEGER, "How often it was claimed."),
+        C("failures", INTEGER, "How often it failed."),
+        C("parent", TEXT, "The task that it is a part of."),
+        C("workflow", TEXT, "The root of the workflow that it is a step of."),
+        C("milestone", INTEGER, "1: it completes by itself.", as_number("milestone")),
+        C("open_needs", INTEGER, "How many of its needs are not done."),
+        C(
+            "is_clear",
+            INTEGER,
+            "1: no other task and no signal keeps it back.",
+            as_number("is_clear"),
+        ),
+        C(
+            "parts",
+            INTEGER,
+            "How many parts it has.",
+            lambda task: task.progress.total if task.progress else 0,
+        ),
+        C(
+            "parts_done",
+            INTEGER,
+            "How many of them are done.",
+            lambda task: task.progress.done if task.progress else 0,
+        ),
+        C("reviewer", TEXT, "Who reviews it."),
+        C("review_until", TEXT, "When the lease of the review ends.", or_null("review_until")),
+        C("description", TEXT, "What is to be done."),
+        C("acceptance", TEXT, "What must be true when it is done."),
+        C("result", TEXT, "What came out."),
+        C("reason", TEXT, "Why it is blocked, failed or was cancelled.", or_null("reason")),
+        C("external_ref", TEXT, "Its name in another system.", or_null("external_ref")),
+        C("labels", TEXT, "Its labels.", as_json("labels")),
+        C("needs", TEXT, "The tasks that it needs.", as_json("needs")),
+        C("touches", TEXT, "The resources that it needs while it runs.", as_json("touches")),
+        C("commits", TEXT, "Its commits.", as_json("commits")),
+        C("signals", TEXT, "What it waits for from outside the graph.", as_json("signals")),
+        C("checks", TEXT, "What must be shown before it is done.", as_json("checks")),
+        C("meta", TEXT, "Facts of your own.", as_json("meta")),
+        C("added", INTEGER, "The event that added it.", lambda task: task.events[0]),
+        C("changed", INTEGER, "The event that changed it last.", lambda task: task.events[-1]),
+        C("archived_at", TEXT, "When it left the live board; NULL: it has not.", GIVEN),
+    ),
+    ("id",),
+    ("workstream, status", "status, updated_at", "assigned_to, status", "parent", "workflow"),
+)
+LABELS = Table(
+    "labels",
+    "A label of a task.",
+    (
+        C("task", TEXT, "The task.", references="tasks.id"),
+        C("label", TEXT, "The label."),
+    ),
+    ("task", "label"),
+    ("label",),
+    rowid=False,
+)
+LINKS = Table(
+    "links",
+    "A link from a task to another one.",
+    (
+        C("task", TEXT, "The task that has the link.", references="tasks.id"),
+        C(
+            "kind",
+            TEXT,
+            "needs, parent, waits-for; or one that never blocks: related, discovered-from ...",
+        ),
+        C("other", TEXT, "The other task."),
+    ),
+    ("task", "kind", "other"),
+    ("other, kind",),
+    rowid=False,
+)
+TRANSITIONS = Table(
+    "transitions",
+    "A change of the status of a task.",
+    (
+        C("event", INTEGER, "The event that changed it.", references="events.id"),
+        C("task", TEXT, "The task.", references="tasks.id"),
+        C("ts", TEXT, "When."),
+        C("agent", TEXT, "Who."),
+        C("before", TEXT, "The status before; NULL: the task was added."),
+        C("after", TEXT, "The status after."),
+        C("reason", TEXT, "Why, if the event says so."),
+    ),
+    ("event", "task"),
+    ("task, event", "after, ts"),
+    rowid=False,
+)
+NOTES = Table(
+    "notes",
+    "A note on a task.",
+    (
+        C("task", TEXT, "The task.", references="tasks.id"),
+        C("number", INTEGER, "Counted from 1."),
+        C("ts", TEXT, "When it was written."),
+        C("agent", TEXT, "Who wrote it."),
+        C("text", TEXT, "The note."),
+    ),
+    ("task", "number"),
+)
+EVIDENCE = Table(
+    "evidence",
+    "What one check of a task showed last, or what a reviewer wrote.",
+    (
+        C("task", TEXT, "The task.", GIVEN, "tasks.id"),
+        C("number", INTEGER, "Counted from 1.", GIVEN),
+        C("ts", TEXT, "When.", attrgetter("at")),
+        C("agent", TEXT, "Who ran or wrote it."),
+        C("kind", TEXT, "verify, artifact, review, force, change."),
+        C("what", TEXT, "The command, the path, what the reviewer wrote, or the reason."),
+        C("passed", INTEGER, "1: it passed.", as_number("passed")),
+        C("problem", TEXT, "Why it did not pass.", or_null("problem")),
+        C("status", INTEGER, "Exit status of a command."),
+        C("seconds", REAL, "How long the command took."),
+        C("output", TEXT, "The end of what it wrote.", or_null("output")),
+        C("size", INTEGER, "Bytes of an artifact."),
+        C("sha256", TEXT, "Digest of an artifact.", or_null("sha256")),
+    ),
+    ("task", "number"),
+)
+AGENTS = Table(
+    "agents",
+    "A registered agent.",
+    (
+        C("id", TEXT, "Its name."),
+        C("type", TEXT, "Its type."),
+        C("status", TEXT, "active or retired."),
+        C(
+            "capabilities",
+            TEXT,
+            "Types and labels of tasks that it suits.",
+            as_json("capabilities"),
+        ),
+        C("max_load", INTEGER, "How many tasks it may be given at once."),
+        C("registered_at", TEXT, "When it was registered."),
+    ),
+    ("id",),
+)
+ALIASES = Table(
+    "aliases",
+    "A name that an agent had before.",
+    (C("alias", TEXT, "The former name."), C("agent", TEXT, "The present one.")),
+    ("alias",),
+)
+HOOKS = Table(
+    "hooks",
+    "The task on the hook of an agent.",
+    (
+        C("agent", TEXT, "The agent."),
+        C("task", TEXT, "The task.", references="tasks.id"),
+    ),
+    ("agent",),
+)
+SESSIONS = Table(
+    "sessions",
+    "A session of an agent, past ones included.",
+    (
+        C("agent", TEXT, "The agent."),
+        C("incarnation", INTEGER, "Which start of the agent it is."),
+        C("started_at", TEXT, "When it started."),
+        C("ended_at", TEXT, "When it ended.", or_null("ended_at")),
+        C("outcome", TEXT, "How it ended.", or_null("outcome")),
+        C("subject", TEXT, "One line for the next session.", or_null("subject")),
+        C("note", TEXT, "What the next session should know.", or_null("note")),
+        C("collected", TEXT, "What the agent held when it left.", as_json("collected")),
+    ),
+    ("agent", "incarnation"),
+)
+LOCKS = Table(
+    "locks",
+    "A time for which an agent held a resource, past ones included.",
+    (
+        C("token", INTEGER, "The event by which it was acquired.", references="events.id"),
+        C("resource", TEXT, "The resource."),
+        C("agent", TEXT, "Who holds or held it."),
+        C("shared", INTEGER, "1: others may share it.", as_number("shared")),
+        C("since", TEXT, "From when."),
+        C("until", TEXT, "When the lease ends."),
+        C("ttl", REAL, "Seconds that the lease lasts."),
+        C(
+            "ended_at",
+            TEXT,
+            "When it was given up; NULL: not yet, but the lease may be over.",
+            GIVEN,
+        ),
+        C("ended_by", TEXT, "The type of the event that ended it.", GIVEN),
+    ),
+    ("token",),
+    ("resource, since", "agent"),
+)
+LOCK_WAITERS = Table(
+    "lock_waiters",
+    "An agent that waits for a resource.",
+    (
+        C("resource", TEXT, "The resource."),
+        C("agent", TEXT, "Who waits."),
+        C("until", TEXT, "Until when at most."),
+        C("shared", INTEGER, "1: it would share it."),
+    ),
+    ("resource", "agent"),
+    rowid=False,
+)
+MESSAGES = Table(
+    "messages",
+    "A message, archived ones included.",
+    (
+        C("id", INTEGER, "The event that sent it.", references="events.id"),
+        C("sender", TEXT, "Who sent it."),
+        C("sent_at", TEXT, "When."),
+        C("subject", TEXT, "Its subject."),
+        C("body", TEXT, "Its text."),
+        C("priority", TEXT, "urgent, high, normal, low."),
+        C("kind", TEXT, "note, work_assignment ..."),
+        C("thread", INTEGER, "The first message of its thread."),
+        C("reply_to", INTEGER, "The message that it answers."),
+        C("recipients", TEXT, "The addresses as they were given."),
+        C("queue", TEXT, "The queue that it was sent to."),
+        C("pinned", INTEGER, "1: it stays when read messages are archived by age."),
+        C("taken_by", TEXT, "The agent that took it from its queue."),
+        C("taken_at", TEXT, "When."),
+        C("copies", INTEGER, "How many mailboxes and queues hold it still."),
+    ),
+    ("id",),
+    ("sender", "thread"),
+)
+RECEIPTS = Table(
+    "receipts",
+    "A message in the mailbox of an agent, archived ones included.",
+    (
+        C("agent", TEXT, "Whose mailbox."),
+        C("message", INTEGER, "The message.", references="messages.id"),
+        C("status", TEXT, "new, unread, read, archived."),
+        C("delivered_at", TEXT, "When it was delivered."),
+        C("read_at", TEXT, "When it was read."),
+        C("acknowledged_at", TEXT, "When it was acknowledged."),
+    ),
+    ("agent", "message"),
+    ("message", "agent, status"),
+    rowid=False,
+)
+MAILING_LISTS = Table(
+    "mailing_lists",
+    "A member of a mailing list.",
+    (C("name", TEXT, "The list."), C("member", TEXT, "The member.")),
+    ("name", "member"),
+    rowid=False,
+)
+CONVOYS = Table(
+    "convoys",
+    "Tasks that are tracked together.",
+    (
+        C("name", TEXT, "Its name."),
+        C("description", TEXT, "What it is for."),
+        C("status", TEXT, "open, landed, cancelled."),
+        C("open_tasks", INTEGER, "How many of its tasks have not ended."),
+        C("landings", INTEGER, "How often it landed."),
+        C("created_at", TEXT, "When it was created."),
+        C("created_by", TEXT, "Who created it."),
+        C("started_at", TEXT, "When it was started.", or_null("started_at")),
+        C("ended_at", TEXT, "When it landed or was cancelled.", or_null("ended_at")),
+        C("reason", TEXT, "Why it was cancelled.", or_null("reason")),
+    ),
+    ("name",),
+)
+CONVOY_TASKS = Table(
+    "convoy_tasks",
+    "A task of a convoy.",
+    (
+        C("convoy", TEXT, "The convoy.", references="convoys.name"),
+        C("number", INTEGER, "Its place, counted from 1."),
+        C("task", TEXT, "The task.", references="tasks.id"),
+    ),
+    ("convoy", "number"),
+    ("task",),
+    rowid=False,
+)
+WORKFLOWS = Table(
+    "workflows",
+    "A formula that was poured.",
+    (
+        C("root", TEXT, "The task whose parts are its steps."),
+        C("formula", TEXT, "The formula."),
+        C("version", INTEGER, "Its version."),
+        C("variables", TEXT, "The values of its variables.", as_json("variables")),
+        C("ephemeral", INTEGER, "1: a wisp.", as_number("ephemeral")),
+        C("poured_at", TEXT, "When it was poured."),
+        C("poured_by", TEXT, "Who poured it."),
+        C("ended_at", TEXT, "When its root ended.", or_null("ended_at")),
+        C("steps", INTEGER, "How many steps of it are work.", GIVEN),
+        C("steps_done", INTEGER, "How many of these are done.", GIVEN),
+    ),
+    ("root",),
+)
+KNOWLEDGE = Table(
+    "knowledge",
+    "A topic, deleted ones included.",
+    (
+        C("name", TEXT, "Its name."),
+        C("author", TEXT, "Who wrote its present version."),
+        C("tags", TEXT, "Its tags.", as_json("tags")),
+        C("versions", INTEGER, "How many versions it had.", lambda topic: len(topic.versions)),
+        C(
+            "version",
+            INTEGER,
+            "The event with its present text.",
+            lambda topic: topic.versions[-1],
+            references="knowledge_versions.event",
+        ),
+        C("updated_at", TEXT, "When it changed last."),
+        C("deleted", INTEGER, "1: it was deleted.", as_number("deleted")),
+    ),
+    ("name",),
+)
+KNOWLEDGE_VERSIONS = Table(
+    "knowledge_versions",
+    "A version of a topic.",
+    (
+        C("event", INTEGER, "The event that wrote it.", references="events.id"),
+        C("topic", TEXT, "The topic.", references="knowledge.name"),
+        C("ts", TEXT, "When."),
+        C("author", TEXT, "Who."),
+        C("text", TEXT, "The whole text."),
+    ),
+    ("event",),
+    ("topic, event",),
+)
+DECISIONS = Table(
+    "decisions",
+    "A decision.",
+    (
+        C("number", INTEGER, "Counted from 1."),
+        C("title", TEXT, "What was decided."),
+        C("status", TEXT, "accepted or superseded."),
+        C("text", TEXT, "Context, decision, consequences."),
+        C("task", TEXT, "The task that it was made for."),
+        C(
+            "superseded_by",
+            INTEGER,
+            "The decision that replaced it.",
+            references="decisions.number",
+        ),
+        C("decided_at", TEXT, "When."),
+        C("decided_by", TEXT, "Who."),
+        C("path", TEXT, "Its document."),
+    ),
+    ("number",),
+)
+CYCLES = Table(
+    "cycles",
+    "A round of plan, brief, work, collect.",
+    (
+        C("number", INTEGER, "Counted from 1."),
+        C("event", INTEGER, "The event that began it.", references="events.id"),
+        C("started_at", TEXT, "When."),
+        C("plan", TEXT, "Its plan."),
+    ),
+    ("number",),
+)
+TEXTS = Table(
+    "texts",
+    "A text that is searched; `words` is its full-text index.",
+    (
+        C("id", INTEGER, "The id of the row in `words`."),
+        C("kind", TEXT, "task, result, note, evidence, message, knowledge, decision, event."),
+        C("key", TEXT, "The task, topic, or number that it belongs to."),
+        C("number", INTEGER, "Which of several, such as notes; else 0."),
+        C("task", TEXT, "The task that it is about."),
+        C("agent", TEXT, "Who wrote it."),
+        C("ts", TEXT, "When it was written, or its record changed."),
+        C("title", TEXT, "Its title; NULL if it has none."),
+        C("body", TEXT, "The text."),
+        C("grams", TEXT, "Its pairs of letters, for scripts without blanks between words."),
+    ),
+    ("id",),
+    ("kind, key, number",),
+)
+
+TABLES = (
+    EVENTS, WORKSTREAMS, TASKS, LABELS, LINKS, TRANSITIONS, NOTES, EVIDENCE, AGENTS, ALIASES, HOOKS,
+    SESSIONS, LOCKS, LOCK_WAITERS, MESSAGES, RECEIPTS, MAILING_LISTS, CONVOYS, CONVOY_TASKS, WORKFLOWS,
+    KNOWLEDGE, KNOWLEDGE_VERSIONS, DECISIONS, CYCLES,
+)  # fmt: skip
+"""The tables that are made of log and state."""
+
+OWN = (
+    "CREATE TABLE _records (kind TEXT, key, value BLOB, PRIMARY KEY (kind, key)) WITHOUT ROWID",
+    "CREATE TABLE _index (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
+)
+"""The tables that the index keeps for itself: the records of the state, and what it is an index of."""
+
+WORDS = (
+    "CREATE VIRTUAL TABLE words USING fts5(title, body, grams, content='texts', content_rowid='id',"
+    " tokenize='unicode61 remove_diacritics 2')"
+)
+"""The full-text index of ``texts``."""
+
+_OPEN = "status NOT IN ('done', 'failed', 'cancelled')"
+
+VIEWS = (
+    View(
+        "active_work",
+        "Tasks that have not ended, the most urgent first, with their workstream's priority.",
+        f"SELECT t.id, t.title, t.status, t.type, t.workstream, t.priority, t.assigned_to, t.labels,"
+        f" t.created_at, t.updated_at, t.due, w.priority AS workstream_priority\n"
+        f"FROM tasks t JOIN workstreams w ON w.name = t.workstream\n"
+        f"WHERE t.{_OPEN}\nORDER BY w.priority, t.priority, t.added",
+    ),
+    View(
+        "ready",
+        "Tasks that any agent may take now, in the order in which they are taken.",
+        f"SELECT t.*\nFROM tasks t JOIN workstreams w ON w.name = t.workstream\n"
+        f"WHERE t.archived_at IS NULL AND t.free_from <= {NOW} AND w.status = 'active'\n"
+        f"ORDER BY w.priority, t.priority, t.added, t.id",
+    ),
+    View(
+        "blocked",
+        "Tasks that are blocked, or that other tasks or signals keep back; `waits_for` are needs that"
+        " are not done.",
+        f"SELECT t.id, t.title, t.status, t.workstream, t.reason, t.open_needs, t.updated_at,\n"
+        f"  (SELECT json_group_array(l.other) FROM links l JOIN tasks o ON o.id = l.other\n"
+        f"   WHERE l.task = t.id AND l.kind = 'needs' AND o.status <> 'done') AS waits_for\n"
+        f"FROM tasks t\nWHERE t.{_OPEN} AND (t.status = 'blocked' OR NOT t.is_clear)\n"
+        f"ORDER BY t.added",
+    ),
+    View(
+        "stale",
+        "Tasks that have not ended, with the days since they changed, longest first.",
+        f"SELECT id, title, status, workstream, assigned_to, updated_at,\n"
+        f"  round(julianday('now') - julianday(updated_at), 2) AS days\n"
+        f"FROM tasks\nWHERE {_OPEN}\nORDER BY updated_at",
+    ),
+    View(
+        "agent_workload",
+        "What each agent has, waits for in review, has done and failed, and its mail; least loaded"
+        " first.",
+        "SELECT n.agent, a.type, a.status,\n"
+        "  coalesce(t.assigned, 0) AS assigned, coalesce(t.in_progress, 0) AS in_progress,\n"
+        "  coalesce(t.in_review, 0) AS in_review, coalesce(t.done, 0) AS done,\n"
+        "  coalesce(t.failed, 0) AS failed,\n"
+        "  (SELECT count(*) FROM receipts r WHERE r.agent = n.agent\n"
+        "   AND r.status IN ('new', 'unread')) AS unread_messages\n"
+        "FROM (SELECT id AS agent FROM agents UNION SELECT assigned_to FROM tasks\n"
+        "  WHERE assigned_to IS NOT NULL) n\n"
+        "LEFT JOIN agents a ON a.id = n.agent\n"
+        "LEFT JOIN (SELECT assigned_to, sum(status = 'assigned') AS assigned,\n"
+        "  sum(status = 'in_progress') AS in_progress, sum(status = 'in_review') AS in_review,\n"
+        "  sum(status = 'done') AS done, sum(status = 'failed') AS failed\n"
+        "  FROM tasks GROUP BY assigned_to) t ON t.assigned_to = n.agent\n"
+        "ORDER BY coalesce(t.assigned, 0) + coalesce(t.in_progress, 0), n.agent",
+    ),
+    View(
+        "convoy_progress",
+        "How far each convoy is.",
+        "SELECT c.name, c.status, count(t.id) AS tasks, c.open_tasks,\n"
+        "  coalesce(sum(t.status = 'done'), 0) AS done,\n"
+        "  coalesce(sum(t.status = 'failed'), 0) AS failed,\n"
+        "  coalesce(sum(t.status = 'cancelled'), 0) AS cancelled,\n"
+        "  coalesce(sum(t.status IN ('assigned', 'in_progress')), 0) AS in_progress,\n"
+        "  round(100.0 * sum(t.status = 'done') / nullif(count(t.id), 0), 1) AS percent\n"
+        "FROM convoys c LEFT JOIN convoy_tasks m ON m.convoy = c.name\n"
+        "LEFT JOIN tasks t ON t.id = m.task\nGROUP BY c.name",
+    ),
+    View(
+        "task_statistics",
+        "How many tasks each workstream has, by status and priority.",
+        "SELECT workstream, status, priority, count(*) AS tasks\nFROM tasks\n"
+        "GROUP BY workstream, status, priority",
+    ),
+    View(
+        "throughput",
+        "How many tasks ended and were added each day (UTC), by workstream.",
+        "SELECT day, workstream, sum(done) AS done, sum(failed) AS failed,\n"
+        "  sum(cancelled) AS cancelled, sum(added) AS added\n"
+        "FROM (SELECT substr(x.ts, 1, 10) AS day, t.workstream, x.after = 'done' AS done,\n"
+        "  x.after = 'failed' AS failed, x.after = 'cancelled' AS cancelled,\n"
+        "  x.before IS NULL AS added FROM transitions x JOIN tasks t ON t.id = x.task\n"
+        "  WHERE x.before IS NULL OR x.after IN ('done', 'failed', 'cancelled'))\n"
+        "GROUP BY day, workstream\nORDER BY day DESC, workstream",
+    ),
+    View(
+        "lead_times",
+        "Of tasks that are done: hours from added to done (lead), and from last claimed to done (cycle).",
+        "SELECT id, title, workstream, type, assigned_to, created_at, claimed_at, ended_at,\n"
+        "  round(24 * (julianday(ended_at) - julianday(created_at)), 3) AS lead_hours,\n"
+        "  round(24 * (julianday(ended_at) - julianday(claimed_at)), 3) AS cycle_hours\n"
+        "FROM tasks\nWHERE status = 'done'\nORDER BY ended_at",
+    ),
+    View(
+        "time_in_status",
+        "Each time that a task spent in a status; `seconds` until now if it is in it still.",
+        "SELECT task, after AS status, agent, ts AS since,\n"
+        "  lead(ts) OVER (PARTITION BY task ORDER BY event) AS until,\n"
+        "  round(86400 * (julianday(coalesce(lead(ts) OVER (PARTITION BY task ORDER BY event), 'now'))"
+        " - julianday(ts)), 3) AS seconds\nFROM transitions",
+    ),
+    View(
+        "held_locks",
+        "Locks that are held now.",
+        f"SELECT resource, agent, shared, since, until, token\nFROM locks\n"
+        f"WHERE ended_at IS NULL AND until > {NOW}\nORDER BY resource, since",
+    ),
+)
+
+
+def statements(*, texts: bool = True) -> Iterator[str]:
+    """The statements that make an empty database, without the further indexes."""
+    yield from OWN
+    for table in TABLES:
+        yield table.create()
+    for view in VIEWS:
+        yield view.create()
+    if texts:
+        yield TEXTS.create()
+        yield WORDS
+
+
+def index_statements(*, texts: bool = True) -> Iterator[str]:
+    """The statements that make the further indexes; last in a build, as they are made faster then."""
+    for table in (*TABLES, *((TEXTS,) if texts else ())):
+        yield from table.create_indexes()

@@ -1,0 +1,30 @@
+"""What an index notes of itself: the version of its schema, which build it is, and how far it is."""
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from orchestrator.core.store import START, Cursor
+
+
+def value_of(database: sqlite3.Connection, name: str) -> Any:
+    """A note: ``version``, ``build``, ``texts``, ``event``, ``position``; None: there is none."""
+    row = database.execute("SELECT value FROM _index WHERE name = ?", (name,)).fetchone()
+    return row[0] if row else None
+
+
+def note(database: sqlite3.Connection, **values: object) -> None:
+    """Write notes."""
+    database.executemany("INSERT OR REPLACE INTO _index VALUES (?, ?)", values.items())
+
+
+def position_of(database: sqlite3.Connection, cursor_type: type[Cursor]) -> Cursor:
+    """How far an index is."""
+    text = value_of(database, "position")
+    return msgspec.json.decode(text, type=cursor_type) if text else START
+
+
+def note_position(database: sqlite3.Connection, position: Cursor) -> None:
+    """Write how far an index is."""
+    note(database, event=position.id, position=msgspec.json.encode(position).decode())
