@@ -56,6 +56,7 @@ check: lint types imports test test-systems day stress-quick ## all of the above
 
 docs: $(READY) ## write the pages of docs/commands and the types of the async facade from the declarations
 	$(BIN)/python -m orchestrator.interfaces.cli.reference docs/commands
+	$(BIN)/python -m orchestrator.index.description docs/index.md
 	$(BIN)/python tests/async_stub.py
 
 bench: $(READY) ## every figure as a ratio in one run; --json in benchmarks/results.json

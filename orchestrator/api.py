@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.workflows.commands import Workflows
     from orchestrator.domain.workstreams.commands import Workstreams
     from orchestrator.formulas import Formulas
+    from orchestrator.index.commands import Index
     from orchestrator.planning.aftermath import Aftermath
     from orchestrator.planning.cycle_report import Collected
     from orchestrator.planning.next_work import Next
@@ -164,6 +165,9 @@ class Orchestrator:
     )
     events: Lazy["Events"] = Lazy(
         "domain.event_log:Events", "The log: write to it, read it, follow it."
+    )
+    index: Lazy["Index"] = Lazy(
+        "index.commands:Index", "The optional SQLite index, and questions in SQL."
     )
 
     def __init__(

@@ -75,7 +75,7 @@ class Engine:
         self._light = light
         self.timeout = timeout
         self._clock = now
-        self._warn = warn
+        self.warn = warn
         self.show_progress: ShowProgress = no_progress
         self._owner = flow.Ownership(timeout)
         self._interrupts = Interrupts()
@@ -105,7 +105,7 @@ class Engine:
             check_new_name(state, self.presence, self.agent)
             self._present(self.agent)
             if damage is not None:
-                self._warn(
+                self.warn(
                     f"{damage.message}. The board is shown as it was after event {state.event}."
                 )
             return state
@@ -436,16 +436,16 @@ class Engine:
             try:
                 self._write_document(path, text, seen.get(path))
             except (OrchestratorError, OSError) as error:
-                self._warn(f"{error}. The text is in the log; `doctor --fix` writes the file.")
+                self.warn(f"{error}. The text is in the log; `doctor --fix` writes the file.")
         try:
             if self._schedule.is_due:
                 self._save()
         except (OrchestratorError, OSError) as error:
-            self._warn(f"{error}. The snapshot is behind the log, which is all that counts.")
+            self.warn(f"{error}. The snapshot is behind the log, which is all that counts.")
 
     def _write_document(self, path: str, text: str | None, seen: bytes | None) -> None:
         if self.documents.read(path) != seen:
-            self._warn(f"{path} was edited meanwhile: it is kept, and shown to readers.")
+            self.warn(f"{path} was edited meanwhile: it is kept, and shown to readers.")
         elif text is None:
             self.documents.delete(path)
         else:
@@ -485,7 +485,7 @@ class Engine:
                 try:
                     self.save()
                 except OrchestratorError as error:
-                    self._warn(f"{error.message}. The snapshot is behind the log.")
+                    self.warn(f"{error.message}. The snapshot is behind the log.")
 
 
 def not_empty() -> Refused:

@@ -189,10 +189,16 @@ class Desk(Protocol[S]):
         presence: When agents were last active.
         show_progress: Shows the progress of long work.
         cursors: The positions of readers.
+        store: Where the board is kept, for queries that read the log and not the state.
+        timeout: Seconds to wait for another process.
+        warn: Receives a sentence that a person should know.
     """
 
     agent: str
     folder: str | None
+    store: Store
+    timeout: float
+    warn: Callable[[str], None]
     documents: Documents
     presence: Presence
     show_progress: ShowProgress

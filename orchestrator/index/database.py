@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from typing import TypeVar
 
 import msgspec
 
@@ -27,6 +28,8 @@ BESIDE = ("-wal", "-shm", "-journal")
 _BUSY = 10.0
 _POLL = 0.01
 _FAST = ("journal_mode = OFF", "synchronous = OFF", "temp_store = MEMORY", "cache_size = -65536")
+
+R = TypeVar("R")
 
 
 class IndexStatus(msgspec.Struct, kw_only=True):
@@ -94,6 +97,15 @@ class IndexFile:
         with closing(self._opened(stale=stale)) as database:
             database.execute("PRAGMA query_only = ON")
             yield database
+
+    def answer(self, question: Callable[[sqlite3.Connection], R], *, stale: bool = False) -> R:
+        """Ask the index; if SQLite meets damage in it, it is built anew and asked again."""
+        try:
+            with self.reading(stale=stale) as database:
+                return question(database)
+        except sqlite3.DatabaseError as error:
+            with closing(self._rebuilt(str(error))) as database:
+                return question(database)
 
     def _opened(self, *, stale: bool) -> sqlite3.Connection:
         if not self.exists:
@@ -294,15 +306,12 @@ class IndexFile:
         if os.path.islink(self._path):
             raise Refused(f"{self._path} is a symbolic link", code="symlink")
         deadline = time.monotonic() + self._timeout
-        file = system.open_file(f"{self._path}.lock", os.O_RDWR | os.O_CREAT)
-        try:
-            while not system.try_lock(file):
+        with _lock_file(f"{self._path}.lock") as try_lock:
+            while not try_lock():
                 if time.monotonic() > deadline:
                     raise TimedOut("another process is writing it")
                 time.sleep(_POLL)
             yield
-        finally:
-            os.close(file)
 
     # How it stands
 
@@ -317,6 +326,33 @@ class IndexFile:
                 status.version = value_of(database, "version") or 0
                 status.event = value_of(database, "event") or 0
         return status
+
+
+@contextmanager
+def _lock_file(path: str) -> Iterator[Callable[[], bool]]:
+    """A file to be locked until the block ends: what is given tries to lock it once."""
+    if system.HAS_FLOCK:
+        file = system.open_file(path, os.O_RDWR | os.O_CREAT)
+        try:
+            yield lambda: system.try_lock(file)
+        finally:
+            os.close(file)
+        return
+    import filelock  # imported late: most systems do without it
+
+    lock = filelock.FileLock(path, fallback_to_soft=False, thread_local=False)
+
+    def acquire() -> bool:
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            return False
+        return True
+
+    try:
+        yield acquire
+    finally:
+        lock.release()
 
 
 def connect(path: str, mode: str) -> sqlite3.Connection:

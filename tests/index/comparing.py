@@ -18,7 +18,7 @@ def built(store: Store) -> sqlite3.Connection:
 def contents(database: sqlite3.Connection) -> Contents:
     """Every row of every table; of texts without the id, which tells in which order they came."""
     tables = {table.name: "*" for table in schema.TABLES}
-    tables |= {"_records": "kind, key, CAST(value AS TEXT)", "_index": "*"}
+    tables |= {"_records": "kind, key, CAST(value AS TEXT)"}
     tables["texts"] = ", ".join(schema.TEXTS.names[1:])
     return {
         name: sorted(database.execute(f"SELECT {columns} FROM {name}"), key=repr)

@@ -120,6 +120,12 @@ EXPORT = Group(
     default="file",
     otherwise="file",
 )
+INDEX = Group(
+    "index",
+    "An SQLite index of the board, which `query` asks; it can be dropped at any time.",
+    {"index": "build status drop verify metadata"},
+    default="status",
+)
 
 _VERBS = {
     "show": (TASK, "show"),
@@ -150,6 +156,7 @@ BOARD = Group(
         "reports": "stats metrics",
         "report": "report",
         "events": "log",
+        "query": "query",
         "task_listing": "ls",
         "task_board": "board",
         "help": "help",
@@ -170,6 +177,7 @@ BOARD = Group(
         RUNNER,
         IMPORT,
         EXPORT,
+        INDEX,
     ),
     verbs=_VERBS,
 )

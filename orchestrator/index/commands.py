@@ -1,0 +1,94 @@
+"""``orc.index``: the optional SQLite index of a board, and questions to it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.core.transaction import Noun
+from orchestrator.domain.state import State
+from orchestrator.index.database import IndexFile, IndexStatus
+from orchestrator.index.named import NamedQuery, find_query, named_queries
+from orchestrator.index.query import ROWS, SECONDS, QueryResult, ask
+
+
+class Index(Noun[State]):
+    """``orc.index``: build, status, drop, verify, query."""
+
+    @property
+    def _file(self) -> IndexFile:
+        desk = self._desk
+        return IndexFile(
+            desk.store,
+            desk.folder,
+            warn=desk.warn,
+            show_progress=desk.show_progress,
+            timeout=desk.timeout,
+        )
+
+    def build(self) -> IndexStatus:
+        """Make ``state/index.db``, or bring it up to date.
+
+        Raises:
+            Refused: The board has no folder to keep it in.
+        """
+        self._desk.pause()
+        self._file.build()
+        return self.status()
+
+    def status(self) -> IndexStatus:
+        """Return how the index stands: whether there is one, and how far it is."""
+        return self._file.status()
+
+    def drop(self) -> bool:
+        """Remove the index; return whether there was one. The log has everything that was in it."""
+        return self._file.drop()
+
+    def verify(self) -> list[str]:
+        """Compare the index with one that is built anew from the log; return what differs."""
+        from orchestrator.index.verification import differences
+
+        self._desk.pause()
+        return differences(self._file, self._desk.store)
+
+    def query(
+        self,
+        sql: str,
+        parameters: Mapping[str, object] | None = None,
+        *,
+        limit: int = ROWS,
+        seconds: float = SECONDS,
+        memory: int | None = None,
+        stale: bool = False,
+    ) -> QueryResult:
+        """Answer a question in SQL, which can only read.
+
+        Without ``state/index.db`` an index in memory answers, which is made for this question.
+
+        Args:
+            sql: One SELECT over the tables and views of the index.
+            parameters: The values of ``:name`` in it.
+            limit: At most so many rows.
+            seconds: At most so long.
+            memory: Bytes that SQLite may use in this process, from now on and for good; None: any number.
+            stale: From the index as it stands; else it is brought up to date first.
+
+        Raises:
+            QueryError: It is not one statement that only reads, or SQLite does not understand it.
+            TimedOut: It took too long.
+        """
+        self._desk.pause()
+        limits: dict[str, Any] = {"limit": limit, "seconds": seconds, "memory": memory}
+        return self._file.answer(
+            lambda database: ask(database, sql, parameters, **limits), stale=stale
+        )
+
+    def queries(self) -> list[NamedQuery]:
+        """Return the named queries: those that are shipped, and the board's own in ``queries/*.sql``."""
+        return named_queries(self._desk.documents)
+
+    def find(self, name: str) -> NamedQuery:
+        """Return a named query.
+
+        Raises:
+            NotFound: There is none.
+        """
+        return find_query(self._desk.documents, name)

@@ -1,0 +1,124 @@
+"""Named queries: those that ship with the toolkit, and the board's own in ``queries/*.sql``.
+
+A query is a text of SQL. Its first comment says what it answers; a comment ``-- :ws Only of this workstream``
+declares a parameter, which is NULL if it is not given.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+
+import msgspec
+
+from orchestrator.core.decoding import decode_text
+from orchestrator.core.errors import BadInput, NotFound, UsageError, did_you_mean
+from orchestrator.core.store import Documents
+from orchestrator.index.schema import TABLES, TEXTS
+from orchestrator.index.views import VIEWS
+
+FOLDER, ENDING = "queries", ".sql"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_PARAMETER = re.compile(r"--\s*:([a-z][a-z0-9_]*)\s*(.*)")
+_LARGEST = 100_000
+
+
+class NamedQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A query with a name.
+
+    Attributes:
+        about: What it answers.
+        parameters: What can be given, by name.
+        where: shipped, board, or schema: all of a table or view.
+        sql: Its text.
+    """
+
+    name: str
+    about: str
+    parameters: dict[str, str]
+    where: str
+    sql: str
+
+
+def is_name(text: str) -> bool:
+    """Whether a text is a name of a query, and not SQL."""
+    return _NAME.fullmatch(text) is not None
+
+
+def named_queries(documents: Documents) -> list[NamedQuery]:
+    """All named queries by name; the board's own go before those that are shipped."""
+    queries = {query.name: query for query in (*_shipped(), *_of_board(documents))}
+    return [queries[name] for name in sorted(queries)]
+
+
+def find_query(documents: Documents, name: str) -> NamedQuery:
+    """The query of a name; that of a table or view is all of it.
+
+    Raises:
+        NotFound: There is none.
+    """
+    queries = {query.name: query for query in named_queries(documents)}
+    relation = next((r for r in (*TABLES, TEXTS, *VIEWS) if r.name == name), None)
+    if relation is not None and name not in queries:
+        sql = f"SELECT * FROM {name}"
+        return NamedQuery(name=name, about=relation.about, parameters={}, where="schema", sql=sql)
+    if name not in queries:
+        raise NotFound(
+            f"There is no query {name!a}{did_you_mean(name, queries)}",
+            code="query_not_found",
+            hint="`orc query --list` shows them.",
+        )
+    return queries[name]
+
+
+def given(query: NamedQuery, pairs: dict[str, str]) -> dict[str, object]:
+    """The values of all parameters of a query.
+
+    Raises:
+        UsageError: One is given that it does not have.
+    """
+    for name in pairs:
+        if name not in query.parameters:
+            known = ", ".join(f"--{known}" for known in query.parameters) or "none"
+            raise UsageError(f"The query {query.name} has no parameter {name!a}; it has {known}")
+    return {name: _value(pairs.get(name)) for name in query.parameters}
+
+
+def _value(text: str | None) -> object:
+    is_number = text is not None and re.fullmatch(r"-?[0-9]{1,18}", text) is not None
+    return int(text) if text is not None and is_number else text
+
+
+def _shipped() -> Iterator[NamedQuery]:
+    folder = os.path.join(os.path.dirname(__file__), FOLDER)
+    for name in os.listdir(folder):
+        if name.endswith(ENDING):
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                yield parse_query(name.removesuffix(ENDING), file.read(), "shipped")
+
+
+def _of_board(documents: Documents) -> Iterator[NamedQuery]:
+    for file in documents.names(FOLDER):
+        name = file.removesuffix(ENDING)
+        if file == name or not is_name(name):
+            continue
+        data = documents.read(f"{FOLDER}/{file}")
+        if data is not None and len(data) <= _LARGEST:
+            with suppress(BadInput):
+                yield parse_query(name, decode_text(data, file), "board")
+
+
+def parse_query(name: str, text: str, where: str) -> NamedQuery:
+    """Read a query with its comments."""
+    about, parameters = list[str](), dict[str, str]()
+    for line in text.splitlines():
+        if not line.startswith("--"):
+            break
+        parameter = _PARAMETER.match(line)
+        if parameter is not None:
+            parameters[parameter[1]] = parameter[2]
+        else:
+            about.append(line.lstrip("- ").strip())
+    return NamedQuery(
+        name=name, about=" ".join(about), parameters=parameters, where=where, sql=text
+    )

@@ -1,0 +1,30 @@
+"""Compares an index with one that is built anew from the log."""
+
+import sqlite3
+from contextlib import closing
+
+from orchestrator.core.store import Store
+from orchestrator.index import schema, writing
+from orchestrator.index.database import IndexFile
+
+
+def differences(file: IndexFile, store: Store) -> list[str]:
+    """What is wrong with an index that was brought up to date: one sentence for each thing."""
+    fresh = sqlite3.connect(":memory:", isolation_level=None)
+    with closing(fresh), file.reading() as database:
+        writing.build(fresh, store)
+        problems = [text for (text,) in database.execute("PRAGMA integrity_check") if text != "ok"]
+        if problems:
+            return [f"SQLite finds damage: {text}" for text in problems]
+        tables = {table.name: "*" for table in schema.TABLES}
+        tables |= {"_records": "*", "texts": ", ".join(schema.TEXTS.names[1:])}
+        return [
+            f"{name} differs in {number} rows"
+            for name, columns in tables.items()
+            if (number := _differing(database, fresh, f"SELECT {columns} FROM {name}"))
+        ]
+
+
+def _differing(one: sqlite3.Connection, other: sqlite3.Connection, sql: str) -> int:
+    rows, others = (set(database.execute(sql)) for database in (one, other))
+    return len(rows ^ others)

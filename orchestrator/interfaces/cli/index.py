@@ -1,0 +1,75 @@
+"""``orc index``: the optional SQLite index of the board."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli.commands import INDEX
+from orchestrator.interfaces.cli.layout import fields
+from orchestrator.interfaces.cli.rendering import Answer, say, write
+from orchestrator.interfaces.cli.run import Run
+
+if TYPE_CHECKING:
+    from orchestrator.index.database import IndexStatus
+
+
+@INDEX.command("build", example="build")
+def build(run: Run) -> Answer:
+    """Make state/index.db, or bring it up to date."""
+    status = run.orc.index.build()
+    return say(status, f"The index is up to date: event {status.event} ({escape(status.path)})")
+
+
+@INDEX.command("status", example="status", reads=True)
+def status(run: Run) -> Answer:
+    """Show whether there is an index, and how far it is."""
+    standing = run.orc.index.status()
+    return Answer(standing, lambda: _standing(standing))
+
+
+def _standing(status: "IndexStatus") -> str:
+    if not status.exists:
+        return (
+            "There is no index: questions are answered by one in memory. `index build` makes one."
+        )
+    state = status.problem and f"of no use: {status.problem}"
+    if not state:
+        behind = status.head - status.event
+        state = f"{behind} events behind; the next question brings it up to date"
+        state = state if behind else "up to date"
+    return fields(
+        [
+            ("index", status.path),
+            ("state", state),
+            ("event", f"{status.event} of {status.head}"),
+            ("schema", status.version),
+            ("size", f"{status.size / 1e6:.1f} MB"),
+        ]
+    )
+
+
+@INDEX.command("drop", example="drop")
+def drop(run: Run) -> Answer:
+    """Remove state/index.db; nothing is lost, the log has everything."""
+    dropped = run.orc.index.drop()
+    return say({"dropped": dropped}, "Dropped the index" if dropped else "There was no index")
+
+
+@INDEX.command("verify", example="verify", reads=True)
+def verify(run: Run) -> Answer:
+    """Compare the index with one that is built anew from the log; exit 4 if they differ."""
+    problems = run.orc.index.verify()
+    text = "\n".join(map(escape, problems)) or "The index is as the log says"
+    return say({"problems": problems}, text, 4 if problems else 0)
+
+
+@INDEX.command("metadata", example="metadata > metadata.json", reads=True)
+def metadata(run: Run) -> Answer | None:
+    """Print what Datasette shows beside the tables: datasette state/index.db -m metadata.json."""
+    from orchestrator.index.description import metadata as describe
+
+    if run.settings.json:
+        return say(describe(), "")
+    write(msgspec.json.format(msgspec.json.encode(describe()), indent=2) + b"\n")
+    return None

@@ -1,0 +1,140 @@
+"""``orc query``: questions in SQL, and named ones."""
+
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core import clock
+from orchestrator.core.errors import UsageError
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.commands import BOARD
+from orchestrator.interfaces.cli.layout import table_of
+from orchestrator.interfaces.cli.parameters import argument, flag, option
+from orchestrator.interfaces.cli.query_formats import RENDERED, objects
+from orchestrator.interfaces.cli.rendering import Answer, warn
+from orchestrator.interfaces.cli.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@BOARD.command(
+    "query",
+    example='query "SELECT status, count(*) FROM tasks GROUP BY status"',
+    reads=True,
+    filters_agent=True,
+    context_settings={"ignore_unknown_options": True},
+)
+@argument(
+    "[words...]",
+    "One SELECT, - for stdin, or a named query; then values of its parameters: --ws build.",
+    types.NAME,
+    metavar="SQL|NAME [--PARAMETER VALUE]...",
+)
+@flag(
+    "--list",
+    "List the named queries: those that ship, and the board's own in queries/*.sql.",
+    name="list_",
+)
+@flag("--schema", "Show the tables and views that can be asked.")
+@option("--format", "How to print it.", types.choice(*RENDERED), default="table")
+@option("--limit", "At most so many rows.", types.COUNT, default=1000)
+@option("--timeout", "How long it may take.", types.DURATION, default="30s", rare=True)
+@flag("--stale", "Ask the index as it stands, without bringing it up to date.", rare=True)
+def query(
+    run: Run,
+    words: Sequence[str],
+    list_: bool,
+    schema: bool,
+    agent: str | None,
+    **how: Any,
+) -> Answer:
+    """Ask the board in SQL; nothing can be written.
+
+    It is answered by state/index.db, brought up to date first, or by an index in memory where there is none
+    (`index build` makes it). In CSV a text that a spreadsheet would run as a formula begins with a '.
+    """
+    if list_:
+        queries = run.orc.index.queries()
+        return Answer(
+            queries, lambda: table_of(queries, "name", ("parameters", _parameters), "about")
+        )
+    if schema:
+        from orchestrator.index.description import overview
+
+        return Answer(overview(), lambda: table_of(overview(), "name", "columns", "about"))
+    if not words:
+        raise UsageError("There is nothing to answer", hint="`query --list` shows named queries.")
+    return _asked(run, words, agent, **how)
+
+
+def _parameters(named: Any) -> list[str]:
+    return [f"--{name}" for name in named.parameters]
+
+
+def _asked(
+    run: Run,
+    words: Sequence[str],
+    agent: str | None,
+    format: str,
+    limit: int,
+    timeout: str,
+    stale: bool,
+) -> Answer:
+    from orchestrator.index.named import given, is_name
+    from orchestrator.index.query import MEMORY
+
+    text, *rest = words
+    pairs = _pairs(rest) | ({"agent": agent} if agent is not None else {})
+    values: dict[str, object] = dict(pairs)
+    if is_name(text):
+        named = run.orc.index.find(text)
+        text, values = named.sql, given(named, pairs)
+    elif text == "-":
+        text = run.text_from("-")
+    seconds = clock.duration(timeout)
+    with _watched(seconds):
+        limits: dict[str, Any] = {"limit": limit, "seconds": seconds, "memory": MEMORY}
+        result = run.orc.index.query(text, values, stale=stale, **limits)
+    if result.cut:
+        warn(f"Only the first {limit} rows are shown; --limit N shows more.")
+    return Answer(objects(result), lambda: RENDERED[format](result))
+
+
+def _pairs(words: Sequence[str]) -> dict[str, str]:
+    """The values of parameters: ``--ws build``, ``--ws=build``."""
+    pairs = dict[str, str]()
+    left = [*words]
+    while left:
+        word = left.pop(0)
+        if not word.startswith("--"):
+            raise UsageError(
+                f"{word!a} is not a parameter",
+                hint="Quote the SQL, and write --NAME VALUE behind it.",
+            )
+        name, equals, value = word[2:].partition("=")
+        if not equals:
+            if not left:
+                raise UsageError(f"--{name} needs a value")
+            value = left.pop(0)
+        pairs[name.replace("-", "_")] = value
+    return pairs
+
+
+@contextmanager
+def _watched(seconds: float) -> "Iterator[None]":
+    """End the process if SQLite does not come back: some functions of SQL do not look at the clock."""
+
+    def end() -> None:
+        os.write(2, b"Error: the query took too long and could not be interrupted\n")
+        os._exit(5)
+
+    timer = threading.Timer(seconds + 10, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -1,0 +1,351 @@
+"""Whatever happens to the file of the index, it comes back, and it is never wrong."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from orchestrator import Orchestrator
+from orchestrator.core.errors import Refused
+from orchestrator.index import schema, writing
+
+from .comparing import check_sound
+from .test_histories import check_is_index_of
+
+COUNT = "SELECT count(*), max(id) FROM events"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def worked(board: Orchestrator) -> Orchestrator:
+    """A board of files with some work on it, and an index."""
+    board.workstreams.create("build")
+    for number in range(20):
+        board.tasks.add("build", title=f"Task {number}", needs=[])
+    board.index.build()
+    return board
+
+
+def path_of(orc: Orchestrator, ending: str = "") -> Path:
+    """The file of the index."""
+    return Path(orc.folder or "") / "state" / f"index.db{ending}"
+
+
+def check(orc: Orchestrator) -> None:
+    """The index answers, and its file is the index of the log."""
+    head = orc.engine.read().event
+    assert orc.index.query(COUNT).rows == [[head, head]]
+    with closing(sqlite3.connect(path_of(orc), isolation_level=None)) as database:
+        check_is_index_of(database, orc.engine.store)
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def delete_with_what_is_beside_it(path: Path) -> None:
+    for file in path.parent.glob("index.db*"):
+        file.unlink()
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut_in_half(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def cut_within_a_page(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(os.urandom(100_000))
+
+
+def text(path: Path) -> None:
+    path.write_text("not a database\n")
+
+
+def header_and_garbage(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:100] + os.urandom(len(data) - 100))
+
+
+def pages_of_zeros(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:8192] + bytes(len(data) - 8192))
+
+
+def another_database(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE people (name)")
+
+
+def older_version(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(
+            "UPDATE _index SET value = ? WHERE name = 'version'", (schema.VERSION - 1,)
+        )
+        database.execute("DROP TABLE notes")
+
+
+def newer_version(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(
+            "UPDATE _index SET value = ? WHERE name = 'version'", (schema.VERSION + 1,)
+        )
+
+
+def no_position(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE _index SET value = '{' WHERE name = 'position'")
+
+
+DAMAGE = [
+    empty, cut_in_half, cut_within_a_page, garbage, text, header_and_garbage, pages_of_zeros,
+    another_database, older_version, newer_version, no_position,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spoil", DAMAGE, ids=lambda spoil: spoil.__name__)
+def test_a_file_that_is_of_no_use_is_built_anew_and_that_is_said(
+    worked: Orchestrator, warnings: list[str], spoil: Callable[[Path], None]
+):
+    for ending in ("-wal", "-shm"):
+        path_of(worked, ending).unlink(missing_ok=True)
+    spoil(path_of(worked))
+    worked.tasks.add("build", title="One more")
+    worked.index.query("SELECT count(*) FROM texts, notes")
+    worked.index.query("SELECT count(*) FROM words WHERE words MATCH 'task'")
+    assert any(text.startswith("The index is built anew: ") for text in warnings)
+    check(worked)
+
+
+@pytest.mark.parametrize("spoil", [delete, delete_with_what_is_beside_it])
+def test_a_deleted_index_is_none_and_can_be_built_again(
+    worked: Orchestrator, warnings: list[str], spoil: Callable[[Path], None]
+):
+    spoil(path_of(worked))
+    assert not worked.index.status().exists
+    assert worked.index.query("SELECT count(*) FROM tasks").rows == [[20]]
+    worked.index.build()
+    check(worked)
+    assert warnings == []
+
+
+def test_an_index_of_a_log_that_went_back_is_built_anew(worked: Orchestrator, warnings: list[str]):
+    folder = Path(worked.folder or "")
+    shutil.copy(folder / "state" / "events.jsonl", folder / "kept")
+    worked.tasks.add("build", title="Lost by the restore")
+    worked.index.build()
+    worked.close()
+    shutil.copy(folder / "kept", folder / "state" / "events.jsonl")
+    (folder / "state" / "state.json").unlink()
+    restored = Orchestrator.open(folder, warn=warnings.append)
+    assert restored.index.query("SELECT count(*) FROM tasks").rows == [[20]]
+    assert "The index is built anew: the log does not go on from where it ended" in warnings
+    restored.tasks.add("build", title="Another one in its place")
+    assert restored.index.query("SELECT title FROM tasks ORDER BY added DESC", limit=1).rows == [
+        ["Another one in its place"]
+    ]
+    check(restored)
+    worked.engine.forget()
+
+
+def test_another_log_of_the_same_length_is_seen(worked: Orchestrator, warnings: list[str]):
+    """The index stands at event 21 of one log, and the log has 21 events, but others."""
+    folder = Path(worked.folder or "")
+    worked.close()
+    (folder / "state" / "events.jsonl").unlink()
+    (folder / "state" / "state.json").unlink()
+    other = Orchestrator.open(folder, warn=warnings.append)
+    other.workstreams.create("build")
+    for number in range(20):
+        other.tasks.add("build", title=f"Other {number}")
+    assert other.index.query("SELECT count(*) FROM tasks WHERE title LIKE 'Other%'").rows == [[20]]
+    assert len(warnings) == 1
+    worked.engine.forget()
+
+
+def test_drop_removes_it_and_what_a_killed_build_left(worked: Orchestrator):
+    path_of(worked, ".building").write_bytes(b"left")
+    assert worked.index.drop()
+    assert not path_of(worked).exists()
+    assert not path_of(worked, ".building").exists()
+    assert not worked.index.drop()
+
+
+def test_a_symbolic_link_in_its_place_is_refused(worked: Orchestrator, tmp_path: Path):
+    worked.index.drop()
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    path_of(worked).symlink_to(victim)
+    with pytest.raises(Refused):
+        worked.index.build()
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.needs("flock")
+def test_an_index_that_may_only_be_read_answers_up_to_date(
+    worked: Orchestrator, warnings: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    """A process of another user may not lock the file."""
+    worked.tasks.add("build", title="One more")
+    monkeypatch.setattr("orchestrator.core.system.open_file", _denied)
+    before = path_of(worked).read_bytes()
+    assert worked.index.query("SELECT count(*) FROM tasks").rows == [[21]]
+    assert path_of(worked).read_bytes() == before
+    garbage(path_of(worked))
+    assert worked.index.query("SELECT count(*) FROM tasks").rows == [[21]]
+    assert warnings == ["The index cannot be written, so one in memory answers"]
+
+
+def _denied(path: str, flags: int, *, follow: bool = False) -> int:
+    raise PermissionError(13, "Permission denied", path)
+
+
+@pytest.mark.needs("flock")
+def test_while_another_process_writes_it_the_answer_says_as_of_when(
+    worked: Orchestrator, warnings: list[str]
+):
+    worked.tasks.add("build", title="One more")
+    worked.engine.timeout = 0.0
+    import fcntl
+
+    with open(path_of(worked, ".lock")) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert worked.index.query("SELECT count(*) FROM tasks").rows == [[20]]
+    assert warnings == [
+        "The index could not be brought up to date (another process is writing it): as of event 21"
+    ]
+    assert worked.index.query("SELECT count(*) FROM tasks").rows == [[21]]
+
+
+def test_a_follow_that_fails_halfway_leaves_it_as_it_was(
+    worked: Orchestrator, monkeypatch: pytest.MonkeyPatch
+):
+    before = worked.index.query(COUNT).rows
+    worked.tasks.add("build", title="One more")
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "note_position", fail)
+        with pytest.raises(RuntimeError):
+            worked.index.query(COUNT)
+    assert worked.index.query(COUNT, stale=True).rows == before
+    check(worked)
+
+
+# Real processes
+
+
+def _start(orc: Orchestrator, doing: str) -> "subprocess.Popen[str]":
+    words = [sys.executable, "-m", "tests.index.worker", orc.folder or "", doing]
+    return subprocess.Popen(
+        words, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def test_two_processes_that_build_at_once_make_one_sound_index(worked: Orchestrator):
+    worked.index.drop()
+    builders = [_start(worked, "build") for _ in range(3)]
+    answers = [builder.communicate() for builder in builders]
+    assert [
+        (builder.returncode, *answer) for builder, answer in zip(builders, answers, strict=True)
+    ] == [(0, "21\n", "")] * 3
+    check(worked)
+
+
+def test_processes_that_write_the_board_and_ask_at_once_see_what_they_wrote(worked: Orchestrator):
+    workers = [_start(worked, "15") for _ in range(3)]
+    for worker in workers:
+        out, err = worker.communicate()
+        assert (worker.returncode, err) == (0, "")
+        counts = [int(line.strip("[]")) for line in out.split()]
+        assert counts == sorted(counts)
+        assert len(counts) == 15
+    assert worked.index.query("SELECT count(*) FROM tasks").rows == [[65]]
+    check(worked)
+
+
+@pytest.mark.needs("fork")
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_build_that_is_killed_anywhere_leaves_the_index_as_it_was_or_done(
+    worked: Orchestrator, exists: bool
+):
+    """The process is stopped by a breakpoint in SQL or file calls, counted from the start, and killed."""
+    if not exists:
+        worked.index.drop()
+    before = worked.index.status()
+    step = 1
+    while True:
+        if exists:
+            older_version(path_of(worked))
+        script = (
+            "import os, signal, sys\n"
+            "left = [int(sys.argv[2])]\n"
+            "def hook(event, args):\n"
+            "    files = ('open', 'os.remove', 'os.rename', 'sqlite3.connect')\n"
+            "    if event in files and 'index.db' in str(args):\n"
+            "        left[0] -= 1\n"
+            "        if not left[0]: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "from orchestrator import Orchestrator\n"
+            "from orchestrator.index import writing, database\n"
+            "orc = Orchestrator.open(sys.argv[1])\n"
+            "note = writing.note_position\n"
+            "def noting(*args):\n"
+            "    hook('open', 'index.db'), note(*args), hook('open', 'index.db')\n"
+            "writing.note_position = noting\n"
+            "sys.addaudithook(hook)\n"
+            "orc.index.build()\n"
+        )
+        words = [sys.executable, "-c", script, worked.folder or "", str(step)]
+        run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+        assert run.returncode in (0, -signal.SIGKILL), run.stderr
+        if run.returncode == 0:
+            break
+        assert before.head == worked.index.status().head
+        assert worked.index.query(COUNT).rows == [[before.head, before.head]]
+        if exists:
+            check(worked)
+        step += 1
+    assert step > 5
+    check(worked)
+
+
+def test_a_build_that_is_killed_at_a_random_time_does_no_harm(worked: Orchestrator):
+    for number in range(8):
+        worked.index.drop()
+        builder = _start(worked, "build")
+        deadline = time.monotonic() + 60
+        while not path_of(worked, ".lock").exists() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(number * 0.004)
+        builder.kill()
+        builder.communicate()
+        assert worked.index.query(COUNT).rows == [[21, 21]]
+        worked.index.build()
+        check(worked)
+
+
+def test_sound_means_that_damage_is_seen(worked: Orchestrator):
+    """The check of these tests can fail."""
+    with closing(sqlite3.connect(path_of(worked), isolation_level=None)) as database:
+        database.execute("DELETE FROM texts WHERE id = 1")
+        with pytest.raises((AssertionError, sqlite3.DatabaseError)):
+            check_sound(database)
+    assert worked.index.verify()
