@@ -61,9 +61,9 @@ class History:
     def __init__(self, state: State, *, has_texts: bool) -> None:
         self._state = state
         self._has_texts = has_texts
-        self.rows: dict[schema.Table, list[Row]] = {}
+        self.rows: dict[schema.IndexTable, list[Row]] = {}
         self.statements: list[Statement] = []
-        self.texts: list[texts.Text] = []
+        self.texts: list[texts.SearchText] = []
         self.archived: dict[str, tuple[Task, str]] = {}
         self.topics: dict[str, str] = {}
         self._special: dict[str, Callable[[Any, Recorded], None]] = {

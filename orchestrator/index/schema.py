@@ -40,7 +40,7 @@ class TableColumn(msgspec.Struct, frozen=True):
     references: str = ""
 
 
-class Table(msgspec.Struct, frozen=True):
+class IndexTable(msgspec.Struct, frozen=True):
     """A table.
 
     Attributes:
@@ -123,7 +123,7 @@ def as_number(name: str) -> Value:
 
 C = TableColumn
 
-EVENTS = Table(
+EVENTS = IndexTable(
     "events",
     "Every event of the log.",
     (
@@ -137,7 +137,7 @@ EVENTS = Table(
     ("id",),
     ("task, id WHERE task IS NOT NULL", "type, id", "agent, id"),
 )
-WORKSTREAMS = Table(
+WORKSTREAMS = IndexTable(
     "workstreams",
     "A stream of work.",
     (
@@ -151,7 +151,7 @@ WORKSTREAMS = Table(
     ),
     ("name",),
 )
-TASKS = Table(
+TASKS = IndexTable(
     "tasks",
     "A task, archived ones included. What a fact means: `orc help task`.",
     (
@@ -227,7 +227,7 @@ TASKS = Table(
     ("id",),
     ("workstream, status", "status, updated_at", "assigned_to, status", "parent", "workflow"),
 )
-LABELS = Table(
+LABELS = IndexTable(
     "labels",
     "A label of a task.",
     (
@@ -238,7 +238,7 @@ LABELS = Table(
     ("label",),
     rowid=False,
 )
-LINKS = Table(
+LINKS = IndexTable(
     "links",
     "A link from a task to another one.",
     (
@@ -254,7 +254,7 @@ LINKS = Table(
     ("other, kind",),
     rowid=False,
 )
-TRANSITIONS = Table(
+TRANSITIONS = IndexTable(
     "transitions",
     "A change of the status of a task.",
     (
@@ -270,7 +270,7 @@ TRANSITIONS = Table(
     ("task, event", "after, ts"),
     rowid=False,
 )
-NOTES = Table(
+NOTES = IndexTable(
     "notes",
     "A note on a task.",
     (
@@ -282,7 +282,7 @@ NOTES = Table(
     ),
     ("task", "number"),
 )
-EVIDENCE = Table(
+EVIDENCE = IndexTable(
     "evidence",
     "What one check of a task showed last, or what a reviewer wrote.",
     (
@@ -302,7 +302,7 @@ EVIDENCE = Table(
     ),
     ("task", "number"),
 )
-AGENTS = Table(
+AGENTS = IndexTable(
     "agents",
     "A registered agent.",
     (
@@ -320,13 +320,13 @@ AGENTS = Table(
     ),
     ("id",),
 )
-ALIASES = Table(
+ALIASES = IndexTable(
     "aliases",
     "A name that an agent had before.",
     (C("alias", TEXT, "The former name."), C("agent", TEXT, "The present one.")),
     ("alias",),
 )
-HOOKS = Table(
+HOOKS = IndexTable(
     "hooks",
     "The task on the hook of an agent.",
     (
@@ -335,7 +335,7 @@ HOOKS = Table(
     ),
     ("agent",),
 )
-SESSIONS = Table(
+SESSIONS = IndexTable(
     "sessions",
     "A session of an agent, past ones included.",
     (
@@ -350,7 +350,7 @@ SESSIONS = Table(
     ),
     ("agent", "incarnation"),
 )
-LOCKS = Table(
+LOCKS = IndexTable(
     "locks",
     "A time for which an agent held a resource, past ones included.",
     (
@@ -372,7 +372,7 @@ LOCKS = Table(
     ("token",),
     ("resource, since", "agent"),
 )
-LOCK_WAITERS = Table(
+LOCK_WAITERS = IndexTable(
     "lock_waiters",
     "An agent that waits for a resource.",
     (
@@ -384,7 +384,7 @@ LOCK_WAITERS = Table(
     ("resource", "agent"),
     rowid=False,
 )
-MESSAGES = Table(
+MESSAGES = IndexTable(
     "messages",
     "A message, archived ones included.",
     (
@@ -407,7 +407,7 @@ MESSAGES = Table(
     ("id",),
     ("sender", "thread"),
 )
-RECEIPTS = Table(
+RECEIPTS = IndexTable(
     "receipts",
     "A message in the mailbox of an agent, archived ones included.",
     (
@@ -422,14 +422,14 @@ RECEIPTS = Table(
     ("message", "agent, status"),
     rowid=False,
 )
-MAILING_LISTS = Table(
+MAILING_LISTS = IndexTable(
     "mailing_lists",
     "A member of a mailing list.",
     (C("name", TEXT, "The list."), C("member", TEXT, "The member.")),
     ("name", "member"),
     rowid=False,
 )
-CONVOYS = Table(
+CONVOYS = IndexTable(
     "convoys",
     "Tasks that are tracked together.",
     (
@@ -446,7 +446,7 @@ CONVOYS = Table(
     ),
     ("name",),
 )
-CONVOY_TASKS = Table(
+CONVOY_TASKS = IndexTable(
     "convoy_tasks",
     "A task of a convoy.",
     (
@@ -458,7 +458,7 @@ CONVOY_TASKS = Table(
     ("task",),
     rowid=False,
 )
-WORKFLOWS = Table(
+WORKFLOWS = IndexTable(
     "workflows",
     "A formula that was poured.",
     (
@@ -475,7 +475,7 @@ WORKFLOWS = Table(
     ),
     ("root",),
 )
-KNOWLEDGE = Table(
+KNOWLEDGE = IndexTable(
     "knowledge",
     "A topic, deleted ones included.",
     (
@@ -495,7 +495,7 @@ KNOWLEDGE = Table(
     ),
     ("name",),
 )
-KNOWLEDGE_VERSIONS = Table(
+KNOWLEDGE_VERSIONS = IndexTable(
     "knowledge_versions",
     "A version of a topic.",
     (
@@ -508,7 +508,7 @@ KNOWLEDGE_VERSIONS = Table(
     ("event",),
     ("topic, event",),
 )
-DECISIONS = Table(
+DECISIONS = IndexTable(
     "decisions",
     "A decision.",
     (
@@ -529,7 +529,7 @@ DECISIONS = Table(
     ),
     ("number",),
 )
-CYCLES = Table(
+CYCLES = IndexTable(
     "cycles",
     "A round of plan, brief, work, collect.",
     (
@@ -540,7 +540,7 @@ CYCLES = Table(
     ),
     ("number",),
 )
-TEXTS = Table(
+TEXTS = IndexTable(
     "texts",
     "A text that is searched; `words` is its full-text index.",
     (

@@ -25,7 +25,7 @@ _SCRIPTS = (
 _RUN = re.compile(f"[{_SCRIPTS}]+")
 
 
-class Text(NamedTuple):
+class SearchText(NamedTuple):
     """A row of ``texts`` but for its id and pairs."""
 
     kind: str
@@ -76,29 +76,33 @@ def _pairs(run: str, *, ends: bool) -> list[str]:
 # What is searched
 
 
-def task_texts(task: Any) -> Iterator[Text]:
+def task_texts(task: Any) -> Iterator[SearchText]:
     """The texts of a task: itself, its result, its notes and its evidence."""
     about = _joined(task.description, task.acceptance, *task.labels, task.external_ref)
-    yield Text("task", task.id, 0, task.id, task.created_by, task.created_at, task.title, about)
+    yield SearchText(
+        "task", task.id, 0, task.id, task.created_by, task.created_at, task.title, about
+    )
     if task.result:
         ended = task.ended_at or task.claimed_at or task.created_at
-        yield Text("result", task.id, 0, task.id, task.assigned_to, ended, None, task.result)
+        yield SearchText("result", task.id, 0, task.id, task.assigned_to, ended, None, task.result)
     for number, note in enumerate(task.notes, start=1):
-        yield Text("note", task.id, number, task.id, note.agent, note.at, None, note.text)
+        yield SearchText("note", task.id, number, task.id, note.agent, note.at, None, note.text)
     for number, item in enumerate(task.evidence, start=1):
         text = _joined(item.what, item.problem, item.output)
-        yield Text("evidence", task.id, number, task.id, item.agent, item.at, None, text)
+        yield SearchText("evidence", task.id, number, task.id, item.agent, item.at, None, text)
 
 
-def topic_text(topic: Any, text: str) -> Text:
+def topic_text(topic: Any, text: str) -> SearchText:
     """The text of the present version of a topic."""
     body = _joined(text, *topic.tags)
-    return Text("knowledge", topic.name, 0, None, topic.author, topic.updated_at, topic.name, body)
+    return SearchText(
+        "knowledge", topic.name, 0, None, topic.author, topic.updated_at, topic.name, body
+    )
 
 
-def decision_text(decision: Any) -> Text:
+def decision_text(decision: Any) -> SearchText:
     """The text of a decision."""
-    return Text(
+    return SearchText(
         "decision",
         str(decision.number),
         0,
@@ -110,15 +114,17 @@ def decision_text(decision: Any) -> Text:
     )
 
 
-def event_text(record: Any) -> Text:
+def event_text(record: Any) -> SearchText:
     """The text of an event of the agents' own: the values of its payload."""
     values = _joined(*_values(msgspec.json.decode(record.payload)))
-    return Text("event", str(record.id), 0, None, record.agent, record.ts, record.type, values)
+    return SearchText(
+        "event", str(record.id), 0, None, record.agent, record.ts, record.type, values
+    )
 
 
-def message_text(event: Any, record: Any) -> Text:
+def message_text(event: Any, record: Any) -> SearchText:
     """The text of a message."""
-    return Text(
+    return SearchText(
         "message", str(record.id), 0, None, record.agent, record.ts, event.subject, event.body
     )
 

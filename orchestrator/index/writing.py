@@ -29,6 +29,7 @@ _AT_ONCE = 20_000
 """Events whose rows a build holds back before it writes them."""
 
 Row = tuple[object, ...]
+Texts = list[texts.SearchText]
 
 _take_task = schema.TASKS.taker()
 _take_evidence = schema.EVIDENCE.taker()
@@ -121,9 +122,9 @@ class Writer:
         before = getattr(self._state.tasks.tasks, "before", _nothing)
         gone = [Changed(key, task, before(key)) for key, (task, _) in self._archived.items()]
         changed = chain(put, gone)
-        parts: dict[schema.Table, list[Row]] = {table: [] for table in _PARTS}
-        stale: dict[schema.Table, list[tuple[str]]] = {table: [] for table in _PARTS}
-        words: list[tuple[list[texts.Text], list[texts.Text]]] = []
+        parts: dict[schema.IndexTable, list[Row]] = {table: [] for table in _PARTS}
+        stale: dict[schema.IndexTable, list[tuple[str]]] = {table: [] for table in _PARTS}
+        words: list[tuple[Texts, Texts]] = []
         rows: list[Row] = []
         for key, task, before in changed:
             _, archived_at = self._archived.get(key, (None, None))
@@ -145,9 +146,9 @@ class Writer:
     def _flush_tasks(
         self,
         rows: list[Row],
-        stale: dict[schema.Table, list[tuple[str]]],
-        parts: dict[schema.Table, list[Row]],
-        words: list[tuple[list[texts.Text], list[texts.Text]]],
+        stale: dict[schema.IndexTable, list[tuple[str]]],
+        parts: dict[schema.IndexTable, list[Row]],
+        words: list[tuple[Texts, Texts]],
     ) -> None:
         self._database.executemany(schema.TASKS.upsert, rows)
         for table, keys in stale.items():
@@ -177,7 +178,7 @@ class Writer:
 
     def _write_parts(
         self,
-        table: schema.Table,
+        table: schema.IndexTable,
         column: str,
         put: list[Changed],
         rows_of: Callable[[Changed], Iterator[Row]],
@@ -204,8 +205,10 @@ class Writer:
             if not topic.deleted and text is not None:
                 self._add_texts([texts.topic_text(topic, text)])
 
-    def _replace_texts(self, changes: Iterable[tuple[list[texts.Text], list[texts.Text]]]) -> None:
-        gone, new = list[Row](), list[texts.Text]()
+    def _replace_texts(
+        self, changes: Iterable[tuple[list[texts.SearchText], list[texts.SearchText]]]
+    ) -> None:
+        gone, new = list[Row](), list[texts.SearchText]()
         for before, after in changes:
             if not before:
                 new += after
@@ -216,7 +219,7 @@ class Writer:
         self._delete_texts("kind = ? AND key = ? AND number = ?", gone)
         self._add_texts(new)
 
-    def _add_texts(self, new: Iterable[texts.Text]) -> None:
+    def _add_texts(self, new: Iterable[texts.SearchText]) -> None:
         (first,) = self._database.execute("SELECT coalesce(max(id), 0) + 1 FROM texts").fetchone()
         rows = [
             (number, *text, texts.grams(text.title, text.body))
@@ -262,7 +265,7 @@ def _evidence(task: Any) -> list[Row]:
     return [(task.id, n, *_take_evidence(item)) for n, item in enumerate(task.evidence, 1)]
 
 
-_PARTS: dict[schema.Table, Callable[[Any], list[Row]]] = {
+_PARTS: dict[schema.IndexTable, Callable[[Any], list[Row]]] = {
     schema.LABELS: _labels,
     schema.LINKS: _links,
     schema.NOTES: _notes,
@@ -284,7 +287,7 @@ def _tracked(convoy: Changed) -> Iterator[Row]:
     return ((convoy.key, n, task) for n, task in enumerate(convoy.value.tasks, 1))
 
 
-def _of_value(table: schema.Table) -> Callable[[Changed], Row]:
+def _of_value(table: schema.IndexTable) -> Callable[[Changed], Row]:
     take = table.taker()
     return lambda changed: take(changed.value)
 
@@ -310,7 +313,7 @@ _SIMPLE: dict[str, Callable[[Changed], Row]] = {
 }
 """The kinds of records of which each is one row."""
 
-_TABLES: dict[str, tuple[schema.Table, ...]] = {
+_TABLES: dict[str, tuple[schema.IndexTable, ...]] = {
     "workstreams": (schema.WORKSTREAMS,),
     "agents": (schema.AGENTS,),
     "aliases": (schema.ALIASES,),

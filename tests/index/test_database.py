@@ -203,16 +203,17 @@ def test_an_index_that_may_only_be_read_answers_up_to_date(
 ):
     """A process of another user may not lock the file."""
     worked.tasks.add("build", title="One more")
-    monkeypatch.setattr("orchestrator.core.system.open_file", _denied)
     before = path_of(worked).read_bytes()
-    assert worked.index.query("SELECT count(*) FROM tasks").rows == [[21]]
-    assert path_of(worked).read_bytes() == before
-    garbage(path_of(worked))
-    assert worked.index.query("SELECT count(*) FROM tasks").rows == [[21]]
+    with monkeypatch.context() as patch:
+        patch.setattr("orchestrator.core.system.open_file", _denied)
+        assert worked.index.query("SELECT count(*) FROM tasks").rows == [[21]]
+        assert path_of(worked).read_bytes() == before
+        garbage(path_of(worked))
+        assert worked.index.query("SELECT count(*) FROM tasks").rows == [[21]]
     assert warnings == ["The index cannot be written, so one in memory answers"]
 
 
-def _denied(path: str, flags: int, *, follow: bool = False) -> int:
+def _denied(path: str, *_: object, **__: object) -> int:
     raise PermissionError(13, "Permission denied", path)
 
 
