@@ -35,6 +35,7 @@ ALL: dict[str, Measurement] = {
     "mail": mailing.delivery,
     "dependants": graph.completing,
     "ready": graph.finding_ready,
+    "twin": graph.naming_a_twin,
     "formulas": formulas.pouring,
     "advance": formulas.advancing,
     "hanoi": formulas.hanoi,

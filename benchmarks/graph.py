@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from statistics import median
 
+from msgspec.structs import replace
+
 from benchmarks.boards import STREAMS, Boards, Fact, streams, task_id
 from benchmarks.measure import Figure, interleave, lap, ms, ratio
 from orchestrator import Orchestrator
 from orchestrator.domain.tasks.events import TaskAdded
+from orchestrator.reports.similar import RECENT, open_twin
 
 READY = 1000
 """Tasks that are ready, on the small board and on the big one."""
@@ -93,6 +96,28 @@ def finding_ready(boards: Boards, *, quick: bool) -> Iterator[Figure]:
         what=f"ready: {READY:,} of {boards.big:,} live tasks, against {READY:,} of {READY:,}",
         measured=ratio(ours, theirs),
         bound=3.0,
+        detail=f"{ms(ours)} against {ms(theirs)}",
+    )
+    big.close()
+    small.close()
+
+
+def naming_a_twin(boards: Boards, *, quick: bool) -> Iterator[Figure]:
+    """The look for an open task that says the same, which `t add` takes: with many tasks, and with few."""
+    small, big = (Orchestrator.open(boards.tasks(tasks)) for tasks in (RECENT, boards.big))
+
+    def look(orc: Orchestrator) -> float:
+        task = replace(
+            orc.tasks.get(task_id(1)), id="new", title="Task 7: look into part 8 and report"
+        )
+        return lap(lambda: open_twin(orc.engine, task))
+
+    ours, theirs = interleave(10 if quick else 40, lambda: look(big), lambda: look(small))
+    yield Figure(
+        name="twin",
+        what=f"what `t add` looks at for a twin: {boards.big:,} tasks against {RECENT:,}",
+        measured=ratio(ours, theirs),
+        bound=2.0,
         detail=f"{ms(ours)} against {ms(theirs)}",
     )
     big.close()

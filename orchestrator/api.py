@@ -44,8 +44,10 @@ if TYPE_CHECKING:
     from orchestrator.planning.next_work import Next
     from orchestrator.planning.prime import Prime
     from orchestrator.planning.records import Plan
+    from orchestrator.reports.lint import Flaw
     from orchestrator.reports.metrics import Metrics
     from orchestrator.reports.report.records import BoardReport
+    from orchestrator.reports.similar import Similar
     from orchestrator.reports.stats import Stats
     from orchestrator.reports.status import Status
 
@@ -327,6 +329,31 @@ class Orchestrator:
         return report(
             self.engine, since=since, until=until, workstream=workstream, progress=progress
         )
+
+    @late_hints("orchestrator.reports.lint")
+    def lint(self, workstream: str | None = None, *, where: str = "") -> "list[Flaw]":
+        """What is not well with open tasks, each with the command that mends it.
+
+        Args:
+            workstream: Only of this stream.
+            where: Only of tasks that pass this expression; see :mod:`orchestrator.domain.tasks.where`.
+        """
+        from orchestrator.reports.lint import lint
+
+        return lint(self.engine, workstream, where=where)
+
+    @late_hints("orchestrator.reports.similar")
+    def similar(self, text: str, *, where: str = "", limit: int = 10) -> "list[Similar]":
+        """Tasks that say nearly the same as another one, or as a text; the most like first.
+
+        Args:
+            text: A task, by its id or prefix, or a title.
+            where: Only tasks that pass this expression; see :mod:`orchestrator.domain.tasks.where`.
+            limit: At most so many.
+        """
+        from orchestrator.reports.similar import similar
+
+        return similar(self.engine, text, where=where, limit=limit)
 
     @late_hints("orchestrator.planning.next_work")
     def next(

@@ -70,8 +70,8 @@ def blockers(state: State, task: Task, now: str) -> Iterator[Blocker]:
     for need in task.needs:
         if not state.tasks.is_done(need):
             says = f"needs {need}, which is {state.tasks.status_of(need)}"
-            way_out = _way_out(state, task, need)
-            yield Blocker(kind="need", task=need, says=says, command=way_out)
+            way = way_out(state, task, need)
+            yield Blocker(kind="need", task=need, says=says, command=way)
     if task.waiting and task.gate is not None:
         yield Blocker(kind="children", task=task.gate.of, says=gate_text(state, task.gate))
     is_said = task.waiting and task.gate is not None and task.gate.of == task.id
@@ -107,9 +107,9 @@ def _reasons_for_parts(state: State, parent: Task, now: str) -> Iterator[Blocker
         yield msgspec.structs.replace(_blocked(parent), says=says)
     if parent.open_needs:
         needs = open_needs(state, parent)
-        way_out = next(filter(None, (_way_out(state, parent, need) for need in needs)), "")
+        way = next(filter(None, (way_out(state, parent, need) for need in needs)), "")
         says = f"waits for {', '.join(needs[:5])}"
-        yield Blocker(kind="need", task=None, says=says, command=way_out)
+        yield Blocker(kind="need", task=None, says=says, command=way)
     yield from _signals(parent, now)
 
 
@@ -142,7 +142,7 @@ def ways_out(reasons: Iterable[Blocker]) -> list[str]:
     return [*dict.fromkeys(blocker.command for blocker in reasons if blocker.command)][:WAYS]
 
 
-def _way_out(state: State, task: Task, need: str) -> str:
+def way_out(state: State, task: Task, need: str) -> str:
     """The command that lets a task go on whose need does not go on by being worked on."""
     if need in state.tasks.archived:
         return f"t dep remove {task.id} {need}"

@@ -30,6 +30,7 @@ TASK = Group(
         " cancel reopen archive",
         "task_listing": "list/ls",
         "task_pages": "show",
+        "questions": "lint",
         "links": "ready blocked stale defer signal graph duplicate supersede",
     },
     groups=(DEP,),
@@ -159,6 +160,7 @@ BOARD = Group(
         "query": "query",
         "task_listing": "ls",
         "task_board": "board",
+        "questions": "similar",
         "help": "help",
     },
     groups=(

@@ -69,6 +69,8 @@ COMMANDS_MEANT = {
     "task search": "ls --text",
     "task depend": "task dep add",
     "agent show": "whoami",
+    "duplicates": "similar",
+    "find-duplicates": "similar",
 }
 """Commands that are called otherwise and do a little less or more here: they are answered, not run."""
 

@@ -15,7 +15,7 @@ from orchestrator.interfaces.cli.parameters import (
     text_file,
     together,
 )
-from orchestrator.interfaces.cli.rendering import Answer, say
+from orchestrator.interfaces.cli.rendering import Answer, say, warn
 from orchestrator.interfaces.cli.run import Run, either, given, once
 from orchestrator.interfaces.cli.task_options import FACT_OPTIONS
 from orchestrator.interfaces.cli.task_words import (
@@ -29,6 +29,7 @@ from orchestrator.interfaces.cli.task_words import (
 
 if TYPE_CHECKING:
     from orchestrator.domain.tasks.batch import Applied
+    from orchestrator.domain.tasks.records import Task
 
 
 _NEW_FACTS = together(
@@ -91,7 +92,16 @@ def _added(
     facts["description"] = either("description", description, file)
     facts["priority"] = once("priority", number, facts["priority"])
     task = run.orc.tasks.add(workstream, title=title, **given(**facts))
+    _name_twin(run, task)
     return say(task, f"Added task {task.id}: {escape(task.title)}")
+
+
+def _name_twin(run: Run, task: "Task") -> None:
+    """Warn of an open task whose title says the same."""
+    from orchestrator.reports.similar import open_twin
+
+    if twin := open_twin(run.orc.engine, task):
+        warn(f"{twin.id} says the same: {twin.title}; `{run.prog} similar {task.id}` compares them")
 
 
 @TASK.command("batch", example="batch plan.md --ws build --dry-run")

@@ -1,0 +1,61 @@
+"""What the board answers about its tasks: lint, similar, and the word about a twin when one is added."""
+
+import shlex
+
+from .conftest import CommandLine
+
+
+def added(cli: CommandLine, title: str, *options: str) -> str:
+    task: str = cli("t", "add", "w", title, *options, "--json").json["id"]
+    return task
+
+
+def test_lint_names_the_commands_that_mend_and_they_do(cli: CommandLine) -> None:
+    cli("ws", "create", "w")
+    assert cli("t", "lint").out == "Nothing is wrong with the open tasks.\n"
+    need = added(cli, "Need", "--acceptance", "Works", "--estimate", "1h", "--priority", "9")
+    task = added(cli, "Write\x1b it", "--needs", need, "--priority", "1")
+    other = added(cli, "Late", "--acceptance", "x", "--estimate", "5", "--defer", "2999-01-01")
+    shown = cli("t", "lint", status=1)
+    assert shown.lines == [
+        f"{task}: Write\\x1b it",
+        f"    it is P1 and waits for {need}, which is P9: `orc t edit {need} --priority 1`",
+        f"    it does not say when it is done: `orc t edit {task} --acceptance TEXT`",
+        f"    it has no estimate: `orc t edit {task} --estimate 2h`",
+        f"{other}: Late",
+        f'    it is put off until 2999-01-01: `orc t defer {other} ""`',
+        "Flaws: 4, tasks: 2.",
+    ]
+    assert [
+        f["rule"] for f in cli("t", "lint", "--where", "label is empty", "--json", status=1).json
+    ] == [
+        "less_urgent_need",
+        "no_acceptance",
+        "no_estimate",
+        "deferred_for_ever",
+    ]
+    for line in shown.lines:
+        if "`" in line:
+            cli(*shlex.split(line.split("`")[1])[1:])
+    assert cli("t", "lint", "w").out == "Nothing is wrong with the open tasks.\n"
+    assert cli("t", "lint", "--json").json == []
+
+
+def test_similar_shows_how_like_tasks_are(cli: CommandLine) -> None:
+    cli("ws", "create", "w")
+    task = added(cli, "Write the parser")
+    assert cli("similar", "write parser").out == f"86% [pending] {task}: Write the parser\n"
+    assert cli("similar", "write parser", "--json").json[0]["task"]["id"] == task
+    assert cli("similar", task).out == "No task is like it.\n"
+    assert cli("similar", "write parser", "--where", "not open").out == "No task is like it.\n"
+
+
+def test_add_names_an_open_task_that_says_the_same(cli: CommandLine) -> None:
+    cli("ws", "create", "w")
+    task = added(cli, "Write the parser")
+    again = cli("t", "add", "w", "Write the Parser!")
+    new = again.out.split()[2].rstrip(":")
+    assert again.err == (
+        f"Warning: {task} says the same: Write the parser; `orc similar {new}` compares them\n"
+    )
+    assert cli("add", "Write the printer", "--ws", "w").err == ""
