@@ -124,48 +124,48 @@ class Orchestrator:
 
     is_new: bool = False
 
-    workstreams: Lazy["Workstreams"] = Lazy(
+    workstreams: "Lazy[Workstreams]" = Lazy(
         "domain.workstreams.commands:Workstreams", "Streams of work."
     )
-    tasks: Lazy["Tasks"] = Lazy("domain.tasks.commands:Tasks", "Tasks, from added to done.")
-    batch: Lazy["Batch"] = Lazy("domain.tasks.batch:Batch", "Tasks from one file, in one commit.")
-    links: Lazy["Links"] = Lazy(
+    tasks: "Lazy[Tasks]" = Lazy("domain.tasks.commands:Tasks", "Tasks, from added to done.")
+    batch: "Lazy[Batch]" = Lazy("domain.tasks.batch:Batch", "Tasks from one file, in one commit.")
+    links: "Lazy[Links]" = Lazy(
         "domain.tasks.dependencies:Links", "The work graph: what waits for what."
     )
-    reviews: Lazy["Reviews"] = Lazy(
+    reviews: "Lazy[Reviews]" = Lazy(
         "domain.tasks.reviews:Reviews",
         "Approve and reject work, trust its commands.",
     )
-    agents: Lazy["Agents"] = Lazy("domain.agents.commands:Agents", "Who works on the board.")
-    hooks: Lazy["Hooks"] = Lazy("domain.agents.hooks:Hooks", "The task that hangs on each agent.")
-    dispatch: Lazy["Dispatch"] = Lazy(
+    agents: "Lazy[Agents]" = Lazy("domain.agents.commands:Agents", "Who works on the board.")
+    hooks: "Lazy[Hooks]" = Lazy("domain.agents.hooks:Hooks", "The task that hangs on each agent.")
+    dispatch: "Lazy[Dispatch]" = Lazy(
         "domain.agents.dispatch:Dispatch", "Give ready tasks to agents."
     )
-    sessions: Lazy["Sessions"] = Lazy(
+    sessions: "Lazy[Sessions]" = Lazy(
         "domain.agents.sessions:Sessions",
         "Each start of an agent, and what it leaves for the next.",
     )
-    locks: Lazy["Locks"] = Lazy(
+    locks: "Lazy[Locks]" = Lazy(
         "domain.locks.commands:Locks", "Leases on resources: git, src/**, db:shared."
     )
-    knowledge: Lazy["Knowledge"] = Lazy(
+    knowledge: "Lazy[Knowledge]" = Lazy(
         "domain.knowledge.commands:Knowledge", "Topics that agents write and read."
     )
-    decisions: Lazy["Decisions"] = Lazy(
+    decisions: "Lazy[Decisions]" = Lazy(
         "domain.decisions.commands:Decisions", "What was decided, why and by whom."
     )
-    mail: Lazy["Mail"] = Lazy("domain.mail.commands:Mail", "Messages between agents.")
-    convoys: Lazy["Convoys"] = Lazy(
+    mail: "Lazy[Mail]" = Lazy("domain.mail.commands:Mail", "Messages between agents.")
+    convoys: "Lazy[Convoys]" = Lazy(
         "domain.convoys.commands:Convoys", "Tasks that are followed together."
     )
-    formulas: Lazy["Formulas"] = Lazy(
+    formulas: "Lazy[Formulas]" = Lazy(
         "formulas:Formulas", "The files that say how a kind of work is done."
     )
-    workflows: Lazy["Workflows"] = Lazy(
+    workflows: "Lazy[Workflows]" = Lazy(
         "domain.workflows.commands:Workflows",
         "Formulas that were poured onto the board.",
     )
-    events: Lazy["Events"] = Lazy(
+    events: "Lazy[Events]" = Lazy(
         "domain.event_log:Events", "The log: write to it, read it, follow it."
     )
     index: Lazy["Index"] = Lazy(

@@ -15,9 +15,8 @@ LONGEST = 200
 """The largest length of a name, in bytes of UTF-8."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]*", re.ASCII)
-_WINDOWS_DEVICE = re.compile(
-    r"(con|prn|aux|nul|(com|lpt)[0-9\u00b9\u00b2\u00b3])(\..*)?", re.ASCII | re.IGNORECASE
-)
+_PORTS = (f"{port}{number}" for port in ("com", "lpt") for number in "0123456789\u00b9\u00b2\u00b3")
+_WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *_PORTS}
 _NOT_PRINTED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -37,7 +36,7 @@ def name(kind: str, text: str, *, among: Collection[str] = ()) -> str:
     _check_length(kind, text)
     if not is_plain:
         _check_part(kind, text)
-    elif ".." in text or text[-1] == "." or _WINDOWS_DEVICE.fullmatch(text):
+    elif ".." in text or text[-1] == "." or _is_device(text):
         raise _refused(kind, text, "that is not a valid file name on every system")
     if among and text not in among:
         _check_collision(kind, text, among)
@@ -94,6 +93,11 @@ def from_file_name(text: str) -> str:
     return text.replace("!", "/")
 
 
+def _is_device(text: str) -> bool:
+    """Whether Windows takes the name for one of a device, whatever follows its first dot."""
+    return text.partition(".")[0].lower() in _WINDOWS_DEVICES
+
+
 def _check_length(kind: str, text: str) -> None:
     if len(text.encode("utf-8", "replace")) > LONGEST:
         raise _refused(kind, text, f"it is over {LONGEST} bytes")
@@ -108,7 +112,7 @@ def _check_part(kind: str, text: str) -> None:
         )
     if _hidden(text) or any(c.isspace() or c in "/\\:*?\"<>|%`$&;(){}[]!#'~^=," for c in text):
         raise _refused(kind, text, "only letters, digits and `. _ - @ +` are allowed")
-    if unicodedata.normalize("NFC", text) != text or _WINDOWS_DEVICE.fullmatch(text):
+    if unicodedata.normalize("NFC", text) != text or _is_device(text):
         raise _refused(
             kind, text, "it is not the same name on every system (normal form, device name)"
         )

@@ -21,10 +21,11 @@ from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.knowledge.events import KnowledgeWritten
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.circles import check_no_circle
-from orchestrator.domain.tasks.events import TaskImported, TaskReimported
+from orchestrator.domain.tasks.edit_events import TaskReimported
+from orchestrator.domain.tasks.events import TaskImported
 from orchestrator.domain.tasks.facts import MOVING
-from orchestrator.domain.tasks.judged import IN_WORK, takes_reason
-from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.tasks.judged import takes_reason
+from orchestrator.domain.tasks.records import ENDED, IN_WORK, Task
 from orchestrator.domain.tasks.relations import Gate, Link, Signal
 from orchestrator.domain.validation import check_line
 from orchestrator.domain.workstreams.commands import Workstreams

@@ -5,7 +5,8 @@ from typing import Any
 
 from orchestrator.core.transaction import Transaction
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.events import REIMPORTED, TaskImported, TaskReimported
+from orchestrator.domain.tasks.edit_events import REIMPORTED, TaskReimported
+from orchestrator.domain.tasks.events import TaskImported
 from orchestrator.domain.tasks.records import ENDED, HELD, Note, Task
 
 HAS_CHECKS = "ends of tasks that have checks here"

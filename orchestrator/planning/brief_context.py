@@ -5,7 +5,10 @@ from functools import cached_property
 from orchestrator.core.events import decode
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.events import TaskCompleted, TaskEdited, TaskReimported
+from orchestrator.domain.tasks.edit_events import TaskEdited, TaskReimported
+from orchestrator.domain.tasks.events import (
+    TaskCompleted,
+)
 from orchestrator.domain.tasks.records import HELD, Task
 from orchestrator.planning.quoting import writer
 

@@ -11,8 +11,7 @@ from orchestrator.domain.mail.announced import announce, unannounced
 from orchestrator.domain.mail.records import Message
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
-from orchestrator.domain.tasks.judged import IN_WORK
-from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.tasks.records import ENDED, IN_WORK, Task
 from orchestrator.domain.waiting import wait_for
 from orchestrator.engine import Engine
 

@@ -25,7 +25,12 @@ from orchestrator.domain.mail.matters import matter_of, unread_messages
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.completion import complete
-from orchestrator.domain.tasks.events import TaskAdded, TaskBlocked, TaskEdited, released
+from orchestrator.domain.tasks.edit_events import TaskEdited
+from orchestrator.domain.tasks.events import (
+    TaskAdded,
+    TaskBlocked,
+    released,
+)
 from orchestrator.domain.tasks.lookup import changed_task, find_live, hooked_task
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.relations import Link

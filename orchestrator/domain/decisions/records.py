@@ -73,10 +73,10 @@ def sections(context: str, decision: str, consequences: str) -> str:
     return "\n".join(f"## {name}\n\n{text.strip()}\n" for name, text in named.items())
 
 
-_RENDERED = re.compile(r"- (Date|By|Task):|\W*status\W*:", re.IGNORECASE)
+_RENDERED = r"(?i)- (Date|By|Task):|\W*status\W*:"
 """A line of the head that is made from the record; the status also in other forms that people write."""
 
-_STATUS_SECTION = re.compile(r"##\s+status\s*$", re.IGNORECASE | re.MULTILINE)
+_STATUS_SECTION = r"(?im)##\s+status\s*$"
 
 
 def split(document: str) -> tuple[str, str]:
@@ -89,6 +89,6 @@ def split(document: str) -> tuple[str, str]:
         first, rest = "", document
     title = re.sub(r"^#\s+(\d+\.\s*)?", "", first).strip()
     head, *parts = re.split(r"(?m)^(?=##\s)", rest)
-    head = "".join(line for line in head.splitlines(keepends=True) if not _RENDERED.match(line))
-    text = "".join((head, *(part for part in parts if not _STATUS_SECTION.match(part))))
+    head = "".join(line for line in head.splitlines(keepends=True) if not re.match(_RENDERED, line))
+    text = "".join((head, *(part for part in parts if not re.match(_STATUS_SECTION, part))))
     return title, text.strip() + "\n"

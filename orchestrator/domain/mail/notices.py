@@ -15,12 +15,11 @@ from orchestrator.core.events import Event
 from orchestrator.core.printable import one_line, shortened
 from orchestrator.core.transaction import SYSTEM, Committed, Transaction
 from orchestrator.domain.state import State
+from orchestrator.domain.tasks.edit_events import TaskEdited, TaskReimported
 from orchestrator.domain.tasks.events import (
-    TaskEdited,
     TaskFailed,
     TaskImported,
     TaskLapsed,
-    TaskReimported,
     TaskReleased,
 )
 from orchestrator.domain.tasks.judged import is_begun

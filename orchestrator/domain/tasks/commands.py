@@ -12,7 +12,7 @@ from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.transaction import Committed, Desk, Noun, Transaction, command
 from orchestrator.domain.agents.identity import act_in_session, act_to_work
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks import archive, completion
+from orchestrator.domain.tasks import archive
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.events import (
     ReviewClaimed,
@@ -36,7 +36,6 @@ from orchestrator.domain.tasks.facts import (
     GivenFacts,
     changed_facts,
 )
-from orchestrator.domain.tasks.judged import change_facts, drop_part
 from orchestrator.domain.tasks.leases import (
     claim,
     claim_review,
@@ -151,6 +150,8 @@ class Tasks(Noun[State]):
         Raises:
             Refused: The task would wait for itself, or there is no reason (``reason_needed``).
         """
+        from orchestrator.domain.tasks.judged import change_facts
+
         act_in_session(tx, agent, task=task)
         old = find_live(tx.state, task)
         board = _Board(self._desk, tx.state, tx.now, old.id)
@@ -295,6 +296,8 @@ class Tasks(Noun[State]):
             UsageError: A task with checks is completed inside a transaction.
         """
         arguments = (task, result, force, reason, agent, token)
+        from orchestrator.domain.tasks import completion
+
         return completion.complete(
             self._desk,
             ("tasks.complete", arguments),
@@ -404,6 +407,8 @@ class Tasks(Noun[State]):
             Refused: It is done or failed, or is an open part of a task of this agent, and there is no reason
                 (``reason_needed``).
         """
+        from orchestrator.domain.tasks.judged import drop_part
+
         act_in_session(tx, agent, task=task)
         live = find_live(tx.state, task)
         if is_settled(live, "cancel"):

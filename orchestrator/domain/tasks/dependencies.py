@@ -23,7 +23,8 @@ from orchestrator.domain.tasks.blockers import (
     is_kept_back,
 )
 from orchestrator.domain.tasks.circles import check_no_circle
-from orchestrator.domain.tasks.events import TaskCancelled, TaskEdited
+from orchestrator.domain.tasks.edit_events import TaskEdited
+from orchestrator.domain.tasks.events import TaskCancelled
 from orchestrator.domain.tasks.filters import chosen
 from orchestrator.domain.tasks.judged import change_facts, drop_part
 from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve

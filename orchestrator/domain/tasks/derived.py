@@ -157,37 +157,32 @@ def _change(state: State, before: Task, task: Task) -> list[Effect]:
     Returns:
         What changes in the records of other tasks.
     """
-    tasks = state.tasks
-    tasks.tasks[task.id] = task
+    tasks, task_id = state.tasks, task.id
+    tasks.tasks[task_id] = task
     if "schedule" in state.__dict__:
         state.schedule.task_changed(before, task)
-    effects = _follow_status(state, task, before.status) if task.status != before.status else []
+    effects: list[Effect] = []
+    status, status_before = task.status, before.status
+    if status != status_before:
+        _count(state, task, status_before)
+        if task.parent is not None:
+            effects = _child_changed(state, task.parent, status_before, status)
+        dependants = tasks.needed_by.get(task_id)
+        if dependants and "done" in (status, status_before):
+            effect = _one_less_open if status == "done" else _one_more_open
+            effects += [(dependant, effect) for dependant in dependants]
+        if task_id in state.convoys.tracked_by:
+            _update_convoys(state, task, status_before)
     if before.assigned_to is not None:
         _update_hook(state, before.assigned_to, task)
     if task.progress is not before.progress:
-        effects += _gates_of(state, task.id)
-    children = tasks.children.get(task.id)
+        effects += _gates_of(state, task_id)
+    children = tasks.children.get(task_id)
     if children and task.keeps_children != before.keeps_children:
         effects += [(child, kept_back) for child in children]
     if task.signals is not before.signals:
         _leave_signals(tasks, before)
         _enter_signals(tasks, task)
-    return effects
-
-
-def _follow_status(state: State, task: Task, before: str) -> list[Effect]:
-    _count(state, task, before)
-    status = task.status
-    effects: list[Effect] = []
-    if task.parent is not None:
-        effects += _child_changed(state, task.parent, before, status)
-    if status == "done" or before == "done":
-        dependants = state.tasks.needed_by.get(task.id)
-        if dependants:
-            effect = _one_less_open if status == "done" else _one_more_open
-            effects += [(dependant, effect) for dependant in dependants]
-    if task.id in state.convoys.tracked_by and (status in ENDED) != (before in ENDED):
-        _update_convoys(state, task)
     return effects
 
 
@@ -245,16 +240,15 @@ def _gates_of(state: State, task_id: str) -> list[Effect]:
 
 def _update_hook(state: State, agent: str, task: Task) -> None:
     """Take a task off the hook of an agent that no longer has it."""
-    if task.assigned_to == agent and task.status in HELD:
-        return
     hooks = state.agents.hooks
-    if hooks.get(agent) == task.id:
+    if hooks.get(agent) == task.id and (task.assigned_to != agent or task.status not in HELD):
         del hooks[agent]
 
 
-def _update_convoys(state: State, task: Task) -> None:
-    step = -1 if task.status in ENDED else 1
-    for name in state.convoys.tracked_by[task.id]:
+def _update_convoys(state: State, task: Task, before: str) -> None:
+    """Count the open tasks of the convoys that track a task that had another status before."""
+    step = (before in ENDED) - (task.status in ENDED)
+    for name in state.convoys.tracked_by[task.id] if step else ():
         convoy = state.convoys[name]
         state.convoys[name] = replace(convoy, open_tasks=convoy.open_tasks + step)
 

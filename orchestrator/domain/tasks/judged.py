@@ -10,13 +10,11 @@ from typing import Any
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import SYSTEM, Transaction
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.events import TaskClaimed, TaskEdited
+from orchestrator.domain.tasks.edit_events import TaskEdited
+from orchestrator.domain.tasks.events import TaskClaimed
 from orchestrator.domain.tasks.facts import JUDGED
-from orchestrator.domain.tasks.records import ENDED, HELD, Task
+from orchestrator.domain.tasks.records import ENDED, IN_WORK, Task
 from orchestrator.domain.validation import check_line
-
-IN_WORK = (*HELD, "in_review")
-"""The statuses in which an agent works on a task, or waits for its review."""
 
 
 def is_begun(task: Task) -> bool:

@@ -31,6 +31,9 @@ STATUSES: tuple[TaskStatus, ...] = get_args(TaskStatus)
 HELD: tuple[TaskStatus, ...] = ("assigned", "in_progress")
 """An agent has it, under a lease."""
 
+IN_WORK: tuple[TaskStatus, ...] = (*HELD, "in_review")
+"""The statuses in which an agent works on a task, or waits for its review."""
+
 ENDED: tuple[TaskStatus, ...] = ("done", "failed", "cancelled")
 
 

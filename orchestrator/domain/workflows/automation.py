@@ -18,11 +18,11 @@ from orchestrator.domain.agents.identity import check_active
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.mail.events import MessageSent
 from orchestrator.domain.state import State
+from orchestrator.domain.tasks.edit_events import TaskEdited
 from orchestrator.domain.tasks.events import (
     TaskAssigned,
     TaskCancelled,
     TaskCompleted,
-    TaskEdited,
     TaskLapsed,
     TaskReached,
     TaskReleased,

@@ -14,10 +14,10 @@ from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.completion import complete
+from orchestrator.domain.tasks.edit_events import TaskEdited
 from orchestrator.domain.tasks.events import (
     TaskClaimed,
     TaskCompleted,
-    TaskEdited,
     TaskNoted,
     TaskSignalled,
 )

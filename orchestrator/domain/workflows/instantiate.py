@@ -8,7 +8,10 @@ from orchestrator.core.transaction import Transaction
 from orchestrator.domain.agents.identity import check_active
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.circles import check_no_circle
-from orchestrator.domain.tasks.events import TaskAdded, TaskEdited
+from orchestrator.domain.tasks.edit_events import TaskEdited
+from orchestrator.domain.tasks.events import (
+    TaskAdded,
+)
 from orchestrator.domain.tasks.facts import NO_FACTS, STEP_FACTS, changed_facts
 from orchestrator.domain.tasks.lookup import check_new_id, find_live, new_id, resolve_all
 from orchestrator.domain.tasks.records import Task

@@ -20,7 +20,7 @@ from orchestrator.domain.knowledge.events import (
     VersionEvent,
 )
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks import events
+from orchestrator.domain.tasks import edit_events, events
 from orchestrator.domain.tasks.facts import TaskFacts
 from orchestrator.domain.tasks.records import Evidence
 from orchestrator.domain.tasks.verification_events import (
@@ -164,7 +164,7 @@ class _Chronicler:
             changes.append(Change(record.id, clock.seconds(moment), task.status, agent))
         self.chronicle.lives[task.id] = Life(added, changes)
 
-    def reimported(self, record: Recorded, event: events.TaskReimported) -> None:
+    def reimported(self, record: Recorded, event: edit_events.TaskReimported) -> None:
         facts = event.facts()
         if "status" in facts:
             self._change(record, event.task, facts["status"], moment=facts.get("ended_at"))
@@ -248,7 +248,7 @@ _NOTES: dict[str, Callable[[_Chronicler, Recorded, Any], None]] = {
     },
     events.TaskAdded.TYPE: _Chronicler.added,
     events.TaskImported.TYPE: _Chronicler.imported,
-    events.TaskReimported.TYPE: _Chronicler.reimported,
+    edit_events.TaskReimported.TYPE: _Chronicler.reimported,
     events.TaskArchived.TYPE: _Chronicler.archived,
     TaskChecked.TYPE: _Chronicler.checked,
     TaskApproved.TYPE: _Chronicler.approved,

@@ -11,7 +11,10 @@ from orchestrator import Orchestrator
 from orchestrator.core.errors import BadInput, UsageError
 from orchestrator.domain.tasks.batch_fields import ADDING, EDITING
 from orchestrator.domain.tasks.commands import Tasks
-from orchestrator.domain.tasks.events import TaskAdded, TaskEdited
+from orchestrator.domain.tasks.edit_events import TaskEdited
+from orchestrator.domain.tasks.events import (
+    TaskAdded,
+)
 from orchestrator.domain.tasks.fact_values import LISTS
 from orchestrator.domain.tasks.facts import FACTS, KEPT, NO_FACTS, GivenFacts, TaskFacts
 from orchestrator.domain.tasks.records import Task
