@@ -39,7 +39,7 @@ def test_the_record_and_the_event_that_adds_it_have_every_fact() -> None:
 
 def test_the_event_that_edits_has_every_fact_that_may_change() -> None:
     final = {field for field, kept in KEPT.items() if kept.is_final}
-    assert fields(TaskEdited) == {"task", "reason"} | (fields(TaskFacts) - final)
+    assert fields(TaskEdited) == {"task", "reason", "dropped"} | (fields(TaskFacts) - final)
 
 
 @pytest.mark.parametrize("method", [Tasks.add, Tasks.edit])
