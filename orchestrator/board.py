@@ -113,6 +113,8 @@ def _in(folder: str) -> str:
 def _search(start: str, *, reads: bool) -> tuple[str | None, str]:
     """The board of a folder, by its repository, with a warning about another one that is passed over."""
     place = repository.here(start)
+    if place is None and (root := repository.broken_tree(start)):
+        return _in_broken_tree(start, root)
     if place is None or not place.is_linked:
         return _closest(start), ""
     main, own = _of_main(start, place), _closest(start, top=place.root)
@@ -123,6 +125,19 @@ def _search(start: str, *, reads: bool) -> tuple[str | None, str]:
     if not reads:
         raise _two_boards(own, main)
     return main, f"This is the board {main}; {own} has events of its own, which are not shown"
+
+
+def _in_broken_tree(start: str, root: str) -> tuple[str, str]:
+    """The board in a work tree whose ``.git`` leads nowhere, with a warning; no other board is searched."""
+    lost = f"{os.path.join(root, '.git')} leads to no repository"
+    own = _closest(start, top=root)
+    if own is None:
+        raise NoBoard(
+            f"{lost}, so the board of its work trees cannot be found",
+            hint="`git worktree repair` in the main work tree finds it again;"
+            " --board DIR or ORCHESTRATOR_DIR names a board.",
+        )
+    return own, f"{lost}: {own} is the board of this work tree alone"
 
 
 def _of_main(start: str, place: Repository) -> str | None:
@@ -174,11 +189,17 @@ def _two_boards(own: str, main: str) -> Refused:
     return Refused(
         f"One repository has two boards: {main} is that of all work trees, and {own} has events of its own",
         code="two_boards",
-        hint=f"To drop the second: `mv {mine} {_quoted(own + '.old')}`. To take its tasks over first:"
+        hint=f"To drop the second: `mv {mine} {_quoted(_beside(own))}`. To take its tasks over first:"
         f" `orc --board {mine} export beads tasks.jsonl`, `orc --board {theirs} import beads tasks.jsonl`.",
         board=main,
         other=own,
     )
+
+
+def _beside(own: str) -> str:
+    """A name beside the work tree of a board, where git does not see it."""
+    tree = os.path.dirname(own)
+    return os.path.join(os.path.dirname(tree), f"{os.path.basename(tree)}-board.old")
 
 
 def _only_linked(own: str, place: Repository) -> str:

@@ -1,5 +1,6 @@
 """Queries about paths: what exists, and which folders are above."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -7,6 +8,10 @@ from collections.abc import Callable, Iterator
 from orchestrator.core.errors import InputOutputError
 
 _ABSENT = (FileNotFoundError, NotADirectoryError)
+
+
+_NOWHERE = (errno.ELOOP, errno.ENAMETOOLONG)
+"""What systems say of links in a circle and of names that no file can have."""
 
 
 def upwards(folder: str) -> Iterator[str]:
@@ -43,7 +48,11 @@ def _mode(
         return read(path).st_mode
     except absent:
         return None
+    except ValueError:  # a NUL is in no path
+        return None
     except OSError as error:
+        if error.errno in _NOWHERE:
+            return None
         raise InputOutputError(
             f"{path} cannot be read: {error.strerror}", errno=error.errno
         ) from None

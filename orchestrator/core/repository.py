@@ -6,11 +6,11 @@ common folder in its file ``commondir``; a submodule has no such file, because i
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 
 import msgspec
 
-from orchestrator.core import paths
+from orchestrator.core import files, paths
+from orchestrator.core.errors import NotFound, OrchestratorError
 
 _MOST = 65536
 """How many bytes of a git file are read."""
@@ -52,16 +52,34 @@ def around(folder: str, variables: Mapping[str, str] | None = None) -> Repositor
     git = os.path.realpath(git)
     common = named.get("GIT_COMMON_DIR") or _line(os.path.join(git, "commondir"))
     if common:
-        common = os.path.realpath(os.path.join(git, common))
+        common = os.path.join(git, common)
+        if not paths.is_folder(common):
+            return None
+        common = os.path.realpath(common)
         return Repository(root, common, _main(common), is_linked=common != git)
     main = _main(git) if "GIT_DIR" in named else root
     return Repository(root, git, main, is_linked=paths.inside(folder, main) is None)
 
 
 def here(folder: str) -> Repository | None:
-    """The repository that git would use in a folder, given the variables of the environment."""
+    """The repository that git would use in a folder, given the variables of the environment.
+
+    Variables that lead to no repository are ignored.
+    """
     names = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR")
-    return around(folder, {name: os.environ.get(name, "") for name in names})
+    variables = {name: value for name in names if (value := os.environ.get(name))}
+    place = around(folder, variables)
+    return around(folder) if place is None and variables else place
+
+
+def broken_tree(folder: str) -> str | None:
+    """The top of the work tree that contains a folder, if its ``.git`` leads to no repository; else None.
+
+    The main work tree was moved or deleted, or the file is damaged.
+    """
+    root, _ = _discovered(folder)
+    has_git = paths.exists(os.path.join(root, ".git"))
+    return root if has_git and around(folder) is None else None
 
 
 def within(path: str, near: str | None) -> str:
@@ -71,8 +89,11 @@ def within(path: str, near: str | None) -> str:
         path: The path.
         near: A folder of the repository; if it is in none, the repository of the working folder counts.
     """
-    repository = around(path)
-    expected = (around(near) if near else None) or here(os.getcwd())
+    try:
+        repository = around(path)
+        expected = (around(near) if near else None) or here(os.getcwd())
+    except OrchestratorError:  # a git file that cannot be read
+        return path
     if repository is None or expected is None or repository.common != expected.common:
         return path
     return paths.inside(path.rstrip("/") or path, repository.root) or path
@@ -85,7 +106,10 @@ def _discovered(folder: str) -> tuple[str, str]:
         if paths.exists(git):
             if paths.is_folder(git):
                 return above, git
-            target = _line(git).removeprefix("gitdir:").strip()
+            try:
+                target = _line(git).removeprefix("gitdir:").strip()
+            except OrchestratorError:  # a fifo, a loop of links, or what this user may not read
+                target = ""
             return above, os.path.join(above, target) if target else ""
     return folder, ""
 
@@ -114,16 +138,22 @@ def _configured_work_tree(common: str) -> str:
                 section = words.strip("[]").strip().lower()
             key, _, text = words.partition("=")
             if section == "core" and key.strip().lower() == "worktree":
-                value = text.strip().strip('"')
+                value = text.strip().strip('"').replace("\0", "")
     return value
 
 
 def _line(path: str) -> str:
-    """The first line of a git file; empty if the file does not exist."""
+    """The first line of a git file; empty if the file does not exist.
+
+    Raises:
+        OrchestratorError: It cannot be read, or is not a regular file.
+    """
     return _text(path).partition("\n")[0].strip()
 
 
 def _text(path: str) -> str:
-    with suppress(OSError), open(path, "rb") as file:
-        return file.read(_MOST).decode("utf-8", "surrogateescape")
-    return ""
+    try:
+        with files.open_file(path, follow=True) as file:
+            return file.read(_MOST).decode("utf-8", "surrogateescape")
+    except NotFound:
+        return ""

@@ -14,9 +14,10 @@ from msgspec.structs import replace
 
 from orchestrator.core import names
 from orchestrator.core.errors import BadName, Refused
+from orchestrator.core.store import Presence
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import DEFAULT_ASSIGNMENT
-from orchestrator.domain.agents.identity import act_now
+from orchestrator.domain.agents.identity import act_now, name_here
 from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.knowledge.events import KnowledgeWritten
 from orchestrator.domain.state import State
@@ -110,7 +111,7 @@ def take_in(
     """
     by_id = {incoming.id: (incoming, lost) for incoming, lost in incoming_tasks}
     task_import = TaskImport(engine)
-    task_import.projection, task_import.kept = projection, {}
+    task_import.projection, task_import.kept, task_import.agents = projection, {}, {}
     arrived = task_import.arrive(
         tuple(incoming for incoming, _ in by_id.values()),
         workstream,
@@ -136,6 +137,9 @@ def take_in(
     for here, kinds in task_import.kept.items():
         for kind in kinds:
             losses.lose(kind, example=here)
+    for name, agent_here in task_import.agents.items():
+        if agent_here != name:
+            losses.renamed[f"agent {name}"] = agent_here
     kept_back = [
         task.id
         for task in (*arrived.added.values(), *arrived.updated.values())
@@ -171,10 +175,12 @@ class TaskImport(Noun[State], name="arrivals"):
     Attributes:
         projection: See :data:`Projection`.
         kept: What the last import left as it is here although the tracker has it otherwise, by task.
+        agents: The agents of this board by the names that they have in the tracker.
     """
 
     projection: Projection
     kept: dict[str, list[str]]
+    agents: dict[str, str]
 
     @command(_arrived)
     def arrive(
@@ -202,7 +208,15 @@ class TaskImport(Noun[State], name="arrivals"):
         """
         act_now(tx, agent)
         self.kept = {}
-        taking = _Taking(tx, incoming_tasks, workstream, surroundings or Surroundings(), strict)
+        taking = _Taking(
+            tx,
+            incoming_tasks,
+            workstream,
+            surroundings or Surroundings(),
+            strict,
+            self._desk.presence,
+        )
+        self.agents = taking.agents
         self._refuse_strangers(taking, skip_existing=skip_existing)
         new_ones = list(taking.new_ones())
         if new_ones:
@@ -273,9 +287,12 @@ class _Taking:
         workstream: str,
         surroundings: Surroundings,
         strict: bool,
+        presence: Presence,
     ) -> None:
         self.tx, self.state, self.workstream = tx, tx.state, workstream
         self.surroundings, self.strict = surroundings, strict
+        self.presence = presence
+        self.agents: dict[str, str] = {SYSTEM: SYSTEM}
         self.coming = {incoming.id: incoming for incoming in incoming_tasks}
         self.known = find_known(tx.state, map(_keys, incoming_tasks))
         self._here = {theirs: self.known.get(theirs, _id_here(theirs)) for theirs in self.coming}
@@ -369,7 +386,7 @@ class _Taking:
             signals=tuple(signals),
             links=tuple(dict.fromkeys(Link(kind, other) for kind, other in links if other)),
             created_at=task.created_at or self.tx.now,
-            created_by=task.created_by or SYSTEM,
+            created_by=self._agent(task.created_by) if task.created_by else SYSTEM,
             updated_at=updated,
             ended_at=(task.ended_at or updated) if task.status in ENDED else None,
         )
@@ -391,7 +408,7 @@ class _Taking:
     def _with_lease(self, record: Task) -> Task:
         """An assigned task has a lease here; the work of a retired agent is free."""
         agents = self.state.agents
-        agent = agents.aliases.get(record.assigned_to or "", record.assigned_to)
+        agent = self._agent(record.assigned_to) if record.assigned_to else None
         if record.status != "assigned" or agent is None:
             return replace(record, assigned_to=agent)
         known = agents.get(agent)
@@ -399,6 +416,12 @@ class _Taking:
             return replace(record, status="pending", assigned_to=None)
         until = self.tx.later(DEFAULT_ASSIGNMENT)
         return replace(record, assigned_to=agent, lease=DEFAULT_ASSIGNMENT, lease_until=until)
+
+    def _agent(self, name: str) -> str:
+        """The agent of this board that a name means, which may have another case there."""
+        if name not in self.agents:
+            self.agents[name] = name_here(self.state, self.presence, name)
+        return self.agents[name]
 
     def without_circle_of(self, record: Task) -> Task:
         """The record of a new task, or one that waits for signals in place of what would close a circle."""

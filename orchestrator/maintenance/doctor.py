@@ -16,7 +16,7 @@ from orchestrator.core.errors import Damage, OrchestratorError
 from orchestrator.core.events import decode
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import START, Cursor, Problem
-from orchestrator.domain.board.commands import Repairs, ended_holds
+from orchestrator.domain.board.commands import Repairs
 from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.knowledge.events import digest_of, document_path
 from orchestrator.domain.state import State
@@ -172,12 +172,11 @@ class _Doctor:
             self.store.documents.write(path, text.encode())
 
     def leases(self) -> Iterator[Problem]:
-        """Report claims and locks whose lease has ended; the next claim takes them anyway."""
+        """Report claims whose lease has ended; locks just end, and the next agent takes either anyway."""
         now = self.engine.now()
         lapsed = [task.id for task in self.fold.schedule.running() if task.has_lapsed(now)]
-        ended = [*lapsed, *(resource for resource, _ in ended_holds(self.fold, now))]
-        if ended:
-            message = f"Leases have ended: {', '.join(ended[:10])}"
+        if lapsed:
+            message = f"Leases have ended: {', '.join(lapsed[:10])}"
             yield Problem(check="leases", message=message, repair=lambda: None)
 
     def formulas(self) -> Iterator[Problem]:

@@ -436,6 +436,18 @@ def test_who_had_a_task_that_an_import_ended_hears_of_it(held: Orchestrator, clo
     )
 
 
+def test_a_name_of_another_case_is_that_of_the_agent_that_is_here(orc: Orchestrator) -> None:
+    orc.agents.register("ann")
+    report = take(orc, issue("a", assignee="Ann", created_by="ANN"), issue("b", assignee="Ben"))
+    task = orc.tasks.get("a")
+    assert (task.assigned_to, task.created_by) == ("ann", "ann")
+    assert orc.tasks.get("b").assigned_to == "Ben"
+    assert report.renamed == {"agent ANN": "ann", "agent Ann": "ann"}
+    same = [issue("a", assignee="Ann", created_by="ANN"), issue("b", assignee="Ben")]
+    with changes_nothing(orc):
+        assert take(orc, *same).updated == ()
+
+
 def test_an_import_ends_no_task_past_its_checks(orc: Orchestrator) -> None:
     take(orc, issue("a"), issue("b"))
     orc.tasks.edit("a", review=True)

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -299,6 +300,78 @@ def test_a_broken_git_file_is_not_a_repository(tmp_path: Path, text: str) -> Non
     (tmp_path / ".git").write_text(text)
     assert repository.around(str(tmp_path)) is None
     assert orc(tmp_path, "init").status == 0
+
+
+def test_a_linked_work_tree_whose_main_one_is_gone_has_no_other_board(
+    main: Path, linked: Path, tmp_path: Path
+) -> None:
+    orc(main, "init")
+    orc(main, "ws", "create", "w")
+    orc(linked.parent, "init", str(linked.parent / ".orchestrator"))
+    main.rename(tmp_path / "moved")
+    for words in (("ws", "ls"), ("ws", "create", "x")):
+        lost = orc(linked / "src", *words)
+        assert (lost.status, lost.out) == (3, "")
+        assert f"{linked / '.git'} leads to no repository" in lost.err
+        assert "git worktree repair" in lost.err
+    git(tmp_path / "moved", "worktree", "repair", str(linked))
+    assert board_of(linked) == "w"
+
+
+def test_a_board_in_a_work_tree_that_leads_nowhere_is_used_with_a_warning(
+    main: Path, linked: Path, tmp_path: Path
+) -> None:
+    orc(linked, "--board", ".orchestrator", "ws", "create", "own")
+    main.rename(tmp_path / "moved")
+    shown = orc(linked, "ws", "create", "x")
+    assert shown.status == 0
+    assert "is the board of this work tree alone" in shown.err
+
+
+@pytest.mark.parametrize("name", ["GIT_DIR", "GIT_COMMON_DIR"])
+def test_variables_of_git_that_lead_nowhere_do_not_hide_the_main_board(
+    main: Path, linked: Path, name: str
+) -> None:
+    orc(main, "init")
+    orc(main, "ws", "create", "w")
+    orc(linked, "--board", ".orchestrator", "ws", "create", "own")
+    refused = orc(linked, "--json", "ws", "create", "x", **{name: "/nonexist"})
+    assert json.loads(refused.err)["error"]["code"] == "two_boards"
+
+
+def _with_text(data: bytes) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(data)
+
+
+def _loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kinds of files that POSIX has")
+@pytest.mark.parametrize("name", [".git", "commondir"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        _with_text(b"gitdir: /a\0b\n"),
+        _with_text(b"\0" * 100),
+        _with_text(b"gitdir: " + b"x/" * 100_000),
+        _with_text(b"/nowhere\n"),
+        os.mkfifo,
+        os.mkdir,
+        _loop,
+    ],
+)
+def test_an_odd_file_of_git_is_an_error_and_no_second_board(
+    main: Path, linked: Path, name: str, make: Callable[[Path], object]
+) -> None:
+    orc(main, "init")
+    folder = linked if name == ".git" else main / ".git" / "worktrees" / "linked"
+    (folder / name).unlink()
+    make(folder / name)
+    shown = orc(linked, "add", "Write it")
+    assert shown.status in (2, 3, 74), shown.err
+    assert shown.err.startswith("Error: ")
+    assert not (linked / ".orchestrator").exists()
 
 
 def test_an_absolute_path_in_any_work_tree_is_one_from_its_top(main: Path, linked: Path) -> None:

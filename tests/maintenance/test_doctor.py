@@ -50,10 +50,16 @@ def test_a_sound_board_is_clean(folder: Path) -> None:
         ("snapshot", lambda folder: (folder / "state/state.json").write_text("{}")),
         ("knowledge", lambda folder: (folder / "knowledge/findings.md").unlink()),
         ("leftovers", lambda folder: (folder / "state/.state.json.1-1.new").touch()),
-        pytest.param(
-            "modes",
-            lambda folder: (folder / "state/state.json").chmod(0o666),
-            marks=pytest.mark.needs("modes"),
+        *(
+            pytest.param(
+                "modes",
+                lambda folder, name=name, mode=mode: (folder / name).chmod(mode),
+                marks=pytest.mark.needs("modes"),
+            )
+            for name, mode in (
+                *(("state/state.json", 0o666), ("state", 0o777)),
+                *((".", 0o777), ("knowledge", 0o775)),
+            )
         ),
     ],
 )
@@ -66,6 +72,12 @@ def test_what_can_be_repaired_is_repaired_and_a_second_time_changes_nothing(
     log = (folder / "state/events.jsonl").read_bytes()
     assert look(folder, fix=True).status == 0
     assert (folder / "state/events.jsonl").read_bytes() == log
+
+
+def test_a_lock_that_ended_is_no_warning(orc: Orchestrator, clock) -> None:
+    orc.locks.acquire("git", agent="ann", ttl=60)
+    clock.advance(3600)
+    assert levels(examine(orc.engine)) == {}
 
 
 @pytest.mark.needs("modes")

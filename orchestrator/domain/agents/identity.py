@@ -1,7 +1,9 @@
 """The identity of the acting agent: its present name, and its present session."""
 
+from unicodedata import normalize
+
 from orchestrator.core import names
-from orchestrator.core.errors import Refused
+from orchestrator.core.errors import BadName, Refused
 from orchestrator.core.store import Presence
 from orchestrator.core.transaction import SYSTEM, Desk, Transaction, check_named
 from orchestrator.domain.state import State
@@ -33,6 +35,21 @@ def check_new_name(state: State, presence: Presence, agent: str) -> None:
     if agent != SYSTEM and not is_known(state, presence, names.agent(agent)):
         others = {name.replace("/", ".") for name in known_names(state, presence)}
         names.name("agent", agent.replace("/", "."), among=others)
+
+
+def name_here(state: State, presence: Presence, agent: str) -> str:
+    """The name of the agent that a name means which another program wrote: its present one, in its case."""
+    agent = state.agents.aliases.get(agent, agent)
+    try:
+        check_new_name(state, presence, agent)
+    except BadName:
+        alike = (name for name in known_names(state, presence) if _key(name) == _key(agent))
+        return next(alike, agent)
+    return agent
+
+
+def _key(agent: str) -> str:
+    return normalize("NFC", agent).casefold().replace("/", ".")
 
 
 def act_now(tx: Transaction[State], agent: str | None, *, needed: bool = False) -> str:

@@ -80,6 +80,8 @@ class Convoys(Noun[State]):
             raise Refused(f"There is a convoy {name} already", code="convoy_exists")
         watchers = addresses.parse(notify)
         addresses.check(watchers)
+        for watcher in addresses.named(watchers):
+            tx.check_agent(watcher)
         tx.record(
             ConvoyCreated(
                 convoy=names.name("convoy", name, among=tx.state.convoys),

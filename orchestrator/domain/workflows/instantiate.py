@@ -62,7 +62,10 @@ def instantiate(
     stream = _workstream(tx, workstream, target)
     if assignee is not None:
         assignee = names.agent(tx.state.agents.aliases.get(assignee, assignee))
+        tx.check_agent(assignee)
         check_active(tx.state, assignee)
+    for named in dict.fromkeys(step.assignee for step in formula.steps if step.assignee):
+        tx.check_agent(named)
     if not formula.steps:
         raise UsageError(f"Formula {formula.formula} has no step that its variables leave in")
     if ephemeral:

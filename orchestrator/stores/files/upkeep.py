@@ -64,9 +64,10 @@ class FileUpkeep:
 
     def _modes(self) -> Iterator[Problem]:
         """No other user may write the files of the board: the trust boundary is one user."""
-        for path in self._files() if system.HAS_MODES else ():
+        for path in self._entries() if system.HAS_MODES else ():
             mode = _mode(path)
-            if stat.S_ISREG(mode) and mode & (stat.S_IWGRP | stat.S_IWOTH):
+            is_ours = stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+            if is_ours and mode & (stat.S_IWGRP | stat.S_IWOTH):
                 safe = stat.S_IMODE(mode) & ~0o022
                 yield Problem(
                     check="modes",
@@ -105,9 +106,13 @@ class FileUpkeep:
         with disk.naming("salvage", self._state):
             return salvage.salvage(self._state, header, line_of, now)
 
-    def _files(self) -> Iterator[str]:
+    def _entries(self) -> Iterator[str]:
+        """Everything that is the board: who may write a folder can put another file in place of one in it."""
+        yield self._folder
+        yield os.path.join(self._folder, "config.toml")
         for top in self._folders():
             for folder, _, names in os.walk(top):
+                yield folder
                 yield from (os.path.join(folder, name) for name in names)
 
     def _folders(self) -> list[str]:

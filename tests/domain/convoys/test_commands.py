@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from orchestrator import NotFound, Orchestrator
-from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.errors import BadName, OrchestratorError
 from orchestrator.stores.memory import MemoryStore
 
 
@@ -29,6 +29,13 @@ def end(orc: Orchestrator, task: str, how: str) -> None:
         orc.links.duplicate(task, add(orc, "the other"))
     else:
         getattr(orc.tasks, how)(task)
+
+
+def test_a_watcher_is_no_other_spelling_of_an_agent_that_is_here(orc: Orchestrator):
+    task = add(orc)
+    orc.agents.register("ann")
+    with changes_nothing(orc), pytest.raises(BadName):
+        orc.convoys.create("release", [task], notify=["Ann"])
 
 
 @pytest.mark.parametrize("how", ["complete", "fail", "cancel", "duplicate"])

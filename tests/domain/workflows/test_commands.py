@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from orchestrator import Orchestrator
-from orchestrator.core.errors import OrchestratorError, Refused
+from orchestrator.core.errors import BadName, OrchestratorError, Refused
 from orchestrator.domain.tasks.dependencies import Blocked
 from orchestrator.domain.tasks.records import ENDED
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledGate, CompiledStep
@@ -48,6 +48,17 @@ def statuses(orc: Orchestrator, root: str) -> dict[str, str]:
 
 
 # Pouring
+
+
+@pytest.mark.parametrize(
+    ("formula", "how"), [(CHAIN, {"assignee": "Ann"}), (cooked(step("a", assignee="Ann")), {})]
+)
+def test_an_assignee_is_no_other_spelling_of_an_agent_that_is_here(
+    orc: Orchestrator, formula: CompiledFormula, how: dict[str, str]
+):
+    orc.agents.register("ann")
+    with changes_nothing(orc), pytest.raises(BadName):
+        pour(orc, formula, **how)
 
 
 def test_pouring_is_one_commit(orc: Orchestrator):
