@@ -238,10 +238,13 @@ def _has_blocks() -> bool:
 
 def paint(text: str, colour: str) -> str:
     """A colour on a terminal; never with ``NO_COLOR``, in a pipe or in a file."""
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if colour and takes_colours() else text
+
+
+def takes_colours() -> bool:
+    """Whether colours are shown."""
     is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    if not colour or is_plain or not is_terminal():
-        return text
-    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+    return is_terminal() and not is_plain
 
 
 def bar(percent: int, width: int = 10) -> str:

@@ -5,53 +5,57 @@ import tempfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.core import clock
 from orchestrator.core.printable import escape, escape_json
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
+from orchestrator.interfaces.cli.layout import is_terminal
 from orchestrator.interfaces.cli.parameters import IN_WORKSTREAM, option
 from orchestrator.interfaces.cli.rendering import Answer, to_json
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
     from orchestrator.reports.report.records import BoardReport
-    from orchestrator.reports.report.sections import ShownTime
 
-_FORMATS = ("md", "json")
+_FORMATS = ("md", "html", "json")
 
 
-@BOARD.command("report", example="report --since 7d --output report.md", reads=True)
+@BOARD.command("report", example="report --since 7d --output report.html", reads=True)
 @option("--since", "From a time on, or that long ago, or after an event.", types.WHEN)
 @option("--until", "As the board stood then: 2026-12-01, yesterday, 3d.", types.WHEN)
 @IN_WORKSTREAM
-@option("--format", "md, or what the name of the file ends with.", types.choice(*_FORMATS))
+@option("--format", "A page at a terminal, else md; of a file its ending.", types.choice(*_FORMATS))
 @option("--output", "Write it to this file.", types.FILE)
 def report(run: Run, format: str | None, output: str | None, **scope: Any) -> Answer:
     """Report what was done and by whom, how long work takes, who waits, and when the rest will be done."""
     made = run.orc.report(**scope, progress=run.progress)
-    lay_out = _layout(format or _ending(output))
-
-    def text() -> str:
-        return lay_out(made, clock.local_time)
+    lay_out = _layout(format or _ending(output), is_file=output is not None)
 
     if output is None:
-        return Answer(made, text)
-    _write(output, text())
+        return Answer(made, lambda: lay_out(made))
+    _write(output, lay_out(made))
     return Answer({"file": output}, lambda: f"Report: {escape(output)}")
 
 
 def _ending(output: str | None) -> str | None:
     """The format that the name of a file ends with."""
     ending = os.path.splitext(output or "")[1].removeprefix(".").lower()
-    return ending if ending in _FORMATS else None
+    return {"htm": "html", "markdown": "md"}.get(ending, ending if ending in _FORMATS else None)
 
 
-def _layout(format: str | None) -> "Callable[[BoardReport, ShownTime], str]":
+def _layout(format: str | None, *, is_file: bool) -> "Callable[[BoardReport], str]":
+    if format == "html":
+        from orchestrator.reports.report.page import page
+
+        return page
     if format == "json":
-        return lambda made, _time: escape_json(to_json(made).decode().rstrip("\n"))
+        return lambda made: escape_json(to_json(made).decode().rstrip("\n"))
+    if format is None and is_terminal() and not is_file:
+        from orchestrator.interfaces.cli.report_page import report_page
+
+        return report_page
     from orchestrator.reports.report.markdown import markdown
 
-    return lambda made, time: markdown(made, time).rstrip("\n")
+    return lambda made: markdown(made).rstrip("\n")
 
 
 def _write(name: str, text: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.core import clock
+from orchestrator.core.errors import Damage
 from orchestrator.core.events import Recorded, decode, types
 from orchestrator.core.progress import ShowProgress
 from orchestrator.core.store import START
@@ -103,15 +104,22 @@ class Chronicle(msgspec.Struct):
 
 
 def read_chronicle(engine: Engine, state: State, since: str, progress: ShowProgress) -> Chronicle:
-    """Read the log once, up to the last event of the state; tasks that left without a trace are left out."""
+    """Read the log once, up to the last event of the state; tasks that left without a trace are left out.
+
+    Raises:
+        Damage: The log cannot be read that far.
+    """
     reader = _Chronicler(state, since)
-    for chunk in progress(engine.store.read(START), "Reading the log"):
-        for record in chunk.events:
-            if record.id > state.event:
-                break
-            reader.note(record)
-        if chunk.end.id >= state.event:
-            break
+    last = 0
+    try:
+        for chunk in progress(engine.store.read(START), "Reading the log"):
+            for record in chunk.events:
+                if record.id <= state.event:
+                    reader.note(record)
+            last = chunk.end.id
+    except Damage:
+        if last < state.event:
+            raise
     chronicle = reader.chronicle
     for task_id, task in state.tasks.items():
         if task_id in chronicle.lives:

@@ -9,7 +9,6 @@ from orchestrator.reports.report.sections import (
     NUMBER,
     ReportSection,
     ReportTable,
-    ShownTime,
     headline,
     sections,
 )
@@ -17,21 +16,16 @@ from orchestrator.reports.report.sections import (
 _MARKUP = re.compile(r"[\\`*_{}\[\]<>#|!~$&]")
 
 
-def markdown(report: BoardReport, time: ShownTime) -> str:
-    """Return the report as a markdown document.
-
-    Args:
-        report: The figures.
-        time: Shows a timestamp.
-    """
-    head = headline(report, time)
+def markdown(report: BoardReport) -> str:
+    """Return the report as a markdown document."""
+    head = headline(report)
     answer = [
         f"- **Done:** {head.done} ({_plain(head.done_more)})",
         f"- **Left:** {head.left} ({_plain(head.left_more)})",
         f"- **When:** {head.when} ({_plain(head.when_more)})",
     ]
     parts = [f"# {_plain(head.title)}", f"From {head.period}.", "\n".join(answer)]
-    for section in sections(report, time):
+    for section in sections(report):
         parts += _section(section)
     return "\n\n".join(parts) + "\n"
 

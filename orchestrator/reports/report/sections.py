@@ -3,11 +3,11 @@
 Text that agents wrote stands in it as it is; each layout makes it safe in its own way.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from orchestrator.core.clock import spoken
+from orchestrator.core.clock import local_time, spoken
 from orchestrator.core.printable import one_line
 from orchestrator.planning.cycle_report import Share
 from orchestrator.reports.report.records import (
@@ -18,9 +18,6 @@ from orchestrator.reports.report.records import (
     Spread,
 )
 
-ShownTime = Callable[[str], str]
-"""Shows a timestamp to a reader."""
-
 TITLE = 70
 """Characters of a title."""
 
@@ -29,6 +26,9 @@ _LATEST = 12
 
 _NEWEST = 8
 """Cycles that are told, and tasks of each."""
+
+_WAITED = 15
+"""What others wait for, that a table shows."""
 
 NUMBER = ">"
 """Marks the head of a column of numbers."""
@@ -69,7 +69,7 @@ class Headline(msgspec.Struct, frozen=True, kw_only=True):
     when_more: str
 
 
-def headline(report: BoardReport, time: ShownTime) -> Headline:
+def headline(report: BoardReport) -> Headline:
     """Return the answer that the report begins with."""
     standing, forecast = report.standing, report.forecast
     parts = {
@@ -79,10 +79,10 @@ def headline(report: BoardReport, time: ShownTime) -> Headline:
     }
     named = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
     scope = f" of {report.workstream}" if report.workstream else ""
-    when, more = _when(forecast, time)
+    when, more = _when(forecast)
     return Headline(
         title=f"Report{scope or ' of the board'}",
-        period=f"{time(report.since)} to {time(report.until)}",
+        period=f"{local_time(report.since)} to {local_time(report.until)}",
         done=f"{standing.done} of {standing.tasks - standing.cancelled}",
         done_more=f"{standing.done_share:.0%} of what is wanted; {report.completed} in this time",
         left=str(standing.open),
@@ -92,35 +92,35 @@ def headline(report: BoardReport, time: ShownTime) -> Headline:
     )
 
 
-def _when(forecast: Forecast, time: ShownTime) -> tuple[str, str]:
+def _when(forecast: Forecast) -> tuple[str, str]:
     if forecast.outcome == "done":
         return "now", "every task has ended"
     if forecast.p50 is None or forecast.p85 is None or forecast.p95 is None:
         return "unknown", forecast.reason
     rough = "; rough, for the history is short" if forecast.is_rough else ""
     return (
-        time(forecast.p85),
-        f"85 %; 50 %: {time(forecast.p50)}, 95 %: {time(forecast.p95)}{rough}",
+        local_time(forecast.p85),
+        f"85 %; 50 %: {local_time(forecast.p50)}, 95 %: {local_time(forecast.p95)}{rough}",
     )
 
 
-def sections(report: BoardReport, time: ShownTime) -> list[ReportSection]:
+def sections(report: BoardReport) -> list[ReportSection]:
     """Return the parts of a report in their order; parts without content are left out."""
     made = [
-        _forecast(report, time),
-        _time_line(report, time),
+        _forecast(report),
+        _time_line(report),
         _flow(report),
         _statuses(report),
         _agents(report.agents, "agents", "Who did what"),
         _ongoing(report),
         _hold_ups(report),
         _critical_path(report),
-        _gantt(report, time),
-        *(_cycle(cycle, time) for cycle in report.cycles[: -_NEWEST - 1 : -1]),
-        _failures(report, time),
+        _gantt(report),
+        *(_cycle(cycle) for cycle in report.cycles[: -_NEWEST - 1 : -1]),
+        _failures(report),
         _evidence(report),
         _failing(report),
-        _learned(report, time),
+        _learned(report),
     ]
     return [section for section in made if section.lines or section.table]
 
@@ -138,15 +138,15 @@ def _title(text: str) -> str:
     return one_line(text, TITLE)
 
 
-def _forecast(report: BoardReport, time: ShownTime) -> ReportSection:
+def _forecast(report: BoardReport) -> ReportSection:
     forecast = report.forecast
     lines: list[str] = []
     if forecast.outcome == "unknown":
         lines.append(f"When it will be done is unknown: {forecast.reason}.")
     elif forecast.p50 and forecast.p85 and forecast.p95:
         lines += [
-            f"Half of {forecast.trials} played boards are done by {time(forecast.p50)}, 85 % by"
-            f" {time(forecast.p85)}, 95 % by {time(forecast.p95)}.",
+            f"Half of {forecast.trials} played boards are done by {local_time(forecast.p50)}, 85 % by"
+            f" {local_time(forecast.p85)}, 95 % by {local_time(forecast.p95)}.",
             f"Played are the {forecast.tasks} open tasks, with what they need, by"
             f" {forecast.workers} workers, with durations of the last {forecast.history} tasks"
             " that ended, by type and agent. Tasks that are added later are not in it.",
@@ -173,7 +173,7 @@ def _forecast(report: BoardReport, time: ShownTime) -> ReportSection:
     )
 
 
-def _time_line(report: BoardReport, time: ShownTime) -> ReportSection:
+def _time_line(report: BoardReport) -> ReportSection:
     steps = report.time_line.steps[-_LATEST:]
     return ReportSection(
         name="time_line",
@@ -186,7 +186,7 @@ def _time_line(report: BoardReport, time: ShownTime) -> ReportSection:
             ["from", ">added", ">completed", ">failed", ">in progress", ">done", ">scope"],
             (
                 [
-                    time(step.begins),
+                    local_time(step.begins),
                     step.added,
                     step.completed,
                     step.failed,
@@ -282,7 +282,7 @@ def _ongoing(report: BoardReport) -> ReportSection:
 
 def _hold_ups(report: BoardReport) -> ReportSection:
     rows = []
-    for hold_up in report.hold_ups:
+    for hold_up in report.hold_ups[:_WAITED]:
         what = f"{hold_up.name} {_title(hold_up.title)}".rstrip()
         state = _status(hold_up.status or hold_up.kind)
         more = ", ..." if hold_up.waiting > len(hold_up.waiters) else ""
@@ -322,7 +322,7 @@ def _critical_path(report: BoardReport) -> ReportSection:
     )
 
 
-def _gantt(report: BoardReport, time: ShownTime) -> ReportSection:
+def _gantt(report: BoardReport) -> ReportSection:
     gantt = report.gantt
     name = f"Cycle {gantt.cycle}" if gantt.cycle is not None else "The work"
     left_out = [f"{gantt.left_out} earlier tasks are left out."] if gantt.left_out else []
@@ -337,8 +337,8 @@ def _gantt(report: BoardReport, time: ShownTime) -> ReportSection:
                     row.task,
                     _title(row.title),
                     row.phases[-1].agent,
-                    time(row.phases[0].begins),
-                    time(row.phases[-1].ends),
+                    local_time(row.phases[0].begins),
+                    local_time(row.phases[-1].ends),
                     _status(row.status),
                 ]
                 for row in gantt.rows
@@ -347,10 +347,10 @@ def _gantt(report: BoardReport, time: ShownTime) -> ReportSection:
     )
 
 
-def _cycle(cycle: CycleWork, time: ShownTime) -> ReportSection:
+def _cycle(cycle: CycleWork) -> ReportSection:
     name = f"Cycle {cycle.number}" if cycle.number is not None else "Before the first plan"
-    end = time(cycle.ended_at) if cycle.ended_at else "now"
-    begins = time(cycle.started_at) if cycle.started_at else "the beginning"
+    end = local_time(cycle.ended_at) if cycle.ended_at else "now"
+    begins = local_time(cycle.started_at) if cycle.started_at else "the beginning"
     rows = [
         *([t.task_id, _title(t.title), "done", t.agent, _took(t.seconds)] for t in cycle.finished),
         *([t.task_id, _title(t.title), "failed", t.agent, _took(t.seconds)] for t in cycle.failed),
@@ -358,9 +358,10 @@ def _cycle(cycle: CycleWork, time: ShownTime) -> ReportSection:
     left_out = [f"The last {_NEWEST} are shown."] if len(rows) > _NEWEST else []
     return ReportSection(
         name=f"cycle-{cycle.number or 0}",
-        title=f"{name}: {begins} to {end}",
+        title=name,
         lines=[
-            f"{cycle.completed_count} done, {cycle.failed_count} failed, {cycle.added_count} added, by"
+            f"{begins} to {end}: {cycle.completed_count} done, {cycle.failed_count} failed,"
+            f" {cycle.added_count} added, by"
             f" {', '.join(share.agent for share in cycle.agents) or 'no agent'}.",
             *left_out,
         ],
@@ -372,14 +373,21 @@ def _took(seconds: float | None) -> str:
     return "" if seconds is None else spoken(seconds)
 
 
-def _failures(report: BoardReport, time: ShownTime) -> ReportSection:
+def _failures(report: BoardReport) -> ReportSection:
     return ReportSection(
         name="failures",
         title="What failed, and why",
         table=_table(
             ["task", "title", "agent", "when", "why", "now"],
             (
-                [f.task, _title(f.title), f.agent, time(f.at), _title(f.reason), _status(f.status)]
+                [
+                    f.task,
+                    _title(f.title),
+                    f.agent,
+                    local_time(f.at),
+                    _title(f.reason),
+                    _status(f.status),
+                ]
                 for f in report.failures
             ),
         ),
@@ -411,11 +419,11 @@ def _failing(report: BoardReport) -> ReportSection:
     )
 
 
-def _learned(report: BoardReport, time: ShownTime) -> ReportSection:
+def _learned(report: BoardReport) -> ReportSection:
     rows = [
-        *([k.topic, k.change, k.agent, time(k.at)] for k in report.knowledge),
+        *([k.topic, k.change, k.agent, local_time(k.at)] for k in report.knowledge),
         *(
-            [f"{d.number} {_title(d.title)}", "decided", d.agent, time(d.at)]
+            [f"{d.number} {_title(d.title)}", "decided", d.agent, local_time(d.at)]
             for d in report.decisions
         ),
     ]
