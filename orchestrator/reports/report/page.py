@@ -38,9 +38,9 @@ _WIDE = ("forecast", "gantt", "ongoing", "hold_ups", "failures")
 def page(report: BoardReport) -> str:
     """Return the report as an HTML document."""
     head = headline(report)
-    charts = Drawing(
-        report, UTC if clock.are_exact() else datetime.now().astimezone().tzinfo or UTC
-    ).all()
+    now = datetime.now().astimezone()
+    zone = UTC if clock.are_exact() else now.tzinfo or UTC
+    charts = Drawing(report, zone).all()
     parts = [_part(section, charts.get(section.name, "")) for section in sections(report)]
     standing = report.standing
     wanted = max(1, standing.tasks - standing.cancelled)
@@ -59,7 +59,10 @@ def page(report: BoardReport) -> str:
         ],
         shares=[(name, round(count / wanted * 100, 2)) for name, count in colours.items()],
         sections=parts,
-        footer=f"Made {clock.local_time(report.generated_at)} from event {report.event} of the log by `orc report`.",
+        footer=(
+            f"Made {clock.local_time(report.generated_at)} from event {report.event} of the log."
+            f" Times are {zone.tzname(now)}; the steps of a chart begin in UTC."
+        ),
     )
 
 
