@@ -106,12 +106,25 @@ class OutcomeUnknown(OrchestratorError):
     retryable = True
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean ...?`` with the most similar known word; else an empty text."""
+NEAR = 0.66
+"""How like a known word, from 0 to 1, an unknown word must be to be taken for it."""
+
+
+def nearest_word(word: str, known: Iterable[str]) -> str:
+    """Return the known word that an unknown word is most like; empty if it is like none."""
     import difflib
 
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=NEAR)), "")
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return ``Did you mean ...?`` with the known word nearest to an unknown one; else an empty text."""
     words = list(known)
-    if len(words) > MOST_COMPARED:
-        return ""
-    near = difflib.get_close_matches(word, words, n=1)
-    return f"; did you mean {near[0]!a}?" if near else ""
+    near = nearest_word(word, words) if len(words) <= MOST_COMPARED and word not in words else ""
+    return f"Did you mean {near!a}?" if near else ""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the same behind a sentence that goes on: ``; did you mean ...?``."""
+    text = suggestion(word, known)
+    return f"; d{text[1:]}" if text else ""

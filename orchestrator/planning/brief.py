@@ -8,12 +8,13 @@ before, earlier attempts, knowledge, who works next to it, and the latest events
 from itertools import islice
 
 from orchestrator.core import clock
-from orchestrator.core.errors import NotFound, UsageError
+from orchestrator.core.errors import NotFound, UsageError, did_you_mean
 from orchestrator.core.printable import times
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import blockers, ways_out
 from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.domain.tasks.lookup import nearest
 from orchestrator.domain.tasks.records import ENDED, HELD, Task
 from orchestrator.domain.tasks.relations import NO_CHILDREN
 from orchestrator.planning.brief_context import BriefContext
@@ -57,7 +58,8 @@ def _task(desk: Desk[State], target: str) -> Task:
         try:
             return Tasks(desk).get(target)
         except NotFound:
-            message = f"There is no workstream and no task {target!a}"
+            near = did_you_mean(target, state.workstreams) or nearest(state, target)
+            message = f"There is no workstream and no task {target!a}{near}"
             hint = "`ws list` shows the workstreams, `t list` their tasks."
             raise NotFound(message, code="target_not_found", hint=hint) from None
     board = survey(state, desk.now(), target)

@@ -14,7 +14,14 @@ import msgspec
 
 from orchestrator.core import names
 from orchestrator.core.decoding import decode_any, decode_text
-from orchestrator.core.errors import BadInput, BadName, NotFound, OrchestratorError, Refused
+from orchestrator.core.errors import (
+    BadInput,
+    BadName,
+    NotFound,
+    OrchestratorError,
+    Refused,
+    did_you_mean,
+)
 from orchestrator.core.events import decode
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.knowledge.events import (
@@ -256,7 +263,11 @@ class Knowledge(Noun[State]):
         """
         record = self._state.knowledge.get(names.name("topic", topic))
         if record is None:
-            raise NotFound(f"There is no topic {topic!a}", code="topic_not_found")
+            raise NotFound(
+                f"There is no topic {topic!a}{did_you_mean(topic, self._state.knowledge)}",
+                code="topic_not_found",
+                hint="`kb list` lists the topics.",
+            )
         return [self._old_version(topic, record, i + 1) for i in range(len(record.versions))]
 
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.core import clock
-from orchestrator.core.errors import NotFound, Refused
+from orchestrator.core.errors import NotFound, Refused, did_you_mean
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.identity import act_now, act_to_work
 from orchestrator.domain.locks.events import (
@@ -212,7 +212,9 @@ class Locks(Noun[State]):
         resource = self._need(resource).resource
         spellings = tx.state.schedule.spellings(resource)
         if not spellings:
-            raise NotFound(f"No agent holds {resource!a}", code="lock_not_found")
+            near = did_you_mean(resource, tx.state.locks)
+            hint = "`lock list` shows what is held; what a task holds ends with the task."
+            raise NotFound(f"No lock holds {resource!a}{near}", code="lock_not_found", hint=hint)
         reason = check_required("reason", reason)
         for spelled in spellings:
             holders = tuple(holder.agent for holder in tx.state.locks.of(spelled).holders)

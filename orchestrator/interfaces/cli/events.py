@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orchestrator.core.errors import UsageError
+from orchestrator.core.errors import UsageError, suggestion
 from orchestrator.core.printable import escape
 from orchestrator.domain.event_log import as_dict
 from orchestrator.interfaces.cli import types
@@ -69,8 +69,18 @@ def _listed(
         rest = _remark(run, len(shown), any(filters.values()))
     return Answer(
         [*map(as_dict, shown)],
-        lambda: parts(lines(map(line, shown), empty="" if rest else "No events."), rest),
+        lambda: parts(
+            lines(map(line, shown), empty="" if rest else "No events."),
+            rest,
+            _mistyped(filters["type"]) if sentence and not events else "",
+        ),
     )
+
+
+def _mistyped(type: str | None) -> str:
+    from orchestrator.reports.sentences import SENTENCES
+
+    return suggestion(type, SENTENCES) if type else ""
 
 
 def _remark(run: Run, shown: int, is_filtered: bool) -> str:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from orchestrator.core.errors import suggestion
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import KNOWLEDGE
-from orchestrator.interfaces.cli.layout import lines
+from orchestrator.interfaces.cli.layout import lines, parts
 from orchestrator.interfaces.cli.parameters import argument, option, text_file, together
 from orchestrator.interfaces.cli.rendering import Answer, listing, say
 from orchestrator.interfaces.cli.run import Run, either
@@ -44,7 +45,7 @@ def read(run: Run, topic: str, version: int | None) -> Answer:
     """Print a topic."""
     document = run.orc.knowledge.document(topic, version=version)
     if document is None:
-        return _nothing(topic)
+        return _nothing(run, topic)
     return Answer(document, lambda: escape_lines(document.text.removesuffix("\n")))
 
 
@@ -88,12 +89,13 @@ def history(run: Run, topic: str) -> Answer:
 def delete(run: Run, topic: str) -> Answer:
     """Delete a topic; its versions stay in the log."""
     if not run.orc.knowledge.delete(topic):
-        return _nothing(topic)
+        return _nothing(run, topic)
     return say({"topic": topic, "deleted": True}, f"Deleted knowledge: {escape(topic)}")
 
 
-def _nothing(topic: str) -> Answer:
-    return say(None, f'(no knowledge on "{escape(topic)}")', 1)
+def _nothing(run: Run, topic: str) -> Answer:
+    near = suggestion(topic, (known.name for known in run.orc.knowledge.all()))
+    return say(None, parts(f'(no knowledge on "{escape(topic)}")', near), 1)
 
 
 def _text(run: Run, content: tuple[str, ...], file: str | None) -> str:

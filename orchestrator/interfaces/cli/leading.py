@@ -4,11 +4,11 @@ Read only when a line was refused. The tables are those of :mod:`orchestrator.in
 """
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
-from orchestrator.core.errors import OrchestratorError, UsageError
+from orchestrator.core.errors import OrchestratorError, UsageError, nearest_word
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, TASK
 from orchestrator.interfaces.cli.groups import HELP, Command, Group, is_option
@@ -30,10 +30,6 @@ from orchestrator.interfaces.cli.run import Run
 
 _COMMANDS, _VALUES = spread(COMMANDS), spread(VALUES)
 _OPTIONS, _FILTERS = spread(OPTIONS), spread(FILTERS)
-
-_NEAR = 0.7
-"""How like a known word another must be; below that a suggestion misleads."""
-
 
 # Commands
 
@@ -104,14 +100,8 @@ def _paths(group: Group = BOARD, lead: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _near(word: str, paths: dict[str, str]) -> str:
-    near = _nearest(word, paths)
+    near = nearest_word(word, paths)
     return paths[near] if near else ""
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches
-
-    return next(iter(get_close_matches(word, known, n=1, cutoff=_NEAR)), "")
 
 
 def _shows(group: Group, context: click.Context, word: str) -> str:
@@ -233,7 +223,9 @@ def _option_meant(line: _Line, context: click.Context, flag: str, value: str) ->
             words = shlex.join(line.words) or "ID"
             filled = template.format(words=words, value=shlex.quote(value) if value else "AGENT")
             return f"`{_prog(run)} {_short(filled)}` does that."
-    near = _nearest(flag.lstrip("-"), [name.lstrip("-") for name in line.known if name[:2] == "--"])
+    near = nearest_word(
+        flag.lstrip("-"), [name.lstrip("-") for name in line.known if name[:2] == "--"]
+    )
     if near:
         return f"Did you mean `--{near}`? {_help(context)}"
     return _help(context)

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.core.errors import Refused
+from orchestrator.core.errors import Refused, suggestion
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import LOCK
-from orchestrator.interfaces.cli.layout import shown_time, table
+from orchestrator.interfaces.cli.layout import parts, shown_time, table
 from orchestrator.interfaces.cli.parameters import argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run
@@ -84,7 +84,8 @@ def _not_held(run: Run, refusal: Refused, resource: str, holder: str | None) -> 
     if refusal.code != "lock_not_held":
         raise refusal
     facts = {"resource": resource, "released": False, **refusal.details}
-    return say(facts, f"Lock not held by {escape(holder or run.agent or '')}", 1)
+    near = suggestion(resource, (lock.resource for lock in run.orc.locks.all()))
+    return say(facts, parts(f"Lock not held by {escape(holder or run.agent or '')}", near), 1)
 
 
 def _table(run: Run, locks: "list[Lock]") -> str:

@@ -49,8 +49,7 @@ def send(run: Run, to: str, **options: Any) -> Answer:
     subject, body, options = _written(**options)
     strangers = run.orc.mail.strangers(to)
     sent = run.orc.mail.send(to, subject, body, **options)
-    for agent, near in strangers.items():
-        warn(f"no agent {agent} was here yet{near}; the message waits for it")
+    warn_of(strangers, "the message")
     return _sent(sent)
 
 
@@ -252,6 +251,12 @@ def _with_body(
 ) -> tuple[str, dict[str, Any]]:
     """The text of a letter, from the line, a file, or stdin, and its other options."""
     return either("text", once("message", text, message), file) or "", given(**options)
+
+
+def warn_of(strangers: dict[str, str], what: str) -> None:
+    """Say that agents to whom something was given were never here, each with the nearest that was."""
+    for agent, near in strangers.items():
+        warn(f"no agent {agent} was here yet{near}; {what} waits for it")
 
 
 def _sent(letter: "Letter") -> Answer:

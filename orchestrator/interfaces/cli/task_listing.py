@@ -1,10 +1,10 @@
 """``orc ls`` and ``task list``: many tasks, a line each."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core import clock
-from orchestrator.core.errors import UsageError
+from orchestrator.core.errors import UsageError, did_you_mean
 from orchestrator.domain.tasks.filters import GROUPS
 from orchestrator.domain.tasks.stages import STAGES, STANDINGS, stage_of
 from orchestrator.interfaces.cli import types
@@ -97,7 +97,27 @@ def _listed(
         tasks.sort(key=_by_stage(run))
     shown = tasks if all else tasks[: SHOWN if limit is None else limit]
     value = tasks if limit is None else shown
-    return Answer(value, lambda: _table(run, shown, len(tasks) - len(shown)))
+    if tasks:
+        return Answer(value, lambda: _table(run, shown, len(tasks) - len(shown)))
+    labels = [*(filters.get("labels") or ()), *(filters.get("any_labels") or ())]
+    named = [("label", label) for label in labels]
+    named += [("type", filters["type"])] if filters.get("type") else []
+    named += [("agent", agent)] if agent else []
+    return Answer(value, lambda: parts("No tasks.", *_unknown(run, named)))
+
+
+def _unknown(run: Run, named: list[tuple[str, str]]) -> "Iterator[str]":
+    """What filters name that no task on the board has, which is perhaps mistyped."""
+    tasks = run.orc.engine.read().tasks.values()
+    values: dict[str, Callable[[Task], tuple[str, ...]]] = {
+        "label": lambda task: task.labels,
+        "type": lambda task: (task.type,),
+        "agent": lambda task: (task.assigned_to,) if task.assigned_to else (),
+    }
+    for noun, word in named:
+        known = {value for task in tasks for value in values[noun](task)}
+        if word not in known:
+            yield f"No task has the {noun} {word!a}{did_you_mean(word, known)}"
 
 
 def _by_stage(run: Run) -> "Callable[[Task], tuple[int, int, int]]":
@@ -122,11 +142,7 @@ def _table(run: Run, tasks: "Iterable[Task]", others: int) -> str:
             )
         )
     more = f"{others} more: --all shows them" if others else ""
-    return (
-        parts(table(("id", "prio", "stage", "age", "agent", "title"), rows, COLOURS), more)
-        if rows
-        else "No tasks."
-    )
+    return parts(table(("id", "prio", "stage", "age", "agent", "title"), rows, COLOURS), more)
 
 
 def _age(task: "Task", now: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.errors import OrchestratorError, did_you_mean
 from orchestrator.core.printable import is_plain
 
 if TYPE_CHECKING:
@@ -167,7 +167,9 @@ def choice(*words: str, name: str = "") -> Type:
 
         meant = spread(VALUES).get(text.casefold())
         if meant not in words:
-            raise ValueError(f"{text!a} is not one of {', '.join(words)}")
+            raise ValueError(
+                f"{text!a} is not one of {', '.join(words)}{did_you_mean(text, words)}"
+            )
         return meant
 
     return Type(name or "|".join(words), convert, words=words)
