@@ -1,1 +1,1 @@
-"""Maintenance: check, repair, save and move a board."""
+"""Maintenance of a board: check, repair, export and import."""

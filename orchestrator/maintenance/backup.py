@@ -19,24 +19,24 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.verification_events import TaskDistrusted
 from orchestrator.engine import Engine, not_empty
-from orchestrator.maintenance.lasting import lasting
+from orchestrator.maintenance.wisp_removal import events_without_wisps
 
 HEADER = {"format": "orchestrator-board", "version": 1}
 """The first line of an export."""
 
-_loads = partial(strict_json, depth=-1)  # the payload is what may be nested 64 levels deep
+_loads = partial(strict_json, depth=-1)  # the payload may be nested 64 levels deep
 
 
 class Exported(NamedTuple):
-    """How many events were written, and what is in the export although none should have it."""
+    """How many events were written, and remarks about wisps that could not be left out."""
 
     events: int
     remarks: list[str]
 
 
 def export_board(engine: Engine, out: IO[str], progress: ShowProgress = no_progress) -> Exported:
-    """Write the events of a board, but for those of wisps, as JSON lines behind a line of the format."""
-    records, remarks = lasting(engine)
+    """Write a header and the events of a board without its wisps, as JSON lines."""
+    records, remarks = events_without_wisps(engine)
     count = 0
     out.write(export_line(HEADER))
     for record in progress(records, "Writing events", engine.read().event):
@@ -57,14 +57,14 @@ def import_board(
     dry_run: bool = False,
     progress: ShowProgress = no_progress,
 ) -> Imported:
-    """Take over a board that :func:`export_board` wrote; the whole of it or nothing.
+    """Import a board that :func:`export_board` wrote, completely or not at all.
 
-    The commands that its tasks must pass came with it: they do not run here until they are trusted.
+    The export contains commands that its tasks must pass: they do not run here until they are trusted.
 
     Args:
         engine: A board without any event.
         lines: The exported text.
-        dry_run: Change nothing; only say what would come in.
+        dry_run: Change nothing; only report what would be imported.
         progress: Shows how many events are checked.
 
     Raises:
@@ -86,7 +86,7 @@ def import_board(
 
 
 def _distrust(engine: Engine, state: State) -> Recorded | None:
-    """Return the event that makes the imported commands inert, if there are any."""
+    """Return the event that disables the imported commands, if there are any."""
     tasks = tuple(t.id for t in state.tasks.values() if t.checks is not None and t.checks.verify)
     if not tasks:
         return None
@@ -96,12 +96,14 @@ def _distrust(engine: Engine, state: State) -> Recorded | None:
 
 
 def _records(lines: IO[str]) -> Iterator[Recorded]:
-    # The library reports numbers, not objects that hold NaN or a key twice: the loader below does.
+    # The library checks line numbers; the loader below refuses NaN and duplicate keys.
     with jsonlines.Reader(_bounded(lines), loads=_loads) as reader:
         try:
             header = reader.read(type=dict)
             if header != HEADER:
-                raise BadInput("The first line is not that of an exported board of this version")
+                raise BadInput(
+                    "The first line is not the header of an exported board of this version"
+                )
             for number, fields in enumerate(reader, start=2):
                 yield _record(number, fields)
         except EOFError:
@@ -134,7 +136,7 @@ def _checked(records: list[Recorded], progress: ShowProgress) -> State:
     state = State()
     for expected, record in enumerate(progress(records, "Checking events"), start=1):
         if record.id != expected:
-            raise BadInput(f"Event {record.id} stands where {expected} belongs")
+            raise BadInput(f"Event {record.id} is in the place of event {expected}")
         names.agent(record.agent)
         clock.check(record.ts)
         if not is_reserved(record.type, state.board.format):

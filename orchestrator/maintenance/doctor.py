@@ -1,8 +1,8 @@
-"""The doctor: checks a board, and repairs what can be repaired without losing data.
+"""The doctor: checks a board, and repairs it where no data can be lost.
 
-It only reads, unless ``fix`` is given. Fixing takes the lock, copies what it will change to
-``state/backups/<time>/``, can be repeated, and is recorded in the log. What needs a person's decision (a
-damaged log, a log behind its snapshot) is repaired only with an option of its own.
+It only reads, unless ``fix`` is given. Fixing takes the lock, copies the files that it will change to
+``state/backups/<time>/``, can be repeated, and is recorded in the log. Problems that need a decision of a
+person (a damaged log, a log older than its snapshot) are repaired only with a separate option.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +25,7 @@ from orchestrator.maintenance.salvage import salvage
 
 
 class Finding(msgspec.Struct, kw_only=True):
-    """What one check found; ``level`` is ok, warning or damage."""
+    """The result of a check; ``level`` is ok, warning or damage."""
 
     check: str
     level: str = "ok"
@@ -44,7 +44,7 @@ class Examination(msgspec.Struct, kw_only=True):
 
 
 _WAY_OUT = (
-    "Restore the log from a backup; or `doctor --salvage-log` writes what can still be read to a new file,"
+    "Restore the log from a backup; or `doctor --salvage-log` writes the readable events to a new file,"
     " and `import FILE --board NEW` makes a board of it. Keep state.json until then."
 )
 
@@ -62,21 +62,23 @@ class _Doctor:
         self.end: Cursor = START
         self.is_whole = True
 
-    def look(self) -> None:
-        """Run every check, the store's own too; those that find nothing are noted as ok."""
+    def run_checks(self) -> None:
+        """Run every check, also those of the store; a check without a problem is reported as ok."""
         checks = [self.log, self.snapshot, self.knowledge, self.leases, self.formulas]
         names = [check.__name__ for check in checks]
         for check, name in zip(checks, names, strict=True):
             if self.is_whole or check in (self.log, self.formulas):
                 self._add(check())
             else:
-                self._add([Problem(check=name, message="not checked: that takes a whole log")])
+                self._add(
+                    [Problem(check=name, message="not checked: this check needs an undamaged log")]
+                )
         if self.upkeep is not None:
             names += [name for name in self.upkeep.checks if name not in names]
             problems = self.upkeep.problems(self.end)
             self._add(p for p in problems if self.is_whole or p.check != "log")
-        unsound = {finding.check for finding in self.findings}
-        self.findings += [Finding(check=name) for name in names if name not in unsound]
+        reported = {finding.check for finding in self.findings}
+        self.findings += [Finding(check=name) for name in names if name not in reported]
         self.findings.sort(key=lambda finding: names.index(finding.check))
         if self.upkeep is not None:
             self.findings += [Finding(check="system", message=limit) for limit in system.LIMITS]
@@ -95,7 +97,7 @@ class _Doctor:
     # Checks
 
     def log(self) -> Iterator[Problem]:
-        """Check that every record, verified from the first on, is an event that this version knows."""
+        """Check that every record of the log is a valid event that this version knows."""
         try:
             for chunk in self.progress(self.store.read(START), "Reading the log"):
                 self.fold.fold(chunk.events)
@@ -121,9 +123,9 @@ class _Doctor:
         elif (number := saved[1].id) > self.end.id:
             level = "damage"
             message = f"The log ends at event {self.end.id}, but {path} goes up to {number}"
-            hint = "Restore the newer log; `doctor --fix --accept-log` gives up what it lacks."
+            hint = "Restore the newer log; `doctor --fix --accept-log` accepts the loss of the later events."
         elif not self._agrees(*saved):
-            message = f"{path} does not say what the log says at event {number}"
+            message = f"{path} does not agree with the log at event {number}"
         if message:
             repair = self.engine.refold if level == "warning" or self.accept_log else None
             yield Problem(
@@ -136,8 +138,8 @@ class _Doctor:
             )
 
     def _agrees(self, state: State, cursor: Cursor) -> bool:
-        then = self.fold if cursor.id == self.end.id else self.engine.at(cursor.id)
-        return msgspec.json.encode(state) == msgspec.json.encode(then)
+        expected = self.fold if cursor.id == self.end.id else self.engine.at(cursor.id)
+        return msgspec.json.encode(state) == msgspec.json.encode(expected)
 
     def knowledge(self) -> Iterator[Problem]:
         """Check that every topic has its file; repairing finishes an interrupted write."""
@@ -152,7 +154,7 @@ class _Doctor:
             old = (topic.digest,) if topic.deleted else ("", topic.previous)
             if digest in old and (topic.deleted or digest != topic.digest):
                 file = documents.where(path)
-                message = f"{file} is not what the log says: its last write was interrupted"
+                message = f"{file} does not agree with the log: its last write was interrupted"
                 finish = partial(self._finish, path, None if topic.deleted else topic.versions[-1])
                 yield Problem(check="knowledge", message=message, repair=finish, touches=(file,))
 
@@ -193,7 +195,7 @@ class _Doctor:
             try:
                 compile_formula(load(name, board), strict=False)
             except OrchestratorError as error:
-                hint = f"Mend it; `formula validate {name}` names every place."
+                hint = f"Correct it; `formula validate {name}` names every place."
                 yield _problem("formulas", error, hint)
 
     # Repairing
@@ -205,7 +207,7 @@ class _Doctor:
         folder = None
         if self.upkeep is not None:
             folder = self.upkeep.back_up(self.touched, self.engine.now())
-        # What a person decided comes last.
+        # Repairs that a person decided on come last.
         repairs = sorted(self.repairs, key=lambda entry: entry[0].level == "damage")
         for finding, repair in repairs:
             try:
@@ -232,17 +234,17 @@ def examine(
     salvage_log: bool = False,
     progress: ShowProgress = no_progress,
 ) -> Examination:
-    """Look a board over.
+    """Check a board, and repair it if asked.
 
     Args:
         engine: The open board.
         fix: Repair what can be repaired without a person's decision.
-        accept_log: Also give up what a snapshot knows and the log does not (with ``fix``).
-        salvage_log: Write what can be read of a damaged log to a new file, ready for ``import``.
-        progress: Shows how far the log is read.
+        accept_log: With ``fix``, also accept the loss of events that are only in the snapshot.
+        salvage_log: Write the readable events of a damaged log to a new file for ``import``.
+        progress: Shows the progress of reading the log.
     """
     doctor = _Doctor(engine, progress, accept_log=accept_log)
-    doctor.look()
+    doctor.run_checks()
     salvaged = None
     damaged = any(f.check == "log" and f.level == "damage" for f in doctor.findings)
     if salvage_log and damaged and doctor.upkeep is not None:

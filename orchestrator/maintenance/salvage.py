@@ -1,6 +1,6 @@
-"""Salvage: what can still be read of a damaged log, as a new file that ``import`` takes.
+"""Write the readable events of a damaged log to a new file for ``import``.
 
-A record is kept if the state allows its event; it is renumbered. Equal records (both sides of a merge
+A record is kept and renumbered if its event fits the state. Equal records (both sides of a merge
 conflict) are kept once.
 """
 
@@ -14,7 +14,7 @@ from orchestrator.maintenance.backup import HEADER, export_line
 
 
 def salvage(upkeep: Upkeep, now: str) -> str:
-    """Write what can be read to a new file.
+    """Write the readable events to a new file.
 
     Returns:
         The path of the file to import into a new board.
@@ -22,7 +22,7 @@ def salvage(upkeep: Upkeep, now: str) -> str:
     state, seen = State(), set[bytes]()
 
     def line_of(record: Recorded) -> str | None:
-        # Each record stands for itself: the commit that it was part of may not be whole.
+        # Each record becomes a commit, because its original commit may be incomplete.
         record = msgspec.structs.replace(record, id=state.event + 1, more=False, req=None)
         facts = msgspec.json.encode([record.ts, record.agent, record.type, record.payload])
         if facts in seen:

@@ -1,4 +1,4 @@
-"""Where boards live: on disk or in memory. The scheme of a URL names the store."""
+"""Stores of boards: on disk or in memory. The scheme of a URL selects the store."""
 
 import re
 from collections.abc import Callable
@@ -14,12 +14,12 @@ _SCHEMES = {"file": "file:///PATH", "memory": "memory:"}
 
 
 def parse(board: str | None) -> tuple[str, str | None]:
-    """The scheme of a URL and what follows it; a path is of the scheme ``file``.
+    """Split a URL into its scheme and the rest; a path has the scheme ``file``.
 
     Raises:
         UsageError: No store has this scheme, or the URL of a file names another machine.
     """
-    # Compiled only for what may be a URL: commands are many, and most boards are named by a path.
+    # Compiled only for a possible URL: most commands name the board by a path.
     url = re.fullmatch(_URL, board) if board and ":" in board else None
     if url is None:
         return "file", board
@@ -42,13 +42,13 @@ def parse(board: str | None) -> tuple[str, str | None]:
 def open_store(
     scheme: str, location: str | None, *, light: bool, warn: Callable[[str], None]
 ) -> Store:
-    """The store of a scheme that :func:`parse` gave; the board is laid out already.
+    """Open the store of a scheme from :func:`parse`; its folders exist already.
 
     Args:
-        scheme: Which store.
-        location: Where it keeps the board.
+        scheme: The scheme of the store.
+        location: The place of the board.
         light: The process ends after one command.
-        warn: Receives sentences that a person should know.
+        warn: Receives sentences for a person.
     """
     if scheme == "memory":
         from orchestrator.stores.memory import MemoryStore  # a board loads its own store only

@@ -1,4 +1,4 @@
-"""A board in memory, for tests: it behaves as the one on disk, for the threads of one process."""
+"""A board in memory, for tests: it behaves like a board on disk, for the threads of one process."""
 
 import os
 import threading
@@ -13,7 +13,7 @@ from orchestrator.core.store import LARGEST_RECORD, Chunk, Cursor, Cursors, Docu
 
 
 class MemoryCursor(Cursor, frozen=True, gc=False):
-    """A place in one log; ``log`` tells it from a place in another."""
+    """A position in a log; ``log`` identifies the log."""
 
     log: str = ""
 
@@ -32,7 +32,7 @@ class MemoryPresence:
         """See :class:`orchestrator.core.store.Presence`."""
         return agent in self.times
 
-    def seen(self, *, needed: bool = False) -> dict[str, float]:  # noqa: ARG002  nothing here can fail
+    def seen(self, *, needed: bool = False) -> dict[str, float]:  # noqa: ARG002  this cannot fail
         return self.times | dict.fromkeys(self._waiting, time.time())
 
     def waiting(self) -> set[str]:
@@ -79,7 +79,7 @@ class MemoryDocuments:
 
 
 class MemoryCursors:
-    """The texts of readers."""
+    """The texts of readers, by reader."""
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
@@ -148,9 +148,9 @@ class MemoryStore:
         if self._owner != threading.get_ident():
             raise RuntimeError("append outside of locked()")
         if after.id != len(self._records):
-            raise Damage("The log does not end where it was read to", code="log_changed")
+            raise Damage("The log does not end at the position that was read", code="log_changed")
         if any(len(record.payload) > LARGEST_RECORD for record in records):
-            raise BadInput(f"An event is over the {LARGEST_RECORD} bytes that one may have")
+            raise BadInput(f"An event is larger than the limit of {LARGEST_RECORD} bytes")
         with self._appended:
             self._records += records
             self._appended.notify_all()

@@ -294,7 +294,7 @@ def test_a_wisp_that_another_task_needs_stays_and_is_named(
     out = io.StringIO()
     _, remarks = export_board(board.engine, out)
     assert remarks == [
-        f"wisp {root} is a part of it: task {user} needs {root}.{_first_step(board, root)}"
+        f"wisp {root} is included: task {user} needs {root}.{_first_step(board, root)}"
     ]
     bring_in(empty, out.getvalue())
     assert empty.tasks.get(user).needs == board.tasks.get(user).needs

@@ -234,4 +234,4 @@ def test_a_right_chain_with_a_gap_in_the_ids_is_found():
     third, _ = encode_line(record(3), crc)
     parsed = parse(first + third, START)
     assert len(parsed.events) == 1
-    assert "3 where 2 belongs" in parsed.problem
+    assert "3 instead of 2" in parsed.problem

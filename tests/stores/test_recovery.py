@@ -191,7 +191,7 @@ CHANGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int, str]] = {
         lambda ls: [b"<<<<<<< HEAD\n", *ls], 1, "a merge conflict: `<<<<<<<`"
     ),
     "zeros over a line in the middle": (
-        lambda ls: [ls[0], b"\0" * (len(ls[1]) - 1) + b"\n", *ls[2:]], 2, "holds zero bytes"
+        lambda ls: [ls[0], b"\0" * (len(ls[1]) - 1) + b"\n", *ls[2:]], 2, "contains zero bytes"
     ),
 }  # fmt: skip
 
@@ -503,7 +503,7 @@ def test_a_cursor_that_names_another_line_or_file_is_behind(board: Board) -> Non
     _, last = fill(store, ["a"], ["b"])
     beyond = Position(id=3, segment=1, offset=last.end, end=last.end + 80, crc=1)
     for cursor, says in (
-        (replace(last, crc=last.crc ^ 1), "another line stands there"),
+        (replace(last, crc=last.crc ^ 1), "another line is there"),
         (beyond, "the log is shorter"),
         (replace(last, segment=7), "not in the log any more"),
     ):

@@ -1,16 +1,16 @@
-"""Sentences for damage: which file, line and byte, what is wrong there, what to do next."""
+"""Errors for damage: which file, line and byte, what is wrong, what to do next."""
 
 from orchestrator.core.errors import Damage
 from orchestrator.stores.files.lines import ParsedLines, Position
 from orchestrator.stores.files.segment import Segment
 
 _BLOCK = 1 << 20
-_REMEDY = "Nothing was changed. `orc doctor` shows what is left and what a person can accept."
+_REMEDY = "Nothing was changed. `orc doctor` shows what is readable and what a person can accept."
 _MARKERS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
 
 
 def in_line(segment: Segment, parsed: ParsedLines) -> Damage:
-    """A line of the log is not what was written."""
+    """The error for a changed or damaged line of the log."""
     number = _count_lines(segment, parsed.offset) + 1
     line = segment.read(parsed.offset, _BLOCK).partition(b"\n")[0]
     cause = _cause(line, first=parsed.offset == 0)
@@ -24,33 +24,33 @@ def in_line(segment: Segment, parsed: ParsedLines) -> Damage:
 
 
 def no_event(segment: Segment, offset: int = 0) -> Damage:
-    """A line is not an event: where a segment begins, or where a search came to."""
+    """The error for a line that is not an event, at the start of a segment or during a search."""
     problem = f"line at byte {offset} is not an event"
     return in_line(segment, ParsedLines([], Position(), problem, offset=offset))
 
 
 def behind(path: str, number: int, segment: Segment | None, offset: int = 0) -> Damage:
-    """The log ends before, or has another line at, a position that was read before."""
+    """The error for a log that ends before a position that was read before, or has another line there."""
     problem, cause = "it is not in the log any more", ""
     if segment is not None:
         first = segment.read(0, _BLOCK).partition(b"\n")[0]
         line = segment.read(offset, _BLOCK).partition(b"\n")[0]
-        problem = "the log is shorter" if offset >= segment.size() else "another line stands there"
+        problem = "the log is shorter" if offset >= segment.size() else "another line is there"
         cause = _cause(first, first=True) or _cause(line, first=False)
     return Damage(
         f"{path} does not hold event {number} as it was read before: {problem}{cause}",
         code="log_behind",
-        hint="Restore the newer log, or let `orc doctor` tell what a person can accept.",
+        hint="Restore the newer log, or run `orc doctor`, which shows what a person can accept.",
         path=path,
         event=number,
     )
 
 
 def missing(path: str, why: str) -> Damage:
-    """A file of the log is not there although others say that it was."""
+    """The error for a missing file of the log, if other files prove that it existed."""
     return Damage(
         f"{path} is missing or empty: {why}",
-        hint="Restore the file from a backup, or let `orc doctor` tell what a person can accept.",
+        hint="Restore the file from a backup, or run `orc doctor`, which shows what a person can accept.",
         path=path,
     )
 
@@ -63,7 +63,7 @@ def _cause(line: bytes, *, first: bool) -> str:
     if line.endswith(b"\r"):
         return " (it ends with CRLF: git or an editor converted the line endings)"
     if b"\0" in line:
-        return " (it holds zero bytes: the file system lost what was written)"
+        return " (it contains zero bytes: the file system lost the data)"
     return ""
 
 

@@ -1,6 +1,6 @@
-"""The few operations on files that a board needs, each of them whole or not at all.
+"""The operations on files that a board needs; each happens completely or not at all.
 
-Every refusal of the operating system is turned into a named error here, by :func:`naming`.
+:func:`naming` converts every error of the operating system to a named error.
 """
 
 import errno
@@ -18,10 +18,10 @@ _numbers = itertools.count()
 
 
 class Descriptor:
-    """An open file that is closed with the last reference to it.
+    """An open file that is closed when its last reference is gone.
 
-    Threads share the log's descriptor: closing it while another thread reads would let that thread read
-    whatever file gets the number next.
+    Threads share the log's descriptor: if it were closed while another thread reads, that thread could read
+    from the next file that gets the same number.
     """
 
     def __init__(self, fd: int) -> None:
@@ -35,7 +35,7 @@ class Descriptor:
         return cls(system.open_file(path, flags))
 
     def is_still(self, path: str) -> bool:
-        """Whether the path leads to this very file."""
+        """Whether the path still names this file."""
         try:
             status = os.lstat(path)
         except FileNotFoundError:
@@ -47,14 +47,14 @@ class Descriptor:
 
 
 class SharedFile:
-    """A small file that processes write in place; it is opened when needed, and anew when it was deleted."""
+    """A small file that processes write in place; it is opened on demand, and again after it was deleted."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self.opened: Descriptor | None = None
 
     def open(self) -> Descriptor:
-        """The file that is there now, made if there is none."""
+        """Return the current file; create it if it does not exist."""
         if self.opened is None or os.fstat(self.opened.fd).st_nlink == 0:
             self.opened = Descriptor.of_file(self._path, os.O_RDWR | os.O_CREAT)
         return self.opened
@@ -62,7 +62,7 @@ class SharedFile:
 
 @contextmanager
 def naming(doing: str, path: str) -> Iterator[None]:
-    """Turn a refusal of the operating system within the block into a named error."""
+    """Convert an error of the operating system in the block to a named error."""
     try:
         yield
     except OSError as error:
@@ -70,7 +70,7 @@ def naming(doing: str, path: str) -> Iterator[None]:
 
 
 def failed(error: OSError, doing: str, path: str) -> OrchestratorError:
-    """The named error for a refusal of the operating system."""
+    """The named error for an error of the operating system."""
     if error.errno == errno.ELOOP:
         return is_link(path)
     why = os.strerror(error.errno) if error.errno else str(error)
@@ -83,7 +83,7 @@ def failed(error: OSError, doing: str, path: str) -> OrchestratorError:
 
 
 def is_link(path: str) -> Refused:
-    """The refusal of a symbolic link in place of one of the board's files."""
+    """The error for a symbolic link in the place of a board's file."""
     return Refused(
         f"{path} is a symbolic link, and the files of a board are never links",
         code="symlink",
@@ -93,10 +93,10 @@ def is_link(path: str) -> Refused:
 
 
 def make_folder(path: str) -> None:
-    """Make one folder of a board; the board itself is made by ``init`` only.
+    """Create a folder of a board; only ``init`` creates the board itself.
 
     Raises:
-        NoBoard: The board's folder is not there.
+        NoBoard: The board's folder does not exist.
     """
     try:
         os.mkdir(path)
@@ -106,15 +106,15 @@ def make_folder(path: str) -> None:
         return
     except FileNotFoundError:
         raise NoBoard(
-            f"{os.path.dirname(path)} is not there", hint="`orc init` makes a board."
+            f"{os.path.dirname(path)} does not exist", hint="`orc init` makes a board."
         ) from None
 
 
 def names_in(path: str) -> list[str]:
-    """The names in a folder, in order; none if it is not there.
+    """The sorted names in a folder; none if it does not exist.
 
     Raises:
-        InputOutputError: It could not be read; a disk that does not answer is not an empty folder.
+        InputOutputError: It could not be read: a failing disk must not look like an empty folder.
     """
     with naming("list", path):
         try:
@@ -124,7 +124,7 @@ def names_in(path: str) -> list[str]:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write all of the data: one ``write`` may take less than it was given."""
+    """Write all data: a single ``write`` may write less."""
     written = os.write(fd, data)
     while written < len(data):
         data = data[written:]
@@ -132,7 +132,7 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def write_new(path: str, data: bytes, *, exclusive: bool = False) -> None:
-    """Write and sync a file that no process reads yet, over a leftover of the same name."""
+    """Write and sync a file that no process reads yet; overwrite a leftover of the same name."""
     fd = system.open_file(path, os.O_WRONLY | os.O_CREAT | (os.O_EXCL if exclusive else os.O_TRUNC))
     try:
         write_all(fd, data)
@@ -142,7 +142,7 @@ def write_new(path: str, data: bytes, *, exclusive: bool = False) -> None:
 
 
 def replace(path: str, data: bytes) -> None:
-    """Replace a file, whole or not at all, durably; its folder is made when it is missing.
+    """Replace a file atomically and durably; create its folder if it is missing.
 
     Raises:
         Refused: The path is a symbolic link.
@@ -164,13 +164,13 @@ def replace(path: str, data: bytes) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a temporary file, if it is there and can be removed."""
+    """Remove a temporary file if possible."""
     with suppress(OSError):
         os.unlink(path)
 
 
 def read(path: str, *, most: int = sys.maxsize) -> bytes | None:
-    """All bytes of a regular file, if it has no more than ``most``; None if it is not there.
+    """All bytes of a regular file, if it has no more than ``most``; None if it does not exist.
 
     Raises:
         Refused: The path is a symbolic link or no regular file, or is too long.

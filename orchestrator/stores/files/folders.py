@@ -1,4 +1,4 @@
-"""The small files beside the log: presence, documents, and the cursors of readers."""
+"""The small files of a board that are not the log: presence, documents and cursors."""
 
 import os
 import time
@@ -12,7 +12,7 @@ from orchestrator.stores.files import disk, waiting
 
 
 class FilePresence:
-    """``state/presence/<agent>``: the time of the file is when the agent was last active."""
+    """``state/presence/<agent>``: the time of the file is the last activity of the agent."""
 
     def __init__(self, state: str, warn: Callable[[str], None]) -> None:
         self._state = state
@@ -22,7 +22,7 @@ class FilePresence:
     def touch(self, agent: str) -> None:
         path = f"{self._folder}/{names.file_name(agent)}"
         if os.path.islink(self._state) or os.path.islink(self._folder):
-            return  # nothing outside the board is touched; the doctor reports the link
+            return  # never touch a file outside the board; the doctor reports the link
         try:
             try:
                 system.touch(path)
@@ -32,7 +32,7 @@ class FilePresence:
                         os.mkdir(folder)
                 os.close(system.open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         except OSError:
-            pass  # a heartbeat is a hint; no command may fail for want of it
+            pass  # a heartbeat is a hint; no command may fail because of it
 
     def knows(self, agent: str) -> bool:
         """See :class:`orchestrator.core.store.Presence`."""
@@ -47,7 +47,7 @@ class FilePresence:
                     times[names.from_file_name(entry.name)] = touched
             times |= dict.fromkeys(self.waiting(), time.time())
         except (OSError, InputOutputError) as error:
-            message = f"When agents were last seen is not known: {error}"
+            message = f"The last activity of agents is not known: {error}"
             if needed:
                 raise InputOutputError(message) from None
             self._warn(message)
@@ -100,7 +100,7 @@ class FileDocuments:
         return f"{self._checked(folder)}/{name}"
 
     def _checked(self, folder: str) -> str:
-        """The path of a folder; neither it nor one above it is a symbolic link out of the board."""
+        """The path of a folder; refuse a symbolic link in it or above it."""
         above, _, _ = folder.rpartition("/")
         if above:
             self._checked(above)
@@ -128,12 +128,12 @@ class FileCursors:
 
 
 def _files(folder: str) -> Iterator[os.DirEntry[str]]:
-    """The regular files of a folder that are not hidden; none if the folder does not exist."""
+    """The visible regular files of a folder; none if it does not exist."""
     return (entry for entry in _entries(folder) if entry.is_file(follow_symlinks=False))
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
-    """What is in a folder and is not hidden; nothing if the folder does not exist."""
+    """The visible entries of a folder; none if it does not exist."""
     with disk.naming("list", folder):
         try:
             entries = os.scandir(folder)

@@ -1,7 +1,7 @@
-"""The guards of a board's lock: each is tried, never waited for.
+"""The guards of a board's lock. Each is tried, never waited for.
 
-``state/.lock`` can be held by other programs too; the folder ``state/`` keeps two writers apart when the
-lock file is deleted (``git clean``).
+``state/.lock`` can be held by other programs too. The folder ``state/`` is a second guard for the case that
+the lock file is deleted (``git clean``).
 """
 
 import os
@@ -20,7 +20,7 @@ class Guard(Protocol):
         ...
 
     def release(self) -> None:
-        """Give it back if it is held."""
+        """Release it if it is held."""
         ...
 
 
@@ -48,17 +48,17 @@ class LibraryGuard:
         return True
 
     def release(self) -> None:
-        """Give it back if it is held; what fails here is made good before it is taken again."""
+        """Release it if it is held; :meth:`acquire` repeats a failed release first."""
         self._in_doubt = True
-        with suppress(OSError):  # the commit stands, whatever happens to the lock
+        with suppress(OSError):  # the commit is valid, even if the lock fails
             self._lock.release()
             self._in_doubt = False
 
 
 class RawGuard:
-    """``state/.lock`` held by a bare ``flock``, the call that ``filelock`` makes as well.
+    """``state/.lock`` held by a bare ``flock``, the same call as that of ``filelock``.
 
-    For one-shot commands, which would pay more for importing ``filelock`` than for all their work.
+    For single commands: importing ``filelock`` would take longer than their work.
     """
 
     def __init__(self, path: str) -> None:
@@ -68,33 +68,33 @@ class RawGuard:
     def acquire(self) -> bool:
         """Take it if it is free."""
         file = disk.Descriptor.of_file(self._path, os.O_RDWR | os.O_CREAT)
-        # The name may lead to another file by now: a lock on a deleted file keeps no process out.
+        # The name may belong to another file by now: a lock on a deleted file excludes no process.
         if system.try_lock(file.fd) and file.is_still(self._path):
             self._file = file
             return True
         return False
 
     def release(self) -> None:
-        """Give it back if it is held."""
+        """Release it if it is held."""
         file, self._file = self._file, None
         if file is not None:
             # A forked child may have a copy of the descriptor: closing this one would not unlock.
-            with suppress(OSError):  # closed it is in any case, and the commit stands
+            with suppress(OSError):  # it is closed in any case, and the commit is valid
                 system.unlock(file.fd)
 
 
 class FolderGuard:
-    """The folder itself, locked where the system can do that; a link in its place is always refused."""
+    """The folder ``state/``, locked if the system can lock folders; a link in its place is always refused."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._folder: disk.Descriptor | None = None
 
     def check(self) -> None:
-        """Open the folder that is there now.
+        """Open the current folder.
 
         Raises:
-            Refused: It is a symbolic link: files would be written outside of the board.
+            Refused: It is a symbolic link: files would be written outside the board.
         """
         if self._folder is None or not self._folder.is_still(self._path):
             if os.path.islink(self._path):
@@ -102,7 +102,7 @@ class FolderGuard:
             if system.HAS_FLOCK:
                 self._folder = disk.Descriptor(system.open_folder(self._path))
             else:
-                os.stat(self._path)  # filelock would make a folder that is gone anew
+                os.stat(self._path)  # filelock would create a missing folder
 
     def acquire(self) -> bool:
         """Take it if it is free."""
@@ -119,9 +119,9 @@ class FolderGuard:
         return False
 
     def release(self) -> None:
-        """Give it back if it is held."""
+        """Release it if it is held."""
         if self._folder is not None:
             try:
                 system.unlock(self._folder.fd)
             except OSError:
-                self._folder = None  # closing it unlocks, too
+                self._folder = None  # closing it also unlocks it

@@ -1,4 +1,4 @@
-"""``state/.holder``: which process has the lock, for those that wait in vain. Its errors never matter."""
+"""``state/.holder``: which process has the lock, for the error after a timeout. Its errors are ignored."""
 
 import os
 import time
@@ -14,8 +14,8 @@ _COMMAND = 150
 _HELD_OFFSET = 8  # len('{"held":')
 _CONDITIONS = {
     "running": "",
-    "gone": " (that process is gone; one that it started may hold the lock)",
-    "stopped": " (that process is stopped, and holds the lock until it goes on or ends)",
+    "gone": " (that process is gone; a child of it may hold the lock)",
+    "stopped": " (that process is stopped, and holds the lock until it continues or ends)",
 }
 
 
@@ -28,7 +28,7 @@ class HolderNote:
         self._identity = b""
 
     def announce(self, command: str) -> bool:
-        """Note who holds the lock; True if the holder before may have died without releasing it."""
+        """Record this process as the holder; True if the last holder may have died with the lock."""
         if not self._identity:
             started, boot = system.identity()
             own = (os.getpid(), started, boot.encode())
@@ -40,29 +40,29 @@ class HolderNote:
             before = system.read_part(fd, 1, _HELD_OFFSET)
             system.write_part(fd, record.ljust(_RECORD - 1) + b"\n", 0)
         except OSError:
-            return True  # not known; a needless sync is all that it costs
+            return True  # not known; the cost is one needless sync
         return before != b"0"
 
     def clear(self) -> None:
-        """Note that the lock was released."""
+        """Record that the lock was released."""
         try:
             if self._file.opened is not None:
                 system.write_part(self._file.opened.fd, b"0", _HELD_OFFSET)
         except OSError:
-            pass  # the next holder then syncs the log once more than it must
+            pass  # the cost is one needless sync by the next holder
 
     def stamp(self) -> bytes:
-        """Bytes that every turn at the lock changes; none if they cannot be read."""
+        """Bytes that change with every holder of the lock; empty if they cannot be read."""
         try:
             return system.read_part(self._file.open().fd, _RECORD, 0)
         except OSError:
             return b""
 
     def describe(self) -> str:
-        """Who holds the lock, as the subject of a sentence."""
+        """The holder of the lock, as a part of a sentence."""
         record = self._read()
         if record.get("held") != 1:
-            return "somebody who left no name"
+            return "an unknown process"
         pid, since = int(record["pid"]), float(record["since"])
         condition = system.condition(pid, int(record["started"]), str(record["boot"]), since)
         who = f"pid {pid} (`{record['command']}`), since {clock.timestamp(since)}"
@@ -73,5 +73,5 @@ class HolderNote:
             data = disk.read(self._path) or b"{}"
             record = msgspec.json.decode(data, type=dict[str, Any])
             return record if {"pid", "started", "boot", "since", "command"} <= record.keys() else {}
-        except Exception:  # noqa: BLE001  # whatever is in the file, the answer is: not known
+        except Exception:  # noqa: BLE001  # the holder is unknown, whatever the file contains
             return {}

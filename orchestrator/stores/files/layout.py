@@ -1,7 +1,7 @@
-"""What a new board of files holds, and what keeps git from harming it.
+"""The folders and files of a new board, and its protection from git.
 
-In a git work tree git leaves the board alone, by a line in ``info/exclude`` of the folder of git; or the
-board is versioned, and files of its own keep git from changing its log.
+In a git work tree, either a line in git's ``info/exclude`` makes git ignore the board, or the board is
+versioned, and two files of the board stop git from changing its log.
 """
 
 import os
@@ -14,7 +14,7 @@ from orchestrator.stores.files import disk
 FOLDERS = ("state", "knowledge")
 
 Care = Literal["excluded", "versioned", ""]
-"""What git does with a board: it leaves it alone, or keeps it; empty: the board is in no work tree."""
+"""What git does with a board: ignore it or version it; empty if the board is in no work tree."""
 
 _IGNORED = """\
 # The log (events*.jsonl) is the board; everything here is local or derived from it.
@@ -38,11 +38,11 @@ state/events*.jsonl -text -merge
 
 
 def make(folder: str, *, versioned: bool = False) -> str:
-    """Lay out a board; what exists stays as it is. Returns the absolute path.
+    """Create the missing folders and files of a board, and return its absolute path.
 
     Args:
-        folder: Where.
-        versioned: In a git work tree: git is to keep the board.
+        folder: The folder of the board.
+        versioned: Let git version the board, if it is in a work tree.
 
     Raises:
         InputOutputError: A folder or file cannot be made.
@@ -71,19 +71,19 @@ def make(folder: str, *, versioned: bool = False) -> str:
 
 
 def refuse_links(folder: str) -> None:
-    """Refuse a board of which a folder is a symbolic link."""
+    """Refuse a board with a symbolic link in the place of a folder."""
     for name in FOLDERS:
         path = os.path.join(folder, name)
         if os.path.islink(path):
             raise Refused(
                 f"{path} is a symbolic link, and the folders of a board are never links",
                 code="symlink",
-                hint="Make the board where it is to be, and name it with --board DIR.",
+                hint="Make the board in its real place, and name it with --board DIR.",
             )
 
 
 def git_files(folder: str) -> dict[str, str]:
-    """The files that keep git from harming a versioned board: paths and texts."""
+    """The files that protect a versioned board from git, by path, with their texts."""
     return {
         os.path.join(folder, "state", ".gitignore"): _IGNORED,
         os.path.join(folder, ".gitattributes"): _ATTRIBUTES,
@@ -91,7 +91,7 @@ def git_files(folder: str) -> dict[str, str]:
 
 
 def git_care(folder: str) -> Care:
-    """What git does with a board, as far as the files of its repository say."""
+    """What git does with a board, according to the files of its repository."""
     place = repository.around(folder)
     if place is None:
         return ""
@@ -103,7 +103,7 @@ def git_care(folder: str) -> Care:
 
 
 def _exclude(folder: str) -> None:
-    """Keep a new board out of what git sees, if git lets us write; else it is versioned."""
+    """Make git ignore a new board, if git's folder is writable; else the board is versioned."""
     place = repository.around(folder)
     line = _pattern(folder, place) if place else ""
     if place is None or not line or git_care(folder) == "excluded":
@@ -115,11 +115,11 @@ def _exclude(folder: str) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         _write(path, [*_lines(path), line])
     except (PermissionError, InputOutputError):
-        return  # a sandbox that protects the folder of git
+        return  # a sandbox protects git's folder
 
 
 def _include(folder: str) -> None:
-    """Take the line of :func:`_exclude` back."""
+    """Remove the line of :func:`_exclude`."""
     place = repository.around(folder)
     if place is None:
         return
@@ -138,16 +138,16 @@ def _exclude_file(place: repository.Repository) -> str:
 
 
 def _pattern(folder: str, place: repository.Repository) -> str:
-    """The line by which git leaves a board alone; empty for a board that is the whole work tree."""
+    """The line that makes git ignore a board; empty if the board is the whole work tree."""
     inner = paths.inside(folder, place.root)
     return "" if inner in (None, ".") else f"/{inner.replace(os.sep, '/')}/"
 
 
 def _names(written: str, line: str) -> bool:
-    """Whether a line of a file of git names the board: ``.orchestrator``, ``/.orchestrator/`` ..."""
+    """Whether a line of a git file names the board: ``.orchestrator``, ``/.orchestrator/`` ..."""
     text = written.strip()
     name = text.removeprefix("**/").strip("/")
-    # A line that begins with a slash, or has one inside, is about that place alone.
+    # A line with a slash at its beginning or inside names one place only.
     is_anchored = text.startswith("/") or "/" in name
     wanted = line.strip("/")
     return bool(name) and name == (wanted if is_anchored else wanted.rpartition("/")[2])

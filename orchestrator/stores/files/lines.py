@@ -1,8 +1,8 @@
-r"""The lines of the log: how a record is written as one, and how lines are read back and verified.
+r"""The lines of the log: encode records, and parse and verify lines.
 
 A line is one JSON object in UTF-8, closed by one ``\\n``; its last field is ``crc``, the CRC32 of the line
-without that field, started from the crc of the line before. So every line vouches for all before it.
-Characters that move a cursor, hide or turn text around are escaped, as are all but ASCII in older lines.
+without that field, started from the crc of the line before. So the checksum of a line covers all earlier
+lines. Characters that move the cursor, hide text or reorder it are escaped; older lines are pure ASCII.
 """
 
 import io
@@ -17,17 +17,17 @@ from orchestrator.core.store import LARGEST_RECORD, Cursor
 from orchestrator.core.strict_json import visible_json
 
 LONGEST_LINE = LARGEST_RECORD
-"""Bytes that one line of the log may have, without its newline."""
+"""The largest length of a line in bytes, without its newline."""
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What decoding a damaged line can raise."""
+"""The errors of decoding a damaged line."""
 
 _CRC_FIELD = 18  # len(',"crc":"9a0b1c2d"}')
 _BEFORE_CRC = (
     -_CRC_FIELD - 1
 )  # where the field begins, seen from the end of a line with its newline
 _HEAD = b'{"id":'
-_ZEROS = b"\0" * 8  # a block that was never written; a text of another encoding has them singly
+_ZEROS = b"\0" * 8  # a block that was never written; another encoding has only single zeros
 
 
 class Position(Cursor, frozen=True, gc=False, kw_only=True):
@@ -47,14 +47,14 @@ class Position(Cursor, frozen=True, gc=False, kw_only=True):
 
 
 class ParsedLines(msgspec.Struct):
-    """Whole commits, where they end, and why nothing more was read.
+    """Whole commits, their end, and why reading stopped.
 
     Attributes:
         events: The events of the commits.
         end: The last line of the commits.
         problem: Why reading stopped; empty if the data ended with a whole commit.
-        torn: What follows ``end`` may be left of an interrupted write: no line of this log is behind it.
-        offset: The byte of the line that the problem is about.
+        torn: The data after ``end`` may be an interrupted write: it contains no later line of the log.
+        offset: The first byte of the line with the problem.
     """
 
     events: list[Recorded]
@@ -69,7 +69,7 @@ _decode_lines = msgspec.json.Decoder(Recorded).decode_lines
 
 
 def encode_line(record: Recorded, previous_crc: int) -> tuple[bytes, int]:
-    """One line of the log with its newline, and its crc.
+    """Encode a record as a line with its newline; return the line and its crc.
 
     Raises:
         BadInput: The line would be over 16 MiB.
@@ -77,49 +77,47 @@ def encode_line(record: Recorded, previous_crc: int) -> tuple[bytes, int]:
     body = visible_json(msgspec.json.encode(record)[:-1])
     if len(body) + _CRC_FIELD > LONGEST_LINE:
         raise BadInput(
-            f"An event of {len(body)} bytes is over the {LONGEST_LINE} that a line may have"
+            f"An event of {len(body)} bytes is larger than the limit of {LONGEST_LINE} bytes"
         )
     crc = zlib.crc32(body, previous_crc)
     return b'%b,"crc":"%08x"}\n' % (body, crc), crc
 
 
 def id_of(line: bytes) -> int:
-    """The id that a line begins with; 0 if it does not begin like an event."""
+    """The id at the beginning of a line; 0 if the line does not begin like an event."""
     digits, comma, _ = line[len(_HEAD) :].partition(b",")
     # Without the comma it may be the beginning of a longer number.
     return int(digits) if line.startswith(_HEAD) and comma and digits.isdigit() else 0
 
 
 def crc_of(line: bytes) -> int:
-    """The checksum that a line without its newline ends with.
+    """The checksum at the end of a line without its newline.
 
     Raises:
-        ValueError: It ends with none.
+        ValueError: The line has no checksum.
     """
     return int(line[-10:-2], 16)
 
 
 def has_crc(line: bytes, previous_crc: int) -> bool:
-    """Whether a line without its newline has its checksum, started from that of the line before."""
+    """Whether a line without its newline matches its checksum, given that of the line before."""
     crc = zlib.crc32(line[:-_CRC_FIELD], previous_crc)
     return line[-_CRC_FIELD:] == b',"crc":"%08x"}' % crc
 
 
 def parse(data: bytes, start: Position) -> ParsedLines:
-    """Read and verify the lines that follow ``start`` in one segment, up to the last closed commit.
+    """Parse and verify the lines after ``start`` in a segment, up to the last closed commit.
 
     Args:
         data: Bytes of the segment from ``start.end`` on.
-        start: The line before them, with the number of the segment they are in.
+        start: The line before the data, with the number of their segment.
     """
     return _parse_sound(data, start) or _parse_to_problem(data, start)
 
 
 def _parse_sound(data: bytes, start: Position) -> ParsedLines | None:
-    """The result if nothing is wrong with any whole line; in few steps a line, for speed."""
-    lines = io.BytesIO(
-        data
-    ).readlines()  # `split` looks at each byte, which takes three times as long
+    """The result if every whole line is valid, else None; it does few steps for each line, for speed."""
+    lines = io.BytesIO(data).readlines()  # three times faster than `split`, which checks each byte
     rest = lines.pop() if lines and not data.endswith(b"\n") else b""
     try:
         events = _decode_lines(data[: len(data) - len(rest)])
@@ -128,7 +126,7 @@ def _parse_sound(data: bytes, start: Position) -> ParsedLines | None:
     count = len(lines)
     crc, crc32 = start.crc, zlib.crc32
     crcs = [crc := crc32(line[:_BEFORE_CRC], crc) for line in lines]
-    # Compared as wholes: that is half the price of a comparison for every line.
+    # One comparison of all checksums takes half the time of a comparison for each line.
     fields = struct.pack(f">{count}I", *crcs).hex("|", 4).replace("|", '"}\n,"crc":"')
     expected = f',"crc":"{fields}"}}\n'.encode() if lines else b""
     if b"".join([line[_BEFORE_CRC:] for line in lines]) != expected:
@@ -144,7 +142,7 @@ def _parse_sound(data: bytes, start: Position) -> ParsedLines | None:
 
 
 def _closed_end(data: bytes, events: list[Recorded], start: Position) -> Position:
-    """Where the last closed commit ends; events behind it are removed from the list."""
+    """The end of the last closed commit; later events are removed from the list."""
     after = data.rfind(b"\n") + 1
     while events and events[-1].more:
         events.pop()
@@ -162,7 +160,7 @@ def _closed_end(data: bytes, events: list[Recorded], start: Position) -> Positio
 
 
 def _parse_to_problem(data: bytes, start: Position) -> ParsedLines:
-    """The whole commits before the first line that is wrong, and what is wrong with it."""
+    """The whole commits before the first invalid line, and the problem of that line."""
     crc, number, offset = start.crc, start.id, start.end
     events: list[Recorded] = []
     lines = data.split(b"\n")
@@ -184,14 +182,14 @@ def _parse_to_problem(data: bytes, start: Position) -> ParsedLines:
 
 
 def _verified(line: bytes, previous_crc: int, number: int) -> Recorded | str:
-    """The record of a line, or what is wrong with the line."""
+    """The record of a line, or the problem of the line."""
     if not has_crc(line, previous_crc):
         return "does not match its checksum"
     try:
         record = decode_line(line)
     except UNREADABLE as error:
         return f"is not an event: {error}"
-    return record if record.id == number else f"has the id {record.id} where {number} belongs"
+    return record if record.id == number else f"has the id {record.id} instead of {number}"
 
 
 def _holds_event(data: bytes) -> bool:

@@ -1,7 +1,7 @@
 """The right to write: one lock between all threads and processes that share a board.
 
-It has two guards, see :mod:`orchestrator.stores.files.guards`; neither is waited for while the other is
-held. The process that holds both notes its name for those that wait in vain.
+It has two guards, see :mod:`orchestrator.stores.files.guards`; a process never waits for one while it holds
+the other. The process that holds both records its identity, which the error after a timeout names.
 """
 
 import os
@@ -18,23 +18,23 @@ from orchestrator.stores.files.holder_note import HolderNote
 from orchestrator.stores.files.turn_queue import TurnQueue
 
 NEXT = 0.0001
-"""Seconds between two tries of the one process that is next in the queue. filelock's own 0.05 starves:
-of 8 processes one got 715 turns, one got 1."""
+"""Seconds between two tries of the process that is next in the queue. filelock's default of 0.05 is unfair:
+of 8 processes, one got 715 turns and another got 1."""
 
 TURNS = 4
-"""How often in a row a process may take the lock before it queues up: a lock that changes hands at every
-turn is idle while the next process wakes up."""
+"""How often in a row a process may take the lock before it must queue: with a new holder at every turn, the
+lock would be idle while each process wakes up."""
 
 COURTESY = 0.25
-"""Seconds without any turn after which a process tries out of turn: the next one may be stopped."""
+"""Seconds without a new holder after which a process ignores the queue: the next process may be stopped."""
 
 
 class BoardLock:
-    """Both guards and the threads of this process, under one timeout.
+    """Both guards, and a lock for the threads of this process, under one timeout.
 
     Args:
         folder: The folder ``state/``.
-        light: Do without ``filelock``; both ways exclude each other.
+        light: Lock without ``filelock``; both kinds exclude each other.
         warn: Receives a sentence if the file system may not be local.
     """
 
@@ -72,9 +72,9 @@ class BoardLock:
         return self._owner == threading.get_ident() and self._pid == os.getpid()
 
     def acquire(self, command: str, timeout: float) -> None:
-        """Take the lock: at once if it is free, else in the order of the queue."""
+        """Take the lock: immediately if it is free, else in the order of the queue."""
         if self._pid != os.getpid():
-            # Locks are shared with the parent after a fork; begin with descriptors of our own.
+            # After a fork the locks are shared with the parent, so open new descriptors.
             self._start()
         if self.is_mine():
             raise RuntimeError("this thread holds the lock of the board already")
@@ -87,12 +87,12 @@ class BoardLock:
             self._owner = threading.get_ident()
             self.left_unsynced = self._holder.announce(command) or self.left_unsynced
         except BaseException:
-            # Also an interrupt that came after both guards were taken.
+            # This includes an interrupt after both guards were taken.
             self._let_go()
             raise
 
     def release(self) -> None:
-        """Give the lock back; a forked child has none to give."""
+        """Release the lock; a forked child does not hold it."""
         if self._pid == os.getpid():
             try:
                 self._holder.clear()
@@ -100,7 +100,7 @@ class BoardLock:
                 self._let_go()
 
     def _let_go(self) -> None:
-        """Release everything, also when an interrupt comes in between: no other code would."""
+        """Release everything, even if an interrupt occurs in between."""
         self._owner = 0
         try:
             if self._file is not None:
@@ -112,7 +112,7 @@ class BoardLock:
                 self._threads.release()
 
     def _wait(self, deadline: float, timeout: float) -> None:
-        """Try at once, a few times in a row at most; then queue up, and try often when next."""
+        """Try immediately, but only a few times in a row; then queue, and try often when next."""
         file = self._prepare()
         self._guard.check()
         if self._turns < TURNS and self._try(file):
@@ -129,7 +129,7 @@ class BoardLock:
                         return
                     time.sleep(NEXT)
                 else:
-                    # The next process may be stopped: without any turn since, the order is given up.
+                    # The next process may be stopped: ignore the order if the holder has not changed.
                     seen, before = self._holder.stamp(), seen
                     if (seen == before or left <= 0) and self._try(file):
                         return
@@ -150,7 +150,7 @@ class BoardLock:
         return self._file
 
     def _try(self, file: Guard) -> bool:
-        # The folder first: asking for it costs one system call, so waiting takes no CPU from the holder.
+        # The folder first: a try costs one system call, so waiting takes no CPU time from the holder.
         if not self._guard.acquire():
             return False
         is_taken = False
@@ -164,6 +164,6 @@ class BoardLock:
     def _timed_out(self, timeout: float) -> TimedOut:
         return TimedOut(
             f"The board is locked by {self._holder.describe()}; waited {timeout:g} s",
-            hint="Repeat the command; if it never ends, look at what that process does.",
+            hint="Repeat the command; if this continues, check what that process does.",
             path=self._path,
         )

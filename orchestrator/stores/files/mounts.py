@@ -1,4 +1,4 @@
-"""What kind of file system a folder is on: locks and syncs hold on local ones only."""
+"""Check the kind of a file system: locks and syncs are reliable only on local ones."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ def check_local(folder: str, warn: Callable[[str], None]) -> None:
     kind = system.file_system_kind(folder)
     if kind in _NETWORK:
         raise Refused(
-            f"{folder} is on a network file system ({kind}), where locks and syncs do not hold",
+            f"{folder} is on a network file system ({kind}), where locks and syncs are not reliable",
             code="network_file_system",
             hint="Put the board on a local disk of one machine.",
             path=folder,

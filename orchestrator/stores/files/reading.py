@@ -21,17 +21,17 @@ from orchestrator.stores.files.segment import Segment
 from orchestrator.stores.files.segments import Segments
 
 CHUNK = 1 << 20
-"""Bytes that are read and verified at once."""
+"""How many bytes are read and verified at once."""
 
 _BLOCK = 1 << 16
 _CRC_TAIL = 19  # len(',"crc":"9a0b1c2d"}\\n')
 
 Tail = Callable[[Segment, ParsedLines], ParsedLines | None]
-"""What is done where the log does not end with a closed commit; may return what could be saved."""
+"""Called where the log does not end with a closed commit; may return recovered events."""
 
 
 def read_forward(segments: Segments, after: Position, tail: Tail) -> Iterator[Chunk]:
-    """The whole commits behind a line, verified; see :meth:`orchestrator.core.store.Store.read`."""
+    """The verified whole commits after a line; see :meth:`orchestrator.core.store.Store.read`."""
     position = after if after.id else Position(segment=1)
     located = segments.find(position.segment)
     if located is None:
@@ -57,14 +57,14 @@ def read_forward(segments: Segments, after: Position, tail: Tail) -> Iterator[Ch
 
 
 def _verify(segment: Segment, after: Position, tail: Tail) -> None:
-    """Check that the line that was read last is still where it was."""
+    """Check that the last line that was read is still in its place."""
     if after.end == 0:
         return  # no line of this segment was read yet
     line, before = _line_at(segment, after)
     if _is_line(line, before, after):
         return
     if before and _is_line(line + b"\n", before, after):
-        # An editor took the final newline: for the log as it ends, that is a line that was interrupted.
+        # An editor removed the final newline: treat the line like an interrupted write.
         end = Position(
             id=after.id - 1, segment=after.segment, end=after.offset, crc=crc_of(before[:-1])
         )
@@ -75,7 +75,7 @@ def _verify(segment: Segment, after: Position, tail: Tail) -> None:
 
 
 def _line_at(segment: Segment, after: Position) -> tuple[bytes, bytes]:
-    """The bytes of the line, and the end of the line before it, which says its checksum."""
+    """The bytes of the line, and the end of the line before it with its checksum."""
     length = after.end - after.offset
     if after.offset < 0 or not 0 < length <= LONGEST_LINE + 1:
         return b"", b""
@@ -98,7 +98,7 @@ def _is_line(line: bytes, before: bytes, after: Position) -> bool:
 
 
 def refuse(segment: Segment, parsed: ParsedLines) -> None:
-    """Raise what is wrong with a tail that cannot be left of an interrupted write."""
+    """Raise the error for a tail that is not an interrupted write."""
     raise damage.in_line(segment, parsed)
 
 
@@ -113,8 +113,8 @@ def _read_segment(segment: Segment, position: Position, tail: Tail) -> Iterator[
             position, want = parsed.end, CHUNK
             yield parsed
         else:
-            # A commit longer than what was read, or damage: whether that is a torn write shows only
-            # when everything behind it has been read.
+            # The commit is longer than the data, or this is damage or a torn write, which is known only
+            # after all data behind it has been read.
             want *= 2
         if last:
             saved = tail(segment, parsed) if parsed.problem else None
@@ -149,7 +149,7 @@ def find_event(segments: Segments, number: int) -> Recorded:
 
 
 def is_continued(log: Segments, by: Segments) -> bool:
-    """Whether another log begins with all that a log holds: as a later state of it does."""
+    """Whether another log begins with all events of this log."""
     for last in read_backward(log, None):
         try:
             return find_event(by, last.id) == last
@@ -159,7 +159,7 @@ def is_continued(log: Segments, by: Segments) -> bool:
 
 
 def _closed(segments: Segments, number: int) -> tuple[Segment, int]:
-    """A segment, and the byte where its last closed commit ends."""
+    """A segment, and the end of its last closed commit."""
     located = segments.find(number)
     if located is None:
         raise segments.missing(number)
@@ -176,12 +176,12 @@ def _closed_end(segment: Segment) -> int:
             if not decode_line(line).more:
                 return offset + len(line) + 1
         except UNREADABLE:
-            continue  # the torn tail is not an event; what follows the last closed commit is passed over
+            continue  # skip the torn tail after the last closed commit
     return 0
 
 
 def _lines_backward(segment: Segment, end: int) -> Iterator[tuple[int, bytes]]:
-    """Where each line before ``end`` begins, and the line; what is behind the last newline is passed over."""
+    """Each line before ``end`` with its offset, newest first; data after the last newline is skipped."""
     position, block, data = end, _BLOCK, b""
     while position > 0:
         start = max(0, position - block)
@@ -194,14 +194,14 @@ def _lines_backward(segment: Segment, end: int) -> Iterator[tuple[int, bytes]]:
                 end -= len(line) + 1
                 yield end, line
             data = first + b"\n"
-        # Doubling keeps a line of many blocks from being copied once a block.
+        # With doubling, a line of many blocks is not copied for each block.
         block = block if lines else block * 2
     if data.endswith(b"\n"):
         yield 0, data[:-1]
 
 
 def _offset_of(segment: Segment, number: int, end: int) -> int:
-    """Where the first event with at least that id begins, by bisection; ``end`` if there is none."""
+    """The offset of the first event with at least that id, by bisection; ``end`` if there is none."""
     low, high = 0, end
     while low < high:
         middle = (low + high) // 2

@@ -1,6 +1,6 @@
-"""The torn tail that an interrupted write leaves behind: the log is made to end with a whole commit again.
+"""Remove the torn tail of an interrupted write, so that the log ends with a whole commit again.
 
-Only under the lock, and only behind the last closed commit; nothing is thrown away.
+This happens only under the lock, and only after the last closed commit; no data is deleted.
 """
 
 import os
@@ -19,28 +19,28 @@ def repair(
     """Close the last commit if only its final newline is missing, else set the torn tail aside.
 
     Args:
-        segment: The file that is written to.
-        parsed: What was read; the log is sound up to its end.
+        segment: The active file of the log.
+        parsed: The parsed lines; the log is valid up to their end.
         quarantine: The folder where the tail is kept.
-        warn: Receives a sentence that says what was done.
+        warn: Receives a sentence about the repair.
 
     Returns:
         The commit that was closed, if there was one.
 
     Raises:
-        InputOutputError: Nothing was changed, or the tail stands in both places.
+        InputOutputError: Nothing was changed, or the tail is in both places.
     """
     end = parsed.end.end
     rest = segment.read(end, segment.size() - end)
     whole = parse(rest + b"\n", parsed.end)
     if not whole.problem:
         segment.append(b"\n", end + len(rest))
-        warn(f"{segment.path} had lost its final newline; it was put back.")
+        warn(f"{segment.path} had lost its final newline; it was restored.")
         return whole
     kept = _set_aside(rest, end, quarantine)
     segment.truncate(end)
     warn(
-        f"{segment.path} ended with an interrupted write of {len(rest)} bytes behind event"
+        f"{segment.path} ended with an interrupted write of {len(rest)} bytes after event"
         f" {parsed.end.id}; they were set aside in {kept}."
     )
     return None

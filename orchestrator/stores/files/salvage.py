@@ -1,6 +1,6 @@
-"""What can still be read of a damaged log. The log itself is never touched.
+"""Copy the readable lines of a damaged log. The log itself is never changed.
 
-A line can be read if it matches its checksum, started from that of a line before it.
+A line is readable if it matches its checksum, started from that of an earlier line.
 """
 
 import os
@@ -17,7 +17,7 @@ _REACH = 1000  # lines of one side of a merge conflict
 def salvage(
     state_folder: str, header: str, line_of: Callable[[Recorded], str | None], now: str
 ) -> str:
-    """Write ``state/salvage/<time>.jsonl`` and, beside it, the lines that were left out.
+    """Write ``state/salvage/<time>.jsonl``, and the lines that were left out to a second file.
 
     See :meth:`orchestrator.core.store.Upkeep.salvage`.
     """
@@ -44,12 +44,12 @@ def salvage(
 
 
 def _record(line: bytes, checksums: list[int]) -> Recorded | None:
-    """The record of a line that has its checksum; ``checksums`` holds those before, newest last."""
+    """The record of a line that matches its checksum; ``checksums`` are those of the lines before."""
     try:
         crc = crc_of(line)
     except ValueError:
         return None
-    # Behind a line that was lost or inserted, and in a merge conflict, it follows an earlier one.
+    # After a lost or inserted line, and in a merge conflict, the line follows an earlier line.
     sound = any(has_crc(line, before) for before in checksums[:-_REACH:-1])
     checksums.append(crc)
     try:

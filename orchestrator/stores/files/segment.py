@@ -1,4 +1,4 @@
-"""One file of the log: read at any byte, appended to durably or not at all."""
+"""One file of the log: read it at any offset, append to it durably or not at all."""
 
 import os
 
@@ -21,7 +21,7 @@ class Segment:
 
     @classmethod
     def open(cls, path: str, number: int | None = None) -> "Segment | None":
-        """Open a file of the log; None if it is not there."""
+        """Open a file of the log; None if it does not exist."""
         with disk.naming("open", path):
             try:
                 return cls(path, disk.Descriptor.of_file(path, os.O_RDONLY), number)
@@ -30,16 +30,16 @@ class Segment:
 
     @property
     def identity(self) -> tuple[int, int]:
-        """Device and inode: the same for two names of one file."""
+        """Device and inode: equal for two names of the same file."""
         return self._file.identity
 
     def size(self) -> int:
-        """Bytes that it has now."""
+        """The current size in bytes."""
         with disk.naming("read", self.path):
             return os.fstat(self._file.fd).st_size
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes there; fewer only where the file ends."""
+        """Read bytes from an offset; fewer only at the end of the file."""
         with disk.naming("read", self.path):
             data = system.read_part(self._file.fd, length, offset)
             if len(data) == length:
@@ -52,11 +52,11 @@ class Segment:
             return b"".join(parts)
 
     def append(self, data: bytes, size: int) -> None:
-        """Make data durable behind the ``size`` bytes that are there, or take it back.
+        """Append data durably to a file of ``size`` bytes, or remove it again.
 
         Raises:
-            InputOutputError: It could not be written and is not there.
-            OutcomeUnknown: It could be neither written nor taken back, or another process wrote, too.
+            InputOutputError: It could not be written and is not in the file.
+            OutcomeUnknown: It could neither be written nor removed, or another process wrote too.
         """
         fd = self._for_writing()
         try:
@@ -72,20 +72,22 @@ class Segment:
         except OSError as error:
             raise unknown(self.path, str(error)) from error
         if now != size + len(data):
-            # Cutting it back to the old size could cut what another process wrote.
-            raise unknown(self.path, "its size is not what was written")
+            # Truncating to the old size could remove data of another process.
+            raise unknown(self.path, "its size does not match the data that was written")
 
     def truncate(self, size: int) -> None:
-        """Cut the file, durably."""
+        """Truncate the file durably."""
         with disk.naming("truncate", self.path):
             fd = self._for_writing()
             os.ftruncate(fd, size)
             system.sync(fd)
 
     def sync(self) -> None:
-        """Make durable what was written by a process that may have died before syncing it."""
+        """Sync data of a process that may have died before it synced them."""
         with disk.naming("sync", self.path):
-            system.sync_data(self._for_writing())  # not every system syncs a file open to be read
+            system.sync_data(
+                self._for_writing()
+            )  # not every system syncs a file that is open only for reading
 
     def _take_back(self, fd: int, size: int, error: BaseException) -> None:
         try:
@@ -105,7 +107,7 @@ class Segment:
 
 
 def changed(path: str) -> Damage:
-    """The log changed between being read under the lock and being written under the same lock."""
+    """The error for a log that changed while this process held the lock."""
     return Damage(
         f"{path} was changed by a program that does not hold the lock",
         code="log_changed",
@@ -115,7 +117,7 @@ def changed(path: str) -> Damage:
 
 
 def unknown(path: str, why: str) -> OutcomeUnknown:
-    """The error for a commit that may be in the log or not."""
+    """The error for a commit that may or may not be in the log."""
     return OutcomeUnknown(
         f"It is not known whether the commit is in {path}: {why}",
         hint="Repeat the command with the same request id: it has one effect.",

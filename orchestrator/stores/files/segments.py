@@ -1,7 +1,7 @@
-"""The log on disk: ``events.jsonl`` and the sealed ``events-<first id>.jsonl`` beside it.
+"""The files of the log: ``events.jsonl``, and the sealed ``events-<first id>.jsonl``.
 
-The file being written is never missing nor empty once the first commit is there: it comes into being,
-and is followed by the next one, by one rename that is the commit.
+After the first commit, the active file is never missing or empty: a file is created, and replaced by the next
+one, with a rename that is the commit.
 """
 
 import errno
@@ -27,7 +27,7 @@ class Segments:
         self._open: Segment | None = None
 
     def active(self) -> Segment | None:
-        """The file that is written to; None if there is none, or an empty one."""
+        """The active file; None if it does not exist or is empty."""
         with disk.naming("read", self.path):
             try:
                 status = os.lstat(self.path)
@@ -37,12 +37,12 @@ class Segments:
             return None
         segment = self._open
         if segment is None or segment.identity != (status.st_dev, status.st_ino):
-            # While it is open, its inode number is not given to another file.
+            # While it is open, its inode number is not reused.
             segment = self._open = Segment.open(self.path)
         return segment
 
     def find(self, number: int) -> tuple[Segment, bool] | None:
-        """The segment that begins with that event, and whether it is the one being written."""
+        """The segment that begins with an event, and whether it is the active one."""
         active = self.active()
         if active is not None and active.number == number:
             return active, True
@@ -50,35 +50,35 @@ class Segments:
         if sealed is not None:
             return sealed, False
         if active is not None and number == 1 and not self._sealed_numbers():
-            # The only file begins with another line: reading it raises the error that names it.
+            # The only file begins with another line: reading it raises an error that names the line.
             return active, True
         if active is not None and active.number == 0:
             raise damage.no_event(active)
         return None
 
     def numbers(self) -> list[int]:
-        """The segments, in order; none for a board that has no event yet.
+        """The numbers of the segments, in order; empty for a board without events.
 
         Raises:
-            Damage: The file being written is missing beside sealed ones or a snapshot, or begins
-                with no event.
+            Damage: The active file is missing although sealed files or a snapshot exist, or it does not begin
+                with an event.
         """
         active = self.active()
         numbers = self._sealed_numbers()
         if active is None:
             if numbers:
-                raise damage.missing(self.path, "sealed segments of the log are there")
+                raise damage.missing(self.path, "sealed segments of the log exist")
             if os.path.lexists(f"{self.folder}/state.json"):
-                raise damage.missing(self.path, "state.json says that there were events")
+                raise damage.missing(self.path, "state.json shows that there were events")
             return []
         if active.number == 0 and numbers:
             raise damage.no_event(active)
         first = active.number or 1
-        # A crash while sealing leaves the active file under its sealed name, too.
+        # After a crash while sealing, the active file also has its sealed name.
         return [number for number in numbers if number != first] + [first]
 
     def missing(self, number: int) -> Exception:
-        """The error for a segment that must be there and is not."""
+        """The error for a missing segment."""
         return damage.missing(self._sealed(number), f"event {number} is not in the log")
 
     def append(self, lines: bytes, after: Position, limit: int) -> tuple[int, int]:
@@ -98,9 +98,9 @@ class Segments:
         return after.segment, after.end
 
     def _seal(self, active: Segment) -> bool:
-        """Give the active file its sealed name; False where the file system has no hard links."""
-        # A commit is synced by its own writer, but one that was killed may have left whole lines
-        # that are only in memory; no process will sync this file again.
+        """Give the active file its sealed name; False if the file system has no hard links."""
+        # Each writer syncs its commit, but a killed writer may have left whole lines that are only in
+        # memory, and no process will sync this file again.
         active.sync()
         sealed = self._sealed(active.number)
         with disk.naming("seal", sealed):
@@ -119,7 +119,7 @@ class Segments:
         other = Segment.open(sealed)
         if other is None or other.identity != active.identity:
             raise Damage(
-                f"{sealed} is there already and is another file than {self.path}",
+                f"{sealed} exists already and is not the same file as {self.path}",
                 hint="`orc doctor` shows both.",
                 path=sealed,
             )

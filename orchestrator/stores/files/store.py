@@ -16,20 +16,20 @@ from orchestrator.stores.files.segment import Segment
 from orchestrator.stores.files.segments import Segments
 
 SEGMENT_SIZE = 64 << 20
-"""Bytes after which a segment of the log is sealed."""
+"""The size in bytes at which a segment of the log is sealed."""
 
 _POLL = 0.01
 _READS_AGAIN = 3
 
 
 class FileStore:
-    """A board's log, snapshot, presence and documents as files; implements the Store port.
+    """The log, snapshot, presence and documents of a board as files; implements the Store port.
 
     Args:
         folder: The board's folder.
-        light: Lock without importing ``filelock``, for one-shot commands.
-        segment_size: Bytes after which a segment of the log is sealed.
-        warn: Receives what was repaired, in whole sentences.
+        light: Lock without importing ``filelock``, for single commands.
+        segment_size: The size in bytes at which a segment of the log is sealed.
+        warn: Receives sentences about repairs.
     """
 
     cursor_type: type[Cursor] = Position
@@ -55,7 +55,7 @@ class FileStore:
 
     @property
     def upkeep(self) -> Upkeep:
-        from orchestrator.stores.files.upkeep import FileUpkeep  # most commands need none
+        from orchestrator.stores.files.upkeep import FileUpkeep  # most commands do not need it
 
         return FileUpkeep(self.folder, self)
 
@@ -108,18 +108,18 @@ class FileStore:
             active = self._segments.active()
             now = (active.number, active.size()) if active else (0, 0)
             if now != known:
-                if self._goes_on(position):
+                if self._has_new_commit(position):
                     return True
-                known = now  # a torn tail: not a commit, and not worth a look until it changes
+                known = now  # a torn tail is not a commit: wait until it changes
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
             time.sleep(min(_POLL, left))
 
     def _sync_after_crashed_writer(self) -> None:
-        """Sync what the last holder wrote: it was killed, perhaps between its write and its sync.
+        """Sync the data of the last holder, which may have been killed between its write and its sync.
 
-        What is read under the lock may be acknowledged, so it has to be durable.
+        Data that is read under the lock may be acknowledged, so it must be durable.
         """
         active = self._segments.active()
         if active is not None:
@@ -127,21 +127,21 @@ class FileStore:
         self._lock.left_unsynced = False
 
     def _end(self, segment: Segment, parsed: ParsedLines) -> ParsedLines | None:
-        """Where the log does not end with a closed commit: stop, repair, or raise."""
+        """Stop, repair or raise, if the log does not end with a closed commit."""
         if not self._lock.is_mine():
             return _read_again(segment, parsed)
         if not parsed.torn:
             raise damage.in_line(segment, parsed)
         if parsed.end.end == 0 and (segment.number > 1 or os.path.lexists(self._snapshot)):
-            # Cutting it would empty a log that was read before: no crash leads there.
+            # Truncating would empty a log that was read before: this is not the result of a crash.
             raise damage.in_line(segment, parsed)
         return recovery.repair(segment, parsed, f"{self._state}/quarantine", self._warn)
 
-    def _goes_on(self, after: Position) -> bool:
+    def _has_new_commit(self, after: Position) -> bool:
         try:
             return any(chunk.events for chunk in self.read(after))
         except Damage:
-            return True  # the read that follows reports it
+            return True  # the next read reports it
 
 
 def _position(cursor: Cursor) -> Position:
@@ -149,7 +149,7 @@ def _position(cursor: Cursor) -> Position:
 
 
 def _read_again(segment: Segment, parsed: ParsedLines) -> ParsedLines | None:
-    """Without the lock the end may be in the middle of being written or taken back: read it again."""
+    """Read the end again: without the lock, another process may just be writing or removing it."""
     start = parsed.end
     for _ in range(_READS_AGAIN):
         if parsed.torn:

@@ -1,4 +1,4 @@
-"""``state/.queue``: which process is next at the lock. It makes turns even; it guards nothing."""
+"""``state/.queue``: which process is next at the lock. It makes turns fair, but protects no data."""
 
 import threading
 from contextlib import suppress
@@ -10,10 +10,10 @@ from orchestrator.stores.files import disk
 class TurnQueue:
     """The order of the processes that wait for the lock.
 
-    Without it, the process that releases the lock takes it again before a waiting one has woken up. The
-    kernel keeps those that block on one ``flock`` in the order in which they came, and needs no CPU for it:
-    a hundred processes that ask again and again leave the holder no time to work. Blocking knows no
-    timeout, so a thread does it. Where there is no ``flock``, every process is next.
+    Without it, the process that releases the lock takes it again before a waiting process wakes up. The
+    kernel keeps processes that block on a ``flock`` in the order in which they came, without CPU time: a
+    hundred processes that poll would leave the holder no time to work. A blocking call has no timeout, so
+    a thread makes it. On systems without ``flock``, every process counts as next.
     """
 
     def __init__(self, path: str) -> None:
@@ -24,7 +24,7 @@ class TurnQueue:
         self._is_next = threading.Event()
 
     def join(self) -> None:
-        """Take the last place; keep the one that an earlier try left when it ran out of time."""
+        """Take the last place, or keep the place of an earlier try that timed out."""
         with self._change:
             self._is_wanted = True
             if self._is_blocked:
@@ -43,11 +43,11 @@ class TurnQueue:
                 self._is_next.set()  # no queue, no order: every process may try
 
     def is_next(self, timeout: float) -> bool:
-        """Whether this process is the next one; wait up to so many seconds to be."""
+        """Whether this process is next; wait up to so many seconds for it."""
         return self._is_next.wait(timeout)
 
     def leave(self) -> None:
-        """Let another process be the next."""
+        """Let the next process in."""
         with self._change:
             self._is_wanted = False
             if not self._is_blocked:

@@ -13,7 +13,7 @@ from orchestrator.stores.files.lines import Position
 
 
 class FileUpkeep:
-    """The checks of a board of files; implements the Upkeep port."""
+    """The checks of a board on disk; implements the Upkeep port."""
 
     checks: tuple[str, ...] = ("log", "leftovers", "modes", "git")
 
@@ -32,13 +32,13 @@ class FileUpkeep:
             yield from self._git()
 
     def _torn_tail(self, end: Cursor) -> Iterator[Problem]:
-        """The log ends with a whole commit."""
+        """Check that the log ends with a whole commit."""
         size = os.lstat(self._log).st_size if os.path.lexists(self._log) else 0
-        behind = size - (end.end if isinstance(end, Position) else 0)
-        if behind > 0:
+        surplus = size - (end.end if isinstance(end, Position) else 0)
+        if surplus > 0:
             yield Problem(
                 check="log",
-                message=f"{self._log} ends with {behind} bytes of an interrupted write behind event"
+                message=f"{self._log} ends with {surplus} bytes of an interrupted write after event"
                 f" {end.id}",
                 repair=lambda: self._repair_tail(end),
                 touches=(self._log,),
@@ -50,7 +50,7 @@ class FileUpkeep:
                 pass
 
     def _leftovers(self) -> Iterator[Problem]:
-        """No temporary file of an interrupted write is left."""
+        """Check that no temporary file of an interrupted write is left."""
         for folder in self._folders():
             for name in disk.names_in(folder):
                 if name.endswith(".new"):
@@ -63,7 +63,7 @@ class FileUpkeep:
                     )
 
     def _modes(self) -> Iterator[Problem]:
-        """No other user may write the files of the board: the trust boundary is one user."""
+        """Check that no other user may write the files of the board: the trust boundary is one user."""
         for path in self._entries() if system.HAS_MODES else ():
             mode = _mode(path)
             is_ours = stat.S_ISREG(mode) or stat.S_ISDIR(mode)
@@ -76,7 +76,7 @@ class FileUpkeep:
                 )
 
     def _git(self) -> Iterator[Problem]:
-        """Git leaves the board alone, or there are the lines that keep it from harming the log."""
+        """Check that git ignores the board, or that the board has the lines that protect its log."""
         if layout.git_care(self._folder) != "versioned":
             return
         for path, text in layout.git_files(self._folder).items():
@@ -116,7 +116,7 @@ class FileUpkeep:
                 yield from (os.path.join(folder, name) for name in names)
 
     def _folders(self) -> list[str]:
-        """Where the board's files are; formulas too, because their commands are run."""
+        """The folders of the board's files; formulas too, because their commands are run."""
         return [os.path.join(self._folder, name) for name in ("state", "knowledge", "formulas")]
 
 
@@ -124,7 +124,7 @@ def _mode(path: str) -> int:
     try:
         return os.lstat(path).st_mode
     except FileNotFoundError:
-        return 0  # a temporary file of another process that is gone by now
+        return 0  # a temporary file that another process has removed
 
 
 def _missing_lines(path: str, text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""``state/presence/waiting/<process>-<number>``: which agents wait for work now, each in a living process."""
+"""``state/presence/waiting/<process>-<number>``: the agents that wait for work, each in a running process."""
 
 import itertools
 import os
@@ -13,11 +13,11 @@ from orchestrator.core.errors import BadName, InputOutputError
 from orchestrator.stores.files import disk
 
 _number = itertools.count()
-"""Tells the agents apart that wait in one process."""
+"""Distinguishes the agents that wait in one process."""
 
 
 class _Note(msgspec.Struct):
-    """What a process leaves while an agent waits in it."""
+    """The note of a process in which an agent waits."""
 
     agent: str
     pid: int
@@ -33,7 +33,7 @@ class _Note(msgspec.Struct):
 
 @contextmanager
 def waiting_as(folder: str, agent: str) -> Iterator[None]:
-    """Leave a note that an agent waits. It is a hint: it is left out where it cannot be written."""
+    """Keep a note that an agent waits. It is a hint, so an error of writing it is ignored."""
     path = f"{folder}/{os.getpid()}-{next(_number)}"
     try:
         _write(folder, path, _Note(agent, os.getpid(), *system.identity(), time.time()))
@@ -44,7 +44,7 @@ def waiting_as(folder: str, agent: str) -> Iterator[None]:
 
 
 def waiting(folder: str) -> set[str]:
-    """The agents that wait; notes of processes that are gone are removed."""
+    """The waiting agents; notes of processes that have ended are removed."""
     agents = set()
     with suppress(OSError, InputOutputError):
         for name in os.listdir(folder):
@@ -60,7 +60,7 @@ def waiting(folder: str) -> set[str]:
 def _write(folder: str, path: str, note: _Note) -> None:
     above = os.path.dirname(folder)
     if any(map(os.path.islink, (os.path.dirname(above), above, folder))):
-        return  # nothing outside the board is touched; the doctor reports the link
+        return  # never touch a file outside the board; the doctor reports the link
     with suppress(OSError):
         os.makedirs(folder, exist_ok=True)
         fd = system.open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
@@ -71,7 +71,7 @@ def _write(folder: str, path: str, note: _Note) -> None:
 
 
 def _read(path: str) -> _Note | None:
-    """The note in a file; None for one that is still being written, or is none."""
+    """The note in a file; None if it is incomplete or not a note."""
     with suppress(OSError, InputOutputError, msgspec.MsgspecError, BadName):
         note = msgspec.json.decode(disk.read(path) or b"", type=_Note)
         names.agent(note.agent)

@@ -1,7 +1,7 @@
-"""The log of a board without its wisps, for an export: they are not to last.
+"""Remove the wisps from the events of a board for an export, because they are temporary.
 
-An event of a wisp is replaced by one that says nothing, so that all others keep their numbers, which tokens,
-versions and messages are.
+An event of a wisp is replaced by an empty event, so that all others keep their ids, which are also numbers of
+tokens, versions and messages.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,35 +21,35 @@ from orchestrator.domain.workflows.wisps import users_of
 from orchestrator.engine import Engine
 
 LEFT_OUT = "wisp.left_out"
-"""The type of an event that stands for one of a wisp."""
+"""The type of an event that replaces an event of a wisp."""
 
 _LISTS = ("tasks", "added", "removed")
-"""Fields of events that list tasks."""
+"""Fields of events that are lists of tasks."""
 
 
-class Lasting(NamedTuple):
-    """Events without those of wisps, and for each wisp that stays why."""
+class EventsWithoutWisps(NamedTuple):
+    """Events without those of wisps, and a remark about each wisp that stays."""
 
     records: Iterable[Recorded]
-    staying: list[str]
+    remarks: list[str]
 
 
-def lasting(engine: Engine) -> Lasting:
-    """Return the events of a board but for those of the wisps that are on it.
+def events_without_wisps(engine: Engine) -> EventsWithoutWisps:
+    """Return the events of a board without those of its current wisps.
 
-    A wisp stays if tasks outside of it need it: without it they could not be what they are.
+    A wisp stays if tasks outside of it depend on it.
     """
     state = engine.read()
     stored = (record for chunk in engine.store.read(START) for record in chunk.events)
     leaving: list[Workflow] = []
-    staying = []
+    remarks = []
     for wisp in (workflow for workflow in state.workflows.values() if workflow.ephemeral):
         if user := next(users_of(state, wisp, burning=True), None):
-            staying.append(f"wisp {wisp.root} is a part of it: task {user[0]} {user[1]}")
+            remarks.append(f"wisp {wisp.root} is included: task {user[0]} {user[1]}")
         else:
             leaving.append(wisp)
     if not leaving:
-        return Lasting(stored, staying)
+        return EventsWithoutWisps(stored, remarks)
     events = list(stored)
     records = list(_without(state, leaving, events))
     records += _burned(engine, leaving, records[-1])
@@ -57,8 +57,10 @@ def lasting(engine: Engine) -> Lasting:
         State().fold(records)
     except Damage:
         names = ", ".join(wisp.root for wisp in leaving)
-        return Lasting(events, [*staying, f"the wisps {names} are a part of it: others used them"])
-    return Lasting(records, staying)
+        return EventsWithoutWisps(
+            events, [*remarks, f"the wisps {names} are included: other tasks used them"]
+        )
+    return EventsWithoutWisps(records, remarks)
 
 
 def _without(
@@ -90,7 +92,7 @@ def _without(
 
 
 def _burned(engine: Engine, wisps: list[Workflow], last: Recorded) -> Iterator[Recorded]:
-    """Yield what makes the roots ordinary tasks again that were there before their wisps."""
+    """Yield events that make roots ordinary tasks again, if they existed before their wisps."""
     roots = [wisp.root for wisp in wisps if not wisp.own_root]
     for number, root in enumerate(roots, start=last.id + 1):
         payload = encode_payload(WorkflowBurned(workflow=root, steps=()))
