@@ -403,7 +403,7 @@ def test_a_replaced_file_is_whole_or_as_it_was(
 
 def test_a_folder_that_is_not_a_board_is_never_made_by_a_write(tmp_path: Path) -> None:
     store = FileStore(tmp_path / "nowhere", light=True, warn=print)
-    with pytest.raises(NoBoard, match="is not there"), store.locked("test", WAIT):
+    with pytest.raises(NoBoard, match="does not exist"), store.locked("test", WAIT):
         pass
     store.presence.touch("ann")
     assert not (tmp_path / "nowhere").exists()

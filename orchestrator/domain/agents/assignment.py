@@ -1,8 +1,8 @@
 """Assignment: which agents may be given which tasks, and the command step that gives one.
 
-The rules of who may be given what stand here once; the plan of a cycle and dispatch both use them. An
-assigned task waits for its agent, and no other may take it meanwhile. The assignment is a lease, so a task
-of an agent that never starts it becomes free again.
+The plan of a cycle and dispatch use the same rules, which are here. An assigned task waits for its agent, and
+no other agent may take it meanwhile. The assignment is a lease, so a task that its agent never starts becomes
+free again.
 """
 
 from orchestrator.core.errors import Refused
@@ -25,7 +25,7 @@ DEFAULT_ASSIGNMENT = 24 * 3600.0
 """Seconds that an agent has to begin a task that is assigned to it; every sign of life renews them."""
 
 _URGENCY: dict[int, Urgency] = {1: "urgent", 3: "high", 6: "normal", 1000: "low"}
-"""The priority of the message for a task of at most this priority."""
+"""The priority of the message, by the largest priority of its task."""
 
 
 def team(state: State, now: str, seen: dict[str, float]) -> list[AgentView]:
@@ -114,7 +114,7 @@ def check_load(state: State, task: Task, to: str) -> None:
     raise Refused(
         f"{to} has {load} tasks, and may be given {agent.max_load}",
         code="load_limit",
-        hint=f"`dispatch` finds an agent with time; `sling {task.id} {to} --force` goes past it.",
+        hint=f"`dispatch` finds an agent with time; `sling {task.id} {to} --force` ignores the limit.",
         agent=to,
         load=load,
         max_load=agent.max_load,
@@ -122,11 +122,11 @@ def check_load(state: State, task: Task, to: str) -> None:
 
 
 def notify_assignee(tx: Transaction[State], task: Task, message: str = "") -> None:
-    """Send the agent that a task was assigned to one message about it."""
+    """Send the assignee of a task a message about it."""
     assert task.assigned_to is not None
     begin = f"Begin with `t claim {task.id}`, or `t next`."
     if task.milestone:
-        begin = "Its steps are yours as they can be begun: `t next` takes the first one."
+        begin = "Each step is assigned to you when it is ready: `t next` takes the first one."
     mail.post(
         tx,
         task.assigned_to,

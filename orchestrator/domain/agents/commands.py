@@ -1,6 +1,6 @@
 """Agents: who works on the board. Registering is optional; it declares what an agent is and can do.
 
-An agent is present by its signs of life: each of its calls is one (the time of its presence file).
+The presence of an agent follows from its last call, which is the time of its presence file.
 """
 
 import time
@@ -100,13 +100,13 @@ class Agents(Noun[State]):
         capabilities: Iterable[str] = (),
         max_load: int | None = None,
     ) -> Agent | None:
-        """Register an agent with its capabilities; again, to change them.
+        """Register an agent with its capabilities; register it again to change them.
 
         Args:
             id: Its name; path-like names (``rig/crew/ann``) are allowed.
             type: A word for its kind.
-            capabilities: Types and labels of tasks it suits; none means all.
-            max_load: How many tasks it may be given at once; None for any number.
+            capabilities: Types and labels of tasks that it suits; none means all.
+            max_load: The largest number of tasks that it may have; None for any number.
 
         Raises:
             BadName: The name is not allowed, or differs from another only in case.
@@ -132,7 +132,7 @@ class Agents(Noun[State]):
         """Rename an agent with its tasks, hook, locks, mail, session and lists.
 
         Mail to the old name, and commands under it, go to the new name until the old name is registered
-        again. If it was renamed so before, nothing changes.
+        again. If this was done before, nothing changes.
 
         Raises:
             NotFound: No agent has or had the old name.
@@ -155,7 +155,7 @@ class Agents(Noun[State]):
 
     @command(renewed_tasks)
     def heartbeat(self, tx: Transaction[State], id: str) -> None:
-        """Report that an agent is alive; leases of which half has passed are renewed.
+        """Report that an agent is alive; its leases are renewed when half of their time has passed.
 
         The heartbeat itself is the time of the agent's presence file, not an event.
 
@@ -193,7 +193,7 @@ class Agents(Noun[State]):
     def retire(
         self, tx: Transaction[State], id: str, *, reason: str = "", agent: str | None = None
     ) -> Agent | None:
-        """Retire an agent; what it holds is released in the same commit. Again, nothing changes.
+        """Retire an agent, and release what it holds in the same commit. If it is retired, nothing changes.
 
         Raises:
             NotFound: No agent of this name is registered.
@@ -233,7 +233,7 @@ class Agents(Noun[State]):
     def views(
         state: State, now: str, seen: dict[str, float], waiting: Container[str] = ()
     ) -> list[AgentView]:
-        """Return the agents of a state, given the time, when each was seen, and which wait for work."""
+        """Return the agents of a state, given the time, their last activity, and which wait for work."""
         held = locks.by_holder(state, now)
         return [
             _view(state, name, now, seen.get(name), held.get(name, ()), waits=name in waiting)
@@ -291,7 +291,7 @@ def _view(
 
 
 def _presence(last: str | None, now: str, *, is_live: bool, works: bool) -> str:
-    """The presence of an agent that was last seen then; see :class:`AgentView` for the words."""
+    """The presence of an agent, from its last activity; see :class:`AgentView` for the words."""
     silent, gone = (SILENT_AFTER, GONE_AFTER) if is_live else (STALE_AFTER, LOST_AFTER)
     if last is None or last < clock.after(now, -gone):
         return "gone"

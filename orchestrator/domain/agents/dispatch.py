@@ -1,4 +1,4 @@
-"""Dispatch: assign ready tasks to the agents that may take them and have least to do.
+"""Dispatch: assign ready tasks to the least busy agents that may take them.
 
 Any number of dispatchers may run at once: each works in one transaction, so a task is assigned once.
 """
@@ -18,7 +18,7 @@ from orchestrator.domain.tasks.records import Task
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that was assigned to an agent, and how many tasks the agent then had."""
+    """A task that was assigned to an agent, and the number of the agent's tasks after that."""
 
     task: str
     title: str
@@ -59,11 +59,11 @@ class Dispatch(Noun[State]):
         convoy: str | None = None,
         agent: str | None = None,
     ) -> list[Assignment] | None:
-        """Assign every ready task to the agent that suits it and has least to do, with one message each.
+        """Assign every ready task to the least busy agent that suits it, and notify the agent.
 
         The agents are those that are registered, neither retired nor stale, and below their load limit;
-        loads are counted again after each assignment. A task that suits none of them stays as it is, and
-        so does one that touches what another agent holds.
+        loads are counted again after each assignment. A task without such an agent is not assigned, nor is
+        a task whose resources another agent holds.
 
         Args:
             workstream: Only tasks of this stream.

@@ -39,7 +39,7 @@ class AgentImported(Event):
 
 @event("agent.retired")
 class AgentRetired(Event):
-    """An agent works no more."""
+    """An agent was retired."""
 
     id: str
     reason: str = ""
@@ -50,7 +50,7 @@ class AgentRetired(Event):
 
 @event("agent.renamed")
 class AgentRenamed(Event):
-    """An agent has another name now: everything that was its own is that name's."""
+    """An agent was renamed: its new name owns all that the old name owned."""
 
     id: str
     to: str
@@ -65,7 +65,7 @@ class AgentRenamed(Event):
         for task in [task for task in state.tasks.values() if task.assigned_to == old]:
             change_task(state, task, replace(task, assigned_to=new))
         for task in [task for task in state.tasks.values() if old in task.workers]:
-            # The old name stays: an agent that takes it up does not approve work that was done under it.
+            # The old name stays: an agent that reuses it must not approve work that was done under it.
             change_task(state, task, replace(task, workers=(*task.workers, new)))
         for task in [task for task in state.tasks.values() if task.reviewer == old]:
             change_task(state, task, replace(task, reviewer=new))

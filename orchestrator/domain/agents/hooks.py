@@ -1,7 +1,6 @@
-"""Hooks: the one task that hangs on an agent, through its crashes and restarts.
+"""Hooks: the task that stays with an agent through its crashes and restarts.
 
-An agent that finds a task on its hook goes on with it at once; other tasks that are assigned to it queue
-behind.
+An agent with a task on its hook continues this task first; its other assigned tasks are a queue behind it.
 """
 
 import msgspec
@@ -21,7 +20,7 @@ from orchestrator.domain.validation import check_line, check_text
 
 
 class Hook(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent has: the task on its hook, what else it works on, and what queues behind it."""
+    """The work of an agent: the task on its hook, its other running tasks, and its queue."""
 
     agent: str
     task: Task | None
@@ -30,7 +29,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def hung_task(state: State, events: Committed) -> Task:
-    """The task that hangs now, which is not the one that was pushed off."""
+    """The task that was hung, not the task that it replaced."""
     hung = [e.task for _, e in events if isinstance(e, (TaskClaimed, TaskHung))]
     return state.tasks[hung[-1]]
 
@@ -39,7 +38,7 @@ class Hooks(Noun[State]):
     """``orc.hooks``: show, hang, sling, unsling."""
 
     def show(self, agent: str | None = None) -> Hook:
-        """Return what hangs on an agent's hook, and what queues behind it.
+        """Return the task on an agent's hook, and the agent's queue.
 
         Raises:
             UsageError: No agent is named.
@@ -50,7 +49,7 @@ class Hooks(Noun[State]):
     def hang(
         self, tx: Transaction[State], task: str, *, force: bool = False, agent: str | None = None
     ) -> Task | None:
-        """Hang a task on one's own hook and begin it. If that is so already, nothing changes.
+        """Hang a task on the hook of the acting agent and begin it. If it hangs there, nothing changes.
 
         Args:
             task: Its id or a prefix.
@@ -94,21 +93,21 @@ class Hooks(Noun[State]):
         message: str = "",
         agent: str | None = None,
     ) -> Task | None:
-        """Give a task to an agent: on its hook if that is free, else behind it.
+        """Give a task to an agent: on its hook if this is free, else in its queue.
 
-        A task that no convoy tracks gets one of its own, which notifies the giver when the task ends. If the
+        A task without a convoy gets a new convoy, which notifies the giver when the task ends. If the
         agent has the task already, nothing changes.
 
         Args:
             task: Its id or a prefix.
-            to: The agent; None for oneself.
-            force: Take the task from another agent that has it, and go past the load limit of this one.
-            convoy: Track the task by a convoy if none does.
-            message: A text for the agent, beside the task.
+            to: The agent; None for the acting agent.
+            force: Take the task from another agent that has it, and ignore the load limit of ``to``.
+            convoy: Create a convoy for a task that has none.
+            message: A message for the agent.
             agent: Who acts; needed, unless ``to`` is given.
 
         Raises:
-            Refused: The task has ended, another agent has it, or the agent is retired or has as many tasks
+            Refused: The task has ended, another agent has it, or ``to`` is retired or has as many tasks
                 as it may be given (``load_limit``).
         """
         actor = act_in_session(tx, agent, needed=to is None)
@@ -127,7 +126,7 @@ class Hooks(Noun[State]):
         reason: str = "",
         agent: str | None = None,
     ) -> Task | None:
-        """Take a task from the agent that has it, by default what hangs on one's own hook.
+        """Take a task from the agent that has it; the default is the task on the own hook.
 
         If it is pending, nothing changes.
 
@@ -169,7 +168,7 @@ def hand_over(
 
 
 def hook_of(state: State, agent: str) -> Hook:
-    """Return what an agent has, in the order in which it should work on it."""
+    """Return the work of an agent, in the order in which it should be done."""
     held = sorted(state.schedule.held_by(agent), key=rank_of)
     hung = state.agents.hooks.get(agent)
     behind = [task for task in held if task.id != hung]

@@ -1,4 +1,4 @@
-"""The identity of the acting agent: its present name, and its present session."""
+"""The identity of the acting agent: its current name and session."""
 
 from unicodedata import normalize
 
@@ -10,7 +10,7 @@ from orchestrator.domain.state import State
 
 
 def is_known(state: State, presence: Presence, agent: str) -> bool:
-    """Whether an agent of this name was ever here: it registered, began a session, or acted."""
+    """Whether an agent of this name exists: it registered, began a session, or acted."""
     agents = state.agents
     return (
         agent in agents
@@ -21,7 +21,7 @@ def is_known(state: State, presence: Presence, agent: str) -> bool:
 
 
 def known_names(state: State, presence: Presence) -> set[str]:
-    """The names of all agents that were ever here."""
+    """The names of all agents that ever registered, began a session or acted."""
     agents = state.agents
     return {*agents, *agents.aliases, *agents.sessions, *presence.seen()}
 
@@ -30,7 +30,7 @@ def check_new_name(state: State, presence: Presence, agent: str) -> None:
     """Refuse a new name that differs from that of another agent only in case, or as a file.
 
     Raises:
-        BadName: It does, or it cannot be the name of an agent.
+        BadName: It differs only so, or it cannot be the name of an agent.
     """
     if agent != SYSTEM and not is_known(state, presence, names.agent(agent)):
         others = {name.replace("/", ".") for name in known_names(state, presence)}
@@ -53,14 +53,14 @@ def _key(agent: str) -> str:
 
 
 def act_now(tx: Transaction[State], agent: str | None, *, needed: bool = False) -> str:
-    """Set the acting agent, as :meth:`Transaction.act_as`; a renamed one acts under its new name."""
+    """Set the acting agent, as :meth:`Transaction.act_as`; a renamed agent acts under its new name."""
     actor = tx.act_as(agent, needed=needed)
     alias = tx.state.agents.aliases.get(actor)
     return actor if alias is None else tx.act_as(alias)
 
 
 def own_name(desk: Desk[State], agent: str | None) -> str:
-    """Return the present name of the agent that asks; None: the one that the board was opened with.
+    """Return the current name of an agent; None: the agent that the board was opened with.
 
     Raises:
         UsageError: No agent is named.
@@ -76,21 +76,21 @@ def act_in_session(
 
     Args:
         tx: The transaction.
-        agent: The name; None for the one that the board was opened with.
+        agent: The name; None for the agent that the board was opened with.
         needed: Refuse to act as ``system``.
         task: The task that the command is about, for the hint of the refusal.
 
     Raises:
-        Refused: The agent has started a newer session than the acting one.
+        Refused: The agent has started a newer session.
     """
     actor = act_now(tx, agent, needed=needed)
     if is_outdated(tx.state, actor, tx.session):
         now = tx.state.agents.sessions[actor].incarnation
         raise Refused(
-            f"{actor} has started anew: this is its session {tx.session}, and {now} has begun",
+            f"{actor} has a newer session: this is session {tx.session}, and {now} has begun",
             code="older_session",
-            hint="Stop here: the work is with the newer session."
-            f" `t note {task} TEXT` keeps what this one learned.",
+            hint="Stop here: the newer session has the work."
+            f" `t note {task} TEXT` keeps what this session learned.",
             session=tx.session,
             current=now,
         )

@@ -1,4 +1,4 @@
-"""What an agent and its session are."""
+"""The records of agents and sessions."""
 
 from typing import Literal, get_args
 
@@ -11,8 +11,8 @@ AgentStatus = Literal["active", "retired"]
 class Agent(Record, frozen=True, kw_only=True):
     """An agent.
 
-    ``status`` is active or retired; ``capabilities`` are types and labels of tasks it suits, none means
-    all; ``max_load`` is how many tasks it may be given at once, None for any number.
+    ``status`` is active or retired; ``capabilities`` are types and labels of tasks that it suits, none means
+    all; ``max_load`` is the largest number of tasks that it may have, None for any number.
     """
 
     id: str
@@ -23,19 +23,19 @@ class Agent(Record, frozen=True, kw_only=True):
     registered_at: str
 
     def suits(self, task: Task) -> bool:
-        """Whether it can do a task of this type or with one of these labels."""
+        """Whether the agent suits a task of this type or with one of these labels."""
         return not self.capabilities or not {task.type, *task.labels}.isdisjoint(self.capabilities)
 
 
 Severity = Literal["critical", "high", "medium", "low"]
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
-"""How severe a problem is; the n-th gives a task of priority n."""
+"""The severities of a problem; the n-th makes a task of priority n."""
 
 Outcome = Literal["COMPLETED", "ESCALATED", "DEFERRED"]
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-"""How an agent can end the task on its hook."""
+"""The outcomes of the task on a hook."""
 
 OVERSEER = "overseer"
 """The default recipient of escalations."""
@@ -45,13 +45,13 @@ class Session(Record, frozen=True, kw_only=True):
     """The last session of an agent.
 
     Attributes:
-        incarnation: Which start of the agent it is; 1 is the first.
+        incarnation: The number of the agent's starts, counted from 1.
         ended_at: When it ended; empty while it is live.
         outcome: How it ended: handoff, COMPLETED, ESCALATED, DEFERRED, or empty.
         subject: One line for the next session.
         note: What the next session should know.
         collected: What the agent held when it left: tasks, locks, mail, changed files.
-        handed_off_in: Which incarnation left the note.
+        handed_off_in: The incarnation that left the note.
     """
 
     agent: str
@@ -72,10 +72,10 @@ class Session(Record, frozen=True, kw_only=True):
 
 
 class AgentSlice(MapSlice[str, Agent]):
-    """The registered agents by name, and what is known of any agent.
+    """The registered agents by name, and the aliases, sessions and hooks of all agents.
 
     Attributes:
-        aliases: Names that agents had before, with the present ones.
+        aliases: Former names of agents, with the current ones.
         sessions: The last session of each agent.
         hooks: The task on each agent's hook, while the agent has that task.
     """

@@ -1,4 +1,4 @@
-"""Who suits to review a task: a few agents to ask, though any that did not work on it may approve."""
+"""The agents that are asked for a review. Any agent that did not work on the task may approve it."""
 
 from heapq import nsmallest
 
@@ -7,14 +7,14 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import Task
 
 ASKED = 2
-"""Agents that are asked for one review: one that is busy or gone must not hold it up, and mail costs each."""
+"""How many agents are asked for a review: a busy agent must not delay it, but mail costs every reader."""
 
 
 def suitable_reviewers(state: State, task: Task, now: str) -> tuple[str, ...]:
     """Return the agents to ask for a review of a task.
 
-    They are registered and suit it, or have tasks now; its workers and retired agents are none of them. Those
-    whose lease shows that they work come first, then those with least to do.
+    They are registered and suit the task, or have tasks now; they are neither its workers nor retired. Agents
+    with a live lease come first, then the least busy ones.
     """
     records = state.agents.agents
     known = dict.fromkeys((*records, *state.schedule.holders()))

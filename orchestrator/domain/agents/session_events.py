@@ -9,7 +9,7 @@ from orchestrator.domain.state import State
 
 @event("session.started")
 class SessionStarted(Event):
-    """An agent started again, as its next incarnation, which gets the note of the last."""
+    """An agent started its next incarnation, which gets the note of the last."""
 
     def apply(self, state: State, record: Recorded) -> None:
         last = state.agents.sessions.get(record.agent)
@@ -29,7 +29,7 @@ class SessionStarted(Event):
 
 @event("session.ended")
 class SessionEnded(Event):
-    """An agent ended its session, perhaps with a note to the next."""
+    """An agent ended its session, perhaps with a note for the next one."""
 
     outcome: str = ""
     subject: str = ""

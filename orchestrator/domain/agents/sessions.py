@@ -1,7 +1,7 @@
-"""Sessions: each start of an agent is an incarnation, and ends with a note to the next one.
+"""Sessions: each start of an agent is an incarnation, which can leave a note for the next one.
 
-An agent that gives its session (``ORC_SESSION``) is refused when a newer one of the same name has begun: a
-late result of an earlier worker cannot end the work of the present one.
+An agent that gives its session (``ORC_SESSION``) is refused when a newer session of the same name has begun,
+so a late result of an earlier worker cannot end the work of the current one.
 """
 
 import msgspec
@@ -45,7 +45,7 @@ from orchestrator.domain.validation import (
 from orchestrator.domain.workstreams.commands import Workstreams
 
 SHOWN = 200
-"""Characters of a title or a reason in one line."""
+"""The largest length of a title or a reason on one line."""
 
 ESCALATIONS = "escalations"
 """The workstream of escalations by agents without a task on the hook; created when it is needed."""
@@ -128,7 +128,7 @@ class Sessions(Noun[State]):
         until: str = "",
         agent: str | None = None,
     ) -> Done:
-        """Finish the task on the own hook, and the session.
+        """End the task on the agent's hook, and the session.
 
         Args:
             outcome: COMPLETED: the task is done. ESCALATED: it is blocked, and the overseer is notified.
@@ -149,7 +149,7 @@ class Sessions(Noun[State]):
         request = ("sessions.done", (outcome, message, until, agent))
 
         def shows(state: State, events: Committed) -> Done:
-            # Not ``name``: a repeated request shows the board of then, before the agent was renamed.
+            # Not ``name``: a repeated request shows the board as it was before the agent was renamed.
             session = state.agents.sessions[events[0][0].agent]
             return Done(outcome=outcome, task=changed_task(state, events), session=session)
 

@@ -1,4 +1,4 @@
-"""The board as a whole: repairs and upgrades on record."""
+"""The board as a whole: its repairs and upgrades."""
 
 from orchestrator.core.events import declare_noun
 

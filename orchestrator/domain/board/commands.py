@@ -1,4 +1,4 @@
-"""Repairs and upgrades of a board, on record."""
+"""Record repairs and upgrades of a board."""
 
 from orchestrator.core.events import format_of
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
@@ -8,8 +8,8 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskLapsed
 
 
-def the_repaired(state: State, events: Committed) -> tuple[str, ...]:
-    """What was repaired."""
+def repaired_checks(state: State, events: Committed) -> tuple[str, ...]:
+    """The names of the repaired checks."""
     return next(e.repaired for _, e in events if isinstance(e, BoardRepaired))
 
 
@@ -22,11 +22,11 @@ def upgrade_for(tx: Transaction[State], noun: str) -> None:
 class Repairs(Noun[State]):
     """Commands of the doctor."""
 
-    @command(the_repaired)
+    @command(repaired_checks)
     def record(
         self, tx: Transaction[State], repaired: tuple[str, ...], *, lapses: bool = False
     ) -> None:
-        """Put a repair on record; with ``lapses``, also the leases that have ended."""
+        """Record a repair; with ``lapses``, also end the leases whose time has passed."""
         tx.record(BoardRepaired(repaired=repaired))
         if lapses:
             for task in [task for task in tx.state.schedule.running() if task.has_lapsed(tx.now)]:

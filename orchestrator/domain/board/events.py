@@ -6,17 +6,17 @@ from orchestrator.domain.state import State
 
 @event("board.repaired")
 class BoardRepaired(Event):
-    """The doctor repaired something; the names of the checks that had found it."""
+    """The doctor repaired the board; the names of the checks that reported the problems."""
 
     repaired: tuple[str, ...]
 
     def apply(self, state: State, record: Recorded) -> None:
-        """Nothing of the state changes: a repair brings files in step with it."""
+        """Do nothing: a repair changes files, not the state."""
 
 
 @event("board.upgraded")
 class BoardUpgraded(Event):
-    """From here on the log has this format: the types of nouns that came with it are the toolkit's."""
+    """From this event on, the log has a newer format, which reserves more types of events."""
 
     format: int
 

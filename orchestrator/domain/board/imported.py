@@ -1,4 +1,4 @@
-"""What came into a board that was taken over whole."""
+"""Counts of an import into an empty board."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from orchestrator.domain.state import State
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import brought in, as counts."""
+    """The counts of imported records."""
 
     workstreams: int
     tasks: int
@@ -16,7 +16,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def imported(state: State, events: int) -> Imported:
-    """What a board holds that was taken over whole."""
+    """Count the records of an imported board."""
     return Imported(
         workstreams=len(state.workstreams),
         tasks=len(state.tasks) + len(state.tasks.archived),

@@ -1,4 +1,4 @@
-"""``config.toml`` of a board: what people set for it by hand."""
+"""``config.toml`` of a board: settings that people write by hand."""
 
 from typing import Any
 
@@ -12,20 +12,20 @@ FILE = "config.toml"
 
 
 class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What ``config.toml`` may say.
+    """The settings in ``config.toml``.
 
     Attributes:
-        workstream: Where a task belongs for which no workstream is named.
+        workstream: The workstream of a task that names none.
     """
 
     workstream: str = ""
 
 
 def settings(tx: Transaction[Any]) -> BoardSettings:
-    """Read the settings of the board; without a file, each has its default.
+    """Read the settings of the board; without the file, each has its default.
 
     Raises:
-        BadInput: The file is not valid TOML, or says what no board knows.
+        BadInput: The file is not valid TOML, or contains an unknown setting.
     """
     data = tx.read_document(FILE)
     if data is None:

@@ -1,4 +1,4 @@
-"""Convoys: tasks that are followed together."""
+"""Convoys: tasks that are tracked together."""
 
 from orchestrator.core.events import declare_noun
 

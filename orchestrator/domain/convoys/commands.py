@@ -1,7 +1,7 @@
 """Convoys: tasks of any workstreams that are tracked together until all of them have ended.
 
-A convoy lands automatically when its last task ends, and notifies its watchers; it is reopened with a task of
-it. An empty one stays open.
+A convoy lands automatically when its last task ends, and notifies its watchers. It is reopened when a task of
+it is reopened. An empty convoy stays open.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ from orchestrator.domain.validation import LONGEST_TITLE, check_line
 
 
 class ConvoyStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A convoy with its progress: tasks by status, and the share that has ended, in percent."""
+    """A convoy with its progress: tasks by status, and the percentage that has ended."""
 
     convoy: Convoy
     counts: dict[str, int]
@@ -68,7 +68,7 @@ class Convoys(Noun[State]):
             name: Its name.
             tasks: Ids or prefixes, of any workstreams.
             description: One line.
-            notify: Addresses to notify when it lands; without any, the agent that creates it.
+            notify: Addresses to notify when it lands; the default is the acting agent.
             agent: Who acts.
 
         Raises:
@@ -95,7 +95,7 @@ class Convoys(Noun[State]):
     def add(
         self, tx: Transaction[State], name: str, tasks: Iterable[str], *, agent: str | None = None
     ) -> Convoy | None:
-        """Add tasks to a convoy; a landed one is reopened by an open task.
+        """Add tasks to a convoy; an open task reopens a landed convoy.
 
         Raises:
             NotFound: There is no such convoy or task.

@@ -1,4 +1,4 @@
-"""Cycles: rounds of plan, brief, work, collect. A plan begins one and is kept as its event."""
+"""The event of cycles: a plan begins a cycle, and the event contains it."""
 
 from typing import Any
 

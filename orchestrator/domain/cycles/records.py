@@ -6,7 +6,7 @@ from orchestrator.domain.slices import Slice
 
 
 class Cycle(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """The present cycle, and the events that began this and the earlier ones, oldest first."""
+    """The current cycle, and the events that began it and the earlier cycles, oldest first."""
 
     number: int
     started_at: str
@@ -14,6 +14,6 @@ class Cycle(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class CycleSlice(Slice):
-    """The present cycle; None before the first plan."""
+    """The current cycle; None before the first plan."""
 
     cycle: Cycle | None = None

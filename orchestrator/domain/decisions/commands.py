@@ -47,16 +47,16 @@ class Decisions(Noun[State]):
         """Record a decision under the next number, as ``knowledge/decisions/NNNN-title.md``.
 
         Args:
-            title: One line that says what was decided.
-            context: Why there was something to decide.
+            title: The decision in one line.
+            context: Why a decision was needed.
             decision: What was decided, and why; the title if not given.
             consequences: What follows from it.
-            task: The task that it is made for, by id or prefix.
+            task: The task of the decision, by id or prefix.
             agent: Who decides.
 
         Raises:
             NotFound: There is no such task.
-            Refused: A file that is not a decision has its path.
+            Refused: Another file has its path.
         """
         tx.act_as(agent)
         title = check_title(title)
@@ -80,11 +80,11 @@ class Decisions(Noun[State]):
     def supersede(
         self, tx: Transaction[State], number: int, by: int, *, agent: str | None = None
     ) -> Decision | None:
-        """Say that a newer decision replaced this one. If that one did already, nothing changes.
+        """Mark a decision as replaced by a newer one. If it is already, nothing changes.
 
         Raises:
             NotFound: There is no such decision.
-            Refused: Another one superseded it already, or the other one is not newer.
+            Refused: Another decision superseded it already, or ``by`` is not newer.
         """
         tx.act_as(agent)
         decisions = tx.state.decisions
@@ -106,7 +106,7 @@ class Decisions(Noun[State]):
         return None
 
     def get(self, number: int) -> Decision:
-        """Return a decision, as its document was edited last.
+        """Return a decision with the last edit of its document.
 
         Raises:
             NotFound: There is no such decision.
@@ -120,9 +120,9 @@ class Decisions(Noun[State]):
 
 
 def _as_edited(decision: Decision, data: bytes | None) -> Decision:
-    """Return the decision with what a hand edit of its document changed.
+    """Return the decision with a hand edit of its document.
 
-    A document that is missing, or still the one that the last change replaced, was not written yet.
+    If the document is missing, or is still the replaced one, the last change was not written yet.
     """
     recorded = digest_of(decision.document.encode())
     if digest_of(data) in ("", recorded, decision.replaced):

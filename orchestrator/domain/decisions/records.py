@@ -1,4 +1,4 @@
-"""What a decision is, and how it reads as a decision record in markdown."""
+"""The record of a decision, and its document in markdown."""
 
 import re
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ class Decision(Record, frozen=True, kw_only=True):
     """A decision.
 
     Attributes:
-        number: Counted from 1; never used twice.
+        number: Counted from 1, and never reused.
         text: Its sections in markdown: context, decision, consequences.
-        task: The task that it was made for.
+        task: The task of the decision.
         superseded_by: The number of the decision that replaced it.
         path: The path of its document, which stays when the title changes.
         replaced: The digest of the document that the last change replaced.
@@ -51,7 +51,7 @@ class DecisionSlice(MapSlice[int, Decision]):
     decisions: dict[int, Decision] = {}
 
     def remarks_on(self, task: str) -> Iterator[Remark]:
-        """The decisions that were made for the task and still hold, the newest first."""
+        """The valid decisions for the task, newest first."""
         for decision in reversed(self.decisions.values()):
             if decision.task == task and decision.status == "accepted":
                 label = f"Decision {decision.number}"
@@ -82,7 +82,7 @@ _STATUS_SECTION = r"(?im)##\s+status\s*$"
 def split(document: str) -> tuple[str, str]:
     """The title and the sections of a document that was edited by hand; either may be empty.
 
-    A status is left out wherever it was written: it changes only through commands.
+    A status is left out: it changes only through commands.
     """
     first, _, rest = document.lstrip().partition("\n")
     if not first.startswith("# "):

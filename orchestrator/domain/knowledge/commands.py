@@ -1,9 +1,9 @@
-"""Knowledge: markdown texts by topic that agents share, as files that people may edit.
+"""Knowledge: shared markdown texts by topic, as files that people may edit.
 
 The event has the whole text; agents and people read the file. The state has two digests of a topic: of its
-text, and of the file that the last write replaced. A file that is missing, or is still the replaced one,
-means that the write was interrupted: the log's text counts. Any other difference is a hand edit: it is shown
-to readers, and recorded as an event by the next change of that topic.
+text, and of the file before the last write. If the file is missing or still the old one, the write was
+interrupted, and the text of the log counts. Any other difference is a hand edit: it is shown to readers, and
+recorded as an event by the next change of the topic.
 """
 
 from collections.abc import Iterable, Iterator
@@ -95,7 +95,7 @@ class Knowledge(Noun[State]):
         Args:
             topic: Its name, which becomes a file name.
             content: Markdown; frontmatter at its top is kept.
-            tags: Words to find it by; None keeps the present ones.
+            tags: Words to find it by; None keeps the current ones.
             agent: The author in the frontmatter.
         """
         actor = tx.act_as(agent)
@@ -178,7 +178,7 @@ class Knowledge(Noun[State]):
         )
 
     def _check_readable(self, topic: str) -> None:
-        """Refuse a name that is none, unless a person made a file of that name."""
+        """Refuse an invalid name, unless a person made a file of that name."""
         try:
             names.name("topic", topic)
         except BadName:
@@ -186,9 +186,9 @@ class Knowledge(Noun[State]):
                 raise
 
     def all(self) -> list[Topic]:
-        """Return the topics by name; one whose file is not recorded yet has no versions.
+        """Return the topics by name; a topic whose file is not recorded yet has no versions.
 
-        Files that people made are topics by their paths, whatever these are: ``Old Notes``, ``team/plan``.
+        A file that a person made is a topic with any path as its name: ``Old Notes``, ``team/plan``.
         """
         topics = self._state.knowledge
         live = {name: topic for name, topic in topics.items() if not topic.deleted}
@@ -198,7 +198,7 @@ class Knowledge(Noun[State]):
         return [live[name] for name in sorted(live)]
 
     def _files(self) -> list[str]:
-        """The topics of all files, but for decisions, which are a noun of their own."""
+        """The topics of all files without decisions, which are a separate noun."""
         found = []
         folders = [FOLDER]
         while folders:
@@ -223,14 +223,14 @@ class Knowledge(Noun[State]):
         return Topic(name=name, author=SYSTEM, digest=digest_of(data), versions=(), updated_at="")
 
     def documents(self) -> Iterator[Document]:
-        """Yield the topics with their texts; one that cannot be read is left out: the doctor names it."""
+        """Yield the readable topics with their texts; the doctor reports the others."""
         for topic in self.all():
             with suppress(OrchestratorError):
                 if document := self.document(topic.name):
                     yield document
 
     def problems(self) -> Iterator[tuple[str, str, str]]:
-        """Yield for each file that is not as it should be its topic, what is wrong, and what to do."""
+        """Yield the topic, the problem and the remedy for each file with a problem."""
         for topic in self._files():
             try:
                 names.name("topic", topic)
@@ -280,7 +280,7 @@ def _is_edited(record: Topic | None, data: bytes | None) -> bool:
 
 
 def _edited_document(topic: str, record: Topic | None, data: bytes) -> Document:
-    """The topic as it stands in its file, however that was written."""
+    """The topic as it is in its file, frontmatter valid or not."""
     metadata, body = split_any(decode_any(data, document_path(topic)))
     return Document(
         topic=topic,
@@ -294,7 +294,7 @@ def _edited_document(topic: str, record: Topic | None, data: bytes) -> Document:
 
 
 def _adopt(tx: Transaction[State], topic: str) -> tuple[dict[str, Any], str]:
-    """Record a hand edit before it is overwritten; return the present frontmatter and text."""
+    """Record a hand edit before it is overwritten; return the current frontmatter and text."""
     data = tx.read_document(document_path(topic))
     record = tx.state.knowledge.get(topic)
     if not _is_edited(record, data):
@@ -318,7 +318,7 @@ def _record(
     tags: Iterable[str] | None,
     author: str,
 ) -> Topic | None:
-    """Record the text of a topic; return the topic if its file and the log hold this text already."""
+    """Record the text of a topic; return the topic if its file and the log already have this text."""
     words = _tags(metadata) if tags is None else tuple(names.name("tag", tag) for tag in tags)
     head = {k: v for k, v in metadata.items() if k not in ("author", "tags")}
     if author != SYSTEM:
@@ -347,7 +347,7 @@ def split(text: str) -> tuple[dict[str, Any], str]:
 
 
 def split_any(text: str) -> tuple[dict[str, Any], str]:
-    """Split a text as far as it can be: frontmatter that cannot be read is a part of the body."""
+    """Split a text; invalid frontmatter becomes part of the body."""
     try:
         return split(text)
     except BadInput:

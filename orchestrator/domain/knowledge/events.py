@@ -23,7 +23,7 @@ class VersionEvent(Event):
 
     @property
     def content(self) -> str:
-        """What stands in the file."""
+        """The content of the file."""
         return self.text
 
     def apply(self, state: State, record: Recorded) -> None:
@@ -41,7 +41,7 @@ class VersionEvent(Event):
 
 @event("knowledge.written")
 class KnowledgeWritten(VersionEvent):
-    """A topic got a new text; ``newline``: one ends the file that is not in the text."""
+    """A topic got a new text; ``newline``: the file has a final newline that the text has not."""
 
     newline: bool = False
 
@@ -54,7 +54,7 @@ class KnowledgeWritten(VersionEvent):
 
     @classmethod
     def of(cls, topic: str, text: str, **facts: Any) -> Self:
-        """Write a text to a file that ends with a newline, as text files do."""
+        """The event for a text, whose file ends with a newline as text files do."""
         newline = text != "" and not text.endswith("\n")
         return cls(topic=topic, text=text, newline=newline, **facts)
 

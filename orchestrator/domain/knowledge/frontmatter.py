@@ -1,4 +1,4 @@
-"""Knowledge files as text: YAML frontmatter, read strictly, above markdown.
+"""The text of knowledge files: strict YAML frontmatter above markdown.
 
 Only mappings, lists and strings are read: ``no`` and ``012`` stay strings. Tags, anchors, aliases and
 duplicate keys are refused, because with them YAML turns a text into another value.
@@ -14,7 +14,7 @@ from orchestrator.core.errors import BadInput
 
 _DEEPEST = 20
 
-# libyaml is ten times as fast; PyYAML has it wherever it was built with it.
+# libyaml is ten times as fast; most builds of PyYAML contain it.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -23,7 +23,7 @@ class _StrictYAML(YAMLHandler):
     """python-frontmatter's handler, but exact: nothing is stripped, and only plain YAML is read."""
 
     def split(self, text: str) -> tuple[str, str]:
-        """The text between the ``---`` lines and the text below them, to the letter."""
+        """The exact text between the ``---`` lines, and the text below them."""
         lines = text.split("\n")
         end = next(i for i, line in enumerate(lines[1:], 1) if _is_rule(line))
         head, below = "\n".join(lines[1:end]), lines[end + 1 :]
@@ -43,11 +43,11 @@ def split(text: str) -> tuple[dict[str, Any], str]:
     """The frontmatter and the text below it; an empty mapping if there is none.
 
     Raises:
-        BadInput: The frontmatter is not YAML of the strict kind, or no mapping.
+        BadInput: The frontmatter is not strict YAML, or not a mapping.
     """
     first, _, below = text.partition("\n")
     if not _is_rule(first) or not any(map(_is_rule, below.split("\n"))):
-        return {}, text  # a `---` that no other one follows is a rule
+        return {}, text  # a single `---` is a rule, not frontmatter
     head, body = _handler.split(text)
     metadata = _handler.load(head)
     if not isinstance(metadata, dict):
@@ -56,7 +56,7 @@ def split(text: str) -> tuple[dict[str, Any], str]:
 
 
 def join(metadata: dict[str, Any], body: str) -> str:
-    """A text with its frontmatter above it; an empty mapping leaves the text alone."""
+    """A text with its frontmatter above it; an empty mapping adds nothing."""
     if not metadata:
         return body
     head = _dumped(metadata, allow_unicode=True)
@@ -74,20 +74,20 @@ def _dumped(metadata: dict[str, Any], *, allow_unicode: bool) -> str:
 
 
 def load(text: str) -> Any:
-    """Read YAML of the strict kind; see the module.
+    """Load strict YAML; see the module.
 
     Raises:
-        BadInput: Anything else, with its place.
+        BadInput: The text is something else; the message names the place.
     """
     try:
-        # Lazily, so that the reader can stop a text that is nested without end.
+        # Parsed lazily, so that the reader can stop at text that is nested too deep.
         return _Reader(yaml.parse(text, Loader=_Loader)).document()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" in line {mark.line + 1}" if mark else ""
         raise _bad(f"it is not valid YAML{place}") from None
     except UnicodeEncodeError:
-        raise _bad("it holds half of a character (a lone surrogate)") from None
+        raise _bad("it contains half of a character (a lone surrogate)") from None
     except RecursionError:
         raise _bad("it is nested too deep") from None
 
@@ -102,7 +102,7 @@ class _Reader:
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
                 value = self._value(next(self._events), 0)
-                for _ in self._events:  # what follows must be YAML, too
+                for _ in self._events:  # the rest must be YAML too
                     pass
                 return value
         return {}
@@ -148,5 +148,5 @@ def _bad(why: str) -> BadInput:
     return BadInput(
         f"The frontmatter cannot be read: {why}",
         code="bad_frontmatter",
-        hint="Between the `---` lines stand plain `key: value` lines and lists.",
+        hint="Write plain `key: value` lines and lists between the `---` lines.",
     )

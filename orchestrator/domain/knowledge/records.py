@@ -1,4 +1,4 @@
-"""What the state keeps of a topic."""
+"""The record of a topic."""
 
 from orchestrator.domain.slices import MapSlice, Record
 

@@ -1,4 +1,4 @@
-"""Locks: resources that an agent keeps for a while, alone or shared."""
+"""Locks: resources that agents hold for a time, exclusive or shared."""
 
 from orchestrator.core.events import declare_noun
 

@@ -1,7 +1,7 @@
 """Locks: resources that agents hold under a lease, exclusive or shared.
 
-A resource is a name or a path glob (see :mod:`orchestrator.domain.tasks.resources`). Running tasks hold what
-they touch in the same way. The token of a lease is the id of the event that gave it, so tokens only grow.
+A resource is a name or a path glob (see :mod:`orchestrator.domain.tasks.resources`). Running tasks hold their
+resources in the same way. The token of a lease is the id of its event, so tokens only grow.
 """
 
 import msgspec
@@ -55,8 +55,8 @@ def freed_resource(state: State, events: Committed) -> str:
     return next(e.resource for _, e in events if isinstance(e, (LockReleased, LockBroken)))
 
 
-def nothing(state: State, events: Committed) -> None:
-    """Waiting has no result."""
+def no_result(state: State, events: Committed) -> None:
+    """Return None, the result of waiting."""
 
 
 class Locks(Noun[State]):
@@ -77,7 +77,7 @@ class Locks(Noun[State]):
             resource: A name or a path glob.
             agent: The holder; needed.
             ttl: The length of the lease, as ``60s`` or seconds.
-            shared: Let others share it.
+            shared: Allow other agents to share it.
             wait: How long to wait until it is free.
 
         Raises:
@@ -97,7 +97,7 @@ class Locks(Noun[State]):
 
         lease = attempt()
         if lease is None and patience:
-            # The wait is recorded, so that other agents are refused to close a circle.
+            # The wait is recorded, so that no other agent can close a circle.
             self._await(resource, agent=agent, shared=shared, patience=patience)
             try:
                 lease = wait_for(self._desk, attempt, patience)
@@ -136,7 +136,7 @@ class Locks(Noun[State]):
         else:
             tx.record(LockAcquired(resource=resource, until=until, ttl=length, shared=shared))
 
-    @command(nothing, answers_request=False)
+    @command(no_result, answers_request=False)
     def _await(
         self,
         tx: Transaction[State],
@@ -158,7 +158,7 @@ class Locks(Noun[State]):
             )
         tx.record(LockAwaited(resource=resource, until=tx.later(patience), shared=shared))
 
-    @command(nothing, answers_request=False)
+    @command(no_result, answers_request=False)
     def _abandon(self, tx: Transaction[State], resource: str, *, agent: str | None) -> None:
         act_now(tx, agent, needed=True)
         tx.record(LockAbandoned(resource=self._need(resource).resource))
@@ -198,7 +198,7 @@ class Locks(Noun[State]):
             raise _not_held(resource, actor)
         tx.record(LockReleased(resource=resource, holder=actor))
 
-    # `break` is a word of the language, hence the longer name.
+    # `break` is a keyword of Python, hence the name.
     @command(freed_resource)
     def break_(
         self, tx: Transaction[State], resource: str, *, reason: str, agent: str | None = None
@@ -232,7 +232,7 @@ class Locks(Noun[State]):
         return state.locks.of(name).without_ended(self._desk.now())
 
     def _need(self, resource: str, shared: bool = False) -> resources.Need:
-        """The resource that a caller asks for: ``git`` with ``shared``, or ``git:shared``."""
+        """The requested resource: ``git`` with ``shared``, or ``git:shared``."""
         need = resources.given(resource, self._desk.folder)
         return resources.Need(need.resource, need.shared or shared)
 
@@ -279,8 +279,8 @@ def by_holder(state: State, now: str) -> dict[str, list[Lock]]:
 def find_circle(state: State, agent: str, need: resources.Need, now: str) -> list[str]:
     """Return the circle that would close if the agent waited; empty if none would.
 
-    Agents and resources alternate in it: the holder of what the agent wants, what that holder waits for, its
-    holder, and so on.
+    Agents and resources alternate in it: the holder of the wanted resource, the resource that this holder
+    waits for, its holder, and so on.
     """
     paths = [(agent, need, [agent])]
     seen = {agent}

@@ -18,7 +18,7 @@ class LockEvent(Event):
 
 
 class HolderRemoved(LockEvent):
-    """A holder does not hold the resource any more."""
+    """A holder lost the resource."""
 
     holder: str
 
@@ -29,7 +29,7 @@ class HolderRemoved(LockEvent):
 
 @event("lock.acquired")
 class LockAcquired(LockEvent):
-    """An agent holds the resource until a time, once at most."""
+    """An agent acquired the resource until a time."""
 
     until: str
     ttl: float
@@ -64,7 +64,7 @@ class LockRenewed(LockEvent):
 
 @event("lock.released")
 class LockReleased(HolderRemoved):
-    """A holder gave the resource back."""
+    """A holder released the resource."""
 
 
 @event("lock.lapsed")
@@ -98,7 +98,7 @@ class LockAwaited(LockEvent):
 
 @event("lock.abandoned")
 class LockAbandoned(LockEvent):
-    """An agent waits no longer."""
+    """An agent stopped waiting."""
 
     def apply(self, state: State, record: Recorded) -> None:
         lock = state.locks.of(self.resource)
@@ -106,7 +106,7 @@ class LockAbandoned(LockEvent):
 
 
 def put_lock(state: State, lock: Lock) -> None:
-    """Add a lock, replace its record, or remove it when no agent holds or awaits it."""
+    """Store the record of a lock; remove it when no agent holds it or waits for it."""
     if lock.holders or lock.waiting:
         state.locks[lock.resource] = lock
     else:
@@ -116,7 +116,7 @@ def put_lock(state: State, lock: Lock) -> None:
 
 
 def rename(state: State, old: str, new: str) -> None:
-    """Give the holds of an agent, and its places in queues, to its new name."""
+    """Move the holds and the waits of an agent to its new name."""
     for lock in [*state.locks.values()]:
         holders = _changed(lock.holders, old, agent=new)
         waiting = _changed(lock.waiting, old, agent=new)

@@ -1,10 +1,10 @@
-"""What a lock is: who holds it and who waits for it."""
+"""The record of a lock: its holders and waiters."""
 
 from orchestrator.domain.slices import MapSlice, Record
 
 
 class Holder(Record, frozen=True, kw_only=True):
-    """One holder of a resource, until a time.
+    """A holder of a resource until a time.
 
     Attributes:
         token: Of the lock, or of the claim.
@@ -30,7 +30,7 @@ class Waiter(Record, frozen=True, kw_only=True):
 
 
 class Lock(Record, frozen=True, kw_only=True):
-    """A resource with those who hold it and those who wait for it."""
+    """A resource with its holders and waiters."""
 
     resource: str
     holders: tuple[Holder, ...] = ()
@@ -56,5 +56,5 @@ class LockSlice(MapSlice[str, Lock]):
     locks: dict[str, Lock] = {}
 
     def of(self, resource: str) -> Lock:
-        """The lock of a resource; one without holders if it is free."""
+        """The lock of a resource; it has no holders if it is free."""
         return self.locks.get(resource) or Lock(resource=resource)

@@ -1,4 +1,4 @@
-"""Workflows: formulas instantiated as tasks, and what moves them on."""
+"""Workflows: formulas instantiated as tasks, and their automation."""
 
 from orchestrator.core.events import declare_noun
 

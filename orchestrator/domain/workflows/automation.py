@@ -1,8 +1,8 @@
-"""What happens to workflows automatically, as a consequence of other events.
+"""Automatic changes of workflows, as a consequence of other events.
 
 Milestones complete, timers start, steps are given to their assignees, events and mail give signals; a
-workflow ends with its root, and a wisp is condensed then if its formula asks for it. All of it is recorded in
-the commit that causes it (:mod:`orchestrator.domain.reactions`), so no process has to run for it.
+workflow ends with its root, and a wisp is then condensed if its formula asks for it. The commit that causes a
+change records it too (:mod:`orchestrator.domain.reactions`), so no process has to run for it.
 """
 
 from collections.abc import Iterable
@@ -39,10 +39,10 @@ from orchestrator.domain.workflows.lookup import live_steps
 from orchestrator.domain.workflows.records import Condense, Workflow
 
 _LISTED = 200
-"""Steps that one message lists."""
+"""How many steps a message lists."""
 
 _LONGEST_EXTENSION = 10 * 365 * 86400.0
-"""Seconds by which a lease is extended at most, because its step is deferred."""
+"""The largest extension of a lease for a deferred step, in seconds."""
 
 
 def follow(tx: Transaction[State], events: Committed) -> None:
@@ -72,8 +72,7 @@ def follow(tx: Transaction[State], events: Committed) -> None:
 def _free_steps(tx: Transaction[State], workflow: str, holder: str, reason: str = "") -> None:
     """Let any agent take the steps whose assignee is gone.
 
-    With a reason, because it gave the whole workflow back: also the steps that it was given and has not
-    started.
+    With a reason, the agent gave the whole workflow back: then its assigned steps become free too.
     """
     for step in live_steps(tx.state, workflow):
         if step.assignee == holder:
@@ -105,7 +104,7 @@ def settle(tx: Transaction[State]) -> None:
 
 
 def _end_milestone(tx: Transaction[State], task: Task) -> None:
-    """Complete a milestone; cancel a workflow of which no step was done."""
+    """Complete a milestone; cancel it if it is the root of a workflow without a done step."""
     progress = task.progress
     if task.id in tx.state.workflows and progress is not None and not progress.done:
         tx.record(TaskCancelled(task=task.id, reason="all of its steps were cancelled"))
@@ -129,7 +128,7 @@ def _give_to_assignee(
 
 
 def _notify(tx: Transaction[State], to: str, root: str, tasks: list[Task]) -> None:
-    """Send an agent one message about its steps; that it cannot be sent changes nothing."""
+    """Send an agent a message about its steps; ignore an error of sending."""
     workflow = tx.state.tasks.get(root)
     if to == tx.agent or (workflow is not None and workflow.assigned_to == to):
         return
@@ -150,7 +149,7 @@ def _notify(tx: Transaction[State], to: str, root: str, tasks: list[Task]) -> No
 def _give_signals(tx: Transaction[State], events: Committed) -> None:
     """Give the signals for these events and messages to the tasks that wait for them.
 
-    Tasks of the same commit get none: the commit that pours a workflow must not open its gates.
+    Tasks that the same commit added get none: the commit of a new workflow must not open its gates.
     """
     for recorded, event in events:
         keys = [("event", recorded.type)]
@@ -163,7 +162,7 @@ def _give_signals(tx: Transaction[State], events: Committed) -> None:
 
 
 def _ended_with(root: str, status: str) -> str:
-    """The reason of steps that were cancelled with their workflow; a reopened workflow finds them by it."""
+    """The reason of steps that were cancelled with their workflow; reopening finds the steps by it."""
     return f"the workflow {root} was {'completed by force' if status == 'done' else status}"
 
 
@@ -208,7 +207,7 @@ def _follow_root(tx: Transaction[State], workflow: Workflow, root: Task) -> None
 
 
 def cancel(tx: Transaction[State], tasks: Iterable[Task], reason: str) -> None:
-    """Cancel those of the tasks that have not ended."""
+    """Cancel the tasks that have not ended."""
     for task in tasks:
         if tx.state.tasks.is_open(task.id):
             tx.record(TaskCancelled(task=task.id, reason=reason))

@@ -1,8 +1,8 @@
 """Workflows: compiled formulas on the board, where any agent can continue them.
 
 A workflow is a task, its root, and steps that are children of it, with ids such as ``299833bc.design``. The
-tasks are the checkpoint: the next agent continues at the next ready step, and nothing is done twice. What
-happens automatically is in :mod:`orchestrator.domain.workflows.automation`.
+tasks are the checkpoint: the next agent continues at the next ready step, and no step is done twice. The
+automatic changes are in :mod:`orchestrator.domain.workflows.automation`.
 """
 
 import msgspec
@@ -47,14 +47,14 @@ class Poured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Advanced(msgspec.Struct, frozen=True, kw_only=True):
-    """A completed step, and what comes next.
+    """A completed step, and the next step.
 
     Attributes:
         completed: The step, done or in review.
         next: The step that was claimed with it; None if none is ready.
         workflow: The root of the workflow.
         ended: How many of its steps are done or cancelled, of ``total``; milestones are not counted.
-        complete: Whether all of them are.
+        complete: Whether all steps are.
     """
 
     completed: Task
@@ -66,7 +66,7 @@ class Advanced(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndedWisp(msgspec.Struct, frozen=True, kw_only=True):
-    """A squashed or burned wisp: how many steps left the board, and the digest of a squashed one."""
+    """A squashed or burned wisp: how many steps were removed, and the digest if it was squashed."""
 
     workflow: str
     outcome: str
@@ -161,7 +161,7 @@ class Workflows(Noun[State]):
             workstream: The workstream of the tasks; that of ``on``, else ``workflows``.
             on: A task that becomes the root, and is done with its last step. If it has checks, its holder
                 completes it then.
-            assignee: The agent for steps that name none; each is given when it is ready.
+            assignee: The agent for steps that name none; each is assigned when it is ready.
             ephemeral: Make it a wisp. Old wisps are collected with it.
             agent: Who pours.
 
@@ -192,16 +192,16 @@ class Workflows(Noun[State]):
     ) -> Poured | None:
         """Pour a formula and give the workflow to an agent, in one commit; its root hangs on the hook.
 
-        A formula that is made to run as a wisp becomes one. If the task has this workflow, and this agent has
+        A formula that is declared as a wisp becomes a wisp. If the task has this workflow, and this agent has
         the task already, nothing changes.
 
         Args:
             cooked: The result of ``orc.formulas.cook``.
-            to: The agent; None for oneself.
+            to: The agent; None for the acting agent.
             workstream: As in :meth:`pour`.
             on: As in :meth:`pour`.
             force: Take the task ``on`` from another agent that has it.
-            convoy: Track the root by a convoy if none does.
+            convoy: Create a convoy for a root that has none.
             message: A message for the agent.
             agent: Who acts; needed, unless ``to`` is given.
 
@@ -239,7 +239,7 @@ class Workflows(Noun[State]):
         If the agent has completed it already, nothing changes.
 
         Args:
-            task: The step; None for the one that the agent works on.
+            task: The step; None for the agent's current step.
             result: As in :meth:`orchestrator.domain.tasks.commands.Tasks.complete`, like the others.
             lease: How long the new claim lasts, as ``30m`` or seconds; None: as long as the one that ends.
 
@@ -271,11 +271,11 @@ class Workflows(Noun[State]):
         text: str = "",
         agent: str | None = None,
     ) -> None:
-        """Give a signal that a task waits for, or the one that ends a loop. A timer ends too.
+        """Give a signal that a task waits for, or that ends a loop. It can also end a timer.
 
         Args:
             task: The task that waits; or the loop, whose rounds that are not started are cancelled.
-            name: The name or kind of the signal; None for all that it waits for.
+            name: The name or kind of the signal; None for all signals of the task.
             text: A remark, kept as a note.
             agent: Who gives it.
 
@@ -316,12 +316,12 @@ class Workflows(Noun[State]):
         workstream: str | None = None,
         agent: str | None = None,
     ) -> Bonded | None:
-        """Chain two workflows: the second begins when the first is done. Formulas are poured before.
+        """Chain two workflows: the second begins when the first is done. Formulas are poured first.
 
         Args:
             first: A workflow, by its root or a step; or a compiled formula.
             then: The same.
-            workstream: The workstream of those that are poured.
+            workstream: The workstream of poured formulas.
             agent: Who acts.
 
         Raises:
@@ -370,7 +370,7 @@ class Workflows(Noun[State]):
 
     @command(ended_wisp)
     def burn(self, tx: Transaction[State], workflow: str, *, agent: str | None = None) -> None:
-        """End a wisp without a trace on the board; only the log has it.
+        """Remove a wisp from the board without a digest; only the log keeps it.
 
         Raises:
             NotFound: There is no such workflow.
@@ -394,7 +394,7 @@ class Workflows(Noun[State]):
 
         Args:
             ended: Also those that have ended.
-            agent: Only those of which this agent has the root or a step.
+            agent: Only workflows whose root or a step this agent has.
         """
         state = self._state
         workflows = [w for w in state.workflows.values() if ended or not w.ended_at]
@@ -417,7 +417,7 @@ def _find_wisp(state: State, text: str, now: str, *, burning: bool) -> Workflow:
     workflow = find_workflow(state, text)
     if not workflow.ephemeral:
         raise Refused(
-            f"Workflow {workflow.root} was poured to stay: it is not a wisp",
+            f"Workflow {workflow.root} is not a wisp",
             code="not_ephemeral",
             hint="`t cancel` ends it with all of its steps; `t archive` removes ended tasks.",
         )
@@ -447,14 +447,14 @@ def _claim_next(tx: Transaction[State], step: Task, lease: float | str | None) -
 
 
 def _advanced_before(tx: Transaction[State], step: Task) -> Advanced:
-    """What an agent has that completed a step before: the step that it works on now."""
+    """The result for an agent that completed a step before: the step that it works on now."""
     held = [task for task in tx.state.schedule.held_by(tx.agent) if task.workflow == step.workflow]
     working = [task for task in held if task.is_run_by(tx.agent, tx.now)]
     return _advanced(tx.state, step, working[0] if working else None)
 
 
 def _end_children(tx: Transaction[State], task: Task) -> None:
-    """Cancel the children of a task of which nothing is started, with their descendants."""
+    """Cancel the children of a task that are not started, with their descendants."""
     state, reason = tx.state, f"the signal was given: {task.until}"[:LONGEST_TITLE]
     for child in state.tasks.children.get(task.id, []):
         subtree = (child, *descendants(state, child))

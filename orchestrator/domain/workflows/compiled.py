@@ -1,7 +1,6 @@
 """A compiled formula: the steps of a workflow before they become tasks.
 
-:func:`orchestrator.formulas.compile_formula` makes it, :mod:`orchestrator.domain.workflows.commands` takes
-it.
+:func:`orchestrator.formulas.compile_formula` makes it; :mod:`orchestrator.domain.workflows.commands` uses it.
 """
 
 import msgspec
@@ -10,7 +9,7 @@ from orchestrator.domain.tasks.facts import StepFacts
 from orchestrator.domain.workflows.records import Condense
 
 MILESTONE = "milestone"
-"""The type of a step that completes automatically as soon as nothing keeps it back."""
+"""The type of a step that completes automatically as soon as nothing blocks it."""
 
 
 class CompiledGate(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,11 +24,11 @@ class CompiledStep(StepFacts, kw_only=True):
     """A step with all texts filled, ready to become a task. Estimates are minutes, and timeouts seconds.
 
     Attributes:
-        needs: Steps of the same workflow that must be done before.
-        parent: The step that it is a part of.
+        needs: Steps of the same workflow that must be done first.
+        parent: The step that contains it.
         waits_for: ``all`` or ``any`` of its own children, ``all:STEP`` or ``any:STEP`` of another step's.
-        outside: Tasks of the board that must be done before, by id or prefix.
-        until: What ends its children early.
+        outside: Tasks of the board that must be done first, by id or prefix.
+        until: The condition that ends its children early.
         source: Its place in the formula file.
     """
 
@@ -52,11 +51,11 @@ class CompiledFormula(msgspec.Struct, frozen=True, kw_only=True):
         formula: The name of the formula.
         title: The title of its workflows.
         variables: The values that were used.
-        ephemeral: Whether the formula is made to run as a wisp.
+        ephemeral: Whether its workflows are wisps.
         review_only: Whether its steps change nothing.
-        steps: Each behind its needs and its parent.
-        warnings: What is unusual about the formula.
-        runtime: Placeholders that stay in texts, for the agent that does the steps, with their places.
+        steps: The steps, each after its needs and its parent.
+        warnings: Warnings about the formula.
+        runtime: Placeholders that stay in texts for the agent of the step, with their places.
     """
 
     formula: str

@@ -1,4 +1,4 @@
-"""The digest of a condensed wisp: what it was, in a few lines."""
+"""The digest of a condensed wisp: its summary in a few lines."""
 
 from collections.abc import Iterable, Iterator
 
@@ -11,7 +11,7 @@ from orchestrator.domain.workflows.lookup import live_steps
 from orchestrator.domain.workflows.records import Condense, Workflow
 
 _LONGEST = 200
-"""Characters of a value, or of the result of a step."""
+"""The largest length of a value, or of the result of a step."""
 
 _MOST_STEPS = 200
 

@@ -1,4 +1,4 @@
-"""The events of workflows. Their steps are tasks, children of the root, with events of their own."""
+"""The events of workflows. The steps are tasks, children of the root, and have the events of tasks."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ class WorkflowEnded(WorkflowEvent):
     """The root of a workflow has ended: done, failed or cancelled.
 
     Attributes:
-        digest: Of a wisp that is condensed automatically; it becomes the result of the root.
+        digest: The digest of an automatically condensed wisp; it becomes the result of the root.
     """
 
     outcome: str
@@ -67,19 +67,19 @@ class WorkflowReopened(WorkflowEvent):
 
 @event("workflow.squashed")
 class WorkflowSquashed(WorkflowEvent):
-    """A wisp was condensed: its steps left the board, its root keeps a digest as its result."""
+    """A wisp was condensed: its steps were removed, and its root has a digest as its result."""
 
     steps: tuple[str, ...]
     digest: str
 
     def apply(self, state: State, record: Recorded) -> None:
         _forget(state, self.workflow, self.steps)
-        _let_go(state, self.workflow, record, digest=self.digest)
+        _release_root(state, self.workflow, record, digest=self.digest)
 
 
 @event("workflow.burned")
 class WorkflowBurned(WorkflowEvent):
-    """A wisp left the board without a trace, except a root that existed before it."""
+    """A wisp was removed from the board, except a root that existed before it."""
 
     steps: tuple[str, ...]
 
@@ -90,7 +90,7 @@ class WorkflowBurned(WorkflowEvent):
             forget_task(state, self.workflow)
             del state.workflows[self.workflow]
         else:
-            _let_go(state, self.workflow, record)
+            _release_root(state, self.workflow, record)
 
 
 def _forget(state: State, root: str, steps: tuple[str, ...]) -> None:
@@ -101,7 +101,7 @@ def _forget(state: State, root: str, steps: tuple[str, ...]) -> None:
     state.workflows.work.pop(root, None)
 
 
-def _let_go(state: State, root: str, record: Recorded, *, digest: str | None = None) -> None:
+def _release_root(state: State, root: str, record: Recorded, *, digest: str | None = None) -> None:
     """Make the root an ordinary task again; a digest becomes its result."""
     workflow = state.workflows.pop(root)
     task = state.tasks.get(root)

@@ -26,7 +26,7 @@ WORKSTREAM = "workflows"
 """The default workstream of workflows; it is created when it is first needed."""
 
 REVIEW_ONLY = "review-only"
-"""The label of steps that must change nothing."""
+"""The label of steps that must not change files."""
 
 ROOT = "workflow"
 """The type of a root that was created for its workflow."""
@@ -49,9 +49,9 @@ def instantiate(
         formula: The compiled formula.
         workstream: The workstream of the tasks; None: that of ``on``, else the default one.
         on: The task that becomes the root; None: a new one.
-        ephemeral: Whether it becomes a wisp.
+        ephemeral: Whether the workflow is a wisp.
         assignee: The agent for steps that name none.
-        keep: Workflows that are not collected meanwhile.
+        keep: Workflows that are not collected.
 
     Raises:
         NotFound: The task, the workstream, or a task that a gate names does not exist.
@@ -67,7 +67,7 @@ def instantiate(
     for named in dict.fromkeys(step.assignee for step in formula.steps if step.assignee):
         tx.check_agent(named)
     if not formula.steps:
-        raise UsageError(f"Formula {formula.formula} has no step that its variables leave in")
+        raise UsageError(f"Formula {formula.formula} has no step with these variables")
     if ephemeral:
         wisps.collect(tx, keep | ({target.workflow} if target and target.workflow else set()))
     root = target.id if target is not None else new_id(tx)
@@ -156,7 +156,7 @@ def _added(
 def _check_circles(state: State, root: str, steps: tuple[CompiledStep, ...]) -> None:
     """Refuse a circle through the task that became the root.
 
-    Among themselves the steps have none: the compiler checks that.
+    The compiler has checked the steps alone.
     """
     task = state.tasks[root]
     check_no_circle(state, root, task)
@@ -184,7 +184,7 @@ def _check_target(state: State, task: Task) -> Task:
         raise Refused(
             f"Task {task.id} is a milestone, which completes automatically",
             code="no_work",
-            hint="Pour the workflow on the step before it, or on the one after it.",
+            hint="Pour the workflow on the step before or after it.",
         )
     if task.gate is not None:
         raise Refused(

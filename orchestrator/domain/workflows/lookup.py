@@ -26,14 +26,14 @@ def find_workflow(state: State, text: str) -> Workflow:
         raise NotFound(
             f"Task {named} belongs to no workflow",
             code="workflow_not_found",
-            hint="`formula current` shows those that are open; of one that was squashed,"
-            " `t show` has the digest.",
+            hint="`formula current` shows the open workflows; for a squashed one,"
+            " `t show` shows the digest.",
         )
     return state.workflows[task_id]
 
 
 def descendants(state: State, root: str) -> Iterator[str]:
-    """Yield the children of a task, and theirs; each behind its parent."""
+    """Yield the descendants of a task, each after its parent."""
     queue = state.tasks.children.get(root, [])[::-1]
     while queue:
         task = queue.pop()

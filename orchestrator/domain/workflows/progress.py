@@ -25,14 +25,14 @@ class WorkflowProgress(msgspec.Struct, frozen=True, kw_only=True):
         counts: Steps by status; milestones are not counted.
         total: The number of steps.
         ended: How many of them are done or cancelled.
-        percent: The share of these.
+        percent: ``ended`` as a percentage.
         current: The steps that an agent holds.
-        review: Those that another agent must approve.
-        ready: Those that any agent may take now.
-        stuck: Those that need an action: they wait for a signal, are blocked, have failed, or need a task
-            that will not be done; with the reasons.
-        waiting: The other open ones, with what they wait for.
-        steps: All of them, in order.
+        review: The steps that another agent must approve.
+        ready: The steps that any agent may take now.
+        stuck: The steps that need an action, with the reasons: they wait for a signal, are blocked, have
+            failed, or need a task that will not be done.
+        waiting: The other open steps, with what they wait for.
+        steps: All steps, in order.
     """
 
     workflow: Workflow
@@ -86,7 +86,7 @@ def _is_work(state: State, step: Task) -> bool:
 def _kept_back(
     state: State, tasks: Iterable[Task], now: str
 ) -> tuple[list[Blocked], list[Blocked]]:
-    """Return the steps that do not go on: (stuck, waiting)."""
+    """Return the steps that cannot continue: (stuck, waiting)."""
     stuck, waiting = [], []
     for task in tasks:
         is_idle = task.status in ("pending", "blocked", "failed") or task.has_lapsed(now)
@@ -101,7 +101,7 @@ def _kept_back(
 
 
 def _reasons(state: State, task: Task, now: str) -> Iterable[Blocker]:
-    """Why a task does not go on, without the children of a root, and signals whose time has not come."""
+    """The reasons that block a task, without the children of a root, and without future signals."""
     if task.status == "failed":
         reason = f"failed: {one_line(task.reason, SHOWN)}"
         yield Blocker(kind="failed", task=None, says=reason, command=f"t reopen {task.id}")

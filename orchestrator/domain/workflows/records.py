@@ -8,9 +8,9 @@ class Condense(Record, frozen=True, kw_only=True):
     """How an ephemeral workflow is condensed.
 
     Attributes:
-        by_itself: Automatically, when it is complete.
+        by_itself: Whether this happens automatically, when it is complete.
         kind: A word in the head of the digest.
-        metrics: Whether the digest says how long the steps took.
+        metrics: Whether the digest contains the durations of the steps.
     """
 
     by_itself: bool = False
@@ -22,7 +22,7 @@ class Workflow(Record, frozen=True, kw_only=True):
     """A poured formula.
 
     Attributes:
-        root: The task whose children its steps are.
+        root: The parent task of its steps.
         own_root: Whether the root was created for it; otherwise the task existed before.
         formula: The name of the formula, with its version.
         variables: The values of its variables.

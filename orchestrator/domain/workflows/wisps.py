@@ -15,17 +15,17 @@ from orchestrator.domain.workflows.lookup import live_steps
 from orchestrator.domain.workflows.records import Workflow
 
 OLD = 24 * 3600.0
-"""Seconds after its end when a wisp may be collected."""
+"""The age after its end, in seconds, at which a wisp may be collected."""
 
 ABANDONED = 7 * 24 * 3600.0
-"""Seconds without an event when an open wisp may be collected."""
+"""The time without an event, in seconds, after which an open wisp may be collected."""
 
 COLLECTED = 10
-"""Wisps that are collected in one transaction."""
+"""How many wisps are collected in a transaction."""
 
 
 def squash(tx: Transaction[State], workflow: Workflow, summary: str = "") -> None:
-    """Condense a wisp: its steps leave the board, and its root keeps a digest."""
+    """Condense a wisp: remove its steps, and store a digest in its root."""
     state, root = tx.state, workflow.root
     digest = digest_of(state, workflow, tx.now, summary)
     _end(tx, live_steps(state, root), f"the workflow {root} was squashed")
@@ -38,7 +38,7 @@ def squash(tx: Transaction[State], workflow: Workflow, summary: str = "") -> Non
 
 
 def burn(tx: Transaction[State], workflow: Workflow) -> None:
-    """Remove a wisp from the board without a trace."""
+    """Remove a wisp from the board without a digest."""
     state, root = tx.state, workflow.root
     own = [state.tasks[root]] if workflow.own_root else []
     _end(tx, [*own, *live_steps(state, root)], f"the workflow {root} was burned")
@@ -62,7 +62,7 @@ def check_unused(state: State, workflow: Workflow, now: str, *, burning: bool) -
     """Refuse to end a wisp while an agent works on a step, or tasks outside of it need a step.
 
     Raises:
-        Refused: Names the task.
+        Refused: There is such a task; the message names it.
     """
     for task in live_steps(state, workflow.root):
         if task.status == "in_progress" and not task.has_lapsed(now):
@@ -77,13 +77,13 @@ def check_unused(state: State, workflow: Workflow, now: str, *, burning: bool) -
         raise Refused(
             f"Task {user} {why}, which would leave the board",
             code="still_needed",
-            hint="`t dep remove` takes the link away; a workflow inside ends first.",
+            hint="`t dep remove` removes the link; a workflow inside must end first.",
             task=user,
         )
 
 
 def users_of(state: State, workflow: Workflow, *, burning: bool) -> Iterator[tuple[str, str]]:
-    """The tasks that stay on the board and need a task that would leave it, and why."""
+    """The remaining tasks that need a removed task, with the reason."""
     leaving = dict.fromkeys(_step_ids(state, workflow.root))
     if burning and workflow.own_root:
         leaving[workflow.root] = None
@@ -102,7 +102,7 @@ def users_of(state: State, workflow: Workflow, *, burning: bool) -> Iterator[tup
 
 
 def collect(tx: Transaction[State], keep: frozenset[str]) -> None:
-    """End some wisps that are over for a day, or abandoned for a week."""
+    """End some wisps that ended a day ago, or were abandoned a week ago."""
     wisps = [w for w in tx.state.workflows.values() if w.ephemeral and w.root not in keep]
     for workflow in [wisp for wisp in wisps if _is_collectable(tx, wisp)][:COLLECTED]:
         if workflow.condense is not None and workflow.condense.by_itself:

@@ -83,7 +83,7 @@ class Workstreams(Noun[State]):
     def close(
         self, tx: Transaction[State], name: str, *, reason: str = "", agent: str | None = None
     ) -> Workstream | None:
-        """Close a workstream: its pending tasks stay, but none is added or taken.
+        """Close a workstream: its pending tasks stay, but no task can be added or taken.
 
         If it is closed, nothing changes.
         """

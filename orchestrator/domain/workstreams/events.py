@@ -54,7 +54,7 @@ class WorkstreamImported(Event):
 
 @event("workstream.edited")
 class WorkstreamEdited(WorkstreamEvent):
-    """Description or priority changed; a field that is not given did not."""
+    """The description or the priority changed; None means unchanged."""
 
     description: str | UnsetType = UNSET
     priority: int | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""What a workstream is."""
+"""The record of a workstream."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ WorkstreamStatus = Literal["active", "closed"]
 
 
 class Workstream(Record, frozen=True, kw_only=True):
-    """A stream of work. ``status`` is active or closed; a closed one gives out no tasks."""
+    """A stream of work. ``status`` is active or closed; tasks of a closed workstream cannot be taken."""
 
     name: str
     description: str = ""

@@ -1,4 +1,4 @@
-"""Where a task belongs for which no workstream is named."""
+"""The default workstream of a new task."""
 
 from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.printable import escape
@@ -8,14 +8,14 @@ from orchestrator.domain.state import State
 from orchestrator.domain.workstreams.events import WorkstreamCreated
 
 FIRST = "main"
-"""The workstream that the first task of an empty board begins."""
+"""The workstream that is created for the first task of an empty board."""
 
 
 def usual_workstream(tx: Transaction[State]) -> str:
     """Return the default of ``config.toml``, else the only active workstream, else a new one.
 
     Raises:
-        NotFound: The default is not there.
+        NotFound: The default does not exist.
         UsageError: There are several, or all are closed.
     """
     streams = tx.state.workstreams
