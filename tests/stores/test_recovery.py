@@ -406,7 +406,7 @@ def test_a_log_that_was_replaced_is_seen_at_once(board: Board) -> None:
     other.folder.mkdir()
     fill(other.store(), ["a"], ["z"])
     other.log.replace(board.log)
-    with store.locked("test", WAIT), pytest.raises(Damage, match="another line stands") as raised:
+    with store.locked("test", WAIT), pytest.raises(Damage, match="another line is there") as raised:
         list(store.read(position))
     assert raised.value.code == "log_behind"
     assert texts_of(store) == ["a", "z"]
