@@ -23,7 +23,7 @@ class Problems:
         what: str = "",
         *,
         code: str = "bad_entries",
-        hint: str = "Nothing was changed. Mend these places and try again.",
+        hint: str = "Nothing was changed. Correct these places and try again.",
     ) -> None:
         self._what = what
         self._code = code

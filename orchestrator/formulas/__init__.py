@@ -1,6 +1,6 @@
 """Formulas: files that describe how a kind of work is done; they compile to the steps of a workflow.
 
-The compiler is a pure function from files and variables to steps (:mod:`.compile`). What happens to the steps
+The compiler is a pure function from files and variables to steps (:mod:`.compile`). The life of the steps
 on a board is in :mod:`orchestrator.domain.workflows`.
 """
 

@@ -17,7 +17,7 @@ from orchestrator.formulas.steps import Draft, drafts_of, inherit
 from orchestrator.formulas.values import Values
 
 WORDS = ("step.id", "step.title", "step.description")
-"""The words in braces by which advice refers to the step that it is put around."""
+"""The words in braces with which advice refers to the step that it surrounds."""
 
 _WILDCARD = re.compile(r"\[.[^]]*\]|[*?]")
 
@@ -73,7 +73,7 @@ def _inserted(graph: StepGraph, target: Draft, step: Step, values: Values) -> Dr
 
 
 def example_targets(formula: Formula) -> list[Draft]:
-    """Steps for an aspect that is compiled alone: one for each glob that it selects by."""
+    """Example steps for an aspect that is compiled alone: one for each of its globs."""
     targets = {}
     for advice in formula.advice:
         for cut in formula.pointcuts or (Pointcut(),):
@@ -85,7 +85,7 @@ def example_targets(formula: Formula) -> list[Draft]:
 
 
 def _match_of(glob: str) -> str:
-    """A simple id that matches a glob; empty if none does."""
+    """A simple id that matches a glob; empty if there is none."""
     if len(glob) > LONGEST:
         return ""
     for wildcard in ("", "any"):

@@ -62,7 +62,7 @@ class Formulas(Noun[State]):
         return [source.name for source in library.sources(self._desk.documents)]
 
     def load(self, name: str) -> Loaded:
-        """Return a formula with all that it is composed of.
+        """Return a formula with the formulas that it is composed of.
 
         Raises:
             NotFound: There is none of this name.

@@ -39,10 +39,10 @@ from orchestrator.formulas.validate import NEEDS_ITSELF
 from orchestrator.formulas.values import VARIABLE, Values
 
 SHOWN = 20
-"""Steps of a circle that are shown."""
+"""How many steps of a circle are shown."""
 
 LONGEST_VALUE = 60
-"""Characters of a value that the title of a workflow shows."""
+"""The largest length of a value in the title of a workflow."""
 
 PLACEHOLDER_STEP = "Stands for the step that this advice is put around; it completes automatically."
 
@@ -63,7 +63,7 @@ def compile_formula(
     """Compile a formula.
 
     Args:
-        loaded: The formula with all that it is composed of.
+        loaded: The formula with the formulas that it is composed of.
         variables: Values by name.
         preset: Of a convoy formula: the selection of legs.
         strict: Every variable that is used must have a value. Otherwise its placeholder stays, and steps with
@@ -73,7 +73,7 @@ def compile_formula(
         progress: Shows how many steps are compiled.
 
     Returns:
-        The steps, each behind its needs and its parent.
+        The steps, each after its needs and its parent.
 
     Raises:
         BadInput: Values are missing or not allowed, steps wait for each other in a circle, or a text or
@@ -137,7 +137,7 @@ def _condense(squash: Squash | None) -> Condense | None:
 
 
 def _title(formula: str, values: Values) -> str:
-    """The title of a workflow: the formula, with the values that distinguish it from others of the same.
+    """The title of a workflow: the formula, with the values that distinguish it from other workflows of it.
 
     These are the required ones first, then others that were given and are not their defaults.
     """
@@ -290,7 +290,7 @@ class _Compilation:
         )[0]
 
     def _compiled(self, draft: Draft, parents: set[str | None]) -> CompiledStep:
-        """A step that a task can take as it is; note what a task cannot take."""
+        """A step with valid facts of a task; note the invalid ones."""
         place = draft.place
         how, of = awaited(draft)
         is_own = (of is None and draft.id in parents) or of == draft.id
@@ -313,7 +313,7 @@ class _Compilation:
         )
 
     def _facts(self, draft: Draft) -> dict[str, Any]:
-        """The facts of a step's task; note those that a task cannot take."""
+        """The facts of a step's task; note the invalid ones."""
         place, attempt = draft.place, self._problems.attempt
         given = {name: getattr(draft, name) for name in STEP_FACTS}
         given["title"] = draft.title if draft.title.strip() else draft.id[:LONGEST_TITLE]

@@ -24,7 +24,7 @@ def is_condition(text: str) -> bool:
 
 
 def holds(condition: str, values: Values) -> bool:
-    """Whether a condition is true. One that needs a value that is not known yet counts as true.
+    """Whether a condition is true. A condition with an unknown value counts as true.
 
     Raises:
         BadInput: It is not a condition, or refers to an undeclared variable.

@@ -24,10 +24,10 @@ _NAME = re.compile(
 )
 
 WORDS = ("target", "target.id", "target.title", "target.description")
-"""The words in braces by which a template refers to the step that it replaces."""
+"""The words in braces with which a template refers to the step that it replaces."""
 
 DEEPEST = 5
-"""Levels of expansions in expansions."""
+"""The deepest nesting of expansions in expansions."""
 
 
 class Expander(msgspec.Struct):
@@ -98,7 +98,7 @@ class Expander(msgspec.Struct):
             target: The step.
             expansion: The formula with the template.
             place: Where the expansion is requested.
-            given: The variables that are given there.
+            given: The variables of the request.
             is_data: Title and description of the target come from a board, and are never read as templates.
 
         Raises:
@@ -127,7 +127,7 @@ class Expander(msgspec.Struct):
         graph.replace(target, new)
 
     def _check_given(self, expansion: Formula, place: str, given: Mapping[str, str]) -> None:
-        """Note variables that the expansion does not declare, and values that it does not allow."""
+        """Note undeclared variables of an expansion, and values that are not allowed."""
         for name, value in given.items():
             variable = expansion.vars.get(name)
             if variable is None:

@@ -1,4 +1,4 @@
-"""Distill: make a workflow, or any task with children, a formula again.
+"""Distill: make a formula of a workflow, or of any task with children.
 
 The formula compiles to the same graph: the same steps, needs, parents, gates, texts and checks.
 """

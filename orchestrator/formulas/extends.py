@@ -1,4 +1,4 @@
-"""``extends``: a formula merged with the formulas that it starts from.
+"""``extends``: merge a formula with its parents.
 
 The parents come first, in their order. The child's variables, texts and settings win, its steps are appended,
 and a step with the id of an inherited one replaces it, wherever that is.
@@ -13,11 +13,11 @@ from orchestrator.formulas.schema import Compose, Formula, Step
 
 _STEPS = ("steps", "template", "legs")
 _OWN = ("place", "formula", "version", "type", "extends", *_STEPS, "compose")
-"""Fields that are not inherited, or not as the others are."""
+"""Fields that are not inherited, or merged in a special way."""
 
 
 def merged(formula: Formula, parents: Iterable[Formula]) -> Formula:
-    """Merge a formula with its parents, each of which is merged with its own already."""
+    """Merge a formula with its parents, which are already merged with their own parents."""
     for parent in reversed([*parents]):
         formula = replace(
             formula,
@@ -43,13 +43,13 @@ def _merged_value(parent: Any, child: Any) -> Any:
     if isinstance(child, dict):
         return parent | child
     if isinstance(child, tuple):
-        # A formula that two parents extend comes in twice, but counts once.
+        # A formula that two parents extend is merged twice, but counts once.
         return tuple({getattr(item, "place", item): item for item in parent + child}.values())
     return parent if child is None or child == "" else child
 
 
 def _merged_steps(parent: tuple[Step, ...], child: tuple[Step, ...]) -> tuple[Step, ...]:
-    """The parent's steps, some replaced by those of the same id, then the others of the child."""
+    """The parent's steps, with the child's steps of the same ids in their places, then the child's others."""
     new = {step.id: step for step in child if step.id}
     used: set[str] = set()
     kept = _replaced(parent, new, used)

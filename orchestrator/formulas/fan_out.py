@@ -39,7 +39,7 @@ def selected_legs(formula: Formula, preset: str | None) -> list[str]:
 
 
 def fan_out(formula: Formula, values: Values, legs: list[str]) -> Iterator[Draft]:
-    """Make the steps of a convoy formula, of which only these legs are kept."""
+    """Make the steps of a convoy formula with these legs."""
     template = _GoTemplate(formula, values)
     for leg in formula.legs:
         draft = template.leg(leg)
@@ -89,7 +89,7 @@ class _GoTemplate:
         return draft
 
     def synthesis(self, synthesis: Synthesis, legs: list[str]) -> Draft:
-        """The step that needs the kept legs that it names, or all of them if it names none."""
+        """The step that needs the selected legs that it names; all legs if it names none."""
         needs = tuple(leg for leg in synthesis.depends_on if leg in legs)
         return Draft(
             id=SYNTHESIS,
@@ -126,7 +126,7 @@ class _GoTemplate:
         yield text[end:]
 
     def _value(self, name: str, fields: Mapping[str, str], blocks: Sequence[str]) -> str | None:
-        """The text or placeholder that a field stands for; None: the field stays.
+        """The text or placeholder for a field; None: the field stays.
 
         An input without a value is empty if another one is given instead. Inside a block it stays, because
         the block may test whether it is there.

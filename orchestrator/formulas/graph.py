@@ -1,7 +1,7 @@
 """The steps of a formula during compilation: a flat graph, and the ways to rewire it.
 
-Order is never lost: a step that is replaced, surrounded or removed hands what it waited for on to those that
-waited for it. Every pass changes the graph in these ways only.
+Order is never lost: when a step is replaced, surrounded or removed, the steps that waited for it wait for its
+replacements or its prerequisites. Every pass changes the graph in these ways only.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""A formula loaded with all that it is composed of: the formulas that it extends and uses."""
+"""Load a formula together with the formulas that it extends and uses."""
 
 import os
 from collections.abc import Iterator
@@ -17,19 +17,19 @@ from orchestrator.formulas.steps import steps_of
 from orchestrator.formulas.validate import check, check_ids
 
 DEEPEST = 20
-"""Levels of formulas that extend each other."""
+"""The longest chain of formulas that extend each other."""
 
 MOST = 200
-"""Formulas that one may be composed of."""
+"""How many formulas a formula may be composed of."""
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """A formula with all that it is composed of.
+    """A formula with the formulas that it is composed of.
 
     Attributes:
         formula: The formula, with those that it extends merged in.
         others: The expansions and aspects that it uses, directly or through others, by name.
-        warnings: What is unusual, but can be compiled.
+        warnings: Unusual things that can be compiled.
         misread: Unknown keys, and values of the wrong kind; they count as not given.
         invalid: The other problems.
     """
@@ -42,7 +42,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(name: str, board: Documents | None) -> Loaded:
-    """Load a formula with all that it is composed of.
+    """Load a formula with the formulas that it is composed of.
 
     Its problems are part of the result, so that compiling it reports all of them at once.
 

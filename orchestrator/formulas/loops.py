@@ -98,7 +98,7 @@ def _add_rounds(graph: StepGraph, target: Draft, loop: Loop, numbers: range) -> 
 
 
 def _round(graph: StepGraph, target: Draft, loop: Loop, iteration: int, number: int) -> list[Draft]:
-    """One round of a body: its ids have the round in front, and its numbers are filled."""
+    """A round of a body: its ids begin with the round, and its numbers are filled."""
     values = {ITERATION: str(iteration)} | ({loop.var: str(number)} if loop.var else {})
 
     def filled(text: str) -> str:

@@ -1,6 +1,6 @@
 """Formula files parsed by the schema; every problem is noted with its place.
 
-This checks only the shape: keys, and the kinds of values. What they mean together is checked by
+This checks only the shape: keys, and the kinds of values. Their meaning is checked by
 :mod:`orchestrator.formulas.validate`, after the formulas that a formula extends are merged in.
 """
 
@@ -19,7 +19,7 @@ from orchestrator.formulas.schema import Formula, Variable
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-MEND = "Mend these places in the files."
+MEND = "Correct these places in the files."
 """The hint for problems in formula files."""
 
 LONGEST = 4 * 1024 * 1024
@@ -30,7 +30,7 @@ DEEPEST = 20
 
 
 def read(data: bytes, file: str, problems: Problems) -> Formula:
-    """Parse a formula; what cannot be read counts as not given.
+    """Parse a formula; a value that cannot be read counts as not given.
 
     Args:
         data: The content of the file.

@@ -1,6 +1,6 @@
 """Remove the steps whose condition is false, with all of their children.
 
-Order is kept: who waited for a removed step waits for what that step waited for.
+Order is kept: a step that waited for a removed step waits for the prerequisites of that step.
 """
 
 from collections.abc import Iterable, Iterator
@@ -37,7 +37,7 @@ def prune(graph: StepGraph, dropped: set[str]) -> None:
 
 
 class _Prerequisites(msgspec.Struct, frozen=True):
-    """The kept steps, and the tasks of the board, that a removed step waited for."""
+    """The remaining steps, and the tasks of the board, for which a removed step waited."""
 
     needs: tuple[str, ...]
     gates: tuple[StepGate, ...]
@@ -84,7 +84,7 @@ class _Pruning:
         order, circle = topological_order(among)
         order = [*waits] if circle else order
         size, before = 0, -1
-        # One pass in order is enough; in a circle the sets grow until all of it have the same.
+        # One pass in order is enough; in a circle the sets grow until they are equal.
         while before < 0 or (circle and size != before):
             for step in order:
                 self._prerequisites[step] = self._sum_of(graph[step], waits[step])
@@ -119,7 +119,7 @@ class _Pruning:
         return {need for step in lineage for need in step.needs}, tasks
 
     def _lose_children(self, draft: Draft, children: list[str]) -> None:
-        """A step whose children are all removed waits for what they waited for."""
+        """A step whose children are all removed waits for their prerequisites."""
         self._take_over(draft, children)
         if awaited(draft)[1] == draft.id:
             draft.waits_for = ""
@@ -147,7 +147,7 @@ class _Pruning:
             yield from self._descendants(child)
 
     def _lose_awaited(self, draft: Draft) -> None:
-        """A step that waits for removed children of another step waits for what they waited for.
+        """A step that waits for removed children of another step waits for their prerequisites.
 
         If that step completes with any of its children, it keeps none of them for those that wait for all.
         """
@@ -168,6 +168,6 @@ def _unique_gates(gates: Iterable[StepGate]) -> tuple[StepGate, ...]:
 
 
 def _milestone(draft: Draft) -> Draft:
-    """What remains of a removed step, so that its parent waits as long as before."""
+    """The milestone in the place of a removed step, so that its parent waits as long as before."""
     kept = {name: getattr(draft, name) for name in ("id", "title", "parent", "rank", "place")}
     return Draft(**kept, type=MILESTONE)

@@ -76,7 +76,7 @@ class Loop(msgspec.Struct, frozen=True):
 
     Attributes:
         range: ``1..10``, ``1..2^{disks}-1``: both ends are included.
-        until: The condition that ends it early, in words; a signal tells that it is true.
+        until: The condition that ends it early, in words; a signal reports that it is true.
         var: The name of the round's number in the body: ``{name}``.
     """
 
@@ -96,7 +96,7 @@ class Step(StepFacts):
         waits_for: ``all`` or ``any`` of its children, or ``all:STEP`` for the children of another step.
         condition: The step is left out if it is false: ``{{v}}``, ``!{{v}}``, ``{{v}} == x``, ``{{v}} != x``.
         expand: The expansion formula that replaces it.
-        until: With children: what ends them early; those that are not started are cancelled then.
+        until: With children: the condition that ends them early; then those not started are cancelled.
         focus: What a leg of a convoy formula examines.
     """
 
@@ -168,7 +168,7 @@ class Around(msgspec.Struct, frozen=True):
 
 
 class Advice(Table):
-    """Steps put around every step that matches; their texts may use ``{step.id}`` and ``{step.title}``.
+    """Steps around every step that matches; their texts may use ``{step.id}`` and ``{step.title}``.
 
     Attributes:
         target: A glob over ids; without one the pointcuts of the formula select the steps.
@@ -242,8 +242,8 @@ class Formula(Table):
     """A formula file, with the formulas that it extends once they are merged in.
 
     Attributes:
-        extends: Formulas that it starts from.
-        phase: ``liquid``: poured, to stay; ``vapor``: a wisp.
+        extends: Its parent formulas.
+        phase: ``liquid``: permanent; ``vapor``: a wisp.
         pour: An older form of ``phase = "liquid"``.
         review_only: Its steps change nothing.
         template: The steps of an expansion.
@@ -274,7 +274,7 @@ class Formula(Table):
 
     @property
     def is_ephemeral(self) -> bool:
-        """Whether it is made to run as a wisp."""
+        """Whether its workflows are wisps."""
         return self.phase == "vapor" and not self.pour
 
     @property

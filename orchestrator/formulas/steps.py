@@ -25,10 +25,10 @@ class Draft(Step):
     """A step during compilation, in a flat list: it has a parent instead of children.
 
     Attributes:
-        parent: The step that it is a part of.
+        parent: The step that contains it.
         conditions: It is left out unless all of them are true.
         inserted: Advice inserted it, so no aspect applies to it.
-        rank: Its position; what replaces a step has that step's position.
+        rank: Its position; a replacement has the position of the replaced step.
     """
 
     parent: str | None = None

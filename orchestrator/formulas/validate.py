@@ -1,6 +1,6 @@
 """Validation of a formula as a whole, after the formulas that it extends are merged in.
 
-Each problem has a file and a place. What is unusual but can be compiled is a warning.
+Each problem has a file and a place. Unusual things that can be compiled are warnings.
 """
 
 import re
@@ -216,7 +216,7 @@ class _Validation:
                 yield key, f"it asks for {name!a}, which is not a variable{near}"
 
     def _check_words(self, steps: Iterable[Step], words: Sequence[str]) -> None:
-        """Warn of words in braces that refer to nothing of the step that these steps are put around."""
+        """Warn of words in braces that refer to no fact of the surrounded step."""
         pattern = re.compile(rf"(?<!\{{)\{{({words[-1].partition('.')[0]}\.[A-Za-z_]+)\}}")
         for step in nested(steps):
             alone = msgspec.structs.replace(step, children=(), loop=None)

@@ -1,6 +1,6 @@
 """The values of one compilation, and the texts that they fill.
 
-``{{name}}`` stands for the value of a declared variable. Undeclared names and the blocks of other template
+``{{name}}`` is the value of a declared variable. Undeclared names and the blocks of other template
 languages stay in the text for the agent that does the step, and are reported. Every text is filled once, as
 the last pass, so no value is ever read as a template.
 """
@@ -21,7 +21,7 @@ VARIABLE = "variable "
 """The start of the place of a problem with a value; the name of the variable follows."""
 
 MOST_TEXT = 64 * 1024 * 1024
-"""Characters that all texts of a compilation may have together."""
+"""The largest length of all texts of a compilation together."""
 
 _SHOWN = 60
 _BOUND = re.compile("\ue000([0-9]{1,9})\ue001")
@@ -106,7 +106,7 @@ class Values:
     # Texts inside other texts
 
     def bind(self, text: str, *, is_data: bool = False) -> str:
-        """A mark that stands for a text until all texts are filled.
+        """A mark in the place of a text until all texts are filled.
 
         So a text inside a command stays one word, and a text inside a condition is a value.
 
@@ -118,7 +118,7 @@ class Values:
         return f"\ue000{len(self._bound) - 1}\ue001"
 
     def bind_variable(self, name: str, expansion: Formula, given: Mapping[str, str]) -> str:
-        """What stands for a variable of an expansion: the value given by the rule, else its own default.
+        """The text for a variable of an expansion: the value given by the rule, else its own default.
 
         A variable that is given to the compilation, or that the compiled formula declares too, is shared.
         """
@@ -151,7 +151,7 @@ class Values:
         return all(name in self.known for name in names)
 
     def fill(self, template: str, place: str = "") -> str:
-        """Fill the placeholders of a text; a line with nothing but an empty one is removed.
+        """Fill the placeholders of a text; a line with only an empty one is removed.
 
         Raises:
             BadInput: It grows too long.

@@ -1,1 +1,1 @@
-"""Plans, briefs, reports of a cycle, and what an agent reads. State and knowledge in; data and text out."""
+"""Plans, briefs, and reports of cycles: from the state and knowledge to records and texts."""

@@ -1,6 +1,6 @@
-"""What the end of a step changed: tasks that are free now, who may review, unread mail of its agent.
+"""The consequences of a transition of a task: tasks that are free now, possible reviewers, unread mail.
 
-It is read from the neighbours of one task, so it costs the same on a board of any size.
+They are read from the neighbours of the task, so the cost does not depend on the size of the board.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,21 +17,21 @@ from orchestrator.engine import Engine
 
 
 class Neighbour(msgspec.Struct, frozen=True, gc=False):
-    """A task whose turn depends on the one that ended."""
+    """A task that depends on the changed task."""
 
     id: str
     title: str
 
 
 class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
-    """What the end of a step changed.
+    """The consequences of a transition of a task.
 
     Attributes:
-        agent: Who made the step.
-        freed: Tasks that can be begun since this one ended; another agent may have begun them by now.
-        kept_back: Open tasks that wait for this one, which failed, was cancelled or is blocked.
-        parts: Open parts of it, if it has ended: they stay on the board.
-        reviewers: Agents that suit to review it, if it is in review; any but its worker may.
+        agent: The agent of the transition.
+        freed: Tasks that can be begun since this one ended; another agent may have begun them already.
+        kept_back: Open tasks that wait for this task, which failed, was cancelled or is blocked.
+        parts: Open children of the task, if it has ended: they stay on the board.
+        reviewers: Suitable reviewers, if it is in review; any agent that is not its worker may review it.
         unread: How many messages the agent has not read.
     """
 
@@ -44,12 +44,12 @@ class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def aftermath(engine: Engine, task: Task, agent: str | None = None) -> Aftermath:
-    """Return what the last step of a task changed.
+    """Return the consequences of the last transition of a task.
 
     Args:
         engine: The board.
-        task: The task, as the step left it.
-        agent: Who made the step; None for the agent of the last event of the task.
+        task: The task after the transition.
+        agent: The agent of the transition; None for the agent of the last event of the task.
     """
     state, now = engine.read(), engine.now()
     actor = agent or engine.event(task.events[-1]).agent
@@ -77,7 +77,7 @@ def _kept_back_by(state: State, task: Task) -> list[Task]:
 
 
 def _freed_by(state: State, ended: Task, now: str) -> Iterator[Task]:
-    """Yield the tasks that can be begun now; a milestone that is done in the same commit leads on."""
+    """Yield the tasks that can be begun now, also those after a milestone that the same commit completed."""
     since = ended.ended_at or ""
     parents = _live(state, [ended.parent or ""])
     yield from (task for task in parents if _can_begin(state, task, now, since))
@@ -98,7 +98,7 @@ def _freed_by(state: State, ended: Task, now: str) -> Iterator[Task]:
 
 
 def _gates_opened_by(state: State, task: Task) -> list[Task]:
-    """Return the tasks that waited for the parts of the parent of a task, and do not any more."""
+    """Return the tasks that waited for the children of a task's parent, and do not wait any more."""
     if task.parent is None:
         return []
     progress = progress_of(state, task.parent)
@@ -111,7 +111,7 @@ def _gates_opened_by(state: State, task: Task) -> list[Task]:
 
 
 def _freed_parts(state: State, parent: Task, now: str, since: str) -> Iterator[Task]:
-    """Yield the parts of a task, and theirs, that can be begun since it keeps them back no longer."""
+    """Yield the descendants of a task that can be begun since it does not block them any more."""
     for current in (order := [parent]):
         if current.keeps_children or current.status in ENDED:
             continue
@@ -122,7 +122,7 @@ def _freed_parts(state: State, parent: Task, now: str, since: str) -> Iterator[T
 
 
 def _can_begin(state: State, task: Task, now: str, since: str) -> bool:
-    """Whether nothing but its agent is between a task and its beginning, or it was begun since then."""
+    """Whether a task only needs its agent to begin, or was begun since then."""
     if task.status == "in_progress" and (task.claimed_at or "") >= since:
         return True
     is_due = task.is_clear and task.defer_until <= now and not task.completes_itself

@@ -1,4 +1,4 @@
-"""What the leader of the cycle should look at, kind by kind.
+"""Alerts for the leader of the cycle, by kind.
 
 ====================  =======================================================================
 kind                  meaning
@@ -26,10 +26,10 @@ from orchestrator.planning.records import DESCRIPTION, SHOWN, Alert, AlertKind
 from orchestrator.planning.survey import about, place
 
 MANY_FAILURES = 2
-"""Failures of one task that call for attention."""
+"""How many failures of a task make an alert."""
 
 MANY_ATTEMPTS = 3
-"""Claims of one task that call for attention while it is not done."""
+"""How many claims of a task that is not done make an alert."""
 
 
 def attention(state: State, now: str, seen: Mapping[str, float]) -> tuple[list[Alert], int]:
@@ -78,7 +78,7 @@ def _task_alerts(task: Task, now: str) -> Iterator[Alert]:
 
 
 def _silent_agents(state: State, now: str, seen: Mapping[str, float]) -> Iterator[Alert]:
-    """Yield the agents that hold a task or a lock, and neither were seen nor took any for five minutes."""
+    """Yield the agents that hold a task or a lock, and were not active for five minutes."""
     holdings: dict[str, list[tuple[str, str]]] = {}
     for task in state.schedule.running():
         since = task.claimed_at or task.updated_at

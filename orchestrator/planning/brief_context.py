@@ -1,4 +1,4 @@
-"""What every part of a brief needs: the task, its reader, and who wrote its texts."""
+"""The context of a brief: the task, its reader, and the authors of its texts."""
 
 from functools import cached_property
 
@@ -18,9 +18,9 @@ class BriefContext:
 
     Attributes:
         prog: The command that commands in the brief begin with.
-        agent: The reader: who is named, else who holds the task, else AGENT.
+        agent: The reader: the named agent, else the holder of the task, else AGENT.
         show: The command that shows the whole task.
-        current: The command that shows where its workflow stands.
+        current: The command that shows the progress of its workflow.
     """
 
     def __init__(self, desk: Desk[State], task: Task, prog: str, agent: str | None) -> None:
@@ -40,12 +40,12 @@ class BriefContext:
         return f"{self.prog} t show {task.id}"
 
     def writer_of(self, field: str) -> str:
-        """Return who wrote a text of the task last, to stand in a label."""
+        """Return the last author of a text of the task, for a label."""
         return writer(self.writers.get(field, self.task.created_by))
 
 
 def _last_writers(desk: Desk[State], task: Task) -> dict[str, str]:
-    """Return who edited each field last, and under ``reason`` who gave the last reason."""
+    """Return the last author of each field, and under ``reason`` that of the last reason."""
     writers: dict[str, str] = {}
     for number in task.events[1:]:
         record = desk.event(number)

@@ -1,4 +1,4 @@
-"""What a brief says beside the task itself: what came before, who works beside it, which knowledge fits."""
+"""Facts in a brief that are not of the task itself: earlier tasks, other agents at work, knowledge."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from orchestrator.domain.tasks.records import Task
 from orchestrator.planning.brief_context import BriefContext
 
 HEADING_WEIGHT = 3.0
-"""What a word of the title or a label weighs against one of the description, when knowledge is ranked."""
+"""The weight of a word of the title or a label, relative to a word of the description, in ranking."""
 
 RESULTS = 30
-"""Earlier tasks whose results a brief has at most, beside those that it needs itself."""
+"""How many earlier tasks a brief contains besides the needs of its task."""
 
 
 def earlier_tasks(context: BriefContext) -> Iterator[Task]:
-    """Yield what the task needed; of a step also what came before that and has a result, nearest first."""
+    """Yield the needs of the task; for a step also earlier tasks with a result, nearest first."""
     tasks, task = Tasks(context.desk), context.task
     seen = {task.id}
     waiting = deque(_prerequisites(context, task))
@@ -29,7 +29,7 @@ def earlier_tasks(context: BriefContext) -> Iterator[Task]:
         seen.add(task_id)
         earlier = tasks.get(task_id)
         if task.workflow is not None and earlier.milestone:
-            # A milestone only stands for its own prerequisites, so these are as near as it is.
+            # A milestone only represents its prerequisites, so these are as near as it is.
             waiting.extendleft(reversed(_prerequisites(context, earlier)))
         elif task.workflow is not None:
             waiting.extend(_prerequisites(context, earlier))
@@ -39,14 +39,14 @@ def earlier_tasks(context: BriefContext) -> Iterator[Task]:
 
 
 def _prerequisites(context: BriefContext, task: Task) -> list[str]:
-    """Return what a task waited for itself, and then what its parents waited for."""
+    """Return the needs of a task, and then those of its parents."""
     parts = context.state.tasks.children.get(task.id, []) if task.milestone else []
     parents = ancestors(context.state, task.parent) if task.workflow is not None else ()
     return [*task.needs, *parts, *(need for parent in parents for need in parent.needs)]
 
 
 def others_at_work(context: BriefContext) -> list[Task]:
-    """Return the tasks that others work on, those of the same workstream first."""
+    """Return the running tasks of other agents, those of the same workstream first."""
     state, now, task = context.state, context.now, context.task
     others = [t for t in state.schedule.running() if t.id != task.id and not t.has_lapsed(now)]
     return sorted(others, key=lambda other: other.workstream != task.workstream)
@@ -63,7 +63,7 @@ def query_for(task: Task) -> dict[str, float]:
 
 
 def fitting_topics(context: BriefContext) -> list[str]:
-    """Return the topics whose name or tags have to do with the task; no text is read for it."""
+    """Return the topics whose name or tags match the task; no text is read."""
     topics = Knowledge(context.desk).all()
     if not topics:
         return []

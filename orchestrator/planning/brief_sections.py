@@ -17,10 +17,10 @@ from orchestrator.planning.ranking import Text, rank
 from orchestrator.planning.survey import place
 
 EVENTS = 10
-"""Events of the workstream that a brief shows."""
+"""How many events of the workstream a brief shows."""
 
 NEIGHBOURS = 10
-"""Running tasks that a brief shows."""
+"""How many running tasks a brief shows."""
 
 
 def sections(context: BriefContext) -> Iterator[Section]:
@@ -54,14 +54,14 @@ def _text(context: BriefContext, field: str, text: str) -> list[PageBlock]:
 
 
 def _lines(value: str | tuple[str, ...] | dict[str, str]) -> str:
-    """Return a text as it is; of a list or mapping each item on a line of its own."""
+    """Return a text unchanged, or each item of a list or mapping on its own line."""
     if isinstance(value, dict):
         value = tuple(f"{key}={text}" for key, text in value.items())
     return value if isinstance(value, str) else "\n".join(value)
 
 
 def _loops(context: BriefContext) -> Iterator[PageBlock]:
-    """Yield the loops that the task stands in, with the command that ends each."""
+    """Yield the loops that contain the task, with the command that ends each."""
     for loop in ancestors(context.state, context.task.parent):
         if loop.until:
             label = (
@@ -83,7 +83,7 @@ def _parents(context: BriefContext) -> Iterator[PageBlock]:
 
 
 def _checks(context: BriefContext) -> Iterator[PageBlock]:
-    """Yield what `t complete` looks at, and what did not pass the last time."""
+    """Yield the checks of `t complete`, and those that did not pass the last time."""
     task, checks, show = context.task, context.task.checks, context.show
     if checks is None:
         return
@@ -96,7 +96,7 @@ def _checks(context: BriefContext) -> Iterator[PageBlock]:
         )
         yield PageBlock("\n".join([label, "", *map(_item, checks.verify)]), show)
     if checks.artifacts:
-        label = f"These must be there, and hold something; written by {author}:"
+        label = f"These files must exist and not be empty; written by {author}:"
         yield PageBlock("\n".join([label, "", *map(_item, checks.artifacts)]), show)
     if checks.review:
         yield PageBlock("Another agent must approve the work before it is done.", show)
@@ -136,7 +136,7 @@ def _history(context: BriefContext) -> Iterator[PageBlock]:
 
 
 def _remarks(context: BriefContext) -> Iterator[PageBlock]:
-    """Yield what other nouns have to say about the task."""
+    """Yield the remarks of other nouns about the task."""
     for slice in context.state.slices():
         for remark in slice.remarks_on(context.task.id):
             command = f"{context.prog} {remark.command}"
@@ -145,7 +145,7 @@ def _remarks(context: BriefContext) -> Iterator[PageBlock]:
 
 
 def _knowledge(context: BriefContext) -> Iterator[PageBlock]:
-    """Yield the topics that have to do with the task, the most relevant first."""
+    """Yield the topics that match the task, the most relevant first."""
     task, documents = context.task, _documents(context)
     for name in rank(query_for(task), [Text(d.topic, d.tags, d.text) for d in documents.values()]):
         # A file that was made by hand may have any name.
@@ -157,12 +157,12 @@ def _knowledge(context: BriefContext) -> Iterator[PageBlock]:
 
 
 def _documents(context: BriefContext) -> dict[str, Document]:
-    """Return every topic that can be read; a file that is not text keeps no agent from working."""
+    """Return every readable topic; a file that is not text must not stop an agent."""
     return {document.topic: document for document in Knowledge(context.desk).documents()}
 
 
 def _neighbours(context: BriefContext) -> Iterator[PageBlock]:
-    """Yield who holds what the task touches, then others at work, those of the same workstream first."""
+    """Yield the holders of the task's resources, then other running tasks, the same workstream first."""
     state, now, task = context.state, context.now, context.task
     for hold in state.schedule.task_collisions(task, context.agent, now):
         if hold.task != task.id:

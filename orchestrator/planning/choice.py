@@ -1,6 +1,6 @@
-"""Which tasks to run side by side: the set of the largest value in which no two exclude each other.
+"""Choose the tasks to run side by side: the set of the largest value in which no two exclude each other.
 
-What is guaranteed, for candidates none of which collides with what is held now:
+The guarantees, for candidates that do not collide with resources that are held now:
 
 1. At most ``at_most`` are chosen, and no two of them touch the same resource, unless both only share it.
 2. If at most :data:`EXACT` candidates are contested, no set has a larger value. A candidate is contested if
@@ -26,7 +26,7 @@ from orchestrator.planning.overlaps import Overlaps
 from orchestrator.planning.survey import Candidate
 
 EXACT = 40
-"""Contested candidates for which the choice is exact."""
+"""The number of contested candidates up to which the choice is exact."""
 
 _preference = attrgetter("preference")
 
@@ -94,7 +94,7 @@ class _Conflicts:
     """Which resources of some candidates exclude each other.
 
     Attributes:
-        disputed: The resources on account of which two of the candidates may exclude each other.
+        disputed: The resources because of which two candidates may exclude each other.
     """
 
     def __init__(self, candidates: Iterable[Candidate]) -> None:
@@ -116,7 +116,7 @@ class _Conflicts:
     def fill(
         self, core: Sequence[Candidate], further: Iterable[Candidate], at_most: int
     ) -> list[Candidate]:
-        """Return a set and whatever fits of the others, taken in the order given."""
+        """Return a set with all others that fit, taken in the given order."""
         chosen: list[Candidate] = []
         taken: dict[str, bool] = {}
         for candidate in (*core, *further):

@@ -1,4 +1,4 @@
-"""Collect: read from the log what was finished, failed, added and learned in a cycle, and by whom."""
+"""Collect the results of a cycle from the log: what each agent finished, failed, added and learned."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -28,7 +28,7 @@ _TRANSITIONS = {
 """Types of events that change the status of a task."""
 
 _ENDINGS_OF_CLAIMS = _TRANSITIONS - {"task.submitted"}
-"""The same without the review that may come between a claim and the end of the work."""
+"""These types without a review, which may come between a claim and the end of the work."""
 
 _REPORTED = _TRANSITIONS | {
     cls.TYPE for cls in (events.TaskAdded, events.TaskImported, events.TaskArchived)
@@ -54,7 +54,7 @@ def collect(
     Args:
         desk: The board.
         cycle: The number of a cycle: from its plan to the next.
-        since: After this event id, from this time on, or from so long ago (``2h``).
+        since: The id of an event, a time, or a duration before now (``2h``).
 
     Raises:
         NotFound: There was no such cycle.
@@ -81,7 +81,7 @@ def _cycle_span(state: State, number: int | None) -> Span:
 
 
 class _Collector:
-    """One pass over the events of a span, newest first, as far back as it begins and no further."""
+    """A single pass over the events of a span, newest first, back to its beginning."""
 
     def __init__(self, desk: Desk[State], span: Span) -> None:
         self._desk, self._span = desk, span
@@ -130,7 +130,7 @@ class _Collector:
                 self._note(record)
 
     def _note(self, record: Recorded) -> None:
-        """Note an event; of the transitions of a task only the last in the span counts."""
+        """Note an event; only the last transition of a task in the span counts."""
         if record.type not in _REPORTED and not record.type.startswith("knowledge."):
             return
         event = decode(record)
@@ -173,7 +173,7 @@ class _Collector:
         return finished, failed
 
     def _seconds(self, task: Task, end: Recorded) -> float | None:
-        """Return how long the claim lasted that this event ended."""
+        """Return the length of the claim that this event ended."""
         claims = (claim for claim in self._claims.get(task.id, ()) if claim.id < end.id)
         claim = next(claims, None) or self._claim_before(task, end.id, _ENDINGS_OF_CLAIMS)
         return _between(claim.ts, end.ts) if claim else None

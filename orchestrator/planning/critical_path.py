@@ -1,4 +1,4 @@
-"""The critical path: the chain of needs that takes longest, which no number of agents can shorten."""
+"""The critical path: the longest chain of needs, which more agents cannot shorten."""
 
 from collections import deque
 from graphlib import TopologicalSorter
@@ -16,12 +16,12 @@ ASSUMED = 30.0
 def critical_path(state: State, workstream: str | None = None) -> CriticalPath:
     """Return the longest chain of tasks that have not ended, each needing the one before.
 
+    A running task counts with its whole estimate. Ended needs and tasks of closed workstreams do not
+    count. Among equally long chains, the one whose tasks were added first is returned.
+
     Args:
         state: The board.
         workstream: Only tasks of this stream; None for all.
-
-    A running task counts with its whole estimate. Ended needs and tasks of closed workstreams take no
-    part. Of equally long chains the one whose tasks were added first is named.
     """
     tasks = {
         task.id: task
@@ -55,7 +55,7 @@ def critical_path(state: State, workstream: str | None = None) -> CriticalPath:
 
 
 def _minutes(task: Task) -> float:
-    """Return the estimate of a task, in minutes; a milestone takes none."""
+    """Return the estimate of a task in minutes; 0 for a milestone."""
     if task.completes_itself:
         return 0.0
     return ASSUMED if task.estimate is None else task.estimate

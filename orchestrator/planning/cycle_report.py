@@ -17,7 +17,7 @@ class ReportedTask(msgspec.Struct, frozen=True, kw_only=True):
     title: str
 
     def markdown(self, action: str, agent: str, text: str | None = None) -> str:
-        """Return the entry for people: who did what with the task, and the quoted title and text."""
+        """Return the entry for people: the agent and its action, and the quoted title and text."""
         label = f"{self.workstream}/{self.task_id}, {action.format(writer(agent))}:"
         return quote_titled(label, self.title, text)
 
@@ -65,7 +65,7 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Share(msgspec.Struct, kw_only=True):
-    """What one agent did. ``seconds`` is spent on what it finished and failed."""
+    """The work of an agent. ``seconds`` is the time for the tasks that it finished and failed."""
 
     agent: str
     completed: int = 0
@@ -82,8 +82,8 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         cycle: Its number; None if the report is of the time since some moment.
         started_at: When it began; None for the beginning of the log.
-        ended_at: When the next cycle began; None if it goes on.
-        knowledge_updates: The topics that changed, by name, as the original has it; ``knowledge`` says how.
+        ended_at: When the next cycle began; None if it has not ended.
+        knowledge_updates: The names of changed topics, as in the original; ``knowledge`` has the changes.
     """
 
     collected_at: str
@@ -99,7 +99,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     agents: list[Share]
 
     def markdown(self, shown_time: Callable[[str], str] = str) -> str:
-        """Return the report for people; text that others wrote stands in quotes.
+        """Return the report for people; texts of agents are quoted.
 
         Args:
             shown_time: How a timestamp is shown.

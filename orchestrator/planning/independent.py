@@ -11,9 +11,9 @@ algorithms", Journal of the ACM 56(5), 2009:
 - *Remember*: each part that was solved is kept (Robson, "Algorithms for maximum independent sets", Journal of
   Algorithms 7, 1986), since branches meet again.
 
-Two things differ from the papers. The size of the set may be limited, so a part is solved for every size, and
-two components are joined by their best sums (a knapsack). And the choice among
-equally heavy sets is promised, so the weights carry a tie-break. Sets of vertices are the bits of an integer.
+There are two differences from the papers. The size of the set may be limited, so a part is solved for every
+size, and two components are joined by their best sums (a knapsack). And the choice among equally heavy sets
+is defined, so the weights contain a tie-break. Sets of vertices are the bits of an integer.
 
 The hardest known graphs of 40 vertices (random regular ones, grids, circulants, cycles and their
 complements, random ones of every density) take less than a tenth of a second.

@@ -1,4 +1,4 @@
-"""What an agent should do next: what it claims by asking, else its new mail, or why there is nothing."""
+"""The next work of an agent: the task that it claims, else its new mail, or why there is no work."""
 
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
@@ -25,11 +25,11 @@ class Next(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         kind: task or review: it was claimed; mail: messages arrived; none: there is nothing now; ended: every
             task has ended.
-        agent: Who asked.
-        workstream: Where it asked for work; None for everywhere.
+        agent: The asking agent.
+        workstream: The workstream that was asked for; None for all.
         task: The claimed task, or the one to review.
-        mail: The messages that no earlier answer announced.
-        standstill: How the open tasks stand, if none was claimed.
+        mail: New messages that no earlier answer contained.
+        standstill: Why there is no work, if no task was claimed.
     """
 
     kind: Literal["task", "review", "mail", "none", "ended"]
@@ -96,7 +96,7 @@ class _Asked:
             mail = unannounced(self._engine, self._agent) if self._mail else ()
             state, now = self._engine.read(), self._engine.now()
             if state.schedule.best(self._workstream, self._agent, now, review=self._review) is None:
-                break  # else it came in between, and the answer would not be true
+                break  # else work came in between, and the answer would be wrong
         counts = self._counts(state)
         is_ended = bool(counts) and counts.keys() <= {*ENDED}
         if not (last or mail or is_ended) and not counts.keys().isdisjoint(IN_WORK):
@@ -106,7 +106,7 @@ class _Asked:
             return self._answer("ended", mail=mail, standstill=standstill)
         if mail:
             return self._answer("mail", mail=mail, standstill=standstill)
-        # Waiting would hide from all who wait that one of them must decide.
+        # If all wait, no agent learns that a decision is needed.
         is_over = last or standstill.needs_decision
         return self._answer("none", standstill=standstill) if is_over else None
 
@@ -122,7 +122,7 @@ class _Asked:
         return standstill(state, self._agent, self._workstream, now, waiters)
 
     def _counts(self, state: State) -> Counter[str]:
-        """How many tasks of each status there are where the agent asks."""
+        """The number of tasks of each status in the requested workstream."""
         streams = state.tasks.counts if self._workstream is None else (self._workstream,)
         counts = Counter[str]()
         for stream in streams:

@@ -1,4 +1,4 @@
-"""Which resources overlap, without comparing every pair."""
+"""Find overlapping resources without comparing every pair."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""Lay out a page of markdown within a number of characters, and name what was left out."""
+"""Lay out a page of markdown within a limit of characters, and name the parts that were left out."""
 
 from collections.abc import Sequence
 
@@ -34,13 +34,13 @@ class Section(msgspec.Struct, frozen=True):
 _FENCE = "\n```"
 
 _SHORTEST = 40
-"""Characters below which a cut block is left out."""
+"""The smallest length of a cut block; a shorter one is left out."""
 
 _LEAST = 100
-"""Characters below which a share is too small for any block, so it is not reserved."""
+"""The smallest share that is reserved; a smaller one is too small for any block."""
 
 _LISTED = 5
-"""Commands that are named for blocks that did not fit."""
+"""How many commands are named for blocks that did not fit."""
 
 
 def lay_out(head: str, sections: Sequence[Section], limit: int) -> str:

@@ -1,4 +1,4 @@
-"""The plan of a cycle: what to run side by side, what after what, what waits, and what needs attention."""
+"""The plan of a cycle: tasks to run side by side, tasks to run in sequence, waiting tasks, and alerts."""
 
 from itertools import islice
 
@@ -19,7 +19,7 @@ from orchestrator.planning.survey import Candidate, Survey, about, best_of, surv
 from orchestrator.planning.teams import assign
 
 REASONS = 5
-"""Sentences that say why a task waits."""
+"""How many sentences explain why a task waits."""
 
 
 def make_plan(
@@ -107,7 +107,7 @@ def _short_brief(task: Task) -> str:
 
 
 def _waiting_tasks(state: State, now: str) -> list[Task]:
-    """Return the pending tasks of active workstreams that are kept back, in the order of taking them."""
+    """Return the blocked pending tasks of active workstreams, in the order of taking them."""
     streams = {name: s.priority for name, s in state.workstreams.items() if s.status == "active"}
     pending = (t for t in state.tasks.values() if t.status == "pending" and t.workstream in streams)
     return sorted(

@@ -11,7 +11,7 @@ TITLE = 80
 
 
 def plan_page(plan: Plan, *, begun: bool = True) -> str:
-    """Lay a plan out as a page: what to start, what must wait, what to look at.
+    """Lay out a plan as a page: tasks to start, tasks that wait, and alerts.
 
     Args:
         plan: The plan.

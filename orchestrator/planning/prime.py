@@ -1,7 +1,7 @@
 """Prime: what an agent needs at the start of a session, short and in the order of its use.
 
-Work that the agent has comes first, with its next step; then the note of its last session, reviews, mail, and
-how the board stands. What teaches the loop comes last, and is the first to fall when the budget is small.
+The agent's own work comes first, with its next command; then the note of its last session, reviews, mail, and
+the state of the board. The explanation of the loop comes last, and is left out first if the budget is small.
 """
 
 import shlex
@@ -32,26 +32,26 @@ from orchestrator.planning.quoting import quote, quote_line, writer
 from orchestrator.planning.standstill import Standstill, standstill
 
 BUDGET = 1000
-"""Tokens that the text may have unless the caller says otherwise."""
+"""The default budget of the text, in tokens."""
 
 CHARACTERS = 4
 """Characters that count as one token, as in a brief."""
 
 REASONS = 5
-"""Reasons that are given why work on the hook is kept back."""
+"""How many reasons are given for blocked work on the hook."""
 
 LISTED = 5
-"""Tasks, messages and agents that are listed; the others are counted."""
+"""How many tasks, messages and agents are listed; the others are counted."""
 
 TOPICS = 20
-"""Topics of knowledge that are named."""
+"""How many topics of knowledge are named."""
 
 TITLE = 80
 """Characters of a title in a list."""
 
 
 class Prime(msgspec.Struct, frozen=True, kw_only=True):
-    """The text for an agent; ``changed``: what it has to do differs from the last text that it was shown.
+    """The text for an agent; ``changed``: its work differs from that of the last text it was shown.
 
     ``mail`` is the newest of its unread messages; 0 if there is none.
     """
@@ -76,7 +76,7 @@ def prime(
     Args:
         engine: The board.
         agent: The agent that starts; None for the one that the board was opened for.
-        budget: Tokens that the text may have; what is left out is named.
+        budget: The largest number of tokens; parts that are left out are named.
         if_changed: Return no text if the agent was shown the same work, reviews and mail last time; see
             :func:`remember`.
         prog: How this agent calls the command line.
@@ -98,7 +98,7 @@ def prime(
 
 
 def remember(engine: Engine, shown: Prime) -> None:
-    """Record that the agent was shown this text, and with it its mail."""
+    """Record that the agent was shown this text and its mail."""
     if not shown.text:
         return
     if shown.changed:
@@ -127,7 +127,7 @@ class _Page:
 
     @cached_property
     def board(self) -> Standstill:
-        """How the open tasks stand for the agent."""
+        """The groups of open tasks, as seen by the agent."""
         return standstill(self.state, self.agent, None, self.now)
 
     def head(self) -> str:
@@ -141,7 +141,7 @@ class _Page:
         )
 
     def duty(self) -> str:
-        """Return in a sentence what the agent does first."""
+        """Return a sentence: what the agent should do first."""
         prog = self.prog
         if self.hook.task is not None:
             return self._duty_of(self.hook.task)
@@ -171,7 +171,7 @@ class _Page:
         return "Work hangs on your hook: go on with it at once."
 
     def own_sections(self) -> Iterator[Section]:
-        """Yield what concerns the agent itself, the most important first; empty sections are left out."""
+        """Yield the sections about the agent itself, the most important first, without empty ones."""
         prog, hook, session = self.prog, self.hook, self.session
         work = [self._work(task) for task in (hook.task, self._step) if task]
         yield Section("On your hook", work, 0.5, f"{prog} hook")
@@ -190,7 +190,7 @@ class _Page:
         yield Section(title, mail, 0.15, f"{prog} mail inbox --unread")
 
     def other_sections(self) -> Iterator[Section]:
-        """Yield how the board stands, what others do and know, and the loop."""
+        """Yield the sections about the board, other agents, knowledge, and the loop."""
         prog = self.prog
         counts = [PageBlock(self._counts(), f"{prog} status")] if self.board.open else []
         has_work = self.hook.task or self.hook.working or self.hook.queue or self.reviews
@@ -265,7 +265,7 @@ class _Page:
         return f'go on, then `{prog} done {task.id} "RESULT"{more}`.'
 
     def _step_of(self, root: Task | None) -> Task | None:
-        """Return the step of a workflow that the agent is at, or should take next."""
+        """Return the agent's current or next step of a workflow."""
         if root is None or root.id not in self.state.workflows:
             return None
         for task in self.state.schedule.held_by(self.agent):
@@ -305,7 +305,7 @@ class _Page:
     # The board
 
     def _counts(self) -> str:
-        """Return how the board stands in a line: ``12 open: 3 ready, 2 in progress, 7 waiting; 30 done``."""
+        """Return the counts of the board: ``12 open: 3 ready, 2 in progress, 7 waiting; 30 done``."""
         board = self.board
         held = self.state.schedule.held_by(self.agent)
         begun = sum(task.is_run_by(self.agent, self.now) for task in held)
@@ -333,7 +333,7 @@ class _Page:
         return f"{task.id}, with {writer(task.assigned_to)} until {until}\n{title}"
 
     def _here(self) -> list[AgentView]:
-        """Return other agents that were seen lately, those that work first."""
+        """Return other agents that were active lately, working agents first."""
         presence = self.engine.presence
         views = Agents.views(self.state, self.now, presence.seen(), presence.waiting())
         here = [

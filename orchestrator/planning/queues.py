@@ -1,4 +1,4 @@
-"""Tasks that must run one after another, because they touch one resource or an agent holds it."""
+"""Tasks that must run in sequence, because they touch the same resource or an agent holds it."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from orchestrator.planning.records import SHOWN, PlannedHold, SerialGroup
 from orchestrator.planning.survey import Candidate, Survey, place
 
 BUILT = 5 * SHOWN
-"""Queues that are made; those of the same tasks are shown as one."""
+"""How many queues are made; queues of the same tasks are merged."""
 
 Users = dict[str, list[Candidate]]
 """The candidates that touch each resource, in order of preference."""
@@ -21,10 +21,10 @@ class SerialQueue(msgspec.Struct, frozen=True, gc=False):
     """Candidates in the order to take them; two that do not both share the resource exclude each other.
 
     Attributes:
-        resources: Where they meet: one name, or globs that overlap.
+        resources: The common resource: a name, or overlapping globs.
         modes: The most wanted candidates, and whether each only shares.
         left_out: How many more there are.
-        holds: What is held now that some of them wait for.
+        holds: The current holds for which some of them wait.
     """
 
     resources: tuple[str, ...]
@@ -61,7 +61,7 @@ def serial_groups(board: Survey) -> tuple[list[SerialGroup], int]:
 
 
 def _meetings(users: Users) -> Iterator[tuple[str, ...]]:
-    """Yield resources at which all users meet: a name with the globs that stand for it, or two globs."""
+    """Yield resources that several tasks touch: a name with the globs that match it, or two globs."""
     overlaps = Overlaps(users)
     for resource, own in users.items():
         others = list(overlaps.of(resource))

@@ -1,8 +1,8 @@
-"""Text that others wrote, set apart from the text of the toolkit.
+"""Quote text that others wrote, so that it differs from the text of the toolkit.
 
-An agent reads a brief as instructions, so text by others stands in a quote: a label says who wrote it, and
-every line of it begins with ``> ``. Control characters are escaped, so no text can end its line or its quote,
-or pass for the brief's own words.
+An agent reads a brief as instructions, so text by others is quoted: a label names the author, and every line
+begins with ``> ``. Control characters are escaped, so that no text can end its line or its quote, or look
+like the brief's own text.
 """
 
 from orchestrator.core import names

@@ -1,7 +1,7 @@
-"""Rank the knowledge that matters for a task: BM25, the ranking function of text search, on name, tags, text.
+"""Rank knowledge for a task with BM25, the ranking function of text search, on name, tags and text.
 
 Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009): a word counts for
-more the fewer texts have it (idf), for less each further time it stands in one text (``K1``), and for less
+more if fewer texts contain it (idf), for less each further time it occurs in a text (``K1``), and for less
 in a long text (``B``). Fields are weighted by counting their words several times, as BM25F does.
 """
 
@@ -22,7 +22,7 @@ TAG_WEIGHT = 3
 """How often a tag of a topic counts."""
 
 RANKED = 50_000
-"""Characters of a text that are looked at; what a topic is about stands near its beginning."""
+"""How many characters of a text are used; the subject of a topic is near its beginning."""
 
 _WORD = re.compile(r"[^\W_]+")
 _COMMON = frozenset(
@@ -44,7 +44,7 @@ class Text(msgspec.Struct, frozen=True):
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text that matter: lower case, without very common ones and plural s."""
+    """Return the significant words of a text: lower case, without very common words and plural s."""
     words = (word.casefold() for word in _WORD.findall(text))
     return [_stem(word) for word in words if len(word) > 1 and word not in _COMMON]
 
@@ -53,8 +53,8 @@ def rank(query: Mapping[str, float], texts: Sequence[Text]) -> list[str]:
     """Return the names of the texts that have a word of the query, the most relevant first, then by name.
 
     Args:
-        query: Words, as :func:`words_of` gives them, and how much each weighs.
-        texts: What to rank.
+        query: Words as returned by :func:`words_of`, with their weights.
+        texts: The texts to rank.
     """
     counts = [_count(text) for text in texts]
     lengths = [sum(count.values()) for count in counts]

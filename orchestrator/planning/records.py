@@ -1,14 +1,14 @@
-"""The records of a plan. Their fields are the names in its JSON, those of the original among them."""
+"""The records of a plan. Their fields are the names in its JSON, which include those of the original."""
 
 from typing import Literal
 
 import msgspec
 
 SHOWN = 100
-"""Entries of one list of a plan. A plan is one line of the log, so it may not grow with the board."""
+"""The largest length of a list of a plan. A plan is a line of the log, so it must not grow with the board."""
 
 DESCRIPTION = 500
-"""Characters of a description that a plan carries; the brief has it whole."""
+"""The largest length of a description in a plan; the brief has the whole text."""
 
 AlertKind = Literal[
     "lease_expired",
@@ -23,7 +23,7 @@ AlertKind = Literal[
 
 
 class PlannedTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A task as a plan shows it: what matters for choosing it, its description shortened."""
+    """A task in a plan: the facts for choosing it, with a shortened description."""
 
     id: str
     workstream: str
@@ -52,7 +52,7 @@ class PlannedWorkstream(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
-    """A task to run beside the others. ``agent`` could take it; ``value`` is what running it is worth."""
+    """A task to run with the others. ``agent`` could take it; ``value`` is the value of running it."""
 
     workstream: str
     task: PlannedTask
@@ -92,7 +92,7 @@ class OpenNeed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WaitingTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A pending task that cannot be taken yet, with the sentences that say why."""
+    """A pending task that cannot be taken yet, with the reasons in sentences."""
 
     workstream: str
     task: str

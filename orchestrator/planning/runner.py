@@ -14,7 +14,7 @@ from orchestrator.planning.plan import make_plan
 from orchestrator.planning.records import Plan
 
 
-def the_plan(_state: object, events: Committed) -> Plan:
+def recorded_plan(_state: object, events: Committed) -> Plan:
     """Return the result of planning: the plan as it was recorded."""
     plan = next(event.plan for _, event in events if isinstance(event, CyclePlanned))
     return msgspec.convert(plan, Plan)
@@ -23,7 +23,7 @@ def the_plan(_state: object, events: Committed) -> Plan:
 class Planning(Noun[State], name="runner"):
     """``orc.plan``, ``orc.brief``, ``orc.collect``: one round of work."""
 
-    @command(the_plan)
+    @command(recorded_plan)
     def plan(self, tx: Transaction[State], *, max: int = 8, agent: str | None = None) -> None:
         """Begin the next cycle with a plan, and keep the plan in the log.
 
@@ -48,11 +48,11 @@ class Planning(Noun[State], name="runner"):
     def brief(
         self, target: str, *, budget: int = 4000, prog: str = "orc", agent: str | None = None
     ) -> str:
-        """Return markdown that an agent can start a task from with nothing else.
+        """Return markdown with all that an agent needs to start a task.
 
         Args:
             target: A workstream, for its best ready task; else a task's id or a prefix of it.
-            budget: Tokens the brief may have; a token counts as 4 characters.
+            budget: The largest number of tokens; a token counts as 4 characters.
             prog: What the commands in it begin with, such as ``python cli.py``.
             agent: The reader, for the commands.
 
@@ -86,7 +86,7 @@ class Planning(Noun[State], name="runner"):
         """Write the report of :meth:`collect` into the knowledge base.
 
         Args:
-            topic: Where it is written.
+            topic: The topic to write.
             cycle: As for :meth:`collect`.
             since: As for :meth:`collect`.
             agent: Who writes.

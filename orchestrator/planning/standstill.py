@@ -1,6 +1,6 @@
-"""Why an agent is given nothing: every open task stands in one of a few groups, each with its reason.
+"""Why an agent gets no work: every open task is in one of a few groups, each with its reason.
 
-The groups are counted from what the state and the schedule keep, and only the first tasks of each are named,
+The groups are counted with maps of the state and the schedule, and only the first tasks of each are named,
 so a large board costs little more than a small one.
 """
 
@@ -16,7 +16,7 @@ from orchestrator.domain.tasks.blockers import SHOWN, blockers
 from orchestrator.domain.tasks.records import ENDED, HELD, Task
 
 NAMED = 3
-"""Tasks of a group that are named; the others are counted."""
+"""How many tasks of a group are named; the others are counted."""
 
 TITLE = 80
 """Characters of a title."""
@@ -29,11 +29,11 @@ class NamedTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A task that is named.
 
     Attributes:
-        agent: Who has it, or reviews it.
-        worker: Who did the work that is in review.
-        until: When the lease of the agent ends, or the postponement.
-        reason: What keeps it back.
-        command: What changes that.
+        agent: The agent that has it or reviews it.
+        worker: The agent that did the work in review.
+        until: The end of the agent's lease or of the postponement.
+        reason: Why it is blocked.
+        command: The command that changes this.
         needed_by: How many tasks need it.
     """
 
@@ -48,18 +48,18 @@ class NamedTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TaskGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """Open tasks that are kept back for the same reason: how many, and the first of them."""
+    """Open tasks that are blocked for the same reason: how many, and the first of them."""
 
     count: int = 0
     tasks: tuple[NamedTask, ...] = ()
 
 
 class Standstill(msgspec.Struct, frozen=True, kw_only=True):
-    """How the open tasks stand for one agent that asks for work. Each is in one group.
+    """The open tasks, as seen by an agent that asks for work. Each is in one group.
 
     Attributes:
         open: How many tasks have not ended.
-        ended: How many tasks have ended, by how.
+        ended: How many tasks have ended, by status.
         ready: The agent can claim them.
         mine: The agent has them.
         working: Other agents work on them.
@@ -98,13 +98,13 @@ class Standstill(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def goes_on(self) -> bool:
-        """Whether a task is in work or put off, so that something may become free without a decision."""
+        """Whether a task is running or put off, so that work may become free without a decision."""
         running = (self.mine, self.working, self.assigned, self.in_review, self.deferred)
         return any(group.count for group in running)
 
     @property
     def needs_decision(self) -> bool:
-        """Whether all that is left waits for tasks that ended without being done."""
+        """Whether all remaining tasks wait for tasks that ended without being done."""
         others = (self.ready, self.blocked, self.held_back, self.signals, self.closed)
         return self.stuck.count > 0 and not self.goes_on and not any(g.count for g in others)
 
@@ -120,11 +120,11 @@ class Standstill(msgspec.Struct, frozen=True, kw_only=True):
 def standstill(
     state: State, agent: str, workstream: str | None, now: str, waiters: Iterable[str] = ()
 ) -> Standstill:
-    """Return how the open tasks of a workstream, or of all, stand for an agent.
+    """Return the groups of the open tasks of a workstream, or of all, for an agent.
 
     Args:
         state: The board.
-        agent: Who asks for work.
+        agent: The agent that asks for work.
         workstream: Only tasks of this stream.
         now: The time.
         waiters: The agents that wait for work.
@@ -144,7 +144,7 @@ def standstill(
 
 
 class _Groups:
-    """The groups of one board for one agent."""
+    """The groups of a board for an agent."""
 
     def __init__(self, state: State, agent: str, workstream: str | None, now: str) -> None:
         self.state, self.agent, self.now = state, agent, now
@@ -158,7 +158,7 @@ class _Groups:
             for status in ("done", "failed", "cancelled")
             if (n := sum(counts.get(status, 0) for _, counts in self.counts))
         }
-        # In C, and of the few that are neither waiting for their turn nor done.
+        # Counted in C, and only for the few tasks that are neither queued nor done.
         special = [t for t in state.tasks.values() if t.status not in ("pending", "done")]
         self.special = [task for task in special if task.workstream in self.streams]
         self.lapsed = [task for task in self.special if task.has_lapsed(now)]
@@ -255,7 +255,7 @@ class _Groups:
         )
 
     def _held(self, task: Task) -> NamedTask:
-        """Return how a task stands, in the words of its group."""
+        """Return a task in the words of its group."""
         who: dict[str, str] = {}
         reason, command = "", ""
         if task.status == "in_review":
@@ -288,7 +288,7 @@ class _Groups:
         return record is None or record.suits(task)
 
     def _obstacle(self, task: Task) -> tuple[str, str]:
-        """Return what keeps a task back first, and the command that takes it away."""
+        """Return the first blocker of a task, and the command that removes it."""
         if task.status == "blocked":
             return task.reason, f"t unblock {task.id}"
         for blocker in blockers(self.state, task, self.now):

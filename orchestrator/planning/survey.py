@@ -1,4 +1,4 @@
-"""What there is to plan: the tasks that can be taken now, and what is held of what they touch."""
+"""The input of the planner: the tasks that can be taken now, and the holds of their resources."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ class Candidate(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A task that can be taken.
 
     Attributes:
-        value: What running it is worth: 9 for priority 1, down to 1 from priority 9 on.
+        value: The value of running it: 9 for priority 1, down to 1 from priority 9 on.
         order: Workstream priority, age, id: unique; decides between equal values.
         modes: The resources that it touches, and whether it only shares each.
     """
@@ -31,11 +31,11 @@ class Candidate(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 
 class Survey(msgspec.Struct):
-    """The board as the planner sees it.
+    """The candidates of a board, and the holds of their resources.
 
     Attributes:
         candidates: Every ready task of an active workstream, lapsed ones included.
-        held: For each resource that is touched the holds that exclude it; those without are left out.
+        held: For each touched resource, the holds that exclude it; resources without holds are left out.
     """
 
     state: State
@@ -44,13 +44,13 @@ class Survey(msgspec.Struct):
     held: dict[resources.Need, list[HeldResource]]
 
     def is_free(self, candidate: Candidate) -> bool:
-        """Return whether nothing is held that the task touches."""
+        """Return whether no resource of the task is held."""
         needs = (resources.Need(*mode) for mode in candidate.modes.items())
         return not self.held or self.held.keys().isdisjoint(needs)
 
 
 def survey(state: State, now: str, workstream: str | None = None) -> Survey:
-    """Look over the board, or over one workstream, once."""
+    """Survey the board or a workstream."""
     needs: dict[str, resources.Need] = {}
     candidates = []
     for task in state.schedule.ready(workstream, now):
@@ -65,7 +65,7 @@ def survey(state: State, now: str, workstream: str | None = None) -> Survey:
 
 
 def best_of(board: Survey, candidates: Iterable[Candidate]) -> Task | None:
-    """Return the task of one workstream to take next: by priority, then age, colliding ones last."""
+    """Return the task of a workstream to take next: by priority, then age, colliding tasks last."""
     ranked = ((not board.is_free(c), rank_of(c.task), c.task) for c in candidates)
     best = min(ranked, default=None, key=lambda entry: entry[:2])
     return best[2] if best else None

@@ -1,4 +1,4 @@
-"""Which idle agent could run which chosen task: a bipartite matching."""
+"""Match chosen tasks with idle agents: a bipartite matching."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from orchestrator.domain.tasks.records import Task
 def assign(
     state: State, tasks: Sequence[Task], now: str, seen: dict[str, float]
 ) -> list[str | None]:
-    """Name an idle agent for each task, or None; no agent twice.
+    """Return an idle agent for each task, or None; no agent twice.
 
     As many tasks as possible get an agent, the earlier ones first. Among the agents that may take a task the
     agent with the fewest locks comes first, then the one with the fewest capabilities (an agent that suits

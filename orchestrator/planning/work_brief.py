@@ -1,7 +1,7 @@
 """The short brief of work that an agent has just taken: what to do, what is checked, how to end it.
 
-It stands behind the answer of a claim, so it is within a few hundred tokens: of what does not fit the least
-important parts fall first. :mod:`orchestrator.planning.brief` has everything.
+It follows the answer of a claim, so it has at most a few hundred tokens: the least important parts are left
+out first. :mod:`orchestrator.planning.brief` is complete.
 """
 
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ from orchestrator.planning.brief_facts import earlier_tasks, fitting_topics, oth
 from orchestrator.planning.quoting import quote
 
 BUDGET = 400
-"""Tokens that a short brief may have unless the caller says otherwise."""
+"""The default budget of a short brief, in tokens."""
 
 CHARACTERS = 4
 """Characters that count as one token, as in a brief."""
 
 NAMED = 3
-"""Results, neighbours, notes and topics that are named."""
+"""How many results, neighbours, notes and topics are named."""
 
 LINE = 160
 """Characters of a result or a reason in one line."""
@@ -39,7 +39,7 @@ TITLE = 60
 
 
 class NearTask(msgspec.Struct, frozen=True, kw_only=True):
-    """Another task: one that was needed with its result, one that others work on, or one that I have too."""
+    """Another task: a need with its result, a task of another agent, or another task of this agent."""
 
     task: str
     title: str
@@ -50,16 +50,16 @@ class NearTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkBrief(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent should know of the work that it has, beside the record of the task.
+    """Information about the work of an agent that is not in the record of the task.
 
     Attributes:
         kind: task or review.
         lease: How long it has the work, in words.
-        checks: What `complete` looks at, in words.
-        before: What became of earlier attempts, the latest first.
-        results: What the tasks left that it needed.
-        neighbours: What others work on now.
-        others: What else the agent has.
+        checks: The checks of `complete`, in words.
+        before: How earlier attempts ended, the latest first.
+        results: The results of its needs.
+        neighbours: The running tasks of others.
+        others: The other tasks of the agent.
         topics: Topics of knowledge whose name or tags fit.
         commands: The commands that end the work.
     """
@@ -77,11 +77,11 @@ class WorkBrief(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def brief_work(desk: Desk[State], task: Task, agent: str, *, prog: str = "orc") -> WorkBrief:
-    """Return what an agent should know of a task, or of a review, that it has.
+    """Return the short brief of a task, or of a review, that an agent has.
 
     Args:
         desk: The board.
-        task: What it has.
+        task: The task.
         agent: The agent.
         prog: How the command line is called as this agent.
     """
@@ -124,7 +124,7 @@ def _checks(checks: Checks | None) -> Iterator[str]:
 
 
 def _before(context: BriefContext) -> Iterator[str]:
-    """Yield how earlier attempts ended, the latest first, and what their agents handed off."""
+    """Yield how earlier attempts ended, the latest first, and the notes of their agents."""
     task, seen = context.task, set[str]()
     if task.attempt < 2 and not task.evidence:
         return
@@ -142,7 +142,7 @@ def _before(context: BriefContext) -> Iterator[str]:
 
 
 def _ending(event: Event | None, agent: str) -> tuple[str, str] | None:
-    """Return whose attempt an event ended, and how."""
+    """Return the agent whose attempt an event ended, and how it ended."""
     if isinstance(event, events.TaskReleased):
         return event.holder, f"{event.holder or agent} gave it back{_because(event.reason)}"
     if isinstance(event, events.TaskLapsed):
@@ -161,7 +161,7 @@ def _because(reason: str) -> str:
 
 
 def _notes_on(task: Task) -> tuple[Note, ...]:
-    """Return the latest notes, without those that a rejection made: its reason stands there already."""
+    """Return the latest notes without those of rejections, whose reasons are already shown."""
     rejections = {item.what for item in task.evidence if item.kind == "review"}
     notes = [note for note in task.notes if note.text not in rejections]
     return tuple(notes[: -NAMED - 1 : -1])
@@ -186,14 +186,14 @@ def _near(task: Task) -> NearTask:
 
 
 def _neighbours(context: BriefContext) -> list[Task]:
-    """Return what others work on in the same workstream."""
+    """Return the running tasks of others in the same workstream."""
     stream, agent = context.task.workstream, context.agent
     others = others_at_work(context)
     return [t for t in others if t.workstream == stream and t.assigned_to != agent][:NAMED]
 
 
 def _others(context: BriefContext) -> list[Task]:
-    """Return what else the agent has."""
+    """Return the other tasks of the agent."""
     schedule, now = context.state.schedule, context.now
     reviews = [t for t in schedule.reviews.held_by(context.agent) if t.review_until > now]
     tasks = [t for t in schedule.held_by(context.agent) if not t.has_lapsed(now)]
@@ -218,7 +218,7 @@ def _commands(context: BriefContext, *, is_review: bool) -> Iterator[str]:
 
 
 class _Part(msgspec.Struct, frozen=True):
-    """A part of the text; ``weight``: the smallest falls first; ``share``: of the text, if it may be cut."""
+    """A part of the text; the smallest ``weight`` is left out first; ``share`` if it may be cut."""
 
     weight: int
     text: str
@@ -229,8 +229,8 @@ def brief_text(task: Task, brief: WorkBrief, *, budget: int, prog: str, now: str
     """Return a short brief as text of at most so many tokens.
 
     Args:
-        task: What the agent has.
-        brief: What it should know of it.
+        task: The task.
+        brief: Its short brief.
         budget: The tokens.
         prog: How the command line is called as this agent.
         now: The time, which says how a time is written.
@@ -308,7 +308,7 @@ def _notes(notes: tuple[Note, ...]) -> str:
 
 
 def _evidence(task: Task) -> str:
-    """Return what the checks showed, and who approved; why others rejected it stands before."""
+    """Return the results of the checks, and the approval; rejections are shown before."""
     return _listed("Shown", [*filter(None, map(_shown, task.evidence))])
 
 

@@ -1,1 +1,1 @@
-"""Reports: how the board stands, in figures."""
+"""Reports: the status, statistics and history of a board."""

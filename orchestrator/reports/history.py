@@ -15,7 +15,7 @@ from orchestrator.engine import Engine
 R = TypeVar("R")
 
 LONGEST = 3660
-"""Days that a report can go back."""
+"""The largest number of days in a report."""
 
 DAY = 86400.0
 """Seconds of a day."""
@@ -30,12 +30,12 @@ def all_tasks(
     for task in Tasks(engine).ever(workstream, progress):
         holder = aliases.get(task.assigned_to or "", task.assigned_to)
         if name is None or holder == name:
-            # Archived records keep the name that an agent had then.
+            # Archived records keep the former name of an agent.
             yield replace(task, assigned_to=holder)
 
 
 def grouped(tasks: Iterable[Task], field: str, measure: Callable[[list[Task]], R]) -> dict[str, R]:
-    """Measure the tasks of each group, those with one value of a field; numbers are in their order."""
+    """Measure the tasks of each value of a field, in the order of numbers."""
     groups: dict[str, list[Task]] = {}
     for task in tasks:
         value = getattr(task, field)

@@ -1,6 +1,6 @@
-"""What was done in the last days, how fast and by whom, from the records of the tasks alone.
+"""The work of the last days: how much, how fast and by which agents, from the records of tasks alone.
 
-Every number is there on an empty board too: a rate or a duration of nothing is zero.
+Every number exists on an empty board too: a rate or a duration without data is zero.
 """
 
 import math
@@ -21,7 +21,7 @@ from orchestrator.reports.history import DAY, all_tasks, first_moment, grouped, 
 
 
 class Durations(msgspec.Struct, frozen=True, kw_only=True):
-    """How long ``count`` things took, in seconds; nine of ten took no longer than ``p90``."""
+    """Statistics of ``count`` durations in seconds; nine of ten are at most ``p90``."""
 
     count: int
     mean: float
@@ -30,7 +30,7 @@ class Durations(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
-    """How some tasks moved in a time.
+    """The flow of some tasks in a time.
 
     Attributes:
         per_day: Completed tasks a day.
@@ -77,7 +77,7 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CycleNumbers(msgspec.Struct, frozen=True, kw_only=True):
-    """The size of a cycle's plan, and what was done until the next cycle began (None: it goes on)."""
+    """The size of a cycle's plan, and the work until the next cycle began (None: it has not ended)."""
 
     number: int
     started_at: str
@@ -92,7 +92,7 @@ class CycleNumbers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
-    """What was done in the last days, the present one included."""
+    """The work of the last days, today included."""
 
     days: int
     since: str
@@ -119,9 +119,9 @@ def metrics(
 
     Args:
         engine: The board.
-        days: How many days, the present one (UTC) included.
+        days: How many days, today (UTC) included.
         workstream: Only tasks of this workstream.
-        agent: Only tasks that this agent has or had last.
+        agent: Only tasks that this agent has or was the last to have.
         progress: Shows how many archived tasks are read.
 
     Raises:
@@ -148,7 +148,7 @@ def metrics(
 
 
 class _Window:
-    """The time that the metrics are about."""
+    """The time window of the metrics."""
 
     def __init__(self, engine: Engine, since: str, until: str, days: int) -> None:
         self.since, self.until = since, until
@@ -156,7 +156,7 @@ class _Window:
         self._first_claims: dict[str, str | None] = {}
 
     def flow(self, tasks: Sequence[Task]) -> Flow:
-        """Return how the tasks moved in this time."""
+        """Return the flow of the tasks in this time."""
         ended = [task for task in tasks if self.since <= (task.ended_at or "")]
         worked = [task for task in ended if task.status in ("done", "failed")]
         count = Counter(task.status for task in ended)
@@ -179,7 +179,7 @@ class _Window:
         return AgentFlow(**flow, working=working, busy_share=self._busy_share(tasks))
 
     def throughput(self, tasks: Sequence[Task]) -> list[Day]:
-        """Return every day of the window, those on which nothing happened included."""
+        """Return every day of the window, days without events included."""
         dates = [clock.after(self.since, day * DAY)[:10] for day in range(self._days)]
         added = Counter(task.created_at[:10] for task in tasks)
         ended = Counter((task.status, (task.ended_at or "")[:10]) for task in tasks)
@@ -189,7 +189,7 @@ class _Window:
         ]
 
     def _first_claim(self, task: Task) -> str | None:
-        """Return when the task was first claimed: its record knows the last time only."""
+        """Return when the task was first claimed; its record has only the last claim."""
         if task.attempt <= 1:
             return task.claimed_at
         if task.id not in self._first_claims:
@@ -264,7 +264,7 @@ def _crew(engine: Engine, now: str, agent: str | None) -> Crew:
 
 
 def _durations(spans: Iterable[tuple[str | None, str | None]]) -> Durations:
-    """Summarise the known spans; a clock that was set back makes none shorter than 0."""
+    """Summarise the known spans; a span is at least 0, even if the clock was set back."""
     lengths = sorted(max(0.0, _seconds(start, end)) for start, end in spans if start and end)
     if not lengths:
         return Durations(count=0, mean=0.0, median=0.0, p90=0.0)

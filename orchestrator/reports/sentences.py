@@ -1,7 +1,7 @@
 """Events as sentences for people: ``dan completed 72e4c01d Write the conventions``.
 
-There is a sentence for each type of event. Text from agents stands in it on one line and shortened, but it is
-not escaped: the caller prints it.
+There is a sentence for each type of event. It contains texts of agents on one line and shortened, but
+not escaped: the caller escapes it.
 """
 
 import re
@@ -20,10 +20,10 @@ from orchestrator.domain.tasks.facts import NO_FACTS
 from orchestrator.engine import Engine
 
 SHOWN = 80
-"""Characters of a text of an agent."""
+"""The largest length of a text of an agent."""
 
 NAMED = 3
-"""Items of a list that are named; of the others the number is given."""
+"""How many items of a list are named; the others are counted."""
 
 SENTENCES = {
     "agent.imported": "imported the agent {record.id}",
@@ -101,10 +101,10 @@ SENTENCES = {
     "workstream.imported": "imported the workstream {record.name}",
     "workstream.reopened": "reopened the workstream {workstream}",
 }
-"""What an event says its agent did.
+"""The sentence of each type of event, without the agent.
 
 ``{field}`` is a fact of the event, ``{field:task}`` the task with its title, and ``time``, ``number`` and
-``checks`` are other ways to show a fact. ``{:changes}`` stands for all that an edit changed. What stands in
+``checks`` are other ways to show a fact. ``{:changes}`` is the list of changes of an edit. A part in
 brackets is left out if a fact in it is empty.
 """
 
@@ -131,8 +131,8 @@ class Sentences:
 
     Args:
         engine: The board.
-        shown_time: How a time stands in a sentence; its argument is a timestamp.
-        subject: The id of the task that all sentences are about; it is called ``it``.
+        shown_time: Formats a timestamp for a sentence.
+        subject: The id of the task that all sentences are about; they call it ``it``.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class Sentences:
     def _filled(
         self, piece: str, record: Recorded, payload: Mapping[str, Any], *, is_optional: bool
     ) -> str:
-        """A piece of a template with its fields; nothing if it is optional and one of them is empty."""
+        """A part of a template with its fields; empty if it is optional and a field is empty."""
         values = [self._field(m[1], m[2], record, payload) for m in _FIELD.finditer(piece)]
         if is_optional and not all(values):
             return ""
@@ -187,7 +187,7 @@ class Sentences:
         return _text(payload)
 
     def _task(self, task_id: str) -> str:
-        """The id of a task with its title; the id alone if the task has left the board for good."""
+        """The id of a task with its title; the id alone if the task is not on the board any more."""
         if task_id not in self._names:
             try:
                 title = self._tasks.get(task_id).title
@@ -197,7 +197,7 @@ class Sentences:
         return self._names[task_id]
 
     def _changes(self, record: Recorded, payload: Mapping[str, Any]) -> str:
-        """What an edit changed: ``priority 3 -> 1, due 2026-12-01 -> none``."""
+        """The changes of an edit: ``priority 3 -> 1, due 2026-12-01 -> none``."""
         before = self._facts_before(record, payload)
         changes = []
         for field, value in payload.items():

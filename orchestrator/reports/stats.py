@@ -1,4 +1,4 @@
-"""How the tasks of a board stand now: counts by status, workstream, priority, type and agent."""
+"""Statistics of tasks: counts by status, workstream, priority, type and agent."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from orchestrator.reports.history import all_tasks, first_moment, grouped, share
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """How some tasks stand.
+    """Counts of some tasks.
 
     Attributes:
-        open: Those that have not ended.
-        active: Those that an agent has, or that wait for a review.
+        open: Tasks that have not ended.
+        active: Tasks that an agent has, or that wait for a review.
         completion_rate: The share of done tasks among those that were not cancelled.
     """
 
@@ -40,7 +40,7 @@ class ActiveTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """How the tasks of a board stand, archived ones included; ``since`` is empty for all times."""
+    """Counts of the tasks of a board, archived ones included; ``since`` is empty for all times."""
 
     since: str
     total: Tally
@@ -65,7 +65,7 @@ def stats(
     Args:
         engine: The board.
         workstream: Only tasks of this workstream.
-        agent: Only tasks that this agent has or had last.
+        agent: Only tasks that this agent has or was the last to have.
         days: Only tasks that changed in so many days, today included.
         progress: Shows how many archived tasks are read.
 

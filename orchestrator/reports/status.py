@@ -21,11 +21,11 @@ from orchestrator.engine import Engine
 from orchestrator.reports.sentences import Sentences
 
 RECENT = 10
-"""Events that a status shows."""
+"""How many events a status shows."""
 
 
 class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A workstream with how many tasks of each status it has."""
+    """A workstream with the number of its tasks by status."""
 
     name: str
     description: str
@@ -42,7 +42,7 @@ class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReviewStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A task in review: who did it, and who reviews it until when; without a reviewer any other agent may."""
+    """A task in review: its worker, and its reviewer with the end of the review; "" if there is none."""
 
     task: str
     title: str
@@ -52,7 +52,7 @@ class ReviewStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """How a board stood right after an event."""
+    """The status of a board right after an event."""
 
     event: int
     at: str
@@ -103,7 +103,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         return escape(f"{lock.resource}: {', '.join(holders)}")
 
     def _in_review(self, shown_time: Callable[[str, str], str]) -> dict[str, list[str]]:
-        """Return a section for tasks in review; none if there is none."""
+        """Return the section of tasks in review; None if there are none."""
         lines = []
         for review in self.reviews[:RECENT]:
             by = "waits for a reviewer"
@@ -136,8 +136,8 @@ def _agent_line(agent: AgentView) -> str:
 def status(engine: Engine, at: int | None = None) -> Status:
     """Return the status of the board, now or right after an event.
 
-    Agents and locks of a past moment are judged by the time of its event; when agents were last seen is
-    known only for now.
+    For a past event, leases are judged by its time; the last activity of agents is
+    known only for the present.
 
     Raises:
         NotFound: There is no such event.
@@ -176,7 +176,7 @@ def _review(task: Task, now: str) -> ReviewStatus:
 
 
 def _topics(engine: Engine, past: State | None) -> list[str]:
-    """The topics, those of files that people made too; of the past only those that were recorded."""
+    """The topics, those of hand-made files too; for a past event only recorded ones."""
     if past is None:
         with suppress(OrchestratorError):
             return [topic.name for topic in Knowledge(engine).all()]

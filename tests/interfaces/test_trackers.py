@@ -188,7 +188,7 @@ def test_every_problem_of_a_batch_is_printed_once(
     )
     assert rest == [
         "  entry 3: A title is needed",
-        "Hint: Nothing was changed. Mend these places and try again.",
+        "Hint: Nothing was changed. Correct these places and try again.",
     ]
     error = cli("t", "batch", str(plan), "--ws", "build", "--json", status=2).error
     assert (error["code"], len(error["problems"])) == ("bad_entries", 4)
