@@ -147,17 +147,17 @@ def _children(state: State, task_id: str) -> list[str]:
 
 
 def _progress(state: State, task: Task) -> Progress:
-    found = _children(state, task.id)
-    return Progress(len(found), found.count("done"), found.count("cancelled"))
+    children = _children(state, task.id)
+    return Progress(len(children), children.count("done"), children.count("cancelled"))
 
 
 def _waits_for_children(state: State, task: Task) -> bool:
     if task.gate is None:
         return False
-    found = _children(state, task.gate.of)
+    children = _children(state, task.gate.of)
     if task.gate.how == "any":
-        return "done" not in found
-    return not found or any(status not in ("done", "cancelled") for status in found)
+        return "done" not in children
+    return not children or any(status not in ("done", "cancelled") for status in children)
 
 
 def naive_is_free(state: State, task: Task, now: str) -> bool:
@@ -197,7 +197,7 @@ def naive_best(state: State, workstream: str | None, agent: str, now: str) -> Ta
             first = 0 if hung else 1 if queued else 2
             priority = stream.priority if first == 2 else 0
             best.append((first, priority, rank_of(task), task))
-    return min(best, key=lambda found: found[:3])[3] if best else None
+    return min(best, key=lambda entry: entry[:3])[3] if best else None
 
 
 def naive_best_review(state: State, workstream: str | None, agent: str, now: str) -> Task | None:
@@ -214,7 +214,7 @@ def naive_best_review(state: State, workstream: str | None, agent: str, now: str
         and workstream in (None, task.workstream)
         and streams[task.workstream].status == "active"
     ]
-    return min(due, key=lambda found: found[:2])[2] if due else None
+    return min(due, key=lambda entry: entry[:2])[2] if due else None
 
 
 def code_of(call: Callable[[], object]) -> str:

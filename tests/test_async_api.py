@@ -515,20 +515,20 @@ OWN = {*vars(AsyncOrchestrator)}
 
 def members() -> dict[str, FunctionType]:
     """The plain commands and queries by the path to their async form."""
-    found: dict[str, FunctionType] = {}
+    collected: dict[str, FunctionType] = {}
     for name in dir(Orchestrator):
         member = inspect.getattr_static(Orchestrator, name)
         if isinstance(member, Lazy):
             noun = member.load()
-            found |= {
+            collected |= {
                 f"{name}.{command}": method
                 for command in dir(noun)
                 if isinstance(method := inspect.getattr_static(noun, command), FunctionType)
                 and not command.startswith("_")
             }
         elif isinstance(member, FunctionType) and name not in OWN and name[0] != "_":
-            found[name] = member
-    return found
+            collected[name] = member
+    return collected
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)

@@ -46,7 +46,7 @@ RUN = "from orchestrator.interfaces.cli.main import console; console()"
 
 def with_ids(text: str, ids: dict[str, str]) -> str:
     """The text with the ids that the README shows replaced by those of this run."""
-    return ID.sub(lambda found: ids.get(found[0], found[0]), text)
+    return ID.sub(lambda match: ids.get(match[0], match[0]), text)
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ import pytest
 from stress.security import ATTACKS, ROWS, Attack, ground
 
 
-@pytest.mark.parametrize("one", ATTACKS, ids=repr)
-def test_an_attack_that_works_on_the_naive_version_does_nothing_to_a_board(one: Attack) -> None:
+@pytest.mark.parametrize("attack", ATTACKS, ids=repr)
+def test_an_attack_that_works_on_the_naive_version_does_nothing_to_a_board(attack: Attack) -> None:
     """An attack that fails on the naive version would show nothing."""
     with ground() as place:
-        assert one.naive(place), "the attack is not an attack"
+        assert attack.naive(place), "the attack is not an attack"
     with ground() as place:
-        assert one.real(place) == ""
+        assert attack.real(place) == ""
 
 
 def test_every_row_of_the_table_is_attacked() -> None:
-    assert {one.row for one in ATTACKS} == set(ROWS)
+    assert {attack.row for attack in ATTACKS} == set(ROWS)

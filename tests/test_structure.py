@@ -18,7 +18,7 @@ def test_no_class_name_is_declared_twice_in_the_package():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(f"{path.relative_to(PACKAGE)}:{node.lineno}")
-    twice = {name: found for name, found in places.items() if len(found) > 1}
+    twice = {name: where for name, where in places.items() if len(where) > 1}
     assert twice == {}
 
 

@@ -122,9 +122,9 @@ def test_a_snapshot_of_an_upgraded_board_is_none_for_the_version_before(board: O
         state, cursor = fold(board.engine.store)
         data = snapshot.encode(state, cursor)
         formats.append(msgspec.json.decode(data)["format"])
-        found = snapshot.decode(data, board.engine.store.cursor_type)
-        assert found is not None
-        assert as_text(*found) == as_text(state, cursor)
+        decoded = snapshot.decode(data, board.engine.store.cursor_type)
+        assert decoded is not None
+        assert as_text(*decoded) == as_text(state, cursor)
     assert formats == [3, 4]
 
 

@@ -174,9 +174,9 @@ def test_next_without_a_task_answers_nothing_so_that_trying_again_can_find_one(
         assert orc.tasks.next(agent="ann") is None  # and the lease is renewed
     task = orc.tasks.add("build", title="new").id
     with orc.request("r-1"):
-        found = orc.tasks.next(agent="ann")
-    assert found is not None
-    assert found.id == task
+        claimed = orc.tasks.next(agent="ann")
+    assert claimed is not None
+    assert claimed.id == task
 
 
 def test_the_last_event_of_the_commit_bears_the_request(orc: Orchestrator):

@@ -112,7 +112,7 @@ class Model:
         return any(self.excludes(need.resource, need.shared, agent) for need in needs)
 
     def best_review(self, stream: str | None, agent: str) -> str | None:
-        found = [
+        due = [
             (self.streams[task.stream].priority, task.priority, task.number, name)
             for name, task in self.tasks.items()
             if task.status == "in_review"
@@ -121,10 +121,10 @@ class Model:
             and agent not in task.workers
             and (task.reviewer is None or task.review_until <= self.now)
         ]
-        return min(found)[3] if found else None
+        return min(due)[3] if due else None
 
     def best(self, stream: str | None, agent: str) -> str | None:
-        found = [
+        ready = [
             (self.streams[task.stream].priority, task.priority, task.number, name)
             for name, task in self.tasks.items()
             if stream in (None, task.stream)
@@ -132,7 +132,7 @@ class Model:
             and self.is_open(task)
             and not self.is_excluded(task, agent)
         ]
-        return min(found)[3] if found else None
+        return min(ready)[3] if ready else None
 
     def reaches(self, start: str, goal: str) -> bool:
         if start == goal:

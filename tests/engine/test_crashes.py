@@ -318,9 +318,9 @@ def in_child(scene: Scene, folder: Path, fault: Faults) -> str:
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        said = pipe.read().decode()
+        output = pipe.read().decode()
     os.waitpid(pid, 0)
-    return said
+    return output
 
 
 @pytest.mark.parametrize(
@@ -357,10 +357,10 @@ def test_two_processes_that_die_one_after_the_other_never_make_a_stale_file_an_e
         stage.scene, command=lambda orc: orc.knowledge.write("findings", "three\n", agent="bob")
     )
     points = [n for n, name in enumerate(stage.calls) if name not in ("open", "pwrite", "mkdir")]
-    for index, one in enumerate(points):
+    for index, point in enumerate(points):
         for other in range(index % 3, max(points) + 12, 3):
             folder = stage.copy()
-            assert in_child(stage.scene, folder, Faults(faults.dies_before, one)) == ""
+            assert in_child(stage.scene, folder, Faults(faults.dies_before, point)) == ""
             in_child(replace(second, request=False), folder, Faults(faults.dies_after, other))
             try:
                 orc = open_board(folder, stage.scene)
@@ -370,7 +370,7 @@ def test_two_processes_that_die_one_after_the_other_never_make_a_stale_file_an_e
                 assert not orc.events.read(type="knowledge.edited")
                 check_law(orc)
             except BaseException as error:
-                error.add_note(f"died at call {one} of {stage.calls}, then at {other}")
+                error.add_note(f"died at call {point} of {stage.calls}, then at {other}")
                 raise
 
 
@@ -383,11 +383,11 @@ def test_an_interrupt_at_any_call_of_a_one_shot_command_tells_success_from_failu
     """After the commit point SIGINT may not turn success into failure; before it nothing happened."""
     for number, name in enumerate(stage.calls):
         folder = stage.copy()
-        said = in_child(stage.scene, folder, Faults(interrupts, number))
-        assert said in ("done", "interrupted"), said
-        outcome = {"done": "done", "interrupted": "nothing"}[said]
+        output = in_child(stage.scene, folder, Faults(interrupts, number))
+        assert output in ("done", "interrupted"), output
+        outcome = {"done": "done", "interrupted": "nothing"}[output]
         try:
             stage.check(folder, outcome)
         except BaseException as error:
-            error.add_note(f"interrupted at call {number} ({name}) of {stage.calls}: {said}")
+            error.add_note(f"interrupted at call {number} ({name}) of {stage.calls}: {output}")
             raise

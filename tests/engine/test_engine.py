@@ -280,12 +280,12 @@ def test_a_commit_that_failed_is_not_in_the_state(
 
 @pytest.mark.parametrize("what", ["save_snapshot", "write_document"])
 def test_after_the_commit_nothing_turns_success_into_failure(clock: SettableClock, what: str):
-    store, told = Failing(), []
-    orc = Orchestrator(store, now=clock, warn=told.append)
+    store, warnings = Failing(), []
+    orc = Orchestrator(store, now=clock, warn=warnings.append)
     store.fails[what] = InputOutputError("disk full")
     orc.workstreams.create("build")
     orc.knowledge.write("findings", "text")
-    assert any("disk full" in sentence for sentence in told)
+    assert any("disk full" in sentence for sentence in warnings)
     assert orc.knowledge.read("findings") == "text"
     orc.close()
     store.fails.clear()
@@ -389,8 +389,8 @@ def test_state_json_is_json_for_people_and_tools(board: Orchestrator):
     board.tasks.add("build", title="one")
     board.close()
     text = file(board, "state.json").read_text()
-    found = json.loads(text)
-    assert [task["title"] for task in found["state"]["tasks"].values()] == ["one"]
+    decoded = json.loads(text)
+    assert [task["title"] for task in decoded["state"]["tasks"].values()] == ["one"]
     assert '\n    "tasks": {\n' in text
 
 
@@ -398,17 +398,17 @@ def test_closing_leaves_an_exact_snapshot_of_a_small_board(board: Orchestrator):
     for number in range(5):
         board.tasks.add("build", title=str(number))
     board.close()
-    found = snapshot.decode(file(board, "state.json").read_bytes(), Position)
-    assert found is not None
-    assert found[0].event == 6
+    decoded = snapshot.decode(file(board, "state.json").read_bytes(), Position)
+    assert decoded is not None
+    assert decoded[0].event == 6
 
 
 def test_a_one_shot_command_leaves_an_exact_snapshot_of_a_small_board(board: Orchestrator):
     for number in range(3):
         again(board, light=True).tasks.add("build", title=str(number))
-        found = snapshot.decode(file(board, "state.json").read_bytes(), Position)
-        assert found is not None
-        assert found[0].event == number + 2
+        decoded = snapshot.decode(file(board, "state.json").read_bytes(), Position)
+        assert decoded is not None
+        assert decoded[0].event == number + 2
 
 
 def test_a_large_snapshot_is_at_most_an_eighth_behind_and_who_opens_folds_the_tail(
@@ -421,9 +421,9 @@ def test_a_large_snapshot_is_at_most_an_eighth_behind_and_who_opens_folds_the_ta
         board.tasks.add("build", title=str(number))
         board.close()  # leaves a large snapshot as it is
         check_law(board)
-        found = snapshot.decode(file(board, "state.json").read_bytes(), Position)
-        assert found is not None
-        behind.add(number + 2 - found[0].event)
+        decoded = snapshot.decode(file(board, "state.json").read_bytes(), Position)
+        assert decoded is not None
+        behind.add(number + 2 - decoded[0].event)
         assert len(again(board).tasks.all()) == number + 1
     assert 0 in behind
     assert max(behind) > 1
@@ -521,10 +521,10 @@ def test_of_a_damaged_log_readers_see_the_valid_part_and_writers_refuse(board: O
     whole = damage_line(board, 4)
     file(board, "state.json").unlink()
     damaged = file(board, "events.jsonl").read_bytes()
-    told: list[str] = []
-    other = again(board, warn=told.append)
+    warnings: list[str] = []
+    other = again(board, warn=warnings.append)
     assert titles(other) == ["0", "1"]
-    assert "events.jsonl:4" in told[0]
+    assert "events.jsonl:4" in warnings[0]
     with pytest.raises(Damage) as caught:
         other.tasks.add("build", title="more")
     assert caught.value.exit_status == 4
@@ -596,10 +596,10 @@ def test_of_a_board_by_a_newer_version_readers_see_what_they_know_and_writers_re
         for removed in (False, True):
             if removed:
                 file(board, "state.json").unlink()
-            told: list[str] = []
-            other = again(board, warn=told.append)
+            warnings: list[str] = []
+            other = again(board, warn=warnings.append)
             assert [stream.name for stream in other.workstreams.all()] == ["known"]
-            assert len(told) == 1
+            assert len(warnings) == 1
             assert code_of(lambda other=other: other.workstreams.create("x")) == "newer_version"
             assert [stream.name for stream in other.workstreams.all()] == ["known"]
         assert file(board, "events.jsonl").stat().st_size == size
@@ -612,8 +612,8 @@ def test_facts_of_a_newer_version_are_kept_in_the_state_its_snapshot_and_the_arc
     added = b'{"task":"abc00009","workstream":"build","title":"New","colour":"red","size":1}'
     write_event(board, "task.added", added)
     write_event(board, "task.edited", b'{"task":"abc00009","size":2}')
-    told: list[str] = []
-    with again(board, warn=told.append) as older:
+    warnings: list[str] = []
+    with again(board, warn=warnings.append) as older:
         older.tasks.claim("abc00009", agent="ann")
         older.tasks.complete("abc00009")
     data = file(board, "state.json").read_bytes()
@@ -621,14 +621,14 @@ def test_facts_of_a_newer_version_are_kept_in_the_state_its_snapshot_and_the_arc
     assert saved is not None
     assert saved[0].tasks.unknown_facts == {"abc00009": {"colour": "red", "size": 2}}
     assert [*saved[0].newer_fields] == ["task.added.colour", "task.added.size", "task.edited.size"]
-    with again(board, warn=told.append) as older:
+    with again(board, warn=warnings.append) as older:
         older.tasks.archive(["abc00009"])
         archived = older.events.read(last=1)[0]
         assert older.tasks.get("abc00009").title == "New"
         check_law(older)
     record = msgspec.json.decode(archived.payload)["record"]
     assert (record["colour"], record["size"], record["title"]) == ("red", 2, "New")
-    assert told == []
+    assert warnings == []
     with monkeypatch.context() as newer:
         newer.setattr(snapshot, "is_known", lambda path: path == "task.added.colour")
         assert snapshot.decode(data, FileStore.cursor_type) is None, "who knows more folds anew"
@@ -776,10 +776,12 @@ def test_a_log_of_many_segments_is_one_log(tmp_path: Path, clock: SettableClock)
     check_law(orc)
     sealed[2].rename(tmp_path / "away")
     (tmp_path / "b" / "state" / "state.json").unlink()
-    told: list[str] = []
-    reader = Orchestrator(FileStore(tmp_path / "b", warn=told.append), now=clock, warn=told.append)
+    warnings: list[str] = []
+    reader = Orchestrator(
+        FileStore(tmp_path / "b", warn=warnings.append), now=clock, warn=warnings.append
+    )
     assert 0 < len(reader.tasks.all()) < 24
-    assert any(sealed[2].name in sentence for sentence in told)
+    assert any(sealed[2].name in sentence for sentence in warnings)
     with pytest.raises(Damage):
         reader.tasks.add("build", title="x")
 
@@ -855,20 +857,20 @@ def test_next_waits_for_the_event_that_makes_a_task_ready(board: Orchestrator):
     need = board.tasks.add("build", title="need")
     task = board.tasks.add("build", title="task", needs=[need.id])
     board.tasks.claim(need.id, agent="bob")
-    found: list[object] = []
+    collected: list[object] = []
     waiter = threading.Thread(
-        target=lambda: found.append(again(board).tasks.next(agent="ann", wait=60))
+        target=lambda: collected.append(again(board).tasks.next(agent="ann", wait=60))
     )
     waiter.start()
     board.tasks.complete(need.id)
     waiter.join(60)
-    assert [found[0].id] == [task.id]  # type: ignore[attr-defined]
+    assert [collected[0].id] == [task.id]  # type: ignore[attr-defined]
 
 
 def test_a_log_that_is_gone_is_not_a_new_board_to_who_has_seen_it(board: Orchestrator):
     """The state folder was moved away, or is empty: what was seen stays readable, with a warning."""
-    said: list[str] = []
-    witness = again(board, warn=said.append)
+    warnings: list[str] = []
+    witness = again(board, warn=warnings.append)
     assert witness.engine.read().event == 1
     assert board.folder is not None
     Path(board.folder, "state").rename(Path(board.folder, "moved"))
@@ -876,9 +878,9 @@ def test_a_log_that_is_gone_is_not_a_new_board_to_who_has_seen_it(board: Orchest
         if made:
             Path(board.folder, "state").mkdir()
         for _ in range(2):
-            said.clear()
+            warnings.clear()
             assert [ws.name for ws in witness.workstreams.all()] == ["build"]
-            assert any("not in the log any more" in sentence for sentence in said)
+            assert any("not in the log any more" in sentence for sentence in warnings)
     for _ in range(2):
         with pytest.raises(Damage, match="not in the log any more"):
             witness.workstreams.create("docs")

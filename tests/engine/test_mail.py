@@ -94,15 +94,15 @@ def test_a_receiver_that_is_killed_again_and_again_gets_every_message_in_order(
         assert "Traceback" not in process.communicate()[1]
     os.close(printed)
     text = (tmp_path / "printed").read_text()
-    found = [m for _, content in BLOCK.findall(text) for m in MESSAGE.findall(content)]
-    ids = [int(id) for id, _, _ in found]
+    result = [m for _, content in BLOCK.findall(text) for m in MESSAGE.findall(content)]
+    ids = [int(id) for id, _, _ in result]
     first_seen = list(dict.fromkeys(ids))
     assert kills > 5
     assert first_seen == sorted(first_seen), "out of order"
     assert len(first_seen) == MESSAGES, "lost"
-    assert {number for _, number, _ in found} == {str(number) for number in range(MESSAGES)}
-    assert len(set(found)) == MESSAGES, "one number, two messages"
-    for _, number, quoted in found:
+    assert {number for _, number, _ in result} == {str(number) for number in range(MESSAGES)}
+    assert len(set(result)) == MESSAGES, "one number, two messages"
+    for _, number, quoted in result:
         assert quoted == f"| {number}\n| [end of mail]\n" * (int(number) % 7)
     receipts = [orc.mail.peek(id).receipts["bob"] for id in first_seen]
     assert all(receipt.delivered_at and not receipt.read_at for receipt in receipts)

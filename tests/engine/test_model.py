@@ -78,16 +78,16 @@ class Board(RuleBasedStateMachine):
         except Refusal as refused:
             expected, refusal = None, refused.code
         try:
-            found, code = real(), None
+            result, code = real(), None
         except OrchestratorError as error:
-            found, code = None, error.code
+            result, code = None, error.code
         assert code == refusal
         if refusal is not None:
             assert self.text() == before, "a refused command changed something"
             return None
         self.model.acted(agent)
-        assert expected is None or found == expected
-        return found
+        assert expected is None or result == expected
+        return result
 
     def text(self) -> str:
         return as_text(self.orc.engine.read(), self.orc.engine._position)
@@ -124,9 +124,9 @@ class Board(RuleBasedStateMachine):
             self.orc.engine.save()
             saved = self.store.load_snapshot()
             assert saved == snapshot.encode(self.orc.engine.read(), self.orc.engine._position)
-            found = snapshot.decode(saved, self.store.cursor_type)
-            assert found is not None
-            assert as_text(*found) == as_text(*fold(self.store))
+            decoded = snapshot.decode(saved, self.store.cursor_type)
+            assert decoded is not None
+            assert as_text(*decoded) == as_text(*fold(self.store))
 
     # Workstreams
 

@@ -18,8 +18,8 @@ def add(orc: Orchestrator, name: str, count: int) -> None:
 def dispatch(orc: Orchestrator, name: str, count: int) -> None:
     """A task at a time, so that dispatchers meet."""
     for priority in range(count):
-        for one in orc.dispatch.run(priority=priority, agent=name):
-            say(f"{one.task} {one.agent}")
+        for assignment in orc.dispatch.run(priority=priority, agent=name):
+            say(f"{assignment.task} {assignment.agent}")
 
 
 ROLES = {"add": add, "dispatch": dispatch}

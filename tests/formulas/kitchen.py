@@ -62,9 +62,9 @@ class Kitchen:
         """Everything that is told of a formula that cannot be cooked."""
         with pytest.raises(BadInput) as caught:
             self.cook(text_or_name, variables)
-        found = caught.value.details["problems"]
-        assert isinstance(found, list)
-        return found
+        messages = caught.value.details["problems"]
+        assert isinstance(messages, list)
+        return messages
 
 
 def graph(cooked: CompiledFormula) -> dict[str, set[str]]:
@@ -86,14 +86,14 @@ def before(steps: Mapping[str, CompiledStep]) -> dict[str, set[str]]:
             parts.setdefault(step.parent, []).append(step.id)
 
     def direct(step: CompiledStep) -> set[str]:
-        found = {*step.needs, *step.outside}
+        earlier = {*step.needs, *step.outside}
         if step.waits_for.startswith("all"):
-            found.update(awaited(step))
+            earlier.update(awaited(step))
         above = step.parent
         while above is not None:
-            found.update(steps[above].needs, steps[above].outside)
+            earlier.update(steps[above].needs, steps[above].outside)
             above = steps[above].parent
-        return found
+        return earlier
 
     def awaited(step: CompiledStep) -> list[str]:
         return parts.get(step.waits_for.partition(":")[2] or step.id, [])
@@ -104,11 +104,11 @@ def before(steps: Mapping[str, CompiledStep]) -> dict[str, set[str]]:
     while changed:
         changed = False
         for step_id, step in steps.items():
-            found = near[step_id].union(*(closed.get(other, ()) for other in near[step_id]))
+            earlier = near[step_id].union(*(closed.get(other, ()) for other in near[step_id]))
             if step.waits_for.startswith("any") and awaited(step):
-                found |= set.intersection(*({part, *closed[part]} for part in awaited(step)))
-            changed = changed or found != closed[step_id]
-            closed[step_id] = found
+                earlier |= set.intersection(*({part, *closed[part]} for part in awaited(step)))
+            changed = changed or earlier != closed[step_id]
+            closed[step_id] = earlier
     return closed
 
 

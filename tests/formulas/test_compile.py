@@ -32,26 +32,26 @@ def test_every_real_formula_compiles_in_an_order_that_respects_the_needs(real: K
 
 
 def test_shiny_enterprise_expands_implement_and_review_needs_its_last_step(real: Kitchen):
-    found = real.graph("shiny-enterprise", feature="Login")
+    compiled = real.graph("shiny-enterprise", feature="Login")
     draft = ["draft", "refine-1", "refine-2", "refine-3", "refine-4"]
     chain = ["design", *(f"implement.{part}" for part in draft), "review", "test", "submit"]
-    assert found == {step: {chain[n - 1]} if n else set[str]() for n, step in enumerate(chain)}
+    assert compiled == {step: {chain[n - 1]} if n else set[str]() for n, step in enumerate(chain)}
 
 
 def test_shiny_secure_puts_steps_around_implement_and_submit(real: Kitchen):
-    found = real.graph("shiny-secure", feature="Login")
-    assert found["implement-security-prescan"] == {"design"}
-    assert found["implement"] == {"implement-security-prescan"}
-    assert found["implement-security-postscan"] == {"implement"}
-    assert found["review"] == {"implement-security-postscan"}
-    assert found["submit-security-postscan"] == {"submit"}
+    compiled = real.graph("shiny-secure", feature="Login")
+    assert compiled["implement-security-prescan"] == {"design"}
+    assert compiled["implement"] == {"implement-security-prescan"}
+    assert compiled["implement-security-postscan"] == {"implement"}
+    assert compiled["review"] == {"implement-security-postscan"}
+    assert compiled["submit-security-postscan"] == {"submit"}
 
 
 def test_the_review_convoy_has_parallel_legs_and_then_the_synthesis(real: Kitchen):
     cooked = real.cook("code-review", {"pr": "123"}, preset="gate")
-    found = graph(cooked)
+    compiled = graph(cooked)
     legs = {"wiring", "security", "smells", "test-quality"}
-    assert found == {**{leg: set() for leg in legs}, "synthesis": legs}
+    assert compiled == {**{leg: set() for leg in legs}, "synthesis": legs}
     text = step_of(cooked, "security").description
     assert "- **Formula**: code-review" in text
     assert "- **Your focus**: Security vulnerabilities and attack surface" in text
@@ -122,7 +122,7 @@ def test_circular_extends_prints_the_circle(kitchen: Kitchen):
 
 
 def test_count_chains_the_rounds_and_passes_on_the_needs(kitchen: Kitchen):
-    found = kitchen.graph(
+    compiled = kitchen.graph(
         """
         [[steps]]
         id = "before"
@@ -141,7 +141,7 @@ def test_count_chains_the_rounds_and_passes_on_the_needs(kitchen: Kitchen):
         needs = ["process"]
         """
     )
-    assert found == {
+    assert compiled == {
         "before": set(),
         "process.iter1.fetch": {"before"},
         "process.iter1.transform": {"process.iter1.fetch"},
@@ -294,7 +294,7 @@ def test_the_facts_of_a_replaced_step_are_inherited(kitchen: Kitchen):
 
 def test_map_expands_every_step_that_matches(kitchen: Kitchen):
     kitchen.write("two", EXPANSION)
-    found = kitchen.graph(
+    compiled = kitchen.graph(
         """
         [[steps]]
         id = "one.impl"
@@ -306,7 +306,7 @@ def test_map_expands_every_step_that_matches(kitchen: Kitchen):
         with = "two"
         """
     )
-    assert found["two.impl.draft"] == {"one.impl.polish"}
+    assert compiled["two.impl.draft"] == {"one.impl.polish"}
 
 
 def test_expansions_are_nested_at_most_five_deep(kitchen: Kitchen):
@@ -349,7 +349,7 @@ def test_own_advice_comes_before_expansions_and_aspects_after(kitchen: Kitchen):
         glob = "b*"
         """,
     )
-    found = kitchen.graph(
+    compiled = kitchen.graph(
         """
         [[steps]]
         id = "a"
@@ -365,7 +365,7 @@ def test_own_advice_comes_before_expansions_and_aspects_after(kitchen: Kitchen):
         aspects = ["log"]
         """
     )
-    assert found == {
+    assert compiled == {
         "a": set(),
         "b-check": {"a"},
         "b.draft": {"b-check"},
@@ -376,7 +376,7 @@ def test_own_advice_comes_before_expansions_and_aspects_after(kitchen: Kitchen):
 
 
 def test_several_steps_before_and_after_keep_their_order(kitchen: Kitchen):
-    found = kitchen.graph(
+    compiled = kitchen.graph(
         """
         [[steps]]
         id = "a"
@@ -395,7 +395,7 @@ def test_several_steps_before_and_after_keep_their_order(kitchen: Kitchen):
         id = "c2"
         """
     )
-    assert found == {
+    assert compiled == {
         "b1": set(), "b2": {"b1"}, "a": {"b2"}, "c1": {"a"}, "c2": {"c1"}, "z": {"c2"}
     }  # fmt: skip
 
@@ -404,7 +404,7 @@ def test_several_steps_before_and_after_keep_their_order(kitchen: Kitchen):
 
 
 def test_a_branch_forks_and_joins(kitchen: Kitchen):
-    found = kitchen.graph(
+    compiled = kitchen.graph(
         """
         [[steps]]
         id = "setup"
@@ -420,7 +420,7 @@ def test_a_branch_forks_and_joins(kitchen: Kitchen):
         join = "deploy"
         """
     )
-    assert found == {
+    assert compiled == {
         "setup": set(), "lint": {"setup"}, "test": {"setup"}, "deploy": {"lint", "test"}
     }  # fmt: skip
 
@@ -520,9 +520,9 @@ CONDITIONAL = """
 def test_a_condition_in_each_of_its_forms(
     kitchen: Kitchen, condition: str, value: str, holds: bool
 ):
-    found = kitchen.graph(CONDITIONAL.replace("{condition}", condition), v=value)
-    assert ("b" in found) == holds
-    assert found["c"] == ({"b"} if holds else {"a"}), "who needed it inherits its needs"
+    compiled = kitchen.graph(CONDITIONAL.replace("{condition}", condition), v=value)
+    assert ("b" in compiled) == holds
+    assert compiled["c"] == ({"b"} if holds else {"a"}), "who needed it inherits its needs"
 
 
 def test_a_parent_still_waits_for_the_needs_of_a_removed_child(
@@ -834,7 +834,7 @@ def test_a_value_keeps_its_blank_lines_and_an_empty_one_leaves_no_gap(kitchen: K
 
 def test_a_loop_without_rounds_passes_on_needs_that_are_added_later(kitchen: Kitchen):
     kitchen.write("two", EXPANSION)
-    found = kitchen.graph(
+    compiled = kitchen.graph(
         """
         steps = [
             {id = "late", expand = "two"},
@@ -844,7 +844,7 @@ def test_a_loop_without_rounds_passes_on_needs_that_are_added_later(kitchen: Kit
         ]
         """
     )
-    assert found["after"] == {"late.draft", "l.iter2.x"}
+    assert compiled["after"] == {"late.draft", "l.iter2.x"}
 
 
 def test_loops_and_expansions_are_nested_in_any_order(kitchen: Kitchen):
@@ -859,8 +859,8 @@ def test_loops_and_expansions_are_nested_in_any_order(kitchen: Kitchen):
         template = [{id = "{target}.l", loop = {count = 2, body = [{id = "x", expand = "inner"}]}}]
         """,
     )
-    found = kitchen.graph('steps = [{id = "a", expand = "outer"}]')
-    assert list(found) == [f"a.l.iter{n}.x.g.iter{m}.y" for n in (1, 2) for m in (1, 2)]
+    compiled = kitchen.graph('steps = [{id = "a", expand = "outer"}]')
+    assert list(compiled) == [f"a.l.iter{n}.x.g.iter{m}.y" for n in (1, 2) for m in (1, 2)]
 
 
 def test_a_loop_in_a_loop_needs_the_steps_of_its_own_round_and_counts_its_own_rounds(
@@ -886,9 +886,9 @@ def test_a_loop_in_a_loop_needs_the_steps_of_its_own_round_and_counts_its_own_ro
         body = [{id = "x", needs = ["a"], title = "{i}, round {iteration}"}]
         """
     )
-    found = {step.id: (step.title, set(step.needs)) for step in cooked.steps}
-    assert found["l.iter1.in.iter1.x"] == ("1, round 1", {"l.iter1.a"})
-    assert found["l.iter2.in.iter2.x"] == ("3, round 2", {"l.iter2.in.iter1.x", "l.iter2.a"})
+    steps = {step.id: (step.title, set(step.needs)) for step in cooked.steps}
+    assert steps["l.iter1.in.iter1.x"] == ("1, round 1", {"l.iter1.a"})
+    assert steps["l.iter2.in.iter2.x"] == ("3, round 2", {"l.iter2.in.iter1.x", "l.iter2.a"})
 
 
 @pytest.mark.parametrize(
@@ -946,12 +946,12 @@ def test_a_need_of_one_child_stays_a_need_where_any_child_is_enough(kitchen: Kit
         id = "{target}.q"
         """,
     )
-    found = kitchen.graph('steps = [{id = "a", expand = "choice"}, {id = "z", needs = ["a"]}]')
-    assert found["z"] == {"a.p", "a.q"}
+    compiled = kitchen.graph('steps = [{id = "a", expand = "choice"}, {id = "z", needs = ["a"]}]')
+    assert compiled["z"] == {"a.p", "a.q"}
 
 
 def test_a_step_that_waits_for_all_children_keeps_the_needs_of_a_removed_one(kitchen: Kitchen):
-    found = kitchen.graph(
+    compiled = kitchen.graph(
         """
         vars = {v = "no"}
         steps = [
@@ -964,7 +964,7 @@ def test_a_step_that_waits_for_all_children_keeps_the_needs_of_a_removed_one(kit
         ]
         """
     )
-    assert found == {"a": set(), "p": set(), "d": set(), "z": {"a"}}
+    assert compiled == {"a": set(), "p": set(), "d": set(), "z": {"a"}}
 
 
 # Tasks of the board, timers

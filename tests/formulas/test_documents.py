@@ -19,7 +19,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_reference_names_every_key_of_the_schema():
-    said = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`\n]+)`", _reference()))))
+    documented = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`\n]+)`", _reference()))))
     records = [
         r for r in vars(schema).values() if isinstance(r, type) and issubclass(r, msgspec.Struct)
     ]
@@ -30,7 +30,7 @@ def test_the_reference_names_every_key_of_the_schema():
         for field in msgspec.structs.fields(record)
         if field.name != "place"
     }
-    assert keys - said == set()
+    assert keys - documented == set()
 
 
 def test_the_reference_names_every_shipped_formula_and_its_variables():
@@ -44,9 +44,9 @@ def test_the_reference_names_every_shipped_formula_and_its_variables():
 
 
 def test_the_reference_names_every_field_that_json_prints():
-    _, found, section = _reference().partition("## What `--json` prints")
-    assert found
-    said = set(re.findall(r"`([a-z_]+)`", section))
+    _, separator, section = _reference().partition("## What `--json` prints")
+    assert separator
+    documented = set(re.findall(r"`([a-z_]+)`", section))
     printed = (
         CompiledFormula,
         CompiledStep,
@@ -59,7 +59,7 @@ def test_the_reference_names_every_field_that_json_prints():
         FormulaSummary,
     )
     for record in (*printed, Blocked, Blocker):
-        missing = {field.encode_name for field in msgspec.structs.fields(record)} - said
+        missing = {field.encode_name for field in msgspec.structs.fields(record)} - documented
         assert missing == set(), record
 
 

@@ -97,16 +97,20 @@ def test_each_problem_is_reported_once_whatever_others_there_are(
     kitchen: Kitchen, faults: list[list[str]]
 ):
     """In a step or in several, found by reading or only by cooking; and so is a circle behind them."""
-    text, told = ['[[steps]]\nid = "p"\nneeds = ["q"]\n[[steps]]\nid = "q"\nneeds = ["p"]'], []
+    text, expected = ['[[steps]]\nid = "p"\nneeds = ["q"]\n[[steps]]\nid = "q"\nneeds = ["p"]'], []
     for number, chosen in enumerate(faults):
         lines = [f'[[steps]]\nid = "s{number}"', *(FAULTS[fault][0] for fault in chosen)]
         text.append("\n".join(lines))
-        told += [(f"steps[{number + 2}]", FAULTS[fault][1]) for fault in chosen]
-    found = kitchen.problems("\n".join(text))
-    assert len(found) == len(told) + 1, found
-    assert any("these wait for one another: p -> q -> p" in one for one in found)
-    for place, message in told:
-        assert any(place in one and message in one for one in found), (place, message, found)
+        expected += [(f"steps[{number + 2}]", FAULTS[fault][1]) for fault in chosen]
+    messages = kitchen.problems("\n".join(text))
+    assert len(messages) == len(expected) + 1, messages
+    assert any("these wait for one another: p -> q -> p" in first for first in messages)
+    for place, message in expected:
+        assert any(place in first and message in first for first in messages), (
+            place,
+            message,
+            messages,
+        )
 
 
 def test_every_circle_is_reported_with_the_places_of_its_steps(kitchen: Kitchen):
@@ -156,9 +160,9 @@ def test_a_file_that_cannot_be_read_has_no_other_problem(kitchen: Kitchen):
 )  # fmt: skip
 def test_an_error_names_file_and_place(kitchen: Kitchen, text: str, problem: str):
     kitchen.write("bad", text)
-    found = kitchen.problems("bad")
-    assert any(problem in one for one in found), found
-    assert all(one.startswith("bad.formula.toml") for one in found)
+    messages = kitchen.problems("bad")
+    assert any(problem in message for message in messages), messages
+    assert all(message.startswith("bad.formula.toml") for message in messages)
 
 
 def test_steps_that_wait_for_one_another_are_named_in_their_order(kitchen: Kitchen):
@@ -273,7 +277,9 @@ def test_a_pattern_that_takes_too_long_is_given_up(kitchen: Kitchen):
 
 def test_a_value_repeated_a_thousand_times_is_refused_before_the_text_is_made(kitchen: Kitchen):
     text = f'[vars]\nv = ""\n[[steps]]\nid = "a"\ndescription = "{"{{v}}" * 1000}"'
-    assert any("texts grow beyond" in one for one in kitchen.problems(text, v="x" * 1_000_000))
+    assert any(
+        "texts grow beyond" in message for message in kitchen.problems(text, v="x" * 1_000_000)
+    )
 
 
 LONG = 200_000

@@ -53,14 +53,14 @@ class Made:
     compose: dict[str, Any] = field(default_factory=dict)
 
     def load(self) -> Loaded:
-        said = {
+        values = {
             "formula": "made",
             "vars": dict.fromkeys(SWITCHES, "yes"),
             "steps": self.steps,
             "compose": self.compose,
         }
         problems, warnings = Problems("It"), dict[str, None]()
-        formula = read(tomli_w.dumps(said).encode(), "made.formula.toml", problems)
+        formula = read(tomli_w.dumps(values).encode(), "made.formula.toml", problems)
         check(formula, [], problems, warnings)
         problems.check()
         others: dict[str, Formula] = {"pair": EXPANSION, "deep": DEEP, "around": ASPECT}
@@ -113,12 +113,12 @@ def made(draw: st.DrawFn, *, outside: bool = False) -> Made:
 
 def brings(step: dict[str, Any]) -> list[str]:
     """Ids by which others may speak of a step: its own, and some that cooking brings in its place."""
-    found = [step["id"]]
+    ids = [step["id"]]
     if step.get("expand") == "pair":
-        found += [f"{step['id']}.one", f"{step['id']}.two"]
+        ids += [f"{step['id']}.one", f"{step['id']}.two"]
     if step.get("loop", {}).get("count", 0) > 1:
-        found.append(f"{step['id']}.iter2.x")
-    return found
+        ids.append(f"{step['id']}.iter2.x")
+    return ids
 
 
 @st.composite
@@ -137,10 +137,10 @@ def cooked_with(loaded: Loaded, switches: dict[str, str]) -> dict[str, CompiledS
 
 @given(made(), st.lists(st.sampled_from(["yes", "no"]), min_size=3, max_size=3))
 def test_a_compiled_formula_has_no_circle_and_every_need_is_an_earlier_step(
-    formula: Made, said: list[str]
+    formula: Made, values: list[str]
 ):
     try:
-        steps = cooked_with(formula.load(), dict(zip(SWITCHES, said, strict=True)))
+        steps = cooked_with(formula.load(), dict(zip(SWITCHES, values, strict=True)))
     except BadInput as refused:  # a circle by way of a parent
         assume(False)
         raise AssertionError from refused
@@ -153,11 +153,11 @@ def test_a_compiled_formula_has_no_circle_and_every_need_is_an_earlier_step(
 
 
 @given(made(outside=True), st.lists(st.sampled_from(["yes", "no"]), min_size=3, max_size=3))
-def test_a_false_condition_never_loses_the_order_of_steps(formula: Made, said: list[str]):
+def test_a_false_condition_never_loses_the_order_of_steps(formula: Made, values: list[str]):
     unconditional = Made(_without_conditions(formula.steps), formula.compose)
     try:
         whole = cooked_with(unconditional.load(), {})
-        part = cooked_with(formula.load(), dict(zip(SWITCHES, said, strict=True)))
+        part = cooked_with(formula.load(), dict(zip(SWITCHES, values, strict=True)))
     except BadInput as refused:
         assume(False)
         raise AssertionError from refused
@@ -172,7 +172,7 @@ def test_a_false_condition_never_loses_the_order_of_steps(formula: Made, said: l
         and (part[step].type, part[step].until) == (whole[step].type, whole[step].until)
     }
     for step in stayed:
-        waited = {one for one in was[step] if one in stayed or one not in whole}
+        waited = {need for need in was[step] if need in stayed or need not in whole}
         assert now[step] >= waited, step
 
 

@@ -269,8 +269,8 @@ def test_files_have_names_that_are_safe_and_lie_in_the_folder_of_their_status(
     b = orc.tasks.add("build", title="é" * 400)
     orc.tasks.cancel(b.id)
     export_backlog(orc.engine, str(tmp_path / "out"))
-    found = sorted(str(p.relative_to(tmp_path / "out")) for p in tmp_path.rglob("*.md"))
-    assert found == [f"completed/task-{b.id} - {'é' * 50}.md", f"tasks/task-{a.id} - etc-passwd.md"]
+    paths = sorted(str(p.relative_to(tmp_path / "out")) for p in tmp_path.rglob("*.md"))
+    assert paths == [f"completed/task-{b.id} - {'é' * 50}.md", f"tasks/task-{a.id} - etc-passwd.md"]
 
 
 def test_an_export_never_writes_into_what_is_there(orc: Orchestrator, tmp_path: Path) -> None:
@@ -287,10 +287,10 @@ def test_an_export_never_writes_into_what_is_there(orc: Orchestrator, tmp_path: 
 
 def test_a_text_cannot_end_its_section_or_begin_another() -> None:
     for text in (MARKED, "<!-- COMMENT:END -->", "<!-- \\\\DOD:END -->", "## Final Summary\n\nx"):
-        said = Sections(
+        output = Sections(
             description=text, acceptance="", notes="", summary="", comments=[Comment("a", "", text)]
         )
-        read = sections.read(sections.write(said))
+        read = sections.read(sections.write(output))
         assert (read.description, read.comments[0].text, read.summary) == (text, text, "")
 
 

@@ -211,7 +211,7 @@ def test_a_word_too_many_is_a_usage_error(cli: CommandLine) -> None:
 def test_every_step_says_what_happened_to_which_task(cli: CommandLine) -> None:
     task = added(cli)
     cli("t", "claim", task, "ann")
-    said = [
+    output = [
         cli("t", "renew", task, "--lease", "1h").out[:16],
         cli("t", "release", task, "not", "mine").lines[0],
         cli("t", "block", task, "no key").lines[0],
@@ -224,7 +224,7 @@ def test_every_step_says_what_happened_to_which_task(cli: CommandLine) -> None:
         cli("t", "fail", task, "broken").lines[0],
         cli("t", "archive", task).lines[0],
     ]
-    assert said == [
+    assert output == [
         "Renewed: Ship v1",
         "Released: Ship v1",
         "Blocked: Ship v1",

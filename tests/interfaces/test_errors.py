@@ -56,15 +56,15 @@ def test_errors_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
         ("t add w T --estimate soon", "'soon' is not a duration"),
     ],
 )
-def test_bad_usage_is_status_2_in_both_forms(cli: CommandLine, line: str, said: str) -> None:
+def test_bad_usage_is_status_2_in_both_forms(cli: CommandLine, line: str, message: str) -> None:
     shown = cli(*line.split(), status=2)
     assert shown.out == ""
     assert shown.err.startswith("Error: ")
-    assert said in shown.err
+    assert message in shown.err
     assert "--help` shows how it is called.\n" in shown.err
     error = cli("--json", *line.split(), status=2).error
     assert (error["code"], error["retryable"]) == ("usage", False)
-    assert said in error["message"]
+    assert message in error["message"]
 
 
 def test_what_the_board_refuses_is_status_1(cli: CommandLine) -> None:

@@ -41,8 +41,8 @@ def root(cli: CommandLine, tmp_path: Path) -> str:
 
 def test_the_shipped_formulas_are_found_on_any_board(cli: CommandLine) -> None:
     listed = cli("formula", "list", "--json").json
-    assert {one["name"] for one in listed} == set(SHIPPED)
-    assert all(one["where"] == "shipped" and not one["problem"] for one in listed)
+    assert {entry["name"] for entry in listed} == set(SHIPPED)
+    assert all(entry["where"] == "shipped" and not entry["problem"] for entry in listed)
     assert cli("f", "ls").lines[0].split() == ["formula", "type", "steps", "from", "what", "for"]
 
 
@@ -183,7 +183,7 @@ def test_wisps_are_squashed_and_burned_and_not_exported(
     cli("export", "beads", str(tmp_path / "issues.jsonl"))
     ids = {json.loads(line)["id"] for line in (tmp_path / "issues.jsonl").read_text().splitlines()}
     assert root in ids
-    assert not any(one.startswith(wisp) for one in ids)
+    assert not any(entry.startswith(wisp) for entry in ids)
     assert (
         cli("f", "squash", wisp, "--summary", "All well").lines[0] == f"Squashed {wisp} (5 steps)"
     )

@@ -20,14 +20,14 @@ Names = tuple[str, ...]
 
 def commands(group: Group, path: tuple[Names, ...] = ()) -> list[tuple[tuple[Names, ...], Command]]:
     """Every command with the words that lead to it, each word with its short forms."""
-    found = []
+    collected = []
     for inner in group.groups:
-        found += commands(inner, (*path, inner.names))
+        collected += commands(inner, (*path, inner.names))
     for command in group.declared:
-        found.append(((*path, group.names_of(command.name)), command))
+        collected.append(((*path, group.names_of(command.name)), command))
         if command.name == group.otherwise:
-            found.append((path, command))
-    return found
+            collected.append((path, command))
+    return collected
 
 
 ALL = commands(BOARD)

@@ -44,8 +44,8 @@ def test_no_title_gets_out_of_its_label_in_dot(title: str) -> None:
     node = drawing.dot(drawn(title)).split("\n")[3]
     label = re.fullmatch(r'  t1 \[label="((?:[^"\\]|\\\\|\\")*)"\];', node)
     assert label is not None
-    said = re.sub(r"\\(.)", r"\1", label[1]).replace("&amp;", "&")
-    assert said == f"299833bc: {escape(title)} (pending)"
+    shown = re.sub(r"\\(.)", r"\1", label[1]).replace("&amp;", "&")
+    assert shown == f"299833bc: {escape(title)} (pending)"
     assert not re.search(r"&(?!amp;)", label[1])
 
 
@@ -77,7 +77,7 @@ def test_a_graph_as_json_is_tasks_and_edges_by_option_and_by_format(cli: Command
     need = added(cli, "First")
     task = added(cli, "Second", "--needs", need)
     whole = cli("t", "graph", "--json").json
-    assert [found["id"] for found in whole["tasks"]] == [need, task]
+    assert [record["id"] for record in whole["tasks"]] == [need, task]
     assert whole["edges"] == [{"task": task, "kind": "needs", "other": need}]
     assert cli("t", "graph", "--format", "json").json == whole
 
@@ -109,54 +109,58 @@ def test_a_big_graph_is_cut_with_a_note_on_stderr_but_whole_for_programs(
 
 
 def test_dep_add_and_remove_change_one_link(cli: CommandLine) -> None:
-    one, two = added(cli, "One"), added(cli, "Two")
-    said = cli("t", "dep", "add", one[:6], two, "--type", "needs").out
-    assert said == f"Linked: {one} (One) needs {two}\n"
-    assert cli("t", "dep", "add", two, one, "--json", status=1).error["circle"] == [two, one, two]
-    cli("t", "dep", "add", one, two, "--type", "discovered-from")
-    assert "--type" in cli("t", "dep", "remove", one, two, status=2).err
-    record = cli("t", "dep", "rm", one, two, "--type", "needs", "--json").json
-    assert (record["needs"], record["links"]) == ([], [{"kind": "discovered-from", "task": two}])
+    first, second = added(cli, "One"), added(cli, "Two")
+    output = cli("t", "dep", "add", first[:6], second, "--type", "needs").out
+    assert output == f"Linked: {first} (One) needs {second}\n"
+    assert cli("t", "dep", "add", second, first, "--json", status=1).error["circle"] == [
+        second,
+        first,
+        second,
+    ]
+    cli("t", "dep", "add", first, second, "--type", "discovered-from")
+    assert "--type" in cli("t", "dep", "remove", first, second, status=2).err
+    record = cli("t", "dep", "rm", first, second, "--type", "needs", "--json").json
+    assert (record["needs"], record["links"]) == ([], [{"kind": "discovered-from", "task": second}])
 
 
 def test_dep_add_of_a_gate_takes_any(cli: CommandLine) -> None:
-    one, two = added(cli, "One"), added(cli, "Two")
-    record = cli("t", "dep", "add", one, two, "--type", "waits-for", "--any", "--json").json
-    assert record["gate"] == {"how": "any", "of": two}
-    assert cli("t", "dep", "add", one, two, "--any", status=2).out == ""
+    first, second = added(cli, "One"), added(cli, "Two")
+    record = cli("t", "dep", "add", first, second, "--type", "waits-for", "--any", "--json").json
+    assert record["gate"] == {"how": "any", "of": second}
+    assert cli("t", "dep", "add", first, second, "--any", status=2).out == ""
 
 
 def test_dep_tree_goes_down_and_up(cli: CommandLine) -> None:
-    one = added(cli, "One")
-    two = added(cli, "Two", "--needs", one)
-    three = added(cli, "Three", "--needs", f"{two},{one}")
-    assert cli("t", "dep", "tree", three).lines == [
-        f"[pending] {three}: Three",
-        f"  needs: [pending] {two}: Two",
-        f"    needs: [pending] {one}: One",
-        f"  needs: [pending] {one}: One",
+    first = added(cli, "One")
+    second = added(cli, "Two", "--needs", first)
+    third = added(cli, "Three", "--needs", f"{second},{first}")
+    assert cli("t", "dep", "tree", third).lines == [
+        f"[pending] {third}: Three",
+        f"  needs: [pending] {second}: Two",
+        f"    needs: [pending] {first}: One",
+        f"  needs: [pending] {first}: One",
     ]
-    assert cli("t", "dep", "tree", one, "--up").lines == [
-        f"[pending] {one}: One",
-        f"  needs it: [pending] {two}: Two",
-        f"    needs it: [pending] {three}: Three",
-        f"  needs it: [pending] {three}: Three",
+    assert cli("t", "dep", "tree", first, "--up").lines == [
+        f"[pending] {first}: One",
+        f"  needs it: [pending] {second}: Two",
+        f"    needs it: [pending] {third}: Three",
+        f"  needs it: [pending] {third}: Three",
     ]
 
 
 def test_ready_and_blocked_say_what_can_go_on_and_what_cannot_and_why(cli: CommandLine) -> None:
-    one = added(cli, "One")
-    two = added(cli, "Two", "--needs", one)
-    assert cli("t", "ready").lines == [f"[pending] {one}: One"]
+    first = added(cli, "One")
+    second = added(cli, "Two", "--needs", first)
+    assert cli("t", "ready").lines == [f"[pending] {first}: One"]
     assert cli("t", "ready", "build", "--limit", "0").out == "No task is ready.\n"
     assert cli("t", "blocked").lines == [
-        f"[pending] {two}: Two",
-        f"    needs {one}, which is pending",
+        f"[pending] {second}: Two",
+        f"    needs {first}, which is pending",
     ]
     [entry] = cli("t", "blocked", "build", "--json").json
-    assert entry["task"]["id"] == two
-    says = f"needs {one}, which is pending"
-    assert entry["by"] == [{"kind": "need", "task": one, "says": says, "command": ""}]
+    assert entry["task"]["id"] == second
+    sentence = f"needs {first}, which is pending"
+    assert entry["by"] == [{"kind": "need", "task": first, "says": sentence, "command": ""}]
     assert cli("t", "ready", "nowhere", status=1).out == ""
 
 
@@ -181,9 +185,9 @@ def test_stale_shows_since_when(cli: CommandLine) -> None:
     ("step", "why"), [("duplicate", "duplicate of"), ("supersede", "superseded by")]
 )
 def test_a_task_gives_way_to_another(cli: CommandLine, step: str, why: str) -> None:
-    one, two = added(cli, "One"), added(cli, "Two")
-    said = cli("t", step, one, two, "--reason", "same\x1bwords").out
-    assert said == f"Cancelled: {one} (One): {why} {two}: same\\x1bwords\n"
+    first, second = added(cli, "One"), added(cli, "Two")
+    output = cli("t", step, first, second, "--reason", "same\x1bwords").out
+    assert output == f"Cancelled: {first} (One): {why} {second}: same\\x1bwords\n"
 
 
 def test_add_and_edit_take_place_and_times(cli: CommandLine) -> None:
@@ -218,48 +222,48 @@ def test_an_empty_text_clears_a_fact_that_is_a_word_a_number_or_a_time(
 
 def test_show_tells_where_a_task_stands_in_the_graph(cli: CommandLine) -> None:
     top = added(cli, "Epic", "--waits-for", "all")
-    one, two = (added(cli, name, "--parent", top) for name in ("One", "Two"))
-    cli("t", "dep", "add", one, top, "--type", "related")
-    cli("t", "claim", one, "ann")
-    cli("t", "complete", one)
+    first, second = (added(cli, name, "--parent", top) for name in ("One", "Two"))
+    cli("t", "dep", "add", first, top, "--type", "related")
+    cli("t", "claim", first, "ann")
+    cli("t", "complete", first)
     shown = re.sub(" +", " ", cli("t", "show", top).out)
     for line in (
-        f"children {one}, {two}",
+        f"children {first}, {second}",
         "progress 1 of 2 done",
         "waits for all of its own children",
-        f"linked by {one} (related)",
+        f"linked by {first} (related)",
         f"Kept back:\n waits for the children of {top}: 1 of 2 are done",
     ):
         assert f"\n{line}\n" in shown
     record = cli("t", "show", top, "--json").json
-    assert record["children"] == [one, two]
-    assert record["linked_by"] == [{"task": one, "kind": "related", "other": top}]
+    assert record["children"] == [first, second]
+    assert record["linked_by"] == [{"task": first, "kind": "related", "other": top}]
     assert [by["kind"] for by in record["kept_back_by"]] == ["children"]
-    cli("t", "archive", one)
-    assert f"parent {top}" in re.sub(" +", " ", cli("t", "show", one).out)
+    cli("t", "archive", first)
+    assert f"parent {top}" in re.sub(" +", " ", cli("t", "show", first).out)
 
 
 def test_the_line_of_a_listing_names_a_few_reasons_and_counts_the_rest(cli: CommandLine) -> None:
     needs = [added(cli, f"Need {n}") for n in range(5)]
     added(cli, "After", "--needs", ",".join(needs))
-    said = ", ".join(f"waits for {need}" for need in needs[:3])
-    assert cli("t", "list").lines[-1].endswith(f": After ({said}, and 2 more)")
+    reasons = ", ".join(f"waits for {need}" for need in needs[:3])
+    assert cli("t", "list").lines[-1].endswith(f": After ({reasons}, and 2 more)")
 
 
 def test_filters_of_a_list(cli: CommandLine) -> None:
-    one = added(cli, "One", "--labels", "ui,urgent", "--priority", "1")
-    two = added(cli, "Two", "--labels", "ui", "--parent", one)
-    three = added(cli, "Three", "--labels", "db", "--due", "2001-01-01")
+    first = added(cli, "One", "--labels", "ui,urgent", "--priority", "1")
+    second = added(cli, "Two", "--labels", "ui", "--parent", first)
+    third = added(cli, "Three", "--labels", "db", "--due", "2001-01-01")
 
     def listed(*words: str) -> list[str]:
         return [task["id"] for task in cli("t", "list", *words, "--json").json]
 
-    assert listed("--labels", "ui,urgent") == [one]
-    assert listed("--any-label", "urgent", "--any-label", "db") == [one, three]
-    assert listed("--priority", "1") == [one]
-    assert listed("--parent", one) == [two]
-    assert listed("--overdue") == [three]
-    assert listed("build", "--ready", "--label", "ui") == [two]
+    assert listed("--labels", "ui,urgent") == [first]
+    assert listed("--any-label", "urgent", "--any-label", "db") == [first, third]
+    assert listed("--priority", "1") == [first]
+    assert listed("--parent", first) == [second]
+    assert listed("--overdue") == [third]
+    assert listed("build", "--ready", "--label", "ui") == [second]
 
 
 def test_a_group_inside_a_group_has_help_and_no_version(cli: CommandLine) -> None:

@@ -61,8 +61,8 @@ def test_stats_show_a_chart_and_tables(cli: CommandLine) -> None:
 def test_numbers_as_json_have_no_chart_and_the_filters_apply(cli: CommandLine) -> None:
     cli("ws", "create", "build")
     cli("t", "add", "build", "Ship v1")
-    found = cli("stats", "--ws", "build", "--agent", "ann", "--days", "3", "--json").json
-    assert found["total"] == {
+    answer = cli("stats", "--ws", "build", "--agent", "ann", "--days", "3", "--json").json
+    assert answer["total"] == {
         "tasks": 0,
         "open": 0,
         "active": 0,
@@ -71,19 +71,19 @@ def test_numbers_as_json_have_no_chart_and_the_filters_apply(cli: CommandLine) -
         "cancelled": 0,
         "completion_rate": 0.0,
     }
-    assert [*found] == [
+    assert [*answer] == [
         "since", "total", "by_status", "by_workstream", "by_priority", "by_type", "by_agent", "active",
     ]  # fmt: skip
-    found = cli("metrics", "--days", "2", "--json").json
-    assert [*found] == [
+    answer = cli("metrics", "--days", "2", "--json").json
+    assert [*answer] == [
         "days", "since", "until", "total", "agents", "throughput", "by_workstream", "by_priority",
         "by_type", "by_agent", "cycles",
     ]  # fmt: skip
-    assert [*found["total"]] == [
+    assert [*answer["total"]] == [
         "added", "completed", "failed", "cancelled", "per_day", "success_rate", "time_to_start",
         "time_to_finish",
     ]  # fmt: skip
-    assert len(found["throughput"]) == 2
+    assert len(answer["throughput"]) == 2
 
 
 def test_metrics_of_an_empty_board_say_zero(cli: CommandLine) -> None:

@@ -100,11 +100,11 @@ def test_a_full_disk_under_stdout_fails_a_query_but_not_what_was_committed(board
         command = start(board, "ws", "create", "other", stdout=full)
         _, err = command.communicate(timeout=60)
         query = start(board, "ws", "ls", stdout=full)
-        _, said = query.communicate(timeout=60)
+        _, errors = query.communicate(timeout=60)
     assert command.returncode == 0
     assert err.startswith(b"Warning: it is done, but the answer could not be written")
     assert query.returncode == 74
-    assert said.startswith(b"Error: ")
+    assert errors.startswith(b"Error: ")
 
 
 def test_a_process_without_stdout_still_works(board: Path) -> None:

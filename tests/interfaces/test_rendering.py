@@ -37,9 +37,9 @@ def test_a_block_keeps_its_lines_and_tabs() -> None:
 def test_titles_names_and_reasons_are_escaped_in_text_and_raw_in_json(cli: CommandLine) -> None:
     title = "evil \x1b[2J\u202e\nfake"
     cli("ws", "create", "w")
-    said = cli("t", "add", "w", title)
-    assert said.out.endswith(": evil \\x1b[2J\\u202e\\nfake\n")
-    task = said.out.split()[2].rstrip(":")
+    output = cli("t", "add", "w", title)
+    assert output.out.endswith(": evil \\x1b[2J\\u202e\\nfake\n")
+    task = output.out.split()[2].rstrip(":")
     for line in (("t", "ls"), ("t", "show", task), ("events",), ("status",), ("runner", "plan")):
         out = cli(*line).out
         assert "\x1b" not in out

@@ -29,8 +29,8 @@ Had no place (values):
 
 
 def files_under(folder: Path) -> dict[Path, tuple[bytes, int]]:
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in found}
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
 
 
 @pytest.fixture
@@ -165,12 +165,12 @@ def test_a_batch_says_what_it_did(cli: CommandLine, board: Path, tmp_path: Path)
     plan = tmp_path / "plan.md"
     plan.write_text("# V2 {workstream: build}\n- One {key: a, assign: ann}\n- Two {needs: a}\n")
     done = cli("t", "batch", str(plan), "--request-id", "r1", "--json").json
-    one, two = done["added"]
-    assert (done["keys"], done["assigned"]) == ({"a": one}, {one: "ann"})
+    first, second = done["added"]
+    assert (done["keys"], done["assigned"]) == ({"a": first}, {first: "ann"})
     assert cli("t", "batch", str(plan), "--request-id", "r1").lines == [
-        f"Added {one}: One",
-        f"Added {two}: Two",
-        f"Assigned {one} -> ann",
+        f"Added {first}: One",
+        f"Added {second}: Two",
+        f"Assigned {first} -> ann",
     ]
     assert len(cli("t", "ls", "--json").json) == 2
 

@@ -34,13 +34,15 @@ def look(folder: Path, **options: bool) -> Examination:
         return examine(orc.engine, **options)
 
 
-def levels(found: Examination) -> dict[str, str]:
-    return {finding.check: finding.level for finding in found.findings if finding.level != "ok"}
+def levels(examination: Examination) -> dict[str, str]:
+    return {
+        finding.check: finding.level for finding in examination.findings if finding.level != "ok"
+    }
 
 
 def test_a_sound_board_is_clean(folder: Path) -> None:
-    found = look(folder)
-    assert (found.status, levels(found)) == (0, {})
+    examination = look(folder)
+    assert (examination.status, levels(examination)) == (0, {})
 
 
 @pytest.mark.parametrize(
@@ -88,11 +90,11 @@ def test_a_formula_that_cannot_be_cooked_or_that_others_may_write_is_found(folde
         ("bad", '[[steps]]\nid = "a"\nneeds = ["b"]'),
     ):
         (folder / f"formulas/{name}.formula.toml").write_text(text)
-    found = look(folder)
-    assert levels(found) == {"formulas": "warning"}
-    (told,) = (one.message for one in found.findings if one.check == "formulas")
-    assert "bad" in told
-    assert "good" not in told
+    examination = look(folder)
+    assert levels(examination) == {"formulas": "warning"}
+    (message,) = (first.message for first in examination.findings if first.check == "formulas")
+    assert "bad" in message
+    assert "good" not in message
     (folder / "formulas/good.formula.toml").chmod(0o666)
     assert levels(look(folder)) == {"formulas": "warning", "modes": "warning"}
 
@@ -108,13 +110,13 @@ def test_looking_changes_no_file(folder: Path) -> None:
 def test_a_changed_line_is_damage_and_stays_out_of_what_is_salvaged(folder: Path) -> None:
     log = folder / "state/events.jsonl"
     log.write_bytes(log.read_bytes().replace(b"page is live", b"page is dead"))
-    found = look(folder, salvage_log=True)
-    assert found.status == 4
-    assert levels(found)["log"] == "damage"
-    assert found.salvaged is not None
-    assert "page is dead" not in Path(found.salvaged).read_text()
-    assert b"page is dead" in Path(f"{found.salvaged}.left-out").read_bytes()
-    with Orchestrator.open(folder.parent / "new") as orc, open(found.salvaged) as lines:
+    examination = look(folder, salvage_log=True)
+    assert examination.status == 4
+    assert levels(examination)["log"] == "damage"
+    assert examination.salvaged is not None
+    assert "page is dead" not in Path(examination.salvaged).read_text()
+    assert b"page is dead" in Path(f"{examination.salvaged}.left-out").read_bytes()
+    with Orchestrator.open(folder.parent / "new") as orc, open(examination.salvaged) as lines:
         import_board(orc.engine, lines)
         assert [task.title for task in orc.tasks.all()] == ["one", "two"]
 
@@ -132,10 +134,10 @@ def test_both_sides_of_a_merge_conflict_are_salvaged(folder: Path, tmp_path: Pat
     (folder / "state/state.json").unlink()
     conflict = b"<<<<<<< a\n" + sides[0] + b"=======\n" + sides[1] + b">>>>>>> b\n"
     log.write_bytes(common + conflict)
-    found = look(folder, salvage_log=True)
-    assert found.salvaged is not None
+    examination = look(folder, salvage_log=True)
+    assert examination.salvaged is not None
     assert log.read_bytes() == common + conflict
-    with Orchestrator.open(tmp_path / "new") as orc, open(found.salvaged) as lines:
+    with Orchestrator.open(tmp_path / "new") as orc, open(examination.salvaged) as lines:
         import_board(orc.engine, lines)
         assert [task.title for task in orc.tasks.all()][2:] == ["ours", "theirs"]
 
@@ -154,8 +156,8 @@ def test_an_interrupted_write_is_set_aside(folder: Path) -> None:
     log = folder / "state/events.jsonl"
     whole = log.read_bytes()
     log.write_bytes(whole + b'{"id":')
-    found = look(folder)
-    assert (found.status, levels(found)) == (1, {"log": "warning"})
+    examination = look(folder)
+    assert (examination.status, levels(examination)) == (1, {"log": "warning"})
     fixed = look(folder, fix=True)
     assert (fixed.status, [f.fixed for f in fixed.findings if f.check == "log"]) == (0, [True])
     assert log.read_bytes().startswith(whole)
@@ -172,9 +174,9 @@ def test_a_board_of_a_newer_version_is_not_called_damaged(folder: Path) -> None:
             record = replace(chunk.events[-1], id=chunk.end.id + 1, type="task.teleported")
             store.append([record], chunk.end)
     before = (folder / "state/events.jsonl").read_bytes()
-    found = look(folder, fix=True, salvage_log=True)
-    (finding,) = (finding for finding in found.findings if finding.check == "log")
-    assert (found.status, found.salvaged) == (1, None)
+    examination = look(folder, fix=True, salvage_log=True)
+    (finding,) = (finding for finding in examination.findings if finding.check == "log")
+    assert (examination.status, examination.salvaged) == (1, None)
     assert "task.teleported" in finding.message
     assert "newer version" in finding.hint
     assert (folder / "state/events.jsonl").read_bytes() == before
@@ -183,15 +185,15 @@ def test_a_board_of_a_newer_version_is_not_called_damaged(folder: Path) -> None:
 def test_a_board_without_files_has_only_the_checks_of_every_board(orc: Orchestrator) -> None:
     orc.knowledge.write("plan", "text")
     orc.engine.documents.delete("knowledge/plan.md")
-    found = examine(orc.engine, fix=True)
-    assert {f.check: (f.level, f.fixed) for f in found.findings} == {
+    examination = examine(orc.engine, fix=True)
+    assert {f.check: (f.level, f.fixed) for f in examination.findings} == {
         "log": ("ok", False),
         "snapshot": ("ok", False),
         "knowledge": ("warning", True),
         "leases": ("ok", False),
         "formulas": ("ok", False),
     }
-    assert found.backup is None
+    assert examination.backup is None
     assert orc.engine.documents.read("knowledge/plan.md") == b"text\n"
 
 
@@ -211,9 +213,9 @@ def test_a_disk_that_does_not_answer_hides_nothing_from_doctor_and_salvage(
 
     with monkeypatch.context() as patch, Orchestrator.open(folder) as orc:
         patch.setattr(os, "stat", stat)
-        found = examine(orc.engine, salvage_log=True)
-    assert found.salvaged is not None
-    assert Path(found.salvaged).read_bytes().count(b"\n") > 3
+        examination = examine(orc.engine, salvage_log=True)
+    assert examination.salvaged is not None
+    assert Path(examination.salvaged).read_bytes().count(b"\n") > 3
 
     with Orchestrator.open(folder) as orc:
         for name in ("listdir", "lstat"):

@@ -27,8 +27,8 @@ def add(orc: Orchestrator, title: str, workstream: str = "build", **fields: Any)
 
 def section(brief: str, title: str) -> str:
     """The text under a heading."""
-    _, found, rest = brief.partition(f"\n## {title}\n\n")
-    assert found, f"no section {title} in:\n{brief}"
+    _, separator, rest = brief.partition(f"\n## {title}\n\n")
+    assert separator, f"no section {title} in:\n{brief}"
     return rest.partition("\n\n## ")[0].rstrip("\n")
 
 

@@ -55,11 +55,11 @@ def candidates(draw: st.DrawFn, most: int = 10) -> list[Candidate]:
     ]
 
 
-def collide(one: Candidate, other: Candidate) -> bool:
+def collide(left: Candidate, other: Candidate) -> bool:
     """From the definition: some resource of both, not shared by both."""
     return any(
         resources.collide(a.resource, b.resource) and not (a.shared and b.shared)
-        for a in map(resources.parse, one.task.touches)
+        for a in map(resources.parse, left.task.touches)
         for b in map(resources.parse, other.task.touches)
     )
 
@@ -104,8 +104,8 @@ def test_the_order_of_the_offer_does_not_matter(offered: list[Candidate], dice: 
 
 @given(candidates(most=4))
 def test_two_exclude_each_other_as_their_touches_say(offered: list[Candidate]):
-    for one, other in itertools.permutations(offered, 2):
-        assert exclude(one, other) == collide(one, other)
+    for left, other in itertools.permutations(offered, 2):
+        assert exclude(left, other) == collide(left, other)
 
 
 def test_the_answer_stands_in_order_of_preference():
@@ -223,9 +223,9 @@ def test_a_crowd_gets_a_sound_set_at_least_as_good_as_the_greedy_one(seed: int, 
     offered = crowd(random.Random(seed), 400, 120)
     chosen = choose(offered, at_most)
     greedy: list[Candidate] = []
-    for one in sorted(offered, key=lambda c: c.preference):
-        if len(greedy) < at_most and not any(exclude(one, other) for other in greedy):
-            greedy.append(one)
+    for candidate in sorted(offered, key=lambda c: c.preference):
+        if len(greedy) < at_most and not any(exclude(candidate, other) for other in greedy):
+            greedy.append(candidate)
     assert is_sound(chosen)
     assert len(chosen) <= at_most
     assert value(chosen) >= value(greedy)
@@ -286,9 +286,9 @@ def test_without_comparisons_left_an_overlap_that_was_not_found_is_respected(
 
 
 @given(st.lists(st.sampled_from([*RESOURCES, "src/a/b", "src/a/*", "x/**", "x/y/**"]), unique=True))
-def test_overlaps_finds_every_pair_from_one_side(found: list[str]):
-    index = Overlaps(found)
-    pairs = {frozenset((name, glob)) for name in found for glob in index.of(name)}
+def test_overlaps_finds_every_pair_from_one_side(result: list[str]):
+    index = Overlaps(result)
+    pairs = {frozenset((name, glob)) for name in result for glob in index.of(name)}
     assert pairs == {
-        frozenset((a, b)) for a, b in itertools.combinations(found, 2) if resources.collide(a, b)
+        frozenset((a, b)) for a, b in itertools.combinations(result, 2) if resources.collide(a, b)
     }

@@ -40,15 +40,15 @@ def test_a_report_as_json(orc: Orchestrator, clock: SettableClock):
     """Every field, whole; the fields of the original among them under their names."""
     old = add(orc, "Before", agent="lead")
     do(orc, old)
-    one, two, three = (add(orc, title) for title in ("One", "Two", "Three"))
+    first, second, third = (add(orc, title) for title in ("One", "Two", "Three"))
     orc.plan(agent="lead")
     clock.advance(60)
-    orc.tasks.claim(one, agent="ann")
-    orc.tasks.claim(two, agent="bob")
+    orc.tasks.claim(first, agent="ann")
+    orc.tasks.claim(second, agent="bob")
     clock.advance(90)
-    orc.tasks.complete(one, result="shipped")
-    orc.tasks.fail(two, reason="no key")
-    orc.tasks.claim(three, agent="ann")
+    orc.tasks.complete(first, result="shipped")
+    orc.tasks.fail(second, reason="no key")
+    orc.tasks.claim(third, agent="ann")
     added = add(orc, "Found on the way", agent="ann")
     orc.knowledge.write("findings", "text", agent="bob")
     clock.advance(30)
@@ -61,7 +61,7 @@ def test_a_report_as_json(orc: Orchestrator, clock: SettableClock):
         "completed_this_cycle": [
             {
                 "workstream": "build",
-                "task_id": one,
+                "task_id": first,
                 "title": "One",
                 "result": "shipped",
                 "agent": "ann",
@@ -72,7 +72,7 @@ def test_a_report_as_json(orc: Orchestrator, clock: SettableClock):
         "failed": [
             {
                 "workstream": "build",
-                "task_id": two,
+                "task_id": second,
                 "title": "Two",
                 "reason": "no key",
                 "agent": "bob",
@@ -83,7 +83,7 @@ def test_a_report_as_json(orc: Orchestrator, clock: SettableClock):
         "still_in_progress": [
             {
                 "workstream": "build",
-                "task_id": three,
+                "task_id": third,
                 "title": "Three",
                 "assigned_to": "ann",
                 "since": at,

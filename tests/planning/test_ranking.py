@@ -21,8 +21,8 @@ def test_words_are_folded_and_common_ones_say_nothing():
 
 
 def test_a_rare_word_weighs_more_than_a_frequent_one():
-    found = ranked("rare often", one="often", two="often", three="rare", four="often")
-    assert found[0] == "three"
+    names = ranked("rare often", one="often", two="often", three="rare", four="often")
+    assert names[0] == "three"
 
 
 def test_a_short_text_weighs_more_than_a_long_one():

@@ -50,18 +50,25 @@ def numbers_of(value: Any) -> list[Any]:
 
 
 def test_an_empty_board_has_zeros_and_nothing_is_none(orc: Orchestrator) -> None:
-    for found in (orc.stats(), orc.stats(days=1), orc.metrics(), orc.metrics(agent="ann", days=1)):
-        leaves = numbers_of(msgspec.to_builtins(found))
+    for figures in (
+        orc.stats(),
+        orc.stats(days=1),
+        orc.metrics(),
+        orc.metrics(agent="ann", days=1),
+    ):
+        leaves = numbers_of(msgspec.to_builtins(figures))
         assert None not in leaves
         assert not any(
-            leaf for leaf in leaves if isinstance(leaf, (int, float)) and leaf != found_days(found)
+            leaf
+            for leaf in leaves
+            if isinstance(leaf, (int, float)) and leaf != found_days(figures)
         )
     assert orc.stats().by_status == dict.fromkeys(STATUSES, 0)
     assert len(orc.metrics().throughput) == 14
 
 
-def found_days(found: Any) -> int:
-    return getattr(found, "days", 0)
+def found_days(figures: Any) -> int:
+    return getattr(figures, "days", 0)
 
 
 def test_tasks_are_counted_by_everything_archived_ones_too(
@@ -75,20 +82,20 @@ def test_tasks_are_counted_by_everything_archived_ones_too(
     build.tasks.claim(running.id, agent="bob")
     build.tasks.add("other", title="x")
     build.tasks.archive([archived])
-    found = build.stats()
-    total = found.total
+    figures = build.stats()
+    total = figures.total
     assert (total.tasks, total.open, total.active) == (5, 2, 1)
     assert (total.done, total.failed, total.cancelled) == (1, 1, 1)
     assert total.completion_rate == 0.25  # the cancelled one is not wanted
-    assert found.by_status["done"] == found.by_status["pending"] == 1
-    assert {name: tally.tasks for name, tally in found.by_workstream.items()} == {
+    assert figures.by_status["done"] == figures.by_status["pending"] == 1
+    assert {name: tally.tasks for name, tally in figures.by_workstream.items()} == {
         "build": 2,
         "other": 3,
     }
-    assert {name: tally.tasks for name, tally in found.by_type.items()} == {"bug": 1, "task": 4}
-    assert {name: tally.done for name, tally in found.by_agent.items()} == {"ann": 1, "bob": 0}
-    assert [*found.by_priority] == ["2", "5", "10"]
-    assert [(task.id, task.assigned_to) for task in found.active] == [(running.id, "bob")]
+    assert {name: tally.tasks for name, tally in figures.by_type.items()} == {"bug": 1, "task": 4}
+    assert {name: tally.done for name, tally in figures.by_agent.items()} == {"ann": 1, "bob": 0}
+    assert [*figures.by_priority] == ["2", "5", "10"]
+    assert [(task.id, task.assigned_to) for task in figures.active] == [(running.id, "bob")]
 
 
 def test_filters_choose_tasks_by_workstream_agent_and_days(
@@ -151,15 +158,15 @@ def test_throughput_has_every_day_with_what_happened_on_it(
     clock.advance(DAY)
     work(1, 1)
     clock.advance(DAY)
-    found = build.metrics(days=3)
-    assert [(d.day, d.added, d.completed, d.failed) for d in found.throughput] == [
+    figures = build.metrics(days=3)
+    assert [(d.day, d.added, d.completed, d.failed) for d in figures.throughput] == [
         ("2026-11-21", 2, 1, 1),
         ("2026-11-22", 1, 1, 0),
         ("2026-11-23", 0, 0, 0),
     ]
-    assert (found.total.completed, found.total.failed, found.total.added) == (2, 1, 3)
-    assert found.total.success_rate == pytest.approx(2 / 3, abs=1e-4)
-    assert found.total.per_day == pytest.approx(2 / 3)
+    assert (figures.total.completed, figures.total.failed, figures.total.added) == (2, 1, 3)
+    assert figures.total.success_rate == pytest.approx(2 / 3, abs=1e-4)
+    assert figures.total.per_day == pytest.approx(2 / 3)
     assert build.metrics(days=2).total.completed == 1
     assert build.metrics(days=1).total.time_to_finish == NOTHING
 
@@ -218,15 +225,15 @@ def test_cycles_are_shown_with_their_plans_and_what_came_of_them(
     build.plan()
     clock.advance(60)
     work(1, 1, fails=True)
-    one, two = build.metrics().cycles
-    assert one == CycleNumbers(
+    outcome, two = build.metrics().cycles
+    assert outcome == CycleNumbers(
         number=1,
-        started_at=one.started_at,
+        started_at=outcome.started_at,
         ended_at=two.started_at,
         parallel=1,
         serial=0,
         waiting=1,
-        attention=one.attention,
+        attention=outcome.attention,
         added=1,
         completed=1,
         failed=0,
@@ -243,10 +250,10 @@ def test_archived_records_are_read_once_each_oldest_first_and_told(
     """In one pass over the log, or one by one; those of an open transaction, too."""
     monkeypatch.setattr("orchestrator.domain.tasks.archive.CLOSE", close)
     tasks = [work(1, 1) for _ in range(5)]
-    told: list[int] = []
+    counts: list[int] = []
 
     def progress(numbers: Sequence[int], label: str, length: int | None = None) -> Sequence[int]:
-        told.extend(numbers)
+        counts.extend(numbers)
         return numbers
 
     build.tasks.archive(tasks[:2])
@@ -254,4 +261,4 @@ def test_archived_records_are_read_once_each_oldest_first_and_told(
         build.tasks.archive(tasks[2:4])
         assert [task.id for task in build.tasks.ever(progress=progress)] == tasks
     assert build.stats().total.done == 5
-    assert len(told) == len(set(told)) == 4
+    assert len(counts) == len(set(counts)) == 4

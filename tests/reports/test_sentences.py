@@ -32,11 +32,11 @@ def test_each_type_of_the_toolkit_has_a_sentence_and_no_other_has():
 
 def test_no_sentence_of_the_golden_log_holds_a_brace_or_an_empty_place(golden: Orchestrator):
     sentences = Sentences(golden.engine)
-    said: dict[str, list[str]] = {}
+    output: dict[str, list[str]] = {}
     for record in golden.events.read():
-        said.setdefault(record.type, []).append(sentences.of(record))
-    assert {name for name in said if is_reserved(name, FORMAT)} == set(SENTENCES)
-    for name, texts in said.items():
+        output.setdefault(record.type, []).append(sentences.of(record))
+    assert {name for name in output if is_reserved(name, FORMAT)} == set(SENTENCES)
+    for name, texts in output.items():
         for text in texts:
             assert not set(text) & set("{}[]"), (name, text)
             assert "  " not in text, (name, text)

@@ -173,8 +173,8 @@ class StoreContract:
         thread.start()
         assert held.wait(WAIT)
         try:
-            says = r"tasks\.claim.*since 20.*waited 0.01 s"
-            with pytest.raises(TimedOut, match=says), store.locked("tasks.add", 0.01):
+            sentence = r"tasks\.claim.*since 20.*waited 0.01 s"
+            with pytest.raises(TimedOut, match=sentence), store.locked("tasks.add", 0.01):
                 pass
         finally:
             done.set()

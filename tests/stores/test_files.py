@@ -368,7 +368,7 @@ def test_work_is_not_dispatched_while_nobody_knows_who_is_there(tmp_path: Path) 
         presence.unlink()
         orc.agents.heartbeat("ann")
         with orc.request("d1"):
-            assert [one.task for one in orc.dispatch.run(agent="boss")] == [task]
+            assert [assignment.task for assignment in orc.dispatch.run(agent="boss")] == [task]
 
 
 def test_documents_are_the_regular_visible_files(tmp_path: Path, store: FileStore) -> None:

@@ -128,8 +128,8 @@ def test_who_waits_in_vain_is_told_pid_command_and_since_when(folder: Path) -> N
 
     child = Child(hold)
     child.hear()
-    says = rf"locked by pid {child.pid} \(`tasks\.claim`\), since 20\d\d-.*Z; waited 0 s"
-    with pytest.raises(TimedOut, match=says) as raised, light(folder):
+    sentence = rf"locked by pid {child.pid} \(`tasks\.claim`\), since 20\d\d-.*Z; waited 0 s"
+    with pytest.raises(TimedOut, match=sentence) as raised, light(folder):
         pass
     assert raised.value.exit_status == 5
     child.tell()

@@ -502,11 +502,11 @@ def test_a_cursor_that_names_another_line_or_file_is_behind(board: Board) -> Non
     store = board.store()
     _, last = fill(store, ["a"], ["b"])
     beyond = Position(id=3, segment=1, offset=last.end, end=last.end + 80, crc=1)
-    for cursor, says in (
+    for cursor, sentence in (
         (replace(last, crc=last.crc ^ 1), "another line is there"),
         (beyond, "the log is shorter"),
         (replace(last, segment=7), "not in the log any more"),
     ):
-        with pytest.raises(Damage, match=says) as raised:
+        with pytest.raises(Damage, match=sentence) as raised:
             list(store.read(cursor))
         assert raised.value.code == "log_behind"

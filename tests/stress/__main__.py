@@ -65,17 +65,17 @@ def command(name: str, quick: bool, seed: int | None, figures: Path) -> list[str
 def figures_of(path: Path) -> dict[str, Any]:
     """What a part wrote about itself; parts differ in what else they write."""
     try:
-        found = json.loads(path.read_text())
+        figures = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return figures if isinstance(figures, dict) else {}
 
 
-def _verdict(status: int, found: dict[str, Any]) -> str:
+def _verdict(status: int, figures: dict[str, Any]) -> str:
     """One word; a part that could try nothing has shown nothing."""
     if status:
         return f"FAILED ({status})"
-    return "skipped" if found.get("skipped") and not found.get("cases") else "holds"
+    return "skipped" if figures.get("skipped") and not figures.get("cases") else "holds"
 
 
 def main() -> int:
@@ -98,16 +98,16 @@ def main() -> int:
             say(f"== {name}")
             begun = time.monotonic()
             status = subprocess.run(words, cwd=ROOT, env=environment, check=False).returncode
-            found = everything[name] = figures_of(path)
+            figures = everything[name] = figures_of(path)
             failed = failed or status != 0
             rows.append(
                 (
                     name,
-                    _verdict(status, found),
-                    found.get("cases", found.get("runs", "")),
-                    found.get("violations", ""),
+                    _verdict(status, figures),
+                    figures.get("cases", figures.get("runs", "")),
+                    figures.get("violations", ""),
                     f"{time.monotonic() - begun:.0f} s",
-                    "; ".join(f"{what}: {why}" for what, why in found.get("skipped", {}).items()),
+                    "; ".join(f"{what}: {why}" for what, why in figures.get("skipped", {}).items()),
                 )
             )
     say("")

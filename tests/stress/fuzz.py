@@ -140,25 +140,25 @@ def changed(draw: st.DrawFn, value: Any) -> Any:
 @st.composite
 def events(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Events like those of a log, one or two of them changed, dropped or moved."""
-    found = [dict(event) for event in GOLDEN_EVENTS[: draw(st.integers(1, len(GOLDEN_EVENTS)))]]
-    for event in found:
+    entries = [dict(event) for event in GOLDEN_EVENTS[: draw(st.integers(1, len(GOLDEN_EVENTS)))]]
+    for event in entries:
         event.pop("crc", None)
     for _ in range(draw(st.integers(0, 3))):
-        at = draw(st.integers(0, len(found) - 1))
+        at = draw(st.integers(0, len(entries) - 1))
         choice = draw(st.integers(0, 5))
-        if choice == 0 and len(found) > 1:
-            del found[at]
+        if choice == 0 and len(entries) > 1:
+            del entries[at]
         elif choice == 1:
-            found[at]["type"] = draw(st.sampled_from(sorted(types())))
+            entries[at]["type"] = draw(st.sampled_from(sorted(types())))
         elif choice == 2:
-            found[at] = draw(changed(found[at]))
-        elif isinstance(found[at], dict) and "payload" in found[at]:
-            found[at] = {**found[at], "payload": draw(changed(found[at]["payload"]))}
+            entries[at] = draw(changed(entries[at]))
+        elif isinstance(entries[at], dict) and "payload" in entries[at]:
+            entries[at] = {**entries[at], "payload": draw(changed(entries[at]["payload"]))}
     if draw(st.booleans()):
-        for number, event in enumerate(found, start=1):
+        for number, event in enumerate(entries, start=1):
             if isinstance(event, dict):
                 event["id"] = number
-    return found
+    return entries
 
 
 @st.composite
@@ -232,11 +232,11 @@ def _(folder: Folder, data: bytes) -> None:
 
 
 @target("log, forged", events())
-def _(folder: Folder, found: list[dict[str, Any]]) -> None:
+def _(folder: Folder, entries: list[dict[str, Any]]) -> None:
     """Lines with the right checksums that say what no command would have said."""
     board = _board(folder)
     crc, lines = 0, []
-    for number, event in enumerate(found, start=1):
+    for number, event in enumerate(entries, start=1):
         try:
             raw = msgspec.Raw(msgspec.json.encode(event.get("payload", {})))
             fields = {k: v for k, v in event.items() if k in ("ts", "agent", "type", "v", "more")}
@@ -411,8 +411,8 @@ def _(folder: Folder, data: bytes) -> None:
 
 
 @target("import, forged", events())
-def _(folder: Folder, found: list[dict[str, Any]]) -> None:
-    text = HEADER + "".join(json.dumps(event) + "\n" for event in found)
+def _(folder: Folder, entries: list[dict[str, Any]]) -> None:
+    text = HEADER + "".join(json.dumps(event) + "\n" for event in entries)
     _import(folder, text.encode("utf-8", "surrogatepass"))
 
 
@@ -484,20 +484,20 @@ word = st.one_of(
 def lines(draw: st.DrawFn) -> list[str]:
     """A command line: a command with its options and arguments, and whatever else."""
     path, command = draw(st.sampled_from(COMMANDS))
-    found = list(path)
+    words = list(path)
     for option in (*command.options, *GLOBALS):
         if option.name not in ("global_board", "follow", "wait", "file") and not draw(
             st.integers(0, 4)
         ):
-            found.append(draw(st.sampled_from(option.opts)))
+            words.append(draw(st.sampled_from(option.opts)))
             if not option.is_flag:
-                found.append(draw(word))
+                words.append(draw(word))
     for argument in command.arguments:
         if draw(st.integers(0, 9)):
-            found += _given(draw, argument)
+            words += _given(draw, argument)
     for _ in range(draw(st.integers(0, 2)) // 2):
-        found.insert(draw(st.integers(0, len(found))), draw(word))
-    return found
+        words.insert(draw(st.integers(0, len(words))), draw(word))
+    return words
 
 
 def _given(draw: st.DrawFn, argument: Argument) -> list[str]:

@@ -54,7 +54,7 @@ def environment(**more: str) -> dict[str, str]:
 def segments(board: str) -> list[str]:
     """The files of the log in their order; a file under two names once."""
     folder = f"{board}/state"
-    found: dict[tuple[int, int], tuple[float, str]] = {}
+    collected: dict[tuple[int, int], tuple[float, str]] = {}
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
         sealed = re.fullmatch(r"events-(\d+)\.jsonl", name)
         if sealed or name == "events.jsonl":
@@ -62,9 +62,9 @@ def segments(board: str) -> list[str]:
             status = os.stat(path)
             order = float(sealed[1]) if sealed else float("inf")
             key = (status.st_dev, status.st_ino)
-            if key not in found or not sealed:
-                found[key] = (order, path)
-    return [path for _, path in sorted(found.values())]
+            if key not in collected or not sealed:
+                collected[key] = (order, path)
+    return [path for _, path in sorted(collected.values())]
 
 
 def log(board: str) -> bytes:
@@ -122,7 +122,7 @@ def new_types(before: Told, after: Told) -> list[str]:
 
 
 def outcome_holds(
-    status: int | None, came: list[str], expected: list[str], *, said: str = ""
+    status: int | None, came: list[str], expected: list[str], *, errors: str = ""
 ) -> Iterator[str]:
     """Acknowledged is present; refused changed nothing; all or nothing.
 
@@ -136,8 +136,8 @@ def outcome_holds(
         yield f"half of a command: {came} came of {expected}"
     if status is None or status == UNKNOWN:
         return
-    if "Traceback (most recent call last)" in said:
-        yield f"an error without a name: {said.strip().splitlines()[-1]}"
+    if "Traceback (most recent call last)" in errors:
+        yield f"an error without a name: {errors.strip().splitlines()[-1]}"
     if status not in ANSWERS:
         yield f"the exit status {status}"
     if status == SUCCESS and came != expected:
@@ -153,12 +153,12 @@ def snapshot_agrees(board: str, log_told: Told, *, exact: bool = False) -> Itera
     """
     path = Path(board, "state", "state.json")
     data = path.read_bytes() if path.exists() else None
-    found = snapshot.decode(data, Position) if data is not None else None
-    if found is None:
+    decoded = snapshot.decode(data, Position) if data is not None else None
+    if decoded is None:
         if data is not None or exact:
             yield f"state.json is {'missing' if data is None else 'no whole snapshot'}"
         return
-    state, position = found
+    state, position = decoded
     if position.id > len(log_told.events):
         yield f"state.json is at event {position.id}, ahead of the log ({len(log_told.events)})"
         return
@@ -171,13 +171,13 @@ def snapshot_agrees(board: str, log_told: Told, *, exact: bool = False) -> Itera
 
 def files(board: str, *folders: str) -> dict[str, bytes]:
     """The files below some folders of a board, by path."""
-    found = {}
+    collected = {}
     for folder in folders:
         for top, _, names in os.walk(f"{board}/{folder}"):
             for name in names:
                 path = f"{top}/{name}"
-                found[os.path.relpath(path, board)] = Path(path).read_bytes()
-    return found
+                collected[os.path.relpath(path, board)] = Path(path).read_bytes()
+    return collected
 
 
 def cli(board: str, *words: str, stdin: str = "") -> tuple[int, str, str]:
@@ -233,9 +233,9 @@ class _OnBoard(Run):
 def next_command_works(board: str) -> Iterator[str]:
     """A command without faults is done, and leaves a snapshot that is the fold."""
     before = told(board)
-    status, _, said = cli(board, "events", "log", "check.after")
+    status, _, errors = cli(board, "events", "log", "check.after")
     if status != SUCCESS:
-        yield f"the next command ends with {status}: {said.strip()}"
+        yield f"the next command ends with {status}: {errors.strip()}"
         return
     after = told(board)
     if new_types(before, after)[-1:] != ["check.after"]:
@@ -248,11 +248,11 @@ def next_command_works(board: str) -> Iterator[str]:
 
 def doctor(board: str, *words: str) -> tuple[int, dict[str, object]]:
     """What the doctor says: its status and its record."""
-    status, out, said = cli(board, "doctor", *words, "--json")
+    status, out, errors = cli(board, "doctor", *words, "--json")
     try:
         return status, json.loads(out)
     except ValueError:
-        return status, {"findings": [], "error": said}
+        return status, {"findings": [], "error": errors}
 
 
 def doctor_finds_no_damage(board: str, *, clean: bool = False) -> Iterator[str]:
@@ -286,9 +286,9 @@ def fixing_twice_equals_once(board: str) -> Iterator[str]:
 
 
 def _without_traces(board: str) -> dict[str, bytes]:
-    found = files(board, "state", "knowledge")
+    result = files(board, "state", "knowledge")
     traces = ("state/.holder", "state/.lock", "state/.queue")
-    return {path: data for path, data in found.items() if path not in traces}
+    return {path: data for path, data in result.items() if path not in traces}
 
 
 def _fixed(record: dict[str, object]) -> set[str]:
@@ -306,12 +306,12 @@ def _open(record: dict[str, object]) -> set[str]:
 def _findings(record: dict[str, object]) -> str:
     findings = record.get("findings")
     assert isinstance(findings, list)
-    said = [
+    messages = [
         f"{finding['check']}: {finding['message']}"
         for finding in findings
         if finding["level"] != "ok" and not finding["fixed"]
     ]
-    return "; ".join(said) or str(record.get("error", "nothing"))
+    return "; ".join(messages) or str(record.get("error", "nothing"))
 
 
 def all_hold(board: str, before: Told) -> list[str]:

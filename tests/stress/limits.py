@@ -55,8 +55,8 @@ def whole(board: str, acknowledged: list[int]) -> str:
         fold.fold(chunk.events)
     if repr(fold) != repr(state):
         return "the state is not the fold of the log"
-    found = {json.loads(bytes(at.payload))["n"] for at in orc.events.read(type="counted")}
-    if lost := set(acknowledged) - found:
+    numbers = {json.loads(bytes(at.payload))["n"] for at in orc.events.read(type="counted")}
+    if lost := set(acknowledged) - numbers:
         return f"{len(lost)} acknowledged events are lost: {sorted(lost)[:5]}"
     return ""
 
@@ -96,15 +96,15 @@ class Counting:
         self.statuses["done"] = self.statuses.get("done", 0) + 1
         return ""
 
-    def _note(self, status: int, said: str) -> None:
+    def _note(self, status: int, message: str) -> None:
         self.part.count(self.what)
         self.statuses[f"exit {status}"] = self.statuses.get(f"exit {status}", 0) + 1
         if status == 0:
             self.acknowledged.append(self.next)
         elif status not in (74, 75):
-            self.part.violated(f"{self.what}: exit {status}: {said:.300}")
-        if "Traceback" in said:
-            self.part.violated(f"{self.what}: a traceback: {said[-500:]}")
+            self.part.violated(f"{self.what}: exit {status}: {message:.300}")
+        if "Traceback" in message:
+            self.part.violated(f"{self.what}: a traceback: {message[-500:]}")
 
     def judge(self) -> None:
         """The board is whole, and the next command works."""
@@ -289,10 +289,10 @@ def _two_clocks(part: Part, board: str, first: float, second: float) -> None:
     """Two processes of one machine that disagree: an old token is refused whatever the clocks say."""
     part.count("clocks that are off")
     base = 1_795_241_580.0
-    one = Orchestrator.open(board, agent="one", now=lambda: base + first)
-    one.workstreams.create("ws")
-    task = one.tasks.add("ws", title="T")
-    claimed = one.tasks.claim(task.id, lease="30m")
+    first_board = Orchestrator.open(board, agent="one", now=lambda: base + first)
+    first_board.workstreams.create("ws")
+    task = first_board.tasks.add("ws", title="T")
+    claimed = first_board.tasks.claim(task.id, lease="30m")
     two = Orchestrator.open(board, agent="two", now=lambda: base + second)
     try:
         again = two.tasks.claim(task.id, lease="30m")
@@ -304,11 +304,11 @@ def _two_clocks(part: Part, board: str, first: float, second: float) -> None:
         if (again.token or 0) <= (claimed.token or 0):
             part.violated("a later claim has no higher token")
         try:
-            one.tasks.complete(task.id, token=claimed.token)
+            first_board.tasks.complete(task.id, token=claimed.token)
             part.violated("a result under an old token was taken")
         except OrchestratorError:
             pass
-    holder = one if again is None else two
+    holder = first_board if again is None else two
     holder.tasks.complete(task.id, token=(again or claimed).token)
     holder.knowledge.write("topic", "text")
     if wrong := whole(board, []):
@@ -423,13 +423,13 @@ def reused_pid(part: Part) -> None:
                 try:
                     Orchestrator.open(board, timeout=0.05).workstreams.create("other")
                 except OrchestratorError as error:
-                    said = error.message
+                    message = error.message
                 else:
                     part.violated("the lock was taken although it is held")
                     continue
                 part.count("reused pid")
-                if ("is gone" in said) != expected:
-                    part.violated(f"reused pid {change}: {said}")
+                if ("is gone" in message) != expected:
+                    part.violated(f"reused pid {change}: {message}")
             for garbage in (
                 b"",
                 b"{}",
@@ -501,14 +501,14 @@ def _until_ready(board: str, number: int) -> None:
 
 
 def _answers(crowd: list[subprocess.Popen[str]], part: Part, what: str) -> list[Any]:
-    found = []
+    collected = []
     for process in crowd:
         out, err = process.communicate(timeout=300)
         if process.returncode:
             part.violated(f"{what}: exit {process.returncode}: {err[-300:]}")
         else:
-            found.append(json.loads(out))
-    return found
+            collected.append(json.loads(out))
+    return collected
 
 
 def crowd_at_the_lock(part: Part) -> None:

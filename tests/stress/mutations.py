@@ -125,11 +125,11 @@ def log_files(folder: str) -> dict[str, bytes]:
     sealed = [n for n in os.listdir(state) if n.startswith("events-") and n.endswith(".jsonl")]
     sealed.sort(key=lambda name: int(name[7:-6]))
     names = [*sealed, *(["events.jsonl"] if os.path.exists(f"{state}/events.jsonl") else [])]
-    found = {}
+    collected = {}
     for file in names:
         with open(f"{state}/{file}", "rb") as stream:
-            found[file] = stream.read()
-    return found
+            collected[file] = stream.read()
+    return collected
 
 
 # The mutations of one file
@@ -158,23 +158,23 @@ def flips(data: bytes) -> Iterator[tuple[str, bytes]]:
 def lines_changed(data: bytes) -> Iterator[tuple[str, bytes]]:
     lines = data.splitlines(keepends=True)
     number = range(len(lines))
-    for one, other in itertools.combinations(number, 2):
+    for number_a, other in itertools.combinations(number, 2):
         swapped = list(lines)
-        swapped[one], swapped[other] = lines[other], lines[one]
+        swapped[number_a], swapped[other] = lines[other], lines[number_a]
         yield "lines swapped", b"".join(swapped)
-        yield "lines dropped", b"".join(lines[:one] + lines[other:])
-        yield "lines doubled", b"".join(lines[:other] + lines[one:])
-    for one in number:
-        yield "lines dropped", b"".join(lines[:one] + lines[one + 1 :])
-        yield "lines doubled", b"".join([*lines[:one], lines[one], *lines[one:]])
-        yield "a blank line", b"".join([*lines[:one], b"\n", *lines[one:]])
+        yield "lines dropped", b"".join(lines[:number_a] + lines[other:])
+        yield "lines doubled", b"".join(lines[:other] + lines[number_a:])
+    for number_a in number:
+        yield "lines dropped", b"".join(lines[:number_a] + lines[number_a + 1 :])
+        yield "lines doubled", b"".join([*lines[:number_a], lines[number_a], *lines[number_a:]])
+        yield "a blank line", b"".join([*lines[:number_a], b"\n", *lines[number_a:]])
         yield (
             "CRLF in one line",
-            b"".join([*lines[:one], lines[one][:-1] + b"\r\n", *lines[one + 1 :]]),
+            b"".join([*lines[:number_a], lines[number_a][:-1] + b"\r\n", *lines[number_a + 1 :]]),
         )
         for other in number:
-            moved = [*lines[:one], *lines[one + 1 :]]
-            moved.insert(other, lines[one])
+            moved = [*lines[:number_a], *lines[number_a + 1 :]]
+            moved.insert(other, lines[number_a])
             if moved != lines:
                 yield "a line moved", b"".join(moved)
 
@@ -196,14 +196,17 @@ def edits(data: bytes) -> Iterator[tuple[str, bytes]]:
     yield "twice", data + data
     yield "sorted", b"".join(sorted(lines))
     yield "reversed", b"".join(reversed(lines))
-    for one in range(len(lines) + 1):
-        for other in range(one, len(lines) + 1):
-            mine, theirs = lines[one:other], lines[one:other][::-1] or [b'{"id":1}\n']
+    for position in range(len(lines) + 1):
+        for other in range(position, len(lines) + 1):
+            mine, theirs = lines[position:other], lines[position:other][::-1] or [b'{"id":1}\n']
             marked = [b"<<<<<<< HEAD\n", *mine, b"=======\n", *theirs, b">>>>>>> theirs\n"]
-            yield "a merge conflict", b"".join(lines[:one] + marked + lines[other:])
+            yield "a merge conflict", b"".join(lines[:position] + marked + lines[other:])
             three = [*marked[: len(mine) + 1], b"||||||| base\n", *marked[len(mine) + 1 :]]
-            yield "a merge conflict of three", b"".join(lines[:one] + three + lines[other:])
-            yield "a merge that kept both", b"".join(lines[:one] + mine + theirs + lines[other:])
+            yield "a merge conflict of three", b"".join(lines[:position] + three + lines[other:])
+            yield (
+                "a merge that kept both",
+                b"".join(lines[:position] + mine + theirs + lines[other:]),
+            )
 
 
 def splices(data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -267,20 +270,20 @@ class Arena:
 
     def quarantined(self) -> list[bytes]:
         folder = f"{self.state}/quarantine"
-        found = []
+        collected = []
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
             with open(f"{folder}/{name}", "rb") as stream:
-                found.append(stream.read())
-        return found
+                collected.append(stream.read())
+        return collected
 
     def everything(self) -> dict[str, bytes]:
-        found = {}
+        collected = {}
         for top, _, files in os.walk(self.folder):
             for file in files:
                 if file not in (".lock", ".queue", ".holder") and not top.endswith("/presence"):
                     with open(f"{top}/{file}", "rb") as stream:
-                        found[f"{top}/{file}"] = stream.read()
-        return found
+                        collected[f"{top}/{file}"] = stream.read()
+        return collected
 
     def open(self, base: Base, warnings: list[str]) -> Orchestrator:
         store = FileStore(
@@ -324,19 +327,19 @@ def _hangs(_number: int, _frame: object) -> None:
     raise Hangs(f"no answer within {PATIENCE} s")
 
 
-def _same(one: bytes, other: bytes) -> int:
+def _same(left: bytes, other: bytes) -> int:
     """How many bytes are the same at the beginning of both."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+    pairs = enumerate(zip(left, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(left), len(other)))
 
 
 def _untouched(base: Base, mutated: dict[str, bytes]) -> int:
     """How many commits stand untouched at the beginning of the log."""
     same = 0
     for file, data in base.files.items():
-        found = mutated.get(file, b"")
-        if found != data:
-            same += _same(found, data)
+        result = mutated.get(file, b"")
+        if result != data:
+            same += _same(result, data)
             break
         same += len(data)
     return sum(end <= same for end in base.ends) - 1
@@ -400,17 +403,17 @@ def _judge_writer(
     added = b""
     for quarantined in arena.quarantined():
         added += quarantined
-    found = b"".join(mutated.values())
-    if whole[:kept] + added not in (found, found + b"\n"):
+    data = b"".join(mutated.values())
+    if whole[:kept] + added not in (data, data + b"\n"):
         return "bytes lost", "bytes of the log are neither in it nor in the quarantine"
     if added and not warnings and not mutation.living:
         return "silent", "a tail was set aside without a word"
     if _covered(base, mutation):
-        return _judge_covered(arena, base, mutation, found, orc, known)
+        return _judge_covered(arena, base, mutation, data, orc, known)
     if kept not in base.ends:
         return "another state", "the command was written behind half a commit"
     commits = base.ends.index(kept)
-    closed = untouched + (kept == len(found) + 1)
+    closed = untouched + (kept == len(data) + 1)
     if commits < known or commits != closed:
         return (
             "older",
@@ -420,7 +423,7 @@ def _judge_writer(
 
 
 def _judge_covered(
-    arena: Arena, base: Base, mutation: Mutation, found: bytes, orc: Orchestrator, known: int
+    arena: Arena, base: Base, mutation: Mutation, data: bytes, orc: Orchestrator, known: int
 ) -> tuple[str, str]:
     """The change lies before the snapshot's end: what is there counts, and the doctor must see it."""
     state = orc.engine.read()
@@ -461,14 +464,14 @@ def _badly_said(error: OrchestratorError) -> str:
 
 def bases() -> dict[str, Base]:
     """One board in one file, one in several."""
-    found = {}
+    collected = {}
     for name, segment_size in (("one file", 1 << 20), ("segments", 700)):
         folder = fast_folder()
         try:
-            found[name] = make_base(folder, name, segment_size)
+            collected[name] = make_base(folder, name, segment_size)
         finally:
             shutil.rmtree(folder)
-    return found
+    return collected
 
 
 def body(part: Part) -> None:

@@ -88,10 +88,10 @@ class Part:
             say(f"  {what}: {value}")
         for what, why in self.skipped.items():
             say(f"  skipped {what}: {why}")
-        said = self.record()
+        text = self.record()
         say(
-            f"{self.name}: {said['cases']} cases, {said['violations']} violations,"
-            f" {said['seconds']} s, seed {self.seed}"
+            f"{self.name}: {text['cases']} cases, {text['violations']} violations,"
+            f" {text['seconds']} s, seed {self.seed}"
         )
 
 

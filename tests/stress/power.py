@@ -133,9 +133,9 @@ def shelf(part: Part) -> Iterator[tuple[Path, bool]]:
 class Crash:
     """One image: the copy, and what had been acknowledged before the copying began."""
 
-    def __init__(self, image: Path, copy: Path, told: list[Path], *, instant: bool) -> None:
+    def __init__(self, image: Path, copy: Path, notes: list[Path], *, instant: bool) -> None:
         self.acknowledged: set[int] = set()
-        for path in told:
+        for path in notes:
             lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
             self.acknowledged |= {int(line.split()[0]) for line in lines}
         self.copy = copy
@@ -149,14 +149,14 @@ class Crash:
         wrong = []
         with mounted(self.copy, kind=kind) as point:
             board = point / "board"
-            found: set[int] = set()
+            numbers: set[int] = set()
             try:
                 orc = Orchestrator.open(board, timeout=5)
                 orc.events.log("after", "counted", n=0)
                 fold = State()
                 for chunk in orc.engine.store.read(START):
                     fold.fold(chunk.events)
-                    found |= {at.id for at in chunk.events if at.agent != "after"}
+                    numbers |= {at.id for at in chunk.events if at.agent != "after"}
                 if repr(fold) != repr(orc.engine.read()):
                     wrong.append("the state is not the fold of the log")
                 if (status := examine(orc.engine, fix=True).status) == 4:
@@ -169,16 +169,16 @@ class Crash:
                 wrong.append(f"{error.code}: {error.message}")
                 for line in (board / "state/events.jsonl").read_bytes().split(b"\n"):
                     try:
-                        found.add(json.loads(line)["id"])
+                        numbers.add(json.loads(line)["id"])
                     except ValueError:
                         continue
-        return len(self.acknowledged - found), wrong
+        return len(self.acknowledged - numbers), wrong
 
 
 @contextmanager
-def load(board: Path, told: Path, mode: str, number: int) -> Iterator[list[Path]]:
+def load(board: Path, notes: Path, mode: str, number: int) -> Iterator[list[Path]]:
     """Processes that work on the board until the end of the block."""
-    files = [told / f"acks-{n}" for n in range(number)]
+    files = [notes / f"acks-{n}" for n in range(number)]
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", _WORKER, str(board), f"w{n}", str(file), mode,
@@ -205,33 +205,33 @@ def load(board: Path, told: Path, mode: str, number: int) -> Iterator[list[Path]
 
 def crash(part: Part, kind: str, mode: str, images: int, *, boards: int) -> tuple[int, int]:
     """Take and judge images; how many there were, and how many lost something acknowledged."""
-    found = Found()
+    totals = Found()
     chance = random.Random(f"{part.seed} {kind} {mode}")
     for _ in range(boards):
-        with tempfile.TemporaryDirectory() as told, shelf(part) as (folder, instant):
+        with tempfile.TemporaryDirectory() as notes, shelf(part) as (folder, instant):
             image = folder / "image"
             make_image(kind, image, megabytes=SIZES[kind])
             with mounted(image, kind=kind) as point:
                 board = point / "board"
                 Orchestrator.open(board).workstreams.create("ws")
                 shell("sync", "-f", str(point))
-                with load(board, Path(told), mode, 3) as acks:
+                with load(board, Path(notes), mode, 3) as acks:
                     crashes = []
                     for n in range(images // boards):
                         time.sleep(chance.uniform(0.05, 0.6))
                         copy = folder / f"copy-{n}"
                         crashes.append(Crash(image, copy, acks, instant=instant))
-            for one in crashes:
-                _judge(part, kind, mode, one, found, instant=instant)
+            for first in crashes:
+                _judge(part, kind, mode, first, totals, instant=instant)
     how = "cloned at one instant" if instant else "read while it was written"
     part.figures[f"{kind}, {mode}"] = (
-        f"{found.lost_in} of {found.taken} images, {how}, lost acknowledged events: {found.lost} of"
-        f" {found.acknowledged}"
+        f"{totals.lost_in} of {totals.taken} images, {how}, lost acknowledged events: {totals.lost} of"
+        f" {totals.acknowledged}"
     )
-    part.figures[f"{kind}, {mode}: slowest copy ms"] = round(found.slowest * 1000)
-    if found.taken < images * 0.8:
-        part.violated(f"{kind}: only {found.taken} of {images} copies could be mounted")
-    return found.taken, found.lost_in
+    part.figures[f"{kind}, {mode}: slowest copy ms"] = round(totals.slowest * 1000)
+    if totals.taken < images * 0.8:
+        part.violated(f"{kind}: only {totals.taken} of {images} copies could be mounted")
+    return totals.taken, totals.lost_in
 
 
 @dataclass
@@ -245,28 +245,28 @@ class Found:
     slowest: float = 0.0
 
 
-def _judge(part: Part, kind: str, mode: str, one: Crash, found: Found, *, instant: bool) -> None:
-    found.slowest = max(found.slowest, one.seconds)
+def _judge(part: Part, kind: str, mode: str, point: Crash, totals: Found, *, instant: bool) -> None:
+    totals.slowest = max(totals.slowest, point.seconds)
     try:
-        missing, wrong = one.judge(kind)
+        missing, wrong = point.judge(kind)
     except Unavailable:
         part.count(f"{kind}, copies that cannot be mounted")
         return
-    found.taken += 1
-    found.acknowledged += len(one.acknowledged)
-    found.lost += missing
-    found.lost_in += bool(missing)
+    totals.taken += 1
+    totals.acknowledged += len(point.acknowledged)
+    totals.lost += missing
+    totals.lost_in += bool(missing)
     part.count(f"{kind}, {mode}")
     if mode == "safe" and (missing or (wrong and instant)):
-        kept = Path(f"/var/tmp/orc-power-failed-{kind}-{part.seed}-{found.taken}")
-        shutil.copy(one.copy, kept)
+        kept = Path(f"/var/tmp/orc-power-failed-{kind}-{part.seed}-{totals.taken}")
+        shutil.copy(point.copy, kept)
         part.violated(
-            f"{kind}: {missing} of {len(one.acknowledged)} acknowledged events are lost; {wrong}",
-            {"image": str(kept), "acknowledged": sorted(one.acknowledged)[-200:]},
+            f"{kind}: {missing} of {len(point.acknowledged)} acknowledged events are lost; {wrong}",
+            {"image": str(kept), "acknowledged": sorted(point.acknowledged)[-200:]},
         )
     elif wrong:
         part.count(f"{kind}, {mode}: images that the board does not open, and says why")
-    one.copy.unlink()
+    point.copy.unlink()
 
 
 def body(part: Part) -> None:

@@ -61,17 +61,17 @@ class Ground:
 
     def everything(self, *, board: bool = False) -> dict[str, bytes | None]:
         """Every path and its content; without the board, unless it is asked for."""
-        found: dict[str, bytes | None] = {}
+        collected: dict[str, bytes | None] = {}
         for top, folders, files in os.walk(self.folder):
             if not board and Path(top) == self.board.parent and self.board.name in folders:
                 folders.remove(self.board.name)
             for name in folders:
-                found[os.path.join(top, name)] = None
+                collected[os.path.join(top, name)] = None
             for name in files:
                 path = os.path.join(top, name)
                 link = os.path.islink(path)
-                found[path] = os.readlink(path).encode() if link else Path(path).read_bytes()
-        return found
+                collected[path] = os.readlink(path).encode() if link else Path(path).read_bytes()
+        return collected
 
     def log(self) -> bytes:
         path = self.board / "state" / "events.jsonl"
@@ -973,13 +973,13 @@ def naive_log(ground: Ground) -> bool:
     """A log reader that passes over what it cannot read, as one writes it."""
     log = ground.folder / "log.jsonl"
     log.write_text('{"id":1}\n<<<<<<< HEAD\n{"id":2}\n{"id":999}\n')
-    found = []
+    collected = []
     for line in log.read_text().splitlines():
         with contextlib.suppress(ValueError):
-            found.append(json.loads(line)["id"])
+            collected.append(json.loads(line)["id"])
     with open(log, "a") as file:
         file.write('{"id":3}\n')
-    return found == [1, 2, 999]
+    return collected == [1, 2, 999]
 
 
 def _conflicted(log: bytes) -> bytes:
@@ -1085,9 +1085,9 @@ def _(ground: Ground) -> str:
     package = Path(__file__).parents[2] / "orchestrator"
     for source in package.rglob("*.py"):
         text = source.read_text()
-        found = re.findall(STARTERS, text)
-        if found and source.parent != package / "core" / "system":
-            return f"{source} uses {found}: core/system starts programs, nothing else"
+        words = re.findall(STARTERS, text)
+        if words and source.parent != package / "core" / "system":
+            return f"{source} uses {words}: core/system starts programs, nothing else"
         if "system.Program(" in text and source != package / "core" / "processes.py":
             return f"{source} starts programs: core/processes.py does, with a few variables"
     orc = ground.open()
@@ -1102,7 +1102,7 @@ def _(ground: Ground) -> str:
         pass
     finally:
         del os.environ["DEPLOY_KEY"]
-    shown = "".join(one.output for one in orc.tasks.get(task).evidence)
+    shown = "".join(item.output for item in orc.tasks.get(task).evidence)
     if "PATH" not in shown:
         return f"the check did not run: {shown}"
     return "a check saw DEPLOY_KEY" if "DEPLOY_KEY" in shown or SECRET in shown else ""
@@ -1121,27 +1121,27 @@ def ground() -> Iterator[Ground]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def aim(one: Attack) -> tuple[bool, str]:
+def aim(attack: Attack) -> tuple[bool, str]:
     """Whether the attack works on the naive version, and what harm it did to a board."""
     with ground() as place:
-        fell = one.naive(place)
+        fell = attack.naive(place)
     with ground() as place:
-        return fell, one.real(place)
+        return fell, attack.real(place)
 
 
 def body(part: Part) -> None:
-    for one in ATTACKS:
+    for attack in ATTACKS:
         begun = time.monotonic()
-        fell, harm = aim(one)
+        fell, harm = aim(attack)
         part.figures["slowest attack"] = max(
             part.figures.get("slowest attack", ""),
-            f"{time.monotonic() - begun:06.2f} s {one}",
+            f"{time.monotonic() - begun:06.2f} s {attack}",
         )
-        part.count(one.row)
+        part.count(attack.row)
         if not fell:
-            part.violated(f"{one} does nothing to the naive version, so it shows nothing")
+            part.violated(f"{attack} does nothing to the naive version, so it shows nothing")
         if harm:
-            part.violated(f"{one}: {harm}", repr(one))
+            part.violated(f"{attack}: {harm}", repr(attack))
     for row in ROWS:
         if not part.counts[row]:
             part.violated(f"the row {row!r} has no attack")

@@ -196,13 +196,13 @@ def _judged(
     board: str,
     types: list[str],
     status: int | None,
-    said: str,
+    errors: str,
 ) -> list[str]:
     # Whoever interrupts a living process cannot know whether the command was done.
     status = harness.UNKNOWN if status == 130 else status
     before = ground.before(situation)
     situation.words["board"] = board
-    return sweep.judge(situation, command, board, before, types, (0, status), "", said)
+    return sweep.judge(situation, command, board, before, types, (0, status), "", errors)
 
 
 def _child(situation: Situation, command: Command, board: str, case: Case) -> None:

@@ -281,14 +281,14 @@ def make_all(folder: str) -> list[Situation]:
     os.makedirs(folder, exist_ok=True)
     plain = Situation("plain", f"{folder}/plain", COMMANDS)
     plain.words = _prepare(plain.board)
-    found = [plain]
+    situations = [plain]
     for name, breaking in _BROKEN.items():
         board = f"{folder}/{name}"
         shutil.copytree(plain.board, board)
         breaking(board)
         lost = 1 if name == "newline" else 0
-        found.append(Situation(name, board, _FEW, lost, words=plain.words))
-    return [*found, *_sealing(folder), *_filling(folder, plain.board)]
+        situations.append(Situation(name, board, _FEW, lost, words=plain.words))
+    return [*situations, *_sealing(folder), *_filling(folder, plain.board)]
 
 
 def _sealing(folder: str) -> Iterator[Situation]:

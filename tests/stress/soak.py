@@ -192,8 +192,8 @@ class Worker:
             process(argv=["--board", self.board, *words, "--request-id", request, "--json"])
         os.close(write)
         with open(read, "rb") as file:
-            said = file.read()
-        return _told(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said)
+            output = file.read()
+        return _told(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), output)
 
     def by_process(self, words: list[str], request: str) -> tuple[int | str, Any]:
         """The command line as people run it."""
@@ -211,12 +211,12 @@ class Worker:
         return _told(child.returncode, child.stdout)
 
 
-def _told(status: int, said: bytes) -> tuple[int | str, Any]:
-    if status in (4, 74, 75) or b"Traceback" in said or status < 0:
-        return f"exit {status}: {said.decode(errors='replace')[-800:]}", None
+def _told(status: int, output: bytes) -> tuple[int | str, Any]:
+    if status in (4, 74, 75) or b"Traceback" in output or status < 0:
+        return f"exit {status}: {output.decode(errors='replace')[-800:]}", None
     if status == 0:
-        lines = said.splitlines()
-        return 0, json.loads(lines[-1]) if lines and lines[-1][:1] == b"{" else json.loads(said)
+        lines = output.splitlines()
+        return 0, json.loads(lines[-1]) if lines and lines[-1][:1] == b"{" else json.loads(output)
     return status, None
 
 
@@ -403,7 +403,7 @@ def _in_order(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator
         and record["request"] in where
     ]
     by_start = sorted(done)
-    by_end = sorted(done, key=lambda one: one[1])
+    by_end = sorted(done, key=lambda interval: interval[1])
     highest, ended = 0, 0
     for start, _, first, _ in by_start:
         while ended < len(by_end) and by_end[ended][1] < start:
@@ -414,8 +414,8 @@ def _in_order(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator
 
 
 def _payload(record: Recorded) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(bytes(record.payload))
-    return found
+    payload: dict[str, Any] = json.loads(bytes(record.payload))
+    return payload
 
 
 _ENDS = {"completed", "failed", "released", "lapsed", "blocked", "cancelled"}
@@ -512,15 +512,15 @@ def _tokens(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator[s
 
 def _pairs(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator[str]:
     """Both halves of a commit are there, side by side, or none."""
-    found: dict[str, list[int]] = {}
+    collected: dict[str, list[int]] = {}
     for at in events:
         if at.type == "pair":
-            found.setdefault(_payload(at)["name"], []).append(at.id)
-    for name, ids in found.items():
+            collected.setdefault(_payload(at)["name"], []).append(at.id)
+    for name, ids in collected.items():
         if len(ids) != 2 or ids[1] != ids[0] + 1:
             yield f"half of a pair: {name} has the events {ids}"
     for record in records:
-        if "pair" in record and ("error" in record) == (record["pair"] in found):
+        if "pair" in record and ("error" in record) == (record["pair"] in collected):
             yield f"a pair was told otherwise than it is: {record}"
 
 

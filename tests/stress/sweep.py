@@ -143,10 +143,10 @@ class Sweep:
     def refer(self, situation: Situation, command: Command) -> Reference:
         """Run a command without a fault, and note what it does."""
         board = self.copy(situation)
-        status, out, said, trace = _run(situation, command, board, [], [])
+        status, out, errors, trace = _run(situation, command, board, [], [])
         came = _came(situation, self.before(situation), harness.told(board))
         if status != 0:
-            raise RuntimeError(f"{situation.name}:{command.name} fails by itself: {said}")
+            raise RuntimeError(f"{situation.name}:{command.name} fails by itself: {errors}")
         places: Counter[str] = Counter()
         paths: set[str] = set()
         unreached = 0
@@ -168,7 +168,7 @@ class Sweep:
         what = f"signal={case.fault}" if case.fault.startswith("SIG") else f"error={case.fault}"
         when = f"{case.number}{'+' if case.mode == 'on' else ''}"
         inject = ["-e", f"inject={case.syscall}:{what}:when={when}"]
-        status, out, said, trace = _run(situation, command, board, inject, reference.paths)
+        status, out, errors, trace = _run(situation, command, board, inject, reference.paths)
         reached = status is None or "(INJECTED)" in trace or "--- SIG" in trace
         try:
             wrong = judge(
@@ -179,7 +179,7 @@ class Sweep:
                 reference.types,
                 (reference.status, status),
                 out,
-                said,
+                errors,
             )
             if status == reference.status and reference.types:
                 wrong += _unsynced(trace, board)
@@ -187,7 +187,7 @@ class Sweep:
             shutil.rmtree(board, ignore_errors=True)
         outcome = "killed" if status is None else f"exit {status}"
         if wrong:
-            wrong.append(f"it ended with {outcome}, saying {said.strip()[-900:]!r}")
+            wrong.append(f"it ended with {outcome}, saying {errors.strip()[-900:]!r}")
         return outcome if reached else "not reached", wrong
 
 
@@ -199,7 +199,7 @@ def judge(
     expected: list[str],
     statuses: tuple[int, int | None],
     out: str,
-    said: str,
+    errors: str,
 ) -> list[str]:
     """What does not hold on a board after a command was hit by a fault.
 
@@ -211,12 +211,12 @@ def judge(
         return [] if status != usual else ["acknowledged, and there is no board"]
     after = harness.told(board)
     came = _came(situation, before, after)
-    told = 0 if status == usual else status
+    reported = 0 if status == usual else status
     if command.partly and status in (1, 4):
-        told = harness.UNKNOWN
+        reported = harness.UNKNOWN
     wrong = [
         *harness.older_is_whole(before, after),
-        *harness.outcome_holds(told, came, expected, said=said),
+        *harness.outcome_holds(reported, came, expected, errors=errors),
         *(harness.snapshot_agrees(board, after) if situation.name != "bad-snapshot" else ()),
         *_knowledge_is_whole(situation, board, after),
         *_kept(before, board, after),
@@ -243,9 +243,9 @@ def _repeat(
 ) -> Iterator[str]:
     """The same request again has one effect in all; its first line is the same."""
     words = situation.line(command)
-    status, out, said = harness.cli(board, *words, "--request-id", REQUEST)
+    status, out, errors = harness.cli(board, *words, "--request-id", REQUEST)
     if status != 0:
-        yield f"repeating the request ends with {status}: {said.strip()}"
+        yield f"repeating the request ends with {status}: {errors.strip()}"
         return
     came = _came(situation, before, harness.told(board))
     if came != expected:
@@ -321,7 +321,7 @@ def _unsynced(trace: str, board: str) -> Iterator[str]:
         if done is None or " = -1 " in line or "?" in line[-12:]:
             continue
         syscall, rest = done.groups()
-        touched = {path for found in _PATH.findall(rest) for path in found if path in dirty}
+        touched = {path for match in _PATH.findall(rest) for path in match if path in dirty}
         if syscall in ("write", "pwrite64"):
             dirty.update(dict.fromkeys(touched, True))
         elif syscall in ("fsync", "fdatasync"):
@@ -374,10 +374,10 @@ def _run(
         timeout=120,
         check=False,
     )
-    said = Path(trace).read_text(errors="replace") if os.path.exists(trace) else ""
+    errors = Path(trace).read_text(errors="replace") if os.path.exists(trace) else ""
     Path(trace).unlink(missing_ok=True)
     killed = child.returncode == -signal.SIGKILL
-    return None if killed else child.returncode, child.stdout, child.stderr, said
+    return None if killed else child.returncode, child.stdout, child.stderr, errors
 
 
 def _program(situation: Situation) -> list[str]:
@@ -400,8 +400,8 @@ def _calls(trace: str, board: str) -> Iterator[tuple[str, set[str]]]:
         pid = line.split(" ", 1)[0]
         touched = {
             path[len(board) :].replace(f".{pid}-", f".{_PID}-")
-            for found in _PATH.findall(called[2])
-            for path in found
+            for match in _PATH.findall(called[2])
+            for path in match
             if path == board or path.startswith(board + "/")
         }
         if touched:

@@ -25,7 +25,7 @@ def test_the_most_urgent_first_each_to_the_least_busy_counted_again_after_each(o
         orc.agents.register(name)
     orc.tasks.claim(tasks[3], agent="ann")
     given = orc.dispatch.run(agent="boss")
-    assert [(one.task, one.agent, one.load) for one in given] == [
+    assert [(assignment.task, assignment.agent, assignment.load) for assignment in given] == [
         (tasks[1], "bob", 1),
         (tasks[2], "ann", 2),
         (tasks[0], "bob", 2),
@@ -46,7 +46,10 @@ def test_only_agents_that_suit_a_task_are_given_it(orc: Orchestrator):
     orc.agents.register("ann", capabilities=["bug"])
     orc.agents.register("bob", capabilities=["docs"])
     add(orc)
-    assert {(one.task, one.agent) for one in orc.dispatch.run()} == {(bug, "ann"), (docs, "bob")}
+    assert {(assignment.task, assignment.agent) for assignment in orc.dispatch.run()} == {
+        (bug, "ann"),
+        (docs, "bob"),
+    }
 
 
 def test_nobody_is_given_more_than_its_limit(orc: Orchestrator):
@@ -54,7 +57,7 @@ def test_nobody_is_given_more_than_its_limit(orc: Orchestrator):
         add(orc)
     orc.agents.register("ann", max_load=2)
     orc.agents.register("bob", max_load=0)
-    assert [one.agent for one in orc.dispatch.run()] == ["ann", "ann"]
+    assert [assignment.agent for assignment in orc.dispatch.run()] == ["ann", "ann"]
 
 
 def test_retired_and_gone_agents_are_given_nothing(orc: Orchestrator, clock: SettableClock):
@@ -76,9 +79,9 @@ def test_only_ready_tasks_of_the_stream_the_urgency_and_the_convoy_are_given(orc
     low = add(orc, priority=7)
     other = orc.tasks.add("docs", title="x").id
     orc.convoys.create("release", [low])
-    assert [one.task for one in orc.dispatch.run("build", priority=5)] == [first]
-    assert [one.task for one in orc.dispatch.run(convoy="release")] == [low]
-    assert [one.task for one in orc.dispatch.run()] == [other]
+    assert [assignment.task for assignment in orc.dispatch.run("build", priority=5)] == [first]
+    assert [assignment.task for assignment in orc.dispatch.run(convoy="release")] == [low]
+    assert [assignment.task for assignment in orc.dispatch.run()] == [other]
     with pytest.raises(NotFound):
         orc.dispatch.run("nowhere")
 
@@ -106,4 +109,4 @@ def test_starting_a_convoy_may_give_its_tasks_out_in_the_same_commit(orc: Orches
     orc.convoys.create("release", [task], notify=["boss"])
     convoy, given = orc.dispatch.start_convoy("release")
     assert convoy.started_at
-    assert [one.agent for one in given] == ["ann"]
+    assert [assignment.agent for assignment in given] == ["ann"]

@@ -87,9 +87,9 @@ def test_hung_work_survives_its_agent_and_is_taken_up_first(
     orc.hooks.hang(task, agent="ann")
     clock.advance(DAY)
     assert orc.engine.read().agents.hooks == {"ann": task}
-    found = orc.tasks.next(agent="ann")
-    assert found is not None
-    assert (found.id, found.attempt) == (task, 2)
+    claimed = orc.tasks.next(agent="ann")
+    assert claimed is not None
+    assert (claimed.id, claimed.attempt) == (task, 2)
 
 
 def test_lapsed_work_that_another_agent_takes_leaves_the_hook(
@@ -192,9 +192,9 @@ def test_assigned_work_that_nobody_begins_is_free_after_a_day_and_not_while_its_
     for _ in range(3):
         clock.advance(DAY / 2)
         orc.agents.heartbeat("ann")
-    found = orc.tasks.next(agent="bob")
-    assert found is not None
-    assert found.id == lost
+    claimed = orc.tasks.next(agent="bob")
+    assert claimed is not None
+    assert claimed.id == lost
     assert orc.tasks.next(agent="bob") is None
 
 

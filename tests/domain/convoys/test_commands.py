@@ -42,11 +42,11 @@ def test_a_watcher_is_no_other_spelling_of_an_agent_that_is_here(orc: Orchestrat
 def test_a_convoy_lands_with_its_last_task_by_whatever_path_and_tells_its_watchers_once(
     orc: Orchestrator, how: str
 ):
-    one, two = add(orc), add(orc)
-    orc.convoys.create("release", [one, two], notify=["boss", "eve"])
-    orc.tasks.cancel(one)
+    first, second = add(orc), add(orc)
+    orc.convoys.create("release", [first, second], notify=["boss", "eve"])
+    orc.tasks.cancel(first)
     assert orc.convoys.get("release").status == "open"
-    end(orc, two, how)
+    end(orc, second, how)
     assert orc.convoys.get("release").status == "landed"
     for watcher in ("boss", "eve"):
         assert [m.subject for m in orc.mail.inbox(agent=watcher)] == ["Convoy release has landed"]
@@ -136,9 +136,9 @@ def test_the_status_counts_every_task_archived_ones_too(orc: Orchestrator):
     end(orc, done, "complete")
     orc.tasks.archive([done])
     orc.tasks.claim(running, agent="ann")
-    found = orc.convoys.status("release")
-    assert found.counts == {"pending": 1, "in_progress": 1, "done": 1}
-    assert (found.total, found.ended, found.percent, found.ready) == (3, 1, 33, 1)
+    status = orc.convoys.status("release")
+    assert status.counts == {"pending": 1, "in_progress": 1, "done": 1}
+    assert (status.total, status.ended, status.percent, status.ready) == (3, 1, 33, 1)
 
 
 class Following(RuleBasedStateMachine):

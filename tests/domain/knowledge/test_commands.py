@@ -139,9 +139,9 @@ def test_search_finds_all_words_in_any_case_most_hits_first(orc: Orchestrator):
     orc.knowledge.write("one", "Locks and leases.\nLocks!")
     orc.knowledge.write("two", "locks, leases, LOCKS, locks", tags=["time"])
     orc.knowledge.write("three", "locks only")
-    found = orc.knowledge.search("LEASES locks")
-    assert [(match.topic, match.hits) for match in found] == [("two", 4), ("one", 3)]
-    assert found[1].line == "Locks and leases."
+    matches = orc.knowledge.search("LEASES locks")
+    assert [(match.topic, match.hits) for match in matches] == [("two", 4), ("one", 3)]
+    assert matches[1].line == "Locks and leases."
     assert [match.topic for match in orc.knowledge.search("time")] == ["two"]
     assert orc.knowledge.search("") == []
 

@@ -266,9 +266,9 @@ def test_next_waits_for_the_end_of_a_lease_too():
     orc.workstreams.create("build")
     task = orc.tasks.add("build", title="x").id
     orc.tasks.claim(task, agent="ann", lease=0.2)
-    found = orc.tasks.next(agent="bob", wait=60)
-    assert found is not None
-    assert (found.id, found.attempt) == (task, 2)
+    claimed = orc.tasks.next(agent="bob", wait=60)
+    assert claimed is not None
+    assert (claimed.id, claimed.attempt) == (task, 2)
     check_law(orc)
 
 

@@ -509,7 +509,7 @@ def test_a_search_looks_into_what_one_sent_or_holds(orc: Orchestrator):
     key = orc.mail.send("bob", "The KEY", "it expires\nsoon", agent="ann").id
     word = orc.mail.send("carl", "Word", "soon the key changes", agent="bob").id
     orc.mail.send("dora", "Secret", "key soon", agent="carl")
-    assert [found.id for found in orc.mail.search("soon key", agent="bob")] == [word, key]
+    assert [message.id for message in orc.mail.search("soon key", agent="bob")] == [word, key]
     assert orc.mail.search("expires", agent="ann") == [
         mail.SearchMatch(
             id=key, sender="ann", sent_at=MORNING, subject="The KEY", line="it expires"
@@ -679,15 +679,15 @@ class Post(RuleBasedStateMachine):
         except Missing as missing:
             expected, refusal = None, str(missing)
         try:
-            found, code = real(), None
+            result, code = real(), None
         except OrchestratorError as error:
-            found, code = None, error.code
+            result, code = None, error.code
         assert code == refusal
         if refusal is not None:
             assert as_text(self.orc.engine.read(), self.orc.engine._position) == before
         else:
-            assert expected is None or found == expected
-        return found
+            assert expected is None or result == expected
+        return result
 
     def meant(self, address: str, sender: str) -> tuple[list[str], str]:
         """The agents and the queue of an address."""

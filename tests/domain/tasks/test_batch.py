@@ -32,9 +32,9 @@ def problems(orc: Orchestrator, text: str) -> list[str]:
     with changes_nothing(orc), pytest.raises(BadInput) as caught:
         read(orc, text)
     assert caught.value.code == "bad_entries"
-    found = caught.value.details["problems"]
-    assert isinstance(found, list)
-    return found
+    messages = caught.value.details["problems"]
+    assert isinstance(messages, list)
+    return messages
 
 
 def by_title(orc: Orchestrator) -> dict[str, Task]:
@@ -301,8 +301,8 @@ def test_every_problem_of_a_markdown_file_is_said_with_its_line(build: Orchestra
         "- G {title: H}\n"
         "- I {needs: nope}\n"
     )
-    found = problems(build, text)
-    assert found == [
+    messages = problems(build, text)
+    assert messages == [
         "line 1: 'due' cannot be said for all tasks: only workstream, type, priority, labels, assign",
         "line 2: it is ticked off; take the line out, or untick it",
         "line 3: 'prio' is not a field here; did you mean 'priority'?",

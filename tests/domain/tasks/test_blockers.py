@@ -80,25 +80,25 @@ class Board:
     def reasons(self, name: str, now: str) -> set[tuple[str, str | None]]:
         """Everything that keeps a task back."""
         work = self.works[name]
-        found: set[tuple[str, str | None]] = set()
+        collected: set[tuple[str, str | None]] = set()
         if work.status == "blocked":
-            found.add(("blocked", None))
+            collected.add(("blocked", None))
         if work.stream in self.closed:
-            found.add(("workstream", None))
+            collected.add(("workstream", None))
         if work.defer > now:
-            found.add(("deferred", None))
-        found.update(("need", need) for need in work.needs if not self.is_done(need))
+            collected.add(("deferred", None))
+        collected.update(("need", need) for need in work.needs if not self.is_done(need))
         if self.gate_is_closed(work):
             assert work.gate is not None
-            found.add(("children", work.gate[1]))
+            collected.add(("children", work.gate[1]))
         own_gate = self.gate_is_closed(work) and work.gate is not None and work.gate[1] == name
         if self.has_open_parts(name) and not own_gate:
-            found.add(("parts", None))
+            collected.add(("parts", None))
         for parent in self.open_parents(name):
             above = self.works[parent]
             if above.status == "blocked" or not all(map(self.is_done, above.needs)):
-                found.add(("parent", parent))
-        return found
+                collected.add(("parent", parent))
+        return collected
 
     def is_idle(self, name: str, now: str) -> bool:
         """Nobody has it, and it is not over."""
@@ -126,12 +126,12 @@ class Board:
         work = self.works[name]
         if work.archived:
             return set()
-        found = set(work.needs)
+        collected = set(work.needs)
         for parent in self.parents(name):
-            found.update(self.works[parent].needs)
+            collected.update(self.works[parent].needs)
         if work.gate is not None:
-            found.update(self.children(work.gate[1]))
-        return found
+            collected.update(self.children(work.gate[1]))
+        return collected
 
     def parents(self, name: str) -> list[str]:
         """The parents above a task that can still be open one day."""
@@ -149,14 +149,14 @@ class Board:
         return any(name in self.reachable(name) for name in names)
 
     def reachable(self, name: str) -> set[str]:
-        found: set[str] = set()
+        collected: set[str] = set()
         waiting = self.awaited(name)
         while waiting:
             current = waiting.pop()
-            if current not in found:
-                found.add(current)
+            if current not in collected:
+                collected.add(current)
                 waiting |= self.awaited(current)
-        return found
+        return collected
 
 
 picks = st.integers(0, 10_000)
@@ -370,10 +370,10 @@ class WorkGraph(RuleBasedStateMachine):
 
     def edges_of(self, name: str) -> list[tuple[str, str]]:
         work = self.board.works[name]
-        found = [("needs", need) for need in work.needs]
-        found += [("parent", work.parent)] if work.parent is not None else []
-        found += [("waits-for", work.gate[1])] if work.gate is not None else []
-        return found + work.links
+        result = [("needs", need) for need in work.needs]
+        result += [("parent", work.parent)] if work.parent is not None else []
+        result += [("waits-for", work.gate[1])] if work.gate is not None else []
+        return result + work.links
 
     # Steps
 
@@ -534,16 +534,16 @@ class WorkGraph(RuleBasedStateMachine):
     def blocked_is_every_other_idle_task_with_all_its_reasons(self) -> None:
         self.follow_leases()
         now = self.now()
-        found = {
+        collected = {
             entry.task.id: sorted((by.kind, by.task or "") for by in entry.by)
             for entry in self.orc.links.blocked()
         }
-        assert found == {
+        assert collected == {
             name: sorted((kind, task or "") for kind, task in self.board.reasons(name, now))
             for name in self.board.live()
             if self.board.is_idle(name, now) and not self.board.is_ready(name, now)
         }
-        assert all(found.values())
+        assert all(collected.values())
 
     @invariant()
     def the_graph_has_every_link(self) -> None:
@@ -641,12 +641,12 @@ def test_a_parent_that_is_put_off_or_waits_for_its_parts_keeps_none_of_them_back
 def test_a_gate_for_all_children_opens_when_every_wanted_one_is_done(orc: Orchestrator):
     top = add(orc, waits_for="all")
     assert reasons(orc, top) == [f"waits for children of {top}, which has none yet"]
-    one, two, three = (add(orc, parent=top) for _ in range(3))
-    done(orc, one)
+    first, second, third = (add(orc, parent=top) for _ in range(3))
+    done(orc, first)
     assert reasons(orc, top) == [f"waits for the children of {top}: 1 of 3 are done"]
-    orc.tasks.cancel(two)
+    orc.tasks.cancel(second)
     assert top not in ready(orc)
-    done(orc, three)
+    done(orc, third)
     assert ready(orc) == [top]
     add(orc, parent=top)
     assert top not in ready(orc)
@@ -656,15 +656,15 @@ def test_a_gate_for_any_child_opens_with_the_first_and_closes_when_that_is_reope
     orc: Orchestrator,
 ):
     top = add(orc)
-    one, two = add(orc, parent=top), add(orc, parent=top)
+    first, second = add(orc, parent=top), add(orc, parent=top)
     waiter = add(orc, waits_for=f"any:{top}")
     assert reasons(orc, waiter) == [f"waits for one of the children of {top}: none of 2 is done"]
-    done(orc, one)
+    done(orc, first)
     assert waiter in ready(orc)
-    orc.tasks.reopen(one)
+    orc.tasks.reopen(first)
     assert waiter not in ready(orc)
-    orc.tasks.cancel(one)
-    orc.tasks.cancel(two)
+    orc.tasks.cancel(first)
+    orc.tasks.cancel(second)
     assert reasons(orc, waiter) == [f"waits for children of {top}, which are all cancelled"]
 
 
@@ -678,17 +678,17 @@ def test_a_failed_child_keeps_the_gate_closed(orc: Orchestrator):
 
 def test_to_archive_a_task_opens_and_closes_no_gate(orc: Orchestrator):
     top = add(orc)
-    one, two = add(orc, parent=top), add(orc, parent=top)
+    first, second = add(orc, parent=top), add(orc, parent=top)
     waiter = add(orc, waits_for=f"all:{top}")
-    done(orc, one)
+    done(orc, first)
     orc.tasks.complete(top, force=True, reason="we know")
-    orc.tasks.archive([one, top])
+    orc.tasks.archive([first, top])
     assert reasons(orc, waiter) == [f"waits for the children of {top}: 1 of 2 are done"]
-    done(orc, two)
+    done(orc, second)
     assert ready(orc) == [waiter]
-    orc.tasks.reopen(two)
+    orc.tasks.reopen(second)
     assert waiter not in ready(orc)
-    orc.tasks.edit(two, parent="")
+    orc.tasks.edit(second, parent="")
     assert waiter in ready(orc)
 
 
@@ -765,8 +765,8 @@ def test_a_long_reason_is_cut_in_sentences_about_other_tasks(orc: Orchestrator):
     top = add(orc)
     low = add(orc, parent=top)
     orc.tasks.block(top, reason="x" * 100_000)
-    [says] = reasons(orc, low)
-    assert len(says) < 300
+    [sentence] = reasons(orc, low)
+    assert len(sentence) < 300
 
 
 # Circles
@@ -791,10 +791,10 @@ def test_a_task_cannot_need_belong_to_or_await_itself_by_another(orc: Orchestrat
 
 
 def test_a_circle_of_needs_is_refused_with_its_tasks_in_order(orc: Orchestrator):
-    one = add(orc)
-    two = add(orc, needs=[one])
-    three = add(orc, needs=[two])
-    assert circle_of(orc, lambda: orc.links.add(one, three)) == [one, three, two, one]
+    first = add(orc)
+    second = add(orc, needs=[first])
+    third = add(orc, needs=[second])
+    assert circle_of(orc, lambda: orc.links.add(first, third)) == [first, third, second, first]
 
 
 def test_a_circle_of_parents_is_refused(orc: Orchestrator):
@@ -827,12 +827,12 @@ def test_a_new_part_cannot_need_what_waits_for_the_parts(orc: Orchestrator):
 def test_a_circle_through_a_task_that_has_ended_is_refused_because_it_may_be_reopened(
     orc: Orchestrator,
 ):
-    one = add(orc)
-    two = add(orc, needs=[one])
-    done(orc, one, two)
-    circle_of(orc, lambda: orc.links.add(one, two))
-    orc.tasks.archive([two])
-    orc.links.add(one, two)
+    first = add(orc)
+    second = add(orc, needs=[first])
+    done(orc, first, second)
+    circle_of(orc, lambda: orc.links.add(first, second))
+    orc.tasks.archive([second])
+    orc.links.add(first, second)
 
 
 def test_an_edit_is_judged_by_what_comes_out_of_it(orc: Orchestrator):
@@ -891,11 +891,11 @@ def test_links_are_refused_exactly_when_a_search_of_the_whole_graph_finds_a_circ
 
 
 def test_a_link_that_is_there_already_is_not_recorded_again(orc: Orchestrator):
-    one, two = add(orc), add(orc)
+    first, second = add(orc), add(orc)
     for kind in ("needs", "related"):
-        orc.links.add(one, two, kind=kind)
+        orc.links.add(first, second, kind=kind)
         with changes_nothing(orc):
-            assert orc.links.add(one, two, kind=kind).id == one
+            assert orc.links.add(first, second, kind=kind).id == first
 
 
 def test_of_several_links_between_two_tasks_the_kind_must_be_named_to_remove_one(
@@ -912,10 +912,10 @@ def test_of_several_links_between_two_tasks_the_kind_must_be_named_to_remove_one
 
 
 def test_a_kind_that_there_is_not_is_refused(orc: Orchestrator):
-    one, two = add(orc), add(orc)
+    first, second = add(orc), add(orc)
     with changes_nothing(orc):
-        assert code_of(lambda: orc.links.add(one, two, kind="likes")) == "usage"
-        assert code_of(lambda: orc.links.add(one, two, any=True)) == "usage"
+        assert code_of(lambda: orc.links.add(first, second, kind="likes")) == "usage"
+        assert code_of(lambda: orc.links.add(first, second, any=True)) == "usage"
 
 
 @pytest.mark.parametrize("step", ["duplicate", "supersede"])
@@ -953,13 +953,13 @@ def test_the_id_of_a_child_is_never_used_again(orc: Orchestrator):
 
 def test_progress_counts_archived_children(orc: Orchestrator):
     top = add(orc)
-    one, two = add(orc, parent=top), add(orc, parent=top)
-    done(orc, one)
-    orc.tasks.archive([one])
+    first, second = add(orc, parent=top), add(orc, parent=top)
+    done(orc, first)
+    orc.tasks.archive([first])
     progress = orc.tasks.get(top).progress
     assert progress is not None
     assert (progress.total, progress.done) == (2, 1)
-    orc.tasks.edit(two, parent="")
+    orc.tasks.edit(second, parent="")
     assert orc.tasks.get(top).progress == (progress.__class__)(1, 1, 0)
 
 
@@ -993,22 +993,22 @@ def test_stale_is_open_and_untouched_for_so_many_days_longest_first(
 
 
 def test_filters_of_a_listing_are_all_met(orc: Orchestrator, clock: SettableClock):
-    one = add(orc, labels=["ui", "urgent"], priority=1, due="1d")
-    two = add(orc, labels=["ui"], parent=one)
-    three = add(orc, labels=["db"])
+    first = add(orc, labels=["ui", "urgent"], priority=1, due="1d")
+    second = add(orc, labels=["ui"], parent=first)
+    third = add(orc, labels=["db"])
 
     def listed(**filters: object) -> list[str]:
         return [task.id for task in orc.tasks.all(**filters)]  # type: ignore[arg-type]
 
-    assert listed(labels=["ui", "urgent"]) == [one]
-    assert listed(any_labels=["urgent", "db"]) == [one, three]
-    assert listed(labels=["ui"], any_labels=["urgent", "db"]) == [one]
-    assert listed(parent=one) == [two]
-    assert listed(priority=1) == [one]
+    assert listed(labels=["ui", "urgent"]) == [first]
+    assert listed(any_labels=["urgent", "db"]) == [first, third]
+    assert listed(labels=["ui"], any_labels=["urgent", "db"]) == [first]
+    assert listed(parent=first) == [second]
+    assert listed(priority=1) == [first]
     assert listed(overdue=True) == []
     clock.advance(86400)
-    assert listed(overdue=True) == [one]
-    done(orc, two, one)
+    assert listed(overdue=True) == [first]
+    done(orc, second, first)
     assert listed(overdue=True) == []
 
 
@@ -1050,13 +1050,13 @@ def test_a_tree_shows_what_a_parent_waits_for_and_whom_it_keeps_back(orc: Orches
 
 
 def test_a_graph_of_one_task_is_all_that_is_connected_with_it(orc: Orchestrator):
-    one, two, three, alone = (add(orc) for _ in range(4))
-    orc.links.add(two, one, kind="related")
-    orc.links.add(two, three)
-    graph = orc.links.graph(task=one)
-    assert [task.id for task in graph.tasks] == [one, two, three]
+    first, second, third, alone = (add(orc) for _ in range(4))
+    orc.links.add(second, first, kind="related")
+    orc.links.add(second, third)
+    graph = orc.links.graph(task=first)
+    assert [task.id for task in graph.tasks] == [first, second, third]
     assert len(graph.edges) == 2
     assert [task.id for task in orc.links.graph(task=alone).tasks] == [alone]
-    orc.tasks.cancel(two)
-    assert [task.id for task in orc.links.graph("build").tasks] == [one, three, alone]
+    orc.tasks.cancel(second)
+    assert [task.id for task in orc.links.graph("build").tasks] == [first, third, alone]
     assert len(orc.links.graph(ended=True).edges) == 2

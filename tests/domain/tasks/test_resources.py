@@ -39,12 +39,12 @@ def regex(parts: tuple[str, ...]) -> str:
     )
 
 
-def witnesses(one: str, other: str) -> list[str]:
-    first, second = regex(tuple(one.split("/"))), regex(tuple(other.split("/")))
+def witnesses(left: str, other: str) -> list[str]:
+    first, second = regex(tuple(left.split("/"))), regex(tuple(other.split("/")))
     return [n for n in NAMES if re.fullmatch(first, n + "/") and re.fullmatch(second, n + "/")]
 
 
-@given(one=patterns, other=patterns)
+@given(left=patterns, other=patterns)
 @example("a/**", "a")
 @example("**", "a/b")
 @example("**/b", "a/**")
@@ -52,13 +52,13 @@ def witnesses(one: str, other: str) -> list[str]:
 @example("?", "**")
 @example("a?", "?b")
 @example("a/*", "a")
-def test_patterns_collide_exactly_when_some_name_matches_both(one: str, other: str):
-    assert collide(one, other) == bool(witnesses(one, other))
+def test_patterns_collide_exactly_when_some_name_matches_both(left: str, other: str):
+    assert collide(left, other) == bool(witnesses(left, other))
 
 
-@given(one=patterns, other=patterns)
-def test_colliding_is_the_same_both_ways(one: str, other: str):
-    assert collide(one, other) == collide(other, one)
+@given(left=patterns, other=patterns)
+def test_colliding_is_the_same_both_ways(left: str, other: str):
+    assert collide(left, other) == collide(other, left)
 
 
 @given(pattern=patterns)
@@ -85,8 +85,8 @@ def test_plain_names_collide_only_when_they_are_equal(name: str, other: str):
         ("Git", "git", False),
     ],
 )
-def test_examples(one: str, other: str, expected: bool):
-    assert collide(one, other) is expected
+def test_examples(left: str, other: str, expected: bool):
+    assert collide(left, other) is expected
 
 
 def test_long_patterns_are_compared_without_exploding():
@@ -145,17 +145,17 @@ POSSIBLE = ["".join(name) for n in range(5) for name in itertools.product(LETTER
 rich_patterns = st.lists(st.sampled_from(list(ATOMS)), min_size=1, max_size=3)
 
 
-@given(one=rich_patterns, other=rich_patterns)
+@given(left=rich_patterns, other=rich_patterns)
 @example(["[ab]"], ["[!a]"])
 @example(["[!a]"], ["[^bc]"])
 @example(["{a,bc}"], ["?", "?"])
 @example(["[ab]"], ["*", "b", "*"])
 def test_braces_and_brackets_collide_exactly_when_some_name_matches_both(
-    one: list[str], other: list[str]
+    left: list[str], other: list[str]
 ):
-    first, second = ("".join(ATOMS[atom] for atom in pattern) for pattern in (one, other))
+    first, second = ("".join(ATOMS[atom] for atom in pattern) for pattern in (left, other))
     both = [n for n in POSSIBLE if re.fullmatch(first, n) and re.fullmatch(second, n)]
-    assert collide("".join(one), "".join(other)) == (one == other or bool(both))
+    assert collide("".join(left), "".join(other)) == (left == other or bool(both))
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ def test_braces_and_brackets_collide_exactly_when_some_name_matches_both(
         ("{{cookie.slug}}/a", "{{cookie.slug}}/*", True),
     ],
 )
-def test_examples_of_braces_and_brackets(one: str, other: str, expected: bool):
-    assert collide(one, other) is collide(other, one) is expected
+def test_examples_of_braces_and_brackets(left: str, other: str, expected: bool):
+    assert collide(left, other) is collide(other, left) is expected
 
 
 def test_too_many_names_are_refused_at_the_door_and_plain_characters_in_an_old_board():

@@ -165,8 +165,8 @@ def test_only_steps_can_be_advanced_and_force_takes_a_reason(orc: Orchestrator):
     orc.workstreams.create("build")
     task = orc.tasks.add("build", title="x").id
     root = pour(orc, cooked(step("a", verify=("false",))))
-    for one in (task, f"{root}.a"):
-        orc.tasks.claim(one, agent="ann")
+    for first in (task, f"{root}.a"):
+        orc.tasks.claim(first, agent="ann")
     with changes_nothing(orc):
         assert code_of(lambda: orc.workflows.advance(task)) == "no_workflow"
         assert code_of(lambda: orc.workflows.advance(f"{root}.a", force=True)) == "usage"
@@ -318,9 +318,9 @@ def test_two_steps_are_advanced_in_one_transaction(orc: Orchestrator):
     for root in (first, second):
         orc.tasks.claim(f"{root}.a", agent="ann")
     with orc.transaction():
-        found = [orc.workflows.advance(f"{root}.a") for root in (first, second)]
-    assert [one.completed.id for one in found] == [f"{first}.a", f"{second}.a"]
-    assert [one.next and one.next.id for one in found] == [f"{first}.b", f"{second}.b"]
+        advanced = [orc.workflows.advance(f"{root}.a") for root in (first, second)]
+    assert [step.completed.id for step in advanced] == [f"{first}.a", f"{second}.a"]
+    assert [step.next and step.next.id for step in advanced] == [f"{first}.b", f"{second}.b"]
 
 
 def test_the_next_claim_lasts_as_long_as_given(orc: Orchestrator):
@@ -378,7 +378,10 @@ def test_progress_separates_stuck_and_waiting_steps_with_reasons(orc: Orchestrat
 
 def why(kept: Iterable[Blocked]) -> dict[str, list[str]]:
     """The commands that are named for each of those that are kept back."""
-    return {one.task.id.rpartition(".")[2]: [blocker.command for blocker in one.by] for one in kept}
+    return {
+        entry.task.id.rpartition(".")[2]: [blocker.command for blocker in entry.by]
+        for entry in kept
+    }
 
 
 def test_a_step_that_needs_a_step_that_will_not_be_done_is_stuck(orc: Orchestrator):
@@ -456,7 +459,9 @@ def test_events_and_mail_give_the_signals_that_wait_for_them(orc: Orchestrator):
     root = pour(orc, cooked(step("a", gates=gates)))
     orc.events.log("ci", "ci.failed")
     orc.events.log("ci", "ci.passed")
-    assert [one.kind for one in orc.tasks.get(f"{root}.a").signals if one.given_at] == ["event"]
+    assert [signal.kind for signal in orc.tasks.get(f"{root}.a").signals if signal.given_at] == [
+        "event"
+    ]
     orc.mail.send("ann", subject="Go on", body="yes", agent="boss")
     assert orc.tasks.next(agent="ann") is not None
 
@@ -612,7 +617,7 @@ def test_slinging_the_root_reserves_the_steps_without_an_assignee(orc: Orchestra
     task = orc.tasks.add("build", title="T").id
     root = pour(orc, cooked(step("a"), step("b", assignee="bob"), step("c", "a")), on=task)
     orc.hooks.sling(task, "ann", agent="boss")
-    held = {one.id: one.assigned_to for one in orc.tasks.all() if one.status == "assigned"}
+    held = {first.id: first.assigned_to for first in orc.tasks.all() if first.status == "assigned"}
     assert held == {root: "ann", f"{root}.a": "ann", f"{root}.b": "bob"}
     assert orc.tasks.next(agent="eve") is None
     orc.tasks.claim(f"{root}.a", agent="ann")
@@ -628,7 +633,7 @@ def test_giving_a_workflow_back_gives_back_the_steps_reserved_for_that_agent(orc
         agent="boss",
     ).root.id
     orc.hooks.unsling(root, agent="boss")
-    held = {one.id: one.assigned_to for one in orc.tasks.all() if one.status == "assigned"}
+    held = {first.id: first.assigned_to for first in orc.tasks.all() if first.status == "assigned"}
     assert held == {f"{root}.b": "bob"}
     assert [orc.tasks.get(f"{root}.{name}").assignee for name in "cd"] == ["", "bob"]
 
@@ -737,15 +742,15 @@ class Workflows(RuleBasedStateMachine):
         with suppress(OrchestratorError):
             getattr(self.orc.workflows, how)(self.task(number))
 
-    @rule(one=some, other=some)
-    def bond(self, one: int, other: int) -> None:
+    @rule(left=some, other=some)
+    def bond(self, left: int, other: int) -> None:
         with suppress(OrchestratorError):
-            self.orc.workflows.bond(self.task(one), self.task(other))
+            self.orc.workflows.bond(self.task(left), self.task(other))
 
-    @rule(one=some, other=some, kind=st.sampled_from(["needs", "parent", "waits-for", "related"]))
-    def link(self, one: int, other: int, kind: str) -> None:
+    @rule(left=some, other=some, kind=st.sampled_from(["needs", "parent", "waits-for", "related"]))
+    def link(self, left: int, other: int, kind: str) -> None:
         with suppress(OrchestratorError):
-            self.orc.links.add(self.task(one), self.task(other), kind=kind)
+            self.orc.links.add(self.task(left), self.task(other), kind=kind)
 
     @rule(number=some, agent=agents, back=st.booleans())
     def sling(self, number: int, agent: str, back: bool) -> None:
