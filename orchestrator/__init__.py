@@ -1,4 +1,4 @@
-"""A toolkit for agents that coordinate themselves: a board of plain files that many share.
+"""A toolkit for agents that coordinate themselves with a shared board of plain files.
 
 ::
 

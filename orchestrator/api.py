@@ -55,11 +55,11 @@ N = TypeVar("N", bound=Noun[State])
 
 
 class Lazy(Generic[N]):
-    """A noun as an attribute of the facade; its module is imported when it is first asked for.
+    """A noun as an attribute of the facade; its module is imported on first access.
 
     Args:
         path: Its module in the package, and its class.
-        doc: What it is about.
+        doc: Its docstring.
     """
 
     def __init__(self, path: str, doc: str) -> None:
@@ -105,21 +105,21 @@ def _session(text: str | None) -> int | None:
 
 
 class Orchestrator:
-    """A board that is open. Use it in a ``with``, or :meth:`close` it.
+    """An open board. Use it in a ``with``, or :meth:`close` it.
 
     Args:
-        store: Where the events live, such as :class:`orchestrator.stores.memory.MemoryStore`.
-        agent: Who acts when a command names no agent.
-        session: Which session of the agent this is; an older one than the last is refused.
-        request_id: The request that the first command to change something answers.
+        store: The store of the events, such as :class:`orchestrator.stores.memory.MemoryStore`.
+        agent: The acting agent of a command that names none.
+        session: The number of the agent's session; an outdated session is refused.
+        request_id: The request that the first changing command answers.
         light: The process ends after one command (see :class:`orchestrator.engine.Engine`).
         timeout: Seconds to wait for the board's lock.
         now: The clock, in seconds since 1970.
-        warn: Told in one sentence what a person should know although a command succeeded.
+        warn: Receives sentences that a person should know although a command succeeded.
 
     Attributes:
         folder: The folder of the board; None if the store has none.
-        is_new: :meth:`open` was given a name that was not a board yet, and made it.
+        is_new: Whether :meth:`open` created the board.
     """
 
     is_new: bool = False
@@ -214,22 +214,22 @@ class Orchestrator:
         checkout: str | None = None,
         reads: bool = False,
     ) -> "Orchestrator":
-        """Open a board; one of files is found as :func:`orchestrator.board.locate` says.
+        """Open a board; :func:`orchestrator.board.locate` finds a board on disk.
 
         Args:
             board: Its folder, or its URL (``memory:``, ``file:///...``). A folder that does not exist or is
                 empty becomes a board, unless ``reads``.
-            agent: Who acts when a command names no agent; else ``$ORC_AGENT``, else ``system``.
-            session: Which session of the agent this is; else ``$ORC_SESSION``.
-            request_id: The request that the first command to change something answers; else
+            agent: The acting agent of a command that names none; else ``$ORC_AGENT``, else ``system``.
+            session: The number of the agent's session; else ``$ORC_SESSION``.
+            request_id: The request that the first changing command answers; else
                 ``$ORC_REQUEST_ID``.
-            reads: The caller changes nothing: no board is made, and a linked work tree of git may hold a
+            reads: The caller changes nothing: no board is created, and a linked git work tree may contain a
                 second one.
 
         Raises:
             NoBoard: None is named, and none is found here or above; if ``reads``, also if what is named is
                 none yet.
-            Refused: A linked work tree holds a second board (``two_boards``).
+            Refused: A linked work tree contains a second board (``two_boards``).
             UsageError: No store has the URL's scheme.
         """
         scheme, location = boards.named(os.fspath(board) if board is not None else None)
@@ -267,7 +267,7 @@ class Orchestrator:
 
     @late_hints("orchestrator.reports.status")
     def status(self, at: int | None = None) -> "Status":
-        """How the board stands, now or right after an event of the past.
+        """The status of the board, now or right after an event of the past.
 
         Raises:
             NotFound: There is no such event.
@@ -285,7 +285,7 @@ class Orchestrator:
         days: int | None = None,
         progress: ShowProgress = no_progress,
     ) -> "Stats":
-        """How the tasks stand, archived ones included; see :mod:`orchestrator.reports.stats`."""
+        """Counts of tasks, archived ones included; see :mod:`orchestrator.reports.stats`."""
         from orchestrator.reports.stats import stats
 
         return stats(self.engine, workstream=workstream, agent=agent, days=days, progress=progress)
@@ -299,7 +299,7 @@ class Orchestrator:
         agent: str | None = None,
         progress: ShowProgress = no_progress,
     ) -> "Metrics":
-        """What was done in the last days, how fast and by whom; see :mod:`orchestrator.reports.metrics`."""
+        """The work of the last days; see :mod:`orchestrator.reports.metrics`."""
         from orchestrator.reports.metrics import metrics
 
         return metrics(
@@ -368,8 +368,8 @@ class Orchestrator:
     ) -> "Next":
         """Claim what an agent should do next: a task, or a review of the work of another.
 
-        First what hangs on its hook, then what is assigned to it, then a review that it suits, then the best
-        task. Without any, the answer is its new mail, or why there is nothing.
+        The order: the task on its hook, a task that is assigned to it, a review that it suits, the best
+        ready task. Otherwise the answer is its new mail, or the reason why there is no work.
 
         Args:
             workstream: Only tasks of this stream; None for all.
@@ -386,13 +386,13 @@ class Orchestrator:
 
     @late_hints("orchestrator.planning.runner")
     def plan(self, *, max: int = 8, agent: str | None = None) -> "Plan":
-        """Begin the next cycle: what can run side by side, what must wait, what needs attention."""
+        """Begin the next cycle with a plan: tasks to run side by side, tasks that wait, and alerts."""
         from orchestrator.planning.runner import Planning
 
         return Planning(self.engine).plan(max=max, agent=agent)
 
     def brief(self, target: str, *, budget: int = 4000) -> str:
-        """Markdown that an agent can start a task from with nothing else."""
+        """Markdown with all that an agent needs to start a task."""
         from orchestrator.planning.runner import Planning
 
         return Planning(self.engine).brief(target, budget=budget)
@@ -413,18 +413,18 @@ class Orchestrator:
 
     @late_hints("orchestrator.planning.prime")
     def primed(self, shown: "Prime") -> None:
-        """Note that an agent was shown this, so that ``if_changed`` does not show it again."""
+        """Record that an agent was shown this, so that ``if_changed`` does not show it again."""
         from orchestrator.planning.prime import remember
 
         remember(self.engine, shown)
 
     @late_hints("orchestrator.planning.aftermath")
     def aftermath(self, task: "Task", *, agent: str | None = None) -> "Aftermath":
-        """What the step that left a task so changed: tasks that are free now, reviewers, unread mail.
+        """The consequences of the last transition of a task: free tasks, reviewers, unread mail.
 
         Args:
-            task: What the step returned.
-            agent: Who made the step; None for the agent of the last event of the task.
+            task: The task after the transition.
+            agent: The agent of the transition; None for the agent of the last event of the task.
         """
         from orchestrator.planning.aftermath import aftermath
 
@@ -432,7 +432,7 @@ class Orchestrator:
 
     @late_hints("orchestrator.planning.runner")
     def collect(self, *, cycle: int | None = None, since: str | int | None = None) -> "Collected":
-        """What came of a cycle: finished, failed, running, added, learned."""
+        """The results of a cycle: tasks that were finished, failed, run and added, and knowledge."""
         from orchestrator.planning.runner import Planning
 
         return Planning(self.engine).collect(cycle=cycle, since=since)
@@ -452,7 +452,7 @@ class Orchestrator:
         return Planning(self.engine).save_report(topic, cycle=cycle, since=since, agent=agent)
 
     def close(self) -> None:
-        """Leave the board; a small one with an exact ``state.json``."""
+        """Close the board; a small board gets an exact ``state.json``."""
         self.engine.close()
 
     def __enter__(self) -> "Orchestrator":

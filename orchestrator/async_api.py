@@ -1,8 +1,8 @@
 """The facade for asyncio and trio: the nouns of :class:`Orchestrator` with awaitable commands and queries.
 
-No rule and no list of methods stands here. Each call runs the plain command in a thread, and one call at a
-time has the board: its turn. What takes long (waiting, the commands that verify a task) gives the turn
-back meanwhile, because it announces itself by ``Desk.pause``.
+This module contains no rule and no list of methods. Each call runs the plain command in a thread, and only
+one call at a time has the board: its turn. Long actions (waiting, the commands that verify a task) release
+the turn meanwhile, because they call ``Desk.pause`` first.
 """
 
 import functools
@@ -30,10 +30,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _SLICE = 0.25
-"""Seconds after which a thread looks whether the task that waits in it was cancelled."""
+"""Seconds between two checks whether the async task of a waiting thread was cancelled."""
 
 _THREADS = 100_000
-"""More than any process has: one thread works, the others wait, and each that waits needs its own."""
+"""More than any process needs: each waiting call needs its own thread, and only one thread works."""
 
 
 class _Abandoned(BaseException):
@@ -69,13 +69,13 @@ class _Turn:
         self._is_held = True
 
     def end(self) -> None:
-        """Give the turn back if it is held."""
+        """Release the turn if it is held."""
         if self._is_held:
             self._is_held = False
             self._turns.release()
 
     def leave(self) -> None:
-        """Give the turn back for as long as the board is not needed."""
+        """Release the turn while the board is not needed."""
         with self._change:
             was_held, self._is_held = self._is_held, False
         if was_held:
@@ -97,7 +97,7 @@ class _Turn:
             self.leave()
 
     def abandon(self, *, even_if_held: bool = False) -> bool:
-        """Let the thread end as soon as it does not use the board; False if it goes on to its end."""
+        """Let the thread end as soon as it does not use the board; False if it runs to its end."""
         with self._change:
             self._is_abandoned = even_if_held or not self._is_held
             return self._is_abandoned
@@ -114,7 +114,7 @@ class _Turn:
 
 
 class _TurnDesk:
-    """The engine as one call sees it: whatever uses the board waits for the turn."""
+    """The engine for a single call: every use of the board waits for the turn."""
 
     def __init__(self, engine: Engine, turn: _Turn) -> None:
         self._engine = engine
@@ -145,10 +145,10 @@ class _TurnDesk:
 
 
 class _Job(Generic[R]):
-    """One function that runs in a thread for the task that makes this.
+    """A function that runs in a thread for the async task that creates this.
 
     Args:
-        name: What is called, for sentences about it.
+        name: The name of the call, for messages.
         function: What to run.
         finish: Called in the loop when the function has ended.
     """
@@ -201,7 +201,7 @@ class _Job(Generic[R]):
         return self.result()
 
     def result(self) -> R:
-        """What the function returned or raised; it has ended."""
+        """The result of the ended function; raise its exception."""
         return self._outcome.result()
 
     def _sentence(self) -> str:
@@ -261,7 +261,7 @@ class _Caller:
     async def iterate(
         self, name: str, function: Callable[[Orchestrator], Iterator[R]]
     ) -> AsyncIterator[R]:
-        """Run a query that yields, and yield the same; whatever is there arrives at once."""
+        """Run a query that yields, and yield its values as soon as they exist."""
         if self._own():
             for item in await self.call(name, lambda orc: [*function(orc)]):
                 yield item

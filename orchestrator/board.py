@@ -1,4 +1,4 @@
-"""Which board is meant, and which folder it is: one for a git repository with all its work trees."""
+"""Locate the board: one for a git repository with all its work trees."""
 
 import os
 
@@ -11,14 +11,14 @@ from orchestrator.core.repository import Repository
 from orchestrator.stores.files import layout
 
 FOLDER = ".orchestrator"
-"""The folder that is looked for here and above, as git looks for ``.git``."""
+"""The folder that is searched here and above, as git searches ``.git``."""
 
 
 class Located(msgspec.Struct, frozen=True):
-    """Where the board is.
+    """The location of a board.
 
     Attributes:
-        is_new: It was named, and made just now.
+        is_new: It was named, and has just been created.
         warning: A sentence that a person should know; empty if there is none.
     """
 
@@ -28,7 +28,7 @@ class Located(msgspec.Struct, frozen=True):
 
 
 def named(board: str | None) -> tuple[str, str | None]:
-    """The scheme and location of the board that is named, here or by ``$ORCHESTRATOR_DIR``.
+    """The scheme and location of the board that the caller or ``$ORCHESTRATOR_DIR`` names.
 
     Raises:
         UsageError: No store has the URL's scheme.
@@ -44,17 +44,17 @@ def locate(
     checkout: str | None = None,
     reads: bool = False,
 ) -> Located:
-    """Find the board; one that is named and not there yet, or is empty, is made.
+    """Find the board; a named folder that does not exist or is empty becomes a board.
 
     A folder that holds ``state/`` is a board, and so is the ``.orchestrator/`` in it. From a linked work tree
     of a git repository the board of the main one is found.
 
     Args:
         board: A named folder; None to search.
-        start: Where the search for a board begins, to go on in the folders above; the working folder if
+        start: The folder where the search begins, which continues in the folders above; the working folder if
             None.
-        checkout: The folder that serves when nothing is named or found: the checkout of a script.
-        reads: Nothing is changed, so that no board is made.
+        checkout: The folder that is used if no board is named or found: the checkout of a script.
+        reads: The caller changes nothing, so no board is created.
 
     Raises:
         NoBoard: Nothing is named or found, or what is named is a folder of other things; if ``reads``, also a
@@ -111,7 +111,7 @@ def _in(folder: str) -> str:
 
 
 def _search(start: str, *, reads: bool) -> tuple[str | None, str]:
-    """The board of a folder, by its repository, with a warning about another one that is passed over."""
+    """The board of a folder, by its repository, with a warning about a second board that is ignored."""
     place = repository.here(start)
     if place is None and (root := repository.broken_tree(start)):
         return _in_broken_tree(start, root)
@@ -141,14 +141,14 @@ def _in_broken_tree(start: str, root: str) -> tuple[str, str]:
 
 
 def _of_main(start: str, place: Repository) -> str | None:
-    """The board of the main work tree, as if one worked in the same folder there."""
+    """The board of the main work tree for the same relative folder."""
     inner = paths.inside(start, place.root) or "."
     board = _closest(os.path.normpath(os.path.join(place.main, inner)))
     return board if board and paths.is_folder(os.path.join(board, "state")) else None
 
 
 def _in_main(checkout: str) -> str:
-    """The folder of the main work tree that stands for a checkout."""
+    """The folder of the main work tree that corresponds to a checkout."""
     place = repository.around(checkout)
     if place is None or not place.is_linked:
         return checkout

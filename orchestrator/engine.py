@@ -1,4 +1,4 @@
-"""The engine: opens a board, keeps its state in step with the log, and is the one path to disk.
+"""The engine: opens a board, keeps its state up to date with the log, and is the only path to disk.
 
 Every mutation goes the same way: lock, read the log's tail onto the state, run the command, append, apply,
 effects, snapshot if due, unlock. Effects after a commit (knowledge files, snapshot) happen here, so that
@@ -32,13 +32,13 @@ R = TypeVar("R")
 
 
 class Engine:
-    """One process's view of a board; satisfies the ``Desk`` that nouns work at.
+    """A process's view of a board; implements the ``Desk`` that nouns use.
 
     Args:
-        store: Where the events live.
-        agent: Who acts when a command names no agent.
-        session: Which session of the agent this is; None does not say.
-        request_id: The request that the first command to change something answers.
+        store: The store of the events.
+        agent: The acting agent of a command that names none.
+        session: The number of the agent's session; None if unknown.
+        request_id: The request that the first changing command answers.
         light: The process ends after this command: write the snapshot at once, and keep signals back
             after a commit until it ends.
         timeout: Seconds to wait for the board's lock.
@@ -94,9 +94,9 @@ class Engine:
         return clock.timestamp(self._clock())
 
     def read(self) -> State:
-        """The state with everything committed by now; not to be changed.
+        """The current state; it must not be changed.
 
-        Of a damaged log the part before the damage is read, and a warning says so.
+        Of a damaged log, the part before the damage is read, with a warning.
         """
         with self._owner:
             if self._open is not None:
@@ -111,10 +111,10 @@ class Engine:
             return state
 
     def _refresh(self) -> State:
-        """Fold what the log holds beyond what is known.
+        """Fold the new events of the log into the state.
 
         Raises:
-            Damage: The log does not verify, or does not go on from where the snapshot ends.
+            Damage: The log is invalid, or does not continue the snapshot.
         """
         state, damage = self._catch_up()
         if damage is not None:
@@ -122,7 +122,7 @@ class Engine:
         return state
 
     def _catch_up(self) -> tuple[State, Damage | None]:
-        """The state as far as the log can be read, and what keeps it from being read to its end."""
+        """The state as far as the log can be read, and the damage that stops the reading."""
         known = self._state is not None
         state = self._state if self._state is not None else self._load()
         try:
@@ -134,7 +134,7 @@ class Engine:
             if damage.code in ("newer_version", "misfit"):
                 self.forget()  # part of a chunk was folded, so the position is not that of the state
             if damage.code == "log_behind" and known and not self._log_is_gone():
-                # A commit that this process had seen may have been taken back: fold anew, then judge.
+                # A commit that this process has read may have been undone: fold again, then decide.
                 self.forget()
                 return self._catch_up()
             return state, damage
@@ -144,7 +144,7 @@ class Engine:
         return state, None
 
     def _log_is_gone(self) -> bool:
-        """Whether there is no event at all, as on a new board: a first commit is never taken back."""
+        """Whether there is no event, as on a new board: a first commit is never undone."""
         try:
             return next(iter(self.store.read(START)), None) is None
         except Damage:
@@ -158,11 +158,11 @@ class Engine:
         return self._state
 
     def forget(self) -> None:
-        """Drop what is known of the board; the next use opens it again."""
+        """Forget the state; the next use opens the board again."""
         self._state = None
         self._position = START
 
-    def at(self, number: int) -> State:
+    def state_at(self, number: int) -> State:
         """The state as it was right after an event.
 
         Raises:
@@ -188,10 +188,10 @@ class Engine:
         return self.store.read_backwards()
 
     def pause(self) -> None:
-        """Make ready for something that takes long, between commands: signals get through again.
+        """Prepare for a long action between commands: signals are delivered again.
 
         Raises:
-            UsageError: A transaction is open, which would keep everybody else out.
+            UsageError: A transaction is open, which would block all other writers.
         """
         with self._owner:
             if self._open is not None:
@@ -204,7 +204,7 @@ class Engine:
         """Do nothing: a plain call is ended by an exception in its own thread."""
 
     def watch(self) -> Callable[[float], bool]:
-        """Make a wait for the first commit after what is known now; see ``Desk.watch``."""
+        """Return a function that waits for the next commit; see ``Desk.watch``."""
         return functools.partial(self.store.wait, self._position)
 
     # Commands
@@ -216,7 +216,7 @@ class Engine:
         shows: Callable[[State, Committed], R],
         arguments: tuple[object, ...] | None,
     ) -> R:
-        """Run a command: in the open transaction, else in one of its own."""
+        """Run a command in the open transaction, else in a new one."""
         with self._owner:
             if self._open is not None:
                 return self._join(self._open, body, shows)
@@ -229,7 +229,7 @@ class Engine:
                     )
                 ):
                     self._end_request()
-                    self.has_recorded = True  # as the first answer said
+                    self.has_recorded = True  # the same as the first answer
                     return self._answer_again(known, shows)
                 with self._opened(state) as tx:
                     result = body(tx)
@@ -238,7 +238,7 @@ class Engine:
                 return shows(state, tx.events) if result is None else result
 
     def take_over(self, records: list[Recorded], state: State) -> None:
-        """Make a whole log, whose fold is ``state``, the log of this board.
+        """Import a whole log, whose fold is ``state``, into this empty board.
 
         Raises:
             Refused: The board has events of its own.
@@ -272,7 +272,7 @@ class Engine:
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
-        """Let commands run as they would, and drop what they did: no lock is taken, no file touched.
+        """Run commands and discard their changes: no lock is taken, and no file is changed.
 
         Raises:
             UsageError: A transaction is open.
@@ -321,7 +321,7 @@ class Engine:
 
     @contextmanager
     def _opened(self, state: State) -> Iterator[Transaction[State]]:
-        """A transaction that commands called inside join; what is not committed is dropped."""
+        """A transaction that inner commands join; it is discarded unless it commits."""
         tx = self._open = self._begin(state)
         try:
             yield tx
@@ -359,7 +359,7 @@ class Engine:
 
     @contextmanager
     def _joining(self, tx: Transaction[State]) -> Iterator[None]:
-        """Remember a failure midway, so that catching it cannot commit the half that was done."""
+        """Mark the transaction as failed, so that catching the exception cannot commit one half."""
         before = len(tx.events)
         try:
             yield
@@ -373,7 +373,7 @@ class Engine:
     ) -> R:
         """The first result of a request, rendered from its events and the state they left."""
         events: Committed = []
-        state = self.at(known.last)
+        state = self.state_at(known.last)
         for number in range(known.first, known.last + 1):
             record = self.store.event(number)
             events.append((record, decode(record, state.board.format_at(number))))
@@ -409,7 +409,7 @@ class Engine:
         texts: Mapping[str, str | None],
         seen: Mapping[str, bytes | None],
     ) -> None:
-        """Make a commit true, then carry out its effects; signals wait meanwhile.
+        """Append a commit, then carry out its effects; signals wait meanwhile.
 
         Args:
             records: The commit.
@@ -431,7 +431,7 @@ class Engine:
     # Effects
 
     def _carry_out(self, texts: Mapping[str, str | None], seen: Mapping[str, bytes | None]) -> None:
-        """The effects of a commit: the commit stands, so a failure here is a warning."""
+        """The effects of a commit: the commit is valid, so a failure here is a warning."""
         for path, text in texts.items():
             try:
                 self._write_document(path, text, seen.get(path))
@@ -469,14 +469,14 @@ class Engine:
             self._save()
 
     def refold(self) -> None:
-        """Fold the whole log anew and write the snapshot; the snapshot that is there is not read."""
+        """Fold the whole log again and write the snapshot; the old snapshot is not read."""
         with self._owner, self._locked("save"):
             self._state, self._position = State(), START
             self._refresh()
             self._save()
 
     def close(self) -> None:
-        """Leave the board with an exact snapshot, if it is a small one that this process changed."""
+        """Close the board; write an exact snapshot if it is small and this process changed it."""
         with self._owner:
             state = self._state
             if state is None or self._light or not self._changed:
@@ -507,7 +507,7 @@ def _documents(events: Iterable[Event | None], state: State) -> dict[str, str | 
 
 
 def _closed(records: list[Recorded], request: RequestMark | None) -> list[Recorded]:
-    """Mark the records of one commit: all but the last go on, the last bears the request."""
+    """Mark the records of a commit: ``more`` on all but the last, the request on the last."""
     last = records.pop()
     if request is not None:
         first = records[0].id if records else last.id

@@ -28,7 +28,7 @@ _FlatState = msgspec.defstruct(
 
 
 class Snapshot(msgspec.Struct):
-    """What the file holds: the state, and the place in the log that it goes up to."""
+    """The content of the file: the state, and its position in the log."""
 
     format: int
     log: msgspec.Raw
@@ -41,12 +41,12 @@ _decode = msgspec.json.Decoder(Snapshot).decode
 _WITH_UNKNOWN = 1000
 
 _LAYOUT = 2
-"""Grows when the fold keeps more of a log than before: a snapshot of before is then not taken for whole."""
+"""Incremented when the fold keeps more of a log than before, so that older snapshots are not used."""
 
 
 def _format_of(state: State) -> int:
-    # An older version must read an upgraded log, which it refuses, not a snapshot that hides the upgrade.
-    # The same where the log has fields that this version does not know: one that knows them folds anew.
+    # An older version must see an upgraded log and refuse it, so it must not accept the snapshot.
+    # The same holds for a log with unknown fields: a version that knows them must fold it again.
     return _LAYOUT + state.board.format + (_WITH_UNKNOWN if state.newer_fields else 0)
 
 
@@ -64,7 +64,7 @@ def encode(state: State, cursor: Cursor) -> bytes:
 
 
 def decode(data: bytes, cursor_type: type[Cursor]) -> tuple[State, Cursor] | None:
-    """The state and its place in the log, or None if the file is not as it was written."""
+    """The state and its position in the log; None if the file was changed or damaged."""
     body = memoryview(data)[_HEAD_LENGTH:]
     if data[:_HEAD_LENGTH] != _HEAD % zlib.crc32(body):
         return None

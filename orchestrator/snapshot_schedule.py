@@ -1,4 +1,4 @@
-"""When ``state.json`` is written: at once for a small board, now and then for a large one."""
+"""When ``state.json`` is written: after each commit of a small board, sometimes for a large one."""
 
 import time
 from collections.abc import Iterable
@@ -7,20 +7,20 @@ from orchestrator.core.events import Recorded
 from orchestrator.core.store import Store
 
 SMALL = 1024 * 1024
-"""Bytes of ``state.json`` below which it is written after every commit."""
+"""The size of ``state.json`` in bytes up to which it is written after every commit."""
 
 TAIL = 1 / 8
-"""Share of a large ``state.json`` by which the log may grow before it is written again."""
+"""How much the log may grow before a large ``state.json`` is written again, relative to its size."""
 
 ENVELOPE = 150
-"""Bytes that an event takes in the log beside its payload, about."""
+"""The approximate size of an event in the log without its payload, in bytes."""
 
 PAUSE = 0.25
 """Seconds between two snapshots of a small board by long-lived processes."""
 
 
 class SnapshotSchedule:
-    """What one process knows of the saved snapshot, and how far the log has grown behind it.
+    """What a process knows of the saved snapshot, and how far the log has grown since then.
 
     Args:
         store: Where the snapshot is.
@@ -42,18 +42,18 @@ class SnapshotSchedule:
         self._begin_tail()
 
     def grow(self, records: Iterable[Recorded]) -> None:
-        """Note events that are behind the snapshot."""
+        """Note events after the snapshot."""
         if not self.is_small:
             self._tail += sum(len(record.payload) + ENVELOPE for record in records)
 
     @property
     def is_small(self) -> bool:
-        """Whether the snapshot is to be exact."""
+        """Whether the snapshot must be exact."""
         return self._size < SMALL
 
     @property
     def is_due(self) -> bool:
-        """Whether the snapshot is to be saved after a commit."""
+        """Whether the snapshot must be saved after a commit."""
         if self.is_small:
             return self._light or self._store.snapshot_age() >= PAUSE
         if self._tail <= self._size * TAIL:

@@ -1,4 +1,4 @@
-"""The event log as its readers see it: ``orc.events``, for logging anything and for reading back."""
+"""``orc.events``: log events of own types, and read the log."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -90,14 +90,14 @@ class Events(Noun[State], name="journal"):
 
 
 def beginning(since: str | int, now: str) -> str | int:
-    """Where a report begins: after an event (an id), or at a time (a timestamp).
+    """The beginning of a report: after an event (an id), or at a time (a timestamp).
 
     Args:
         since: The id of an event, a time, or how long ago (``2h``).
         now: The time to count back from.
 
     Raises:
-        UsageError: It is none of them.
+        UsageError: It is neither.
     """
     if isinstance(since, int) or (since.isdecimal() and len(since) < 19):
         return int(since)

@@ -1,4 +1,4 @@
-"""Remembered requests: what makes repeating a command with the same request id have one effect."""
+"""Remembered requests, so that a repeated command with the same request id has one effect."""
 
 import zlib
 
@@ -9,7 +9,7 @@ from orchestrator.core import events
 from orchestrator.core.errors import Refused, UsageError
 
 REMEMBERED = 10_000
-"""Requests that a board remembers; older ones are forgotten, oldest first."""
+"""How many requests a board remembers; the oldest are forgotten first."""
 
 
 class Request(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -33,7 +33,7 @@ _OF_RECORDS = "r"
 
 
 def digest(arguments: object) -> str:
-    """A digest of a command's arguments, to tell a repetition from another request.
+    """A digest of a command's arguments, to distinguish a repetition from another request.
 
     A record counts by its fields that differ from their defaults, so that a later version of the package,
     whose class has another name or one more field, still knows the request.

@@ -1,7 +1,7 @@
-"""What a commit causes automatically, in the same commit, whichever command made it.
+"""The automatic consequences of a commit, which are recorded in the same commit.
 
-A noun that waits for something that others do (a convoy for the end of its tasks, a workflow for that of its
-steps) is called here, and mail for the agents that an event concerns, so that no command has to know of it.
+Nouns that follow events of other nouns (a convoy follows its tasks, a workflow its steps) are called here,
+and mail for the agents that an event concerns, so that no command has to know about them.
 """
 
 from orchestrator.core.transaction import Committed, Transaction
@@ -12,12 +12,12 @@ QUIET = ("task.claimed", "task.renewed", "task.added", "task.completed")
 
 
 def react(tx: Transaction[State]) -> None:
-    """Record what follows from the events of a transaction, and what follows from that."""
+    """Record the consequences of the events of a transaction, and their consequences in turn."""
     seen = 0
     while seen < len(tx.events):
         events = tx.events[seen:]
         seen = len(tx.events)
-        # Boards without convoys or workflows do not load what follows them.
+        # Boards without convoys or workflows do not load their modules.
         if tx.state.convoys:
             from orchestrator.domain.convoys import commands as convoys
 
@@ -35,7 +35,7 @@ def react(tx: Transaction[State]) -> None:
 
 
 def _has_milestone(state: State, events: Committed) -> bool:
-    """Whether one of the tasks that changed is a part of a milestone, which may be done with it."""
+    """Whether a changed task is a child of a milestone, which may be done with it."""
     for _, event in events:
         task = state.tasks.get(getattr(event, "task", ""))
         parent = state.tasks.get(task.parent) if task is not None and task.parent else None

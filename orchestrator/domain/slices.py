@@ -1,4 +1,4 @@
-"""Slices: what one noun keeps in the state."""
+"""Slices: the parts of the state, one for each noun."""
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
 from typing import Any, ClassVar, Generic, TypeVar, overload
@@ -13,11 +13,11 @@ D = TypeVar("D")
 
 
 class Record(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
-    """What the state keeps of one thing. A change replaces it; a field that it does not know is refused."""
+    """A record in the state. A change replaces it; unknown fields are refused."""
 
 
 class Remark(msgspec.Struct, frozen=True):
-    """What a noun has to say about a task: a text by an agent, and the command that shows it whole."""
+    """A remark of a noun about a task: a text by an agent, and the command that shows the whole text."""
 
     label: str
     author: str
@@ -26,15 +26,15 @@ class Remark(msgspec.Struct, frozen=True):
 
 
 class Slice(msgspec.Struct):
-    """What a noun keeps in the state. Its fields are keys of ``state.json``, unique across all slices."""
+    """The part of the state of a noun. Its fields are keys of ``state.json``, unique across all slices."""
 
     def remarks_on(self, task: str) -> Iterable[Remark]:
-        """What the brief of a task shows of this noun, the most important first."""
+        """The remarks of this noun for the brief of a task, the most important first."""
         return ()
 
 
 class MapSlice(Slice, Generic[K, V]):
-    """A slice with one main map, as which it behaves.
+    """A slice that behaves like its main map.
 
     A class names the field in ``MAIN``, and for :meth:`find` its noun and a hint.
     """

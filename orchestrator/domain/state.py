@@ -1,4 +1,4 @@
-"""The whole state of a board: the fold of its log, and what ``state.json`` holds."""
+"""The whole state of a board: the fold of its log, and the content of ``state.json``."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
@@ -28,7 +28,7 @@ Applying = Callable[[Event | None, Recorded], None]
 
 
 class State(msgspec.Struct, dict=True):
-    """Everything that is true of a board after one event: a slice for each noun.
+    """The state of a board after an event: a slice for each noun.
 
     Records are frozen: a change replaces the record. A task is replaced by
     :func:`orchestrator.domain.tasks.derived.change_task`, a lock by
@@ -64,8 +64,8 @@ class State(msgspec.Struct, dict=True):
             applying: Applies each event, in place of its ``apply``, for one who looks on.
 
         Raises:
-            Damage: An event is of a newer version, or does not fit what came before it; the state then
-                holds what came before it, and perhaps a part of it.
+            Damage: An event is of a newer version, or does not fit the events before it. The state then
+                contains the events before it, and possibly a part of this one.
         """
         record = None
         try:
@@ -110,7 +110,7 @@ class State(msgspec.Struct, dict=True):
 
     @cached_property
     def schedule(self) -> Schedule:
-        """What can run now: derived on first use, kept up to date from then on."""
+        """The ready queue: derived on first use, and kept up to date from then on."""
         return Schedule(self.tasks, self.workstreams, self.locks, self.agents)
 
 

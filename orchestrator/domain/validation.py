@@ -1,4 +1,4 @@
-"""Checks of texts, times and numbers that callers give, shared by all nouns."""
+"""Validation of texts, times and numbers from callers, shared by all nouns."""
 
 from typing import TypeVar
 
@@ -8,17 +8,17 @@ from orchestrator.core.errors import BadInput, UsageError
 W = TypeVar("W", bound=str)
 
 LONGEST_TITLE = 500
-"""Characters of a title or a reason: one line."""
+"""The largest length of a title or a reason, which are one line."""
 
 LONGEST_TEXT = 4 * 1024 * 1024
-"""Characters of a description, result or note."""
+"""The largest length of a description, result or note."""
 
 
 def check_text(field: str, text: str) -> str:
     """Check a long text: no NUL, no lone surrogate, not beyond 4 Mi characters.
 
     Raises:
-        BadInput: It cannot be kept as it is.
+        BadInput: It breaks one of these rules.
     """
     if len(text) > LONGEST_TEXT:
         raise BadInput(f"The {field} has {len(text)} characters; {LONGEST_TEXT} are allowed")

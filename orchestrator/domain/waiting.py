@@ -1,4 +1,4 @@
-"""Waiting for the board to change: try, sleep until a commit or until a lease ends, try again."""
+"""Wait for a change of the board: try, sleep until a commit or the end of a lease, try again."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ def wait_for(desk: Desk[State], attempt: Callable[[], R | None], patience: float
     """Try until there is a result or the time is over.
 
     Args:
-        desk: Where the board is.
+        desk: The board.
         attempt: What to try; None means not yet.
         patience: Seconds, or a duration as text; 0 tries once.
 

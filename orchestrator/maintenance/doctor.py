@@ -138,7 +138,7 @@ class _Doctor:
             )
 
     def _agrees(self, state: State, cursor: Cursor) -> bool:
-        expected = self.fold if cursor.id == self.end.id else self.engine.at(cursor.id)
+        expected = self.fold if cursor.id == self.end.id else self.engine.state_at(cursor.id)
         return msgspec.json.encode(state) == msgspec.json.encode(expected)
 
     def knowledge(self) -> Iterator[Problem]:

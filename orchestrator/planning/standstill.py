@@ -293,11 +293,11 @@ class _Groups:
             return task.reason, f"t unblock {task.id}"
         for blocker in blockers(self.state, task, self.now):
             other = self.state.tasks.get(blocker.task or "")
-            says = blocker.says
+            sentence = blocker.sentence
             if other is not None and other is not task:
                 title = one_line(other.title, TITLE)
-                says = says.replace(other.id, f"{other.id} {title}", 1)
-            return says, blocker.command
+                sentence = sentence.replace(other.id, f"{other.id} {title}", 1)
+            return sentence, blocker.command
         for hold in self.state.schedule.task_collisions(task, self.agent, self.now):
             until = local_time(hold.until, self.now)
             return f"touches {hold.resource}, which {hold.agent} holds until {until}", ""
@@ -336,10 +336,10 @@ def _reasons(what: Standstill, prog: str) -> Iterator[str]:
         (what.waiting, "Waits for other tasks", reason),
         (what.closed, "In a closed workstream", lambda h: f"{reason(h)}{way(h)}"),
     )
-    for group, label, told in groups:
+    for group, label, details in groups:
         if group.count:
             rest = group.count - len(group.tasks)
-            tasks = [f"{h.task} {escape(h.title)}{told(h)}" for h in group.tasks]
+            tasks = [f"{h.task} {escape(h.title)}{details(h)}" for h in group.tasks]
             tasks += [f"and {rest} more"] if rest else []
             yield f"- {label} ({group.count}): {'; '.join(tasks)}"
 

@@ -130,10 +130,10 @@ def _before(context: BriefContext) -> Iterator[str]:
         return
     for number in reversed(task.events):
         record = context.desk.event(number)
-        told = _ending(decode(record), record.agent)
-        if told is None:
+        ending = _ending(decode(record), record.agent)
+        if ending is None:
             continue
-        agent, sentence = told
+        agent, sentence = ending
         yield sentence
         session = context.state.agents.sessions.get(agent)
         if session is not None and session.note and agent not in {*seen, context.agent}:

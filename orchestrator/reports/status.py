@@ -146,7 +146,7 @@ def status(engine: Engine, at: int | None = None) -> Status:
         state, now = engine.read(), engine.now()
         seen, waiting = engine.presence.seen(), engine.presence.waiting()
     else:
-        state, now = engine.at(at), engine.event(at).ts
+        state, now = engine.state_at(at), engine.event(at).ts
         seen, waiting = {}, set()
     streams = sorted(state.workstreams.values(), key=lambda s: (s.priority, s.name))
     first = max(1, state.event - RECENT + 1)

@@ -730,7 +730,7 @@ def test_the_state_at_every_event_is_the_fold_up_to_it(board: Orchestrator):
     for number in range(1, len(records) + 1):
         state = type(board.engine.read())()
         state.fold(records[:number])
-        assert repr(board.engine.at(number)) == repr(state)
+        assert repr(board.engine.state_at(number)) == repr(state)
 
 
 def test_leases_and_locks_of_the_past_are_judged_by_the_time_of_the_event(

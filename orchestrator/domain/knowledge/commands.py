@@ -199,19 +199,19 @@ class Knowledge(Noun[State]):
 
     def _files(self) -> list[str]:
         """The topics of all files without decisions, which are a separate noun."""
-        found = []
+        topics = []
         folders = [FOLDER]
         while folders:
             folder = folders.pop()
             inside = folder.removeprefix(FOLDER).removeprefix("/")
-            found += [
+            topics += [
                 f"{inside}/{file}".removeprefix("/").removesuffix(ENDING)
                 for file in self._desk.documents.names(folder)
                 if file.endswith(ENDING)
             ]
             folders += [f"{folder}/{name}" for name in self._desk.documents.folders(folder)]
             folders = [name for name in folders if name != DECISIONS]
-        return found
+        return topics
 
     def _unrecorded(self, name: str) -> Topic | None:
         try:

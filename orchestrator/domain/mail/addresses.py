@@ -1,6 +1,6 @@
 """Addresses of mail: ``ann``, ``@all``, ``@type:NAME``, ``@ws:NAME``, ``list:NAME``, ``queue:NAME``.
 
-Groups are resolved when a message is sent, and never hold its sender.
+Groups are resolved when a message is sent, and never contain its sender.
 """
 
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ def parse(addresses: str | Iterable[str]) -> tuple[str, ...]:
     """Split one or several texts with commas into addresses.
 
     Raises:
-        UsageError: One stands there twice.
+        UsageError: An address is given twice.
     """
     texts = [addresses] if isinstance(addresses, str) else addresses
     words = (word.strip() for text in texts for word in text.split(","))
@@ -64,11 +64,11 @@ def check(addresses: Iterable[str]) -> None:
 
 
 def resolve(state: State, addresses: Iterable[str], sender: str) -> Recipients:
-    """Return the recipients that addresses stand for now.
+    """Resolve addresses to the current recipients.
 
     Raises:
         NotFound: There is no such mailing list or workstream.
-        Refused: A group has no member beside the sender (``nobody``).
+        Refused: A group has no member except the sender (``nobody``).
         UsageError: An address has no known form, or two of them are queues.
     """
     addresses = tuple(addresses)

@@ -1,4 +1,4 @@
-"""Which mail an agent was told of, so that a wait ends once for each message and not again."""
+"""The mail that was announced to an agent, so that each message ends a wait only once."""
 
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.mail.matters import unread_messages
@@ -7,13 +7,13 @@ from orchestrator.domain.state import State
 
 
 def announced(desk: Desk[State], agent: str) -> int:
-    """Return the id of the newest message that the agent was told of; 0 if there is none."""
+    """Return the id of the newest message that was announced to the agent; 0 if there is none."""
     text = desk.cursors.read(_reader(agent))
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
 
 
 def announce(desk: Desk[State], agent: str, message: int) -> None:
-    """Note that the agent was told of the messages up to this one."""
+    """Record that the messages up to this one were announced to the agent."""
     if message > announced(desk, agent):
         desk.cursors.write(_reader(agent), str(message))
 

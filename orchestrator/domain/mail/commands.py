@@ -1,6 +1,6 @@
 """Mail: messages between agents, each kept until its recipient has seen it.
 
-A message waits in the mailbox of every recipient, even of an agent that was never on the board, or in a
+A message waits in the mailbox of every recipient, even of an unknown agent, or in a
 queue until one agent takes it. Delivery is at least once, in the order of the ids: an interface shows the
 messages of :meth:`Mail.pending` to the agent, and calls :meth:`Mail.deliver` after that.
 """
@@ -63,7 +63,7 @@ class Letter(Message, frozen=True, gc=False, kw_only=True):
     """A message with its text and receipts.
 
     Attributes:
-        recipients: The agents that the addresses stood for when it was sent.
+        recipients: The agents of the addresses when it was sent.
         queue: The queue that it was sent to; empty if none.
         receipts: By agent, of those that hold it now: when it was delivered, read and acknowledged.
     """
@@ -114,7 +114,7 @@ def post(
     pinned: bool = False,
     about: Matter | None = None,
 ) -> Recorded:
-    """Send a message as the agent that acts; commands of all nouns use it.
+    """Send a message as the acting agent; commands of all nouns use it.
 
     Raises:
         NotFound: A mailing list, a workstream, or the message to reply to does not exist.
@@ -414,7 +414,7 @@ class Mail(Noun[State]):
     # Queries
 
     def strangers(self, to: str | Iterable[str]) -> dict[str, str]:
-        """Return the agents among addresses that were never here, each with the nearest that was."""
+        """Return the unknown agents among addresses, each with the most similar known agent."""
         state, presence = self._state, self._desk.presence
         named = addresses.named(addresses.parse(to))
         new = [agent for agent in named if not is_known(state, presence, agent)]

@@ -60,7 +60,7 @@ class MessageSent(Event):
 
 
 class MessageMarked(Event):
-    """An event of one message in the mailbox of the agent that acts."""
+    """An event of a message in the mailbox of the acting agent."""
 
     message: int
 
@@ -119,7 +119,7 @@ class MessageAcknowledged(MessageMarked):
 
 @event("message.archived")
 class MessageArchived(Event):
-    """Messages left the mailbox of the agent that acts."""
+    """Messages were removed from the mailbox of the acting agent."""
 
     messages: tuple[int, ...]
 
@@ -156,7 +156,7 @@ def release(state: State, message: int) -> None:
 
 
 def rename(state: State, old: str, new: str) -> None:
-    """Give an agent's mail to its new name: mailbox, lists, sent messages. Part of a fold."""
+    """Move an agent's mail to its new name: mailbox, lists, sent messages. Part of a fold."""
     moved = state.mail.mailboxes.pop(old, None)
     if moved is not None:
         for message in state.mail.mailboxes.setdefault(new, Mailbox()).absorb(moved):

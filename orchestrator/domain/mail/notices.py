@@ -1,6 +1,6 @@
-"""Notices: mail that the board sends about a task, in the commit of the event that it is about.
+"""Notices: mail about an event of a task, sent in the commit of the event.
 
-``NOTICES`` says which event makes which message, and who gets it. The sender is the agent of the event, so an
+``NOTICES`` lists the message and its recipients for each event. The sender is the agent of the event, so an
 answer reaches it, and it is never sent to itself. A retired agent gets none, and neither does the name that
 an imported task came with, which may be no agent of this board.
 """
@@ -32,7 +32,7 @@ from orchestrator.domain.tasks.verification_events import (
 from orchestrator.domain.validation import LONGEST_TITLE
 
 _LONGEST = 1000
-"""Characters of a result or a reason that a notice repeats; `t show` has all of it."""
+"""The largest length of a result or a reason in a notice; `t show` has the whole text."""
 
 Addressees = Callable[[Transaction[State], Task, Any], Iterable[str]]
 """Names of agents, or addresses, that a notice about a task goes to."""
@@ -43,10 +43,10 @@ class Notice(msgspec.Struct, frozen=True):
 
     Attributes:
         subject: What happened; the task follows.
-        to: Who gets it, each asked in turn.
-        text: What the event says about it, as the task stands after the commit.
-        advice: What to do, by how the task stands.
-        applies: Whether the event makes this notice, as the task stands after the commit.
+        to: Functions that return its recipients.
+        text: Returns its text, from the event and the task after the commit.
+        advice: Returns the next action, from the task.
+        applies: Whether the event makes this notice, given the task after the commit.
     """
 
     subject: str
@@ -56,7 +56,7 @@ class Notice(msgspec.Struct, frozen=True):
     applies: Callable[[Task, Any, str], bool] = lambda _task, _event, _actor: True
 
 
-# Who gets a notice
+# Recipients
 
 
 def _creator(tx: Transaction[State], task: Task, _event: Event) -> Iterator[str]:
@@ -174,7 +174,7 @@ NOTICES: dict[type[Event], Notice] = {
         lambda _task, event, actor: event.holder != actor,
     ),
 }
-"""The one table: which event of a task makes which message, and who gets it."""
+"""The table of notices: the message and its recipients for each event of a task."""
 
 
 def follow(tx: Transaction[State], events: Committed) -> None:
@@ -194,7 +194,7 @@ def follow(tx: Transaction[State], events: Committed) -> None:
 def _recipients(
     tx: Transaction[State], actor: str, notice: Notice, task: Task, event: Event | None
 ) -> tuple[str, ...]:
-    """Return who gets a notice, each once: agents, and queues as addresses."""
+    """Return the distinct recipients of a notice: agents, and queues as addresses."""
     from orchestrator.domain.convoys.commands import informed_of_the_end
     from orchestrator.domain.mail import addresses
 

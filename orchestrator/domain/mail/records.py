@@ -1,4 +1,4 @@
-"""What a message is: its header, its receipts, and the mailboxes that hold it."""
+"""The records of mail: headers, receipts and mailboxes."""
 
 from collections.abc import Iterator
 from typing import Literal, get_args

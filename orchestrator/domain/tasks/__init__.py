@@ -1,4 +1,4 @@
-"""Tasks: records, events, commands, and what decides which task can be worked on."""
+"""Tasks: their records, events, commands and queues."""
 
 from orchestrator.core.events import declare_noun
 

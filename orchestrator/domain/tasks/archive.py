@@ -1,4 +1,4 @@
-"""Archived tasks: their records are read back from the log."""
+"""Archived tasks: read their records from the log."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from orchestrator.domain.tasks.events import TaskArchived
 from orchestrator.domain.tasks.records import Task
 
 CLOSE = 100
-"""Events that are passed over in the time of finding one by its number."""
+"""How many events can be skipped in the time of finding one by its number."""
 
 
 def record_in(desk: Desk[State], number: int) -> Task:

@@ -1,7 +1,7 @@
-"""Batches: tasks added, edited and assigned in one commit, all of them or none.
+"""Batches: add, edit, link and assign tasks in a single commit, all of them or none.
 
 An entry has the fields of adding a task, or an ``id`` and those of editing it. ``key`` is a name for the
-batch: other entries may write it wherever an id stands, before or after it. ``assign`` gives the task to an
+batch: other entries may use it in the place of an id, before or after it. ``assign`` gives the task to an
 agent, and ``related``, ``discovered-from`` and the other kinds of links link it.
 """
 
@@ -31,12 +31,12 @@ from orchestrator.domain.tasks.relations import KINDS
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of a batch, as it was written.
+    """An entry of a batch as written.
 
     Attributes:
-        place: Where it stands, for messages: ``line 7``.
-        fields: What it says.
-        inside: The number (from 0) of the entry that it is a part of.
+        place: Its place, for messages: ``line 7``.
+        fields: Its fields.
+        inside: The number (from 0) of the entry that contains it.
         problem: Why it could not be read.
     """
 
@@ -47,7 +47,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
-    """What a batch did: ids of added and edited tasks, who was given what, the ids of new tasks' keys."""
+    """The result of a batch: ids of added and edited tasks, assignments, and the ids of keys."""
 
     added: list[str]
     edited: list[str]
@@ -57,7 +57,7 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _applied(state: State, events: Committed) -> Applied:
-    """Return what a batch did, without the keys, which are in no event."""
+    """Return the result of a batch, without the keys, which are in no event."""
     added = [event.task for _, event in events if isinstance(event, TaskAdded)]
     edits = dict.fromkeys(event.task for _, event in events if isinstance(event, TaskEdited))
     edited = [task for task in edits if task not in added]
@@ -86,7 +86,7 @@ class Batch(Noun[State]):
             agent: Who does it.
 
         Raises:
-            BadInput: Entries cannot be taken; ``problems`` of its details names every one with its place.
+            BadInput: Entries are invalid; ``problems`` of its details lists each with its place.
             UsageError: There are no entries.
         """
         batch = tuple(
@@ -113,7 +113,7 @@ class Batch(Noun[State]):
 
 
 class _Run:
-    """One batch that is being applied."""
+    """A batch during its application."""
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ class _Run:
         self._problems.attempt(self._entries[number].place, action, number)
 
     def _check(self, number: int, entry: Entry) -> None:
-        """Read the fields of an entry, and note what is wrong with each."""
+        """Read the fields of an entry, and note the problems."""
         if entry.problem:
             self._problems.note(entry.place, entry.problem)
             return
@@ -265,7 +265,7 @@ def _is_new(entry: Entry) -> bool:
 
 
 def _in_order(entries: tuple[Entry, ...]) -> tuple[list[int], list[int]]:
-    """Return the entries in order, each behind those that it names; and a circle, if there is one."""
+    """Return the entries in order, each after those that it names; and a circle, if there is one."""
     keys: dict[str, int] = {}
     for number, entry in enumerate(entries):
         keys.setdefault(str(entry.fields.get("key")), number)

@@ -1,4 +1,4 @@
-"""The fields of a batch entry, read from what a person or program wrote in JSON, YAML or text."""
+"""Read the fields of a batch entry, written in JSON, YAML or text."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +30,7 @@ def read_field(name: str, value: Any, known: "dict[str, Reader]") -> Any:
 
 
 def words(value: Any) -> list[Any]:
-    """Return the items of a list, whatever they are; of a text, the words between commas and blanks."""
+    """Return the items of a list, or the words of a text between commas and blanks."""
     if isinstance(value, str):
         return value.replace(",", " ").split()
     return value if isinstance(value, list) else []
@@ -53,7 +53,7 @@ def _words(name: str, value: Any) -> list[str]:
 
 
 def _lines(name: str, value: Any) -> list[str]:
-    """A text is a list of one, whatever it holds."""
+    """Return a list; a text is a list of one item."""
     if isinstance(value, str):
         return [value] if value else []
     if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
@@ -88,7 +88,7 @@ def _flag(name: str, value: Any) -> bool:
 
 
 def _pairs(name: str, value: Any) -> Any:
-    """An object, or texts ``key=value``; of a text, the words between commas and blanks."""
+    """Return an object, or texts ``key=value``, or the words of a text between commas and blanks."""
     if not isinstance(value, dict):
         return _words(name, value)
     if not all(isinstance(item, str) for item in value.values()):

@@ -1,6 +1,6 @@
-"""What keeps a task back, as pure functions of the state.
+"""The blockers of a task, as pure functions of the state.
 
-A task is kept back by its needs that are not done, by a gate (children that it waits for), by its signals,
+A task is blocked by its needs that are not done, by a gate (children that it waits for), by its signals,
 and by every parent that is still open and is itself blocked or waits.
 """
 
@@ -19,13 +19,13 @@ from orchestrator.domain.tasks.relations import NO_CHILDREN, EdgeKind, Gate, Sig
 from orchestrator.domain.tasks.transitions import WAYS_ON
 
 SHOWN = 200
-"""Characters of a reason that a sentence about another task carries."""
+"""The largest length of a reason in a sentence about another task."""
 
 NAMED = 5
-"""Tasks that a sentence names."""
+"""How many tasks a sentence names."""
 
 WAYS = 3
-"""Commands that are named for a task that is kept back."""
+"""How many commands are named for a blocked task."""
 
 
 class Blocker(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,8 +33,8 @@ class Blocker(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         task: The other task, if another one is the reason.
-        says: The reason in words.
-        command: The command that takes it away, if there is one.
+        sentence: The reason in words.
+        command: The command that removes the reason, if there is one.
     """
 
     kind: Literal[
@@ -49,7 +49,7 @@ class Blocker(msgspec.Struct, frozen=True, kw_only=True):
         "failed",
     ]
     task: str | None
-    says: str
+    sentence: str = msgspec.field(name="says")
     command: str = ""
 
 
@@ -61,11 +61,11 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     other: str
 
 
-# What keeps a task back
+# Blockers
 
 
 def blockers(state: State, task: Task, now: str) -> Iterator[Blocker]:
-    """Everything that keeps a task back, its own reasons first."""
+    """All blockers of a task, its own first."""
     yield from _own_reasons(state, task, now)
     for need in task.needs:
         if not state.tasks.is_done(need):
@@ -73,25 +73,25 @@ def blockers(state: State, task: Task, now: str) -> Iterator[Blocker]:
             way = way_out(state, task, need)
             yield Blocker(kind="need", task=need, says=says, command=way)
     if task.waiting and task.gate is not None:
-        yield Blocker(kind="children", task=task.gate.of, says=gate_text(state, task.gate))
+        yield Blocker(kind="children", task=task.gate.of, sentence=gate_text(state, task.gate))
     is_said = task.waiting and task.gate is not None and task.gate.of == task.id
     if not is_said and (parts := open_parts(state, task)):
-        yield Blocker(kind="parts", task=None, says=f"has open parts: {titled(state, parts)}")
+        yield Blocker(kind="parts", task=None, sentence=f"has open parts: {titled(state, parts)}")
     for parent in ancestors(state, task.parent):
         for reason in islice(_reasons_for_parts(state, parent, now), 1):
-            says = f"its parent {parent.id} {reason.says}"
-            yield msgspec.structs.replace(reason, kind="parent", task=parent.id, says=says)
+            sentence = f"its parent {parent.id} {reason.sentence}"
+            yield msgspec.structs.replace(reason, kind="parent", task=parent.id, sentence=sentence)
 
 
 def _own_reasons(state: State, task: Task, now: str) -> Iterator[Blocker]:
-    """What keeps a task back that is no other task."""
+    """The blockers of a task that are not other tasks."""
     if task.status == "blocked":
         yield _blocked(task)
     if state.workstreams[task.workstream].status != "active":
         yield Blocker(
             kind="workstream",
             task=None,
-            says=f"its workstream {task.workstream} is closed",
+            sentence=f"its workstream {task.workstream} is closed",
             command=f"ws reopen {task.workstream}",
         )
     if task.defer_until > now:
@@ -101,10 +101,10 @@ def _own_reasons(state: State, task: Task, now: str) -> Iterator[Blocker]:
 
 
 def _reasons_for_parts(state: State, parent: Task, now: str) -> Iterator[Blocker]:
-    """Yield how a parent, apart from its own parents, keeps its parts back."""
+    """Yield how a parent, without its own parents, blocks its children."""
     if parent.status == "blocked":
-        says = f"is {_blocked(parent).says}"
-        yield msgspec.structs.replace(_blocked(parent), says=says)
+        sentence = f"is {_blocked(parent).sentence}"
+        yield msgspec.structs.replace(_blocked(parent), sentence=sentence)
     if parent.open_needs:
         needs = open_needs(state, parent)
         way = next(filter(None, (way_out(state, parent, need) for need in needs)), "")
@@ -114,8 +114,8 @@ def _reasons_for_parts(state: State, parent: Task, now: str) -> Iterator[Blocker
 
 
 def _blocked(task: Task) -> Blocker:
-    says = f"blocked: {one_line(task.reason, SHOWN)}"
-    return Blocker(kind="blocked", task=None, says=says, command=f"t unblock {task.id}")
+    sentence = f"blocked: {one_line(task.reason, SHOWN)}"
+    return Blocker(kind="blocked", task=None, sentence=sentence, command=f"t unblock {task.id}")
 
 
 def _signals(task: Task, now: str) -> Iterator[Blocker]:
@@ -127,7 +127,7 @@ def _signals(task: Task, now: str) -> Iterator[Blocker]:
             command = f"{command} {word}" if word else ""
         if signal.kind == "timer":
             command = ""
-        yield Blocker(kind="signal", task=None, says=_signal_text(signal, now), command=command)
+        yield Blocker(kind="signal", task=None, sentence=_signal_text(signal, now), command=command)
 
 
 def _word(text: str) -> str:
@@ -138,7 +138,7 @@ def _word(text: str) -> str:
 
 
 def ways_out(reasons: Iterable[Blocker]) -> list[str]:
-    """The commands that take some of these reasons away, a few of them, each once."""
+    """A few distinct commands that remove some of these blockers."""
     return [*dict.fromkeys(blocker.command for blocker in reasons if blocker.command)][:WAYS]
 
 
@@ -172,7 +172,7 @@ def titled(state: State, tasks: Sequence[str]) -> str:
 
 
 def ancestors(state: State, parent: str | None) -> Iterator[Task]:
-    """Yield a parent, its parent and so on, as long as they are open: an ended one keeps nothing back."""
+    """Yield a parent, its parent and so on, as long as they are open: an ended one blocks nothing."""
     while parent is not None and parent in state.tasks:
         record = state.tasks[parent]
         if record.status in ENDED:
@@ -182,7 +182,7 @@ def ancestors(state: State, parent: str | None) -> Iterator[Task]:
 
 
 def is_offered(state: State, task: Task, now: str) -> bool:
-    """Whether a task is given to any agent now: nothing keeps it back, no part is open, no agent has it."""
+    """Whether any agent may take the task now: it has no blocker, no open child and no holder."""
     is_open = state.workstreams[task.workstream].status == "active"
     return is_open and task.can_be_taken(now) and not open_parts(state, task)
 
@@ -194,7 +194,7 @@ def is_kept_back(state: State, task: Task, now: str) -> bool:
 
 
 def gate_text(state: State, gate: Gate) -> str:
-    """Say in words what a gate that is closed waits for."""
+    """Describe what a closed gate waits for."""
     progress = progress_of(state, gate.of) or NO_CHILDREN
     wanted = progress.total - progress.cancelled
     if not progress.total:
@@ -217,7 +217,7 @@ _SIGNALS = {
 
 def _signal_text(signal: Signal, now: str) -> str:
     what = _SIGNALS.get(signal.kind, one_line(signal.kind, SHOWN))
-    says = f"waits for {what}: {one_line(signal.name, SHOWN)}"
+    sentence = f"waits for {what}: {one_line(signal.name, SHOWN)}"
     overdue = signal.kind != "timer" and signal.until and signal.until <= now
     return f"{says} (overdue since {clock.local_time(signal.until, now)})" if overdue else says
 

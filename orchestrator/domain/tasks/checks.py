@@ -1,4 +1,4 @@
-"""Checks: what a task must show before it is done, and how callers give them."""
+"""The checks of a task: conditions that must hold before it is done."""
 
 from collections.abc import Iterable
 
@@ -10,25 +10,25 @@ from orchestrator.domain.slices import Record
 from orchestrator.domain.validation import check_required
 
 DEFAULT_TIMEOUT = 600.0
-"""Seconds that one command may take, unless the task says otherwise."""
+"""The default timeout of a command, in seconds."""
 
 LONGEST_TIMEOUT = 24 * 3600.0
-"""Seconds that one command may take at most: the lease of the task is extended by as much."""
+"""The largest timeout of a command, in seconds: the lease of the task is extended by it."""
 
 MOST = 50
-"""Commands, and artifacts, that one task may have."""
+"""How many commands, and how many artifacts, a task may have."""
 
 LONGEST = 4096
-"""Characters of a command or path."""
+"""The largest length of a command or path."""
 
 
 class Checks(Record, frozen=True, kw_only=True):
-    """What a task must show.
+    """The checks of a task.
 
     Attributes:
         verify: Commands that must succeed.
-        timeout: Seconds that each of them may take; None for the usual ten minutes.
-        artifacts: Files and folders that must be there and hold something.
+        timeout: The timeout of each command in seconds; None for the default of ten minutes.
+        artifacts: Files and folders that must exist and not be empty.
         review: Whether another agent must approve.
         trusted: Whether the commands were written here, or trusted here after they came by import.
     """
@@ -41,7 +41,7 @@ class Checks(Record, frozen=True, kw_only=True):
 
     @property
     def are_due(self) -> bool:
-        """Whether commands or artifacts must be looked at before the task is complete."""
+        """Whether commands or artifacts must be checked before the task is complete."""
         return bool(self.verify or self.artifacts)
 
     @property

@@ -1,7 +1,7 @@
 """Circles in the work graph: a task must never wait for itself.
 
-They are refused when they are written, whatever the status of their tasks (an ended one may be reopened), so
-that work can always go on. To wait for any child counts here as to wait for all.
+They are refused when a link is recorded, whatever the status of its tasks (an ended task may be reopened), so
+that work can always continue. Waiting for any child counts here like waiting for all.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -64,7 +64,7 @@ from orchestrator.domain.waiting import wait_for
 
 
 def claimed_task(state: State, events: Committed) -> Task | None:
-    """Return the task that was claimed, or whose review was, or None if there was nothing to claim."""
+    """Return the task that was claimed, itself or its review; None if nothing was claimed."""
     claims = (event.task for _, event in events if isinstance(event, TaskClaimed | ReviewClaimed))
     return next((state.tasks[task] for task in claims), None)
 
@@ -199,20 +199,20 @@ class Tasks(Noun[State]):
     ) -> Task | None:
         """Claim the task to do next.
 
-        First what hangs on the agent's hook, then what is assigned to it, then a review if those are wanted,
-        then what any agent may take, by workstream priority, task priority, age.
+        The order: the task on the agent's hook, its assigned tasks, a review if ``review`` is set, then the
+        tasks that any agent may take, by workstream priority, task priority, age.
 
         Args:
             workstream: Only tasks of this stream; None for all.
             agent: Who takes it; needed. An agent may hold any number of tasks.
             lease: How long, as ``30m`` or seconds.
-            wait: Block so long for a task to become free.
-            review: Also reviews of the work of others that the agent can do, as its capabilities say.
+            wait: How long to wait for a task to become free.
+            review: Also claim reviews that fit the agent's capabilities.
 
         Returns:
             The task (in review: its review is claimed), or None if there is none to take.
         """
-        # Only if it is set, so that a request of before is known again.
+        # Only if it is set, so that a request to an earlier version is recognized.
         reviews = {"review": True} if review else {}
 
         def attempt() -> Task | None:
@@ -270,7 +270,7 @@ class Tasks(Noun[State]):
         agent: str | None = None,
         token: int | None = None,
     ) -> Task:
-        """Complete a task: its checks run first, and one that is to be reviewed waits for its reviewer.
+        """Complete a task: its checks run first; a task with a review then waits for its reviewer.
 
         Its artifacts are looked at and its commands run in the present working folder, while the board
         is free for others. What they show is kept, also when a check does not pass. If the agent has
@@ -278,7 +278,7 @@ class Tasks(Noun[State]):
 
         Args:
             task: Its id or a prefix; None for the one that the agent works on, by its hook if it has several.
-            result: What came out, for the tasks that need this one.
+            result: The result, for the tasks that need this one.
             force: Complete it although it is not claimed, needs or parts of it are open, or a check does
                 not pass. It stands in the evidence, and a review is still due.
             reason: Why; goes with ``force``.
@@ -362,7 +362,7 @@ class Tasks(Noun[State]):
     def block(
         self, tx: Transaction[State], task: str, *, reason: str, agent: str | None = None
     ) -> Task | None:
-        """Set a task aside for a reason outside the board; its lease ends.
+        """Block a task for a reason outside the board; its lease ends.
 
         If it is blocked for this reason, nothing changes.
 
@@ -469,7 +469,7 @@ class Tasks(Noun[State]):
         older_than: float | str | None = None,
         agent: str | None = None,
     ) -> None:
-        """Take ended tasks out of the state; the log, ``t show``, counts and needs keep them.
+        """Remove ended tasks from the state; the log, ``t show``, counts and needs keep them.
 
         Args:
             tasks: Ids or prefixes.
@@ -519,7 +519,7 @@ class Tasks(Noun[State]):
     def lasting(
         self, workstream: str | None = None, progress: ShowProgress = no_progress
     ) -> Iterator[Task]:
-        """Every task that there ever was, as :meth:`ever`, but for those of wisps: they are not to last."""
+        """Every task, as :meth:`ever`, without the tasks of wisps, which are temporary."""
         state = self._state
         return (
             task for task in self.ever(workstream, progress) if not archive.is_of_wisp(state, task)
@@ -528,7 +528,7 @@ class Tasks(Noun[State]):
     def ever(
         self, workstream: str | None = None, progress: ShowProgress = no_progress
     ) -> Iterator[Task]:
-        """Every task that there ever was: the archived ones, as they were then, then the live ones.
+        """Every task of the board: the archived ones, as they were then, then the live ones.
 
         Args:
             workstream: Only of this stream.

@@ -23,7 +23,7 @@ from orchestrator.domain.tasks.verification_events import TaskChecked, TaskSubmi
 from orchestrator.domain.validation import check_text
 
 MARGIN = 60.0
-"""Seconds that a lease lasts at least when checks have taken all their time."""
+"""The smallest rest of a lease, in seconds, when checks have used all their time."""
 
 R = TypeVar("R")
 
@@ -48,7 +48,7 @@ def complete(
         desk: The board.
         request: Name and arguments of the command.
         shows: Renders its result.
-        pick: Returns the id of the task, from the state that the command finds.
+        pick: Returns the id of the task, given the state.
         result: What came out.
         force: Complete it although it is not claimed, waits for other tasks, or a check does not pass.
         reason: Why; goes with ``force``.
@@ -104,7 +104,7 @@ def _end(
     result: str | None,
     reason: str,
 ) -> None:
-    """Record that a task is done, or to be reviewed, with what its checks showed."""
+    """Record that a task is done or in review, with the evidence of its checks."""
     if evidence:
         tx.record(TaskChecked(task=task.id, evidence=evidence))
     is_reviewed = task.checks is not None and task.checks.review
@@ -120,7 +120,7 @@ def _held(tx: Transaction[State], task: Task, agent: str | None, token: int | No
 
 
 def _forced(tx: Transaction[State], task: Task, agent: str | None, token: int | None) -> Task:
-    """Return the task, claimed by the agent that acts if no agent holds it."""
+    """Return the task; claim it for the acting agent if no agent holds it."""
     actor = act_in_session(tx, agent, task=task.id)
     if actor == SYSTEM and task.status in HELD:
         actor = tx.act_as(task.assigned_to)
@@ -189,7 +189,7 @@ def _check_nothing_due(task: Task, force: bool) -> None:
 
 
 def _override(tx: Transaction[State], task: Task, reason: str, *, ran: bool) -> Evidence:
-    """Say why a task is completed by force, and what that passes over.
+    """Return the reason of a completion by force, and what it skips.
 
     Args:
         tx: The transaction.
@@ -218,7 +218,7 @@ def _override(tx: Transaction[State], task: Task, reason: str, *, ran: bool) -> 
 def _run_checks(
     desk: Desk[State], due: ChecksDue, agent: str | None, force: bool
 ) -> tuple[Evidence, ...]:
-    """Run the checks of a task, and return what they showed.
+    """Run the checks of a task, and return their evidence.
 
     Raises:
         Refused: One did not pass, and nothing forces it; what they showed is kept.
@@ -257,7 +257,7 @@ def _keep_evidence(
 
 
 def _no_result(state: State, events: Committed) -> None:
-    """Show nothing: the command is a part of another one."""
+    """Return no result: the command is a part of another one."""
 
 
 def _held_unchanged(tx: Transaction[State], due: ChecksDue, agent: str | None) -> Task:

@@ -1,6 +1,6 @@
-"""Links between tasks: those that keep a task back, those that never do, and the views along them.
+"""Links between tasks, blocking or not, and the views along them.
 
-What a link does is in :mod:`orchestrator.domain.tasks.blockers`.
+The effects of links are in :mod:`orchestrator.domain.tasks.blockers`.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ from orchestrator.domain.validation import check_line
 
 
 class Blocked(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that is kept back, with everything that does it."""
+    """A blocked task with all its blockers."""
 
     task: Task
     by: tuple[Blocker, ...]
@@ -142,7 +142,7 @@ class Links(Noun[State]):
         """
         act_in_session(tx, agent, task=task)
         mine = find_live(tx.state, task)
-        # What it is linked to may have left the board without a trace.
+        # The other task may have been removed from the board.
         is_linked = other in {edge.other for edge in edges_of(mine)}
         target = other if is_linked else resolve(tx.state, other)
         kinds = {edge.kind for edge in edges_of(mine) if edge.other == target}
@@ -179,7 +179,7 @@ class Links(Noun[State]):
         reason: str = "",
         agent: str | None = None,
     ) -> Task | None:
-        """End a task that repeats another one; what needed it needs the other one now.
+        """End a task that repeats another one; its dependants then need the other task.
 
         If it was ended so before, nothing changes.
 
@@ -205,7 +205,7 @@ class Links(Noun[State]):
         reason: str = "",
         agent: str | None = None,
     ) -> Task | None:
-        """End a task that a better one replaces; what needed it needs the other one now.
+        """End a task that a better one replaces; its dependants then need the better task.
 
         If it was ended so before, nothing changes.
 
@@ -260,7 +260,7 @@ class Links(Noun[State]):
         return ready[:limit]
 
     def blocked(self, workstream: str | None = None) -> list[Blocked]:
-        """Return the open tasks that no agent has or may take, each with what keeps it back.
+        """Return the open tasks that no agent has or may take, each with its blockers.
 
         Args:
             workstream: Only of this stream; None for all, closed ones included.
@@ -288,7 +288,7 @@ class Links(Noun[State]):
         return sorted(stale, key=lambda task: task.updated_at)
 
     def blockers(self, task: str) -> list[Blocker]:
-        """Return everything that keeps a live task back now."""
+        """Return the current blockers of a live task."""
         state = self._state
         return list(blockers(state, find_live(state, task), self._desk.now()))
 
@@ -304,7 +304,7 @@ class Links(Noun[State]):
         ]
 
     def tree(self, task: str, *, up: bool = False) -> Iterator[Branch]:
-        """Yield what a task waits for, its parts included, and what that waits for; each task once.
+        """Yield the tasks that a task waits for, its children included, and so on down; each task once.
 
         The lines come one by one, because chains may be as long as the board.
 

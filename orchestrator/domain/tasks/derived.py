@@ -1,4 +1,4 @@
-"""What is derived from tasks: counts, needs, children, gates, signals, hooks, convoys, the ready queue.
+"""Derived data of tasks: counts, needs, children, gates, signals, hooks, convoys, the ready queue.
 
 Every change of a task's record goes through this module, which updates what depends on the record. All of
 its functions are parts of a fold.
@@ -14,7 +14,7 @@ from orchestrator.domain.tasks.records import ENDED, HELD, ArchivedTask, Task, T
 from orchestrator.domain.tasks.relations import NO_CHILDREN, Progress
 
 Effect = tuple[str, Callable[[State, Task], Task]]
-"""The id of a task whose record changes with another one, and what makes the new record of the old."""
+"""The id of a task whose record changes with another one, and the function that changes it."""
 
 
 def add_task(state: State, task: Task) -> None:
@@ -33,7 +33,7 @@ def add_task(state: State, task: Task) -> None:
 
 
 def change_task(state: State, before: Task, task: Task, record: Recorded | None = None) -> None:
-    """Replace a task's record, with all that follows for tasks that depend on it.
+    """Replace a task's record, and update the tasks that depend on it.
 
     Args:
         state: The state that the task is in.
@@ -55,14 +55,14 @@ def change_task(state: State, before: Task, task: Task, record: Recorded | None 
 
 
 def archive_task(state: State, task: Task, event: int) -> None:
-    """Remove an ended task from the live ones and keep what counts and needs depend on."""
+    """Remove an ended task from the live ones; keep its counts and what its dependants need."""
     state.tasks.archived[task.id] = ArchivedTask(task.workstream, task.status, event)
     _unlink_needs(state, task)
     _drop(state, task.id)
 
 
 def forget_task(state: State, task_id: str) -> None:
-    """Remove every trace of a task; no agent has it, and no task that stays waits for it."""
+    """Remove a task completely; no agent has it, and no remaining task waits for it."""
     task = state.tasks[task_id]
     state.tasks.counts[task.workstream][task.status] -= 1
     unlink(state, task)
@@ -126,7 +126,7 @@ def kept_back(state: State, task: Task) -> Task:
 
 
 def progress_of(state: State, task_id: str) -> Progress | None:
-    """How far the children of a task are; an archived task keeps no count, so they are counted."""
+    """The progress of a task's children; an archived task has no record of it, so they are counted."""
     task = state.tasks.get(task_id)
     if task is not None:
         return task.progress
@@ -141,7 +141,7 @@ def count_open(state: State, needs: tuple[str, ...]) -> int:
     return sum(not state.tasks.is_done(need) for need in needs)
 
 
-# What follows from a change
+# Consequences of a change
 
 
 def _follow(state: State, effects: list[Effect]) -> None:

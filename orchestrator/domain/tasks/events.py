@@ -45,10 +45,10 @@ class TaskEvent(Event):
 
 
 UNHELD: dict[str, Any] = {"assigned_to": None, "lease_until": "", "token": None}
-"""What changes when no agent has a task any more."""
+"""The fields to change when no agent has a task any more."""
 
 UNREVIEWED: dict[str, Any] = {"reviewer": None, "review_lease": None, "review_until": ""}
-"""What changes when no agent reviews a task any more."""
+"""The fields to change when no agent reviews a task any more."""
 
 
 @event("task.added")
@@ -207,7 +207,7 @@ class ReviewRenewed(TaskEvent):
 
 @event("task.review_released")
 class ReviewReleased(TaskEvent):
-    """``holder`` gave the review back, or it was taken away."""
+    """The review of ``holder`` was released, by the reviewer or another agent."""
 
     holder: str
     reason: str = ""
@@ -218,7 +218,7 @@ class ReviewReleased(TaskEvent):
 
 @event("task.lapsed")
 class TaskLapsed(TaskEvent):
-    """The lease of ``holder`` ran out and another agent wants the task."""
+    """The lease of ``holder`` has ended, and another agent takes the task."""
 
     STATUS = "pending"
 
@@ -256,7 +256,7 @@ class TaskCompleted(TaskEvent):
 
 @event("task.failed")
 class TaskFailed(TaskEvent):
-    """The work was tried and could not be done."""
+    """The work was tried and failed."""
 
     STATUS = "failed"
 
@@ -276,7 +276,7 @@ class TaskFailed(TaskEvent):
 
 @event("task.released")
 class TaskReleased(TaskEvent):
-    """``holder`` gave the task back, or it was taken away."""
+    """The task of ``holder`` was released, by the holder or another agent."""
 
     STATUS = "pending"
 
@@ -289,7 +289,7 @@ class TaskReleased(TaskEvent):
 
 @event("task.blocked")
 class TaskBlocked(TaskEvent):
-    """Something outside the board keeps the task from being done."""
+    """The task was blocked for a reason outside the board."""
 
     STATUS = "blocked"
 
@@ -301,7 +301,7 @@ class TaskBlocked(TaskEvent):
 
 @event("task.unblocked")
 class TaskUnblocked(TaskEvent):
-    """What blocked the task is gone."""
+    """A blocked task is pending again."""
 
     STATUS = "pending"
 
@@ -311,7 +311,7 @@ class TaskUnblocked(TaskEvent):
 
 @event("task.cancelled")
 class TaskCancelled(TaskEvent):
-    """The task is not wanted any more."""
+    """The task was cancelled."""
 
     STATUS = "cancelled"
 
@@ -331,7 +331,7 @@ class TaskCancelled(TaskEvent):
 
 @event("task.reopened")
 class TaskReopened(TaskEvent):
-    """An ended task is to be done again; its end, holder, result and evidence are cleared.
+    """An ended task was reopened; its end, holder, result and evidence are cleared.
 
     If it was done, a person's word given before counts for that time only: it waits for a word again.
     """
@@ -367,7 +367,7 @@ class TaskNoted(TaskEvent):
 
 @event("task.reached")
 class TaskReached(TaskEvent):
-    """No other task keeps it back any more: the times of its signals begin."""
+    """No other task blocks it any more: the times of its signals begin."""
 
     def changed(self, task: Task, record: Recorded) -> Task:
         signals = tuple(_begun(signal, record.ts) for signal in task.signals)
@@ -377,7 +377,7 @@ class TaskReached(TaskEvent):
 
 @event("task.signalled")
 class TaskSignalled(TaskEvent):
-    """A signal that the task waited for was given, with what there was to say."""
+    """A signal that the task waited for was given, with a remark."""
 
     kind: str
     name: str = ""
@@ -434,7 +434,7 @@ def released(task: Task, reason: str) -> TaskReleased:
 
 
 def archived(state: State, task: Task) -> Event:
-    """The event that takes an ended task out of the state, with all that is known of it."""
+    """The event that removes an ended task from the state, with its whole record."""
     unknown = state.tasks.unknown_facts.get(task.id)
     event = TaskArchived(record=task)
     return event if unknown is None else carrying(event, {"record": unknown})

@@ -1,4 +1,4 @@
-"""The values that callers give for facts of a task: their forms, and how each is checked."""
+"""The values of facts of a task from callers: their forms and checks."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +16,7 @@ Kind = Literal[
     "text", "word", "task", "time", "integer", "minutes", "duration", "words", "tasks", "lines", "pairs",
     "flag",
 ]  # fmt: skip
-"""What form a given fact has; interfaces and batch files read values by it.
+"""The form of a given fact; interfaces and batch files read values by it.
 
 ``words``, ``tasks`` and ``lines`` are lists. A text is split into words, but not into lines, because those
 may hold commas and blanks. ``pairs`` are a mapping, or a list of texts ``key=value``.
@@ -28,11 +28,11 @@ CLEARED: tuple[Kind, ...] = ("word", "task", "time", "integer", "minutes")
 """Kinds for which an empty text is not a value but clears the fact, whatever its check takes."""
 
 Check = Callable[[Any, Any, Any], Any]
-"""Makes what is kept from what was given, what was kept before, and the :class:`Board`."""
+"""Returns the value to store, from the given value, the stored value and the :class:`Board`."""
 
 
 class Board(Protocol):
-    """What the checks of given facts ask about the board and the task.
+    """The board and the task, as the checks of given facts need them.
 
     Attributes:
         now: The time.
@@ -73,7 +73,7 @@ def priority_of(word: str) -> int | None:
 
 
 def by(check: Callable[[Any], Any]) -> Check:
-    """Make a check of one that asks for nothing but the value."""
+    """Make a check of a function of the value only."""
     return lambda value, _before, _board: check(value)
 
 
@@ -158,7 +158,7 @@ def pairs_of(name: str, given: Mapping[str, str] | Iterable[str]) -> dict[str, s
 
 
 def _with_pairs(name: str, given: Any, before: Mapping[str, str] | None) -> dict[str, str]:
-    """Add pairs to those there are; an empty value removes its key, no pair at all removes every one."""
+    """Add pairs to the stored ones; an empty value removes its key, an empty list removes all."""
     pairs = pairs_of(name, given)
     return (
         {key: value for key, value in {**(before or {}), **pairs}.items() if value} if pairs else {}
@@ -178,4 +178,4 @@ USUAL: dict[Kind, Callable[[str, Any, Any, Any], Any]] = {
     "tasks": lambda name, ids, _before, board: _resolved(name, ids, board),
     "pairs": lambda name, pairs, before, _board: _with_pairs(name, pairs, before),
 }
-"""How facts are checked that have no check of their own."""
+"""The default checks by kind."""

@@ -1,7 +1,7 @@
 """The facts of a task, each declared once.
 
-A field of :class:`TaskFacts` says how a fact is kept and shown; a key of :class:`GivenFacts` says what
-callers give for it and how that is checked. All else derives from these two: the record and its events, the
+A field of :class:`TaskFacts` declares how a fact is stored and shown; a key of :class:`GivenFacts` declares
+what callers give for it and its check. The rest derives from these two: the record and its events, the
 signatures of ``tasks.add`` and ``tasks.edit``, batch files, command-line options, ``task show``, briefs,
 imports.
 """
@@ -38,10 +38,10 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """How a fact is kept and shown.
 
     Attributes:
-        label: What ``task show`` calls it; empty: it has a place of its own there.
+        label: Its label in ``task show``; empty if it has a special place there.
         is_long: It is shown as a section, not as a line.
         brief: The share of a brief that it may have, as a section of quoted text; 0: none.
-        is_final: It never changes after the task was added.
+        is_final: Whether it never changes after the task was added.
         beads: The field of an issue of beads that holds the same text or time.
     """
 
@@ -53,24 +53,24 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What a task is, as it is kept: the fields that its record and the event that adds it begin with.
+    """The stored facts of a task: the first fields of its record and of the event that adds it.
 
     Attributes:
         priority: 1 comes first.
         estimate: Minutes, or None.
-        parent: The task that it is a part of; what keeps the parent back keeps it back too.
+        parent: The task that it is a part of; blockers of the parent block it too.
         gate: Children that it waits for.
         signals: What it waits for from outside the graph.
-        milestone: It completes automatically as soon as nothing keeps it back, unless it has checks.
-        until: What ends its parts early, in words; those that are not begun are cancelled then.
+        milestone: It completes automatically as soon as nothing blocks it, unless it has checks.
+        until: The condition that ends its children early, in words; then those not begun are cancelled.
         workflow: The root of the workflow that it is a step of.
-        assignee: The agent that gets it once nothing keeps it back.
+        assignee: The agent that gets it as soon as nothing blocks it.
         links: Links that never block.
-        touches: Resources it needs while it runs, exclusive or ``:shared``.
+        touches: Resources that it needs while it runs, exclusive or ``:shared``.
         defer_until: Not to be taken before this time.
         due: When it should be done.
-        commits: Commits of a version control that belong to it.
-        checks: What must be shown before it is done; None if nothing.
+        commits: Commits in version control that belong to it.
+        checks: Its checks; None if there are none.
     """
 
     id: Annotated[str, Kept(is_final=True)]
@@ -130,7 +130,7 @@ STEP_FACTS = StepFacts.__struct_fields__
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """What callers may give for a task.
+    """A fact that callers may give for a task.
 
     Attributes:
         help: What it is, in one sentence.
@@ -154,7 +154,7 @@ class Fact(msgspec.Struct, frozen=True):
 
 
 class GivenFacts(TypedDict, total=False):
-    """What callers may give for a task beside its title.
+    """The facts that callers may give for a task, besides its title.
 
     None is as if it were not given; an empty text or list clears it.
     """
@@ -318,7 +318,7 @@ KEPT: dict[str, Kept] = {
     for name, hint in TaskFacts.__annotations__.items()
     if hasattr(hint, "__metadata__")
 }
-"""How every fact but the title is kept, by field."""
+"""The storage of every fact but the title, by field."""
 
 TIMES = {fact.field or name for name, fact in FACTS.items() if fact.kind == "time"}
 """The fields that hold a time."""
@@ -333,13 +333,13 @@ JUDGED = {"acceptance", "checks"}
 """The fields by which the work on a task is judged."""
 
 NO_FACTS = TaskFacts(id="", workstream="", title="")
-"""What a task is before anything is given."""
+"""The default facts of a task."""
 
 
 def check_fact(name: str, value: Any, before: Any = None, board: Board | None = None) -> Any:
-    """Check what was given for one fact, and return what is kept; see :data:`Check`.
+    """Check a given fact, and return the value to store; see :data:`Check`.
 
-    An empty text makes a fact what it is before anything is given.
+    An empty text restores the default of the fact.
     """
     fact = FACTS[name]
     if value == "" and fact.kind in CLEARED:
@@ -352,7 +352,7 @@ def check_fact(name: str, value: Any, before: Any = None, board: Board | None = 
 def changed_facts(
     given: Mapping[str, Any], before: TaskFacts, board: Board | None
 ) -> dict[str, Any]:
-    """Check what was given for a task.
+    """Check the given facts of a task.
 
     Args:
         given: Facts by name; None is as if it were not given.

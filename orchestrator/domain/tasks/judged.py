@@ -1,4 +1,4 @@
-"""What a task is judged by, which its worker does not change without saying why.
+"""The facts by which a task is judged, which its worker may change only with a reason.
 
 That is its acceptance and checks, and, while these are open, its needs, its gate and its parts. Its creator
 gets mail about a change while it is in work: :mod:`orchestrator.domain.mail.notices`.

@@ -1,4 +1,4 @@
-"""Leases: taking a task, and acting as the agent that holds it."""
+"""Leases: take a task, and act as its holder."""
 
 from collections.abc import Sequence
 
@@ -17,11 +17,11 @@ from orchestrator.domain.tasks.transitions import check_transition, is_settled, 
 from orchestrator.domain.validation import lease_length
 
 SHOWN = 60
-"""Characters of a title in a list of tasks."""
+"""The largest length of a title in a list of tasks."""
 
 
 def take(tx: Transaction[State], task: Task, agent: str, lease: float | str | None = None) -> None:
-    """Claim a task for the agent that acts; if it holds the task, nothing changes.
+    """Claim a task for the acting agent; if it holds the task, nothing changes.
 
     Raises:
         Refused: It is not pending nor assigned to the agent, waits for other tasks, or touches what
@@ -52,7 +52,7 @@ def claim(tx: Transaction[State], task: Task, lease: float | str | None) -> None
 
 
 def claim_review(tx: Transaction[State], task: Task, lease: float | str | None) -> None:
-    """Record that the agent that acts reviews a task, which waits for a reviewer."""
+    """Record that the acting agent reviews a task, which waits for a reviewer."""
     length = DEFAULT_LEASE if lease is None else lease_length(lease)
     tx.record(ReviewClaimed(task=task.id, lease=length, until=tx.later(length)))
 
@@ -79,7 +79,7 @@ def held_task(
 def has_ended_it(
     tx: Transaction[State], task: Task, transition: str, agent: str | None, token: int | None
 ) -> bool:
-    """Whether the agent that acts has ended the task by this transition; without a name its holder has."""
+    """Whether the acting agent has ended the task by this transition; without a name, its holder has."""
     actor = act_in_session(tx, agent, task=task.id)
     if not is_settled(task, transition) or actor not in (SYSTEM, task.assigned_to):
         return False
@@ -92,7 +92,7 @@ def _is_claim(recorded: Recorded) -> bool:
 
 
 def named_or_current(tx: Transaction[State], task: str | None, agent: str | None) -> str:
-    """Return the task that is named; without a name, the id of the one that the agent works on."""
+    """Return the named task; without a name, the id of the agent's current task."""
     if task is not None:
         return task
     return current_task(tx.state, act_in_session(tx, agent, needed=True)).id
@@ -130,7 +130,7 @@ def current_task(state: State, agent: str) -> Task:
 def _check_free(state: State, task: Task, agent: str, now: str) -> None:
     if not task.is_clear or task.defer_until > now:
         reasons = [r for r in blockers(state, task, now) if r.kind != "parts"]
-        texts = [blocker.says for blocker in reasons]
+        texts = [blocker.sentence for blocker in reasons]
         commands = ways_out(reasons)
         raise Refused(
             f"Task {task.id} is not ready: {'; '.join(texts[:5])}",

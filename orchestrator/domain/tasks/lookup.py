@@ -1,4 +1,4 @@
-"""Finding tasks by what a caller wrote, and choosing ids of new tasks."""
+"""Find tasks by an id or prefix, and choose ids of new tasks."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -13,7 +13,7 @@ from orchestrator.domain.tasks.records import Task
 
 
 def exists(state: State, task_id: str) -> bool:
-    """Whether there is, or ever was, a task of this id."""
+    """Whether a task of this id exists or existed."""
     return task_id in state.tasks or task_id in state.tasks.archived
 
 
@@ -51,9 +51,9 @@ def resolve(state: State, text: str) -> str:
 
 
 def nearest(state: State, text: str) -> str:
-    """Return ``; did you mean ...?`` with the id that one slip of a key makes of a text; else nothing.
+    """Return ``; did you mean ...?`` with an id that differs by one typing error; else an empty text.
 
-    The slips are tried, not the tasks, so that the cost does not grow with the board.
+    The errors are tried, not the tasks, so that the cost does not grow with the board.
     """
     head, dot, tail = text.partition(".")
     for near in _slips(head):
@@ -63,7 +63,7 @@ def nearest(state: State, text: str) -> str:
 
 
 def _slips(text: str) -> Iterator[str]:
-    """Yield what differs from an id by one digit that is wrong, missing or too many, or by two swapped."""
+    """Yield texts that differ from an id by one wrong, missing or extra digit, or by two swapped ones."""
     if not 5 <= len(text) <= 40:
         return
     yield text.lower()

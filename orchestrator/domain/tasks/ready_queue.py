@@ -1,11 +1,11 @@
-"""What can run now: ready tasks in order, leases in the order they end, and resources that are held.
+"""The ready queue: ready tasks in order, leases by their ends, and held resources.
 
 An agent is given first what hangs on its hook, then what is assigned to it, then a review, then what any
 agent may take.
 
 All of it is derived from tasks and locks, so it is never stored: it is built in one pass when a process
 first needs it and follows every change from then on. The queues are heaps whose entries may go stale; an
-entry counts only if the record still says the same when it comes to the top.
+entry counts only if the record still agrees when the entry comes to the top.
 """
 
 from collections.abc import Iterator
@@ -107,7 +107,7 @@ class Schedule:
         self._offer(before, task)
 
     def _count_part(self, before: Task | None, task: Task) -> None:
-        """Count the open parts of the parent of a task; offer one again whose last part ended or left."""
+        """Count the open children of a task's parent; queue the parent again after its last child."""
         left = before.parent if before is not None and before.status not in ENDED else None
         joined = task.parent if task.status not in ENDED else None
         if left == joined:
@@ -121,7 +121,7 @@ class Schedule:
                 self._offer_again(left)
 
     def _offer_again(self, task_id: str) -> None:
-        """Put a task, which left the queues while a part of it was open, back into them."""
+        """Queue a task again that was not queued while a child of it was open."""
         task = self._tasks.get(task_id)
         if task is None:
             return
@@ -130,7 +130,7 @@ class Schedule:
         self._offer(None, task)
 
     def _offer(self, before: Task | None, task: Task) -> None:
-        """Put a task among those that are put off, assigned or ready, unless it stands there already."""
+        """Queue a task as put off, assigned or ready, unless it is queued already."""
         if task.status not in ("pending", "assigned") or not task.is_clear or task.completes_itself:
             return
         if before is not None and before.is_clear and _offered(before) == _offered(task):
@@ -196,7 +196,7 @@ class Schedule:
                 if not holds:
                     del self._exact[resource]
 
-    # What holds
+    # Holds
 
     def running(self) -> Iterator[Task]:
         """The tasks in progress, lapsed ones included, in the order they were claimed."""
@@ -229,7 +229,7 @@ class Schedule:
         return list(locked)
 
     def collisions(self, need: resources.Need, agent: str | None, now: str) -> list[HeldResource]:
-        """What others hold, under a lease that has not ended, that excludes this need."""
+        """The holds of others, under live leases, that exclude this need."""
         if resources.is_glob(need.resource):
             held = [hold for holds in self._exact.values() for hold in holds.values()]
         else:
@@ -244,7 +244,7 @@ class Schedule:
         ]
 
     def task_collisions(self, task: Task, agent: str | None, now: str) -> list[HeldResource]:
-        """What others hold that the task touches."""
+        """The holds of others on resources of the task."""
         return [
             hold
             for text in task.touches
@@ -256,16 +256,16 @@ class Schedule:
         tasks = (self._tasks.get(task_id) for task_id in self._automated)
         return [task for task in tasks if task is not None and task.automation_is_due]
 
-    # What can be taken
+    # Tasks to take
 
     def best(
         self, workstream: str | None, agent: str, now: str, *, review: bool = False
     ) -> Task | None:
-        """The task to take next; nothing that collides.
+        """The task to take next, without collisions.
 
-        First what hangs on the agent's hook, then what is assigned to it, then a review if those are wanted,
-        then what any agent may take, by workstream priority, task priority, age. Lapsed tasks are as good as
-        pending ones. Closed workstreams give nothing.
+        The order: the task on the agent's hook, its assigned tasks, a review if ``review`` is set, then the
+        tasks that any agent may take, by workstream priority, task priority, age. Lapsed tasks count as
+        pending. Tasks of closed workstreams are not taken.
         """
         self._recall(now)
         for queue in ([*self._hung(agent, now)], self._assigned.get(agent)):
@@ -323,7 +323,7 @@ class Schedule:
         return [self._tasks[task_id] for task_id in sorted(ranks, key=ranks.__getitem__)]
 
     def _hung(self, agent: str, now: str) -> Iterator[Rank]:
-        """What hangs on the agent's hook, unless the agent is at it."""
+        """The task on the agent's hook, unless the agent works on it."""
         task_id = self._hooks.get(agent)
         if task_id is not None:
             task = self._tasks[task_id]
@@ -331,7 +331,7 @@ class Schedule:
                 yield rank_of(task)
 
     def deferred(self, now: str) -> list[Task]:
-        """Return the tasks that nothing but the time they were put off to keeps back."""
+        """Return the tasks that are only put off."""
         entries = {id: until for until, id in self._deferred if self._is_deferred(until, id)}
         tasks = (self._tasks[task_id] for task_id, until in entries.items() if until > now)
         return [task for task in tasks if task.is_clear]
@@ -351,7 +351,7 @@ class Schedule:
         return min(later) if later else (now if ends else None)
 
     def due_renewals(self, agent: str, now: str) -> list[Task]:
-        """The tasks and reviews of an agent of whose lease half has passed and which have not lapsed."""
+        """The tasks and reviews of an agent whose live lease has passed its half."""
         queue = self._renewals.get(agent)
         due: list[Task] = []
         while queue and queue[0][0] <= now:
@@ -369,7 +369,7 @@ class Schedule:
         return clock.after(task.lease_until, -(task.lease or 0.0) / 2)
 
     def _recall(self, now: str) -> None:
-        """Put lapsed tasks, and those whose time has come, among the ones that can be taken."""
+        """Queue lapsed tasks, and tasks whose time has come."""
         while self._deferred and self._deferred[0][0] <= now:
             until, task_id = heappop(self._deferred)
             if self._is_deferred(until, task_id):
@@ -413,7 +413,7 @@ class Schedule:
                 continue
             task = self._tasks[queue[0][2]]
             if own and not (task.status in HELD and task.assigned_to == agent):
-                heappop(queue)  # it was taken from the agent, and stands elsewhere
+                heappop(queue)  # it was taken from the agent, and is in another queue
                 continue
             elsewhere = workstream not in (None, task.workstream)
             if elsewhere or self._workstreams[task.workstream].status != "active":
@@ -452,7 +452,7 @@ def _assignee(task: Task) -> str:
 
 
 def _course(task: Task) -> tuple[object, ...]:
-    """What of a running task the queues and holds depend on."""
+    """The facts of a running task on which the queues and holds depend."""
     return (
         task.lease_until,
         task.lease,
@@ -465,5 +465,5 @@ def _course(task: Task) -> tuple[object, ...]:
 
 
 def _offered(task: Task) -> tuple[object, ...]:
-    """Where a task that may be taken stands, and since when."""
+    """The queue of a task that may be taken, and the time of its entry."""
     return task.status, task.assigned_to, task.defer_until, rank_of(task)

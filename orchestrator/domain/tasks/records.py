@@ -1,7 +1,7 @@
-"""What a task is: its record, and the slice of the state that tasks are kept in.
+"""The record of a task, and the slice of the state with all tasks.
 
-``token`` is the id of the event that claimed the task, so it grows with every claim of anything and tells a
-late holder's result from the present one's (a fencing token).
+``token`` is the id of the event that claimed the task, so it grows with every claim, and distinguishes the
+result of a late holder from that of the current one (a fencing token).
 """
 
 from typing import Any, Literal, get_args
@@ -13,7 +13,7 @@ from orchestrator.domain.tasks.facts import TaskFacts
 from orchestrator.domain.tasks.relations import Progress
 
 DEFAULT_LEASE = 30 * 60.0
-"""Seconds that a claim lasts unless the claimer says otherwise."""
+"""The default length of a claim, in seconds."""
 
 TaskStatus = Literal[
     "pending",
@@ -42,14 +42,14 @@ Rank = tuple[int, int, str]
 
 
 class Evidence(Record, frozen=True, kw_only=True):
-    """What one check showed.
+    """The result of a check.
 
     Attributes:
-        what: The command, the path, what the reviewer said, or the reason of a force or change.
-        problem: Why it did not pass, in a few words; a reviewer's reason stands in ``what``.
+        what: The command, the path, the words of the reviewer, or the reason of a force or change.
+        problem: Why it did not pass, in a few words; a reviewer's reason is in ``what``.
         status: Exit status of a command; negative: the signal that ended it; None: it did not end.
         seconds: How long the command took; None: it did not run.
-        output: The end of what the command wrote.
+        output: The end of the command's output.
         size: Bytes of an artifact; of a folder, of all files in it.
         sha256: Digest of an artifact; of a folder, of the digests and names of all files in it.
     """
@@ -76,7 +76,7 @@ class Note(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
-    """A piece of work: its facts, how it stands, and what was done to it.
+    """A piece of work: its facts, its status and its history.
 
     Defaults that are left out of ``state.json`` are empty, None or small numbers only: msgspec compares
     others by identity, so a text would be left out by one process and written by another. What a factory
@@ -86,15 +86,15 @@ class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_de
         open_needs: How many of ``needs`` are not done.
         held: Whether a parent, or a parent of it, that is still open is blocked or has open needs.
         waiting: Whether the gate is still closed.
-        progress: How far its own children are; None if it has none.
+        progress: The progress of its children; None if it has none.
         lease: Seconds that the claim, or its last renewal, lasts.
         attempt: How often it was claimed.
-        workers: Who claimed it since it was last done; also the names that these had before.
-        reviewer: Who reviews it, under a lease of its own, while it is in review.
+        workers: The agents that claimed it since it was last done, with their former names.
+        reviewer: The agent that reviews it, under a separate lease, while it is in review.
         review_lease: Seconds that this lease lasts.
         review_until: When it ends; the review is free for others then.
         reason: Why it is blocked, failed or was cancelled, or was completed although a check failed.
-        evidence: What the checks showed last, and what reviewers wrote.
+        evidence: The last results of the checks, and the words of reviewers.
         events: Ids of the events that changed it; the first one added it.
     """
 
@@ -127,12 +127,12 @@ class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_de
 
     @property
     def is_reached(self) -> bool:
-        """Whether no other task keeps it back."""
+        """Whether no other task blocks it."""
         return not (self.open_needs or self.held or self.waiting)
 
     @property
     def is_clear(self) -> bool:
-        """Whether no other task and no signal keeps it back."""
+        """Whether no other task and no signal blocks it."""
         if self.open_needs or self.held or self.waiting:
             return False
         return not (self.signals and self.awaits_signal)
@@ -144,7 +144,7 @@ class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_de
 
     @property
     def keeps_children(self) -> bool:
-        """Whether it keeps its children back: it is open, and blocked or waits for needs or signals."""
+        """Whether it blocks its children: it is open, and blocked or waits for needs or signals."""
         kept = self.held or self.open_needs > 0 or self.status == "blocked" or self.awaits_signal
         return kept and self.status not in ENDED
 
@@ -163,12 +163,12 @@ class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_de
 
     @property
     def completes_itself(self) -> bool:
-        """Whether it is done as soon as nothing keeps it back: a milestone without checks."""
+        """Whether it is done as soon as nothing blocks it: a milestone without checks."""
         return self.milestone and self.checks is None
 
     @property
     def starts_timers(self) -> bool:
-        """Whether the times of its signals begin as soon as no other task keeps it back."""
+        """Whether the times of its signals begin as soon as no other task blocks it."""
         return any(signal.seconds is not None and not signal.until for signal in self.signals)
 
     @property
@@ -207,7 +207,7 @@ class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_de
 
     @property
     def all_workers(self) -> tuple[str, ...]:
-        """Who worked on what is there now, so that another agent must approve it."""
+        """The agents that worked on the current result, which another agent must approve."""
         holder, workers = self.assigned_to, self.workers
         return workers if holder is None or holder in workers else (*workers, holder)
 
@@ -221,14 +221,14 @@ class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_de
 
 
 def rank_of(task: Task) -> Rank:
-    """Where the task stands among the ready ones of its workstream."""
+    """The position of the task among the ready ones of its workstream."""
     return (task.priority, task.events[0], task.id)
 
 
 class ArchivedTask(
     msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, array_like=True
 ):
-    """What stays of an archived task: enough for counts, needs and finding its record in the log."""
+    """The rest of an archived task: for counts, needs and finding its record in the log."""
 
     workstream: str
     outcome: TaskStatus
@@ -236,12 +236,12 @@ class ArchivedTask(
 
 
 class TaskSlice(MapSlice[str, Task]):
-    """The tasks by id, and what is derived from them.
+    """The tasks by id, and data that is derived from them.
 
     :mod:`orchestrator.domain.tasks.derived` keeps the derived maps up to date.
 
     Attributes:
-        archived: What stays of archived tasks.
+        archived: The rests of archived tasks.
         counts: How many tasks of each status a workstream has, archived ones included.
         needed_by: For each task, the tasks that need it.
         children: For each task, its children, archived ones included.

@@ -1,4 +1,4 @@
-"""What a task is linked to and waits for: other tasks, their children, and signals from outside the graph."""
+"""The relations of a task: links, gates, progress of children, and signals from outside the graph."""
 
 from typing import Literal, get_args
 
@@ -16,12 +16,12 @@ KINDS: tuple[LinkKind, ...] = get_args(LinkKind)
 BlockingKind = Literal["needs", "parent", "waits-for"]
 
 BLOCKING: tuple[BlockingKind, ...] = get_args(BlockingKind)
-"""What can keep a task back: a need, its parent, the children of a task."""
+"""Relations that can block a task: a need, its parent, the children of a task."""
 
 EdgeKind = Literal[BlockingKind, LinkKind]
 
 GateKind = Literal["all", "any"]
-"""Which children a task waits for: all that are wanted, or one."""
+"""The children that a task waits for: all that are wanted, or one."""
 
 GATE_KINDS: dict[str, GateKind] = {"all": "all", "any": "any"}
 
@@ -34,14 +34,14 @@ class Link(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, ar
 
 
 class Gate(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, array_like=True):
-    """What a task waits for beside its needs: ``all`` or ``any`` of the children of a task, itself or not."""
+    """A gate: a task waits for ``all`` or ``any`` of the children of a task, itself or another one."""
 
     how: GateKind
     of: str
 
 
 class Progress(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, array_like=True):
-    """How far the children of a task are, archived ones included."""
+    """The progress of the children of a task, archived ones included."""
 
     total: int
     done: int
@@ -71,7 +71,7 @@ NO_CHILDREN = Progress(0, 0, 0)
 
 
 class Signal(Record, frozen=True, kw_only=True):
-    """What a task waits for from outside the graph.
+    """A signal from outside the graph that a task waits for.
 
     Attributes:
         kind: timer, human (a person's word), event, mail, condition; another word waits for its name too.

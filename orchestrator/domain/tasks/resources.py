@@ -1,4 +1,4 @@
-"""Resources: the names and path globs that tasks touch and agents lock, and when two of them collide.
+"""Resources: the names and path globs that tasks touch and agents lock, and their collisions.
 
 ``*`` stands for any characters but ``/``, ``?`` for one of them, ``[a-z]`` and ``[!a-z]`` for one of a class,
 ``**`` as a whole part for any number of parts, ``{a,b}`` for either text. Brackets also stand for themselves,
@@ -20,7 +20,7 @@ from orchestrator.core.errors import BadName
 SHARED = ":shared"
 
 MOST = 64
-"""Patterns without ``{}`` and with one reading of each ``[]`` that a resource may come to."""
+"""How many patterns without ``{}``, and with one reading of each ``[]``, a resource may have."""
 
 _WIDEST = 1024
 """Characters of a range in brackets."""
@@ -75,7 +75,7 @@ def place_of(path: str, folder: str | None) -> str:
 
 
 def is_glob(resource: str) -> bool:
-    """Whether the resource may stand for many names."""
+    """Whether the resource may match many names."""
     return any(mark in resource for mark in "*?[{")
 
 
@@ -138,17 +138,17 @@ def _cuts(text: str, opening: int) -> list[int]:
 
 
 def _marks(part: str) -> Iterator[Word]:
-    """The readings of a part: each pair of brackets is a class of characters, or stands for itself."""
+    """The readings of a part: each pair of brackets is a class of characters, or plain text."""
     if part == "**":
         yield part
         return
     pieces: list[list[tuple[Mark, ...]]] = []
     end = 0
-    for found in re.finditer(_BRACKET, part):
-        pieces += [[tuple(part[end : found.start()])], [tuple(found[0])]]
-        if (members := _members(found[2])) is not None:
-            pieces[-1].append(((bool(found[1]), members),))
-        end = found.end()
+    for bracket in re.finditer(_BRACKET, part):
+        pieces += [[tuple(part[end : bracket.start()])], [tuple(bracket[0])]]
+        if (members := _members(bracket[2])) is not None:
+            pieces[-1].append(((bool(bracket[1]), members),))
+        end = bracket.end()
     pieces.append([tuple(part[end:])])
     for chosen in product(*pieces):
         yield tuple(mark for piece in chosen for mark in piece)
@@ -178,7 +178,7 @@ def _words_collide(first: Word, second: Word) -> bool:
 
 
 def _marks_collide(first: Mark, second: Mark) -> bool:
-    """Whether some character is what both marks want."""
+    """Whether some character matches both marks."""
     if first == "?" or second == "?" or first == second:
         return True
     if isinstance(first, str):

@@ -1,8 +1,8 @@
-"""Work that waits for a reviewer, and who reviews what.
+"""The review queue: work that waits for a reviewer, and running reviews.
 
-The entries stand by stream, by what an agent must be able to do, and by who did the work, so that neither
-one's own work nor work for others is passed over to find a review. As in
-:mod:`orchestrator.domain.tasks.ready_queue` an entry may go stale, and counts only if the record still says
+The entries are kept by stream, by required capability, and by worker, so that an agent finds a review without
+scanning its own work or work that it does not suit. As in
+:mod:`orchestrator.domain.tasks.ready_queue` an entry may go stale, and counts only if the record still
 the same.
 """
 
@@ -16,11 +16,11 @@ Workers = tuple[str, ...]
 """The agents that worked on a task."""
 
 ANYTHING = ""
-"""What an agent without declared capabilities can do."""
+"""The capability of an agent that declares none."""
 
 
 class ReviewQueue:
-    """The reviews of one state; built and kept in step by the schedule."""
+    """The reviews of a state; the schedule builds them and keeps them up to date."""
 
     def __init__(self, tasks: dict[str, Task]) -> None:
         self._tasks = tasks
@@ -49,12 +49,12 @@ class ReviewQueue:
         return sorted((task for task in tasks if task is not None), key=rank_of)
 
     def held_by(self, agent: str) -> list[Task]:
-        """What an agent reviews, lapsed or not."""
+        """The reviews of an agent, lapsed or not."""
         reviews = (self._tasks.get(task_id) for task_id in self._of.get(agent, ()))
         return [task for task in reviews if task is not None]
 
     def due_renewals(self, agent: str, now: str) -> list[Task]:
-        """The reviews of an agent of whose lease half has passed and which have not lapsed."""
+        """The reviews of an agent whose live lease has passed its half."""
         return [
             task
             for task in self.held_by(agent)
@@ -89,7 +89,7 @@ class ReviewQueue:
         return self._ending[0][0] if self._ending else None
 
     def recall(self, now: str) -> None:
-        """Put the reviews that have lapsed among those that can be taken."""
+        """Queue the lapsed reviews."""
         while self._ending and self._ending[0][0] <= now:
             until, task_id = heappop(self._ending)
             if self._is_ending(until, task_id):
@@ -127,6 +127,6 @@ class ReviewQueue:
 
 
 def _place(task: Task) -> tuple[object, ...]:
-    """Where a review that no agent has stands in the queues."""
+    """The queues of a review that no agent has."""
     free = task.status == "in_review" and task.reviewer is None
     return free, task.all_workers, task.type, task.labels, rank_of(task)

@@ -1,6 +1,6 @@
 """Reviews: another agent than the worker approves or rejects work; imported commands are trusted.
 
-A review is work: the agent that takes it has a lease of its own, and no other agent ends it meanwhile.
+A review is work: the agent that takes it has a separate lease, and no other agent ends it meanwhile.
 """
 
 from collections.abc import Iterable
@@ -45,7 +45,7 @@ class Reviews(Noun[State]):
         agent: str | None = None,
         lease: float | str | None = None,
     ) -> Task | None:
-        """Take the review of a task under a lease of its own. If the agent has it already, nothing changes.
+        """Take the review of a task under a separate lease. If the agent has it already, nothing changes.
 
         Args:
             task: Its id or a prefix.
@@ -66,7 +66,7 @@ class Reviews(Noun[State]):
     def release(
         self, tx: Transaction[State], task: str, *, reason: str = "", agent: str | None = None
     ) -> None:
-        """Give a review back, so that another agent can do it.
+        """Release a review, so that another agent can do it.
 
         Args:
             task: Its id or a prefix.
@@ -99,11 +99,11 @@ class Reviews(Noun[State]):
         comment: str = "",
         agent: str | None = None,
     ) -> None:
-        """Say that the work of another agent is done; the task is.
+        """Approve the work of another agent; the task is done with it.
 
         Args:
             task: Its id or a prefix.
-            comment: What the reviewer has to say.
+            comment: A comment of the reviewer.
             agent: Who reviews; needed.
 
         Raises:
@@ -148,7 +148,7 @@ class Reviews(Noun[State]):
     def trust(
         self, tx: Transaction[State], tasks: Iterable[str], *, agent: str | None = None
     ) -> None:
-        """Let the commands run that tasks came with by import; read them before.
+        """Trust the imported commands of tasks, so that they can run; read them first.
 
         Args:
             tasks: Ids or prefixes; those without such commands stay as they are.

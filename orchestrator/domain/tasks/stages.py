@@ -1,4 +1,4 @@
-"""The stage of a task: its status, and for open tasks what that means now."""
+"""The stage of a task: its status, in more detail for open tasks."""
 
 from typing import Literal, get_args
 
@@ -12,12 +12,12 @@ Stage = Literal[
 ]  # fmt: skip
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
-"""The stages in the order of a listing: what goes on, what can be taken, what cannot, what has ended."""
+"""The stages in the order of a listing: running, ready, blocked and ended tasks."""
 
 Standing = Literal[TaskStatus, Stage]
 
 STANDINGS: tuple[Standing, ...] = get_args(Standing)
-"""What tasks are filtered by: their status, or their stage now."""
+"""The words that tasks are filtered by: their status, or their stage now."""
 
 
 def stage_of(state: State, task: Task, now: str) -> Stage:

@@ -32,7 +32,7 @@ SETTLED: dict[str, tuple[str, ...]] = {
     "cancel": ("cancelled",),
     "reopen": ("pending",),
 }
-"""The statuses in which a transition has nothing left to do, so that repeating it changes nothing."""
+"""The statuses in which a transition is already done, so that repeating it changes nothing."""
 
 WAYS_ON: dict[str, str] = {
     "pending": "t claim",
@@ -44,7 +44,7 @@ WAYS_ON: dict[str, str] = {
     "failed": "t reopen",
     "cancelled": "t reopen",
 }
-"""The command that brings a task of each status on."""
+"""The next command for a task of each status."""
 
 
 def check_transition(task: Task, transition: str) -> None:
@@ -58,7 +58,7 @@ def check_transition(task: Task, transition: str) -> None:
 
 
 def is_settled(task: Task, transition: str) -> bool:
-    """Whether a transition has nothing left to do; see :data:`SETTLED`."""
+    """Whether a transition is already done; see :data:`SETTLED`."""
     return task.status in SETTLED[transition]
 
 

@@ -1,4 +1,4 @@
-"""Verification: looking at the artifacts of a task and running its commands, outside the board's lock.
+"""Verification: check the artifacts of a task and run its commands, outside the board's lock.
 
 The commands run without a shell (:mod:`orchestrator.core.processes`), and only if they are trusted.
 """
@@ -17,14 +17,14 @@ from orchestrator.domain.tasks.records import Evidence
 
 
 def gather(desk: Desk[State], task: str, checks: Checks, *, agent: str) -> tuple[Evidence, ...]:
-    """Look at every artifact and run every command, in the caller's working folder.
+    """Check every artifact and run every command, in the caller's working folder.
 
     Commands that are not trusted do not run, and do not pass.
 
     Args:
         desk: The board; its folder is ``$ORCHESTRATOR_DIR`` of the commands, if it has one.
         task: The id of the task, ``$ORC_TASK`` of the commands.
-        checks: What to look at.
+        checks: The checks.
         agent: Who holds the task, ``$ORC_AGENT`` of the commands.
     """
     folder = os.getcwd()
@@ -60,7 +60,7 @@ def _run(
     try:
         words = words_of(command)
         ended = processes.run(words, folder=folder, variables=variables, timeout=timeout, look=look)
-    except UsageError as error:  # it came by import, where it was not split
+    except UsageError as error:  # it was imported, and imports do not split commands
         return {"passed": False, "problem": error.message}
     except OSError as error:
         return {"passed": False, "problem": f"cannot be run: {error.strerror}"}
@@ -80,14 +80,14 @@ def _run(
 
 
 def _place(path: str, folder: str) -> str:
-    """Where an artifact is: in the working folder, else from the top of the work tree of git around it."""
+    """The path of an artifact: in the working folder, else from the top of its git work tree."""
     here = os.path.join(folder, path)
     tree = None if os.path.exists(here) else repository.here(folder)
     return os.path.join(tree.root, path) if tree else here
 
 
 def _look(path: str) -> dict[str, Any]:
-    """Look at an artifact. Links are followed, except links to folders inside a folder."""
+    """Check an artifact. Links are followed, except links to folders inside a folder."""
     try:
         kind = os.stat(path).st_mode
         if stat.S_ISREG(kind):

@@ -1,4 +1,4 @@
-"""What checks, reviews and trust do to a task: the events, which change its evidence, status and checks."""
+"""The events of checks, reviews and trust, which change the evidence, status and checks of a task."""
 
 from msgspec.structs import replace
 
@@ -11,7 +11,7 @@ from orchestrator.domain.tasks.records import Evidence, Note, Task
 
 @event("task.checked")
 class TaskChecked(TaskEvent):
-    """The checks of the task ran; what they showed replaces what they showed before."""
+    """The checks of the task ran; the new results replace the old ones."""
 
     evidence: tuple[Evidence, ...]
 
@@ -22,7 +22,7 @@ class TaskChecked(TaskEvent):
 
 @event("task.submitted")
 class TaskSubmitted(TaskEvent):
-    """The work is done, as its worker says; another agent is to approve it.
+    """The worker handed in the work, which another agent must approve.
 
     ``reason``: why it is handed in although a check failed.
     """
@@ -56,7 +56,7 @@ class TaskApproved(TaskEvent):
 
 @event("task.rejected")
 class TaskRejected(TaskEvent):
-    """Another agent than the worker says that the work is not done; no agent has the task any more."""
+    """Another agent than the worker rejected the work; no agent has the task any more."""
 
     STATUS = "pending"
 
@@ -77,7 +77,7 @@ class TaskRejected(TaskEvent):
 
 @event("task.trusted")
 class TaskTrusted(TaskEvent):
-    """The commands that the task came with may run here."""
+    """The imported commands of the task may run here."""
 
     def changed(self, task: Task, record: Recorded) -> Task:
         return _trusting(task, True)

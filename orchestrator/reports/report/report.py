@@ -83,7 +83,7 @@ def _state_at(engine: Engine, until: str | None) -> tuple[State, str]:
     state = engine.read()
     for record in engine.read_backwards():
         if record.ts <= end and record.id <= state.event:
-            return engine.at(record.id), min(end, now)
+            return engine.state_at(record.id), min(end, now)
     return State(), min(end, now)
 
 
@@ -217,7 +217,7 @@ class _Reporter:
                 continue
             for blocker in blockers(self._state, task, self._until):
                 if blocker.kind in _OWN_REASONS:
-                    waiting.setdefault((blocker.kind, blocker.says), []).append(task.id)
+                    waiting.setdefault((blocker.kind, blocker.sentence), []).append(task.id)
                 elif blocker.task is not None and blocker.kind in ("need", "parent"):
                     waiting.setdefault(("task", blocker.task), []).append(task.id)
         found = [self._hold_up(*key, waiters) for key, waiters in waiting.items()]

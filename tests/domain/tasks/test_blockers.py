@@ -588,7 +588,7 @@ def ready(orc: Orchestrator) -> list[str]:
 
 
 def reasons(orc: Orchestrator, task: str) -> list[str]:
-    return [blocker.says for blocker in orc.links.blockers(task)]
+    return [blocker.sentence for blocker in orc.links.blockers(task)]
 
 
 def test_a_need_keeps_back_until_it_is_done(orc: Orchestrator):
@@ -743,7 +743,7 @@ def test_a_closed_workstream_has_nothing_ready_and_says_so(orc: Orchestrator):
     orc.workstreams.close("build")
     assert ready(orc) == []
     [entry] = orc.links.blocked("build")
-    assert [(by.kind, by.says) for by in entry.by] == [
+    assert [(by.kind, by.sentence) for by in entry.by] == [
         ("workstream", "its workstream build is closed")
     ]
     assert entry.task.id == task
