@@ -122,5 +122,5 @@ def _waiting(state: State, task: Task, now: str) -> records.WaitingTask:
         agent = state.tasks[need].assigned_to if need in state.tasks else None
         status = state.tasks.status_of(need)
         needs.append(records.OpenNeed(task=need, status=status, assigned_to=agent))
-    reasons = [blocker.sentence for blocker in islice(blockers(state, task, now), REASONS)]
+    reasons = [blocker.says for blocker in islice(blockers(state, task, now), REASONS)]
     return records.WaitingTask(**about(task), needs=needs, reasons=reasons)

@@ -224,7 +224,7 @@ class _Page:
     def _work(self, task: Task) -> PageBlock:
         show = f"{self.prog} brief {task.id}"
         reasons = [] if self._step is not None else [*blockers(self.state, task, self.now)]
-        kept = "\n".join(["It is kept back:", *(quote_line(r.sentence) for r in reasons[:REASONS])])
+        kept = "\n".join(["It is kept back:", *(quote_line(r.says) for r in reasons[:REASONS])])
         ways = ", ".join(f"`{self.prog} {way}`" for way in ways_out(reasons))
         lapsed = ", its lease has ended" if task.has_lapsed(self.now) else ""
         lines = [

@@ -293,11 +293,11 @@ class _Groups:
             return task.reason, f"t unblock {task.id}"
         for blocker in blockers(self.state, task, self.now):
             other = self.state.tasks.get(blocker.task or "")
-            sentence = blocker.sentence
+            says = blocker.says
             if other is not None and other is not task:
                 title = one_line(other.title, TITLE)
-                sentence = sentence.replace(other.id, f"{other.id} {title}", 1)
-            return sentence, blocker.command
+                says = says.replace(other.id, f"{other.id} {title}", 1)
+            return says, blocker.command
         for hold in self.state.schedule.task_collisions(task, self.agent, self.now):
             until = local_time(hold.until, self.now)
             return f"touches {hold.resource}, which {hold.agent} holds until {until}", ""

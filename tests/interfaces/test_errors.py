@@ -42,7 +42,7 @@ def test_errors_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("t frobnicate", "No such command 'frobnicate'"),
         ("t next --nope", "No such option"),

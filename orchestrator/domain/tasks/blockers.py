@@ -33,7 +33,7 @@ class Blocker(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         task: The other task, if another one is the reason.
-        sentence: The reason in words.
+        says: The reason in words.
         command: The command that removes the reason, if there is one.
     """
 
@@ -49,7 +49,7 @@ class Blocker(msgspec.Struct, frozen=True, kw_only=True):
         "failed",
     ]
     task: str | None
-    sentence: str = msgspec.field(name="says")
+    says: str
     command: str = ""
 
 
@@ -73,14 +73,14 @@ def blockers(state: State, task: Task, now: str) -> Iterator[Blocker]:
             way = way_out(state, task, need)
             yield Blocker(kind="need", task=need, says=says, command=way)
     if task.waiting and task.gate is not None:
-        yield Blocker(kind="children", task=task.gate.of, sentence=gate_text(state, task.gate))
+        yield Blocker(kind="children", task=task.gate.of, says=gate_text(state, task.gate))
     is_said = task.waiting and task.gate is not None and task.gate.of == task.id
     if not is_said and (parts := open_parts(state, task)):
-        yield Blocker(kind="parts", task=None, sentence=f"has open parts: {titled(state, parts)}")
+        yield Blocker(kind="parts", task=None, says=f"has open parts: {titled(state, parts)}")
     for parent in ancestors(state, task.parent):
         for reason in islice(_reasons_for_parts(state, parent, now), 1):
-            sentence = f"its parent {parent.id} {reason.sentence}"
-            yield msgspec.structs.replace(reason, kind="parent", task=parent.id, sentence=sentence)
+            says = f"its parent {parent.id} {reason.says}"
+            yield msgspec.structs.replace(reason, kind="parent", task=parent.id, says=says)
 
 
 def _own_reasons(state: State, task: Task, now: str) -> Iterator[Blocker]:
@@ -91,7 +91,7 @@ def _own_reasons(state: State, task: Task, now: str) -> Iterator[Blocker]:
         yield Blocker(
             kind="workstream",
             task=None,
-            sentence=f"its workstream {task.workstream} is closed",
+            says=f"its workstream {task.workstream} is closed",
             command=f"ws reopen {task.workstream}",
         )
     if task.defer_until > now:
@@ -103,8 +103,8 @@ def _own_reasons(state: State, task: Task, now: str) -> Iterator[Blocker]:
 def _reasons_for_parts(state: State, parent: Task, now: str) -> Iterator[Blocker]:
     """Yield how a parent, without its own parents, blocks its children."""
     if parent.status == "blocked":
-        sentence = f"is {_blocked(parent).sentence}"
-        yield msgspec.structs.replace(_blocked(parent), sentence=sentence)
+        says = f"is {_blocked(parent).says}"
+        yield msgspec.structs.replace(_blocked(parent), says=says)
     if parent.open_needs:
         needs = open_needs(state, parent)
         way = next(filter(None, (way_out(state, parent, need) for need in needs)), "")
@@ -114,8 +114,8 @@ def _reasons_for_parts(state: State, parent: Task, now: str) -> Iterator[Blocker
 
 
 def _blocked(task: Task) -> Blocker:
-    sentence = f"blocked: {one_line(task.reason, SHOWN)}"
-    return Blocker(kind="blocked", task=None, sentence=sentence, command=f"t unblock {task.id}")
+    says = f"blocked: {one_line(task.reason, SHOWN)}"
+    return Blocker(kind="blocked", task=None, says=says, command=f"t unblock {task.id}")
 
 
 def _signals(task: Task, now: str) -> Iterator[Blocker]:
@@ -127,7 +127,7 @@ def _signals(task: Task, now: str) -> Iterator[Blocker]:
             command = f"{command} {word}" if word else ""
         if signal.kind == "timer":
             command = ""
-        yield Blocker(kind="signal", task=None, sentence=_signal_text(signal, now), command=command)
+        yield Blocker(kind="signal", task=None, says=_signal_text(signal, now), command=command)
 
 
 def _word(text: str) -> str:
@@ -217,7 +217,7 @@ _SIGNALS = {
 
 def _signal_text(signal: Signal, now: str) -> str:
     what = _SIGNALS.get(signal.kind, one_line(signal.kind, SHOWN))
-    sentence = f"waits for {what}: {one_line(signal.name, SHOWN)}"
+    says = f"waits for {what}: {one_line(signal.name, SHOWN)}"
     overdue = signal.kind != "timer" and signal.until and signal.until <= now
     return f"{says} (overdue since {clock.local_time(signal.until, now)})" if overdue else says
 

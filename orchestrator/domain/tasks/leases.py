@@ -130,7 +130,7 @@ def current_task(state: State, agent: str) -> Task:
 def _check_free(state: State, task: Task, agent: str, now: str) -> None:
     if not task.is_clear or task.defer_until > now:
         reasons = [r for r in blockers(state, task, now) if r.kind != "parts"]
-        texts = [blocker.sentence for blocker in reasons]
+        texts = [blocker.says for blocker in reasons]
         commands = ways_out(reasons)
         raise Refused(
             f"Task {task.id} is not ready: {'; '.join(texts[:5])}",

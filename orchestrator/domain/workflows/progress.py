@@ -104,7 +104,7 @@ def _reasons(state: State, task: Task, now: str) -> Iterable[Blocker]:
     """The reasons that block a task, without the children of a root, and without future signals."""
     if task.status == "failed":
         reason = f"failed: {one_line(task.reason, SHOWN)}"
-        yield Blocker(kind="failed", task=None, sentence=reason, command=f"t reopen {task.id}")
+        yield Blocker(kind="failed", task=None, says=reason, command=f"t reopen {task.id}")
         return
     for blocker in blockers(state, task, now):
         is_early = blocker.kind == "signal" and not task.is_reached

@@ -33,7 +33,7 @@ def line(task: "Task") -> str:
 def why(blocker: "Blocker") -> str:
     """Why a task is kept back, with the command that takes that away."""
     way = f" (`{escape(blocker.command)}`)" if blocker.command else ""
-    return f"{escape(blocker.sentence)}{way}"
+    return f"{escape(blocker.says)}{way}"
 
 
 def line_of(run: Run, task: "Task") -> str:
@@ -63,7 +63,7 @@ def _in_short(run: Run, task: "Task") -> str:
             is_own = blocker.task == task.id
             notes[f"waits for {'its children' if is_own else children + blocker.task}"] = None
         elif blocker.kind == "signal":
-            notes[escape(blocker.sentence)] = None
+            notes[escape(blocker.says)] = None
     reasons = list(notes)
     more = f", and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
     return f" ({', '.join(reasons[:SHOWN])}{more})" if reasons else ""

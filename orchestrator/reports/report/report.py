@@ -217,7 +217,7 @@ class _Reporter:
                 continue
             for blocker in blockers(self._state, task, self._until):
                 if blocker.kind in _OWN_REASONS:
-                    waiting.setdefault((blocker.kind, blocker.sentence), []).append(task.id)
+                    waiting.setdefault((blocker.kind, blocker.says), []).append(task.id)
                 elif blocker.task is not None and blocker.kind in ("need", "parent"):
                     waiting.setdefault(("task", blocker.task), []).append(task.id)
         found = [self._hold_up(*key, waiters) for key, waiters in waiting.items()]

@@ -588,7 +588,7 @@ def ready(orc: Orchestrator) -> list[str]:
 
 
 def reasons(orc: Orchestrator, task: str) -> list[str]:
-    return [blocker.sentence for blocker in orc.links.blockers(task)]
+    return [blocker.says for blocker in orc.links.blockers(task)]
 
 
 def test_a_need_keeps_back_until_it_is_done(orc: Orchestrator):
@@ -743,7 +743,7 @@ def test_a_closed_workstream_has_nothing_ready_and_says_so(orc: Orchestrator):
     orc.workstreams.close("build")
     assert ready(orc) == []
     [entry] = orc.links.blocked("build")
-    assert [(by.kind, by.sentence) for by in entry.by] == [
+    assert [(by.kind, by.says) for by in entry.by] == [
         ("workstream", "its workstream build is closed")
     ]
     assert entry.task.id == task
@@ -765,8 +765,8 @@ def test_a_long_reason_is_cut_in_sentences_about_other_tasks(orc: Orchestrator):
     top = add(orc)
     low = add(orc, parent=top)
     orc.tasks.block(top, reason="x" * 100_000)
-    [sentence] = reasons(orc, low)
-    assert len(sentence) < 300
+    [says] = reasons(orc, low)
+    assert len(says) < 300
 
 
 # Circles

@@ -72,7 +72,7 @@ def test_plain_names_collide_only_when_they_are_equal(name: str, other: str):
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "expected"),
+    ("left", "other", "expected"),
     [
         ("src/auth/**", "src/auth/login.py", True),
         ("src/auth/**", "src/auth/a/b/c.py", True),
@@ -159,7 +159,7 @@ def test_braces_and_brackets_collide_exactly_when_some_name_matches_both(
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "expected"),
+    ("left", "other", "expected"),
     [
         ("src/{a,b}.py", "src/b.py", True),
         ("src/{a,b}.py", "src/c.py", False),
