@@ -16,7 +16,7 @@ _HEAD = b'{\n  "checksum": "%08x",\n'
 _HEAD_LENGTH = len(_HEAD % 0)
 
 
-# A default is what an empty state holds, so that an empty field is left out of the file.
+# The defaults are those of an empty state, so that an empty field is left out of the file.
 _FlatState = msgspec.defstruct(
     "_FlatState",
     [
@@ -53,7 +53,7 @@ def _format_of(state: State) -> int:
 def encode(state: State, cursor: Cursor) -> bytes:
     """The bytes of ``state.json``."""
     log = msgspec.Raw(msgspec.json.encode(cursor))
-    # The text may have 50 MB: it is copied once, and the compact form is gone by then.
+    # The text may have 50 MB: it is copied once, after the compact form was released.
     flat = _FlatState(*[getattr(holder, name) for holder, name in state.holders()])
     compact = msgspec.json.encode(Snapshot(_format_of(state), log, flat))
     text = msgspec.json.format(compact, indent=2)

@@ -143,7 +143,7 @@ def ways_out(reasons: Iterable[Blocker]) -> list[str]:
 
 
 def way_out(state: State, task: Task, need: str) -> str:
-    """The command that lets a task go on whose need does not go on by being worked on."""
+    """The command for a task whose need will not be done by working on it."""
     if need in state.tasks.archived:
         return f"t dep remove {task.id} {need}"
     status = state.tasks[need].status
