@@ -12,7 +12,7 @@ import msgspec
 from orchestrator.core.clock import local_time
 from orchestrator.core.printable import escape, one_line
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import SHOWN, blockers
+from orchestrator.domain.tasks.blockers import SHOWN, blockers, open_parts
 from orchestrator.domain.tasks.records import ENDED, HELD, Task
 
 NAMED = 3
@@ -171,14 +171,16 @@ class _Groups:
         """Return the groups by name."""
         held = [t for t in self.special if t.status in HELD and not t.has_lapsed(self.now)]
         others = [task for task in held if task.assigned_to != self.agent]
+        reviews = self.state.schedule.reviews.all()
+        going = [task for task in self.special if not self._is_stopped(task)]
         named = {
             "mine": [task for task in held if task.assigned_to == self.agent],
             "working": [task for task in others if task.status == "in_progress"],
-            "assigned": [task for task in others if task.status == "assigned"],
+            "assigned": [t for t in others if t.status == "assigned" and not self._is_stopped(t)],
             "in_review": [
-                t for t in self.state.schedule.reviews.all() if t.workstream in self.streams
+                t for t in reviews if t.workstream in self.streams and not self._is_stopped(t)
             ],
-            "blocked": [task for task in self.special if task.status == "blocked"],
+            "blocked": [task for task in going if task.status == "blocked"],
         }
         groups = {name: self._group(tasks) for name, tasks in named.items()}
         return {**groups, **self._free(), "stuck": self._group(self._stuck())}
@@ -212,12 +214,13 @@ class _Groups:
         pending = sum(counts.get("pending", 0) for _, counts in self.counts) + len(self.lapsed)
         others = (ready, held_back, deferred, signals)
         waiting = pending - closed - sum(map(len, others))
+        closed += sum(map(self._is_stopped, self.special))
         return {
             "ready": self._group(ready),
             "held_back": self._group(held_back),
             "deferred": self._group(deferred),
             "signals": self._group(signals),
-            "waiting": self._group(islice(self._waiting(), NAMED), waiting),
+            "waiting": self._group(islice(self._waiting(), NAMED if waiting else 0), waiting),
             "closed": self._group(islice(self._closed(), NAMED if closed else 0), closed),
         }
 
@@ -228,14 +231,24 @@ class _Groups:
 
     def _waiting(self) -> Iterator[Task]:
         for task in self.state.tasks.values():
-            if not task.is_reached and self._is_free(task):
+            is_due = task.is_clear and task.defer_until <= self.now
+            waits = not task.is_reached or (is_due and open_parts(self.state, task))
+            if waits and self._is_free(task):
                 yield task
 
     def _closed(self) -> Iterator[Task]:
         for task in self.state.tasks.values():
             free = task.status == "pending" or task.has_lapsed(self.now)
-            if task.workstream in self.closed and free:
+            if task.workstream in self.closed and (free or self._is_stopped(task)):
                 yield task
+
+    def _is_stopped(self, task: Task) -> bool:
+        """Whether a task goes on only when its workstream is open again, though it waits for nothing else."""
+        if task.workstream not in self.closed or task.has_lapsed(self.now):
+            return False
+        is_unseen = task.status == "in_review" and task.review_until <= self.now
+        is_given = task.status == "assigned" and task.assigned_to != self.agent
+        return is_unseen or is_given or task.status == "blocked"
 
     def _stuck(self) -> list[Task]:
         return [task for task in self.unfinished if self._is_needed(task)]
@@ -258,7 +271,10 @@ class _Groups:
         """Return a task in the words of its group."""
         who: dict[str, str] = {}
         reason, command = "", ""
-        if task.status == "in_review":
+        reopen = f"ws reopen {task.workstream}"
+        if self._is_stopped(task):
+            reason, command = f"its workstream {task.workstream} is closed", reopen
+        elif task.status == "in_review":
             who["worker"] = task.assigned_to or ""
             if task.review_until > self.now:
                 who |= {"agent": task.reviewer or "", "until": task.review_until}
@@ -269,7 +285,8 @@ class _Groups:
         elif task.status in HELD and not task.has_lapsed(self.now):
             who = {"agent": task.assigned_to or "", "until": task.lease_until}
         elif task.status in ("failed", "cancelled"):
-            reason, command = task.reason, f"t reopen {task.id}"
+            is_closed = self.state.workstreams[task.workstream].status != "active"
+            reason, command = task.reason, reopen if is_closed else f"t reopen {task.id}"
         elif task.defer_until > self.now and task.is_clear:
             who = {"until": task.defer_until}
         else:
@@ -297,7 +314,9 @@ class _Groups:
             if other is not None and other is not task:
                 title = one_line(other.title, TITLE)
                 says = says.replace(other.id, f"{other.id} {title}", 1)
-            return says, blocker.command
+            # What another one is blocked by, failed in or is reviewed for stands in its own group.
+            is_named = other is not None and blocker.kind == "need"
+            return says, "" if is_named else blocker.command
         for hold in self.state.schedule.task_collisions(task, self.agent, self.now):
             until = local_time(hold.until, self.now)
             return f"touches {hold.resource}, which {hold.agent} holds until {until}", ""
@@ -333,7 +352,7 @@ def _reasons(what: Standstill, prog: str) -> Iterator[str]:
         (what.stuck, "Not done, but needed", lambda h: f"{reason(h)}{way(h)}{needed(h)}"),
         (what.signals, "Waits for a signal", lambda h: f"{reason(h)}{way(h)}"),
         (what.deferred, "Put off", until),
-        (what.waiting, "Waits for other tasks", reason),
+        (what.waiting, "Waits for other tasks", lambda h: f"{reason(h)}{way(h)}"),
         (what.closed, "In a closed workstream", lambda h: f"{reason(h)}{way(h)}"),
     )
     for group, label, details in groups:

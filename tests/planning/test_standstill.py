@@ -43,13 +43,17 @@ def record(orc: Orchestrator, event: Event) -> None:
 
 def group_of(state: State, task: Task, agent: str, now: str) -> str:
     """The group that a task belongs to, from its definition."""
+    is_closed = state.workstreams[task.workstream].status != "active"
     if task.status in HELD and not task.has_lapsed(now):
-        others = "working" if task.status == "in_progress" else "assigned"
-        return "mine" if task.assigned_to == agent else others
+        if task.assigned_to == agent or task.status == "in_progress":
+            return "mine" if task.assigned_to == agent else "working"
+        return "closed" if is_closed else "assigned"
+    if task.status == "in_review" and task.review_until > now:
+        return "in_review"  # its reviewer ends it all the same
+    if is_closed:
+        return "closed"
     if task.status in ("in_review", "blocked"):
         return task.status
-    if state.workstreams[task.workstream].status != "active":
-        return "closed"
     if is_offered(state, task, now):
         return "held_back" if state.schedule.task_collisions(task, agent, now) else "ready"
     if task.is_clear and task.defer_until > now:
@@ -86,6 +90,7 @@ class Life:
         self.orc.tasks.add(
             "docs",
             title="x",
+            parent=maybe([None, *(t.id for t in tasks[-3:] if t.status not in ENDED)]),
             needs=[t.id for t in self.dice.sample(tasks, min(len(tasks), maybe([0, 0, 1, 2])))],
             touches=maybe([[], ["git"], ["src/**"], ["src/a"]]),
             review=maybe([None, True]),
@@ -151,7 +156,7 @@ class Life:
     def cancel(self, tasks: list[Task]) -> None:
         if task := self.pick(tasks, "pending", "in_review", "failed"):
             step = "reopen" if task.status == "failed" else "cancel"
-            getattr(self.orc.tasks, step)(task.id)
+            getattr(self.orc.tasks, step)(task.id, reason="it is so")
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -289,3 +294,42 @@ def test_the_last_line_is_the_command_that_waits(orc: Orchestrator):
     assert lines(orc)[-1] == "`orc next --wait 10m` waits for work."
     asked = reasons(orc, workstream="docs").lines("orc --agent bob")
     assert asked[-1] == "`orc --agent bob next docs --wait 10m` waits for work."
+
+
+def test_a_parent_that_waits_for_its_parts_is_named_with_them(orc: Orchestrator):
+    top = orc.tasks.add("build", title="Top").id
+    part = orc.tasks.add("build", title="Part", parent=top).id
+    orc.tasks.claim(part, agent="ann")
+    assert f"- Waits for other tasks (1): {top} Top: has open parts: {part} (Part)" in lines(orc)
+
+
+@pytest.mark.parametrize("what", ["review", "blocked", "assigned", "pending", "failed need"])
+def test_what_stands_in_a_closed_workstream_goes_on_when_that_is_open_again(
+    orc: Orchestrator, what: str
+):
+    task = orc.tasks.add("build", title="Ship", review=what == "review").id
+    if what == "blocked":
+        orc.tasks.block(task, reason="rain")
+    elif what == "assigned":
+        orc.hooks.sling(task, "carl", convoy=False)
+    elif what in ("review", "failed need"):
+        orc.tasks.claim(task, agent="ann")
+        getattr(orc.tasks, "complete" if what == "review" else "fail")(task, agent="ann")
+    if what == "failed need":
+        orc.tasks.add("docs", title="Tell", needs=[task])
+    orc.workstreams.close("build")
+    [line] = [line for line in lines(orc) if task in line and "Ship" in line and "`" in line]
+    label = "Not done, but needed" if what == "failed need" else "In a closed workstream"
+    assert line.startswith(f"- {label} (1): {task} Ship")
+    assert "(`orc ws reopen build`)" in line
+    answer = reasons(orc)
+    assert not answer.goes_on
+    assert answer.review is None
+
+
+def test_a_need_in_the_archive_is_named_with_the_command_that_drops_it(orc: Orchestrator):
+    need = orc.tasks.add("build", title="Gone").id
+    orc.tasks.cancel(need)
+    task = orc.tasks.add("build", title="Ship", needs=[need]).id
+    orc.tasks.archive([need])
+    assert f"(`orc t dep remove {task} {need}`)" in "".join(lines(orc))
