@@ -127,7 +127,7 @@ def test_a_finished_session_is_shown_again_after_its_agent_was_renamed(orc: Orch
 
 def test_a_refused_command_answers_no_request(orc: Orchestrator):
     with changes_nothing(orc), orc.request("r-1"):
-        assert code_of(lambda: orc.workstreams.create("build")) == "workstream_exists"
+        assert code_of(lambda: orc.workstreams.create("build", priority=9)) == "workstream_exists"
     with orc.request("r-1"):
         assert orc.workstreams.create("other").name == "other"
 

@@ -157,6 +157,8 @@ class Model:
 
     def create(self, name: str, priority: int) -> None:
         if name in self.streams:
+            if self.streams[name] == Stream(priority):
+                return
             raise Refusal("workstream_exists")
         self.streams[name] = Stream(priority)
 

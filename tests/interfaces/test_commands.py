@@ -57,7 +57,9 @@ def test_workstream_create_says_the_name_and_takes_description_and_priority(
 
 def test_a_workstream_of_the_same_name_is_refused(cli: CommandLine) -> None:
     cli("ws", "create", "build")
-    shown = cli("ws", "create", "build", status=1)
+    again = cli("ws", "create", "build").lines
+    assert again == ["Created workstream: build", "Nothing changed: it was so before."]
+    shown = cli("ws", "create", "build", "--priority", "2", status=1)
     assert shown.out == ""
     assert shown.err.startswith("Error: There is already a workstream 'build'\nHint: ")
 

@@ -61,8 +61,8 @@ class Convoys(Noun[State]):
         description: str = "",
         notify: Iterable[str] = (),
         agent: str | None = None,
-    ) -> None:
-        """Create a convoy.
+    ) -> Convoy | None:
+        """Create a convoy. If one has this name, these tasks and facts, nothing changes.
 
         Args:
             name: Its name.
@@ -73,23 +73,33 @@ class Convoys(Noun[State]):
 
         Raises:
             NotFound: There is no such task.
-            Refused: There is a convoy of this name.
+            Refused: There is a convoy of this name that differs, or was cancelled.
         """
         actor = tx.act_as(agent)
-        if name in tx.state.convoys:
-            raise Refused(f"There is a convoy {name} already", code="convoy_exists")
         watchers = addresses.parse(notify)
         addresses.check(watchers)
         for watcher in addresses.named(watchers):
             tx.check_agent(watcher)
-        tx.record(
-            ConvoyCreated(
-                convoy=names.name("convoy", name, among=tx.state.convoys),
-                description=check_line("description", description),
-                tasks=resolve_all(tx.state, tasks),
-                notify=watchers or _unless_system(actor),
-            )
+        known = tx.state.convoys.get(name)
+        new = ConvoyCreated(
+            convoy=name,
+            description=check_line("description", description),
+            tasks=resolve_all(tx.state, tasks),
+            notify=watchers or _unless_system(actor),
         )
+        if known is not None:
+            facts = (known.description, {*known.tasks}, known.notify)
+            same = facts == (new.description, {*new.tasks}, new.notify)
+            if same and known.status != "cancelled":
+                return known
+            raise Refused(
+                f"There is a convoy {name} already",
+                code="convoy_exists",
+                hint=f"`convoy status {name}` shows it; `convoy add {name} ID` adds a task to it.",
+            )
+        names.name("convoy", name, among=tx.state.convoys)
+        tx.record(new)
+        return None
 
     @command(changed_convoy)
     def add(

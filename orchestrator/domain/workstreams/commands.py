@@ -35,8 +35,8 @@ class Workstreams(Noun[State]):
         description: str = "",
         priority: int = 5,
         agent: str | None = None,
-    ) -> None:
-        """Create a workstream.
+    ) -> Workstream | None:
+        """Create a workstream. If an active one has this name and these facts, nothing changes.
 
         Args:
             name: Its name, unique on the board.
@@ -45,19 +45,26 @@ class Workstreams(Noun[State]):
             agent: Who acts.
 
         Raises:
-            Refused: There is one of this name.
+            Refused: There is one of this name with other facts, or a closed one.
             BadName: The name is not allowed.
         """
         tx.act_as(agent)
-        if name in tx.state.workstreams:
+        known = tx.state.workstreams.get(name)
+        text, number = check_text("description", description), check_priority(priority)
+        if known is not None:
+            is_closed = known.status != "active"
+            if not is_closed and (known.description, known.priority) == (text, number):
+                return known
             raise Refused(
                 f"There is already a workstream {name!a}",
                 code="workstream_exists",
-                hint="`ws edit` changes its description and priority.",
+                hint=f"It is closed: `ws reopen {name}`."
+                if is_closed
+                else "`ws edit` changes its description and priority.",
             )
         names.name("workstream", name, among=tx.state.workstreams)
-        text, number = check_text("description", description), check_priority(priority)
         tx.record(WorkstreamCreated(workstream=name, description=text, priority=number))
+        return None
 
     @command(changed_workstream)
     def edit(

@@ -8,7 +8,7 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import WORKSTREAM
 from orchestrator.interfaces.cli.layout import facts, lines, paint, shown_time
 from orchestrator.interfaces.cli.parameters import REASON, argument, option
-from orchestrator.interfaces.cli.rendering import Answer, plain, say
+from orchestrator.interfaces.cli.rendering import Answer, plain
 from orchestrator.interfaces.cli.run import Run, given, once
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def create(run: Run, name: str, desc: str | None, number: int | None, **facts: A
     facts["description"] = once("description", desc, facts["description"])
     facts["priority"] = once("priority", number, facts["priority"])
     made = run.orc.workstreams.create(name, **given(**facts))
-    return say(made, f"Created workstream: {escape(made.name)}")
+    return run.changed(made, f"Created workstream: {escape(made.name)}")
 
 
 @WORKSTREAM.command("list", example="list", reads=True)

@@ -121,7 +121,10 @@ def test_whoever_creates_a_convoy_is_told_unless_somebody_is_named(orc: Orchestr
 def test_names_are_checked_and_used_once(orc: Orchestrator):
     orc.convoys.create("release")
     with changes_nothing(orc):
-        assert code_of(lambda: orc.convoys.create("release")) == "convoy_exists"
+        assert orc.convoys.create("release").tasks == ()
+        for facts in ({"description": "x"}, {"notify": ["bob"]}):
+            again = lambda: orc.convoys.create("release", **facts)  # noqa: B023,E731
+            assert code_of(again) == "convoy_exists"
         assert code_of(lambda: orc.convoys.create("RELEASE")) == "bad_name"
         assert code_of(lambda: orc.convoys.create("../x")) == "bad_name"
         with pytest.raises(NotFound):

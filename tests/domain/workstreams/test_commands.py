@@ -29,9 +29,16 @@ def test_the_default_priority_is_5(orc: Orchestrator):
 
 
 def test_a_name_is_given_once(orc: Orchestrator):
-    orc.workstreams.create("build")
+    made = orc.workstreams.create("build", description="Build", priority=2)
     with changes_nothing(orc):
-        assert code_of(lambda: orc.workstreams.create("build")) == "workstream_exists"
+        assert orc.workstreams.create("build", description="Build", priority=2) == made
+        for facts in ({}, {"description": "Build"}, {"description": "Build", "priority": 3}):
+            again = lambda: orc.workstreams.create("build", **facts)  # noqa: B023,E731
+            assert code_of(again) == "workstream_exists"
+    orc.workstreams.close("build")
+    with changes_nothing(orc):
+        again = lambda: orc.workstreams.create("build", description="Build", priority=2)  # noqa: E731
+        assert code_of(again) == "workstream_exists"
 
 
 def test_names_that_differ_only_in_case_are_refused(orc: Orchestrator):
@@ -122,5 +129,5 @@ def test_a_reason_is_at_most_500_characters(orc: Orchestrator):
 def test_refusals_are_errors_with_exit_status_1(orc: Orchestrator):
     orc.workstreams.create("build")
     with pytest.raises(Refused) as caught:
-        orc.workstreams.create("build")
+        orc.workstreams.create("build", priority=9)
     assert (caught.value.exit_status, caught.value.retryable) == (1, False)
