@@ -110,11 +110,11 @@ NEAR = 0.66
 """How like a known word, from 0 to 1, an unknown word must be to be taken for it."""
 
 
-def nearest_word(word: str, known: Iterable[str]) -> str:
+def nearest_word(word: str, known: Iterable[str], near: float = NEAR) -> str:
     """Return the known word that an unknown word is most like; empty if it is like none."""
     import difflib
 
-    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=NEAR)), "")
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=near)), "")
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -125,7 +125,9 @@ def test_help_of_a_command_is_its_page(cli: CommandLine) -> None:
     assert cli("help", "add", "--all").out == cli("add", "--help", "--all").out
     assert cli("help", "time", "--json").json["text"] == cli("help", "time").out.rstrip("\n")
     assert "did you mean 'time'?" in cli("help", "tme", status=2).err
-    assert "No such command 'frobnicate'" in cli("help", "frobnicate", status=2).err
+    assert (
+        "There is no command and no topic 'frobnicate'" in cli("help", "frobnicate", status=2).err
+    )
 
 
 @pytest.mark.parametrize("name", TOPICS)
@@ -193,3 +195,43 @@ def test_the_version_is_a_text_or_json(cli: CommandLine, line: str) -> None:
 
     assert cli("--version").out == cli("version").out == f"{__version__}\n"
     assert cli(*line.split()).json == {"version": __version__}
+
+
+@pytest.mark.parametrize(
+    ("line", "usage"),
+    [
+        ("lock", "   or: orc lock RESOURCE [AGENT] [--ttl DURATION] [--wait DURATION] [--shared]"),
+        ("hook", "   or: orc hook [TASK] [--force] [--quiet]"),
+        ("import", "   or: orc import FILE [--dry-run]"),
+        ("mail", "Alone: orc mail inbox"),
+        ("session", "Alone: orc session show"),
+    ],
+)
+def test_the_page_of_a_group_says_what_a_line_without_a_command_is(
+    cli: CommandLine, line: str, usage: str
+) -> None:
+    assert cli(line, "--help").lines[1] == usage
+    assert "   or: " not in cli("task", "--help").out
+
+
+def test_the_usage_of_add_says_when_a_word_is_the_title(cli: CommandLine) -> None:
+    assert cli("add", "--help").lines[0] == "Usage: orc add TITLE | WS TITLE [DESC] [PRIORITY]"
+
+
+def test_help_all_of_the_top_names_every_word(cli: CommandLine) -> None:
+    named = {line.split()[0] for line in cli("--help", "--all").lines if line[:2] == "  "}
+    assert set(BOARD.verbs) <= named
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("nope", "There is no command and no topic 'nope'"),
+        ("tme", "There is no command and no topic 'tme'; did you mean 'time'?"),
+        ("clam", "There is no command and no topic 'clam'; did you mean 'claim'?"),
+        ("lock acquir", "There is no command 'acquir'; did you mean 'acquire'?"),
+        ("lock nope", "There is no command 'nope'"),
+    ],
+)
+def test_help_suggests_only_what_is_very_near(cli: CommandLine, words: str, message: str) -> None:
+    assert cli("help", *words.split(), status=2).err.startswith(f"Error: {message}\nHint: ")

@@ -2,7 +2,7 @@
 
 import click
 
-from orchestrator.core.errors import UsageError, did_you_mean
+from orchestrator.core.errors import UsageError, nearest_word
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import ALL, Group
@@ -36,9 +36,24 @@ def _text(run: Run, words: tuple[str, ...], *, everything: bool) -> str:
         group = context.command
         if not isinstance(group, Group):
             break
-        if near := did_you_mean(word, TOPICS) if group.get_command(context, word) is None else "":
-            raise UsageError(f"There is no topic {word!a}{near}", hint="`orc help` names them.")
-        _, command, _ = group.resolve_command(context, [word])
+        try:
+            _, command, _ = group.resolve_command(context, [word])
+        except UsageError:
+            raise _unknown(group, word) from None
         assert command is not None
         context = click.Context(command, info_name=word, parent=context)
     return context.get_help()
+
+
+_NEAR = 0.8
+"""How like a word that there is help for another must be: who asks for help is not to be misled."""
+
+
+def _unknown(group: Group, word: str) -> UsageError:
+    is_top = group is BOARD
+    known = [*group.words, *group.verbs, *(TOPICS if is_top else ())]
+    near = nearest_word(word, known, _NEAR)
+    text = f"There is no command{' and no topic' if is_top else ''} {word!a}"
+    of = "" if is_top else f" {group.name}"
+    hint = f"`help{of}` names what there is."
+    return UsageError(f"{text}; did you mean {near!a}?" if near else text, hint=hint)

@@ -75,14 +75,31 @@ def _example(command: Command, context: click.Context) -> str:
 def _group_page(group: Group, context: click.Context) -> str:
     shown = group.list_commands(context)
     listed = [(", ".join(group.names_of(name)), _summary(group, name)) for name in shown]
+    listed += [(verb, _summary(group, verb)) for verb in group.verbs]
     return _text(
         [
             f"Usage: {context.command_path} COMMAND ...",
+            *_without_command(group, context),
             *wrapped(group.help or ""),
             "Commands:",
             *rows(listed),
         ]
     )
+
+
+def _without_command(group: Group, context: click.Context) -> list[str]:
+    """The usage of a line that names no command: what it acts on, or which command it is."""
+    command = group.get_command(None, group.otherwise or group.default)
+    if not isinstance(command, Command) or (command.name == "list" and not group.otherwise):
+        return []
+    if not group.otherwise:
+        return [f"Alone: {context.command_path} {command.name}"]
+    usage = [param.make_metavar(context) for param in command.arguments]
+    for param in command.options:
+        if not param.rare:
+            value = "" if param.is_flag else f" {param.make_metavar(context)}"
+            usage.append(f"[{param.opts[0]}{value}]")
+    return wrapped(f"   or: {' '.join([context.command_path, *usage])}", " " * 7)
 
 
 def _summary(group: Group, name: str) -> str:

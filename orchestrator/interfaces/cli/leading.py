@@ -205,7 +205,8 @@ _FIRST = {"workstream", "task"}
 def _places(command: Command) -> Iterator[str]:
     """The names of what the command takes by its place; of ``[WS] ID TEXT...`` these three."""
     for argument in command.arguments:
-        names = (argument.metavar or "").split() if _holds_several(argument) else [argument.name]
+        usage = (argument.metavar or "").rpartition("| ")[2]
+        names = usage.split() if _holds_several(argument) else [argument.name]
         for name in names:
             plain = str(name).strip("[].").lower()
             yield PLACES.get(plain, plain)

@@ -59,7 +59,7 @@ def add(run: Run, workstream: str, title: str, **facts: Any) -> Answer:
 @argument(
     "words...",
     "One text is the title; of several the first is the workstream.",
-    metavar="[WS] TITLE [DESC] [PRIORITY]",
+    metavar="TITLE | WS TITLE [DESC] [PRIORITY]",
 )
 @_NEW_FACTS
 def add_here(run: Run, words: Words, **facts: Any) -> Answer:
