@@ -1,7 +1,7 @@
 """Collected problems of a file."""
 
 from collections.abc import Callable, Iterator
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from orchestrator.core.errors import SHOWN_PROBLEMS, BadInput, OrchestratorError
 
@@ -56,6 +56,15 @@ class Problems:
         """Add the problems of another collection. Skip places already reported in ``unless``."""
         reported = {place for place, _ in unless or ()}
         self._problems |= {problem: None for problem in others if problem[0] not in reported}
+
+    def sort(self, key: Callable[[str], Any]) -> None:
+        """Put the problems in the order of their places.
+
+        Args:
+            key: Makes what is compared of a place.
+        """
+        places = sorted(self._problems, key=lambda problem: key(problem[0]))
+        self._problems = dict.fromkeys(places)
 
     def check(self) -> None:
         """Raise one error for all problems; do nothing if there are none.

@@ -36,6 +36,8 @@ from orchestrator.integrations.report import Losses, Report, count_lost, is_plai
 from orchestrator.integrations.values import Fields
 
 _LOWEST = 4
+_USUAL_PRIORITY = 2
+"""What beads gives an issue that has none."""
 
 _STATUSES: dict[str, TaskStatus | Literal["deferred"]] = {
     "open": "pending",
@@ -149,7 +151,7 @@ class _Reading:
 
     def __init__(self, now: str, *, strict: bool) -> None:
         self._now, self._strict = now, strict
-        self.losses, self._problems = Losses(), Problems()
+        self.losses, self._problems = Losses(), Problems("These issues cannot be taken in")
         self._issues: dict[str, tuple[str, dict[str, Any]]] = {}
         self._left_out: dict[str, bool] = {}
         self._topics: dict[str, str] = {}
@@ -229,19 +231,13 @@ class _Reading:
                 self._left_out[issue_id] = record.get("status") != "closed"
             else:
                 taken.append((incoming, lost))
+        self._problems.sort(_number)
         if self._strict or not (taken or self.losses.no_place or self._topics):
-            self._in_order().check()
-        for place, message in self._in_order():
+            self._problems.check()
+        for place, message in self._problems:
             self.losses.lose("records that cannot be read", example=f"{place}: {message}")
         self._left_out |= {need: True for i, _ in taken for need in i.needs if _is_external(need)}
         return list(self._settled(taken))
-
-    def _in_order(self) -> Problems:
-        """The problems as they stand in the file."""
-        ordered = Problems("These issues cannot be taken in")
-        for place, message in sorted(self._problems, key=lambda problem: _number(problem[0])):
-            ordered.note(place, message)
-        return ordered
 
     def _settled(
         self, taken: list[tuple[IncomingTask, Losses]]
@@ -412,10 +408,9 @@ def _person(fields: Fields, name: str, losses: Losses) -> str:
 
 def _priority(issue: Fields) -> int:
     number = issue.number("priority")
-    # beads leaves out what is 0, its highest.
     if number is not None and not isinstance(number, int):
         raise BadInput("priority is not a whole number")
-    return check_priority(number or 0)
+    return check_priority(_USUAL_PRIORITY if number is None else number)
 
 
 def _labels(issue: Fields, losses: Losses) -> tuple[str, ...]:

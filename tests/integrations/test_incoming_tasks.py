@@ -338,6 +338,11 @@ def test_a_need_that_would_close_a_circle_later_is_kept_as_a_signal(orc: Orchest
     assert (report.kept_back, ready(orc)) == (("b",), {"c"})
 
 
+def test_an_issue_without_a_priority_has_the_one_that_beads_gives_it(orc: Orchestrator) -> None:
+    take(orc, issue("a"), issue("b", priority=0))
+    assert [orc.tasks.get(name).priority for name in "ab"] == [2, 0]
+
+
 def test_what_happened_here_since_counts(orc: Orchestrator, clock) -> None:
     early, late = "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z"
     names = ("done", "held", "older", "noted")

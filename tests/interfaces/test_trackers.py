@@ -175,6 +175,47 @@ def test_a_batch_says_what_it_did(cli: CommandLine, board: Path, tmp_path: Path)
     assert len(cli("t", "ls", "--json").json) == 2
 
 
+def test_a_batch_takes_the_words_of_the_command_line(
+    cli: CommandLine, board: Path, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.md"
+    plan.write_text(
+        "# V2 {workstream: build, priority: P1}\n- A {due: tomorrow, estimate: 5min}\n"
+        "- B {priority: urgent, defer: monday}\n- C {priority: Low}\n"
+    )
+    cli("t", "batch", str(plan))
+    tasks = {task["title"]: task for task in cli("t", "ls", "--json").json}
+    assert [tasks[title]["priority"] for title in "ABC"] == [1, 0, 9]
+    assert (tasks["A"]["estimate"], bool(tasks["A"]["due"])) == (5.0, True)
+
+
+def test_a_batch_that_is_applied_twice_says_so(
+    cli: CommandLine, board: Path, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.md"
+    plan.write_text("# V2 {workstream: build}\n- One\n  - Test it\n- Two\n  - Test it\n")
+    assert cli("t", "batch", str(plan)).err == ""
+    for words in (("--dry-run",), ()):
+        err = cli("t", "batch", str(plan), *words).err
+        assert "4 of 4 new tasks have the titles of open ones" in err
+    plan.write_text("- Three {external_ref: gh-3}\n")
+    cli("t", "batch", str(plan), "--ws", "build")
+    task = cli("t", "ls", "--external-ref", "gh-3", "--json").json[0]["id"]
+    refused = cli("t", "batch", str(plan), "--ws", "build", status=2).err
+    assert f"line 1: task {task} has the external_ref 'gh-3' already" in refused
+
+
+def test_the_problems_of_a_batch_come_in_the_order_of_their_places(
+    cli: CommandLine, board: Path, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.md"
+    plan.write_text("- A {needs: gone}\n- B {nonsense: 1}\n- C {related: gone}\n- D {due: never}\n")
+    error = cli("t", "batch", str(plan), "--ws", "build", "--json", status=2).error
+    assert [problem.partition(":")[0] for problem in error["problems"]] == [
+        f"line {number}" for number in (1, 2, 3, 4)
+    ]
+
+
 def test_every_problem_of_a_batch_is_printed_once(
     cli: CommandLine, board: Path, tmp_path: Path
 ) -> None:
@@ -184,10 +225,10 @@ def test_every_problem_of_a_batch_is_printed_once(
     first, *rest = shown.err.splitlines()
     assert first.endswith(
         ": entry 1: it is not an object; entry 2: 'titel' is not a field here; did you mean 'title'?;"
-        " entry 4: 'x\\x1b' is not a field here; and 1 more"
+        " entry 3: A title is needed; and 1 more"
     )
     assert rest == [
-        "  entry 3: A title is needed",
+        "  entry 4: 'x\\x1b' is not a field here",
         "Hint: Nothing was changed. Correct these places and try again.",
     ]
     error = cli("t", "batch", str(plan), "--ws", "build", "--json", status=2).error

@@ -98,6 +98,21 @@ class Batch(Noun[State]):
         applied = self._apply(batch, workstream, agent=agent)
         return msgspec.structs.replace(applied, keys=_keys(batch, applied.added))
 
+    def repeated(self, applied: Applied) -> dict[str, str]:
+        """Return the added tasks that have the place and title of an open one of before, each with that one.
+
+        Whoever applies a file twice learns it so.
+        """
+        tasks = self._state.tasks
+        new = {_position(self._state, tasks[task]): task for task in reversed(applied.added)}
+        added = {*applied.added}
+        return {
+            new[position]: task.id
+            for task in tasks.values()
+            if tasks.is_open(task.id) and task.id not in added
+            if (position := _position(self._state, task)) in new
+        }
+
     @command(_applied)
     def _apply(
         self,
@@ -130,6 +145,9 @@ class _Run:
         self._fields: dict[int, dict[str, Any]] = {}
         self._keys: dict[str, int] = {}
         self._ids: dict[int, str] = {}
+        has_references = any("external_ref" in entry.fields for entry in entries)
+        tasks = self._state.tasks.values() if has_references else ()
+        self._references = {task.external_ref: task.id for task in tasks if task.external_ref}
 
     def apply(self) -> None:
         """Apply every entry, or raise with all their problems."""
@@ -147,6 +165,8 @@ class _Run:
         for number in self._ids:
             self._attempt(number, self._link)
             self._attempt(number, self._assign)
+        numbers = {entry.place: number for number, entry in enumerate(self._entries)}
+        self._problems.sort(lambda place: numbers.get(place, len(numbers)))
         self._problems.check()
 
     def _attempt(self, number: int, action: Callable[[int], None]) -> None:
@@ -197,6 +217,11 @@ class _Run:
             raise UsageError("it belongs to no workstream: say `workstream`, or --ws for all")
         if "title" not in given:
             raise UsageError("it has no title, and no id of a task to edit")
+        if (known := self._references.get(given.get("external_ref", ""))) is not None:
+            raise UsageError(
+                f"task {known} has the external_ref {given['external_ref']!a} already;"
+                f" an entry with `id: {known}` changes it"
+            )
         return self._tasks.add(stream, **given).id
 
     def _edit(self, number: int) -> None:
@@ -258,6 +283,13 @@ class _Run:
                 f"there is no key or task {text!a}"
                 f"{did_you_mean(text, self._keys) or nearest(self._state, text)}"
             ) from None
+
+
+def _position(state: State, task: Task) -> tuple[str, ...]:
+    """Return the workstream of a task, its title, and the title of what it is a part of."""
+    parent = state.tasks.get(task.parent or "")
+    above = parent.title.casefold() if parent is not None else ""
+    return task.workstream, task.title.casefold(), above
 
 
 def _is_new(entry: Entry) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError, did_you_mean
-from orchestrator.domain.tasks.fact_values import CLEARED, Kind
+from orchestrator.domain.tasks.fact_values import CLEARED, Kind, priority_of
 from orchestrator.domain.tasks.facts import FACTS
 from orchestrator.domain.tasks.relations import KINDS
 
@@ -64,6 +64,8 @@ def _lines(name: str, value: Any) -> list[str]:
 def _integer(name: str, value: Any) -> int:
     if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 10:
         return int(value)
+    if name == "priority" and isinstance(value, str) and (number := priority_of(value)) is not None:
+        return number
     if isinstance(value, bool) or not isinstance(value, int):
         raise UsageError(f"{name} is not a whole number")
     return value

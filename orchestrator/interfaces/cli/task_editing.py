@@ -115,7 +115,19 @@ def batch(run: Run, file: str, ws: str | None, dry_run: bool) -> Answer:
     entries = entries_of(run.text_from(file), file)
     with run.rehearsed(dry_run):
         applied = run.orc.batch.apply(entries, workstream=ws)
+        _warn_of_repetition(applied, run.orc.batch.repeated(applied))
     return Answer(applied, lambda: _batch_page(applied, dry_run))
+
+
+def _warn_of_repetition(applied: "Applied", repeated: dict[str, str]) -> None:
+    """Warn of added tasks that have the titles of open ones: the file was perhaps applied before."""
+    if repeated:
+        examples = ", ".join(f"{new} is like {old}" for new, old in [*repeated.items()][:3])
+        more = ", ..." if len(repeated) > 3 else ""
+        warn(
+            f"{len(repeated)} of {len(applied.added)} new tasks have the titles of open ones"
+            f" ({examples}{more}): was this file applied before?"
+        )
 
 
 def _batch_page(applied: "Applied", dry_run: bool) -> str:

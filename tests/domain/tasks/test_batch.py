@@ -139,12 +139,12 @@ def test_nothing_is_done_unless_everything_is_good(build: Orchestrator) -> None:
         "entry 2: 'prio' is not a field here; did you mean 'priority'?",
         "entry 2: needs is not a list of texts",
         "entry 3: priority is not a whole number",
-        "entry 6: 'name' goes with an entry without an id only",
-        "entry 10: the key 'a' stands in entry 1 already",
         "entry 4: A title is needed",
         "entry 5: There is no task 'nope'",
+        "entry 6: 'name' goes with an entry without an id only",
         "entry 7: there is no key or task 'aa'; did you mean 'a'?",
         "entry 9: 5000 is not a priority",
+        "entry 10: the key 'a' stands in entry 1 already",
         "entry 11: '..' cannot name an agent: it may not begin with `-` or `.`, end with `.`, or"
         " contain `..`",
     ]
