@@ -157,8 +157,10 @@ class Transaction(Generic[S]):
 
     def event(self, number: int) -> Recorded:
         """An event by its id, from the log or this transaction."""
-        logged = (record for record, _ in self.events if record.id == number)
-        return next(logged, None) or self._store.event(number)
+        position = number - self._head - 1
+        if 0 <= position < len(self.events):
+            return self.events[position][0]
+        return self._store.event(number)
 
     @contextmanager
     def as_before(self) -> Iterator[None]:
