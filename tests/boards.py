@@ -118,8 +118,8 @@ def check_derived(state: State) -> None:
         for task in state.tasks.values():
             if task.workstream == name:
                 counted[task.status] = counted.get(task.status, 0) + 1
-        for archived in state.tasks.archived.values():
-            if archived.workstream == name:
+        for task_id, archived in state.tasks.archived.items():
+            if archived.workstream == name and task_id not in state.tasks.deleted:
                 counted[archived.outcome] = counted.get(archived.outcome, 0) + 1
         assert {status: n for status, n in state.tasks.counts[name].items() if n} == counted
 

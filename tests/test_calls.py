@@ -77,6 +77,16 @@ def parameters_of_lists() -> list[tuple[str, str]]:
     ]
 
 
+def needed_arguments(name: str) -> dict[str, object]:
+    """A value for each argument that a call needs."""
+    lists = parameters_of_lists()
+    return {
+        needed: ["x"] if (name, needed) in lists else "x"
+        for needed, parameter in inspect.signature(CALLS[name]).parameters.items()
+        if parameter.default is parameter.empty
+    }
+
+
 def test_the_walk_reaches_every_noun() -> None:
     assert {"tasks", "locks", "mail", "links", "reviews", "workflows", "formulas"} <= {*nouns()}
     assert len(CALLS) > 90
@@ -224,11 +234,7 @@ def test_the_walk_reaches_the_lists() -> None:
 @pytest.mark.parametrize(("name", "parameter"), parameters_of_lists())
 def test_a_text_does_not_pass_as_a_list(name: str, parameter: str) -> None:
     call = CALLS[name]
-    arguments: Mapping[str, object] = {
-        other.name: "x"
-        for other in inspect.signature(call).parameters.values()
-        if other.default is other.empty
-    }
+    arguments = needed_arguments(name)
     with pytest.raises(
         UsageError, match=f"`{parameter}` takes a list, not the text 'ui'"
     ) as caught:
@@ -246,11 +252,7 @@ def test_an_item_that_is_not_text_is_refused_in_every_list_of_texts(
     items = [typing.get_args(choice) for choice in choices]
     if (str,) not in items:
         pytest.skip("its items are records")
-    needed = {
-        other.name: "x"
-        for other in inspect.signature(call).parameters.values()
-        if other.default is other.empty
-    }
+    needed = needed_arguments(name)
     for given in ([3], iter(["ui", 3])):
         with pytest.raises(
             UsageError, match=f"`{parameter}` takes a list of texts, and 3 is not a text"

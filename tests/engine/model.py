@@ -33,6 +33,7 @@ class Work:
     notes: int = 0
     result: str | None = None
     archived: bool = False
+    deleted: bool = False
     review: bool = False
     reviewer: str | None = None
     review_until: float = 0
@@ -73,6 +74,7 @@ class Model:
         return self.streams[name]
 
     def task(self, task: str) -> Work:
+        self.check_kept([task])
         if self.tasks[task].archived:
             raise Refusal("archived")
         return self.tasks[task]
@@ -169,8 +171,23 @@ class Model:
         if not self.stream(stream).active:
             raise Refusal("workstream_closed")
 
+    def check_kept(self, names: list[str]) -> None:
+        if any(self.tasks[name].deleted for name in names):
+            raise Refusal("deleted")
+
+    def delete(self, name: str) -> None:
+        task = self.task(name)
+        for other in self.tasks.values():
+            is_open = other.status not in ENDED and not other.archived
+            if is_open and name in other.needs and task.status != "done":
+                raise Refusal("needed")
+        if task.status not in ENDED:
+            self.put(task, "cancelled", unheld=False)
+        task.archived = task.deleted = True
+
     def edit_needs(self, name: str, needs: list[str]) -> None:
         task = self.task(name)
+        self.check_kept(needs)
         if any(self.reaches(need, name) for need in needs):
             raise Refusal("circle")
         task.needs = needs

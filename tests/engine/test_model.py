@@ -173,6 +173,11 @@ class Board(RuleBasedStateMachine):
         agent: str | None,
     ) -> None:
         chosen = list(dict.fromkeys(self.pick(number) for number in needs if self.ids))
+
+        def model() -> None:
+            self.model.check_add(stream)
+            self.model.check_kept(chosen)
+
         task = self.both(
             lambda: self.orc.tasks.add(
                 stream,
@@ -183,7 +188,7 @@ class Board(RuleBasedStateMachine):
                 review=review or None,
                 agent=agent,
             ),
-            lambda: self.model.check_add(stream),
+            model,
             agent,
         )
         if task is not None:
@@ -357,6 +362,27 @@ class Board(RuleBasedStateMachine):
 
         self.both(lambda: self.orc.tasks.archive([name]), model)
 
+    @precondition(has_tasks)
+    @rule(number=picks, agent=maybe_agents)
+    def delete(self, number: int, agent: str | None) -> None:
+        name = self.pick(number)
+        self.both(
+            lambda: self.orc.tasks.delete([name], agent=agent),
+            lambda: self.model.delete(name),
+            agent,
+        )
+
+    @precondition(has_tasks)
+    @rule(number=picks, stream=streams)
+    def move(self, number: int, stream: str) -> None:
+        name = self.pick(number)
+
+        def model() -> None:
+            self.model.check_add(stream)
+            self.model.task(name).stream = stream
+
+        self.both(lambda: self.orc.tasks.move([name], stream), model)
+
     # Agents and locks
 
     @rule(agent=agents)
@@ -478,7 +504,11 @@ class Board(RuleBasedStateMachine):
                 self.orc.tasks.complete(task, result="r", agent=agent)
             return task
 
-        task = self.both(real, lambda: self.model.check_add(stream), agent)
+        def model() -> None:
+            self.model.check_add(stream)
+            self.model.check_active(agent)
+
+        task = self.both(real, model, agent)
         if task is None:
             return
         work = Work(stream, 5, len(self.ids), status="done", holder=agent, attempt=1, result="r")
@@ -547,6 +577,7 @@ class Board(RuleBasedStateMachine):
 def _facts(task: Task) -> tuple[object, ...]:
     running = task.status == "in_progress"
     return (
+        task.workstream,
         task.status,
         task.priority,
         list(task.needs),
@@ -564,6 +595,7 @@ def _facts(task: Task) -> tuple[object, ...]:
 
 def _expected(work: Work) -> tuple[object, ...]:
     return (
+        work.stream,
         work.status,
         work.priority,
         work.needs,
@@ -604,7 +636,14 @@ def leases_never_overlap_and_tokens_grow(store: Store) -> None:
             elif at.type == "task.lapsed":
                 assert until[task] <= at.ts, "a lease was taken before its end"
                 until[task] = ""
-            elif at.type not in ("task.edited", "task.noted", "task.added", "task.archived"):
+            elif at.type not in (
+                "task.edited",
+                "task.noted",
+                "task.added",
+                "task.archived",
+                "task.deleted",
+                "task.moved",
+            ):
                 until[task] = reviews[task] = ""
 
 

@@ -127,7 +127,6 @@ LED = [
     ("t plan --max 3", "orc plan --max 3"),
     ("acquire git ann", "orc l acquire git ann"),
     ("search api key", "orc kb search api key"),
-    ("t delete 299833bc", "orc t cancel 299833bc"),
     ("t search parser", "orc ls --text parser"),
     ("kb claim 299833bc", "orc claim 299833bc"),
     ("mail 17", "orc m read 17"),

@@ -1,15 +1,13 @@
-"""``orc.tasks``: every transition of a task, and the queries about tasks."""
+"""``orc.tasks``: every transition of a task."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Unpack
 
 from msgspec.structs import replace
 
 from orchestrator.core import clock, names
 from orchestrator.core.errors import Refused, UsageError
-from orchestrator.core.events import Recorded
-from orchestrator.core.progress import ShowProgress, no_progress
-from orchestrator.core.transaction import Committed, Desk, Noun, Transaction, command
+from orchestrator.core.transaction import Committed, Desk, Transaction, command
 from orchestrator.domain.agents.identity import act_in_session, act_to_work
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import archive
@@ -21,7 +19,10 @@ from orchestrator.domain.tasks.events import (
     TaskBlocked,
     TaskCancelled,
     TaskClaimed,
+    TaskDeleted,
+    TaskEvent,
     TaskFailed,
+    TaskMoved,
     TaskNoted,
     TaskRenewed,
     TaskReopened,
@@ -35,6 +36,7 @@ from orchestrator.domain.tasks.facts import (
     NO_FACTS,
     GivenFacts,
     changed_facts,
+    check_fact,
 )
 from orchestrator.domain.tasks.leases import (
     claim,
@@ -51,9 +53,10 @@ from orchestrator.domain.tasks.lookup import (
     find_live,
     new_id,
     resolve,
+    resolve_all,
 )
+from orchestrator.domain.tasks.queries import TaskQueries
 from orchestrator.domain.tasks.records import ENDED, Task
-from orchestrator.domain.tasks.stages import Standing
 from orchestrator.domain.tasks.transitions import check_transition, is_settled
 from orchestrator.domain.validation import (
     check_required,
@@ -74,7 +77,18 @@ def archived_tasks(state: State, events: Committed) -> list[Task]:
     return [event.record for _, event in events if isinstance(event, TaskArchived)]
 
 
-class Tasks(Noun[State]):
+def named_tasks(state: State, events: Committed) -> list[Task]:
+    """Return the tasks that a command of several tasks changed, each once."""
+    changed = dict.fromkeys(event.task for _, event in events if isinstance(event, TaskEvent))
+    return [state.tasks[task] for task in changed]
+
+
+def deleted_tasks(state: State, events: Committed) -> list[Task]:
+    """Return the records of the tasks that were deleted."""
+    return [event.record for _, event in events if isinstance(event, TaskDeleted)]
+
+
+class Tasks(TaskQueries, name="tasks"):
     """``orc.tasks``: every transition of a task, and the queries about tasks."""
 
     @command(changed_task)
@@ -460,6 +474,115 @@ class Tasks(Noun[State]):
         live = find_live(tx.state, task)
         tx.record(TaskNoted(task=live.id, text=check_required("note", text)))
 
+    @command(named_tasks)
+    def label(
+        self,
+        tx: Transaction[State],
+        tasks: Iterable[str],
+        *,
+        add: Iterable[str] = (),
+        remove: Iterable[str] = (),
+        agent: str | None = None,
+    ) -> list[Task] | None:
+        """Add labels to tasks and remove others, in one commit.
+
+        Args:
+            tasks: Ids or prefixes.
+            add: What each of them has then; at its end, if it is new there.
+            remove: What none of them has then. A label that is not there is no error.
+            agent: Who changes them.
+
+        Returns:
+            The tasks that changed; all of them if none did.
+        """
+        from orchestrator.domain.tasks.judged import change_facts
+
+        tx.act_as(agent)
+        named = [find_live(tx.state, task) for task in resolve_all(tx.state, tasks)]
+        more, less = check_fact("labels", add), check_fact("labels", remove)
+        changed = False
+        for task in named:
+            labels = dict.fromkeys((*task.labels, *more))
+            kept = tuple(label for label in labels if label not in less)
+            if kept != task.labels:
+                change_facts(tx, task, {"labels": kept})
+                changed = True
+        return None if changed else named
+
+    @command(named_tasks)
+    def move(
+        self,
+        tx: Transaction[State],
+        tasks: Iterable[str],
+        workstream: str,
+        *,
+        agent: str | None = None,
+    ) -> list[Task] | None:
+        """Move tasks to another workstream, in one commit; their parts go with them.
+
+        What a task waits for, its lease and its history stay as they are.
+
+        Args:
+            tasks: Ids or prefixes.
+            workstream: Where they belong then; must be active.
+            agent: Who moves them.
+
+        Returns:
+            The tasks that moved, parts included; those that were named if all are there already.
+        """
+        from orchestrator.domain.tasks.deletion import with_parts
+
+        tx.act_as(agent)
+        tx.state.workstreams.find_active(workstream)
+        named = [find_live(tx.state, task) for task in resolve_all(tx.state, tasks)]
+        parts = [part for task in named for part in with_parts(tx.state, task)]
+        away = [part for part in parts if tx.state.tasks[part].workstream != workstream]
+        for part in dict.fromkeys(away):
+            tx.record(TaskMoved(task=part, workstream=workstream))
+        return None if away else named
+
+    @command(deleted_tasks)
+    def delete(
+        self,
+        tx: Transaction[State],
+        tasks: Iterable[str],
+        *,
+        reason: str = "",
+        agent: str | None = None,
+    ) -> None:
+        """Delete tasks, in one commit: no list shows them and nothing counts them any more.
+
+        An open one is cancelled first. Its id is not used again, and ``show`` and the log keep its history.
+
+        Args:
+            tasks: Ids or prefixes.
+            reason: Why.
+            agent: Who deletes them.
+
+        Returns:
+            The tasks as they were.
+
+        Raises:
+            Refused: An open task that stays needs one of them (``needed``), has it as an open part or is a
+                part of it (``has_parts``), or it belongs to a workflow (``of_a_workflow``).
+        """
+        from orchestrator.domain.tasks.deletion import check_deletable
+        from orchestrator.domain.tasks.judged import drop_part
+
+        act_in_session(tx, agent)
+        why = check_text("reason", reason)
+        chosen = dict.fromkeys(resolve_all(tx.state, tasks))
+        for task_id in chosen:
+            act_in_session(tx, agent, task=task_id)
+            check_deletable(tx.state, find_live(tx.state, task_id), chosen)
+        for task_id in chosen:
+            task = tx.state.tasks[task_id]
+            if task.status not in ENDED:
+                tx.record(TaskCancelled(task=task_id, reason=why))
+                drop_part(tx, task, reason)
+        for task_id in chosen:
+            tx.record(TaskDeleted(record=tx.state.tasks[task_id], reason=why))
+
     @command(archived_tasks)
     def archive(
         self,
@@ -500,115 +623,6 @@ class Tasks(Noun[State]):
             ]
         for task in {task.id: task for task in chosen}.values():
             tx.record(archived(tx.state, task))
-
-    # Queries
-
-    def get(self, task: str) -> Task:
-        """The task of this id or prefix, archived ones included.
-
-        Raises:
-            NotFound: There is none.
-        """
-        state = self._state
-        task_id = resolve(state, task)
-        archived = state.tasks.archived.get(task_id)
-        if archived is None:
-            return state.tasks[task_id]
-        return archive.record_in(self._desk, archived.event)
-
-    def lasting(
-        self, workstream: str | None = None, progress: ShowProgress = no_progress
-    ) -> Iterator[Task]:
-        """Every task, as :meth:`ever`, without the tasks of wisps, which are temporary."""
-        state = self._state
-        return (
-            task for task in self.ever(workstream, progress) if not archive.is_of_wisp(state, task)
-        )
-
-    def ever(
-        self, workstream: str | None = None, progress: ShowProgress = no_progress
-    ) -> Iterator[Task]:
-        """Every task of the board: the archived ones, as they were then, then the live ones.
-
-        Args:
-            workstream: Only of this stream.
-            progress: Shows how many of the archived ones are read.
-
-        Raises:
-            NotFound: There is no such workstream.
-        """
-        state = self._state
-        if workstream is not None:
-            state.workstreams.find(workstream)
-        numbers = sorted(
-            record.event
-            for record in state.tasks.archived.values()
-            if workstream in (None, record.workstream)
-        )
-        yield from reversed([*archive.records_in(self._desk, numbers, progress)])
-        for task in state.tasks.values():
-            if workstream in (None, task.workstream):
-                yield task
-
-    def history(self, task: str) -> list[Recorded]:
-        """The events of a task, oldest first."""
-        return [self._desk.event(number) for number in self.get(task).events]
-
-    def needed_by(self, task: str) -> list[Task]:
-        """Return the tasks that need this one."""
-        state = self._state
-        dependants = state.tasks.needed_by.get(resolve(state, task), ())
-        return [state.tasks[dependant] for dependant in dependants]
-
-    def all(
-        self,
-        workstream: str | None = None,
-        *,
-        status: Iterable[Standing] = (),
-        agent: str | None = None,
-        any_labels: Iterable[str] = (),
-        open: bool = False,
-        overdue: bool = False,
-        ready: bool = False,
-        text: str | None = None,
-        since: str | int | None = None,
-        where: str = "",
-        **facts: Unpack[GivenFacts],
-    ) -> list[Task]:
-        """Return the tasks that pass every filter, in the order they were added.
-
-        Args:
-            workstream: Only of this stream.
-            status: Only of these statuses, or stages.
-            agent: Only those it holds or held last.
-            any_labels: Only those with one of these labels at least.
-            open: Only those that have not ended.
-            overdue: Only those that have not ended though they are due.
-            ready: Only those that any agent may take now.
-            text: Only those with this text in their title or description, in any case.
-            since: Only those that changed from this time on, that long ago (``2h``), or after this event.
-            where: Only those that pass this expression; see :mod:`orchestrator.domain.tasks.where`.
-            **facts: Only those with these facts: all items of a list, else the same value; of a type,
-                priority, parent ... as its :class:`orchestrator.domain.tasks.facts.Fact` allows.
-        """
-        from orchestrator.domain.tasks import filters
-
-        state, now = self._state, self._desk.now()
-        flags = {"open": open, "overdue": overdue, "ready": ready}
-        passes = filters.chosen(
-            state,
-            now,
-            where=where,
-            workstream=workstream,
-            status=status,
-            agent=agent,
-            any_labels=any_labels,
-            flags=[n for n, is_set in flags.items() if is_set],
-            text=text,
-            since=since,
-            facts=facts,
-        )
-        return [task for task in state.tasks.values() if passes(task)]
 
 
 class _Board:

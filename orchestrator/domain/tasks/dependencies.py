@@ -27,7 +27,7 @@ from orchestrator.domain.tasks.edit_events import TaskEdited
 from orchestrator.domain.tasks.events import TaskCancelled
 from orchestrator.domain.tasks.filters import chosen
 from orchestrator.domain.tasks.judged import change_facts, drop_part
-from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve
+from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve, resolve_ever
 from orchestrator.domain.tasks.records import ENDED, Task, TaskStatus
 from orchestrator.domain.tasks.relations import BLOCKING, KINDS, EdgeKind, Gate, Link, LinkKind
 from orchestrator.domain.tasks.transitions import check_transition
@@ -144,7 +144,7 @@ class Links(Noun[State]):
         mine = find_live(tx.state, task)
         # The other task may have been removed from the board.
         is_linked = other in {edge.other for edge in edges_of(mine)}
-        target = other if is_linked else resolve(tx.state, other)
+        target = other if is_linked else resolve_ever(tx.state, other)
         kinds = {edge.kind for edge in edges_of(mine) if edge.other == target}
         if kind is not None:
             kinds.intersection_update((kind if kind in BLOCKING else _link_kind(kind),))
@@ -295,7 +295,7 @@ class Links(Noun[State]):
     def linked(self, task: str) -> list[Edge]:
         """Return the links of other live tasks to this one that never block."""
         state = self._state
-        task_id = resolve(state, task)
+        task_id = resolve_ever(state, task)
         return [
             Edge(task=other.id, kind=link.kind, other=task_id)
             for other in state.tasks.values()

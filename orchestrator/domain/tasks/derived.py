@@ -76,6 +76,21 @@ def forget_task(state: State, task_id: str) -> None:
     _drop(state, task_id)
 
 
+def delete_task(state: State, task: Task, event: int, reason: str) -> None:
+    """Remove an ended task from every list and count, and keep that its id was used."""
+    forget_task(state, task.id)
+    state.tasks.archived[task.id] = ArchivedTask(task.workstream, task.status, event)
+    state.tasks.deleted[task.id] = reason
+
+
+def move_task(state: State, before: Task, task: Task, record: Recorded) -> None:
+    """Replace the record of a task by one of another workstream, and count it there."""
+    counts = state.tasks.counts
+    counts[before.workstream][before.status] -= 1
+    counts[task.workstream][task.status] = counts[task.workstream].get(task.status, 0) + 1
+    change_task(state, before, task, record)
+
+
 def link(state: State, task: Task) -> None:
     """Enter a task under those that it needs, belongs to and awaits."""
     tasks = state.tasks

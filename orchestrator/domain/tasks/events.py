@@ -14,6 +14,8 @@ from orchestrator.domain.tasks.derived import (
     archive_task,
     change_task,
     count_open,
+    delete_task,
+    move_task,
 )
 from orchestrator.domain.tasks.facts import TaskFacts
 from orchestrator.domain.tasks.records import (
@@ -365,6 +367,20 @@ class TaskNoted(TaskEvent):
         return replace(task, notes=(*task.notes, Note(record.agent, record.ts, self.text)))
 
 
+@event("task.moved")
+class TaskMoved(TaskEvent):
+    """The task belongs to another workstream now."""
+
+    workstream: str
+
+    def apply(self, state: State, record: Recorded) -> None:
+        before = state.tasks[self.task]
+        move_task(state, before, self.changed(before, record), record)
+
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(task, workstream=self.workstream)
+
+
 @event("task.reached")
 class TaskReached(TaskEvent):
     """No other task blocks it any more: the times of its signals begin."""
@@ -418,6 +434,16 @@ class TaskArchived(Event):
 
     def apply(self, state: State, record: Recorded) -> None:
         archive_task(state, self.record, record.id)
+
+
+@event("task.deleted")
+class TaskDeleted(TaskArchived):
+    """An ended task was deleted; the event keeps its record, the state only that its id was used."""
+
+    reason: str = ""
+
+    def apply(self, state: State, record: Recorded) -> None:
+        delete_task(state, self.record, record.id, self.reason)
 
 
 def renewal(task: Task, now: str) -> TaskRenewed | ReviewRenewed:

@@ -18,7 +18,19 @@ def exists(state: State, task_id: str) -> bool:
 
 
 def resolve(state: State, text: str) -> str:
-    """Return the id of the task, archived or not, that a text names.
+    """Return the id of the task, archived or not, that a text names; see :func:`resolve_ever`.
+
+    Raises:
+        Refused: It is deleted.
+    """
+    task_id = resolve_ever(state, text)
+    if task_id in state.tasks.deleted:
+        raise _gone(task_id, "deleted")
+    return task_id
+
+
+def resolve_ever(state: State, text: str) -> str:
+    """Return the id of the task, archived and deleted ones included, that a text names.
 
     An exact id wins; else a prefix of 3 or more digits that only one undotted id has; ``PREFIX.name``
     names a child of that task.
@@ -32,8 +44,13 @@ def resolve(state: State, text: str) -> str:
     head, dot, tail = text.partition(".")
     fits: list[str] = []
     if len(head) >= 3:
-        ids = chain(state.tasks, state.tasks.archived)
-        fits = [task_id for task_id in ids if task_id.startswith(head) and "." not in task_id]
+        tasks = state.tasks
+        ids = chain(tasks, tasks.archived)
+        fits = [
+            task_id
+            for task_id in ids
+            if task_id.startswith(head) and "." not in task_id and task_id not in tasks.deleted
+        ]
     if len(fits) > 1:
         raise Refused(
             f"{head!a} fits {len(fits)} tasks: {', '.join(sorted(fits)[:5])}",
@@ -118,12 +135,16 @@ def find_live(state: State, text: str) -> Task:
     """
     task_id = resolve(state, text)
     if task_id in state.tasks.archived:
-        raise Refused(
-            f"Task {task_id} is archived",
-            code="archived",
-            hint="`t show` still shows it; add a new task to go on.",
-        )
+        raise _gone(task_id, "archived")
     return state.tasks[task_id]
+
+
+def _gone(task_id: str, how: str) -> Refused:
+    return Refused(
+        f"Task {task_id} is {how}",
+        code=how,
+        hint="`t show` still shows it; add a new task to go on.",
+    )
 
 
 def hooked_task(state: State, agent: str) -> Task:

@@ -275,12 +275,12 @@ class Schedule:
         if review and (task := self.best_review(workstream, agent, now)) is not None:
             return task
         if workstream is not None:
-            return self._first(self._ready.get(workstream), agent, now)
+            return self._first(self._ready.get(workstream), agent, now, workstream)
         best: tuple[int, Rank, Task] | None = None
         for stream in sorted(self._workstreams.values(), key=lambda s: s.priority):
             if best is not None and stream.priority > best[0]:
                 break
-            task = self._first(self._ready.get(stream.name), agent, now)
+            task = self._first(self._ready.get(stream.name), agent, now, stream.name)
             if task is not None and (best is None or rank_of(task) < best[1]):
                 best = (stream.priority, rank_of(task), task)
         return best[2] if best else None
@@ -402,7 +402,12 @@ class Schedule:
     ) -> Task | None:
         """The first of a queue that the agent may take.
 
-        ``workstream`` passes over those of others; ``own``: it is the queue of what the agent has.
+        Args:
+            queue: The queue.
+            agent: Who would take it.
+            now: The time.
+            workstream: Only tasks of this stream.
+            own: It is the queue of what the agent has, not that of a stream.
         """
         passed: list[Rank] = []
         excluded: dict[tuple[str, ...], bool] = {}
@@ -416,6 +421,9 @@ class Schedule:
                 heappop(queue)  # it was taken from the agent, and is in another queue
                 continue
             elsewhere = workstream not in (None, task.workstream)
+            if elsewhere and not own:
+                heappop(queue)  # it was moved, and is in another queue
+                continue
             if elsewhere or self._workstreams[task.workstream].status != "active":
                 passed.append(heappop(queue))
                 continue
@@ -466,4 +474,4 @@ def _course(task: Task) -> tuple[object, ...]:
 
 def _offered(task: Task) -> tuple[object, ...]:
     """The queue of a task that may be taken, and the time of its entry."""
-    return task.status, task.assigned_to, task.defer_until, rank_of(task)
+    return task.status, task.assigned_to, task.defer_until, task.workstream, rank_of(task)

@@ -241,7 +241,8 @@ class TaskSlice(MapSlice[str, Task]):
     :mod:`orchestrator.domain.tasks.derived` keeps the derived maps up to date.
 
     Attributes:
-        archived: The rests of archived tasks.
+        archived: The rests of archived and deleted tasks.
+        deleted: The deleted tasks, each with the reason.
         counts: How many tasks of each status a workstream has, archived ones included.
         needed_by: For each task, the tasks that need it.
         children: For each task, its children, archived ones included.
@@ -253,6 +254,7 @@ class TaskSlice(MapSlice[str, Task]):
     MAIN = "tasks"
     tasks: dict[str, Task] = {}
     archived: dict[str, ArchivedTask] = {}
+    deleted: dict[str, str] = {}
     counts: dict[str, dict[str, int]] = {}
     needed_by: dict[str, list[str]] = {}
     children: dict[str, list[str]] = {}

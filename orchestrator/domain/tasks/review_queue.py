@@ -104,14 +104,14 @@ class ReviewQueue:
         """Yield the first review of the work of each other agent."""
         workers = self._due.get((stream, ability), {})
         for group, queue in [*workers.items()]:
-            while queue and not self._stands(queue[0], ability, group, now):
+            while queue and not self._stands(queue[0], stream, ability, group, now):
                 heappop(queue)
             if not queue:
                 del workers[group]
             elif agent not in group:
                 yield queue[0]
 
-    def _stands(self, rank: Rank, ability: str, workers: Workers, now: str) -> bool:
+    def _stands(self, rank: Rank, stream: str, ability: str, workers: Workers, now: str) -> bool:
         task = self._tasks.get(rank[2])
         if task is None or task.status != "in_review" or rank_of(task) != rank:
             return False
@@ -119,7 +119,7 @@ class ReviewQueue:
             heappush(self._ending, (task.review_until, task.id))  # the clock may have been set back
             return False
         suits = ability in (ANYTHING, task.type, *task.labels)
-        return suits and task.all_workers == workers
+        return suits and task.all_workers == workers and task.workstream == stream
 
     def _is_ending(self, until: str, task_id: str) -> bool:
         task = self._tasks.get(task_id)
@@ -129,4 +129,4 @@ class ReviewQueue:
 def _place(task: Task) -> tuple[object, ...]:
     """The queues of a review that no agent has."""
     free = task.status == "in_review" and task.reviewer is None
-    return free, task.all_workers, task.type, task.labels, rank_of(task)
+    return free, task.all_workers, task.workstream, task.type, task.labels, rank_of(task)

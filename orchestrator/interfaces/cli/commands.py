@@ -20,6 +20,12 @@ DEP = Group(
     "Links between tasks: what waits for what, and what belongs together.",
     {"links": "add remove/rm tree"},
 )
+LABEL = Group(
+    "label",
+    "Words to find tasks by. Alone: all of them, with their counts.",
+    {"several_tasks": "add remove/rm list/ls"},
+    default="list",
+)
 TASK = Group(
     "task/t",
     "Add, claim, finish and look up tasks.",
@@ -31,9 +37,10 @@ TASK = Group(
         "task_listing": "list/ls",
         "task_pages": "show",
         "questions": "lint",
+        "several_tasks": "move delete",
         "links": "ready blocked stale defer signal graph duplicate supersede",
     },
-    groups=(DEP,),
+    groups=(DEP, LABEL),
     default="list",
 )
 AGENT = Group(

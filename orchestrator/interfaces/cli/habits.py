@@ -58,10 +58,9 @@ VALUES = {**STATUS_WORDS, "closed": "done", "medium": "normal", "critical": "urg
 
 COMMANDS_MEANT = {
     "config": "help options",
-    "delete": "task cancel",
-    "task delete": "task cancel",
-    "task remove": "task cancel",
-    "task rm": "task cancel",
+    "delete": "task delete",
+    "move": "task move",
+    "label": "task label",
     "assign": "sling",
     "task assign": "sling",
     "search": "knowledge search",

@@ -1,0 +1,89 @@
+"""``orc task label``, ``move``, ``delete``: commands that change several tasks in one commit."""
+
+from typing import TYPE_CHECKING
+
+from orchestrator.core.errors import UsageError
+from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.commands import LABEL, TASK
+from orchestrator.interfaces.cli.layout import lines, table
+from orchestrator.interfaces.cli.parameters import Decorator, argument, option
+from orchestrator.interfaces.cli.rendering import Answer
+from orchestrator.interfaces.cli.run import Run
+from orchestrator.interfaces.cli.task_words import Words, named
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.domain.tasks.records import Task
+
+
+def _tasks_and(last: str, help: str) -> Decorator:
+    """Declare the words ``IDS... LAST``."""
+    return argument("words...", help, types.TASK_ID, metavar=f"IDS... {last}")
+
+
+def _split(words: Words, last: str) -> tuple[Words, str]:
+    """Return the tasks, and the word behind them.
+
+    Raises:
+        UsageError: There is one word only.
+    """
+    if len(words) < 2:
+        raise UsageError(
+            f"The {last} is missing", hint=f"It stands behind the tasks: IDS... {last}"
+        )
+    return words[:-1], words[-1]
+
+
+def _changed(run: Run, tasks: "Sequence[Task]", what: str) -> Answer:
+    texts = [*(f"{named(task)}: {what}" for task in tasks), run.unchanged]
+    return Answer(tasks, lambda: lines(filter(None, texts), empty=""))
+
+
+@LABEL.command("add", example="add 299833bc 1f00aa2b urgent")
+@_tasks_and("LABEL", "The tasks, and the label.")
+def add(run: Run, words: Words) -> Answer:
+    """Add a label to tasks."""
+    tasks, label = _split(words, "LABEL")
+    changed = run.orc.tasks.label(tasks, add=[label])
+    return _changed(run, changed, f"labelled {escape(label)}")
+
+
+@LABEL.command("remove", example="remove 299833bc 1f00aa2b urgent")
+@_tasks_and("LABEL", "The tasks, and the label.")
+def remove(run: Run, words: Words) -> Answer:
+    """Remove a label from tasks."""
+    tasks, label = _split(words, "LABEL")
+    changed = run.orc.tasks.label(tasks, remove=[label])
+    return _changed(run, changed, f"not labelled {escape(label)} any more")
+
+
+@LABEL.command("list", example="list", reads=True)
+def list_labels(run: Run) -> Answer:
+    """List the labels of the live tasks, most used first."""
+    counts = run.orc.tasks.labels()
+    headers = ("label", "tasks")
+    return Answer(counts, lambda: table(headers, [*counts.items()]) if counts else "No labels.")
+
+
+@TASK.command("move", example="move 299833bc 1f00aa2b docs")
+@_tasks_and("WS", "The tasks, and the workstream where they belong then.")
+def move(run: Run, words: Words) -> Answer:
+    """Move tasks, and their parts, to another workstream."""
+    tasks, workstream = _split(words, "WS")
+    moved = run.orc.tasks.move(tasks, workstream)
+    return _changed(run, moved, f"now in {escape(workstream)}")
+
+
+@TASK.command("delete", example='delete 299833bc --reason "Added twice"')
+@argument("tasks...", "The tasks.", types.TASK_ID, metavar="IDS...")
+@option("--reason", "Why.", default="")
+def delete(run: Run, tasks: Words, reason: str) -> Answer:
+    """Delete tasks: no list shows them, no count has them, and no id is used again.
+
+    An open one is cancelled first. `t show` and the log keep what happened. A task that others wait for is
+    not deleted; `t archive` takes ended tasks out of the lists and keeps them in the counts.
+    """
+    deleted = run.orc.tasks.delete(tasks, reason=reason)
+    return _changed(run, deleted, "deleted")
