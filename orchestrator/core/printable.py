@@ -4,6 +4,10 @@ A safe text contains no character that moves the cursor, hides text or reorders 
 """
 
 import re
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _UNSAFE = (
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
@@ -19,6 +23,12 @@ def shortened(text: str, length: int) -> str:
 def times(number: int) -> str:
     """A number of times in words: ``once``, ``2 times``."""
     return "once" if number == 1 else f"{number} times"
+
+
+def first_of(items: Sequence[T], most: int, name: Callable[[T], str] = str) -> str:
+    """The first items of a list by their names, and the number of the others."""
+    others = len(items) - most
+    return ", ".join(map(name, items[:most])) + (f" and {others} more" if others > 0 else "")
 
 
 def one_line(text: str, length: int) -> str:

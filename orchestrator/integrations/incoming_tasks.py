@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from orchestrator.core import names
 from orchestrator.core.errors import BadName, Refused
+from orchestrator.core.printable import first_of
 from orchestrator.core.store import Presence
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import DEFAULT_ASSIGNMENT
@@ -507,11 +508,9 @@ def _circle(circle: list[str]) -> Refused:
 
 
 def _are_here(known: list[str], *, strict: bool) -> Refused:
-    shown = ", ".join(known[:10])
-    more = f" and {len(known) - 10} more" if len(known) > 10 else ""
     what = "are on the board already" if strict else "have ids of other tasks of the board"
     return Refused(
-        f"{len(known)} of these tasks {what}: {shown}{more}",
+        f"{len(known)} of these tasks {what}: {first_of(known, 10)}",
         code="task_exists",
         hint="--skip-existing takes in the others and leaves these as they are.",
         tasks=known,

@@ -5,7 +5,7 @@ not escaped: the caller escapes it.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 
 from orchestrator.core.errors import NotFound
 from orchestrator.core.events import Recorded, is_reserved, types
-from orchestrator.core.printable import one_line
+from orchestrator.core.printable import first_of, one_line
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.events import TaskClaimed, TaskEvent
 from orchestrator.domain.tasks.facts import NO_FACTS
@@ -178,14 +178,14 @@ class Sentences:
         if payload in (None, "", []):
             return ""
         if kind == "task":
-            return _named([payload] if isinstance(payload, str) else payload, self._task)
+            return first_of([payload] if isinstance(payload, str) else payload, NAMED, self._task)
         if kind == "time":
             return self._shown_time(payload)
         if kind == "number":
             return str(len(payload))
         if kind == "checks":
             failed = [check["what"] or check["kind"] for check in payload if not check["passed"]]
-            return f"{_named(failed, _text)} failed" if failed else "all passed"
+            return f"{first_of(failed, NAMED, _text)} failed" if failed else "all passed"
         return _text(payload)
 
     def _task(self, task_id: str) -> str:
@@ -260,13 +260,6 @@ def _standing(event: Recorded, status: str) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     if isinstance(value, (list, tuple)):
-        return _named(value, _text)
+        return first_of(value, NAMED, _text)
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return one_line(text, SHOWN)
-
-
-def _named(items: Sequence[Any], name: Callable[[Any], str]) -> str:
-    """The first items of a list by their names, and the number of the others."""
-    others = len(items) - NAMED
-    more = f" and {others} more" if others > 0 else ""
-    return ", ".join(map(name, items[:NAMED])) + more

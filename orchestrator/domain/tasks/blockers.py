@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from orchestrator.core import clock
-from orchestrator.core.printable import one_line
+from orchestrator.core.printable import first_of, one_line
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.derived import progress_of
 from orchestrator.domain.tasks.records import ENDED, HELD, Task
@@ -163,12 +163,11 @@ def open_parts(state: State, task: Task) -> list[str]:
 def titled(state: State, tasks: Sequence[str]) -> str:
     """Name tasks with their titles, a few of them."""
     live = state.tasks.tasks
-    texts = [
-        f"{task} ({one_line(live[task].title, SHOWN) if task in live else 'archived'})"
-        for task in tasks[:NAMED]
-    ]
-    more = f" and {len(tasks) - NAMED} more" if len(tasks) > NAMED else ""
-    return f"{', '.join(texts)}{more}"
+
+    def text(task: str) -> str:
+        return f"{task} ({one_line(live[task].title, SHOWN) if task in live else 'archived'})"
+
+    return first_of(tasks, NAMED, text)
 
 
 def ancestors(state: State, parent: str | None) -> Iterator[Task]:

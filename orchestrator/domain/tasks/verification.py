@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrator.core import repository, system
 from orchestrator.core.errors import Refused, UsageError
+from orchestrator.core.printable import first_of
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.checks import Checks, words_of
@@ -164,10 +165,9 @@ _KINDS = {"verify": "check", "artifact": "artifact"}
 
 def not_trusted(task: str, checks: Checks) -> Refused:
     """Return the refusal to run commands that came by import."""
-    listed = ", ".join(ascii(command) for command in checks.verify[:3])
-    more = f" and {len(checks.verify) - 3} more" if len(checks.verify) > 3 else ""
+    listed = first_of(checks.verify, 3, ascii)
     return Refused(
-        f"The checks of task {task} came by import and nobody has trusted them: {listed}{more}",
+        f"The checks of task {task} came by import and nobody has trusted them: {listed}",
         code="not_trusted",
         hint=f"Read them with `t show {task}`; `t trust {task}` lets them run.",
         task=task,

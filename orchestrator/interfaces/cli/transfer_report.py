@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from orchestrator.core.printable import escape
+from orchestrator.core.printable import escape, first_of
 from orchestrator.interfaces.cli.layout import parts
 from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run
@@ -56,5 +56,4 @@ def _loss(report: "Report", kind: str) -> str:
 
 def _listed(what: str, ids: Iterable[str]) -> str:
     ids = list(ids)
-    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-    return escape(f"{what}: {', '.join(ids[:_NAMED])}{more}") if ids else ""
+    return escape(f"{what}: {first_of(ids, _NAMED)}") if ids else ""
