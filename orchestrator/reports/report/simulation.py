@@ -20,7 +20,7 @@ import msgspec
 
 from orchestrator.core.progress import ShowProgress, no_progress
 
-TRIALS, FEWEST = 1000, 50
+TRIALS, FEWEST = 1000, 25
 """Trials, and how many there are at least however many tasks are open."""
 
 DRAWS = 1_000_000
@@ -144,7 +144,9 @@ class _Model:
     """The linear model of the logarithms: mean + type + agent + residual."""
 
     def __init__(self, history: WorkHistory) -> None:
-        self._history = history
+        self._workers = history.workers
+        self._waits = [took.waited for took in history.took if took.has_ended]
+        self._pickups = history.pickups or [0.0]
         logs = _logs(history.took)
         self._count = len(logs)
         self._mean = sum(logs) / self._count
@@ -176,7 +178,6 @@ class _Model:
         def drawn(effect: tuple[float, int]) -> float:
             return effect[0] + gauss(0, deviation / math.sqrt(effect[1] + _SHRINK))
 
-        history = self._history
         unknown = deviation / math.sqrt(_SHRINK)
         return _Draw(
             speeds={agent: drawn(effect) for agent, effect in self._agents.items()},
@@ -185,16 +186,16 @@ class _Model:
             residuals=self._residuals,
             scale=scale,
             crew=self._crew(random),
-            waits=_resampled([took.waited for took in history.took if took.has_ended], random),
-            pickups=_resampled(history.pickups or [0.0], random),
+            waits=_resampled(self._waits, random),
+            pickups=_resampled(self._pickups, random),
         )
 
     def _crew(self, random: Random) -> list[str]:
         """The agents that work side by side: each is the likelier the more it did."""
         weights = {agent: n for agent, (_, n) in self._agents.items()}
         keys = {agent: random.expovariate(weight) for agent, weight in weights.items()}
-        chosen = sorted(keys, key=keys.__getitem__)[: self._history.workers]
-        more = self._history.workers - len(chosen)
+        chosen = sorted(keys, key=keys.__getitem__)[: self._workers]
+        more = self._workers - len(chosen)
         return chosen + random.choices([*weights], [*weights.values()], k=more)
 
 
@@ -239,7 +240,15 @@ def _effects(names: Sequence[str], values: Sequence[float]) -> dict[str, tuple[f
 
 def _resampled(values: list[float], random: Random) -> list[float]:
     """As many of the values, drawn with replacement: what the sample could have been (bootstrap)."""
-    return random.choices(values, k=len(values))
+    return _chosen(values, len(values), random)
+
+
+def _chosen(values: list[float], count: int, random: Random) -> list[float]:
+    """So many of the values, drawn with replacement."""
+    first = values[0]
+    if all(value == first for value in values):
+        return [first] * count
+    return random.choices(values, k=count)
 
 
 class _Play:
@@ -247,18 +256,22 @@ class _Play:
 
     def __init__(self, work: Sequence[OpenTask], without: int | None) -> None:
         self._work = work
-        self._without = without
         self._needs = [len(task.before) for task in work]
         self._after: list[list[int]] = [[] for _ in work]
         for place, task in enumerate(work):
             for before in task.before:
                 self._after[before].append(place)
+        places = range(len(work))
+        self._running = [p for p in places if work[p].elapsed is not None and p != without]
+        self._worked = [p for p in places if work[p].is_worked and p != without]
         # Those that go on by themselves, whatever they need.
-        self._ongoing = {
-            place
-            for place, task in enumerate(work)
-            if task.is_worked or task.elapsed is not None or place == without
-        }
+        self._ongoing = {*self._running, *self._worked, without}
+        self._start = _Course(free=[], speeds=[], needs=self._needs)
+        if without is not None:
+            self._start.events.append((0.0, without, True))
+        for place in places:
+            if not self._needs[place] and place not in self._ongoing:
+                self._open(self._start, place, 0.0)
 
     def end(self, model: _Model, random: Random) -> float:
         """Play once: in how many seconds the last task ends."""
@@ -266,55 +279,53 @@ class _Play:
         # All that is due to chance is drawn task by task first, so that it does not depend on the order.
         count = len(self._work)
         residuals = random.choices(draw.residuals, k=count)
-        waits = random.choices(draw.waits, k=count)
-        pickups = random.choices(draw.pickups, k=count)
-        exp, scale, kinds = math.exp, draw.scale, draw.kinds
+        waits = _chosen(draw.waits, count, random)
+        pickups = _chosen(draw.pickups, count, random)
+        exp, scale, kinds, unknown = math.exp, draw.scale, draw.kinds, draw.unknown_kind
         worked = [
-            exp(kinds.get(task.kind, draw.unknown_kind) + scale * residual)
+            exp(kinds.get(task.kind, unknown) + scale * residual)
             for task, residual in zip(self._work, residuals, strict=True)
         ]
-        speeds = [draw.speeds[agent] for agent in draw.crew]
-        begun = _Begun([0.0] * len(speeds), [*map(exp, speeds)], [*self._needs])
-        self._begin(begun, draw, waits, random)
-        return self._go_on(begun, worked, waits, pickups)
+        course = self._begun(draw, waits, random)
+        return self._go_on(course, worked, waits, pickups)
 
-    def _begin(self, begun: "_Begun", draw: _Draw, waits: list[float], random: Random) -> None:
-        """Give the workers what they work on now, and put the other tasks where they wait."""
-        running = 0
-        for place, task in enumerate(self._work):
-            if place == self._without:
-                begun.events.append((0.0, place, True))
-            elif task.is_worked:
-                begun.events.append((waits[place], place, True))
-            elif task.elapsed is not None:
-                if running == len(begun.free):
-                    begun.free.append(0.0)
-                    begun.speeds.append(1.0)
-                if task.agent in draw.speeds:
-                    begun.speeds[running] = math.exp(draw.speeds[task.agent])
-                centre = math.exp(draw.kinds.get(task.kind, draw.unknown_kind))
-                left = _left(centre * begun.speeds[running], task.elapsed, draw, random)
-                begun.free[running] = left
-                begun.events.append((left + waits[place], place, True))
-                running += 1
-            elif not self._needs[place]:
-                self._open(begun, place, 0.0)
+    def _begun(self, draw: _Draw, waits: list[float], random: Random) -> "_Course":
+        """Give the workers what they work on now."""
+        start = self._start
+        speeds = [math.exp(draw.speeds[agent]) for agent in draw.crew]
+        course = _Course(
+            [0.0] * len(speeds), speeds, [*start.needs], [*start.ready], [*start.events]
+        )
+        course.events += ((waits[place], place, True) for place in self._worked)
+        for worker, place in enumerate(self._running):
+            task = self._work[place]
+            if worker == len(course.free):
+                course.free.append(0.0)
+                course.speeds.append(1.0)
+            if task.agent in draw.speeds:
+                course.speeds[worker] = math.exp(draw.speeds[task.agent])
+            centre = math.exp(draw.kinds.get(task.kind, draw.unknown_kind))
+            left = _left(centre * course.speeds[worker], task.elapsed or 0.0, draw, random)
+            course.free[worker] = left
+            course.events.append((left + waits[place], place, True))
+        return course
 
-    def _open(self, begun: "_Begun", place: int, moment: float) -> None:
+    def _open(self, course: "_Course", place: int, moment: float) -> None:
         """Nothing keeps a task back any more but its time."""
         task = self._work[place]
         if task.is_instant:
-            heappush(begun.events, (max(moment, task.ready_in), place, True))
+            heappush(course.events, (max(moment, task.ready_in), place, True))
         elif task.ready_in > moment:
-            heappush(begun.events, (task.ready_in, place, False))
+            heappush(course.events, (task.ready_in, place, False))
         else:
-            heappush(begun.ready, place)
+            heappush(course.ready, place)
 
     def _go_on(
-        self, begun: "_Begun", worked: list[float], waits: list[float], pickups: list[float]
+        self, course: "_Course", worked: list[float], waits: list[float], pickups: list[float]
     ) -> float:
-        events, ready, needs, speeds = begun.events, begun.ready, begun.needs, begun.speeds
-        free = [(moment, worker) for worker, moment in enumerate(begun.free)]
+        """Let free workers take ready tasks until none is left; return when the last one ended."""
+        events, ready, needs, speeds = course.events, course.ready, course.needs, course.speeds
+        free = [(moment, worker) for worker, moment in enumerate(course.free)]
         heapify(free)
         heapify(events)
         last = 0.0
@@ -330,7 +341,7 @@ class _Play:
                 for other in self._after[place]:
                     needs[other] -= 1
                     if not needs[other] and other not in self._ongoing:
-                        self._open(begun, other, moment)
+                        self._open(course, other, moment)
             if ready:
                 place = heappop(ready)
                 done = now + pickups[place] + worked[place] * speeds[worker]
@@ -339,8 +350,8 @@ class _Play:
         return last
 
 
-class _Begun(msgspec.Struct):
-    """A play that goes on.
+class _Course(msgspec.Struct):
+    """How far a play is.
 
     Attributes:
         free: When each worker is free.

@@ -20,7 +20,7 @@ RECENT = 14 * 86400.0
 def work_history(lives: Mapping[str, Life], until: float) -> WorkHistory:
     """Measure how work went: how long tasks took, and how soon workers took the next."""
     took = sorted(filter(None, (_took(life, until) for life in lives.values())), key=lambda t: t[0])
-    pickups, workers = _pickups(lives, until)
+    pickups, workers = _pickups(lives)
     return WorkHistory([entry[1] for entry in took[-LAST:]], pickups, workers)
 
 
@@ -30,57 +30,54 @@ def _own(life: Life) -> list[Change]:
     return [change for change in life.changes if change is first or change.event > first.event]
 
 
-def _claims(life: Life, until: float) -> Iterator[tuple[float, float, Change, bool]]:
-    """Each time in progress: when it began and ended, the claim, and whether it still goes on."""
+def _claims(life: Life) -> Iterator[tuple[Change, Change | None]]:
+    """Each time in progress: the claim, and the change that ended it; None while it goes on.
+
+    Times that ended because the agent had left the task are not among them: how long it worked is not known.
+    """
     changes = _own(life)
     for change, following in zip(changes, [*changes[1:], None], strict=True):
-        if change.status != "in_progress" or (following and following.is_lapse):
-            continue
-        end = max(change.moment, following.moment if following else until)
-        yield change.moment, end, change, following is None
+        if change.status == "in_progress" and not (following and following.is_lapse):
+            yield change, following
 
 
 def _took(life: Life, until: float) -> tuple[float, Took] | None:
     """How long the task took, and when that was known; None for one that says nothing about it."""
-    claims = [*_claims(life, until)]
+    claims = [*_claims(life)]
     if not claims or life.facts is None:
         return None
-    began, end, claim, is_running = claims[-1]
-    kind = life.facts.type
-    if is_running:
+    kind, (claim, end) = life.facts.type, claims[-1]
+    if end is None:
         if getattr(life.facts, "lease_until", "") <= clock.timestamp(until):
             return None  # its agent has left it
-        return until, Took(kind, claim.agent, end - began, has_ended=False)
+        return until, Took(kind, claim.agent, max(0.0, until - claim.moment), has_ended=False)
     if life.last.status not in ("done", "failed"):
         return None
-    worked = sum(end - begin for begin, end, _, _ in claims)
-    waited = max(0.0, life.last.moment - claims[0][0] - worked)
+    worked = sum(max(0.0, end.moment - begin.moment) for begin, end in claims if end)
+    waited = max(0.0, life.last.moment - claims[0][0].moment - worked)
     return life.last.moment, Took(kind, claim.agent, worked, waited)
 
 
-def _pickups(lives: Mapping[str, Life], until: float) -> tuple[list[float], int]:
+def _pickups(lives: Mapping[str, Life]) -> tuple[list[float], int]:
     """Measure how soon free workers took ready tasks, and how many worked side by side.
 
     Workers have no names here, for agents come and go: a claim is made by whoever has been free longest.
     """
-    claims = [
-        (begin, end, life, claim)
-        for life in lives.values()
-        for begin, end, claim, _ in _claims(life, until)
-    ]
-    last = max((begin for begin, *_ in claims), default=0.0)
-    recent = sorted((c for c in claims if c[1] >= last - RECENT), key=lambda c: c[:2])
-    busy = sorted(end for _, end, _, _ in recent)
+    claims = [(life, *span) for life in lives.values() for span in _claims(life)]
+    last = max((claim.moment for _, claim, _ in claims), default=0.0)
+    recent = [entry for entry in claims if entry[2] is None or entry[2].moment >= last - RECENT]
+    recent.sort(key=lambda entry: (entry[1].moment, entry[1].event))
+    ends = sorted((end.moment, end.event) for _, _, end in recent if end)
     free: deque[float] = deque()
     pickups: list[float] = []
     workers = ended = 0
-    for begin, _, life, claim in recent:
-        while busy[ended] <= begin and ended < len(busy) - 1:
-            free.append(busy[ended])
+    for life, claim, _ in recent:
+        while ended < len(ends) and ends[ended] < (claim.moment, claim.event):
+            free.append(ends[ended][0])
             ended += 1
         if free:
             ready = max(free.popleft(), _ready_since(life, claim, lives))
-            pickups.append(max(0.0, begin - ready))
+            pickups.append(max(0.0, claim.moment - ready))
         else:
             workers += 1
     return pickups, workers
