@@ -11,7 +11,17 @@ from typing import Protocol
 
 import msgspec
 
-from benchmarks import formulas, graph, mailing, mutations, playing, processes, racing, reading
+from benchmarks import (
+    formulas,
+    graph,
+    mailing,
+    mutations,
+    playing,
+    processes,
+    racing,
+    reading,
+    reporting,
+)
 from benchmarks.boards import Boards
 from benchmarks.measure import Figure
 
@@ -40,6 +50,7 @@ ALL: dict[str, Measurement] = {
     "advance": formulas.advancing,
     "hanoi": formulas.hanoi,
     "day": playing.a_day,
+    "report": reporting.reporting,
 }
 
 

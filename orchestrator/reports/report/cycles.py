@@ -5,7 +5,7 @@ changes of a task in a cycle the last one counts.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.core import clock
@@ -119,34 +119,41 @@ class Rounds:
 
 def gantt(lives: Mapping[str, Life], number: int | None, begins: float, ends: float) -> Gantt:
     """Chart the tasks that were in work in a time, in the order in which they were begun."""
-    rows = [row for life in lives.values() if (row := _row(life, begins, ends))]
-    rows.sort(key=lambda row: row.phases[0].begins)
+
+    def charted(life: Life) -> Iterator[tuple[Change, float]]:
+        for change, end in life.spans(ends):
+            if change.status in _CHARTED and change.moment <= ends and end > begins:
+                yield change, end
+
+    begun = [
+        (max(first[0].moment, begins), first[0].event, life)
+        for life in lives.values()
+        if (first := next(charted(life), None))
+    ]
+    begun.sort(key=lambda entry: entry[:2])
     return Gantt(
         cycle=number,
         begins=clock.timestamp(begins),
         ends=clock.timestamp(ends),
-        rows=rows[-CHARTED:],
-        left_out=max(0, len(rows) - CHARTED),
+        rows=[_row(life, charted(life), begins, ends) for _, _, life in begun[-CHARTED:]],
+        left_out=max(0, len(begun) - CHARTED),
     )
 
 
-def _row(life: Life, begins: float, ends: float) -> GanttRow | None:
-    phases = [
-        Phase(
-            status=change.status,
-            begins=clock.timestamp(max(change.moment, begins)),
-            ends=clock.timestamp(min(end, ends)),
-            agent=change.agent or None,
-        )
-        for change, end in life.spans(ends)
-        if change.status in _CHARTED and change.moment <= ends and end > begins
-    ]
-    if not phases or life.facts is None:
-        return None
+def _row(life: Life, spans: Iterable[tuple[Change, float]], begins: float, ends: float) -> GanttRow:
+    assert life.facts is not None
     return GanttRow(
         workstream=life.facts.workstream,
         task=life.facts.id,
         title=life.facts.title,
         status=life.last.status,
-        phases=phases,
+        phases=[
+            Phase(
+                status=change.status,
+                begins=clock.timestamp(max(change.moment, begins)),
+                ends=clock.timestamp(min(end, ends)),
+                agent=change.agent or None,
+            )
+            for change, end in spans
+        ],
     )

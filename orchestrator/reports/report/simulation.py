@@ -20,10 +20,10 @@ import msgspec
 
 from orchestrator.core.progress import ShowProgress, no_progress
 
-TRIALS, FEWEST = 1000, 25
+TRIALS, FEWEST = 1000, 20
 """Trials, and how many there are at least however many tasks are open."""
 
-DRAWS = 1_000_000
+DRAWS = 500_000
 """Tasks that may be played in all: of large graphs there are fewer trials, whose ends differ less."""
 
 _SMOOTHED = 500
