@@ -37,12 +37,12 @@ from orchestrator.integrations.report import Losses, Report, digest
 from orchestrator.integrations.updates import (
     OPEN_NEEDS,
     OWN_WORK,
+    Histories,
     Update,
     find_known,
     is_as_here,
     is_known,
     is_same,
-    is_untouched,
 )
 
 NEED = "need"
@@ -250,6 +250,8 @@ class TaskImport(Noun[State], name="arrivals"):
 
     def _update(self, tx: Transaction[State], taking: "_Taking", source: str, reason: str) -> None:
         ended = []
+        known = [task for here in taking.known.values() if (task := tx.state.tasks.get(here))]
+        histories = Histories(tx, self._desk, known)
         for theirs, here in taking.known.items():
             mine = tx.state.tasks.get(here)
             if mine is None:
@@ -258,7 +260,9 @@ class TaskImport(Noun[State], name="arrivals"):
             if is_as_here(coming, mine):
                 continue
             same = taking.record(self.projection(mine), (), at_home=mine)
-            update = Update(mine, coming, same, tx.now, untouched=partial(is_untouched, tx, mine))
+            update = Update(
+                mine, coming, same, tx.now, untouched=partial(histories.is_untouched, mine)
+            )
             changes = update.changes
             if not MOVING.isdisjoint(changes):
                 changes = taking.without_circle(mine, changes)

@@ -1,10 +1,12 @@
 """What an import changes of tasks that are on the board already: only what changed in the other tracker."""
 
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import Any
 
-from orchestrator.core.transaction import Transaction
+from orchestrator.core.transaction import Desk, Transaction
 from orchestrator.domain.state import State
+from orchestrator.domain.tasks.archive import CLOSE
 from orchestrator.domain.tasks.edit_events import REIMPORTED, TaskReimported
 from orchestrator.domain.tasks.events import TaskImported
 from orchestrator.domain.tasks.records import ENDED, HELD, Note, Task
@@ -24,6 +26,9 @@ _COMPARED = [
 
 _WHO = ("status", "assigned_to")
 """They go together: a status without an agent is that of a task that is free."""
+
+_MANY = 20
+"""How many tasks are looked up one by one before the log is read in one pass."""
 
 _IMPORTS = (TaskImported.TYPE, TaskReimported.TYPE)
 _TO_THE_MINUTE = ":00.000Z"
@@ -105,9 +110,40 @@ class Update:
             self.changes.pop("ended_at", None)
 
 
-def is_untouched(tx: Transaction[State], task: Task) -> bool:
-    """Whether only imports have changed a task of the board."""
-    return all(tx.event(number).type in _IMPORTS for number in reversed(task.events))
+class Histories:
+    """Tells which tasks of the board only imports have changed.
+
+    Args:
+        tx: The transaction.
+        desk: The board.
+        tasks: The tasks that may be asked about.
+    """
+
+    def __init__(self, tx: Transaction[State], desk: Desk[State], tasks: Iterable[Task]) -> None:
+        self._tx, self._desk, self._tasks = tx, desk, tasks
+        self._asked = 0
+        self._own: set[int] | None = None
+        self._last = 0
+
+    def is_untouched(self, task: Task) -> bool:
+        """Whether only imports have changed a task."""
+        self._asked += 1
+        if self._asked == _MANY:
+            self._read_log()
+        return all(map(self._is_import, reversed(task.events)))
+
+    def _is_import(self, number: int) -> bool:
+        if self._own is not None and number <= self._last:
+            return number in self._own
+        return self._tx.event(number).type in _IMPORTS
+
+    def _read_log(self) -> None:
+        """Find the events of imports in one pass, if the log is not much longer than the histories."""
+        numbers = [number for task in self._tasks for number in task.events]
+        first, self._last = min(numbers), max(numbers)
+        if self._last - first < CLOSE * len(numbers):
+            log = takewhile(lambda record: record.id >= first, self._desk.read_backwards())
+            self._own = {record.id for record in log if record.type in _IMPORTS}
 
 
 def is_as_here(theirs: Task, mine: Task) -> bool:

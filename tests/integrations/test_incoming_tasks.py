@@ -453,6 +453,18 @@ def test_a_name_of_another_case_is_that_of_the_agent_that_is_here(orc: Orchestra
         assert take(orc, *same).updated == ()
 
 
+def test_many_changed_tasks_are_looked_up_as_one_is(orc: Orchestrator) -> None:
+    names = [f"t{number:02}" for number in range(50)]
+    take(orc, *(issue(name) for name in names))
+    for name in ("t05", "t45"):
+        orc.tasks.claim(name, agent="ann")
+        orc.tasks.complete(name, result="Mine", agent="ann")
+    issues = [issue(name, status="closed", close_reason="It", updated_at=LATE) for name in names]
+    report = take(orc, *issues)
+    assert report.no_place == {"statuses of tasks that have ended here": 2}
+    assert [task.id for task in orc.tasks.all() if task.result == "Mine"] == ["t05", "t45"]
+
+
 def test_an_import_ends_no_task_past_its_checks(orc: Orchestrator) -> None:
     take(orc, issue("a"), issue("b"))
     orc.tasks.edit("a", review=True)
