@@ -170,3 +170,47 @@ def test_the_commands_that_are_printed_run_as_they_are(tmp_path: Path) -> None:
     inbox, following = page.split("`")[1::2]
     assert "hello" in shell(inbox)
     assert "Second" in shell(following)
+
+
+# Without an id the task that the agent works on is meant
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        (("note", "the key is gone"), "Noted: Ship v1"),
+        (("note", "Gone"), "Noted: Ship v1"),
+        (("done", "Shipped"), "Completed: Ship v1"),
+        (("done", "Shipped", "it"), "Completed: Ship v1"),
+        (("fail", "the API is gone"), "Failed: Ship v1"),
+        (("release",), "Released: Ship v1"),
+        (("t", "block", "rain", "falls"), "Blocked: Ship v1"),
+    ],
+)
+def test_a_step_without_an_id_is_about_my_task(
+    cli: CommandLine, words: tuple[str, ...], first: str
+) -> None:
+    task = worked_on(cli)
+    assert cli(*words, "--agent", "ann").lines[0] == first
+    record = cli("t", "show", task, "--json").json
+    text = " ".join(word for word in words if word not in ("t", words[0], "block"))
+    assert not text or text in (
+        record["result"],
+        record["reason"],
+        *(n["text"] for n in record["notes"]),
+    )
+
+
+@pytest.mark.parametrize("verb", ["done", "note", "fail", "release"])
+def test_a_mistyped_id_is_no_text_about_my_task(cli: CommandLine, verb: str) -> None:
+    task = worked_on(cli)
+    slip = task[:-1] + ("0" if task[-1] != "0" else "1")
+    refused = cli(verb, slip, "it is so", "--agent", "ann", status=1)
+    assert f"did you mean '{task}'?" in refused.err
+    assert cli("t", "show", task, "--json").json["status"] == "in_progress"
+
+
+def test_a_step_without_an_id_takes_an_agent_with_one_task(cli: CommandLine) -> None:
+    worked_on(cli)
+    assert "--agent NAME" in cli("note", "x y", status=2).err
+    assert "works on no task" in cli("note", "x y", "--agent", "bob", status=1).err

@@ -329,20 +329,20 @@ class Tasks(TaskQueries, name="tasks"):
     def fail(
         self,
         tx: Transaction[State],
-        task: str,
+        task: str | None = None,
         *,
         reason: str = "",
         agent: str | None = None,
         token: int | None = None,
     ) -> Task | None:
-        """Fail a task: it was tried and cannot be done; its dependants keep waiting.
+        """Fail a task, by default the one that the agent works on: it cannot be done; its dependants wait on.
 
         If the agent has failed it already, nothing changes.
 
         Raises:
             Refused: It is not in progress, or another agent has it now.
         """
-        tried = find_live(tx.state, task)
+        tried = find_live(tx.state, named_or_current(tx, task, agent))
         if has_ended_it(tx, tried, "fail", agent, token):
             return tried
         held = held_task(tx, tried.id, "fail", agent, token)
@@ -353,18 +353,18 @@ class Tasks(TaskQueries, name="tasks"):
     def release(
         self,
         tx: Transaction[State],
-        task: str,
+        task: str | None = None,
         *,
         reason: str = "",
         agent: str | None = None,
         token: int | None = None,
     ) -> Task | None:
-        """Give a task back; it is pending again. If it is pending, nothing changes.
+        """Give a task back, by default the one that the agent works on. If it is pending, nothing changes.
 
         Raises:
             Refused: It is not in progress, or another agent has it now.
         """
-        given = find_live(tx.state, task)
+        given = find_live(tx.state, named_or_current(tx, task, agent))
         if is_settled(given, "release"):
             act_in_session(tx, agent, task=given.id)
             return given
@@ -374,7 +374,12 @@ class Tasks(TaskQueries, name="tasks"):
 
     @command(changed_task)
     def block(
-        self, tx: Transaction[State], task: str, *, reason: str, agent: str | None = None
+        self,
+        tx: Transaction[State],
+        task: str | None = None,
+        *,
+        reason: str,
+        agent: str | None = None,
     ) -> Task | None:
         """Block a task for a reason outside the board; its lease ends.
 
@@ -383,8 +388,8 @@ class Tasks(TaskQueries, name="tasks"):
         Raises:
             Refused: It has ended, or is blocked for another reason.
         """
-        act_in_session(tx, agent, task=task)
-        live = find_live(tx.state, task)
+        act_in_session(tx, agent, task=task or "ID")
+        live = find_live(tx.state, named_or_current(tx, task, agent))
         if live.status == "blocked" and live.reason == reason:
             return live
         check_transition(live, "block")
@@ -467,11 +472,11 @@ class Tasks(TaskQueries, name="tasks"):
 
     @command(changed_task)
     def note(
-        self, tx: Transaction[State], task: str, text: str, *, agent: str | None = None
+        self, tx: Transaction[State], task: str | None, text: str, *, agent: str | None = None
     ) -> None:
-        """Append a note to a task."""
+        """Append a note to a task; None: to the one that the agent works on."""
         tx.act_as(agent)
-        live = find_live(tx.state, task)
+        live = find_live(tx.state, named_or_current(tx, task, agent))
         tx.record(TaskNoted(task=live.id, text=check_required("note", text)))
 
     @command(named_tasks)

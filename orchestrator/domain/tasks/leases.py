@@ -122,7 +122,7 @@ def current_task(state: State, agent: str) -> Task:
     raise Refused(
         f"{agent} works on {len(current)} tasks: {', '.join(listed[:5])}",
         code="ambiguous_task",
-        hint="Give the id of the one that is done.",
+        hint="Give the id of the one that is meant.",
         tasks=[task.id for task in current],
     )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from orchestrator.core import paths
-from orchestrator.core.errors import NoBoard, NotFound, OrchestratorError, UsageError
+from orchestrator.core.errors import NoBoard, OrchestratorError, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES
 from orchestrator.interfaces.cli import types
@@ -16,7 +16,7 @@ from orchestrator.interfaces.cli.layout import facts, parts, section
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag, option, text_file
 from orchestrator.interfaces.cli.rendering import Answer, say, warn
 from orchestrator.interfaces.cli.run import Run, either, once
-from orchestrator.interfaces.cli.task_words import Words, task_and_text
+from orchestrator.interfaces.cli.task_words import Words, mine_or_named
 
 if TYPE_CHECKING:
     from orchestrator.domain.agents.records import Session
@@ -139,26 +139,8 @@ def done(
         return ended(run, finished.task, outcome, value=finished, checked=outcome == OUTCOMES[0])
     if until:
         raise UsageError("--until goes with DEFERRED", hint="`done DEFERRED --until 3d`")
-    task, text = _own_or_named(run, words, message)
+    task, text = mine_or_named(run, words, message, name="result")
     return completed(run, task, text, **how)
-
-
-def _own_or_named(run: Run, words: Words, message: str | None) -> tuple[str | None, str]:
-    """The task that the words begin with, if they do, and the result.
-
-    A first word without a blank must be a task: a mistyped id is not a result of another task.
-    """
-    if not words or words[0] == "-" or any(map(str.isspace, words[0])):
-        return None, once("result", run.text_of(words), message) or ""
-    task, text = task_and_text(run, words, message, name="result")
-    try:
-        return run.orc.tasks.get(task).id, text
-    except NotFound as error:
-        if error.code == "task_not_found":
-            error.hint = (
-                "A single word is read as an id; a result of one word goes with `done -m RESULT`."
-            )
-        raise
 
 
 @BOARD.command(

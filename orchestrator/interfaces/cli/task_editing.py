@@ -21,9 +21,9 @@ from orchestrator.interfaces.cli.task_options import FACT_OPTIONS
 from orchestrator.interfaces.cli.task_words import (
     Words,
     done,
+    mine_or_named,
     only_task,
     refuse_more,
-    task_and_text,
     task_words,
 )
 
@@ -178,9 +178,9 @@ def edit(
 
 
 @TASK.command("note", example='note 299833bc "The API needs a key"')
-@task_words("TEXT...", "The task, and what there is to say.")
+@task_words("TEXT...", "The task, mine if not given, and what there is to say.", or_mine=True)
 @text_file("the text")
 def note(run: Run, words: Words, file: str | None) -> Answer:
     """Append a note to a task."""
-    task, text = task_and_text(run, words, file=file, required=True)
+    task, text = mine_or_named(run, words, file=file, required=True)
     return done(run, run.orc.tasks.note(task, text), "Noted")

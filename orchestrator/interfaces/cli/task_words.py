@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from orchestrator.core.errors import OrchestratorError, UsageError
+from orchestrator.core.errors import NotFound, OrchestratorError, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.parameters import Decorator, argument, option, together
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 Words = tuple[str, ...]
 
 
-def task_words(more: str = "", help: str = "The task.") -> Decorator:
-    """Declare the words ``[WS] ID`` and perhaps more behind them."""
-    usage = f"[WS] ID {more}".rstrip()
-    return argument("words...", help, types.TASK_ID, metavar=usage)
+def task_words(more: str = "", help: str = "The task.", *, or_mine: bool = False) -> Decorator:
+    """Declare the words ``[WS] ID`` and perhaps more behind them; with ``or_mine`` no ID is needed."""
+    usage = f"{'[[WS] ID]' if or_mine else '[WS] ID'} {more}".rstrip()
+    return argument("[words...]" if or_mine else "words...", help, types.TASK_ID, metavar=usage)
 
 
-def reason_words(*, required: bool = False) -> Decorator:
+def reason_words(*, required: bool = False, or_mine: bool = False) -> Decorator:
     """Declare the words ``[WS] ID REASON...``, or the option ``--reason`` in place of the reason."""
     usage = "REASON..." if required else "[REASON...]"
-    return together(task_words(usage, "The task, and why."), option("--reason", "Why."))
+    help = "The task, mine if not given, and why." if or_mine else "The task, and why."
+    return together(task_words(usage, help, or_mine=or_mine), option("--reason", "Why."))
 
 
 def split_task(run: Run, words: Words) -> tuple[str, Words]:
@@ -75,6 +76,52 @@ def task_and_text(
     if required and not text:
         raise UsageError(f"A {name} is needed", hint="Give it as the last word, quoted.")
     return task, text or ""
+
+
+def mine_or_named(
+    run: Run,
+    words: Words,
+    option: str | None = None,
+    file: str | None = None,
+    *,
+    name: str = "text",
+    required: bool = False,
+) -> tuple[str | None, str]:
+    """The task that the words begin with, or None if they name none, and the text.
+
+    A first word that may be a mistyped id is refused: what was said of another task is not kept with mine.
+
+    Raises:
+        NotFound: The first word looks like an id, and there is no such task.
+    """
+    if words and words[0] != "-" and not any(map(str.isspace, words[0])):
+        try:
+            task = run.orc.tasks.get(split_task(run, words)[0]).id
+        except NotFound as error:
+            if error.code != "task_not_found":
+                raise
+            if _may_be_id(words[0]) or "did you mean" in error.message:
+                error.hint = _ONE_WORD[name]
+                raise
+        else:
+            return task, task_and_text(run, words, option, file, name=name, required=required)[1]
+    text = either(name, once(name, run.text_of(words), option), file)
+    if required and not text:
+        raise UsageError(f"A {name} is needed", hint="Give it as the last word, quoted.")
+    return None, text or ""
+
+
+_ONE_WORD = {
+    "result": "A word with a digit is read as an id; a result of one word goes with `done -m RESULT`.",
+    "reason": "A word with a digit is read as an id; a reason of one word goes with --reason.",
+    "text": "A word with a digit is read as an id; `hook` shows the task that you work on.",
+}
+"""What to do where a text of one word was taken for an id."""
+
+
+def _may_be_id(word: str) -> bool:
+    """Whether a word may be meant as an id: those have digits, and eight letters of them at most no other."""
+    return any(map(str.isdigit, word)) or (len(word) == 8 and {*word} <= {*"abcdef"})
 
 
 def refuse_more(words: Words) -> None:

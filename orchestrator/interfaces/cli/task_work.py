@@ -21,6 +21,7 @@ from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_words import (
     Words,
     done,
+    mine_or_named,
     only_task,
     reason_words,
     task_and_text,
@@ -41,11 +42,11 @@ def renew(run: Run, words: Words, lease: str | None, token: int | None) -> Answe
 
 
 @TASK.command("release", example="release 299833bc")
-@reason_words()
+@reason_words(or_mine=True)
 @TOKEN
 def release(run: Run, words: Words, reason: str | None, token: int | None) -> Answer:
     """Give a task back; it is pending again."""
-    task, text = task_and_text(run, words, reason, name="reason")
+    task, text = mine_or_named(run, words, reason, name="reason")
     return ended(run, run.orc.tasks.release(task, reason=text, token=token), "Released")
 
 
@@ -69,19 +70,19 @@ def complete(run: Run, words: Words, result: str | None, file: str | None, **how
 
 
 @TASK.command("fail", example='fail 299833bc "The API is gone"')
-@reason_words()
+@reason_words(or_mine=True)
 @TOKEN
 def fail(run: Run, words: Words, reason: str | None, token: int | None) -> Answer:
     """Say that a task was tried and cannot be done."""
-    task, text = task_and_text(run, words, reason, name="reason")
+    task, text = mine_or_named(run, words, reason, name="reason")
     return ended(run, run.orc.tasks.fail(task, reason=text, token=token), "Failed")
 
 
 @TASK.command("block", example='block 299833bc "Waiting for a key"')
-@reason_words(required=True)
+@reason_words(required=True, or_mine=True)
 def block(run: Run, words: Words, reason: str | None) -> Answer:
     """Set a task aside for a reason outside the board."""
-    task, text = task_and_text(run, words, reason, name="reason", required=True)
+    task, text = mine_or_named(run, words, reason, name="reason", required=True)
     return ended(run, run.orc.tasks.block(task, reason=text), "Blocked")
 
 
