@@ -16,7 +16,7 @@ from orchestrator.interfaces.cli.parameters import (
     together,
 )
 from orchestrator.interfaces.cli.rendering import Answer, say, warn
-from orchestrator.interfaces.cli.run import Run, either, given, once
+from orchestrator.interfaces.cli.run import Run, either, given, once, refuse_empty
 from orchestrator.interfaces.cli.task_options import FACT_OPTIONS
 from orchestrator.interfaces.cli.task_words import (
     Words,
@@ -86,8 +86,7 @@ def _added(
     file: str | None,
     **facts: Any,
 ) -> Answer:
-    for name in (name for name, value in facts.items() if value == ()):
-        raise UsageError(f"The list of {name} is empty", hint="Leave the option out.")
+    refuse_empty(facts)
     description = once("description", desc, facts["description"])
     facts["description"] = either("description", description, file)
     facts["priority"] = once("priority", number, facts["priority"])
