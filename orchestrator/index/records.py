@@ -213,7 +213,7 @@ class StoredMailboxes(dict[str, Mailbox]):
         return dict.__getitem__(self, agent)
 
     def __delitem__(self, agent: str) -> None:
-        self.pop(agent)
+        self.pop(agent, None)  # one whose last message was taken out has no record any more
 
     def pop(self, agent: str, default: Any = _MISSING) -> Any:
         if agent not in self:

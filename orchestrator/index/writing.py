@@ -66,10 +66,10 @@ class Writer:
         history = self.history
         for table, rows in history.rows.items():
             self._database.executemany(table.upsert, rows)
-        for statement, values in history.statements:
-            self._database.execute(statement, values)
         if history.texts:
             self._add_texts(history.texts)
+        for statement, values in history.statements:
+            self._database.execute(statement, values)
         self._archived |= history.archived
         history.begin()
 
