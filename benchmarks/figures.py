@@ -14,6 +14,7 @@ import msgspec
 from benchmarks import (
     formulas,
     graph,
+    indexing,
     mailing,
     mutations,
     playing,
@@ -51,6 +52,8 @@ ALL: dict[str, Measurement] = {
     "hanoi": formulas.hanoi,
     "day": playing.a_day,
     "report": reporting.reporting,
+    "index-build": indexing.building,
+    "index-follow": indexing.following,
 }
 
 

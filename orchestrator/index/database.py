@@ -27,7 +27,8 @@ BESIDE = ("-wal", "-shm", "-journal")
 
 _BUSY = 10.0
 _POLL = 0.01
-_FAST = ("journal_mode = OFF", "synchronous = OFF", "temp_store = MEMORY", "cache_size = -65536")
+FAST = ("journal_mode = OFF", "synchronous = OFF", "temp_store = MEMORY", "cache_size = -65536")
+"""Settings for a build, of a file that is of no use before it is whole."""
 
 R = TypeVar("R")
 
@@ -263,7 +264,7 @@ class IndexFile:
         new = f"{self._path}.building"
         _remove(new)
         with closing(connect(new, "rwc")) as database:
-            for setting in _FAST:
+            for setting in FAST:
                 database.execute(f"PRAGMA {setting}")
             writing.build(database, self._store, show_progress=self._show_progress)
             database.execute("PRAGMA journal_mode = WAL")

@@ -573,8 +573,8 @@ OWN = (
 """The tables that the index keeps for itself: the records of the state, and what it is an index of."""
 
 WORDS = (
-    "CREATE VIRTUAL TABLE words USING fts5(title, body, grams, content='texts', content_rowid='id',"
-    " tokenize='unicode61 remove_diacritics 2')"
+    'CREATE VIRTUAL TABLE words USING fts5(title, body, grams, content="texts", content_rowid="id",'
+    ' tokenize="unicode61 remove_diacritics 2")'
 )
 """The full-text index of ``texts``."""
 
