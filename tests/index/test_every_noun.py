@@ -51,18 +51,18 @@ def test_event_by_event(golden: list[Recorded]):
     check_steps(golden, {*range(len(golden))})
 
 
-def test_up_to_each_event_and_then_the_rest(golden: list[Recorded]):
-    for end in range(1, len(golden)):
+def test_up_to_an_event_and_then_the_rest(golden: list[Recorded]):
+    for end in range(1, len(golden), 7):
         check_steps(golden, {end})
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(ends=st.sets(st.integers(1, 130), max_size=12))
 def test_in_any_steps(golden: list[Recorded], ends: set[int]):
     check_steps(golden, ends)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_commands_of_every_noun_in_any_order(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

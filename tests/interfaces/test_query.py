@@ -1,0 +1,159 @@
+"""``orc query`` and ``orc index``: what they print, and with which status."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import CommandLine
+
+HOSTILE = [
+    "=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\ttab", " =1", "a|b *c* [d](e) `f` <script>",
+    "line\nbreak", "\x1b[31mred", "\u202eright to left",
+]  # fmt: skip
+
+
+@pytest.fixture
+def asked(cli: CommandLine) -> CommandLine:
+    """A board with a workstream and two tasks."""
+    cli("ws", "create", "build")
+    cli("add", "build", "First", "--label", "a,b")
+    cli("add", "build", "Second")
+    return cli
+
+
+def test_an_answer_in_every_format(asked: CommandLine):
+    sql = "SELECT title, priority, assignee FROM tasks ORDER BY title"
+    assert asked("query", sql).lines == [
+        "title   priority  assignee", "First   5", "Second  5",
+    ]  # fmt: skip
+    objects = [
+        {"title": "First", "priority": 5, "assignee": None},
+        {"title": "Second", "priority": 5, "assignee": None},
+    ]
+    assert asked("query", sql, "--json").json == objects
+    assert asked("query", sql, "--format", "json").json == objects
+    assert [*map(json.loads, asked("query", sql, "--format", "jsonl").lines)] == objects
+    assert asked("query", sql, "--format", "csv").lines == [
+        "title,priority,assignee", "First,5,", "Second,5,",
+    ]  # fmt: skip
+    assert asked("query", sql, "--format", "markdown").lines == [
+        "| title | priority | assignee |", "| --- | --- | --- |", "| First | 5 |  |", "| Second | 5 |  |",
+    ]  # fmt: skip
+
+
+def _select(text: str) -> str:
+    return f"SELECT CAST(x'{text.encode().hex()}' AS TEXT) AS x"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_text_is_data_in_every_format(asked: CommandLine, text: str):
+    sql = _select(text)
+    rows = [*csv.reader(io.StringIO(asked("query", sql, "--format", "csv").out))]
+    assert len(rows) == 2
+    assert rows[1][0].lstrip()[:1] not in ("=", "+", "-", "@")
+    assert rows[1][0].removeprefix("'") == text
+    for shown in (asked("query", sql), asked("query", sql, "--format", "markdown")):
+        assert len(shown.lines) <= 3
+        assert not any(sign in shown.out for sign in ("\x1b", "\u202e", "\t"))
+    assert "<script>" not in asked("query", sql, "--format", "markdown").out
+    assert asked("query", sql, "--json").json == [{"x": text}]
+
+
+def test_columns_of_one_name_are_all_there(asked: CommandLine):
+    assert asked("query", "SELECT 1 AS a, 2 AS a", "--json").json == [{"a": 1, "a_2": 2}]
+
+
+def test_bytes_are_shown_as_sql_writes_them(asked: CommandLine):
+    assert asked("query", "SELECT x'00ff' AS b").lines == ["b", "x'00ff'"]
+    assert asked("query", "SELECT x'00ff' AS b", "--format", "jsonl").json == {"b": "AP8="}
+
+
+def test_a_cut_answer_says_so(asked: CommandLine):
+    shown = asked("query", "SELECT title FROM tasks", "--limit", "1", "--format", "csv")
+    assert len(shown.lines) == 2
+    assert shown.err == "Warning: Only the first 1 rows are shown; --limit N shows more.\n"
+    assert asked("query", "SELECT title FROM tasks").err == ""
+
+
+def test_named_queries_with_parameters_and_those_of_the_board(asked: CommandLine, tmp_path: Path):
+    listed = asked("query", "--list", "--json").json
+    assert {"lead-times", "throughput"} <= {query["name"] for query in listed}
+    asked("query", "lead-times", "--ws", "build")
+    asked("query", "activity", "--agent", "system")
+    assert asked("query", "throughput", "--ws=other", "--json").json == []
+    folder = tmp_path / "board" / "queries"
+    folder.mkdir()
+    (folder / "open.sql").write_text(
+        "-- Open tasks.\n-- :n How many.\nSELECT title FROM tasks LIMIT :n"
+    )
+    assert asked("query", "open", "--n", "1").lines == ["title", "First"]
+    assert "Open tasks." in asked("query", "--list").out
+    assert "has no parameter" in asked("query", "open", "--m", "1", status=2).err
+    assert "needs a value" in asked("query", "open", "--n", status=2).err
+    assert "lead-times" in asked("query", "lead-time", status=1).err
+
+
+def test_a_table_or_view_is_asked_by_its_name_and_parameters_of_sql_are_given_behind_it(
+    asked: CommandLine,
+):
+    assert [row["title"] for row in asked("query", "ready", "--json").json] == ["First", "Second"]
+    sql = "SELECT title FROM tasks WHERE title = :title"
+    assert asked("query", sql, "--title", "Second").lines == ["title", "Second"]
+    assert "tasks" in asked("query", "--schema").out
+
+
+@pytest.mark.parametrize("sql", ["DELETE FROM tasks", "SELEC 1", "SELECT 1; SELECT 2"])
+def test_what_cannot_be_asked_is_a_usage_error(asked: CommandLine, sql: str):
+    assert asked("query", sql, status=2).err.startswith("Error: The query failed: ")
+    assert asked("query", sql, "--json", status=2).error["code"] == "query"
+
+
+def test_too_long_is_a_timeout(asked: CommandLine):
+    forever = (
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    )
+    assert "longer than 0.1 s" in asked("query", forever, "--timeout", "100ms", status=5).err
+
+
+def test_the_index_is_built_dropped_and_said_to_be_there_or_not(asked: CommandLine):
+    assert asked("index").out.startswith("There is no index")
+    assert asked("index", "build").out.startswith("The index is up to date: event 3 ")
+    assert "up to date" in asked("index").out
+    asked("add", "build", "Third")
+    assert "1 events behind" in asked("index", "status").out
+    assert asked("index", "verify").out == "The index is as the log says\n"
+    standing = asked("index", "status", "--json").json
+    assert (standing["exists"], standing["event"], standing["head"], standing["problem"]) == (
+        True,
+        4,
+        4,
+        "",
+    )
+    assert asked("index", "drop").out == "Dropped the index\n"
+    assert asked("index", "drop").out == "There was no index\n"
+    assert asked("query", "SELECT count(*) AS n FROM tasks").lines == ["n", "3"]
+
+
+def test_an_index_that_is_not_as_the_log_says_is_damage(asked: CommandLine, tmp_path: Path):
+    import sqlite3
+
+    asked("index", "build")
+    with sqlite3.connect(tmp_path / "board" / "state" / "index.db") as database:
+        database.execute("UPDATE tasks SET title = 'Changed' WHERE title = 'First'")
+    database.close()
+    assert asked("index", "verify", status=4).out == "tasks differs in 2 rows\n"
+
+
+def test_the_metadata_is_json(asked: CommandLine):
+    assert asked("index", "metadata").json["databases"]["index"]["tables"]["tasks"]
+
+
+def test_an_index_does_not_disturb_the_doctor_or_a_backup(asked: CommandLine, tmp_path: Path):
+    asked("index", "build")
+    asked("query", "SELECT 1")
+    assert asked("doctor").status == 0
+    asked("export", str(tmp_path / "export.jsonl"))
+    assert "index" not in (tmp_path / "export.jsonl").read_text()
