@@ -87,7 +87,7 @@ def test_named_queries_with_parameters_and_those_of_the_board(asked: CommandLine
     folder = tmp_path / "board" / "queries"
     folder.mkdir()
     (folder / "open.sql").write_text(
-        "-- Open tasks.\n-- :n How many.\nSELECT title FROM tasks LIMIT :n"
+        "-- Open tasks.\n-- :n How many.\nSELECT title FROM tasks ORDER BY title LIMIT :n"
     )
     assert asked("query", "open", "--n", "1").lines == ["title", "First"]
     assert "Open tasks." in asked("query", "--list").out
