@@ -13,7 +13,7 @@ from orchestrator.core.events import Event, Recorded
 from orchestrator.domain.knowledge.events import VersionEvent
 from orchestrator.domain.mail.events import MessageArchived, MessageSent, MessageTaken
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.events import TaskArchived, TaskImported
+from orchestrator.domain.tasks.events import TaskArchived, TaskDeleted, TaskImported
 from orchestrator.domain.tasks.records import Task
 from orchestrator.index import schema, texts
 
@@ -114,6 +114,8 @@ class History:
             task = getattr(event, "task", None)
         before = tasks.get(task) if task is not None else None
         event.apply(self._state, record)
+        if isinstance(event, TaskDeleted):
+            return task
         if isinstance(event, TaskArchived):
             self.archived[event.record.id] = event.record, record.ts
             return task

@@ -153,7 +153,7 @@ WORKSTREAMS = IndexTable(
 )
 TASKS = IndexTable(
     "tasks",
-    "A task, archived ones included. What a fact means: `orc help task`.",
+    "A task, archived ones included, deleted ones not. What a fact means: `orc help task`.",
     (
         C("id", TEXT, "Its id."),
         C("workstream", TEXT, "Its workstream.", references="workstreams.name"),
@@ -259,7 +259,7 @@ TRANSITIONS = IndexTable(
     "A change of the status of a task.",
     (
         C("event", INTEGER, "The event that changed it.", references="events.id"),
-        C("task", TEXT, "The task.", references="tasks.id"),
+        C("task", TEXT, "The task; one that was deleted is not in `tasks` any more."),
         C("ts", TEXT, "When."),
         C("agent", TEXT, "Who."),
         C("before", TEXT, "The status before; NULL: the task was added."),

@@ -101,8 +101,9 @@ class Writer:
     def _remove(self, kind: str, keys: list[Key]) -> None:
         if kind == "tasks":
             keys = [key for key in keys if key not in self._archived]
+            self._forget(keys)
         for table in _TABLES[kind]:
-            column = "task" if table in _OF_TASK else table.columns[0].name
+            column = "task" if table in _PARTS else table.columns[0].name
             statement = f"DELETE FROM {table.name} WHERE {column} = ?"
             values: Iterable[Row] = ((key,) for key in keys)
             if kind == "mailboxes":
@@ -112,9 +113,18 @@ class Writer:
         if kind == "tasks" and self._has_texts:
             self._delete_texts(_OWN_TEXTS, ((key,) for key in keys))
 
-    def forget_orphans(self) -> None:
-        """In a build: drop what is left of tasks that left the board without a trace."""
-        self._database.execute("DELETE FROM transitions WHERE task NOT IN (SELECT id FROM tasks)")
+    def _forget(self, tasks: Iterable[str]) -> None:
+        """Drop the history of tasks that left the board without a trace; that of deleted ones stays."""
+        deleted = self._state.tasks.deleted
+        self._database.executemany(
+            "DELETE FROM transitions WHERE task = ?",
+            ((task,) for task in tasks if task not in deleted),
+        )
+
+    def forget_the_gone(self) -> None:
+        """In a build: drop the history of every task that is not there any more."""
+        gone = "SELECT DISTINCT task FROM transitions EXCEPT SELECT id FROM tasks"
+        self._forget([task for (task,) in self._database.execute(gone)])
 
     # Tasks
 
@@ -322,14 +332,13 @@ _TABLES: dict[str, tuple[schema.IndexTable, ...]] = {
     "decisions": (schema.DECISIONS,),
     "convoys": (schema.CONVOYS, schema.CONVOY_TASKS),
     "mailboxes": (schema.RECEIPTS,),
-    "tasks": (schema.TASKS, *_PARTS, schema.TRANSITIONS),
+    "tasks": (schema.TASKS, *_PARTS),
     "locks": (schema.LOCK_WAITERS,),
     "mailing_lists": (schema.MAILING_LISTS,),
     "workflows": (schema.WORKFLOWS,),
 }
 """The tables with the rows of each kind of record."""
 
-_OF_TASK = (*_PARTS, schema.TRANSITIONS)
 _OWN_TEXTS = "kind IN ('task', 'result', 'note', 'evidence') AND key = ?"
 
 
@@ -362,7 +371,7 @@ def build(
     writer.write_history()
     changes = everything_of(state)
     writer.write_state(changes)
-    writer.forget_orphans()
+    writer.forget_the_gone()
     keep(database, changes)
     for statement in schema.index_statements(texts=has_texts):
         database.execute(statement)

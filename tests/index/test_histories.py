@@ -51,14 +51,19 @@ def check_is_fold(index: sqlite3.Connection, store: Store) -> None:
             " WHERE archived_at IS NULL"
         )
     )
-    assert {(id, t.outcome) for id, t in state.tasks.archived.items()} == set(
-        index.execute("SELECT id, status FROM tasks WHERE archived_at IS NOT NULL")
-    )
+    assert {
+        (id, t.outcome) for id, t in state.tasks.archived.items() if id not in state.tasks.deleted
+    } == set(index.execute("SELECT id, status FROM tasks WHERE archived_at IS NOT NULL"))
     assert {
         (lock.resource, h.agent, h.until) for lock in state.locks.values() for h in lock.holders
     } == set(index.execute("SELECT resource, agent, until FROM locks WHERE ended_at IS NULL"))
     last = dict(index.execute("SELECT task, after FROM transitions ORDER BY event"))
-    assert last == dict(index.execute("SELECT id, status FROM tasks"))
+    statuses = dict(index.execute("SELECT id, status FROM tasks"))
+    assert last.keys() - statuses.keys() == state.tasks.deleted.keys()
+    assert {task: last[task] for task in statuses} == statuses
+    assert dict(index.execute("SELECT id, workstream FROM tasks WHERE archived_at IS NULL")) == {
+        task.id: task.workstream for task in state.tasks.values()
+    }
     assert (
         index.execute("SELECT count(*), coalesce(max(id), 0) FROM events").fetchone()
         == (state.event,) * 2
