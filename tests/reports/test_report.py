@@ -1,6 +1,8 @@
 """The figures of a report are those of the board: what happened in a time, and what stands at its end."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from random import Random
 from typing import Any
 
 import msgspec
@@ -9,7 +11,7 @@ from boards import SettableClock, code_of
 
 from orchestrator import Orchestrator
 from orchestrator.core import clock as times
-from orchestrator.core.errors import UsageError
+from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.domain.locks.events import LockAwaited
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
 from orchestrator.interfaces.cli.rendering import plain
@@ -379,3 +381,80 @@ def test_the_report_goes_through_json_and_back(build: Orchestrator, work: Work) 
     work()
     report = build.report()
     assert msgspec.json.decode(msgspec.json.encode(report), type=BoardReport) == report
+
+
+def random_day(orc: Orchestrator, clock: SettableClock, random: Random) -> None:
+    """Let agents add, work on, end, take back and archive tasks, plan and write, as it comes."""
+    orc.workstreams.create("build")
+    orc.workstreams.create("docs")
+    for _ in range(80):
+        clock.advance(random.choice([0, 1, 60, 3000]))
+        with suppress(OrchestratorError):
+            random_step(orc, random, random.choice(["ann", "bob", "cid"]))
+
+
+STEPS: dict[str, dict[str, Any]] = {
+    "complete": {"result": "It works."},
+    "fail": {"reason": "no disk"},
+    "release": {},
+    "block": {"reason": "no key"},
+    "unblock": {},
+    "cancel": {},
+    "reopen": {},
+}
+
+
+def random_step(orc: Orchestrator, random: Random, agent: str) -> None:
+    tasks = [*orc.engine.read().tasks]
+    task = random.choice(tasks) if tasks else ""
+    step = random.choice(
+        [*STEPS, "complete", "add", "add", "next", "next", "review", "archive", "plan"]
+    )
+    if step in STEPS:
+        getattr(orc.tasks, step)(task, agent=agent, **STEPS[step])
+    elif step == "add":
+        needs = random.sample(tasks, random.choice([0, 0, 1])) if tasks else []
+        review = random.random() < 0.2
+        orc.tasks.add(random.choice(["build", "docs"]), title="x", needs=needs, review=review)
+    elif step == "next":
+        orc.next(agent=agent, mail=False, lease=random.choice(["10m", "9d"]))
+    elif step == "review":
+        how = random.choice(["approve", "reject"])
+        getattr(orc.reviews, how)(
+            task, agent=agent, **({"reason": "no"} if how == "reject" else {})
+        )
+    elif step == "archive":
+        orc.tasks.archive([task])
+    else:
+        orc.knowledge.write(random.choice(["parser", "style"]), str(random.random()), agent=agent)
+        orc.plan()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_happens_the_report_agrees_with_the_other_commands(
+    orc: Orchestrator, clock: SettableClock, seed: int
+) -> None:
+    random_day(orc, clock, Random(seed))
+    report, stats, total = orc.report(), orc.stats(), orc.metrics(days=60).total
+    standing = report.standing
+    assert (standing.tasks, standing.open) == (stats.total.tasks, stats.total.open)
+    assert (standing.done, standing.failed, standing.cancelled) == (
+        stats.total.done,
+        stats.total.failed,
+        stats.total.cancelled,
+    )
+    assert standing.blocked == stats.by_status["blocked"]
+    counted = (report.added, report.completed, report.failed, report.cancelled)
+    assert counted == (total.added, total.completed, total.failed, total.cancelled)
+    for cycle in report.cycles:
+        if cycle.number is not None:
+            collected = orc.collect(cycle=cycle.number)
+            assert cycle.finished == collected.completed_this_cycle
+            assert cycle.failed == collected.failed
+            assert cycle.agents == collected.agents
+            assert cycle.added_count == len(collected.added)
+    assert report.agents == orc.collect(since=0).agents
+    assert report.time_line.steps[-1].scope == standing.tasks - standing.cancelled
+    assert report.time_line.steps[-1].done == standing.done
+    assert_bounded(report)
+    assert orc.report(until=times.timestamp(clock.seconds)).standing == standing

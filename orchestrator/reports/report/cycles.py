@@ -10,8 +10,9 @@ from typing import Any
 
 from orchestrator.core import clock
 from orchestrator.core.transaction import SYSTEM
+from orchestrator.engine import Engine
 from orchestrator.planning.cycle_report import Failed, Finished, Share
-from orchestrator.reports.report.lives import Change, Chronicle, Life
+from orchestrator.reports.report.lives import Change, Chronicle, Life, ending_text
 from orchestrator.reports.report.records import SHOWN, CycleWork, Gantt, GanttRow, Phase
 
 CHARTED = 40
@@ -25,14 +26,21 @@ class Rounds:
     """What was done between some events of the log: the starts of cycles, or one moment.
 
     Args:
+        engine: The board.
         chronicle: What the log says.
         lives: The tasks that count.
         starts: The events, oldest first; the first round is what comes before them.
     """
 
-    def __init__(self, chronicle: Chronicle, lives: Mapping[str, Life], starts: Sequence[int]):
+    def __init__(
+        self,
+        engine: Engine,
+        chronicle: Chronicle,
+        lives: Mapping[str, Life],
+        starts: Sequence[int],
+    ) -> None:
+        self._engine = engine
         self._starts = starts
-        self._reasons = chronicle.reasons
         rounds = range(len(starts) + 1)
         self._shares: list[dict[str, Share]] = [{} for _ in rounds]
         self._ended: list[list[tuple[Change, Life, float | None]]] = [[] for _ in rounds]
@@ -49,10 +57,11 @@ class Rounds:
         return self._shares[place].setdefault(agent, Share(agent=agent))
 
     def _note(self, life: Life) -> None:
-        first = life.changes[0]
+        changes = life.own
+        first = changes[0]
         self._share(self.place(first.event), first.agent).added += 1
         claim: Change | None = None
-        for change, following in zip(life.changes, [*life.changes[1:], None], strict=True):
+        for change, following in zip(changes, [*changes[1:], None], strict=True):
             if change.status == "in_progress":
                 claim = change
             elif change.status not in ("in_review", "done", "failed"):
@@ -95,11 +104,11 @@ class Rounds:
             failed_count=len(failed),
             added_count=sum(share.added for share in shares),
             finished=[
-                Finished(**self._facts(*entry), result=getattr(entry[1].facts, "result", None))
+                Finished(**self._facts(*entry), result=ending_text(self._engine, entry[0]))
                 for entry in done[-SHOWN:]
             ],
             failed=[
-                Failed(**self._facts(*entry), reason=self._reasons.get(entry[0].event, ""))
+                Failed(**self._facts(*entry), reason=ending_text(self._engine, entry[0]) or "")
                 for entry in failed[-SHOWN:]
             ],
             agents=shares,

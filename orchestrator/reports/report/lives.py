@@ -66,6 +66,12 @@ class Life(msgspec.Struct, gc=False):
         """The change that made it what it is."""
         return self.changes[-1]
 
+    @property
+    def own(self) -> list[Change]:
+        """The changes that happened on this board; an imported task brings others."""
+        first = self.changes[0]
+        return [change for change in self.changes if change is first or change.event > first.event]
+
     def spans(self, end: float) -> Iterator[tuple[Change, float]]:
         """Each change, with when the next came, or ``end`` if none did; a clock that went back hides none."""
         for change, following in zip(self.changes, self.changes[1:], strict=False):
@@ -88,7 +94,6 @@ class Chronicle(msgspec.Struct):
     """What the log says, up to the state that the report is about.
 
     Attributes:
-        reasons: Why tasks failed, by the event.
         knowledge: Changes of topics, each with its event.
         began: The time of the first event.
         before: The last event before the report begins.
@@ -96,7 +101,6 @@ class Chronicle(msgspec.Struct):
 
     lives: dict[str, Life] = {}
     checks: list[Checked] = []
-    reasons: dict[int, str] = {}
     knowledge: list[tuple[int, Learned]] = []
     decisions: list[Decided] = []
     began: str = ""
@@ -186,8 +190,6 @@ class _Chronicler:
         if isinstance(event, (events.TaskCompleted, TaskSubmitted)):
             if event.reason:
                 self._checked(record, event.task, forced=True)
-        elif isinstance(event, events.TaskFailed):
-            self.chronicle.reasons[record.id] = event.reason
         elif isinstance(event, TaskRejected):
             self._checked(record, event.task, approved=False)
 
@@ -266,3 +268,9 @@ _NOTES: dict[str, Callable[[_Chronicler, Recorded, Any], None]] = {
     DecisionAdded.TYPE: _Chronicler.decided,
 }
 """What is noted of each type of events."""
+
+
+def ending_text(engine: Engine, change: Change) -> str | None:
+    """Read from the log what a task was ended with: its result, or why it failed."""
+    event = decode(engine.event(change.event))
+    return event.result if isinstance(event, events.TaskCompleted) else getattr(event, "reason", "")

@@ -19,7 +19,7 @@ from orchestrator.planning.cycle_report import Learned, Share
 from orchestrator.reports.history import DAY, share
 from orchestrator.reports.report.cycles import Rounds, gantt
 from orchestrator.reports.report.forecast import forecast
-from orchestrator.reports.report.lives import Chronicle, Life, read_chronicle
+from orchestrator.reports.report.lives import Chronicle, Life, ending_text, read_chronicle
 from orchestrator.reports.report.records import (
     SHOWN,
     BoardReport,
@@ -309,7 +309,7 @@ class _Reporter:
                     title=life.facts.title,
                     agent=change.agent,
                     at=clock.timestamp(change.moment),
-                    reason=self._chronicle.reasons.get(change.event, ""),
+                    reason=ending_text(self._engine, change) or "",
                     status=life.last.status,
                 )
             )
@@ -351,14 +351,14 @@ class _Reporter:
         return [*topics.values()][-SHOWN:]
 
     def _agents(self) -> list[Share]:
-        rounds = Rounds(self._chronicle, self._lives, [self._chronicle.before])
+        rounds = Rounds(self._engine, self._chronicle, self._lives, [self._chronicle.before])
         return rounds.shares(1)
 
     def _cycles(self) -> list[CycleWork]:
         """The cycles that the report touches, oldest first; without any, its whole time."""
         cycle = self._state.cycles.cycle
         starts = cycle.starts if cycle else ()
-        rounds = Rounds(self._chronicle, self._lives, starts)
+        rounds = Rounds(self._engine, self._chronicle, self._lives, starts)
         times = [
             self._chronicle.began or self._since,
             *(self._engine.event(start).ts for start in starts),

@@ -14,7 +14,6 @@ from orchestrator.reports.report.records import (
     BoardReport,
     CycleWork,
     FlowTimes,
-    Forecast,
     Spread,
 )
 
@@ -71,7 +70,7 @@ class Headline(msgspec.Struct, frozen=True, kw_only=True):
 
 def headline(report: BoardReport) -> Headline:
     """Return the answer that the report begins with."""
-    standing, forecast = report.standing, report.forecast
+    standing = report.standing
     parts = {
         "in progress": standing.in_progress,
         "in review": standing.in_review,
@@ -79,7 +78,7 @@ def headline(report: BoardReport) -> Headline:
     }
     named = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
     scope = f" of {report.workstream}" if report.workstream else ""
-    when, more = _when(forecast)
+    when, more = _when(report)
     return Headline(
         title=f"Report{scope or ' of the board'}",
         period=f"{local_time(report.since)} to {local_time(report.until)}",
@@ -92,9 +91,10 @@ def headline(report: BoardReport) -> Headline:
     )
 
 
-def _when(forecast: Forecast) -> tuple[str, str]:
+def _when(report: BoardReport) -> tuple[str, str]:
+    forecast = report.forecast
     if forecast.outcome == "done":
-        return "now", "every task has ended"
+        return "now", "every task has ended" if report.standing.tasks else "there are no tasks"
     if forecast.p50 is None or forecast.p85 is None or forecast.p95 is None:
         return "unknown", forecast.reason
     rough = "; rough, for the history is short" if forecast.is_rough else ""
@@ -106,6 +106,8 @@ def _when(forecast: Forecast) -> tuple[str, str]:
 
 def sections(report: BoardReport) -> list[ReportSection]:
     """Return the parts of a report in their order; parts without content are left out."""
+    if not report.standing.tasks:
+        return [section for section in (_learned(report),) if section.table]
     made = [
         _forecast(report),
         _time_line(report),
@@ -349,6 +351,8 @@ def _gantt(report: BoardReport) -> ReportSection:
 
 def _cycle(cycle: CycleWork) -> ReportSection:
     name = f"Cycle {cycle.number}" if cycle.number is not None else "Before the first plan"
+    if cycle.number is None and cycle.ended_at is None:
+        name = "The work so far"
     end = local_time(cycle.ended_at) if cycle.ended_at else "now"
     begins = local_time(cycle.started_at) if cycle.started_at else "the beginning"
     rows = [

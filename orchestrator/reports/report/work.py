@@ -24,18 +24,12 @@ def work_history(lives: Mapping[str, Life], until: float) -> WorkHistory:
     return WorkHistory([entry[1] for entry in took[-LAST:]], pickups, workers)
 
 
-def _own(life: Life) -> list[Change]:
-    """The changes that happened on this board; an imported task brings others."""
-    first = life.changes[0]
-    return [change for change in life.changes if change is first or change.event > first.event]
-
-
 def _claims(life: Life) -> Iterator[tuple[Change, Change | None]]:
     """Each time in progress: the claim, and the change that ended it; None while it goes on.
 
     Times that ended because the agent had left the task are not among them: how long it worked is not known.
     """
-    changes = _own(life)
+    changes = life.own
     for change, following in zip(changes, [*changes[1:], None], strict=True):
         if change.status == "in_progress" and not (following and following.is_lapse):
             yield change, following
