@@ -1,6 +1,6 @@
 """Tasks of other trackers: issues of beads and task files of Backlog.md, in and out, as far as the fields go.
 
-Whatever has no place on the other side is counted in the report of every import and export.
+Data without a place on the other side is counted in the report of every import and export.
 """
 
 from orchestrator.integrations.backlog import export_backlog, import_backlog

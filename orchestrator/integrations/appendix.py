@@ -1,4 +1,4 @@
-"""A text that a tracker keeps apart and that stands below another one here, under a heading of its own.
+"""A text that a tracker keeps separately and that is below another text here, under its own heading.
 
 Taken apart, both are again what they were: a heading of the same words that was in one of them before has a
 backslash while they are together.
@@ -17,7 +17,7 @@ class Appendix:
         self._any = re.compile(rf"{inside}(?=\n*\Z|{gap})")
 
     def join(self, text: str, below: str) -> str:
-        """Both texts as one; the first alone if there is nothing to stand below it."""
+        """Both texts joined; the first alone if the second is empty."""
         text, below = self._any.sub(self._escaped, text), self._any.sub(self._escaped, below)
         if not below:
             return text

@@ -6,7 +6,7 @@
 - Acceptance criteria are the lines of ``acceptance``; a ticked one begins with ``[x]``.
 - The plan goes below the description, the definition of done below the acceptance criteria; notes and
   comments become notes, the final summary is the result.
-- A need of a task that is not there keeps back, as it does in Backlog.md: it becomes a signal.
+- A need of a missing task blocks, as it does in Backlog.md: it becomes a signal.
 - Times there are whole minutes (UTC).
 """
 
@@ -75,10 +75,10 @@ _STATUSES: dict[str, TaskStatus] = {
 """Columns by their letters alone."""
 
 PLAN = Appendix("## Implementation Plan")
-"""Where the plan stands: below the description."""
+"""The plan is below the description."""
 
 DONE = Appendix("Definition of done:", "\n")
-"""Where the definition of done stands: below the acceptance criteria."""
+"""The definition of done is below the acceptance criteria."""
 
 _NOBODY = "backlog"
 """Who wrote a note that has no author."""
@@ -111,10 +111,10 @@ def import_backlog(
         folder: The project, or its folder ``backlog``.
         workstream: Where new tasks belong.
         skip_existing: Leave tasks that are on the board as they are.
-        strict: Refuse files that cannot be read, ids that stand twice, circles, and tasks that are on the
+        strict: Refuse files that cannot be read, duplicate ids, circles, and tasks that are on the
             board.
         reason: Why whoever imports changes what it is judged by itself.
-        agent: Who takes them in.
+        agent: The importing agent.
         progress: Shows how many files are read.
 
     Raises:
@@ -214,7 +214,7 @@ class _Project:
         if key in self._tasks:
             if self._strict:
                 raise BadInput(f"the id {incoming.id!a} is there twice")
-            self.losses.lose("ids that stand twice: the newer counts", example=incoming.id)
+            self.losses.lose("duplicate ids: the newer counts", example=incoming.id)
             if incoming.task.updated_at < self._tasks[key][0].task.updated_at:
                 return
         self._tasks[key] = incoming, lost
@@ -269,7 +269,7 @@ class _TaskFile:
         self._title = self._title or name.partition(" - ")[2] or self._id
 
     def incoming_task(self, *, completed: bool = False) -> IncomingTask:
-        """The task; one that lies among the completed ones is done, whatever it says."""
+        """The task; a task in the folder of completed ones is done, whatever its status says."""
         if not self._id:
             raise BadInput("it has no id")
         fields, losses = self._fields, self._losses
@@ -284,7 +284,7 @@ class _TaskFile:
 
 
 def _projection(task: Task) -> IncomingTask:
-    """What a task would come in as, if it went out and came back."""
+    """The task as it would be imported after an export."""
     return _TaskFile(_page(task, Losses()), Losses(), "", lenient=True).incoming_task()
 
 

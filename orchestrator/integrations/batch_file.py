@@ -43,7 +43,7 @@ def entries_of(text: str, name: str = "") -> list[Entry]:
     """The entries of a batch file.
 
     Args:
-        text: What stands in it.
+        text: Its text.
         name: Its name: ``.json`` and ``.md`` decide on the form; else the first character does.
 
     Raises:

@@ -52,7 +52,7 @@ _CONTAINER = "molecule"
 """The type of an issue that is done when its parts are, and is never handed out."""
 
 DESIGN = Appendix("## Design")
-"""Where the design stands: below the description."""
+"""The design is below the description."""
 
 _NOBODY = "beads"
 """Who wrote a note that has no author."""
@@ -117,9 +117,9 @@ def import_beads(
             ``comments.jsonl`` in the folder are read with it.
         workstream: Where new tasks belong.
         skip_existing: Leave tasks that are on the board as they are.
-        strict: Refuse what cannot be read, ids that stand twice, circles, and tasks that are on the board.
+        strict: Refuse unreadable records, duplicate ids, circles, and tasks that are on the board.
         reason: Why whoever imports changes what it is judged by itself.
-        agent: Who takes them in.
+        agent: The importing agent.
         progress: Shows how many issues are read.
 
     Raises:
@@ -205,7 +205,7 @@ class _Reading:
         if issue_id in self._issues:
             if self._strict:
                 raise BadInput(f"the id {issue_id!a} is there twice")
-            self.losses.lose("ids that stand twice: the newer counts", example=issue_id)
+            self.losses.lose("duplicate ids: the newer counts", example=issue_id)
             if str(record.get("updated_at") or "") < str(
                 self._issues[issue_id][1].get("updated_at") or ""
             ):
@@ -325,7 +325,7 @@ def _incoming_task(issue: Fields, losses: Losses) -> IncomingTask:
 
 
 def _projection(task: Task, now: str) -> IncomingTask:
-    """What a task would come in as, if it went out and came back."""
+    """The task as it would be imported after an export."""
     fields = msgspec.json.decode(msgspec.json.encode(dict(_fields(task, now, Losses()))))
     return _incoming_task(Fields(fields), Losses())
 
@@ -395,7 +395,7 @@ def _shared(issue: Fields) -> dict[str, Any]:
 
 
 def _status(word: str, losses: Losses) -> TaskStatus | Literal["deferred", "other"]:
-    """The status here; one that a project defined itself keeps the issue out of the ready work there."""
+    """The status here; an issue with a project's own status is not ready work there."""
     if word not in _STATUSES:
         losses.lose(f"status {word[:50]}")
     return _STATUSES.get(word, "other")

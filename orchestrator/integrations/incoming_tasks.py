@@ -1,4 +1,4 @@
-"""Tasks that come from another tracker: their ids, what they wait for, and the one commit that takes them in.
+"""Tasks of another tracker: their ids and needs, and the commit that imports them.
 
 A need that cannot become a need here still blocks the task, as a signal of the kind ``need``: a need of a
 record that is not a task here, of an unknown id, or one that would close a circle. An export writes it as a
@@ -46,7 +46,7 @@ from orchestrator.integrations.updates import (
 )
 
 NEED = "need"
-"""The kind of the signal that stands for a need."""
+"""The kind of the signal that replaces a need."""
 
 
 class IncomingTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +64,7 @@ class IncomingTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Surroundings(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What an import holds beside its tasks.
+    """The data of an import besides its tasks.
 
     Attributes:
         left_out: Ids of records that are not tasks here, and whether they keep back those that need them.
@@ -78,7 +78,7 @@ class Surroundings(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
 
 
 Projection = Callable[[Task], IncomingTask]
-"""What a task of the board would come in as, if it went out to the tracker and came back."""
+"""The task of the board as it would be imported after an export to the tracker."""
 
 
 def take_in(
@@ -108,7 +108,7 @@ def take_in(
         strict: Refuse tasks that are on the board, and circles.
         source: What the tracker is called.
         reason: Why whoever imports changes what it is judged by itself.
-        agent: Who takes them in.
+        agent: The importing agent.
     """
     by_id = {incoming.id: (incoming, lost) for incoming, lost in incoming_tasks}
     task_import = TaskImport(engine)
@@ -152,7 +152,7 @@ def take_in(
 
 
 class Arrived(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import did: the new tasks, those that it changed, and the topics that it wrote."""
+    """The result of an import: new and changed tasks, and written topics."""
 
     added: dict[str, Task]
     updated: dict[str, Task]
@@ -171,7 +171,7 @@ def _arrived(state: State, events: Committed) -> Arrived:
 
 
 class TaskImport(Noun[State], name="arrivals"):
-    """The command that takes tasks in, in one commit.
+    """The command that imports tasks in a single commit.
 
     Attributes:
         projection: See :data:`Projection`.
@@ -399,7 +399,7 @@ class _Taking:
         return record if at_home else self.without_circle_of(record)
 
     def _signal(self, theirs: str) -> Signal | None:
-        """The signal that keeps a task back in place of a need; None if the need keeps nothing back."""
+        """The signal that blocks a task in place of a need; None if the need does not block."""
         if theirs in self.coming:
             keeps_back = not self._is_done(theirs)
         elif theirs in self.surroundings.left_out:
@@ -479,7 +479,7 @@ def _keys(incoming: IncomingTask) -> tuple[str, str, str]:
 
 
 def _id_here(text: str) -> str:
-    """The id of a task here: the tracker's, or another one that always stands for it."""
+    """The id of a task here: the tracker's id, or an id that is derived from it."""
     try:
         return names.name("task", text)
     except BadName:

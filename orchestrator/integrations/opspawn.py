@@ -33,7 +33,7 @@ def _the_import(state: State, events: Committed) -> Imported:
 
 
 class OpspawnImport(Noun[State], name="transfer"):
-    """The command that takes over a board of the Node original, in one commit."""
+    """The command that imports a board of the Node original in a single commit."""
 
     @command(_the_import)
     def opspawn(self, tx: Transaction[State], folder: str, *, agent: str | None = None) -> None:

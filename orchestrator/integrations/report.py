@@ -1,4 +1,4 @@
-"""What came in or went out, what is called otherwise now, and what had no place on the other side."""
+"""The report of an import or export: its tasks, changed names, and data without a place."""
 
 import hashlib
 import re
@@ -109,7 +109,7 @@ class Losses:
 
 
 def digest(text: str) -> str:
-    """Eight hex digits that stand for a text that cannot be a name; always the same ones."""
+    """Eight hex digits in place of a text that cannot be a name; equal for equal texts."""
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:8]
 
 
@@ -117,7 +117,7 @@ _DERIVED = {
     *("open_needs", "held", "waiting", "progress", "events", "lease", "lease_until", "token"),
     *("workers", "reviewer", "review_lease", "review_until"),
 }
-"""What is known from other fields, or stands for a claim; no claim goes along."""
+"""Fields that follow from other fields or belong to a claim; claims are not transferred."""
 
 
 def count_lost(losses: Losses, task: Task, placed: Iterable[str]) -> None:
@@ -128,7 +128,7 @@ def count_lost(losses: Losses, task: Task, placed: Iterable[str]) -> None:
 
 
 def known_agent(agent: str) -> str:
-    """An agent by its name; empty for the one that acts when none is named."""
+    """The name of an agent; empty for the default agent."""
     return "" if agent == SYSTEM else agent
 
 

@@ -1,6 +1,6 @@
 """The body of a task file of Backlog.md: sections under headings, between markers or not.
 
-Between markers a text stands to the letter; a marker inside a text gets a backslash, so no text can end
+Between markers a text is exact; a marker inside a text gets a backslash, so no text can end
 its section or begin another.
 """
 
@@ -54,7 +54,7 @@ _CRITERION = re.compile(r"- \[([ xX])\] (?:#\d+(?: |$))?(.*)")
 
 
 def read(body: str, losses: Losses | None = None) -> Sections:
-    """The sections of a body; what stands outside of them belongs to the description.
+    """The sections of a body; text outside of them belongs to the description.
 
     Args:
         body: The text.
@@ -73,7 +73,7 @@ def read(body: str, losses: Losses | None = None) -> Sections:
 
 
 def _split(body: str) -> dict[str, str]:
-    """The text of each section. Of one with markers, what stands outside of them is description."""
+    """The text of each section. In a section with markers, text outside of them is description."""
     marked: dict[str, list[str]] = {}
     loose: dict[str, list[str]] = {name: [] for name in _MARKERS}
     current, end = "description", ""

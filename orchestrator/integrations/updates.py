@@ -1,4 +1,4 @@
-"""What an import changes of tasks that are on the board already: only what changed in the other tracker."""
+"""Updates of tasks on the board by an import: only changes of the other tracker are applied."""
 
 from collections.abc import Callable, Iterable
 from itertools import takewhile
@@ -35,7 +35,7 @@ _TO_THE_MINUTE = ":00.000Z"
 
 
 class Update:
-    """What an import would change of one task of the board.
+    """The update of a task by an import.
 
     Attributes:
         changes: The new values, by field; empty if there are none.
@@ -147,7 +147,7 @@ class Histories:
 
 
 def is_as_here(theirs: Task, mine: Task) -> bool:
-    """Whether a task comes in as it is here already."""
+    """Whether a task is the same here already."""
     is_other = any(_differ(getattr(theirs, name), getattr(mine, name)) for name in _COMPARED)
     return not is_other and not _new_notes(theirs, mine)
 

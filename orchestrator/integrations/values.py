@@ -1,4 +1,4 @@
-"""The fields of a foreign record, each taken out once and checked; what is left had no place."""
+"""The fields of a foreign record, each removed once and checked; the remaining fields have no place."""
 
 import re
 from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""The ways in: they translate what comes in into calls of the API, and hold no rule."""
+"""Interfaces: they translate input into calls of the API, and contain no rules."""

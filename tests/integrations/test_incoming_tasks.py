@@ -89,7 +89,7 @@ def test_the_newer_of_two_records_with_one_id_counts(orc: Orchestrator) -> None:
         issue("y", priority=2),
     )
     assert (orc.tasks.get("x").priority, orc.tasks.get("y").priority) == (1, 2)
-    assert report.no_place == {"ids that stand twice: the newer counts": 2}
+    assert report.no_place == {"duplicate ids: the newer counts": 2}
 
 
 def test_a_folder_with_parts_is_one_import(orc: Orchestrator, tmp_path: Path) -> None:

@@ -326,7 +326,7 @@ def test_a_failure_to_record_the_delivery_is_a_warning(
     with monkeypatch.context() as patch:
         patch.setattr(rendering, "write", write_then_damage)
         shown = cli("m", "check", "--inject", "--agent", "bob")
-    assert shown.err.startswith("Warning: the answer stands, but what follows from it failed: ")
+    assert shown.err.startswith("Warning: the answer is valid, but the action after it failed: ")
 
 
 def test_inject_is_status_0_whatever_goes_wrong(

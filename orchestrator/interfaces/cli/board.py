@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @BOARD.command("status", example="status --at 4711", reads=True)
 @option("--at", "Right after this event of the past.", types.ID)
 def status(run: Run, at: int | None) -> Answer:
-    """Show how the board stands: workstreams, agents, locks, recent events, topics."""
+    """Show the status of the board: workstreams, agents, locks, recent events, topics."""
     board = run.orc.status(at)
     return Answer(board, lambda: board.text(shown_time, fitted).rstrip("\n"))
 

@@ -65,7 +65,7 @@ def remove(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
 @flag("--dispatch", "Give its ready tasks to agents.")
 @DRY_RUN
 def start(run: Run, name: str, dispatch: bool, dry_run: bool) -> Answer:
-    """Say that a convoy begins, and perhaps give its ready tasks to agents."""
+    """Start a convoy; with --dispatch, also assign its ready tasks to agents."""
     with run.rehearsed(dry_run):
         if dispatch:
             started, given = run.orc.dispatch.start_convoy(name)

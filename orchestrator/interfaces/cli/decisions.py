@@ -1,4 +1,4 @@
-"""``orc decision``: what was decided, why, by whom, for which task."""
+"""``orc decision``: record and show decisions."""
 
 from typing import TYPE_CHECKING
 
@@ -49,7 +49,7 @@ def show(run: Run, number: int) -> Answer:
 @_NUMBER
 @argument("by", "The number of the newer decision.", types.INTEGER)
 def supersede(run: Run, number: int, by: int) -> Answer:
-    """Say that a newer decision replaced an older one."""
+    """Mark a decision as replaced by a newer one."""
     changed = run.orc.decisions.supersede(number, by)
     return run.changed(changed, f"Superseded decision: {_line(changed)}")
 

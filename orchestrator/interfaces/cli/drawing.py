@@ -105,7 +105,7 @@ def _by_parent(steps: tuple[CompiledStep, ...]) -> Iterator[CompiledStep]:
 
 
 def _shows(step: CompiledStep) -> Iterator[str]:
-    """What a step must show before it is done: its commands run for whoever completes it."""
+    """The checks of a step: its commands run for the agent that completes it."""
     yield from (f"verify: {command}" for command in step.verify)
     yield from (f"artifact: {path}" for path in step.artifacts)
     if step.review:
@@ -149,7 +149,7 @@ def dot(graph: Graph) -> str:
 
 
 def _dot_text(label: str) -> str:
-    """A quoted text: no escape sequence of Graphviz, no entity and no quote is left in it."""
+    """A quoted text without escape sequences of Graphviz, entities and quotes."""
     plain = escape(label).replace("&", "&amp;")
     return plain.replace("\\", "\\\\").replace('"', '\\"')
 

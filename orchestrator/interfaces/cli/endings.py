@@ -1,4 +1,4 @@
-"""The answer of every command that ends a step: its first line, and behind it what came of it."""
+"""The answer of every command that changes the status of a task: its first line and the consequences."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -81,18 +81,18 @@ def ended(
 
     Args:
         run: The run of the command.
-        task: The task, as the command left it.
+        task: The task after the command.
         what: What was done to it.
         count: More for the first line.
         value: The record for programs; the task if not given.
         checked: Its checks ran now: name them.
-        then: What follows, in place of the next command.
+        then: The text after the first line, in place of the next command.
     """
     first = f"{what}: {escape(task.title)}{count}"
     try:
         after = run.orc.aftermath(task, agent=run.agent)
     except (OrchestratorError, OSError) as error:
-        # The step stands, whatever reading the board once more says.
+        # The change is committed, even if reading the board again fails.
         warn(f"what the step changed cannot be shown: {error}")
         return say(task if value is None else value, first)
     prog = run.prog_as(after.agent)

@@ -84,13 +84,13 @@ def _mistyped(type: str | None) -> str:
 
 
 def _remark(run: Run, shown: int, is_filtered: bool) -> str:
-    """What a listing left out; how many match a filter only a search of the whole log could say."""
+    """A note about entries that a listing left out; only a search of the whole log could count matches."""
     which = "such" if is_filtered else f"of {run.orc.engine.read().event}"
     return f"The last {shown} {which} events: --last N or --all shows more"
 
 
 def _follow(run: Run, line: "Line", last: int | None, since: str | None, **filters: Any) -> None:
-    """Print the events that are there, then those that come, without end."""
+    """Print the logged events, then new ones, without end."""
     head = run.orc.engine.read().event
     for event in run.orc.events.read(last=last, since=since, **filters):
         if event.id <= head:

@@ -22,7 +22,7 @@ from orchestrator.interfaces.cli.transfer_report import reported, warn_of_losses
 @EXPORT.command("file", example="board.jsonl", reads=True)
 @argument("[file]", "Where to; stdout if not given.", types.FILE)
 def file(run: Run, file: str | None) -> Answer | None:
-    """Write the whole board as JSON lines; wisps, which are not to last, are left out."""
+    """Write the whole board as JSON lines, without wisps, which are temporary."""
     from orchestrator.maintenance.backup import export_board
 
     if file is None or file == "-":

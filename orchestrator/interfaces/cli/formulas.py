@@ -118,7 +118,7 @@ def _purpose(formula: "FormulaSummary") -> str:
 @PRESET
 @option("--format", "How its steps are drawn.", types.choice("text", "mermaid"), default="text")
 def show(run: Run, name: str, values: Values | None, preset: str | None, format: str) -> Answer:
-    """Show what a formula is for, its variables, and its steps; ``--format mermaid`` draws them."""
+    """Show the purpose of a formula, its variables and its steps; ``--format mermaid`` draws them."""
     loaded = run.orc.formulas.load(name)
     compiled = run.orc.formulas.cook(name, values or {}, preset=preset, strict=False)
     formula = loaded.formula

@@ -1,4 +1,4 @@
-"""Commands and groups as click's classes: what every command line of the board has in common."""
+"""The classes of commands and groups, based on click's, with what all command lines share."""
 # ruff: noqa: ARG002 -- the signatures are click's
 
 import importlib
@@ -47,7 +47,7 @@ GLOBALS = (
     _global("--request-id", "Repeating a command with this id has one effect.", type=_filled("ID")),
     _global("--agent", "Who acts; else $ORC_AGENT.", type=_AGENT),
 )
-"""Options that may stand anywhere on the line."""
+"""Options that are allowed anywhere on the line."""
 
 
 def _printing(*flags: str, text: Callable[[click.Context], str], **settings: Any) -> Option:
@@ -72,7 +72,7 @@ HELP = _printing(
 VERSION = _printing("--version", text=_version, help="Print the version.")
 
 AGENT_FILTER = _global("--agent", "Only those of this agent.", type=_AGENT)
-"""What ``--agent`` is in a listing; who acts there is ``$ORC_AGENT``."""
+"""The meaning of ``--agent`` in a listing, where the acting agent is ``$ORC_AGENT``."""
 
 
 class _Everywhere(click.Command):
@@ -133,12 +133,12 @@ class Command(_Everywhere):
 
     @property
     def arguments(self) -> list[Argument]:
-        """What is given by its place."""
+        """The positional parameters."""
         return [param for param in self.params if isinstance(param, Argument)]
 
     @property
     def options(self) -> list[Option]:
-        """What is given by its name, without the global options."""
+        """The options, without the global ones."""
         return [param for param in self.params if isinstance(param, Option)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -165,7 +165,7 @@ class Command(_Everywhere):
             raise
 
     def invoke(self, ctx: click.Context) -> int:
-        """Run the command, and give the exit status."""
+        """Run the command, and return the exit status."""
         run: Run = ctx.obj
         if self.filters_agent:
             ctx.params["agent"], run.settings.agent = run.settings.agent, None
@@ -310,7 +310,7 @@ def is_option(word: str) -> bool:
 
 
 def _arguments_last(command: Command, args: list[str]) -> list[str]:
-    """The same line with its arguments behind ``--``, if click would take one for an option."""
+    """The same line with its arguments after ``--``, if click would read one as an option."""
     if not any(word[:1] == "-" and len(word) > 1 and not is_option(word) for word in args):
         return args
     taking = [option for option in (*command.options, *GLOBALS) if not option.is_flag]

@@ -1,7 +1,7 @@
 """Words that people and models bring from bd, gh, Backlog.md and taskwarrior, and what they mean here.
 
 The parser, the suggestions and ``orc help habits`` read these tables. A line that is typed right never
-loads them. Words of the same meaning stand together in a key.
+loads them. Words of the same meaning share a key.
 """
 
 from orchestrator.domain.tasks.fact_values import STATUS_WORDS
@@ -20,7 +20,7 @@ COMMANDS = {
     "rm remove": "delete",
     "send": "say",
 }
-"""Words for a command, and what they mean: the first of these that the group has."""
+"""Words for a command, with their meanings: the first that the group has counts."""
 
 ELSEWHERE = {
     "list": "ls",
@@ -45,13 +45,13 @@ OPTIONS = {
     "--workstream --project -w": "--ws",
     "--as --actor": "--agent",
 }
-"""Options, and what they mean: the first of these that the command has."""
+"""Options, with their meanings: the first that the command has counts."""
 
 FILTERS = {"--assignee --owner": "--agent"}
 """Options of listings; elsewhere ``--agent`` is who acts."""
 
 PLACES = {"ws": "workstream", "project": "workstream", "issue": "task", "id": "task"}
-"""Names of an option for what is given by its place: ``mail send --to ann`` is ``mail send ann``."""
+"""Options for positional parameters: ``mail send --to ann`` is ``mail send ann``."""
 
 VALUES = {**STATUS_WORDS, "closed": "done", "medium": "normal", "critical": "urgent"}
 """Words for a value of a closed set, such as a status."""
@@ -90,7 +90,7 @@ OPTIONS_MEANT = {
     "add --assignee": "sling ID {value}",
     "task ready --claim": "next {words}",
 }
-"""Options, alone or with a value, and the line that does here what they do elsewhere."""
+"""Options, alone or with a value, and the equivalent line here."""
 
 
 MISSING_MEANT = {
@@ -100,7 +100,7 @@ MISSING_MEANT = {
 
 
 EXTRA_MEANT = {"log": "events log", "events list": "events log"}
-"""Commands that list, and those that record what stands behind them."""
+"""Commands that list, and the commands that record the words after them."""
 
 
 def spread(table: dict[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ _FOLDER = os.path.join(os.path.dirname(__file__), "topics")
 _WRITTEN = ("agents", "formulas", "json", "time", "exit")
 
 TOPICS = (*_WRITTEN, "where", "options", "habits")
-"""What ``orc help`` has a page for beside the commands."""
+"""The topics of ``orc help``, which are not commands."""
 
 
 def topic(name: str) -> str:
@@ -68,7 +68,7 @@ def _options() -> str:
     records = (option.get_help_record(context) for option in (*GLOBALS, HELP, VERSION))
     return "\n".join(
         [
-            "Options of every command; they may stand anywhere on the line:",
+            "Options of every command; they are allowed anywhere on the line:",
             *rows(record for record in records if record),
             *wrapped(
                 "Of listings --agent chooses what is shown; there $ORC_AGENT says who acts. A list takes"

@@ -124,7 +124,7 @@ def dispatch(run: Run, workstream: str | None, dry_run: bool, **filters: Any) ->
 
 
 def assignments(assigned: "list[Assignment]", dry_run: bool = False) -> str:
-    """A line for each task that was given to an agent, or would be."""
+    """A line for each assignment, made or in a dry run."""
     listed = table_of(assigned, "task", "agent", "load", "title")
     return parts("Would assign:" if dry_run and listed else "", listed or "Nothing to dispatch.")
 

@@ -1,4 +1,4 @@
-"""``orc import``: fill an empty board, or take tasks of other trackers into any board."""
+"""``orc import``: fill an empty board, or import tasks of other trackers into any board."""
 
 import os
 from contextlib import nullcontext
@@ -72,9 +72,9 @@ def _into(workstream: str) -> Decorator:
 @argument("file", "Issues, one JSON object a line, or their folder; - is stdin.", types.FILE)
 @_into("beads")
 def beads(run: Run, file: str, dry_run: bool, **how: Any) -> Answer:
-    """Take issues of beads into a workstream, in one commit; reports what has no place here.
+    """Import issues of beads into a workstream, in one commit; report what has no place here.
 
-    Those that are on the board are updated. Agents, messages, wisps and the like are left out.
+    Tasks that are on the board are updated. Agents, messages, wisps and the like are left out.
     """
     from orchestrator.core.files import open_file
     from orchestrator.integrations import import_beads
@@ -93,9 +93,9 @@ def beads(run: Run, file: str, dry_run: bool, **how: Any) -> Answer:
 @argument("folder", "The project, or its folder backlog.", types.FOLDER, metavar="DIR")
 @_into("backlog")
 def backlog(run: Run, folder: str, dry_run: bool, **how: Any) -> Answer:
-    """Take tasks of Backlog.md into a workstream, in one commit; reports what has no place here.
+    """Import tasks of Backlog.md into a workstream, in one commit; report what has no place here.
 
-    Those that are on the board are updated.
+    Tasks that are on the board are updated.
     """
     from orchestrator.integrations import import_backlog
 

@@ -1,6 +1,6 @@
 """Mail as it is put before an agent: a block that no message can forge, of a bounded size.
 
-What agents wrote stands in lines that begin with ``| ``, with control and bidi characters escaped; all other
+Texts of agents are in lines that begin with ``| ``, with control and bidi characters escaped; all other
 lines are the toolkit's own. The labels around the block bear a number that is drawn for every print, so
 that a text that looks like the end of the block is not.
 """
@@ -52,7 +52,7 @@ def block(
 
     Args:
         agent: Whose mail it is.
-        letters: The messages in order; only those that fit are looked at, and one more.
+        letters: The messages in order; only those that fit are read, and one more.
         count: How many there are.
         budget: Tokens that the block may have; a token is 4 characters.
         boundary: A number that no writer of a message could guess.

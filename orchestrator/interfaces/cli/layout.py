@@ -45,7 +45,7 @@ def table(
 
 
 GAP = "  "
-"""What stands between two columns."""
+"""The text between two columns."""
 
 _NARROWEST = 12
 """Columns of the terminal below which no column of a table is cut: an id stays whole."""
@@ -116,7 +116,7 @@ Column = str | tuple[str, str | Callable[[Any], object]]
 
 
 def _value(record: Any, column: Column) -> tuple[str, object]:
-    """The title of a column, and what stands there for a record."""
+    """The title of a column, and the function for its cells."""
     title, source = (column.replace("_", " "), column) if isinstance(column, str) else column
     value = getattr(record, source) if isinstance(source, str) else source(record)
     if isinstance(value, str) and isinstance(source, str) and _IS_TIME.fullmatch(source):
@@ -137,12 +137,12 @@ def table_of(records: Iterable[Any], *columns: Column) -> str:
 
 
 def facts(record: Any, *columns: Column) -> str:
-    """What is known of a record, a line each; what is empty is left out."""
+    """The facts of a record, a line for each; empty ones are left out."""
     return fields(_value(record, column) for column in columns)
 
 
 def fields(pairs: Iterable[tuple[str, object]]) -> str:
-    """Names and values in two columns; what is empty is left out."""
+    """Names and values in two columns; empty values are left out."""
     shown = [(name, str(value)) for name, value in pairs if value not in (None, "", (), [])]
     width = max((columns(name) for name, _ in shown), default=0)
     return "\n".join(f"{padded(name, width)}{GAP}{escape(value)}" for name, value in shown)
@@ -221,7 +221,7 @@ def bars(rows: Sequence[tuple[str, int]]) -> str:
 
 
 def _bar(length: float) -> str:
-    """A bar of at least a sliver: what is not nothing can be seen."""
+    """A bar; a value above 0 has at least a visible part."""
     if not _has_blocks():
         return "#" * max(1, round(length))
     eighths = max(1, round(length * 8))

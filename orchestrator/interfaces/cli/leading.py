@@ -137,8 +137,8 @@ class _Line:
 
     Attributes:
         options: The options with their values.
-        words: What is given by its place.
-        unknown: The first option that means nothing here, with its value.
+        words: The positional words.
+        unknown: The first unknown option, with its value.
     """
 
     def __init__(self, command: Command, args: Sequence[str]) -> None:
@@ -187,7 +187,7 @@ class _Line:
             self.unknown = flag, value
 
     def arguments(self) -> list[str]:
-        """What the command takes by its place, in order, with what was given by name."""
+        """The positional parameters of the command, in order, with values from options."""
         placed = {place: self._placed[place] for place in self._places if place in self._placed}
         if any(map(_holds_several, self.command.arguments)):
             first = [word for place, word in placed.items() if place in _FIRST]
@@ -199,7 +199,7 @@ class _Line:
 
 
 _FIRST = {"workstream", "task"}
-"""What comes first where a command takes all of its words as one argument: ``[WS] ID TEXT``."""
+"""The first parameters of a command that takes all its words as one argument: ``[WS] ID TEXT``."""
 
 
 def _places(command: Command) -> Iterator[str]:

@@ -33,7 +33,7 @@ _LINK_TYPE = types.choice(*BLOCKING, *KINDS)
 _LIMIT = option("--limit", f"At most so many tasks; {MANY} in a drawing.", types.COUNT)
 
 
-# What can go on
+# Ready and blocked tasks
 
 
 @TASK.command("ready", example="ready build --limit 5", reads=True)
@@ -62,7 +62,7 @@ def _blocked_lines(blocked: Blocked) -> str:
 @ONLY_WORKSTREAM
 @option("--days", "Days without an event.", types.COUNT, default=14)
 def stale(run: Run, workstream: str | None, days: int) -> Answer:
-    """List the open tasks that nothing has happened to for so many days, longest first."""
+    """List the open tasks that did not change for so many days, longest first."""
     tasks = run.orc.links.stale(days, workstream)
     texts = (f"{line(task)} (since {shown_time(task.updated_at)})" for task in tasks)
     return Answer(tasks, lambda: lines(texts, empty="No task is stale."))
@@ -72,7 +72,7 @@ def stale(run: Run, workstream: str | None, days: int) -> Answer:
 @_TASK
 @argument("until", 'Until when: 2026-12-01, monday, or 3d from now; "" ends it.', types.TIME)
 def defer(run: Run, task: str, until: str) -> Answer:
-    """Put a task off: it is not given out before that time."""
+    """Put a task off: it is not offered before that time."""
     changed = run.orc.tasks.edit(task, defer=until)
     when = (
         f"put off until {shown_time(changed.defer_until)}"
@@ -203,6 +203,6 @@ def duplicate(run: Run, task: str, of: str, reason: str) -> Answer:
 @argument("by", "The task that takes its place.", types.TASK_ID)
 @_REASON
 def supersede(run: Run, task: str, by: str, reason: str) -> Answer:
-    """Cancel a task because another one takes its place; who needed it needs the other one now."""
+    """Cancel a task because another one replaces it; its dependants then need the other task."""
     cancelled = run.orc.links.supersede(task, by, reason=reason)
     return run.changed(cancelled, f"Cancelled: {named(cancelled)}: {escape(cancelled.reason)}")

@@ -98,7 +98,7 @@ def check(run: Run, wait: str, inject: bool, budget: str | None) -> Answer:
 
 
 def _injected(run: Run, wait: str, budget: str | None) -> Answer:
-    """What is new as a block. A hook runs with every turn of an agent, so nothing here may fail it."""
+    """New messages as a block. A hook runs with every turn of an agent, so no error here may stop it."""
     from orchestrator.interfaces.cli.injection import BUDGET, Block, block
 
     printed = Block("", [], 0)
@@ -117,7 +117,7 @@ def _injected(run: Run, wait: str, budget: str | None) -> Answer:
             )
     except OrchestratorError as error:
         warn(f"mail could not be shown: {error.message}. {error.hint}".strip())
-    except Exception as error:  # noqa: BLE001  # whatever it is, the agent's turn goes on
+    except Exception as error:  # noqa: BLE001  # the agent's turn must continue in any case
         warn(f"mail could not be shown: {error}")
     if not printed.messages:
         return say(printed, "")
@@ -178,7 +178,7 @@ def archive(run: Run, ids: tuple[int, ...], older_than: str | None) -> Answer:
 
 
 @MAIL.command("search", example="search api key", reads=True)
-@argument("words...", "All of them must stand in the message.")
+@argument("words...", "All of them must be in the message.")
 @flag("--archived", "Also what was archived; reads the whole log.")
 def search(run: Run, words: tuple[str, ...], archived: bool) -> Answer:
     """Find messages that you sent or hold, newest first."""
@@ -254,7 +254,7 @@ def _with_body(
 
 
 def warn_of(strangers: dict[str, str], what: str) -> None:
-    """Say that agents to whom something was given were never here, each with the nearest that was."""
+    """Warn about unknown agents, each with the most similar known one."""
     for agent, near in strangers.items():
         warn(f"no agent {agent} was here yet{near}; {what} waits for it")
 

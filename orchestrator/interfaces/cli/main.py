@@ -20,7 +20,7 @@ from orchestrator.interfaces.cli.run import Run
 INTERRUPTED = 130
 
 _OUTPUT = 20
-"""Lines of what a failed check wrote that are shown with the error."""
+"""How many lines of a failed check's output are shown with the error."""
 
 
 def main(
@@ -30,7 +30,7 @@ def main(
     top: Group = BOARD,
     checkout: str | None = None,
 ) -> int:
-    """Run one command line and give its exit status.
+    """Run a command line and return its exit status.
 
     Args:
         argv: The words after the program's name; those of the process by default.
@@ -97,7 +97,7 @@ def _terminated(number: int, _frame: object) -> None:
 
 
 def report(error: OrchestratorError, *, as_json: bool) -> int:
-    """Write on stderr what went wrong, and give the exit status."""
+    """Write the error on stderr, and return the exit status."""
     if sys.stderr is None:
         return error.exit_status
     if as_json:

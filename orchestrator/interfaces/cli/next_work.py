@@ -33,7 +33,7 @@ BRIEF = together(
     option("--budget", "Tokens that the brief may have; 400 if not given.", types.COUNT, rare=True),
     flag("--quiet", "The first line alone, without the brief."),
 )
-"""How much is printed behind the first line of an answer that gives work."""
+"""How much is printed after the first line of an answer that gives work."""
 
 _ASKING = together(
     ONLY_WORKSTREAM,
@@ -129,7 +129,7 @@ def with_brief(
 
 
 def _brief_for(run: Run, task: "Task | None", agent: str, *, quiet: bool) -> "WorkBrief | None":
-    """Return the brief of work that was just taken. The claim stands, so a failure here is a warning."""
+    """Return the brief of claimed work. The claim is committed, so a failure here is a warning."""
     if task is None or (quiet and not run.settings.json):
         return None
     from orchestrator.planning.work_brief import brief_work

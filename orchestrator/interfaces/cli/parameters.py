@@ -13,14 +13,14 @@ Decorator = Callable[[Any], Any]
 
 
 class Argument(click.Argument):
-    """A word that is given by its place."""
+    """A positional parameter."""
 
     def __init__(self, declarations: Sequence[str], *, help: str, **settings: Any) -> None:
         super().__init__(declarations, **settings)
         self.help = help
 
     def make_metavar(self, ctx: click.Context | None = None) -> str:
-        """How it stands in the usage line: ``WS``, ``[RESULT]``, ``WORDS...``."""
+        """Its form in the usage line: ``WS``, ``[RESULT]``, ``WORDS...``."""
         name = self.metavar or self.name.upper() + ("..." if self.nargs == -1 else "")
         return name if self.required else f"[{name}]"
 
@@ -30,11 +30,11 @@ class Argument(click.Argument):
 
 
 class Option(click.Option):
-    """A word that is given by its name.
+    """An option.
 
     ``many`` takes commas and repetition (``--needs a,b --needs c``) and gives a tuple, or None when it is
     not on the line; ``--needs ""`` is an empty tuple. Without ``commas`` only by repetition: commands and
-    paths may hold commas. One that is ``rare`` stands only in ``--help --all``.
+    paths may contain commas. A ``rare`` option is only in ``--help --all``.
     """
 
     def __init__(

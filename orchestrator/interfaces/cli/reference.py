@@ -58,7 +58,7 @@ def _index() -> str:
             "",
             "## Options of every command",
             "",
-            "They may stand anywhere on the line.",
+            "They are allowed anywhere on the line.",
             "",
             *_options(GLOBALS),
             "",

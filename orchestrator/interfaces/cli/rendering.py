@@ -136,17 +136,17 @@ def _rendered(answer: Answer, *, as_json: bool) -> bytes:
 
 
 def _follow(after: Callable[[], object]) -> None:
-    """Do what follows from an answer that was written; the answer stands, whatever fails now."""
+    """Do what follows a written answer; a failure is a warning, because the answer is valid."""
     try:
         after()
     except OrchestratorError as error:
-        warn(f"the answer stands, but what follows from it failed: {error.message}")
+        warn(f"the answer is valid, but the action after it failed: {error.message}")
     except OSError as error:
-        warn(f"the answer stands, but what follows from it failed: {error.strerror}")
+        warn(f"the answer is valid, but the action after it failed: {error.strerror}")
 
 
 def write(data: bytes) -> bool:
-    """Write to stdout at once; False for a process that has no stdout."""
+    """Write to stdout immediately; False for a process that has no stdout."""
     if sys.stdout is None:
         return False
     sys.stdout.flush()

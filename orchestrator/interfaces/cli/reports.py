@@ -105,7 +105,7 @@ def _chapter(title: str, text: str) -> str:
 
 
 def _of(get: Callable[[Any], object]) -> Callable[[Any], object]:
-    """What stands in a row ``(group, record)`` for the record."""
+    """The cell of a row ``(group, record)``."""
     return lambda row: get(row[1])
 
 

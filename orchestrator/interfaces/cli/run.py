@@ -1,4 +1,4 @@
-"""One run of a command: the board it works on, who acts, and what comes in from files and stdin."""
+"""A run of a command: its board, its acting agent, and its input from files and stdin."""
 
 import os
 import re
@@ -99,7 +99,7 @@ class Run:
 
     @property
     def unchanged(self) -> str:
-        """A sentence for a command that found nothing to change, else an empty text."""
+        """A sentence for a command that changed nothing, else an empty text."""
         return "" if self.orc.engine.has_recorded else "Nothing changed: it was so before."
 
     def stdin(self) -> BinaryIO:
@@ -245,5 +245,5 @@ def refuse_empty(lists: dict[str, Any]) -> None:
 
 
 def given(**values: Any) -> dict[str, Any]:
-    """The values that stand on the line; the others keep the defaults of the API."""
+    """The values on the line; the others keep the defaults of the API."""
     return {name: value for name, value in values.items() if value is not None}

@@ -49,7 +49,7 @@ def brief(run: Run, target: str, budget: int) -> Answer:
 @option("--save", "Write it into the knowledge base.", types.TOPIC_NAME)
 @_FORMAT
 def collect(run: Run, save: str | None, format: str | None, **period: Any) -> Answer:
-    """Report what came of a cycle: finished, failed, running, added, learned."""
+    """Report the results of a cycle: tasks finished, failed, running and added, and knowledge."""
     if None not in period.values():
         raise UsageError("--cycle and --since exclude each other")
     collected = run.orc.collect(**period)

@@ -28,7 +28,7 @@ _AGENT = argument("[agent]", "The agent; else who acts.", types.AGENT_NAME)
 @SESSION.command("start", example="start agent-1")
 @_AGENT
 def start(run: Run, agent: str | None) -> Answer:
-    """Begin a session: from now on what an earlier start of the agent sends is refused."""
+    """Begin a session: from now on commands of the agent's earlier sessions are refused."""
     session = run.orc.sessions.start(run.actor(agent))
     return say(
         session,
@@ -40,7 +40,7 @@ def start(run: Run, agent: str | None) -> Answer:
 @SESSION.command("show", example="show agent-1", reads=True)
 @_AGENT
 def show(run: Run, agent: str | None) -> Answer:
-    """Show an agent's last session, with the note that it was left or leaves."""
+    """Show an agent's last session, with its note."""
     session = run.orc.sessions.get(run.actor(agent))
     return Answer(session, lambda: _page(session))
 
@@ -97,7 +97,7 @@ def _tokens(text: str, usual: int) -> int:
 @flag("--collect", "Note also open work, locks, unread mail and changed files.")
 @DRY_RUN
 def handoff(run: Run, message: str, collect: bool, dry_run: bool, subject: str) -> Answer:
-    """End the session with a note to the next one; what hangs on the hook stays there."""
+    """End the session with a note for the next one; the task on the hook stays there."""
     files = _changed_files(run.orc.folder) if collect else ()
     with run.rehearsed(dry_run):
         session = run.orc.sessions.handoff(
@@ -194,7 +194,7 @@ def _changed_files(board: str | None) -> tuple[str, ...]:
 
 
 def _own_names(board: str, root: str) -> tuple[str, ...]:
-    """How git names what is the board's: a folder, or the parts of a board that is the whole work tree."""
+    """The board's files as git names them: a folder, or the parts of a board that is the whole work tree."""
     inner = paths.inside(board, root)
     if inner == ".":
         return ("state/", "knowledge/", "formulas/", ".gitattributes/")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.tasks.stages import Stage
 
 CARDS = 10
-"""Cards of a column; the number of the others stands below them."""
+"""How many cards a column shows; the number of the others is below them."""
 
 _TITLE = 3
 """Lines of a title on a card."""

@@ -164,7 +164,7 @@ def edit(
     """Change fields of a task; an empty list clears a field that holds several.
 
     The agent that has a task says with --reason why it changes acceptance, checks, artifacts or review, or
-    lets it go without an open need or part: it stands in the evidence, and the creator gets it by mail.
+    removes an open need or part: the reason is in the evidence, and the creator gets it by mail.
     """
     if review and no_review:
         raise UsageError("--review and --no-review exclude each other")

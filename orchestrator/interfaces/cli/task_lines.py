@@ -31,13 +31,13 @@ def line(task: "Task") -> str:
 
 
 def why(blocker: "Blocker") -> str:
-    """Why a task is kept back, with the command that takes that away."""
+    """A blocker of a task, with the command that removes it."""
     way = f" (`{escape(blocker.command)}`)" if blocker.command else ""
     return f"{escape(blocker.says)}{way}"
 
 
 def line_of(run: Run, task: "Task") -> str:
-    """The line of a task with, in short, what other tasks and the calendar do to it."""
+    """The line of a task, with short notes about its blockers and times."""
     now = run.orc.engine.now()
     lapsed = " (lapsed)" if task.has_lapsed(now) else ""
     review = f" ({review_of(task, now)})" if task.review_until > now else ""

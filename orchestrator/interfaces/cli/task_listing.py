@@ -108,7 +108,7 @@ def _listed(
 
 
 def _unknown(run: Run, named: list[tuple[str, str]]) -> "Iterator[str]":
-    """What filters name that no task on the board has, which is perhaps mistyped."""
+    """Values of filters that no task on the board has, and that may be mistyped."""
     tasks = run.orc.engine.read().tasks.values()
     values: dict[str, Callable[[Task], tuple[str, ...]]] = {
         "label": lambda task: task.labels,

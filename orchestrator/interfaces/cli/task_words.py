@@ -125,7 +125,7 @@ def _may_be_id(word: str) -> bool:
 
 
 def refuse_more(words: Words) -> None:
-    """Refuse words that the command does not know what to do with."""
+    """Refuse unexpected words."""
     if words:
         raise UsageError(f"{words[0]!a} is one word too many", hint="--help shows the words.")
 

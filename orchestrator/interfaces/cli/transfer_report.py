@@ -17,7 +17,7 @@ _NAMED = 10
 
 
 def reported(run: Run, report: "Report", done: str) -> Answer:
-    """The report for people and programs; ``done`` stands first, and is safe to show."""
+    """The report for people and programs; ``done`` comes first, and is already escaped."""
     warn_of_losses(run, report)
     return Answer(report, lambda: _text(report, done))
 

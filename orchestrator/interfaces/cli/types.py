@@ -31,7 +31,7 @@ class Type(ParamType):
         name: How help writes a value: ``DURATION``.
         convert: Makes the value of a text.
         completes: What a shell offers: an attribute of the board's records, such as ``tasks.id``.
-        words: What a shell offers that is on no board.
+        words: Completions of a shell that are not from a board.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Type(ParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> "list[CompletionItem]":
-        """What a shell offers; nothing where there is no board, because a shell cannot show errors."""
+        """The completions for a shell; none without a board, because a shell cannot show errors."""
         from click.shell_completion import CompletionItem
 
         words = self._words
@@ -82,7 +82,7 @@ class Type(ParamType):
 
 
 class FreeText(Type):
-    """Any text; ``-`` is what stands on stdin, unless it is one of several words."""
+    """Any text; ``-`` means stdin, unless it is one of several words."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The text, without the newline at the end of stdin."""

@@ -42,7 +42,7 @@ MANY = 50
 """Steps that a page of a workflow lists; ``--json`` has all."""
 
 REASONS = 3
-"""Reasons that a page gives for one step."""
+"""How many reasons a page gives for a step."""
 
 ROOT = argument(
     "workflow", "The workflow: its root, or a step of it.", types.WORKFLOW_ID, metavar="ROOT"
@@ -154,7 +154,7 @@ def _side(run: Run, word: str) -> "str | Loaded":
 
 
 def _shared(values: Values, formula: "Loaded", formulas: "list[Loaded]") -> Values:
-    """The values for one of two formulas: those that only the other one knows are left out."""
+    """The values for one of two formulas, without those that only the other formula knows."""
     own = _declared(formula)
     others = {name for other in formulas if other is not formula for name in _declared(other)}
     return {name: value for name, value in values.items() if name in own or name not in others}
