@@ -87,6 +87,7 @@ def _commands() -> Iterator[Command]:
     yield Command("task-unblock", ("task", "unblock", "{blocked}"))
     yield Command("task-cancel", ("task", "cancel", "{open}", "Not wanted"))
     yield Command("task-reopen", ("task", "reopen", "{failed}"))
+    yield Command("task-cancel-several", ("task", "cancel", "--ids", "{open},{late}"))
     yield Command("task-archive", ("task", "archive", "--older-than", "1h"))
     yield Command("task-add-checked", ("task", "add", "build", "x", "--verify", "true", "--review"))
     yield Command("task-defer", ("task", "defer", "{open}", "3d"))

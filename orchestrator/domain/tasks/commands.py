@@ -1,33 +1,26 @@
 """``orc.tasks``: every transition of a task."""
 
-from collections.abc import Iterable
 from typing import Unpack
 
 from msgspec.structs import replace
 
-from orchestrator.core import clock, names
+from orchestrator.core import names
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.transaction import Committed, Desk, Transaction, command
 from orchestrator.domain.agents.identity import act_in_session, act_to_work
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks import archive
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.events import (
     ReviewClaimed,
     TaskAdded,
-    TaskArchived,
     TaskBlocked,
     TaskCancelled,
     TaskClaimed,
-    TaskDeleted,
-    TaskEvent,
     TaskFailed,
-    TaskMoved,
     TaskNoted,
     TaskRenewed,
     TaskReopened,
     TaskUnblocked,
-    archived,
     released,
     renewal,
 )
@@ -36,7 +29,6 @@ from orchestrator.domain.tasks.facts import (
     NO_FACTS,
     GivenFacts,
     changed_facts,
-    check_fact,
 )
 from orchestrator.domain.tasks.leases import (
     claim,
@@ -53,10 +45,9 @@ from orchestrator.domain.tasks.lookup import (
     find_live,
     new_id,
     resolve,
-    resolve_all,
 )
-from orchestrator.domain.tasks.queries import TaskQueries
-from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.tasks.several import SeveralTasks
 from orchestrator.domain.tasks.transitions import check_transition, is_settled
 from orchestrator.domain.validation import (
     check_required,
@@ -72,23 +63,7 @@ def claimed_task(state: State, events: Committed) -> Task | None:
     return next((state.tasks[task] for task in claims), None)
 
 
-def archived_tasks(state: State, events: Committed) -> list[Task]:
-    """Return the records of the tasks that were archived."""
-    return [event.record for _, event in events if isinstance(event, TaskArchived)]
-
-
-def named_tasks(state: State, events: Committed) -> list[Task]:
-    """Return the tasks that a command of several tasks changed, each once."""
-    changed = dict.fromkeys(event.task for _, event in events if isinstance(event, TaskEvent))
-    return [state.tasks[task] for task in changed]
-
-
-def deleted_tasks(state: State, events: Committed) -> list[Task]:
-    """Return the records of the tasks that were deleted."""
-    return [event.record for _, event in events if isinstance(event, TaskDeleted)]
-
-
-class Tasks(TaskQueries, name="tasks"):
+class Tasks(SeveralTasks, name="tasks"):
     """``orc.tasks``: every transition of a task, and the queries about tasks."""
 
     @command(changed_task)
@@ -478,156 +453,6 @@ class Tasks(TaskQueries, name="tasks"):
         tx.act_as(agent)
         live = find_live(tx.state, named_or_current(tx, task, agent))
         tx.record(TaskNoted(task=live.id, text=check_required("note", text)))
-
-    @command(named_tasks)
-    def label(
-        self,
-        tx: Transaction[State],
-        tasks: Iterable[str],
-        *,
-        add: Iterable[str] = (),
-        remove: Iterable[str] = (),
-        agent: str | None = None,
-    ) -> list[Task] | None:
-        """Add labels to tasks and remove others, in one commit.
-
-        Args:
-            tasks: Ids or prefixes.
-            add: What each of them has then; at its end, if it is new there.
-            remove: What none of them has then. A label that is not there is no error.
-            agent: Who changes them.
-
-        Returns:
-            The tasks that changed; all of them if none did.
-        """
-        from orchestrator.domain.tasks.judged import change_facts
-
-        tx.act_as(agent)
-        named = [find_live(tx.state, task) for task in resolve_all(tx.state, tasks)]
-        more, less = check_fact("labels", add), check_fact("labels", remove)
-        changed = False
-        for task in named:
-            labels = dict.fromkeys((*task.labels, *more))
-            kept = tuple(label for label in labels if label not in less)
-            if kept != task.labels:
-                change_facts(tx, task, {"labels": kept})
-                changed = True
-        return None if changed else named
-
-    @command(named_tasks)
-    def move(
-        self,
-        tx: Transaction[State],
-        tasks: Iterable[str],
-        workstream: str,
-        *,
-        agent: str | None = None,
-    ) -> list[Task] | None:
-        """Move tasks to another workstream, in one commit; their parts go with them.
-
-        What a task waits for, its lease and its history stay as they are.
-
-        Args:
-            tasks: Ids or prefixes.
-            workstream: Where they belong then; must be active.
-            agent: Who moves them.
-
-        Returns:
-            The tasks that moved, parts included; those that were named if all are there already.
-        """
-        from orchestrator.domain.tasks.deletion import with_parts
-
-        tx.act_as(agent)
-        tx.state.workstreams.find_active(workstream)
-        named = [find_live(tx.state, task) for task in resolve_all(tx.state, tasks)]
-        parts = [part for task in named for part in with_parts(tx.state, task)]
-        away = [part for part in parts if tx.state.tasks[part].workstream != workstream]
-        for part in dict.fromkeys(away):
-            tx.record(TaskMoved(task=part, workstream=workstream))
-        return None if away else named
-
-    @command(deleted_tasks)
-    def delete(
-        self,
-        tx: Transaction[State],
-        tasks: Iterable[str],
-        *,
-        reason: str = "",
-        agent: str | None = None,
-    ) -> None:
-        """Delete tasks, in one commit: no list shows them and nothing counts them any more.
-
-        An open one is cancelled first. Its id is not used again, and ``show`` and the log keep its history.
-
-        Args:
-            tasks: Ids or prefixes.
-            reason: Why.
-            agent: Who deletes them.
-
-        Returns:
-            The tasks as they were.
-
-        Raises:
-            Refused: An open task that stays needs one of them (``needed``), has it as an open part or is a
-                part of it (``has_parts``), or it belongs to a workflow (``of_a_workflow``).
-        """
-        from orchestrator.domain.tasks.deletion import check_deletable
-        from orchestrator.domain.tasks.judged import drop_part
-
-        act_in_session(tx, agent)
-        why = check_text("reason", reason)
-        chosen = dict.fromkeys(resolve_all(tx.state, tasks))
-        for task_id in chosen:
-            act_in_session(tx, agent, task=task_id)
-            check_deletable(tx.state, find_live(tx.state, task_id), chosen)
-        for task_id in chosen:
-            task = tx.state.tasks[task_id]
-            if task.status not in ENDED:
-                tx.record(TaskCancelled(task=task_id, reason=why))
-                drop_part(tx, task, reason)
-        for task_id in chosen:
-            tx.record(TaskDeleted(record=tx.state.tasks[task_id], reason=why))
-
-    @command(archived_tasks)
-    def archive(
-        self,
-        tx: Transaction[State],
-        tasks: Iterable[str] = (),
-        *,
-        older_than: float | str | None = None,
-        agent: str | None = None,
-    ) -> None:
-        """Remove ended tasks from the state; the log, ``t show``, counts and needs keep them.
-
-        Args:
-            tasks: Ids or prefixes.
-            older_than: Also every task that ended so long ago (``30d``).
-            agent: Who acts.
-
-        Raises:
-            Refused: A named task has not ended.
-        """
-        tx.act_as(agent)
-        chosen = [find_live(tx.state, task) for task in tasks]
-        for task in chosen:
-            check_transition(task, "archive")
-            if archive.is_of_wisp(tx.state, task):
-                raise Refused(
-                    f"Task {task.id} belongs to a wisp, which leaves the board as a whole",
-                    code="of_a_wisp",
-                    hint="`formula squash` and `formula burn` end it.",
-                )
-        if older_than is not None:
-            limit = tx.later(-clock.duration(older_than))
-            chosen += [
-                task
-                for task in tx.state.tasks.values()
-                if task.status in ENDED
-                and (task.ended_at or task.updated_at) <= limit
-                and not archive.is_of_wisp(tx.state, task)
-            ]
-        for task in {task.id: task for task in chosen}.values():
-            tx.record(archived(tx.state, task))
 
 
 class _Board:

@@ -49,12 +49,15 @@ def completed(
         advanced = run.orc.workflows.advance(task, lease=lease, result=result or None, **how)
         count = f" ({advanced.ended} of {advanced.total} steps ended)"
         step, then = advanced.completed, _next_step(advanced)
-        return ended(run, step, _what(step), count=count, value=advanced, checked=True, then=then)
+        return ended(
+            run, step, completion_word(step), count=count, value=advanced, checked=True, then=then
+        )
     done = run.orc.tasks.complete(task, result=result or None, **how)
-    return ended(run, done, _what(done), checked=True)
+    return ended(run, done, completion_word(done), checked=True)
 
 
-def _what(task: "Task") -> str:
+def completion_word(task: "Task") -> str:
+    """What a command says that completed a task."""
     return "Completed" if task.status == "done" else "To be reviewed"
 
 

@@ -1,31 +1,86 @@
-"""The words ``[WS] ID [TEXT...]`` by which commands name a task, and the answers that name one."""
+"""The words ``[WS] ID [TEXT...]`` or ``--ids`` that name tasks, and the answers that name one."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import NotFound, OrchestratorError, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.layout import lines
 from orchestrator.interfaces.cli.parameters import Decorator, argument, option, together
 from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run, either, once
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orchestrator.domain.tasks.records import Task
+    from orchestrator.domain.tasks.several import Verb
 
 Words = tuple[str, ...]
 
+IDS = option("--ids", "Several tasks in place of the one, in one commit.", types.TASK_ID, many=True)
 
-def task_words(more: str = "", help: str = "The task.", *, or_mine: bool = False) -> Decorator:
-    """Declare the words ``[WS] ID`` and perhaps more behind them; with ``or_mine`` no ID is needed."""
+
+def task_words(
+    more: str = "", help: str = "The task.", *, or_mine: bool = False, or_ids: bool = False
+) -> Decorator:
+    """Declare the words ``[WS] ID`` and perhaps more behind them; with ``or_mine`` no ID is needed.
+
+    With ``or_ids`` the option ``--ids`` may name several tasks in their place; see :func:`several`.
+    """
     usage = f"{'[[WS] ID]' if or_mine else '[WS] ID'} {more}".rstrip()
-    return argument("[words...]" if or_mine else "words...", help, types.TASK_ID, metavar=usage)
+    place = "[words...]" if or_mine or or_ids else "words..."
+    words = argument(place, help, types.TASK_ID, metavar=usage)
+    return together(words, IDS) if or_ids else words
 
 
 def reason_words(*, required: bool = False, or_mine: bool = False) -> Decorator:
-    """Declare the words ``[WS] ID REASON...``, or the option ``--reason`` in place of the reason."""
+    """Declare the words ``[WS] ID REASON...`` or ``--ids``, and ``--reason`` in place of the reason."""
     usage = "REASON..." if required else "[REASON...]"
     help = "The task, mine if not given, and why." if or_mine else "The task, and why."
-    return together(task_words(usage, help, or_mine=or_mine), option("--reason", "Why."))
+    words = task_words(usage, help, or_mine=or_mine, or_ids=True)
+    return together(words, option("--reason", "Why."))
+
+
+def several(
+    run: Run,
+    verb: "Verb",
+    ids: Words,
+    words: Words,
+    text: str | None = None,
+    file: str | None = None,
+    *,
+    name: str = "reason",
+    required: bool = False,
+    **alone: Any,
+) -> "list[Task]":
+    """Do what a command does to one task to all that ``--ids`` names; the words are the text then.
+
+    Args:
+        run: The run of the command.
+        verb: What is done to each.
+        ids: The tasks.
+        words: The words of the line.
+        text: The option of this name.
+        file: The text of ``--file``.
+        name: What the text is called.
+        required: Whether it is needed.
+        alone: The options that are for one task only, by name.
+
+    Raises:
+        UsageError: A task is also named by its place, or one of those options is given.
+    """
+    if words and _is_task(run, words[0]):
+        raise UsageError(
+            f"--ids stands in place of the task, and {words[0]!a} is one, too",
+            hint=f"Name it there: --ids {','.join((*ids, words[0]))}",
+        )
+    for option_name in (option_name for option_name, value in alone.items() if value):
+        raise UsageError(f"--{option_name} is for one task and does not go with --ids")
+    given = either(name, once(name, run.text_of(words), text), file)
+    if required and not given:
+        raise UsageError(f"A {name} is needed", hint="Give it as the last word, quoted.")
+    return run.orc.tasks.each(verb, ids, text=given or "")
 
 
 def split_task(run: Run, words: Words) -> tuple[str, Words]:
@@ -34,6 +89,8 @@ def split_task(run: Run, words: Words) -> tuple[str, Words]:
     If the first word is a workstream and the second resolves to a task in it, they are WS and ID; else
     the first is the ID.
     """
+    if not words:
+        raise UsageError("The task is missing: ID", hint="Give its id, or several with --ids a,b.")
     by_id = words[0], words[1:]
     if len(words) < 2 or words[0] not in run.orc.engine.read().workstreams:
         return by_id
@@ -133,6 +190,13 @@ def refuse_more(words: Words) -> None:
 def done(run: Run, task: "Task", what: str) -> Answer:
     """The answer of a command that changed a task."""
     return run.changed(task, f"{what}: {escape(task.title)}")
+
+
+def all_done(run: Run, tasks: "list[Task]", what: "str | Callable[[Task], str]") -> Answer:
+    """The answer of a command that changed several tasks: a line for each, as for one."""
+    done_to = what if callable(what) else lambda _: what
+    texts = [*(f"{done_to(task)}: {escape(task.title)}" for task in tasks), run.unchanged]
+    return Answer(tasks, lambda: lines(filter(None, texts), empty=""))
 
 
 def named(task: "Task") -> str:

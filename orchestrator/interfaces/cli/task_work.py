@@ -6,7 +6,7 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import TASK
-from orchestrator.interfaces.cli.endings import COMPLETING, completed, ended
+from orchestrator.interfaces.cli.endings import COMPLETING, completed, completion_word, ended
 from orchestrator.interfaces.cli.layout import lines, shown_time
 from orchestrator.interfaces.cli.parameters import (
     LEASE,
@@ -20,10 +20,13 @@ from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_words import (
     Words,
+    all_done,
     done,
     mine_or_named,
     only_task,
     reason_words,
+    refuse_more,
+    several,
     task_and_text,
     task_words,
 )
@@ -44,8 +47,12 @@ def renew(run: Run, words: Words, lease: str | None, token: int | None) -> Answe
 @TASK.command("release", example="release 299833bc")
 @reason_words(or_mine=True)
 @TOKEN
-def release(run: Run, words: Words, reason: str | None, token: int | None) -> Answer:
+def release(
+    run: Run, words: Words, ids: Words | None, reason: str | None, token: int | None
+) -> Answer:
     """Give a task back; it is pending again."""
+    if ids is not None:
+        return all_done(run, several(run, "release", ids, words, reason, token=token), "Released")
     task, text = mine_or_named(run, words, reason, name="reason")
     return ended(run, run.orc.tasks.release(task, reason=text, token=token), "Released")
 
@@ -54,17 +61,29 @@ def release(run: Run, words: Words, reason: str | None, token: int | None) -> An
 
 
 @TASK.command("complete", example='complete 299833bc "Shipped as v1.0.2" --token 17')
-@task_words("[RESULT...]", "The task, and what came out.")
+@task_words("[RESULT...]", "The task, and what came out.", or_ids=True)
 @option("--result", "What came out, for the tasks that need this one.")
 @text_file("the result")
 @COMPLETING
-def complete(run: Run, words: Words, result: str | None, file: str | None, **how: Any) -> Answer:
+def complete(
+    run: Run,
+    words: Words,
+    ids: Words | None,
+    result: str | None,
+    file: str | None,
+    **how: Any,
+) -> Answer:
     """Say that a task is done; its checks are run here first.
 
     They run in the present folder, without a shell, and with few variables. If one does not pass, the task
     stays with its holder, and `task show` prints what the checks wrote. A task that is to be reviewed waits
-    for `task approve` then.
+    for `task approve` then. With `--ids` all of them are done in one commit, or none; one with checks is
+    completed alone.
     """
+    if ids is not None:
+        how["continue"] = how.pop("go_on")
+        tasks = several(run, "complete", ids, words, result, file, name="result", **how)
+        return all_done(run, tasks, completion_word)
     task, text = task_and_text(run, words, result, file, name="result")
     return completed(run, task, text, **how)
 
@@ -72,31 +91,43 @@ def complete(run: Run, words: Words, result: str | None, file: str | None, **how
 @TASK.command("fail", example='fail 299833bc "The API is gone"')
 @reason_words(or_mine=True)
 @TOKEN
-def fail(run: Run, words: Words, reason: str | None, token: int | None) -> Answer:
+def fail(
+    run: Run, words: Words, ids: Words | None, reason: str | None, token: int | None
+) -> Answer:
     """Say that a task was tried and cannot be done."""
+    if ids is not None:
+        return all_done(run, several(run, "fail", ids, words, reason, token=token), "Failed")
     task, text = mine_or_named(run, words, reason, name="reason")
     return ended(run, run.orc.tasks.fail(task, reason=text, token=token), "Failed")
 
 
 @TASK.command("block", example='block 299833bc "Waiting for a key"')
 @reason_words(required=True, or_mine=True)
-def block(run: Run, words: Words, reason: str | None) -> Answer:
+def block(run: Run, words: Words, ids: Words | None, reason: str | None) -> Answer:
     """Set a task aside for a reason outside the board."""
+    if ids is not None:
+        blocked = several(run, "block", ids, words, reason, required=True)
+        return all_done(run, blocked, "Blocked")
     task, text = mine_or_named(run, words, reason, name="reason", required=True)
     return ended(run, run.orc.tasks.block(task, reason=text), "Blocked")
 
 
 @TASK.command("unblock", example="unblock 299833bc")
-@task_words()
-def unblock(run: Run, words: Words) -> Answer:
+@task_words(or_ids=True)
+def unblock(run: Run, words: Words, ids: Words | None) -> Answer:
     """Make a blocked task pending again."""
+    if ids is not None:
+        refuse_more(words)
+        return all_done(run, several(run, "unblock", ids, words), "Unblocked")
     return done(run, run.orc.tasks.unblock(only_task(run, words)), "Unblocked")
 
 
 @TASK.command("cancel", example='cancel 299833bc "Not wanted any more"')
 @reason_words()
-def cancel(run: Run, words: Words, reason: str | None) -> Answer:
+def cancel(run: Run, words: Words, ids: Words | None, reason: str | None) -> Answer:
     """End a task that is not wanted any more."""
+    if ids is not None:
+        return all_done(run, several(run, "cancel", ids, words, reason), "Cancelled")
     task, text = task_and_text(run, words, reason, name="reason")
     return ended(run, run.orc.tasks.cancel(task, reason=text), "Cancelled")
 
@@ -104,12 +135,17 @@ def cancel(run: Run, words: Words, reason: str | None) -> Answer:
 @TASK.command("reopen", example='reopen 299833bc "The fix did not hold" --downstream')
 @reason_words()
 @flag("--downstream", "Also all that was done after it, directly or not.")
-def reopen(run: Run, words: Words, reason: str | None, downstream: bool) -> Answer:
+def reopen(
+    run: Run, words: Words, ids: Words | None, reason: str | None, downstream: bool
+) -> Answer:
     """Make an ended task pending again.
 
     What needs it waits again; what was done after it stays done, unless ``--downstream`` reopens that too.
     With the root of a cancelled workflow the steps are open again that were cancelled with it.
     """
+    if ids is not None:
+        tasks = several(run, "reopen", ids, words, reason, downstream=downstream)
+        return all_done(run, tasks, "Reopened")
     task, text = task_and_text(run, words, reason, name="reason")
     reopened = run.orc.tasks.reopen(task, downstream=downstream, reason=text)
     return done(
