@@ -442,7 +442,7 @@ def test_another_file_under_the_sealed_name_is_never_overwritten(board: Board) -
     (position,) = fill(store, ["a"])
     other = board.folder / "state" / "events-1.jsonl"
     other.write_bytes(b"of somebody")
-    with store.locked("test", WAIT), pytest.raises(Damage, match="is another file"):
+    with store.locked("test", WAIT), pytest.raises(Damage, match="is not the same file"):
         add(store, position, "b")
     assert other.read_bytes() == b"of somebody"
     assert end_of(store) == position

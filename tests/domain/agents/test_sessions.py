@@ -54,7 +54,7 @@ def test_a_handoff_collects_what_the_agent_holds_and_leaves_its_hook(orc: Orches
     session = orc.sessions.handoff(collect=True, files=("a.py",), agent="ann")
     assert session.collected[0] == f"task {task} (on the hook, in_progress): Ship"
     assert session.collected[1].startswith("lock git until ")
-    assert session.collected[2:] == ("1 unread messages", "changed file a.py")
+    assert session.collected[2:] == ("1 unread message", "changed file a.py")
     assert orc.engine.read().agents.hooks == {"ann": task}
 
 
