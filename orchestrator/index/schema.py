@@ -13,7 +13,7 @@ import msgspec
 
 from orchestrator.index.views import VIEWS
 
-VERSION = 1
+VERSION = 2
 """Grows with every change of the schema or of what is stored: an index of another version is built anew."""
 
 Value = Callable[[Any], object]
@@ -186,6 +186,13 @@ TASKS = IndexTable(
         C("failures", INTEGER, "How often it failed."),
         C("parent", TEXT, "The task that it is a part of."),
         C("workflow", TEXT, "The root of the workflow that it is a step of."),
+        C("until", TEXT, "What ends its parts early, in words.", or_null("until")),
+        C(
+            "gate",
+            TEXT,
+            "The children that it waits for: all:ID or any:ID.",
+            lambda task: f"{task.gate.how}:{task.gate.of}" if task.gate else None,
+        ),
         C("milestone", INTEGER, "1: it completes by itself.", as_number("milestone")),
         C("open_needs", INTEGER, "How many of its needs are not done."),
         C(

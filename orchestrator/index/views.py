@@ -17,7 +17,10 @@ class View(msgspec.Struct, frozen=True):
         return f"CREATE VIEW {self.name} AS\n{self.sql}"
 
 
-_OPEN = "status NOT IN ('done', 'failed', 'cancelled')"
+OPEN = "status NOT IN ('done', 'failed', 'cancelled')"
+
+HAS_OPEN_PART = f"EXISTS (SELECT 1 FROM tasks p WHERE p.parent = t.id AND p.{OPEN})"
+"""Whether a part of the task ``t`` has not ended, so that it is not taken itself."""
 
 VIEWS = (
     View(
@@ -26,13 +29,14 @@ VIEWS = (
         f"SELECT t.id, t.title, t.status, t.type, t.workstream, t.priority, t.assigned_to, t.labels,"
         f" t.created_at, t.updated_at, t.due, w.priority AS workstream_priority\n"
         f"FROM tasks t JOIN workstreams w ON w.name = t.workstream\n"
-        f"WHERE t.{_OPEN}\nORDER BY w.priority, t.priority, t.added",
+        f"WHERE t.{OPEN}\nORDER BY w.priority, t.priority, t.added",
     ),
     View(
         "ready",
         "Tasks that any agent may take now, in the order in which they are taken.",
         f"SELECT t.*\nFROM tasks t JOIN workstreams w ON w.name = t.workstream\n"
         f"WHERE t.archived_at IS NULL AND t.free_from <= {NOW} AND w.status = 'active'\n"
+        f"  AND NOT {HAS_OPEN_PART}\n"
         f"ORDER BY w.priority, t.priority, t.added, t.id",
     ),
     View(
@@ -42,7 +46,7 @@ VIEWS = (
         f"SELECT t.id, t.title, t.status, t.workstream, t.reason, t.open_needs, t.updated_at,\n"
         f"  (SELECT group_concat(l.other, ' ') FROM links l JOIN tasks o ON o.id = l.other\n"
         f"   WHERE l.task = t.id AND l.kind = 'needs' AND o.status <> 'done') AS waits_for\n"
-        f"FROM tasks t\nWHERE t.{_OPEN} AND (t.status = 'blocked' OR NOT t.is_clear)\n"
+        f"FROM tasks t\nWHERE t.{OPEN} AND (t.status = 'blocked' OR NOT t.is_clear)\n"
         f"ORDER BY t.added",
     ),
     View(
@@ -50,7 +54,7 @@ VIEWS = (
         "Tasks that have not ended, with the days since they changed, longest first.",
         f"SELECT id, title, status, workstream, assigned_to, updated_at,\n"
         f"  round(julianday('now') - julianday(updated_at), 2) AS days\n"
-        f"FROM tasks\nWHERE {_OPEN}\nORDER BY updated_at",
+        f"FROM tasks\nWHERE {OPEN}\nORDER BY updated_at",
     ),
     View(
         "agent_workload",
