@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.agents.dispatch import Dispatch
     from orchestrator.domain.agents.hooks import Hooks
     from orchestrator.domain.agents.sessions import Sessions
+    from orchestrator.domain.board.saved import Saved
     from orchestrator.domain.convoys.commands import Convoys
     from orchestrator.domain.decisions.commands import Decisions
     from orchestrator.domain.event_log import Events
@@ -164,6 +165,9 @@ class Orchestrator:
     workflows: "Lazy[Workflows]" = Lazy(
         "domain.workflows.commands:Workflows",
         "Formulas that were poured onto the board.",
+    )
+    saved: "Lazy[Saved]" = Lazy(
+        "domain.board.saved:Saved", "Questions that were saved under a name."
     )
     events: "Lazy[Events]" = Lazy(
         "domain.event_log:Events", "The log: write to it, read it, follow it."

@@ -9,6 +9,7 @@ import orchestrator.domain.agents.dispatch
 import orchestrator.domain.agents.hooks
 import orchestrator.domain.agents.records
 import orchestrator.domain.agents.sessions
+import orchestrator.domain.board.settings
 import orchestrator.domain.convoys.commands
 import orchestrator.domain.convoys.records
 import orchestrator.domain.decisions.records
@@ -171,6 +172,13 @@ class AsyncReviews:
     async def release(self, task: str, *, reason: str = ..., agent: str | None = ...) -> orchestrator.domain.tasks.records.Task: ...
     async def trust(self, tasks: collections.abc.Iterable[str], *, agent: str | None = ...) -> builtins.list[orchestrator.domain.tasks.records.Task]: ...
 
+class AsyncSaved:
+    async def add(self, name: str, words: collections.abc.Iterable[str], *, prime: bool = ...) -> orchestrator.domain.board.settings.SavedQuestion: ...
+    async def all(self) -> dict[str, orchestrator.domain.board.settings.SavedQuestion]: ...
+    async def get(self, name: str) -> orchestrator.domain.board.settings.SavedQuestion: ...
+    async def list(self) -> dict[str, orchestrator.domain.board.settings.SavedQuestion]: ...
+    async def remove(self, name: str) -> orchestrator.domain.board.settings.SavedQuestion: ...
+
 class AsyncSessions:
     async def done(self, outcome: typing.Literal['COMPLETED', 'ESCALATED', 'DEFERRED'] = ..., *, message: str = ..., until: str = ..., agent: str | None = ...) -> orchestrator.domain.agents.sessions.Done: ...
     async def escalate(self, topic: str, *, severity: typing.Literal['critical', 'high', 'medium', 'low'] = ..., message: str = ..., task: str | None = ..., workstream: str | None = ..., to: str = ..., agent: str | None = ...) -> orchestrator.domain.tasks.records.Task: ...
@@ -244,6 +252,7 @@ class AsyncNouns:
     locks: AsyncLocks
     mail: AsyncMail
     reviews: AsyncReviews
+    saved: AsyncSaved
     sessions: AsyncSessions
     tasks: AsyncTasks
     workflows: AsyncWorkflows

@@ -19,6 +19,7 @@ from orchestrator.domain.agents.commands import Agents, AgentView
 from orchestrator.domain.agents.hooks import hook_of
 from orchestrator.domain.agents.identity import own_name
 from orchestrator.domain.agents.records import Session
+from orchestrator.domain.board.saved import Saved
 from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.mail.announced import announce
 from orchestrator.domain.mail.matters import unread_messages
@@ -207,6 +208,7 @@ class _Page:
                 "Who is here", [PageBlock("\n".join(here), f"{prog} a list")], 0.05, "a list"
             )
         yield from self._topics()
+        yield from self._saved()
         if self.board.open or not self.board.ended:
             loop = PageBlock(self._loop(), f"{prog} --help")
             yield Section("The loop", [loop], 0.0, f"{prog} --help")
@@ -363,6 +365,18 @@ class _Page:
                 f"{self.prog} kb list",
             )
             yield Section(title, [block], 0.05, f"{self.prog} kb list")
+
+    def _saved(self) -> Iterator[Section]:
+        with suppress(OrchestratorError):
+            blocks = [
+                PageBlock(
+                    f"`{self.prog} saved {escape(shlex.quote(name))}`\n{quote_line(saved.question)}",
+                    f"{self.prog} saved list",
+                )
+                for name, saved in Saved(self.engine).all().items()
+                if saved.prime
+            ]
+            yield Section("Saved questions", blocks[:LISTED], 0.05, f"{self.prog} saved list")
 
 
 def _header(message: Message) -> str:

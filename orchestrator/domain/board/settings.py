@@ -1,14 +1,23 @@
 """``config.toml`` of a board: settings that people write by hand."""
 
-from typing import Any
-
 import msgspec
 
 from orchestrator.core.decoding import decode_text
 from orchestrator.core.errors import BadInput
-from orchestrator.core.transaction import Transaction
 
 FILE = "config.toml"
+
+
+class SavedQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A question that was saved.
+
+    Attributes:
+        question: The command line that asks it, without the program: ``ls --mine``.
+        prime: Whether `prime` lists it.
+    """
+
+    question: str
+    prime: bool = False
 
 
 class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -16,18 +25,22 @@ class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         workstream: The workstream of a task that names none.
+        saved: Questions that were saved, by name.
     """
 
     workstream: str = ""
+    saved: dict[str, SavedQuestion] = {}
 
 
-def settings(tx: Transaction[Any]) -> BoardSettings:
-    """Read the settings of the board; without the file, each has its default.
+def settings(data: bytes | None) -> BoardSettings:
+    """Read the settings of a board; without the file, each has its default.
+
+    Args:
+        data: The content of the file; None if there is none.
 
     Raises:
         BadInput: The file is not valid TOML, or contains an unknown setting.
     """
-    data = tx.read_document(FILE)
     if data is None:
         return BoardSettings()
     import tomllib

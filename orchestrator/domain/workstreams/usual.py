@@ -19,7 +19,7 @@ def usual_workstream(tx: Transaction[State]) -> str:
         UsageError: There are several, or all are closed.
     """
     streams = tx.state.workstreams
-    if default := settings(tx).workstream:
+    if default := settings(tx.read_document(FILE)).workstream:
         if default not in streams:
             raise NotFound(
                 f"There is no workstream {default!a}, which {FILE} names as the default",

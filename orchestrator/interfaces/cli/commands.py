@@ -135,6 +135,14 @@ INDEX = Group(
     default="status",
 )
 
+SAVED = Group(
+    "saved",
+    "Questions that are saved under a name, in `config.toml`. With a name it asks one.",
+    {"saved": "add ask list/ls remove/rm"},
+    default="list",
+    otherwise="ask",
+)
+
 _VERBS = {
     "show": (TASK, "show"),
     "ready": (TASK, "ready"),
@@ -183,6 +191,7 @@ BOARD = Group(
         KNOWLEDGE,
         DECISION,
         EVENTS,
+        SAVED,
         RUNNER,
         IMPORT,
         EXPORT,

@@ -200,6 +200,40 @@ class Run:
         return self.settings.agent or os.environ.get("ORC_AGENT") or None
 
 
+class ReadingRun(Run):
+    """A run that refuses every command that changes the board.
+
+    Args:
+        run: The run that it is a part of: the same board and options.
+        rehearses: Commands are checked, and not called.
+
+    Attributes:
+        command: The command that was called or checked; None if there was none.
+    """
+
+    def __init__(self, run: Run, *, rehearses: bool = False) -> None:
+        vars(self).update(vars(run))
+        self.settings = msgspec.structs.replace(run.settings)
+        self._rehearses = rehearses
+        self.command: Command | None = None
+
+    def execute(self, command: "Command", values: dict[str, Any]) -> int:
+        """Run a command that only reads; see :meth:`Run.execute`.
+
+        Raises:
+            UsageError: It changes the board, or asks another saved question.
+        """
+        if command.reads == () or not command.only_reads(values):
+            raise UsageError(
+                f"`{command.name}` changes the board; a saved question only reads",
+                hint="`help` names the commands; those that list and show can be saved.",
+            )
+        if command.callback is not None and command.callback.__module__.endswith(".saved"):
+            raise UsageError("A saved question does not ask another one")
+        self.command = command
+        return 0 if self._rehearses else super().execute(command, values)
+
+
 def _quoted(word: str) -> str:
     """A word as a shell takes it; `shlex` is loaded only for one that needs quotes."""
     if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII):
