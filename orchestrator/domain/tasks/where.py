@@ -163,7 +163,7 @@ class _Meaning(Transformer_NonRecursive[Token, _Clause]):
         if field.form not in SEARCHED:
             self._refuse(how, f"{field.name} is not searched", hint=_takes(field))
         search = filters.like if how.lower() == "like" else filters.contains
-        return _Clause(self._of(value, lambda: search(field, _text(value))))
+        return _Clause(self._of(value, lambda: search(field, _words(value))))
 
     def not_searched(self, name: Token, how: Token, value: Token) -> _Clause:
         return _Clause(Not(self.searched(name, how, value).filter))
@@ -227,8 +227,13 @@ def _takes(field: Field) -> str:
 
 def _text(value: Token) -> str:
     """The text of a value; `none` without quotes is no value."""
+    return "" if value.lower() in ("none", "null") else _words(value)
+
+
+def _words(value: Token) -> str:
+    """The text of a value, without its quotes."""
     if value.type == "WORD":
-        return "" if value.lower() in ("none", "null") else str(value)
+        return str(value)
     return re.sub(r"\\(.)", r"\1", value[1:-1], flags=re.DOTALL)
 
 

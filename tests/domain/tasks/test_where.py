@@ -80,6 +80,7 @@ MEANINGS = {
     "workstream != docs": [PARSER, TEST, STREET],
     "title = parser": [PARSER, TEST],
     "title contains 'the parser'": [PARSER, TEST],
+    "title contains none or title like null": [],
     "title like '*THE parser'": [PARSER, TEST],
     "title like 'the parser'": [],
     "title like '%[draft]%'": [GUIDE],
