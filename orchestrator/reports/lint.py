@@ -62,12 +62,12 @@ def _flaws(state: State, tasks: Iterable[Task], titles: Titles, now: str) -> Ite
         of_task = {"task": task.id, "title": task.title}
         for rule in RULES:
             name = rule.__name__.removeprefix("_")
-            for says, command in rule(state, task, now):
-                yield Flaw(rule=name, says=says, command=command, **of_task)
+            for expected, command in rule(state, task, now):
+                yield Flaw(rule=name, says=expected, command=command, **of_task)
         first = titles[task.parent, words_of(task.title)]
         if first != task.id:
-            says = f"its title says the same as that of {first}"
-            yield Flaw(rule="same_title", says=says, command=f"similar {task.id}", **of_task)
+            expected = f"its title says the same as that of {first}"
+            yield Flaw(rule="same_title", says=expected, command=f"similar {task.id}", **of_task)
 
 
 def _no_acceptance(_state: State, task: Task, _now: str) -> Iterator[Reason]:
@@ -124,15 +124,15 @@ def _blocked_for_long(_state: State, task: Task, now: str) -> Iterator[Reason]:
 def _less_urgent_need(state: State, task: Task, _now: str) -> Iterator[Reason]:
     for need in _open_needs(state, task):
         if need.priority >= task.priority + LESS:
-            says = f"it is P{task.priority} and waits for {need.id}, which is P{need.priority}"
-            yield says, f"t edit {need.id} --priority {task.priority}"
+            sentence = f"it is P{task.priority} and waits for {need.id}, which is P{need.priority}"
+            yield sentence, f"t edit {need.id} --priority {task.priority}"
 
 
 def _later_need(state: State, task: Task, _now: str) -> Iterator[Reason]:
     for need in _open_needs(state, task):
         if task.due and need.due > task.due:
-            says = f"it is due before {need.id}, which it needs"
-            yield says, f"t edit {need.id} --due {task.due}"
+            sentence = f"it is due before {need.id}, which it needs"
+            yield sentence, f"t edit {need.id} --due {task.due}"
 
 
 def _untrusted(_state: State, task: Task, _now: str) -> Iterator[Reason]:

@@ -220,10 +220,10 @@ class _Reporter:
                     waiting.setdefault((blocker.kind, blocker.says), []).append(task.id)
                 elif blocker.task is not None and blocker.kind in ("need", "parent"):
                     waiting.setdefault(("task", blocker.task), []).append(task.id)
-        found = [self._hold_up(*key, waiters) for key, waiters in waiting.items()]
-        found += self._locks() if self._workstream is None else []
-        found += self._reviews()
-        return sorted(found, key=lambda hold_up: -hold_up.waiting)[:SHOWN]
+        result = [self._hold_up(*key, waiters) for key, waiters in waiting.items()]
+        result += self._locks() if self._workstream is None else []
+        result += self._reviews()
+        return sorted(result, key=lambda hold_up: -hold_up.waiting)[:SHOWN]
 
     def _hold_up(self, kind: str, name: str, waiters: list[str]) -> HoldUp:
         task = self._state.tasks.get(name) if kind == "task" else None
@@ -292,15 +292,15 @@ class _Reporter:
         ]
 
     def _failures(self) -> list[Failure]:
-        found = [
+        collected = [
             (change, life)
             for life in self._lives.values()
             for change in life.changes
             if change.status == "failed" and self._is_recent(change.moment)
         ]
-        found.sort(key=lambda entry: -entry[0].event)
+        collected.sort(key=lambda entry: -entry[0].event)
         failures = []
-        for change, life in found[:SHOWN]:
+        for change, life in collected[:SHOWN]:
             assert life.facts is not None
             failures.append(
                 Failure(
@@ -364,14 +364,14 @@ class _Reporter:
             *(self._engine.event(start).ts for start in starts),
         ]
         ends = [*times[1:], None]
-        found = []
+        collected = []
         for place, (started, ended) in enumerate(zip(times, ends, strict=True)):
             if ended is None or ended > self._since:
-                found.append(rounds.work(place, place or None, started, ended))
-        before_plan = found[0] if found and found[0].number is None else None
-        if before_plan and len(found) > 1 and not before_plan.agents:
-            found = found[1:]
-        return found[-SHOWN:]
+                collected.append(rounds.work(place, place or None, started, ended))
+        before_plan = collected[0] if collected and collected[0].number is None else None
+        if before_plan and len(collected) > 1 and not before_plan.agents:
+            collected = collected[1:]
+        return collected[-SHOWN:]
 
 
 _NAMED = 5

@@ -102,11 +102,11 @@ class WorkLeft:
             if task.status not in ENDED and workstream in (None, task.workstream)
         ]
         before: dict[str, list[str]] = {}
-        found = [*wanted]
-        for task in found:  # grows while it is read: what is needed of other workstreams
+        result = [*wanted]
+        for task in result:  # grows while it is read: what is needed of other workstreams
             if task.id not in before:
                 waits = before[task.id] = self._before(task)
-                found += (state.tasks[other] for other in waits if state.tasks.is_open(other))
+                result += (state.tasks[other] for other in waits if state.tasks.is_open(other))
         stuck = self._stuck(before)
         self.tasks = sorted(
             (state.tasks[task] for task in before if task not in stuck),
