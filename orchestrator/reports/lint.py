@@ -62,12 +62,12 @@ def _flaws(state: State, tasks: Iterable[Task], titles: Titles, now: str) -> Ite
         of_task = {"task": task.id, "title": task.title}
         for rule in RULES:
             name = rule.__name__.removeprefix("_")
-            for expected, command in rule(state, task, now):
-                yield Flaw(rule=name, says=expected, command=command, **of_task)
+            for sentence, command in rule(state, task, now):
+                yield Flaw(rule=name, says=sentence, command=command, **of_task)
         first = titles[task.parent, words_of(task.title)]
         if first != task.id:
-            expected = f"its title says the same as that of {first}"
-            yield Flaw(rule="same_title", says=expected, command=f"similar {task.id}", **of_task)
+            sentence = f"its title says the same as that of {first}"
+            yield Flaw(rule="same_title", says=sentence, command=f"similar {task.id}", **of_task)
 
 
 def _no_acceptance(_state: State, task: Task, _now: str) -> Iterator[Reason]:
