@@ -187,8 +187,18 @@ class _Model:
             scale=scale,
             crew=self._crew(random),
             waits=_resampled(self._waits, random),
-            pickups=_resampled(self._pickups, random),
+            pickups=self._drawn_pickups(random),
         )
+
+    def _drawn_pickups(self, random: Random) -> list[float]:
+        """The pauses as they may really be: a few long ones, such as nights, say little about the next."""
+        pauses = _resampled(self._pickups, random)
+        squares = sum(pause * pause for pause in self._pickups)
+        if not squares:
+            return pauses
+        weight = 1 + sum(self._pickups) ** 2 / squares  # how many equal pauses weigh as much
+        scale = weight / random.gammavariate(weight, 1.0)
+        return [pause * scale for pause in pauses]
 
     def _crew(self, random: Random) -> list[str]:
         """The agents that work side by side: each is the likelier the more it did."""
