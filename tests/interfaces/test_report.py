@@ -74,7 +74,7 @@ def test_a_file_is_written_in_the_format_of_its_name(
     assert board("report", "--output", str(path)).out == f"Report: {path}\n"
     assert path.read_text().startswith(begin)
     assert board("report", "--output", str(path), "--json").json == {"file": str(path)}
-    assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".report")] == []
+    assert [file.name for file in tmp_path.iterdir() if file.name.endswith(".part")] == []
 
 
 def test_a_file_that_cannot_be_written_is_an_error_and_leaves_nothing(
@@ -83,7 +83,7 @@ def test_a_file_that_cannot_be_written_is_an_error_and_leaves_nothing(
     assert board("report", "--output", str(tmp_path / "no" / "r.md"), status=74).err
     (tmp_path / "folder.md").mkdir()
     assert board("report", "--output", str(tmp_path / "folder.md"), status=74).err
-    assert not [file for file in tmp_path.iterdir() if file.name.startswith(".report")]
+    assert not [file for file in tmp_path.iterdir() if file.name.endswith(".part")]
 
 
 def test_times_are_local_or_exact(board: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

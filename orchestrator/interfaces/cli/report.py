@@ -1,10 +1,11 @@
 """``orc report``: what was done, how the work flows, and when the rest will be done."""
 
 import os
-import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.core import system
 from orchestrator.core.printable import escape, escape_json
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
@@ -60,15 +61,12 @@ def _layout(format: str | None, *, is_file: bool) -> "Callable[[BoardReport], st
 
 def _write(name: str, text: str) -> None:
     """Replace a file, whole or not at all."""
-    folder = os.path.dirname(os.path.abspath(name))
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="\n", dir=folder, prefix=".report-", delete=False
-    ) as file:
-        try:
+    part = f"{name}.part"
+    try:
+        with open(part, "w", encoding="utf-8", newline="\n") as file:
             file.write(text + "\n")
-            file.close()
-            os.replace(file.name, name)
-        except BaseException:
-            file.close()
-            os.unlink(file.name)
-            raise
+        system.replace(part, name)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(part)
+        raise
