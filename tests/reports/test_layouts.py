@@ -1,6 +1,7 @@
 """Each layout of a report shows the same figures, and text of agents is nothing but text in it."""
 
 import builtins
+import io
 import re
 import shutil
 import subprocess
@@ -185,6 +186,24 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(
         __import__("orchestrator.reports.report.page")
     assert missing in caught.value.message
     assert caught.value.hint == "pip install 'agent-orchestrator[report]'"
+
+
+def test_a_terminal_without_the_library_of_charts_says_how_to_get_it(
+    orc: Orchestrator, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = filled(orc, clock, HOSTILE)
+    monkeypatch.setitem(sys.modules, "plotille", None)
+    shown = report_page(report)
+    assert "With `pip install 'agent-orchestrator[report]'` there is a chart here." in shown
+    assert "Who did what" in shown
+
+
+def test_a_terminal_that_has_no_braille_gets_no_chart(
+    orc: Orchestrator, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = filled(orc, clock, ("Write", "Move", "no key", "Read"))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "latin-1"))
+    assert not any("\u2800" <= character <= "\u28ff" for character in report_page(report))
 
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -292,6 +292,21 @@ def test_until_reports_the_board_as_it_stood(
         build.report(since="1m", until=times.timestamp(then))
 
 
+def test_a_report_begins_behind_an_event_or_at_a_time(
+    build: Orchestrator, work: Work, clock: SettableClock
+) -> None:
+    work()
+    event = build.engine.read().event
+    clock.advance(HOUR)
+    work(agent="bob")
+    for since in (event + 1, "90m", times.timestamp(clock.seconds - 1.5 * HOUR)):
+        report = build.report(since=since)
+        assert (report.completed, report.standing.tasks) == (1, 2)
+        assert [agent.agent for agent in report.agents if agent.completed] == ["bob"]
+    assert build.report(since=0).completed == 2
+    assert code_of(lambda: build.report(since=10**6)) == "not_found"
+
+
 def test_clocks_that_went_back_make_nothing_negative(
     build: Orchestrator, work: Work, clock: SettableClock
 ) -> None:

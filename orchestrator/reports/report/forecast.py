@@ -28,7 +28,7 @@ ROUGH = 20
 """Ended tasks below which a forecast is called rough."""
 
 LONGEST = 100 * 365 * 86400.0
-"""Seconds after which an end is not told from a later one."""
+"""Seconds after which no later end is named."""
 
 HELPFUL = 5
 """Tasks that are tried as what helps most."""

@@ -24,7 +24,7 @@ _LATEST = 12
 """Steps of the time line that a table shows."""
 
 _NEWEST = 8
-"""Cycles that are told, and tasks of each."""
+"""Cycles that are shown, and tasks of each."""
 
 _WAITED = 15
 """What others wait for, that a table shows."""
