@@ -1,17 +1,19 @@
 """``orc.index``: the optional SQLite index of a board, and questions to it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from orchestrator.core.moments import moment
 from orchestrator.core.transaction import Noun
 from orchestrator.domain.state import State
 from orchestrator.index.database import IndexFile, IndexStatus
 from orchestrator.index.named import NamedQuery, find_query, named_queries
 from orchestrator.index.query import ROWS, SECONDS, QueryResult, ask
+from orchestrator.index.search import Match, TextKind, search
 
 
 class Index(Noun[State]):
-    """``orc.index``: build, status, drop, verify, query."""
+    """``orc.index``: build, status, drop, verify, query, search."""
 
     @property
     def _file(self) -> IndexFile:
@@ -79,6 +81,51 @@ class Index(Noun[State]):
         limits: dict[str, Any] = {"limit": limit, "seconds": seconds, "memory": memory}
         return self._file.answer(
             lambda database: ask(database, sql, parameters, **limits), stale=stale
+        )
+
+    def search(
+        self,
+        words: str,
+        *,
+        kinds: Iterable[TextKind] = (),
+        agent: str | None = None,
+        since: str | None = None,
+        workstream: str | None = None,
+        status: Iterable[str] = (),
+        limit: int = 20,
+        stale: bool = False,
+    ) -> list[Match]:
+        """Search every text of the board; see :mod:`orchestrator.index.search`.
+
+        Args:
+            words: The words; ``OR``, ``NOT``, ``"a phrase"`` and ``begin*`` work, and nothing is an error.
+            kinds: Only texts of these kinds.
+            agent: Only texts that this agent wrote.
+            since: Only texts from this time on, or that long ago (``2h``).
+            workstream: Only texts about tasks of this stream.
+            status: Only texts about tasks of these statuses.
+            limit: At most so many.
+            stale: In the index as it stands; else it is brought up to date first.
+
+        Returns:
+            The texts, the most relevant first.
+        """
+        self._desk.pause()
+        now = self._desk.now()
+        start = "" if since is None else moment(since, now, is_past=True)
+        return self._file.answer(
+            lambda database: search(
+                database,
+                words,
+                now=now,
+                kinds=tuple(kinds),
+                agent=agent,
+                since=start,
+                workstream=workstream,
+                status=tuple(status),
+                limit=limit,
+            ),
+            stale=stale,
         )
 
     def queries(self) -> list[NamedQuery]:

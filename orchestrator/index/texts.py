@@ -45,6 +45,11 @@ def runs(text: str) -> list[str]:
     return _RUN.findall(_normal(text))
 
 
+def without_runs(text: str) -> str:
+    """The rest of a text, which is written with blanks between words."""
+    return text if text.isascii() else _RUN.sub(" ", text)
+
+
 def grams(*texts: str | None) -> str | None:
     """The words of the column ``grams``: pairs of letters, and the last letter of each run; None: none."""
     words = [

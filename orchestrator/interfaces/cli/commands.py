@@ -173,6 +173,7 @@ BOARD = Group(
         "report": "report",
         "events": "log",
         "query": "query",
+        "search": "search",
         "task_listing": "ls",
         "task_board": "board",
         "questions": "similar",

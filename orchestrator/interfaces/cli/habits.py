@@ -29,6 +29,7 @@ ELSEWHERE = {
     "inbox": "mail inbox",
     "history": "log",
     "info": "status",
+    "find": "search",
 }
 """Words at the top that mean a command of a group."""
 
@@ -63,9 +64,7 @@ COMMANDS_MEANT = {
     "label": "task label",
     "assign": "sling",
     "task assign": "sling",
-    "search": "knowledge search",
-    "find": "knowledge search",
-    "task search": "ls --text",
+    "task search": "search --in task",
     "task depend": "task dep add",
     "agent show": "whoami",
     "duplicates": "similar",

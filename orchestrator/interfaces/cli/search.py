@@ -1,0 +1,51 @@
+"""``orc search``: words in every text of the board."""
+
+from typing import Any
+
+from orchestrator.core.printable import escape
+from orchestrator.index.search import KINDS, Match
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.commands import BOARD
+from orchestrator.interfaces.cli.layout import lines, paint, shown_time
+from orchestrator.interfaces.cli.parameters import argument, flag, option
+from orchestrator.interfaces.cli.rendering import Answer
+from orchestrator.interfaces.cli.run import Run
+
+
+@BOARD.command("search", example="search parser --in note,result", reads=True, filters_agent=True)
+@argument("words...", 'The words; OR, NOT, "a phrase" and begin* work.')
+@option("--in", "Only in these kinds of texts.", types.choice(*KINDS), name="kinds", many=True)
+@option("--since", "Only texts from then on: 2h, monday, 2026-11-21.")
+@option("--ws", "Only about tasks of this workstream.", types.WORKSTREAM_NAME, name="workstream")
+@option("--status", "Only about tasks of these statuses.", types.WORD, many=True)
+@option("--limit", "At most so many.", types.COUNT, default=20)
+@flag("--stale", "Search the index as it stands, without bringing it up to date.", rare=True)
+def search(run: Run, words: tuple[str, ...], **filters: Any) -> Answer:
+    """Search tasks, results, notes, evidence, mail, knowledge, decisions and events.
+
+    The most relevant come first: by how rare the words are, in titles before texts, new before old.
+    `index build` makes it fast on a large board.
+    """
+    filters |= {name: filters[name] or () for name in ("kinds", "status")}
+    matches = run.orc.index.search(" ".join(words), **filters)
+    return Answer(matches, lambda: lines(map(_shown, matches), empty="Nothing was found."))
+
+
+def _shown(match: Match) -> str:
+    which = f" {match.number}" if match.number else ""
+    author = f" by {escape(match.agent)}" if match.agent else ""
+    when = f", {shown_time(match.ts)}" if match.ts else ""
+    first = f"{match.kind}{which} {escape(match.key)}: {escape(match.title)}{author}{when}"
+    text = _marked(match)
+    return f"{first}\n    {text}" if text else first
+
+
+def _marked(match: Match) -> str:
+    """The snippet, with the words highlighted."""
+    text, end = "", 0
+    for first, behind in match.marks:
+        text += escape(match.snippet[end:first]) + paint(
+            escape(match.snippet[first:behind]), "bold"
+        )
+        end = behind
+    return text + escape(match.snippet[end:])
