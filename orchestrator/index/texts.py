@@ -22,6 +22,7 @@ _SCRIPTS = (
     "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff"
 )
+_FRONTMATTER = re.compile(r"\A---\n.*?\n---\n+", re.DOTALL)
 _RUN = re.compile(f"[{_SCRIPTS}]+")
 
 
@@ -98,8 +99,8 @@ def task_texts(task: Any) -> Iterator[SearchText]:
 
 
 def topic_text(topic: Any, text: str) -> SearchText:
-    """The text of the present version of a topic."""
-    body = _joined(text, *topic.tags)
+    """The text of the present version of a topic, without its frontmatter."""
+    body = _joined(_FRONTMATTER.sub("", text), *topic.tags)
     return SearchText(
         "knowledge", topic.name, 0, None, topic.author, topic.updated_at, topic.name, body
     )
