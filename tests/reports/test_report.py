@@ -208,6 +208,9 @@ def test_the_chart_shows_the_tasks_of_the_last_cycle(
 def test_it_says_who_waits_for_whom(build: Orchestrator, clock: SettableClock) -> None:
     first = build.tasks.add("build", title="First").id
     others = [build.tasks.add("build", title="x", needs=[first]).id for _ in range(2)]
+    whole = build.tasks.add("build", title="Whole").id
+    build.tasks.add("build", title="Part", parent=whole)
+    after = build.tasks.add("build", title="After", waits_for=f"all:{whole}").id
     aside = build.tasks.add("build", title="Aside").id
     build.tasks.block(aside, reason="no key")
     build.tasks.claim(first, agent="ann")
@@ -223,6 +226,7 @@ def test_it_says_who_waits_for_whom(build: Orchestrator, clock: SettableClock) -
     found = {hold_up.name: hold_up for hold_up in build.report().hold_ups}
     assert (found[first].agent, found[first].waiting, found[first].waiters) == ("ann", 2, others)
     assert (found["blocked: no key"].kind, found["blocked: no key"].waiters) == ("blocked", [aside])
+    assert (found[whole].kind, found[whole].waiters) == ("task", [after])
     assert (found["git"].agent, found["git"].waiters) == ("ann", ["bob"])
     assert (found[reviewed].kind, found[reviewed].waiters) == ("review", ["cid"])
 

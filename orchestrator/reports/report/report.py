@@ -37,6 +37,9 @@ from orchestrator.reports.report.records import (
 from orchestrator.reports.report.simulation import quantile
 from orchestrator.reports.report.time_line import time_line
 
+_OTHERS = ("need", "parent", "children")
+"""The kinds of reasons that are another task."""
+
 REASON = 200
 """Characters of a reason."""
 
@@ -218,7 +221,8 @@ class _Reporter:
             for blocker in blockers(self._state, task, self._until):
                 if blocker.kind in _OWN_REASONS:
                     waiting.setdefault((blocker.kind, blocker.says), []).append(task.id)
-                elif blocker.task is not None and blocker.kind in ("need", "parent"):
+                elif blocker.kind in _OTHERS and blocker.task not in (None, task.id):
+                    assert blocker.task is not None
                     waiting.setdefault(("task", blocker.task), []).append(task.id)
         result = [self._hold_up(*key, waiters) for key, waiters in waiting.items()]
         result += self._locks() if self._workstream is None else []
