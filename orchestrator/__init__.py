@@ -13,7 +13,6 @@
 
 from typing import TYPE_CHECKING
 
-from orchestrator.api import Orchestrator
 from orchestrator.core.errors import (
     BadInput,
     BadName,
@@ -30,6 +29,7 @@ from orchestrator.core.errors import (
 from orchestrator.version import __version__
 
 if TYPE_CHECKING:
+    from orchestrator.api import Orchestrator as Orchestrator
     from orchestrator.async_api import AsyncOrchestrator as AsyncOrchestrator
 
 __all__ = [
@@ -49,10 +49,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """``AsyncOrchestrator``, which needs the extra ``async``; it is not in ``__all__`` for that reason."""
-    if name != "AsyncOrchestrator":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from orchestrator.async_api import AsyncOrchestrator
+_LATE = {"Orchestrator": "api", "AsyncOrchestrator": "async_api"}
+"""Classes that are imported when they are first asked for: a question to the index needs none of them."""
 
-    return AsyncOrchestrator
+
+def __getattr__(name: str) -> object:
+    """``Orchestrator``, and ``AsyncOrchestrator``: not in ``__all__``, for it needs the extra ``async``."""
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+    return value

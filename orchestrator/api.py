@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, overload
 
 from orchestrator import board as boards
-from orchestrator import stores
 from orchestrator.core.calls import late_hints
 from orchestrator.core.clock import Clock
 from orchestrator.core.errors import UsageError
@@ -236,15 +235,16 @@ class Orchestrator:
             Refused: A linked work tree contains a second board (``two_boards``).
             UsageError: No store has the URL's scheme.
         """
-        scheme, location = boards.named(os.fspath(board) if board is not None else None)
-        is_new = False
-        if scheme == "file":
-            located = boards.locate(location, start=start, checkout=checkout, reads=reads)
-            location, is_new = located.folder, located.is_new
-            if located.warning:
-                warn(located.warning)
+        opened = boards.open_store(
+            os.fspath(board) if board is not None else None,
+            start=start,
+            checkout=checkout,
+            reads=reads,
+            light=light,
+            warn=warn,
+        )
         orc = cls(
-            stores.open_store(scheme, location, light=light, warn=warn),
+            opened.store,
             agent=agent or os.environ.get("ORC_AGENT") or SYSTEM,
             session=session if session is not None else _session(os.environ.get("ORC_SESSION")),
             request_id=request_id or os.environ.get("ORC_REQUEST_ID") or None,
@@ -252,9 +252,9 @@ class Orchestrator:
             timeout=timeout,
             now=now,
             warn=warn,
-            folder=location if scheme == "file" else None,
+            folder=opened.folder,
         )
-        orc.is_new = is_new
+        orc.is_new = opened.is_new
         return orc
 
     def transaction(self) -> AbstractContextManager[None]:

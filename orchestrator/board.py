@@ -1,6 +1,8 @@
 """Locate the board: one for a git repository with all its work trees."""
 
 import os
+from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -8,6 +10,7 @@ from orchestrator import stores
 from orchestrator.core import paths, repository
 from orchestrator.core.errors import Damage, NoBoard, Refused
 from orchestrator.core.repository import Repository
+from orchestrator.core.store import Store
 from orchestrator.stores.files import layout
 
 FOLDER = ".orchestrator"
@@ -35,6 +38,40 @@ def named(board: str | None) -> tuple[str, str | None]:
     """
     scheme, location = stores.parse(board or os.environ.get("ORCHESTRATOR_DIR") or None)
     return scheme, os.path.expanduser(location) if location and scheme == "file" else location
+
+
+class Opened(NamedTuple):
+    """The store of a board, its folder (None if it has none), and whether the board was just created."""
+
+    store: Store
+    folder: str | None
+    is_new: bool
+
+
+def open_store(
+    board: str | None,
+    *,
+    start: str | None = None,
+    checkout: str | None = None,
+    reads: bool = False,
+    light: bool = False,
+    warn: Callable[[str], None],
+) -> Opened:
+    """Open the store of a board: of a named one, or of the one that :func:`locate` finds.
+
+    Raises:
+        NoBoard: See :func:`locate`.
+        UsageError: No store has the URL's scheme.
+    """
+    scheme, location = named(board)
+    is_new = False
+    if scheme == "file":
+        located = locate(location, start=start, checkout=checkout, reads=reads)
+        location, is_new = located.folder, located.is_new
+        if located.warning:
+            warn(located.warning)
+    store = stores.open_store(scheme, location, light=light, warn=warn)
+    return Opened(store, location if scheme == "file" else None, is_new)
 
 
 def locate(

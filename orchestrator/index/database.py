@@ -358,9 +358,10 @@ def _lock_file(path: str) -> Iterator[Callable[[], bool]]:
 
 def connect(path: str, mode: str) -> sqlite3.Connection:
     """Open a database file in a mode of SQLite's: ``ro``, ``rw``, ``rwc``."""
-    from urllib.request import pathname2url
-
-    uri = f"file:{pathname2url(path)}?mode={mode}"
+    quoted = path.replace(os.sep, "/")
+    for sign in "%?#":
+        quoted = quoted.replace(sign, f"%{ord(sign):02x}")
+    uri = f"file:{'' if quoted.startswith('/') else '/'}{quoted}?mode={mode}"
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY)
 
 

@@ -57,7 +57,9 @@ def query(
     (`index build` makes it). In CSV a text that a spreadsheet would run as a formula begins with a '.
     """
     if list_:
-        queries = run.orc.index.queries()
+        from orchestrator.index.named import named_queries
+
+        queries = named_queries(run.store.documents)
         return Answer(
             queries, lambda: table_of(queries, "name", ("parameters", _parameters), "about")
         )
@@ -83,21 +85,23 @@ def _asked(
     timeout: str,
     stale: bool,
 ) -> Answer:
-    from orchestrator.index.named import given, is_name
-    from orchestrator.index.query import MEMORY
+    from orchestrator.index.named import find_query, given, is_name
+    from orchestrator.index.query import MEMORY, ask
 
     text, *rest = words
     pairs = _pairs(rest) | ({"agent": agent} if agent is not None else {})
     values: dict[str, object] = dict(pairs)
     if is_name(text):
-        named = run.orc.index.find(text)
+        named = find_query(run.store.documents, text)
         text, values = named.sql, given(named, pairs)
     elif text == "-":
         text = run.text_from("-")
     seconds = clock.duration(timeout)
     with _watched(seconds):
         limits: dict[str, Any] = {"limit": limit, "seconds": seconds, "memory": MEMORY}
-        result = run.orc.index.query(text, values, stale=stale, **limits)
+        result = run.index.answer(
+            lambda database: ask(database, text, values, **limits), stale=stale
+        )
     if result.cut:
         warn(f"Only the first {limit} rows are shown; --limit N shows more.")
     return Answer(objects(result), lambda: RENDERED[format](result))
