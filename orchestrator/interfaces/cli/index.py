@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.index.database import IndexStatus
 
 
-@INDEX.command("build", example="build")
+@INDEX.command("build", example="build", reads=True)
 def build(run: Run) -> Answer:
     """Make state/index.db, or bring it up to date."""
     status = run.orc.index.build()
@@ -49,7 +49,7 @@ def _standing(status: "IndexStatus") -> str:
     )
 
 
-@INDEX.command("drop", example="drop")
+@INDEX.command("drop", example="drop", reads=True)
 def drop(run: Run) -> Answer:
     """Remove state/index.db; nothing is lost, the log has everything."""
     dropped = run.orc.index.drop()
