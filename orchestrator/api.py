@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from orchestrator.reports.similar import Similar
     from orchestrator.reports.stats import Stats
     from orchestrator.reports.status import Status
+    from orchestrator.reports.timeline import Timeline
 
 N = TypeVar("N", bound=Noun[State])
 
@@ -345,6 +346,30 @@ class Orchestrator:
         from orchestrator.reports.lint import lint
 
         return lint(self.engine, workstream, where=where)
+
+    @late_hints("orchestrator.reports.timeline")
+    def timeline(
+        self,
+        subject: str | None = None,
+        *,
+        workstream: str | None = None,
+        agent: str | None = None,
+        since: str | int | None = None,
+        last: int = 100,
+    ) -> "Timeline":
+        """What happened to a task, in a workstream or by an agent, oldest first, with the time between.
+
+        Args:
+            subject: A task, workstream or agent, whichever has this name.
+            workstream: Only what was about this workstream and its tasks.
+            agent: Only what this agent did.
+            since: From this time on, that long ago (``2h``), or after this event.
+            last: At most so many events, the newest ones.
+        """
+        from orchestrator.reports.timeline import timeline
+
+        how = {"workstream": workstream, "agent": agent}
+        return timeline(self.engine, subject, since=since, last=last, **how)
 
     @late_hints("orchestrator.reports.similar")
     def similar(self, text: str, *, where: str = "", limit: int = 10) -> "list[Similar]":

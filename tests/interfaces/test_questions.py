@@ -1,6 +1,11 @@
 """What the board answers about its tasks: lint, similar, and the word about a twin when one is added."""
 
 import shlex
+from pathlib import Path
+
+from boards import SettableClock
+
+from orchestrator import Orchestrator
 
 from .conftest import CommandLine
 
@@ -59,3 +64,34 @@ def test_add_names_an_open_task_that_says_the_same(cli: CommandLine) -> None:
         f"Warning: {task} says the same: Write the parser; `orc similar {new}` compares them\n"
     )
     assert cli("add", "Write the printer", "--ws", "w").err == ""
+
+
+def test_a_timeline_has_sentences_with_gaps_between(cli: CommandLine) -> None:
+    cli("ws", "create", "w", "--agent", "ann")
+    task = added(cli, "Write\x1b it", "--agent", "ann")
+    cli("t", "claim", task, "bob")
+    shown = cli("timeline", task).lines
+    assert [line.split(" ", 1)[1].partition(" until")[0] for line in shown] == [
+        "ann added it to w",
+        "bob claimed it",
+    ]
+    assert [e["after"] >= 0 for e in cli("timeline", "w", "--json").json] == [True] * 3
+    assert (
+        cli("timeline", "w", "--json")
+        .json[1]["says"]
+        .endswith(f"ann added {task} Write\\x1b it to w")
+    )
+    assert len(cli("timeline", "--agent", "bob").lines) == 1
+    assert cli("timeline", "w", "--since", "9999").out == "No events.\n"
+    assert cli("timeline", "nothing", status=1).err.startswith(
+        "Error: No task, workstream or agent"
+    )
+
+
+def test_a_timeline_says_how_long_it_was_between(cli: CommandLine, tmp_path: Path) -> None:
+    clock = SettableClock()
+    with Orchestrator.open(tmp_path / "board", now=clock, agent="ann") as orc:
+        orc.workstreams.create("w")
+        clock.advance(3700)
+        orc.workstreams.edit("w", priority=1)
+    assert cli("timeline", "w").lines[1] == "  1h1m later"

@@ -176,7 +176,7 @@ BOARD = Group(
         "search": "search",
         "task_listing": "ls",
         "task_board": "board",
-        "questions": "similar",
+        "questions": "similar timeline",
         "help": "help",
     },
     groups=(

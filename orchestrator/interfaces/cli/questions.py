@@ -1,19 +1,32 @@
-"""``orc task lint``, ``similar``: what the board can say of its tasks when it is asked."""
+"""``orc task lint``, ``similar``, ``timeline``: what the board can say of its tasks when it is asked."""
 
+from collections.abc import Callable, Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from orchestrator.core import clock
 from orchestrator.core.printable import escape
+from orchestrator.domain.event_log import as_dict
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, TASK
 from orchestrator.interfaces.cli.layout import lines
-from orchestrator.interfaces.cli.parameters import ONLY_WORKSTREAM, WHERE, argument, option
+from orchestrator.interfaces.cli.moments import sentence_line
+from orchestrator.interfaces.cli.parameters import (
+    IN_WORKSTREAM,
+    ONLY_WORKSTREAM,
+    WHERE,
+    argument,
+    option,
+)
 from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line
+from orchestrator.reports.timeline import LAST
 
 if TYPE_CHECKING:
+    from orchestrator.core.events import Recorded
     from orchestrator.reports.lint import Flaw
+    from orchestrator.reports.timeline import Timeline
 
 
 @TASK.command("lint", example="lint build --where 'priority <= 2'", reads=True)
@@ -46,3 +59,30 @@ def similar(run: Run, text: str, where: str, limit: int) -> Answer:
     likes = run.orc.similar(text, where=where, limit=limit)
     texts = (f"{like.likeness:.0%} {line(like.task)}" for like in likes)
     return Answer(likes, lambda: lines(texts, empty="No task is like it."))
+
+
+@BOARD.command("timeline", example="timeline 299833bc --since 2d", reads=True, filters_agent=True)
+@argument("[subject]", "A task, a workstream or an agent.", types.TASK_ID, metavar="TASK|WS|AGENT")
+@IN_WORKSTREAM
+@option("--since", "From a time on, or that long ago, or after an event: 2h, 4711.", types.WHEN)
+@option("--last/-n", "At most so many events, the newest ones.", types.COUNT, default=LAST)
+def timeline(run: Run, subject: str | None, **how: Any) -> Answer:
+    """Show what happened to a task, in a workstream or by an agent, with the time between."""
+    line = run.orc.timeline(subject, **how)
+    says = sentence_line(run, subject=line.task)
+    value = [
+        {**as_dict(event), "after": after, "says": says(event)}
+        for event, after in zip(line.events, line.after, strict=True)
+    ]
+    return Answer(value, lambda: lines(_with_gaps(line, says), empty="No events."))
+
+
+GAP = 60.0
+"""Seconds between two events from which a timeline shows how many."""
+
+
+def _with_gaps(line: "Timeline", says: "Callable[[Recorded], str]") -> Iterator[str]:
+    for event, after in zip(line.events, line.after, strict=True):
+        if after >= GAP:
+            yield f"  {clock.spoken(after)} later"
+        yield says(event)
