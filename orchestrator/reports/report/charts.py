@@ -7,7 +7,7 @@ dark. Text stays text, and no text of agents is read as markup or mathematics.
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -126,8 +126,8 @@ class Drawing:
         axes.plot(moments, done, color=DONE, linewidth=2)
         axes.plot(moments, scope, color=MUTED, linewidth=1.5)
         top = max(*scope, 1)
-        _note(axes, moments[0], scope[0], "wanted", MUTED, above=True)
         middle = len(done) * 2 // 3
+        _note(axes, moments[middle], scope[middle], "wanted", MUTED, above=True)
         _note(axes, moments[middle], done[middle], "done", DONE, above=False)
         if forecast.p50 and forecast.p85 and forecast.p95:
             goal = done[-1] + forecast.tasks
@@ -141,24 +141,29 @@ class Drawing:
                 linewidth=0,
             )
             axes.plot([ends, likely], [done[-1], goal], color=DONE, linewidth=1.5, dashes=(4, 3))
-            for share, end, offset, side in (
-                (50, likely, (0, 8), "right"),
-                (85, self._date(forecast.p85), (0, 8), "center"),
-                (95, late, (8, -3), "left"),
-            ):
+            points = {50: likely, 85: self._date(forecast.p85), 95: late}
+            for end in points.values():
                 axes.plot(end, goal, "o", color=DONE, markersize=6, clip_on=False)
                 axes.plot([end] * 2, [0, goal], color=DONE, linewidth=0.8, dashes=(1, 3))
+            for shares, end in _together(points, (late - moments[0]) * _NEAR):
                 axes.annotate(
-                    f"{share} %",
+                    f"{', '.join(map(str, shares))} %",
                     (end, goal),
-                    xytext=offset,
+                    xytext=(0, 8),
                     textcoords="offset points",
-                    ha=side,
+                    ha="center",
                     color=INK,
                     fontsize=9,
                 )
             axes.axvline(ends, color=MUTED, linewidth=0.8)
-            _note(axes, ends, 0, "now", MUTED, above=True)
+            axes.annotate(
+                "now",
+                (ends, 0),
+                xytext=(5, 5),
+                textcoords="offset points",
+                color=MUTED,
+                fontsize=9,
+            )
             top = max(top, goal)
         axes.set_ylim(0, top * 1.16)
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -332,6 +337,7 @@ class Drawing:
         formatter.zero_formats = ["", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M"]
         formatter.formats = ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%H:%M"]
         axes.xaxis.set_major_formatter(formatter)
+        axes.tick_params(axis="x", pad=6)
 
 
 def _figure(width: float, height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
@@ -342,15 +348,31 @@ def _figure(width: float, height: float, rows: int = 1) -> tuple[Figure, list[Ax
 
 
 def _note(axes: Axes, x: float, y: float, text: str, colour: str, *, above: bool) -> None:
-    """Write what a line is beside it."""
+    """Write what a rising line is, left above it or right below."""
     axes.annotate(
         text,
         (x, y),
-        xytext=(5, 5 if above else -14),
+        xytext=(-5, 5) if above else (5, -14),
         textcoords="offset points",
+        ha="right" if above else "left",
         color=colour,
         fontsize=9,
     )
+
+
+_NEAR = 0.05
+"""The share of an axis within which points have one label."""
+
+
+def _together(points: Mapping[int, float], near: float) -> list[tuple[list[int], float]]:
+    """Group shares whose points are near each other, each group with the middle of its points."""
+    groups: list[list[int]] = []
+    for share, end in points.items():
+        if groups and end - points[groups[-1][-1]] < near:
+            groups[-1].append(share)
+        else:
+            groups.append([share])
+    return [(group, (points[group[0]] + points[group[-1]]) / 2) for group in groups]
 
 
 def _keys(axes: Axes, title: str, colours: dict[str, str]) -> None:
@@ -391,13 +413,19 @@ def _done(times: FlowTimes) -> int:
     return times.lead_time.count
 
 
-_ROUND = (1, 10, 60, 600, 3600, 6 * 3600, 86400, 3 * 86400, 7 * 86400, 30 * 86400, 365 * 86400)
+_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
+_ROUND = (
+    *(1.0, 2.0, 5.0, 10.0, 20.0, 30.0),
+    *(_MINUTE * n for n in (1, 2, 5, 10, 20, 30)),
+    *(_HOUR * n for n in (1, 2, 3, 6, 12)),
+    *(_DAY * n for n in (1, 2, 4, 7, 14, 30, 90, 180, 365)),
+)
 """Durations that stand at an axis."""
 
 
 def _ticks(limits: tuple[float, float]) -> list[float]:
-    inside = [float(seconds) for seconds in _ROUND if limits[0] <= seconds <= limits[1]]
-    return inside or [limits[1]]
+    inside = [seconds for seconds in _ROUND if limits[0] <= seconds <= limits[1]]
+    return inside[:: len(inside) // 6 + 1] or [limits[1]]
 
 
 # SVG

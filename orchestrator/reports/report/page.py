@@ -35,6 +35,10 @@ _WIDE = ("forecast", "gantt", "ongoing", "hold_ups", "failures")
 """The sections that take the whole width."""
 
 
+_LONG = ("title", "why", "topic", "waited for", "who waits", "check")
+"""The columns whose texts are wrapped."""
+
+
 def page(report: BoardReport) -> str:
     """Return the report as an HTML document."""
     head = headline(report)
@@ -87,7 +91,14 @@ def _part(section: ReportSection, chart: str) -> dict[str, Any]:
         "chart": Markup(chart),  # noqa: S704  escaped where it was drawn
         "table": section.table,
         "heads": [
-            {"text": head.removeprefix(NUMBER), "is_number": head.startswith(NUMBER)}
+            {
+                "text": head.removeprefix(NUMBER),
+                "kind": "number"
+                if head.startswith(NUMBER)
+                else "long"
+                if head in _LONG
+                else "word",
+            }
             for head in heads
         ],
         "is_wide": section.name in _WIDE,

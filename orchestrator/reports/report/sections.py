@@ -132,6 +132,10 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> ReportTabl
     return ReportTable(heads, cells) if cells else None
 
 
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}{'s' * (number != 1)}"
+
+
 def _status(status: str) -> str:
     return status.replace("_", " ")
 
@@ -149,20 +153,20 @@ def _forecast(report: BoardReport) -> ReportSection:
         lines += [
             f"Half of {forecast.trials} played boards are done by {local_time(forecast.p50)}, 85 % by"
             f" {local_time(forecast.p85)}, 95 % by {local_time(forecast.p95)}.",
-            f"Played are the {forecast.tasks} open tasks, with what they need, by"
-            f" {forecast.workers} workers, with durations of the last {forecast.history} tasks"
+            f"Played are the {_counted(forecast.tasks, 'open task')}, with what they need, by"
+            f" {_counted(forecast.workers, 'worker')}, with durations of the last {forecast.history} tasks"
             " that ended, by type and agent. Tasks that are added later are not in it.",
         ]
     if forecast.is_rough:
         lines.append("The history is short, so the times lie far apart.")
     if forecast.assumed_free:
         lines.append(
-            f"{forecast.assumed_free} of them are blocked or wait for a signal; they are taken as free."
+            f"Blocked or waiting for a signal, but taken as free: {forecast.assumed_free} of them."
         )
     if forecast.left_out:
         lines.append(
-            f"{forecast.left_out} more are not in it: they need a task that failed or was cancelled,"
-            " or are in a closed workstream."
+            "Not in it, because they need a task that failed or was cancelled, or are in a closed"
+            f" workstream: {_counted(forecast.left_out, 'task')}."
         )
     return ReportSection(
         name="forecast",
@@ -327,7 +331,7 @@ def _critical_path(report: BoardReport) -> ReportSection:
 def _gantt(report: BoardReport) -> ReportSection:
     gantt = report.gantt
     name = f"Cycle {gantt.cycle}" if gantt.cycle is not None else "The work"
-    left_out = [f"{gantt.left_out} earlier tasks are left out."] if gantt.left_out else []
+    left_out = [f"Left out: {_counted(gantt.left_out, 'earlier task')}."] if gantt.left_out else []
     return ReportSection(
         name="gantt",
         title=f"{name} over time",
@@ -411,7 +415,7 @@ def _evidence(report: BoardReport) -> ReportSection:
             f" than {half or '0s'}, 85 % no longer than {most or '0s'}."
         )
     if evidence.forced:
-        lines.append(f"{evidence.forced} tasks were completed although a check failed.")
+        lines.append(f"Completed although a check failed: {_counted(evidence.forced, 'task')}.")
     return ReportSection(name="evidence", title="How evidence went", lines=lines)
 
 
