@@ -29,19 +29,24 @@ def table(
         rows: The cells; what is None is an empty cell.
         colours: The colour of a cell, by its text.
     """
+    import tabulate
+
+    tabulate.MIN_PADDING = 0  # a column is as wide as its title, not wider
     assert all(headers), "a column without a title"
     cells = [["" if cell is None else escape(str(cell)) for cell in row] for row in rows]
     widths = [max(map(columns, column)) for column in zip(headers, *cells, strict=True)]
     if is_terminal():
         _fit(widths, terminal_width())
-    lines = [[padded(h, room, "bold") for h, room in zip(headers, widths, strict=True)]]
-    for row in cells:
-        pairs = zip(row, widths, strict=True)
-        shown = [(cell, cut(cell, room), room) for cell, room in pairs]
-        lines.append(
-            [padded(text, room, (colours or {}).get(cell, "")) for cell, text, room in shown]
-        )
-    return "\n".join(GAP.join(line).rstrip() for line in lines)
+    shown = [
+        [
+            paint(cut(cell, room), (colours or {}).get(cell, ""))
+            for cell, room in zip(row, widths, strict=True)
+        ]
+        for row in cells
+    ]
+    heads = [paint(cut(header, room), "bold") for header, room in zip(headers, widths, strict=True)]
+    text = tabulate.tabulate(shown, headers=heads, tablefmt="plain", disable_numparse=True)
+    return "\n".join(line.rstrip() for line in text.split("\n"))
 
 
 GAP = "  "
