@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -368,18 +369,29 @@ def build(
             position = chunk.end
     except Damage as damage:
         _check_readable(damage)
-    writer.write_history()
-    changes = everything_of(state)
-    writer.write_state(changes)
-    writer.forget_the_gone()
-    keep(database, changes)
-    for statement in schema.index_statements(texts=has_texts):
-        database.execute(statement)
-    if has_texts:
-        database.execute("INSERT INTO words (words) VALUES ('rebuild')")
+    for finish in show_progress(
+        _finishing(database, writer, state, has_texts), "Writing the index"
+    ):
+        finish()
     note(database, version=schema.VERSION, build=os.urandom(8).hex(), texts=int(has_texts))
     note_position(database, position)
     database.execute("COMMIT")
+
+
+def _finishing(
+    database: sqlite3.Connection, writer: Writer, state: State, has_texts: bool
+) -> list[Callable[[], object]]:
+    """What is left to do of a build once the log is folded, in parts that take about as long."""
+    changes = everything_of(state)
+    parts: list[Callable[[], object]] = [
+        writer.write_history,
+        partial(writer.write_state, changes),
+        writer.forget_the_gone,
+        partial(keep, database, changes),
+    ]
+    statements = [*schema.index_statements(texts=has_texts)]
+    statements += ["INSERT INTO words (words) VALUES ('rebuild')"] if has_texts else []
+    return [*parts, *(partial(database.execute, statement) for statement in statements)]
 
 
 def follow(database: sqlite3.Connection, store: Store) -> None:
