@@ -83,7 +83,9 @@ def test_the_whole_log_folds_to_what_it_always_did():
     assert {name: stream.status for name, stream in state.workstreams.items()} == {
         "old": "closed",
         "build": "active",
+        "web": "active",
     }
+    assert state.workstreams["web"].prefix == "w"
     assert {task.id: task.status for task in state.tasks.values()} == {
         "299833bc": "done",
         "abc00001": "done",
@@ -91,6 +93,7 @@ def test_the_whole_log_folds_to_what_it_always_did():
         "0a0a0a0a": "in_review",
         "0a0a0a0a.1": "done",
         "f0f0f0f0": "done",
+        "web-a3f8": "pending",
     }
     assert (state.tasks["abc00001"].result, state.tasks["abc00001"].attempt) == ("Shipped!", 4)
     assert state.tasks.archived["abc00001.docs"].outcome == "cancelled"

@@ -46,6 +46,7 @@ def test_workstream_create_says_the_name_and_takes_description_and_priority(
             "name": "build",
             "description": "Build things",
             "priority": 1,
+            "prefix": "",
             "status": "active",
             "created_at": "TIME",
             "updated_at": "TIME",

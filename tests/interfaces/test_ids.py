@@ -86,3 +86,15 @@ def test_ids_stand_in_place_of_the_task_and_of_what_is_for_one_only(cli: Command
         assert f"{words[0]} is for one task" in refused.err
     assert "reason is needed" in cli("t", "block", "--ids", f"{one},{two}", status=2).err
     assert "The task is missing" in cli("t", "complete", status=2).err
+
+
+def test_a_workstream_gives_its_tasks_a_prefix_which_is_shown(cli: CommandLine) -> None:
+    cli("ws", "create", "web", "--prefix", "w")
+    task = cli("t", "add", "web", "A page", "--json").json["id"]
+    assert task.startswith("w-")
+    assert len(task) == 6
+    assert cli("t", "show", task[2:], "--json").json["id"] == task
+    assert "prefix   w" in cli("ws", "show", "web").lines
+    cli("ws", "edit", "web", "--prefix", "")
+    assert cli("ws", "show", "web", "--json").json["prefix"] == ""
+    assert "workstream web: prefix" in cli("log").out

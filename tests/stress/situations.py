@@ -64,6 +64,7 @@ def _commands() -> Iterator[Command]:
     """Every command that changes a board, of every noun."""
     ann, ben = ("--agent", "ann"), ("--agent", "ben")
     yield Command("ws-create", ("ws", "create", "docs", "Write them", "2"))
+    yield Command("ws-create-prefix", ("ws", "create", "web", "--prefix", "web"))
     yield Command("ws-edit", ("ws", "edit", "build", "--priority", "3"))
     yield Command("ws-close", ("ws", "close", "spare", "--reason", "shipped"))
     yield Command("ws-reopen", ("ws", "reopen", "old"))

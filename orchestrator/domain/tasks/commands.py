@@ -103,7 +103,7 @@ class Tasks(SeveralTasks, name="tasks"):
         tx.state.workstreams.find_active(workstream)
         parent = facts.get("parent")
         above = find_live(tx.state, parent) if parent else None
-        board = _Board(self._desk, tx.state, tx.now, _new_id(tx, above, name))
+        board = _Board(self._desk, tx.state, tx.now, _new_id(tx, workstream, above, name))
         new = TaskAdded(
             id=board.task,
             workstream=workstream,
@@ -471,12 +471,12 @@ class _Board:
         return resolve(self._state, text)
 
 
-def _new_id(tx: Transaction[State], parent: Task | None, name: str | None) -> str:
+def _new_id(tx: Transaction[State], workstream: str, parent: Task | None, name: str | None) -> str:
     state = tx.state
     if parent is None:
         if name is not None:
             raise UsageError("A name needs a parent: together they make the id")
-        return new_id(tx)
+        return new_id(tx, workstream)
     if name is not None:
         return check_new_id(state, f"{parent.id}.{names.name('task', name)}")
     number = len(state.tasks.children.get(parent.id, ())) + 1

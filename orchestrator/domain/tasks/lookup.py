@@ -32,8 +32,8 @@ def resolve(state: State, text: str) -> str:
 def resolve_ever(state: State, text: str) -> str:
     """Return the id of the task, archived and deleted ones included, that a text names.
 
-    An exact id wins; else a prefix of 3 or more digits that only one undotted id has; ``PREFIX.name``
-    names a child of that task.
+    An exact id wins; else the first 3 or more digits that only one undotted id has, with or without the
+    prefix of its workstream before them; ``DIGITS.name`` names a child of that task.
 
     Raises:
         NotFound: There is no such task.
@@ -49,7 +49,7 @@ def resolve_ever(state: State, text: str) -> str:
         fits = [
             task_id
             for task_id in ids
-            if task_id.startswith(head) and "." not in task_id and task_id not in tasks.deleted
+            if _begins(task_id, head) and "." not in task_id and task_id not in tasks.deleted
         ]
     if len(fits) > 1:
         raise Refused(
@@ -65,6 +65,15 @@ def resolve_ever(state: State, text: str) -> str:
         code="task_not_found",
         hint="`t list` shows the tasks of a workstream with their ids.",
     )
+
+
+def _begins(task_id: str, head: str) -> bool:
+    """Whether an id, or its digits behind the prefix of a workstream, begins with a text."""
+    prefix, dash, digits = task_id.rpartition("-")
+    if dash and _SHORTEST <= len(digits) <= _USUAL and {*digits} <= {*_DIGITS}:
+        has_digits = len(head) >= len(prefix) + 4
+        return digits.startswith(head) or (has_digits and task_id.startswith(head))
+    return task_id.startswith(head)
 
 
 def nearest(state: State, text: str) -> str:
@@ -95,6 +104,9 @@ def _slips(text: str) -> Iterator[str]:
 
 _DIGITS = "0123456789abcdef"
 
+_USUAL, _SHORTEST = 8, 4
+"""How many digits an id has, and how many behind a prefix while those are not taken."""
+
 
 def resolve_all(state: State, texts: Iterable[str]) -> tuple[str, ...]:
     """Return the ids that texts name; see :func:`resolve`.
@@ -107,10 +119,13 @@ def resolve_all(state: State, texts: Iterable[str]) -> tuple[str, ...]:
     return tasks
 
 
-def new_id(tx: Transaction[State]) -> str:
-    """Return a random id that no task has or had."""
-    while exists(tx.state, task_id := tx.random_id()):
-        pass
+def new_id(tx: Transaction[State], workstream: str) -> str:
+    """Return a random id that no task has or had; behind the prefix of the workstream it is short."""
+    stream = tx.state.workstreams.get(workstream)
+    prefix = stream.prefix if stream is not None else ""
+    begin, length = (f"{prefix}-", _SHORTEST) if prefix else ("", _USUAL)
+    while exists(tx.state, task_id := begin + tx.random_id()[:length]):
+        length = min(length + 1, _USUAL)
     return task_id
 
 

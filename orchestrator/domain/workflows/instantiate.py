@@ -70,7 +70,7 @@ def instantiate(
         raise UsageError(f"Formula {formula.formula} has no step with these variables")
     if ephemeral:
         wisps.collect(tx, keep | ({target.workflow} if target and target.workflow else set()))
-    root = target.id if target is not None else new_id(tx)
+    root = target.id if target is not None else new_id(tx, stream)
     tx.record(
         WorkflowPoured(
             workflow=root,

@@ -27,12 +27,14 @@ class WorkstreamCreated(WorkstreamEvent):
 
     description: str = ""
     priority: int = 5
+    prefix: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
         state.workstreams[self.workstream] = Workstream(
             name=self.workstream,
             description=self.description,
             priority=self.priority,
+            prefix=self.prefix,
             status="active",
             created_at=record.ts,
             updated_at=record.ts,
@@ -54,14 +56,16 @@ class WorkstreamImported(Event):
 
 @event("workstream.edited")
 class WorkstreamEdited(WorkstreamEvent):
-    """The description or the priority changed; None means unchanged."""
+    """The description, the priority or the prefix changed; a field that is not set did not."""
 
     description: str | UnsetType = UNSET
     priority: int | UnsetType = UNSET
+    prefix: str | UnsetType = UNSET
 
     def apply(self, state: State, record: Recorded) -> None:
-        facts = {"description": self.description, "priority": self.priority}
-        changes = {name: value for name, value in facts.items() if value is not UNSET}
+        facts = ("description", "priority", "prefix")
+        given = {name: getattr(self, name) for name in facts}
+        changes = {name: value for name, value in given.items() if value is not UNSET}
         self.change(state, record, **changes)
 
 

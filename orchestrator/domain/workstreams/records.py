@@ -9,11 +9,17 @@ WorkstreamStatus = Literal["active", "closed"]
 
 
 class Workstream(Record, frozen=True, kw_only=True):
-    """A stream of work. ``status`` is active or closed; tasks of a closed workstream cannot be taken."""
+    """A stream of work.
+
+    Attributes:
+        prefix: What the ids of its new tasks begin with, before a dash; empty: they are digits only.
+        status: Active or closed; tasks of a closed workstream cannot be taken.
+    """
 
     name: str
     description: str = ""
     priority: int = 5
+    prefix: str = ""
     status: WorkstreamStatus
     created_at: str
     updated_at: str

@@ -23,6 +23,7 @@ _NAME = argument("name", "The workstream.", types.WORKSTREAM_NAME)
 @argument("[number]", "Its priority; 1 comes first.", types.PRIORITY, metavar="PRIORITY")
 @option("--description", "What it is for.")
 @option("--priority", "1 comes first; 5 if not given.", types.PRIORITY)
+@option("--prefix", "What ids of new tasks begin with: build makes build-a3f8.", types.NAME)
 def create(run: Run, name: str, desc: str | None, number: int | None, **facts: Any) -> Answer:
     """Begin a workstream."""
     facts["description"] = once("description", desc, facts["description"])
@@ -52,6 +53,7 @@ def show(run: Run, name: str) -> Answer:
     known = facts(
         stream,
         "status",
+        "prefix",
         ("created", lambda stream: f"{shown_time(stream.created_at)} by {stream.created_by}"),
         ("updated", "updated_at"),
     )
@@ -62,10 +64,13 @@ def show(run: Run, name: str) -> Answer:
 @_NAME
 @option("--description", "What it is for.")
 @option("--priority", "1 comes first.", types.PRIORITY)
+@option("--prefix", "What ids of new tasks begin with; an empty one: digits only.")
 def edit(run: Run, name: str, **changes: Any) -> Answer:
-    """Change the description or the priority of a workstream."""
+    """Change the description, the priority or the prefix of a workstream; tasks keep their ids."""
     if not given(**changes):
-        raise UsageError("There is nothing to change", hint="Give --description or --priority.")
+        raise UsageError(
+            "There is nothing to change", hint="Give --description, --priority or --prefix."
+        )
     stream = run.orc.workstreams.edit(name, **changes)
     return run.changed(stream, f"Edited workstream: {escape(name)}")
 
