@@ -97,7 +97,9 @@ def check_derived(state: State) -> None:
     running = {task.id for task in state.tasks.values() if task.status == "in_progress"}
     assert {task.id for task in state.schedule.running()} == running
     for task in state.tasks.values():
-        assert task.open_needs == sum(not state.tasks.is_done(need) for need in task.needs), task.id
+        open_needs = [need for need in task.needs if not state.tasks.is_done(need)]
+        open_needs += [n for n in task.needs_failure_of if state.tasks.status_of(n) != "failed"]
+        assert task.open_needs == len(open_needs), task.id
         assert task.held == any(map(_keeps_children, _open_parents(state, task))), task.id
         assert task.waiting == _waits_for_children(state, task), task.id
         assert (task.progress or Progress(0, 0, 0)) == _progress(state, task), task.id

@@ -22,6 +22,10 @@ def react(tx: Transaction[State]) -> None:
             from orchestrator.domain.convoys import commands as convoys
 
             convoys.follow(tx, events)
+        if tx.state.tasks.failure_needed_by:
+            from orchestrator.domain.tasks import fallbacks
+
+            fallbacks.follow(tx, events)
         if tx.state.workflows or tx.state.tasks.signals or _has_milestone(tx.state, events):
             from orchestrator.domain.workflows import automation
 

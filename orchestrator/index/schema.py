@@ -253,7 +253,7 @@ LINKS = IndexTable(
         C(
             "kind",
             TEXT,
-            "needs, parent, waits-for; or one that never blocks: related, discovered-from ...",
+            "needs, needs-failure-of, parent, waits-for; or one that never blocks, as related ...",
         ),
         C("other", TEXT, "The other task."),
     ),

@@ -262,6 +262,7 @@ def _labels(task: Any) -> list[Row]:
 
 def _links(task: Any) -> list[Row]:
     linked = [("needs", need) for need in task.needs]
+    linked += [("needs-failure-of", need) for need in task.needs_failure_of]
     linked += [("parent", task.parent)] if task.parent is not None else []
     linked += [("waits-for", task.gate.of)] if task.gate is not None else []
     linked += [(link.kind, link.task) for link in task.links]

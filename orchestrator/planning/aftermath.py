@@ -86,6 +86,8 @@ def _freed_by(state: State, ended: Task, now: str) -> Iterator[Task]:
         needing = _live(state, state.tasks.needed_by.get(current.id))
         if current.status != "done":
             needing = []
+        if current.status == "failed":
+            needing = _live(state, state.tasks.failure_needed_by.get(current.id))
         for dependant in (*needing, *_gates_opened_by(state, current)):
             if dependant.completes_itself and dependant.ended_at == ended.ended_at:
                 if dependant.id not in waiting:

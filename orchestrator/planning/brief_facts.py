@@ -33,7 +33,9 @@ def earlier_tasks(context: BriefContext) -> Iterator[Task]:
             waiting.extendleft(reversed(_prerequisites(context, earlier)))
         elif task.workflow is not None:
             waiting.extend(_prerequisites(context, earlier))
-        if task_id in task.needs or (earlier.result and not earlier.milestone):
+        if task_id in (*task.needs, *task.needs_failure_of) or (
+            earlier.result and not earlier.milestone
+        ):
             shown += 1
             yield earlier
 
@@ -42,7 +44,8 @@ def _prerequisites(context: BriefContext, task: Task) -> list[str]:
     """Return the needs of a task, and then those of its parents."""
     parts = context.state.tasks.children.get(task.id, []) if task.milestone else []
     parents = ancestors(context.state, task.parent) if task.workflow is not None else ()
-    return [*task.needs, *parts, *(need for parent in parents for need in parent.needs)]
+    own = (*task.needs, *task.needs_failure_of)
+    return [*own, *parts, *(need for parent in parents for need in parent.needs)]
 
 
 def others_at_work(context: BriefContext) -> list[Task]:

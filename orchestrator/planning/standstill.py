@@ -255,7 +255,10 @@ class _Groups:
 
     def _is_needed(self, task: Task) -> bool:
         """Whether an open task of those workstreams needs it."""
-        tasks = map(self.state.tasks.get, self.state.tasks.needed_by.get(task.id, ()))
+        users = [*self.state.tasks.needed_by.get(task.id, ())]
+        if task.status != "failed":
+            users += self.state.tasks.failure_needed_by.get(task.id, ())
+        tasks = map(self.state.tasks.get, users)
         return any(
             t is not None and t.workstream in self.streams and t.status not in ENDED for t in tasks
         )

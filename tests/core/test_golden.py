@@ -94,13 +94,17 @@ def test_the_whole_log_folds_to_what_it_always_did():
         "0a0a0a0a.1": "done",
         "f0f0f0f0": "done",
         "web-a3f8": "pending",
+        "0e0e0e0e": "pending",
     }
+    assert state.tasks["0e0e0e0e"].open_needs == 2
+    assert state.tasks.failure_needed_by == {"web-a3f8": ["0e0e0e0e"], "abc00002": ["0e0e0e0e"]}
     assert (state.tasks["abc00001"].result, state.tasks["abc00001"].attempt) == ("Shipped!", 4)
     assert state.tasks.archived["abc00001.docs"].outcome == "cancelled"
     assert {name: n for name, n in state.tasks.counts["build"].items() if n} == {
         "done": 3,
         "cancelled": 1,
         "in_review": 1,
+        "pending": 1,
     }
     assert state.tasks["abc00002"].workstream == "old"
     assert state.tasks.deleted == {"0d0d0d0d": "twice"}

@@ -23,6 +23,8 @@ class Work:
     number: int
     needs: list[str] = field(default_factory=list)
     touches: list[str] = field(default_factory=list)
+    failures_needed: list[str] = field(default_factory=list)
+    needless: str | None = None
     status: str = "pending"
     holder: str | None = None
     until: float = 0
@@ -85,7 +87,11 @@ class Model:
     def is_open(self, task: Work) -> bool:
         """Pending, or running under a lease that has ended; and nothing to wait for."""
         free = task.status == "pending" or (task.status == "in_progress" and task.until <= self.now)
-        return free and all(self.is_done(need) for need in task.needs) and not task.archived
+        return free and self.waits_for_nothing(task) and not task.archived
+
+    def waits_for_nothing(self, task: Work) -> bool:
+        failed = all(self.tasks[need].status == "failed" for need in task.failures_needed)
+        return failed and all(self.is_done(need) for need in task.needs)
 
     def ready(self) -> set[str]:
         return {
@@ -140,7 +146,8 @@ class Model:
         if start == goal:
             return True
         task = self.tasks[start]
-        return not task.archived and any(self.reaches(need, goal) for need in task.needs)
+        needs = [*task.needs, *task.failures_needed]
+        return not task.archived and any(self.reaches(need, goal) for need in needs)
 
     # What commands do
 
@@ -181,6 +188,8 @@ class Model:
             is_open = other.status not in ENDED and not other.archived
             if is_open and name in other.needs and task.status != "done":
                 raise Refusal("needed")
+            if is_open and name in other.failures_needed and task.status != "failed":
+                raise Refusal("needed")
         if task.status not in ENDED:
             self.put(task, "cancelled", unheld=False)
         task.archived = task.deleted = True
@@ -191,6 +200,34 @@ class Model:
         if any(self.reaches(need, name) for need in needs):
             raise Refusal("circle")
         task.needs = needs
+
+    def edit_failures(self, name: str, needs: list[str]) -> None:
+        task = self.task(name)
+        self.check_kept(needs)
+        if any(self.reaches(need, name) for need in needs):
+            raise Refusal("circle")
+        task.failures_needed = needs
+        self.end_needless()
+
+    def end_needless(self) -> None:
+        """Whatever needs the failure of a task that is done is cancelled."""
+        for task in self.tasks.values():
+            done = [need for need in task.failures_needed if self.is_done(need)]
+            if done and task.status not in ENDED and not task.archived:
+                self.put(task, "cancelled", unheld=False)
+                task.needless = done[0]
+
+    def check_not_needless(self, task: Work) -> None:
+        if any(self.is_done(need) for need in task.failures_needed):
+            raise Refusal("needless")
+
+    def reopened(self, name: str) -> None:
+        """What was cancelled because a task was done is open again with it."""
+        for task in self.tasks.values():
+            if task.needless == name and task.status == "cancelled" and not task.archived:
+                self.put(task, "pending", unheld=True)
+                task.result = None
+        self.end_needless()
 
     def take(self, task: Work, agent: str, lease: float, token: int) -> None:
         task.status, task.holder, task.token = "in_progress", agent, token
@@ -222,7 +259,7 @@ class Model:
         return task.status in statuses.get(step, ())
 
     def check_nothing_open(self, task: Work) -> None:
-        if not all(self.is_done(need) for need in task.needs):
+        if not self.waits_for_nothing(task):
             raise Refusal("not_ready")
 
     def complete_by_force(self, task: Work, agent: str | None) -> None:
@@ -288,11 +325,12 @@ class Model:
         return task
 
     def put(self, task: Work, status: str, *, unheld: bool) -> None:
-        task.status, task.token, task.reviewer = status, None, None
+        task.status, task.token, task.reviewer, task.needless = status, None, None, None
         if unheld:
             task.holder = None
         if status == "done":
             task.workers = set()
+            self.end_needless()
 
     def retire(self, agent: str) -> None:
         if agent not in self.agents:

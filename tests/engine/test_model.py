@@ -219,6 +219,16 @@ class Board(RuleBasedStateMachine):
         )
 
     @precondition(has_tasks)
+    @rule(number=picks, needs=st.lists(picks, max_size=2))
+    def edit_needs_of_failures(self, number: int, needs: list[int]) -> None:
+        name = self.pick(number)
+        chosen = list(dict.fromkeys(self.pick(need) for need in needs))
+        self.both(
+            lambda: self.orc.tasks.edit(name, needs_failure_of=chosen, reason="planned anew"),
+            lambda: self.model.edit_failures(name, chosen),
+        )
+
+    @precondition(has_tasks)
     @rule(number=picks, agent=agents, lease=leases)
     def claim(self, number: int, agent: str, lease: float) -> None:
         name = self.pick(number)
@@ -344,7 +354,11 @@ class Board(RuleBasedStateMachine):
                 running = ("pending", "in_progress", "blocked", "in_review")
                 self.model.step(name, running, "cancelled", unheld=False)
             else:
+                task = self.model.task(name)
+                if task.status in ENDED:
+                    self.model.check_not_needless(task)
                 self.model.step(name, ENDED, "pending", unheld=True).result = None
+                self.model.reopened(name)
 
         words = {"block": {"reason": "rain"}, "note": {"text": "hm"}}.get(step, {})
         self.both(lambda: getattr(self.orc.tasks, step)(name, agent=agent, **words), model, agent)
@@ -581,6 +595,7 @@ def _facts(task: Task) -> tuple[object, ...]:
         task.status,
         task.priority,
         list(task.needs),
+        list(task.needs_failure_of),
         list(task.touches),
         task.assigned_to,
         times.seconds(task.lease_until) - MORNING if running else 0,
@@ -599,6 +614,7 @@ def _expected(work: Work) -> tuple[object, ...]:
         work.status,
         work.priority,
         work.needs,
+        work.failures_needed,
         work.touches,
         work.holder,
         work.until if work.status == "in_progress" else 0,

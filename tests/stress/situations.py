@@ -73,6 +73,12 @@ def _commands() -> Iterator[Command]:
         ("task", "add", "build", "One more", "--needs", "{open}", "--touches", "git,src/**"),
     )
     yield Command(
+        "task-add-fallback", ("task", "add", "build", "Undo", "--needs-failure-of", "{held}")
+    )
+    yield Command(
+        "task-fallback-link", ("t", "dep", "add", "{open}", "{late}", "--type", "needs-failure-of")
+    )
+    yield Command(
         "task-add-child", ("task", "add", "build", "A part", "--parent", "{open}", "--name", "a")
     )
     yield Command("task-edit", ("task", "edit", "{open}", "--title", "Ü", "--labels", "a,b"))

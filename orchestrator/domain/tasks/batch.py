@@ -252,8 +252,9 @@ class _Run:
         """Return the fields that adding and editing take, with ids in place of keys."""
         fields, inside = self._fields[number], self._entries[number].inside
         given = {name: fields[name] for name in fields if name not in (*KINDS, "assign")}
-        if "needs" in given:
-            given["needs"] = [*filter(None, map(self._id_of, given["needs"]))]
+        for field in ("needs", "needs_failure_of"):
+            if field in given:
+                given[field] = [*filter(None, map(self._id_of, given[field]))]
         if given.get("parent"):
             given["parent"] = self._id_of(given["parent"])
         elif inside is not None:
@@ -312,7 +313,11 @@ def _named(entry: Entry, keys: dict[str, int]) -> Iterator[int]:
         yield entry.inside
     if not _is_new(entry):
         return
-    texts = [entry.fields.get("parent"), *words(entry.fields.get("needs"))]
+    texts = [
+        entry.fields.get("parent"),
+        *words(entry.fields.get("needs")),
+        *words(entry.fields.get("needs_failure_of")),
+    ]
     waits_for = entry.fields.get("waits_for")
     texts.append(waits_for.partition(":")[2] if isinstance(waits_for, str) else None)
     yield from (keys[text] for text in texts if isinstance(text, str) and text in keys)

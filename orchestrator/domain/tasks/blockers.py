@@ -42,6 +42,7 @@ class Blocker(msgspec.Struct, frozen=True, kw_only=True):
         "workstream",
         "deferred",
         "need",
+        "failure",
         "children",
         "parts",
         "signal",
@@ -72,6 +73,9 @@ def blockers(state: State, task: Task, now: str) -> Iterator[Blocker]:
             says = f"needs {need}, which is {state.tasks.status_of(need)}"
             way = way_out(state, task, need)
             yield Blocker(kind="need", task=need, says=says, command=way)
+    for need in open_failures(state, task):
+        says = f"needs the failure of {need}, which is {state.tasks.status_of(need)}"
+        yield Blocker(kind="failure", task=need, says=says, command=_way_to_fail(state, task, need))
     if task.waiting and task.gate is not None:
         yield Blocker(kind="children", task=task.gate.of, says=gate_text(state, task.gate))
     is_said = task.waiting and task.gate is not None and task.gate.of == task.id
@@ -106,8 +110,11 @@ def _reasons_for_parts(state: State, parent: Task, now: str) -> Iterator[Blocker
         says = f"is {_blocked(parent).says}"
         yield msgspec.structs.replace(_blocked(parent), says=says)
     if parent.open_needs:
-        needs = open_needs(state, parent)
-        way = next(filter(None, (way_out(state, parent, need) for need in needs)), "")
+        needs, failures = open_needs(state, parent), open_failures(state, parent)
+        ways = [way_out(state, parent, need) for need in needs]
+        ways += [_way_to_fail(state, parent, need) for need in failures]
+        needs += failures
+        way = next(filter(None, ways), "")
         says = f"waits for {', '.join(needs[:5])}"
         yield Blocker(kind="need", task=None, says=says, command=way)
     yield from _signals(parent, now)
@@ -148,6 +155,19 @@ def way_out(state: State, task: Task, need: str) -> str:
         return f"t dep remove {task.id} {need}"
     status = state.tasks[need].status
     return f"{WAYS_ON[status]} {need}" if status not in ("pending", "done", *HELD) else ""
+
+
+def _way_to_fail(state: State, task: Task, need: str) -> str:
+    """The command for a task that needs the failure of one which ended otherwise or is blocked."""
+    status = state.tasks.status_of(need)
+    if status in ENDED:
+        return f"t dep remove {task.id} {need} --type needs-failure-of"
+    return way_out(state, task, need)
+
+
+def open_failures(state: State, task: Task) -> list[str]:
+    """The tasks whose failure a task needs, and that did not fail."""
+    return [need for need in task.needs_failure_of if not state.tasks.has_failed(need)]
 
 
 def open_needs(state: State, task: Task) -> list[str]:
@@ -225,6 +245,8 @@ def edges_of(task: Task) -> Iterator[Edge]:
     """The links that a task has to others."""
     for need in task.needs:
         yield Edge(task=task.id, kind="needs", other=need)
+    for need in task.needs_failure_of:
+        yield Edge(task=task.id, kind="needs-failure-of", other=need)
     if task.parent is not None:
         yield Edge(task=task.id, kind="parent", other=task.parent)
     if task.gate is not None:

@@ -23,7 +23,7 @@ def check_no_circle(state: State, task_id: str, facts: TaskFacts) -> None:
     is_new = task_id not in state.tasks
     if is_new and facts.gate is None and facts.parent not in state.tasks.awaited_by:
         return  # no task waits for a new one, unless it waits for the children of its parent
-    if facts.needs or facts.parent is not None or facts.gate is not None:
+    if facts.needs or facts.needs_failure_of or facts.parent is not None or facts.gate is not None:
         _Circles(state, task_id, facts).check()
 
 
@@ -90,7 +90,7 @@ class _Circles:
 
     def _needs(self, task_id: str) -> tuple[str, ...]:
         facts = self._facts(task_id)
-        return () if facts is None else facts.needs
+        return () if facts is None else (*facts.needs, *facts.needs_failure_of)
 
     def _facts(self, task_id: str) -> TaskFacts | None:
         return self.facts if task_id == self.id else self.tasks.get(task_id)

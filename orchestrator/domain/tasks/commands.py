@@ -439,6 +439,10 @@ class Tasks(SeveralTasks, name="tasks"):
             return ended
         check_transition(ended, "reopen")
         _check_waits(ended)
+        if ended.needs_failure_of:
+            from orchestrator.domain.tasks.fallbacks import check_not_needless
+
+            check_not_needless(tx.state, ended)
         reason = check_text("reason", reason)
         tx.record(TaskReopened(task=ended.id, reason=reason))
         for behind in _done_after(tx.state, ended) if downstream else ():
@@ -516,6 +520,7 @@ def _done_after(state: State, task: Task) -> list[str]:
     for current in (waiting := [task.id]):
         near = [
             *tasks.needed_by.get(current, ()),
+            *tasks.failure_needed_by.get(current, ()),
             *tasks.awaited_by.get(tasks[current].parent or "", ()),
         ]
         if current != task.id:

@@ -13,7 +13,13 @@ from orchestrator.core.transaction import SYSTEM, Committed, Desk, Transaction, 
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import verification
-from orchestrator.domain.tasks.blockers import gate_text, open_needs, open_parts, titled
+from orchestrator.domain.tasks.blockers import (
+    gate_text,
+    open_failures,
+    open_needs,
+    open_parts,
+    titled,
+)
 from orchestrator.domain.tasks.events import TaskCompleted, TaskNoted, TaskRenewed
 from orchestrator.domain.tasks.leases import claim, has_ended_it, held_task
 from orchestrator.domain.tasks.lookup import find_live
@@ -164,6 +170,8 @@ def _check_nothing_open(state: State, task: Task) -> None:
 def _open_texts(state: State, task: Task) -> list[str]:
     needs, parts = open_needs(state, task), open_parts(state, task)
     texts = [f"it needs {titled(state, needs)}"] if needs else []
+    if failures := open_failures(state, task):
+        texts.append(f"it needs the failure of {titled(state, failures)}")
     if parts:
         texts.append(
             f"of its parts {titled(state, parts)} {'is' if len(parts) == 1 else 'are'} open"

@@ -50,7 +50,12 @@ def _waiting_for(state: State, task: Task) -> list[str]:
     is_done = tasks.is_done(task.id)
     needing = [] if is_done else tasks.needed_by.get(task.id, [])
     behind = tasks.awaited_by.get((task.parent if is_done else task.id) or "", [])
-    return [other for other in (*needing, *behind) if other != task.id and tasks.is_open(other)]
+    failing = [] if tasks.has_failed(task.id) else tasks.failure_needed_by.get(task.id, [])
+    return [
+        other
+        for other in (*needing, *failing, *behind)
+        if other != task.id and tasks.is_open(other)
+    ]
 
 
 def with_parts(state: State, task: Task) -> list[str]:

@@ -33,6 +33,14 @@ from orchestrator.domain.tasks.relations import BLOCKING, KINDS, EdgeKind, Gate,
 from orchestrator.domain.tasks.transitions import check_transition
 from orchestrator.domain.validation import check_line
 
+_FIELDS = {
+    "needs": "needs",
+    "needs-failure-of": "needs_failure_of",
+    "parent": "parent",
+    "waits-for": "gate",
+}
+"""The facts that hold links which can block."""
+
 
 class Blocked(msgspec.Struct, frozen=True, kw_only=True):
     """A blocked task with all its blockers."""
@@ -83,7 +91,7 @@ class Links(Noun[State]):
         Args:
             task: The one that needs, belongs, waits or is related.
             other: The one that is needed, is the parent, has the children or is related.
-            kind: ``needs``, ``parent``, ``waits-for`` or one of :data:`KINDS`.
+            kind: ``needs``, ``needs-failure-of``, ``parent``, ``waits-for`` or one of :data:`KINDS`.
             any: With ``waits-for``: one done child is enough; else all that are wanted.
             reason: Why another parent or gate is replaced; see ``remove``.
             agent: Who links them.
@@ -100,6 +108,9 @@ class Links(Noun[State]):
         changes: dict[str, Any] = {}
         if kind == "needs":
             changes["needs"] = tuple(dict.fromkeys((*mine.needs, target)))
+        elif kind == "needs-failure-of":
+            failures = (*mine.needs_failure_of, target)
+            changes["needs_failure_of"] = tuple(dict.fromkeys(failures))
         elif kind == "parent":
             changes["parent"] = find_live(tx.state, target).id
         elif kind == "waits-for":
@@ -160,9 +171,10 @@ class Links(Noun[State]):
                 hint="Say which kind is meant: --type.",
             )
         removed = kinds.pop()
-        field = {"needs": "needs", "parent": "parent", "waits-for": "gate"}.get(removed, "links")
+        field = _FIELDS.get(removed, "links")
         kept = {
             "needs": tuple(need for need in mine.needs if need != target),
+            "needs_failure_of": tuple(need for need in mine.needs_failure_of if need != target),
             "links": tuple(
                 link for link in mine.links if (link.kind, link.task) != (removed, target)
             ),
@@ -228,12 +240,17 @@ class Links(Noun[State]):
         reason = check_line("reason", f"{why}: {reason}" if reason else why)
         tx.record(TaskCancelled(task=task.id, reason=reason))
         drop_part(tx, task, reason)
-        for dependant in [*tx.state.tasks.needed_by.get(task.id, ())]:
-            record = tx.state.tasks[dependant]
-            changed = (other.id if need == task.id else need for need in record.needs)
-            needs = tuple(dict.fromkeys(changed))
-            check_no_circle(tx.state, dependant, replace(record, needs=needs))
-            change_facts(tx, record, {"needs": needs}, reason)
+        tasks = tx.state.tasks
+        for field, users in (
+            ("needs", tasks.needed_by),
+            ("needs_failure_of", tasks.failure_needed_by),
+        ):
+            for dependant in [*users.get(task.id, ())]:
+                record = tasks[dependant]
+                changed = (other.id if need == task.id else need for need in getattr(record, field))
+                changes = {field: tuple(dict.fromkeys(changed))}
+                check_no_circle(tx.state, dependant, replace(record, **changes))
+                change_facts(tx, record, changes, reason)
 
     # Queries
 
@@ -365,6 +382,7 @@ def _awaited(state: State, task_id: str) -> list[tuple[str, str]]:
     if task is None:
         return []
     links = [(need, "needs") for need in task.needs]
+    links += [(need, "needs failure of") for need in task.needs_failure_of]
     for parent in ancestors(state, task.parent):
         links += [(need, f"needed by its parent {parent.id}") for need in parent.needs]
     if task.gate is not None and task.gate.of != task_id:
@@ -375,6 +393,8 @@ def _awaited(state: State, task_id: str) -> list[tuple[str, str]]:
 def _waiters(state: State, task_id: str) -> list[tuple[str, str]]:
     task = state.tasks.get(task_id)
     links = [(dependant, "needs it") for dependant in state.tasks.needed_by.get(task_id, ())]
+    failing = state.tasks.failure_needed_by.get(task_id, ())
+    links += [(dependant, "needs its failure") for dependant in failing]
     if task is not None and task.parent is not None:
         links += [(waiter, "awaits it") for waiter in state.tasks.awaited_by.get(task.parent, ())]
     if task is not None and task.keeps_children:

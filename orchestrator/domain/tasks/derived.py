@@ -10,6 +10,7 @@ from msgspec.structs import force_setattr, replace
 
 from orchestrator.core.events import Recorded
 from orchestrator.domain.state import State
+from orchestrator.domain.tasks.facts import TaskFacts
 from orchestrator.domain.tasks.records import ENDED, HELD, ArchivedTask, Task, TaskSlice
 from orchestrator.domain.tasks.relations import NO_CHILDREN, Progress
 
@@ -21,7 +22,7 @@ def add_task(state: State, task: Task) -> None:
     """Add a task to the board, under those that it needs, belongs to and awaits."""
     if task.workflow is not None:
         append_to(state.workflows.steps, task.workflow, task.id)
-    if task.needs or task.parent is not None or task.gate is not None:
+    if task.needs or task.needs_failure_of or task.parent is not None or task.gate is not None:
         link(state, task)
         task = kept_back(state, task)
     state.tasks.tasks[task.id] = task
@@ -96,6 +97,8 @@ def link(state: State, task: Task) -> None:
     tasks = state.tasks
     for need in task.needs:
         append_to(tasks.needed_by, need, task.id)
+    for need in task.needs_failure_of:
+        append_to(tasks.failure_needed_by, need, task.id)
     if task.gate is not None:
         append_to(tasks.awaited_by, task.gate.of, task.id)
     if task.parent is not None:
@@ -114,6 +117,8 @@ def unlink(state: State, task: Task) -> None:
 def _unlink_needs(state: State, task: Task) -> None:
     for need in task.needs:
         remove_from(state.tasks.needed_by, need, task.id)
+    for need in task.needs_failure_of:
+        remove_from(state.tasks.failure_needed_by, need, task.id)
     if task.gate is not None:
         remove_from(state.tasks.awaited_by, task.gate.of, task.id)
 
@@ -151,9 +156,11 @@ def progress_of(state: State, task_id: str) -> Progress | None:
     return progress
 
 
-def count_open(state: State, needs: tuple[str, ...]) -> int:
-    """How many of the needs are not done."""
-    return sum(not state.tasks.is_done(need) for need in needs)
+def count_open(state: State, facts: TaskFacts) -> int:
+    """How many needs of a task are not done, and how many of those whose failure it needs did not fail."""
+    tasks = state.tasks
+    count = sum(not tasks.is_done(need) for need in facts.needs)
+    return count + sum(not tasks.has_failed(need) for need in facts.needs_failure_of)
 
 
 # Consequences of a change
@@ -182,10 +189,7 @@ def _change(state: State, before: Task, task: Task) -> list[Effect]:
         _count(state, task, status_before)
         if task.parent is not None:
             effects = _child_changed(state, task.parent, status_before, status)
-        dependants = tasks.needed_by.get(task_id)
-        if dependants and "done" in (status, status_before):
-            effect = _one_less_open if status == "done" else _one_more_open
-            effects += [(dependant, effect) for dependant in dependants]
+        effects += _needs_changed(tasks, task, status_before)
         if task_id in state.convoys.tracked_by:
             _update_convoys(state, task, status_before)
     if before.assigned_to is not None:
@@ -225,6 +229,16 @@ def _count(state: State, task: Task, before: str | None) -> None:
     if task.workflow is not None and (not task.milestone or task.id in state.workflows):
         work = state.workflows.work
         work[task.workflow] = work.get(task.workflow, NO_CHILDREN).moved(before, task.status)
+
+
+def _needs_changed(tasks: TaskSlice, task: Task, before: str) -> list[Effect]:
+    """Effects on the tasks that need a task, or its failure, after it had another status."""
+    effects: list[Effect] = []
+    for wanted, users in (("done", tasks.needed_by), ("failed", tasks.failure_needed_by)):
+        if wanted in (task.status, before) and (dependants := users.get(task.id)):
+            effect = _one_less_open if task.status == wanted else _one_more_open
+            effects += [(dependant, effect) for dependant in dependants]
+    return effects
 
 
 def _one_less_open(_: State, task: Task) -> Task:

@@ -77,7 +77,7 @@ def _link_again(state: State, task_id: str) -> None:
     """Enter a task that was unlinked under what it waits for now."""
     task = state.tasks[task_id]
     link(state, task)
-    open_needs = count_open(state, task.needs)
+    open_needs = count_open(state, task)
     change_task(state, task, replace(kept_back(state, task), open_needs=open_needs))
 
 

@@ -68,7 +68,7 @@ class TaskAdded(Event, TaskFacts):  # type: ignore[misc] # an event is not froze
         task = Task(
             *astuple(self),  # type: ignore[misc] # the fields of TaskFacts, and no more
             status="pending",
-            open_needs=count_open(state, self.needs) if self.needs else 0,
+            open_needs=count_open(state, self) if self.needs or self.needs_failure_of else 0,
             created_at=record.ts,
             created_by=record.agent,
             updated_at=record.ts,
@@ -86,7 +86,7 @@ class TaskImported(Event):
     def apply(self, state: State, record: Recorded) -> None:
         task = replace(
             self.record,
-            open_needs=count_open(state, self.record.needs),
+            open_needs=count_open(state, self.record),
             held=False,
             waiting=False,
             progress=None,

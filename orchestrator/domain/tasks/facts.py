@@ -58,6 +58,7 @@ class TaskFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     Attributes:
         priority: 1 comes first.
         estimate: Minutes, or None.
+        needs_failure_of: Tasks that must fail before; it is cancelled as soon as one of them is done.
         parent: The task that it is a part of; blockers of the parent block it too.
         gate: Children that it waits for.
         signals: What it waits for from outside the graph.
@@ -85,6 +86,7 @@ class TaskFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     ] = ""
     estimate: Annotated[float | None, Kept(label="estimate")] = None
     needs: Annotated[tuple[str, ...], Kept(label="needs")] = ()
+    needs_failure_of: Annotated[tuple[str, ...], Kept(label="needs failure of")] = ()
     parent: Annotated[str | None, Kept(label="parent")] = None
     gate: Annotated[Gate | None, Kept(label="waits for")] = None
     signals: Annotated[tuple[Signal, ...], Kept(label="signals", is_final=True)] = ()
@@ -195,6 +197,15 @@ class GivenFacts(TypedDict, total=False):
     ]
     needs: Annotated[
         Iterable[str] | None, Fact("Tasks that must be done before.", "tasks", metavar="IDS")
+    ]
+    needs_failure_of: Annotated[
+        Iterable[str] | None,
+        Fact(
+            "Tasks that must fail before; it is cancelled once one of them is done.",
+            "tasks",
+            metavar="IDS",
+            is_rare=True,
+        ),
     ]
     touches: Annotated[
         Iterable[str] | None,
@@ -326,7 +337,7 @@ TIMES = {fact.field or name for name, fact in FACTS.items() if fact.kind == "tim
 FINAL = {field for field, kept in KEPT.items() if kept.is_final}
 """The fields that never change after the task was added."""
 
-MOVING = {"needs", "parent", "gate"}
+MOVING = {"needs", "needs_failure_of", "parent", "gate"}
 """The fields that say what a task waits for."""
 
 JUDGED = {"acceptance", "checks"}

@@ -10,6 +10,7 @@ from typing import Any
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import SYSTEM, Transaction
 from orchestrator.domain.state import State
+from orchestrator.domain.tasks.blockers import open_failures, open_needs
 from orchestrator.domain.tasks.edit_events import TaskEdited
 from orchestrator.domain.tasks.events import TaskClaimed
 from orchestrator.domain.tasks.facts import JUDGED
@@ -106,9 +107,14 @@ def _had_it(tx: Transaction[State], task: Task) -> bool:
 
 def _dropped(state: State, task: Task, changes: Mapping[str, Any]) -> dict[str, str]:
     """Return the tasks that a task does not wait for any more although they are open, each with the fact."""
-    kept = changes.get("needs", task.needs)
-    gone = {need: "needs" for need in task.needs if need not in kept}
-    dropped = {need: fact for need, fact in gone.items() if not state.tasks.is_done(need)}
+    open_ones = {"needs": open_needs, "needs_failure_of": open_failures}
+    dropped = {
+        need: fact
+        for fact, awaited in open_ones.items()
+        if fact in changes
+        for need in awaited(state, task)
+        if need not in changes[fact]
+    }
     if task.gate is not None and task.waiting and changes.get("gate", task.gate) != task.gate:
         dropped[task.gate.of] = "gate"
     return dropped

@@ -83,7 +83,7 @@ class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_de
     makes is never left out.
 
     Attributes:
-        open_needs: How many of ``needs`` are not done.
+        open_needs: How many of ``needs`` are not done, and of ``needs_failure_of`` did not fail.
         held: Whether a parent, or a parent of it, that is still open is blocked or has open needs.
         waiting: Whether the gate is still closed.
         progress: The progress of its children; None if it has none.
@@ -245,6 +245,7 @@ class TaskSlice(MapSlice[str, Task]):
         deleted: The deleted tasks, each with the reason.
         counts: How many tasks of each status a workstream has, archived ones included.
         needed_by: For each task, the tasks that need it.
+        failure_needed_by: For each task, the tasks that need its failure.
         children: For each task, its children, archived ones included.
         awaited_by: For each task, the tasks whose gate waits for its children.
         signals: For each signal that was not given yet, the tasks that wait for it.
@@ -257,6 +258,7 @@ class TaskSlice(MapSlice[str, Task]):
     deleted: dict[str, str] = {}
     counts: dict[str, dict[str, int]] = {}
     needed_by: dict[str, list[str]] = {}
+    failure_needed_by: dict[str, list[str]] = {}
     children: dict[str, list[str]] = {}
     awaited_by: dict[str, list[str]] = {}
     signals: dict[str, list[str]] = {}
@@ -272,6 +274,10 @@ class TaskSlice(MapSlice[str, Task]):
     def is_done(self, task_id: str) -> bool:
         """Whether a task, archived or not, is done."""
         return self.status_of(task_id) == "done"
+
+    def has_failed(self, task_id: str) -> bool:
+        """Whether a task, archived or not, failed; a cancelled one was not tried."""
+        return self.status_of(task_id) == "failed"
 
     def status_of(self, task_id: str) -> TaskStatus:
         """The status of a task; of an archived one, how it ended."""

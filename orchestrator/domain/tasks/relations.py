@@ -13,10 +13,10 @@ KINDS: tuple[LinkKind, ...] = get_args(LinkKind)
 """Links that never block: this task is related to, was discovered from ... the other one."""
 
 
-BlockingKind = Literal["needs", "parent", "waits-for"]
+BlockingKind = Literal["needs", "needs-failure-of", "parent", "waits-for"]
 
 BLOCKING: tuple[BlockingKind, ...] = get_args(BlockingKind)
-"""Relations that can block a task: a need, its parent, the children of a task."""
+"""Relations that can block a task: a need, a need of a failure, its parent, the children of a task."""
 
 EdgeKind = Literal[BlockingKind, LinkKind]
 

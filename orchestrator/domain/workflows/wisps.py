@@ -93,6 +93,7 @@ def users_of(state: State, workflow: Workflow, *, burning: bool) -> Iterator[tup
             yield task, "has a workflow of its own"
         for users, why in (
             (tasks.needed_by, "needs"),
+            (tasks.failure_needed_by, "needs the failure of"),
             (tasks.awaited_by, "waits for children of"),
             (tasks.children, "is a part of"),
         ):

@@ -113,7 +113,7 @@ def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
 @flag("--any", "With waits-for: one child that is done is enough.")
 @_WEAKER
 def add(run: Run, task: str, other: str, kind: EdgeKind, any: bool, reason: str) -> Answer:
-    """Link a task to another one; needs, parent and waits-for keep it back, the others never do."""
+    """Link a task to another one; needs, failure, parent and waits-for keep it back, others never do."""
     linked = run.orc.links.add(task, other, kind=kind, any=any, reason=reason)
     return run.changed(linked, f"Linked: {named(linked)} {kind} {escape(other)}")
 

@@ -63,6 +63,7 @@ FILLED: dict[str, typing.Any] = {
     "acceptance": "x",
     "estimate": 90,
     "needs": ["ID"],
+    "needs_failure_of": ["ID"],
     "touches": ["git"],
     "parent": "ID",
     "waits_for": "any:ID",
@@ -89,7 +90,12 @@ def test_an_empty_text_or_list_clears_every_fact(
     orc.workstreams.create("build")
     other = orc.tasks.add("build", title="Other").id
     fact, value = FACTS[name], FILLED[name]
-    value = {"needs": [other], "parent": other, "waits_for": f"any:{other}"}.get(name, value)
+    value = {
+        "needs": [other],
+        "needs_failure_of": [other],
+        "parent": other,
+        "waits_for": f"any:{other}",
+    }.get(name, value)
     task = orc.tasks.add("build", title="A", **{name: value}).id
     field = fact.field or name
     assert getattr(orc.tasks.get(task), field) != getattr(NO_FACTS, field)
