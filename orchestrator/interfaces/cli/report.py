@@ -28,8 +28,8 @@ _FORMATS = ("md", "html", "json")
 @option("--output", "Write it to this file.", types.FILE)
 def report(run: Run, format: str | None, output: str | None, **scope: Any) -> Answer:
     """Report what was done and by whom, how long work takes, who waits, and when the rest will be done."""
-    made = run.orc.report(**scope, progress=run.progress)
     lay_out = _layout(format or _ending(output), is_file=output is not None)
+    made = run.orc.report(**scope, progress=run.progress)
 
     if output is None:
         return Answer(made, lambda: lay_out(made))
