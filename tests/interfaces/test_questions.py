@@ -1,8 +1,11 @@
 """What the board answers about its tasks: lint, similar, and the word about a twin when one is added."""
 
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
+import pytest
 from boards import SettableClock
 
 from orchestrator import Orchestrator
@@ -95,3 +98,28 @@ def test_a_timeline_says_how_long_it_was_between(cli: CommandLine, tmp_path: Pat
         clock.advance(3700)
         orc.workstreams.edit("w", priority=1)
     assert cli("timeline", "w").lines[1] == "  1h1m later"
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_orphans_shows_commits_as_data(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("ws", "create", "w")
+    task = added(cli, "Write it")
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert "no git repository" in cli("orphans", status=1).err
+    git = ["git", "-c", "user.name=Ann", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    assert cli("orphans").out == "No commit names an open task.\n"
+    for number in range(5):
+        message = f"{task}: \x1b[31mround {number}"
+        subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", message], check=True)
+    shown = cli("orphans").lines
+    assert shown[0] == f"[pending] {task}: Write it (`orc t claim {task}`)"
+    assert all("Ann: " + task + r": \x1b[31mround" in line for line in shown[1:4])
+    assert shown[4] == "    and 2 more"
+    answer = cli("orphans", "--since", "1h", "--json").json
+    assert (answer["read"], answer["is_cut"], len(answer["tasks"][0]["commits"])) == (5, False, 5)
+    assert answer["tasks"][0]["commits"][0]["subject"] == f"{task}: \x1b[31mround 4"

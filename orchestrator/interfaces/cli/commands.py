@@ -176,7 +176,7 @@ BOARD = Group(
         "search": "search",
         "task_listing": "ls",
         "task_board": "board",
-        "questions": "similar timeline",
+        "questions": "similar timeline orphans",
         "help": "help",
     },
     groups=(

@@ -1,5 +1,6 @@
-"""``orc task lint``, ``similar``, ``timeline``: what the board can say of its tasks when it is asked."""
+"""``orc task lint``, ``similar``, ``timeline``, ``orphans``: what the board says of its tasks when asked."""
 
+import os
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.core import clock
 from orchestrator.core.printable import escape
 from orchestrator.domain.event_log import as_dict
+from orchestrator.domain.tasks.transitions import WAYS_ON
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, TASK
 from orchestrator.interfaces.cli.layout import lines
@@ -18,13 +20,14 @@ from orchestrator.interfaces.cli.parameters import (
     argument,
     option,
 )
-from orchestrator.interfaces.cli.rendering import Answer
+from orchestrator.interfaces.cli.rendering import Answer, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line
 from orchestrator.reports.timeline import LAST
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
+    from orchestrator.integrations.commits import Orphan
     from orchestrator.reports.lint import Flaw
     from orchestrator.reports.timeline import Timeline
 
@@ -86,3 +89,29 @@ def _with_gaps(line: "Timeline", says: "Callable[[Recorded], str]") -> Iterator[
         if after >= GAP:
             yield f"  {clock.spoken(after)} later"
         yield says(event)
+
+
+SHOWN = 3
+"""Commits of a task that are shown; the number of the others follows."""
+
+
+@BOARD.command("orphans", example="orphans --since 2w", reads=True)
+@option("--since", "Only commits from then on, or that long ago: 2w.", types.TIME)
+def orphans(run: Run, since: str | None) -> Answer:
+    """List open tasks that commits of this git repository name: done, and forgotten here?"""
+    from orchestrator.integrations.commits import orphans
+
+    answer = orphans(run.orc.engine, os.getcwd(), since=since)
+    if answer.is_cut:
+        warn(f"the newest {answer.read} commits were read; --since takes fewer")
+    texts = (text for orphan in answer.tasks for text in _orphan(run, orphan))
+    return Answer(answer, lambda: lines(texts, empty="No commit names an open task."))
+
+
+def _orphan(run: Run, orphan: "Orphan") -> Iterator[str]:
+    task, others = orphan.task, len(orphan.commits) - SHOWN
+    yield f"{line(task)} (`{run.prog} {WAYS_ON[task.status]} {task.id}`)"
+    for commit in orphan.commits[:SHOWN]:
+        yield f"    {commit.id[:9]} {commit.date[:10]} {escape(f'{commit.author}: {commit.subject}')}"
+    if others > 0:
+        yield f"    and {others} more"
