@@ -13,7 +13,7 @@ from orchestrator.core import system
 from orchestrator.core.interrupts import Interrupts
 
 TAIL = 4096
-"""How many of the last bytes of the output are kept."""
+"""How many of the last bytes of the output are kept, unless the caller wants more."""
 
 PASSED_ON = (
     *("HOME", "LOGNAME", "PATH", "SHELL", "TMPDIR", "USER"),
@@ -50,6 +50,7 @@ def run(
     folder: str,
     variables: Mapping[str, str],
     timeout: float,
+    kept: int = TAIL,
     look: Callable[[], object] = lambda: None,
 ) -> ProgramResult:
     """Run a program and wait for it, but not for the processes that it leaves behind.
@@ -59,6 +60,7 @@ def run(
         folder: Its working folder.
         variables: Its whole environment.
         timeout: Seconds after which it is killed, with every process of its group.
+        kept: How many of the last bytes of its output are kept.
         look: Called repeatedly while it runs; an exception kills the program.
 
     Raises:
@@ -68,7 +70,7 @@ def run(
 
     def keep(data: bytes) -> None:
         output.extend(data)
-        del output[:-TAIL]
+        del output[:-kept]
 
     begun = time.monotonic()
     interrupts = Interrupts()
@@ -84,12 +86,12 @@ def run(
     finally:
         interrupts.release()
     return ProgramResult(
-        status if in_time else None, round(time.monotonic() - begun, 3), _text(output)
+        status if in_time else None, round(time.monotonic() - begun, 3), _text(output, kept)
     )
 
 
-def _text(output: bytearray) -> str:
+def _text(output: bytearray, kept: int) -> str:
     start = 0
-    if len(output) == TAIL:  # the cut may be inside a character
+    if len(output) == kept:  # the cut may be inside a character
         start = next((i for i in range(4) if output[i] & 0xC0 != 0x80), 0)
     return bytes(output[start:]).decode("utf-8", "replace")

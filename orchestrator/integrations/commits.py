@@ -6,13 +6,11 @@ time and number of commits.
 
 import os
 import re
-import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from orchestrator.core import repository
+from orchestrator.core import processes, repository
 from orchestrator.core.errors import InputOutputError, NotFound, TimedOut
 from orchestrator.core.moments import moment
 from orchestrator.core.printable import one_line
@@ -43,6 +41,7 @@ _VARIABLES = {
     "GIT_NO_LAZY_FETCH": "1",
     "LC_ALL": "C",
 }
+_RECORD = re.compile(r"^([0-9a-f]{40,64}) (\S+)\n(.*)\n([\s\S]*)", re.MULTILINE)
 _WORD = re.compile(r"[\w.+@-]+")
 
 
@@ -110,40 +109,31 @@ def _log(git_folder: str, since: str) -> str:
     words = ["git", *_OPTIONS, f"--git-dir={git_folder}", "log", *_PLAIN, *_FORMAT]
     words += [f"--max-count={MOST + 1}", "--branches", "--ignore-missing", "HEAD"]
     words += [f"--since={since}"] if since else []
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
-        try:
-            done = subprocess.run(  # noqa: S603 -- no shell; no word comes from a caller but a timestamp
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=errors,
-                env=variables | _VARIABLES,
-                timeout=SECONDS,
-                check=False,
-            )
-        except FileNotFoundError:
-            raise NotFound("git is not installed", code="no_git") from None
-        except subprocess.TimeoutExpired:
-            raise TimedOut(
-                f"git took longer than {SECONDS:g} s", hint="`orphans --since 2w` asks it for less."
-            ) from None
-        out.seek(0)
-        errors.seek(0)
-        if done.returncode:
-            reason = one_line(errors.read(_BYTES).decode("utf-8", "replace"), 200)
-            raise InputOutputError(f"git failed: {reason}")
-        return out.read(_BYTES).decode("utf-8", "replace")
+    try:
+        done = processes.run(
+            words,
+            folder=git_folder,
+            variables=processes.passed_on(os.environ) | _VARIABLES,
+            timeout=SECONDS,
+            kept=_BYTES,
+        )
+    except FileNotFoundError:
+        raise NotFound("git is not installed", code="no_git") from None
+    if done.status is None:
+        hint = "`orphans --since 2w` asks it for less."
+        raise TimedOut(f"git took longer than {SECONDS:g} s", hint=hint)
+    if done.status:
+        raise InputOutputError(f"git failed: {one_line(done.output, 200)}")
+    return done.output
 
 
 def _commits(log: str) -> Iterator[tuple[Commit, str]]:
-    """Yield commits with their whole messages."""
-    for record in filter(None, log.split("\0")):
-        first, _, rest = record.partition("\n")
-        author, _, message = rest.partition("\n")
-        id, _, date = first.partition(" ")
-        subject = one_line(message.lstrip().partition("\n")[0], _SUBJECT)
-        yield Commit(id=id, date=date, author=author, subject=subject), message
+    """Yield commits with their whole messages; what git says beside them is passed over."""
+    for record in log.split("\0"):
+        if match := _RECORD.search(record):
+            id, date, author, message = match.groups()
+            subject = one_line(message.lstrip().partition("\n")[0], _SUBJECT)
+            yield Commit(id=id, date=date, author=author, subject=subject), message
 
 
 def _named(state: State, message: str) -> Iterable[str]:

@@ -98,7 +98,7 @@ SHOWN = 3
 @BOARD.command("orphans", example="orphans --since 2w", reads=True)
 @option("--since", "Only commits from then on, or that long ago: 2w.", types.TIME)
 def orphans(run: Run, since: str | None) -> Answer:
-    """List open tasks that commits of this git repository name: done, and forgotten here?"""
+    """List open tasks that commits of this git repository name: done perhaps, and forgotten here."""
     from orchestrator.integrations.commits import orphans
 
     answer = orphans(run.orc.engine, os.getcwd(), since=since)
