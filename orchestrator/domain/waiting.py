@@ -29,7 +29,9 @@ def wait_for(desk: Desk[State], attempt: Callable[[], R | None], patience: float
         if remaining <= 0:
             return None
         now = desk.now()
-        change = desk.read().schedule.next_change(now)
+        state = desk.read()
+        changes = (state.schedule.next_change(now), state.mail.next_end_of_quiet(now))
+        change = min(filter(None, changes), default=None)
         if change is not None:
             remaining = min(remaining, max(clock.seconds(change) - clock.seconds(now), 0.001))
         desk.pause()

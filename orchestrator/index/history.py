@@ -11,7 +11,12 @@ import msgspec
 
 from orchestrator.core.events import Event, Recorded
 from orchestrator.domain.knowledge.events import VersionEvent
-from orchestrator.domain.mail.events import MessageArchived, MessageSent, MessageTaken
+from orchestrator.domain.mail.events import (
+    MessageArchived,
+    MessageRequeued,
+    MessageSent,
+    MessageTaken,
+)
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskArchived, TaskDeleted, TaskImported
 from orchestrator.domain.tasks.records import Task
@@ -34,8 +39,9 @@ _RENAME = (
     "UPDATE OR REPLACE sessions SET agent = :new WHERE agent = :old",
     "UPDATE messages SET sender = :new WHERE sender = :old AND id < :event",
     "UPDATE messages SET taken_by = :new WHERE taken_by = :old",
-    "UPDATE OR IGNORE receipts SET agent = :new WHERE agent = :old AND status = 'archived'",
-    "DELETE FROM receipts WHERE agent = :old AND status = 'archived'",
+    "UPDATE OR IGNORE receipts SET agent = :new WHERE agent = :old"
+    " AND status IN ('archived', 'deleted')",
+    "DELETE FROM receipts WHERE agent = :old AND status IN ('archived', 'deleted')",
 )
 _RENAME_TEXTS = (
     "UPDATE texts SET agent = :new WHERE agent = :old AND kind = 'message'"
@@ -70,6 +76,8 @@ class History:
             "message.sent": self._send,
             "message.taken": self._take,
             "message.archived": self._archive,
+            "message.deleted": self._archive,
+            "message.requeued": self._requeue,
             "knowledge.written": self._version,
             "knowledge.edited": self._version,
             "cycle.planned": self._plan,
@@ -178,13 +186,17 @@ class History:
         event.apply(self._state, record)
         self.statements.append((_TAKE_MESSAGE, (record.agent, record.ts, event.message)))
 
+    def _requeue(self, event: MessageRequeued, record: Recorded) -> None:
+        event.apply(self._state, record)
+        self.statements.append((_TAKE_MESSAGE, (None, None, event.message)))
+
     def _archive(self, event: MessageArchived, record: Recorded) -> None:
         box = self._state.mail.mailboxes[record.agent]
         receipts = [(message, box.receipt(message)) for message in event.messages]
         event.apply(self._state, record)
         for message, receipt in receipts:
             times = msgspec.structs.astuple(receipt) if receipt is not None else (None, None, None)
-            row = (record.agent, message, "archived", *times)
+            row = (record.agent, message, record.type.partition(".")[2], *times)
             self.statements.append((schema.RECEIPTS.upsert, row))
 
     # Knowledge, cycles, sessions, agents

@@ -416,11 +416,11 @@ MESSAGES = IndexTable(
 )
 RECEIPTS = IndexTable(
     "receipts",
-    "A message in the mailbox of an agent, archived ones included.",
+    "A message in the mailbox of an agent, archived and deleted ones included.",
     (
         C("agent", TEXT, "Whose mailbox."),
         C("message", INTEGER, "The message.", references="messages.id"),
-        C("status", TEXT, "new, unread, read, archived."),
+        C("status", TEXT, "new, unread, read, archived, deleted."),
         C("delivered_at", TEXT, "When it was delivered."),
         C("read_at", TEXT, "When it was read."),
         C("acknowledged_at", TEXT, "When it was acknowledged."),

@@ -62,7 +62,7 @@ def next_work(
         answer = asked.attempt(last=True)
     assert answer is not None
     if answer.mail:
-        announce(engine, name, answer.mail[-1].id)
+        announce(engine, name, answer.mail[-1].id, asked.kept)
     return answer
 
 
@@ -83,6 +83,7 @@ class _Asked:
         self._workstream = workstream
         self._agent = agent
         self._review, self._mail, self._lease = review, mail, lease
+        self.kept: list[int] = []  # mail that is not to disturb the agent now
 
     def attempt(self, *, last: bool = False) -> Next | None:
         """Claim work, or find another answer; None if there is none and another attempt follows."""
@@ -93,7 +94,9 @@ class _Asked:
             if task is not None:
                 is_review = task.status == "in_review"
                 return self._answer("review" if is_review else "task", task=task)
-            mail = unannounced(self._engine, self._agent) if self._mail else ()
+            mail: tuple[Message, ...] = ()
+            if self._mail:
+                mail, self.kept = unannounced(self._engine, self._agent)
             state, now = self._engine.read(), self._engine.now()
             if state.schedule.best(self._workstream, self._agent, now, review=self._review) is None:
                 break  # else work came in between, and the answer would be wrong

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator import UsageError
 from orchestrator.core.printable import escape_lines
-from orchestrator.domain.mail.commands import Letter
+from orchestrator.domain.mail.letters import Letter
 from orchestrator.interfaces.cli import rendering
 from orchestrator.interfaces.cli.injection import BUDGET, CHARACTERS, LEAST, Block, block
 

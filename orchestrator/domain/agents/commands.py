@@ -49,6 +49,7 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
         assigned: Its tasks that are not started.
         load: The number of both.
         unread: The number of unread messages.
+        do_not_disturb: Until when mail is not to disturb it; empty: until it says otherwise, None: it may.
     """
 
     id: str
@@ -67,6 +68,7 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     assigned: tuple[str, ...]
     load: int
     unread: int
+    do_not_disturb: str | None
     locks: tuple[str, ...]
 
 
@@ -286,6 +288,7 @@ def _view(
         assigned=tuple(task.id for task in held if task.status == "assigned"),
         load=len(held),
         unread=len(unread_messages(state, id, now)),
+        do_not_disturb=state.mail.quiet_until(id, now),
         locks=tuple(lock.resource for lock in held_locks),
     )
 

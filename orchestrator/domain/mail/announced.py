@@ -1,31 +1,48 @@
 """The mail that was announced to an agent, so that each message ends a wait only once."""
 
+from collections.abc import Iterable
+
 from orchestrator.core.transaction import Desk
-from orchestrator.domain.mail.matters import unread_messages
+from orchestrator.domain.mail.matters import new_messages
 from orchestrator.domain.mail.records import Message
 from orchestrator.domain.state import State
 
 
-def announced(desk: Desk[State], agent: str) -> int:
-    """Return the id of the newest message that was announced to the agent; 0 if there is none."""
-    text = desk.cursors.read(_reader(agent))
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
+def announced(desk: Desk[State], agent: str) -> tuple[int, frozenset[int]]:
+    """Return the newest message that was announced to the agent, and the older ones that were not.
+
+    0 if there is none.
+    """
+    words = desk.cursors.read(_reader(agent)).split(" ")
+    if not all(word.isascii() and word.isdecimal() and len(word) < 19 for word in words):
+        return 0, frozenset()
+    last, *kept = map(int, words)
+    return last, frozenset(kept)
 
 
-def announce(desk: Desk[State], agent: str, message: int) -> None:
-    """Record that the messages up to this one were announced to the agent."""
-    if message > announced(desk, agent):
-        desk.cursors.write(_reader(agent), str(message))
+def announce(desk: Desk[State], agent: str, message: int, kept: Iterable[int] = ()) -> None:
+    """Record that the messages up to this one were announced to the agent, but for some."""
+    before, last = announced(desk, agent), max(message, announced(desk, agent)[0])
+    after = last, frozenset(id for id in kept if id < last)
+    if after != before:
+        desk.cursors.write(_reader(agent), " ".join(map(str, (last, *sorted(after[1])))))
 
 
-def unannounced(desk: Desk[State], agent: str) -> tuple[Message, ...]:
-    """Return the messages to an agent that were neither delivered nor announced, but for settled ones."""
+def unannounced(desk: Desk[State], agent: str) -> tuple[tuple[Message, ...], list[int]]:
+    """Return the new messages to announce to an agent, and those to keep from it for now.
+
+    Messages that were delivered or announced, and settled ones, are not among them.
+    """
     state = desk.read()
-    new = unread_messages(state, agent, desk.now(), new=True)
-    if not new:
-        return ()
-    last = announced(desk, agent)
-    return tuple(state.mail.messages[message] for message in new if message > last)
+    new, kept = new_messages(state, agent, desk.now())
+    if not (new or kept):
+        return (), []
+    last, passed = announced(desk, agent)
+
+    def waits(message: int) -> bool:
+        return message > last or message in passed
+
+    return tuple(state.mail.messages[m] for m in new if waits(m)), [*filter(waits, kept)]
 
 
 def _reader(agent: str) -> str:

@@ -5,15 +5,15 @@ queue until one agent takes it. Delivery is at least once, in the order of the i
 messages of :meth:`Mail.pending` to the agent, and calls :meth:`Mail.deliver` after that.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
 from orchestrator.core import clock, names
-from orchestrator.core.errors import BadInput, NotFound, UsageError, did_you_mean
-from orchestrator.core.events import Recorded, decode
+from orchestrator.core.errors import BadInput, NotFound, Refused, UsageError, did_you_mean
+from orchestrator.core.events import Recorded
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.identity import (
     act_now,
@@ -26,15 +26,22 @@ from orchestrator.domain.agents.identity import (
 from orchestrator.domain.mail import addresses
 from orchestrator.domain.mail.events import (
     MailingListSet,
+    MailMuted,
+    MailUnmuted,
     MessageAcknowledged,
     MessageArchived,
+    MessageDeleted,
     MessageDelivered,
     MessageMarked,
+    MessageMarkedUnread,
     MessageRead,
+    MessageRequeued,
     MessageSent,
     MessageTaken,
 )
-from orchestrator.domain.mail.matters import unread_messages
+from orchestrator.domain.mail.letters import Letter, find, find_sent, letter_of
+from orchestrator.domain.mail.matters import new_messages, unread_messages
+from orchestrator.domain.mail.queues import QueueView, all_queues
 from orchestrator.domain.mail.records import (
     KINDS,
     PRIORITIES,
@@ -42,9 +49,9 @@ from orchestrator.domain.mail.records import (
     Matter,
     Message,
     MessageKind,
-    Receipt,
     Urgency,
 )
+from orchestrator.domain.mail.search import SearchMatch, match, messages_of
 from orchestrator.domain.state import State
 from orchestrator.domain.validation import (
     LONGEST_TITLE,
@@ -52,26 +59,9 @@ from orchestrator.domain.validation import (
     check_line,
     check_required,
     check_text,
+    parse_moment,
 )
 from orchestrator.domain.waiting import wait_for
-
-FindEvent = Callable[[int], Recorded]
-"""Returns an event by its id."""
-
-
-class Letter(Message, frozen=True, gc=False, kw_only=True):
-    """A message with its text and receipts.
-
-    Attributes:
-        recipients: The agents of the addresses when it was sent.
-        queue: The queue that it was sent to; empty if none.
-        receipts: By agent, of those that hold it now: when it was delivered, read and acknowledged.
-    """
-
-    recipients: tuple[str, ...]
-    queue: str
-    body: str
-    receipts: dict[str, Receipt]
 
 
 class InboxItem(Message, frozen=True, gc=False, kw_only=True):
@@ -91,14 +81,12 @@ class UnreadCount(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     new: int
 
 
-class SearchMatch(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A message that matches a search, and its first line with one of the words."""
+class Quiet(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Whether an agent is not to be disturbed, and until when; None: until it says otherwise."""
 
-    id: int
-    sender: str
-    sent_at: str
-    subject: str
-    line: str
+    agent: str
+    on: bool
+    until: str | None
 
 
 def post(
@@ -145,26 +133,13 @@ def post(
     )
 
 
-def find(state: State, message: int, event: FindEvent) -> Message:
-    """Return the header of a message; if no mailbox holds it any more, from the log.
-
-    Raises:
-        NotFound: There was never such a message.
-    """
-    header = state.mail.messages.get(message)
-    if header is None:
-        recorded, sent = _sent(message, event)
-        header = sent.header(recorded)
-    return header
-
-
 # Results of commands
 
 
 def sent_letter(state: State, events: Committed) -> Letter:
     """The message that was sent."""
     return next(
-        _letter(state, record, sent) for record, sent in events if isinstance(sent, MessageSent)
+        letter_of(state, record, sent) for record, sent in events if isinstance(sent, MessageSent)
     )
 
 
@@ -178,13 +153,27 @@ def archived_messages(state: State, events: Committed) -> list[int]:
     return [id for _, e in events if isinstance(e, MessageArchived) for id in e.messages]
 
 
+def released_message(state: State, events: Committed) -> Message:
+    """The message that is in its queue again."""
+    return next(state.mail.messages[e.message] for _, e in events if isinstance(e, MessageMarked))
+
+
 def list_members_set(state: State, events: Committed) -> tuple[str, ...]:
     """The members of the list that was set."""
     return next(e.members for _, e in events if isinstance(e, MailingListSet))
 
 
+def own_quiet(state: State, events: Committed) -> Quiet:
+    """What the agent set."""
+    return next(
+        Quiet(agent=record.agent, on=on, until=(on and e.until) or None)
+        for record, e in events
+        if (on := isinstance(e, MailMuted)) or isinstance(e, MailUnmuted)
+    )
+
+
 class Mail(Noun[State]):
-    """``orc.mail``: send, reply, broadcast, read, ack, archive, take, lists; inbox, check, thread, search."""
+    """``orc.mail``: messages, mailboxes, queues and mailing lists."""
 
     @command(sent_letter)
     def send(
@@ -280,13 +269,13 @@ class Mail(Noun[State]):
         def body(tx: Transaction[State]) -> None:
             message = mark(tx)
             if message is not None:
-                read.append(_sent(message, tx.event))
+                read.append(find_sent(message, tx.event))
 
         def shows(state: State, events: Committed) -> Letter | None:
             if not read:  # the request was answered before
                 marked = (e.message for _, e in events if isinstance(e, MessageMarked))
-                read.extend(_sent(message, self._desk.event) for message in marked)
-            return _letter(state, *read[0]) if read else None
+                read.extend(find_sent(message, self._desk.event) for message in marked)
+            return letter_of(state, *read[0]) if read else None
 
         return self._desk.run(name, body, shows, arguments)
 
@@ -328,7 +317,7 @@ class Mail(Noun[State]):
         Raises:
             NotFound: There was never such a message.
         """
-        return _letter(self._state, *_sent(message, self._desk.event))
+        return letter_of(self._state, *find_sent(message, self._desk.event))
 
     def ack(self, message: int, *, agent: str | None = None) -> Letter:
         """Acknowledge a message in the own mailbox; a second time changes nothing.
@@ -347,6 +336,93 @@ class Mail(Noun[State]):
         letter = self._run("mail.acknowledge", (message, agent), mark)
         assert letter is not None
         return letter
+
+    def unread(self, message: int, *, agent: str | None = None) -> Letter:
+        """Mark a message in the own mailbox as not read; one that is not read stays as it is.
+
+        Raises:
+            NotFound: It is not in the mailbox (``message_not_found``).
+        """
+
+        def mark(tx: Transaction[State]) -> int:
+            box = _box(tx.state, act_now(tx, agent, needed=True), [message])
+            if message in box.read:
+                tx.record(MessageMarkedUnread(message=message))
+            return message
+
+        letter = self._run("mail.unread", (message, agent), mark)
+        assert letter is not None
+        return letter
+
+    @command(released_message)
+    def release(self, tx: Transaction[State], message: int, *, agent: str | None = None) -> None:
+        """Give a message back to the queue that the agent took it from; it is in its old place there.
+
+        Raises:
+            NotFound: It is not in the mailbox (``message_not_found``).
+            Refused: The agent did not take it from a queue (``not_taken``).
+        """
+        actor = act_now(tx, agent, needed=True)
+        _box(tx.state, actor, [message])
+        if tx.state.mail.messages[message].taken_by != actor:
+            raise Refused(
+                f"{actor} did not take message {message} from a queue",
+                code="not_taken",
+                hint="`mail queue list` shows who took what.",
+            )
+        _, sent = find_sent(message, tx.event)
+        tx.record(MessageRequeued(message=message, queue=sent.queue))
+
+    @command(archived_messages)
+    def delete(
+        self, tx: Transaction[State], messages: Iterable[int], *, agent: str | None = None
+    ) -> None:
+        """Remove messages from the own mailbox, and from what a search of archived ones shows.
+
+        The log keeps them, and :meth:`peek` shows them.
+
+        Returns:
+            Their ids.
+
+        Raises:
+            NotFound: One is not in the mailbox (``message_not_found``).
+        """
+        chosen = tuple(sorted(set(messages)))
+        _box(tx.state, act_now(tx, agent, needed=True), chosen)
+        if chosen:
+            tx.record(MessageDeleted(messages=chosen))
+
+    @command(own_quiet)
+    def do_not_disturb(
+        self,
+        tx: Transaction[State],
+        on: bool = True,
+        *,
+        until: str = "",
+        agent: str | None = None,
+    ) -> Quiet | None:
+        """Keep mail from disturbing an agent: only urgent mail ends its waits and is put before it.
+
+        The rest arrives as ever, and counts as unread.
+
+        Args:
+            on: False: it may be disturbed again.
+            until: When that ends: a time, or how long it lasts, such as ``2h``; else with ``on=False``.
+            agent: The agent; needed.
+        """
+        actor = act_now(tx, agent, needed=True)
+        if until and not on:
+            raise UsageError(
+                "`until` says how long an agent is not to be disturbed", hint="Leave it out."
+            )
+        end = parse_moment("until", until, tx.now) if until else ""
+        if end and end <= tx.now:
+            raise UsageError(f"{until!a} is over", hint="Write how long it lasts: 2h.")
+        before = tx.state.mail.quiet_until(actor, tx.now)
+        if before == (end if on else None):
+            return Quiet(agent=actor, on=on, until=end or None)
+        tx.record(MailMuted(until=end) if on else MailUnmuted())
+        return None
 
     @command(archived_messages)
     def archive(
@@ -452,20 +528,24 @@ class Mail(Noun[State]):
 
         Args:
             agent: The owner of the mailbox; needed.
-            new: Wait for messages that were not delivered yet, not for any unread ones.
+            new: Wait for messages of :meth:`pending`, not for any unread ones.
             wait: How long to wait for a message.
         """
         owner = own_name(self._desk, agent)
 
         def attempt() -> UnreadCount | None:
             count = _count(self._state, owner, self._desk.now())
-            return count if (count.new if new else count.unread) else None
+            waits = self.pending(agent=owner) if new else count.unread
+            return count if waits else None
 
         return wait_for(self._desk, attempt, wait) or _count(self._state, owner, self._desk.now())
 
     def pending(self, *, agent: str | None = None) -> list[int]:
-        """Return the messages that were not delivered to an agent yet, in the order of delivery."""
-        return unread_messages(self._state, own_name(self._desk, agent), self._desk.now(), new=True)
+        """Return the messages to put before an agent, in the order of delivery: those not delivered yet.
+
+        Only urgent ones while it is not to be disturbed.
+        """
+        return new_messages(self._state, own_name(self._desk, agent), self._desk.now())[0]
 
     def thread(self, message: int) -> list[Letter]:
         """Return the thread of a message, oldest first.
@@ -494,35 +574,23 @@ class Mail(Noun[State]):
         Args:
             words: The words, separated by blanks.
             agent: Search what this agent sent, and what is in its mailbox.
-            archived: Also what has left its mailbox; reads the whole log.
+            archived: Also what was archived from its mailbox; reads the whole log.
         """
         owner = own_name(self._desk, agent)
         wanted = words.casefold().split()
-        sent = self._messages_of(owner, archived=archived) if wanted else ()
-        matches = (_match(recorded, message, wanted) for recorded, message in sent)
+        sent = messages_of(self._desk, owner, archived=archived) if wanted else ()
+        matches = (match(recorded, message, wanted) for recorded, message in sent)
         return [match for match in matches if match is not None]
 
-    def _messages_of(self, agent: str, *, archived: bool) -> Iterator[tuple[Recorded, MessageSent]]:
-        """Yield the messages that an agent sent and received, newest first."""
-        state = self._state
-        box = state.mail.mailbox(agent)
-        if not archived:
-            for id, header in reversed(state.mail.messages.items()):
-                if header.sender == agent or id in box:
-                    yield _sent(id, self._desk.event)
-            return
-        mine = {id for _, id, _ in box.items()}
-        # Backwards, so that a message comes after the event that takes it.
-        for recorded in self._desk.read_backwards():
-            if recorded.type not in (MessageTaken.TYPE, MessageSent.TYPE):
-                continue
-            event = decode(recorded)
-            if isinstance(event, MessageTaken) and recorded.agent == agent:
-                mine.add(event.message)
-            if isinstance(event, MessageSent) and (
-                recorded.agent == agent or agent in event.recipients or recorded.id in mine
-            ):
-                yield recorded, event
+    def queues(self) -> list[QueueView]:
+        """Return the queues that hold messages, or whose messages their takers still hold, by name."""
+        return all_queues(self._state.mail)
+
+    def quiet(self, *, agent: str | None = None) -> Quiet:
+        """Return whether an agent is not to be disturbed, and until when."""
+        name = own_name(self._desk, agent)
+        until = self._state.mail.quiet_until(name, self._desk.now())
+        return Quiet(agent=name, on=until is not None, until=until or None)
 
     def lists(self) -> dict[str, tuple[str, ...]]:
         """Return the mailing lists with their members, by name."""
@@ -535,39 +603,6 @@ class Mail(Noun[State]):
             NotFound: There is no such list.
         """
         return addresses.find_list(self._state, name)
-
-
-def _letter(state: State, recorded: Recorded, sent: MessageSent) -> Letter:
-    message = recorded.id
-    header = state.mail.messages.get(message) or replace(sent.header(recorded), copies=0)
-    held = ((agent, box.receipt(message)) for agent, box in state.mail.mailboxes.items())
-    return Letter(
-        **asdict(header),
-        recipients=sent.recipients,
-        queue=sent.queue,
-        body=sent.body,
-        receipts={agent: receipt for agent, receipt in held if receipt is not None},
-    )
-
-
-def _sent(message: int, event: FindEvent) -> tuple[Recorded, MessageSent]:
-    """Return the event that sent a message.
-
-    Raises:
-        NotFound: There is no such message.
-    """
-    try:
-        recorded = event(message)
-        sent = decode(recorded)
-    except NotFound:
-        sent = None
-    if not isinstance(sent, MessageSent):
-        raise NotFound(
-            f"There is no message {message}",
-            code="message_not_found",
-            hint="`mail inbox` lists what you hold, with ids.",
-        )
-    return recorded, sent
 
 
 def _box(state: State, agent: str, messages: Iterable[int]) -> Mailbox:
@@ -590,21 +625,6 @@ def _box(state: State, agent: str, messages: Iterable[int]) -> Mailbox:
 def _count(state: State, agent: str, now: str) -> UnreadCount:
     unread, new = (unread_messages(state, agent, now, new=only) for only in (False, True))
     return UnreadCount(agent=agent, unread=len(unread), new=len(new))
-
-
-def _match(recorded: Recorded, sent: MessageSent, wanted: list[str]) -> SearchMatch | None:
-    text = f"{sent.subject}\n{sent.body}"
-    folded = text.casefold()
-    if not all(word in folded for word in wanted):
-        return None
-    lines = (line for line in text.split("\n") if any(word in line.casefold() for word in wanted))
-    return SearchMatch(
-        id=recorded.id,
-        sender=recorded.agent,
-        sent_at=recorded.ts,
-        subject=sent.subject,
-        line=next(lines, "").strip(),
-    )
 
 
 def _subject(text: str) -> str:

@@ -5,6 +5,8 @@ event, so a full mailbox costs a board little. A header leaves the state with th
 held it; the log keeps it.
 """
 
+from bisect import insort
+
 from msgspec.structs import replace
 
 from orchestrator.core.events import Event, Recorded, event
@@ -117,6 +119,29 @@ class MessageAcknowledged(MessageMarked):
         box.read[self.message] = box.pop(self.message).acknowledged(record.ts)
 
 
+@event("message.marked_unread")
+class MessageMarkedUnread(MessageMarked):
+    """A recipient has still to read a message."""
+
+    def apply(self, state: State, record: Recorded) -> None:
+        box = state.mail.mailboxes[record.agent]
+        box.unread[self.message] = box.pop(self.message).unread()
+
+
+@event("message.requeued")
+class MessageRequeued(MessageMarked):
+    """An agent gave a message back to the queue that it took it from."""
+
+    queue: str
+
+    def apply(self, state: State, record: Recorded) -> None:
+        header = state.mail.messages[self.message]
+        state.mail.messages[self.message] = replace(header, taken_by=None, taken_at=None)
+        state.mail.mailboxes[record.agent].pop(self.message)
+        _drop_if_empty(state, record.agent)
+        insort(state.mail.queues.setdefault(self.queue, []), self.message)
+
+
 @event("message.archived")
 class MessageArchived(Event):
     """Messages were removed from the mailbox of the acting agent."""
@@ -128,8 +153,30 @@ class MessageArchived(Event):
         for message in self.messages:
             box.pop(message)
             release(state, message)
-        if not (box.new or box.unread or box.read):
-            del state.mail.mailboxes[record.agent]
+        _drop_if_empty(state, record.agent)
+
+
+@event("message.deleted")
+class MessageDeleted(MessageArchived):
+    """Messages were removed from the mailbox of the acting agent, and are not to come up again."""
+
+
+@event("message.muted")
+class MailMuted(Event):
+    """The acting agent is not to be disturbed by mail, until a time if there is one."""
+
+    until: str = ""
+
+    def apply(self, state: State, record: Recorded) -> None:
+        state.mail.quiet[record.agent] = self.until
+
+
+@event("message.unmuted")
+class MailUnmuted(Event):
+    """The acting agent may be disturbed by mail again."""
+
+    def apply(self, state: State, record: Recorded) -> None:
+        state.mail.quiet.pop(record.agent, None)
 
 
 @event("message.list_set")
@@ -146,6 +193,12 @@ class MailingListSet(Event):
             state.mail.mailing_lists.pop(self.name, None)
 
 
+def _drop_if_empty(state: State, agent: str) -> None:
+    box = state.mail.mailboxes[agent]
+    if not (box.new or box.unread or box.read):
+        del state.mail.mailboxes[agent]
+
+
 def release(state: State, message: int) -> None:
     """Count down the copies of a message; its header leaves the state with the last one."""
     header = state.mail.messages[message]
@@ -157,6 +210,8 @@ def release(state: State, message: int) -> None:
 
 def rename(state: State, old: str, new: str) -> None:
     """Move an agent's mail to its new name: mailbox, lists, sent messages. Part of a fold."""
+    if old in state.mail.quiet:
+        state.mail.quiet[new] = state.mail.quiet.pop(old)
     moved = state.mail.mailboxes.pop(old, None)
     if moved is not None:
         for message in state.mail.mailboxes.setdefault(new, Mailbox()).absorb(moved):

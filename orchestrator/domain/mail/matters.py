@@ -57,3 +57,15 @@ def unread_messages(state: State, agent: str, now: str, *, new: bool = False) ->
     box, messages = state.mail.mailbox(agent), state.mail.messages
     held = sorted(box.new if new else (*box.new, *box.unread))
     return [message for message in held if not is_settled(state, messages[message], now)]
+
+
+def new_messages(state: State, agent: str, now: str) -> tuple[list[int], list[int]]:
+    """Return the new messages to put before an agent, and those to keep from it for now.
+
+    While an agent is not to be disturbed, only urgent ones are put before it.
+    """
+    new = unread_messages(state, agent, now, new=True)
+    if state.mail.quiet_until(agent, now) is None:
+        return new, []
+    urgent = [message for message in new if state.mail.messages[message].priority == "urgent"]
+    return urgent, [message for message in new if message not in urgent]

@@ -82,6 +82,10 @@ class Receipt(Record, frozen=True, kw_only=True):
         """The receipt once it is delivered, read and acknowledged."""
         return replace(self.read(now), acknowledged_at=self.acknowledged_at or now)
 
+    def unread(self) -> "Receipt":
+        """The receipt of a message that is to be read again."""
+        return replace(self, read_at=None, acknowledged_at=None)
+
 
 class Mailbox(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The messages of an agent, by status.
@@ -153,13 +157,24 @@ class MailSlice(Slice):
         mailboxes: The mailbox of each agent.
         queues: The messages of each queue that no agent has taken yet, oldest first.
         mailing_lists: The members of each list.
+        quiet: Until when each agent that said so is not to be disturbed; empty: until it says otherwise.
     """
 
     messages: dict[int, Message] = {}
     mailboxes: dict[str, Mailbox] = {}
     queues: dict[str, list[int]] = {}
     mailing_lists: dict[str, tuple[str, ...]] = {}
+    quiet: dict[str, str] = {}
 
     def mailbox(self, agent: str) -> Mailbox:
         """The mailbox of an agent; an empty one if nothing was sent to it."""
         return self.mailboxes.get(agent) or Mailbox()
+
+    def quiet_until(self, agent: str, now: str) -> str | None:
+        """Until when an agent is not to be disturbed; empty: it did not say, None: it may be."""
+        until = self.quiet.get(agent)
+        return None if until and until <= now else until
+
+    def next_end_of_quiet(self, now: str) -> str | None:
+        """When the next agent may be disturbed again."""
+        return min((until for until in self.quiet.values() if until > now), default=None)

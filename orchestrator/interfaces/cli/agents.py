@@ -6,7 +6,7 @@ from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import AGENT
-from orchestrator.interfaces.cli.layout import facts
+from orchestrator.interfaces.cli.layout import facts, shown_time
 from orchestrator.interfaces.cli.parameters import argument, option
 from orchestrator.interfaces.cli.rendering import Answer, listing, say
 from orchestrator.interfaces.cli.run import Run
@@ -113,6 +113,11 @@ def _unread(agent: "AgentView") -> int | None:
     return agent.unread or None
 
 
+def _quiet(agent: "AgentView") -> str:
+    until = agent.do_not_disturb
+    return "" if until is None else f"until {shown_time(until)}" if until else "on"
+
+
 def _load(agent: "AgentView") -> str:
     limit = "" if agent.max_load is None else f"/{agent.max_load}"
     return f"{agent.load}{limit}" if agent.load or limit else ""
@@ -128,6 +133,7 @@ def _page(agent: "AgentView") -> str:
         ("in progress", "tasks"),
         "assigned",
         ("unread mail", _unread),
+        ("do not disturb", _quiet),
         "locks",
         "capabilities",
     )

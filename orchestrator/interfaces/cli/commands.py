@@ -68,10 +68,20 @@ DECISION = Group(
     {"decisions": "add list/ls show supersede"},
     default="list",
 )
+QUEUE = Group(
+    "queue",
+    "Queues of messages, each for one taker. Alone: list them.",
+    {"mailboxes": "list/ls release"},
+    default="list",
+)
 MAIL = Group(
     "mail/m",
     "Messages between agents.",
-    {"mail": "send broadcast reply check inbox/i read/r thread ack archive search take list lists"},
+    {
+        "mail": "send broadcast reply check inbox/i read/r thread ack search take list lists",
+        "mailboxes": "unread archive delete dnd",
+    },
+    groups=(QUEUE,),
     default="inbox",
 )
 HOOK = Group(

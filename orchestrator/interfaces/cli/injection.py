@@ -15,7 +15,7 @@ from orchestrator.core.printable import escape, escape_lines
 from orchestrator.interfaces.cli.layout import shown_time
 
 if TYPE_CHECKING:
-    from orchestrator.domain.mail.commands import Letter
+    from orchestrator.domain.mail.letters import Letter
 
 BUDGET = 1000
 """Tokens that a block may have by default."""

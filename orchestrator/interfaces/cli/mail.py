@@ -9,12 +9,14 @@ from orchestrator.domain.mail.records import KINDS, PRIORITIES
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import MAIL
 from orchestrator.interfaces.cli.layout import facts, lines, parts, section, shown_time
+from orchestrator.interfaces.cli.mailboxes import counted
 from orchestrator.interfaces.cli.parameters import argument, flag, option, text_file, together
 from orchestrator.interfaces.cli.rendering import Answer, listing, say, warn
 from orchestrator.interfaces.cli.run import Run, either, given, once
 
 if TYPE_CHECKING:
-    from orchestrator.domain.mail.commands import Letter, UnreadCount
+    from orchestrator.domain.mail.commands import UnreadCount
+    from orchestrator.domain.mail.letters import Letter
     from orchestrator.domain.mail.records import Receipt
 
 _ID = argument("id", "The number of the message.", types.INTEGER)
@@ -166,17 +168,6 @@ def ack(run: Run, id: int) -> Answer:
     return say(run.orc.mail.ack(id), f"Acknowledged message {id}")
 
 
-@MAIL.command("archive", example="archive --older-than 7d")
-@argument("[ids...]", "The numbers of messages.", types.INTEGER, metavar="ID...")
-@option("--older-than", "What was read so long ago, but for pinned: 7d.", types.DURATION)
-def archive(run: Run, ids: tuple[int, ...], older_than: str | None) -> Answer:
-    """Take messages out of your mailbox; the log keeps them."""
-    if not ids and older_than is None:
-        raise UsageError("There is nothing to archive", hint="Give numbers, or --older-than 7d.")
-    gone = run.orc.mail.archive(ids, older_than=older_than)
-    return say({"archived": gone}, f"Archived {_messages(len(gone))}")
-
-
 @MAIL.command("search", example="search api key", reads=True)
 @argument("words...", "All of them must be in the message.")
 @flag("--archived", "Also what was archived; reads the whole log.")
@@ -269,11 +260,7 @@ def _counted(count: "UnreadCount") -> str:
     agent = escape(count.agent)
     if not count.unread:
         return f"No unread mail for {agent}."
-    return f"{_messages(count.unread, 'unread ')} for {agent}, {count.new} of them new."
-
-
-def _messages(number: int, kind: str = "") -> str:
-    return f"{number} {kind}{'message' if number == 1 else 'messages'}"
+    return f"{counted(count.unread, 'unread ')} for {agent}, {count.new} of them new."
 
 
 def _page(letter: "Letter", reader: str | None) -> str:

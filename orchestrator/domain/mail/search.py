@@ -1,0 +1,66 @@
+"""The search of words in messages."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from orchestrator.core.events import Recorded, decode
+from orchestrator.core.transaction import Desk
+from orchestrator.domain.mail.events import MessageDeleted, MessageSent, MessageTaken
+from orchestrator.domain.mail.letters import find_sent
+from orchestrator.domain.state import State
+
+
+class SearchMatch(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A message that matches a search, and its first line with one of the words."""
+
+    id: int
+    sender: str
+    sent_at: str
+    subject: str
+    line: str
+
+
+def messages_of(
+    desk: Desk[State], agent: str, *, archived: bool
+) -> Iterator[tuple[Recorded, MessageSent]]:
+    """Yield the messages that an agent sent and received, newest first."""
+    state = desk.read()
+    box = state.mail.mailbox(agent)
+    if not archived:
+        for id, header in reversed(state.mail.messages.items()):
+            if header.sender == agent or id in box:
+                yield find_sent(id, desk.event)
+        return
+    mine = {id for _, id, _ in box.items()}
+    deleted: set[int] = set()
+    # Backwards, so that a message comes after the events that take and delete it.
+    for recorded in desk.read_backwards():
+        if recorded.type not in (MessageTaken.TYPE, MessageDeleted.TYPE, MessageSent.TYPE):
+            continue
+        event = decode(recorded)
+        if isinstance(event, MessageTaken) and recorded.agent == agent:
+            mine.add(event.message)
+        if isinstance(event, MessageDeleted) and recorded.agent == agent:
+            deleted.update(event.messages)
+        if isinstance(event, MessageSent) and (
+            recorded.agent == agent
+            or (recorded.id not in deleted and (agent in event.recipients or recorded.id in mine))
+        ):
+            yield recorded, event
+
+
+def match(recorded: Recorded, sent: MessageSent, wanted: list[str]) -> SearchMatch | None:
+    """Return what a message has of the words, folded; None if one of them is missing."""
+    text = f"{sent.subject}\n{sent.body}"
+    folded = text.casefold()
+    if not all(word in folded for word in wanted):
+        return None
+    lines = (line for line in text.split("\n") if any(word in line.casefold() for word in wanted))
+    return SearchMatch(
+        id=recorded.id,
+        sender=recorded.agent,
+        sent_at=recorded.ts,
+        subject=sent.subject,
+        line=next(lines, "").strip(),
+    )
