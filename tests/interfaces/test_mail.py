@@ -263,6 +263,41 @@ def test_inject_prints_what_is_new_once(cli: CommandLine) -> None:
     assert statuses == ["unread", "unread"]
 
 
+def test_a_mailbox_and_a_queue_are_kept_in_order(cli: CommandLine) -> None:
+    job = sent(cli, to="queue:jobs")
+    letter = sent(cli)
+    by = ("--agent", "bob")
+    cli("mail", "take", "jobs", *by)
+    assert cli("mail", "unread", str(job), *by).out == f"Message {job} is unread\n"
+    again = cli("mail", "unread", str(job), *by).out
+    assert again == f"Message {job} is unread\nNothing changed: it was so before.\n"
+    listed = cli("mail", "queue").out
+    assert TIME.sub("TIME", listed).startswith(f"jobs: 0 waiting\n  {job} hi: taken by bob, ")
+    shown = cli("mail", "queue", "release", str(job), *by).out
+    assert shown == f"Released message {job} to its queue\n"
+    assert cli("mail", "queue", "list").out == f"jobs: 1 waiting: {job}\n"
+    assert "mail queue list" in cli("mail", "queue", "release", str(letter), *by, status=1).err
+    assert cli("mail", "delete", str(letter), *by).out == "Deleted 1 message\n"
+    assert cli("mail", "search", "hi", "--archived", *by).out == "(no match)\n"
+
+
+def test_inject_prints_only_urgent_mail_while_the_agent_is_not_to_be_disturbed(
+    cli: CommandLine,
+) -> None:
+    by = ("--agent", "bob")
+    assert cli("mail", "dnd", *by).out == "Do not disturb: off\n"
+    assert cli("mail", "dnd", "on", *by).out == "Do not disturb: on\n"
+    assert cli("mail", "dnd", *by).out == "Do not disturb: on\n"
+    kept = sent(cli)
+    assert checked(cli, "--inject") == ""
+    sent(cli, "-s", "fire", "--priority", "urgent")
+    assert "fire" in checked(cli, "--inject")
+    assert "do not disturb on" in " ".join(cli("whoami", *by).out.split())
+    assert "Do not disturb is on until `orc mail dnd off`" in cli("prime", *by).out
+    assert cli("mail", "dnd", "off", *by).out == "Do not disturb: off\n"
+    assert f"message {kept} " in checked(cli, "--inject")
+
+
 def test_inject_as_json_is_one_document_also_with_nothing_new(cli: CommandLine) -> None:
     nothing = {"text": "", "messages": [], "waiting": 0}
     assert cli("m", "check", "--inject", "--agent", "bob", "--json").json == nothing
@@ -346,7 +381,7 @@ def test_inject_is_status_0_whatever_goes_wrong(
     assert "cannot name" in fails(agent="-x")
     assert "name of the acting agent" in cli("m", "check", "--inject").err
     with monkeypatch.context() as patch:
-        patch.setattr("orchestrator.domain.mail.commands.Mail.pending", lambda self: 1 / 0)
+        patch.setattr("orchestrator.domain.mail.commands.Mail.pending", lambda self, **_: 1 / 0)
         assert "division" in fails()
     log = tmp_path / "board" / "state" / "events.jsonl"
     log.write_bytes(log.read_bytes().replace(b'"hi"', b'"ha"'))

@@ -165,11 +165,9 @@ def list_members_set(state: State, events: Committed) -> tuple[str, ...]:
 
 def own_quiet(state: State, events: Committed) -> Quiet:
     """What the agent set."""
-    return next(
-        Quiet(agent=record.agent, on=on, until=(on and e.until) or None)
-        for record, e in events
-        if (on := isinstance(e, MailMuted)) or isinstance(e, MailUnmuted)
-    )
+    record, event = next(e for e in events if isinstance(e[1], MailMuted | MailUnmuted))
+    until = event.until if isinstance(event, MailMuted) else None
+    return Quiet(agent=record.agent, on=until is not None, until=until or None)
 
 
 class Mail(Noun[State]):
@@ -387,7 +385,7 @@ class Mail(Noun[State]):
         Raises:
             NotFound: One is not in the mailbox (``message_not_found``).
         """
-        chosen = tuple(sorted(set(messages)))
+        chosen = tuple(sorted(messages))
         _box(tx.state, act_now(tx, agent, needed=True), chosen)
         if chosen:
             tx.record(MessageDeleted(messages=chosen))

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from boards import code_of
+from boards import SettableClock, code_of
 
 from orchestrator import Orchestrator
 
@@ -60,6 +60,22 @@ def test_mail_is_announced_once(orc: Orchestrator):
 def test_mail_that_was_delivered_is_not_announced(orc: Orchestrator):
     message = orc.mail.send("bob", "hello", agent="ann").id
     orc.mail.deliver([message], agent="bob")
+    assert orc.next(agent="bob").kind == "none"
+
+
+def test_only_urgent_mail_ends_the_wait_of_an_agent_that_is_not_to_be_disturbed(
+    orc: Orchestrator, clock: SettableClock
+):
+    orc.tasks.add("build", title="x", needs=[orc.tasks.add("build", title="y").id])
+    orc.next(agent="ann", lease="2h")
+    orc.mail.do_not_disturb(until="1h", agent="bob")
+    kept = orc.mail.send("bob", "hello", agent="ann").id
+    assert orc.next(agent="bob").kind == "none"
+    urgent = orc.mail.send("bob", "fire", priority="urgent", agent="ann").id
+    assert [message.id for message in orc.next(agent="bob").mail] == [urgent]
+    assert orc.next(agent="bob").kind == "none"
+    clock.advance(3600)
+    assert [message.id for message in orc.next(agent="bob").mail] == [kept]
     assert orc.next(agent="bob").kind == "none"
 
 

@@ -561,6 +561,95 @@ def test_who_holds_a_message_already_may_take_it_from_its_queue(orc: Orchestrato
     assert orc.engine.read().mail.messages == {}
 
 
+def test_a_message_that_was_read_is_unread_again(orc: Orchestrator):
+    message = sent(orc)
+    with changes_nothing(orc):
+        orc.mail.unread(message, agent="bob")
+    orc.mail.ack(message, agent="bob")
+    letter = orc.mail.unread(message, agent="bob")
+    assert letter.receipts == {"bob": Receipt(delivered_at=MORNING)}
+    assert orc.mail.check(agent="bob").unread == 1
+    assert code_of(lambda: orc.mail.unread(message, agent="carl")) == "message_not_found"
+
+
+def test_a_message_that_was_deleted_is_in_no_search_of_its_owner_but_in_that_of_its_sender(
+    orc: Orchestrator,
+):
+    first, second = sent(orc, subject="key one"), sent(orc, subject="key two")
+    assert orc.mail.delete([second, first], agent="bob") == [first, second]
+    assert orc.mail.inbox(agent="bob") == []
+    assert orc.mail.search("key", agent="bob", archived=True) == []
+    assert [m.id for m in orc.mail.search("key", agent="ann", archived=True)] == [second, first]
+    assert orc.mail.peek(first).subject == "key one"
+    assert code_of(lambda: orc.mail.delete([first], agent="bob")) == "message_not_found"
+
+
+def test_a_message_that_was_given_back_is_the_next_of_its_queue(orc: Orchestrator):
+    first, second = (orc.mail.send("queue:q", "job", agent="ann").id for _ in range(2))
+    orc.mail.take("q", agent="bob")
+    orc.mail.read(first, agent="bob")
+    queue = orc.mail.queues()[0]
+    assert (queue.name, queue.waiting) == ("q", (second,))
+    assert [(m.id, m.taken_by, m.taken_at) for m in queue.taken] == [(first, "bob", MORNING)]
+    assert code_of(lambda: orc.mail.release(first, agent="carl")) == "message_not_found"
+    released = orc.mail.release(first, agent="bob")
+    assert (released.taken_by, released.taken_at, released.copies) == (None, None, 1)
+    assert held(orc, "bob") == []
+    assert [(q.waiting, q.taken) for q in orc.mail.queues()] == [((first, second), ())]
+    letter = orc.mail.take("q", agent="carl")
+    assert letter is not None
+    assert (letter.id, letter.taken_by) == (first, "carl")
+    assert orc.mail.take("q", agent="carl") is not None
+    assert orc.mail.archive([first, second], agent="carl") == [first, second]
+    assert orc.mail.queues() == []
+
+
+def test_only_what_was_taken_is_given_back(orc: Orchestrator):
+    message = sent(orc, "bob,queue:q")
+    assert code_of(lambda: orc.mail.release(message, agent="bob")) == "not_taken"
+    orc.mail.take("q", agent="bob")
+    orc.mail.release(message, agent="bob")
+    assert orc.engine.read().mail.queues == {"q": [message]}
+    assert held(orc, "bob") == []
+
+
+# Do not disturb
+
+
+def test_only_urgent_mail_is_put_before_who_is_not_to_be_disturbed(
+    orc: Orchestrator, clock: SettableClock
+):
+    assert orc.mail.do_not_disturb(until="1m", agent="bob").until == MINUTE_LATER
+    with changes_nothing(orc):
+        orc.mail.do_not_disturb(until=MINUTE_LATER, agent="bob")
+    kept = sent(orc)
+    urgent = orc.mail.send("bob", "fire", priority="urgent", agent="ann").id
+    assert orc.mail.pending(agent="bob") == [urgent]
+    assert orc.mail.check(agent="bob").unread == 2
+    orc.mail.deliver([urgent], agent="bob")
+    assert orc.mail.check(agent="bob", new=True, wait="10ms").new == 1
+    assert orc.mail.pending(agent="bob") == []
+    assert orc.agents.get("bob").do_not_disturb == MINUTE_LATER
+    clock.advance(60)
+    assert not orc.mail.quiet(agent="bob").on
+    assert orc.mail.pending(agent="bob") == [kept]
+    assert orc.agents.get("bob").do_not_disturb is None
+
+
+def test_do_not_disturb_lasts_until_it_is_ended_and_moves_with_a_new_name(orc: Orchestrator):
+    assert orc.mail.do_not_disturb(agent="bob").on
+    sent(orc)
+    rename(orc, "bob", "robert")
+    assert orc.mail.pending(agent="robert") == []
+    assert orc.mail.quiet(agent="robert").on
+    assert not orc.mail.do_not_disturb(on=False, agent="robert").on
+    with changes_nothing(orc):
+        assert not orc.mail.do_not_disturb(on=False, agent="robert").on
+    assert len(orc.mail.pending(agent="robert")) == 1
+    for wrong in ({"on": False, "until": "1h"}, {"until": "2020-01-01"}, {"until": "soon"}):
+        assert code_of(lambda w=wrong: orc.mail.do_not_disturb(agent="bob", **w)) == "usage"
+
+
 def test_a_repeated_request_takes_once(orc: Orchestrator):
     sent(orc, "queue:q")
     sent(orc, "queue:q")
@@ -666,6 +755,7 @@ class Post(RuleBasedStateMachine):
         self.boxes: dict[str, dict[int, str]] = {name: {} for name in OWNERS}
         self.acknowledged: dict[str, set[int]] = {name: set() for name in OWNERS}
         self.queues: dict[str, list[int]] = {name: [] for name in QUEUES}
+        self.takers: dict[int, tuple[str, str]] = {}
         self.lists: dict[str, list[str]] = {}
         self.registered: dict[str, bool] = {}
         self.working: set[str] = set()
@@ -818,6 +908,47 @@ class Post(RuleBasedStateMachine):
 
         self.both(lambda: self.orc.mail.archive(ids, agent=agent), model)
 
+    @rule(agent=st.sampled_from(OWNERS), numbers=st.lists(picks, max_size=3))
+    def delete(self, agent: str, numbers: list[int]) -> None:
+        ids = sorted({self.pick(number) for number in numbers})
+
+        def model() -> list[int]:
+            for id in ids:
+                self.holds(agent, id)
+            for id in ids:
+                del self.boxes[agent][id]
+                self.acknowledged[agent].discard(id)
+            return ids
+
+        self.both(lambda: self.orc.mail.delete(ids, agent=agent), model)
+
+    @rule(agent=st.sampled_from(OWNERS), number=picks)
+    def unread(self, agent: str, number: int) -> None:
+        id = self.pick(number)
+
+        def model() -> None:
+            self.holds(agent, id)
+            if self.boxes[agent][id] == "read":
+                self.boxes[agent][id] = "unread"
+                self.acknowledged[agent].discard(id)
+
+        self.both(lambda: self.orc.mail.unread(id, agent=agent), model)
+
+    @rule(agent=st.sampled_from(OWNERS), number=picks)
+    def release(self, agent: str, number: int) -> None:
+        id = self.pick(number)
+
+        def model() -> None:
+            self.holds(agent, id)
+            who, queue = self.takers.get(id, ("", ""))
+            if who != agent:
+                raise Missing("not_taken")
+            del self.takers[id], self.boxes[agent][id]
+            self.acknowledged[agent].discard(id)
+            self.queues[queue] = sorted([*self.queues[queue], id])
+
+        self.both(lambda: self.orc.mail.release(id, agent=agent), model)
+
     @rule(agent=st.sampled_from(OWNERS), count=st.integers(0, 3))
     def deliver(self, agent: str, count: int) -> None:
         new = sorted(id for id, how in self.boxes[agent].items() if how == "new")
@@ -834,6 +965,7 @@ class Post(RuleBasedStateMachine):
         assert (letter and letter.id) == first
         if first is not None:
             self.boxes[agent].setdefault(first, "unread")
+            self.takers[first] = agent, queue
 
     @rule(old=st.sampled_from(OWNERS), new=st.sampled_from(OWNERS))
     def rename(self, old: str, new: str) -> None:
@@ -846,6 +978,8 @@ class Post(RuleBasedStateMachine):
         acknowledged, self.acknowledged[old] = self.acknowledged[old], set()
         self.acknowledged[new] |= acknowledged
         self.senders = {id: new if who == old else who for id, who in self.senders.items()}
+        for id, (who, queue) in self.takers.items():
+            self.takers[id] = (new if who == old else who), queue
         for name, members in self.lists.items():
             self.lists[name] = list(dict.fromkeys(new if m == old else m for m in members))
 
