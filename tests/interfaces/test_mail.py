@@ -293,7 +293,7 @@ def test_inject_prints_only_urgent_mail_while_the_agent_is_not_to_be_disturbed(
     sent(cli, "-s", "fire", "--priority", "urgent")
     assert "fire" in checked(cli, "--inject")
     assert "do not disturb on" in " ".join(cli("whoami", *by).out.split())
-    assert "Do not disturb is on until `orc mail dnd off`" in cli("prime", *by).out
+    assert "Do not disturb is on until `orc --agent bob mail dnd off`" in cli("prime", *by).out
     assert cli("mail", "dnd", "off", *by).out == "Do not disturb: off\n"
     assert f"message {kept} " in checked(cli, "--inject")
 

@@ -6,9 +6,17 @@ import msgspec
 
 from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import Desk
-from orchestrator.domain.mail.events import MessageDeleted, MessageSent, MessageTaken
+from orchestrator.domain.mail.events import (
+    MessageDeleted,
+    MessageRequeued,
+    MessageSent,
+    MessageTaken,
+)
 from orchestrator.domain.mail.letters import find_sent
 from orchestrator.domain.state import State
+
+
+_READ = (MessageTaken.TYPE, MessageRequeued.TYPE, MessageDeleted.TYPE, MessageSent.TYPE)
 
 
 class SearchMatch(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -33,14 +41,19 @@ def messages_of(
                 yield find_sent(id, desk.event)
         return
     mine = {id for _, id, _ in box.items()}
-    deleted: set[int] = set()
-    # Backwards, so that a message comes after the events that take and delete it.
+    deleted, given_back = set[int](), set[int]()
+    # Backwards, so that a message comes after the events that take, give back and delete it.
     for recorded in desk.read_backwards():
-        if recorded.type not in (MessageTaken.TYPE, MessageDeleted.TYPE, MessageSent.TYPE):
+        if recorded.type not in _READ:
             continue
         event = decode(recorded)
+        if isinstance(event, MessageRequeued) and recorded.agent == agent:
+            given_back.add(event.message)
         if isinstance(event, MessageTaken) and recorded.agent == agent:
-            mine.add(event.message)
+            if event.message in given_back:
+                given_back.remove(event.message)
+            else:
+                mine.add(event.message)
         if isinstance(event, MessageDeleted) and recorded.agent == agent:
             deleted.update(event.messages)
         if isinstance(event, MessageSent) and (
