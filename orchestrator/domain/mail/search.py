@@ -15,7 +15,6 @@ from orchestrator.domain.mail.events import (
 from orchestrator.domain.mail.letters import find_sent
 from orchestrator.domain.state import State
 
-
 _READ = (MessageTaken.TYPE, MessageRequeued.TYPE, MessageDeleted.TYPE, MessageSent.TYPE)
 
 
@@ -40,27 +39,31 @@ def messages_of(
             if header.sender == agent or id in box:
                 yield find_sent(id, desk.event)
         return
-    mine = {id for _, id, _ in box.items()}
+    yield from _in_log(desk, agent, {id for _, id, _ in box.items()})
+
+
+def _in_log(
+    desk: Desk[State], agent: str, mine: set[int]
+) -> Iterator[tuple[Recorded, MessageSent]]:
     deleted, given_back = set[int](), set[int]()
     # Backwards, so that a message comes after the events that take, give back and delete it.
     for recorded in desk.read_backwards():
         if recorded.type not in _READ:
             continue
         event = decode(recorded)
-        if isinstance(event, MessageRequeued) and recorded.agent == agent:
-            given_back.add(event.message)
-        if isinstance(event, MessageTaken) and recorded.agent == agent:
-            if event.message in given_back:
-                given_back.remove(event.message)
-            else:
+        if isinstance(event, MessageSent):
+            got = agent in event.recipients or recorded.id in mine
+            if recorded.agent == agent or (got and recorded.id not in deleted):
+                yield recorded, event
+        elif recorded.agent == agent:
+            if isinstance(event, MessageDeleted):
+                deleted.update(event.messages)
+            elif isinstance(event, MessageRequeued):
+                given_back.add(event.message)
+            elif isinstance(event, MessageTaken) and event.message not in given_back:
                 mine.add(event.message)
-        if isinstance(event, MessageDeleted) and recorded.agent == agent:
-            deleted.update(event.messages)
-        if isinstance(event, MessageSent) and (
-            recorded.agent == agent
-            or (recorded.id not in deleted and (agent in event.recipients or recorded.id in mine))
-        ):
-            yield recorded, event
+            elif isinstance(event, MessageTaken):
+                given_back.remove(event.message)
 
 
 def match(recorded: Recorded, sent: MessageSent, wanted: list[str]) -> SearchMatch | None:
