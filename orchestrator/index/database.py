@@ -25,6 +25,7 @@ from orchestrator.index.standing import position_of, value_of
 BESIDE = ("-wal", "-shm", "-journal")
 """Files that SQLite keeps beside a database."""
 
+_ASTRAY = "the log does not go on from where it ended"
 _BUSY = 10.0
 _POLL = 0.01
 FAST = ("journal_mode = OFF", "synchronous = OFF", "temp_store = MEMORY", "cache_size = -65536")
@@ -127,7 +128,7 @@ class IndexFile:
             database.close()
             if damage.code != "log_behind":
                 raise
-            return self._rebuilt("the log does not go on from where it ended")
+            return self._rebuilt(_ASTRAY)
         except sqlite3.DatabaseError as error:
             database.close()
             return self._rebuilt(str(error))
@@ -182,6 +183,17 @@ class IndexFile:
             return str(error)
         except msgspec.MsgspecError:
             return "it does not say how far it is"
+
+    def _astray(self) -> str:
+        """Whether the log goes on from where the file ends."""
+        try:
+            with closing(self._open_to_read()) as database:
+                self._is_behind(position_of(database, self._store.cursor_type))
+        except sqlite3.DatabaseError as error:
+            return str(error)
+        except Damage as damage:
+            return _ASTRAY if damage.code == "log_behind" else ""
+        return ""
 
     def _outgrown(self, database: sqlite3.Connection) -> str:
         """Whether this version of the toolkit knows fields that the one that built it did not know."""
@@ -322,7 +334,7 @@ class IndexFile:
         status = IndexStatus(path=self._path, exists=self.exists, head=last.id if last else 0)
         if self.exists:
             status.size = os.path.getsize(self._path)
-            status.problem = self._problem()
+            status.problem = self._problem() or self._astray()
             with suppress(sqlite3.DatabaseError), closing(self._open_to_read()) as database:
                 status.version = value_of(database, "version") or 0
                 status.event = value_of(database, "event") or 0

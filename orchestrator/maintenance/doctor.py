@@ -21,6 +21,7 @@ from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.knowledge.events import digest_of, document_path
 from orchestrator.domain.state import State
 from orchestrator.engine import Engine
+from orchestrator.index.database import IndexFile
 from orchestrator.maintenance.salvage import salvage
 
 
@@ -55,6 +56,7 @@ class _Doctor:
     def __init__(self, engine: Engine, progress: ShowProgress, *, accept_log: bool) -> None:
         self.engine, self.progress, self.accept_log = engine, progress, accept_log
         self.store, self.upkeep = engine.store, engine.store.upkeep
+        self.index_file = IndexFile(self.store, engine.folder, warn=engine.warn)
         self.findings: list[Finding] = []
         self.repairs: list[tuple[Finding, Callable[[], object]]] = []
         self.touched: list[str] = []
@@ -65,6 +67,8 @@ class _Doctor:
     def run_checks(self) -> None:
         """Run every check, also those of the store; a check without a problem is reported as ok."""
         checks = [self.log, self.snapshot, self.knowledge, self.leases, self.formulas]
+        if self.index_file.exists:
+            checks.append(self.index)
         names = [check.__name__ for check in checks]
         for check, name in zip(checks, names, strict=True):
             if self.is_whole or check in (self.log, self.formulas):
@@ -180,6 +184,13 @@ class _Doctor:
         if lapsed:
             message = f"Leases have ended: {', '.join(lapsed[:10])}"
             yield Problem(check="leases", message=message, repair=lambda: None)
+
+    def index(self) -> Iterator[Problem]:
+        """Check that the index can be used; the next question would build it anew too."""
+        status = self.index_file.status()
+        if status.problem:
+            message = f"{status.path} is of no use: {status.problem}"
+            yield Problem(check="index", message=message, repair=self.index_file.build)
 
     def formulas(self) -> Iterator[Problem]:
         """Check that every formula of the board can be compiled."""

@@ -154,6 +154,17 @@ def test_the_metadata_is_json(asked: CommandLine):
 def test_an_index_does_not_disturb_the_doctor_or_a_backup(asked: CommandLine, tmp_path: Path):
     asked("index", "build")
     asked("query", "SELECT 1")
-    assert asked("doctor").status == 0
+    assert "[ok] index" in asked("doctor").out
     asked("export", str(tmp_path / "export.jsonl"))
     assert "index" not in (tmp_path / "export.jsonl").read_text()
+
+
+def test_the_doctor_builds_an_index_anew_that_is_of_no_use(asked: CommandLine, tmp_path: Path):
+    assert "index" not in asked("doctor").out
+    asked("index", "build")
+    path = tmp_path / "board" / "state" / "index.db"
+    path.write_text("garbage")
+    assert "index.db is of no use: file is not a database" in asked("doctor", status=1).out
+    asked("doctor", "--fix")
+    assert asked("index", "verify").out == "The index is as the log says\n"
+    assert "[ok] index" in asked("doctor").out
