@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from orchestrator.core.moments import moment
 from orchestrator.core.transaction import Noun
 from orchestrator.domain.state import State
 from orchestrator.index.database import IndexFile, IndexStatus
 from orchestrator.index.named import NamedQuery, find_query, named_queries
 from orchestrator.index.query import ROWS, SECONDS, QueryResult, ask
-from orchestrator.index.search import Match, TextKind, search
+from orchestrator.index.search import TextKind, TextMatch, search
 
 
 class Index(Noun[State]):
@@ -94,7 +93,7 @@ class Index(Noun[State]):
         status: Iterable[str] = (),
         limit: int = 20,
         stale: bool = False,
-    ) -> list[Match]:
+    ) -> list[TextMatch]:
         """Search every text of the board; see :mod:`orchestrator.index.search`.
 
         Args:
@@ -111,20 +110,16 @@ class Index(Noun[State]):
             The texts, the most relevant first.
         """
         self._desk.pause()
-        now = self._desk.now()
-        start = "" if since is None else moment(since, now, is_past=True)
-        return self._file.answer(
-            lambda database: search(
-                database,
-                words,
-                now=now,
-                kinds=tuple(kinds),
-                agent=agent,
-                since=start,
-                workstream=workstream,
-                status=tuple(status),
-                limit=limit,
-            ),
+        return search(
+            self._file,
+            words,
+            now=self._desk.now(),
+            kinds=kinds,
+            agent=agent,
+            since=since,
+            workstream=workstream,
+            status=status,
+            limit=limit,
             stale=stale,
         )
 

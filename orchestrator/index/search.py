@@ -17,6 +17,8 @@ from typing import Literal, get_args
 import msgspec
 
 from orchestrator.core import clock
+from orchestrator.core.moments import moment
+from orchestrator.index.database import IndexFile
 from orchestrator.index.texts import gram_match, runs, without_runs
 
 TextKind = Literal[
@@ -49,7 +51,7 @@ _TERM = re.compile(r'(-?)(?:"([^"]*)"?|([^\s"]+))')
 _HAS_WORD = re.compile(r"[^\W_]")
 
 
-class Match(msgspec.Struct, frozen=True, kw_only=True):
+class TextMatch(msgspec.Struct, frozen=True, kw_only=True):
     """A text in which the words are.
 
     Attributes:
@@ -78,44 +80,48 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def search(
-    database: sqlite3.Connection,
+    index: IndexFile,
     words: str,
     *,
     now: str,
-    kinds: Sequence[TextKind] = (),
+    kinds: Iterable[TextKind] = (),
     agent: str | None = None,
-    since: str = "",
+    since: str | None = None,
     workstream: str | None = None,
-    status: Sequence[str] = (),
-    limit: int,
-) -> list[Match]:
+    status: Iterable[str] = (),
+    limit: int = 20,
+    stale: bool = False,
+) -> list[TextMatch]:
     """Return the texts in which the words are, the most relevant first.
 
     Args:
-        database: The index.
+        index: The index.
         words: What a person wrote.
         now: The time from which ages count.
         kinds: Only texts of these kinds.
         agent: Only texts that this agent wrote.
-        since: Only texts from this time on.
+        since: Only texts from this time on, or that long ago (``2h``).
         workstream: Only texts about tasks of this workstream.
         status: Only texts about tasks of these statuses.
         limit: At most so many.
+        stale: In the index as it stands; else it is brought up to date first.
     """
     # A lone surrogate is in no text, and SQLite ends a question at a zero.
     words = words[:LONGEST].encode("utf-8", "ignore").decode().replace("\0", " ")
     query = match_of(words)
-    if not query:
-        return []
     filters = [
-        *_one_of("t.kind", kinds),
-        *_one_of("k.status", status),
+        *_one_of("t.kind", tuple(kinds)),
+        *_one_of("k.status", tuple(status)),
         *_one_of("k.workstream", () if workstream is None else (workstream,)),
         *_one_of("t.agent", () if agent is None else (agent,)),
-        *([("t.ts >= ?", [since])] if since else []),
+        *([] if since is None else [("t.ts >= ?", [moment(since, now, is_past=True)])]),
     ]
-    ranked = _ranked(database, query, filters, now, max(limit, CANDIDATES))[:limit]
-    return [_shown(database, row, score, query, words) for row, score in ranked]
+
+    def ask(database: sqlite3.Connection) -> list[TextMatch]:
+        ranked = _ranked(database, query, filters, now, max(limit, CANDIDATES))[:limit]
+        return [_shown(database, row, score, query, words) for row, score in ranked]
+
+    return index.answer(ask, stale=stale) if query else []
 
 
 def match_of(words: str) -> str:
@@ -196,7 +202,9 @@ def _age(ts: str, now: str) -> float:
     return max(0.0, clock.seconds(now) - clock.seconds(ts)) if ts else 12 * _MONTH
 
 
-def _shown(database: sqlite3.Connection, row: int, score: float, query: str, words: str) -> Match:
+def _shown(
+    database: sqlite3.Connection, row: int, score: float, query: str, words: str
+) -> TextMatch:
     """Return a text that matches, with the part of it in which the words are."""
     kind, key, number, task, title, agent, ts, body = database.execute(
         "SELECT t.kind, t.key, t.number, t.task, coalesce(t.title, k.title, ''), t.agent, t.ts, t.body"
@@ -208,7 +216,7 @@ def _shown(database: sqlite3.Connection, row: int, score: float, query: str, wor
         [_OPEN, _CLOSE, _WORDS, query, row],
     ).fetchone()
     snippet, marks = _unmarked(_around_run(body or "", words) or marked or "")
-    return Match(
+    return TextMatch(
         kind=kind,
         key=key,
         number=number,

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator import Orchestrator
-from orchestrator.index.search import KINDS, Match, TextKind
+from orchestrator.index.search import KINDS, TextKind, TextMatch
 from orchestrator.stores.memory import MemoryStore
 
 
@@ -34,7 +34,7 @@ def orc_with_texts(board: Orchestrator) -> Orchestrator:
     return board
 
 
-def kinds(matches: list[Match]) -> set[str]:
+def kinds(matches: list[TextMatch]) -> set[str]:
     return {match.kind for match in matches}
 
 

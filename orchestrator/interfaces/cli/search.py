@@ -1,9 +1,12 @@
 """``orc search``: words in every text of the board."""
 
+import time
 from typing import Any
 
+from orchestrator.core import clock
 from orchestrator.core.printable import escape
-from orchestrator.index.search import KINDS, Match
+from orchestrator.index.search import KINDS, TextMatch
+from orchestrator.index.search import search as words_search
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.layout import lines, paint, shown_time
@@ -27,11 +30,12 @@ def search(run: Run, words: tuple[str, ...], **filters: Any) -> Answer:
     `index build` makes it fast on a large board.
     """
     filters |= {name: filters[name] or () for name in ("kinds", "status")}
-    matches = run.orc.index.search(" ".join(words), **filters)
+    now = clock.timestamp(time.time())
+    matches = words_search(run.index, " ".join(words), now=now, **filters)
     return Answer(matches, lambda: lines(map(_shown, matches), empty="Nothing was found."))
 
 
-def _shown(match: Match) -> str:
+def _shown(match: TextMatch) -> str:
     which = f" {match.number}" if match.number else ""
     author = f" by {escape(match.agent)}" if match.agent else ""
     when = f", {shown_time(match.ts)}" if match.ts else ""
@@ -40,7 +44,7 @@ def _shown(match: Match) -> str:
     return f"{first}\n    {text}" if text else first
 
 
-def _marked(match: Match) -> str:
+def _marked(match: TextMatch) -> str:
     """The snippet, with the words highlighted."""
     text, end = "", 0
     for first, behind in match.marks:
