@@ -1,7 +1,7 @@
 """The files of formulas: in the board, in the user's folder, among those shipped with the toolkit.
 
-A formula is the file ``<name>.formula.toml``. Names are checked as all names are, so none leads out of these
-folders.
+A formula is the file ``<name>.formula.toml`` or ``<name>.formula.json``. Names are checked as all names are,
+so none leads out of these folders.
 """
 
 import os
@@ -20,7 +20,7 @@ from orchestrator.core.errors import (
 from orchestrator.core.store import Documents
 from orchestrator.formulas.parse import LONGEST
 
-ENDING = ".formula.toml"
+ENDINGS = (".formula.toml", ".formula.json")
 FOLDER = "formulas"
 
 
@@ -31,12 +31,16 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         name: Its name.
         where: Where it is from: board, user, shipped.
         path: Its path.
+        twin: The path of a second file of the same name in the same folder; empty if there is none.
+        document: Its name among the documents, if it is from a board.
         documents: The documents of its board, if it is from there.
     """
 
     name: str
     where: str
     path: str
+    twin: str = ""
+    document: str = ""
     documents: Documents | None = None
 
     def read(self) -> bytes:
@@ -44,10 +48,16 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises:
             NotFound: It is gone.
-            Refused: It is a link in a board, or not a file.
+            Refused: It is a link in a board, or not a file, or two files have its name.
         """
+        if self.twin:
+            raise Refused(
+                f"The formula {self.name} is in two files: {self.path} and {self.twin}",
+                code="formula_twice",
+                hint="Remove or rename one of them.",
+            )
         board = self.documents
-        data = _read(self.path) if board is None else board.read(_document(self.name))
+        data = _read(self.path) if board is None else board.read(self.document)
         if data is None:
             raise NotFound(f"There is no {self.path}", code="formula_not_found")
         if len(data) > LONGEST:
@@ -68,7 +78,8 @@ def find(name: str, board: Documents | None) -> Source:
     """
     names.name("formula", name)
     if board is not None:
-        board.read(_document(name))  # refuses a link or a pipe, which is in no list
+        for document in _documents(name):
+            board.read(document)  # refuses a link or a pipe, which is in no list
     known = {source.name: source for source in sources(board)}
     if name in known:
         return known[name]
@@ -85,23 +96,32 @@ def sources(board: Documents | None) -> list[Source]:
     """Every formula by name; of several with the same name the first in the order of search."""
     by_name: dict[str, Source] = {}
     if board is not None:
-        for name in own(board):
-            path = board.where(_document(name))
-            by_name[name] = Source(name=name, where="board", path=path, documents=board)
+        for name, files in _by_name(board.names(FOLDER)).items():
+            documents = [f"{FOLDER}/{file}" for file in files]
+            path, *twin = map(board.where, documents)
+            by_name[name] = Source(
+                name=name,
+                where="board",
+                path=path,
+                twin="".join(twin),
+                document=documents[0],
+                documents=board,
+            )
     for where, folder in _folders():
         try:
-            files = os.listdir(folder)
+            names_there = os.listdir(folder)
         except OSError:
             continue
-        for name in _formula_names(files):
-            path = os.path.join(folder, name + ENDING)
-            by_name.setdefault(name, Source(name=name, where=where, path=path))
+        for name, files in _by_name(names_there).items():
+            path, *twin = (os.path.join(folder, file) for file in files)
+            source = Source(name=name, where=where, path=path, twin="".join(twin))
+            by_name.setdefault(name, source)
     return [by_name[name] for name in sorted(by_name)]
 
 
 def own(board: Documents) -> list[str]:
     """The names of the board's own formulas."""
-    return _formula_names(board.names(FOLDER))
+    return [*_by_name(board.names(FOLDER))]
 
 
 def save(name: str, text: str, board: Documents) -> str:
@@ -112,20 +132,21 @@ def save(name: str, text: str, board: Documents) -> str:
         Refused: The board has a formula of this name.
     """
     names.name("formula", name, among=own(board))
-    path = board.where(_document(name))
-    if board.read(_document(name)) is not None:
+    document = _documents(name)[0]
+    path = board.where(document)
+    if any(board.read(each) is not None for each in _documents(name)):
         raise Refused(
             f"The board has a formula {name} already",
             code="formula_exists",
             hint="Give the new one another name.",
             path=path,
         )
-    board.write(_document(name), text.encode())
+    board.write(document, text.encode())
     return path
 
 
-def _document(name: str) -> str:
-    return f"{FOLDER}/{name}{ENDING}"
+def _documents(name: str) -> list[str]:
+    return [f"{FOLDER}/{name}{ending}" for ending in ENDINGS]
 
 
 def _folders() -> Iterator[tuple[str, str]]:
@@ -135,9 +156,14 @@ def _folders() -> Iterator[tuple[str, str]]:
     yield "shipped", os.path.join(os.path.dirname(os.path.abspath(__file__)), "shipped")
 
 
-def _formula_names(files: list[str]) -> list[str]:
-    stems = [file.removesuffix(ENDING) for file in files if file.endswith(ENDING)]
-    return [stem for stem in stems if _is_name(stem)]
+def _by_name(files: list[str]) -> dict[str, list[str]]:
+    """The formula files of a folder, by the name of the formula."""
+    by_name: dict[str, list[str]] = {}
+    for file in files:
+        for ending in ENDINGS:
+            if file.endswith(ending) and _is_name(stem := file.removesuffix(ending)):
+                by_name.setdefault(stem, []).append(file)
+    return by_name
 
 
 def _is_name(text: str) -> bool:

@@ -15,6 +15,7 @@ import msgspec
 from orchestrator.core.decoding import decode_text
 from orchestrator.core.errors import BadInput, did_you_mean
 from orchestrator.core.problems import Problems
+from orchestrator.core.strict_json import strict_json
 from orchestrator.formulas.schema import Formula, Variable
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -38,10 +39,10 @@ def read(data: bytes, file: str, problems: Problems) -> Formula:
         problems: Receives the problems.
 
     Raises:
-        BadInput: It is not TOML.
+        BadInput: It is not TOML, or not JSON if the name of the file says so.
     """
     unreadable = Problems(f"{file} cannot be read", code="bad_formula", hint=MEND)
-    value = unreadable.attempt(file, _toml, data)
+    value = unreadable.attempt(file, _json if file.endswith(".json") else _toml, data)
     unreadable.check()
     return _TableParser(file, problems).table(Formula, value, "", 0)
 
@@ -57,6 +58,12 @@ def _toml(data: bytes) -> dict[str, Any]:
         raise BadInput("it is nested too deep") from None
     except ValueError as error:  # bad syntax, or a number of 5,000 digits
         raise BadInput(f"it is not TOML: {error}") from None
+
+
+def _json(data: bytes) -> Any:
+    if len(data) > LONGEST:
+        raise BadInput(f"it has {len(data)} bytes; {LONGEST} are allowed")
+    return strict_json(decode_text(data, "it"))
 
 
 def check_numbers(value: object) -> None:
@@ -181,7 +188,7 @@ class _TableParser:
 
 
 def as_text(value: object) -> str:
-    """A plain value of TOML as text, as other texts use it."""
+    """A plain value of a file as text, as other texts use it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -205,4 +212,6 @@ def _kind(value: object) -> str:
     if isinstance(value, bool):
         return "true or false"
     words = {str: "a text", int: "a number", float: "a number", list: "a list", dict: "a table"}
+    if value is None:
+        return "null"
     return next((words[kind] for kind in words if isinstance(value, kind)), "a time")

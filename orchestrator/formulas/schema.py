@@ -4,6 +4,8 @@
 field here. The field ``place`` is not a key: it is where the record is in its file, for messages.
 """
 
+from typing import Any
+
 import msgspec
 
 from orchestrator.domain.tasks.facts import StepFacts
@@ -98,6 +100,12 @@ class Step(StepFacts):
         expand: The expansion formula that replaces it.
         until: With children: the condition that ends them early; then those not started are cancelled.
         focus: What a leg of a convoy formula examines.
+        notes: A text that stands below the description.
+        metadata: More ``meta``, which wins.
+        agent: The kind of agent that the step is meant for, kept in ``meta``: nothing is assigned by it.
+        interactive: Whether the agent talks with a person, kept in ``meta``.
+        parallel: Whether it is meant to run beside others, kept in ``meta``: the needs alone decide.
+        on_complete: What other tools add when the step ends; refused.
     """
 
     id: str = ""
@@ -113,7 +121,26 @@ class Step(StepFacts):
     until: str = ""
     focus: str = ""
     assignee: str = ""
+    notes: str = ""
+    metadata: dict[str, str] = {}
+    agent: str = ""
+    interactive: bool | None = None
+    parallel: bool | None = None
+    on_complete: Any = None
     place: str = ""
+
+    def __post_init__(self) -> None:
+        """Keep what only informs where a task keeps it."""
+        if self.notes:
+            self.description = f"{self.description.rstrip()}\n\nNotes:\n{self.notes}".lstrip()
+        flags = {"interactive": self.interactive, "parallel": self.parallel}
+        kept = {key: str(value).lower() for key, value in flags.items() if value is not None}
+        if self.agent:
+            kept["agent"] = self.agent
+        if kept or self.metadata:
+            self.meta = kept | self.metadata | self.meta
+        self.notes, self.agent, self.metadata = "", "", {}
+        self.interactive = self.parallel = None
 
 
 class ExpansionRule(Table):

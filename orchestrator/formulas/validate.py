@@ -195,6 +195,12 @@ class _Validation:
                 " or {{v}} != x",
             )
         yield from self._undeclared("condition", PLACEHOLDER.findall(step.condition))
+        if step.on_complete is not None:
+            yield (
+                "on_complete",
+                "a step adds nothing when it ends: write a loop or children with their needs, or let its"
+                " agent pour a formula and `formula bond` it",
+            )
         if step.focus and step not in self._formula.legs:
             yield "focus", "only legs of a convoy formula have it"
         if step.loop is not None:
