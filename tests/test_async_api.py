@@ -179,7 +179,7 @@ async def test_a_failed_command_ends_the_transaction_unless_it_did_nothing(orc: 
     async with orc.transaction():
         await add(orc, "one")
         with pytest.raises(Refused):
-            await orc.workstreams.create("build")
+            await orc.workstreams.create("build", priority=2)
     assert await titles(orc) == ["one"]
 
 
