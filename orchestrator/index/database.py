@@ -25,6 +25,9 @@ from orchestrator.index.standing import position_of, value_of
 BESIDE = ("-wal", "-shm", "-journal")
 """Files that SQLite keeps beside a database."""
 
+LARGE = 50_000
+"""Events from which on it is worth saying that an index can be kept."""
+
 _ASTRAY = "the log does not go on from where it ended"
 _BUSY = 10.0
 _POLL = 0.01
@@ -146,12 +149,21 @@ class IndexFile:
 
         database = sqlite3.connect(":memory:", isolation_level=None)
         writing.build(database, self._store, show_progress=self._show_progress)
+        if value_of(database, "event") >= LARGE and not self.exists:
+            self._warn(
+                "An index in memory was made for this answer; `index build` makes one that stays"
+            )
         return database
 
     def _open_to_read(self) -> sqlite3.Connection:
         try:
             return self._connect("ro")
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in (
+                sqlite3.SQLITE_CANTOPEN,
+                sqlite3.SQLITE_READONLY,
+            ):
+                raise
             # A folder that may not be written has no place for SQLite's files beside the database.
             return self._connect("ro&immutable=1")
 
@@ -159,8 +171,10 @@ class IndexFile:
         database = connect(self._path, mode)
         try:
             database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except sqlite3.Error:
+        except sqlite3.Error as error:
             database.close()
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                raise TimedOut("Another process keeps the index locked") from None
             raise
         return database
 

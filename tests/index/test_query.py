@@ -160,6 +160,18 @@ def test_without_an_index_one_in_memory_answers_and_no_file_is_made(board: Orche
     assert not board.index.status().exists
 
 
+def test_on_a_large_board_it_is_said_that_an_index_can_be_kept(
+    board: Orchestrator, warnings: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    board.workstreams.create("build")
+    board.index.query("SELECT 1")
+    assert warnings == []
+    monkeypatch.setattr("orchestrator.index.database.LARGE", 1)
+    board.index.query("SELECT 1")
+    assert len(warnings) == 1
+    assert "`index build`" in warnings[0]
+
+
 def test_a_question_brings_the_index_up_to_date_unless_it_may_be_stale(indexed: Orchestrator):
     indexed.tasks.add("build", title="Third")
     count = "SELECT count(*) FROM tasks"
