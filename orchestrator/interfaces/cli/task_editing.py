@@ -163,6 +163,9 @@ def edit(
 ) -> Answer:
     """Change fields of a task; an empty list clears a field that holds several.
 
+    At a terminal, without a field, the editor that `VISUAL` or `EDITOR` names opens them as markdown: the
+    description below the other facts. What differs then is applied; an empty value clears a fact.
+
     The agent that has a task says with --reason why it changes acceptance, checks, artifacts or review, or
     removes an open need or part: the reason is in the evidence, and the creator gets it by mail.
     """
@@ -171,7 +174,11 @@ def edit(
     facts["description"] = either("description", facts["description"], file)
     changes = given(**facts, review=review if review or no_review else None)
     if not changes:
-        raise UsageError("There is nothing to change", hint="Give a field, such as --title.")
+        from orchestrator.interfaces.cli import task_editor
+
+        if run.settings.json or not task_editor.can_edit():
+            raise UsageError("There is nothing to change", hint="Give a field, such as --title.")
+        return done(run, task_editor.edit_in_editor(run, only_task(run, words), reason), "Edited")
     task = run.orc.tasks.edit(only_task(run, words), reason=reason, **changes)
     return done(run, task, "Edited")
 
