@@ -22,7 +22,7 @@ from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import START, Cursor, Store
 from orchestrator.core.transaction import SYSTEM, Committed, Transaction
 from orchestrator.domain import idempotency
-from orchestrator.domain.agents.identity import check_new_name
+from orchestrator.domain.agents.identity import check_name, strangers
 from orchestrator.domain.reactions import react
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import renewal
@@ -102,7 +102,7 @@ class Engine:
             if self._open is not None:
                 return self._open.state
             state, damage = self._catch_up()
-            check_new_name(state, self.presence, self.agent)
+            check_name(state, self.presence, self.agent)
             self._present(self.agent)
             if damage is not None:
                 self.warn(
@@ -280,9 +280,10 @@ class Engine:
         with self._owner:
             if self._open is not None:
                 raise UsageError("A transaction cannot be rehearsed from inside")
-            self._open = self._begin(self._refresh())
+            tx = self._open = self._begin(self._refresh())
             try:
                 yield
+                self._warn_of_strangers(tx)
             finally:
                 self._open = self._half_done = None
                 self.forget()
@@ -332,6 +333,11 @@ class Engine:
         finally:
             self._open = self._half_done = None
             self._present(*tx.actors)
+        self._warn_of_strangers(tx)
+
+    def _warn_of_strangers(self, tx: Transaction[State]) -> None:
+        for sentence in strangers(tx.state, self.presence, tx.strangers):
+            self.warn(sentence)
 
     def _begin(self, state: State) -> Transaction[State]:
         return Transaction(
@@ -341,7 +347,7 @@ class Engine:
             now=self.now(),
             agent=self.agent,
             session=self.session,
-            check_agent=functools.partial(check_new_name, state, self.presence),
+            knows_agent=functools.partial(check_name, state, self.presence),
             show_progress=self.show_progress,
         )
 

@@ -57,7 +57,9 @@ class Transaction(Generic[S]):
         documents: The content of documents that commands have read, by path.
         session: The number of the acting session, if the caller gave it.
         show_progress: Shows the progress of long work.
-        check_agent: Refuses a new name that differs from another agent's only in case.
+        strangers: The agents that were given something and were never here, for a warning.
+        knows_agent: Whether an agent of this name was here; refuses a new name that differs from another
+            agent's only in case.
     """
 
     def __init__(
@@ -70,10 +72,11 @@ class Transaction(Generic[S]):
         agent: str,
         session: int | None,
         show_progress: ShowProgress,
-        check_agent: Callable[[str], None],
+        knows_agent: Callable[[str], bool],
     ) -> None:
         self.state = state
-        self.check_agent = check_agent
+        self.knows_agent = knows_agent
+        self.strangers: dict[str, None] = {}
         self.show_progress = show_progress
         self.now = now
         self.session = session
@@ -102,9 +105,14 @@ class Transaction(Generic[S]):
         if agent is not None:
             self._agent = names.agent(agent)
         if self._agent not in self.actors:
-            self.check_agent(self._agent)
+            self.knows_agent(self._agent)
         self.actors.add(self._agent)
         return check_named(self._agent) if needed else self._agent
+
+    def check_agent(self, agent: str) -> None:
+        """Check the name of another agent, to whom the command gives something."""
+        if not self.knows_agent(agent):
+            self.strangers[agent] = None
 
     def record(self, event: Event) -> Recorded:
         """Add an event to the commit and apply it to the state.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from orchestrator.domain.agents.reviewers import suitable_reviewers
-from orchestrator.domain.mail.matters import unread_messages
+from orchestrator.domain.mail.matters import count_unread
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import open_parts
 from orchestrator.domain.tasks.derived import progress_of
@@ -62,7 +62,7 @@ def aftermath(engine: Engine, task: Task, agent: str | None = None) -> Aftermath
         kept_back=_neighbours(_kept_back_by(state, task)) if stops else (),
         parts=_neighbours(_live(state, open_parts(state, task))) if task.status in ENDED else (),
         reviewers=suitable_reviewers(state, task, now) if task.status == "in_review" else (),
-        unread=len(unread_messages(state, actor, now)),
+        unread=count_unread(state, actor, now).unread,
     )
 
 

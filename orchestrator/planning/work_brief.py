@@ -263,6 +263,10 @@ def _cut(text: str, length: int, show: str) -> str:
 def _parts(task: Task, brief: WorkBrief, now: str) -> Iterator[_Part]:
     """Yield the parts in the order in which they are read."""
     is_review = brief.kind == "review"
+    also = [
+        f"{near.task} ({near.title}) until {local_time(near.until, now)}" for near in brief.others
+    ]
+    yield _Part(93, f"You also have {'; '.join(map(escape, also))}" if also else "", 0.15)
     yield _Part(95, brief.lease)
     if is_review:
         yield _Part(92, f"{escape(task.assigned_to or 'No agent')} did it: look, then judge.")
@@ -280,8 +284,6 @@ def _parts(task: Task, brief: WorkBrief, now: str) -> Iterator[_Part]:
     yield _Part(40, _listed("At work beside you", beside), 0.15)
     topics = ", ".join(map(escape, brief.topics))
     yield _Part(30, f"Knowledge: {topics}" if topics else "")
-    also = [f"{_named(near)}, until {local_time(near.until, now)}" for near in brief.others]
-    yield _Part(65, _listed("You also have", also), 0.15)
     for weight, command in zip((99, 50, 45, 35), brief.commands, strict=False):
         yield _Part(weight, f"  {command}")
 

@@ -214,3 +214,34 @@ def test_a_step_without_an_id_takes_an_agent_with_one_task(cli: CommandLine) -> 
     worked_on(cli)
     assert "--agent NAME" in cli("note", "x y", status=2).err
     assert "works on no task" in cli("note", "x y", "--agent", "bob", status=1).err
+
+
+def test_without_an_id_renew_and_complete_are_about_the_task_that_is_mine(cli: CommandLine) -> None:
+    task = added(cli)
+    for words in (["renew"], ["complete"], ["complete", "all is well"]):
+        assert "ann works on no task" in cli("t", *words, "--agent", "ann", status=1).err
+    cli("t", "claim", task, "ann")
+    assert cli("t", "renew", "--lease", "1h", "--agent", "ann").out.startswith("Renewed: Ship v1")
+    assert cli("t", "show", task, "--json").json["lease"] == 3600
+    assert "There is no task" in cli("t", "renew", "x9", "--agent", "ann", status=1).err
+    assert "There is no task" in cli("t", "complete", "x9", "--agent", "ann", status=1).err
+    for verb in ("complete", "fail", "release", "renew"):
+        assert "There is no task ''" in cli("t", verb, "", "--agent", "ann", status=1).err
+    done = cli("t", "complete", "all is well", "--agent", "ann", "--json").json
+    assert (done["id"], done["result"]) == (task, "all is well")
+
+
+def test_without_an_id_review_is_about_the_review_that_is_mine(cli: CommandLine) -> None:
+    tasks = [added(cli, "Ship v1", "--review") for _ in range(2)]
+    for task in tasks:
+        cli("t", "claim", task, "ann")
+        cli("t", "complete", task)
+    missing = cli("t", "review", "--agent", "bob", status=1).err
+    assert missing == "Error: bob reviews no task\nHint: `orc next` takes a review that is due.\n"
+    cli("t", "review", tasks[0], "bob")
+    assert cli("t", "review", "--agent", "bob").lines[0] == "Reviewing: Ship v1 -> bob"
+    cli("t", "review", tasks[1], "bob")
+    assert "bob reviews 2 tasks" in cli("t", "review", "--agent", "bob", status=1).err
+    cli("t", "review", tasks[0], "bob", "--release")
+    assert cli("t", "review", "--release", "--agent", "bob").lines[0] == "Review released: Ship v1"
+    assert cli("t", "show", tasks[1], "--json").json["reviewer"] is None

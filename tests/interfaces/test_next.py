@@ -78,10 +78,10 @@ def test_an_earlier_attempt_and_other_work_are_named(board: CommandLine):
     other = added(board, "Docs", "--priority", "1")
     board("next", "--agent", "ann")
     shown = board("next", "--agent", "ann")
-    assert shown.lines[1].endswith(" This is attempt 2.")
+    assert shown.lines[1].startswith(f"You also have {other} (Docs) until ")
+    assert shown.lines[2].endswith(" This is attempt 2.")
     assert "Before: eve gave it back: out of time" in shown.lines
     assert "eve noted: The lexer is done" in shown.lines
-    assert any(line.startswith(f"You also have: {other} Docs, until ") for line in shown.lines)
 
 
 @pytest.mark.parametrize("budget", [0, 20, 60, 100, 200, 400, 4000])

@@ -102,12 +102,65 @@ def test_a_dry_run_says_what_would_be_done(
 
 def test_mail_to_a_name_that_no_agent_used_is_sent_with_a_note(cli: CommandLine) -> None:
     cli("a", "register", "bob")
-    sent = cli("mail", "send", "bbo", "-s", "hello")
+    sent = cli("mail", "send", "bbo", "-s", "hello", "--agent", "bob")
     assert sent.out.startswith("Sent message")
     assert sent.err == (
-        "Warning: no agent bbo was here yet; did you mean 'bob'?; the message waits for it\n"
+        "Warning: no agent bbo was here yet; did you mean 'bob'?; what is meant for it waits\n"
     )
-    assert cli("mail", "send", "bob", "-s", "hello").err == ""
+    assert cli("mail", "send", "bob", "-s", "hello", "--agent", "bob").err == ""
+
+
+GIVING = (
+    "mail list night bbo",
+    "convoy create all ID --notify bbo",
+    "sling ID bbo",
+    "t batch FILE",
+)
+
+
+@pytest.mark.parametrize("words", GIVING)
+def test_wherever_a_name_that_no_agent_used_is_given_something_it_is_named(
+    cli: CommandLine, task: str, words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "batch.json").write_text(f'[{{"id": "{task}", "assign": "bbo"}}]')
+    cli("a", "register", "bob")
+    places = {"ID": task, "FILE": str(tmp_path / "batch.json")}
+    line = [places.get(word, word) for word in words.split()]
+    assert "no agent bbo was here yet; did you mean 'bob'?" in cli(*line, "--agent", "bob").err
+
+
+WORDS = (
+    "t note ID x",
+    "kb write findings x",
+    "kb append findings x",
+    "say bob x y",
+    "mail broadcast x y",
+    "decision add x",
+    "done ID --force --reason x",
+    "t complete ID --force --reason x",
+)
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_what_an_agent_says_without_its_name_is_noted_once(
+    cli: CommandLine, task: str, words: str
+) -> None:
+    cli("a", "register", "bob")
+    cli("a", "register", "ann")
+    line = [task if word == "ID" else word for word in words.split()]
+    with_name = cli(*line, "--agent", "ann").err
+    cli("t", "reopen", task, status=None)
+    note = 'Note: recorded as "system"; give --agent NAME or export ORC_AGENT=NAME\n'
+    assert note not in with_name
+    assert cli(*line, "--json").err == ""
+    cli("t", "reopen", task, status=None)
+    assert cli(*(word.replace("x", "z") for word in line)).err == note
+
+
+def test_a_step_that_is_not_the_word_of_an_agent_needs_no_name(cli: CommandLine, task: str) -> None:
+    assert cli("t", "edit", task, "--title", "Dig").err == ""
+    cli("t", "claim", task, "ann")
+    assert cli("t", "complete", task).err == ""
 
 
 def test_cancelling_a_parent_names_its_open_parts(cli: CommandLine, task: str) -> None:

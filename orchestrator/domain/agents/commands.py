@@ -19,7 +19,7 @@ from orchestrator.domain.agents.records import Agent, AgentStatus
 from orchestrator.domain.locks import commands as locks
 from orchestrator.domain.locks.events import LockReleased
 from orchestrator.domain.locks.records import Lock
-from orchestrator.domain.mail.matters import unread_messages
+from orchestrator.domain.mail.matters import count_unread
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import ReviewReleased, TaskRenewed, released
 from orchestrator.domain.tasks.records import Task
@@ -287,7 +287,7 @@ def _view(
         reviews=tuple(reviews),
         assigned=tuple(task.id for task in held if task.status == "assigned"),
         load=len(held),
-        unread=len(unread_messages(state, id, now)),
+        unread=count_unread(state, id, now).unread,
         do_not_disturb=state.mail.quiet_until(id, now),
         locks=tuple(lock.resource for lock in held_locks),
     )

@@ -1,9 +1,10 @@
 """The identity of the acting agent: its current name and session."""
 
+from collections.abc import Iterable
 from unicodedata import normalize
 
 from orchestrator.core import names
-from orchestrator.core.errors import BadName, Refused
+from orchestrator.core.errors import BadName, Refused, did_you_mean
 from orchestrator.core.store import Presence
 from orchestrator.core.transaction import SYSTEM, Desk, Transaction, check_named
 from orchestrator.domain.state import State
@@ -26,22 +27,34 @@ def known_names(state: State, presence: Presence) -> set[str]:
     return {*agents, *agents.aliases, *agents.sessions, *presence.seen()}
 
 
-def check_new_name(state: State, presence: Presence, agent: str) -> None:
-    """Refuse a new name that differs from that of another agent only in case, or as a file.
+def check_name(state: State, presence: Presence, agent: str) -> bool:
+    """Whether an agent of this name was here; a new name differs from others not only in case or as a file.
 
     Raises:
         BadName: It differs only so, or it cannot be the name of an agent.
     """
-    if agent != SYSTEM and not is_known(state, presence, names.agent(agent)):
-        others = {name.replace("/", ".") for name in known_names(state, presence)}
-        names.name("agent", agent.replace("/", "."), among=others)
+    if agent == SYSTEM or is_known(state, presence, names.agent(agent)):
+        return True
+    others = {name.replace("/", ".") for name in known_names(state, presence)}
+    names.name("agent", agent.replace("/", "."), among=others)
+    return False
+
+
+def strangers(state: State, presence: Presence, agents: Iterable[str]) -> list[str]:
+    """Say of each agent that was never here which known one has the most similar name."""
+    new = [agent for agent in agents if not is_known(state, presence, agent)]
+    known = sorted(known_names(state, presence)) if new else []
+    return [
+        f"no agent {agent} was here yet{did_you_mean(agent, known)}; what is meant for it waits"
+        for agent in new
+    ]
 
 
 def name_here(state: State, presence: Presence, agent: str) -> str:
     """The name of the agent that a name means which another program wrote: its present one, in its case."""
     agent = state.agents.aliases.get(agent, agent)
     try:
-        check_new_name(state, presence, agent)
+        check_name(state, presence, agent)
     except BadName:
         alike = (name for name in known_names(state, presence) if _key(name) == _key(agent))
         return next(alike, agent)

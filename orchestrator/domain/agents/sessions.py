@@ -21,14 +21,14 @@ from orchestrator.domain.agents.records import (
 from orchestrator.domain.agents.session_events import SessionEnded, SessionStarted
 from orchestrator.domain.locks import commands as locks
 from orchestrator.domain.mail import commands as mail
-from orchestrator.domain.mail.matters import matter_of, unread_messages
+from orchestrator.domain.mail.matters import count_unread, matter_of
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.completion import complete
 from orchestrator.domain.tasks.edit_events import TaskEdited
 from orchestrator.domain.tasks.events import (
     TaskAdded,
-    TaskBlocked,
+    blocked,
     released,
 )
 from orchestrator.domain.tasks.lookup import changed_task, find_live, hooked_task
@@ -176,7 +176,7 @@ class Sessions(Noun[State]):
         task = hooked_task(tx.state, actor)
         if outcome == "ESCALATED":
             reason = check_required("message", message)
-            tx.record(TaskBlocked(task=task.id, reason=reason))
+            tx.record(blocked(task, reason))
             self.escalate(one_line(reason, SHOWN), message=reason, task=task.id, agent=actor)
         else:
             tx.record(released(task, check_text("message", message)))
@@ -281,6 +281,6 @@ def _collected(state: State, agent: str, now: str) -> list[str]:
         (lock.resource, lock.holder(agent)) for lock in locks.by_holder(state, now).get(agent, ())
     )
     lines += [f"lock {resource} until {holder.until}" for resource, holder in holds if holder]
-    unread = len(unread_messages(state, agent, now))
+    unread = count_unread(state, agent, now).unread
     messages = f"{unread} unread message{'s' * (unread != 1)}"
     return lines + ([messages] if unread else [])

@@ -12,15 +12,13 @@ import msgspec
 from msgspec.structs import asdict
 
 from orchestrator.core import clock, names
-from orchestrator.core.errors import BadInput, NotFound, Refused, UsageError, did_you_mean
+from orchestrator.core.errors import BadInput, NotFound, Refused, UsageError
 from orchestrator.core.events import Recorded
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.identity import (
     act_now,
     act_to_work,
-    is_known,
     is_outdated,
-    known_names,
     own_name,
 )
 from orchestrator.domain.mail import addresses
@@ -40,7 +38,12 @@ from orchestrator.domain.mail.events import (
     MessageTaken,
 )
 from orchestrator.domain.mail.letters import Letter, find, find_sent, letter_of
-from orchestrator.domain.mail.matters import new_messages, unread_messages
+from orchestrator.domain.mail.matters import (
+    UnreadCount,
+    count_unread,
+    new_messages,
+    unread_messages,
+)
 from orchestrator.domain.mail.queues import QueueView, all_queues
 from orchestrator.domain.mail.records import (
     KINDS,
@@ -71,14 +74,6 @@ class InboxItem(Message, frozen=True, gc=False, kw_only=True):
     delivered_at: str | None
     read_at: str | None
     acknowledged_at: str | None
-
-
-class UnreadCount(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The number of messages that an agent has not read, and of those that were not delivered either."""
-
-    agent: str
-    unread: int
-    new: int
 
 
 class Quiet(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -487,14 +482,6 @@ class Mail(Noun[State]):
 
     # Queries
 
-    def strangers(self, to: str | Iterable[str]) -> dict[str, str]:
-        """Return the unknown agents among addresses, each with the most similar known agent."""
-        state, presence = self._state, self._desk.presence
-        named = addresses.named(addresses.parse(to))
-        new = [agent for agent in named if not is_known(state, presence, agent)]
-        known = known_names(state, presence) if new else set()
-        return {agent: did_you_mean(agent, sorted(known)) for agent in new}
-
     @property
     def owner(self) -> str:
         """The agent whose mail is used when none is named.
@@ -532,11 +519,13 @@ class Mail(Noun[State]):
         owner = own_name(self._desk, agent)
 
         def attempt() -> UnreadCount | None:
-            count = _count(self._state, owner, self._desk.now())
+            count = count_unread(self._state, owner, self._desk.now())
             waits = self.pending(agent=owner) if new else count.unread
             return count if waits else None
 
-        return wait_for(self._desk, attempt, wait) or _count(self._state, owner, self._desk.now())
+        return wait_for(self._desk, attempt, wait) or count_unread(
+            self._state, owner, self._desk.now()
+        )
 
     def pending(self, *, agent: str | None = None) -> list[int]:
         """Return the messages to put before an agent, in the order of delivery: those not delivered yet.
@@ -618,11 +607,6 @@ def _box(state: State, agent: str, messages: Iterable[int]) -> Mailbox:
                 hint="`mail inbox` lists what is; `mail read` shows any message.",
             )
     return box
-
-
-def _count(state: State, agent: str, now: str) -> UnreadCount:
-    unread, new = (unread_messages(state, agent, now, new=only) for only in (False, True))
-    return UnreadCount(agent=agent, unread=len(unread), new=len(new))
 
 
 def _subject(text: str) -> str:

@@ -57,6 +57,7 @@ class MessageSent(Event):
         state.mail.messages[record.id] = self.header(record)
         for agent in self.recipients:
             state.mail.mailboxes.setdefault(agent, Mailbox()).new[record.id] = Receipt()
+            _ask(state, agent, record.id)
         if self.queue:
             state.mail.queues.setdefault(self.queue, []).append(record.id)
 
@@ -87,6 +88,7 @@ class MessageTaken(MessageMarked):
             release(state, self.message)  # it was sent to the agent and to the queue
         else:
             box.unread[self.message] = Receipt().delivered(record.ts)
+            _ask(state, record.agent, self.message)
 
 
 @event("message.delivered")
@@ -108,6 +110,7 @@ class MessageRead(MessageMarked):
     def apply(self, state: State, record: Recorded) -> None:
         box = state.mail.mailboxes[record.agent]
         box.read[self.message] = box.pop(self.message).read(record.ts)
+        _stop_asking(state, record.agent, self.message)
 
 
 @event("message.acknowledged")
@@ -117,6 +120,7 @@ class MessageAcknowledged(MessageMarked):
     def apply(self, state: State, record: Recorded) -> None:
         box = state.mail.mailboxes[record.agent]
         box.read[self.message] = box.pop(self.message).acknowledged(record.ts)
+        _stop_asking(state, record.agent, self.message)
 
 
 @event("message.marked_unread")
@@ -126,6 +130,7 @@ class MessageMarkedUnread(MessageMarked):
     def apply(self, state: State, record: Recorded) -> None:
         box = state.mail.mailboxes[record.agent]
         box.unread[self.message] = box.pop(self.message).unread()
+        _ask(state, record.agent, self.message)
 
 
 @event("message.requeued")
@@ -138,6 +143,7 @@ class MessageRequeued(MessageMarked):
         header = state.mail.messages[self.message]
         state.mail.messages[self.message] = replace(header, taken_by=None, taken_at=None)
         state.mail.mailboxes[record.agent].pop(self.message)
+        _stop_asking(state, record.agent, self.message)
         _drop_if_empty(state, record.agent)
         insort(state.mail.queues.setdefault(self.queue, []), self.message)
 
@@ -152,6 +158,7 @@ class MessageArchived(Event):
         box = state.mail.mailboxes[record.agent]
         for message in self.messages:
             box.pop(message)
+            _stop_asking(state, record.agent, message)
             release(state, message)
         _drop_if_empty(state, record.agent)
 
@@ -199,6 +206,20 @@ def _drop_if_empty(state: State, agent: str) -> None:
         del state.mail.mailboxes[agent]
 
 
+def _ask(state: State, agent: str, message: int) -> None:
+    """Keep an unread message apart that asks for something."""
+    if state.mail.messages[message].about is not None:
+        state.mail.asking.setdefault(agent, {})[message] = None
+
+
+def _stop_asking(state: State, agent: str, message: int) -> None:
+    asking = state.mail.asking.get(agent, {})
+    if message in asking:
+        del asking[message]
+        if not asking:
+            del state.mail.asking[agent]
+
+
 def release(state: State, message: int) -> None:
     """Count down the copies of a message; its header leaves the state with the last one."""
     header = state.mail.messages[message]
@@ -214,7 +235,13 @@ def rename(state: State, old: str, new: str) -> None:
         state.mail.quiet[new] = state.mail.quiet.pop(old)
     moved = state.mail.mailboxes.pop(old, None)
     if moved is not None:
-        for message in state.mail.mailboxes.setdefault(new, Mailbox()).absorb(moved):
+        box = state.mail.mailboxes.setdefault(new, Mailbox())
+        both = box.absorb(moved)
+        for message in state.mail.asking.pop(old, {}):
+            _ask(state, new, message)
+        for message in both:
+            if message in box.read:
+                _stop_asking(state, new, message)
             release(state, message)
     for name, members in state.mail.mailing_lists.items():
         state.mail.mailing_lists[name] = _renamed(members, old, new)

@@ -6,7 +6,9 @@ that is still to be acted on. So a review that lapses makes its notice count aga
 
 from collections.abc import Callable
 
-from orchestrator.domain.mail.records import Matter, Message
+import msgspec
+
+from orchestrator.domain.mail.records import Matter
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import ENDED, Task
 
@@ -35,9 +37,35 @@ def matter_of(event: str, task: Task) -> Matter | None:
     return Matter(task=task.id, event=event, attempt=task.attempt) if event in SETTLED else None
 
 
-def is_settled(state: State, message: Message, now: str) -> bool:
-    """Whether a message asks for something that is settled, or whose task has left the board."""
-    matter = message.about
+class UnreadCount(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The number of messages that an agent has not read, and of those that were not delivered either."""
+
+    agent: str
+    unread: int
+    new: int
+
+
+def count_unread(state: State, agent: str, now: str) -> UnreadCount:
+    """Count the messages that an agent has not read, but for those that are settled."""
+    box, settled = state.mail.mailbox(agent), settled_messages(state, agent, now)
+    return UnreadCount(
+        agent=agent,
+        unread=len(box.new) + len(box.unread) - len(settled),
+        new=len(box.new) - sum(message in box.new for message in settled),
+    )
+
+
+def settled_messages(state: State, agent: str, now: str) -> set[int]:
+    """Return the messages that an agent has not read and need not read: what they ask for is settled.
+
+    Only unread notices are looked at, not the mailbox.
+    """
+    asking, messages = state.mail.asking.get(agent, ()), state.mail.messages
+    return {message for message in asking if _is_settled(state, messages[message].about, now)}
+
+
+def _is_settled(state: State, matter: Matter | None, now: str) -> bool:
+    """Whether a matter is settled, or its task has left the board."""
     if matter is None:
         return False
     task = state.tasks.get(matter.task)
@@ -54,9 +82,9 @@ def unread_messages(state: State, agent: str, now: str, *, new: bool = False) ->
         now: The time.
         new: Only those that were not delivered to it either.
     """
-    box, messages = state.mail.mailbox(agent), state.mail.messages
+    box, settled = state.mail.mailbox(agent), settled_messages(state, agent, now)
     held = sorted(box.new if new else (*box.new, *box.unread))
-    return [message for message in held if not is_settled(state, messages[message], now)]
+    return [message for message in held if message not in settled]
 
 
 def new_messages(state: State, agent: str, now: str) -> tuple[list[int], list[int]]:

@@ -17,6 +17,9 @@ from orchestrator.core.transaction import SYSTEM, Committed, Transaction
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.edit_events import TaskEdited, TaskReimported
 from orchestrator.domain.tasks.events import (
+    TaskBlocked,
+    TaskCancelled,
+    TaskDeleted,
     TaskFailed,
     TaskImported,
     TaskLapsed,
@@ -82,8 +85,12 @@ def _reviewer(_tx: Transaction[State], task: Task, _event: Event) -> Iterator[st
     yield task.reviewer or SYSTEM
 
 
+def _reviewer_before(_tx: Transaction[State], _task: Task, event: TaskCancelled) -> Iterator[str]:
+    yield event.reviewer
+
+
 def _holder(
-    _tx: Transaction[State], _task: Task, event: TaskLapsed | TaskReleased
+    _tx: Transaction[State], _task: Task, event: TaskBlocked | TaskLapsed | TaskReleased
 ) -> Iterator[str]:
     yield event.holder
 
@@ -166,6 +173,18 @@ NOTICES: dict[type[Event], Notice] = {
         lambda task: f"`t show {task.id}` has the old and the new values.",
         _is_reimport_of_work,
     ),
+    TaskCancelled: Notice(
+        "Cancelled",
+        (_worker, _reviewer_before),
+        lambda _task, event: event.reason,
+        lambda _task: "The task is over: stop working on it, or on its review.",
+    ),
+    TaskBlocked: Notice(
+        "Blocked",
+        (_holder,),
+        lambda _task, event: event.reason,
+        lambda task: f"You have it no longer. `t unblock {task.id}` makes it free again.",
+    ),
     TaskReleased: Notice(
         "Taken from you",
         (_holder,),
@@ -179,11 +198,15 @@ NOTICES: dict[type[Event], Notice] = {
 
 def follow(tx: Transaction[State], events: Committed) -> None:
     """Send the notices of events of this transaction."""
+    deleted = {
+        event.record.id: event.record for _, event in events if isinstance(event, TaskDeleted)
+    }
     for record, event in events:
         notice = NOTICES.get(type(event)) if event is not None else None
         if event is None or notice is None:
             continue
-        task = tx.state.tasks.get(event.task)  # type: ignore[attr-defined]
+        task_id: str = event.task  # type: ignore[attr-defined]
+        task = tx.state.tasks.get(task_id) or deleted.get(task_id)
         if task is None or not notice.applies(task, event, record.agent):
             continue
         recipients = _recipients(tx, record.agent, notice, task, event)

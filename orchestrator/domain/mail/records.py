@@ -158,6 +158,7 @@ class MailSlice(Slice):
         queues: The messages of each queue that no agent has taken yet, oldest first.
         mailing_lists: The members of each list.
         quiet: Until when each agent that said so is not to be disturbed; empty: until it says otherwise.
+        asking: For each agent, the messages that it has not read and that ask for something (``about``).
     """
 
     messages: dict[int, Message] = {}
@@ -165,6 +166,7 @@ class MailSlice(Slice):
     queues: dict[str, list[int]] = {}
     mailing_lists: dict[str, tuple[str, ...]] = {}
     quiet: dict[str, str] = {}
+    asking: dict[str, dict[int, None]] = {}
 
     def mailbox(self, agent: str) -> Mailbox:
         """The mailbox of an agent; an empty one if nothing was sent to it."""

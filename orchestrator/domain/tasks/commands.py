@@ -13,14 +13,14 @@ from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.events import (
     ReviewClaimed,
     TaskAdded,
-    TaskBlocked,
-    TaskCancelled,
     TaskClaimed,
     TaskFailed,
     TaskNoted,
     TaskRenewed,
     TaskReopened,
     TaskUnblocked,
+    blocked,
+    cancelled,
     released,
     renewal,
 )
@@ -231,18 +231,20 @@ class Tasks(SeveralTasks, name="tasks"):
     def renew(
         self,
         tx: Transaction[State],
-        task: str,
+        task: str | None = None,
         *,
         agent: str | None = None,
         lease: float | str | None = None,
         token: int | None = None,
     ) -> None:
-        """Extend the lease, from now, by its length or by another one.
+        """Extend the lease of a task, by default the one that the agent works on, from now.
+
+        Its length stays, or is another one from then on.
 
         Raises:
             Refused: Another agent holds the task.
         """
-        held = held_task(tx, task, "renew", agent, token)
+        held = held_task(tx, named_or_current(tx, task, agent), "renew", agent, token)
         if lease is None:
             tx.record(renewal(held, tx.now))
         else:
@@ -368,7 +370,7 @@ class Tasks(SeveralTasks, name="tasks"):
         if live.status == "blocked" and live.reason == reason:
             return live
         check_transition(live, "block")
-        tx.record(TaskBlocked(task=live.id, reason=check_required("reason", reason)))
+        tx.record(blocked(live, check_required("reason", reason)))
         return None
 
     @command(changed_task)
@@ -408,7 +410,7 @@ class Tasks(SeveralTasks, name="tasks"):
         if is_settled(live, "cancel"):
             return live
         check_transition(live, "cancel")
-        tx.record(TaskCancelled(task=live.id, reason=check_text("reason", reason)))
+        tx.record(cancelled(live, check_text("reason", reason)))
         drop_part(tx, live, reason)
         return None
 

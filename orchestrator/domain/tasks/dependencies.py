@@ -24,7 +24,7 @@ from orchestrator.domain.tasks.blockers import (
 )
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.edit_events import TaskEdited
-from orchestrator.domain.tasks.events import TaskCancelled
+from orchestrator.domain.tasks.events import cancelled
 from orchestrator.domain.tasks.filters import chosen
 from orchestrator.domain.tasks.judged import change_facts, drop_part
 from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve, resolve_ever
@@ -238,7 +238,7 @@ class Links(Noun[State]):
         _other(task, other.id)
         check_transition(task, "cancel")
         reason = check_line("reason", f"{why}: {reason}" if reason else why)
-        tx.record(TaskCancelled(task=task.id, reason=reason))
+        tx.record(cancelled(task, reason))
         drop_part(tx, task, reason)
         tasks = tx.state.tasks
         for field, users in (

@@ -291,11 +291,12 @@ class TaskReleased(TaskEvent):
 
 @event("task.blocked")
 class TaskBlocked(TaskEvent):
-    """The task was blocked for a reason outside the board."""
+    """The task was blocked for a reason outside the board; ``holder`` had it."""
 
     STATUS = "blocked"
 
     reason: str
+    holder: str = ""
 
     def changed(self, task: Task, record: Recorded) -> Task:
         return replace(task, status=self.STATUS, reason=self.reason, **UNHELD)
@@ -313,11 +314,12 @@ class TaskUnblocked(TaskEvent):
 
 @event("task.cancelled")
 class TaskCancelled(TaskEvent):
-    """The task was cancelled."""
+    """The task was cancelled; ``reviewer`` reviewed it."""
 
     STATUS = "cancelled"
 
     reason: str = ""
+    reviewer: str = ""
 
     def changed(self, task: Task, record: Recorded) -> Task:
         return replace(
@@ -452,6 +454,16 @@ def renewal(task: Task, now: str) -> TaskRenewed | ReviewRenewed:
         until = clock.after(now, task.review_lease or DEFAULT_LEASE)
         return ReviewRenewed(task=task.id, until=until)
     return TaskRenewed(task=task.id, until=clock.after(now, task.lease or DEFAULT_LEASE))
+
+
+def blocked(task: Task, reason: str) -> TaskBlocked:
+    """The event that blocks a task."""
+    return TaskBlocked(task=task.id, reason=reason, holder=task.assigned_to or "")
+
+
+def cancelled(task: Task, reason: str) -> TaskCancelled:
+    """The event that cancels a task."""
+    return TaskCancelled(task=task.id, reason=reason, reviewer=task.reviewer or "")
 
 
 def released(task: Task, reason: str) -> TaskReleased:

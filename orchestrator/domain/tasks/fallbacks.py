@@ -4,7 +4,7 @@ from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Committed, Transaction
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import titled
-from orchestrator.domain.tasks.events import TaskCancelled, TaskReopened
+from orchestrator.domain.tasks.events import TaskReopened, cancelled
 from orchestrator.domain.tasks.records import Task
 
 
@@ -46,7 +46,7 @@ def _cancel(tx: Transaction[State], task_id: str) -> None:
     if task is None or not tx.state.tasks.is_open(task_id):
         return
     if done := _done(tx.state, task):
-        tx.record(TaskCancelled(task=task_id, reason=_reason(done[0])))
+        tx.record(cancelled(task, _reason(done[0])))
 
 
 def _reopen(tx: Transaction[State], task_id: str, need: str) -> None:

@@ -118,12 +118,36 @@ def current_task(state: State, agent: str) -> Task:
             f"`t claim {hung}` begins what hangs on your hook." if hung else "`t next` takes one."
         )
         raise NotFound(f"{agent} works on no task", code="hook_empty", hint=begin)
-    listed = [f"{task.id} ({one_line(task.title, SHOWN)})" for task in current]
-    raise Refused(
-        f"{agent} works on {len(current)} tasks: {', '.join(listed[:5])}",
+    raise _ambiguous(f"{agent} works on {len(current)} tasks", current)
+
+
+def named_or_current_review(tx: Transaction[State], task: str | None, agent: str | None) -> str:
+    """Return the named task; without a name, the id of the task that the agent reviews.
+
+    Raises:
+        NotFound: It reviews none.
+        Refused: It reviews several.
+    """
+    if task is not None:
+        return task
+    actor = act_in_session(tx, agent, needed=True)
+    reviews = tx.state.schedule.reviews.held_by(actor)
+    if not reviews:
+        raise NotFound(
+            f"{actor} reviews no task", code="no_review", hint="`next` takes a review that is due."
+        )
+    if len(reviews) > 1:
+        raise _ambiguous(f"{actor} reviews {len(reviews)} tasks", reviews)
+    return reviews[0].id
+
+
+def _ambiguous(what: str, tasks: Sequence[Task]) -> Refused:
+    listed = [f"{task.id} ({one_line(task.title, SHOWN)})" for task in tasks]
+    return Refused(
+        f"{what}: {', '.join(listed[:5])}",
         code="ambiguous_task",
         hint="Give the id of the one that is meant.",
-        tasks=[task.id for task in current],
+        tasks=[task.id for task in tasks],
     )
 
 

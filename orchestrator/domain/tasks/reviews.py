@@ -12,7 +12,7 @@ from orchestrator.domain.agents.assignment import assign
 from orchestrator.domain.agents.identity import act_in_session, act_to_work
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import ReviewReleased, TaskCompleted
-from orchestrator.domain.tasks.leases import claim_review
+from orchestrator.domain.tasks.leases import claim_review, named_or_current_review
 from orchestrator.domain.tasks.lookup import (
     changed_task,
     find_live,
@@ -40,7 +40,7 @@ class Reviews(Noun[State]):
     def claim(
         self,
         tx: Transaction[State],
-        task: str,
+        task: str | None = None,
         *,
         agent: str | None = None,
         lease: float | str | None = None,
@@ -48,7 +48,7 @@ class Reviews(Noun[State]):
         """Take the review of a task under a separate lease. If the agent has it already, nothing changes.
 
         Args:
-            task: Its id or a prefix.
+            task: Its id or a prefix; None for the one that the agent reviews.
             agent: Who reviews; needed.
             lease: How long, as ``30m`` or seconds; every sign of life renews it.
 
@@ -56,7 +56,7 @@ class Reviews(Noun[State]):
             Refused: It is not in review, the reviewer worked on it (``own_work``), or another agent reviews
                 it (``review_held``).
         """
-        reviewed = _reviewed(tx, task, "review", agent)
+        reviewed = _reviewed(tx, named_or_current_review(tx, task, agent), "review", agent)
         if reviewed.is_reviewed_by(tx.agent, tx.now):
             return reviewed
         claim_review(tx, reviewed, lease)
@@ -64,12 +64,17 @@ class Reviews(Noun[State]):
 
     @command(changed_task)
     def release(
-        self, tx: Transaction[State], task: str, *, reason: str = "", agent: str | None = None
+        self,
+        tx: Transaction[State],
+        task: str | None = None,
+        *,
+        reason: str = "",
+        agent: str | None = None,
     ) -> None:
         """Release a review, so that another agent can do it.
 
         Args:
-            task: Its id or a prefix.
+            task: Its id or a prefix; None for the one that the agent reviews.
             reason: Why.
             agent: Who reviews.
 
@@ -77,7 +82,7 @@ class Reviews(Noun[State]):
             Refused: No agent reviews it, or another one does.
         """
         actor = act_in_session(tx, agent)
-        reviewed = find_live(tx.state, task)
+        reviewed = find_live(tx.state, named_or_current_review(tx, task, agent))
         if reviewed.reviewer is None or actor not in (SYSTEM, reviewed.reviewer):
             who = reviewed.reviewer or "no agent"
             raise Refused(

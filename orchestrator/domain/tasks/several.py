@@ -12,12 +12,12 @@ from orchestrator.domain.tasks import archive
 from orchestrator.domain.tasks.events import (
     ReviewRenewed,
     TaskArchived,
-    TaskCancelled,
     TaskDeleted,
     TaskEvent,
     TaskMoved,
     TaskRenewed,
     archived,
+    cancelled,
 )
 from orchestrator.domain.tasks.facts import check_fact
 from orchestrator.domain.tasks.lookup import find_live, resolve, resolve_all
@@ -192,7 +192,7 @@ class SeveralTasks(TaskQueries):
         for task_id in chosen:
             task = tx.state.tasks[task_id]
             if task.status not in ENDED:
-                tx.record(TaskCancelled(task=task_id, reason=why))
+                tx.record(cancelled(task, why))
                 drop_part(tx, task, reason)
         for task_id in chosen:
             tx.record(TaskDeleted(record=tx.state.tasks[task_id], reason=why))

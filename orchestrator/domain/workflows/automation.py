@@ -21,13 +21,13 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.edit_events import TaskEdited
 from orchestrator.domain.tasks.events import (
     TaskAssigned,
-    TaskCancelled,
     TaskCompleted,
     TaskLapsed,
     TaskReached,
     TaskReleased,
     TaskReopened,
     TaskSignalled,
+    cancelled,
     released,
 )
 from orchestrator.domain.tasks.records import ENDED, Task
@@ -107,7 +107,7 @@ def _end_milestone(tx: Transaction[State], task: Task) -> None:
     """Complete a milestone; cancel it if it is the root of a workflow without a done step."""
     progress = task.progress
     if task.id in tx.state.workflows and progress is not None and not progress.done:
-        tx.record(TaskCancelled(task=task.id, reason="all of its steps were cancelled"))
+        tx.record(cancelled(task, "all of its steps were cancelled"))
     else:
         tx.record(TaskCompleted(task=task.id, result=(progress or NO_CHILDREN).text or None))
 
@@ -210,4 +210,4 @@ def cancel(tx: Transaction[State], tasks: Iterable[Task], reason: str) -> None:
     """Cancel the tasks that have not ended."""
     for task in tasks:
         if tx.state.tasks.is_open(task.id):
-            tx.record(TaskCancelled(task=task.id, reason=reason))
+            tx.record(cancelled(task, reason))

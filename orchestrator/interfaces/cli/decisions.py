@@ -17,7 +17,9 @@ _NUMBER = argument("number", "The number of the decision.", types.INTEGER)
 
 
 @DECISION.command(
-    "add", example='add "Settings are TOML" --context "YAML surprised us" --task 299833bc'
+    "add",
+    example='add "Settings are TOML" --context "YAML surprised us" --task 299833bc',
+    signed=True,
 )
 @argument("title", "One line that says what was decided.")
 @option("--context", "Why there was something to decide.")

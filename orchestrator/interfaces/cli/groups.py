@@ -106,6 +106,7 @@ class Command(_Everywhere):
         reads: It changes nothing; or the parameters without which it changes nothing. Without any (``()``) it
             only marks what it has shown.
         filters_agent: ``--agent`` chooses what is listed.
+        signed: What it writes is read as the word of an agent; or the parameters with which it is.
         settings: Those of :class:`click.Command`.
     """
 
@@ -116,12 +117,14 @@ class Command(_Everywhere):
         example: str,
         reads: bool | tuple[str, ...] = False,
         filters_agent: bool = False,
+        signed: bool | tuple[str, ...] = False,
         **settings: Any,
     ) -> None:
         super().__init__(name, add_help_option=False, **settings)
         self.example = example
         self.reads = reads
         self.filters_agent = filters_agent
+        self.signed = signed
         if filters_agent:
             self.shared = (*GLOBALS[:-1], AGENT_FILTER)
 
@@ -130,6 +133,11 @@ class Command(_Everywhere):
         if isinstance(self.reads, bool):
             return self.reads or any(values.get(name) for name in ("dry_run", "look"))
         return not any(values[name] for name in self.reads)
+
+    def is_signed(self, values: Mapping[str, Any]) -> bool:
+        """Whether others read what it writes as the word of an agent."""
+        signed = self.signed
+        return signed if isinstance(signed, bool) else any(values[name] for name in signed)
 
     @property
     def arguments(self) -> list[Argument]:

@@ -8,7 +8,6 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, HOOK
 from orchestrator.interfaces.cli.formulas import FORMULA_OPTIONS, compiled_in_place
 from orchestrator.interfaces.cli.layout import parts, table_of, titled
-from orchestrator.interfaces.cli.mail import warn_of
 from orchestrator.interfaces.cli.next_work import BRIEF, with_brief
 from orchestrator.interfaces.cli.parameters import (
     DRY_RUN,
@@ -79,15 +78,12 @@ def sling(
     """
     how: dict[str, Any] = {"force": force, "convoy": not no_convoy, "message": message}
     with run.rehearsed(dry_run):
-        strangers = run.orc.mail.strangers(agent) if agent else {}
         if given(**formula) or not _is_task(run, task):
             compiled, place = compiled_in_place(run, task, **formula)
             poured = run.orc.workflows.sling(compiled, agent, **place, **how)
             to = poured.root.assigned_to or ""
-            warn_of(strangers, "the work")
             return poured_answer(poured, f"{'Would sling' if dry_run else 'Slung'} to {to}:")
         slung = run.orc.hooks.sling(task, agent, **how)
-    warn_of(strangers, "the work")
     to = escape(slung.assigned_to or "")
     verb = "Would hang" if dry_run else "Slung"
     return run.changed(slung, f"{verb}: {escape(slung.title)} -> {to}")

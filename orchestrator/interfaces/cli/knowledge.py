@@ -20,7 +20,7 @@ _WRITING = together(
 )
 
 
-@KNOWLEDGE.command("write", example='write findings "The API needs a key" --tags api')
+@KNOWLEDGE.command("write", example='write findings "The API needs a key" --tags api', signed=True)
 @_WRITING
 def write(run: Run, topic: str, tags: tuple[str, ...] | None, **content: Any) -> Answer:
     """Give a topic a new text; what was there stays in its history."""
@@ -29,7 +29,7 @@ def write(run: Run, topic: str, tags: tuple[str, ...] | None, **content: Any) ->
     return run.changed(written, f"Wrote knowledge: {escape(topic)}")
 
 
-@KNOWLEDGE.command("append", example='append findings "- The key expires daily"')
+@KNOWLEDGE.command("append", example='append findings "- The key expires daily"', signed=True)
 @_WRITING
 def append(run: Run, topic: str, tags: tuple[str, ...] | None, **content: Any) -> Answer:
     """Add lines at the end of a topic."""

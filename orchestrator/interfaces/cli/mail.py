@@ -15,8 +15,8 @@ from orchestrator.interfaces.cli.rendering import Answer, listing, say, warn
 from orchestrator.interfaces.cli.run import Run, either, given, once
 
 if TYPE_CHECKING:
-    from orchestrator.domain.mail.commands import UnreadCount
     from orchestrator.domain.mail.letters import Letter
+    from orchestrator.domain.mail.matters import UnreadCount
     from orchestrator.domain.mail.records import Receipt
 
 _ID = argument("id", "The number of the message.", types.INTEGER)
@@ -32,7 +32,9 @@ _WAIT = "Wait so long for {}: 30s."
 
 
 @MAIL.command(
-    "send", example='send ann,@ws:build -s "The key expires" -m "Renew it today." --priority high'
+    "send",
+    example='send ann,@ws:build -s "The key expires" -m "Renew it today." --priority high',
+    signed=True,
 )
 @argument(
     "to",
@@ -49,14 +51,13 @@ _WAIT = "Wait so long for {}: 30s."
 def send(run: Run, to: str, **options: Any) -> Answer:
     """Leave a message; an agent that is not there yet gets it later."""
     subject, body, options = _written(**options)
-    strangers = run.orc.mail.strangers(to)
-    sent = run.orc.mail.send(to, subject, body, **options)
-    warn_of(strangers, "the message")
-    return _sent(sent)
+    return _sent(run.orc.mail.send(to, subject, body, **options))
 
 
 @MAIL.command(
-    "broadcast", example='broadcast -s "The main branch is frozen" -m "Until the release is out."'
+    "broadcast",
+    example='broadcast -s "The main branch is frozen" -m "Until the release is out."',
+    signed=True,
 )
 @_WORDS
 @_SUBJECT
@@ -67,7 +68,7 @@ def broadcast(run: Run, **options: Any) -> Answer:
     return _sent(run.orc.mail.broadcast(subject, body, **options))
 
 
-@MAIL.command("reply", example='reply 17 -m "Done, the key is new."')
+@MAIL.command("reply", example='reply 17 -m "Done, the key is new."', signed=True)
 @_ID
 @_WORD
 @_TEXT
@@ -242,12 +243,6 @@ def _with_body(
 ) -> tuple[str, dict[str, Any]]:
     """The text of a letter, from the line, a file, or stdin, and its other options."""
     return either("text", once("message", text, message), file) or "", given(**options)
-
-
-def warn_of(strangers: dict[str, str], what: str) -> None:
-    """Warn about unknown agents, each with the most similar known one."""
-    for agent, near in strangers.items():
-        warn(f"no agent {agent} was here yet{near}; {what} waits for it")
 
 
 def _sent(letter: "Letter") -> Answer:

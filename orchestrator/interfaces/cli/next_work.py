@@ -100,7 +100,11 @@ def claim(run: Run, words: Words, lease: str | None, quiet: bool, budget: int | 
 
 
 @TASK.command("review", example="review 299833bc bob")
-@task_words("[AGENT]", "The task in review, and who reviews it.")
+@task_words(
+    "[AGENT]",
+    "The task in review, the one that I review if not given, and who reviews it.",
+    or_mine=True,
+)
 @LEASE
 @flag("--release", "Give the review back, so that another agent can do it.")
 @BRIEF
@@ -108,7 +112,7 @@ def review(
     run: Run, words: Words, lease: str | None, release: bool, quiet: bool, budget: int | None
 ) -> Answer:
     """Take the review of another agent's work under a lease; `approve` or `reject` ends it."""
-    task, rest = split_task(run, words)
+    task, rest = split_task(run, words) if words else (None, ())
     agent = run.actor(rest[0] if rest else None)
     refuse_more(rest[1:])
     if release:

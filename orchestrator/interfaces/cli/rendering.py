@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -105,6 +105,13 @@ def warn(text: str) -> None:
     """Write a warning on stderr."""
     if sys.stderr is not None:
         sys.stderr.write(f"Warning: {escape(text)}\n")
+
+
+def note(text: str) -> None:
+    """Write on stderr what is good to know."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            sys.stderr.write(f"Note: {escape(text)}\n")
 
 
 def show(answer: Answer, *, as_json: bool, lossy: bool) -> None:

@@ -15,7 +15,7 @@ from orchestrator.core.decoding import decode_text
 from orchestrator.core.errors import InputOutputError, NotFound, UsageError
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.transaction import SYSTEM
-from orchestrator.interfaces.cli.rendering import Answer, progress_bar, say, show, warn
+from orchestrator.interfaces.cli.rendering import Answer, note, progress_bar, say, show, warn
 
 if TYPE_CHECKING:
     import click
@@ -119,7 +119,16 @@ class Run:
             if answer is None:
                 return 0
             show(answer, as_json=self.settings.json, lossy=command.reads is not True)
+        if command.is_signed(values) and not self.settings.json and self._is_unsigned():
+            note(f'recorded as "{SYSTEM}"; give --agent NAME or export ORC_AGENT=NAME')
         return answer.exit_status
+
+    def _is_unsigned(self) -> bool:
+        """Whether this run recorded something, and no agent is named as its author."""
+        if self.agent is not None or not self.orc.engine.has_recorded:
+            return False
+        engine = self.orc.engine
+        return engine.event(engine.read().event).agent == SYSTEM
 
     def changed(self, value: Any, text: str) -> Answer:
         """The answer of a command that changes a record; it says so if the record was so before."""

@@ -107,7 +107,7 @@ def handoff(run: Run, message: str, collect: bool, dry_run: bool, subject: str) 
     return Answer(session, lambda: parts(done, _page(session)))
 
 
-@BOARD.command("done", example='done 299833bc "Shipped as v1.0.2"')
+@BOARD.command("done", example='done 299833bc "Shipped as v1.0.2"', signed=("force",))
 @argument(
     "[words...]",
     f"The task, mine if not given, and what came out; or {', '.join(OUTCOMES)}.",

@@ -183,7 +183,7 @@ def edit(
     return done(run, task, "Edited")
 
 
-@TASK.command("note", example='note 299833bc "The API needs a key"')
+@TASK.command("note", example='note 299833bc "The API needs a key"', signed=True)
 @task_words("TEXT...", "The task, mine if not given, and what there is to say.", or_mine=True)
 @text_file("the text")
 def note(run: Run, words: Words, file: str | None) -> Answer:

@@ -118,6 +118,11 @@ def only_task(run: Run, words: Words) -> str:
     return task
 
 
+def mine_or_only(run: Run, words: Words) -> str | None:
+    """The task, when nothing may follow it; None if it is not named."""
+    return only_task(run, words) if words else None
+
+
 def task_and_text(
     run: Run,
     words: Words,
@@ -156,6 +161,9 @@ def mine_or_named(
             task = run.orc.tasks.get(split_task(run, words)[0]).id
         except NotFound as error:
             if error.code != "task_not_found":
+                raise
+            if not words[0]:  # an unset variable of the shell
+                error.hint = "The id is empty: leave it out if your own task is meant."
                 raise
             if _may_be_id(words[0]) or "did you mean" in error.message:
                 error.hint = _ONE_WORD[name]

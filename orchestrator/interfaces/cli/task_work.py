@@ -23,6 +23,7 @@ from orchestrator.interfaces.cli.task_words import (
     all_done,
     done,
     mine_or_named,
+    mine_or_only,
     only_task,
     reason_words,
     refuse_more,
@@ -35,12 +36,12 @@ from orchestrator.interfaces.cli.task_words import (
 
 
 @TASK.command("renew", example="renew 299833bc --lease 1h")
-@task_words()
+@task_words(help="The task, mine if not given.", or_mine=True)
 @LEASE
 @TOKEN
 def renew(run: Run, words: Words, lease: str | None, token: int | None) -> Answer:
     """Extend the lease of a task, from now."""
-    task = run.orc.tasks.renew(only_task(run, words), lease=lease, token=token)
+    task = run.orc.tasks.renew(mine_or_only(run, words), lease=lease, token=token)
     return say(task, f"Renewed: {escape(task.title)} (until {shown_time(task.lease_until)})")
 
 
@@ -60,8 +61,12 @@ def release(
 # Outcomes
 
 
-@TASK.command("complete", example='complete 299833bc "Shipped as v1.0.2" --token 17')
-@task_words("[RESULT...]", "The task, and what came out.", or_ids=True)
+@TASK.command(
+    "complete", example='complete 299833bc "Shipped as v1.0.2" --token 17', signed=("force",)
+)
+@task_words(
+    "[RESULT...]", "The task, mine if not given, and what came out.", or_mine=True, or_ids=True
+)
 @option("--result", "What came out, for the tasks that need this one.")
 @text_file("the result")
 @COMPLETING
@@ -84,7 +89,7 @@ def complete(
         how["continue"] = how.pop("go_on")
         tasks = several(run, "complete", ids, words, result, file, name="result", **how)
         return all_done(run, tasks, completion_word)
-    task, text = task_and_text(run, words, result, file, name="result")
+    task, text = mine_or_named(run, words, result, file, name="result")
     return completed(run, task, text, **how)
 
 

@@ -1,11 +1,14 @@
 """A notice that asks for what is settled is unread no longer and ends no wait; the mailbox still has it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-from boards import SettableClock
+from boards import SettableClock, fold
 
 from orchestrator import Orchestrator
+from orchestrator.domain.mail.events import rename
+from orchestrator.domain.mail.matters import count_unread
 
 
 @pytest.fixture(autouse=True)
@@ -122,3 +125,52 @@ def test_next_does_not_answer_with_a_settled_notice(orc: Orchestrator):
     assert orc.next(agent="bob").kind == "none"
     orc.reviews.release(task, agent="carl")
     assert orc.next(agent="bob", review=False).kind == "mail"
+
+
+class Untouched(dict[int, Any]):
+    """A map of messages that is counted, and asked for single ones, but never walked through."""
+
+    def __iter__(self) -> Iterator[int]:
+        raise AssertionError("the whole mailbox was read")
+
+    keys = values = items = __reversed__ = __iter__  # type: ignore[assignment]
+
+
+def test_to_count_unread_mail_looks_at_unread_notices_only(orc: Orchestrator):
+    handed_in(orc)
+    for _ in range(3):
+        orc.mail.send("bob", "hi", agent="ann")
+    mail = orc.engine.read().mail
+    mail.messages = Untouched(mail.messages)
+    box = mail.mailboxes["bob"]
+    box.new, box.unread = Untouched(box.new), Untouched(box.unread)
+    count = orc.mail.check(agent="bob")
+    assert (count.unread, count.new) == (4, 4)
+
+
+def test_what_was_read_archived_or_renamed_counts_no_more_and_no_less(orc: Orchestrator):
+    first, second = handed_in(orc), handed_in(orc)
+    kept = orc.mail.inbox(agent="bob")
+    orc.mail.read(kept[0].id, agent="bob")
+    assert unread(orc, "bob") == ["Review due"]
+    orc.agents.rename("bob", "rob")
+    assert unread(orc, "rob") == ["Review due"]
+    orc.tasks.cancel(first)
+    assert unread(orc, "rob") == ["Review due"]
+    orc.tasks.cancel(second)
+    assert unread(orc, "rob") == []
+    orc.mail.archive([message.id for message in kept], agent="rob")
+    assert unread(orc, "rob") == []
+    assert not orc.engine.read().mail.asking.get("rob")
+
+
+def test_a_notice_that_two_mailboxes_had_is_read_when_one_has_read_it(orc: Orchestrator):
+    orc.agents.register("rob")
+    task, _ = handed_in(orc), handed_in(orc)
+    first = orc.mail.inbox(agent="rob")[0].id
+    orc.mail.read(first, agent="rob")
+    orc.tasks.cancel(task)
+    state = fold(orc.engine.store)[0]
+    rename(state, "rob", "bob")
+    assert first in state.mail.mailbox("bob").read
+    assert count_unread(state, "bob", orc.engine.now()).unread == 1

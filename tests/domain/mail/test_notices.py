@@ -212,3 +212,32 @@ def test_two_convoys_that_land_together_make_one_message_for_a_watcher_of_both(o
         "boss": "Convoys release, sprint have landed",
         "carl": "Convoy release has landed",
     }
+
+
+def test_who_works_on_what_another_agent_ends_or_blocks_gets_mail(orc: Orchestrator):
+    task = claimed(orc)
+    assert told(orc, lambda: orc.tasks.block(task, reason="rain", agent="boss")) == {
+        "ann": "Blocked"
+    }
+    orc.tasks.unblock(task)
+    orc.tasks.claim(task, agent="ann")
+    assert told(orc, lambda: orc.tasks.cancel(task, agent="boss")) == {"ann": "Cancelled"}
+    other = claimed(orc)
+    assert told(orc, lambda: orc.tasks.block(other, reason="rain", agent="ann")) == {}
+    assert told(orc, lambda: orc.tasks.cancel(claimed(orc), agent="ann")) == {}
+
+
+def test_who_works_on_a_deleted_task_gets_one_message(orc: Orchestrator):
+    task = claimed(orc)
+    assert told(orc, lambda: orc.tasks.delete([task], agent="boss")) == {"ann": "Cancelled"}
+    ended = claimed(orc)
+    orc.tasks.complete(ended, agent="ann")
+    assert told(orc, lambda: orc.tasks.delete([ended], agent="boss")) == {}
+
+
+def test_the_reviewer_and_the_worker_of_a_cancelled_task_get_mail(orc: Orchestrator):
+    task = claimed(orc, review=True)
+    orc.tasks.complete(task, agent="ann")
+    orc.reviews.claim(task, agent="carl")
+    both = {"ann": "Cancelled", "carl": "Cancelled"}
+    assert told(orc, lambda: orc.tasks.cancel(task, agent="boss")) == both
