@@ -403,9 +403,9 @@ def _unlink(path: str) -> None:
 
 
 def _sync(path: str) -> None:
-    file = os.open(path, os.O_RDONLY)
+    file = system.open_file(path, os.O_RDWR)
     try:
-        os.fsync(file)
+        system.sync(file)
     except OSError as error:
         raise InputOutputError(f"The index could not be written: {error.strerror}") from None
     finally:

@@ -93,7 +93,7 @@ def _shipped() -> Iterator[NamedQuery]:
     folder = os.path.join(os.path.dirname(__file__), FOLDER)
     for name in os.listdir(folder):
         if name.endswith(ENDING):
-            with open(os.path.join(folder, name), encoding="utf-8") as file:
+            with open(os.path.join(folder, name), encoding="utf-8", newline="") as file:
                 yield parse_query(name.removesuffix(ENDING), file.read(), "shipped")
 
 
