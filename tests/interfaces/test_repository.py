@@ -214,8 +214,8 @@ def test_a_versioned_board_is_checked_out_everywhere_and_stays_one(
     linked = tmp_path / "linked"
     git(main, "worktree", "add", "-q", str(linked))
     assert (linked / ".orchestrator" / "state" / "events.jsonl").exists()
-    for folder in (main, linked, main):
-        added = orc(folder, "t", "add", "w", "One")
+    for folder, title in ((main, "One"), (linked, "Two"), (main, "Three")):
+        added = orc(folder, "t", "add", "w", title)
         assert (added.status, added.err) == (0, "")
     assert git(linked, "status", "--porcelain") == ""
     assert len(orc(linked, "t", "ls", "--json").json) == 3
@@ -494,7 +494,7 @@ def test_the_tilde_is_the_home_folder(tmp_path: Path, words: list[str]) -> None:
 
 OTHER_CHANGES = """
     add next task.review task.reject task.approve task.trust mail.read mail.take
-    decision.add decision.supersede
+    decision.add decision.supersede saved.add saved.remove
     formula.wisp formula.distill import.file import.opspawn import.beads import.backlog task.batch
 """
 """The commands that change a board beside those of ``tests/stress/situations.py``."""
