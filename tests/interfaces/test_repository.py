@@ -494,7 +494,7 @@ def test_the_tilde_is_the_home_folder(tmp_path: Path, words: list[str]) -> None:
 
 OTHER_CHANGES = """
     add next task.review task.reject task.approve task.trust mail.read mail.take
-    decision.add decision.supersede saved.add saved.remove
+    decision.add decision.supersede saved.add saved.remove task.label.remove
     formula.wisp formula.distill import.file import.opspawn import.beads import.backlog task.batch
 """
 """The commands that change a board beside those of ``tests/stress/situations.py``."""
@@ -502,7 +502,7 @@ OTHER_CHANGES = """
 
 def test_every_command_that_only_reads_says_so() -> None:
     lines = [
-        [word.replace("{token}", "1").replace("{letter}", "1") for word in command.words]
+        [re.sub(r"{(token|letter|job)}", "1", word) for word in command.words]
         for command in COMMANDS
     ]
     changing = {read(line).command for line in lines}
