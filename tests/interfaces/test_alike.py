@@ -18,7 +18,7 @@ def commands(group: Group = BOARD, path: str = "") -> list[tuple[str, Command]]:
     return inner + [(f"{path}{command.name}", command) for command in group.declared]
 
 
-OF_OTHERS = ("agent", "mail", "hook", "formula", "similar")
+OF_OTHERS = ("agent", "mail", "hook", "formula", "similar", "timeline")
 """What takes ids that are not those of tasks, or not only."""
 
 BY_TASK = [
