@@ -13,7 +13,7 @@ import msgspec
 
 from orchestrator.index.views import VIEWS
 
-VERSION = 2
+VERSION = 3
 """Grows with every change of the schema or of what is stored: an index of another version is built anew."""
 
 Value = Callable[[Any], object]
@@ -222,6 +222,12 @@ TASKS = IndexTable(
         C("external_ref", TEXT, "Its name in another system.", or_null("external_ref")),
         C("labels", TEXT, "Its labels.", as_json("labels")),
         C("needs", TEXT, "The tasks that it needs.", as_json("needs")),
+        C(
+            "needs_failure_of",
+            TEXT,
+            "The tasks without whose failure it does not run.",
+            as_json("needs_failure_of"),
+        ),
         C("touches", TEXT, "The resources that it needs while it runs.", as_json("touches")),
         C("commits", TEXT, "Its commits.", as_json("commits")),
         C("signals", TEXT, "What it waits for from outside the graph.", as_json("signals")),

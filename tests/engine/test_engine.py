@@ -223,7 +223,7 @@ def test_a_refused_command_renews_nothing(board: Orchestrator, clock: SettableCl
     board.tasks.claim(task, agent="ann", lease=100)
     clock.advance(60)
     with changes_nothing(board), pytest.raises(Refused):
-        board.workstreams.create("build", agent="ann")
+        board.workstreams.create("build", priority=2, agent="ann")
 
 
 def test_the_default_agent_is_the_one_the_board_was_opened_with(

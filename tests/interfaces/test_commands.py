@@ -133,6 +133,7 @@ def test_the_record_of_a_task_has_the_names_of_the_original_and_all_others(
         "due": "",
         "commits": [],
         "external_ref": "",
+        "needs_failure_of": [],
         "meta": {},
         "checks": None,
         "evidence": [],
@@ -333,6 +334,7 @@ def test_an_agent_registers_lives_and_retires(cli: CommandLine) -> None:
         "assigned": [],
         "load": 0,
         "unread": 0,
+        "do_not_disturb": None,
         "locks": [],
     }
     assert cli("a", "whoami", "--agent", "ann").lines[0] == "ann (builder)"

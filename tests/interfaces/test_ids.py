@@ -85,7 +85,7 @@ def test_ids_stand_in_place_of_the_task_and_of_what_is_for_one_only(cli: Command
         refused = cli("t", "complete", "--ids", one, *words, status=2)
         assert f"{words[0]} is for one task" in refused.err
     assert "reason is needed" in cli("t", "block", "--ids", f"{one},{two}", status=2).err
-    assert "The task is missing" in cli("t", "complete", status=2).err
+    assert "the acting agent" in cli("t", "complete", status=2).err
 
 
 def test_a_workstream_gives_its_tasks_a_prefix_which_is_shown(cli: CommandLine) -> None:

@@ -171,8 +171,9 @@ def _huge(path: Path) -> None:
 
 def file_readers() -> list[tuple[str, ...]]:
     """A line of every command that reads a file which it names, ``-`` in place of the file."""
-    named = [line for line in readers() if line[0] in ("import", "f") or line[1] == "batch"]
-    return named + [line for line in readers() if line[-2] == "--file"]
+    lines = [line for line in readers() if line[-2] != "--reason"]
+    named = [line for line in lines if line[0] in ("import", "f") or line[1] == "batch"]
+    return named + [line for line in lines if line[-2] == "--file"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kinds of files that POSIX has")

@@ -16,7 +16,8 @@ Locks                          ``HAS_FLOCK``, ``try_lock``, ``lock``, ``unlock``
 Kinds of file systems          ``file_system_kind``
 Processes                      ``identity`` and ``condition``: whether a process that left its name
                                still runs; ``Program``: one in a group of its own, and what it
-                               prints; ``VARIABLES``: what programs need beside the usual variables
+                               prints; ``VARIABLES``: what programs need beside the usual variables;
+                               ``run_at_terminal``: one that the user works with
 Signals                        ``INTERRUPTS``: those that ask a process to end
 ============================== ======================================================================
 
@@ -24,6 +25,8 @@ There are no wake-ups here: processes that wait for the log poll its size, which
 """
 
 import sys
+
+from orchestrator.core.system.terminal import run_at_terminal as run_at_terminal
 
 if sys.platform == "win32":
     from orchestrator.core.system.windows import *  # noqa: F403

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.core import system
 from orchestrator.core.decoding import decode_text
 from orchestrator.core.errors import BadInput, OrchestratorError, UsageError
 from orchestrator.domain.knowledge import frontmatter
@@ -76,11 +77,8 @@ def _run_editor(path: str) -> None:
     Raises:
         UsageError: It cannot be started, or says that it failed.
     """
-    import subprocess
-
     try:
-        words = [*shlex.split(_editor()), path]
-        status = subprocess.run(words, check=False).returncode  # noqa: S603 -- the user's own editor
+        status = system.run_at_terminal([*shlex.split(_editor()), path])
         problem = f"ended with status {status}" if status else ""
     except (OSError, ValueError) as error:
         problem = f"cannot be started: {getattr(error, 'strerror', None) or error}"

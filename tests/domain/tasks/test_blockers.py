@@ -427,7 +427,7 @@ class WorkGraph(RuleBasedStateMachine):
             with changes_nothing(self.orc):
                 assert code_of(lambda: self.orc.tasks.complete(name)) == "not_ready"
         elif work.status in before:
-            extra = {"reason": "no key"} if step == "block" else {}
+            extra = {"reason": "no key"} if step in ("block", "cancel") else {}
             getattr(self.orc.tasks, step)(name, **extra)
             work.status = after
 

@@ -87,6 +87,7 @@ def test_a_task_keeps_everything_it_was_given(orc: Orchestrator):
         "signals": (),
         "milestone": False,
         "external_ref": "",
+        "needs_failure_of": (),
         "meta": {},
         "until": "",
         "workflow": None,
@@ -991,6 +992,7 @@ def test_archived_tasks_leave_the_state_but_stay_in_counts_needs_and_show(
         "task.added",
         "task.claimed",
         "task.completed",
+        "task.archived",
     ]
 
 
