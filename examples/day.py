@@ -275,7 +275,7 @@ def moments(orc: Orchestrator, heads: tuple[int, int]) -> Iterator[tuple[State, 
     """The states of a board between two events, each with the time that it began and ended."""
     first, last = heads
     for number in range(first, last + 1):
-        state = orc.engine.at(number)
+        state = orc.engine.state_at(number)
         began = orc.engine.event(number).ts
         ended = orc.engine.event(number + 1).ts if number < orc.engine.read().event else _LATER
         leases = [t.lease_until for t in state.tasks.values() if t.status == "in_progress"]
