@@ -301,10 +301,13 @@ def _prog(run: Run) -> str:
 
 def _path_of(command: click.Command) -> str:
     """The words that lead to a command, in full."""
-    groups = [BOARD, *BOARD.groups, *TASK.groups]
-    group = next(group for group in groups if group.commands.get(command.name or "") is command)
-    lead = "task dep " if group in TASK.groups else "" if group is BOARD else f"{group.name} "
-    return f"{lead}{command.name}"
+    name = command.name or ""
+    places = [("", BOARD)]
+    for lead, group in places:
+        if group.commands.get(name) is command:
+            return f"{lead}{name}"
+        places += [(f"{lead}{inner.name} ", inner) for inner in group.groups]
+    return name
 
 
 def _short(path: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.core.errors import UsageError
+from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, TASK
@@ -99,7 +99,11 @@ def _name_twin(run: Run, task: "Task") -> None:
     """Warn of an open task whose title says the same."""
     from orchestrator.reports.similar import open_twin
 
-    if twin := open_twin(run.orc.engine, task):
+    try:
+        twin = open_twin(run.orc.engine, task)
+    except (OrchestratorError, OSError):
+        return  # the task is added, whatever reading the board once more says
+    if twin:
         warn(f"{twin.id} says the same: {twin.title}; `{run.prog} similar {task.id}` compares them")
 
 

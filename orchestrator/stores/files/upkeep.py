@@ -34,7 +34,7 @@ class FileUpkeep:
     def _torn_tail(self, end: Cursor) -> Iterator[Problem]:
         """Check that the log ends with a whole commit."""
         size = os.lstat(self._log).st_size if os.path.lexists(self._log) else 0
-        surplus = size - (end.end if isinstance(end, Position) else 0)
+        surplus = size - self._end_in_log(end)
         if surplus > 0:
             yield Problem(
                 check="log",
@@ -43,6 +43,13 @@ class FileUpkeep:
                 repair=lambda: self._repair_tail(end),
                 touches=(self._log,),
             )
+
+    def _end_in_log(self, end: Cursor) -> int:
+        """The byte of the active file behind the last whole commit; 0 if that is in a sealed segment."""
+        if not isinstance(end, Position):
+            return 0
+        sealed = os.path.join(self._state, f"events-{end.segment}.jsonl")
+        return 0 if os.path.lexists(sealed) else end.end
 
     def _repair_tail(self, end: Cursor) -> None:
         with self._store.locked("doctor", 10.0):
