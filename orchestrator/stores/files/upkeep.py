@@ -49,7 +49,9 @@ class FileUpkeep:
         if not isinstance(end, Position):
             return 0
         sealed = os.path.join(self._state, f"events-{end.segment}.jsonl")
-        return 0 if os.path.lexists(sealed) else end.end
+        # While a segment is sealed, both names are those of one file.
+        is_sealed = os.path.lexists(sealed) and not os.path.samefile(sealed, self._log)
+        return 0 if is_sealed else end.end
 
     def _repair_tail(self, end: Cursor) -> None:
         with self._store.locked("doctor", 10.0):
