@@ -215,7 +215,8 @@ def _told(status: int, output: bytes) -> tuple[int | str, Any]:
     if status in (4, 74, 75) or b"Traceback" in output or status < 0:
         return f"exit {status}: {output.decode(errors='replace')[-800:]}", None
     if status == 0:
-        lines = output.splitlines()
+        lines = [line for line in output.splitlines() if not line.startswith(b"Warning: ")]
+        output = b"\n".join(lines)
         return 0, json.loads(lines[-1]) if lines and lines[-1][:1] == b"{" else json.loads(output)
     return status, None
 
