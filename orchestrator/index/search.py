@@ -174,32 +174,23 @@ def _ranked(
 ) -> list[tuple[int, float]]:
     """Return the rows of the texts that match, with their scores, best first."""
     conditions = "".join(f" AND {condition}" for condition, _ in filters)
-    joins = "JOIN texts t ON t.id = words.rowid LEFT JOIN tasks k ON k.id = t.task"
+    # CROSS JOIN: the words come first, in the order of their rank, so that only the best are joined.
     rows = database.execute(
-        f"SELECT words.rowid, rank FROM words {joins if filters else ''}"
+        "SELECT words.rowid, rank, t.ts FROM words CROSS JOIN texts t ON t.id = words.rowid"
+        " LEFT JOIN tasks k ON k.id = t.task"
         f" WHERE words MATCH ? AND rank MATCH 'bm25({_TITLE_WEIGHT}, 1, 1)'{conditions}"
         " ORDER BY rank LIMIT ?",
         [query, *(value for _, values in filters for value in values), most],
-    ).fetchall()
-    ages = dict(_in_chunks(database, "SELECT id, ts FROM texts WHERE id IN ({})", rows))
-    scored = [
-        (row, -rank * (1 + _FRESH / (1 + _age(ages[row], now) / _MONTH))) for row, rank in rows
-    ]
+    )
+    present = clock.seconds(now)
+    scored = [(row, -rank * _freshness(ts, present)) for row, rank, ts in rows]
     return sorted(scored, key=lambda item: (-item[1], item[0]))
 
 
-def _in_chunks(
-    database: sqlite3.Connection, sql: str, rows: Iterable[tuple[int, float]]
-) -> Iterator[tuple[int, str]]:
-    ids = [row for row, _ in rows]
-    for first in range(0, len(ids), 500):
-        some = ids[first : first + 500]
-        yield from database.execute(sql.format(", ".join("?" * len(some))), some)
-
-
-def _age(ts: str, now: str) -> float:
-    """Seconds since a text was written; of an unknown time: a year."""
-    return max(0.0, clock.seconds(now) - clock.seconds(ts)) if ts else 12 * _MONTH
+def _freshness(ts: str, present: float) -> float:
+    """The factor of a text's age: 1.5 today, near 1 for a very old one or an unknown time (a year)."""
+    age = max(0.0, present - clock.seconds(ts)) if ts else 12 * _MONTH
+    return 1 + _FRESH / (1 + age / _MONTH)
 
 
 def _shown(

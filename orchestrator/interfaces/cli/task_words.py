@@ -77,10 +77,8 @@ def several(
         )
     for option_name in (option_name for option_name, value in alone.items() if value):
         raise UsageError(f"--{option_name} is for one task and does not go with --ids")
-    given = either(name, once(name, run.text_of(words), text), file)
-    if required and not given:
-        raise UsageError(f"A {name} is needed", hint="Give it as the last word, quoted.")
-    return run.orc.tasks.each(verb, ids, text=given or "")
+    given = _text(run, words, text, file, name=name, required=required)
+    return run.orc.tasks.each(verb, ids, text=given)
 
 
 def split_task(run: Run, words: Words) -> tuple[str, Words]:
@@ -134,10 +132,21 @@ def task_and_text(
 ) -> tuple[str, str]:
     """The task, and the text: the words after it, that of an option of this name, or that of ``--file``."""
     task, rest = split_task(run, words)
-    text = either(name, once(name, run.text_of(rest), option), file)
+    return task, _text(run, rest, option, file, name=name, required=required)
+
+
+def _text(
+    run: Run, words: Words, option: str | None, file: str | None, *, name: str, required: bool
+) -> str:
+    """The text of the words, of an option of this name, or of ``--file``.
+
+    Raises:
+        UsageError: It is given twice, or is needed and missing.
+    """
+    text = either(name, once(name, run.text_of(words), option), file)
     if required and not text:
         raise UsageError(f"A {name} is needed", hint="Give it as the last word, quoted.")
-    return task, text or ""
+    return text or ""
 
 
 def mine_or_named(
@@ -151,7 +160,8 @@ def mine_or_named(
 ) -> tuple[str | None, str]:
     """The task that the words begin with, or None if they name none, and the text.
 
-    A first word that may be a mistyped id is refused: what was said of another task is not kept with mine.
+    A first word that may be a mistyped id is refused, so that a text about another task is not kept with
+    mine.
 
     Raises:
         NotFound: The first word looks like an id, and there is no such task.
@@ -170,10 +180,7 @@ def mine_or_named(
                 raise
         else:
             return task, task_and_text(run, words, option, file, name=name, required=required)[1]
-    text = either(name, once(name, run.text_of(words), option), file)
-    if required and not text:
-        raise UsageError(f"A {name} is needed", hint="Give it as the last word, quoted.")
-    return None, text or ""
+    return None, _text(run, words, option, file, name=name, required=required)
 
 
 _ONE_WORD = {
@@ -185,7 +192,7 @@ _ONE_WORD = {
 
 
 def _may_be_id(word: str) -> bool:
-    """Whether a word may be meant as an id: those have digits, and eight letters of them at most no other."""
+    """Whether a word looks like an id: it has a digit, or is eight letters from a to f."""
     return any(map(str.isdigit, word)) or (len(word) == 8 and {*word} <= {*"abcdef"})
 
 
