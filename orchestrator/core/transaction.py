@@ -110,7 +110,7 @@ class Transaction(Generic[S]):
         return check_named(self._agent) if needed else self._agent
 
     def check_agent(self, agent: str) -> None:
-        """Check the name of another agent, to whom the command gives something."""
+        """Check the name of another agent that the command gives work or mail to."""
         if not self.knows_agent(agent):
             self.strangers[agent] = None
 

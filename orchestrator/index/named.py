@@ -46,7 +46,7 @@ def is_name(text: str) -> bool:
 
 
 def named_queries(documents: Documents) -> list[NamedQuery]:
-    """All named queries by name; the board's own go before those that are shipped."""
+    """All named queries by name; the board's own replace shipped ones of the same name."""
     queries = {query.name: query for query in (*_shipped(), *_of_board(documents))}
     return [queries[name] for name in sorted(queries)]
 

@@ -323,7 +323,7 @@ _SIMPLE: dict[str, Callable[[Changed], Row]] = {
     "convoys": _of_value(schema.CONVOYS),
     "mailboxes": _receipt,
 }
-"""The kinds of records of which each is one row."""
+"""The kinds of records that are one row each."""
 
 _TABLES: dict[str, tuple[schema.IndexTable, ...]] = {
     "workstreams": (schema.WORKSTREAMS,),

@@ -113,7 +113,7 @@ def import_backlog(
         skip_existing: Leave tasks that are on the board as they are.
         strict: Refuse files that cannot be read, duplicate ids, circles, and tasks that are on the
             board.
-        reason: Why whoever imports changes what it is judged by itself.
+        reason: Why the importing agent changes what its own work is judged by.
         agent: The importing agent.
         progress: Shows how many files are read.
 

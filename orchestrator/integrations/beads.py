@@ -109,7 +109,7 @@ def import_beads(
 ) -> Report:
     """Take issues into a workstream, which is made if it is not there, in one commit.
 
-    Records that are not work, and those that cannot be read, are left out and reported.
+    Records that are not work, or cannot be read, are left out and reported.
 
     Args:
         engine: The board.
@@ -118,7 +118,7 @@ def import_beads(
         workstream: Where new tasks belong.
         skip_existing: Leave tasks that are on the board as they are.
         strict: Refuse unreadable records, duplicate ids, circles, and tasks that are on the board.
-        reason: Why whoever imports changes what it is judged by itself.
+        reason: Why the importing agent changes what its own work is judged by.
         agent: The importing agent.
         progress: Shows how many issues are read.
 

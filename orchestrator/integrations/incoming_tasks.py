@@ -67,7 +67,7 @@ class Surroundings(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     """The data of an import besides its tasks.
 
     Attributes:
-        left_out: Ids of records that are not tasks here, and whether they keep back those that need them.
+        left_out: Ids of records that are not tasks here, and whether they block the tasks that need them.
         missing_keeps_back: Whether a need of an id that is nowhere keeps back.
         topics: Texts that become knowledge, by topic.
     """
@@ -107,7 +107,7 @@ def take_in(
         skip_existing: Leave tasks that are on the board as they are.
         strict: Refuse tasks that are on the board, and circles.
         source: What the tracker is called.
-        reason: Why whoever imports changes what it is judged by itself.
+        reason: Why the importing agent changes what its own work is judged by.
         agent: The importing agent.
     """
     by_id = {incoming.id: (incoming, lost) for incoming, lost in incoming_tasks}

@@ -1,4 +1,4 @@
-"""The order of imported tasks: each after those that it waits for. It breaks circles."""
+"""The order of imported tasks: each after the tasks that it waits for. It breaks circles."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
@@ -25,7 +25,7 @@ class Cut(NamedTuple):
 
 
 def in_order(waits: Mapping[str, Iterable[Wait]]) -> tuple[list[str], list[Cut]]:
-    """Sort each task after those that it waits for, and otherwise keep the order.
+    """Sort each task after the tasks that it waits for, and otherwise keep the order.
 
     Returns:
         The order, and the waits that were left out because they close a circle.

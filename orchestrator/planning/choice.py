@@ -94,7 +94,7 @@ class _Conflicts:
     """Which resources of some candidates exclude each other.
 
     Attributes:
-        disputed: The resources because of which two candidates may exclude each other.
+        disputed: The resources that may make two candidates exclude each other.
     """
 
     def __init__(self, candidates: Iterable[Candidate]) -> None:

@@ -49,7 +49,7 @@ Rule = Callable[[State, Task, str], Iterator[Reason]]
 
 
 def lint(engine: Engine, workstream: str | None = None, *, where: str = "") -> list[Flaw]:
-    """Return what is not well with open tasks, those of a workstream or those that pass an expression."""
+    """Return the flaws of open tasks: of a workstream, or of the tasks that pass an expression."""
     chosen = Tasks(engine).all(workstream, open=True, where=where)
     titles: Titles = {}
     for task in Tasks(engine).all(open=True):
@@ -154,7 +154,7 @@ RULES: tuple[Rule, ...] = (
     _no_acceptance,
     _no_estimate,
 )
-"""What each open task is looked over for; those that keep work from going on come first."""
+"""The rules for open tasks; rules about blocked work come first."""
 
 
 def _is_work(task: Task) -> bool:

@@ -26,7 +26,7 @@ SAME = 0.85
 """The likeness of titles that say the same."""
 
 COMPARED = 200
-"""Tasks whose letters are compared: those that share most words."""
+"""How many tasks are compared letter by letter; the tasks that share most words."""
 
 RECENT = 1000
 """Tasks that a new title is compared with, the newest: what adding one costs is the same on every board."""

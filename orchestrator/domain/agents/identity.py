@@ -111,7 +111,7 @@ def act_in_session(
 
 
 def act_to_work(tx: Transaction[State], agent: str | None, *, task: str = "ID") -> str:
-    """Set the acting agent, which is needed, for a command by which it takes work or a resource.
+    """Set the acting agent, which is needed, for a command that takes work or a resource.
 
     Raises:
         Refused: It is retired, or has started a newer session than the acting one.

@@ -68,7 +68,7 @@ def resolve(state: State, addresses: Iterable[str], sender: str) -> Recipients:
 
     Raises:
         NotFound: There is no such mailing list or workstream.
-        Refused: A group has no member except the sender (``nobody``).
+        Refused: The sender is the only member of a group (``nobody``).
         UsageError: An address has no known form, or two of them are queues.
     """
     addresses = tuple(addresses)

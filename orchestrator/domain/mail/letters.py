@@ -20,7 +20,7 @@ class Letter(Message, frozen=True, gc=False, kw_only=True):
     Attributes:
         recipients: The agents of the addresses when it was sent.
         queue: The queue that it was sent to; empty if none.
-        receipts: By agent, of those that hold it now: when it was delivered, read and acknowledged.
+        receipts: For each agent that has it in its mailbox: when it was delivered, read and acknowledged.
     """
 
     recipients: tuple[str, ...]

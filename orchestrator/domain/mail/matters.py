@@ -38,7 +38,7 @@ def matter_of(event: str, task: Task) -> Matter | None:
 
 
 class UnreadCount(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The number of messages that an agent has not read, and of those that were not delivered either."""
+    """Count the messages that an agent has not read, and how many of them were not delivered."""
 
     agent: str
     unread: int
@@ -46,7 +46,7 @@ class UnreadCount(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 def count_unread(state: State, agent: str, now: str) -> UnreadCount:
-    """Count the messages that an agent has not read, but for those that are settled."""
+    """Count the messages that an agent has not read, without settled notices."""
     box, settled = state.mail.mailbox(agent), settled_messages(state, agent, now)
     return UnreadCount(
         agent=agent,
@@ -74,13 +74,13 @@ def _is_settled(state: State, matter: Matter | None, now: str) -> bool:
 
 
 def unread_messages(state: State, agent: str, now: str, *, new: bool = False) -> list[int]:
-    """Return the messages that an agent has not read, oldest first, but for those that are settled.
+    """Return the messages that an agent has not read, oldest first, without settled notices.
 
     Args:
         state: The board.
         agent: The owner of the mailbox.
         now: The time.
-        new: Only those that were not delivered to it either.
+        new: Only messages that were not delivered to it.
     """
     box, settled = state.mail.mailbox(agent), settled_messages(state, agent, now)
     held = sorted(box.new if new else (*box.new, *box.unread))

@@ -15,7 +15,7 @@ class TakenMessage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class QueueView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A queue: the messages that wait in it, oldest first, and those that were taken from it."""
+    """A queue: its waiting messages, oldest first, and the messages that were taken from it."""
 
     name: str
     waiting: tuple[int, ...]

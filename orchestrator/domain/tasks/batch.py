@@ -298,7 +298,7 @@ def _is_new(entry: Entry) -> bool:
 
 
 def _in_order(entries: tuple[Entry, ...]) -> tuple[list[int], list[int]]:
-    """Return the entries in order, each after those that it names; and a circle, if there is one."""
+    """Return the entries in order, each after the entries that it names; and a circle, if there is one."""
     keys: dict[str, int] = {}
     for number, entry in enumerate(entries):
         keys.setdefault(str(entry.fields.get("key")), number)

@@ -1,4 +1,4 @@
-"""Which tasks may be deleted: those that no other task depends on."""
+"""Which tasks may be deleted: tasks that no other task depends on."""
 
 from collections.abc import Collection
 

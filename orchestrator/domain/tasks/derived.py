@@ -157,7 +157,7 @@ def progress_of(state: State, task_id: str) -> Progress | None:
 
 
 def count_open(state: State, facts: TaskFacts) -> int:
-    """How many needs of a task are not done, and how many of those whose failure it needs did not fail."""
+    """Count the needs that are not done, and the tasks that must fail first and have not failed."""
     tasks = state.tasks
     count = sum(not tasks.is_done(need) for need in facts.needs)
     return count + sum(not tasks.has_failed(need) for need in facts.needs_failure_of)

@@ -58,7 +58,7 @@ class TaskEdited(_Changes):  # type: ignore[misc] # its fields are those of the 
 
     @property
     def problem(self) -> str:
-        """What changed of that by which the task is judged; empty if nothing did."""
+        """Which facts that the task is judged by changed; empty if none did."""
         judged, dropped = sorted(JUDGED & self.facts().keys()), " and ".join(self.dropped)
         changes = (
             f"changed {' and '.join(judged)}" if judged else "",

@@ -1,4 +1,4 @@
-"""Tasks that need the failure of others: they are cancelled when one of those is done after all."""
+"""Tasks that need the failure of others: they are cancelled when one of the others is done."""
 
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Committed, Transaction

@@ -142,7 +142,7 @@ class SeveralTasks(TaskQueries):
             agent: Who moves them.
 
         Returns:
-            The tasks that moved, parts included; those that were named if all are there already.
+            The tasks that moved, parts included; the named tasks if none had to move.
         """
         from orchestrator.domain.tasks.deletion import with_parts
 

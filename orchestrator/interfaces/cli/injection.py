@@ -52,7 +52,7 @@ def block(
 
     Args:
         agent: Whose mail it is.
-        letters: The messages in order; only those that fit are read, and one more.
+        letters: The messages in order; they are read until one does not fit.
         count: How many there are.
         budget: Tokens that the block may have; a token is 4 characters.
         boundary: A number that no writer of a message could guess.

@@ -154,7 +154,7 @@ def _side(run: Run, word: str) -> "str | Loaded":
 
 
 def _shared(values: Values, formula: "Loaded", formulas: "list[Loaded]") -> Values:
-    """The values for one of two formulas, without those that only the other formula knows."""
+    """The values for one of two formulas, without values that only the other formula knows."""
     own = _declared(formula)
     others = {name for other in formulas if other is not formula for name in _declared(other)}
     return {name: value for name, value in values.items() if name in own or name not in others}

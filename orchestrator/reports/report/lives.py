@@ -36,7 +36,7 @@ from orchestrator.reports.report.records import Decided
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """A change of a task's status: by which event, when (seconds since 1970), to what, by whom.
+    """A change of a task's status: its event, its time (seconds since 1970), the new status and the agent.
 
     ``is_lapse``: its agent had left it, so the time before was not spent on it.
     """

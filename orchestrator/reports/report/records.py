@@ -21,7 +21,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         open: Those that have not ended.
         blocked: Open tasks that were set aside.
-        done_share: The share of done tasks among those that were not cancelled.
+        done_share: The share of done tasks; cancelled tasks are not counted.
     """
 
     tasks: int
@@ -109,7 +109,7 @@ class HoldUp(msgspec.Struct, frozen=True, kw_only=True):
         name: The id of the task, the resource of the lock, or the reason in words.
         agent: Who has it, if an agent has.
         waiting: How many wait.
-        waiters: The first of those: tasks by id, or agents by name.
+        waiters: The first waiters: tasks by id, or agents by name.
     """
 
     kind: str

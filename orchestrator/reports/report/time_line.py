@@ -36,7 +36,7 @@ def time_line(lives: Iterable[Life], since: float, until: float) -> TimeLine:
 
 
 def _unit(length: float) -> tuple[str, int]:
-    """The shortest unit of which not too many fit into the time."""
+    """The shortest unit that does not divide the time into too many parts."""
     for unit, step in _UNITS:
         if length <= (MOST - 1) * step:
             return unit, step

@@ -55,7 +55,7 @@ def _took(life: Life, until: float) -> tuple[float, Took] | None:
 def _pickups(lives: Mapping[str, Life]) -> tuple[list[float], int]:
     """Measure how soon free workers took ready tasks, and how many worked side by side.
 
-    Workers have no names here, for agents come and go: a claim is made by whoever has been free longest.
+    Workers have no names here, because agents come and go: the worker that has been free longest claims next.
     """
     claims = [(life, *span) for life in lives.values() for span in _claims(life)]
     last = max((claim.moment for _, claim, _ in claims), default=0.0)
@@ -129,7 +129,7 @@ class WorkLeft:
         return [*dict.fromkeys(other for other in waits if other != task.id)]
 
     def _stuck(self, before: dict[str, list[str]]) -> set[str]:
-        """The tasks that go on only after a decision, and those that wait for them."""
+        """The tasks that need a decision to continue, and the tasks that wait for them."""
         state = self._state
         after: dict[str, list[str]] = {}
         stuck: list[str] = []
