@@ -122,6 +122,33 @@ def test_an_interrupt_while_waiting_ends_quietly(board: Path, number: int, statu
     assert (waiting.returncode, out, err) == (status, b"", b"")
 
 
+INTERRUPTED_IN_A_FINALIZER = """
+import os, sys, time
+from orchestrator.interfaces.cli import main
+
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), int(sys.argv[1]))
+
+def wait():
+    Finalized()
+    for _ in range(5000):
+        time.sleep(0.01)
+
+main.main = wait
+main.process()
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_that_comes_while_a_finalizer_runs_ends_the_process(
+    number: int, status: int
+) -> None:
+    words = [sys.executable, "-c", INTERRUPTED_IN_A_FINALIZER, str(int(number))]
+    ended = subprocess.run(words, capture_output=True, timeout=50, check=False, cwd=ROOT)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (status, b"", b"")
+
+
 def test_an_interrupt_while_waiting_for_a_lock_takes_the_waiting_back(board: Path) -> None:
     run(board, "l", "acquire", "git", "ann")
     waiting = start(board, "l", "acquire", "git", "bob", "--wait", "10m")

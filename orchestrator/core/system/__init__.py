@@ -18,7 +18,8 @@ Processes                      ``identity`` and ``condition``: whether a process
                                still runs; ``Program``: one in a group of its own, and what it
                                prints; ``VARIABLES``: what programs need beside the usual variables;
                                ``run_at_terminal``: one that the user works with
-Signals                        ``INTERRUPTS``: those that ask a process to end
+Signals                        ``INTERRUPTS``: those that ask a process to end; ``interrupt``: send one
+                               to this process
 ============================== ======================================================================
 
 There are no wake-ups here: processes that wait for the log poll its size, which works on every system.

@@ -30,6 +30,11 @@ OPEN_ALREADY = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 """How the paths of what this process has open begin."""
 
 
+def interrupt(number: int) -> None:
+    """Send a signal to this process, so that what its main thread waits for ends."""
+    os.kill(os.getpid(), number)
+
+
 def wait_for_input(fd: int) -> None:
     """Let reading from a pipe that :func:`open_file` opened wait for what comes."""
     os.set_blocking(fd, True)

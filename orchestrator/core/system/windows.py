@@ -69,6 +69,11 @@ OPEN_ALREADY: tuple[str, ...] = ()
 """Nothing that is open has a path."""
 
 
+def interrupt(number: int) -> None:
+    """Raise a signal in this process; ``os.kill`` would end the process at once."""
+    signal.raise_signal(number)
+
+
 def wait_for_input(fd: int) -> None:
     """Let reading from a pipe that :func:`open_file` opened wait for what comes."""
 

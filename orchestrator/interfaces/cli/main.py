@@ -74,6 +74,7 @@ def process(**settings: Any) -> NoReturn:
     # A process of one command ends before collecting pays; what it made goes with it.
     gc.disable()
     signal.signal(signal.SIGTERM, _terminated)
+    sys.unraisablehook = _interrupt_again
     try:
         status: Any = main(**settings)
     except SystemExit as end:
@@ -94,6 +95,20 @@ def console() -> None:
 
 def _terminated(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
+
+
+def _interrupt_again(discarded: Any) -> None:
+    """Repeat an interrupt that came while a finalizer ran: Python discards what is raised there."""
+    if not isinstance(discarded.exc_value, SystemExit | KeyboardInterrupt):
+        sys.__unraisablehook__(discarded)
+        return
+    import threading
+
+    from orchestrator.core.system import interrupt
+
+    number = signal.SIGINT if isinstance(discarded.exc_value, KeyboardInterrupt) else signal.SIGTERM
+    # In this function the exception would be discarded once more.
+    threading.Timer(0.01, interrupt, [number]).start()
 
 
 def report(error: OrchestratorError, *, as_json: bool) -> int:
