@@ -245,3 +245,53 @@ def test_without_an_id_review_is_about_the_review_that_is_mine(cli: CommandLine)
     cli("t", "review", tasks[0], "bob", "--release")
     assert cli("t", "review", "--release", "--agent", "bob").lines[0] == "Review released: Ship v1"
     assert cli("t", "show", tasks[1], "--json").json["reviewer"] is None
+
+
+@pytest.mark.parametrize(("verb", "ends"), [("approve", "Approved"), ("reject", "Rejected")])
+@pytest.mark.parametrize("group", [(), ("t",)])
+def test_without_an_id_a_verdict_is_about_the_review_that_is_mine(
+    cli: CommandLine, group: tuple[str, ...], verb: str, ends: str
+) -> None:
+    verdict = (*group, verb, "It reads well", "--agent", "bob")
+    first, second = [added(cli, f"Ship v{n}", "--review") for n in (1, 2)]
+    for task in (first, second):
+        cli("t", "claim", task, "ann")
+        cli("t", "complete", task)
+    assert "bob reviews no task" in cli(*verdict, status=1).err
+    cli("t", "review", first, "bob")
+    cli("t", "review", second, "bob")
+    several = cli(*verdict, status=1).err
+    assert f"bob reviews 2 tasks: {first} (Ship v1), {second} (Ship v2)" in several
+    cli("t", "review", first, "bob", "--release")
+    assert cli(*verdict).lines[0] == f"{ends}: Ship v2"
+    assert "It reads well" in cli("t", "show", second).out
+
+
+def test_one_word_for_a_review_that_may_be_an_id_is_not_a_comment(cli: CommandLine) -> None:
+    task = added(cli, "Ship v1", "--review")
+    cli("t", "claim", task, "ann")
+    cli("t", "complete", task)
+    cli("t", "review", task, "bob")
+    refused = cli("approve", "v1", "--agent", "bob", status=1).err
+    assert "There is no task 'v1'" in refused
+    assert "--comment" in refused
+    assert cli("approve", "LGTM", "--agent", "bob").lines[0] == "Approved: Ship v1"
+
+
+def test_show_edit_and_note_without_an_id_are_about_what_i_have(cli: CommandLine) -> None:
+    task, other = added(cli, "Ship v1", "--review"), added(cli, "Ship v2")
+    for words in (["show"], ["edit", "--priority", "1"], ["note", "a b"]):
+        assert "bob works on no task" in cli(*words, "--agent", "bob", status=1).err
+        cli("t", "claim", other, "bob")
+        cli(*words, "--agent", "bob")
+        cli("t", "release", other)
+    cli("t", "claim", task, "ann")
+    cli("t", "complete", task)
+    cli("t", "review", task, "bob")
+    cli("note", "what about Windows", "--agent", "bob")
+    cli("edit", "--labels", "ui", "--agent", "bob")
+    shown = cli("show", "--agent", "bob", "--json").json
+    assert (shown["id"], shown["labels"]) == (task, ["ui"])
+    assert shown["notes"][-1]["text"] == "what about Windows"
+    refused = cli("done", "--agent", "bob", status=1).err
+    assert f"You review {task}: `orc t approve`" in refused

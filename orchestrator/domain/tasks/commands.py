@@ -35,6 +35,7 @@ from orchestrator.domain.tasks.leases import (
     claim_review,
     has_ended_it,
     held_task,
+    named_or_at_hand,
     named_or_current,
     take,
 )
@@ -117,7 +118,7 @@ class Tasks(SeveralTasks, name="tasks"):
     def edit(
         self,
         tx: Transaction[State],
-        task: str,
+        task: str | None = None,
         *,
         title: str | None = None,
         reason: str = "",
@@ -127,7 +128,7 @@ class Tasks(SeveralTasks, name="tasks"):
         """Change facts of a task; None leaves a fact as it is, an empty text or list clears it.
 
         Args:
-            task: Its id or a prefix.
+            task: Its id or a prefix; None for the one that the agent works on, or else reviews.
             title: One line that says what is to be done.
             reason: Why acceptance or checks change, or an open need or part goes; needed by an agent that
                 has or had the task that is judged by it. It stands in the evidence, and the creator gets it
@@ -141,8 +142,8 @@ class Tasks(SeveralTasks, name="tasks"):
         """
         from orchestrator.domain.tasks.judged import change_facts
 
-        act_in_session(tx, agent, task=task)
-        old = find_live(tx.state, task)
+        act_in_session(tx, agent, task=task or "ID")
+        old = find_live(tx.state, named_or_at_hand(tx, task, agent))
         board = _Board(self._desk, tx.state, tx.now, old.id)
         changes = changed_facts({"title": title, **facts}, old, board)
         if not changes:
@@ -455,9 +456,9 @@ class Tasks(SeveralTasks, name="tasks"):
     def note(
         self, tx: Transaction[State], task: str | None, text: str, *, agent: str | None = None
     ) -> None:
-        """Append a note to a task; None: to the one that the agent works on."""
+        """Append a note to a task; None: to the one that the agent works on, or else reviews."""
         tx.act_as(agent)
-        live = find_live(tx.state, named_or_current(tx, task, agent))
+        live = find_live(tx.state, named_or_at_hand(tx, task, agent))
         tx.record(TaskNoted(task=live.id, text=check_required("note", text)))
 
 

@@ -114,31 +114,63 @@ def current_task(state: State, agent: str) -> Task:
     if len(current) == 1:
         return current[0]
     if not tasks:
+        reviews = state.schedule.reviews.held_by(agent)
         begin = (
-            f"`t claim {hung}` begins what hangs on your hook." if hung else "`t next` takes one."
+            f"`t claim {hung}` begins what hangs on your hook."
+            if hung
+            else f"You review {reviews[0].id}: `t approve`, `t reject` or `review --release` ends it."
+            if reviews
+            else "`t next` takes one."
         )
         raise NotFound(f"{agent} works on no task", code="hook_empty", hint=begin)
     raise _ambiguous(f"{agent} works on {len(current)} tasks", current)
 
 
 def named_or_current_review(tx: Transaction[State], task: str | None, agent: str | None) -> str:
-    """Return the named task; without a name, the id of the task that the agent reviews.
+    """Return the named task; without a name, the id of the task that the agent reviews."""
+    if task is not None:
+        return task
+    return current_review(tx.state, act_in_session(tx, agent, needed=True), tx.now).id
+
+
+def current_review(state: State, agent: str, now: str) -> Task:
+    """Return the task that an agent reviews; one whose review has lapsed, only if there is no other.
 
     Raises:
         NotFound: It reviews none.
         Refused: It reviews several.
     """
-    if task is not None:
-        return task
-    actor = act_in_session(tx, agent, needed=True)
-    reviews = tx.state.schedule.reviews.held_by(actor)
+    held = state.schedule.reviews.held_by(agent)
+    reviews = [task for task in held if task.is_reviewed_by(agent, now)] or held
     if not reviews:
         raise NotFound(
-            f"{actor} reviews no task", code="no_review", hint="`next` takes a review that is due."
+            f"{agent} reviews no task", code="no_review", hint="`next` takes a review that is due."
         )
     if len(reviews) > 1:
-        raise _ambiguous(f"{actor} reviews {len(reviews)} tasks", reviews)
-    return reviews[0].id
+        raise _ambiguous(f"{agent} reviews {len(reviews)} tasks", reviews)
+    return reviews[0]
+
+
+def named_or_at_hand(tx: Transaction[State], task: str | None, agent: str | None) -> str:
+    """Return the named task; without a name, the id of the one that :func:`task_at_hand` returns."""
+    if task is not None:
+        return task
+    return task_at_hand(tx.state, act_in_session(tx, agent, needed=True), tx.now).id
+
+
+def task_at_hand(state: State, agent: str, now: str) -> Task:
+    """Return the task that an agent works on, or if it works on none, the one that it reviews.
+
+    Raises:
+        NotFound: It does neither.
+        Refused: It has several.
+    """
+    try:
+        return current_task(state, agent)
+    except NotFound:
+        if not state.schedule.reviews.held_by(agent):
+            raise
+        return current_review(state, agent, now)
 
 
 def _ambiguous(what: str, tasks: Sequence[Task]) -> Refused:

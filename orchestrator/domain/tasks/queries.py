@@ -7,9 +7,11 @@ from typing import Unpack
 from orchestrator.core.events import Recorded
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.transaction import Noun
+from orchestrator.domain.agents.identity import own_name
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import archive
 from orchestrator.domain.tasks.facts import GivenFacts
+from orchestrator.domain.tasks.leases import task_at_hand
 from orchestrator.domain.tasks.lookup import resolve_ever
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.stages import Standing
@@ -18,13 +20,19 @@ from orchestrator.domain.tasks.stages import Standing
 class TaskQueries(Noun[State]):
     """What can be asked about tasks."""
 
-    def get(self, task: str) -> Task:
+    def get(self, task: str | None = None, *, agent: str | None = None) -> Task:
         """The task of this id or prefix, archived and deleted ones included.
+
+        Args:
+            task: Its id or a prefix; None for the one that the agent works on, or else reviews.
+            agent: Whose task it is, if none is named.
 
         Raises:
             NotFound: There is none.
         """
         state = self._state
+        if task is None:
+            return task_at_hand(state, own_name(self._desk, agent), self._desk.now())
         task_id = resolve_ever(state, task)
         archived = state.tasks.archived.get(task_id)
         if archived is None:

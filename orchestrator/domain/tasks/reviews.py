@@ -99,7 +99,7 @@ class Reviews(Noun[State]):
     def approve(
         self,
         tx: Transaction[State],
-        task: str,
+        task: str | None = None,
         *,
         comment: str = "",
         agent: str | None = None,
@@ -107,7 +107,7 @@ class Reviews(Noun[State]):
         """Approve the work of another agent; the task is done with it.
 
         Args:
-            task: Its id or a prefix.
+            task: Its id or a prefix; None for the one that the agent reviews.
             comment: A comment of the reviewer.
             agent: Who reviews; needed.
 
@@ -115,7 +115,7 @@ class Reviews(Noun[State]):
             Refused: It is not in review, the reviewer worked on it (``own_work``), or another agent reviews
                 it (``review_held``).
         """
-        reviewed = _reviewed(tx, task, "approve", agent)
+        reviewed = _reviewed(tx, named_or_current_review(tx, task, agent), "approve", agent)
         tx.record(TaskApproved(task=reviewed.id, comment=check_text("comment", comment)))
         tx.record(
             TaskCompleted(
@@ -128,12 +128,17 @@ class Reviews(Noun[State]):
 
     @command(changed_task)
     def reject(
-        self, tx: Transaction[State], task: str, *, reason: str, agent: str | None = None
+        self,
+        tx: Transaction[State],
+        task: str | None = None,
+        *,
+        reason: str,
+        agent: str | None = None,
     ) -> None:
         """Give work back to its worker, who gets the reason; work of a retired agent becomes free.
 
         Args:
-            task: Its id or a prefix.
+            task: Its id or a prefix; None for the one that the agent reviews.
             reason: What is missing; kept as a note.
             agent: Who reviews; needed.
 
@@ -141,7 +146,7 @@ class Reviews(Noun[State]):
             Refused: It is not in review, the reviewer worked on it (``own_work``), or another agent reviews
                 it (``review_held``).
         """
-        reviewed = _reviewed(tx, task, "reject", agent)
+        reviewed = _reviewed(tx, named_or_current_review(tx, task, agent), "reject", agent)
         tx.record(TaskRejected(task=reviewed.id, reason=check_required("reason", reason)))
         worker = reviewed.assigned_to
         known = tx.state.agents.get(worker or "")

@@ -22,7 +22,7 @@ from orchestrator.interfaces.cli.task_words import (
     Words,
     done,
     mine_or_named,
-    only_task,
+    mine_or_only,
     refuse_more,
     task_words,
 )
@@ -150,7 +150,7 @@ def _batch_page(applied: "Applied", dry_run: bool) -> str:
 
 
 @TASK.command("edit", example='edit 299833bc --priority 1 --labels ui,urgent --needs ""')
-@task_words()
+@task_words(help="The task, the one that I have if not given.", or_mine=True)
 @option("--title", "One line that says what is to be done.")
 @FACT_OPTIONS
 @text_file("the description")
@@ -182,13 +182,17 @@ def edit(
 
         if run.settings.json or not task_editor.can_edit():
             raise UsageError("There is nothing to change", hint="Give a field, such as --title.")
-        return done(run, task_editor.edit_in_editor(run, only_task(run, words), reason), "Edited")
-    task = run.orc.tasks.edit(only_task(run, words), reason=reason, **changes)
+        return done(
+            run, task_editor.edit_in_editor(run, mine_or_only(run, words), reason), "Edited"
+        )
+    task = run.orc.tasks.edit(mine_or_only(run, words), reason=reason, **changes)
     return done(run, task, "Edited")
 
 
 @TASK.command("note", example='note 299833bc "The API needs a key"', signed=True)
-@task_words("TEXT...", "The task, mine if not given, and what there is to say.", or_mine=True)
+@task_words(
+    "TEXT...", "The task, the one that I have if not given, and what there is to say.", or_mine=True
+)
 @text_file("the text")
 def note(run: Run, words: Words, file: str | None) -> Answer:
     """Append a note to a task."""

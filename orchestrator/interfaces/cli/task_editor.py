@@ -41,7 +41,7 @@ def can_edit() -> bool:
     return is_terminal() and sys.stdin is not None and sys.stdin.isatty() and bool(_editor())
 
 
-def edit_in_editor(run: Run, task_id: str, reason: str) -> "Task":
+def edit_in_editor(run: Run, task_id: str | None, reason: str) -> "Task":
     """Let the user edit the facts of a task, and apply those that changed.
 
     Raises:

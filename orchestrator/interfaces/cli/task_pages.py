@@ -15,7 +15,7 @@ from orchestrator.interfaces.cli.moments import sentence_line
 from orchestrator.interfaces.cli.rendering import Answer, plain
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line, why
-from orchestrator.interfaces.cli.task_words import Words, only_task, task_words
+from orchestrator.interfaces.cli.task_words import Words, mine_or_only, task_words
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 @TASK.command("show", example="show 299833bc", reads=True)
-@task_words()
+@task_words(help="The task, the one that I have if not given.", or_mine=True)
 def show(run: Run, words: Words) -> Answer:
     """Show everything about a task, with its history."""
-    task = run.orc.tasks.get(only_task(run, words))
+    task = run.orc.tasks.get(mine_or_only(run, words))
     history = run.orc.tasks.history(task.id)
     around = _Around.of(run, task)
     record = {**plain(task), **plain(around), "history": _history(history)}

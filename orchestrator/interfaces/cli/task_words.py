@@ -186,6 +186,7 @@ def mine_or_named(
 _ONE_WORD = {
     "result": "A word with a digit is read as an id; a result of one word goes with `done -m RESULT`.",
     "reason": "A word with a digit is read as an id; a reason of one word goes with --reason.",
+    "comment": "A word with a digit is read as an id; a comment of one word goes with --comment.",
     "text": "A word with a digit is read as an id; `hook` shows the task that you work on.",
 }
 """What to do where a text of one word was taken for an id."""

@@ -174,20 +174,24 @@ def archive(run: Run, tasks: Words, older_than: str | None) -> Answer:
 
 
 @TASK.command("approve", example='approve 299833bc "Reads well" --agent bob')
-@task_words("[COMMENT...]", "The task, and what there is to say.")
+@task_words(
+    "[COMMENT...]", "The task, the one that I review if not given, and what to say.", or_mine=True
+)
 @option("--comment", "What there is to say.")
 def approve(run: Run, words: Words, comment: str | None) -> Answer:
     """Say that the work of another agent is done."""
-    task, text = task_and_text(run, words, comment, name="comment")
+    task, text = mine_or_named(run, words, comment, name="comment")
     return ended(run, run.orc.reviews.approve(task, comment=text), "Approved")
 
 
 @TASK.command("reject", example='reject 299833bc "The migration has no test" --agent bob')
-@task_words("REASON...", "The task, and what is missing.")
+@task_words(
+    "REASON...", "The task, the one that I review if not given, and what is missing.", or_mine=True
+)
 @option("--reason", "What is missing.")
 def reject(run: Run, words: Words, reason: str | None) -> Answer:
     """Give the work of another agent back to it, with the reason."""
-    task, text = task_and_text(run, words, reason, name="reason", required=True)
+    task, text = mine_or_named(run, words, reason, name="reason", required=True)
     return ended(run, run.orc.reviews.reject(task, reason=text), "Rejected")
 
 

@@ -295,3 +295,14 @@ def test_what_is_to_be_reviewed_is_handed_in_by_force_under_a_name(orc: Orchestr
         with changes_nothing(orc):
             forced = lambda: orc.tasks.complete(task, force=True, reason="I say", agent=agent)  # noqa: B023,E731
             assert code_of(forced) == "agent_needed"
+
+
+def test_a_lapsed_review_is_meant_only_if_there_is_no_other(
+    orc: Orchestrator, clock: SettableClock
+):
+    lapsed, held = in_review(orc), in_review(orc)
+    orc.reviews.claim(lapsed, agent="bob", lease="1m")
+    orc.reviews.claim(held, agent="bob", lease="1h")
+    clock.advance(120)
+    assert orc.reviews.approve(agent="bob").id == held
+    assert orc.reviews.reject(reason="no tests", agent="bob").id == lapsed
