@@ -11,13 +11,29 @@ T = TypeVar("T")
 
 _UNSAFE = (
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+    "\ufff9-\ufffb\ud800-\udfff\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
 )
+"""The characters of Unicode's categories Cc (control), Cf (format), Cs, Zl and Zp.
+
+Only the signs of category Cf that have a shape, such as that of an Arabic number, are not among them. Tags
+(U+E0000 to U+E007F) stay here, although flags of regions use them: a text of them is invisible to a person
+and readable for a model.
+"""
+
+_JOINERS = "\u200c\u200d"
+_JOINED = ("Lo", "Lm", "Mn", "Mc", "So", "Sm")
+"""The categories of characters before which a joiner stays: letters without case, marks and symbols.
+
+A joiner is of category Cf, but it is spelling in Persian and in scripts of India, and the glue of an emoji of
+several parts. It stays between a character that is not a blank and one of these, and behind a sign that takes
+a vowel away (a virama). Elsewhere, as between Latin letters, it is invisible and makes two texts look alike.
+"""
 
 
 def shortened(text: str, length: int) -> str:
     """Cut a text to a length; ``…`` marks the cut."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    return text if len(text) <= length else f"{text[: length - 1].rstrip(_JOINERS)}…"
 
 
 def times(number: int) -> str:
@@ -37,8 +53,11 @@ def one_line(text: str, length: int) -> str:
 
 
 def escape(text: str) -> str:
-    r"""Escape control, bidi and invisible characters of one line: ``\\x1b``, ``\\u202e``."""
-    if text.isascii() and text.isprintable():
+    r"""Escape control, bidi and invisible characters of one line: ``\\x1b``, ``\\u202e``.
+
+    Joiners stay where they join; see :data:`_JOINED`.
+    """
+    if text.isprintable():
         return text
     return re.sub(_UNSAFE, _shown, text)
 
@@ -57,17 +76,40 @@ def escape_lines(text: str) -> str:
 
 def escape_json(text: str) -> str:
     r"""The same JSON with unsafe characters written as ``\u009b``, for JSON that people read."""
-    return re.sub(_UNSAFE, lambda match: _as_json(match[0]), text)
+    return re.sub(_UNSAFE, _as_json, text)
 
 
-def _as_json(character: str) -> str:
-    # A newline here is part of the indentation: newlines in texts are already escaped.
+def _as_json(match: re.Match[str]) -> str:
     from json.encoder import encode_basestring_ascii
 
-    return character if character == "\n" else encode_basestring_ascii(character)[1:-1]
+    # A newline here is part of the indentation: newlines in texts are already escaped.
+    stays = match[0] == "\n" or _joins(match)
+    return match[0] if stays else encode_basestring_ascii(match[0])[1:-1]
+
+
+def _joins(match: re.Match[str]) -> bool:
+    """Whether a character is a joiner that has something to join."""
+    if match[0] not in _JOINERS:
+        return False
+    from unicodedata import category, combining
+
+    before, after = (
+        match.string[max(0, match.start() - 1) : match.start()],
+        match.string[match.end() : match.end() + 1],
+    )
+    if not before or category(before)[0] not in "LMNS":
+        return False
+    is_joined = bool(after) and not after.isascii() and category(after) in _JOINED
+    return is_joined or combining(before) == _VIRAMA
+
+
+_VIRAMA = 9
+"""The combining class of a sign that takes the vowel of a letter away."""
 
 
 def _shown(match: re.Match[str]) -> str:
     character = match[0]
+    if _joins(match):
+        return character
     named = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character)
     return named or ascii(character)[1:-1]

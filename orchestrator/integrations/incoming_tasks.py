@@ -27,13 +27,13 @@ from orchestrator.domain.tasks.edit_events import TaskReimported
 from orchestrator.domain.tasks.events import TaskImported
 from orchestrator.domain.tasks.facts import MOVING
 from orchestrator.domain.tasks.judged import takes_reason
-from orchestrator.domain.tasks.records import ENDED, IN_WORK, Task
+from orchestrator.domain.tasks.records import ENDED, IN_WORK, Note, Task
 from orchestrator.domain.tasks.relations import Gate, Link, Signal
 from orchestrator.domain.validation import check_line
 from orchestrator.domain.workstreams.commands import Workstreams
 from orchestrator.engine import Engine
 from orchestrator.integrations.order import Wait, in_order
-from orchestrator.integrations.report import Losses, Report, digest
+from orchestrator.integrations.report import Losses, Report, digest, is_plain
 from orchestrator.integrations.updates import (
     OPEN_NEEDS,
     OWN_WORK,
@@ -392,6 +392,7 @@ class _Taking:
             links=tuple(dict.fromkeys(Link(kind, other) for kind, other in links if other)),
             created_at=task.created_at or self.tx.now,
             created_by=self._agent(task.created_by) if task.created_by else SYSTEM,
+            notes=tuple(map(self._with_author, task.notes)),
             updated_at=updated,
             ended_at=(task.ended_at or updated) if task.status in ENDED else None,
         )
@@ -427,6 +428,10 @@ class _Taking:
         if name not in self.agents:
             self.agents[name] = name_here(self.state, self.presence, name)
         return self.agents[name]
+
+    def _with_author(self, note: Note) -> Note:
+        """A note of an agent of this board; one without an author keeps the tracker's name."""
+        return note if is_plain(note) else replace(note, agent=self._agent(note.agent))
 
     def without_circle_of(self, record: Task) -> Task:
         """The record of a new task, or one that waits for signals in place of what would close a circle."""

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 from boards import changes_nothing, code_of
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import BadInput, NotFound, UsageError
 from orchestrator.core.files import LONGEST
+from orchestrator.domain.knowledge import frontmatter
 from orchestrator.domain.tasks.records import Note
 from orchestrator.integrations import Report, export_backlog, import_backlog, sections
+from orchestrator.integrations.backlog import _TaskFile
 from orchestrator.integrations.sections import Comment, Sections
 
 from .test_beads import kept
@@ -303,3 +307,15 @@ def test_comments_between_dashes_are_read() -> None:
         Comment("Ann", "2026-06-07T21:21:00.000Z", "one\n\ntwo"),
         Comment("Bob", "2026-06-07T21:22:00.000Z", "three"),
     ]
+
+
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\n#-:'\"no012@ "))
+
+
+@given(texts, texts, st.lists(texts, max_size=2))
+def test_a_frontmatter_comes_back_as_it_went_so_a_second_import_need_not_write_it(
+    text: str, body: str, items: list[str]
+) -> None:
+    metadata = {"id": text, "labels": items, "assignee": [f"@{item}" for item in items]}
+    sections = f"## Description\n{body}\n"
+    assert _TaskFile.split(frontmatter.join(metadata, sections)) == (metadata, sections)

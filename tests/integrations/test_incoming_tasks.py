@@ -453,6 +453,43 @@ def test_a_name_of_another_case_is_that_of_the_agent_that_is_here(orc: Orchestra
         assert take(orc, *same).updated == ()
 
 
+def test_an_author_is_the_agent_that_is_here_under_its_present_name(
+    orc: Orchestrator, tmp_path: Path
+) -> None:
+    orc.agents.register("ann")
+    orc.agents.register("bob")
+    orc.agents.rename("bob", "rob")
+    said = [
+        {"author": author, "text": f"{author} was here", "created_at": LATE}
+        for author in ("Ann", "bob", "Zoe")
+    ]
+    report = take(orc, issue("a", notes="By no agent", comments=said))
+    notes = orc.tasks.get("a").notes
+    assert [note.agent for note in notes] == ["beads", "ann", "rob", "Zoe"]
+    assert {note.at for note in notes[1:]} == {"2027-01-01T00:00:00.000Z"}
+    assert report.renamed == {"agent Ann": "ann", "agent bob": "rob"}
+    project = put(tmp_path, **{"1": page("task-1", COMMENT)})
+    import_backlog(orc.engine, project)
+    note = orc.tasks.get("task-1").notes[0]
+    assert (note.agent, note.at, note.text) == ("ann", "2026-01-02T10:00:00.000Z", "Well done")
+    with changes_nothing(orc):
+        take(orc, issue("a", notes="By no agent", comments=said))
+        import_backlog(orc.engine, project)
+
+
+COMMENT = """## Comments
+<!-- COMMENTS:BEGIN -->
+<!-- COMMENT:BEGIN -->
+index: 1
+author: @Ann
+created: 2026-01-02 10:00
+
+Well done
+<!-- COMMENT:END -->
+<!-- COMMENTS:END -->
+"""
+
+
 def test_many_changed_tasks_are_looked_up_as_one_is(orc: Orchestrator) -> None:
     names = [f"t{number:02}" for number in range(50)]
     take(orc, *(issue(name) for name in names))
