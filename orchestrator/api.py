@@ -422,9 +422,9 @@ class Orchestrator:
 
     def brief(self, target: str, *, budget: int = 4000) -> str:
         """Markdown with all that an agent needs to start a task."""
-        from orchestrator.planning.runner import Planning
+        from orchestrator.planning.brief import write_brief
 
-        return Planning(self.engine).brief(target, budget=budget)
+        return write_brief(self.engine, target, budget=budget)
 
     @late_hints("orchestrator.planning.prime")
     def prime(
@@ -459,12 +459,12 @@ class Orchestrator:
 
         return aftermath(self.engine, task, agent)
 
-    @late_hints("orchestrator.planning.runner")
+    @late_hints("orchestrator.planning.collect")
     def collect(self, *, cycle: int | None = None, since: str | int | None = None) -> "Collected":
         """The results of a cycle: tasks that were finished, failed, run and added, and knowledge."""
-        from orchestrator.planning.runner import Planning
+        from orchestrator.planning.collect import collect
 
-        return Planning(self.engine).collect(cycle=cycle, since=since)
+        return collect(self.engine, cycle=cycle, since=since)
 
     @late_hints("orchestrator.domain.knowledge.records")
     def save_report(

@@ -9,6 +9,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+TOKEN = 4
+"""How many characters count as a token."""
+
 _UNSAFE = (
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\ud800-\udfff\U00013430-\U0001343f\U0001bca0-\U0001bca3"
@@ -45,6 +48,14 @@ def first_of(items: Sequence[T], most: int, name: Callable[[T], str] = str) -> s
     """The first items of a list by their names, and the number of the others."""
     others = len(items) - most
     return ", ".join(map(name, items[:most])) + (f" and {others} more" if others > 0 else "")
+
+
+def few(
+    items: Sequence[T], most: int, name: Callable[[T], str] = str, more: str = "and {} more"
+) -> list[str]:
+    """The first items of a list by their names, and behind them the number of the others, if any."""
+    others = len(items) - most
+    return [*map(name, items[:most]), *([more.format(others)] if others > 0 else [])]
 
 
 def one_line(text: str, length: int) -> str:

@@ -9,7 +9,7 @@ from itertools import islice
 
 from orchestrator.core import clock
 from orchestrator.core.errors import NotFound, UsageError, did_you_mean
-from orchestrator.core.printable import times
+from orchestrator.core.printable import TOKEN, times
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import blockers, ways_out
@@ -23,15 +23,17 @@ from orchestrator.planning.page import lay_out
 from orchestrator.planning.quoting import quote_line, writer
 from orchestrator.planning.survey import best_of, survey
 
-CHARACTERS = 4
-"""How many characters count as a token."""
-
 REASONS = 5
 """How many tasks that a task waits for the first lines of its brief name."""
 
 
 def write_brief(
-    desk: Desk[State], target: str, *, budget: int, prog: str, agent: str | None
+    desk: Desk[State],
+    target: str,
+    *,
+    budget: int = 4000,
+    prog: str = "orc",
+    agent: str | None = None,
 ) -> str:
     """Write the brief of a workstream's best ready task, or of a task.
 
@@ -39,7 +41,7 @@ def write_brief(
         desk: The board.
         target: A workstream, else the id of a task or a prefix of it.
         budget: Tokens that the whole brief may have; a token is 4 characters.
-        prog: The command that the brief's commands begin with.
+        prog: What the commands in it begin with, such as ``python cli.py``.
         agent: The reader, for the commands.
 
     Raises:
@@ -48,7 +50,7 @@ def write_brief(
     if budget < 1:
         raise UsageError(f"{budget} is not a budget", hint="Give a number of tokens from 1 on.")
     context = BriefContext(desk, _task(desk, target), prog, agent)
-    return lay_out(_head(context), list(sections(context)), budget * CHARACTERS)
+    return lay_out(_head(context), list(sections(context)), budget * TOKEN)
 
 
 def _task(desk: Desk[State], target: str) -> Task:

@@ -6,11 +6,10 @@ from heapq import nlargest
 
 from orchestrator.core.clock import local_time, spoken
 from orchestrator.core.printable import escape, times
-from orchestrator.domain.knowledge.commands import Document, Knowledge
+from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.tasks.blockers import ancestors
 from orchestrator.domain.tasks.facts import KEPT
 from orchestrator.planning.brief_context import BriefContext
-from orchestrator.planning.brief_facts import earlier_tasks, others_at_work, query_for
 from orchestrator.planning.page import PageBlock, Section
 from orchestrator.planning.quoting import quote, quote_line, quote_titled, writer
 from orchestrator.planning.ranking import Text, rank
@@ -114,7 +113,7 @@ def _item(text: str) -> str:
 
 
 def _results(context: BriefContext) -> Iterator[PageBlock]:
-    for need in earlier_tasks(context):
+    for need in context.earlier_tasks():
         result = f"its result by {writer(need.assigned_to)}" if need.result else "no result"
         label = (
             f"`{need.id}` of {need.workstream} is {need.status}; its title was written by"
@@ -146,19 +145,15 @@ def _remarks(context: BriefContext) -> Iterator[PageBlock]:
 
 def _knowledge(context: BriefContext) -> Iterator[PageBlock]:
     """Yield the topics that match the task, the most relevant first."""
-    task, documents = context.task, _documents(context)
-    for name in rank(query_for(task), [Text(d.topic, d.tags, d.text) for d in documents.values()]):
+    documents = {document.topic: document for document in Knowledge(context.desk).documents()}
+    texts = [Text(document.topic, document.tags, document.text) for document in documents.values()]
+    for name in rank(context.query(), texts):
         # A file that was made by hand may have any name.
         command = f"{context.prog} kb read {escape(shlex.quote(name))}"
         label = (
             f"Topic `{escape(name)}`, written by {writer(documents[name].author)} (`{command}`):"
         )
         yield _block(label, documents[name].text, command)
-
-
-def _documents(context: BriefContext) -> dict[str, Document]:
-    """Return every readable topic; a file that is not text must not stop an agent."""
-    return {document.topic: document for document in Knowledge(context.desk).documents()}
 
 
 def _neighbours(context: BriefContext) -> Iterator[PageBlock]:
@@ -170,7 +165,7 @@ def _neighbours(context: BriefContext) -> Iterator[PageBlock]:
             holder = f"{writer(hold.agent)} holds until {local_time(hold.until, now)}{purpose}"
             label = f"{holder}, so the claim is refused:"
             yield PageBlock(quote_titled(label, hold.resource), f"{context.prog} l list")
-    for other in others_at_work(context)[:NEIGHBOURS]:
+    for other in context.others_at_work()[:NEIGHBOURS]:
         touches = f" and what it touches ({len(other.touches)})" if other.touches else ""
         since = local_time(other.claimed_at or other.updated_at, now)
         label = (

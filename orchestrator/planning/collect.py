@@ -19,6 +19,7 @@ from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.facts import TaskFacts
 from orchestrator.domain.tasks.records import Task
 from orchestrator.planning import cycle_report
+from orchestrator.planning.cycle_report import Collected
 
 _TRANSITIONS = {
     name
@@ -48,7 +49,7 @@ class Span(msgspec.Struct, frozen=True):
 
 def collect(
     desk: Desk[State], *, cycle: int | None = None, since: str | int | None = None
-) -> cycle_report.Collected:
+) -> Collected:
     """Report the present cycle, an earlier one, or everything since a moment.
 
     Args:
@@ -94,7 +95,7 @@ class _Collector:
         self._claims: dict[str, list[Recorded]] = {}
         self._shares: dict[str, cycle_report.Share] = {}
 
-    def report(self) -> cycle_report.Collected:
+    def report(self) -> Collected:
         """Read the span and return its report."""
         for record in self._records():
             self._note(record)
@@ -103,7 +104,7 @@ class _Collector:
         ended_at = event(span.before).ts if span.before else None
         finished, failed = self._endings()
         running = [self._running(*entry, ended_at or self._now) for entry in self._in_progress()]
-        return cycle_report.Collected(
+        return Collected(
             collected_at=self._now,
             cycle=span.cycle,
             started_at=started or None,

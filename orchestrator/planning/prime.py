@@ -14,7 +14,7 @@ import msgspec
 
 from orchestrator.core.clock import local_time
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.printable import escape, is_plain, one_line
+from orchestrator.core.printable import TOKEN, escape, is_plain, one_line
 from orchestrator.domain.agents.commands import Agents, AgentView
 from orchestrator.domain.agents.hooks import hook_of
 from orchestrator.domain.agents.identity import own_name
@@ -34,9 +34,6 @@ from orchestrator.planning.standstill import Standstill, standstill
 
 BUDGET = 1000
 """The default budget of the text, in tokens."""
-
-CHARACTERS = 4
-"""Characters that count as one token, as in a brief."""
 
 REASONS = 5
 """How many reasons are given for blocked work on the hook."""
@@ -93,7 +90,7 @@ def prime(
     text = ""
     if changed or not if_changed:
         sections = [*page.own_sections(), *page.other_sections()]
-        text = lay_out(page.head(), sections, max(0, budget) * CHARACTERS)
+        text = lay_out(page.head(), sections, max(0, budget) * TOKEN)
     newest = page.unread[0].id if page.unread else 0
     return Prime(agent=name, text=text, digest=digest, changed=changed, mail=newest)
 

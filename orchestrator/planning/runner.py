@@ -1,4 +1,4 @@
-"""The cycle runner: plan a cycle, brief its tasks, collect its results."""
+"""The commands of the cycle runner: plan a cycle, and keep its report."""
 
 import msgspec
 
@@ -7,9 +7,7 @@ from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.cycles.events import CyclePlanned
 from orchestrator.domain.knowledge.commands import Knowledge, written_topic
 from orchestrator.domain.state import State
-from orchestrator.planning.brief import write_brief
 from orchestrator.planning.collect import collect
-from orchestrator.planning.cycle_report import Collected
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.records import Plan
 
@@ -21,7 +19,7 @@ def recorded_plan(_state: object, events: Committed) -> Plan:
 
 
 class Planning(Noun[State], name="runner"):
-    """``orc.plan``, ``orc.brief``, ``orc.collect``: one round of work."""
+    """``orc.plan`` and ``orc.save_report``: the begin and the end of one round of work."""
 
     @command(recorded_plan)
     def plan(self, tx: Transaction[State], *, max: int = 8, agent: str | None = None) -> None:
@@ -45,34 +43,6 @@ class Planning(Noun[State], name="runner"):
         )
         tx.record(CyclePlanned(number=number, plan=msgspec.to_builtins(plan)))
 
-    def brief(
-        self, target: str, *, budget: int = 4000, prog: str = "orc", agent: str | None = None
-    ) -> str:
-        """Return markdown with all that an agent needs to start a task.
-
-        Args:
-            target: A workstream, for its best ready task; else a task's id or a prefix of it.
-            budget: The largest number of tokens; a token counts as 4 characters.
-            prog: What the commands in it begin with, such as ``python cli.py``.
-            agent: The reader, for the commands.
-
-        Raises:
-            NotFound: There is neither, or the workstream has no ready task (``nothing_ready``).
-        """
-        return write_brief(self._desk, target, budget=budget, prog=prog, agent=agent)
-
-    def collect(self, *, cycle: int | None = None, since: str | int | None = None) -> Collected:
-        """Report the present cycle, another one, or the time since some moment.
-
-        Args:
-            cycle: Its number.
-            since: A time, a duration (``2h``), or the id of an event.
-
-        Raises:
-            NotFound: There was no such cycle.
-        """
-        return collect(self._desk, cycle=cycle, since=since)
-
     @command(written_topic)
     def save_report(
         self,
@@ -83,13 +53,13 @@ class Planning(Noun[State], name="runner"):
         since: str | int | None = None,
         agent: str | None = None,
     ) -> None:
-        """Write the report of :meth:`collect` into the knowledge base.
+        """Write the report of a cycle into the knowledge base.
 
         Args:
             topic: The topic to write.
-            cycle: As for :meth:`collect`.
-            since: As for :meth:`collect`.
+            cycle: As for :func:`orchestrator.planning.collect.collect`.
+            since: As for the same.
             agent: Who writes.
         """
-        report = self.collect(cycle=cycle, since=since).markdown()
+        report = collect(self._desk, cycle=cycle, since=since).markdown()
         Knowledge(self._desk).write(topic, report, agent=tx.act_as(agent))

@@ -183,7 +183,11 @@ class _Groups:
             "blocked": [task for task in going if task.status == "blocked"],
         }
         groups = {name: self._group(tasks) for name, tasks in named.items()}
-        return {**groups, **self._free(), "stuck": self._group(self._stuck())}
+        return {
+            **groups,
+            **self._free(),
+            "stuck": self._group([*filter(self._is_needed, self.unfinished)]),
+        }
 
     def _free(self) -> dict[str, TaskGroup]:
         """Return the groups of the tasks that no agent has, and that were not set aside."""
@@ -249,9 +253,6 @@ class _Groups:
         is_unseen = task.status == "in_review" and task.review_until <= self.now
         is_given = task.status == "assigned" and task.assigned_to != self.agent
         return is_unseen or is_given or task.status == "blocked"
-
-    def _stuck(self) -> list[Task]:
-        return [task for task in self.unfinished if self._is_needed(task)]
 
     def _is_needed(self, task: Task) -> bool:
         """Whether an open task of those workstreams needs it."""

@@ -12,21 +12,17 @@ import msgspec
 
 from orchestrator.core.clock import local_time, spoken
 from orchestrator.core.events import Event, decode
-from orchestrator.core.printable import escape, one_line, shortened
+from orchestrator.core.printable import TOKEN, escape, one_line, shortened
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import events, verification_events
 from orchestrator.domain.tasks.checks import Checks
 from orchestrator.domain.tasks.records import Evidence, Note, Task
 from orchestrator.planning.brief_context import BriefContext
-from orchestrator.planning.brief_facts import earlier_tasks, fitting_topics, others_at_work
 from orchestrator.planning.quoting import quote
 
 BUDGET = 400
 """The default budget of a short brief, in tokens."""
-
-CHARACTERS = 4
-"""Characters that count as one token, as in a brief."""
 
 NAMED = 3
 """How many results, neighbours, notes and topics are named."""
@@ -93,10 +89,10 @@ def brief_work(desk: Desk[State], task: Task, agent: str, *, prog: str = "orc") 
         checks=() if is_review else (*_checks(task.checks),),
         before=(*islice(_before(context), NAMED),),
         notes=_notes_on(task),
-        results=() if is_review else (*map(_result, islice(earlier_tasks(context), NAMED)),),
+        results=() if is_review else (*map(_result, islice(context.earlier_tasks(), NAMED)),),
         neighbours=() if is_review else (*map(_near, _neighbours(context)),),
         others=(*map(_near, _others(context)),),
-        topics=() if is_review else (*fitting_topics(context)[:NAMED],),
+        topics=() if is_review else (*context.fitting_topics()[:NAMED],),
         commands=(*_commands(context, is_review=is_review),),
     )
 
@@ -188,7 +184,7 @@ def _near(task: Task) -> NearTask:
 def _neighbours(context: BriefContext) -> list[Task]:
     """Return the running tasks of others in the same workstream."""
     stream, agent = context.task.workstream, context.agent
-    others = others_at_work(context)
+    others = context.others_at_work()
     return [t for t in others if t.workstream == stream and t.assigned_to != agent][:NAMED]
 
 
@@ -235,7 +231,7 @@ def brief_text(task: Task, brief: WorkBrief, *, budget: int, prog: str, now: str
         prog: How the command line is called as this agent.
         now: The time, which says how a time is written.
     """
-    room = budget * CHARACTERS
+    room = budget * TOKEN
     show = f"{prog} show {task.id}"
     parts = [part for part in _parts(task, brief, now) if part.text]
     fitted: dict[int, str] = {}
@@ -243,8 +239,8 @@ def brief_text(task: Task, brief: WorkBrief, *, budget: int, prog: str, now: str
     whole = sum(len(part.text) + 1 for part in parts)
     for i in order:
         text = parts[i].text
-        share = int(parts[i].share * budget * CHARACTERS)
-        if whole > budget * CHARACTERS and share and len(text) > share:
+        share = int(parts[i].share * budget * TOKEN)
+        if whole > budget * TOKEN and share and len(text) > share:
             whole -= len(text)
             text = _cut(text, share, show)
             whole += len(text)

@@ -8,7 +8,7 @@ import msgspec
 
 from orchestrator.core import clock
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.printable import escape
+from orchestrator.core.printable import escape, few
 from orchestrator.domain.agents.commands import Agents, AgentView
 from orchestrator.domain.event_log import as_dict
 from orchestrator.domain.knowledge.commands import Knowledge
@@ -104,15 +104,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     def _in_review(self, shown_time: Callable[[str, str], str]) -> dict[str, list[str]]:
         """Return the section of tasks in review; None if there are none."""
-        lines = []
-        for review in self.reviews[:RECENT]:
+
+        def line(review: ReviewStatus) -> str:
             by = "waits for a reviewer"
             if review.reviewer is not None and review.until is not None:
                 by = f"{review.reviewer} reviews it until {shown_time(review.until, self.at)}"
             worker = f" of {review.worker}" if review.worker else ""
-            lines.append(escape(f"{review.task} {review.title}{worker}: {by}"))
-        more = len(self.reviews) - RECENT
-        lines += [f"and {more} more"] if more > 0 else []
+            return escape(f"{review.task} {review.title}{worker}: {by}")
+
+        lines = few(self.reviews, RECENT, line)
         return {"In review": lines} if lines else {}
 
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import UsageError
-from orchestrator.core.printable import escape_lines
+from orchestrator.core.printable import TOKEN, escape_lines
 from orchestrator.domain.mail.letters import Letter
 from orchestrator.interfaces.cli import rendering
-from orchestrator.interfaces.cli.injection import BUDGET, CHARACTERS, LEAST, Block, block
+from orchestrator.interfaces.cli.injection import BUDGET, LEAST, Block, block
 
 from .conftest import CommandLine
 from .test_commands import TIME, steady
@@ -402,7 +402,7 @@ def test_a_small_budget_leaves_the_rest_new_and_says_so(cli: CommandLine) -> Non
     first = checked(cli, "--inject", "--budget", "400")
     assert "more wait for the next time. " in first
     texts = [first, *(checked(cli, "--inject", "--budget", "400") for _ in range(4))]
-    assert all(len(text) <= 400 * CHARACTERS + 1 for text in texts)
+    assert all(len(text) <= 400 * TOKEN + 1 for text in texts)
     ids = [int(n) for text in texts for n in re.findall(r"^message (\d+) from", text, re.MULTILINE)]
     assert ids == [1, 2, 3, 4, 5]
 
@@ -413,7 +413,7 @@ def test_a_message_that_is_too_long_alone_is_cut_and_says_where_all_of_it_is(
     sent(cli, "-m", "x" * 10_000)
     text = checked(cli, "--inject")
     assert "\n(cut here: `orc mail read 1` shows all 10000 characters)\n" in text
-    assert BUDGET * CHARACTERS - 100 < len(text) <= BUDGET * CHARACTERS + 1
+    assert BUDGET * TOKEN - 100 < len(text) <= BUDGET * TOKEN + 1
     assert checked(cli, "--inject") == ""
 
 
@@ -487,7 +487,7 @@ def test_whatever_agents_write_stands_in_quotes_and_the_block_keeps_to_its_budge
     ]
     prog = "python cli.py --board /" + "b" * 70
     rendered = block("b" * 200, mail, 10**9, budget=budget, boundary="f" * 16, prog=prog)
-    assert len(rendered.text) <= budget * CHARACTERS
+    assert len(rendered.text) <= budget * TOKEN
     assert rendered.messages == [m.id for m in mail][: len(rendered.messages)] != []
     assert rendered.waiting == 10**9 - len(rendered.messages)
     own = [line for line in lines_of(rendered) if not line.startswith("|")]

@@ -1,5 +1,6 @@
 """The brief: what an agent starts from, what others wrote in it, and how it is cut."""
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 
 from orchestrator import Orchestrator
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledGate, CompiledStep
+from orchestrator.planning.brief import write_brief
 from orchestrator.planning.page import PageBlock, Section, lay_out
 from orchestrator.planning.quoting import quote, writer
-from orchestrator.planning.runner import Planning
 
 
 @pytest.fixture(autouse=True)
@@ -154,8 +155,7 @@ def test_without_a_ready_task_or_a_target_there_is_no_brief(orc: Orchestrator):
 
 def test_the_commands_name_who_asks_and_the_program(orc: Orchestrator):
     task = add(orc, "One")
-    planning = Planning(orc.engine)
-    brief = planning.brief(task, prog="python cli.py", agent="rig/ann")
+    brief = write_brief(orc.engine, task, prog="python cli.py", agent="rig/ann")
     assert f"\npython cli.py t claim build {task} rig/ann\n" in brief
     assert f'\npython cli.py t complete build {task} "RESULT" --agent rig/ann\n' in brief
     assert "AGENT is your name" not in brief
@@ -469,7 +469,7 @@ def commands(brief: str) -> list[str]:
 
 
 def test_the_commands_of_a_brief_are_those_that_the_reader_can_use(orc: Orchestrator):
-    brief = Planning(orc.engine).brief
+    brief = partial(write_brief, orc.engine)
     gates = (CompiledGate(type="human", name="ok"),)
     root = pour(orc, CompiledStep(id="a", title="A", gates=gates, review=True))
     task = f"{root}.a"

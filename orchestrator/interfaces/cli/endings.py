@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import OrchestratorError, UsageError
-from orchestrator.core.printable import escape, one_line
+from orchestrator.core.printable import escape, few, one_line
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.layout import parts
@@ -147,7 +147,9 @@ def _reviewers(task: "Task", after: "Aftermath") -> str:
 
 
 def _others(title: str, tasks: "Sequence[Neighbour]") -> str:
-    names = [f"{task.id} {escape(one_line(task.title, _TITLE))}" for task in tasks[:_LISTED]]
-    if len(tasks) > _LISTED:
-        names.append(f"{len(tasks) - _LISTED} more")
+    names = few(tasks, _LISTED, _named, "{} more")
     return f"{title}: {'; '.join(names)}" if names else ""
+
+
+def _named(task: "Neighbour") -> str:
+    return f"{task.id} {escape(one_line(task.title, _TITLE))}"

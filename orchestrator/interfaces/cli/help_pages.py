@@ -2,14 +2,13 @@
 
 import inspect
 import re
-import shutil
-import sys
 from collections.abc import Iterable
 
 import click
 
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import ALL, Command, Group
+from orchestrator.interfaces.cli.layout import is_terminal, terminal_width
 from orchestrator.interfaces.cli.parameters import Argument, Option
 
 Row = tuple[str, str]
@@ -45,7 +44,7 @@ def _command_page(command: Command, context: click.Context) -> str:
             shown += filter(None, [param.get_help_record(context)])
     usage = [param.make_metavar(context) for param in command.arguments]
     more = f"More by --help --all: {', '.join(rare)}" if rare else "More by --help --all."
-    return _text(
+    return "\n".join(
         [
             *wrapped(" ".join([f"Usage: {context.command_path}", *usage])),
             *(
@@ -76,7 +75,7 @@ def _group_page(group: Group, context: click.Context) -> str:
     shown = group.list_commands(context)
     listed = [(", ".join(group.names_of(name)), _summary(group, name)) for name in shown]
     listed += [(verb, _summary(group, verb)) for verb in group.verbs]
-    return _text(
+    return "\n".join(
         [
             f"Usage: {context.command_path} COMMAND ...",
             *_without_command(group, context),
@@ -122,7 +121,7 @@ def _day(context: click.Context) -> str:
     others = sorted(
         {*BOARD.list_commands(None), *BOARD.verbs} - {*_DAY} - {g.name for g in BOARD.groups}
     )
-    return _text(
+    return "\n".join(
         [
             f"Usage: {prog} COMMAND ...",
             *wrapped(BOARD.help or ""),
@@ -148,12 +147,8 @@ def _usage(name: str) -> str:
 # Lines
 
 
-def _text(lines: Iterable[str]) -> str:
-    return "\n".join(lines)
-
-
 def _width() -> int:
-    return min(_WIDEST, shutil.get_terminal_size().columns) if _is_terminal() else _WIDEST
+    return min(_WIDEST, terminal_width()) if is_terminal() else _WIDEST
 
 
 def wrapped(text: str, indent: str = "  ") -> list[str]:
@@ -167,13 +162,9 @@ def rows(pairs: Iterable[Row]) -> list[str]:
     listed = list(pairs)
     if not listed:
         return []
-    if not _is_terminal():
+    if not is_terminal():
         return [line for name, text in listed for line in wrapped(f"  {name}  {text}", "    ")]
     formatter = click.HelpFormatter(width=_width())
     formatter.indent()
     formatter.write_dl(listed)
     return formatter.getvalue().rstrip("\n").split("\n")
-
-
-def _is_terminal() -> bool:
-    return sys.stdout is not None and sys.stdout.isatty()

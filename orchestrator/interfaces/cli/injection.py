@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator.core.errors import UsageError
-from orchestrator.core.printable import escape, escape_lines
+from orchestrator.core.printable import TOKEN, escape, escape_lines
 from orchestrator.interfaces.cli.layout import shown_time
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ BUDGET = 1000
 
 LEAST = 400
 """Tokens below which not even a cut message fits between the labels."""
-
-CHARACTERS = 4
-"""Characters that count as one token, as in a brief."""
 
 SIGN = "| "
 _LONGEST_SUBJECT = 200
@@ -64,7 +61,7 @@ def block(
     if budget < LEAST:
         raise UsageError(f"{budget} is not a budget", hint=f"Give {LEAST} tokens or more.")
     prog = prog if len(prog) <= _LONGEST_PROG else "orc"
-    room = budget * CHARACTERS - len(_opening(boundary, agent, count))
+    room = budget * TOKEN - len(_opening(boundary, agent, count))
     room -= len(_closing(boundary, count, prog)) + 2
     parts: list[str] = []
     shown: list[int] = []

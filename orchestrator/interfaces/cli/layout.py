@@ -209,6 +209,7 @@ def lines(texts: Iterable[str], *, empty: str) -> str:
 
 _WIDEST_BAR = 40
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+_BLOCKS = f"█░{_EIGHTHS}"
 
 
 def bars(rows: Sequence[tuple[str, int]]) -> str:
@@ -227,15 +228,16 @@ def bars(rows: Sequence[tuple[str, int]]) -> str:
 
 def _bar(length: float) -> str:
     """A bar; a value above 0 has at least a visible part."""
-    if not _has_blocks():
+    if not can_show(_BLOCKS):
         return "#" * max(1, round(length))
     eighths = max(1, round(length * 8))
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
-def _has_blocks() -> bool:
+def can_show(characters: str) -> bool:
+    """Whether stdout has these characters."""
     try:
-        f"█░{_EIGHTHS}".encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        characters.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):
         return False
     return True
@@ -254,7 +256,7 @@ def takes_colours() -> bool:
 
 def bar(percent: int, width: int = 10) -> str:
     """A share as a bar of blocks; of ASCII characters where stdout has no blocks."""
-    full, empty = ("█", "░") if _has_blocks() else ("#", ".")
+    full, empty = ("█", "░") if can_show(_BLOCKS) else ("#", ".")
     filled = percent * width // 100
     return full * filled + empty * (width - filled)
 

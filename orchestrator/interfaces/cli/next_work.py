@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import NOTHING_LEFT, OrchestratorError
-from orchestrator.core.printable import escape
+from orchestrator.core.printable import escape, few
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, TASK
 from orchestrator.interfaces.cli.layout import parts
@@ -178,8 +178,7 @@ _LETTERS = 3
 def _letters(prog: str, mail: "tuple[Message, ...]") -> str:
     if not mail:
         return ""
-    named = [f"{m.id} from {escape(m.sender)}: {escape(m.subject)}" for m in mail[:_LETTERS]]
-    named += [f"and {len(mail) - _LETTERS} more"] if len(mail) > _LETTERS else []
+    named = few(mail, _LETTERS, lambda m: f"{m.id} from {escape(m.sender)}: {escape(m.subject)}")
     return f"New mail ({len(mail)}): {'; '.join(named)} (`{prog} mail read {mail[0].id}`)"
 
 

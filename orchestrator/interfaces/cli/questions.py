@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core import clock
-from orchestrator.core.printable import escape
+from orchestrator.core.printable import escape, few
 from orchestrator.domain.event_log import as_dict
 from orchestrator.domain.tasks.transitions import WAYS_ON
 from orchestrator.interfaces.cli import types
@@ -27,7 +27,7 @@ from orchestrator.reports.timeline import LAST
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
-    from orchestrator.integrations.commits import Orphan
+    from orchestrator.integrations.commits import Commit, Orphan
     from orchestrator.reports.lint import Flaw
     from orchestrator.reports.timeline import Timeline
 
@@ -109,9 +109,10 @@ def orphans(run: Run, since: str | None) -> Answer:
 
 
 def _orphan(run: Run, orphan: "Orphan") -> Iterator[str]:
-    task, others = orphan.task, len(orphan.commits) - SHOWN
+    task = orphan.task
     yield f"{line(task)} (`{run.prog} {WAYS_ON[task.status]} {task.id}`)"
-    for commit in orphan.commits[:SHOWN]:
-        yield f"    {commit.id[:9]} {commit.date[:10]} {escape(f'{commit.author}: {commit.subject}')}"
-    if others > 0:
-        yield f"    and {others} more"
+    yield from (f"    {text}" for text in few(orphan.commits, SHOWN, _commit))
+
+
+def _commit(commit: "Commit") -> str:
+    return f"{commit.id[:9]} {commit.date[:10]} {escape(f'{commit.author}: {commit.subject}')}"

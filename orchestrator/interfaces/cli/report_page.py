@@ -1,6 +1,5 @@
 """A report at a terminal: the answer, small charts, and the tables."""
 
-import sys
 from datetime import datetime
 
 from orchestrator.core import clock
@@ -8,6 +7,7 @@ from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.layout import (
     bar,
     bars,
+    can_show,
     fields,
     paint,
     table,
@@ -62,7 +62,7 @@ def _section(section: ReportSection, report: BoardReport) -> str:
 def _burn_up(report: BoardReport) -> str:
     """The tasks wanted and done, and the forecast, as a chart; a sentence where it cannot be drawn."""
     steps = report.time_line.steps
-    if len(steps) < 2 or not _has_braille():
+    if len(steps) < 2 or not can_show("⠤"):
         return ""
     try:
         from plotille import Figure
@@ -99,11 +99,3 @@ def _number(value: float, chars: int, delta: float, left: bool = False) -> str: 
 
 def _date(value: datetime, chars: int, delta: object, left: bool = False) -> str:  # noqa: ARG001
     return value.strftime("%d %b").ljust(chars)
-
-
-def _has_braille() -> bool:
-    try:
-        "⠤".encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True

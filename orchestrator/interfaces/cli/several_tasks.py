@@ -6,15 +6,13 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import LABEL, TASK
-from orchestrator.interfaces.cli.layout import lines, table
+from orchestrator.interfaces.cli.layout import table
 from orchestrator.interfaces.cli.parameters import Decorator, argument, option
 from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run
-from orchestrator.interfaces.cli.task_words import Words, named
+from orchestrator.interfaces.cli.task_words import Words, all_changed, named
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from orchestrator.domain.tasks.records import Task
 
 
@@ -36,9 +34,8 @@ def _split(words: Words, last: str) -> tuple[Words, str]:
     return words[:-1], words[-1]
 
 
-def _changed(run: Run, tasks: "Sequence[Task]", what: str) -> Answer:
-    texts = [*(f"{named(task)}: {what}" for task in tasks), run.unchanged]
-    return Answer(tasks, lambda: lines(filter(None, texts), empty=""))
+def _changed(run: Run, tasks: "list[Task]", what: str) -> Answer:
+    return all_changed(run, tasks, lambda task: f"{named(task)}: {what}")
 
 
 @LABEL.command("add", example="add 299833bc 1f00aa2b urgent")

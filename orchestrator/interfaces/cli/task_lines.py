@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from orchestrator.core.printable import escape
+from orchestrator.core.printable import escape, few
 from orchestrator.domain.tasks.records import ENDED
 from orchestrator.interfaces.cli.layout import paint, shown_time
 from orchestrator.interfaces.cli.run import Run
@@ -64,6 +64,4 @@ def _in_short(run: Run, task: "Task") -> str:
             notes[f"waits for {'its children' if is_own else children + blocker.task}"] = None
         elif blocker.kind == "signal":
             notes[escape(blocker.says)] = None
-    reasons = list(notes)
-    more = f", and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
-    return f" ({', '.join(reasons[:SHOWN])}{more})" if reasons else ""
+    return f" ({', '.join(few([*notes], SHOWN))})" if notes else ""

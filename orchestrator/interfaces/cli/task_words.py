@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.core.errors import NotFound, OrchestratorError, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
-from orchestrator.interfaces.cli.layout import lines
+from orchestrator.interfaces.cli.layout import parts
 from orchestrator.interfaces.cli.parameters import Decorator, argument, option, together
 from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run, either, once
@@ -208,11 +208,9 @@ def done(run: Run, task: "Task", what: str) -> Answer:
     return run.changed(task, f"{what}: {escape(task.title)}")
 
 
-def all_done(run: Run, tasks: "list[Task]", what: "str | Callable[[Task], str]") -> Answer:
-    """The answer of a command that changed several tasks: a line for each, as for one."""
-    done_to = what if callable(what) else lambda _: what
-    texts = [*(f"{done_to(task)}: {escape(task.title)}" for task in tasks), run.unchanged]
-    return Answer(tasks, lambda: lines(filter(None, texts), empty=""))
+def all_changed(run: Run, tasks: "list[Task]", line: "Callable[[Task], str]") -> Answer:
+    """The answer of a command that changed several tasks: a line for each."""
+    return Answer(tasks, lambda: parts(*map(line, tasks), run.unchanged))
 
 
 def named(task: "Task") -> str:

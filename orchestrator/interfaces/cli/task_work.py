@@ -1,6 +1,6 @@
 """``orc task renew``, ``complete``, ``fail``, ...: every transition of a task's status behind its claim."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
@@ -20,7 +20,7 @@ from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_words import (
     Words,
-    all_done,
+    all_changed,
     done,
     mine_or_named,
     mine_or_only,
@@ -31,6 +31,12 @@ from orchestrator.interfaces.cli.task_words import (
     task_and_text,
     task_words,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.domain.tasks.records import Task
+    from orchestrator.domain.tasks.several import Verb
 
 # Claims
 
@@ -48,14 +54,9 @@ def renew(run: Run, words: Words, lease: str | None, token: int | None) -> Answe
 @TASK.command("release", example="release 299833bc")
 @reason_words(or_mine=True)
 @TOKEN
-def release(
-    run: Run, words: Words, ids: Words | None, reason: str | None, token: int | None
-) -> Answer:
+def release(run: Run, **given: Any) -> Answer:
     """Give a task back; it is pending again."""
-    if ids is not None:
-        return all_done(run, several(run, "release", ids, words, reason, token=token), "Released")
-    task, text = mine_or_named(run, words, reason, name="reason")
-    return ended(run, run.orc.tasks.release(task, reason=text, token=token), "Released")
+    return _ended(run, "release", "Released", mine_or_named, **given)
 
 
 # Outcomes
@@ -88,7 +89,7 @@ def complete(
     if ids is not None:
         how["continue"] = how.pop("go_on")
         tasks = several(run, "complete", ids, words, result, file, name="result", **how)
-        return all_done(run, tasks, completion_word)
+        return all_changed(run, tasks, lambda t: f"{completion_word(t)}: {escape(t.title)}")
     task, text = mine_or_named(run, words, result, file, name="result")
     return completed(run, task, text, **how)
 
@@ -96,25 +97,16 @@ def complete(
 @TASK.command("fail", example='fail 299833bc "The API is gone"')
 @reason_words(or_mine=True)
 @TOKEN
-def fail(
-    run: Run, words: Words, ids: Words | None, reason: str | None, token: int | None
-) -> Answer:
+def fail(run: Run, **given: Any) -> Answer:
     """Say that a task was tried and cannot be done."""
-    if ids is not None:
-        return all_done(run, several(run, "fail", ids, words, reason, token=token), "Failed")
-    task, text = mine_or_named(run, words, reason, name="reason")
-    return ended(run, run.orc.tasks.fail(task, reason=text, token=token), "Failed")
+    return _ended(run, "fail", "Failed", mine_or_named, **given)
 
 
 @TASK.command("block", example='block 299833bc "Waiting for a key"')
 @reason_words(required=True, or_mine=True)
-def block(run: Run, words: Words, ids: Words | None, reason: str | None) -> Answer:
+def block(run: Run, **given: Any) -> Answer:
     """Set a task aside for a reason outside the board."""
-    if ids is not None:
-        blocked = several(run, "block", ids, words, reason, required=True)
-        return all_done(run, blocked, "Blocked")
-    task, text = mine_or_named(run, words, reason, name="reason", required=True)
-    return ended(run, run.orc.tasks.block(task, reason=text), "Blocked")
+    return _ended(run, "block", "Blocked", mine_or_named, required=True, **given)
 
 
 @TASK.command("unblock", example="unblock 299833bc")
@@ -123,18 +115,15 @@ def unblock(run: Run, words: Words, ids: Words | None) -> Answer:
     """Make a blocked task pending again."""
     if ids is not None:
         refuse_more(words)
-        return all_done(run, several(run, "unblock", ids, words), "Unblocked")
+        return _all_done(run, several(run, "unblock", ids, words), "Unblocked")
     return done(run, run.orc.tasks.unblock(only_task(run, words)), "Unblocked")
 
 
 @TASK.command("cancel", example='cancel 299833bc "Not wanted any more"')
 @reason_words()
-def cancel(run: Run, words: Words, ids: Words | None, reason: str | None) -> Answer:
+def cancel(run: Run, **given: Any) -> Answer:
     """End a task that is not wanted any more."""
-    if ids is not None:
-        return all_done(run, several(run, "cancel", ids, words, reason), "Cancelled")
-    task, text = task_and_text(run, words, reason, name="reason")
-    return ended(run, run.orc.tasks.cancel(task, reason=text), "Cancelled")
+    return _ended(run, "cancel", "Cancelled", task_and_text, **given)
 
 
 @TASK.command("reopen", example='reopen 299833bc "The fix did not hold" --downstream')
@@ -150,12 +139,48 @@ def reopen(
     """
     if ids is not None:
         tasks = several(run, "reopen", ids, words, reason, downstream=downstream)
-        return all_done(run, tasks, "Reopened")
+        return _all_done(run, tasks, "Reopened")
     task, text = task_and_text(run, words, reason, name="reason")
     reopened = run.orc.tasks.reopen(task, downstream=downstream, reason=text)
     return done(
         run, reopened, f"Reopened{', with all that was done after it' if downstream else ''}"
     )
+
+
+def _ended(
+    run: Run,
+    verb: "Verb",
+    done_to: str,
+    find: "Callable[..., tuple[str | None, str]]",
+    *,
+    words: Words,
+    ids: Words | None,
+    reason: str | None,
+    required: bool = False,
+    **options: Any,
+) -> Answer:
+    """End the work on the task of the words, or on all that ``--ids`` names, for a reason.
+
+    Args:
+        run: The run of the command.
+        verb: What is done.
+        done_to: What the answer says.
+        find: Finds the task and the reason in the words.
+        words: The words of the line.
+        ids: The tasks of ``--ids``.
+        reason: The option ``--reason``.
+        required: Whether a reason is needed.
+        options: The other options, which are for one task.
+    """
+    if ids is not None:
+        tasks = several(run, verb, ids, words, reason, required=required, **options)
+        return _all_done(run, tasks, done_to)
+    task, text = find(run, words, reason, name="reason", required=required)
+    return ended(run, getattr(run.orc.tasks, verb)(task, reason=text, **options), done_to)
+
+
+def _all_done(run: Run, tasks: "list[Task]", done_to: str) -> Answer:
+    return all_changed(run, tasks, lambda task: f"{done_to}: {escape(task.title)}")
 
 
 @TASK.command("archive", example="archive --older-than 30d")

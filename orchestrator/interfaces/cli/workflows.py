@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import NotFound
-from orchestrator.core.printable import escape
+from orchestrator.core.printable import escape, few
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import FORMULA
 from orchestrator.interfaces.cli.formulas import (
@@ -93,12 +93,10 @@ def poured_answer(poured: "Poured", what: str) -> Answer:
 
 def _poured_page(poured: "Poured", what: str) -> str:
     kind = "wisp" if poured.workflow.ephemeral else "workflow"
-    steps = [f"  {step.id}: {escape(step.title)}" for step in poured.steps]
-    return parts(
-        f"{what} {kind} {poured.root.id}: {escape(poured.root.title)} ({_steps(len(steps))})",
-        *steps[:MANY],
-        f"  and {len(steps) - MANY} more" if len(steps) > MANY else "",
-    )
+    steps = few(poured.steps, MANY, lambda step: f"{step.id}: {escape(step.title)}")
+    title, number = escape(poured.root.title), _steps(len(poured.steps))
+    first = f"{what} {kind} {poured.root.id}: {title} ({number})"
+    return parts(first, *(f"  {step}" for step in steps))
 
 
 def _steps(number: int) -> str:
@@ -204,15 +202,14 @@ def _current_page(progress: "WorkflowProgress") -> str:
 
 
 def _kept_back(blocked: "Blocked") -> str:
-    reasons = [why(blocker) for blocker in blocked.by]
-    more = [f"and {len(reasons) - REASONS} more reasons"] if len(reasons) > REASONS else []
-    return f"{line(blocked.task)}\n  {'; '.join([*reasons[:REASONS], *more])}"
+    reasons = few(blocked.by, REASONS, why, "and {} more reasons")
+    return f"{line(blocked.task)}\n  {'; '.join(reasons)}"
 
 
 def _group(title: str, entries: list[str]) -> str:
     """Entries of a line or several, under a title; nothing if there are none."""
-    more = [f"and {len(entries) - MANY} more (--json has all)"] if len(entries) > MANY else []
-    text = "\n".join([*entries[:MANY], *more]).replace("\n", "\n    ")
+    shown = few(entries, MANY, more="and {} more (--json has all)")
+    text = "\n".join(shown).replace("\n", "\n    ")
     return f"  {title}:\n    {text}" if entries else ""
 
 
