@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.convoys.commands import Convoys
     from orchestrator.domain.decisions.commands import Decisions
     from orchestrator.domain.event_log import Events
+    from orchestrator.domain.goals.commands import Goals
     from orchestrator.domain.knowledge.commands import Knowledge
     from orchestrator.domain.knowledge.records import Topic
     from orchestrator.domain.locks.commands import Locks
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from orchestrator.planning.records import Plan
     from orchestrator.reports.lint import Flaw
     from orchestrator.reports.metrics import Metrics
-    from orchestrator.reports.report.records import BoardReport
+    from orchestrator.reports.report.records import BoardReport, GoalOutlook
     from orchestrator.reports.similar import Similar
     from orchestrator.reports.stats import Stats
     from orchestrator.reports.status import Status
@@ -154,6 +155,9 @@ class Orchestrator:
     )
     decisions: "Lazy[Decisions]" = Lazy(
         "domain.decisions.commands:Decisions", "What was decided, why and by whom."
+    )
+    goals: "Lazy[Goals]" = Lazy(
+        "domain.goals.commands:Goals", "Dates with tasks that should have ended by then."
     )
     mail: "Lazy[Mail]" = Lazy("domain.mail.commands:Mail", "Messages between agents.")
     convoys: "Lazy[Convoys]" = Lazy(
@@ -334,6 +338,18 @@ class Orchestrator:
         return report(
             self.engine, since=since, until=until, workstream=workstream, progress=progress
         )
+
+    @late_hints("orchestrator.reports.report.records")
+    def outlook(self, goal: str, *, progress: ShowProgress = no_progress) -> "GoalOutlook":
+        """How far a goal is, and whether its tasks will have ended by its date.
+
+        Args:
+            goal: Its name.
+            progress: Shows how far the log is read and the rest of the work is played.
+        """
+        from orchestrator.reports.report.goals import outlook
+
+        return outlook(self.engine, goal, progress=progress)
 
     @late_hints("orchestrator.reports.lint")
     def lint(self, workstream: str | None = None, *, where: str = "") -> "list[Flaw]":

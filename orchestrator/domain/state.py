@@ -13,6 +13,7 @@ from orchestrator.domain.board.records import BoardSlice
 from orchestrator.domain.convoys.records import ConvoySlice
 from orchestrator.domain.cycles.records import CycleSlice
 from orchestrator.domain.decisions.records import DecisionSlice
+from orchestrator.domain.goals.records import GoalSlice
 from orchestrator.domain.idempotency import Request, remember
 from orchestrator.domain.knowledge.records import KnowledgeSlice
 from orchestrator.domain.locks.records import LockSlice
@@ -47,6 +48,7 @@ class State(msgspec.Struct, dict=True):
     tasks: TaskSlice = msgspec.field(default_factory=TaskSlice)
     agents: AgentSlice = msgspec.field(default_factory=AgentSlice)
     decisions: DecisionSlice = msgspec.field(default_factory=DecisionSlice)
+    goals: GoalSlice = msgspec.field(default_factory=GoalSlice)
     locks: LockSlice = msgspec.field(default_factory=LockSlice)
     knowledge: KnowledgeSlice = msgspec.field(default_factory=KnowledgeSlice)
     mail: MailSlice = msgspec.field(default_factory=MailSlice)

@@ -13,7 +13,7 @@ import msgspec
 
 from orchestrator.index.views import VIEWS
 
-VERSION = 3
+VERSION = 4
 """Grows with every change of the schema or of what is stored: an index of another version is built anew."""
 
 Value = Callable[[Any], object]
@@ -542,6 +542,36 @@ DECISIONS = IndexTable(
     ),
     ("number",),
 )
+GOALS = IndexTable(
+    "goals",
+    "A date with tasks that should have ended by then.",
+    (
+        C("name", TEXT, "Its name."),
+        C("description", TEXT, "What is to be reached.", or_null("description")),
+        C("status", TEXT, "open, reached, dropped."),
+        C("due", TEXT, "The date."),
+        C("first_due", TEXT, "The date that it had first."),
+        C("moves", INTEGER, "How often its date changed.", lambda goal: len(goal.moves)),
+        C("created_at", TEXT, "When it was set."),
+        C("created_by", TEXT, "Who set it."),
+        C("ended_at", TEXT, "When it was reached or dropped.", or_null("ended_at")),
+        C("ended_by", TEXT, "Who ended it.", or_null("ended_by")),
+        C("reason", TEXT, "Why it was dropped.", or_null("reason")),
+    ),
+    ("name",),
+)
+GOAL_TASKS = IndexTable(
+    "goal_tasks",
+    "A task of a goal.",
+    (
+        C("goal", TEXT, "The goal.", references="goals.name"),
+        C("number", INTEGER, "Its place, counted from 1."),
+        C("task", TEXT, "The task.", references="tasks.id"),
+    ),
+    ("goal", "number"),
+    ("task",),
+    rowid=False,
+)
 CYCLES = IndexTable(
     "cycles",
     "A round of plan, brief, work, collect.",
@@ -558,7 +588,7 @@ TEXTS = IndexTable(
     "A text that is searched; `words` is its full-text index.",
     (
         C("id", INTEGER, "The id of the row in `words`."),
-        C("kind", TEXT, "task, result, note, evidence, message, knowledge, decision, event."),
+        C("kind", TEXT, "task, result, note, evidence, message, knowledge, decision, goal, event."),
         C("key", TEXT, "The task, topic, or number that it belongs to."),
         C("number", INTEGER, "Which of several, such as notes; else 0."),
         C("task", TEXT, "The task that it is about."),
@@ -575,7 +605,7 @@ TEXTS = IndexTable(
 TABLES = (
     EVENTS, WORKSTREAMS, TASKS, LABELS, LINKS, TRANSITIONS, NOTES, EVIDENCE, AGENTS, ALIASES, HOOKS,
     SESSIONS, LOCKS, LOCK_WAITERS, MESSAGES, RECEIPTS, MAILING_LISTS, CONVOYS, CONVOY_TASKS, WORKFLOWS,
-    KNOWLEDGE, KNOWLEDGE_VERSIONS, DECISIONS, CYCLES,
+    KNOWLEDGE, KNOWLEDGE_VERSIONS, DECISIONS, GOALS, GOAL_TASKS, CYCLES,
 )  # fmt: skip
 """The tables that are made of log and state."""
 

@@ -22,7 +22,7 @@ from orchestrator.index.database import IndexFile
 from orchestrator.index.texts import gram_match, runs, without_runs
 
 TextKind = Literal[
-    "task", "result", "note", "evidence", "message", "knowledge", "decision", "event"
+    "task", "result", "note", "evidence", "message", "knowledge", "decision", "goal", "event"
 ]
 
 KINDS: tuple[TextKind, ...] = get_args(TextKind)
@@ -56,7 +56,7 @@ class TextMatch(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         kind: What the text is.
-        key: The task, the topic, or the number of the message, decision or event.
+        key: The task, topic or goal, or the number of the message, decision or event.
         number: Which of several notes or evidence of a task; else 0.
         task: The task that it is about, if any.
         title: Its title, or that of its task.

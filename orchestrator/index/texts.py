@@ -120,6 +120,12 @@ def decision_text(decision: Any) -> SearchText:
     )
 
 
+def goal_text(goal: Any) -> SearchText:
+    """The text of a goal."""
+    by, at = goal.created_by, goal.created_at
+    return SearchText("goal", goal.name, 0, None, by, at, goal.name, goal.description)
+
+
 def event_text(record: Any) -> SearchText:
     """The text of an event of the agents' own: the values of its payload."""
     values = _joined(*_values(msgspec.json.decode(record.payload)))

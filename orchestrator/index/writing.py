@@ -88,16 +88,15 @@ class Writer:
         self._write_parts(schema.LOCK_WAITERS, "resource", put["locks"], _waiters)
         self._write_parts(schema.MAILING_LISTS, "name", put["mailing_lists"], _members)
         self._write_parts(schema.CONVOY_TASKS, "convoy", put["convoys"], _tracked)
+        self._write_parts(schema.GOAL_TASKS, "goal", put["goals"], _tracked)
         self._count_copies(put["messages"], gone.get("messages", ()))
         if self._has_texts:
             self._write_topics(put["topics"])
-            self._replace_texts(
-                (
-                    [texts.decision_text(c.before)] if c.before is not None else [],
-                    [texts.decision_text(c.value)],
+            for kind, text_of in _WHOLE_TEXTS.items():
+                self._replace_texts(
+                    ([text_of(c.before)] if c.before is not None else [], [text_of(c.value)])
+                    for c in put[kind]
                 )
-                for c in put["decisions"]
-            )
 
     def _remove(self, kind: str, keys: list[Key]) -> None:
         if kind == "tasks":
@@ -295,8 +294,8 @@ def _members(members: Changed) -> Iterator[Row]:
     return ((members.key, member) for member in members.value)
 
 
-def _tracked(convoy: Changed) -> Iterator[Row]:
-    return ((convoy.key, n, task) for n, task in enumerate(convoy.value.tasks, 1))
+def _tracked(tracking: Changed) -> Iterator[Row]:
+    return ((tracking.key, n, task) for n, task in enumerate(tracking.value.tasks, 1))
 
 
 def _of_value(table: schema.IndexTable) -> Callable[[Changed], Row]:
@@ -320,6 +319,7 @@ _SIMPLE: dict[str, Callable[[Changed], Row]] = {
     "hooks": _pair,
     "topics": _of_value(schema.KNOWLEDGE),
     "decisions": _of_value(schema.DECISIONS),
+    "goals": _of_value(schema.GOALS),
     "convoys": _of_value(schema.CONVOYS),
     "mailboxes": _receipt,
 }
@@ -332,6 +332,7 @@ _TABLES: dict[str, tuple[schema.IndexTable, ...]] = {
     "hooks": (schema.HOOKS,),
     "topics": (schema.KNOWLEDGE,),
     "decisions": (schema.DECISIONS,),
+    "goals": (schema.GOALS, schema.GOAL_TASKS),
     "convoys": (schema.CONVOYS, schema.CONVOY_TASKS),
     "mailboxes": (schema.RECEIPTS,),
     "tasks": (schema.TASKS, *_PARTS),
@@ -340,6 +341,12 @@ _TABLES: dict[str, tuple[schema.IndexTable, ...]] = {
     "workflows": (schema.WORKFLOWS,),
 }
 """The tables with the rows of each kind of record."""
+
+_WHOLE_TEXTS: dict[str, Callable[[Any], texts.SearchText]] = {
+    "decisions": texts.decision_text,
+    "goals": texts.goal_text,
+}
+"""The kinds of records that are one text each."""
 
 _OWN_TEXTS = "kind IN ('task', 'result', 'note', 'evidence') AND key = ?"
 

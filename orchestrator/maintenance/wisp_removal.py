@@ -81,7 +81,7 @@ def _without(
         changed: dict[str, Any] = {
             field: [task for task in payload[field] if task not in tasks]
             for field in _LISTS
-            if noun in ("task", "convoy") and field in payload
+            if noun in ("task", "convoy", "goal") and field in payload
         }
         if payload.get("task") in tasks:
             changed["task"] = None

@@ -14,12 +14,13 @@ import msgspec
 
 from orchestrator.core.clock import local_time
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.printable import TOKEN, escape, is_plain, one_line
+from orchestrator.core.printable import TOKEN, escape, first_of, is_plain, one_line
 from orchestrator.domain.agents.commands import Agents, AgentView
 from orchestrator.domain.agents.hooks import hook_of
 from orchestrator.domain.agents.identity import own_name
 from orchestrator.domain.agents.records import Session
 from orchestrator.domain.board.saved import Saved
+from orchestrator.domain.goals.records import Goal
 from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.mail.announced import announce
 from orchestrator.domain.mail.matters import unread_messages
@@ -201,6 +202,8 @@ class _Page:
         """Yield the sections about the board, other agents, knowledge, and the loop."""
         prog = self.prog
         counts = [PageBlock(self._counts(), f"{prog} status")] if self.board.open else []
+        if late := self.state.goals.late(self.now):
+            counts += [PageBlock(self._late(late), f"{prog} goal list")]
         has_work = self.hook.task or self.hook.working or self.hook.queue or self.reviews
         if not (has_work or self.board.ready.count or self.board.review) and counts:
             reasons = self.board.lines(prog)[:-1]  # the last line is the duty again
@@ -329,6 +332,14 @@ class _Page:
         stages = ", ".join(f"{number} {stage}" for stage, number in counts.items() if number)
         ended = ", ".join(f"{number} {status}" for status, number in board.ended.items())
         return f"{board.open} open: {stages}{'; ' if ended else ''}{ended}."
+
+    def _late(self, late: list[Goal]) -> str:
+        """Return the late goals, a few of them: ``Late: release (due yesterday)``."""
+
+        def named(goal: Goal) -> str:
+            return f"{escape(goal.name)} (due {local_time(goal.due, self.now)})"
+
+        return f"Late: {first_of(late, LISTED, named)}: `{self.prog} goal list`"
 
     def _lapsed(self) -> list[Task]:
         """Return the work of others whose lease has ended, and that no agent has taken over."""

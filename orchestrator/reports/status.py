@@ -8,7 +8,7 @@ import msgspec
 
 from orchestrator.core import clock
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.printable import escape, few
+from orchestrator.core.printable import escape, few, first_of
 from orchestrator.domain.agents.commands import Agents, AgentView
 from orchestrator.domain.event_log import as_dict
 from orchestrator.domain.knowledge.commands import Knowledge
@@ -22,6 +22,9 @@ from orchestrator.reports.sentences import Sentences
 
 RECENT = 10
 """How many events a status shows."""
+
+_LATE = 3
+"""How many late goals are named."""
 
 
 class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +54,13 @@ class ReviewStatus(msgspec.Struct, frozen=True, kw_only=True):
     until: str | None
 
 
+class LateGoal(msgspec.Struct, frozen=True, kw_only=True):
+    """An open goal whose date has passed."""
+
+    name: str
+    due: str
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The status of a board right after an event."""
 
@@ -60,6 +70,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     reviews: list[ReviewStatus]
     agents: list[AgentView]
     locks: list[Lock]
+    late_goals: list[LateGoal]
     events: list[dict[str, Any]]
     topics: list[str]
 
@@ -77,6 +88,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         parts: dict[str, list[str]] = {
             "Workstreams": [stream.line() for stream in self.workstreams],
             **self._in_review(shown_time),
+            **self._late(shown_time),
             "Agents": [_agent_line(agent) for agent in self.agents],
             "Locks": [self._lock_line(lock, shown_time) for lock in self.locks],
             "Recent events": [
@@ -114,6 +126,13 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
         lines = few(self.reviews, RECENT, line)
         return {"In review": lines} if lines else {}
+
+    def _late(self, shown_time: Callable[[str, str], str]) -> dict[str, list[str]]:
+        """Return the section of late goals, if there are any."""
+        if not self.late_goals:
+            return {}
+        due = [f"{goal.name} (due {shown_time(goal.due, self.at)})" for goal in self.late_goals]
+        return {"Late goals": [escape(first_of(due, _LATE))]}
 
 
 def _section(title: str, lines: list[str], fitted: Callable[[str], str] = str) -> str:
@@ -159,6 +178,7 @@ def status(engine: Engine, at: int | None = None) -> Status:
         reviews=[_review(task, now) for task in state.schedule.reviews.all()],
         agents=Agents.views(state, now, seen, waiting),
         locks=[lock for lock in in_use(state, now) if lock.holders],
+        late_goals=[LateGoal(name=g.name, due=g.due) for g in state.goals.late(now)],
         events=[{**as_dict(record), "text": sentences.of(record)} for record in recent],
         topics=_topics(engine, state if at is not None else None),
     )

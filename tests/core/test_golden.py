@@ -117,6 +117,9 @@ def test_the_whole_log_folds_to_what_it_always_did():
     assert state.agents.aliases == {"carl": "carla"}
     assert state.agents.sessions["carla"].note == "The API works."
     assert state.convoys["release"].status == "cancelled"
+    beta = state.goals["beta"]
+    assert (beta.status, beta.first_due[:10], beta.due[:10]) == ("open", "2026-12-01", "2026-12-08")
+    assert state.goals.goals_of == {"web-a3f8": ["beta"], "0e0e0e0e": ["beta"]}
     assert state.tasks["f0f0f0f0"].result == "feature version 2: done"
     assert {root: w.own_root for root, w in state.workflows.items()} == {"0a0a0a0a": False}
     assert state.agents.hooks == {"ann": "abc00002"}

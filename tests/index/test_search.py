@@ -23,6 +23,7 @@ def fill(orc: Orchestrator) -> str:
     orc.reviews.approve(task, comment="a fine parser", agent="bob")
     orc.knowledge.write("findings", "A parser is a machine", agent="bob")
     orc.decisions.add("The parser is by hand", context="No library fits", agent="bob", task=task)
+    orc.goals.create("beta", due="3d", description="The parser is fast", agent="bob")
     orc.mail.send(["ann"], "the parser", "is it ready?", agent="bob")
     orc.events.log("ci", "build.ended", state="parser is green")
     return task

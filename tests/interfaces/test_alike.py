@@ -36,6 +36,7 @@ MORE |= {
 }
 MORE |= {f"task {verb}": [MISTYPED] for verb in ("duplicate", "supersede", "dep add", "dep remove")}
 MORE |= {
+    "goal create": ["--due", "1d"],
     "task cancel": ["--reason", "why"],
     "task label add": ["x"],
     "task label remove": ["x"],
@@ -47,9 +48,11 @@ MORE |= {
 def test_a_mistyped_id_of_a_task_is_answered_alike(cli: CommandLine, path: str):
     cli("ws", "create", "w")
     cli("t", "add", "w", "T")
-    named = ["c", MISTYPED] if path.startswith("convoy") else [MISTYPED]
+    named = ["c", MISTYPED] if path.startswith(("convoy", "goal")) else [MISTYPED]
     if path in ("convoy add", "convoy remove"):
         cli("convoy", "create", "c")
+    if path in ("goal add", "goal remove"):
+        cli("goal", "create", "c", "--due", "1d")
     shown = cli(*path.split(), *named, *MORE.get(path, []), "--agent", "ann", status=1)
     assert shown.out == ""
     assert shown.err.startswith(f"Error: There is no task '{MISTYPED}'\nHint: ")
@@ -65,6 +68,7 @@ TWICE = (
     "t archive TASK TASK",
     "t trust TASK TASK",
     "convoy create c TASK TASK",
+    "goal create g TASK TASK --due 1d",
     "mail list l x x",
     "say x,x hello",
     "a register y --capability x,x",

@@ -161,6 +161,7 @@ def test_a_group_with_a_default_needs_no_command() -> None:
         ("convoy --all", "convoy list --all"),
         ("f", "formula list"),
         ("decision", "decision list"),
+        ("goal", "goal list"),
         ("session", "session show"),
         ("events log deployed", "events log deployed"),
         ("unlock git", "lock release git"),

@@ -48,7 +48,8 @@ def test_at_a_terminal_it_is_a_page(board: CommandLine, monkeypatch: pytest.Monk
 def test_json_is_one_stable_document(board: CommandLine) -> None:
     found = board("report", "--json").json
     assert [*found] == [
-        "generated_at", "event", "since", "until", "workstream", "standing", "forecast", "completed",
+        "generated_at", "event", "since", "until", "workstream", "standing", "forecast", "goals",
+        "completed",
         "failed", "cancelled", "added", "per_day", "time_line", "times", "times_by_type", "statuses",
         "ongoing", "hold_ups", "failures", "evidence", "knowledge", "decisions", "agents", "cycles",
         "gantt", "critical_path",

@@ -44,6 +44,8 @@ def ids(cli: CommandLine) -> dict[str, str]:
     cli("kb", "write", "findings", "text")
     cli("say", "ann", "Subject", "Body", "--agent", "bob")
     cli("convoy", "create", "c", held)
+    cli("goal", "create", "g", held, "--due", "1h")
+    cli("goal", "edit", "g", "--due", "2h")
     cli("session", "start", "--agent", "ann")
     cli("plan")
     return {"HELD": held, "LAST": last}
@@ -66,6 +68,8 @@ PAGES = (
     "ws show w",
     "kb history findings",
     "convoy status c",
+    "goal list",
+    "goal show g",
     "session show --agent ann",
     "plan --look --format markdown",
     "collect --format markdown",

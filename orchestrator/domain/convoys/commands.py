@@ -26,7 +26,7 @@ from orchestrator.domain.convoys.records import Convoy
 from orchestrator.domain.mail import addresses
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.lookup import resolve_all
+from orchestrator.domain.tasks.lookup import outline, resolve_all
 from orchestrator.domain.tasks.records import STATUSES, Task
 from orchestrator.domain.validation import LONGEST_TITLE, check_line
 
@@ -196,7 +196,7 @@ class Convoys(Noun[State]):
         """
         state, now = self._state, self._desk.now()
         convoy = state.convoys.find(name)
-        rows = [_row(state, task) for task in convoy.tasks]
+        rows = [outline(state, task) for task in convoy.tasks]
         statuses = [str(row["status"]) for row in rows]
         total = len(statuses)
         ended = total - convoy.open_tasks
@@ -290,7 +290,7 @@ def _audience(tx: Transaction[State], convoy: Convoy) -> dict[str, None]:
 
 def _ends(state: State, convoy: Convoy) -> str:
     """Say how the tasks of a convoy ended, the first of them."""
-    rows = (_row(state, task) for task in convoy.tasks[:50])
+    rows = (outline(state, task) for task in convoy.tasks[:50])
     texts = (
         f"- {row['task']} {row['status']}: {one_line(str(row['title']), LONGEST_TITLE)}"
         f"{_remark(state.tasks.get(str(row['task'])))}"
@@ -306,15 +306,6 @@ def _remark(task: Task | None) -> str:
     comments = [item.what for item in task.evidence if item.kind == "review" and item.passed]
     remark = task.reason or (comments[-1] if comments else "")
     return f" ({one_line(remark, LONGEST_TITLE)})" if remark else ""
-
-
-def _row(state: State, task_id: str) -> dict[str, str | None]:
-    task = state.tasks.get(task_id)
-    if task is None:
-        outcome = state.tasks.archived[task_id].outcome
-        return {"task": task_id, "status": outcome, "title": "(archived)", "assigned_to": None}
-    facts = {name: getattr(task, name) for name in ("status", "title", "assigned_to")}
-    return {"task": task_id, **facts}
 
 
 def _unless_system(agent: str) -> tuple[str, ...]:

@@ -72,6 +72,10 @@ def forget_task(state: State, task_id: str) -> None:
         tasks = tuple(tracked for tracked in convoy.tasks if tracked != task_id)
         open_tasks = convoy.open_tasks - (task.status not in ENDED)
         state.convoys[name] = replace(convoy, tasks=tasks, open_tasks=open_tasks)
+    for name in state.goals.goals_of.pop(task_id, ()):
+        goal = state.goals[name]
+        left = tuple(other for other in goal.tasks if other != task_id)
+        state.goals[name] = replace(goal, tasks=left)
     if task.assigned_to is not None and state.agents.hooks.get(task.assigned_to) == task_id:
         del state.agents.hooks[task.assigned_to]
     _drop(state, task_id)

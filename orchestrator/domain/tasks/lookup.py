@@ -119,6 +119,16 @@ def resolve_all(state: State, texts: Iterable[str]) -> tuple[str, ...]:
     return tasks
 
 
+def outline(state: State, task_id: str) -> dict[str, str | None]:
+    """Return the status, title and agent of a task, archived or not."""
+    task = state.tasks.get(task_id)
+    if task is None:
+        outcome = state.tasks.archived[task_id].outcome
+        return {"task": task_id, "status": outcome, "title": "(archived)", "assigned_to": None}
+    facts = {name: getattr(task, name) for name in ("status", "title", "assigned_to")}
+    return {"task": task_id, **facts}
+
+
 def new_id(tx: Transaction[State], workstream: str) -> str:
     """Return a random id that no task has or had; behind the prefix of the workstream it is short."""
     stream = tx.state.workstreams.get(workstream)

@@ -284,6 +284,10 @@ class TaskSlice(MapSlice[str, Task]):
         task = self.tasks.get(task_id)
         return task.status if task is not None else self.archived[task_id].outcome
 
+    def workstream_of(self, task_id: str) -> str:
+        """The workstream of a task, archived or not."""
+        return (self.tasks.get(task_id) or self.archived[task_id]).workstream
+
     def is_open(self, task_id: str) -> bool:
         """Whether a task has not ended; an archived one has."""
         task = self.tasks.get(task_id)

@@ -68,6 +68,12 @@ DECISION = Group(
     {"decisions": "add list/ls show supersede"},
     default="list",
 )
+GOAL = Group(
+    "goal",
+    "Dates with tasks that should have ended by then: progress, slip, earlier dates.",
+    {"goals": "create add remove/rm edit reach drop reopen list/ls show"},
+    default="list",
+)
 QUEUE = Group(
     "queue",
     "Queues of messages, each for one taker. Alone: list them.",
@@ -201,6 +207,7 @@ BOARD = Group(
         LOCK,
         KNOWLEDGE,
         DECISION,
+        GOAL,
         EVENTS,
         SAVED,
         RUNNER,

@@ -24,7 +24,7 @@ from orchestrator.interfaces.cli.run import Run
 @option("--limit", "At most so many.", types.COUNT, default=20)
 @flag("--stale", "Search the index as it stands, without bringing it up to date.", rare=True)
 def search(run: Run, words: tuple[str, ...], **filters: Any) -> Answer:
-    """Search tasks, results, notes, evidence, mail, knowledge, decisions and events.
+    """Search tasks, results, notes, evidence, mail, knowledge, decisions, goals and events.
 
     The most relevant come first: by how rare the words are, in titles before texts, new before old.
     `index build` makes it fast on a large board.

@@ -3,7 +3,7 @@
 ``work.py`` says what there is to do and how work went so far, ``simulation.py`` plays it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from orchestrator.core import clock
 from orchestrator.core.progress import ShowProgress
@@ -12,8 +12,7 @@ from orchestrator.reports.report.lives import Life
 from orchestrator.reports.report.records import Forecast, HelpfulTask
 from orchestrator.reports.report.simulation import (
     DRAWS,
-    OpenTask,
-    WorkHistory,
+    play,
     quantile,
     simulate,
     trials_for,
@@ -34,14 +33,8 @@ HELPFUL = 5
 """Tasks that are tried as what helps most."""
 
 
-def forecast(
-    state: State,
-    lives: Mapping[str, Life],
-    workstream: str | None,
-    now: str,
-    progress: ShowProgress,
-) -> Forecast:
-    """Forecast when the open tasks will have ended.
+class Played:
+    """The rest of the work of the board, or of a workstream, played many times.
 
     Args:
         state: The board.
@@ -49,71 +42,100 @@ def forecast(
         workstream: Only tasks of this stream, and what they need.
         now: The moment from which on the work is played.
         progress: Shows how many trials are played.
+        parts: Groups of tasks, each of which may end before the rest.
+
+    Attributes:
+        left: What is left of the work.
+        history: How work went so far.
+        reason: Why nothing was played, if anything is open.
+        ends: In how many seconds all had ended, in each trial.
+        part_ends: The same for each of the parts, as far as its tasks are played.
     """
-    left = WorkLeft(state, workstream, now)
-    history = work_history(lives, clock.seconds(now))
-    ended = sum(took.has_ended for took in history.took)
-    ends: list[float] = []
-    helps: list[HelpfulTask] = []
-    reason = ""
-    if not left.tasks:
-        reason = "what is left waits for a decision" if left.left_out else ""
-    elif ended < LEAST:
-        reason = (
-            f"the history is too short: {ended} tasks were worked on and ended,"
-            f" and {LEAST} are needed"
-        )
-    else:
-        work = left.played()
-        ends = simulate(history, work, trials_for(len(work)), progress)
-        helps = _helps(left, history, work, ends, progress)
 
-    def by(share: float) -> str:
-        return clock.after(now, min(quantile(ends, share), LONGEST))
+    def __init__(
+        self,
+        state: State,
+        lives: Mapping[str, Life],
+        workstream: str | None,
+        now: str,
+        progress: ShowProgress,
+        parts: Sequence[Iterable[str]] = (),
+    ) -> None:
+        self.now, self._progress = now, progress
+        self.left = WorkLeft(state, workstream, now)
+        self.history = work_history(lives, clock.seconds(now))
+        self.ended = sum(took.has_ended for took in self.history.took)
+        self.reason = self._reason()
+        self.ends: list[float] = []
+        self.part_ends: list[list[float]] = [[] for _ in parts]
+        if not self.reason and self.left.tasks:
+            self._work = self.left.played()
+            self._play(parts)
 
+    def _reason(self) -> str:
+        if not self.left.tasks:
+            return "what is left waits for a decision" if self.left.left_out else ""
+        if self.ended < LEAST:
+            return (
+                f"the history is too short: {self.ended} tasks were worked on and ended,"
+                f" and {LEAST} are needed"
+            )
+        return ""
+
+    def _play(self, parts: Sequence[Iterable[str]]) -> None:
+        places = self.left.places
+        chosen = [[places[task] for task in part if task in places] for part in parts]
+        trials = trials_for(len(self._work))
+        for ends in play(self.history, self._work, trials, self._progress):
+            self.ends.append(max(ends))
+            for part, part_ends in zip(chosen, self.part_ends, strict=True):
+                part_ends.append(max((ends[place] for place in part), default=0.0))
+
+    def by(self, ends: Sequence[float], share: float) -> str:
+        """Return when this share of the trials had ended."""
+        return clock.after(self.now, min(quantile(ends, share), LONGEST))
+
+    def helps(self) -> list[HelpfulTask]:
+        """Play again without each of the tasks at hand that hold up most, with the same chances."""
+        history, work = self.history, self._work
+        trials = max(10, len(self.ends) // 4)
+        most = max(1, min(HELPFUL, DRAWS // (trials * len(work))))
+        before = quantile(self.ends[:trials], 0.85)
+        helpful = []
+        for place in self.left.at_hand(usual_durations(history))[:most]:
+            without = simulate(history, work, trials, self._progress, without=place)
+            saves = before - quantile(without, 0.85)
+            if saves > 0:
+                task = self.left.tasks[place]
+                helpful.append(
+                    HelpfulTask(
+                        workstream=task.workstream,
+                        task=task.id,
+                        title=task.title,
+                        status=task.status,
+                        agent=task.assigned_to,
+                        saves=round(saves, 3),
+                    )
+                )
+        return sorted(helpful, key=lambda task: -task.saves)
+
+
+def forecast(played: Played) -> Forecast:
+    """Return when the open tasks will have ended."""
+    ends, left = played.ends, played.left
     return Forecast(
-        outcome="forecast" if ends else "unknown" if reason else "done",
-        reason=reason,
+        outcome="forecast" if ends else "unknown" if played.reason else "done",
+        reason=played.reason,
         tasks=len(left.tasks),
         left_out=left.left_out,
         assumed_free=left.assumed_free,
-        history=ended,
-        is_rough=bool(ends) and ended < ROUGH,
-        workers=history.workers,
+        history=played.ended,
+        is_rough=bool(ends) and played.ended < ROUGH,
+        workers=played.history.workers,
         trials=len(ends),
-        p50=by(0.5) if ends else None,
-        p85=by(0.85) if ends else None,
-        p95=by(0.95) if ends else None,
-        quantiles=[by(n / 20) for n in range(1, 20)] if ends else [],
-        helps=helps,
+        p50=played.by(ends, 0.5) if ends else None,
+        p85=played.by(ends, 0.85) if ends else None,
+        p95=played.by(ends, 0.95) if ends else None,
+        quantiles=[played.by(ends, n / 20) for n in range(1, 20)] if ends else [],
+        helps=played.helps() if ends else [],
     )
-
-
-def _helps(
-    left: WorkLeft,
-    history: WorkHistory,
-    work: Sequence[OpenTask],
-    ends: Sequence[float],
-    progress: ShowProgress,
-) -> list[HelpfulTask]:
-    """Play again without each of the tasks at hand that hold up most, with the same chances."""
-    trials = max(10, len(ends) // 4)
-    most = max(1, min(HELPFUL, DRAWS // (trials * len(work))))
-    before = quantile(ends[:trials], 0.85)
-    helpful = []
-    for place in left.at_hand(usual_durations(history))[:most]:
-        without = simulate(history, work, trials, progress, without=place)
-        saves = before - quantile(without, 0.85)
-        if saves > 0:
-            task = left.tasks[place]
-            helpful.append(
-                HelpfulTask(
-                    workstream=task.workstream,
-                    task=task.id,
-                    title=task.title,
-                    status=task.status,
-                    agent=task.assigned_to,
-                    saves=round(saves, 3),
-                )
-            )
-    return sorted(helpful, key=lambda task: -task.saves)

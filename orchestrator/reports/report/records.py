@@ -264,6 +264,44 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     helps: list[HelpfulTask] = []
 
 
+class GoalOutlook(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a goal is, and when its tasks will have ended.
+
+    Attributes:
+        moved: Seconds between its first date and the present one.
+        late: Seconds since its date, while it is open; else 0.
+        total: How many of its tasks are wanted: all but cancelled ones.
+        blocked: How many of the open ones no agent has or may take.
+        estimate: Minutes that its open tasks are estimated at; those without an estimate are counted.
+        outcome: ``ended``: the goal is reached or dropped. ``done``: its tasks have ended. ``unknown``:
+            ``reason`` says why. Else ``forecast``.
+        p50: Half of the trials had ended its tasks by then.
+        in_time: The share of the trials that had ended them by its date.
+        slip: Seconds from its date to ``p85``, or to when it was reached; below 0: so long before.
+    """
+
+    name: str
+    description: str
+    status: str
+    due: str
+    moved: float
+    late: float
+    total: int
+    done: int
+    open: int
+    blocked: int
+    percent: int
+    estimate: float
+    without_estimate: int
+    outcome: Literal["ended", "done", "forecast", "unknown"]
+    reason: str = ""
+    p50: str | None = None
+    p85: str | None = None
+    p95: str | None = None
+    in_time: float | None = None
+    slip: float | None = None
+
+
 class BoardReport(msgspec.Struct, frozen=True, kw_only=True):
     """A report of a board.
 
@@ -281,6 +319,7 @@ class BoardReport(msgspec.Struct, frozen=True, kw_only=True):
     workstream: str | None
     standing: Standing
     forecast: Forecast
+    goals: list[GoalOutlook]
     completed: int
     failed: int
     cancelled: int

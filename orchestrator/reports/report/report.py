@@ -10,6 +10,7 @@ from orchestrator.core.moments import moment
 from orchestrator.core.printable import one_line
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.domain.event_log import beginning
+from orchestrator.domain.goals.records import Goal
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import blockers
 from orchestrator.domain.tasks.records import ENDED, STATUSES, Task
@@ -18,7 +19,8 @@ from orchestrator.planning.critical_path import critical_path
 from orchestrator.planning.cycle_report import Learned, Share
 from orchestrator.reports.history import DAY, share
 from orchestrator.reports.report.cycles import Rounds, gantt
-from orchestrator.reports.report.forecast import forecast
+from orchestrator.reports.report.forecast import Played, forecast
+from orchestrator.reports.report.goals import outlooks
 from orchestrator.reports.report.lives import Chronicle, Life, ending_text, read_chronicle
 from orchestrator.reports.report.records import (
     SHOWN,
@@ -28,6 +30,7 @@ from orchestrator.reports.report.records import (
     FailedCheck,
     Failure,
     FlowTimes,
+    GoalOutlook,
     HoldUp,
     OngoingTask,
     Spread,
@@ -147,8 +150,9 @@ class _Reporter:
             workstream=self._workstream,
             standing=self._standing(),
             forecast=forecast(
-                self._state, self._lives, self._workstream, self._until, self._progress
+                Played(self._state, self._lives, self._workstream, self._until, self._progress)
             ),
+            goals=self._goals(),
             completed=count["done"],
             failed=count["failed"],
             cancelled=count["cancelled"],
@@ -270,6 +274,20 @@ class _Reporter:
                     waiting=1,
                     waiters=[task.assigned_to] if task.assigned_to else [],
                 )
+
+    def _goals(self) -> list[GoalOutlook]:
+        """The open goals, the next date first; of one workstream, those that have a task in it."""
+        goals = [goal for goal in self._state.goals.values() if self._is_wanted(goal)]
+        goals = sorted(goals, key=lambda goal: (goal.due, goal.name))[:SHOWN]
+        if not goals:
+            return []
+        return outlooks(self._state, goals, self._chronicle.lives, self._until, self._progress)
+
+    def _is_wanted(self, goal: Goal) -> bool:
+        if goal.status != "open" or self._workstream is None:
+            return goal.status == "open"
+        tasks = self._state.tasks
+        return any(tasks.workstream_of(task) == self._workstream for task in goal.tasks)
 
     # What happened
 

@@ -14,6 +14,7 @@ from orchestrator.reports.report.records import (
     BoardReport,
     CycleWork,
     FlowTimes,
+    GoalOutlook,
     Spread,
 )
 
@@ -110,6 +111,7 @@ def sections(report: BoardReport) -> list[ReportSection]:
         return [section for section in (_learned(report),) if section.table]
     made = [
         _forecast(report),
+        _goals(report),
         _time_line(report),
         _flow(report),
         _statuses(report),
@@ -177,6 +179,54 @@ def _forecast(report: BoardReport) -> ReportSection:
             ([h.task, _title(h.title), h.agent, spoken(h.saves)] for h in forecast.helps),
         ),
     )
+
+
+def _goals(report: BoardReport) -> ReportSection:
+    return ReportSection(
+        name="goals",
+        title="Goals",
+        table=_table(
+            [
+                "goal",
+                "due",
+                ">done",
+                ">blocked",
+                ">estimated",
+                "85 % by",
+                "beside its date",
+                "moved",
+            ],
+            (
+                [
+                    goal.name,
+                    local_time(goal.due),
+                    f"{goal.done} of {goal.total}",
+                    goal.blocked,
+                    spoken(goal.estimate * 60) if goal.estimate else "",
+                    local_time(goal.p85) if goal.p85 else "",
+                    slip(goal),
+                    later(goal.moved) if goal.moved else "",
+                ]
+                for goal in report.goals
+            ),
+        ),
+    )
+
+
+def slip(goal: GoalOutlook) -> str:
+    """Return whether the tasks of a goal will have ended, or it was reached, by its date."""
+    if goal.outcome == "done":
+        return "its tasks have ended"
+    if goal.slip is None:
+        late = f"late by {spoken(goal.late)}; " if goal.late else ""
+        return f"{late}{'unknown: ' * (goal.outcome == 'unknown')}{goal.reason}"
+    chance = "" if goal.in_time is None else f" (in time in {goal.in_time:.0%} of the trials)"
+    return f"{later(goal.slip)}{chance}"
+
+
+def later(seconds: float) -> str:
+    """Return a difference of two times in words."""
+    return f"{spoken(abs(seconds))} {'later' if seconds > 0 else 'earlier'}"
 
 
 def _time_line(report: BoardReport) -> ReportSection:

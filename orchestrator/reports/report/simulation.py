@@ -12,7 +12,7 @@ is tested. The draws depend on the number of the trial alone: the same board has
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from random import Random
 
@@ -107,9 +107,22 @@ def simulate(
         progress: Shows how many trials are played.
         without: The place of a task that takes no time, as if it had ended already.
     """
-    model = _Model(history)
-    play = _Play(work, without)
-    return [play.end(model, Random(n)) for n in progress(range(trials), "Forecasting", trials)]
+    played = play(history, work, trials, progress, without=without)
+    return [max(ends, default=0.0) for ends in played]
+
+
+def play(
+    history: WorkHistory,
+    work: Sequence[OpenTask],
+    trials: int,
+    progress: ShowProgress = no_progress,
+    *,
+    without: int | None = None,
+) -> Iterator[list[float]]:
+    """Yield in how many seconds each task has ended, trial by trial; see :func:`simulate`."""
+    model, course = _Model(history), _Play(work, without)
+    for number in progress(range(trials), "Forecasting", trials):
+        yield course.ends(model, Random(number))
 
 
 def usual_durations(history: WorkHistory) -> dict[str, float]:
@@ -283,8 +296,8 @@ class _Play:
             if not self._needs[place] and place not in self._ongoing:
                 self._open(self._start, place, 0.0)
 
-    def end(self, model: _Model, random: Random) -> float:
-        """Play once: in how many seconds the last task ends."""
+    def ends(self, model: _Model, random: Random) -> list[float]:
+        """Play once: in how many seconds each task ends."""
         draw = model.draw(random)
         # All that is due to chance is drawn task by task first, so that it does not depend on the order.
         count = len(self._work)
@@ -332,13 +345,13 @@ class _Play:
 
     def _go_on(
         self, course: "_Course", worked: list[float], waits: list[float], pickups: list[float]
-    ) -> float:
-        """Let free workers take ready tasks until none is left; return when the last one ended."""
+    ) -> list[float]:
+        """Let free workers take ready tasks until none is left; return when each ended."""
         events, ready, needs, speeds = course.events, course.ready, course.needs, course.speeds
         free = [(moment, worker) for worker, moment in enumerate(course.free)]
         heapify(free)
         heapify(events)
-        last = 0.0
+        ends = [0.0] * len(needs)
         while events or ready:
             now, worker = free[0]
             while events and (events[0][0] <= now or not ready):
@@ -347,7 +360,7 @@ class _Play:
                 if not is_end:
                     heappush(ready, place)
                     continue
-                last = max(last, moment)
+                ends[place] = moment
                 for other in self._after[place]:
                     needs[other] -= 1
                     if not needs[other] and other not in self._ongoing:
@@ -357,7 +370,7 @@ class _Play:
                 done = now + pickups[place] + worked[place] * speeds[worker]
                 heapreplace(free, (done, worker))
                 heappush(events, (done + waits[place], place, True))
-        return last
+        return ends
 
 
 class _Course(msgspec.Struct):

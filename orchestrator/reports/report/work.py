@@ -90,6 +90,7 @@ class WorkLeft:
     Attributes:
         tasks: Those that are played.
         assumed_free: How many of them are blocked or wait for a signal.
+        places: The place of each in ``tasks``, by id.
         left_out: How many open tasks are not played: they wait for a decision.
     """
 
@@ -114,7 +115,7 @@ class WorkLeft:
         )
         self.left_out = sum(task.id in stuck for task in wanted)
         self.assumed_free = sum(t.status == "blocked" or t.awaits_signal for t in self.tasks)
-        self._places = {task.id: place for place, task in enumerate(self.tasks)}
+        self.places = {task.id: place for place, task in enumerate(self.tasks)}
         self._needed = before
 
     def _before(self, task: Task) -> list[str]:
@@ -158,7 +159,7 @@ class WorkLeft:
         return OpenTask(
             kind=task.type,
             agent=task.assigned_to or "" if is_running else "",
-            before=[self._places[other] for other in self._needed[task.id]],
+            before=[self.places[other] for other in self._needed[task.id]],
             ready_in=max(0.0, deferred),
             elapsed=max(0.0, now - since) if is_running else None,
             is_worked=task.status == "in_review",
@@ -177,7 +178,7 @@ class WorkLeft:
             length = 0.0 if task.completes_itself else usual.get(task.type, usual[""])
             chains[place] += length
             for other in self._needed[task.id]:
-                before = self._places[other]
+                before = self.places[other]
                 chains[before] = max(chains[before], chains[place])
         at_hand = [
             place
@@ -193,12 +194,12 @@ class WorkLeft:
         waiting = [0] * len(self.tasks)
         for task in self.tasks:
             for other in self._needed[task.id]:
-                waiting[self._places[other]] += 1
+                waiting[self.places[other]] += 1
         ready = [place for place, count in enumerate(waiting) if not count]
         for place in ready:  # grows while it is read
             yield place
             for other in self._needed[self.tasks[place].id]:
-                before = self._places[other]
+                before = self.places[other]
                 waiting[before] -= 1
                 if not waiting[before]:
                     ready.append(before)

@@ -1,0 +1,106 @@
+"""The events of goals."""
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from orchestrator.core.events import Event, Recorded, event
+from orchestrator.domain.goals.records import Goal, GoalMove, GoalOutcome
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.derived import append_to, remove_from
+
+
+class GoalEvent(Event):
+    """An event of one goal."""
+
+    goal: str
+
+    def change(self, state: State, **changes: Any) -> None:
+        """Change the record of the goal."""
+        state.goals[self.goal] = replace(state.goals[self.goal], **changes)
+
+
+@event("goal.created")
+class GoalCreated(GoalEvent):
+    """A goal was set."""
+
+    due: str
+    description: str = ""
+    tasks: tuple[str, ...] = ()
+
+    def apply(self, state: State, record: Recorded) -> None:
+        state.goals[self.goal] = Goal(
+            name=self.goal,
+            due=self.due,
+            description=self.description,
+            tasks=self.tasks,
+            created_at=record.ts,
+            created_by=record.agent,
+        )
+        for task in self.tasks:
+            append_to(state.goals.goals_of, task, self.goal)
+
+
+@event("goal.edited")
+class GoalEdited(GoalEvent):
+    """The date or the description changed; a fact that is None stayed."""
+
+    due: str | None = None
+    description: str | None = None
+    reason: str = ""
+
+    def apply(self, state: State, record: Recorded) -> None:
+        if self.description is not None:
+            self.change(state, description=self.description)
+        if self.due is not None:
+            goal = state.goals[self.goal]
+            move = GoalMove(
+                event=record.id,
+                moved_at=record.ts,
+                agent=record.agent,
+                before=goal.due,
+                after=self.due,
+                reason=self.reason,
+            )
+            self.change(state, due=self.due, moves=(*goal.moves, move))
+
+
+@event("goal.tasks_changed")
+class GoalTasksChanged(GoalEvent):
+    """Tasks were added to a goal, or removed from it."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    def apply(self, state: State, record: Recorded) -> None:
+        for task in self.removed:
+            remove_from(state.goals.goals_of, task, self.goal)
+        for task in self.added:
+            append_to(state.goals.goals_of, task, self.goal)
+        kept = (task for task in state.goals[self.goal].tasks if task not in self.removed)
+        self.change(state, tasks=(*kept, *self.added))
+
+
+@event("goal.ended")
+class GoalEnded(GoalEvent):
+    """A goal was reached or dropped."""
+
+    outcome: GoalOutcome
+    reason: str = ""
+
+    def apply(self, state: State, record: Recorded) -> None:
+        self.change(
+            state,
+            status=self.outcome,
+            ended_at=record.ts,
+            ended_by=record.agent,
+            reason=self.reason,
+        )
+
+
+@event("goal.reopened")
+class GoalReopened(GoalEvent):
+    """A goal that was reached or dropped is open again."""
+
+    def apply(self, state: State, record: Recorded) -> None:
+        self.change(state, status="open", ended_at="", ended_by="", reason="")

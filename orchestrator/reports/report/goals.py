@@ -1,0 +1,108 @@
+"""What becomes of goals: how far they are, and whether their tasks will have ended by their dates."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestrator.core import clock
+from orchestrator.core.printable import first_of
+from orchestrator.core.progress import ShowProgress, no_progress
+from orchestrator.domain.goals.progress import GoalStatus, goal_status
+from orchestrator.domain.goals.records import Goal
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.records import ENDED
+from orchestrator.engine import Engine
+from orchestrator.reports.report.forecast import Played
+from orchestrator.reports.report.lives import Life, read_chronicle
+from orchestrator.reports.report.records import GoalOutlook
+
+_NAMED = 3
+"""Tasks that a reason names."""
+
+
+def outlook(engine: Engine, name: str, *, progress: ShowProgress = no_progress) -> GoalOutlook:
+    """Return how far a goal is, and when its tasks will have ended.
+
+    Args:
+        engine: The board.
+        name: The goal.
+        progress: Shows how far the log is read and the rest of the work is played.
+
+    Raises:
+        NotFound: There is no such goal.
+    """
+    state = engine.read()
+    goal = state.goals.find(name)
+    if goal.status != "open":
+        return _ended(goal_status(state, goal, engine.now()))
+    lives = read_chronicle(engine, state, "", progress).lives
+    return outlooks(state, [goal], lives, engine.now(), progress)[0]
+
+
+def outlooks(
+    state: State,
+    goals: Sequence[Goal],
+    lives: Mapping[str, Life],
+    now: str,
+    progress: ShowProgress,
+) -> list[GoalOutlook]:
+    """Return the same for open goals. All open tasks of the board are played: they share its workers."""
+    played = Played(state, lives, None, now, progress, [goal.tasks for goal in goals])
+    return [
+        _outlook(goal_status(state, goal, now), played, ends)
+        for goal, ends in zip(goals, played.part_ends, strict=True)
+    ]
+
+
+def _outlook(status: GoalStatus, played: Played, ends: list[float]) -> GoalOutlook:
+    places = played.left.places
+    undone = [str(row["task"]) for row in status.tasks if row["status"] not in ENDED]
+    stuck = [task for task in undone if task not in places]
+    if not status.total:
+        return _made(status, outcome="unknown", reason="it has no tasks")
+    if not status.open:
+        return _made(status, outcome="done")
+    if stuck:
+        reason = f"{first_of(stuck, _NAMED)} waits for a decision"
+        return _made(status, outcome="unknown", reason=reason)
+    if not ends:
+        return _made(status, outcome="unknown", reason=played.reason)
+    p85, until = played.by(ends, 0.85), _between(played.now, status.goal.due)
+    return _made(
+        status,
+        outcome="forecast",
+        p50=played.by(ends, 0.5),
+        p85=p85,
+        p95=played.by(ends, 0.95),
+        in_time=round(sum(end <= until for end in ends) / len(ends), 3),
+        slip=_between(status.goal.due, p85),
+    )
+
+
+def _ended(status: GoalStatus) -> GoalOutlook:
+    goal = status.goal
+    slip = _between(goal.due, goal.ended_at) if goal.status == "reached" else None
+    return _made(status, outcome="ended", reason=goal.reason, slip=slip)
+
+
+def _made(status: GoalStatus, **facts: Any) -> GoalOutlook:
+    goal = status.goal
+    return GoalOutlook(
+        name=goal.name,
+        description=goal.description,
+        status=goal.status,
+        due=goal.due,
+        moved=status.moved,
+        late=status.late,
+        total=status.total,
+        done=status.done,
+        open=status.open,
+        blocked=status.blocked,
+        percent=status.percent,
+        estimate=status.estimate,
+        without_estimate=status.without_estimate,
+        **facts,
+    )
+
+
+def _between(begin: str, end: str) -> float:
+    return round(clock.seconds(end) - clock.seconds(begin), 3)
