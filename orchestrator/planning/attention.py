@@ -97,17 +97,21 @@ def _silent_agents(state: State, now: str, seen: Mapping[str, float]) -> Iterato
 
 
 def _ended_needs(state: State, active: set[str]) -> Iterator[Alert]:
-    """Yield the tasks that ended without being done and that others wait for."""
-    for need, dependants in state.tasks.needed_by.items():
-        status = state.tasks.status_of(need)
+    """Yield the tasks that ended otherwise than others need it: not done, or cancelled and not failed."""
+    tasks = state.tasks
+    for need in tasks.needed_by | tasks.failure_needed_by:
+        status = tasks.status_of(need)
         if status not in ("failed", "cancelled"):
             continue
-        tasks = (state.tasks[task_id] for task_id in dependants if task_id in state.tasks)
-        open_tasks = (task for task in tasks if task.status in ("pending", "assigned", "blocked"))
+        dependants = [*tasks.needed_by.get(need, ())]
+        if status == "cancelled":
+            dependants += tasks.failure_needed_by.get(need, ())
+        live = (tasks[task_id] for task_id in dict.fromkeys(dependants) if task_id in tasks)
+        open_tasks = (task for task in live if task.status in ("pending", "assigned", "blocked"))
         waiting = [task.id for task in open_tasks if task.workstream in active]
         if waiting:
-            task = state.tasks.get(need)
-            workstream = (task or state.tasks.archived[need]).workstream
+            task = tasks.get(need)
+            workstream = tasks.workstream_of(need)
             yield Alert(
                 kind="need_ended",
                 text=f"{workstream}/{need} is {status}; {', '.join(waiting[:5])} waits for it",

@@ -5,6 +5,7 @@ from graphlib import TopologicalSorter
 from itertools import islice
 
 from orchestrator.domain.state import State
+from orchestrator.domain.tasks.blockers import awaited_failures
 from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.planning.records import SHOWN, CriticalPath, PathTask
 from orchestrator.planning.survey import about
@@ -16,8 +17,9 @@ ASSUMED = 30.0
 def critical_path(state: State, workstream: str | None = None) -> CriticalPath:
     """Return the longest chain of tasks that have not ended, each needing the one before.
 
-    A running task counts with its whole estimate. Ended needs and tasks of closed workstreams do not
-    count. Among equally long chains, the one whose tasks were added first is returned.
+    A running task counts with its whole estimate. Ended needs, tasks of closed workstreams, and tasks that
+    need a failure which there was not do not count. Among equally long chains, the one whose tasks were
+    added first is returned.
 
     Args:
         state: The board.
@@ -29,6 +31,7 @@ def critical_path(state: State, workstream: str | None = None) -> CriticalPath:
         if task.status not in ENDED
         and workstream in (None, task.workstream)
         and state.workstreams[task.workstream].status == "active"
+        and not awaited_failures(state, task)
     }
     needs = {task.id: [need for need in task.needs if need in tasks] for task in tasks.values()}
     minutes: dict[str, float] = {}

@@ -255,14 +255,17 @@ class _Groups:
         return is_unseen or is_given or task.status == "blocked"
 
     def _is_needed(self, task: Task) -> bool:
-        """Whether an open task of those workstreams needs it."""
-        users = [*self.state.tasks.needed_by.get(task.id, ())]
-        if task.status != "failed":
-            users += self.state.tasks.failure_needed_by.get(task.id, ())
-        tasks = map(self.state.tasks.get, users)
+        """Whether an open task of those workstreams needs it, or needs that it had failed."""
+        tasks = map(self.state.tasks.get, self._users(task))
         return any(
             t is not None and t.workstream in self.streams and t.status not in ENDED for t in tasks
         )
+
+    def _users(self, task: Task) -> list[str]:
+        """The tasks that need a task, and unless it failed those that need its failure."""
+        tasks = self.state.tasks
+        failing = () if task.status == "failed" else tasks.failure_needed_by.get(task.id, ())
+        return [*dict.fromkeys((*tasks.needed_by.get(task.id, ()), *failing))]
 
     def _group(self, tasks: Iterable[Task], count: int | None = None) -> TaskGroup:
         chosen = tasks if isinstance(tasks, Sequence) else [*tasks]
@@ -300,7 +303,7 @@ class _Groups:
             title=one_line(task.title, TITLE),
             reason=one_line(reason, SHOWN),
             command=command,
-            needed_by=len(self.state.tasks.needed_by.get(task.id, ())),
+            needed_by=len(self._users(task)),
             **who,
         )
 

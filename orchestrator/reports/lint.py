@@ -6,7 +6,13 @@ import msgspec
 
 from orchestrator.core import clock
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import gate_text, open_needs, way_out
+from orchestrator.domain.tasks.blockers import (
+    awaited_failures,
+    gate_text,
+    open_needs,
+    way_out,
+    way_to_fail,
+)
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.relations import NO_CHILDREN
@@ -85,6 +91,19 @@ def _ended_need(state: State, task: Task, _now: str) -> Iterator[Reason]:
         status = state.tasks.status_of(need)
         if status in ("failed", "cancelled"):
             yield f"it needs {need}, which is {status}", way_out(state, task, need)
+    for need in task.needs_failure_of:
+        if state.tasks.status_of(need) == "cancelled":
+            sentence = f"it needs the failure of {need}, which is cancelled"
+            yield sentence, way_to_fail(state, task, need)
+
+
+def _spared_need(state: State, task: Task, _now: str) -> Iterator[Reason]:
+    if awaited_failures(state, task):
+        return
+    for need in _open_needs(state, task):
+        if awaited_failures(state, need):
+            sentence = f"it needs {need.id}, which is done only if another task fails"
+            yield sentence, f"t dep remove {task.id} {need.id}"
 
 
 def _deferred_for_ever(_state: State, task: Task, now: str) -> Iterator[Reason]:
@@ -142,6 +161,7 @@ def _untrusted(_state: State, task: Task, _now: str) -> Iterator[Reason]:
 
 RULES: tuple[Rule, ...] = (
     _ended_need,
+    _spared_need,
     _ended_parent,
     _ended_parts,
     _no_parts,

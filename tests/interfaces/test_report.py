@@ -55,7 +55,7 @@ def test_json_is_one_stable_document(board: CommandLine) -> None:
         "gantt", "critical_path",
     ]  # fmt: skip
     assert [*found["forecast"]] == [
-        "outcome", "reason", "tasks", "left_out", "assumed_free", "history", "is_rough", "workers",
+        "outcome", "reason", "tasks", "left_out", "spared", "assumed_free", "history", "is_rough", "workers",
         "trials", "p50", "p85", "p95", "quantiles", "helps",
     ]  # fmt: skip
     assert found["forecast"]["outcome"] == "unknown"

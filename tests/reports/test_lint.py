@@ -50,6 +50,11 @@ def ended_need(orc: Orchestrator, _clock: SettableClock) -> str:
     return add(orc, "A", needs=[need])
 
 
+def spared_need(orc: Orchestrator, _clock: SettableClock) -> str:
+    undo = add(orc, "Undo", needs_failure_of=[add(orc, "Deploy")])
+    return add(orc, "A", needs=[undo])
+
+
 def ended_parent(orc: Orchestrator, _clock: SettableClock) -> str:
     parent = add(orc, "Parent")
     part = add(orc, "Part", parent=parent)
@@ -115,6 +120,7 @@ CASES: list[Callable[[Orchestrator, SettableClock], str]] = [
     no_acceptance,
     no_estimate,
     ended_need,
+    spared_need,
     ended_parent,
     ended_parts,
     no_parts,

@@ -75,7 +75,7 @@ def blockers(state: State, task: Task, now: str) -> Iterator[Blocker]:
             yield Blocker(kind="need", task=need, says=says, command=way)
     for need in open_failures(state, task):
         says = f"needs the failure of {need}, which is {state.tasks.status_of(need)}"
-        yield Blocker(kind="failure", task=need, says=says, command=_way_to_fail(state, task, need))
+        yield Blocker(kind="failure", task=need, says=says, command=way_to_fail(state, task, need))
     if task.waiting and task.gate is not None:
         yield Blocker(kind="children", task=task.gate.of, says=gate_text(state, task.gate))
     is_said = task.waiting and task.gate is not None and task.gate.of == task.id
@@ -112,7 +112,7 @@ def _reasons_for_parts(state: State, parent: Task, now: str) -> Iterator[Blocker
     if parent.open_needs:
         needs, failures = open_needs(state, parent), open_failures(state, parent)
         ways = [way_out(state, parent, need) for need in needs]
-        ways += [_way_to_fail(state, parent, need) for need in failures]
+        ways += [way_to_fail(state, parent, need) for need in failures]
         needs += failures
         way = next(filter(None, ways), "")
         says = f"waits for {', '.join(needs[:5])}"
@@ -157,7 +157,7 @@ def way_out(state: State, task: Task, need: str) -> str:
     return f"{WAYS_ON[status]} {need}" if status not in ("pending", "done", *HELD) else ""
 
 
-def _way_to_fail(state: State, task: Task, need: str) -> str:
+def way_to_fail(state: State, task: Task, need: str) -> str:
     """The command for a task that needs the failure of one which ended otherwise or is blocked."""
     status = state.tasks.status_of(need)
     if status in ENDED:
@@ -168,6 +168,17 @@ def _way_to_fail(state: State, task: Task, need: str) -> str:
 def open_failures(state: State, task: Task) -> list[str]:
     """The tasks whose failure a task needs, and that did not fail."""
     return [need for need in task.needs_failure_of if not state.tasks.has_failed(need)]
+
+
+def awaited_failures(state: State, task: Task) -> list[str]:
+    """The failures that a task or its parents need and that were not; none if it is begun already.
+
+    A task with any of them is not going to be done as things stand.
+    """
+    if task.status in ("in_progress", "in_review"):
+        return []
+    tasks = (task, *ancestors(state, task.parent))
+    return [need for each in tasks for need in open_failures(state, each)]
 
 
 def open_needs(state: State, task: Task) -> list[str]:

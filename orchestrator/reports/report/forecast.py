@@ -128,6 +128,7 @@ def forecast(played: Played) -> Forecast:
         reason=played.reason,
         tasks=len(left.tasks),
         left_out=left.left_out,
+        spared=len(left.spared),
         assumed_free=left.assumed_free,
         history=played.ended,
         is_rough=bool(ends) and played.ended < ROUGH,

@@ -56,7 +56,7 @@ def outlooks(
 def _outlook(status: GoalStatus, played: Played, ends: list[float]) -> GoalOutlook:
     places = played.left.places
     undone = [str(row["task"]) for row in status.tasks if row["status"] not in ENDED]
-    stuck = [task for task in undone if task not in places]
+    stuck = [task for task in undone if task not in places and task not in played.left.spared]
     if not status.total:
         return _made(status, outcome="unknown", reason="it has no tasks")
     if not status.open:

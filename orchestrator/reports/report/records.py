@@ -238,6 +238,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
         tasks: How many open tasks are in the forecast.
         left_out: How many are not: they need a task that failed or was cancelled, or are in a closed
             workstream.
+        spared: How many are not, because they are done only if another task fails.
         assumed_free: How many in the forecast are blocked or wait for a signal now; they are taken as free.
         history: How many ended tasks it is drawn from.
         is_rough: The history is short, so the times lie far apart.
@@ -252,6 +253,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     tasks: int = 0
     left_out: int = 0
+    spared: int = 0
     assumed_free: int = 0
     history: int = 0
     is_rough: bool = False

@@ -165,6 +165,11 @@ def _forecast(report: BoardReport) -> ReportSection:
         lines.append(
             f"Blocked or waiting for a signal, but taken as free: {forecast.assumed_free} of them."
         )
+    if forecast.spared:
+        lines.append(
+            "Not in it, because they are done only if another task fails, which is taken to succeed:"
+            f" {_counted(forecast.spared, 'task')}."
+        )
     if forecast.left_out:
         lines.append(
             "Not in it, because they need a task that failed or was cancelled, or are in a closed"

@@ -5,7 +5,12 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator.core import clock
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import ancestors, open_needs, open_parts
+from orchestrator.domain.tasks.blockers import (
+    ancestors,
+    awaited_failures,
+    open_needs,
+    open_parts,
+)
 from orchestrator.domain.tasks.records import ENDED, Task, rank_of
 from orchestrator.reports.report.lives import Change, Life
 from orchestrator.reports.report.simulation import OpenTask, Took, WorkHistory
@@ -91,29 +96,36 @@ class WorkLeft:
         tasks: Those that are played.
         assumed_free: How many of them are blocked or wait for a signal.
         places: The place of each in ``tasks``, by id.
+        spared: The open tasks that are not played because they are done only if others fail, which
+            are played as if they succeed. No parent waits for such a part.
         left_out: How many open tasks are not played: they wait for a decision.
     """
 
     def __init__(self, state: State, workstream: str | None, now: str) -> None:
         self._state, self._now = state, now
         streams = state.workstreams
-        wanted = [
+        open_tasks = [
             task
             for task in state.tasks.values()
             if task.status not in ENDED and workstream in (None, task.workstream)
         ]
+        failures = {task.id: awaited_failures(state, task) for task in open_tasks}
+        others = {task: needs for task, needs in failures.items() if needs}
+        self.spared = {t for t, needs in others.items() if all(map(state.tasks.is_open, needs))}
+        wanted = [task for task in open_tasks if task.id not in others]
         before: dict[str, list[str]] = {}
         result = [*wanted]
         for task in result:  # grows while it is read: what is needed of other workstreams
             if task.id not in before:
                 waits = before[task.id] = self._before(task)
-                result += (state.tasks[other] for other in waits if state.tasks.is_open(other))
+                result += (state.tasks[other] for other in waits if not self._is_undone(other))
         stuck = self._stuck(before)
         self.tasks = sorted(
             (state.tasks[task] for task in before if task not in stuck),
             key=lambda task: (streams[task.workstream].priority, rank_of(task)),
         )
-        self.left_out = sum(task.id in stuck for task in wanted)
+        stuck_ones = sum(task.id in stuck for task in wanted)
+        self.left_out = stuck_ones + len(others) - len(self.spared)
         self.assumed_free = sum(t.status == "blocked" or t.awaits_signal for t in self.tasks)
         self.places = {task.id: place for place, task in enumerate(self.tasks)}
         self._needed = before
@@ -121,10 +133,12 @@ class WorkLeft:
     def _before(self, task: Task) -> list[str]:
         """The open tasks that must end before this one begins."""
         state = self._state
-        waits = [*open_needs(state, task), *open_parts(state, task)]
+        parts = open_parts(state, task)
         if task.gate is not None and task.gate.how != "any":
             children = state.tasks.children.get(task.gate.of, ())
-            waits += (child for child in children if state.tasks.is_open(child))
+            parts += (child for child in children if state.tasks.is_open(child))
+        waits = open_needs(state, task)
+        waits += (part for part in parts if not awaited_failures(state, state.tasks[part]))
         for parent in ancestors(state, task.parent):
             waits += open_needs(state, parent)
         return [*dict.fromkeys(other for other in waits if other != task.id)]
@@ -138,7 +152,7 @@ class WorkLeft:
             for other in waits:
                 after.setdefault(other, []).append(task)
             is_closed = state.workstreams[state.tasks[task].workstream].status != "active"
-            if is_closed or any(not state.tasks.is_open(other) for other in waits):
+            if is_closed or any(map(self._is_undone, waits)):
                 stuck.append(task)
         known = {*stuck}
         for task in stuck:  # grows while it is read
@@ -146,6 +160,13 @@ class WorkLeft:
             known.update(more)
             stuck += more
         return known
+
+    def _is_undone(self, other: str) -> bool:
+        """Whether a task that another one waits for is not going to be done as things stand."""
+        task = self._state.tasks.get(other)
+        if task is None or task.status in ENDED:
+            return True
+        return bool(awaited_failures(self._state, task))
 
     def played(self) -> list[OpenTask]:
         """The tasks as the forecast plays them."""

@@ -1,7 +1,7 @@
 """Needs of a failure: a task that runs only if another one failed, and is cancelled if that one is done."""
 
 import pytest
-from boards import check_law, code_of
+from boards import SettableClock, check_law, code_of
 
 from orchestrator import Orchestrator
 from tests.boards import check_derived
@@ -139,3 +139,55 @@ def test_an_archived_one_counts_as_it_ended(orc: Orchestrator, deploy: str, undo
 def test_an_expression_asks_for_it(orc: Orchestrator, deploy: str, undo: str) -> None:
     where = f"needs_failure_of = {deploy}"
     assert [task.id for task in orc.tasks.all(where=where)] == [undo]
+
+
+def test_it_is_on_no_critical_path_until_the_other_one_failed(
+    orc: Orchestrator, deploy: str
+) -> None:
+    parent = orc.tasks.add("build", title="Undo", needs_failure_of=[deploy]).id
+    part = orc.tasks.add("build", title="A part", parent=parent, estimate=600).id
+    path = orc.report().critical_path
+    assert [task.task for task in path.tasks] == [deploy]
+    end(orc, deploy, "fail")
+    path = orc.report().critical_path
+    assert [task.task for task in path.tasks] == [part]
+
+
+def test_a_forecast_takes_the_other_one_to_succeed(
+    orc: Orchestrator, clock: SettableClock, deploy: str, undo: str
+) -> None:
+    for _ in range(6):
+        task = orc.tasks.add("build", title="Work").id
+        orc.tasks.claim(task, agent="ann", lease="2h")
+        clock.advance(3600)
+        orc.tasks.complete(task, agent="ann")
+    group = orc.tasks.add("build", title="All of it").id
+    orc.tasks.edit(undo, parent=group)
+    orc.tasks.add("build", title="After", needs=[undo])
+    forecast = orc.report().forecast
+    assert (forecast.tasks, forecast.spared, forecast.left_out) == (2, 1, 1)
+    orc.tasks.cancel(deploy)
+    forecast = orc.report().forecast
+    assert (forecast.tasks, forecast.spared, forecast.left_out) == (1, 0, 2)
+    orc.tasks.reopen(deploy)
+    end(orc, deploy, "fail")
+    forecast = orc.report().forecast
+    assert (forecast.tasks, forecast.spared, forecast.left_out) == (3, 0, 0)
+
+
+def test_only_a_cancelled_one_needs_attention(orc: Orchestrator, deploy: str, undo: str) -> None:
+    """Success cancels it and failure frees it; after a cancellation a person must say how to go on."""
+    assert not [alert for alert in orc.plan().attention if alert.kind == "need_ended"]
+    orc.tasks.cancel(deploy)
+    (alert,) = [alert for alert in orc.plan().attention if alert.kind == "need_ended"]
+    assert (alert.task, alert.dependants, alert.command) == (deploy, [undo], f"t reopen {deploy}")
+    flaws = [flaw for flaw in orc.lint() if flaw.rule == "ended_need"]
+    assert [(flaw.task, flaw.says) for flaw in flaws] == [
+        (undo, f"it needs the failure of {deploy}, which is cancelled")
+    ]
+    (stuck,) = orc.next(agent="ann").standstill.stuck.tasks
+    assert (stuck.task, stuck.needed_by) == (deploy, 1)
+    orc.tasks.reopen(deploy)
+    end(orc, deploy, "fail")
+    assert not [alert for alert in orc.plan().attention if alert.kind == "need_ended"]
+    assert not [flaw for flaw in orc.lint() if flaw.rule == "ended_need"]
