@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from orchestrator.domain.decisions.commands import Decisions
     from orchestrator.domain.event_log import Events
     from orchestrator.domain.goals.commands import Goals
-    from orchestrator.domain.knowledge.commands import Knowledge
     from orchestrator.domain.knowledge.records import Topic
     from orchestrator.domain.locks.commands import Locks
     from orchestrator.domain.mail.commands import Mail
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.workstreams.commands import Workstreams
     from orchestrator.formulas import Formulas
     from orchestrator.index.commands import Index
+    from orchestrator.index.topics import RankedKnowledge
     from orchestrator.planning.aftermath import Aftermath
     from orchestrator.planning.cycle_report import Collected
     from orchestrator.planning.next_work import Next
@@ -150,8 +150,8 @@ class Orchestrator:
     locks: "Lazy[Locks]" = Lazy(
         "domain.locks.commands:Locks", "Leases on resources: git, src/**, db:shared."
     )
-    knowledge: "Lazy[Knowledge]" = Lazy(
-        "domain.knowledge.commands:Knowledge", "Topics that agents write and read."
+    knowledge: "Lazy[RankedKnowledge]" = Lazy(
+        "index.topics:RankedKnowledge", "Topics that agents write and read."
     )
     decisions: "Lazy[Decisions]" = Lazy(
         "domain.decisions.commands:Decisions", "What was decided, why and by whom."

@@ -16,14 +16,7 @@ class Index(Noun[State]):
 
     @property
     def _file(self) -> IndexFile:
-        desk = self._desk
-        return IndexFile(
-            desk.store,
-            desk.folder,
-            warn=desk.warn,
-            show_progress=desk.show_progress,
-            timeout=desk.timeout,
-        )
+        return IndexFile.of(self._desk)
 
     def build(self) -> IndexStatus:
         """Make ``state/index.db``, or bring it up to date.

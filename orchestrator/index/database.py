@@ -11,7 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from orchestrator.core import system
 from orchestrator.core.errors import Damage, InputOutputError, Refused, TimedOut
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import Cursor, Store
+from orchestrator.core.transaction import Desk
 from orchestrator.index import schema
 from orchestrator.index.standing import position_of, value_of
 
@@ -84,6 +85,17 @@ class IndexFile:
         self._warn = warn
         self._show_progress = show_progress
         self._timeout = timeout
+
+    @classmethod
+    def of(cls, desk: Desk[Any]) -> Self:
+        """The index of an open board."""
+        return cls(
+            desk.store,
+            desk.folder,
+            warn=desk.warn,
+            show_progress=desk.show_progress,
+            timeout=desk.timeout,
+        )
 
     @property
     def exists(self) -> bool:

@@ -1,9 +1,6 @@
 """Words in every text of the board, ranked: ``orc search``.
 
-The most relevant come first by BM25, in which a word of a title counts as five of a text (Robertson and
-Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009; SQLite computes it). Of the best
-:data:`CANDIDATES` a text of today counts a half more than a very old one: the score is multiplied by
-``1 + 0.5 / (1 + age in days / 30)``.
+The most relevant come first, as :mod:`orchestrator.index.ranking` says.
 
 What a person writes is never an error: words are joined by AND; ``OR``, ``NOT`` and ``-word`` work, as do
 ``"a phrase"`` and ``begin*``; all other signs are blanks.
@@ -11,15 +8,16 @@ What a person writes is never an error: words are joined by AND; ``OR``, ``NOT``
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
 import msgspec
 
-from orchestrator.core import clock
 from orchestrator.core.moments import moment
 from orchestrator.index.database import IndexFile
-from orchestrator.index.texts import gram_match, runs, without_runs
+from orchestrator.index.matching import match_of
+from orchestrator.index.ranking import CANDIDATES, Condition, ranked
+from orchestrator.index.texts import runs
 
 TextKind = Literal[
     "task", "result", "note", "evidence", "message", "knowledge", "decision", "goal", "event"
@@ -27,15 +25,9 @@ TextKind = Literal[
 
 KINDS: tuple[TextKind, ...] = get_args(TextKind)
 
-CANDIDATES = 200
-"""How many texts are ranked by their age as well."""
-
 LONGEST = 1000
 """Characters of a question that are used."""
 
-_TITLE_WEIGHT = 5
-_FRESH = 0.5
-_MONTH = 30 * 86_400.0
 _WORDS = 12
 """Words of a text that are shown around a match."""
 
@@ -47,8 +39,6 @@ _OPEN, _CLOSE = "\x02", "\x03"
 
 _MARKED = re.compile(f"({_OPEN}[^{_OPEN}{_CLOSE}]*{_CLOSE})")
 _NO_SIGNS = {ord(_OPEN): None, ord(_CLOSE): None}
-_TERM = re.compile(r'(-?)(?:"([^"]*)"?|([^\s"]+))')
-_HAS_WORD = re.compile(r"[^\W_]")
 
 
 class TextMatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,88 +99,33 @@ def search(
     # A lone surrogate is in no text, and SQLite ends a question at a zero.
     words = words[:LONGEST].encode("utf-8", "ignore").decode().replace("\0", " ")
     query = match_of(words)
-    filters = [
-        *_one_of("t.kind", tuple(kinds)),
-        *_one_of("k.status", tuple(status)),
-        *_one_of("k.workstream", () if workstream is None else (workstream,)),
+    kinds = tuple(kinds)
+    table = "topic_words" if kinds == ("knowledge",) else "words"
+    conditions: list[Condition] = [
+        *_one_of("t.kind", kinds),
         *_one_of("t.agent", () if agent is None else (agent,)),
         *([] if since is None else [("t.ts >= ?", [moment(since, now, is_past=True)])]),
+        *_about_task("status", tuple(status)),
+        *_about_task("workstream", () if workstream is None else (workstream,)),
     ]
 
     def ask(database: sqlite3.Connection) -> list[TextMatch]:
-        ranked = _ranked(database, query, filters, now, max(limit, CANDIDATES))[:limit]
-        return [_shown(database, row, score, query, words) for row, score in ranked]
+        most = max(limit, CANDIDATES)
+        best = ranked(database, query, now=now, most=most, conditions=conditions, words=table)
+        return [_shown(database, text.row, text.score, query, words) for text in best[:limit]]
 
     return index.answer(ask, stale=stale) if query else []
 
 
-def match_of(words: str) -> str:
-    """Return a question in the language of FTS5; empty if there is no word in it."""
-    alternatives: list[str] = []
-    wanted: list[str] = []
-    unwanted: list[str] = []
-
-    def close() -> None:
-        # A question that only excludes would find all else: its words are looked for instead.
-        terms = " AND ".join(wanted or unwanted)
-        without = "".join(f" NOT {term}" for term in unwanted) if wanted else ""
-        if terms:
-            alternatives.append(f"({terms}{without})")
-        wanted.clear()
-        unwanted.clear()
-
-    negated = False
-    for sign, phrase, word in _TERM.findall(words):
-        if word == "OR" and not sign:
-            close()
-        elif word == "NOT" and not sign:
-            negated = True
-        elif word != "AND":
-            (unwanted if sign or negated else wanted).extend(_terms(phrase or word, bool(phrase)))
-            negated = False
-    close()
-    return " OR ".join(alternatives)
-
-
-def _terms(text: str, is_phrase: bool) -> Iterator[str]:
-    """Yield the terms of FTS5 for a word or phrase."""
-    yield from map(gram_match, runs(text))
-    rest = without_runs(text)
-    if _HAS_WORD.search(rest):
-        begins = not is_phrase and rest.rstrip(")").endswith("*")
-        yield f'"{rest}"{" *" if begins else ""}'
-
-
-def _one_of(column: str, values: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
+def _one_of(column: str, values: Sequence[str]) -> list[Condition]:
     return [(f"{column} IN ({', '.join('?' * len(values))})", values)] if values else []
 
 
-def _ranked(
-    database: sqlite3.Connection,
-    query: str,
-    filters: Sequence[tuple[str, Sequence[str]]],
-    now: str,
-    most: int,
-) -> list[tuple[int, float]]:
-    """Return the rows of the texts that match, with their scores, best first."""
-    conditions = "".join(f" AND {condition}" for condition, _ in filters)
-    # CROSS JOIN: the words come first, in the order of their rank, so that only the best are joined.
-    rows = database.execute(
-        "SELECT words.rowid, rank, t.ts FROM words CROSS JOIN texts t ON t.id = words.rowid"
-        " LEFT JOIN tasks k ON k.id = t.task"
-        f" WHERE words MATCH ? AND rank MATCH 'bm25({_TITLE_WEIGHT}, 1, 1)'{conditions}"
-        " ORDER BY rank LIMIT ?",
-        [query, *(value for _, values in filters for value in values), most],
-    )
-    present = clock.seconds(now)
-    scored = [(row, -rank * _freshness(ts, present)) for row, rank, ts in rows]
-    return sorted(scored, key=lambda item: (-item[1], item[0]))
-
-
-def _freshness(ts: str, present: float) -> float:
-    """The factor of a text's age: 1.5 today, near 1 for a very old one or an unknown time (a year)."""
-    age = max(0.0, present - clock.seconds(ts)) if ts else 12 * _MONTH
-    return 1 + _FRESH / (1 + age / _MONTH)
+def _about_task(column: str, values: Sequence[str]) -> list[Condition]:
+    return [
+        (f"EXISTS (SELECT 1 FROM tasks k WHERE k.id = t.task AND {condition})", values)
+        for condition, values in _one_of(f"k.{column}", values)
+    ]
 
 
 def _shown(

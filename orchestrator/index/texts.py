@@ -8,7 +8,7 @@ Pairs rather than trigrams, because most words of Chinese and Japanese have two 
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -98,12 +98,12 @@ def task_texts(task: Any) -> Iterator[SearchText]:
         yield SearchText("evidence", task.id, number, task.id, item.agent, item.at, None, text)
 
 
-def topic_text(topic: Any, text: str) -> SearchText:
+def topic_text(
+    name: str, text: str, *, author: str, tags: Iterable[str], updated_at: str
+) -> SearchText:
     """The text of the present version of a topic, without its frontmatter."""
-    body = _joined(_FRONTMATTER.sub("", text), *topic.tags)
-    return SearchText(
-        "knowledge", topic.name, 0, None, topic.author, topic.updated_at, topic.name, body
-    )
+    body = _joined(_FRONTMATTER.sub("", text), *tags)
+    return SearchText("knowledge", name, 0, None, author, updated_at, name, body)
 
 
 def decision_text(decision: Any) -> SearchText:

@@ -213,7 +213,8 @@ class Writer:
             if before is not None:
                 self._delete_texts("kind = 'knowledge' AND key = ?", [(key,)])
             if not topic.deleted and text is not None:
-                self._add_texts([texts.topic_text(topic, text)])
+                about = {"author": topic.author, "tags": topic.tags, "updated_at": topic.updated_at}
+                self._add_texts([texts.topic_text(key, text, **about)])
 
     def _replace_texts(
         self, changes: Iterable[tuple[list[texts.SearchText], list[texts.SearchText]]]
@@ -237,18 +238,21 @@ class Writer:
         ]
         self._database.executemany(schema.TEXTS.upsert, rows)
         if not self._is_build:
-            self._database.executemany(
-                "INSERT INTO words (rowid, title, body, grams) VALUES (?, ?, ?, ?)",
-                ((row[0], *row[-3:]) for row in rows),
-            )
+            for words, content in schema.WORDS.items():
+                self._database.execute(
+                    f"INSERT INTO {words} (rowid, title, body, grams)"
+                    f" SELECT id, title, body, grams FROM {content} WHERE id >= ? OR id <= ?",
+                    (first, -first),
+                )
 
     def _delete_texts(self, where: str, keys: Iterable[Row]) -> None:
         for key in keys:
-            self._database.execute(
-                "INSERT INTO words (words, rowid, title, body, grams)"
-                f" SELECT 'delete', id, title, body, grams FROM texts WHERE {where}",
-                key,
-            )
+            for words, content in schema.WORDS.items():
+                self._database.execute(
+                    f"INSERT INTO {words} ({words}, rowid, title, body, grams)"
+                    f" SELECT 'delete', id, title, body, grams FROM {content} WHERE {where}",
+                    key,
+                )
             self._database.execute(f"DELETE FROM texts WHERE {where}", key)
 
 
@@ -398,7 +402,9 @@ def _finishing(
         partial(keep, database, changes),
     ]
     statements = [*schema.index_statements(texts=has_texts)]
-    statements += ["INSERT INTO words (words) VALUES ('rebuild')"] if has_texts else []
+    statements += [
+        f"INSERT INTO {words} ({words}) VALUES ('rebuild')" for words in schema.WORDS if has_texts
+    ]
     return [*parts, *(partial(database.execute, statement) for statement in statements)]
 
 

@@ -108,7 +108,7 @@ class BriefContext:
 
     def query(self) -> dict[str, float]:
         """Return the words by which knowledge for the task is ranked."""
-        from orchestrator.planning.ranking import query_of
+        from orchestrator.planning.significant_words import query_of
 
         task = self.task
         return query_of(
@@ -121,6 +121,6 @@ class BriefContext:
         topics = Knowledge(self.desk).all()
         if not topics:
             return []
-        from orchestrator.planning.ranking import Text, rank
+        from orchestrator.planning.significant_words import fitting
 
-        return rank(self.query(), [Text(topic.name, topic.tags, "") for topic in topics])
+        return fitting(self.query(), topics)

@@ -9,10 +9,11 @@ from orchestrator.core.printable import escape, times
 from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.tasks.blockers import ancestors
 from orchestrator.domain.tasks.facts import KEPT
+from orchestrator.index.matching import match_any
+from orchestrator.index.topics import ranked_topics
 from orchestrator.planning.brief_context import BriefContext
 from orchestrator.planning.page import PageBlock, Section
 from orchestrator.planning.quoting import quote, quote_line, quote_titled, writer
-from orchestrator.planning.ranking import Text, rank
 from orchestrator.planning.survey import place
 
 EVENTS = 10
@@ -146,8 +147,8 @@ def _remarks(context: BriefContext) -> Iterator[PageBlock]:
 def _knowledge(context: BriefContext) -> Iterator[PageBlock]:
     """Yield the topics that match the task, the most relevant first."""
     documents = {document.topic: document for document in Knowledge(context.desk).documents()}
-    texts = [Text(document.topic, document.tags, document.text) for document in documents.values()]
-    for name in rank(context.query(), texts):
+    query = match_any(context.query(), begins=True)
+    for name in ranked_topics(context.desk, documents, query) if documents else ():
         # A file that was made by hand may have any name.
         command = f"{context.prog} kb read {escape(shlex.quote(name))}"
         label = (

@@ -27,7 +27,8 @@ def contents(database: sqlite3.Connection) -> Contents:
 
 
 def check_sound(database: sqlite3.Connection) -> None:
-    """Every key that points to a row points to one, and the full-text index is that of the texts."""
+    """Every key that points to a row points to one, and the full-text indexes are those of the texts."""
     assert database.execute("PRAGMA foreign_key_check").fetchall() == []
     assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    database.execute("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)")
+    for words in schema.WORDS:
+        database.execute(f"INSERT INTO {words} ({words}, rank) VALUES ('integrity-check', 1)")

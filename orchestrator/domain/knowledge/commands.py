@@ -59,14 +59,6 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     edited: bool = False
 
 
-class Match(msgspec.Struct, frozen=True, kw_only=True):
-    """A topic that matches a search: how often it contains the words, and its first line with one."""
-
-    topic: str
-    hits: int
-    line: str
-
-
 def written_topic(state: State, events: Committed) -> Topic:
     """The topic that was written."""
     return state.knowledge[next(e.topic for _, e in events if isinstance(e, KnowledgeWritten))]
@@ -78,7 +70,7 @@ def was_deleted(state: State, events: Committed) -> bool:
 
 
 class Knowledge(Noun[State]):
-    """``orc.knowledge``: write, append, delete; read, all, search, history."""
+    """The commands and queries of knowledge; :mod:`orchestrator.index.topics` searches it."""
 
     @command(written_topic)
     def write(
@@ -241,19 +233,6 @@ class Knowledge(Noun[State]):
                 _parsed(topic, self._desk.documents.read(document_path(topic)) or b"")
             except OrchestratorError as error:
                 yield topic, error.message.removeprefix(f"{document_path(topic)}: "), error.hint
-
-    def search(self, words: str) -> list[Match]:
-        """Return the topics that contain all the words, most hits first; case does not matter."""
-        wanted = words.casefold().split()
-        matches = []
-        for document in self.documents():
-            text = f"{document.topic}\n{' '.join(document.tags)}\n{document.text}"
-            hits = [text.casefold().count(word) for word in wanted]
-            if wanted and all(hits):
-                lines = (line for line in text.splitlines() if wanted[0] in line.casefold())
-                match = Match(topic=document.topic, hits=sum(hits), line=next(lines, ""))
-                matches.append(match)
-        return sorted(matches, key=lambda match: (-match.hits, match.topic))
 
     def history(self, topic: str) -> list[Document]:
         """Return every version of a topic, oldest first.

@@ -59,7 +59,7 @@ def list_(run: Run) -> Answer:
 @KNOWLEDGE.command("search", example="search api key", reads=True)
 @argument("words...", "All of them must be in the topic.")
 def search(run: Run, words: tuple[str, ...]) -> Answer:
-    """Find the topics that hold all the words, most hits first."""
+    """Find the topics that hold all the words, the most relevant first, as `search` ranks them."""
     return listing(
         run.orc.knowledge.search(" ".join(words)),
         "topic",
