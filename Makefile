@@ -54,7 +54,7 @@ stress: $(READY) ## the same for hours; see docs/reliability.md
 
 check: lint types imports test test-systems day stress-quick ## all of the above
 
-docs: $(READY) ## write the pages of docs/commands and the types of the async facade from the declarations
+docs: $(READY) ## write the pages of docs/commands and the types of both facades from the declarations
 	$(BIN)/python -m orchestrator.interfaces.cli.reference docs/commands
 	$(BIN)/python -m orchestrator.index.description docs/index.md
 	$(BIN)/python tests/async_stub.py

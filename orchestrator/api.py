@@ -1,62 +1,24 @@
-"""The facade: one board with its nouns, ``orc.tasks``, ``orc.locks`` ..."""
+"""The facade: one board with its nouns, ``orc.tasks`` ..., and its queries, ``orc.status()`` ..."""
 
 import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import cached_property, wraps
 from importlib import import_module
-from typing import TYPE_CHECKING, Generic, Self, TypeVar, overload
+from operator import attrgetter
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
 
 from orchestrator import board as boards
-from orchestrator.core.calls import late_hints
 from orchestrator.core.clock import Clock
 from orchestrator.core.errors import UsageError
-from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import Store
-from orchestrator.core.transaction import SYSTEM, Noun
-from orchestrator.domain.state import State
+from orchestrator.core.transaction import SYSTEM
 from orchestrator.engine import Engine
 
-if TYPE_CHECKING:
-    from orchestrator.domain.agents.commands import Agents
-    from orchestrator.domain.agents.dispatch import Dispatch
-    from orchestrator.domain.agents.hooks import Hooks
-    from orchestrator.domain.agents.sessions import Sessions
-    from orchestrator.domain.board.saved import Saved
-    from orchestrator.domain.convoys.commands import Convoys
-    from orchestrator.domain.decisions.commands import Decisions
-    from orchestrator.domain.event_log import Events
-    from orchestrator.domain.goals.commands import Goals
-    from orchestrator.domain.knowledge.records import Topic
-    from orchestrator.domain.locks.commands import Locks
-    from orchestrator.domain.mail.commands import Mail
-    from orchestrator.domain.tasks.batch import Batch
-    from orchestrator.domain.tasks.commands import Tasks
-    from orchestrator.domain.tasks.dependencies import Links
-    from orchestrator.domain.tasks.records import Task
-    from orchestrator.domain.tasks.reviews import Reviews
-    from orchestrator.domain.workflows.commands import Workflows
-    from orchestrator.domain.workstreams.commands import Workstreams
-    from orchestrator.formulas import Formulas
-    from orchestrator.index.commands import Index
-    from orchestrator.index.topics import RankedKnowledge
-    from orchestrator.planning.aftermath import Aftermath
-    from orchestrator.planning.cycle_report import Collected
-    from orchestrator.planning.next_work import Next
-    from orchestrator.planning.prime import Prime
-    from orchestrator.planning.records import Plan
-    from orchestrator.reports.lint import Flaw
-    from orchestrator.reports.metrics import Metrics
-    from orchestrator.reports.report.records import BoardReport, GoalOutlook
-    from orchestrator.reports.similar import Similar
-    from orchestrator.reports.stats import Stats
-    from orchestrator.reports.status import Status
-    from orchestrator.reports.timeline import Timeline
 
-N = TypeVar("N", bound=Noun[State])
-
-
-class Lazy(Generic[N]):
+class Lazy:
     """A noun as an attribute of the facade; its module is imported on first access.
 
     Args:
@@ -71,27 +33,115 @@ class Lazy(Generic[N]):
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def load(self) -> type[N]:
+    def load(self) -> type[Any]:
         """The class of the noun."""
-        module, _, name = self._path.partition(":")
-        return getattr(import_module(f"orchestrator.{module}"), name)  # type: ignore[no-any-return]
+        noun: type[Any] = _imported(self._path)
+        return noun
 
-    @overload
-    def __get__(self, orc: None, owner: type) -> Self: ...
-
-    @overload
-    def __get__(self, orc: "Orchestrator", owner: type) -> N: ...
-
-    def __get__(self, orc: "Orchestrator | None", owner: type) -> Self | N:
+    def __get__(self, orc: "Orchestrator | None", owner: type) -> Any:
         if orc is None:
             return self
-        noun: N | None = vars(orc).get(self._name)
+        noun = vars(orc).get(self._name)
         if noun is None:
             noun = vars(orc)[self._name] = self.load()(orc.engine)
         return noun
 
     def __set__(self, orc: "Orchestrator", value: object) -> None:
         raise AttributeError(f"{self._name!r} is a noun of the board and stays what it is")
+
+
+class Query:
+    """A function of the board as a method of the facade; its module is imported on first access.
+
+    Args:
+        path: Its module in the package, and its name; its first argument is the engine. For a command of a
+            noun that is no attribute of the facade, the class and the command: ``Planning.plan``.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    @cached_property
+    def function(self) -> FunctionType:
+        """The method: what Python tells about it is what it tells about the function."""
+        function: Callable[..., Any] = _imported(self._path)
+        noun, _, verb = self._path.rpartition(".")
+        is_command = ":" in noun
+
+        @wraps(function)
+        def query(orc: "Orchestrator", *args: Any, **kwargs: Any) -> Any:
+            if is_command:
+                return getattr(_imported(noun)(orc.engine), verb)(*args, **kwargs)
+            return function(orc.engine, *args, **kwargs)
+
+        hints = [*function.__annotations__.items()]
+        query.__annotations__ = dict(hints if is_command else hints[1:])
+        assert isinstance(query, FunctionType)
+        return query
+
+    def __get__(self, orc: "Orchestrator | None", owner: type) -> FunctionType | MethodType:
+        return self.function if orc is None else MethodType(self.function, orc)
+
+
+def _imported(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return attrgetter(name)(import_module(f"orchestrator.{module}"))
+
+
+if TYPE_CHECKING:
+    from orchestrator.facade import Facade
+else:
+
+    class Facade:
+        """The nouns and queries; ``facade.pyi`` has them written out for type checkers."""
+
+        workstreams = Lazy("domain.workstreams.commands:Workstreams", "Streams of work.")
+        tasks = Lazy("domain.tasks.commands:Tasks", "Tasks, from added to done.")
+        batch = Lazy("domain.tasks.batch:Batch", "Tasks from one file, in one commit.")
+        links = Lazy("domain.tasks.dependencies:Links", "The work graph: what waits for what.")
+        reviews = Lazy(
+            "domain.tasks.reviews:Reviews", "Approve and reject work, trust its commands."
+        )
+        agents = Lazy("domain.agents.commands:Agents", "Who works on the board.")
+        hooks = Lazy("domain.agents.hooks:Hooks", "The task that hangs on each agent.")
+        dispatch = Lazy("domain.agents.dispatch:Dispatch", "Give ready tasks to agents.")
+        sessions = Lazy(
+            "domain.agents.sessions:Sessions",
+            "Each start of an agent, and what it leaves for the next.",
+        )
+        locks = Lazy("domain.locks.commands:Locks", "Leases on resources: git, src/**, db:shared.")
+        knowledge = Lazy("index.topics:RankedKnowledge", "Topics that agents write and read.")
+        decisions = Lazy(
+            "domain.decisions.commands:Decisions", "What was decided, why and by whom."
+        )
+        goals = Lazy(
+            "domain.goals.commands:Goals", "Dates with tasks that should have ended by then."
+        )
+        mail = Lazy("domain.mail.commands:Mail", "Messages between agents.")
+        convoys = Lazy("domain.convoys.commands:Convoys", "Tasks that are followed together.")
+        formulas = Lazy("formulas:Formulas", "The files that say how a kind of work is done.")
+        workflows = Lazy(
+            "domain.workflows.commands:Workflows", "Formulas that were poured onto the board."
+        )
+        saved = Lazy("domain.board.saved:Saved", "Questions that were saved under a name.")
+        events = Lazy("domain.event_log:Events", "The log: write to it, read it, follow it.")
+        index = Lazy("index.commands:Index", "The optional SQLite index, and questions in SQL.")
+        status = Query("reports.status:status")
+        stats = Query("reports.stats:stats")
+        metrics = Query("reports.metrics:metrics")
+        report = Query("reports.report.report:report")
+        outlook = Query("reports.report.goals:outlook")
+        lint = Query("reports.lint:lint")
+        timeline = Query("reports.timeline:timeline")
+        similar = Query("reports.similar:similar")
+        next = Query("planning.next_work:next_work")
+        plan = Query("planning.runner:Planning.plan")
+        brief = Query("planning.brief:write_brief")
+        prime = Query("planning.prime:prime")
+        primed = Query("planning.prime:remember")
+        aftermath = Query("planning.aftermath:aftermath")
+        collect = Query("planning.collect:collect")
+        save_report = Query("planning.runner:Planning.save_report")
 
 
 def _silent(sentence: str) -> None:
@@ -106,7 +156,7 @@ def _session(text: str | None) -> int | None:
     return int(text)
 
 
-class Orchestrator:
+class Orchestrator(Facade):
     """An open board. Use it in a ``with``, or :meth:`close` it.
 
     Args:
@@ -125,60 +175,6 @@ class Orchestrator:
     """
 
     is_new: bool = False
-
-    workstreams: "Lazy[Workstreams]" = Lazy(
-        "domain.workstreams.commands:Workstreams", "Streams of work."
-    )
-    tasks: "Lazy[Tasks]" = Lazy("domain.tasks.commands:Tasks", "Tasks, from added to done.")
-    batch: "Lazy[Batch]" = Lazy("domain.tasks.batch:Batch", "Tasks from one file, in one commit.")
-    links: "Lazy[Links]" = Lazy(
-        "domain.tasks.dependencies:Links", "The work graph: what waits for what."
-    )
-    reviews: "Lazy[Reviews]" = Lazy(
-        "domain.tasks.reviews:Reviews",
-        "Approve and reject work, trust its commands.",
-    )
-    agents: "Lazy[Agents]" = Lazy("domain.agents.commands:Agents", "Who works on the board.")
-    hooks: "Lazy[Hooks]" = Lazy("domain.agents.hooks:Hooks", "The task that hangs on each agent.")
-    dispatch: "Lazy[Dispatch]" = Lazy(
-        "domain.agents.dispatch:Dispatch", "Give ready tasks to agents."
-    )
-    sessions: "Lazy[Sessions]" = Lazy(
-        "domain.agents.sessions:Sessions",
-        "Each start of an agent, and what it leaves for the next.",
-    )
-    locks: "Lazy[Locks]" = Lazy(
-        "domain.locks.commands:Locks", "Leases on resources: git, src/**, db:shared."
-    )
-    knowledge: "Lazy[RankedKnowledge]" = Lazy(
-        "index.topics:RankedKnowledge", "Topics that agents write and read."
-    )
-    decisions: "Lazy[Decisions]" = Lazy(
-        "domain.decisions.commands:Decisions", "What was decided, why and by whom."
-    )
-    goals: "Lazy[Goals]" = Lazy(
-        "domain.goals.commands:Goals", "Dates with tasks that should have ended by then."
-    )
-    mail: "Lazy[Mail]" = Lazy("domain.mail.commands:Mail", "Messages between agents.")
-    convoys: "Lazy[Convoys]" = Lazy(
-        "domain.convoys.commands:Convoys", "Tasks that are followed together."
-    )
-    formulas: "Lazy[Formulas]" = Lazy(
-        "formulas:Formulas", "The files that say how a kind of work is done."
-    )
-    workflows: "Lazy[Workflows]" = Lazy(
-        "domain.workflows.commands:Workflows",
-        "Formulas that were poured onto the board.",
-    )
-    saved: "Lazy[Saved]" = Lazy(
-        "domain.board.saved:Saved", "Questions that were saved under a name."
-    )
-    events: "Lazy[Events]" = Lazy(
-        "domain.event_log:Events", "The log: write to it, read it, follow it."
-    )
-    index: Lazy["Index"] = Lazy(
-        "index.commands:Index", "The optional SQLite index, and questions in SQL."
-    )
 
     def __init__(
         self,
@@ -273,228 +269,6 @@ class Orchestrator:
     def request(self, request_id: str) -> AbstractContextManager[None]:
         """The command inside answers this request: repeating it has one effect."""
         return self.engine.request(request_id)
-
-    @late_hints("orchestrator.reports.status")
-    def status(self, at: int | None = None) -> "Status":
-        """The status of the board, now or right after an event of the past.
-
-        Raises:
-            NotFound: There is no such event.
-        """
-        from orchestrator.reports.status import status
-
-        return status(self.engine, at)
-
-    @late_hints("orchestrator.reports.stats")
-    def stats(
-        self,
-        *,
-        workstream: str | None = None,
-        agent: str | None = None,
-        days: int | None = None,
-        progress: ShowProgress = no_progress,
-    ) -> "Stats":
-        """Counts of tasks, archived ones included; see :mod:`orchestrator.reports.stats`."""
-        from orchestrator.reports.stats import stats
-
-        return stats(self.engine, workstream=workstream, agent=agent, days=days, progress=progress)
-
-    @late_hints("orchestrator.reports.metrics")
-    def metrics(
-        self,
-        *,
-        days: int = 14,
-        workstream: str | None = None,
-        agent: str | None = None,
-        progress: ShowProgress = no_progress,
-    ) -> "Metrics":
-        """The work of the last days; see :mod:`orchestrator.reports.metrics`."""
-        from orchestrator.reports.metrics import metrics
-
-        return metrics(
-            self.engine, days=days, workstream=workstream, agent=agent, progress=progress
-        )
-
-    @late_hints("orchestrator.reports.report.records")
-    def report(
-        self,
-        *,
-        since: str | int | None = None,
-        until: str | None = None,
-        workstream: str | None = None,
-        progress: ShowProgress = no_progress,
-    ) -> "BoardReport":
-        """What was done, how the work flows, and when the rest will be done.
-
-        Args:
-            since: Where it begins: after this event id, at this time, or so long ago (``7d``); None: at the
-                first event.
-            until: Where it ends; the board is reported as it stood then.
-            workstream: Only tasks of this workstream.
-            progress: Shows how far the log is read and the forecast is played.
-        """
-        from orchestrator.reports.report.report import report
-
-        return report(
-            self.engine, since=since, until=until, workstream=workstream, progress=progress
-        )
-
-    @late_hints("orchestrator.reports.report.records")
-    def outlook(self, goal: str, *, progress: ShowProgress = no_progress) -> "GoalOutlook":
-        """How far a goal is, and whether its tasks will have ended by its date.
-
-        Args:
-            goal: Its name.
-            progress: Shows how far the log is read and the rest of the work is played.
-        """
-        from orchestrator.reports.report.goals import outlook
-
-        return outlook(self.engine, goal, progress=progress)
-
-    @late_hints("orchestrator.reports.lint")
-    def lint(self, workstream: str | None = None, *, where: str = "") -> "list[Flaw]":
-        """What is not well with open tasks, each with the command that mends it.
-
-        Args:
-            workstream: Only of this stream.
-            where: Only of tasks that pass this expression; see :mod:`orchestrator.domain.tasks.where`.
-        """
-        from orchestrator.reports.lint import lint
-
-        return lint(self.engine, workstream, where=where)
-
-    @late_hints("orchestrator.reports.timeline")
-    def timeline(
-        self,
-        subject: str | None = None,
-        *,
-        workstream: str | None = None,
-        agent: str | None = None,
-        since: str | int | None = None,
-        last: int = 100,
-    ) -> "Timeline":
-        """What happened to a task, in a workstream or by an agent, oldest first, with the time between.
-
-        Args:
-            subject: A task, workstream or agent, whichever has this name.
-            workstream: Only what was about this workstream and its tasks.
-            agent: Only what this agent did.
-            since: From this time on, that long ago (``2h``), or after this event.
-            last: At most so many events, the newest ones.
-        """
-        from orchestrator.reports.timeline import timeline
-
-        how = {"workstream": workstream, "agent": agent}
-        return timeline(self.engine, subject, since=since, last=last, **how)
-
-    @late_hints("orchestrator.reports.similar")
-    def similar(self, text: str, *, where: str = "", limit: int = 10) -> "list[Similar]":
-        """Tasks that say nearly the same as another one, or as a text; the most like first.
-
-        Args:
-            text: A task, by its id or prefix, or a title.
-            where: Only tasks that pass this expression; see :mod:`orchestrator.domain.tasks.where`.
-            limit: At most so many.
-        """
-        from orchestrator.reports.similar import similar
-
-        return similar(self.engine, text, where=where, limit=limit)
-
-    @late_hints("orchestrator.planning.next_work")
-    def next(
-        self,
-        workstream: str | None = None,
-        *,
-        agent: str | None = None,
-        review: bool = True,
-        mail: bool = True,
-        wait: float | str = 0,
-        lease: float | str | None = None,
-    ) -> "Next":
-        """Claim what an agent should do next: a task, or a review of the work of another.
-
-        The order: the task on its hook, a task that is assigned to it, a review that it suits, the best
-        ready task. Otherwise the answer is its new mail, or the reason why there is no work.
-
-        Args:
-            workstream: Only tasks of this stream; None for all.
-            agent: Who asks; needed.
-            review: Also hand out reviews.
-            mail: Also answer with mail that no earlier answer announced.
-            wait: How long to wait for one of these, or for the end of all tasks.
-            lease: How long the claim lasts, as ``30m`` or seconds.
-        """
-        from orchestrator.planning.next_work import next_work
-
-        how = {"review": review, "mail": mail}
-        return next_work(self.engine, workstream, agent=agent, wait=wait, lease=lease, **how)
-
-    @late_hints("orchestrator.planning.runner")
-    def plan(self, *, max: int = 8, agent: str | None = None) -> "Plan":
-        """Begin the next cycle with a plan: tasks to run side by side, tasks that wait, and alerts."""
-        from orchestrator.planning.runner import Planning
-
-        return Planning(self.engine).plan(max=max, agent=agent)
-
-    def brief(self, target: str, *, budget: int = 4000) -> str:
-        """Markdown with all that an agent needs to start a task."""
-        from orchestrator.planning.brief import write_brief
-
-        return write_brief(self.engine, target, budget=budget)
-
-    @late_hints("orchestrator.planning.prime")
-    def prime(
-        self,
-        agent: str | None = None,
-        *,
-        budget: int = 1000,
-        if_changed: bool = False,
-        prog: str = "orc",
-    ) -> "Prime":
-        """What an agent needs at the start of a session: its work, reviews, mail, the board, and the loop."""
-        from orchestrator.planning.prime import prime
-
-        return prime(self.engine, agent, budget=budget, if_changed=if_changed, prog=prog)
-
-    @late_hints("orchestrator.planning.prime")
-    def primed(self, shown: "Prime") -> None:
-        """Record that an agent was shown this, so that ``if_changed`` does not show it again."""
-        from orchestrator.planning.prime import remember
-
-        remember(self.engine, shown)
-
-    @late_hints("orchestrator.planning.aftermath")
-    def aftermath(self, task: "Task", *, agent: str | None = None) -> "Aftermath":
-        """The consequences of the last transition of a task: free tasks, reviewers, unread mail.
-
-        Args:
-            task: The task after the transition.
-            agent: The agent of the transition; None for the agent of the last event of the task.
-        """
-        from orchestrator.planning.aftermath import aftermath
-
-        return aftermath(self.engine, task, agent)
-
-    @late_hints("orchestrator.planning.collect")
-    def collect(self, *, cycle: int | None = None, since: str | int | None = None) -> "Collected":
-        """The results of a cycle: tasks that were finished, failed, run and added, and knowledge."""
-        from orchestrator.planning.collect import collect
-
-        return collect(self.engine, cycle=cycle, since=since)
-
-    @late_hints("orchestrator.domain.knowledge.records")
-    def save_report(
-        self,
-        topic: str,
-        *,
-        cycle: int | None = None,
-        since: str | int | None = None,
-        agent: str | None = None,
-    ) -> "Topic":
-        """Write the report of :meth:`collect` into the knowledge base."""
-        from orchestrator.planning.runner import Planning
-
-        return Planning(self.engine).save_report(topic, cycle=cycle, since=since, agent=agent)
 
     def close(self) -> None:
         """Close the board; a small board gets an exact ``state.json``."""

@@ -341,7 +341,7 @@ class _Caller:
 class _AsyncNoun:
     """One noun whose commands and queries are awaitable."""
 
-    def __init__(self, caller: _Caller, name: str, noun: Lazy[Any]) -> None:
+    def __init__(self, caller: _Caller, name: str, noun: Lazy) -> None:
         self._caller = caller
         self._name = name
         self._noun = noun
@@ -410,7 +410,7 @@ else:
         """The nouns and commands; ``async_nouns.pyi`` has them written out for type checkers."""
 
         def __getattr__(self, name: str) -> object:
-            member = None if name.startswith("_") else getattr_static(Orchestrator, name, None)
+            member = None if name.startswith("_") else getattr(Orchestrator, name, None)
             if isinstance(member, Lazy):
                 value: object = _AsyncNoun(self._caller, name, member)
             elif isinstance(member, FunctionType):

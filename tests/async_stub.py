@@ -1,20 +1,21 @@
-"""Writes ``orchestrator/async_nouns.pyi``: the awaitable commands and queries for type checkers.
+"""Writes what type checkers see of the nouns and queries: ``facade.pyi``, and awaitable ``async_nouns.pyi``.
 
-``python tests/async_stub.py`` writes it; a test fails when it is not what the plain facade says.
+``python tests/async_stub.py`` writes both; a test fails when they are not what the facade says.
 """
 
 import inspect
 import re
 import sys
+import textwrap
 import types
 import typing
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.api import Lazy, Orchestrator
+from orchestrator.api import Facade, Lazy, Orchestrator
 from orchestrator.async_api import AsyncOrchestrator
 
-STUB = Path(__file__).parent.parent / "orchestrator" / "async_nouns.pyi"
+PACKAGE = Path(__file__).parent.parent / "orchestrator"
 
 
 class Raw(str):
@@ -24,10 +25,27 @@ class Raw(str):
     __repr__ = str.__str__
 
 
-def stub() -> str:
-    """The text of the stub."""
+def stubs() -> dict[Path, str]:
+    """The files and their texts."""
+    return {PACKAGE / "facade.pyi": plain(), PACKAGE / "async_nouns.pyi": awaitable()}
+
+
+def plain() -> str:
+    """The nouns and queries of the facade."""
+    members = {name: getattr(Orchestrator, name) for name in vars(Facade) if name[0] != "_"}
+    lines = [
+        f"{name}: {text(member.load())}"
+        if isinstance(member, Lazy)
+        else f'{head(name, member)}\n    """{member.__doc__}"""'
+        for name, member in members.items()
+    ]
+    return module("class Facade:\n" + textwrap.indent("\n".join(lines), "    "))
+
+
+def awaitable() -> str:
+    """The same for the async facade, with a class for each noun."""
     members = {
-        name: inspect.getattr_static(Orchestrator, name)
+        name: getattr(Orchestrator, name)
         for name in dir(Orchestrator)
         if not name.startswith("_") and name not in vars(AsyncOrchestrator)
     }
@@ -39,7 +57,11 @@ def stub() -> str:
         for name, member in members.items()
         if isinstance(member, types.FunctionType)
     ]
-    text = "\n\n".join([*classes, "class AsyncNouns:\n" + "\n".join(facade)])
+    return module("\n\n".join([*classes, "class AsyncNouns:\n" + "\n".join(facade)]))
+
+
+def module(text: str) -> str:
+    """The file with these classes."""
     modules = sorted(set(re.findall(r"\b([a-z]\w*(?:\.[a-z_]\w*)*)\.[A-Z]", text)))
     imports = "\n".join(f"import {module}" for module in ["builtins", *modules])
     return f"# Written by tests/async_stub.py.\n\n{imports}\n\n{text}\n"
@@ -57,26 +79,30 @@ def methods(cls: type) -> Iterator[str]:
 
 def method(name: str, plain: types.FunctionType) -> str:
     """The awaitable form of one method, or the async iterator that it becomes."""
+    yields = typing.get_origin(typing.get_type_hints(plain)["return"]) is Iterator
+    line = head(name, plain)
+    if yields:
+        return f"    {line.replace('-> collections.abc.', '-> collections.abc.Async')} ..."
+    return f"    async {line} ..."
+
+
+def head(name: str, plain: types.FunctionType) -> str:
+    """The first line of one method."""
     signature = inspect.signature(plain)
+    first, *others = signature.parameters.values()
     hints = typing.get_type_hints(plain)
-    result = hints["return"]
-    yields = typing.get_origin(result) is Iterator
     parameters = [
         parameter.replace(
-            annotation=Raw(text(hints[parameter.name]))
-            if parameter.name in hints
-            else inspect.Parameter.empty,
+            annotation=Raw(text(hints[parameter.name])),
             default=parameter.default if parameter.default is parameter.empty else Raw("..."),
         )
-        for parameter in signature.parameters.values()
+        for parameter in others
     ]
-    if yields:
-        result = typing.get_args(result)[0]
-        returns = Raw(f"collections.abc.AsyncIterator[{text(result)}]")
-    else:
-        returns = Raw(text(result))
-    shown = signature.replace(parameters=parameters, return_annotation=returns)
-    return f"    {'' if yields else 'async '}def {name}{shown}: ..."
+    me = first.replace(name="self", annotation=first.empty)
+    shown = signature.replace(
+        parameters=[me, *parameters], return_annotation=Raw(text(hints["return"]))
+    )
+    return f"def {name}{shown}:"
 
 
 def text(hint: object) -> str:
@@ -90,5 +116,6 @@ def text(hint: object) -> str:
 
 
 if __name__ == "__main__":
-    STUB.write_text(stub())
-    sys.stdout.write(f"{STUB} is written\n")
+    for path, code in stubs().items():
+        path.write_text(code)
+        sys.stdout.write(f"{path} is written\n")

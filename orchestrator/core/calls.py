@@ -2,25 +2,11 @@
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib import import_module
-from types import FunctionType, NoneType, UnionType
-from typing import (
-    Any,
-    Literal,
-    NamedTuple,
-    ParamSpec,
-    TypeVar,
-    Union,
-    Unpack,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from types import NoneType, UnionType
+from typing import Any, Literal, NamedTuple, Union, Unpack, get_args, get_origin
 
 from orchestrator.core.errors import BadName, UsageError
 
-P = ParamSpec("P")
-R = TypeVar("R")
 _Method = Callable[..., Any]
 
 
@@ -93,35 +79,6 @@ class Call:
             return args, kwargs  # the call itself raises the error
         by_place = (_fitting(name, value, hints[name]) for name, value in zip(hints, args))  # noqa: B905
         return tuple(by_place), {n: _fitting(n, value, hints[n]) for n, value in kwargs.items()}
-
-
-class _LateHints:
-    """The target of ``__wrapped__`` of a method whose hints name classes that are imported on demand."""
-
-    def __init__(self, method: FunctionType, module: str) -> None:
-        self._method = method
-        self._module = module
-
-    @property
-    def __wrapped__(self) -> FunctionType:
-        method = self._method
-        known = method.__globals__ | vars(import_module(self._module))
-        copy = FunctionType(
-            method.__code__, known, method.__name__, method.__defaults__, method.__closure__
-        )
-        copy.__kwdefaults__ = method.__kwdefaults__
-        copy.__annotations__ = get_type_hints(method, known)
-        return copy
-
-
-def late_hints(module: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Resolve the quoted hints of a method in a module that is imported when they are read."""
-
-    def decorate(method: Callable[P, R]) -> Callable[P, R]:
-        method.__wrapped__ = _LateHints(method, module)  # type: ignore[attr-defined,arg-type]
-        return method
-
-    return decorate
 
 
 def checked(method: _Method) -> _Method:

@@ -43,11 +43,10 @@ class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
     unread: int
 
 
-def aftermath(engine: Engine, task: Task, agent: str | None = None) -> Aftermath:
+def aftermath(engine: Engine, task: Task, *, agent: str | None = None) -> Aftermath:
     """Return the consequences of the last transition of a task.
 
     Args:
-        engine: The board.
         task: The task after the transition.
         agent: The agent of the transition; None for the agent of the last event of the task.
     """

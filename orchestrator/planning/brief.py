@@ -38,7 +38,6 @@ def write_brief(
     """Write the brief of a workstream's best ready task, or of a task.
 
     Args:
-        desk: The board.
         target: A workstream, else the id of a task or a prefix of it.
         budget: Tokens that the whole brief may have; a token is 4 characters.
         prog: What the commands in it begin with, such as ``python cli.py``.

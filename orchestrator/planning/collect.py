@@ -53,7 +53,6 @@ def collect(
     """Report the present cycle, an earlier one, or everything since a moment.
 
     Args:
-        desk: The board.
         cycle: The number of a cycle: from its plan to the next.
         since: The id of an event, a time, or a duration before now (``2h``).
 

@@ -50,7 +50,19 @@ def next_work(
     wait: float | str = 0,
     lease: float | str | None = None,
 ) -> Next:
-    """Claim what the agent should do next; see :meth:`orchestrator.api.Orchestrator.next`."""
+    """Claim what an agent should do next: a task, or a review of the work of another.
+
+    The order: the task on its hook, a task that is assigned to it, a review that it suits, the best ready
+    task. Otherwise the answer is its new mail, or the reason why there is no work.
+
+    Args:
+        workstream: Only tasks of this stream; None for all.
+        agent: Who asks; needed.
+        review: Also hand out reviews.
+        mail: Also answer with mail that no earlier answer announced.
+        wait: How long to wait for one of these, or for the end of all tasks.
+        lease: How long the claim lasts, as ``30m`` or seconds.
+    """
     name = own_name(engine, agent)
     asked = _Asked(engine, workstream, name, review=review, mail=mail, lease=lease)
     waits = clock.duration(wait) > 0

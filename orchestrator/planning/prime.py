@@ -70,10 +70,9 @@ def prime(
     if_changed: bool = False,
     prog: str = "orc",
 ) -> Prime:
-    """Return what an agent needs at the start of a session.
+    """Return what an agent needs at the start of a session: its work, reviews, mail, the board, and the loop.
 
     Args:
-        engine: The board.
         agent: The agent that starts; None for the one that the board was opened for.
         budget: The largest number of tokens; parts that are left out are named.
         if_changed: Return no text if the agent was shown the same work, reviews and mail last time; see
@@ -97,7 +96,7 @@ def prime(
 
 
 def remember(engine: Engine, shown: Prime) -> None:
-    """Record that the agent was shown this text and its mail."""
+    """Record that the agent was shown this text and its mail: ``if_changed`` does not show it again."""
     if not shown.text:
         return
     if shown.changed:

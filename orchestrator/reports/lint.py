@@ -55,7 +55,12 @@ Rule = Callable[[State, Task, str], Iterator[Reason]]
 
 
 def lint(engine: Engine, workstream: str | None = None, *, where: str = "") -> list[Flaw]:
-    """Return the flaws of open tasks: of a workstream, or of the tasks that pass an expression."""
+    """Return what is not well with open tasks, each with the command that mends it.
+
+    Args:
+        workstream: Only of this stream.
+        where: Only of tasks that pass this expression; see :mod:`orchestrator.domain.tasks.where`.
+    """
     chosen = Tasks(engine).all(workstream, open=True, where=where)
     titles: Titles = {}
     for task in Tasks(engine).all(open=True):

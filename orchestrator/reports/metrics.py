@@ -118,7 +118,6 @@ def metrics(
     """Measure the last days.
 
     Args:
-        engine: The board.
         days: How many days, today (UTC) included.
         workstream: Only tasks of this workstream.
         agent: Only tasks that this agent has or was the last to have.

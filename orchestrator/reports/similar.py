@@ -70,9 +70,8 @@ def similar(engine: Engine, text: str, *, where: str = "", limit: int = 10) -> l
     """Return the tasks that are like another one or like a text, the most like first.
 
     Args:
-        engine: The board.
         text: A task, by its id or prefix, or a title.
-        where: Only tasks that pass this expression.
+        where: Only tasks that pass this expression; see :mod:`orchestrator.domain.tasks.where`.
         limit: At most so many.
     """
     tasks = Tasks(engine)

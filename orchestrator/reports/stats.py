@@ -60,10 +60,9 @@ def stats(
     days: int | None = None,
     progress: ShowProgress = no_progress,
 ) -> Stats:
-    """Count the tasks of a board.
+    """Count tasks, archived ones included.
 
     Args:
-        engine: The board.
         workstream: Only tasks of this workstream.
         agent: Only tasks that this agent has or was the last to have.
         days: Only tasks that changed in so many days, today included.

@@ -41,10 +41,9 @@ def timeline(
     since: str | int | None = None,
     last: int = LAST,
 ) -> Timeline:
-    """Return what happened.
+    """Return what happened to a task, in a workstream or by an agent, oldest first, with the time between.
 
     Args:
-        engine: The board.
         subject: A task, workstream or agent, whichever has this name.
         workstream: Only what was about this workstream and its tasks.
         agent: Only what this agent did.

@@ -36,9 +36,7 @@ def plan(run: Run, max: int, look: bool, format: str | None) -> Answer:
 @option("--budget", "Tokens of knowledge at most.", types.COUNT, default=4000)
 def brief(run: Run, target: str, budget: int) -> Answer:
     """Print all that an agent needs to start a task, as markdown."""
-    from orchestrator.planning.brief import write_brief
-
-    text = write_brief(run.orc.engine, target, budget=budget, prog=run.prog, agent=run.agent)
+    text = run.orc.brief(target, budget=budget, prog=run.prog, agent=run.agent)
     return say({"target": target, "brief": text}, escape_lines(text.removesuffix("\n")))
 
 

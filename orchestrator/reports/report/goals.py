@@ -19,23 +19,22 @@ _NAMED = 3
 """Tasks that a reason names."""
 
 
-def outlook(engine: Engine, name: str, *, progress: ShowProgress = no_progress) -> GoalOutlook:
-    """Return how far a goal is, and when its tasks will have ended.
+def outlook(engine: Engine, goal: str, *, progress: ShowProgress = no_progress) -> GoalOutlook:
+    """Return how far a goal is, and whether its tasks will have ended by its date.
 
     Args:
-        engine: The board.
-        name: The goal.
+        goal: Its name.
         progress: Shows how far the log is read and the rest of the work is played.
 
     Raises:
         NotFound: There is no such goal.
     """
     state = engine.read()
-    goal = state.goals.find(name)
-    if goal.status != "open":
-        return _ended(goal_status(state, goal, engine.now()))
+    found = state.goals.find(goal)
+    if found.status != "open":
+        return _ended(goal_status(state, found, engine.now()))
     lives = read_chronicle(engine, state, "", progress).lives
-    return outlooks(state, [goal], lives, engine.now(), progress)[0]
+    return outlooks(state, [found], lives, engine.now(), progress)[0]
 
 
 def outlooks(

@@ -61,7 +61,6 @@ def report(
     """Report what was done, how the work flows, and when the rest will be done.
 
     Args:
-        engine: The board.
         since: Where it begins: after this event id, at this time, or so long ago (``7d``); else at the
             first event.
         until: Where it ends; the board is reported as it stood then.
