@@ -115,7 +115,31 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
         assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
-def test_paths_that_the_architecture_names_are_there() -> None:
+PACKAGE = ROOT / "orchestrator"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_path_of_the_repository_that_a_document_names_exists(document: Path) -> None:
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir()}
+    for path in re.findall(r"`([\w-]+/[\w./-]*)`", document.read_text()):
+        top = path.split("/")[0]
+        if top == "formulas" and not path.endswith(".py"):
+            continue  # the folder of a board
+        if top in folders | {"tests", "benchmarks", "examples", PACKAGE.name}:
+            assert (ROOT / path).exists() or (PACKAGE / path).exists(), path
+
+
+def test_a_module_that_the_map_names_is_in_the_folder_of_its_row() -> None:
     text = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
-    for path in re.findall(r"`((?:orchestrator|tests|benchmarks)/[\w./]*)`", text):
-        assert (ROOT / path).exists(), path
+    folder = PACKAGE
+    for row in re.findall(r"^\|.*\|$", text, re.MULTILINE):
+        if path := re.match(r"\| `(orchestrator/[\w/]+/)`", row):
+            folder = ROOT / path[1]
+        elif row == "| question | modules |":
+            folder = PACKAGE / "domain" / "tasks"
+        elif row == "| step | where |":
+            return
+        for name in re.findall(r"`(\w+\.py)`", row):
+            if not (ROOT / "orchestrator" / name).exists() and folder.name != "domain":
+                assert (folder / name).exists(), (row, name)
+    raise AssertionError("The table of a command's path is gone")
