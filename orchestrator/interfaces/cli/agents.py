@@ -30,7 +30,7 @@ _ID = argument("id", "The agent.", types.AGENT_NAME)
 def register(
     run: Run, id: str, type: str, capabilities: list[str] | None, max_load: int | None
 ) -> Answer:
-    """Say that an agent is there and what it can do."""
+    """Register an agent, with its type and capabilities."""
     run.actor(id)
     agent = run.orc.agents.register(
         id, type=type, capabilities=capabilities or (), max_load=max_load
@@ -42,14 +42,14 @@ def register(
 @_ID
 @argument("to", "Its new name.", types.NAME)
 def rename(run: Run, id: str, to: str) -> Answer:
-    """Give an agent another name; tasks, hook, locks, mail and session go with it."""
+    """Rename an agent; its tasks, hook, locks, mail and session are kept."""
     name = run.orc.agents.rename(id, to)
     return run.changed({"id": name, "was": id}, f"Renamed agent: {escape(id)} -> {escape(name)}")
 
 
 @AGENT.command("list", example="list", reads=True)
 def list_(run: Run) -> Answer:
-    """List the agents that are registered, were seen, or have work: presence, work, load."""
+    """List agents that are registered, were seen, or have work: presence, work, load."""
     return listing(
         run.orc.agents.all(),
         ("agent", "id"),
@@ -71,7 +71,7 @@ def list_(run: Run) -> Answer:
     "--every", "Go on so, this often, until the session ends or is taken over: 15s.", types.DURATION
 )
 def heartbeat(run: Run, id: str | None, every: str | None) -> Answer:
-    """Say that an agent is alive; leases of which half has passed are renewed."""
+    """Record that an agent is alive; leases that are half over are renewed."""
     name = run.actor(id) or run.agent
     if name is None:
         raise UsageError(
@@ -82,13 +82,13 @@ def heartbeat(run: Run, id: str | None, every: str | None) -> Answer:
     renewed = [task.id for task in run.orc.agents.heartbeat(name)]
     while every is not None and run.orc.agents.wait_for_beat(name, every):
         renewed += [task.id for task in run.orc.agents.heartbeat(name)]
-    # Nothing is read after the commit: an error then would speak of a command that has succeeded.
+    # Nothing is read after the commit: an error would look like a failed command.
     return say({"id": name, "renewed": renewed}, f"Heartbeat: {escape(name)}")
 
 
 @AGENT.command("whoami", example="whoami --agent agent-1", reads=True)
 def whoami(run: Run) -> Answer:
-    """Tell who acts here, and what it holds."""
+    """Show the acting agent, and what it holds."""
     name = run.agent or "system"
     try:
         view = run.orc.agents.get(name)
@@ -101,7 +101,7 @@ def whoami(run: Run) -> Answer:
 @_ID
 @option("--reason", "Why.", default="")
 def retire(run: Run, id: str, reason: str) -> Answer:
-    """End an agent: what it holds is given back."""
+    """Retire an agent; everything that it holds is released."""
     return run.changed(run.orc.agents.retire(id, reason=reason), f"Retired agent: {escape(id)}")
 
 

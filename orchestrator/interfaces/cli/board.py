@@ -29,9 +29,9 @@ def status(run: Run, at: int | None) -> Answer:
 @argument("[folder]", "Where; .orchestrator if not given.", types.FOLDER, metavar="DIR")
 @flag("--versioned", "Git is to keep the board; else it leaves it alone.")
 def init(run: Run, folder: str | None, versioned: bool) -> Answer:
-    """Make a board; one that is there stays as it is.
+    """Make a board; an existing one stays as it is.
 
-    A git repository has one board for all its work trees: from a linked one that of the main one is made.
+    All work trees of a git repository have one board, in the main work tree.
     """
     from orchestrator.board import named, place_for_new
     from orchestrator.stores.files.layout import git_care, make
@@ -54,7 +54,7 @@ _GIT = {
     "versioned": ["Git keeps it, as far as you commit it: the log and the knowledge."],
     "": [],
 }
-"""What `init` says of git, by what git does with the board."""
+"""The message of `init` about git, by the way git treats the board."""
 
 
 @BOARD.command("doctor", example="doctor --fix", reads=("fix", "salvage_log"))
@@ -62,7 +62,7 @@ _GIT = {
 @flag("--accept-log", "With --fix: accept a log that lost events which the snapshot still has.")
 @flag("--salvage-log", "Write what can be read of a damaged log to a new file.")
 def doctor(run: Run, **how: bool) -> Answer:
-    """Look the board over: 0 clean, 1 warnings, 4 damage. Changes nothing without --fix."""
+    """Check the board: 0 clean, 1 warnings, 4 damage. Changes nothing without --fix."""
     from orchestrator.maintenance.doctor import examine
 
     examination = examine(run.orc.engine, progress=run.progress, **how)
@@ -73,7 +73,7 @@ _LEVELS = {"ok": "green", "warning": "yellow", "damage": "red"}
 
 
 def _report(examination: "Examination") -> str:
-    """A line a finding, with the hint for what is not repaired."""
+    """One line for each finding, with a hint if it is not repaired."""
     texts = []
     for finding in examination.findings:
         word = "fixed" if finding.fixed else finding.level

@@ -1,13 +1,13 @@
-"""The table of commands: which words mean which group, and which module declares a command.
+"""The table of commands: the names of groups and commands, and the module of each command.
 
-Only the module of the command that a line names is imported. ``list/ls`` is the command ``list``, and ``ls``
-is short for it. A verb at the top is the command of a group: ``orc claim`` is ``orc task claim``.
+Only the module of the named command is imported. ``list/ls`` is the command ``list``, in short ``ls``.
+A verb at the top is the command of a group: ``orc claim`` is ``orc task claim``.
 """
 
 from orchestrator.interfaces.cli.groups import VERSION, Group
 
 COMPLETE = "_ORC_COMPLETE"
-"""The variable by which a shell asks for completions."""
+"""The variable that a shell sets to ask for completions."""
 
 WORKSTREAM = Group(
     "workstream/ws",
@@ -22,7 +22,7 @@ DEP = Group(
 )
 LABEL = Group(
     "label",
-    "Words to find tasks by. Alone: all of them, with their counts.",
+    "Labels of tasks. Without a command: list them with their counts.",
     {"several_tasks": "add remove/rm list/ls"},
     default="list",
 )
@@ -45,20 +45,20 @@ TASK = Group(
 )
 AGENT = Group(
     "agent/a/agents",
-    "Who works on the board. Without a command: list the agents.",
+    "Agents on the board. Without a command: list them.",
     {"agents": "register rename list/ls heartbeat whoami retire"},
     default="list",
 )
 LOCK = Group(
     "lock/l",
-    "Keep a resource for a while, alone or shared. With a resource it acquires it.",
+    "Locks on resources, alone or shared. With a resource: acquire it.",
     {"locks": "acquire renew release list/ls break"},
     default="list",
     otherwise="acquire",
 )
 KNOWLEDGE = Group(
     "knowledge/kb",
-    "What agents know: topics in markdown.",
+    "The knowledge base: topics in markdown.",
     {"knowledge": "write append read list/ls search history delete"},
     default="list",
 )
@@ -76,7 +76,7 @@ GOAL = Group(
 )
 QUEUE = Group(
     "queue",
-    "Queues of messages, each for one taker. Alone: list them.",
+    "Queues of messages, each for one agent. Without a command: list them.",
     {"mailboxes": "list/ls release"},
     default="list",
 )
@@ -92,7 +92,7 @@ MAIL = Group(
 )
 HOOK = Group(
     "hook",
-    "The task on an agent's hook, kept through restarts. Alone: show mine; with a task: hang it.",
+    "The task on an agent's hook, kept through restarts. Without a command: show mine; with a task: hang it.",
     {"hooks": "hang show"},
     default="hang",
     otherwise="hang",
@@ -105,7 +105,7 @@ CONVOY = Group(
 )
 FORMULA = Group(
     "formula/f",
-    "Formulas say how a kind of work is done; poured, they are workflows.",
+    "Formulas: files that describe a kind of work. A poured formula is a workflow.",
     {
         "formulas": "list/ls show validate cook distill",
         "workflows": "pour wisp bond current progress squash burn",
@@ -114,13 +114,13 @@ FORMULA = Group(
 )
 SESSION = Group(
     "session",
-    "Each start of an agent, and what it left for the next.",
+    "Starts of agents, and their notes for the next session.",
     {"sessions": "start show"},
     default="show",
 )
 EVENTS = Group(
     "events/e",
-    "What happened. Alone, or with options, it lists events.",
+    "Events. Without a command: list them.",
     {"events": "list/ls log"},
     default="list",
     otherwise="list",
@@ -132,7 +132,7 @@ RUNNER = Group(
 )
 IMPORT = Group(
     "import",
-    "Take over a whole board, or tasks of beads and Backlog.md. With a file it reads an export.",
+    "Import a whole board, or tasks of beads and Backlog.md. With a file: read an export.",
     {"imports": "file opspawn beads backlog"},
     default="file",
     otherwise="file",
@@ -153,7 +153,7 @@ INDEX = Group(
 
 SAVED = Group(
     "saved",
-    "Questions that are saved under a name, in `config.toml`. With a name it asks one.",
+    "Saved questions in `config.toml`. With a name: ask one.",
     {"saved": "add ask list/ls remove/rm"},
     default="list",
     otherwise="ask",
@@ -217,7 +217,7 @@ BOARD = Group(
     ),
     verbs=_VERBS,
 )
-"""The top of the command line; its own commands are those of the whole board."""
+"""The top of the command line; its own commands concern the whole board."""
 
 for program in (BOARD, RUNNER):
     program.params.append(VERSION)

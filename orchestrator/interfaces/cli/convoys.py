@@ -39,7 +39,7 @@ _TASKS = argument("tasks...", "Ids or prefixes.", types.TASK_ID, metavar="TASK..
     many=True,
 )
 def create(run: Run, name: str, tasks: tuple[str, ...], **settings: Any) -> Answer:
-    """Begin to follow tasks of any workstreams together."""
+    """Create a convoy of tasks, from any workstreams."""
     convoy = run.orc.convoys.create(name, tasks, **given(**settings))
     return _changed(run, convoy, "Created convoy")
 
@@ -48,7 +48,7 @@ def create(run: Run, name: str, tasks: tuple[str, ...], **settings: Any) -> Answ
 @_NAME
 @_TASKS
 def add(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
-    """Add tasks to a convoy; one that has landed is open again if one of them is."""
+    """Add tasks to a convoy; a landed convoy opens again if one of them is open."""
     return _changed(run, run.orc.convoys.add(name, tasks), "Added to convoy")
 
 
@@ -85,14 +85,14 @@ def start(run: Run, name: str, dispatch: bool, dry_run: bool) -> Answer:
 @_NAME
 @REASON
 def cancel(run: Run, name: str, reason: str) -> Answer:
-    """Follow a convoy no more; its tasks stay as they are."""
+    """Cancel a convoy; its tasks stay as they are."""
     return _changed(run, run.orc.convoys.cancel(name, reason=reason), "Cancelled convoy")
 
 
 @CONVOY.command("list", example="list --all", reads=True)
 @flag("--all", "Also those that have landed or were cancelled.")
 def list_(run: Run, all: bool) -> Answer:
-    """List the convoys that are open."""
+    """List the open convoys."""
     return listing(
         run.orc.convoys.all(ended=all),
         ("convoy", "name"),
@@ -107,7 +107,7 @@ def list_(run: Run, all: bool) -> Answer:
 @CONVOY.command("status", example="status release", reads=True)
 @_NAME
 def status(run: Run, name: str) -> Answer:
-    """Show how far a convoy is, with each of its tasks."""
+    """Show the progress of a convoy, with each of its tasks."""
     status = run.orc.convoys.status(name)
     return Answer(status, lambda: _page(status))
 

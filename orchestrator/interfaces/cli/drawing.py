@@ -1,7 +1,7 @@
 """Drawings of the work graph: a tree for people, and the languages of Mermaid and of Graphviz.
 
-Titles are data. In each language every character that could end a label, or mean something in it, is written
-in a way that only stands for itself, and no name of a node comes from an agent.
+Titles are data: each character with a meaning in one of these languages is escaped, and no name of a node
+comes from an agent.
 """
 
 import re
@@ -18,7 +18,7 @@ _STATUS_SHAPES = {"done": ("([", "])"), "blocked": ("{{", "}}")}
 
 
 def text(graph: Graph, line: Callable[[Task], str]) -> str:
-    """Every task below its parent, and below it its other links."""
+    """Each task under its parent, followed by its other links."""
     below: dict[str | None, list[Task]] = {}
     links: dict[str, list[Edge]] = {}
     shown = {task.id for task in graph.tasks}
@@ -29,7 +29,7 @@ def text(graph: Graph, line: Callable[[Task], str]) -> str:
             links.setdefault(edge.task, []).append(edge)
     lines: list[str] = []
     waiting = [(0, task) for task in reversed(below.get(None, ()))]
-    while waiting:  # parents may be as deep as the board, so nothing recurses
+    while waiting:  # no recursion: the depth of parents has no limit
         depth, task = waiting.pop()
         lines.append("  " * depth + line(task))
         lines += (
@@ -40,7 +40,7 @@ def text(graph: Graph, line: Callable[[Task], str]) -> str:
 
 
 def _edges(graph: Graph) -> Iterator[Edge]:
-    """The links to draw: that a task waits for its own children, the links of these show."""
+    """The links to draw, without a gate on a task's own children, which their links show."""
     return (e for e in graph.edges if e.kind != "waits-for" or e.other != e.task)
 
 
@@ -49,7 +49,7 @@ def _link(edge: Edge) -> str:
 
 
 def tree(branches: Iterator[Branch]) -> str:
-    """A tree of dependencies, a line a task."""
+    """A tree of dependencies, one line for each task."""
     return "\n".join(map(_branch, branches))
 
 
@@ -80,7 +80,7 @@ def _mermaid_text(label: str) -> str:
 
 
 def steps(compiled: CompiledFormula) -> str:
-    """The steps of a compiled formula, parts below what they are parts of, each with what it waits for."""
+    """The steps of a compiled formula, each under its parent, with what it waits for."""
     depths: dict[str, int] = {}
     lines = []
     for step in compiled.steps:
@@ -113,14 +113,14 @@ def _shows(step: CompiledStep) -> Iterator[str]:
 
 
 def _awaits(step: CompiledStep) -> list[str]:
-    """What a step waits for, in words."""
+    """The conditions of a step, in words."""
     gates = (f"{gate.type} {gate.name}".strip() for gate in step.gates)
     children = [] if step.waits_for in ("", "all") else [f"{step.waits_for} children"]
     return [*step.needs, *step.outside, *children, *gates]
 
 
 def flow(compiled: CompiledFormula) -> str:
-    """The steps of a compiled formula for Mermaid: an arrow from each to those that come after it."""
+    """The steps of a compiled formula for Mermaid: an arrow from each step to the steps after it."""
     names = {step.id: f"s{number}" for number, step in enumerate(compiled.steps, 1)}
     lines = ["flowchart TD"]
     for step in compiled.steps:

@@ -19,20 +19,26 @@ if TYPE_CHECKING:
     from orchestrator.planning.aftermath import Aftermath, Neighbour
 
 _LISTED = 3
-"""Tasks that are named; the others are counted."""
+"""How many tasks are named; the others are counted."""
 
 _TITLE = 60
 """Characters of a title or a check in a list."""
 
 
 COMPLETING = together(
-    flag("--force", "Past a missing claim, open needs or parts, and checks; with --reason."),
-    option("--reason", "Why by force; it stands in the evidence.", default=""),
+    flag(
+        "--force", "Ignore a missing claim, open needs or parts, and failed checks; with --reason."
+    ),
+    option("--reason", "The reason for --force, kept in the evidence.", default=""),
     TOKEN,
-    flag("--continue", "Of a workflow: claim the next ready step, in one commit.", name="go_on"),
+    flag(
+        "--continue",
+        "Also claim the next ready step of the workflow, in the same commit.",
+        name="go_on",
+    ),
     option(
         "--lease",
-        "With --continue: how long, as 30m; else as long as before.",
+        "With --continue: the lease of the next step, such as 30m; by default as before.",
         types.DURATION,
         rare=True,
     ),
@@ -57,7 +63,7 @@ def completed(
 
 
 def completion_word(task: "Task") -> str:
-    """What a command says that completed a task."""
+    """The first word of the answer of a command that completed a task."""
     return "Completed" if task.status == "done" else "To be reviewed"
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 SHOWN = 20
-"""Events of a listing unless more are asked for."""
+"""Default number of events in a listing."""
 
 _FILTERS = together(
     option("--last/-n", f"At most so many, the newest ones; {SHOWN} if not given.", types.COUNT),
@@ -84,13 +84,13 @@ def _mistyped(type: str | None) -> str:
 
 
 def _remark(run: Run, shown: int, is_filtered: bool) -> str:
-    """A note about entries that a listing left out; only a search of the whole log could count matches."""
+    """A note about entries that a listing left out; counting matches would need the whole log."""
     which = "such" if is_filtered else f"of {run.orc.engine.read().event}"
     return f"The last {shown} {which} events: --last N or --all shows more"
 
 
 def _follow(run: Run, line: "Line", last: int | None, since: str | None, **filters: Any) -> None:
-    """Print the logged events, then new ones, without end."""
+    """Print the logged events, then each new one, without end."""
     head = run.orc.engine.read().event
     for event in run.orc.events.read(last=last, since=since, **filters):
         if event.id <= head:
@@ -130,7 +130,7 @@ def _payload(facts: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
-    """JSON where the text is JSON that the log can carry without loss; else the text itself."""
+    """The text as JSON, if it is JSON that the log can store without loss; else the text itself."""
     from orchestrator.core.errors import BadInput
     from orchestrator.core.strict_json import strict_json
 

@@ -37,10 +37,10 @@ def file(run: Run, file: str | None) -> Answer | None:
 
 @contextmanager
 def _new_file(name: str) -> Iterator[IO[str]]:
-    """A file that is not there yet, and is not left behind half written: it would look like a whole one.
+    """A new file, which is deleted if writing fails: half a file would look complete.
 
     Raises:
-        UsageError: There is a file of this name.
+        UsageError: The file exists.
     """
     try:
         with open(name, "x", encoding="utf-8", newline="\n") as out:
@@ -54,7 +54,7 @@ def _new_file(name: str) -> Iterator[IO[str]]:
 
 
 def _printed(run: Run) -> Answer | None:
-    """The export on stdout: line by line as it is read, or with ``--json`` as one array of its lines."""
+    """The export on stdout: line by line, or with ``--json`` as one array of the lines."""
     from orchestrator.maintenance.backup import export_board
 
     if not run.settings.json:
@@ -72,7 +72,7 @@ def _printed(run: Run) -> Answer | None:
 @argument("file", "Where to; - is stdout.", types.FILE)
 @IN_WORKSTREAM
 def beads(run: Run, file: str, workstream: str | None) -> Answer:
-    """Write tasks as issues of beads, one JSON object a line; reports what has no place there."""
+    """Write tasks as issues of beads, one JSON object a line; report facts that beads cannot hold."""
     from orchestrator.integrations import export_beads
 
     with nullcontext(io.StringIO()) if file == "-" else _new_file(file) as out:
@@ -89,7 +89,7 @@ def beads(run: Run, file: str, workstream: str | None) -> Answer:
 @argument("folder", "A new folder, or an empty one.", types.FOLDER, metavar="DIR")
 @IN_WORKSTREAM
 def backlog(run: Run, folder: str, workstream: str | None) -> Answer:
-    """Write tasks as files of Backlog.md; reports what has no place there."""
+    """Write tasks as files of Backlog.md; report facts that it cannot hold."""
     from orchestrator.integrations import export_backlog
 
     report = export_backlog(run.orc.engine, folder, workstream=workstream, progress=run.progress)

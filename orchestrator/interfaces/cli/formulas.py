@@ -41,7 +41,7 @@ def _read_values(context: click.Context, _: click.Parameter, path: str | None) -
 
 
 def _merge_values(context: click.Context, parameter: click.Parameter, lists: Any) -> Values | None:
-    """The values that a line gives, or None; those of ``--var`` win over those of the file."""
+    """The values of a line, or None; ``--var`` overrides the file."""
     pairs, from_file = flattened(context, parameter, lists), context.meta.get(_FROM_FILE)
     return None if pairs is from_file is None else {**(from_file or {}), **dict(pairs or ())}
 
@@ -79,7 +79,7 @@ FORMULA_OPTIONS = together(VALUES, PRESET, _ON, WS)
 def compiled_for(
     run: Run, name: str, values: Values | None = None, **how: Any
 ) -> "CompiledFormula":
-    """A formula compiled for a command; its warnings are written."""
+    """Compile a formula for a command, and print its warnings."""
     compiled = run.orc.formulas.cook(name, values or {}, **how)
     for warning in compiled.warnings:
         warn(warning)
@@ -89,13 +89,13 @@ def compiled_for(
 def compiled_in_place(
     run: Run, name: str, workstream: str | None, on: str | None, **how: Any
 ) -> "tuple[CompiledFormula, dict[str, Any]]":
-    """A formula compiled by ``FORMULA_OPTIONS``, and what decides where its tasks belong."""
+    """A formula compiled by ``FORMULA_OPTIONS``, and where its tasks belong."""
     return compiled_for(run, name, on=on, **how), {"workstream": workstream, "on": on}
 
 
 @FORMULA.command("list", example="list", reads=True)
 def list_(run: Run) -> Answer:
-    """List the formulas that can be used: the board's, the user's, those of the toolkit."""
+    """List the formulas of the board, of the user and of the toolkit."""
     return listing(
         run.orc.formulas.all(),
         ("formula", "name"),
@@ -184,7 +184,7 @@ def _need(variable: Any) -> str:
 @FORMULA.command("validate", example="validate feature", reads=True)
 @argument("[names...]", "Formulas; all if none is given.", types.FORMULA_NAME, metavar="NAME...")
 def validate(run: Run, names: tuple[str, ...]) -> Answer:
-    """Check formulas: all that is wrong with each, with file and place; the status is 2 if anything is."""
+    """Check formulas: print each mistake with its file and position; exit 2 if there is one."""
     chosen = names or tuple(run.orc.formulas.names())
     reports = [_report(run, name) for name in chosen]
     status = 0 if all(report["valid"] for report in reports) else UsageError.exit_status
@@ -225,7 +225,7 @@ def _verdict(report: dict[str, Any]) -> str:
 @VALUES
 @PRESET
 def cook(run: Run, name: str, values: Values | None, preset: str | None) -> Answer:
-    """Show the steps that a formula comes to, in order; nothing is stored."""
+    """Show the compiled steps of a formula in order; nothing is stored."""
     compiled = compiled_for(run, name, values, preset=preset)
     return Answer(compiled, lambda: drawing.steps(compiled))
 
@@ -236,9 +236,9 @@ def cook(run: Run, name: str, values: Values | None, preset: str | None) -> Answ
 @VALUE
 @DRY_RUN
 def distill(run: Run, task: str, name: str, values: Values | None, dry_run: bool) -> Answer:
-    """Make a formula of a workflow, in the board's folder formulas/.
+    """Make a formula from a workflow, in the board's folder formulas/.
 
-    Each ``--var NAME=WORD`` puts the variable NAME where WORD stood as a whole word; WORD stays its default.
+    Each ``--var NAME=WORD`` replaces the whole word WORD by the variable NAME; WORD is its default.
     """
     with run.rehearsed(dry_run):
         text = run.orc.formulas.distill(task, name, values or {})

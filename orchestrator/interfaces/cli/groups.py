@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from orchestrator.interfaces.cli.run import Run
 
 ALL = "all"
-"""The key under which a context keeps that the help is to show what is rarely needed too."""
+"""The key in a context for ``--all``: the help then shows rare options too."""
 
 _GLOBAL = "global_"
 """Keeps ``--agent`` apart from an argument of the same name."""
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    """Keep the value of a global option for the run; of several on a line the last one counts."""
+    """Keep the value of a global option for the run; the last one on a line counts."""
     if value:
         setattr(context.obj.settings, parameter.name.removeprefix(_GLOBAL), value)
 
@@ -65,7 +65,7 @@ def _version(context: click.Context) -> str:
     return f'{{"version": "{__version__}"}}' if context.obj.settings.json else __version__
 
 
-# Made by click they would import `locale` with every command, through `gettext`.
+# click's own would import `locale` with every command, through `gettext`.
 HELP = _printing(
     "-h", "--help", text=click.Context.get_help, is_eager=True, help="Show this message and exit."
 )
@@ -87,7 +87,7 @@ class _Everywhere(click.Command):
         return (self.help or "").partition("\n")[0]
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The parameters of its own, the global ones, and ``--help``."""
+        """Its own parameters, the global ones, and ``--help``."""
         return [*self.params, *self.shared, HELP]
 
     def get_help(self, ctx: click.Context) -> str:
@@ -102,12 +102,12 @@ class Command(_Everywhere):
 
     Args:
         name: The word for it.
-        example: What follows the group's name in the example of the help.
-        reads: It changes nothing; or the parameters without which it changes nothing. Without any (``()``) it
-            only marks what it has shown.
-        filters_agent: ``--agent`` chooses what is listed.
-        signed: What it writes is read as the word of an agent; or the parameters with which it is.
-        settings: Those of :class:`click.Command`.
+        example: The example of the help, without the group's name.
+        reads: Whether it changes nothing; or the parameters without which it changes nothing. ``()``: it only
+            marks what it has shown.
+        filters_agent: Whether ``--agent`` filters the listing.
+        signed: Whether others read what it writes as written by the agent; or the parameters that make it so.
+        settings: Settings of :class:`click.Command`.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Command(_Everywhere):
         return not any(values[name] for name in self.reads)
 
     def is_signed(self, values: Mapping[str, Any]) -> bool:
-        """Whether others read what it writes as the word of an agent."""
+        """Whether others read what it writes as written by the agent."""
         signed = self.signed
         return signed if isinstance(signed, bool) else any(values[name] for name in signed)
 
@@ -150,7 +150,7 @@ class Command(_Everywhere):
         return [param for param in self.params if isinstance(param, Option)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the words behind the command's name; those of other tools too, at the second try."""
+        """Read the words after the command's name; on a second try also the words of other tools."""
         try:
             return self._parsed(ctx, _arguments_last(self, list(args)))
         except click.NoSuchOption:
@@ -182,7 +182,7 @@ class Command(_Everywhere):
 
 
 class Group(_Everywhere, click.Group):
-    """Commands that belong together, in modules that are imported when one of them is used.
+    """Commands that belong together; their modules are imported on use.
 
     Args:
         names: The word for it and its short forms: ``task/t``.
@@ -191,8 +191,8 @@ class Group(_Everywhere, click.Group):
             forms, such as ``{"tasks": "list/ls show"}``.
         groups: Groups inside.
         verbs: Words that mean a command of another group: ``{"claim": (TASK, "claim")}``.
-        default: The command of a line that ends here, or goes on with options: ``task`` is ``task list``.
-        otherwise: The command that any other word is given to: ``lock git`` is ``lock acquire git``.
+        default: The command of a line without one: ``task`` is ``task list``.
+        otherwise: The command for any other word: ``lock git`` is ``lock acquire git``.
     """
 
     command_class = Command
@@ -257,7 +257,7 @@ class Group(_Everywhere, click.Group):
         return [command for command in commands if isinstance(command, Command)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the words up to the command's name; without one it is the default."""
+        """Read the words up to the command's name; without a name the default command is used."""
         if "--all" in args and not {*HELP.opts}.isdisjoint(args):
             ctx.meta[ALL] = True
             args = [word for word in args if word != "--all"]
@@ -278,7 +278,7 @@ class Group(_Everywhere, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command of the first word, with the words behind it."""
+        """The command of the first word, with the words after it."""
         word, *rest = args
         command = self.get_command(ctx, word)
         if command is None and not ctx.resilient_parsing:
@@ -288,7 +288,7 @@ class Group(_Everywhere, click.Group):
         return word, command, rest
 
     def _command_of(self, words: list[str]) -> str:
-        """The command of a line that names none; empty if its first word should have been one."""
+        """The command of a line that names none; empty if its first word is not an argument of it."""
         if not words or self.otherwise == self.default:
             return self.default
         if not is_option(words[0]):
@@ -300,7 +300,7 @@ class Group(_Everywhere, click.Group):
         return self.default if is_default else self.otherwise
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
-        """What a shell offers: commands, verbs and options."""
+        """The completions for a shell: commands, verbs and options."""
         from click.shell_completion import CompletionItem
 
         verbs = [CompletionItem(word) for word in self.verbs if word.startswith(incomplete)]

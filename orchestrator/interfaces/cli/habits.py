@@ -1,7 +1,7 @@
-"""Words that people and models bring from bd, gh, Backlog.md and taskwarrior, and what they mean here.
+"""Words of bd, gh, Backlog.md and taskwarrior, and their meaning here.
 
-The parser, the suggestions and ``orc help habits`` read these tables. A line that is typed right never
-loads them. Words of the same meaning share a key.
+The parser, the suggestions and ``orc help habits`` read these tables. They are not loaded for a correct line.
+Words of the same meaning share a key.
 """
 
 from orchestrator.domain.tasks.fact_values import STATUS_WORDS
@@ -20,7 +20,7 @@ COMMANDS = {
     "rm remove": "delete",
     "send": "say",
 }
-"""Words for a command, with their meanings: the first that the group has counts."""
+"""Words for a command, with their meanings; the first one that the group has counts."""
 
 ELSEWHERE = {
     "list": "ls",
@@ -46,7 +46,7 @@ OPTIONS = {
     "--workstream --project -w": "--ws",
     "--as --actor": "--agent",
 }
-"""Options, with their meanings: the first that the command has counts."""
+"""Options, with their meanings; the first one that the command has counts."""
 
 FILTERS = {"--assignee --owner": "--agent"}
 """Options of listings; elsewhere ``--agent`` is who acts."""
@@ -70,7 +70,7 @@ COMMANDS_MEANT = {
     "duplicates": "similar",
     "find-duplicates": "similar",
 }
-"""Commands that are called otherwise and do a little less or more here: they are answered, not run."""
+"""Commands with another name and a slightly different effect here: they are named, and nothing is run."""
 
 OPTIONS_MEANT = {
     "task edit --status": "task complete {words}",
@@ -95,7 +95,7 @@ OPTIONS_MEANT = {
 MISSING_MEANT = {
     "mail list": "`mail inbox` lists your mail, `mail lists` the mailing lists.",
 }
-"""Commands that need more than in other tools, and what was perhaps meant by the shorter line."""
+"""Commands that need more words here than in other tools, and the probable meaning of the shorter line."""
 
 
 EXTRA_MEANT = {"log": "events log", "events list": "events log"}

@@ -20,7 +20,7 @@ from orchestrator.interfaces.cli.run import Run
 )
 @flag("--all", "Also what is rarely needed.")
 def help_(run: Run, topic: tuple[str, ...], all: bool) -> Answer:
-    """Show the commands of a day, or what a command or topic is about."""
+    """Show the commands of a day, or explain a command or topic."""
     text = _text(run, topic, everything=all)
     return say({"topic": " ".join(topic), "text": text}, text)
 
@@ -46,7 +46,7 @@ def _text(run: Run, words: tuple[str, ...], *, everything: bool) -> str:
 
 
 _NEAR = 0.8
-"""How like a word that there is help for another must be: who asks for help is not to be misled."""
+"""The similarity above which a word is suggested; a wrong suggestion would mislead."""
 
 
 def _unknown(group: Group, word: str) -> UsageError:

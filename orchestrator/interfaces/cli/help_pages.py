@@ -1,4 +1,4 @@
-"""The pages of the help, made from the declarations; what is the same everywhere has a page of its own."""
+"""The pages of the help, made from the declarations; common options have their own page."""
 
 import inspect
 import re
@@ -14,16 +14,16 @@ from orchestrator.interfaces.cli.parameters import Argument, Option
 Row = tuple[str, str]
 
 LONGEST = 25
-"""Lines of the page of a command, but for what ``--all`` adds."""
+"""The most lines of the page of a command without ``--all``."""
 
 _DAY = ("prime", "next", "show", "note", "done", "fail", "add", "ls", "say", "lock")
-"""The commands of a day, of those that the top has."""
+"""The commands of a day, in the order of the page."""
 
 _WIDEST = 100
 
 
 def page(command: click.Command, context: click.Context) -> str:
-    """The help of a command or group; with ``--all`` also of what is rarely needed."""
+    """The help of a command or group; with ``--all`` rare options too."""
     if isinstance(command, Command):
         return _command_page(command, context)
     assert isinstance(command, Group)
@@ -60,11 +60,11 @@ def _command_page(command: Command, context: click.Context) -> str:
 
 
 _EVIDENT = re.compile(r"The \w+\.")
-"""What is said of an argument whose name says it already."""
+"""Help texts that only repeat the name of an argument."""
 
 
 def _example(command: Command, context: click.Context) -> str:
-    """The example as it is typed on the way that led here: in its group, or by a verb at the top."""
+    """The example with the words that led here: a group, or a verb at the top."""
     above = context.parent or context
     if isinstance(above.command, Group) and above.command.commands.get(command.name) is command:
         return f"{above.command_path} {command.example}"
@@ -87,7 +87,7 @@ def _group_page(group: Group, context: click.Context) -> str:
 
 
 def _without_command(group: Group, context: click.Context) -> list[str]:
-    """The usage of a line that names no command: what it acts on, or which command it is."""
+    """The usage of a line that names no command: its arguments, or its default command."""
     command = group.get_command(None, group.otherwise or group.default)
     if not isinstance(command, Command) or (command.name == "list" and not group.otherwise):
         return []
@@ -102,14 +102,14 @@ def _without_command(group: Group, context: click.Context) -> list[str]:
 
 
 def _summary(group: Group, name: str) -> str:
-    """The first sentence of a command in short: what comes behind its first clause is on its page."""
+    """The first clause of a command's help; the rest is on its page."""
     first = (getattr(group.get_command(None, name), "help", "") or "").partition("\n")[0]
     clause = _CLAUSE.match(first)
     return (clause[0] if clause else first).removesuffix(".")
 
 
 _CLAUSE = re.compile(r"\w+ [^.;:,]+(?=[.;:,] )")
-"""Several words up to a stop: a comma behind the first is one of a list of verbs."""
+"""Several words up to a stop; a comma after the first word belongs to a list of verbs."""
 
 
 def _day(context: click.Context) -> str:

@@ -14,7 +14,7 @@ _FOLDER = os.path.join(os.path.dirname(__file__), "topics")
 _WRITTEN = ("agents", "formulas", "json", "time", "exit")
 
 TOPICS = (*_WRITTEN, "where", "options", "habits")
-"""The topics of ``orc help``, which are not commands."""
+"""The topics of ``orc help`` that are not commands."""
 
 
 def topic(name: str) -> str:
@@ -33,7 +33,7 @@ _FORMS: "dict[str, tuple[Form, ...]]" = {
     "moments (the same); 2026-12-01, today, -7d, +3d": ("moment",),
     "alone or after `not`": ("flag",),
 }
-"""How facts of these forms are compared."""
+"""The operators for each form of fact."""
 
 
 def _where() -> str:

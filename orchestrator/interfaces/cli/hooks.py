@@ -1,4 +1,4 @@
-"""``orc hook``, ``sling``, ``unsling``, ``dispatch``: work that agents have, and how they come to it."""
+"""``orc hook``, ``sling``, ``unsling``, ``dispatch``: the assigned work of agents."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ _FORCE = flag("--force", "Also if other work has to go back to pending.")
 @_FORCE
 @BRIEF
 def hang(run: Run, task: str | None, force: bool, **brief: Any) -> Answer:
-    """Show what hangs on my hook, or hang a task there and begin it."""
+    """Show the task on my hook, or hang a task there and begin it."""
     if task is None:
         return _shown(run.orc.hooks.show())
     occupant = run.orc.hooks.show().task if force else None
@@ -50,7 +50,7 @@ def hang(run: Run, task: str | None, force: bool, **brief: Any) -> Answer:
 @HOOK.command("show", example="show agent-1", reads=True)
 @argument("[agent]", "Whose hook; mine if not given.", types.AGENT_NAME)
 def show(run: Run, agent: str | None) -> Answer:
-    """Show what hangs on an agent's hook, and what queues behind it."""
+    """Show the task on an agent's hook, and the queue behind it."""
     return _shown(run.orc.hooks.show(run.actor(agent)))
 
 
@@ -72,9 +72,9 @@ def sling(
     dry_run: bool,
     **formula: Any,
 ) -> Answer:
-    """Give work to an agent: it hangs on its hook if that is free, else it queues behind.
+    """Give a task to an agent: on its hook if that is free, else in the queue behind it.
 
-    A formula is poured, and the workflow given to the agent; a task of the same name comes first.
+    With the name of a formula, pour it and give the agent the workflow. A task of the same name comes first.
     """
     how: dict[str, Any] = {"force": force, "convoy": not no_convoy, "message": message}
     with run.rehearsed(dry_run):
@@ -90,7 +90,7 @@ def sling(
 
 
 def _is_task(run: Run, word: str) -> bool:
-    """Whether a word means a task; not if there is only a formula of this name."""
+    """Whether a word means a task, and not only a formula."""
     try:
         run.orc.tasks.get(word)
     except NotFound:
@@ -113,14 +113,14 @@ def unsling(run: Run, task: str | None, reason: str) -> Answer:
 @option("--convoy", "Only tasks of this convoy.", types.CONVOY_NAME)
 @DRY_RUN
 def dispatch(run: Run, workstream: str | None, dry_run: bool, **filters: Any) -> Answer:
-    """Give ready tasks to the agents that suit them and have least to do, one message each."""
+    """Give ready tasks to suitable agents with the least work, with a message for each task."""
     with run.rehearsed(dry_run):
         assigned = run.orc.dispatch.run(workstream, **filters)
     return Answer(assigned, lambda: assignments(assigned, dry_run))
 
 
 def assignments(assigned: "list[Assignment]", dry_run: bool = False) -> str:
-    """A line for each assignment, made or in a dry run."""
+    """One line for each assignment."""
     listed = table_of(assigned, "task", "agent", "load", "title")
     return parts("Would assign:" if dry_run and listed else "", listed or "Nothing to dispatch.")
 

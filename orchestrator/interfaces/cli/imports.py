@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @argument("file", "What `export` wrote; - is stdin.", types.FILE)
 @DRY_RUN
 def file(run: Run, file: str, dry_run: bool) -> Answer:
-    """Take over a board that `export` wrote, whole or not at all."""
+    """Import a board that `export` wrote, as a whole or not at all."""
     from orchestrator.maintenance.backup import import_board
 
     with run.reading(file) as data:
@@ -41,7 +41,7 @@ def file(run: Run, file: str, dry_run: bool) -> Answer:
 @argument("folder", "The folder with its state.json.", types.FOLDER, metavar="DIR")
 @DRY_RUN
 def opspawn(run: Run, folder: str, dry_run: bool) -> Answer:
-    """Take over a board of the Node original, with its log and knowledge."""
+    """Import a board of the Node original, with its log and knowledge."""
     from orchestrator.integrations.opspawn import import_opspawn
 
     with run.rehearsed(dry_run):
@@ -49,7 +49,7 @@ def opspawn(run: Run, folder: str, dry_run: bool) -> Answer:
 
 
 def _into(workstream: str) -> Decorator:
-    """Declare what decides on the tasks of another tracker."""
+    """Declare the options of an import from another tracker."""
     help = "Where they belong; made if it is not there."
     return together(
         option("--ws", help, types.WORKSTREAM_NAME, name="workstream", default=workstream),
@@ -72,9 +72,9 @@ def _into(workstream: str) -> Decorator:
 @argument("file", "Issues, one JSON object a line, or their folder; - is stdin.", types.FILE)
 @_into("beads")
 def beads(run: Run, file: str, dry_run: bool, **how: Any) -> Answer:
-    """Import issues of beads into a workstream, in one commit; report what has no place here.
+    """Import issues of beads into a workstream, in one commit; report facts that are lost.
 
-    Tasks that are on the board are updated. Agents, messages, wisps and the like are left out.
+    Existing tasks are updated. Agents, messages, wisps and the like are left out.
     """
     from orchestrator.core.files import open_file
     from orchestrator.integrations import import_beads
@@ -93,9 +93,9 @@ def beads(run: Run, file: str, dry_run: bool, **how: Any) -> Answer:
 @argument("folder", "The project, or its folder backlog.", types.FOLDER, metavar="DIR")
 @_into("backlog")
 def backlog(run: Run, folder: str, dry_run: bool, **how: Any) -> Answer:
-    """Import tasks of Backlog.md into a workstream, in one commit; report what has no place here.
+    """Import tasks of Backlog.md into a workstream, in one commit; report facts that are lost.
 
-    Tasks that are on the board are updated.
+    Existing tasks are updated.
     """
     from orchestrator.integrations import import_backlog
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @INDEX.command("build", example="build", reads=True)
 def build(run: Run) -> Answer:
-    """Make state/index.db, or bring it up to date."""
+    """Make state/index.db, or update it."""
     status = run.orc.index.build()
     return say(status, f"The index is up to date: event {status.event} ({escape(status.path)})")
 
 
 @INDEX.command("status", example="status", reads=True)
 def status(run: Run) -> Answer:
-    """Show whether there is an index, and how far it is."""
+    """Show whether there is an index, and its last event."""
     standing = run.orc.index.status()
     return Answer(standing, lambda: _standing(standing))
 
@@ -51,14 +51,14 @@ def _standing(status: "IndexStatus") -> str:
 
 @INDEX.command("drop", example="drop", reads=True)
 def drop(run: Run) -> Answer:
-    """Remove state/index.db; nothing is lost, the log has everything."""
+    """Delete state/index.db; the log still has everything."""
     dropped = run.orc.index.drop()
     return say({"dropped": dropped}, "Dropped the index" if dropped else "There was no index")
 
 
 @INDEX.command("verify", example="verify", reads=True)
 def verify(run: Run) -> Answer:
-    """Compare the index with one that is built anew from the log; exit 4 if they differ."""
+    """Compare the index with a new one from the log; exit 4 if they differ."""
     problems = run.orc.index.verify()
     text = "\n".join(map(escape, problems)) or "The index is as the log says"
     return say({"problems": problems}, text, 4 if problems else 0)
@@ -66,7 +66,7 @@ def verify(run: Run) -> Answer:
 
 @INDEX.command("metadata", example="metadata > metadata.json", reads=True)
 def metadata(run: Run) -> Answer | None:
-    """Print what Datasette shows beside the tables: datasette state/index.db -m metadata.json."""
+    """Print metadata for Datasette: datasette state/index.db -m metadata.json."""
     from orchestrator.index.description import metadata as describe
 
     if run.settings.json:

@@ -1,8 +1,7 @@
-"""Mail as it is put before an agent: a block that no message can forge, of a bounded size.
+"""Mail for an agent's context: a block of limited size that no message can forge.
 
-Texts of agents are in lines that begin with ``| ``, with control and bidi characters escaped; all other
-lines are the toolkit's own. The labels around the block bear a number that is drawn for every print, so
-that a text that looks like the end of the block is not.
+Lines of agents begin with ``| ``, with control and bidi characters escaped; other lines are the toolkit's.
+The labels around the block contain a random number, so no text can imitate the end of the block.
 """
 
 from collections.abc import Iterable
@@ -18,10 +17,10 @@ if TYPE_CHECKING:
     from orchestrator.domain.mail.letters import Letter
 
 BUDGET = 1000
-"""Tokens that a block may have by default."""
+"""Default size of a block, in tokens."""
 
 LEAST = 400
-"""Tokens below which not even a cut message fits between the labels."""
+"""Smallest size of a block, in tokens: a shortened message fits between the labels."""
 
 SIGN = "| "
 _LONGEST_SUBJECT = 200
@@ -29,7 +28,7 @@ _LONGEST_PROG = 100
 
 
 class Block(msgspec.Struct, frozen=True):
-    """The text, the ids of the messages in it, and how many more wait for the next one."""
+    """The text, the ids of its messages, and how many messages wait for the next block."""
 
     text: str
     messages: list[int]
@@ -45,14 +44,14 @@ def block(
     boundary: str,
     prog: str,
 ) -> Block:
-    """Put messages into a block: as many of the first ones as fit, at least one.
+    """Put the first messages into a block: as many as fit, at least one.
 
     Args:
         agent: Whose mail it is.
-        letters: The messages in order; they are read until one does not fit.
+        letters: The messages in order; iteration stops at the first one that does not fit.
         count: How many there are.
-        budget: Tokens that the block may have; a token is 4 characters.
-        boundary: A number that no writer of a message could guess.
+        budget: The size of the block in tokens of 4 characters.
+        boundary: A random number, which no sender can guess.
         prog: How the command line is called.
 
     Raises:
@@ -91,7 +90,7 @@ def _closing(boundary: str, waiting: int, prog: str) -> str:
 
 
 def _message(letter: "Letter", room: int, prog: str, *, cut: bool) -> str | None:
-    """One message within so many characters; shortened if it may be, else None if it does not fit."""
+    """A message within a number of characters; shortened if that is allowed, else None if it does not fit."""
     head = f"{_label(letter)}\n{SIGN}{_shortened(escape(letter.subject))}"
     quoted = _quoted(letter.body, room)
     whole = "\n".join([head, *quoted])
@@ -118,7 +117,7 @@ def _label(letter: "Letter") -> str:
 
 
 def _quoted(body: str, room: int) -> list[str]:
-    """The lines of a text as a quote; of a long one only what can matter."""
+    """The lines of a text as a quote; only the beginning of a long one."""
     text = escape_lines(body[: room + 1].replace("\r\n", "\n").strip("\n"))
     return [f"{SIGN}{line}".rstrip() for line in text.split("\n")] if text else []
 

@@ -23,7 +23,7 @@ _WRITING = together(
 @KNOWLEDGE.command("write", example='write findings "The API needs a key" --tags api', signed=True)
 @_WRITING
 def write(run: Run, topic: str, tags: tuple[str, ...] | None, **content: Any) -> Answer:
-    """Give a topic a new text; what was there stays in its history."""
+    """Replace the text of a topic; its history keeps the old text."""
     text = _text(run, **content)
     written = run.orc.knowledge.write(topic, text, tags=tags)
     return run.changed(written, f"Wrote knowledge: {escape(topic)}")

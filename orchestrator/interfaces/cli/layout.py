@@ -1,7 +1,7 @@
 """The layout of texts for people: tables, facts, sections, bars and colours.
 
-Text from agents is data. It is shown with everything escaped that could move the cursor, change the
-direction of writing, or pass for another line.
+Text from agents is data: characters that could move the cursor, change the direction of writing or imitate
+another line are escaped.
 """
 
 import os
@@ -22,16 +22,16 @@ def table(
     rows: Iterable[Sequence[object]],
     colours: Mapping[str, str] | None = None,
 ) -> str:
-    """Lay rows out in aligned columns under their headers, as wide as the terminal at most.
+    """Align rows in columns under their headers, within the width of the terminal.
 
     Args:
         headers: The titles of the columns.
-        rows: The cells; what is None is an empty cell.
+        rows: The cells; None is an empty cell.
         colours: The colour of a cell, by its text.
     """
     import tabulate
 
-    tabulate.MIN_PADDING = 0  # a column is as wide as its title, not wider
+    tabulate.MIN_PADDING = 0  # never wider than its title
     assert all(headers), "a column without a title"
     cells = [["" if cell is None else escape(str(cell)) for cell in row] for row in rows]
     widths = [max(map(columns, column)) for column in zip(headers, *cells, strict=True)]
@@ -53,11 +53,11 @@ GAP = "  "
 """The text between two columns."""
 
 _NARROWEST = 12
-"""Columns of the terminal below which no column of a table is cut: an id stays whole."""
+"""The smallest width of a cut column: an id stays whole."""
 
 
 def _fit(widths: list[int], room: int) -> None:
-    """Make the widest columns narrower until a row has room."""
+    """Make the widest columns narrower until a row fits."""
     excess = sum(widths) + len(GAP) * (len(widths) - 1) - room
     while excess > 0 and (widest := max(widths)) > _NARROWEST:
         second = max((width for width in widths if width < widest), default=0)
@@ -67,18 +67,18 @@ def _fit(widths: list[int], room: int) -> None:
 
 
 def terminal_width() -> int:
-    """The columns of the terminal."""
+    """The width of the terminal, in columns."""
     import shutil
 
     return shutil.get_terminal_size().columns
 
 
 _SIMPLE_BELOW = "\u0300"
-"""Every character before it that is shown takes one column of a terminal."""
+"""Every printable character before this one takes one column."""
 
 
 def columns(text: str) -> int:
-    """How many columns of a terminal a safe text takes: 2 for most CJK and emoji, 0 for combining marks."""
+    """The width of a safe text in columns: 2 for most CJK and emoji, 0 for combining marks."""
     if text.isascii() or max(text) < _SIMPLE_BELOW:
         return len(text)
     from wcwidth import width
@@ -87,7 +87,7 @@ def columns(text: str) -> int:
 
 
 def cut(text: str, room: int) -> str:
-    """A safe text of at most so many columns, with a sign where it was cut; no character is halved."""
+    """A safe text, cut to a number of columns with a sign at the end; no character is halved."""
     if columns(text) <= room:
         return text
     if text.isascii():
@@ -98,17 +98,17 @@ def cut(text: str, room: int) -> str:
 
 
 def fitted(line: str) -> str:
-    """A safe line, cut at a terminal so that it stays one."""
+    """A safe line, cut to the width of a terminal."""
     return cut(line, terminal_width()) if is_terminal() else line
 
 
 def padded(text: str, room: int, colour: str = "") -> str:
-    """A safe text with blanks behind it up to so many columns."""
+    """A safe text, padded with blanks to a number of columns."""
     return paint(text, colour) + " " * (room - columns(text))
 
 
 def wrapped(text: str, room: int, most: int | None = None) -> list[str]:
-    """A safe text in lines of at most so many columns; of more lines than ``most`` the last is cut."""
+    """A safe text, wrapped to a number of columns; beyond ``most`` lines the last one is cut."""
     if text.isascii():
         from textwrap import wrap
     else:
@@ -117,7 +117,7 @@ def wrapped(text: str, room: int, most: int | None = None) -> list[str]:
 
 
 Column = str | tuple[str, str | Callable[[Any], object]]
-"""An attribute of records, or a title and the attribute or function that gives the value below it."""
+"""A column: an attribute of records, or a title with an attribute or function."""
 
 
 def _value(record: Any, column: Column) -> tuple[str, object]:
@@ -134,7 +134,7 @@ _IS_TIME = re.compile(r".*_at|since|until|last_seen")
 
 
 def table_of(records: Iterable[Any], *columns: Column) -> str:
-    """A table with a row for each record; nothing if there is none."""
+    """A table with a row for each record; empty without records."""
     rows = [[_value(record, column) for column in columns] for record in records]
     if not rows:
         return ""
@@ -142,7 +142,7 @@ def table_of(records: Iterable[Any], *columns: Column) -> str:
 
 
 def facts(record: Any, *columns: Column) -> str:
-    """The facts of a record, a line for each; empty ones are left out."""
+    """The facts of a record, one line each; empty facts are left out."""
     return fields(_value(record, column) for column in columns)
 
 
@@ -154,17 +154,17 @@ def fields(pairs: Iterable[tuple[str, object]]) -> str:
 
 
 _RECENT = 3600.0
-"""Seconds within which a terminal shows how long ago it was."""
+"""Age in seconds below which a terminal shows a relative time."""
 
 _JUST_NOW = 5.0
 
 
 def shown_time(moment: str | None, now: str = "") -> str:
-    """A timestamp for people, in the local zone; on a terminal ``2 min ago`` if it is that close.
+    """A timestamp for people, in the local zone; a recent one on a terminal as ``2 min ago``.
 
     Args:
-        moment: The timestamp, or none.
-        now: The present one, if it is known.
+        moment: The timestamp, or empty.
+        now: The present time, if it is known.
     """
     if not moment:
         return ""
@@ -183,27 +183,27 @@ def counted(counts: Mapping[str, int]) -> str:
 
 
 def progress_of(record: Any) -> str:
-    """How far something with parts is: a bar, the share, and the numbers."""
+    """Progress: a bar, the share, and the numbers."""
     return f"{bar(record.percent)} {record.percent}%, {record.ended} of {record.total} ended"
 
 
 def section(title: str, text: str) -> str:
-    """A text of several lines under a title; nothing if there is no text."""
+    """A text of several lines under a title; empty without a text."""
     return titled(title, escape_lines(text))
 
 
 def titled(title: str, text: str) -> str:
-    """Lines that are safe to show already, under a title; nothing if there are none."""
+    """Safe lines under a title; empty without lines."""
     return f"{title}:\n" + "\n".join(f"  {row}" for row in text.split("\n")) if text else ""
 
 
 def parts(*texts: str) -> str:
-    """Texts one below the other; empty ones are left out."""
+    """Join texts by newlines; empty ones are left out."""
     return "\n".join(text for text in texts if text)
 
 
 def lines(texts: Iterable[str], *, empty: str) -> str:
-    """One text a line, or the sentence for none."""
+    """One text on each line, or a sentence if there is none."""
     return "\n".join(texts) or empty
 
 
@@ -227,7 +227,7 @@ def bars(rows: Sequence[tuple[str, int]]) -> str:
 
 
 def _bar(length: float) -> str:
-    """A bar; a value above 0 has at least a visible part."""
+    """A bar; a value above 0 is always visible."""
     if not can_show(_BLOCKS):
         return "#" * max(1, round(length))
     eighths = max(1, round(length * 8))
@@ -235,7 +235,7 @@ def _bar(length: float) -> str:
 
 
 def can_show(characters: str) -> bool:
-    """Whether stdout has these characters."""
+    """Whether stdout can encode these characters."""
     try:
         characters.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):

@@ -1,6 +1,6 @@
-"""What a line means that is not understood at first: in words of other tools, or what was meant instead.
+"""The meaning of a line that was refused: words of other tools, or what was probably meant.
 
-Read only when a line was refused. The tables are those of :mod:`orchestrator.interfaces.cli.habits`.
+Only loaded for such a line. The tables are in :mod:`orchestrator.interfaces.cli.habits`.
 """
 
 import shlex
@@ -37,12 +37,12 @@ _OPTIONS, _FILTERS = spread(OPTIONS), spread(FILTERS)
 def command_of(
     group: Group, context: click.Context, args: Sequence[str]
 ) -> tuple[click.Command, list[str]]:
-    """The command that a line means whose first word the group does not know, with the words behind it.
+    """The command of a line whose first word the group does not know, with the words after it.
 
     At the top the words of tasks count too.
 
     Raises:
-        UsageError: It means none; the hint is the line that was probably meant.
+        UsageError: There is none; the hint is the line that was probably meant.
     """
     word, *rest = args
     command = _of_habit(group, word)
@@ -79,7 +79,7 @@ def _at(path: str) -> click.Command | None:
 
 
 def _meant(group: Group, context: click.Context, word: str) -> tuple[str, list[str]]:
-    """The words that lead to the command that was probably meant, empty if none is near, and its first."""
+    """The path to the command that was probably meant (empty if none is similar), and its first word."""
     top = group is BOARD
     inside = "" if top else f"{group.name} "
     path = COMMANDS_MEANT.get(inside + word)
@@ -91,7 +91,7 @@ def _meant(group: Group, context: click.Context, word: str) -> tuple[str, list[s
 
 
 def _paths(group: Group = BOARD, lead: str = "") -> Iterator[tuple[str, str]]:
-    """Every word for a command with the words that lead to it; of one word the last pair counts."""
+    """Every word for a command with its path; for repeated words the last pair counts."""
     for inner in reversed(group.groups):
         yield from _paths(inner, f"{lead}{inner.name} ")
     for name in [*group.list_commands(None), *group.verbs]:
@@ -105,7 +105,7 @@ def _near(word: str, paths: dict[str, str]) -> str:
 
 
 def _shows(group: Group, context: click.Context, word: str) -> str:
-    """The command that shows a thing of the group, if the word names one."""
+    """The command that shows a record of the group, if the word names one."""
     for name in ("show", "read", "status"):
         command = group.get_command(None, name)
         if isinstance(command, Command) and command.arguments:
@@ -123,7 +123,7 @@ def in_our_words(command: Command, context: click.Context, args: list[str]) -> l
     """The same line in the command's own words.
 
     Raises:
-        UsageError: An option of it means nothing there.
+        UsageError: The command has no such option.
     """
     line = _Line(command, args)
     if line.unknown:
@@ -133,7 +133,7 @@ def in_our_words(command: Command, context: click.Context, args: list[str]) -> l
 
 
 class _Line:
-    """The words behind a command, options and arguments apart, each in the command's own words.
+    """The words after a command, as options and arguments of this command.
 
     Attributes:
         options: The options with their values.
@@ -203,7 +203,7 @@ _FIRST = {"workstream", "task"}
 
 
 def _places(command: Command) -> Iterator[str]:
-    """The names of what the command takes by its place; of ``[WS] ID TEXT...`` these three."""
+    """The names of the positional values of a command; three for ``[WS] ID TEXT...``."""
     for argument in command.arguments:
         usage = (argument.metavar or "").rpartition("| ")[2]
         names = usage.split() if _holds_several(argument) else [argument.name]
@@ -245,7 +245,7 @@ def missing(context: click.Context, error: click.MissingParameter) -> UsageError
 
 
 def too_many(context: click.Context, error: click.UsageError) -> UsageError:
-    """The error for a line that has a word more than the command takes."""
+    """The error for a line with too many words."""
     path, words = _path_of(context.command), error.message.partition("(")[2].rstrip(")")
     if (template := EXTRA_MEANT.get(path)) is None:
         return UsageError(error.message, hint=_help(context))
@@ -262,7 +262,7 @@ def _is_workstream(run: Run, name: str) -> bool:
 
 
 def workstream_meant(error: OrchestratorError, context: click.Context) -> str:
-    """The hint for a word that is not a workstream: it is perhaps an agent, or the first word of a title."""
+    """The hint for a word that is not a workstream: perhaps it is an agent, or the first word of a title."""
     words = context.params.get("words") or _title(context)
     if context.command.name == "add" and len(words) > 1 and error.code == "workstream_not_found":
         line = f"`{_prog(context.obj)} add {shlex.quote(' '.join(words))}`"
@@ -278,7 +278,7 @@ def workstream_meant(error: OrchestratorError, context: click.Context) -> str:
 
 
 def _title(context: click.Context) -> list[str]:
-    """The words of ``task add``, which has a place for each."""
+    """The words of ``task add``, by their positions."""
     places = ("workstream", "title", "desc", "number")
     return [context.params[place] for place in places if isinstance(context.params.get(place), str)]
 
@@ -300,7 +300,7 @@ def _prog(run: Run) -> str:
 
 
 def _path_of(command: click.Command) -> str:
-    """The words that lead to a command, in full."""
+    """The path to a command, in full."""
     name = command.name or ""
     places = [("", BOARD)]
     for lead, group in places:

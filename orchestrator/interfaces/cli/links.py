@@ -1,4 +1,4 @@
-"""``orc task ready``, ``blocked``, ``dep``, ``graph``: what can go on, and what waits for what."""
+"""``orc task ready``, ``blocked``, ``dep``, ``graph``: ready tasks, waiting tasks and their links."""
 
 from itertools import islice
 from typing import Any
@@ -23,11 +23,11 @@ from orchestrator.interfaces.cli.task_lines import line, line_of, why
 from orchestrator.interfaces.cli.task_words import named
 
 MANY = 500
-"""Tasks that a drawing shows unless more are asked for: a larger one cannot be read."""
+"""Default number of tasks in a drawing; a larger one is not readable."""
 
 _TASK = argument("task", "The task.", types.TASK_ID, metavar="ID")
 _OTHER = argument("other", "The other task.", types.TASK_ID)
-_REASON = option("--reason", "Why; stands in the log.", default="")
+_REASON = option("--reason", "Why; kept in the log.", default="")
 _WEAKER = option("--reason", "Why a task that I have need not wait for it any more.", default="")
 _LINK_TYPE = types.choice(*BLOCKING, *KINDS)
 _LIMIT = option("--limit", f"At most so many tasks; {MANY} in a drawing.", types.COUNT)
@@ -49,7 +49,7 @@ def ready(run: Run, workstream: str | None, where: str, limit: int | None) -> An
 @TASK.command("blocked", example="blocked build", reads=True)
 @ONLY_WORKSTREAM
 def blocked(run: Run, workstream: str | None) -> Answer:
-    """List the free tasks that cannot be claimed now, each with what keeps it back."""
+    """List the free tasks that cannot be claimed now, each with its reasons."""
     tasks = run.orc.links.blocked(workstream)
     return Answer(tasks, lambda: lines(map(_blocked_lines, tasks), empty="Nothing is blocked."))
 
@@ -62,7 +62,7 @@ def _blocked_lines(blocked: Blocked) -> str:
 @ONLY_WORKSTREAM
 @option("--days", "Days without an event.", types.COUNT, default=14)
 def stale(run: Run, workstream: str | None, days: int) -> Answer:
-    """List the open tasks that did not change for so many days, longest first."""
+    """List the open tasks that did not change for some days, longest first."""
     tasks = run.orc.links.stale(days, workstream)
     texts = (f"{line(task)} (since {shown_time(task.updated_at)})" for task in tasks)
     return Answer(tasks, lambda: lines(texts, empty="No task is stale."))
@@ -72,7 +72,7 @@ def stale(run: Run, workstream: str | None, days: int) -> Answer:
 @_TASK
 @argument("until", 'Until when: 2026-12-01, monday, or 3d from now; "" ends it.', types.TIME)
 def defer(run: Run, task: str, until: str) -> Answer:
-    """Put a task off: it is not offered before that time."""
+    """Defer a task: no agent gets it before that time."""
     changed = run.orc.tasks.edit(task, defer=until)
     when = (
         f"put off until {shown_time(changed.defer_until)}"
@@ -89,7 +89,7 @@ def defer(run: Run, task: str, until: str) -> Answer:
 def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
     """Give a signal that a task waits for: an approval, a condition that came true.
 
-    Given to a loop, it ends it: rounds that have not begun are cancelled.
+    A signal for a loop ends the loop: rounds that have not begun are cancelled.
     """
     signalled = run.orc.workflows.signal(task, name, text=text)
     parts = signalled.progress if signalled.until else None
@@ -126,7 +126,7 @@ def add(run: Run, task: str, other: str, kind: EdgeKind, any: bool, reason: str)
 def remove(run: Run, task: str, other: str, kind: EdgeKind | None, reason: str) -> Answer:
     """Remove a link of a task to another one.
 
-    An agent that works on a task says with --reason why this goes on without an open need or part of it.
+    An agent that works on the task gives a --reason to remove an open need or part of it.
     """
     unlinked = run.orc.links.remove(task, other, kind=kind, reason=reason)
     return say(unlinked, f"Unlinked: {named(unlinked)} from {escape(other)}")
@@ -137,7 +137,7 @@ def remove(run: Run, task: str, other: str, kind: EdgeKind | None, reason: str) 
 @flag("--up", "What waits for it, instead.")
 @_LIMIT
 def tree(run: Run, task: str, up: bool, limit: int | None) -> Answer:
-    """Show what a task waits for and what belongs to it, and so on down."""
+    """Show the needs and parts of a task, and theirs in turn."""
     most = _most(run, limit)
     branches = list(islice(run.orc.links.tree(task, up=up), None if most is None else most + 1))
     shown = branches[:most]
@@ -155,7 +155,7 @@ def tree(run: Run, task: str, up: bool, limit: int | None) -> Answer:
 @flag("--all", "Also tasks that have ended.", name="ended")
 @_LIMIT
 def graph(run: Run, format: str, limit: int | None, **filters: Any) -> Answer:
-    """Draw the tasks and the links among them; an arrow leads to what a task needs or belongs to."""
+    """Draw the tasks and their links; an arrow points to what a task needs or belongs to."""
     whole = run.orc.links.graph(**filters)
     shown = _first(whole, limit if format == "json" else _most(run, limit))
     draw = {
@@ -193,7 +193,7 @@ def _first(graph: Graph, most: int | None) -> Graph:
 @argument("of", "The task that says the same.", types.TASK_ID)
 @_REASON
 def duplicate(run: Run, task: str, of: str, reason: str) -> Answer:
-    """Cancel a task because another one says the same; who needed it needs the other one now."""
+    """Cancel a task as a duplicate of another one; its dependants then need the other task."""
     cancelled = run.orc.links.duplicate(task, of, reason=reason)
     return run.changed(cancelled, f"Cancelled: {named(cancelled)}: {escape(cancelled.reason)}")
 

@@ -66,16 +66,16 @@ def release(run: Run, resource: str, agent: str | None) -> Answer:
 
 @LOCK.command("list", example="list", reads=True)
 def list_(run: Run) -> Answer:
-    """List what is held, by locks and by running tasks, and waited for now."""
+    """List held resources, by locks and by running tasks, and who waits for them."""
     locks = run.orc.locks.all()
     return Answer(locks, lambda: _table(run, locks) or "No locks.")
 
 
 @LOCK.command("break", example='break git --reason "agent-1 is gone"')
 @_RESOURCE
-@option("--reason", "Why; stands in the log.")
+@option("--reason", "Why; kept in the log.")
 def break_(run: Run, resource: str, reason: str | None) -> Answer:
-    """Take a resource from all who hold it."""
+    """Take a resource from all its holders."""
     run.orc.locks.break_(resource, reason=reason or "")
     return say({"resource": resource, "broken": True}, f"Lock broken: {escape(resource)}")
 

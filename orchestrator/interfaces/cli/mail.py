@@ -1,4 +1,4 @@
-"""``orc mail``: messages between agents, and how they are put before one."""
+"""``orc mail``: messages between agents, and their delivery."""
 
 import os
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,7 @@ _WAIT = "Wait so long for {}: 30s."
 @option("--cc", "Further addresses.", types.AGENT_NAME, metavar="TO", many=True, rare=True)
 @flag("--pinned", "Keep it when what was read is archived by age.", rare=True)
 def send(run: Run, to: str, **options: Any) -> Answer:
-    """Leave a message; an agent that is not there yet gets it later."""
+    """Send a message; an agent that has not acted yet gets it later."""
     subject, body, options = _written(**options)
     return _sent(run.orc.mail.send(to, subject, body, **options))
 
@@ -63,7 +63,7 @@ def send(run: Run, to: str, **options: Any) -> Answer:
 @_SUBJECT
 @_TEXT
 def broadcast(run: Run, **options: Any) -> Answer:
-    """Leave a message for all registered agents."""
+    """Send a message to all registered agents."""
     subject, body, options = _written(**options)
     return _sent(run.orc.mail.broadcast(subject, body, **options))
 
@@ -87,10 +87,10 @@ def reply(run: Run, id: int, **options: Any) -> Answer:
     "--budget", "With --inject: tokens it may have; 1000 if not given.", types.NAME, metavar="N"
 )
 def check(run: Run, wait: str, inject: bool, budget: str | None) -> Answer:
-    """Ask for mail that is not read: 0 there is some, 1 there is none.
+    """Ask for unread mail: exit 0 if there is some, 1 if not.
 
-    With --inject the messages that were never printed so are printed, oldest first, and count as delivered
-    once they have been written out. Nothing is printed when there is nothing new.
+    With --inject new messages are printed, oldest first, and count as delivered once they have been written
+    out. Without new messages nothing is printed.
     """
     if inject:
         return _injected(run, wait, budget)
@@ -101,7 +101,7 @@ def check(run: Run, wait: str, inject: bool, budget: str | None) -> Answer:
 
 
 def _injected(run: Run, wait: str, budget: str | None) -> Answer:
-    """New messages as a block. A hook runs with every turn of an agent, so no error here may stop it."""
+    """New messages as a block. It runs in a hook before each turn, so no error may stop it."""
     from orchestrator.interfaces.cli.injection import BUDGET, Block, block
 
     printed = Block("", [], 0)
@@ -130,7 +130,7 @@ def _injected(run: Run, wait: str, budget: str | None) -> Answer:
 @MAIL.command("inbox", example="inbox --unread", reads=True)
 @flag("--unread", "Only what is not read.")
 def inbox(run: Run, unread: bool) -> Answer:
-    """List the messages that you hold, oldest first."""
+    """List the messages of your mailbox, oldest first."""
     return listing(
         run.orc.mail.inbox(unread=unread),
         "id",
@@ -148,7 +148,7 @@ def inbox(run: Run, unread: bool) -> Answer:
 @_ID
 @flag("--peek", "Mark nothing, as with the mail of others.")
 def read(run: Run, id: int, peek: bool) -> Answer:
-    """Show a message; in your own mailbox it is read from now on."""
+    """Show a message; in your own mailbox it is then read."""
     mail = run.orc.mail
     letter = mail.peek(id) if peek else mail.read(id)
     return Answer(letter, lambda: _page(letter, run.agent))
@@ -157,7 +157,7 @@ def read(run: Run, id: int, peek: bool) -> Answer:
 @MAIL.command("thread", example="thread 17", reads=True)
 @_ID
 def thread(run: Run, id: int) -> Answer:
-    """Show the exchange that a message belongs to, oldest first; nothing is marked."""
+    """Show the thread of a message, oldest first; nothing is marked as read."""
     letters = run.orc.mail.thread(id)
     return Answer(letters, lambda: "\n\n".join(_page(letter, run.agent) for letter in letters))
 
@@ -165,7 +165,7 @@ def thread(run: Run, id: int) -> Answer:
 @MAIL.command("ack", example="ack 17")
 @_ID
 def ack(run: Run, id: int) -> Answer:
-    """Say that you have seen to a message."""
+    """Acknowledge a message."""
     return say(run.orc.mail.ack(id), f"Acknowledged message {id}")
 
 
@@ -173,7 +173,7 @@ def ack(run: Run, id: int) -> Answer:
 @argument("words...", "All of them must be in the message.")
 @flag("--archived", "Also what was archived; reads the whole log.")
 def search(run: Run, words: tuple[str, ...], archived: bool) -> Answer:
-    """Find messages that you sent or hold, newest first."""
+    """Find messages that you sent or received, newest first."""
     return listing(
         run.orc.mail.search(" ".join(words), archived=archived),
         "id",
@@ -191,7 +191,7 @@ def search(run: Run, words: tuple[str, ...], archived: bool) -> Answer:
 def take(run: Run, queue: str, wait: str) -> Answer:
     """Take the oldest message of a queue; no other agent gets it.
 
-    It is read once it was written out; a take that is interrupted before leaves it unread in your mailbox.
+    It is read once it was written out; after an interruption it stays unread in your mailbox.
     """
     mail = run.orc.mail
     letter = mail.take(queue, wait=wait)
@@ -231,8 +231,8 @@ def lists(run: Run) -> Answer:
 def _written(
     line: str | None, text: str | None, subject: str, **options: Any
 ) -> tuple[str, str, dict[str, Any]]:
-    """Subject and text of a letter, by place or by option, and its other options."""
-    if subject and text is None:  # the subject has its option, so the word is the text
+    """Subject and text of a message, by position or option, and its other options."""
+    if subject and text is None:  # the subject is an option, so the word is the text
         line, text = None, line
     body, options = _with_body(text, **options)
     return once("subject", line, subject or None) or "", body, options
@@ -241,7 +241,7 @@ def _written(
 def _with_body(
     text: str | None, message: str | None, file: str | None, **options: Any
 ) -> tuple[str, dict[str, Any]]:
-    """The text of a letter, from the line, a file, or stdin, and its other options."""
+    """The text of a message from the line, a file or stdin, and its other options."""
     return either("text", once("message", text, message), file) or "", given(**options)
 
 
@@ -259,7 +259,7 @@ def _counted(count: "UnreadCount") -> str:
 
 
 def _page(letter: "Letter", reader: str | None) -> str:
-    """A message in full, with the reader's receipt, or with all of them if the reader has none."""
+    """A whole message with the reader's receipt, or with all receipts if the reader has none."""
     mine = letter.receipts.get(reader or "")
     start = f" (start {letter.incarnation})" if letter.incarnation else ""
     taken = f"{letter.taken_by}, {shown_time(letter.taken_at)}" if letter.taken_by else ""
@@ -285,7 +285,7 @@ def _page(letter: "Letter", reader: str | None) -> str:
 
 
 def _steps(receipt: "Receipt | None") -> list[tuple[str, str]]:
-    """What became of a message, and when."""
+    """The receipt of a message, as a table."""
     if receipt is None:
         return []
     steps = (

@@ -1,4 +1,4 @@
-"""``orc mail``: what becomes of the messages in a mailbox and a queue, and when mail may disturb."""
+"""``orc mail``: mark, archive and delete messages, queues, do not disturb."""
 
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ def archive(run: Run, ids: tuple[int, ...], older_than: str | None) -> Answer:
 @MAIL.command("delete", example="delete 17 18")
 @argument("ids...", "The numbers of messages.", types.INTEGER, metavar="ID...")
 def delete(run: Run, ids: tuple[int, ...]) -> Answer:
-    """Take messages out of your mailbox for good: no search shows them to you.
+    """Delete messages from your mailbox: no search shows them to you.
 
     The log keeps them, and `mail read` shows them by number.
     """
@@ -49,7 +49,7 @@ def delete(run: Run, ids: tuple[int, ...]) -> Answer:
 
 @QUEUE.command("list", example="list", reads=True)
 def queues(run: Run) -> Answer:
-    """List the queues: how many messages wait, and who took which and holds it."""
+    """List the queues: how many messages wait, and which were taken by whom."""
     all_queues = run.orc.mail.queues()
     return Answer(all_queues, lambda: lines(map(_queue, all_queues), empty="No queues."))
 
@@ -57,7 +57,7 @@ def queues(run: Run) -> Answer:
 @QUEUE.command("release", example="release 17")
 @_ID
 def release(run: Run, id: int) -> Answer:
-    """Give a message back to the queue that you took it from, in its old place."""
+    """Return a message to its queue, at its old position."""
     return say(run.orc.mail.release(id), f"Released message {id} to its queue")
 
 
@@ -65,9 +65,9 @@ def release(run: Run, id: int) -> Answer:
 @argument("[state]", "on or off; shown if not given.", types.choice("on", "off"))
 @option("--until", "When it ends: 2h, 2026-12-01T09:00; else with `off`.", types.TIME)
 def dnd(run: Run, state: str | None, until: str | None) -> Answer:
-    """Do not disturb: only urgent mail ends a wait of `next`, and `check --inject` prints no other.
+    """Do not disturb: only urgent mail is printed by `check --inject` and ends a wait of `next`.
 
-    The rest arrives as ever, and counts as unread.
+    Other mail arrives as usual, and counts as unread.
     """
     mail = run.orc.mail
     if state is None and until is None:
@@ -77,7 +77,7 @@ def dnd(run: Run, state: str | None, until: str | None) -> Answer:
 
 
 def counted(number: int, kind: str = "") -> str:
-    """So many messages, in words."""
+    """The number of messages, in words."""
     return f"{number} {kind}{'message' if number == 1 else 'messages'}"
 
 

@@ -20,7 +20,7 @@ from orchestrator.interfaces.cli.run import Run
 INTERRUPTED = 130
 
 _OUTPUT = 20
-"""How many lines of a failed check's output are shown with the error."""
+"""The number of output lines of a failed check in its error."""
 
 
 def main(
@@ -35,8 +35,8 @@ def main(
     Args:
         argv: The words after the program's name; those of the process by default.
         prog: How the program is called, for help and examples.
-        top: The commands that there are.
-        checkout: The board of last resort: the checkout that the program is run from.
+        top: The group of all commands.
+        checkout: The board if no other is found: the checkout that contains the program.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     run = Run(prog, checkout)
@@ -47,7 +47,7 @@ def main(
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return UsageError.exit_status
     except (OrchestratorError, click.ClickException, OSError) as error:
-        if isinstance(error, BrokenPipeError):  # the reader of what a command streams went away
+        if isinstance(error, BrokenPipeError):  # the reader of a stream went away
             return 0
         ours = _as_ours(error, prog, run)
         ours.hint = _runnable(ours.hint, top, run.prog)
@@ -70,8 +70,8 @@ def _run(top: Group, words: Sequence[str], run: Run, prog: str) -> int:
 
 
 def process(**settings: Any) -> NoReturn:
-    """Be the whole process: run :func:`main` with these settings and end with its exit status."""
-    # A process of one command ends before collecting pays; what it made goes with it.
+    """Run :func:`main` with these settings, and end the process with its exit status."""
+    # One command ends before garbage collection would pay.
     gc.disable()
     signal.signal(signal.SIGTERM, _terminated)
     sys.unraisablehook = _interrupt_again
@@ -84,7 +84,7 @@ def process(**settings: Any) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, AttributeError):
             stream.flush()
-    # Nothing is left to do, and to take every module apart costs 8 of the 60 ms of `task next`.
+    # The teardown of all modules would cost 8 of the 60 ms of `task next`.
     os._exit(status or 0)
 
 
@@ -98,7 +98,7 @@ def _terminated(number: int, _frame: object) -> None:
 
 
 def _interrupt_again(discarded: Any) -> None:
-    """Repeat an interrupt that came while a finalizer ran: Python discards what is raised there."""
+    """Repeat an interrupt that came in a finalizer, where Python discards exceptions."""
     if not isinstance(discarded.exc_value, SystemExit | KeyboardInterrupt):
         sys.__unraisablehook__(discarded)
         return
@@ -131,14 +131,14 @@ def report(error: OrchestratorError, *, as_json: bool) -> int:
         text += "".join(f"  {escape(problem)}\n" for problem in more)
         text += _quoted_end(error.details.get("output"))
         text += f"Hint: {escape(error.hint)}\n" if error.hint else ""
-    with suppress(OSError):  # the exit status is left for who cannot read it
+    with suppress(OSError):  # then only the exit status reports the error
         sys.stderr.write(text)
         sys.stderr.flush()
     return error.exit_status
 
 
 def _quoted_end(output: object) -> str:
-    """The last lines of what a program wrote, each behind a sign."""
+    """The last lines of the output of a program, each after a sign."""
     if not isinstance(output, str):
         return ""
     lines = output.replace("\r\n", "\n").rstrip("\n").split("\n") if output.strip() else []
@@ -147,11 +147,11 @@ def _quoted_end(output: object) -> str:
 
 
 _LED = ("workstream_not_found", "agent_needed")
-"""Errors of a command where the word for a workstream perhaps means another thing."""
+"""Codes of errors whose word for a workstream perhaps means something else."""
 
 
 def _as_ours(error: Exception, prog: str, run: Run) -> OrchestratorError:
-    """The error of our family, which has the exit status, for one of click or of the system."""
+    """Convert an error of click or of the system to one of ours, which has an exit status."""
     if isinstance(error, OrchestratorError):
         if error.code in _LED and run.context is not None:
             from orchestrator.interfaces.cli import leading
@@ -161,7 +161,7 @@ def _as_ours(error: Exception, prog: str, run: Run) -> OrchestratorError:
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         path = context.command_path if context else prog
-        # Click guesses at options by their spelling, and so misleads.
+        # Click's suggestions by spelling are misleading.
         text = (
             f"No such option: {error.option_name}"
             if isinstance(error, click.NoSuchOption)
@@ -174,7 +174,7 @@ def _as_ours(error: Exception, prog: str, run: Run) -> OrchestratorError:
 
 
 def _runnable(hint: str, top: Group, prog: str) -> str:
-    """The hint with its commands as they run here: the domain names them without the program."""
+    """The hint with the program before each command: the domain does not know its name."""
     import re
 
     return re.sub(

@@ -1,4 +1,4 @@
-"""Events as sentences, with the times that a reader at a terminal, of a file or of a pipe wants."""
+"""Events as sentences, with times for a terminal, a file or a pipe."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ def sentence_line(run: Run, *, subject: str = "") -> "Callable[[Recorded], str]"
 
     Args:
         run: The run, for its board.
-        subject: The task that the events are about; its name is not repeated then.
+        subject: The task that all events concern; its name is not repeated.
     """
     from orchestrator.reports.sentences import Sentences
 

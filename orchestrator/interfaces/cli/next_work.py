@@ -1,4 +1,4 @@
-"""``orc next``, ``task next``, ``claim`` and ``review``: taking work, and what an agent should know of it."""
+"""``orc next``, ``task next``, ``claim`` and ``review``: take work, with a brief."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -51,10 +51,10 @@ _ASKING = together(
 def next_(
     run: Run, workstream: str | None, agent: str | None, no_review: bool, no_mail: bool, **how: Any
 ) -> Answer:
-    """Take what to do next, a review before a new task, and say what it needs.
+    """Take the next work, a review before a new task, with a brief.
 
-    Without either it tells of new mail, or why there is nothing, with the commands that help. The exit status
-    is 0 for a task or a review, 1 for mail or nothing now, and 6 once every task has ended.
+    Without work it shows new mail, or the reasons why there is none, with the commands that help. The exit
+    status is 0 for a task or a review, 1 for mail or no work now, and 6 once every task has ended.
     """
     quiet, budget = how.pop("quiet"), how.pop("budget")
     answer = run.orc.next(
@@ -72,10 +72,10 @@ def next_(
 def next_task(
     run: Run, workstream: str | None, agent: str | None, no_mail: bool, **how: Any
 ) -> Answer:
-    """Take the task to do next: by workstream priority, task priority, age.
+    """Take the next task: by workstream priority, task priority, age.
 
-    It is ``orc next`` but for three things: reviews only with ``--review``, the record of the task or
-    null as JSON, and the exit status 1 also when every task has ended.
+    It differs from ``orc next``: reviews only with ``--review``, the record of the task or null as JSON, and
+    exit status 1 also when every task has ended.
     """
     quiet, budget = how.pop("quiet"), how.pop("budget")
     answer = run.orc.next(workstream, agent=run.actor(agent), mail=not no_mail, **how)
@@ -126,7 +126,7 @@ def review(
 def with_brief(
     run: Run, task: "Task", agent: str, first: str, *, quiet: bool, budget: int | None
 ) -> Answer:
-    """The answer of a command that gave work to an agent: the first line, and behind it the short brief."""
+    """The answer of a command that gave work to an agent: the first line, then the short brief."""
     brief = None if run.settings.json else _brief_for(run, task, agent, quiet=quiet)
     page = _brief_page(run, task, agent, brief, budget) if brief else ""
     return say(task, parts(first, run.unchanged, page))
@@ -172,7 +172,7 @@ def _page(
 
 
 _LETTERS = 3
-"""Messages that are named; the others are counted."""
+"""How many messages are named; the others are counted."""
 
 
 def _letters(prog: str, mail: "tuple[Message, ...]") -> str:

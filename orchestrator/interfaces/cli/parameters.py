@@ -9,7 +9,7 @@ import click
 from orchestrator.interfaces.cli import types
 
 Decorator = Callable[[Any], Any]
-"""Declares parameters of the command's function that it decorates."""
+"""A decorator that declares parameters of a command's function."""
 
 
 class Argument(click.Argument):
@@ -32,9 +32,9 @@ class Argument(click.Argument):
 class Option(click.Option):
     """An option.
 
-    ``many`` takes commas and repetition (``--needs a,b --needs c``) and gives a tuple, or None when it is
-    not on the line; ``--needs ""`` is an empty tuple. Without ``commas`` only by repetition: commands and
-    paths may contain commas. A ``rare`` option is only in ``--help --all``.
+    ``many`` accepts commas and repetition (``--needs a,b --needs c``) and gives a tuple, or None without the
+    option; ``--needs ""`` is an empty tuple. Without ``commas`` it accepts only repetition, for values with
+    commas. A ``rare`` option is only in ``--help --all``.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ def argument(place: str, help: str, type: types.Type = types.TEXT, **settings: A
     """Declare an argument of the decorated command; see :class:`Argument`.
 
     Args:
-        place: Its name as usage lines write it: ``task``, ``[task]`` if it may be left out,
-            ``tasks...`` for all words that are left.
+        place: Its name in the usage line: ``task``, ``[task]`` if it is optional, ``tasks...`` for all
+            remaining words.
         help: What it is.
         type: What its text becomes.
         settings: More for the class.
@@ -85,7 +85,7 @@ def option(
         flags: Its flags, as in ``--subject/-s``.
         help: What it is.
         type: What its text becomes.
-        name: The parameter of the function, unless it is called as the first flag.
+        name: The parameter of the function, if it differs from the first flag.
         settings: More for the class.
     """
     words = [*flags.split("/"), *([name] if name else [])]

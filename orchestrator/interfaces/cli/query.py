@@ -51,9 +51,9 @@ def query(
     agent: str | None,
     **how: Any,
 ) -> Answer:
-    """Ask the board in SQL; nothing can be written.
+    """Query the board in SQL; nothing can be written.
 
-    It is answered by state/index.db, brought up to date first, or by an index in memory where there is none
+    The answer comes from state/index.db, which is updated first, or from an index in memory if there is none
     (`index build` makes it). In CSV a text that a spreadsheet would run as a formula begins with a '.
     """
     if list_:
@@ -129,7 +129,7 @@ def _pairs(words: Sequence[str]) -> dict[str, str]:
 
 @contextmanager
 def _watched(seconds: float) -> "Iterator[None]":
-    """End the process if SQLite does not come back: some functions of SQL do not look at the clock."""
+    """End the process if SQLite does not return: some SQL functions cannot be interrupted."""
 
     def end() -> None:
         os.write(2, b"Error: the query took too long and could not be interrupted\n")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def objects(result: "QueryResult") -> list[dict[str, Any]]:
-    """The rows as objects; of columns with the same name all but the first get a number."""
+    """The rows as objects; repeated names of columns get a number."""
     names = list[str]()
     for name in result.columns:
         number, unique = 1, name
@@ -50,7 +50,7 @@ def _as_csv(result: "QueryResult") -> str:
 
 
 def _harmless(cell: object) -> object:
-    """A cell that no spreadsheet runs: a text that looks like a formula begins with a quote."""
+    """A cell that no spreadsheet runs: a quote before text that looks like a formula."""
     text = _text(cell)
     is_formula = isinstance(text, str) and text.lstrip()[:1] in ("=", "+", "-", "@", "\t", "\r")
     return f"'{text}" if is_formula else text

@@ -1,4 +1,4 @@
-"""``orc task lint``, ``similar``, ``timeline``, ``orphans``: what the board says of its tasks when asked."""
+"""``orc task lint``, ``similar``, ``timeline``, ``orphans``: questions about tasks."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @ONLY_WORKSTREAM
 @WHERE
 def lint(run: Run, workstream: str | None, where: str) -> Answer:
-    """Look open tasks over: what is not well, and the command that mends it. 0 clean, 1 not."""
+    """Check open tasks: each flaw with the command that corrects it. Exit 0 clean, 1 flaws."""
     flaws = run.orc.lint(workstream, where=where)
     return Answer(flaws, lambda: _page(run.prog, flaws), 1 if flaws else 0)
 
@@ -58,7 +58,7 @@ def _page(prog: str, flaws: "list[Flaw]") -> str:
 @WHERE
 @option("--limit", "At most so many.", types.COUNT, default=10)
 def similar(run: Run, text: str, where: str, limit: int) -> Answer:
-    """List the tasks that say nearly the same, with how like they are: candidates for duplicates."""
+    """List nearly equal tasks with their similarity: candidates for duplicates."""
     likes = run.orc.similar(text, where=where, limit=limit)
     texts = (f"{like.likeness:.0%} {line(like.task)}" for like in likes)
     return Answer(likes, lambda: lines(texts, empty="No task is like it."))
@@ -70,7 +70,7 @@ def similar(run: Run, text: str, where: str, limit: int) -> Answer:
 @option("--since", "From a time on, or that long ago, or after an event: 2h, 4711.", types.WHEN)
 @option("--last/-n", "At most so many events, the newest ones.", types.COUNT, default=LAST)
 def timeline(run: Run, subject: str | None, **how: Any) -> Answer:
-    """Show what happened to a task, in a workstream or by an agent, with the time between."""
+    """Show the events of a task, a workstream or an agent, with the pauses between them."""
     line = run.orc.timeline(subject, **how)
     says = sentence_line(run, subject=line.task)
     value = [
@@ -81,7 +81,7 @@ def timeline(run: Run, subject: str | None, **how: Any) -> Answer:
 
 
 GAP = 60.0
-"""Seconds between two events from which a timeline shows how many."""
+"""The shortest pause between two events that a timeline shows, in seconds."""
 
 
 def _with_gaps(line: "Timeline", says: "Callable[[Recorded], str]") -> Iterator[str]:
@@ -92,13 +92,13 @@ def _with_gaps(line: "Timeline", says: "Callable[[Recorded], str]") -> Iterator[
 
 
 SHOWN = 3
-"""Commits of a task that are shown; the number of the others follows."""
+"""How many commits of a task are shown; the others are counted."""
 
 
 @BOARD.command("orphans", example="orphans --since 2w", reads=True)
 @option("--since", "Only commits from then on, or that long ago: 2w.", types.TIME)
 def orphans(run: Run, since: str | None) -> Answer:
-    """List open tasks that commits of this git repository name: done perhaps, and forgotten here."""
+    """List open tasks that commits of this git repository name: perhaps they are done."""
     from orchestrator.integrations.commits import orphans
 
     answer = orphans(run.orc.engine, os.getcwd(), since=since)

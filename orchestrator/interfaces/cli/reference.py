@@ -1,4 +1,4 @@
-"""The reference of commands as markdown, a page a noun, written from their declarations.
+"""The reference of commands in markdown, a page for each group, from their declarations.
 
 ``python -m orchestrator.interfaces.cli.reference docs/commands`` writes the pages; a test fails when they
 are not what the declarations say.
@@ -16,7 +16,7 @@ from orchestrator.interfaces.cli.parameters import Argument, Option
 
 
 def commands(group: Group = BOARD) -> Iterator[tuple[str, Command]]:
-    """Every command with the words that lead to it, such as ``task next``."""
+    """Every command with its path, such as ``task next``."""
     for inner in group.groups:
         yield from ((f"{inner.name} {path}", command) for path, command in commands(inner))
     yield from ((command.name, command) for command in group.declared)
@@ -64,7 +64,7 @@ def _index() -> str:
             "",
             "## Topics",
             "",
-            "`orc help TOPIC` prints them; they stand in [one page](topics.md), with the words of other"
+            "`orc help TOPIC` prints them; [one page](topics.md) has all of them, with the words of other"
             " tools that work here.",
             "",
         ]
@@ -92,7 +92,7 @@ def _page(group: Group) -> str:
 
 
 def _words(lead: tuple[str, str], group: Group) -> tuple[str, str]:
-    """The words that lead to a group, in full and short."""
+    """The path to a group, in full and short."""
     return f"{lead[0]} {group.name}", f"{lead[1]} {(*group.names[1:], group.name)[0]}"
 
 

@@ -20,9 +20,8 @@ Item = TypeVar("Item")
 class Answer(msgspec.Struct):
     """The result of a command: a value for programs, its text for people, and the exit status.
 
-    The text is built only when it is shown. ``after`` is called once the answer has been written out, and
-    not at all if it could not be: for what is true only once the answer was read. What fails in it is a
-    warning.
+    The text is built only when it is shown. ``after`` is called once the answer has been written out, and not
+    if that failed: for facts that need a printed answer. A failure in it is a warning.
     """
 
     value: Any
@@ -32,7 +31,7 @@ class Answer(msgspec.Struct):
 
 
 def say(value: Any, text: str, exit_status: int = 0) -> Answer:
-    """An answer whose text is at hand."""
+    """An answer with a text that exists already."""
     return Answer(value, lambda: text, exit_status)
 
 
@@ -44,11 +43,11 @@ def listing(records: Sequence[Any], *columns: Column, empty: str) -> Answer:
 # Progress
 
 _PATIENCE, _STEP = 0.5, 0.1
-"""Seconds after which a bar is shown, and between two changes of it."""
+"""Seconds before a bar is shown, and between two updates."""
 
 
 def progress_bar(items: Iterable[Item], label: str, length: int | None = None) -> Iterable[Item]:
-    """Pass items through; with a bar on stderr if that is a terminal and the work lasts."""
+    """Yield the items, with a bar on stderr if it is a terminal and the work takes long."""
     is_seen = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     return _with_bar(items, label, length) if is_seen else items
 
@@ -79,7 +78,7 @@ def to_json(value: Any) -> bytes:
 
 
 def plain(value: Any) -> Any:
-    """Objects and arrays in place of records; JSON encodes it without leaving a field out."""
+    """Convert records to objects and arrays with all their fields."""
     if isinstance(value, msgspec.Struct):
         pairs = ((field, getattr(value, field)) for field in value.__struct_fields__)
         return {name: plain(item) for name, item in pairs if item is not msgspec.UNSET}
@@ -108,17 +107,17 @@ def warn(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Write on stderr what is good to know."""
+    """Write a note on stderr."""
     if sys.stderr is not None:
         with suppress(OSError):
             sys.stderr.write(f"Note: {escape(text)}\n")
 
 
 def show(answer: Answer, *, as_json: bool, lossy: bool) -> None:
-    """Write an answer to stdout, and do what follows from it.
+    """Write an answer to stdout, and call its ``after``.
 
-    A reader that went away is not a failure. What was committed stays true when it cannot be shown
-    (``lossy``); a query that cannot be shown has failed.
+    A closed pipe is no failure. If the answer cannot be written, a query has failed, but a committed change
+    (``lossy``) has not.
     """
     try:
         written = write(_rendered(answer, as_json=as_json))
@@ -143,7 +142,7 @@ def _rendered(answer: Answer, *, as_json: bool) -> bytes:
 
 
 def _follow(after: Callable[[], object]) -> None:
-    """Do what follows a written answer; a failure is a warning, because the answer is valid."""
+    """Call ``after`` of a written answer; a failure is a warning, because the answer is valid."""
     try:
         after()
     except OrchestratorError as error:

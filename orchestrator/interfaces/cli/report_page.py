@@ -1,4 +1,4 @@
-"""A report at a terminal: the answer, small charts, and the tables."""
+"""The report for a terminal: the summary, small charts, and tables."""
 
 from datetime import datetime
 
@@ -23,13 +23,13 @@ from orchestrator.reports.report.sections import (
 )
 
 _HEIGHT, _WIDEST = 10, 90
-"""Lines and columns of a chart."""
+"""The size of a chart: lines and columns."""
 
 _MARGIN = 26
 """Columns beside a chart."""
 
 _LEFT_OUT = ("gantt",)
-"""Sections that only a picture makes readable."""
+"""Sections that need a picture."""
 
 
 def report_page(report: BoardReport) -> str:
@@ -60,7 +60,7 @@ def _section(section: ReportSection, report: BoardReport) -> str:
 
 
 def _burn_up(report: BoardReport) -> str:
-    """The tasks wanted and done, and the forecast, as a chart; a sentence where it cannot be drawn."""
+    """The wanted and the done tasks with the forecast, as a chart, or a sentence if it cannot be drawn."""
     steps = report.time_line.steps
     if len(steps) < 2 or not can_show("⠤"):
         return ""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.reports.stats import Stats, Tally
 
 _SHOWN = 10
-"""Active tasks that the text names; ``--json`` has all."""
+"""How many active tasks the text names; ``--json`` has all."""
 
 
 @BOARD.command("stats", example="stats --ws build", reads=True, filters_agent=True)
@@ -34,7 +34,7 @@ def stats(run: Run, **filters: Any) -> Answer:
 @IN_WORKSTREAM
 @option("--days", "The last so many days; 14 if not given.", types.INTEGER)
 def metrics(run: Run, **filters: Any) -> Answer:
-    """Measure the last days: throughput, times, success, how busy the agents are, cycles."""
+    """Measure the last days: throughput, times, success, busy agents, cycles."""
     measured = run.orc.metrics(**given(**filters), progress=run.progress)
     return Answer(measured, lambda: _metrics_page(measured))
 

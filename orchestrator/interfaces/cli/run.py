@@ -40,10 +40,10 @@ class Settings(msgspec.Struct):
 
 
 class Run:
-    """One run of a command line: what a command's function is given beside its values.
+    """The run of a command line, which each command's function gets with its values.
 
     Attributes:
-        context: Which command runs, with its values; None while the line is read.
+        context: The running command with its values; None while the line is read.
     """
 
     def __init__(self, prog: str = "orc", checkout: str | None = None) -> None:
@@ -58,7 +58,7 @@ class Run:
 
     @property
     def orc(self) -> "Orchestrator":
-        """The board, opened when a command first asks for it."""
+        """The board, opened on first use."""
         if self._orc is None:
             from orchestrator import Orchestrator
 
@@ -78,12 +78,12 @@ class Run:
 
     @property
     def store(self) -> "Store":
-        """The store of the board, for a question that needs no state of the board: it opens far faster."""
+        """The store of the board without its state, which opens much faster."""
         return self._opened.store
 
     @property
     def index(self) -> "IndexFile":
-        """The index of the board, for a question that needs no state of the board."""
+        """The index of the board without its state."""
         from orchestrator.index.database import IndexFile
 
         store, folder, _ = self._opened
@@ -101,13 +101,13 @@ class Run:
         return opened
 
     def _warn_once(self, text: str) -> None:
-        """Write a warning once: each reading of a damaged log has the same one."""
+        """Write each warning once; every read of a damaged log repeats it."""
         if text not in self._warnings:
             self._warnings.add(text)
             warn(text)
 
     def rehearsed(self, dry: bool) -> AbstractContextManager[None]:
-        """Where a command runs that may be a dry run."""
+        """The context of a command that may be a dry run."""
         return self.orc.rehearsal() if dry else nullcontext()
 
     def execute(self, command: "Command", values: dict[str, Any]) -> int:
@@ -131,16 +131,16 @@ class Run:
         return engine.event(engine.read().event).agent == SYSTEM
 
     def changed(self, value: Any, text: str) -> Answer:
-        """The answer of a command that changes a record; it says so if the record was so before."""
+        """The answer of a command that changes a record, with a note if nothing changed."""
         return say(value, f"{text}\n{self.unchanged}".rstrip("\n"))
 
     @property
     def unchanged(self) -> str:
-        """A sentence for a command that changed nothing, else an empty text."""
+        """A note if the command changed nothing, else empty."""
         return "" if self.orc.engine.has_recorded else "Nothing changed: it was so before."
 
     def stdin(self) -> BinaryIO:
-        """Standard input, for the one parameter of a line that may read it.
+        """Standard input, which only one parameter of a line may read.
 
         Raises:
             UsageError: Another parameter reads it, or the process has none.
@@ -200,7 +200,7 @@ class Run:
             self._orc.close()
 
     def actor(self, named: str | None) -> str | None:
-        """Who acts, where the agent may also be named by its place on the line.
+        """The acting agent, which may also be named by position.
 
         Raises:
             UsageError: It is named twice, differently.
@@ -209,13 +209,13 @@ class Run:
 
     @property
     def progress(self) -> ShowProgress:
-        """Shows a person at a terminal how far long work is."""
+        """A progress bar for long work at a terminal."""
         return no_progress if self.settings.json else progress_bar
 
     @property
     def prog(self) -> str:
-        """How another command is called on the same board."""
-        # The runner's door has no other commands.
+        """The begin of a line that runs another command on the same board."""
+        # runner.py has no other commands.
         prog = self._prog.replace("runner.py", "cli.py")
         if self.settings.board is None:
             return prog
@@ -226,14 +226,14 @@ class Run:
         return f"{prog} --board {_quoted(board)}"
 
     def prog_as(self, agent: str) -> str:
-        """How an agent calls a command on the same board; one that the variable names needs no option."""
+        """The begin of a line of an agent on the same board; the agent of the variable needs no option."""
         if agent in (SYSTEM, os.environ.get("ORC_AGENT")):
             return self.prog
         return f"{self.prog} --agent {agent}"
 
     @property
     def agent(self) -> str | None:
-        """Who acts, by option or variable."""
+        """The acting agent, by option or variable."""
         return self.settings.agent or os.environ.get("ORC_AGENT") or None
 
 
@@ -272,7 +272,7 @@ class ReadingRun(Run):
 
 
 def _quoted(word: str) -> str:
-    """A word as a shell takes it; `shlex` is loaded only for one that needs quotes."""
+    """A word quoted for a shell; `shlex` is only loaded if it needs quotes."""
     if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII):
         return word
     import shlex
@@ -281,7 +281,7 @@ def _quoted(word: str) -> str:
 
 
 def either(name: str, text: str | None, file: str | None) -> str | None:
-    """A text that may be given on the line or by ``--file``, but not by both.
+    """A text from the line or from ``--file``, but not from both.
 
     Raises:
         UsageError: Both are given.
@@ -292,7 +292,7 @@ def either(name: str, text: str | None, file: str | None) -> str | None:
 
 
 def once(name: str, positional: T | None, option: T | None) -> T | None:
-    """A value that may be given by place or by the option of this name, but not differently by both.
+    """A value by position or by the option of this name, but not two different values.
 
     Raises:
         UsageError: Both are given and differ.
@@ -306,7 +306,7 @@ def once(name: str, positional: T | None, option: T | None) -> T | None:
 
 
 def refuse_empty(lists: dict[str, Any]) -> None:
-    """Refuse an empty list where there is nothing that it could clear: an unset variable of the shell.
+    """Refuse an empty list that has nothing to clear, such as an unset variable of the shell.
 
     Raises:
         UsageError: One of the values is one.
@@ -316,5 +316,5 @@ def refuse_empty(lists: dict[str, Any]) -> None:
 
 
 def given(**values: Any) -> dict[str, Any]:
-    """The values on the line; the others keep the defaults of the API."""
+    """The values that are on the line; the others keep the defaults of the API."""
     return {name: value for name, value in values.items() if value is not None}

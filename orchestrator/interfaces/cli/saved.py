@@ -1,4 +1,4 @@
-"""``orc saved``: questions that are asked again and again, under a name."""
+"""``orc saved``: commands that only read, saved under a name."""
 
 import shlex
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _NAME = argument("name", "Its name.", types.Type("NAME", completes="saved.name")
 @argument("words...", "The command that asks it, behind --.", metavar="-- COMMAND...")
 @flag("--prime", "List it in `prime`.")
 def add(run: Run, name: str, words: tuple[str, ...], prime: bool) -> Answer:
-    """Save a question: a command that only reads, with its options."""
+    """Save a command that only reads, with its options."""
     if name in SAVED.words:
         raise UsageError(f"{name} is a command of `saved`", hint="Choose another name.")
     check = ReadingRun(run, rehearses=True)

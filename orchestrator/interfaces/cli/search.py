@@ -26,8 +26,8 @@ from orchestrator.interfaces.cli.run import Run
 def search(run: Run, words: tuple[str, ...], **filters: Any) -> Answer:
     """Search tasks, results, notes, evidence, mail, knowledge, decisions, goals and events.
 
-    The most relevant come first: by how rare the words are, in titles before texts, new before old.
-    `index build` makes it fast on a large board.
+    The most relevant come first: rare words, then titles before texts, new before old. `index build` makes it
+    fast on a large board.
     """
     filters |= {name: filters[name] or () for name in ("kinds", "status")}
     now = clock.timestamp(time.time())

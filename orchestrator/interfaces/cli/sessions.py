@@ -50,9 +50,9 @@ def show(run: Run, agent: str | None) -> Answer:
 @option("--budget", "Tokens that the text may have; 1000 if not given.", types.NAME, metavar="N")
 @flag("--if-changed", "Print nothing unless something is new since last time.")
 def prime(run: Run, agent: str | None, budget: str | None, if_changed: bool) -> Answer:
-    """Print what an agent needs at the start of a session; it never fails, and so stops none.
+    """Print what an agent needs at the start of a session; it never fails.
 
-    That is its work with the next step, reviews, mail, how the board stands, who is here, and the loop.
+    That is its work with the next step, reviews, mail, the board, the other agents, and the loop.
     """
     from orchestrator.planning.prime import BUDGET, Prime
 
@@ -77,7 +77,7 @@ def prime(run: Run, agent: str | None, budget: str | None, if_changed: bool) -> 
 
 
 def _primed(run: Run, shown: "Prime") -> None:
-    """Note that the agent was shown its text, if it was one of a board."""
+    """Record that the agent was shown the text, if there is a board."""
     if shown.digest:
         run.orc.primed(shown)
 
@@ -121,9 +121,9 @@ def handoff(run: Run, message: str, collect: bool, dry_run: bool, subject: str) 
 def done(
     run: Run, words: Words, message: str | None, file: str | None, until: str, **how: Any
 ) -> Answer:
-    """Say that my task is done: the one on my hook, or the only one that I work on.
+    """Complete my task: the one on my hook, or the only one that I work on.
 
-    It is `task complete`. With an outcome in place of the task the session ends too: COMPLETED, ESCALATED
+    It is `task complete`. With an outcome instead of a task it also ends the session: COMPLETED, ESCALATED
     (the task on my hook is blocked, and the overseer gets mail), DEFERRED (it is pending again).
     """
     message = either("result", message, file)
@@ -166,10 +166,7 @@ def escalate(run: Run, topic: str, message: str, to: str, **facts: Any) -> Answe
 
 
 def _changed_files(board: str | None) -> tuple[str, ...]:
-    """Files of the git work tree here that are changed and not committed, without those of the board.
-
-    None where there is no git.
-    """
+    """Uncommitted files of the git work tree here, without files of the board; none without git."""
     import shutil
 
     from orchestrator.core import processes, repository
@@ -183,7 +180,7 @@ def _changed_files(board: str | None) -> tuple[str, ...]:
         result = processes.run(words, folder=os.getcwd(), variables=variables, timeout=10)
     except OSError:
         return ()
-    # Of a long list the beginning may be cut off, and with it the first name.
+    # The first name of a long list may be cut.
     names = result.output.split("\0")[int(len(result.output) >= processes.TAIL // 2) :]
     if result.status != 0:
         return ()
@@ -194,7 +191,7 @@ def _changed_files(board: str | None) -> tuple[str, ...]:
 
 
 def _own_names(board: str, root: str) -> tuple[str, ...]:
-    """The board's files as git names them: a folder, or the parts of a board that is the whole work tree."""
+    """The files of the board as git names them: a folder, or parts of a work tree that is the board."""
     inner = paths.inside(board, root)
     if inner == ".":
         return ("state/", "knowledge/", "formulas/", ".gitattributes/")

@@ -22,10 +22,10 @@ def _tasks_and(last: str, help: str) -> Decorator:
 
 
 def _split(words: Words, last: str) -> tuple[Words, str]:
-    """Return the tasks, and the word behind them.
+    """Return the tasks, and the word after them.
 
     Raises:
-        UsageError: There is one word only.
+        UsageError: There is only one word.
     """
     if len(words) < 2:
         raise UsageError(
@@ -77,10 +77,10 @@ def move(run: Run, words: Words) -> Answer:
 @argument("tasks...", "The tasks.", types.TASK_ID, metavar="IDS...")
 @option("--reason", "Why.", default="")
 def delete(run: Run, tasks: Words, reason: str) -> Answer:
-    """Delete tasks: no list shows them, no count has them, and no id is used again.
+    """Delete tasks: no list and no count contains them, and their ids are not used again.
 
-    An open one is cancelled first. `t show` and the log keep what happened. A task that others wait for is
-    not deleted; `t archive` takes ended tasks out of the lists and keeps them in the counts.
+    An open task is cancelled first. `t show` and the log keep its history. A task that others wait for cannot
+    be deleted. `t archive` removes ended tasks from the lists but keeps them in the counts.
     """
     deleted = run.orc.tasks.delete(tasks, reason=reason)
     return _changed(run, deleted, "deleted")

@@ -37,7 +37,7 @@ _MARKED = ("lapsed", "blocked", "deferred", "failed", "cancelled", "assigned")
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """A column of the board: its first tasks, and how many there are."""
+    """A column of the board: its first tasks, and the number of all."""
 
     title: str
     total: int

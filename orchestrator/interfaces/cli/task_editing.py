@@ -66,7 +66,7 @@ def add_here(run: Run, words: Words, **facts: Any) -> Answer:
     """Add a task.
 
     Without WS it belongs to the default in `config.toml` (`workstream = "build"`), else to the only
-    workstream; the first task of an empty board begins `main`.
+    workstream. The first task of an empty board creates the workstream `main`.
     """
     workstream, words = (words[0], words[1:]) if len(words) > 1 else (None, words)
     title, desc, number, *_ = [*words, None, None]
@@ -96,13 +96,13 @@ def _added(
 
 
 def _name_twin(run: Run, task: "Task") -> None:
-    """Warn of an open task whose title says the same."""
+    """Warn about an open task with nearly the same title."""
     from orchestrator.reports.similar import open_twin
 
     try:
         twin = open_twin(run.orc.engine, task)
     except (OrchestratorError, OSError):
-        return  # the task is added, whatever reading the board once more says
+        return  # the task is added, even if reading the board fails now
     if twin:
         warn(f"{twin.id} says the same: {twin.title}; `{run.prog} similar {task.id}` compares them")
 
@@ -123,7 +123,7 @@ def batch(run: Run, file: str, ws: str | None, dry_run: bool) -> Answer:
 
 
 def _warn_of_repetition(applied: "Applied", repeated: dict[str, str]) -> None:
-    """Warn of added tasks that have the titles of open ones: the file was perhaps applied before."""
+    """Warn about added tasks with titles of open tasks: perhaps the file was applied before."""
     if repeated:
         examples = ", ".join(f"{new} is like {old}" for new, old in [*repeated.items()][:3])
         more = ", ..." if len(repeated) > 3 else ""
@@ -165,13 +165,13 @@ def edit(
     reason: str,
     **facts: Any,
 ) -> Answer:
-    """Change fields of a task; an empty list clears a field that holds several.
+    """Change fields of a task; an empty list clears a field with several values.
 
-    At a terminal, without a field, the editor that `VISUAL` or `EDITOR` names opens them as markdown: the
-    description below the other facts. What differs then is applied; an empty value clears a fact.
+    Without fields, at a terminal, it opens the task in the editor of `VISUAL` or `EDITOR`, as markdown: the
+    other facts above the description. Changes are applied; an empty value clears a fact.
 
-    The agent that has a task says with --reason why it changes acceptance, checks, artifacts or review, or
-    removes an open need or part: the reason is in the evidence, and the creator gets it by mail.
+    The agent that has a task gives a --reason to change acceptance, checks, artifacts or review, or to remove
+    an open need or part. The reason is in the evidence, and the creator gets it by mail.
     """
     if review and no_review:
         raise UsageError("--review and --no-review exclude each other")

@@ -1,7 +1,7 @@
-"""``orc task edit ID`` alone at a terminal: the facts of a task as a text in the editor of the user.
+"""``orc task edit ID`` at a terminal: edit a task as text in the user's editor.
 
-The text is the description under a frontmatter of the other facts. Only what differs from the text that was
-given to the editor is applied, so what others changed meanwhile stays.
+The text is the description under a frontmatter of the other facts. Only differences from the original text
+are applied, so changes by others meanwhile are kept.
 """
 
 import os
@@ -45,7 +45,7 @@ def edit_in_editor(run: Run, task_id: str | None, reason: str) -> "Task":
     """Let the user edit the facts of a task, and apply those that changed.
 
     Raises:
-        UsageError: The editor failed, or the text cannot be read; it is kept in a file that the hint names.
+        UsageError: The editor failed, or the text is invalid; it is kept in a file that the hint names.
     """
     task = run.orc.tasks.get(task_id)
     before = _text_of(task)
@@ -75,7 +75,7 @@ def _run_editor(path: str) -> None:
     """Run the editor on a file and wait for its end; no shell reads its command.
 
     Raises:
-        UsageError: It cannot be started, or says that it failed.
+        UsageError: It cannot be started, or it failed.
     """
     try:
         status = system.run_at_terminal([*shlex.split(_editor()), path])
@@ -93,7 +93,7 @@ def _run_editor(path: str) -> None:
 
 
 def _text_of(task: "Task") -> str:
-    """The text of a task: facts that are empty are there to be filled, unless they are rare."""
+    """The text of a task, with empty facts to fill in unless they are rare."""
     values = {name: _value(task, name, fact) for name, fact in FACTS.items()}
     shown = {
         name: value

@@ -1,4 +1,4 @@
-"""``orc ls`` and ``task list``: many tasks, a line each."""
+"""``orc ls`` and ``task list``: tasks, one on each line."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -108,7 +108,7 @@ def _listed(
 
 
 def _unknown(run: Run, named: list[tuple[str, str]]) -> "Iterator[str]":
-    """Values of filters that no task on the board has, and that may be mistyped."""
+    """Warnings about values of filters that no task has, which may be mistyped."""
     tasks = run.orc.engine.read().tasks.values()
     values: dict[str, Callable[[Task], tuple[str, ...]]] = {
         "label": lambda task: task.labels,
@@ -147,5 +147,5 @@ def _table(run: Run, tasks: "Iterable[Task]", others: int) -> str:
 
 
 def _age(task: "Task", now: str) -> str:
-    """How old a task is, by its largest unit: ``3d``."""
+    """The age of a task in its largest unit: ``3d``."""
     return clock.spoken(clock.seconds(now) - clock.seconds(task.created_at), units=1)

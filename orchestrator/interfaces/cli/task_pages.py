@@ -36,7 +36,7 @@ def show(run: Run, words: Words) -> Answer:
 
 
 class _Around(msgspec.Struct):
-    """The neighbours of a task in the graph, which its record does not have."""
+    """The neighbours of a task in the graph, which are not in its record."""
 
     needed_by: list[str]
     children: list[str]
@@ -98,7 +98,7 @@ def _checks(task: "Task") -> str:
 
 
 def _shown(item: "Evidence") -> str:
-    """One check: whether it passed, what it was, how it ended, and the end of what it wrote."""
+    """One check: its result, its command or path, its exit, and the end of its output."""
     outcome = "passed" if item.passed else "FAILED"
     if item.kind == "review":
         outcome = "approved" if item.passed else "rejected"

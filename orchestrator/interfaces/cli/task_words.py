@@ -24,9 +24,9 @@ IDS = option("--ids", "Several tasks in place of the one, in one commit.", types
 def task_words(
     more: str = "", help: str = "The task.", *, or_mine: bool = False, or_ids: bool = False
 ) -> Decorator:
-    """Declare the words ``[WS] ID`` and perhaps more behind them; with ``or_mine`` no ID is needed.
+    """Declare the words ``[WS] ID`` and perhaps more after them; with ``or_mine`` the ID is optional.
 
-    With ``or_ids`` the option ``--ids`` may name several tasks in their place; see :func:`several`.
+    With ``or_ids`` the option ``--ids`` may name several tasks instead; see :func:`several`.
     """
     usage = f"{'[[WS] ID]' if or_mine else '[WS] ID'} {more}".rstrip()
     place = "[words...]" if or_mine or or_ids else "words..."
@@ -54,21 +54,21 @@ def several(
     required: bool = False,
     **alone: Any,
 ) -> "list[Task]":
-    """Do what a command does to one task to all that ``--ids`` names; the words are the text then.
+    """Apply a command to all tasks that ``--ids`` names; the words are then the text.
 
     Args:
         run: The run of the command.
-        verb: What is done to each.
+        verb: The command.
         ids: The tasks.
         words: The words of the line.
-        text: The option of this name.
+        text: The text of the option.
         file: The text of ``--file``.
-        name: What the text is called.
-        required: Whether it is needed.
-        alone: The options that are for one task only, by name.
+        name: The name of the text.
+        required: Whether a text is needed.
+        alone: The options that are only for one task, by name.
 
     Raises:
-        UsageError: A task is also named by its place, or one of those options is given.
+        UsageError: A task is also named by position, or one of these options is given.
     """
     if words and _is_task(run, words[0]):
         raise UsageError(
@@ -82,10 +82,10 @@ def several(
 
 
 def split_task(run: Run, words: Words) -> tuple[str, Words]:
-    """The task that the words begin with, and the words after it.
+    """The task at the beginning of the words, and the remaining words.
 
-    If the first word is a workstream and the second resolves to a task in it, they are WS and ID; else
-    the first is the ID.
+    If the first word is a workstream and the second one a task in it, they are WS and ID; else the first word
+    is the ID.
     """
     if not words:
         raise UsageError("The task is missing: ID", hint="Give its id, or several with --ids a,b.")
@@ -158,10 +158,9 @@ def mine_or_named(
     name: str = "text",
     required: bool = False,
 ) -> tuple[str | None, str]:
-    """The task that the words begin with, or None if they name none, and the text.
+    """The task at the beginning of the words, or None, and the text.
 
-    A first word that may be a mistyped id is refused, so that a text about another task is not kept with
-    mine.
+    A first word that may be a mistyped id is refused, so that a text about another task is not added to mine.
 
     Raises:
         NotFound: The first word looks like an id, and there is no such task.
@@ -209,7 +208,7 @@ def done(run: Run, task: "Task", what: str) -> Answer:
 
 
 def all_changed(run: Run, tasks: "list[Task]", line: "Callable[[Task], str]") -> Answer:
-    """The answer of a command that changed several tasks: a line for each."""
+    """The answer of a command that changed several tasks: one line for each."""
     return Answer(tasks, lambda: parts(*map(line, tasks), run.unchanged))
 
 

@@ -1,4 +1,4 @@
-"""``orc task renew``, ``complete``, ``fail``, ...: every transition of a task's status behind its claim."""
+"""``orc task renew``, ``complete``, ``fail``, ...: transitions of a task's status after its claim."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -79,12 +79,11 @@ def complete(
     file: str | None,
     **how: Any,
 ) -> Answer:
-    """Say that a task is done; its checks are run here first.
+    """Complete a task; its checks run here first.
 
-    They run in the present folder, without a shell, and with few variables. If one does not pass, the task
-    stays with its holder, and `task show` prints what the checks wrote. A task that is to be reviewed waits
-    for `task approve` then. With `--ids` all of them are done in one commit, or none; one with checks is
-    completed alone.
+    Checks run in the current folder, without a shell, and with few variables. If one fails, the task stays
+    with its holder, and `task show` prints the output. A task with a review then waits for `task approve`.
+    With `--ids` all tasks are completed in one commit, or none; a task with checks is completed alone.
     """
     if ids is not None:
         how["continue"] = how.pop("go_on")
@@ -134,8 +133,8 @@ def reopen(
 ) -> Answer:
     """Make an ended task pending again.
 
-    What needs it waits again; what was done after it stays done, unless ``--downstream`` reopens that too.
-    With the root of a cancelled workflow the steps are open again that were cancelled with it.
+    Its dependants wait again. Tasks that were done after it stay done, unless ``--downstream`` reopens them.
+    The root of a cancelled workflow reopens the steps that were cancelled with it.
     """
     if ids is not None:
         tasks = several(run, "reopen", ids, words, reason, downstream=downstream)
@@ -159,18 +158,18 @@ def _ended(
     required: bool = False,
     **options: Any,
 ) -> Answer:
-    """End the work on the task of the words, or on all that ``--ids`` names, for a reason.
+    """End the work on a task, or on all tasks that ``--ids`` names, for a reason.
 
     Args:
         run: The run of the command.
-        verb: What is done.
-        done_to: What the answer says.
-        find: Finds the task and the reason in the words.
+        verb: The command.
+        done_to: The first word of the answer.
+        find: Splits the words into task and reason.
         words: The words of the line.
         ids: The tasks of ``--ids``.
         reason: The option ``--reason``.
         required: Whether a reason is needed.
-        options: The other options, which are for one task.
+        options: The other options, which are only for one task.
     """
     if ids is not None:
         tasks = several(run, verb, ids, words, reason, required=required, **options)
@@ -187,7 +186,7 @@ def _all_done(run: Run, tasks: "list[Task]", done_to: str) -> Answer:
 @argument("[tasks...]", "Tasks that have ended.", types.TASK_ID, metavar="IDS...")
 @option("--older-than", "Every task that ended so long ago: 30d.", types.DURATION)
 def archive(run: Run, tasks: Words, older_than: str | None) -> Answer:
-    """Take ended tasks out of the state; the log and `t show` keep them."""
+    """Remove ended tasks from the state; the log and `t show` keep them."""
     if not tasks and older_than is None:
         raise UsageError("Nothing to archive is named", hint="Give ids or --older-than 30d.")
     archived = run.orc.tasks.archive(tasks, older_than=older_than)
@@ -204,7 +203,7 @@ def archive(run: Run, tasks: Words, older_than: str | None) -> Answer:
 )
 @option("--comment", "What there is to say.")
 def approve(run: Run, words: Words, comment: str | None) -> Answer:
-    """Say that the work of another agent is done."""
+    """Approve the work of another agent: it is done."""
     task, text = mine_or_named(run, words, comment, name="comment")
     return ended(run, run.orc.reviews.approve(task, comment=text), "Approved")
 

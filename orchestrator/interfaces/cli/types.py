@@ -1,6 +1,6 @@
-"""Types of the values of arguments and options, with what a board knows.
+"""Types of the values of arguments and options.
 
-A type declares what a text becomes, how help names the value, and what a shell completes it with.
+A type declares how a text is converted, how help names the value, and how a shell completes it.
 """
 # ruff: noqa: ARG002 -- the signatures are click's
 
@@ -21,17 +21,17 @@ else:
     ParamType = click.ParamType
 
 Convert = Callable[[str], Any]
-"""Makes a value of a text, or raises ValueError or an error of ours with a sentence."""
+"""Converts a text to a value; raises ValueError or one of our errors with a sentence."""
 
 
 class Type(ParamType):
     """A type of values.
 
     Args:
-        name: How help writes a value: ``DURATION``.
-        convert: Makes the value of a text.
-        completes: What a shell offers: an attribute of the board's records, such as ``tasks.id``.
-        words: Completions of a shell that are not from a board.
+        name: The name of a value in help: ``DURATION``.
+        convert: Converts a text to the value.
+        completes: Completions from the board: an attribute of records, such as ``tasks.id``.
+        words: Other completions.
     """
 
     def __init__(
@@ -43,18 +43,18 @@ class Type(ParamType):
         self._words = words
 
     def or_empty(self) -> "Type":
-        """The type, where an empty text is a value too: it clears what there is."""
+        """The same type with the empty text as a value, which clears a fact."""
         convert = self._convert
         return Type(
             self.name, lambda text: convert(text) if text else text, completes=self.completes
         )
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """How help writes a value."""
+        """The name of a value in help."""
         return self.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The value of a text; a default is one already."""
+        """Convert a text; a default is a value already."""
         if not isinstance(value, str):
             return value
         try:
@@ -77,7 +77,7 @@ class Type(ParamType):
                 words = [getattr(record, attribute) for record in getattr(ctx.obj.orc, noun).all()]
             except (OrchestratorError, OSError):
                 words = ()
-        # A shell writes what is offered into the line: a name out of the file system may hold anything.
+        # A shell inserts completions into the line, and names of files may contain any character.
         return [CompletionItem(w) for w in words if w.startswith(incomplete) and is_plain(w)]
 
 
@@ -92,7 +92,7 @@ class FreeText(Type):
 
 
 class TextFile(Type):
-    """A text that is given by the path of its file."""
+    """The text of the file at a path."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The text of the file."""

@@ -1,4 +1,4 @@
-"""``orc formula pour``, ``wisp``, ``current``, ``squash``, ...: workflows made of formulas."""
+"""``orc formula pour``, ``wisp``, ``current``, ``squash``, ...: workflows from formulas."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -138,10 +138,10 @@ def bond(
 
 
 def _side(run: Run, word: str) -> "str | Loaded":
-    """The formula of this name, if no workflow is meant; else the word as it is.
+    """The formula of this name, if there is no such workflow; else the word as it is.
 
-    The command itself looks for the workflow, so that a repeated request finds its answer although the
-    workflow is gone by now.
+    The command itself looks up the workflow, so that a repeated request finds its answer even if the workflow
+    is gone.
     """
     try:
         run.orc.workflows.get(word)
@@ -169,9 +169,9 @@ def _declared(loaded: "Loaded") -> set[str]:
 @FORMULA.command("current", example="current 299833bc", reads=True)
 @ANY_ROOT
 def current(run: Run, workflow: str | None) -> Answer:
-    """Show where a workflow stands: who is at which step, what can be taken, what is stuck or waits, and why.
+    """Show the steps of a workflow: in work, ready, stuck and waiting, with the reasons.
 
-    Without a workflow, those of the agent that acts; if it has none, all that are open.
+    Without a workflow, show those of the acting agent, or all open ones if it has none.
     """
     if workflow is not None:
         progress = run.orc.workflows.standing(workflow)
@@ -207,7 +207,7 @@ def _kept_back(blocked: "Blocked") -> str:
 
 
 def _group(title: str, entries: list[str]) -> str:
-    """Entries of a line or several, under a title; nothing if there are none."""
+    """Entries under a title; empty without entries."""
     shown = few(entries, MANY, more="and {} more (--json has all)")
     text = "\n".join(shown).replace("\n", "\n    ")
     return f"  {title}:\n    {text}" if entries else ""
