@@ -125,6 +125,10 @@ else:
         )
         saved = Lazy("domain.board.saved:Saved", "Questions that were saved under a name.")
         events = Lazy("domain.event_log:Events", "The log: write to it, read it, follow it.")
+        subscriptions = Lazy(
+            "domain.subscriptions.commands:Subscriptions",
+            "Which agent works which event: attempts, cursors, claims, dead letters.",
+        )
         index = Lazy("index.commands:Index", "The optional SQLite index, and questions in SQL.")
         status = Query("reports.status:status")
         stats = Query("reports.stats:stats")
@@ -163,6 +167,7 @@ class Orchestrator(Facade):
         store: The store of the events, such as :class:`orchestrator.stores.memory.MemoryStore`.
         agent: The acting agent of a command that names none.
         session: The number of the agent's session; an outdated session is refused.
+        cause: The event that started the agent; see :func:`orchestrator.engine.cause_mark`.
         request_id: The request that the first changing command answers.
         light: The process ends after one command (see :class:`orchestrator.engine.Engine`).
         timeout: Seconds to wait for the board's lock.
@@ -182,6 +187,7 @@ class Orchestrator(Facade):
         *,
         agent: str = SYSTEM,
         session: int | None = None,
+        cause: str | None = None,
         request_id: str | None = None,
         light: bool = False,
         timeout: float = 10.0,
@@ -194,6 +200,7 @@ class Orchestrator(Facade):
             store,
             agent=agent,
             session=session,
+            cause=cause,
             request_id=request_id,
             light=light,
             timeout=timeout,
@@ -248,6 +255,7 @@ class Orchestrator(Facade):
             opened.store,
             agent=agent or os.environ.get("ORC_AGENT") or SYSTEM,
             session=session if session is not None else _session(os.environ.get("ORC_SESSION")),
+            cause=os.environ.get("ORC_CAUSE"),
             request_id=request_id or os.environ.get("ORC_REQUEST_ID") or None,
             light=light,
             timeout=timeout,

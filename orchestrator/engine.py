@@ -16,7 +16,7 @@ import msgspec
 from orchestrator import snapshot
 from orchestrator.core import clock, flow, names
 from orchestrator.core.errors import Damage, NotFound, OrchestratorError, Refused, UsageError
-from orchestrator.core.events import Event, Recorded, RequestMark, decode
+from orchestrator.core.events import Cause, Event, Recorded, RequestMark, caused_by, decode
 from orchestrator.core.interrupts import Interrupts
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import START, Cursor, Store
@@ -38,6 +38,7 @@ class Engine:
         store: The store of the events.
         agent: The acting agent of a command that names none.
         session: The number of the agent's session; None if unknown.
+        cause: The event that started the agent, as :func:`cause_mark` names it.
         request_id: The request that the first changing command answers.
         light: The process ends after this command: write the snapshot at once, and keep signals back
             after a commit until it ends.
@@ -56,6 +57,7 @@ class Engine:
         *,
         agent: str = SYSTEM,
         session: int | None = None,
+        cause: str | None = None,
         request_id: str | None = None,
         light: bool = False,
         timeout: float = 10.0,
@@ -70,6 +72,7 @@ class Engine:
         self.folder = folder
         self.agent = names.agent(agent)
         self.session = session
+        self._cause = cause
         opening = idempotency.check_id(request_id) if request_id else None
         self._requests: dict[flow.Flow | None, str | None] = {None: opening}
         self._light = light
@@ -347,9 +350,21 @@ class Engine:
             now=self.now(),
             agent=self.agent,
             session=self.session,
+            cause=self._caused_by(),
             knows_agent=functools.partial(check_name, state, self.presence),
             show_progress=self.show_progress,
         )
+
+    def _caused_by(self) -> Cause | None:
+        """The cause of what is recorded; None if the mark names an event of another board."""
+        number = (self._cause or "").partition("/")[0]
+        if not (number.isascii() and number.isdecimal() and len(number) < 19):
+            return None
+        try:
+            record = self.store.event(int(number))
+        except NotFound:
+            return None
+        return caused_by(record) if cause_mark(record) == self._cause else None
 
     def _join(
         self,
@@ -492,6 +507,14 @@ class Engine:
                     self.save()
                 except OrchestratorError as error:
                     self.warn(f"{error.message}. The snapshot is behind the log.")
+
+
+def cause_mark(record: Recorded) -> str:
+    """The name of an event for the agent that it starts, in ``$ORC_CAUSE``.
+
+    The time is in it because the agent may work on another board, which has an event of this number too.
+    """
+    return f"{record.id}/{record.ts}"
 
 
 def not_empty() -> Refused:

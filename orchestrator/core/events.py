@@ -22,10 +22,22 @@ class RequestMark(msgspec.Struct, frozen=True, gc=False):
     first: int
 
 
+class Cause(msgspec.Struct, frozen=True, gc=False):
+    """The event that started the agent which recorded an event.
+
+    ``depth`` counts the causes up to ``root``, the event at the beginning of the chain.
+    """
+
+    event: int
+    depth: int
+    root: int
+
+
 class Recorded(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """An event as recorded in the log: who, when, what; ``payload`` is still JSON text.
 
     ``more``: the next event belongs to the same commit. ``v`` is the version of the payload's format.
+    ``cause``: for what an agent records that an event has started.
     """
 
     id: int
@@ -36,11 +48,20 @@ class Recorded(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     v: int = 1
     req: RequestMark | None = None
     more: bool = False
+    cause: Cause | None = None
 
     def __repr__(self) -> str:
         values = {name: getattr(self, name) for name in self.__struct_fields__}
         values["payload"] = msgspec.json.decode(self.payload)
         return f"Recorded({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
+
+def caused_by(record: Recorded) -> Cause:
+    """The cause of what an agent records that this event has started."""
+    before = record.cause
+    if before is None:
+        return Cause(record.id, 1, record.id)
+    return Cause(record.id, before.depth + 1, before.root)
 
 
 class Event(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):

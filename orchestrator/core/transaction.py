@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec
 
 from orchestrator.core import calls, clock, names
 from orchestrator.core.errors import BadInput, Damage, UsageError
-from orchestrator.core.events import FORMAT, Event, Recorded, decode, unknown_fields
+from orchestrator.core.events import FORMAT, Cause, Event, Recorded, decode, unknown_fields
 from orchestrator.core.progress import ShowProgress
 from orchestrator.core.store import Cursors, Documents, Presence, Store
 from orchestrator.core.strict_json import encode_payload
@@ -56,6 +56,7 @@ class Transaction(Generic[S]):
         actors: The agents that acted in the transaction.
         documents: The content of documents that commands have read, by path.
         session: The number of the acting session, if the caller gave it.
+        cause: The event that started the acting agent, if the caller gave it.
         show_progress: Shows the progress of long work.
         strangers: The agents that were given something and were never here, for a warning.
         knows_agent: Whether an agent of this name was here; refuses a new name that differs from another
@@ -71,6 +72,7 @@ class Transaction(Generic[S]):
         now: str,
         agent: str,
         session: int | None,
+        cause: Cause | None,
         show_progress: ShowProgress,
         knows_agent: Callable[[str], bool],
     ) -> None:
@@ -80,6 +82,7 @@ class Transaction(Generic[S]):
         self.show_progress = show_progress
         self.now = now
         self.session = session
+        self.cause = cause
         self.events: Committed = []
         self.documents: dict[str, bytes | None] = {}
         self.actors: set[str] = set()
@@ -124,7 +127,15 @@ class Transaction(Generic[S]):
             BadInput: A field has a value of a wrong type.
         """
         payload = encode_payload(event, unknown_fields(event))
-        record = Recorded(self._next, self.now, self._agent, event.TYPE, payload, event.VERSION)
+        record = Recorded(
+            self._next,
+            self.now,
+            self._agent,
+            event.TYPE,
+            payload,
+            event.VERSION,
+            cause=self.cause,
+        )
         try:
             written = decode(record, FORMAT)
         except Damage as damage:
@@ -137,17 +148,25 @@ class Transaction(Generic[S]):
     def record_custom(
         self,
         type_name: str,
-        payload: dict[str, Any],
+        payload: Any,
         *,
         agent: str | None = None,
         ts: str | None = None,
+        cause: Cause | None = None,
     ) -> Recorded:
         """Add an event of a type that agents define; the state does not change.
 
         ``agent`` and ``ts`` are for history that is imported from another system.
         """
         raw = encode_payload(payload)
-        record = Recorded(self._next, ts or self.now, agent or self._agent, type_name, raw)
+        record = Recorded(
+            self._next,
+            ts or self.now,
+            agent or self._agent,
+            type_name,
+            raw,
+            cause=cause or self.cause,
+        )
         self.events.append((record, None))
         return record
 

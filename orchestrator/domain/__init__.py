@@ -6,4 +6,3 @@ The package of a noun declares the first word of the types of its events. The wo
 from orchestrator.core.events import declare_noun
 
 declare_noun("formula")
-declare_noun("subscription")

@@ -1,5 +1,6 @@
 """``orc.events``: log events of own types, and read the log."""
 
+from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -7,9 +8,10 @@ from typing import Any
 import msgspec
 
 from orchestrator.core.errors import BadName
-from orchestrator.core.events import Recorded, is_reserved
+from orchestrator.core.events import Recorded, caused_by, is_reserved
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.state import State
+from orchestrator.domain.subscriptions.patterns import matches
 
 
 def logged_event(state: State, events: Committed) -> Recorded:
@@ -34,18 +36,30 @@ class Events(Noun[State], name="journal"):
         """
         return self._log(agent, type, payload)
 
+    def push(self, type: str, payload: Any = None, *, agent: str | None = None) -> Recorded:
+        """Log the same event, with any JSON value as its payload.
+
+        Raises:
+            BadName: The type is not allowed or belongs to the toolkit (``task.*``).
+            BadInput: A value that JSON cannot carry.
+        """
+        return self._log(agent, type, {} if payload is None else payload)
+
     @command(logged_event)
-    def _log(
-        self, tx: Transaction[State], agent: str | None, type: str, payload: dict[str, Any]
-    ) -> None:
-        tx.act_as(agent)
-        tx.record_custom(check_type(type, tx.state.board.format), payload)
+    def _log(self, tx: Transaction[State], agent: str | None, type: str, payload: Any) -> None:
+        actor = tx.act_as(agent)
+        # An agent that an event has started may call without its environment.
+        running = tx.state.subscriptions[actor].running if actor in tx.state.subscriptions else ()
+        cause = caused_by(tx.event(running[-1].event)) if running and not tx.cause else None
+        tx.record_custom(check_type(type, tx.state.board.format), payload, cause=cause)
 
     def read(
         self,
         *,
         last: int | None = None,
+        first: int | None = None,
         agent: str | None = None,
+        omit_agent: str | None = None,
         type: str | None = None,
         since: str | int | None = None,
     ) -> list[Recorded]:
@@ -53,12 +67,24 @@ class Events(Noun[State], name="journal"):
 
         Args:
             last: At most so many, the newest ones.
+            first: At most so many, the oldest ones.
             agent: Only those of this agent.
+            omit_agent: Without those of this agent.
             type: Only of this type; ``task.*`` is every type of a noun.
             since: Only from this time, that long ago (``2h``), or after this event id.
         """
+        limit = None if since is None else beginning(since, self._desk.now())
+        is_filtered = not agent is omit_agent is type is None
+        if first is not None and not is_filtered and not isinstance(limit, str):
+            return self._range(limit or 0, first)
         most = None if last is None else max(last, 0)
-        return [*islice(self._matching(agent, type, since), most)][::-1]
+        newest = islice(self._matching(agent, type, limit, omit_agent), most)
+        return [*deque(newest, None if first is None else max(first, 0))][::-1]
+
+    def _range(self, after: int, most: int) -> list[Recorded]:
+        """Some events after one of them, whatever the length of the log."""
+        end = min(self._state.event, after + max(most, 0))
+        return [self._desk.event(number) for number in range(max(after, 0) + 1, end + 1)]
 
     def follow(
         self, *, agent: str | None = None, type: str | None = None, since: int | None = None
@@ -77,15 +103,18 @@ class Events(Noun[State], name="journal"):
             wait(60.0)
 
     def _matching(
-        self, agent: str | None, type: str | None, since: str | int | None
+        self,
+        agent: str | None,
+        type: str | None,
+        limit: str | int | None,
+        omit_agent: str | None,
     ) -> Iterator[Recorded]:
-        limit = None if since is None else beginning(since, self._desk.now())
         for record in self._desk.read_backwards():
             if isinstance(limit, int) and record.id <= limit:
                 return
             if isinstance(limit, str) and record.ts < limit:
                 return
-            if _matches(record, agent, type):
+            if _matches(record, agent, type) and record.agent != omit_agent:
                 yield record
 
 
@@ -126,21 +155,21 @@ def check_type(type: str, format: int) -> str:
 
 
 def as_dict(record: Recorded) -> dict[str, Any]:
-    """An event for programs: id, ts, agent, type, payload."""
+    """An event for programs: id, ts, agent, type, payload; the cause if there is one."""
+    cause = {"cause": msgspec.to_builtins(record.cause)} if record.cause else {}
     return {
         "id": record.id,
         "ts": record.ts,
         "agent": record.agent,
         "type": record.type,
         "payload": msgspec.json.decode(record.payload),
+        **cause,
     }
 
 
 def _matches(record: Recorded, agent: str | None, type: str | None) -> bool:
     if agent is not None and record.agent != agent:
         return False
-    if type is None or type in (record.type, "*"):
+    if type is None or matches(type, record.type):
         return True
-    if type.endswith(".*"):
-        return record.type.startswith(type[:-1])
     return record.type == type.replace("_", ".", 1)  # the original's names: task_completed

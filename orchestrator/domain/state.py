@@ -19,6 +19,7 @@ from orchestrator.domain.knowledge.records import KnowledgeSlice
 from orchestrator.domain.locks.records import LockSlice
 from orchestrator.domain.mail.records import MailSlice
 from orchestrator.domain.slices import Slice
+from orchestrator.domain.subscriptions.records import SubscriptionSlice
 from orchestrator.domain.tasks.ready_queue import Schedule
 from orchestrator.domain.tasks.records import TaskSlice
 from orchestrator.domain.workflows.records import WorkflowSlice
@@ -55,6 +56,7 @@ class State(msgspec.Struct, dict=True):
     convoys: ConvoySlice = msgspec.field(default_factory=ConvoySlice)
     workflows: WorkflowSlice = msgspec.field(default_factory=WorkflowSlice)
     cycles: CycleSlice = msgspec.field(default_factory=CycleSlice)
+    subscriptions: SubscriptionSlice = msgspec.field(default_factory=SubscriptionSlice)
     requests: dict[str, Request] = {}
     newer_fields: dict[str, int] = {}
 

@@ -211,6 +211,7 @@ class _Page:
         lapsed = [PageBlock(self._lapse(task), f"{prog} show {task.id}") for task in self._lapsed()]
         title = f"Leases that lapsed ({len(lapsed)}): `{prog} next` gives such work too"
         yield Section(title, lapsed[:LISTED], 0.05, f"{prog} status")
+        yield from self._dead_letters()
         here = [self._neighbour(agent) for agent in self._here()]
         if here:
             yield Section(
@@ -221,6 +222,26 @@ class _Page:
         if self.board.open or not self.board.ended:
             loop = PageBlock(self._loop(), f"{prog} --help")
             yield Section("The loop", [loop], 0.0, f"{prog} --help")
+
+    def _dead_letters(self) -> Iterator[Section]:
+        """Yield the section of events that agents could not work, the newest first, if there are any."""
+        letters = sorted(
+            self.state.subscriptions.dead_letters.values(), key=lambda letter: -letter.number
+        )
+        if not letters:
+            return
+        prog = self.prog
+        blocks = [
+            PageBlock(
+                f"{letter.number}: {letter.subscriber} gave up event {letter.event}:"
+                f" `{prog} events retry {letter.number}` or `{prog} events dismiss {letter.number}`\n"
+                f"{quote_line(one_line(letter.reason, TITLE))}",
+                f"{prog} events dead",
+            )
+            for letter in letters[:LISTED]
+        ]
+        title = f"Dead letters ({len(letters)}): events that an agent could not work"
+        yield Section(title, blocks, 0.05, f"{prog} events dead")
 
     def _loop(self) -> str:
         prog = self.prog

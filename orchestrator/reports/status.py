@@ -15,6 +15,7 @@ from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.locks.commands import in_use
 from orchestrator.domain.locks.records import Lock
 from orchestrator.domain.state import State
+from orchestrator.domain.subscriptions.records import DeadLetter
 from orchestrator.domain.tasks.records import STATUSES, Task
 from orchestrator.domain.workstreams.records import Workstream
 from orchestrator.engine import Engine
@@ -73,6 +74,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     late_goals: list[LateGoal]
     events: list[dict[str, Any]]
     topics: list[str]
+    dead_letters: list[DeadLetter]
 
     def text(
         self,
@@ -91,6 +93,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             **self._late(shown_time),
             "Agents": [_agent_line(agent) for agent in self.agents],
             "Locks": [self._lock_line(lock, shown_time) for lock in self.locks],
+            **self._given_up(shown_time),
             "Recent events": [
                 escape(f"{shown_time(event['ts'], self.at)} {event['agent']} {event['text']}")
                 for event in self.events
@@ -133,6 +136,18 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             return {}
         due = [f"{goal.name} (due {shown_time(goal.due, self.at)})" for goal in self.late_goals]
         return {"Late goals": [escape(first_of(due, _LATE))]}
+
+    def _given_up(self, shown_time: Callable[[str, str], str]) -> dict[str, list[str]]:
+        """Return the section of dead letters, the newest first, if there are any."""
+
+        def line(letter: DeadLetter) -> str:
+            return escape(
+                f"{letter.number}: {letter.subscriber} gave up event {letter.event}"
+                f" {shown_time(letter.since, self.at)}: {letter.reason}"
+            )
+
+        lines = few(self.dead_letters, RECENT, line)
+        return {"Dead letters": lines} if lines else {}
 
 
 def _section(title: str, lines: list[str], fitted: Callable[[str], str] = str) -> str:
@@ -181,6 +196,9 @@ def status(engine: Engine, at: int | None = None) -> Status:
         late_goals=[LateGoal(name=g.name, due=g.due) for g in state.goals.late(now)],
         events=[{**as_dict(record), "text": sentences.of(record)} for record in recent],
         topics=_topics(engine, state if at is not None else None),
+        dead_letters=[letter for _, letter in sorted(state.subscriptions.dead_letters.items())][
+            ::-1
+        ],
     )
 
 

@@ -48,10 +48,11 @@ def test_every_type_of_the_toolkit_that_was_ever_written_is_still_registered():
     assert {name for name in TYPES if is_reserved(name, FORMAT)} <= set(types())
 
 
-def test_a_golden_line_shows_a_commit_of_several_events_a_request_and_a_type_of_the_agents():
+def test_golden_lines_show_a_commit_of_several_events_a_request_a_cause_and_a_type_of_the_agents():
     records = events()
     assert any(record.more for record in records)
     assert any(record.req for record in records)
+    assert any(record.cause for record in records)
     assert any(decode(record) is None for record in records)
 
 
@@ -133,6 +134,13 @@ def test_the_whole_log_folds_to_what_it_always_did():
     }
     assert state.cycles.cycle is not None
     assert state.cycles.cycle.number == 1
+    plan = state.subscriptions["plan"]
+    assert (plan.position, plan.attempts, plan.session) == (147, (), "5f1c")
+    assert (state.subscriptions.finished_claims, state.subscriptions.dead_letters) == (
+        {147: 163},
+        {},
+    )
+    assert state.subscriptions.chains == {147: 3}
     assert list(state.requests) == ["req-1", "req-2"]
 
 

@@ -9,19 +9,22 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.core.events import Recorded
+from orchestrator.core.events import Cause, Recorded
 from orchestrator.core.strict_json import encode_payload
 from orchestrator.stores.files.lines import Position, encode_line, parse
 
 GOLDEN = Path(__file__).with_name("events.jsonl")
 
 
-def append(type_name: str, agent: str, payload: object, *, version: int = 1) -> None:
+def append(
+    type_name: str, agent: str, payload: object, *, version: int = 1, cause: Cause | None = None
+) -> None:
     parsed = parse(GOLDEN.read_bytes(), Position())
     if parsed.problem:
         raise SystemExit(parsed.problem)
     raw = msgspec.Raw(bytes(encode_payload(payload)))
-    record = Recorded(parsed.end.id + 1, "2026-11-21T06:13:00.123Z", agent, type_name, raw, version)
+    number, ts = parsed.end.id + 1, "2026-11-21T06:13:00.123Z"
+    record = Recorded(number, ts, agent, type_name, raw, version, cause=cause)
     with GOLDEN.open("ab") as file:
         file.write(encode_line(record, parsed.end.crc)[0])
 

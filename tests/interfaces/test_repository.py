@@ -495,6 +495,7 @@ def test_the_tilde_is_the_home_folder(tmp_path: Path, words: list[str]) -> None:
 OTHER_CHANGES = """
     add next task.review task.reject task.approve task.trust mail.read mail.take
     decision.add decision.supersede saved.add saved.remove task.label.remove
+    events.watch events.retry events.dismiss
     formula.wisp formula.distill import.file import.opspawn import.beads import.backlog task.batch
 """
 """The commands that change a board beside those of ``tests/stress/situations.py``."""
@@ -514,8 +515,13 @@ def test_every_command_that_only_reads_says_so() -> None:
 
 
 QUERIES = [
-    *[(path, ()) for path, command in commands() if command.reads is not False and path != "query"],
+    *[
+        (path, ())
+        for path, command in commands()
+        if command.reads is not False and path not in ("query", "events check-claim")
+    ],
     ("query", ("SELECT 1",)),
+    ("events check-claim", ("--event", "1")),
     *[("sling", ("x", "ann", "--dry-run")), ("dispatch", ("--dry-run",))],
     *[
         ("handoff", ("--dry-run",)),

@@ -161,6 +161,13 @@ def _commands() -> Iterator[Command]:
     yield Command("kb-append", ("kb", "append", "findings", "- one more", *ann))
     yield Command("kb-delete", ("kb", "delete", "findings"))
     yield Command("events-log", ("events", "log", "deployed", "service=api", "replicas=3", *ben))
+    yield Command("events-push", ("events", "push", "--type", "x", "--payload", '{{"a":1}}', *ben))
+    yield Command("events-claim", ("events", "claim", "--event", "2", "--worker", "ben"))
+    yield Command(
+        "events-set-cursor",
+        ("events", "set-cursor", "--worker", "ben", "--set", "1"),
+        repeats=False,
+    )
     yield Command("runner-plan", ("runner", "plan", "--max", "4"))
     yield Command("runner-collect", ("runner", "collect", "--save", "cycle-1"), repeats=False)
     yield Command("init", ("init", "{board}"), repeats=False)

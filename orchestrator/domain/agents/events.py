@@ -8,6 +8,7 @@ from orchestrator.domain.convoys import events as convoys
 from orchestrator.domain.locks import events as locks
 from orchestrator.domain.mail import events as mail
 from orchestrator.domain.state import State
+from orchestrator.domain.subscriptions import events as subscriptions
 from orchestrator.domain.tasks.derived import change_task
 
 
@@ -74,6 +75,7 @@ class AgentRenamed(Event):
         locks.rename(state, old, new)
         mail.rename(state, old, new)
         convoys.rename(state, old, new)
+        subscriptions.rename(state, old, new)
         state.agents.aliases.pop(new, None)
         for alias, name in state.agents.aliases.items():
             if name == old:

@@ -120,8 +120,11 @@ SESSION = Group(
 )
 EVENTS = Group(
     "events/e",
-    "Events. Without a command: list them.",
-    {"events": "list/ls log"},
+    "Events, and the queue that starts agents. Without a command: list them.",
+    {
+        "events": "list/ls log",
+        "event_queue": "push watch cursor set-cursor claim check-claim dead retry dismiss",
+    },
     default="list",
     otherwise="list",
 )

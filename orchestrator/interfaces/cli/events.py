@@ -14,7 +14,7 @@ from orchestrator.interfaces.cli.layout import fitted, is_terminal, lines, parts
 from orchestrator.interfaces.cli.moments import sentence_line
 from orchestrator.interfaces.cli.parameters import argument, flag, option, together
 from orchestrator.interfaces.cli.rendering import Answer, say, write
-from orchestrator.interfaces.cli.run import Run
+from orchestrator.interfaces.cli.run import Run, once
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
@@ -41,8 +41,22 @@ _FILTERS = together(
 
 @EVENTS.command("list", example="--last 5 --type task.*", reads=True, filters_agent=True)
 @_FILTERS
-def list_(run: Run, **how: Any) -> Answer | None:
-    """List events, oldest first; at a terminal as sentences."""
+@option("--limit", "As JSON lines, at most so many, the oldest ones: 100.", types.COUNT)
+@option("--tail", "As JSON lines, at most so many, the newest ones.", types.COUNT)
+@option("--worker", "As JSON lines, only of this agent.", types.AGENT_NAME)
+@option("--omit-worker", "As JSON lines, without those of this agent.", types.AGENT_NAME)
+def list_(
+    run: Run,
+    limit: int | None,
+    tail: int | None,
+    worker: str | None,
+    omit_worker: str | None,
+    **how: Any,
+) -> Answer | None:
+    """List events, oldest first; at a terminal as sentences, with options of busytown as its JSON lines."""
+    own = {"limit": limit, "tail": tail, "worker": worker, "omit_worker": omit_worker}
+    if any(value is not None for value in own.values()):
+        return _as_queue(run, own, how)
     is_new = run.settings.utc or is_terminal()
     return _listed(run, sentence_line(run) if is_new else None, **how)
 
@@ -75,6 +89,34 @@ def _listed(
             _mistyped(filters["type"]) if sentence and not events else "",
         ),
     )
+
+
+QUEUED = 100
+"""Events of a listing in busytown's form unless another number is given."""
+
+
+def _as_queue(run: Run, own: dict[str, Any], how: dict[str, Any]) -> Answer:
+    """The listing as busytown prints it: JSON lines of the first events, or with ``tail`` of the last."""
+    from orchestrator.interfaces.cli.event_queue import json_line, queue_event
+
+    if how["last"] is not None or how["all"] or how["follow"]:
+        raise UsageError(
+            "--last, --all and --follow are not for the form that --limit, --tail and --worker ask for",
+            hint="`events watch --worker NAME` follows in that form.",
+        )
+    if own["limit"] is not None and own["tail"] is not None:
+        raise UsageError("--limit counts from the beginning and --tail from the end: give one")
+    most = QUEUED if own["limit"] is None else own["limit"]
+    range = {"first": most} if own["tail"] is None else {"last": own["tail"]}
+    events = run.orc.events.read(
+        agent=once("worker", own["worker"], how["agent"]),
+        omit_agent=own["omit_worker"],
+        type=how["type"],
+        since=how["since"],
+        **range,
+    )
+    shown = [*map(queue_event, events)]
+    return Answer(shown, lambda: "\n".join(map(json_line, shown)))
 
 
 def _mistyped(type: str | None) -> str:

@@ -1,0 +1,508 @@
+"""``orc.subscriptions``: work each event once for each agent: attempts, cursors, claims, dead letters."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from orchestrator.core import clock, names
+from orchestrator.core.errors import NotFound, Refused, UsageError
+from orchestrator.core.events import Recorded
+from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.domain.event_log import Events
+from orchestrator.domain.state import State
+from orchestrator.domain.subscriptions.events import (
+    SubscriptionClaimed,
+    SubscriptionClaimFinished,
+    SubscriptionClaimLapsed,
+    SubscriptionDied,
+    SubscriptionDismissed,
+    SubscriptionFailed,
+    SubscriptionFinished,
+    SubscriptionInterrupted,
+    SubscriptionMoved,
+    SubscriptionOpened,
+    SubscriptionRetried,
+    SubscriptionStarted,
+)
+from orchestrator.domain.subscriptions.records import (
+    Attempt,
+    AttemptReport,
+    DeadLetter,
+    EventClaim,
+    Subscriber,
+)
+from orchestrator.domain.validation import check_line
+
+LEASE = 1800.0
+"""Seconds that a claim of an event lasts unless another time is given."""
+
+DEEPEST = 50
+"""How many causes in a row may start agents unless another number is given."""
+
+LONGEST = 1000
+"""How many attempts one event may lead to, directly and through others, unless another number is given."""
+
+_BURST = 100
+"""Events after which a watch writes its cursor, if more wait."""
+
+
+def subscriber_of(state: State, events: Committed) -> Subscriber:
+    """The subscriber that a command is about."""
+    subscribers = (getattr(event, "subscriber", None) for _, event in events)
+    return state.subscriptions[next(filter(None, subscribers))]
+
+
+def started_attempt(state: State, events: Committed) -> Attempt | None:
+    """The attempt that began; None if the event became a dead letter in its place."""
+    for _, event in events:
+        if isinstance(event, SubscriptionStarted):
+            return state.subscriptions[event.subscriber].attempt(event.event)
+    return None
+
+
+def claimed_event(state: State, events: Committed) -> EventClaim:
+    """The claim that was made."""
+    number = next(e.event for _, e in events if isinstance(e, SubscriptionClaimed))
+    return state.subscriptions.event_claims[number]
+
+
+def has_moved(state: State, events: Committed) -> bool:
+    """Whether the cursor of a subscriber was set."""
+    return any(isinstance(event, SubscriptionMoved) for _, event in events)
+
+
+def nothing(state: State, events: Committed) -> None:
+    """Nothing: the caller reads what it wants to know."""
+
+
+class Subscriptions(Noun[State]):
+    """``orc.subscriptions``: open, start, finish, fail, interrupt; claim, cursor; retry, dismiss."""
+
+    # Attempts
+
+    @command(subscriber_of)
+    def open(
+        self, tx: Transaction[State], agent: str, *, position: int | None = None
+    ) -> Subscriber | None:
+        """Let events start an agent; if they do already, nothing changes.
+
+        Args:
+            agent: The agent.
+            position: It hears the events after this one; else those from now on.
+        """
+        agent = names.agent(agent)
+        if agent in tx.state.subscriptions:
+            return tx.state.subscriptions[agent]
+        if position is not None:
+            _check_position(tx.state, position)
+        now = tx.state.event if position is None else position
+        tx.record(SubscriptionOpened(subscriber=agent, position=now))
+        return None
+
+    @command(started_attempt)
+    def start(
+        self,
+        tx: Transaction[State],
+        agent: str,
+        event: int,
+        *,
+        after: int,
+        lease: float,
+        most: int = 1,
+        concurrency: int = 1,
+        deepest: int = DEEPEST,
+        longest: int = LONGEST,
+    ) -> None:
+        """Begin an attempt at an event: the next one that the agent hears, or one that waits.
+
+        Args:
+            agent: The subscriber.
+            event: The event.
+            after: The position of the subscriber from which the caller looked for the event.
+            lease: Seconds until the attempt counts as interrupted.
+            most: How many attempts there may be; an event that has waited keeps its own number.
+            concurrency: How many events the agent may have in work. Those that wait for another attempt
+                count: an agent that works one at a time works them in their order.
+            deepest: How many causes in a row there may be.
+            longest: How many attempts the chain of causes may have started.
+
+        Returns:
+            The attempt; None if the event became a dead letter, because a limit or the last attempt was
+            reached.
+
+        Raises:
+            NotFound: There is no such event or subscriber.
+            Refused: ``settled``: the agent has passed the event. ``moved``: another runner went on, so the
+                caller looks again. ``in_work``: an attempt runs. ``not_due``: it waits. ``busy``: the agent
+                has enough in work.
+        """
+        subscriber = tx.state.subscriptions.find(agent)
+        tx.act_as(agent)
+        record = tx.event(event)
+        known = subscriber.attempt(event)
+        if known is None:
+            _check_new(subscriber, event, after, concurrency)
+            attempts = 0
+        else:
+            _check_again(known, tx.now)
+            if known.status == "running":
+                known = _interrupted(tx, agent, known, "its lease has ended")
+            if known is None:
+                return
+            attempts, most = known.number, known.most
+        root = record.cause.root if record.cause else event
+        reason = _limit(tx.state, record, root, deepest, longest)
+        if reason:
+            tx.record(
+                SubscriptionDied(subscriber=agent, event=event, reason=reason, attempts=attempts)
+            )
+            return
+        tx.record(
+            SubscriptionStarted(
+                subscriber=agent,
+                event=event,
+                attempt=attempts + 1,
+                most=max(most, 1),
+                until=tx.later(lease),
+                root=root,
+            )
+        )
+
+    @command(subscriber_of)
+    def finish(
+        self,
+        tx: Transaction[State],
+        agent: str,
+        event: int,
+        token: int,
+        report: AttemptReport | None = None,
+    ) -> None:
+        """End an attempt with success. This happens once for each event and agent.
+
+        Args:
+            agent: The subscriber.
+            event: The event.
+            token: The token of the attempt.
+            report: What its runtime reports.
+
+        Raises:
+            Refused: The attempt is over, or another one runs.
+        """
+        attempt = _running(tx, agent, event, token)
+        tx.record(
+            SubscriptionFinished(
+                subscriber=agent, event=event, attempt=attempt.number, report=report
+            )
+        )
+
+    @command(subscriber_of)
+    def fail(
+        self,
+        tx: Transaction[State],
+        agent: str,
+        event: int,
+        token: int,
+        reason: str,
+        report: AttemptReport | None = None,
+        *,
+        delay: float = 0.0,
+    ) -> None:
+        """End an attempt without success; if none is left, the event becomes a dead letter.
+
+        Args:
+            agent: The subscriber.
+            event: The event.
+            token: The token of the attempt.
+            reason: Why, in a sentence.
+            report: What its runtime reports.
+            delay: Seconds until the next attempt may begin.
+
+        Raises:
+            Refused: The attempt is over, or another one runs.
+        """
+        attempt = _running(tx, agent, event, token)
+        tx.record(
+            SubscriptionFailed(
+                subscriber=agent,
+                event=event,
+                attempt=attempt.number,
+                reason=check_line("reason", reason),
+                due=tx.later(delay),
+                report=report,
+            )
+        )
+        _bury(tx, agent, attempt, reason)
+
+    @command(subscriber_of)
+    def interrupt(
+        self, tx: Transaction[State], agent: str, event: int, token: int, reason: str
+    ) -> None:
+        """Mark an attempt as interrupted; the next one may begin at once, if one is left.
+
+        Raises:
+            Refused: The attempt is over, or another one runs.
+        """
+        attempt = _running(tx, agent, event, token)
+        _interrupted(tx, agent, attempt, check_line("reason", reason))
+
+    def get(self, agent: str) -> Subscriber:
+        """The subscriber of an agent.
+
+        Raises:
+            NotFound: Events do not start it.
+        """
+        return self._state.subscriptions.find(agent)
+
+    def all(self) -> list[Subscriber]:
+        """Every subscriber by name."""
+        return [record for _, record in sorted(self._state.subscriptions.items())]
+
+    # Dead letters
+
+    def dead(self) -> list[DeadLetter]:
+        """The dead letters, oldest first."""
+        return [record for _, record in sorted(self._state.subscriptions.dead_letters.items())]
+
+    @command(nothing)
+    def retry(self, tx: Transaction[State], letter: int, *, agent: str | None = None) -> None:
+        """Give a dead letter one more attempt.
+
+        Raises:
+            NotFound: There is none of this number.
+        """
+        tx.act_as(agent)
+        _find_letter(tx.state, letter)
+        tx.record(SubscriptionRetried(letter=letter))
+
+    @command(nothing)
+    def dismiss(self, tx: Transaction[State], letter: int, *, agent: str | None = None) -> None:
+        """Remove a dead letter from the list; its event stays in the log.
+
+        Raises:
+            NotFound: There is none of this number.
+        """
+        tx.act_as(agent)
+        _find_letter(tx.state, letter)
+        tx.record(SubscriptionDismissed(letter=letter))
+
+    # Claims
+
+    @command(claimed_event)
+    def claim(
+        self,
+        tx: Transaction[State],
+        event: int,
+        *,
+        agent: str | None = None,
+        lease: float | str = LEASE,
+    ) -> EventClaim | None:
+        """Claim an event, so that of several workers one works it.
+
+        Args:
+            event: The event.
+            agent: The worker.
+            lease: How long the claim lasts unless its work is finished before.
+
+        Returns:
+            The claim that holds: of this worker, or of the one that was first.
+
+        Raises:
+            NotFound: There is no such event.
+            UsageError: No worker is named.
+        """
+        worker = tx.act_as(agent, needed=True)
+        tx.event(event)
+        seconds = clock.duration(lease)
+        if seconds <= 0:
+            raise UsageError("A claim lasts longer than that", hint="Give --lease 30m.")
+        known = claim_of(tx.state, tx.event, event)
+        if known is not None and known.is_valid(tx.now):
+            until = clock.after(tx.now, seconds / 2)
+            if known.agent != worker or not known.until or known.until > until:
+                return known
+        elif known is not None and known.agent != worker:
+            tx.record(SubscriptionClaimLapsed(event=event, holder=known.agent))
+        tx.record(SubscriptionClaimed(event=event, until=tx.later(seconds), lease=seconds))
+        return None
+
+    def claim_of(self, event: int) -> EventClaim | None:
+        """The claim on an event that holds now; None if any worker may claim it.
+
+        Raises:
+            NotFound: There is no such event.
+        """
+        self._desk.event(event)
+        known = claim_of(self._state, self._desk.event, event)
+        return known if known is not None and known.is_valid(self._desk.now()) else None
+
+    # Cursors
+
+    def cursor(self, worker: str) -> int:
+        """The event after which a worker goes on: a subscriber, or a reader of :meth:`watch`."""
+        state = self._state
+        subscriber = state.subscriptions.get(names.agent(worker))
+        if subscriber is not None:
+            return subscriber.position
+        text = self._desk.cursors.read(_reader(worker))
+        is_number = text.isascii() and text.isdecimal() and len(text) < 19
+        return min(int(text), state.event) if is_number else state.event
+
+    def set_cursor(self, worker: str, position: int) -> int:
+        """Set the event after which a worker goes on; its claims up to there hold for good.
+
+        Raises:
+            UsageError: The log has no such event.
+            Refused: The worker is a subscriber that runs.
+        """
+        is_subscriber = self._set_cursor(worker, position)
+        if not is_subscriber:
+            self._desk.cursors.write(_reader(worker), str(position))
+        return position
+
+    @command(has_moved)
+    def _set_cursor(self, tx: Transaction[State], worker: str, position: int) -> bool:
+        tx.act_as(worker, needed=True)
+        _check_position(tx.state, position)
+        subscriber = tx.state.subscriptions.get(worker)
+        if subscriber is not None and any(a.until > tx.now for a in subscriber.running):
+            raise Refused(
+                f"{worker} works on event {subscriber.running[0].event} now",
+                code="in_work",
+                hint="Stop the runner first, or wait until the agent has finished.",
+            )
+        claims = tx.state.subscriptions.event_claims
+        passed = [c for c in claims.values() if c.agent == worker and c.event <= position]
+        for claim in sorted(passed, key=lambda claim: claim.event):
+            if claim.is_valid(tx.now):
+                tx.record(SubscriptionClaimFinished(event=claim.event))
+        if subscriber is not None:
+            tx.record(SubscriptionMoved(subscriber=worker, position=position))
+        return subscriber is not None
+
+    def watch(self, worker: str) -> Iterator[Recorded]:
+        """Yield events after the cursor of a worker, then new ones, without end.
+
+        A new worker begins at the end of the log. The cursor moves behind an event when the next one is
+        asked for, and is written when no more wait: after a crash events may come again, but none is lost.
+        The cursor of a subscriber is left to the runner.
+        """
+        position = written = self.cursor(worker)
+        is_reader = worker not in self._state.subscriptions
+
+        def write() -> None:
+            if is_reader:
+                self._desk.cursors.write(_reader(worker), str(position))
+
+        write()
+        try:
+            for record in Events(self._desk).follow(since=position):
+                yield record
+                position = record.id
+                if position - written >= _BURST or position >= self._state.event:
+                    write()
+                    written = position
+        finally:
+            if position > written:
+                write()
+
+
+def claim_of(state: State, event: Any, number: int) -> EventClaim | None:
+    """The claim on an event, also one that has lapsed.
+
+    Args:
+        state: The state.
+        event: Reads an event by its id.
+        number: The event.
+    """
+    slice = state.subscriptions
+    if number in slice.event_claims:
+        return slice.event_claims[number]
+    if number not in slice.finished_claims:
+        return None
+    record = event(slice.finished_claims[number])
+    agent = state.agents.aliases.get(record.agent, record.agent)
+    return EventClaim(event=number, agent=agent, token=record.id, since=record.ts, until="")
+
+
+def _check_new(subscriber: Subscriber, event: int, after: int, concurrency: int) -> None:
+    name, position = subscriber.agent, subscriber.position
+    if event <= position:
+        raise Refused(f"{name} has passed event {event}", code="settled")
+    if after != position:
+        raise Refused(f"{name} went on to event {position}", code="moved")
+    if len(subscriber.attempts) >= concurrency:
+        raise Refused(f"{name} has {len(subscriber.attempts)} events in work", code="busy")
+
+
+def _check_again(attempt: Attempt, now: str) -> None:
+    if attempt.status == "running" and attempt.until > now:
+        raise Refused(f"Attempt {attempt.number} at event {attempt.event} runs", code="in_work")
+    if attempt.status == "waiting" and attempt.due > now:
+        raise Refused(f"Event {attempt.event} waits until {attempt.due}", code="not_due")
+
+
+def _running(tx: Transaction[State], agent: str, event: int, token: int) -> Attempt:
+    subscriber = tx.state.subscriptions.find(agent)
+    tx.act_as(agent)
+    attempt = subscriber.attempt(event)
+    if attempt is None or attempt.token != token or attempt.status != "running":
+        raise Refused(
+            f"The attempt of {agent} at event {event} under token {token} is over",
+            code="stale_token",
+            hint="Its lease had ended, and another attempt began or will.",
+        )
+    return attempt
+
+
+def _limit(state: State, record: Recorded, root: int, deepest: int, longest: int) -> str:
+    """Why a limit keeps an event from starting an agent; empty if none does."""
+    if record.cause is not None and record.cause.depth > deepest:
+        return f"it is number {record.cause.depth} in a row of causes, and {deepest} are allowed"
+    if state.subscriptions.chains.get(root, 0) >= longest:
+        return f"event {root} has led to {longest} attempts, and more are not allowed"
+    return ""
+
+
+def _interrupted(
+    tx: Transaction[State], agent: str, attempt: Attempt, reason: str
+) -> Attempt | None:
+    """Mark an attempt as interrupted; return it, or None if it was the last one."""
+    tx.record(
+        SubscriptionInterrupted(
+            subscriber=agent, event=attempt.event, attempt=attempt.number, reason=reason, due=tx.now
+        )
+    )
+    _bury(tx, agent, attempt, reason)
+    return tx.state.subscriptions[agent].attempt(attempt.event)
+
+
+def _bury(tx: Transaction[State], agent: str, attempt: Attempt, reason: str) -> None:
+    """Make the event a dead letter if no attempt is left."""
+    if attempt.number >= attempt.most:
+        tx.record(
+            SubscriptionDied(
+                subscriber=agent, event=attempt.event, reason=reason, attempts=attempt.number
+            )
+        )
+
+
+def _find_letter(state: State, number: int) -> DeadLetter:
+    letter = state.subscriptions.dead_letters.get(number)
+    if letter is None:
+        raise NotFound(
+            f"There is no dead letter {number}",
+            code="letter_not_found",
+            hint="`events dead` lists them.",
+        )
+    return letter
+
+
+def _check_position(state: State, position: int) -> None:
+    if not 0 <= position <= state.event:
+        raise UsageError(
+            f"The log has no event {position}", hint=f"It ends with event {state.event}."
+        )
+
+
+def _reader(worker: str) -> str:
+    """The name of a worker among the readers of the board."""
+    return f"events/{names.agent(worker)}"

@@ -1,0 +1,240 @@
+"""The events of subscriptions."""
+
+from msgspec.structs import replace
+
+from orchestrator.core.events import Event, Recorded, event
+from orchestrator.domain.state import State
+from orchestrator.domain.subscriptions.records import (
+    REMEMBERED_CHAINS,
+    Attempt,
+    AttemptReport,
+    DeadLetter,
+    EventClaim,
+    Subscriber,
+)
+
+
+class SubscriberEvent(Event):
+    """An event of an agent that events start."""
+
+    subscriber: str
+
+    def put(self, state: State, subscriber: Subscriber) -> None:
+        state.subscriptions[self.subscriber] = subscriber
+
+
+class AttemptEvent(SubscriberEvent):
+    """An event of an attempt."""
+
+    event: int
+    attempt: int
+
+
+@event("subscription.opened")
+class SubscriptionOpened(SubscriberEvent):
+    """An agent began to listen after an event."""
+
+    position: int
+
+    def apply(self, state: State, record: Recorded) -> None:
+        self.put(state, Subscriber(agent=self.subscriber, position=self.position))
+
+
+@event("subscription.moved")
+class SubscriptionMoved(SubscriberEvent):
+    """The cursor was set; what waited for another attempt is given up."""
+
+    position: int
+
+    def apply(self, state: State, record: Recorded) -> None:
+        old = state.subscriptions[self.subscriber]
+        self.put(state, replace(old, position=self.position, attempts=old.running))
+
+
+@event("subscription.started")
+class SubscriptionStarted(AttemptEvent):
+    """An attempt began; the agent has passed the events before it."""
+
+    most: int
+    until: str
+    root: int
+
+    def apply(self, state: State, record: Recorded) -> None:
+        old = state.subscriptions[self.subscriber]
+        mine = Attempt(
+            event=self.event,
+            number=self.attempt,
+            most=self.most,
+            status="running",
+            token=record.id,
+            since=record.ts,
+            until=self.until,
+            root=self.root,
+        )
+        attempts = sorted((*_others(old, self.event), mine), key=lambda attempt: attempt.event)
+        position = max(old.position, self.event)
+        self.put(state, replace(old, position=position, attempts=tuple(attempts)))
+        chains = state.subscriptions.chains
+        chains[self.root] = chains.get(self.root, 0) + 1
+        if len(chains) > REMEMBERED_CHAINS:
+            del chains[min(chains)]
+
+
+@event("subscription.finished")
+class SubscriptionFinished(AttemptEvent):
+    """An attempt succeeded: the one finish of this event by this agent."""
+
+    report: AttemptReport | None = None
+
+    def apply(self, state: State, record: Recorded) -> None:
+        old = state.subscriptions[self.subscriber]
+        claim = state.subscriptions.event_claims.get(self.event)
+        if claim is not None and claim.agent == self.subscriber:
+            finish_claim(state, self.event)
+        session = (self.report.session if self.report else "") or old.session
+        self.put(state, replace(old, attempts=_others(old, self.event), session=session))
+
+
+class AttemptEnded(AttemptEvent):
+    """An attempt ended without success; the next one may begin at ``due``."""
+
+    reason: str
+    due: str = ""
+
+    def apply(self, state: State, record: Recorded) -> None:
+        old = state.subscriptions[self.subscriber]
+        attempts = tuple(
+            replace(attempt, status="waiting", due=self.due)
+            if attempt.event == self.event
+            else attempt
+            for attempt in old.attempts
+        )
+        self.put(state, replace(old, attempts=attempts))
+
+
+@event("subscription.failed")
+class SubscriptionFailed(AttemptEnded):
+    """An attempt failed."""
+
+    report: AttemptReport | None = None
+
+
+@event("subscription.interrupted")
+class SubscriptionInterrupted(AttemptEnded):
+    """An attempt ended with its runner, or its lease has ended: how far it came is not known."""
+
+
+@event("subscription.died")
+class SubscriptionDied(SubscriberEvent):
+    """An event became a dead letter: no attempt is left, or a limit kept it from being started."""
+
+    event: int
+    reason: str
+    attempts: int = 0
+
+    def apply(self, state: State, record: Recorded) -> None:
+        old = state.subscriptions[self.subscriber]
+        position = max(old.position, self.event)
+        self.put(state, replace(old, position=position, attempts=_others(old, self.event)))
+        state.subscriptions.dead_letters[record.id] = DeadLetter(
+            number=record.id,
+            subscriber=self.subscriber,
+            event=self.event,
+            attempts=self.attempts,
+            reason=self.reason,
+            since=record.ts,
+        )
+
+
+@event("subscription.retried")
+class SubscriptionRetried(Event):
+    """A dead letter gets one more attempt."""
+
+    letter: int
+
+    def apply(self, state: State, record: Recorded) -> None:
+        letter = state.subscriptions.dead_letters.pop(self.letter)
+        old = state.subscriptions[letter.subscriber]
+        again = Attempt(
+            event=letter.event,
+            number=letter.attempts,
+            most=letter.attempts + 1,
+            status="waiting",
+            token=record.id,
+            since=record.ts,
+            until=record.ts,
+            root=letter.event,
+        )
+        attempts = sorted((*old.attempts, again), key=lambda attempt: attempt.event)
+        state.subscriptions[letter.subscriber] = replace(old, attempts=tuple(attempts))
+
+
+@event("subscription.dismissed")
+class SubscriptionDismissed(Event):
+    """A dead letter was seen, and nothing follows from it."""
+
+    letter: int
+
+    def apply(self, state: State, record: Recorded) -> None:
+        del state.subscriptions.dead_letters[self.letter]
+
+
+class ClaimEvent(Event):
+    """An event about the claim of a worker on an event."""
+
+    event: int
+
+
+@event("subscription.claimed")
+class SubscriptionClaimed(ClaimEvent):
+    """A worker claimed an event, or extended its claim."""
+
+    until: str
+    lease: float
+
+    def apply(self, state: State, record: Recorded) -> None:
+        old = state.subscriptions.event_claims.get(self.event)
+        is_mine = old is not None and old.agent == record.agent
+        state.subscriptions.event_claims[self.event] = EventClaim(
+            event=self.event,
+            agent=record.agent,
+            token=old.token if is_mine and old else record.id,
+            since=old.since if is_mine and old else record.ts,
+            until=self.until,
+            lease=self.lease,
+        )
+
+
+@event("subscription.claim_lapsed")
+class SubscriptionClaimLapsed(ClaimEvent):
+    """The lease of a claim has ended, and another worker claims the event."""
+
+    holder: str
+
+    def apply(self, state: State, record: Recorded) -> None:
+        del state.subscriptions.event_claims[self.event]
+
+
+@event("subscription.claim_finished")
+class SubscriptionClaimFinished(ClaimEvent):
+    """The cursor of the claimant has passed the event: the claim holds for good."""
+
+    def apply(self, state: State, record: Recorded) -> None:
+        finish_claim(state, self.event)
+
+
+def finish_claim(state: State, event: int) -> None:
+    """Keep a claim for good."""
+    claim = state.subscriptions.event_claims.pop(event)
+    state.subscriptions.finished_claims[event] = claim.token
+
+
+def rename(state: State, old: str, new: str) -> None:
+    """Move the open claims of an agent to its new name."""
+    claims = state.subscriptions.event_claims
+    for claim in [claim for claim in claims.values() if claim.agent == old]:
+        claims[claim.event] = replace(claim, agent=new)
+
+
+def _others(subscriber: Subscriber, event: int) -> tuple[Attempt, ...]:
+    return tuple(attempt for attempt in subscriber.attempts if attempt.event != event)

@@ -1,0 +1,131 @@
+"""The records of subscriptions: how far each agent is, its attempts, claims of events, dead letters."""
+
+from typing import Literal
+
+from orchestrator.domain.slices import MapSlice, Record
+
+NOUN = "subscription"
+"""The noun of these events; a pattern hears them only if it names it."""
+
+
+class AttemptReport(Record, frozen=True, kw_only=True):
+    """What a runtime reports of an attempt; what it does not report is empty.
+
+    Attributes:
+        exit_status: Of the process; negative: the signal that ended it.
+        seconds: How long it ran.
+        tools: How often each tool was used.
+        cost: In US dollars.
+        session: The session of the runtime, which a later attempt may resume.
+        output: The end of what it wrote.
+    """
+
+    exit_status: int | None = None
+    seconds: float = 0.0
+    tools: dict[str, int] = {}
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
+    session: str = ""
+    output: str = ""
+
+
+class Attempt(Record, frozen=True, kw_only=True):
+    """An attempt of an agent to work an event.
+
+    Attributes:
+        event: The event.
+        number: Counted from 1 for each event.
+        most: How many attempts there may be.
+        status: ``waiting``: it has failed, and the next one may begin at ``due``.
+        token: The fencing token: the id of the event that started it.
+        root: The event at the beginning of the chain of causes.
+    """
+
+    event: int
+    number: int
+    most: int
+    status: Literal["running", "waiting"]
+    token: int
+    since: str
+    until: str
+    root: int
+    due: str = ""
+
+
+class Subscriber(Record, frozen=True, kw_only=True):
+    """An agent that events start.
+
+    Attributes:
+        position: Every event up to here is settled, but for those in ``attempts``.
+        attempts: The attempts that run or wait, in the order of their events.
+        session: The session of its runtime that was reported last.
+    """
+
+    agent: str
+    position: int
+    attempts: tuple[Attempt, ...] = ()
+    session: str = ""
+
+    def attempt(self, event: int) -> Attempt | None:
+        """The attempt at an event that runs or waits."""
+        return next((attempt for attempt in self.attempts if attempt.event == event), None)
+
+    @property
+    def running(self) -> tuple[Attempt, ...]:
+        """The attempts that run, as far as the log knows."""
+        return tuple(attempt for attempt in self.attempts if attempt.status == "running")
+
+
+class EventClaim(Record, frozen=True, kw_only=True):
+    """The claim of a worker on an event; ``until`` is empty once the work is finished."""
+
+    event: int
+    agent: str
+    token: int
+    since: str
+    until: str
+    lease: float = 0.0
+
+    def is_valid(self, now: str) -> bool:
+        """Whether it keeps others from the event."""
+        return not self.until or self.until > now
+
+
+class DeadLetter(Record, frozen=True, kw_only=True):
+    """An event that an agent could not work.
+
+    Attributes:
+        number: The id of the event that records it.
+        attempts: How many there were; 0 if it was not started.
+    """
+
+    number: int
+    subscriber: str
+    event: int
+    attempts: int
+    reason: str
+    since: str
+
+
+REMEMBERED_CHAINS = 1000
+"""Of how many chains of causes the attempts are counted; the oldest are forgotten first."""
+
+
+class SubscriptionSlice(MapSlice[str, Subscriber]):
+    """The subscribers by agent.
+
+    Attributes:
+        event_claims: The open claims by event.
+        finished_claims: The id of the claim that was finished, by event.
+        dead_letters: By number.
+        chains: How many attempts each chain of causes has started, by the event at its beginning.
+    """
+
+    MAIN, NOUN = "subscribers", "subscriber"
+    HINT = "An agent subscribes when the runner loads its file."
+    subscribers: dict[str, Subscriber] = {}
+    event_claims: dict[int, EventClaim] = {}
+    finished_claims: dict[int, int] = {}
+    dead_letters: dict[int, DeadLetter] = {}
+    chains: dict[int, int] = {}

@@ -1,0 +1,158 @@
+"""``orc events push``, ``watch``, ``claim`` ...: events as a queue for workers, in the words of busytown."""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator.core import clock
+from orchestrator.core.errors import UsageError
+from orchestrator.core.strict_json import visible_json
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.commands import EVENTS
+from orchestrator.interfaces.cli.parameters import argument, option, text_file
+from orchestrator.interfaces.cli.rendering import Answer, listing, say, write
+from orchestrator.interfaces.cli.run import Run, either, given, once
+
+if TYPE_CHECKING:
+    from orchestrator.core.events import Recorded
+
+REFUSED = 1
+"""The exit status when another worker has the claim."""
+
+_EVENT = option("--event", "The id of the event.", types.ID, required=True)
+_WORKER = option("--worker", "Who works; else the agent of the line.", types.AGENT_NAME)
+_LETTER = argument("letter", "The number of the dead letter.", types.ID)
+
+
+def queue_event(event: "Recorded") -> dict[str, Any]:
+    """An event as busytown prints it."""
+    return {
+        "id": event.id,
+        "timestamp": int(clock.seconds(event.ts)),
+        "type": event.type,
+        "worker_id": event.agent,
+        "payload": msgspec.json.decode(event.payload),
+    }
+
+
+def json_line(value: Any) -> str:
+    """A value as one line of JSON, in which nothing moves the cursor of a terminal."""
+    return visible_json(msgspec.json.encode(value)).decode()
+
+
+def _lined(value: Any, exit_status: int = 0) -> Answer:
+    return say(value, json_line(value), exit_status)
+
+
+def _worker(run: Run, worker: str | None) -> str | None:
+    return once("worker", worker, run.settings.agent)
+
+
+def _needed(run: Run, worker: str | None) -> str:
+    name = _worker(run, worker) or run.agent
+    if name is None:
+        raise UsageError("No worker is named", hint="Give --worker NAME.", code="agent_needed")
+    return name
+
+
+@EVENTS.command("push", example='push --type plan.request --payload \'{"prd_path":"prds/pay.md"}\'')
+@option("--type", "What happened: plan.created.", types.NAME, required=True)
+@_WORKER
+@option("--payload", "More about it, as JSON; - is stdin.", metavar="JSON")
+@text_file("the payload")
+def push(run: Run, type: str, worker: str | None, payload: str | None, file: str | None) -> Answer:
+    """Push an event; agents that listen for its type are started by it."""
+    from orchestrator.core.strict_json import strict_json
+
+    text = either("payload", payload, file)
+    value = {} if text is None else strict_json(text)
+    return _lined(queue_event(run.orc.events.push(type, value, agent=_worker(run, worker))))
+
+
+@EVENTS.command("watch", example="watch --worker agent-1")
+@_WORKER
+def watch(run: Run, worker: str | None) -> None:
+    """Print events as they come, one JSON line each, from where the worker's last watch ended.
+
+    A new worker begins at the end of the log. Its cursor moves once a line is written, so after a crash lines
+    may come again; `events set-cursor` goes back further.
+    """
+    for event in run.orc.subscriptions.watch(_needed(run, worker)):
+        write(f"{json_line(queue_event(event))}\n".encode())
+
+
+@EVENTS.command("cursor", example="cursor --worker agent-1", reads=True)
+@_WORKER
+def cursor(run: Run, worker: str | None) -> Answer:
+    """Show the event after which a worker goes on."""
+    name = _needed(run, worker)
+    return _lined({"worker_id": name, "since": run.orc.subscriptions.cursor(name)})
+
+
+@EVENTS.command("set-cursor", example="set-cursor --worker agent-1 --set 10")
+@_WORKER
+@option(
+    "--set", "The event after which the worker goes on.", types.ID, name="position", required=True
+)
+def set_cursor(run: Run, worker: str | None, position: int) -> Answer:
+    """Set the event after which a worker goes on; its claims up to there hold for good."""
+    name = _needed(run, worker)
+    return _lined({"worker_id": name, "since": run.orc.subscriptions.set_cursor(name, position)})
+
+
+@EVENTS.command("claim", example="claim --event 42 --worker agent-1")
+@_EVENT
+@_WORKER
+@option("--lease", "How long the claim lasts: 30m, 2h.", types.DURATION)
+def claim(run: Run, event: int, worker: str | None, lease: str | None) -> Answer:
+    """Claim an event: of several workers the first one gets it, until its lease ends.
+
+    The claim holds for good once the worker's cursor is set behind the event, or its attempt has finished.
+    """
+    name = _needed(run, worker)
+    held = run.orc.subscriptions.claim(event, agent=name, **given(lease=lease))
+    if held.agent == name:
+        return _lined({"claimed": True})
+    return _lined({"claimed": False, "claimant": held.agent}, REFUSED)
+
+
+@EVENTS.command("check-claim", example="check-claim --event 42", reads=True)
+@_EVENT
+def check_claim(run: Run, event: int) -> Answer:
+    """Show which worker has claimed an event."""
+    held = run.orc.subscriptions.claim_of(event)
+    if held is None:
+        return _lined({"event_id": event, "claimed": False})
+    since = int(clock.seconds(held.since))
+    return _lined({"event_id": event, "worker_id": held.agent, "claimed_at": since})
+
+
+@EVENTS.command("dead", example="dead", reads=True)
+def dead(run: Run) -> Answer:
+    """List the dead letters: events that an agent could not work."""
+    return listing(
+        run.orc.subscriptions.dead(),
+        "number",
+        ("agent", "subscriber"),
+        "event",
+        "attempts",
+        "since",
+        "reason",
+        empty="No dead letters.",
+    )
+
+
+@EVENTS.command("retry", example="retry 148")
+@_LETTER
+def retry(run: Run, letter: int) -> Answer:
+    """Give a dead letter one more attempt."""
+    run.orc.subscriptions.retry(letter)
+    return say({"letter": letter}, f"Retried: {letter}. The runner starts its agent again.")
+
+
+@EVENTS.command("dismiss", example="dismiss 148")
+@_LETTER
+def dismiss(run: Run, letter: int) -> Answer:
+    """Remove a dead letter from the list; its event stays in the log."""
+    run.orc.subscriptions.dismiss(letter)
+    return say({"letter": letter}, f"Dismissed: {letter}")
