@@ -1,12 +1,12 @@
 """A day of four agents: they know six commands, and work a board of 15 tasks to its end.
 
 Run it with ``make day``. The agents know ``prime``, ``next``, ``done``, ``fail``, ``review``, ``mail``, and
-what the answers of these tell them. A check fails first, a review is refused first, one agent dies with a
-task in its hands, one finds a bug on the way, and one task fails and is opened again.
+the answers of these. A check fails at first, a review is rejected at first, one agent dies with a task in its
+hands, one finds a bug, and one task fails and is reopened.
 
-Counted are the commands, and the tokens that the agents read for each task. What the board answered is
-compared with its log afterwards: each "nothing to do" must have been true, and no agent may have waited while
-there was work for it.
+It counts the commands, and the tokens that the agents read for each task. The answers are compared with the
+log afterwards: each "nothing to do" must have been true, and no agent may have waited while there was work
+for it.
 """
 
 import math
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 AGENTS = ("ann", "ben", "cleo", "dan")
 
 TOKENS = 800
-"""Tokens that an agent may read for each task."""
+"""The most tokens that an agent may read for each task."""
 
 CHARACTERS = 4
 """Characters of a token, as everywhere in the toolkit."""
@@ -62,7 +62,7 @@ PLAN: dict[str, Sequence[str]] = {
     ),
     "Announce it": ("--needs", "Release it"),
 }
-"""The tasks, and the options that they are added with; needs are named by their titles."""
+"""The tasks with their options; needs are named by their titles."""
 
 REFUSED_FIRST = "Write the guide"
 FAILS_FIRST = "Measure the speed"
@@ -91,10 +91,10 @@ class Call:
 
 @dataclass
 class Day:
-    """A board that agents work on, and all that they did.
+    """A board that agents work on, and their calls.
 
     Attributes:
-        done_once: What happens the first time only, by the title of its task.
+        done_once: Actions that happen only the first time, by the title of their task.
     """
 
     folder: Path
@@ -108,7 +108,7 @@ class Day:
         return self.folder / "board"
 
     def first_time(self, title: str) -> bool:
-        """Whether something happens for the first time."""
+        """Whether an action happens for the first time."""
         with self.lock:
             is_first = title not in self.done_once
             self.done_once.add(title)
@@ -141,7 +141,7 @@ class Day:
 
 
 class Agent(threading.Thread):
-    """An agent: the loop that ``prime`` teaches, and what it does as its work."""
+    """An agent: the loop that ``prime`` teaches, and its work."""
 
     def __init__(self, day: Day, name: str, *, dies: bool = False) -> None:
         super().__init__(name=name, daemon=True)
@@ -180,7 +180,7 @@ class Agent(threading.Thread):
                 self._do(task, title)
 
     def _do(self, task: str, title: str) -> None:
-        """Do a task as well as this agent can."""
+        """Work on a task."""
         day = self._day
         if title == "Write the specification":
             (day.folder / "spec.md").write_text("What it does.\n")
@@ -201,7 +201,7 @@ class Agent(threading.Thread):
             self._orc("t", "approve", task, "Reads well")
 
     def _look_around(self, answer: str) -> None:
-        """Without work: read new mail, and open a failed task again if the answer names the command."""
+        """Without work, read new mail, and reopen a failed task if the answer names the command."""
         for number in re.findall(r"mail read (\d+)", answer):
             self._orc("mail", "read", number)
         for task in re.findall(r"t reopen ([\w.]+)", answer):
@@ -235,7 +235,7 @@ def play(folder: Path) -> Day:
 
 
 def _add_plan(day: Day) -> None:
-    """Write the work down, as a lead does; what this costs is not counted."""
+    """Add the tasks, as a lead does; this is not counted."""
     ids: dict[str, str] = {}
     day.run("ann", "ws", "create", WORK)
     for title, options in PLAN.items():
@@ -245,7 +245,7 @@ def _add_plan(day: Day) -> None:
     day.calls.clear()
 
 
-# What the board answered, against its log
+# Compare the answers with the log
 
 _CLAIMS = ("task.claimed", "task.review_claimed")
 _LATER = "9999"
@@ -253,7 +253,7 @@ _LATER = "9999"
 
 
 def available(state: State, agent: str, now: str) -> list[Task]:
-    """What an agent could have been given, judged by the rules alone, without the toolkit's queue."""
+    """The work that an agent could have got, by the rules alone, without the toolkit's queue."""
     running = [t for t in state.tasks.values() if t.status == "in_progress" and t.lease_until > now]
     taken = {text for t in running if t.assigned_to != agent for text in t.touches}
 
@@ -286,7 +286,7 @@ def moments(orc: Orchestrator, heads: tuple[int, int]) -> Iterator[tuple[State, 
 
 
 def untrue(orc: Orchestrator, call: Call) -> bool:
-    """Whether an answer said that there is nothing although there was something all the time."""
+    """Whether an answer denied work although there was work all the time."""
     if (
         call.words[0] != "next"
         or call.status not in (1, 6)
@@ -300,7 +300,7 @@ def untrue(orc: Orchestrator, call: Call) -> bool:
 
 
 def idle(orc: Orchestrator, call: Call) -> float:
-    """The longest time in seconds that an agent waited although there was something for it."""
+    """The longest time in seconds that an agent waited although there was work for it."""
     if call.words[0] != "next":
         return 0.0
     longest, since = 0.0, None
@@ -320,7 +320,7 @@ def idle(orc: Orchestrator, call: Call) -> float:
 
 @dataclass
 class Count:
-    """What a day came to."""
+    """The results of a day."""
 
     tasks: int
     done: int
@@ -351,7 +351,7 @@ def count(day: Day) -> Count:
 
 
 def main() -> int:
-    """Play a day, print what it came to, and fail if the board did not keep its word."""
+    """Play a day, print the results, and fail if an answer of the board was wrong."""
     with tempfile.TemporaryDirectory(prefix="orc-day-") as folder:
         day = play(Path(folder))
         counted = count(day)

@@ -1,7 +1,7 @@
-"""The main job, on a real board: import, plan, brief, four workers, collect, status.
+"""A cycle on a real board: import, plan, brief, four workers, collect, status.
 
-Run it with ``make demo``. Each line that starts with ``$`` is a command that you could type; the workers
-are processes of their own (``examples/worker.py``) and know nothing of each other but the board.
+Run it with ``make demo``. Each line that starts with ``$`` is a command that you could type. The workers are
+separate processes (``examples/worker.py``) and communicate only through the board.
 """
 
 import shutil
@@ -37,7 +37,7 @@ def runner(*words: str, lines: int | None = None) -> None:
 
 
 def show(script: str, *words: str, lines: int | None = None) -> None:
-    """Run a command and print it with what it answered, cut after so many lines."""
+    """Run a command and print it with its output, cut after some lines."""
     print(f"$ python {script} {' '.join(words)}", flush=True)
     done = subprocess.run(
         [sys.executable, ROOT / script, "--board", BOARD, *words],
@@ -54,7 +54,7 @@ def show(script: str, *words: str, lines: int | None = None) -> None:
 
 
 def work() -> None:
-    """Start the workers and wait until each has found nothing more to do."""
+    """Start the workers and wait until all have ended."""
     script = ROOT / "examples" / "worker.py"
     workers = [subprocess.Popen([sys.executable, script, BOARD, name]) for name in WORKERS]
     failed = [worker.args for worker in workers if worker.wait()]

@@ -1,7 +1,7 @@
-"""A worker: takes the next ready task, does it, shares what it learned, until there is none.
+"""A worker: takes ready tasks, does them and shares what it learned, until there is none.
 
 It uses only the command line, as an agent would: ``t next``, ``kb read``, ``kb append``, ``t complete``.
-The work itself is pretended; put yours into :func:`do`.
+The work is simulated; replace :func:`do` by yours.
 """
 
 import json
@@ -23,13 +23,13 @@ def main(board: str, name: str) -> None:
 
 
 def do(task: dict[str, Any], known: str) -> str:
-    """Pretend to work, with what the others have learned in mind."""
+    """Simulate work, with the knowledge of the others."""
     lessons = sum(line.startswith("- ") for line in known.splitlines())
     return f"done in attempt {task['attempt']}, knowing {lessons} lessons of others"
 
 
 def orc(board: str, name: str, *words: str) -> Any:
-    """The JSON answer of a command; None where it says that there is nothing."""
+    """The JSON answer of a command; None if there is none."""
     command = [sys.executable, CLI, *words, "--json", "--board", board, "--agent", name]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode not in (0, 1):

@@ -19,7 +19,7 @@ class Index(Noun[State]):
         return IndexFile.of(self._desk)
 
     def build(self) -> IndexStatus:
-        """Make ``state/index.db``, or bring it up to date.
+        """Make ``state/index.db``, or update it.
 
         Raises:
             Refused: The board has no folder to keep it in.
@@ -29,15 +29,15 @@ class Index(Noun[State]):
         return self.status()
 
     def status(self) -> IndexStatus:
-        """Return how the index stands: whether there is one, and how far it is."""
+        """Return the status of the index: whether it exists, and its last event."""
         return self._file.status()
 
     def drop(self) -> bool:
-        """Remove the index; return whether there was one. The log has everything that was in it."""
+        """Delete the index; return whether it existed. The log still has everything."""
         return self._file.drop()
 
     def verify(self) -> list[str]:
-        """Compare the index with one that is built anew from the log; return what differs."""
+        """Compare the index with a new one from the log; return the differences."""
         from orchestrator.index.verification import differences
 
         self._desk.pause()
@@ -53,20 +53,20 @@ class Index(Noun[State]):
         memory: int | None = None,
         stale: bool = False,
     ) -> QueryResult:
-        """Answer a question in SQL, which can only read.
+        """Answer a query in SQL, which can only read.
 
-        Without ``state/index.db`` an index in memory answers, which is made for this question.
+        Without ``state/index.db`` an index in memory is built for this query.
 
         Args:
             sql: One SELECT over the tables and views of the index.
             parameters: The values of ``:name`` in it.
-            limit: At most so many rows.
-            seconds: At most so long.
-            memory: Bytes that SQLite may use in this process, from now on and for good; None: any number.
-            stale: From the index as it stands; else it is brought up to date first.
+            limit: The most rows.
+            seconds: The time limit in seconds.
+            memory: The memory limit of SQLite in bytes, for this process from now on; None: no limit.
+            stale: Do not update the index first.
 
         Raises:
-            QueryError: It is not one statement that only reads, or SQLite does not understand it.
+            QueryError: It is not exactly one statement that only reads, or SQLite rejects it.
             TimedOut: It took too long.
         """
         self._desk.pause()
@@ -90,14 +90,14 @@ class Index(Noun[State]):
         """Search every text of the board; see :mod:`orchestrator.index.search`.
 
         Args:
-            words: The words; ``OR``, ``NOT``, ``"a phrase"`` and ``begin*`` work, and nothing is an error.
+            words: The words, with ``OR``, ``NOT``, ``"a phrase"`` and ``begin*``; nothing is an error.
             kinds: Only texts of these kinds.
             agent: Only texts that this agent wrote.
             since: Only texts from this time on, or that long ago (``2h``).
             workstream: Only texts about tasks of this stream.
             status: Only texts about tasks of these statuses.
             limit: At most so many.
-            stale: In the index as it stands; else it is brought up to date first.
+            stale: Do not update the index first.
 
         Returns:
             The texts, the most relevant first.
@@ -117,7 +117,7 @@ class Index(Noun[State]):
         )
 
     def queries(self) -> list[NamedQuery]:
-        """Return the named queries: those that are shipped, and the board's own in ``queries/*.sql``."""
+        """Return the named queries: shipped ones, and those of the board in ``queries/*.sql``."""
         return named_queries(self._desk.documents)
 
     def find(self, name: str) -> NamedQuery:

@@ -1,9 +1,9 @@
-"""The file of the index: opened to read, brought up to date, built anew where it is of no use, dropped.
+"""The file of the index: open it for reading, update it, build it again if it is unusable, drop it.
 
-Whatever is wrong with it, it comes back: the log has everything. One process writes at a time, and readers
-go on meanwhile (SQLite's write-ahead log). A build goes into a file beside it. That takes the place of a
-missing or broken file by renaming; into a sound one, which others may have open, SQLite copies it in one
-transaction, because a database that is renamed over another mixes up their write-ahead logs.
+It can always be built again, because the log has everything. One process writes at a time, and readers
+continue meanwhile (SQLite's write-ahead log). A build writes a second file. A missing or broken index is
+replaced by renaming that file. Into a valid index, which others may have open, SQLite copies it in one
+transaction, because renaming one database over another mixes up their write-ahead logs.
 """
 
 import os
@@ -27,28 +27,28 @@ BESIDE = ("-wal", "-shm", "-journal")
 """Files that SQLite keeps beside a database."""
 
 LARGE = 50_000
-"""Events from which on it is worth saying that an index can be kept."""
+"""The number of events from which a note recommends to build an index."""
 
 _ASTRAY = "the log does not go on from where it ended"
 _BUSY = 10.0
 _POLL = 0.01
 FAST = ("journal_mode = OFF", "synchronous = OFF", "temp_store = MEMORY", "cache_size = -65536")
-"""Settings for a build, of a file that is of no use before it is whole."""
+"""Settings for a build, whose file is only used when it is complete."""
 
 R = TypeVar("R")
 
 
 class IndexStatus(msgspec.Struct, kw_only=True):
-    """How the index stands.
+    """The status of the index.
 
     Attributes:
-        path: Where it is, or would be.
-        exists: Whether there is one.
-        event: The last event that it holds.
+        path: The path of its file.
+        exists: Whether the file exists.
+        event: The last event that it contains.
         head: The last event of the log.
         version: The version of its schema.
-        size: Bytes of its file.
-        problem: Why it cannot be used, and is built anew when it is asked; empty: it can.
+        size: The size of its file in bytes.
+        problem: Why it cannot be used, so that the next query builds it again; empty: it can be used.
     """
 
     path: str
@@ -64,9 +64,9 @@ class IndexFile:
     """The index of a board.
 
     Args:
-        store: Where the events live.
-        folder: The folder of the board; None: it has none, and so no file.
-        warn: Receives a sentence that a person should know.
+        store: The store of the events.
+        folder: The folder of the board; None: it has no folder, so no file.
+        warn: Receives warnings.
         show_progress: Shows how much of a long build is done.
         timeout: Seconds to wait for another process that writes the index.
     """
@@ -106,17 +106,17 @@ class IndexFile:
 
     @contextmanager
     def reading(self, *, stale: bool = False) -> Iterator[sqlite3.Connection]:
-        """The index, to be read: brought up to date first, or in memory if there is no file.
+        """The index for reading: updated first, or in memory if there is no file.
 
         Args:
-            stale: As it stands, however far the log is.
+            stale: Do not update it first.
         """
         with closing(self._opened(stale=stale)) as database:
             database.execute("PRAGMA query_only = ON")
             yield database
 
     def answer(self, question: Callable[[sqlite3.Connection], R], *, stale: bool = False) -> R:
-        """Ask the index; if SQLite meets damage in it, it is built anew and asked again."""
+        """Ask the index; if SQLite finds damage, build it again and repeat the question."""
         try:
             with self.reading(stale=stale) as database:
                 return question(database)
@@ -154,7 +154,7 @@ class IndexFile:
         except Damage as damage:
             if damage.code in ("newer_version", "misfit", "log_behind"):
                 raise
-            return False  # the log can be read to there
+            return False  # the log can be read up to there
 
     def _in_memory(self) -> sqlite3.Connection:
         from orchestrator.index import writing
@@ -176,7 +176,7 @@ class IndexFile:
                 sqlite3.SQLITE_READONLY,
             ):
                 raise
-            # A folder that may not be written has no place for SQLite's files beside the database.
+            # SQLite needs files beside the database, which a read-only folder does not allow.
             return self._connect("ro&immutable=1")
 
     def _connect(self, mode: str) -> sqlite3.Connection:
@@ -191,7 +191,7 @@ class IndexFile:
         return database
 
     def _problem(self) -> str:
-        """Why the file is of no use; empty: it can be used."""
+        """Why the file cannot be used; empty: it can."""
         try:
             with closing(self._open_to_read()) as database:
                 version = value_of(database, "version")
@@ -211,7 +211,7 @@ class IndexFile:
             return "it does not say how far it is"
 
     def _astray(self) -> str:
-        """Whether the log goes on from where the file ends."""
+        """Whether the log does not continue where the file ends."""
         try:
             with closing(self._open_to_read()) as database:
                 self._is_behind(position_of(database, self._store.cursor_type))
@@ -222,7 +222,7 @@ class IndexFile:
         return ""
 
     def _outgrown(self, database: sqlite3.Connection) -> str:
-        """Whether this version of the toolkit knows fields that the one that built it did not know."""
+        """Whether this version of the toolkit knows fields that the building version did not know."""
         kept = database.execute("SELECT key FROM _records WHERE kind = 'newer_fields'").fetchall()
         if kept:
             from orchestrator.core.events import is_known
@@ -235,10 +235,10 @@ class IndexFile:
     # Writing
 
     def build(self) -> bool:
-        """Make the file, or bring it up to date.
+        """Make the file, or update it.
 
         Returns:
-            Whether it was built, and not only brought up to date.
+            Whether it was built, and not only updated.
         """
         if not self._path:
             raise Refused("This board is in memory, and its index too", code="no_index_file")
@@ -265,7 +265,7 @@ class IndexFile:
         return self._open_to_read()
 
     def _copied(self) -> sqlite3.Connection:
-        """A copy in memory that is up to date, where the file may not be written."""
+        """An updated copy in memory, for a file that cannot be written."""
         from orchestrator.index import writing
 
         database = sqlite3.connect(":memory:", isolation_level=None)
@@ -275,7 +275,7 @@ class IndexFile:
         return database
 
     def _rebuilt(self, problem: str) -> sqlite3.Connection:
-        """The index, built anew, unless another process did that meanwhile."""
+        """Build the index again, unless another process did that meanwhile."""
         known = self._build_id()
         try:
             with self._locked():
@@ -289,7 +289,7 @@ class IndexFile:
         return self._open_to_read()
 
     def _build_id(self) -> str | None:
-        """Which build the file is; None: of no use."""
+        """The number of the file's build; None: unusable."""
         if not self.exists or self._problem():
             return None
         with suppress(sqlite3.DatabaseError), closing(self._open_to_read()) as database:
@@ -314,7 +314,7 @@ class IndexFile:
         _remove(new)
 
     def _copy_into(self, new: str) -> bool:
-        """Copy a build into the file, if that is a sound database; else False."""
+        """Copy a build into the file; False if that is not a valid database."""
         if not self.exists or os.path.getsize(self._path) == 0:
             return False
         try:
@@ -326,7 +326,7 @@ class IndexFile:
         return True
 
     def drop(self) -> bool:
-        """Remove the file; the next build makes it again. Says whether there was one."""
+        """Delete the file; return whether it existed. The next build makes it again."""
         if not self.exists:
             return False
         with self._locked():  # its file stays: another process may wait for it
@@ -339,7 +339,7 @@ class IndexFile:
         """Be the only process that writes the index.
 
         Raises:
-            Refused: A symbolic link is in the place of the file.
+            Refused: The file is a symbolic link.
             TimedOut: Another process wrote it all the time.
         """
         if os.path.islink(self._path):
@@ -352,7 +352,7 @@ class IndexFile:
                 time.sleep(_POLL)
             yield
 
-    # How it stands
+    # Present state
 
     def status(self) -> IndexStatus:
         """How the index stands."""
@@ -369,7 +369,7 @@ class IndexFile:
 
 @contextmanager
 def _lock_file(path: str) -> Iterator[Callable[[], bool]]:
-    """A file to be locked until the block ends: what is given tries to lock it once."""
+    """Lock a file until the block ends; the argument tries to lock it once."""
     if system.HAS_FLOCK:
         file = system.open_file(path, os.O_RDWR | os.O_CREAT)
         try:
@@ -395,7 +395,7 @@ def _lock_file(path: str) -> Iterator[Callable[[], bool]]:
 
 
 def connect(path: str, mode: str) -> sqlite3.Connection:
-    """Open a database file in a mode of SQLite's: ``ro``, ``rw``, ``rwc``."""
+    """Open a database file in a mode of SQLite: ``ro``, ``rw``, ``rwc``."""
     quoted = path.replace(os.sep, "/")
     for sign in "%?#":
         quoted = quoted.replace(sign, f"%{ord(sign):02x}")

@@ -1,7 +1,7 @@
-"""The schema in words: ``docs/index.md``, the list of tables, and metadata for Datasette.
+"""Descriptions of the schema: ``docs/index.md``, the list of tables, and metadata for Datasette.
 
-``python -m orchestrator.index.description docs/index.md`` writes the page; a test fails when it is not what
-the declarations say.
+``python -m orchestrator.index.description docs/index.md`` writes the page; a test fails when it differs
+from the declarations.
 """
 
 import sys
@@ -16,7 +16,7 @@ _HIDDEN = ("_records", "_index", "words")
 
 
 class Relation(msgspec.Struct, frozen=True, kw_only=True):
-    """A table or view that can be asked."""
+    """A table or view that queries can read."""
 
     name: str
     about: str
@@ -46,7 +46,7 @@ def metadata() -> dict[str, Any]:
     tables |= {view.name: {"description": view.about} for view in VIEWS}
     return {
         "title": "The board",
-        "description": "An index of the board's log: it can be deleted at any time and comes back.",
+        "description": "An index of the board's log. It can be deleted at any time and built again.",
         "databases": {"index": {"tables": tables}},
     }
 
@@ -57,19 +57,18 @@ def page() -> str:
         "# The schema of the index",
         "",
         "`orc index build` makes `state/index.db`, an SQLite database of everything on the board, and"
-        " `orc query` asks it. It is made from the log, can be deleted at any time and comes back; nothing"
-        " is read from it when the board changes. This page is generated from"
-        " `orchestrator/index/schema.py`.",
+        " `orc query` reads it. It is made from the log and can be deleted at any time; commands that change"
+        " the board do not read it. This page is generated from `orchestrator/index/schema.py`.",
         "",
-        f"Version {schema.VERSION}. A time is text such as `2026-11-21T06:13:00.123Z`; what is not known"
-        " is NULL; a list or mapping is JSON. `_records` and `_index` are the index's own.",
+        f"Version {schema.VERSION}. A time is text such as `2026-11-21T06:13:00.123Z`; an unknown value"
+        " is NULL; a list or mapping is JSON. `_records` and `_index` are internal.",
     ]
     for table in (*schema.TABLES, schema.TEXTS):
         lines += ["", f"## {table.name}", "", table.about, ""]
         lines += [
             f"Key: {', '.join(table.key)}.",
             "",
-            "| column | type | what it holds |",
+            "| column | type | contents |",
             "|---|---|---|",
         ]
         for column in table.columns:

@@ -1,7 +1,7 @@
 """Filters of tasks as conditions in SQL on the table ``tasks`` of the index, called ``t``.
 
-They mean what :mod:`orchestrator.domain.tasks.filters` says of a record. A condition is 0 or 1 and never
-NULL, so that NOT means the same in both.
+They select the same tasks as :mod:`orchestrator.domain.tasks.filters`. A condition is 0 or 1 and never NULL,
+so that NOT means the same in both.
 """
 
 import sqlite3
@@ -45,11 +45,11 @@ COLUMNS: dict[str, str] = {
     "stage": _STAGE,
     "waits_for": "t.gate",
 }
-"""Where the index has each fact: an expression, or for a fact of several values a query of these."""
+"""The SQL for each fact: an expression, or a query of the values of a fact with several values."""
 
 
 def prepare(database: sqlite3.Connection) -> None:
-    """Give a connection the function that conditions on texts call: SQLite folds ASCII only."""
+    """Register the function for conditions on texts: SQLite folds only ASCII."""
     database.create_function("casefold", 1, str.casefold, deterministic=True)
 
 
@@ -57,8 +57,8 @@ def condition(filter: Filter, now: str) -> tuple[str, dict[str, object]]:
     """Return a filter as a condition in SQL, and the values of its parameters.
 
     Args:
-        filter: What :func:`orchestrator.domain.tasks.where.parse` or an option made.
-        now: The time that leases, moments and what is overdue are compared with.
+        filter: The filter of :func:`orchestrator.domain.tasks.where.parse` or of an option.
+        now: The present time, for leases, moments and overdue tasks.
     """
     parameters: dict[str, object] = {"now": now}
     return _sql(filter, parameters, (f"w{number}" for number in count())), parameters
@@ -71,7 +71,7 @@ def _sql(filter: Filter, parameters: dict[str, object], names: Iterator[str]) ->
         return f"NOT {_sql(filter.of, parameters, names)}"
     word, nothing = ("AND", "1") if isinstance(filter, Every) else ("OR", "0")
     parts = [_sql(part, parameters, names) for part in filter.of] or [nothing]
-    while len(parts) > 1:  # in pairs: SQLite limits how deep an expression is
+    while len(parts) > 1:  # in pairs: SQLite limits the depth of an expression
         pairs = zip_longest(parts[::2], parts[1::2])
         parts = [f"({one} {word} {other})" if other else one for one, other in pairs]
     return parts[0]
@@ -118,5 +118,5 @@ def _test(compare: Compare, column: str, name: str) -> str:
 
 
 def _pattern(text: str) -> str:
-    """A pattern as GLOB takes it: what it has beside ``*`` and ``?`` is a letter."""
+    """A pattern for GLOB, in which only ``*`` and ``?`` have a meaning."""
     return text.replace("[", "[[]")

@@ -1,7 +1,7 @@
-"""What only the events tell: rows for what has been, such as transitions, past locks and sessions, versions.
+"""Rows for the past, which only events contain: transitions, past locks and sessions, versions.
 
-It looks on while events are folded, and compares the state before and after each: which step is allowed,
-and what follows from it, the domain alone knows.
+It compares the state before and after each folded event, because only the domain knows what an event
+changes.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ _RENAME_TEXTS = (
 
 
 class History:
-    """Applies events to a state, and collects the rows that they make.
+    """Applies events to a state, and collects their rows.
 
     Args:
         state: The state that the events are folded onto.
@@ -58,10 +58,10 @@ class History:
 
     Attributes:
         rows: New rows by their table.
-        statements: What changes older rows, in its order; to be run after the new rows are written.
+        statements: Changes of older rows, in order; they run after the new rows are written.
         texts: New texts.
         archived: The tasks that were archived, each with the time.
-        topics: The last text of each topic that got one.
+        topics: The last text of each changed topic.
     """
 
     def __init__(self, state: State, *, has_texts: bool) -> None:
@@ -88,7 +88,7 @@ class History:
         self.begin()
 
     def begin(self) -> None:
-        """Drop what was collected: it has been written."""
+        """Drop the collected rows after they were written."""
         self.rows = {table: [] for table in schema.TABLES}
         self.statements, self.texts = [], []
         self.archived = {}

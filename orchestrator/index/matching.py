@@ -17,13 +17,13 @@ _HAS_WORD = re.compile(r"[^\W_]")
 
 
 def match_of(words: str) -> str:
-    """Return a question in the language of FTS5; empty if there is no word in it."""
+    """Return the search in the language of FTS5; empty if it has no word."""
     alternatives: list[str] = []
     wanted: list[str] = []
     unwanted: list[str] = []
 
     def close() -> None:
-        # A question that only excludes would find all else: its words are looked for instead.
+        # A search that only excludes would match everything else: its words are searched instead.
         terms = " AND ".join(wanted or unwanted)
         without = "".join(f" NOT {term}" for term in unwanted) if wanted else ""
         if terms:

@@ -1,6 +1,6 @@
-"""Named queries: those that ship with the toolkit, and the board's own in ``queries/*.sql``.
+"""Named queries: shipped ones, and those of the board in ``queries/*.sql``.
 
-A query is a text of SQL. Its first comment says what it answers; a comment ``-- :ws Only of this workstream``
+A query is a text of SQL. Its first comment describes it; a comment ``-- :ws Only of this workstream``
 declares a parameter, which is NULL if it is not given.
 """
 
@@ -27,8 +27,8 @@ class NamedQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A query with a name.
 
     Attributes:
-        about: What it answers.
-        parameters: What can be given, by name.
+        about: Its description.
+        parameters: The descriptions of its parameters, by name.
         where: shipped, board, or schema: all of a table or view.
         sql: Its text.
     """
@@ -46,13 +46,13 @@ def is_name(text: str) -> bool:
 
 
 def named_queries(documents: Documents) -> list[NamedQuery]:
-    """All named queries by name; the board's own replace shipped ones of the same name."""
+    """All named queries by name; those of the board replace shipped ones."""
     queries = {query.name: query for query in (*_shipped(), *_of_board(documents))}
     return [queries[name] for name in sorted(queries)]
 
 
 def find_query(documents: Documents, name: str) -> NamedQuery:
-    """The query of a name; that of a table or view is all of it.
+    """The query of a name; for a table or view it selects all rows.
 
     Raises:
         NotFound: There is none.
@@ -75,7 +75,7 @@ def given(query: NamedQuery, pairs: dict[str, str]) -> dict[str, object]:
     """The values of all parameters of a query.
 
     Raises:
-        UsageError: One is given that it does not have.
+        UsageError: The query has no such parameter.
     """
     for name in pairs:
         if name not in query.parameters:

@@ -1,7 +1,7 @@
-"""Questions in SQL that cannot do any harm: read-only in truth, with limits of time, memory and rows.
+"""Safe queries in SQL: read-only, with limits of time, memory and rows.
 
-SQLite asks the authorizer about every step of a statement before it runs, so whatever is not plainly
-reading is refused however it is written.
+SQLite asks the authorizer about each step of a statement before it runs, so any step that does not only
+read is refused.
 """
 
 import sqlite3
@@ -15,17 +15,17 @@ import msgspec
 from orchestrator.core.errors import OrchestratorError, TimedOut, UsageError
 
 ROWS = 1000
-"""Rows of an answer, unless more are asked for."""
+"""Default number of rows of an answer."""
 
 SECONDS = 30.0
-"""How long a question may take."""
+"""Default time limit of a query, in seconds."""
 
 MEMORY = 512 * 1024 * 1024
-"""Bytes that SQLite may use in a process that asks one question."""
+"""Memory limit of SQLite in a process for one query, in bytes."""
 
 _ANSWER = 64 * 1024 * 1024
 _STEPS = 20_000
-"""Steps of SQLite's machine between two looks at the clock."""
+"""Steps of SQLite's virtual machine between two checks of the time."""
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _ALLOWED = {
@@ -34,7 +34,7 @@ _ALLOWED = {
     sqlite3.SQLITE_RECURSIVE,
 }
 _PRAGMAS = {
-    "data_version",  # FTS5 asks for it
+    "data_version",  # FTS5 needs it
     "foreign_key_list",
     "index_info",
     "index_list",
@@ -64,19 +64,19 @@ _LIMITS = {
 
 
 class QueryError(OrchestratorError):
-    """SQLite does not understand the question, or may not answer it."""
+    """SQLite rejects the query, or it is not allowed."""
 
     code = "query"
     exit_status = 2
 
 
 class QueryResult(msgspec.Struct, kw_only=True):
-    """The answer to a question in SQL.
+    """The answer to a query in SQL.
 
     Attributes:
         columns: Their names.
         rows: The rows, each a list of values in the order of the columns.
-        cut: Whether there were more rows than were asked for.
+        cut: Whether there were more rows than the limit.
     """
 
     columns: list[str]
@@ -96,15 +96,15 @@ def ask(
     """Answer a question.
 
     Args:
-        database: An open index, for this question alone: it can only be read from here on.
+        database: An open index, which is read-only from here on.
         sql: One statement.
         parameters: The values of ``:name`` in it.
-        limit: At most so many rows.
-        seconds: At most so long.
-        memory: Bytes that SQLite may use in this process, from now on and for good; None: any number.
+        limit: The most rows.
+        seconds: The time limit in seconds.
+        memory: The memory limit of SQLite in bytes, for this process from now on; None: no limit.
 
     Raises:
-        QueryError: It is not one statement that only reads, or SQLite does not understand it.
+        QueryError: It is not exactly one statement that only reads, or SQLite rejects it.
         TimedOut: It took too long.
         sqlite3.DatabaseError: The index is damaged.
     """
@@ -137,7 +137,7 @@ _HINT = "`orc query --schema` shows tables, columns and views; only one SELECT c
 
 
 def _limit_memory(database: sqlite3.Connection, size: int) -> None:
-    """Limit the memory beyond that of a database in memory; SQLite lets no process raise it again."""
+    """Limit the memory, beyond that of a database in memory; SQLite cannot raise the limit again."""
     (pages,), (page,) = (
         database.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size")
     )
@@ -149,7 +149,7 @@ def _restrict(database: sqlite3.Connection, deadline: float) -> None:
     database.execute("PRAGMA query_only = ON")
     database.execute("PRAGMA trusted_schema = OFF")
     for table in _VIRTUAL:
-        # Used once now: the first use of a virtual table declares it, which the authorizer refuses.
+        # The first use of a virtual table declares it, which the authorizer would refuse later.
         with suppress(sqlite3.OperationalError):  # an index without texts
             database.execute(f"SELECT 1 FROM {table} LIMIT 0")
     for category, value in _LIMITS.items():

@@ -22,7 +22,7 @@ from orchestrator.index.standing import value_of
 from orchestrator.index.texts import SearchText, grams
 
 CANDIDATES = 200
-"""How many texts are ranked by their age as well."""
+"""The number of best texts that are also ranked by age."""
 
 _TITLE_WEIGHT = 5
 _FRESH = 0.5
@@ -61,7 +61,7 @@ def ranked(
         conditions: Only texts that meet these.
         words: The full-text index: it says how rare a word is.
     """
-    # CROSS JOIN: the words come first, in the order of their rank, so that only the best are joined.
+    # CROSS JOIN: words come first, in the order of their rank, so that only the best are joined.
     rows = database.execute(
         f"SELECT t.id, t.kind, t.key, t.number, rank, t.ts FROM {words}"
         f" CROSS JOIN texts t ON t.id = {words}.rowid"

@@ -1,7 +1,7 @@
-"""The state as the index keeps it: records that are read when an event first touches them.
+"""The state in the index: records are read when an event first needs them.
 
-So the domain's own rules fold the events that came since onto the few records that they change, however
-large the board is; and what changed is what was put here.
+So the domain folds new events onto the few records that they change, at the same cost on every board, and the
+records that it puts are the changes.
 """
 
 import sqlite3
@@ -16,14 +16,14 @@ from orchestrator.domain.state import State
 _MISSING = object()
 _BOXES = ("new", "unread", "read")
 _UNKEPT = ("event", "requests")
-"""Fields of the state that the index does not need to fold on."""
+"""Fields of the state that folding in the index does not need."""
 
 Key = Any
 encode = msgspec.json.encode
 
 
 class Changed(NamedTuple):
-    """A record that was put: its key, its value, and what it was before; None: it was not there."""
+    """A record that was put: its key, its value, and its earlier value; None: it is new."""
 
     key: Key
     value: Any
@@ -31,11 +31,11 @@ class Changed(NamedTuple):
 
 
 class StoredMap(dict[Any, Any]):
-    """A map of the state whose records are read from the index when they are first asked for.
+    """A map of the state whose records are read from the index on first use.
 
     Args:
         database: The index.
-        kind: What its records are called there.
+        kind: The name of its records in the index.
         type: The type of a value.
     """
 
@@ -53,7 +53,7 @@ class StoredMap(dict[Any, Any]):
     # What changed
 
     def changed(self) -> Iterator[Changed]:
-        """What was put, or changed in place."""
+        """The records that were put or changed in place."""
         for key in dict.__iter__(self):
             before = self._stored.get(key)
             if self._changes_in_place and before is not None:
@@ -64,11 +64,11 @@ class StoredMap(dict[Any, Any]):
                 yield Changed(key, dict.__getitem__(self, key), before)
 
     def before(self, key: Key) -> Any:
-        """What a record was before, of a kind that is replaced; None: it was not there."""
+        """The earlier value of a record of a kind that is replaced; None: it is new."""
         return self._stored.get(key)
 
     def gone(self) -> list[Key]:
-        """The keys of the records that were removed and are not there again."""
+        """The keys of the records that were removed and not put again."""
         return [*self._gone]
 
     # Reading
@@ -178,7 +178,7 @@ class StoredMap(dict[Any, Any]):
 
 
 class StoredMailboxes(dict[str, Mailbox]):
-    """The mailboxes of the state, message by message: a full one costs no more than an empty one.
+    """The mailboxes of the state, message by message, so that a full one costs no more than an empty one.
 
     Args:
         database: The index.
@@ -189,7 +189,7 @@ class StoredMailboxes(dict[str, Mailbox]):
         self._database = database
 
     def boxes(self) -> Iterator[tuple[str, str, StoredMap]]:
-        """The agent, the status and the receipts of every part that was looked at."""
+        """The agent, the status and the receipts of each part that was read."""
         for agent, mailbox in dict.items(self):
             for status in _BOXES:
                 yield agent, status, getattr(mailbox, status)
@@ -213,7 +213,7 @@ class StoredMailboxes(dict[str, Mailbox]):
         return dict.__getitem__(self, agent)
 
     def __delitem__(self, agent: str) -> None:
-        self.pop(agent, None)  # one whose last message was taken out has no record any more
+        self.pop(agent, None)  # a mailbox without messages has no record
 
     def pop(self, agent: str, default: Any = _MISSING) -> Any:
         if agent not in self:
@@ -228,7 +228,7 @@ class StoredMailboxes(dict[str, Mailbox]):
 
 
 class StateChanges(NamedTuple):
-    """What happened to the state: by kind of record what was put, and the keys of what is gone.
+    """Changes of the state: for each kind of record the put records, and the keys of removed ones.
 
     A receipt has the kind ``mailboxes``; its key is the agent, the status and the message.
     """
@@ -238,7 +238,7 @@ class StateChanges(NamedTuple):
 
 
 def stored_state(database: sqlite3.Connection, event: int) -> State:
-    """The state after an event, its records in the index."""
+    """The state after an event, with its records in the index."""
     state = State(event=event)
     for holder, name in state.holders():
         hint: Any = type(holder).__annotations__[name]
@@ -255,7 +255,7 @@ def stored_state(database: sqlite3.Connection, event: int) -> State:
 
 
 def changes_of(state: State) -> StateChanges:
-    """What was changed in a state of :func:`stored_state` since it was made."""
+    """The changes of a state of :func:`stored_state` since it was made."""
     put, gone = dict[str, list[Changed]](), dict[str, list[Key]]()
     for kind, value in _fields(state):
         if isinstance(value, StoredMailboxes):
@@ -276,7 +276,7 @@ def changes_of(state: State) -> StateChanges:
 
 
 def everything_of(state: State) -> StateChanges:
-    """All records of a state in memory, as if they were new."""
+    """All records of a state in memory, as new ones."""
     put = dict[str, list[Changed]]()
     for kind, value in _fields(state):
         if kind == "mailboxes":
@@ -293,7 +293,7 @@ def everything_of(state: State) -> StateChanges:
 
 
 def keep(database: sqlite3.Connection, changes: StateChanges) -> None:
-    """Write what changed to the records of the index."""
+    """Write changes to the records of the index."""
     database.executemany(
         "DELETE FROM _records WHERE kind = ? AND key = ?",
         (_place(kind, key) for kind, keys in changes.gone.items() for key in keys),
@@ -309,7 +309,7 @@ def keep(database: sqlite3.Connection, changes: StateChanges) -> None:
 
 
 def box_kind(agent: str, status: str) -> str:
-    """What the receipts of one status in one mailbox are called in the index."""
+    """The key in the index for the receipts of one status in one mailbox."""
     return f"mailbox {status} {agent}"
 
 

@@ -14,10 +14,10 @@ import msgspec
 from orchestrator.index.views import VIEWS
 
 VERSION = 5
-"""Grows with every change of the schema or of what is stored: an index of another version is built anew."""
+"""Grows with every change of the schema or the contents: an index of another version is built again."""
 
 Value = Callable[[Any], object]
-"""Takes the value of a column from a record."""
+"""Gets the value of a column from a record."""
 
 TEXT, INTEGER, REAL = "TEXT", "INTEGER", "REAL"
 
@@ -27,9 +27,9 @@ class TableColumn(msgspec.Struct, frozen=True):
 
     Attributes:
         name: Its name.
-        kind: The type that SQLite is told.
-        about: What it holds.
-        value: Takes it from the record; None: the field of the same name.
+        kind: Its type in SQLite.
+        about: Its contents.
+        value: Gets it from the record; None: the field of the same name.
         references: The column that it points to: ``tasks.id``.
     """
 
@@ -45,7 +45,7 @@ class IndexTable(msgspec.Struct, frozen=True):
 
     Attributes:
         name: Its name.
-        about: What a row is.
+        about: The meaning of a row.
         columns: Its columns.
         key: The columns of the primary key.
         indexes: Further indexes: columns, perhaps with ``WHERE``.
@@ -66,12 +66,12 @@ class IndexTable(msgspec.Struct, frozen=True):
 
     @property
     def upsert(self) -> str:
-        """The statement that writes a row, in place of one with the same key."""
+        """The statement that writes a row, or replaces the row with the same key."""
         marks = ", ".join("?" * len(self.columns))
         return f"INSERT OR REPLACE INTO {self.name} VALUES ({marks})"
 
     def taker(self) -> Callable[[Any], tuple[object, ...]]:
-        """Makes a row of a record: the values of the columns that are taken from it."""
+        """The row of a record: the values of its columns."""
         values = [c.value or attrgetter(c.name) for c in self.columns if c.value is not GIVEN]
         return lambda record: tuple([value(record) for value in values])
 
@@ -99,7 +99,7 @@ class IndexTable(msgspec.Struct, frozen=True):
 
 
 def GIVEN(record: Any) -> object:  # noqa: N802  it stands where a value's function stands
-    """Mark a column that is not taken from the record, but given by what writes the row."""
+    """Mark a column whose value is not from the record, but from the code that writes the row."""
     raise NotImplementedError
 
 
@@ -116,7 +116,7 @@ def as_json(name: str) -> Value:
 
 
 def as_number(name: str) -> Value:
-    """The field, a truth, as 0 or 1."""
+    """The field, a boolean, as 0 or 1."""
     take = attrgetter(name)
     return lambda record: int(take(record))
 
@@ -607,13 +607,13 @@ TABLES = (
     SESSIONS, LOCKS, LOCK_WAITERS, MESSAGES, RECEIPTS, MAILING_LISTS, CONVOYS, CONVOY_TASKS, WORKFLOWS,
     KNOWLEDGE, KNOWLEDGE_VERSIONS, DECISIONS, GOALS, GOAL_TASKS, CYCLES,
 )  # fmt: skip
-"""The tables that are made of log and state."""
+"""The tables with data of log and state."""
 
 OWN = (
     "CREATE TABLE _records (kind TEXT, key, value BLOB, PRIMARY KEY (kind, key)) WITHOUT ROWID",
     "CREATE TABLE _index (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
 )
-"""The tables that the index keeps for itself: the records of the state, and what it is an index of."""
+"""The internal tables of the index: the records of the state, and notes about the index."""
 
 WORDS = {"words": "texts", "topic_words": "topic_texts"}
 """The full-text indexes, each with its texts: among topics a word is rare if few topics have it."""
@@ -654,6 +654,6 @@ def statements(*, texts: bool = True) -> Iterator[str]:
 
 
 def index_statements(*, texts: bool = True) -> Iterator[str]:
-    """The statements that make the further indexes; last in a build, as they are made faster then."""
+    """The statements that make the further indexes; a build runs them last, which is faster."""
     for table in (*TABLES, *((TEXTS,) if texts else ())):
         yield from table.create_indexes()

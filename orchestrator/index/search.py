@@ -1,9 +1,9 @@
-"""Words in every text of the board, ranked: ``orc search``.
+"""Ranked full-text search over every text of the board: ``orc search``.
 
 The most relevant come first, as :mod:`orchestrator.index.ranking` says.
 
-What a person writes is never an error: words are joined by AND; ``OR``, ``NOT`` and ``-word`` work, as do
-``"a phrase"`` and ``begin*``; all other signs are blanks.
+No input is an error: words are joined by AND; ``OR``, ``NOT``, ``-word``, ``"a phrase"`` and ``begin*`` are
+operators; all other signs are ignored.
 """
 
 import re
@@ -26,35 +26,35 @@ TextKind = Literal[
 KINDS: tuple[TextKind, ...] = get_args(TextKind)
 
 LONGEST = 1000
-"""Characters of a question that are used."""
+"""The most characters of a search that are used."""
 
 _WORDS = 12
-"""Words of a text that are shown around a match."""
+"""The number of words in a snippet."""
 
 _NEAR = 30
-"""Letters around a word of a script without blanks."""
+"""The number of letters around a match in a script without blanks."""
 
 _OPEN, _CLOSE = "\x02", "\x03"
-"""Signs around a match; no text that is shown keeps them."""
+"""Signs around a match, which are removed before a text is shown."""
 
 _MARKED = re.compile(f"({_OPEN}[^{_OPEN}{_CLOSE}]*{_CLOSE})")
 _NO_SIGNS = {ord(_OPEN): None, ord(_CLOSE): None}
 
 
 class TextMatch(msgspec.Struct, frozen=True, kw_only=True):
-    """A text in which the words are.
+    """A text that contains the words.
 
     Attributes:
-        kind: What the text is.
+        kind: The kind of text.
         key: The task, topic or goal, or the number of the message, decision or event.
-        number: Which of several notes or evidence of a task; else 0.
-        task: The task that it is about, if any.
+        number: The number of a note or evidence of a task; else 0.
+        task: Its task, if any.
         title: Its title, or that of its task.
         agent: Who wrote it.
         ts: When it was written.
-        score: How relevant it is; higher is better.
+        score: Its relevance; higher is better.
         snippet: The part of the text around the words.
-        marks: Where the words are in the snippet: the first character, and the one behind the last.
+        marks: The positions of the words in the snippet: the first character, and the one after the last.
     """
 
     kind: TextKind
@@ -82,11 +82,11 @@ def search(
     limit: int = 20,
     stale: bool = False,
 ) -> list[TextMatch]:
-    """Return the texts in which the words are, the most relevant first.
+    """Return the texts that contain the words, the most relevant first.
 
     Args:
         index: The index.
-        words: What a person wrote.
+        words: The search.
         now: The time from which ages count.
         kinds: Only texts of these kinds.
         agent: Only texts that this agent wrote.
@@ -94,9 +94,9 @@ def search(
         workstream: Only texts about tasks of this workstream.
         status: Only texts about tasks of these statuses.
         limit: At most so many.
-        stale: In the index as it stands; else it is brought up to date first.
+        stale: Do not update the index first.
     """
-    # A lone surrogate is in no text, and SQLite ends a question at a zero.
+    # No text contains a lone surrogate, and SQLite ends a search at a NUL.
     words = words[:LONGEST].encode("utf-8", "ignore").decode().replace("\0", " ")
     query = match_of(words)
     kinds = tuple(kinds)
@@ -131,7 +131,7 @@ def _about_task(column: str, values: Sequence[str]) -> list[Condition]:
 def _shown(
     database: sqlite3.Connection, row: int, score: float, query: str, words: str
 ) -> TextMatch:
-    """Return a text that matches, with the part of it in which the words are."""
+    """Return a matching text, with a snippet around the words."""
     kind, key, number, task, title, agent, ts, body = database.execute(
         "SELECT t.kind, t.key, t.number, t.task, coalesce(t.title, k.title, ''), t.agent, t.ts, t.body"
         " FROM texts t LEFT JOIN tasks k ON k.id = t.task WHERE t.id = ?",
@@ -157,7 +157,7 @@ def _shown(
 
 
 def _around_run(body: str, words: str) -> str:
-    """The part of a text around a word of a script without blanks, which SQLite does not mark."""
+    """The snippet around a word of a script without blanks, which SQLite does not mark."""
     for run in runs(words):
         first = body.find(run)
         if first >= 0:
@@ -169,7 +169,7 @@ def _around_run(body: str, words: str) -> str:
 
 
 def _unmarked(marked: str) -> tuple[str, list[tuple[int, int]]]:
-    """Return a text without the signs around matches, on one line, and where these were."""
+    """Return a text on one line without the signs around matches, and the positions of the signs."""
     text, marks = "", list[tuple[int, int]]()
     for part in _MARKED.split(" ".join(marked.split())):
         plain = part.translate(_NO_SIGNS)

@@ -1,4 +1,4 @@
-"""What an index notes of itself: the version of its schema, which build it is, and how far it is."""
+"""Notes of an index about itself: the version of its schema, its build, and its last event."""
 
 import sqlite3
 from typing import Any
@@ -20,11 +20,11 @@ def note(database: sqlite3.Connection, **values: object) -> None:
 
 
 def position_of(database: sqlite3.Connection, cursor_type: type[Cursor]) -> Cursor:
-    """How far an index is."""
+    """The position of an index in the log."""
     text = value_of(database, "position")
     return msgspec.json.decode(text, type=cursor_type) if text else START
 
 
 def note_position(database: sqlite3.Connection, position: Cursor) -> None:
-    """Write how far an index is."""
+    """Write the position of an index in the log."""
     note(database, event=position.id, position=msgspec.json.encode(position).decode())

@@ -1,4 +1,4 @@
-"""The texts that are searched: what they are made of, and pairs of letters for scripts without blanks.
+"""The searched texts, and pairs of letters for scripts without blanks.
 
 Chinese, Japanese, Thai and their like do not put blanks between words, so SQLite takes a whole sentence for
 one word. Every pair of neighbouring letters of these scripts is a word of the column ``grams`` as well:
@@ -27,7 +27,7 @@ _RUN = re.compile(f"[{_SCRIPTS}]+")
 
 
 class SearchText(NamedTuple):
-    """A row of ``texts`` but for its id and pairs."""
+    """A row of ``texts`` without its id and pairs."""
 
     kind: str
     key: str
@@ -47,7 +47,7 @@ def runs(text: str) -> list[str]:
 
 
 def without_runs(text: str) -> str:
-    """The rest of a text, which is written with blanks between words."""
+    """The parts of a text that are written with blanks between words."""
     return text if text.isascii() else _RUN.sub(" ", text)
 
 
@@ -60,7 +60,7 @@ def grams(*texts: str | None) -> str | None:
 
 
 def gram_match(run: str) -> str:
-    """What matches a word of such a script in ``grams``, in the language of FTS5."""
+    """The FTS5 term for a word of such a script in ``grams``."""
     pairs = _pairs(_normal(run), ends=False)
     return f'grams : "{" ".join(pairs)}"' if pairs else f"grams : {_code(_normal(run)[0])} *"
 
@@ -70,7 +70,7 @@ def _normal(text: str) -> str:
 
 
 def _code(letter: str) -> str:
-    """A letter as five digits, which no tokenizer takes apart."""
+    """A letter as five digits, which no tokenizer splits."""
     return f"{ord(letter):05x}"
 
 
@@ -127,7 +127,7 @@ def goal_text(goal: Any) -> SearchText:
 
 
 def event_text(record: Any) -> SearchText:
-    """The text of an event of the agents' own: the values of its payload."""
+    """The text of an event that an agent logged: the values of its payload."""
     values = _joined(*_values(msgspec.json.decode(record.payload)))
     return SearchText(
         "event", str(record.id), 0, None, record.agent, record.ts, record.type, values

@@ -1,4 +1,4 @@
-"""Compares an index with one that is built anew from the log."""
+"""Compare an index with a new one from the log."""
 
 import sqlite3
 from contextlib import closing
@@ -9,7 +9,7 @@ from orchestrator.index.database import IndexFile
 
 
 def differences(file: IndexFile, store: Store) -> list[str]:
-    """What is wrong with an index that was brought up to date: one sentence for each thing."""
+    """The differences of an updated index, one sentence for each."""
     fresh = sqlite3.connect(":memory:", isolation_level=None)
     with closing(fresh), file.reading() as database:
         writing.build(fresh, store)

@@ -1,4 +1,4 @@
-"""The views of the index: questions that are asked often. Only times are compared here, with now."""
+"""The views of the index: frequent questions. They compare only times, with the present."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
 
 class View(msgspec.Struct, frozen=True):
-    """A view: a question that is asked often."""
+    """A view: a frequent question."""
 
     name: str
     about: str

@@ -1,4 +1,4 @@
-"""Writing the index: all rows at once in a build, and those of what changed when it follows the log."""
+"""Write the index: all rows in a build, and changed rows in an update."""
 
 import os
 import sqlite3
@@ -27,7 +27,7 @@ from orchestrator.index.records import (
 from orchestrator.index.standing import note, note_position, position_of, value_of
 
 _AT_ONCE = 20_000
-"""Events whose rows a build holds back before it writes them."""
+"""The number of events whose rows a build writes together."""
 
 Row = tuple[object, ...]
 Texts = list[texts.SearchText]
@@ -37,7 +37,7 @@ _take_evidence = schema.EVIDENCE.taker()
 
 
 class Writer:
-    """Writes what events did into an index.
+    """Writes the changes of events into an index.
 
     Args:
         database: The index, in a transaction.
@@ -57,13 +57,13 @@ class Writer:
         self._archived = dict[str, Any]()
 
     def fold(self, chunk: Chunk) -> None:
-        """Fold events, and write the rows that they make when there are many."""
+        """Fold events, and write their rows when there are many."""
         self._state.fold(chunk.events, self.history.apply)
         if len(self.history.rows[schema.EVENTS]) >= _AT_ONCE:
             self.write_history()
 
     def write_history(self) -> None:
-        """Write the rows of what has been."""
+        """Write the rows of the past."""
         history = self.history
         for table, rows in history.rows.items():
             self._database.executemany(table.upsert, rows)
@@ -75,7 +75,7 @@ class Writer:
         history.begin()
 
     def write_state(self, changes: StateChanges) -> None:
-        """Write what changed in the state: first what is gone, then what was put."""
+        """Write the changes of the state: first removed records, then put ones."""
         put, gone = changes
         for kind, keys in gone.items():
             if keys and kind in _TABLES:
@@ -114,7 +114,7 @@ class Writer:
             self._delete_texts(_OWN_TEXTS, ((key,) for key in keys))
 
     def _forget(self, tasks: Iterable[str]) -> None:
-        """Drop the history of tasks that left the board without a trace; that of deleted ones stays."""
+        """Delete the history of tasks that left the board without a trace; deleted tasks keep theirs."""
         deleted = self._state.tasks.deleted
         self._database.executemany(
             "DELETE FROM transitions WHERE task = ?",
@@ -122,7 +122,7 @@ class Writer:
         )
 
     def forget_the_gone(self) -> None:
-        """In a build: drop the history of every task that is not there any more."""
+        """In a build, delete the history of every task that does not exist any more."""
         gone = "SELECT DISTINCT task FROM transitions EXCEPT SELECT id FROM tasks"
         self._forget([task for (task,) in self._database.execute(gone)])
 
@@ -209,7 +209,7 @@ class Writer:
         for key, topic, before in put:
             text = self.history.topics.get(key)
             if text is None and not topic.deleted:
-                continue  # nothing of its text changed
+                continue  # its text did not change
             if before is not None:
                 self._delete_texts("kind = 'knowledge' AND key = ?", [(key,)])
             if not topic.deleted and text is not None:
@@ -356,7 +356,7 @@ _OWN_TEXTS = "kind IN ('task', 'result', 'note', 'evidence') AND key = ?"
 
 
 def _nothing(_: Key) -> None:
-    """What a state in memory knows of what a record was before."""
+    """The earlier value of a record, which a state in memory does not know."""
 
 
 # From a log
@@ -393,7 +393,7 @@ def build(
 def _finishing(
     database: sqlite3.Connection, writer: Writer, state: State, has_texts: bool
 ) -> list[Callable[[], object]]:
-    """What is left to do of a build once the log is folded, in parts that take about as long."""
+    """The rest of a build after the log is folded, in parts of about equal time."""
     changes = everything_of(state)
     parts: list[Callable[[], object]] = [
         writer.write_history,
@@ -409,10 +409,10 @@ def _finishing(
 
 
 def follow(database: sqlite3.Connection, store: Store) -> None:
-    """Bring an index up to date with the log, in one transaction: at the cost of what was added.
+    """Update an index from the log, in one transaction, at the cost of the new events.
 
     Raises:
-        Damage: The log does not go on from where the index stands.
+        Damage: The log does not continue at the position of the index.
     """
     database.execute("BEGIN IMMEDIATE")
     try:
@@ -439,6 +439,6 @@ def follow(database: sqlite3.Connection, store: Store) -> None:
 
 
 def _check_readable(damage: Damage) -> None:
-    """Pass over damage behind which the log can be read to: readers of the board do so too."""
+    """Ignore damage after which the log can still be read, as readers of the board do."""
     if damage.code in ("newer_version", "misfit", "log_behind"):
         raise damage

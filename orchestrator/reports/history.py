@@ -35,7 +35,7 @@ def all_tasks(
 
 
 def grouped(tasks: Iterable[Task], field: str, measure: Callable[[list[Task]], R]) -> dict[str, R]:
-    """Measure the tasks of each value of a field, in the order of numbers."""
+    """Measure the tasks of each value of a field, in numeric order."""
     groups: dict[str, list[Task]] = {}
     for task in tasks:
         value = getattr(task, field)
@@ -46,7 +46,7 @@ def grouped(tasks: Iterable[Task], field: str, measure: Callable[[list[Task]], R
 
 
 def first_moment(now: str, days: int) -> str:
-    """Return the first moment of the day (UTC) that begins the last so many days.
+    """Return the start (UTC) of a period of the last days.
 
     Raises:
         UsageError: The number of days is out of range.
@@ -57,7 +57,7 @@ def first_moment(now: str, days: int) -> str:
 
 
 def share(part: float, whole: float) -> float:
-    """Return a part of a whole, 0 if there is no whole."""
+    """Return a share, 0 if the whole is 0."""
     return round(part / whole, 4) if whole > 0 else 0.0
 
 

@@ -1,4 +1,4 @@
-"""What is not well with open tasks: each flaw says what, and names the command that mends it."""
+"""Flaws of open tasks, each with the command that corrects it."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -20,22 +20,22 @@ from orchestrator.engine import Engine
 from orchestrator.reports.similar import Words, words_of
 
 FOR_EVER = 366 * 86400.0
-"""Seconds from which a task is put off for ever."""
+"""Seconds of deferral that are a flaw."""
 
 LONG = 14 * 86400.0
-"""Seconds after which a task is blocked for long."""
+"""Seconds of a blocked task that are a flaw."""
 
 LESS = 3
-"""How much less urgent a need may be than the task that needs it."""
+"""How much less urgent a need may be than its dependant."""
 
 
 class Flaw(msgspec.Struct, frozen=True, kw_only=True):
-    """What is not well with a task.
+    """A flaw of a task.
 
     Attributes:
-        rule: Which rule it breaks: ``no_estimate``.
-        says: What is not well, in words.
-        command: The command that mends it.
+        rule: The broken rule: ``no_estimate``.
+        says: The flaw in words.
+        command: The command that corrects it.
     """
 
     task: str
@@ -46,7 +46,7 @@ class Flaw(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Reason = tuple[str, str]
-"""What is not well, and the command that mends it."""
+"""The flaw in words, and the command that corrects it."""
 
 Titles = dict[tuple[str | None, Words], str]
 """The first open task of each parent and title."""
@@ -183,7 +183,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def _is_work(task: Task) -> bool:
-    """Whether an agent does it itself: no parts, and no milestone."""
+    """Whether an agent does the task itself: it has no parts and is no milestone."""
     return task.progress is None and not task.completes_itself
 
 

@@ -1,6 +1,6 @@
-"""The work of the last days: how much, how fast and by which agents, from the records of tasks alone.
+"""The work of the last days: amount, speed and agents, from the records of tasks.
 
-Every number exists on an empty board too: a rate or a duration without data is zero.
+Without data a rate or duration is zero, so an empty board has every number.
 """
 
 import math
@@ -30,12 +30,12 @@ class Durations(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
-    """The flow of some tasks in a time.
+    """The flow of some tasks in a period.
 
     Attributes:
-        per_day: Completed tasks a day.
-        success_rate: The share of done tasks among those that were done or failed.
-        time_to_start: From being added to the first claim, of tasks that ended in this time or run now.
+        per_day: Completed tasks per day.
+        success_rate: The share of done tasks among done and failed ones.
+        time_to_start: From addition to the first claim, of tasks that ended in the period or are in progress.
         time_to_finish: From the last claim to the end.
     """
 
@@ -52,7 +52,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
 class AgentFlow(Flow, frozen=True, kw_only=True):
     """The flow of one agent's tasks; ``busy_share`` is the share of the time with a task in progress.
 
-    That time is known from the last claim of each task: work that was given back does not count.
+    The time is known from the last claim of each task, so released work does not count.
     """
 
     working: int
@@ -60,7 +60,7 @@ class AgentFlow(Flow, frozen=True, kw_only=True):
 
 
 class Crew(msgspec.Struct, frozen=True, kw_only=True):
-    """How many agents are here (active), how many of them work (busy), and busy / active."""
+    """The numbers of active and of busy agents, and busy / active."""
 
     active: int
     busy: int
@@ -155,7 +155,7 @@ class _Window:
         self._first_claims: dict[str, str | None] = {}
 
     def flow(self, tasks: Sequence[Task]) -> Flow:
-        """Return the flow of the tasks in this time."""
+        """Return the flow of the tasks in this period."""
         ended = [task for task in tasks if self.since <= (task.ended_at or "")]
         worked = [task for task in ended if task.status in ("done", "failed")]
         count = Counter(task.status for task in ended)
@@ -188,7 +188,7 @@ class _Window:
         ]
 
     def _first_claim(self, task: Task) -> str | None:
-        """Return when the task was first claimed; its record has only the last claim."""
+        """Return the time of the first claim; the record has only the last one."""
         if task.attempt <= 1:
             return task.claimed_at
         if task.id not in self._first_claims:
@@ -236,7 +236,7 @@ def _cycle(
         return moment is not None and start <= moment and (until is None or moment < until)
 
     def size(field: str) -> int:
-        """Return how many entries a list of the plan has, those that were left out included."""
+        """Return the number of entries in a list of the plan, including omitted ones."""
         left_out = planned.plan.get("left_out", {})
         return len(planned.plan.get(field, ())) + int(left_out.get(field, 0))
 

@@ -1,7 +1,7 @@
 """The reference of commands in markdown, a page for each group, from their declarations.
 
 ``python -m orchestrator.interfaces.cli.reference docs/commands`` writes the pages; a test fails when they
-are not what the declarations say.
+differ from the declarations.
 """
 
 import inspect

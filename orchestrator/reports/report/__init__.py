@@ -1,5 +1,5 @@
-"""``orc report``: what was done, how the work flows, and when the rest will be done.
+"""``orc report``: finished work, flow, and a forecast.
 
-``report.py`` makes the figures from the board, ``records.py`` says what they are; ``forecast.py`` says when
-all is done. ``markdown.py`` and ``page.py`` lay them out.
+``report.py`` computes the figures of ``records.py`` from the board; ``forecast.py`` predicts the end.
+``markdown.py`` and ``page.py`` are layouts.
 """

@@ -1,7 +1,7 @@
 """The charts of a report as SVG, drawn by matplotlib; their colours and fonts are those of the page.
 
-A chart is drawn in stand-in colours, which become variables of the page's style: one picture serves light and
-dark. Text stays text, and no text of agents is read as markup or mathematics.
+A chart is drawn in placeholder colours, which become variables of the page's style, so one picture serves
+light and dark. Text stays text; text of agents is never markup or mathematics.
 """
 
 import io
@@ -37,7 +37,7 @@ _VARIABLES = {
     FAILED: "failed",
     IDLE: "idle",
 }
-"""The variable of the page's style that each stand-in colour becomes."""
+"""The style variable of the page for each placeholder colour."""
 
 STATUS_COLOURS = {
     "pending": IDLE,
@@ -107,7 +107,7 @@ class Drawing:
         }
         svgs = {}
         with mpl.rc_context(_STYLE), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of characters that the measuring font lacks
+            warnings.simplefilter("ignore")  # about characters that the measuring font lacks
             for name, (draw, label) in charts.items():
                 if figure := draw():
                     svgs[name] = _svg(figure, label, name)
@@ -208,7 +208,7 @@ class Drawing:
             return None
         figure, (axes,) = _figure(WIDE, 0.8 + 0.27 * len(gantt.rows))
         begins, ends = self._date(gantt.begins), self._date(gantt.ends)
-        least = (ends - begins) / 400  # what is not nothing can be seen
+        least = (ends - begins) / 400  # a value above 0 is visible
         for place, row in enumerate(gantt.rows):
             for phase in row.phases:
                 begin, end = self._date(phase.begins), self._date(phase.ends)
@@ -324,7 +324,7 @@ class Drawing:
         return [*map(self._date, (first, *steps, report.until))]
 
     def _totals(self, field: str) -> list[int]:
-        """How many tasks were wanted or done at each of these moments."""
+        """The numbers of wanted or done tasks at each of these moments."""
         steps = self._report.time_line.steps
         return [getattr(steps[0], field), *(getattr(step, field) for step in steps)]
 
@@ -348,7 +348,7 @@ def _figure(width: float, height: float, rows: int = 1) -> tuple[Figure, list[Ax
 
 
 def _note(axes: Axes, x: float, y: float, text: str, colour: str, *, above: bool) -> None:
-    """Write what a rising line is, left above it or right below."""
+    """Write the name of a rising line, above it on the left or below it on the right."""
     axes.annotate(
         text,
         (x, y),
@@ -376,7 +376,7 @@ def _together(points: Mapping[int, float], near: float) -> list[tuple[list[int],
 
 
 def _keys(axes: Axes, title: str, colours: dict[str, str]) -> None:
-    """Write above a chart what its colours mean."""
+    """Write the meaning of the colours above a chart."""
     handles = [Patch(facecolor=colour, label=name) for name, colour in colours.items()]
     axes.legend(
         handles=handles,
@@ -420,7 +420,7 @@ _ROUND = (
     *(_HOUR * n for n in (1, 2, 3, 6, 12)),
     *(_DAY * n for n in (1, 2, 4, 7, 14, 30, 90, 180, 365)),
 )
-"""Durations that stand at an axis."""
+"""The durations at an axis."""
 
 
 def _ticks(limits: tuple[float, float]) -> list[float]:

@@ -1,7 +1,7 @@
-"""What was done cycle by cycle and by whom, and the chart of the last cycle.
+"""The work of each cycle and agent, and the chart of the last cycle.
 
-The rules are those of :mod:`orchestrator.planning.collect`, here for all cycles in one pass: of the
-changes of a task in a cycle the last one counts.
+The rules are those of :mod:`orchestrator.planning.collect`, for all cycles in one pass: the last change of a
+task in a cycle counts.
 """
 
 from bisect import bisect_left
@@ -23,13 +23,13 @@ _CHARTED = ("in_progress", "in_review", "blocked")
 
 
 class Rounds:
-    """What was done between some events of the log: the starts of cycles, or one moment.
+    """The work between some events of the log: the starts of cycles, or one moment.
 
     Args:
         engine: The board.
-        chronicle: What the log says.
+        chronicle: The history from the log.
         lives: The tasks that count.
-        starts: The events, oldest first; the first round is what comes before them.
+        starts: The events, oldest first; the first round is before them.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Rounds:
             self._share(self.place(event), learned.agent).knowledge += 1
 
     def place(self, event: int) -> int:
-        """In which round an event lies; one that starts a round is not part of it."""
+        """The round of an event; an event that starts a round is not in that round."""
         return bisect_left(self._starts, event)
 
     def _share(self, place: int, agent: str) -> Share:
@@ -87,7 +87,7 @@ class Rounds:
             share.failed += 1
 
     def shares(self, place: int) -> list[Share]:
-        """Who did what in a round, by name."""
+        """The work of each agent in a round, by name."""
         return [self._shares[place][agent] for agent in sorted(self._shares[place])]
 
     def work(self, place: int, number: int | None, started: str, ended: str | None) -> CycleWork:
@@ -127,7 +127,7 @@ class Rounds:
 
 
 def gantt(lives: Mapping[str, Life], number: int | None, begins: float, ends: float) -> Gantt:
-    """Chart the tasks that were in work in a time, in the order in which they were begun."""
+    """Chart the tasks that were in work in a period, in the order of their start."""
 
     def charted(life: Life) -> Iterator[tuple[Change, float]]:
         for change, end in life.spans(ends):

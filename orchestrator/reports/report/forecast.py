@@ -1,6 +1,6 @@
-"""When the open tasks will have ended, and what helps most if it is done first.
+"""The forecast of the end of the open tasks, and the tasks that help most.
 
-``work.py`` says what there is to do and how work went so far, ``simulation.py`` plays it.
+``work.py`` collects the open work and the history, ``simulation.py`` simulates it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,20 +21,20 @@ from orchestrator.reports.report.simulation import (
 from orchestrator.reports.report.work import WorkLeft, work_history
 
 LEAST = 5
-"""Ended tasks below which nothing is forecast."""
+"""The fewest ended tasks for a forecast."""
 
 ROUGH = 20
-"""Ended tasks below which a forecast is called rough."""
+"""The fewest ended tasks for a forecast that is not rough."""
 
 LONGEST = 100 * 365 * 86400.0
-"""Seconds after which no later end is named."""
+"""The latest end of a forecast, in seconds."""
 
 HELPFUL = 5
-"""Tasks that are tried as what helps most."""
+"""The number of tasks that are tried for their effect."""
 
 
 class Played:
-    """The rest of the work of the board, or of a workstream, played many times.
+    """A simulation of the open work of the board or of a workstream.
 
     Args:
         state: The board.
@@ -92,11 +92,11 @@ class Played:
                 part_ends.append(max((ends[place] for place in part), default=0.0))
 
     def by(self, ends: Sequence[float], share: float) -> str:
-        """Return when this share of the trials had ended."""
+        """Return the time at which this share of the trials had ended."""
         return clock.after(self.now, min(quantile(ends, share), LONGEST))
 
     def helps(self) -> list[HelpfulTask]:
-        """Play again without each of the tasks at hand that hold up most, with the same chances."""
+        """Simulate again without each of the ready tasks that delay most, with the same random numbers."""
         history, work = self.history, self._work
         trials = max(10, len(self.ends) // 4)
         most = max(1, min(HELPFUL, DRAWS // (trials * len(work))))
@@ -121,7 +121,7 @@ class Played:
 
 
 def forecast(played: Played) -> Forecast:
-    """Return when the open tasks will have ended."""
+    """Return the forecast of the open tasks."""
     ends, left = played.ends, played.left
     return Forecast(
         outcome="forecast" if ends else "unknown" if played.reason else "done",

@@ -1,4 +1,4 @@
-"""What becomes of goals: how far they are, and whether their tasks will have ended by their dates."""
+"""The outlook of goals: their progress, and whether their tasks will have ended by their dates."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ def outlook(engine: Engine, goal: str, *, progress: ShowProgress = no_progress) 
 
     Args:
         goal: Its name.
-        progress: Shows how far the log is read and the rest of the work is played.
+        progress: Shows the progress of reading and simulating.
 
     Raises:
         NotFound: There is no such goal.
@@ -44,7 +44,7 @@ def outlooks(
     now: str,
     progress: ShowProgress,
 ) -> list[GoalOutlook]:
-    """Return the same for open goals. All open tasks of the board are played: they share its workers."""
+    """Return the same for open goals. All open tasks are simulated, because they share the workers."""
     played = Played(state, lives, None, now, progress, [goal.tasks for goal in goals])
     return [
         _outlook(goal_status(state, goal, now), played, ends)

@@ -1,6 +1,6 @@
-"""What the log says of each task's life, of evidence, knowledge and decisions: one pass, oldest event first.
+"""The history of tasks, evidence, knowledge and decisions, from one pass over the log.
 
-A life is a few small records a task, so a log of any length is read in the memory that its tasks need.
+Each task has a few small records, so memory grows with the tasks and not with the log.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ from orchestrator.reports.report.records import Decided
 class Change(msgspec.Struct, frozen=True, gc=False):
     """A change of a task's status: its event, its time (seconds since 1970), the new status and the agent.
 
-    ``is_lapse``: its agent had left it, so the time before was not spent on it.
+    ``is_lapse``: its agent had left it, so the time before was not work.
     """
 
     event: int
@@ -49,12 +49,12 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
 
 class Life(msgspec.Struct, gc=False):
-    """What happened to a task.
+    """The history of a task.
 
     Attributes:
         added: When it was added.
-        changes: The changes of its status; the first is that it was added.
-        facts: What it is, once it is known that it stays in the report.
+        changes: The changes of its status, beginning with its addition.
+        facts: Its facts, once it is known to be in the report.
     """
 
     added: float
@@ -63,24 +63,24 @@ class Life(msgspec.Struct, gc=False):
 
     @property
     def last(self) -> Change:
-        """The change that made it what it is."""
+        """The last change."""
         return self.changes[-1]
 
     @property
     def own(self) -> list[Change]:
-        """The changes that happened on this board; an imported task brings others."""
+        """The changes on this board, without those before an import."""
         first = self.changes[0]
         return [change for change in self.changes if change is first or change.event > first.event]
 
     def spans(self, end: float) -> Iterator[tuple[Change, float]]:
-        """Each change, with when the next came, or ``end`` if none did; a clock that went back hides none."""
+        """Each change with the time of the next one, or ``end``; also if the clock went back."""
         for change, following in zip(self.changes, self.changes[1:], strict=False):
             yield change, max(change.moment, following.moment)
         yield self.last, max(self.last.moment, end)
 
 
 class Checked(msgspec.Struct, frozen=True, gc=False):
-    """What the checks of a task showed, or a word of a reviewer."""
+    """The result of a check, or of a review."""
 
     task: str
     moment: float
@@ -91,12 +91,12 @@ class Checked(msgspec.Struct, frozen=True, gc=False):
 
 
 class Chronicle(msgspec.Struct):
-    """What the log says, up to the state that the report is about.
+    """The history from the log, up to the state of the report.
 
     Attributes:
         knowledge: Changes of topics, each with its event.
         began: The time of the first event.
-        before: The last event before the report begins.
+        before: The last event before the period.
     """
 
     lives: dict[str, Life] = {}
@@ -111,7 +111,7 @@ def read_chronicle(engine: Engine, state: State, since: str, progress: ShowProgr
     """Read the log once, up to the last event of the state; tasks that left without a trace are left out.
 
     Raises:
-        Damage: The log cannot be read that far.
+        Damage: The log cannot be read up to there.
     """
     reader = _Chronicler(state, since)
     last = 0
@@ -134,7 +134,7 @@ def read_chronicle(engine: Engine, state: State, since: str, progress: ShowProgr
 
 
 class _Chronicler:
-    """Notes what a report needs of each event; of all others only the type is looked at."""
+    """Collects what a report needs from each event; of other events it reads only the type."""
 
     def __init__(self, state: State, since: str) -> None:
         self.chronicle = Chronicle()
@@ -162,7 +162,7 @@ class _Chronicler:
         self.chronicle.lives[event.id] = Life(moment, [first])
 
     def imported(self, record: Recorded, event: events.TaskImported) -> None:
-        """A task from elsewhere has the times that it had there."""
+        """An imported task keeps the times of its tracker."""
         task, now = event.record, record.ts
         added = clock.seconds(task.created_at or now)
         changes = [Change(record.id, added, "pending", self._name(record.agent))]
@@ -267,10 +267,10 @@ _NOTES: dict[str, Callable[[_Chronicler, Recorded, Any], None]] = {
     KnowledgeDeleted.TYPE: _Chronicler.learned,
     DecisionAdded.TYPE: _Chronicler.decided,
 }
-"""What is noted of each type of events."""
+"""The function for each type of event."""
 
 
 def ending_text(engine: Engine, change: Change) -> str | None:
-    """Read from the log what a task was ended with: its result, or why it failed."""
+    """Read the result of a task, or the reason of its failure, from the log."""
     event = decode(engine.event(change.event))
     return event.result if isinstance(event, events.TaskCompleted) else getattr(event, "reason", "")

@@ -1,4 +1,4 @@
-"""A report as markdown: headings, sentences and tables, in which no text of agents is markup."""
+"""A report as markdown; text of agents is escaped."""
 
 import re
 from collections.abc import Iterable, Sequence

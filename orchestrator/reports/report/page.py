@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: no script, no network, light and dark.
+"""A report as one HTML page without scripts and network, light and dark.
 
 The template escapes all text, the page's policy forbids whatever would be loaded or run, and the charts are
 drawn from the figures.

@@ -65,7 +65,7 @@ def report(
             first event.
         until: Where it ends; the board is reported as it stood then.
         workstream: Only tasks of this workstream.
-        progress: Shows how far the log is read and the forecast is played.
+        progress: Shows the progress of reading and simulating.
 
     Raises:
         NotFound: There is no such workstream.
@@ -176,7 +176,7 @@ class _Reporter:
     def _is_recent(self, moment: float) -> bool:
         return self._begin <= moment <= self._end
 
-    # How it stands
+    # Present state
 
     def _standing(self) -> Standing:
         count = Counter(life.last.status for life in self._lives.values())
@@ -216,7 +216,7 @@ class _Reporter:
         ]
 
     def _hold_ups(self) -> list[HoldUp]:
-        """What others wait for, the most awaited first; what keeps a task back is said by its blockers."""
+        """The tasks that others wait for, most awaited first, by the blockers of tasks."""
         waiting: dict[tuple[str, str], list[str]] = {}
         for task in self._open_tasks():
             if task.status not in ("pending", "blocked"):
@@ -275,7 +275,7 @@ class _Reporter:
                 )
 
     def _goals(self) -> list[GoalOutlook]:
-        """The open goals, the next date first; of one workstream, those that have a task in it."""
+        """The open goals, next date first; of a workstream, the goals with a task in it."""
         goals = [goal for goal in self._state.goals.values() if self._is_wanted(goal)]
         goals = sorted(goals, key=lambda goal: (goal.due, goal.name))[:SHOWN]
         if not goals:
@@ -376,7 +376,7 @@ class _Reporter:
         return rounds.shares(1)
 
     def _cycles(self) -> list[CycleWork]:
-        """The cycles that the report touches, oldest first; without any, its whole time."""
+        """The cycles in the period, oldest first; without cycles, the whole period."""
         cycle = self._state.cycles.cycle
         starts = cycle.starts if cycle else ()
         rounds = Rounds(self._engine, self._chronicle, self._lives, starts)
@@ -403,7 +403,7 @@ _CHECKS = 10
 
 
 def _times(done: Iterable[Life]) -> FlowTimes:
-    """Lead and cycle time of done tasks; one that was never claimed has no cycle time."""
+    """Lead and cycle time of done tasks; a task without a claim has no cycle time."""
     lead, cycle = [], []
     for life in done:
         end = life.last.moment
@@ -415,7 +415,7 @@ def _times(done: Iterable[Life]) -> FlowTimes:
 
 
 def _spread(lengths: Iterable[float]) -> Spread:
-    """Summarise durations; a clock that was set back makes none shorter than 0."""
+    """Summarise durations; they are at least 0 even if the clock was set back."""
     ranked = sorted(max(0.0, length) for length in lengths)
     if not ranked:
         return Spread(count=0, median=0.0, p85=0.0)

@@ -1,6 +1,6 @@
 """A report in words and tables, the same for every layout: markdown, HTML and the terminal.
 
-Text that agents wrote stands in it as it is; each layout makes it safe in its own way.
+Text of agents is unchanged here; each layout escapes it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,14 +28,14 @@ _NEWEST = 8
 """Cycles that are shown, and tasks of each."""
 
 _WAITED = 15
-"""What others wait for, that a table shows."""
+"""The most rows of tasks that others wait for."""
 
 NUMBER = ">"
-"""Marks the head of a column of numbers."""
+"""Marks the title of a column of numbers."""
 
 
 class ReportTable(msgspec.Struct, frozen=True):
-    """Rows under their heads; heads that begin with ``>`` are those of numbers."""
+    """Rows under their titles; a title with ``>`` is a column of numbers."""
 
     heads: Sequence[str]
     rows: list[list[str]]
@@ -45,9 +45,9 @@ class ReportSection(msgspec.Struct, frozen=True, kw_only=True):
     """A part of the report.
 
     Attributes:
-        name: By which layouts find its chart.
+        name: The name of its chart.
         lines: Sentences.
-        table: None: there is nothing to list.
+        table: None without rows.
     """
 
     name: str
@@ -57,7 +57,7 @@ class ReportSection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Headline(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer in three short texts, each with a sentence below it: what is done, what is left, when."""
+    """The summary in three short texts, each with a sentence: done, left, end."""
 
     title: str
     period: str
@@ -70,7 +70,7 @@ class Headline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def headline(report: BoardReport) -> Headline:
-    """Return the answer that the report begins with."""
+    """Return the summary of the report."""
     standing = report.standing
     parts = {
         "in progress": standing.in_progress,

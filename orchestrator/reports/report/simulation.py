@@ -1,13 +1,13 @@
-"""The rest of the work is played many times over (Monte Carlo), to see when it ends.
+"""Simulate the open work many times (Monte Carlo), to predict its end.
 
-Workers take the ready task that comes first as soon as they are free; a task takes as long as tasks of its
-type and agent took on this board, and keeps back those that need it. How many workers there are, how soon
-they take the next task, and how long finished work waits for its review come from the board's history too.
+A free worker takes the first ready task. A task takes as long as tasks of its type and agent took on this
+board, and its dependants wait for it. The number of workers, their pauses and the time of reviews come from
+the history too.
 
-The history is a sample, so each trial first draws how the board *really* is, as uncertain as the sample
-leaves it: a Bayesian linear model of the logarithms of the durations (type, agent), whose residuals are the
-known ones. So few data make the ends lie far apart, and the promised share of boards is done by then, which
-is tested. The draws depend on the number of the trial alone: the same board has the same forecast.
+The history is a sample, so each trial first draws the real speeds of the board: a Bayesian linear model of
+the logarithms of the durations (type, agent) with the known residuals. With few data the ends lie far
+apart, so that the promised share of boards is done by then, which is tested. The draws depend only on the
+number of the trial: the same board has the same forecast.
 """
 
 import math
@@ -21,20 +21,20 @@ import msgspec
 from orchestrator.core.progress import ShowProgress, no_progress
 
 TRIALS, FEWEST = 1000, 20
-"""Trials, and how many there are at least however many tasks are open."""
+"""The usual and the least number of trials."""
 
 DRAWS = 500_000
-"""Tasks that may be played in all: of large graphs there are fewer trials, whose ends differ less."""
+"""The most simulated tasks: large graphs have fewer trials, whose ends differ less."""
 
 _SMOOTHED = 500
-"""Residuals that a model has at least."""
+"""The least number of residuals of a model."""
 
 _SHRINK = 3.0
-"""How many tasks of a type or agent it takes to believe them half."""
+"""The number of tasks of a type or agent that gives their mean half of the weight."""
 
 
 class Took(msgspec.Struct, frozen=True, gc=False):
-    """How long a task took that ended.
+    """The durations of an ended task.
 
     Attributes:
         kind: Its type.
@@ -52,10 +52,10 @@ class Took(msgspec.Struct, frozen=True, gc=False):
 
 
 class WorkHistory(msgspec.Struct):
-    """What is known of how work goes on a board.
+    """The history of the work on a board.
 
     Attributes:
-        pickups: Seconds from when a worker was free and a task ready, until it was claimed.
+        pickups: Seconds from a free worker and a ready task to the claim.
         workers: How many tasks were worked on side by side, at most.
     """
 
@@ -65,15 +65,15 @@ class WorkHistory(msgspec.Struct):
 
 
 class OpenTask(msgspec.Struct):
-    """A task that is to be played; they are given in the order in which they are taken.
+    """An open task of the simulation, in the order in which tasks are taken.
 
     Attributes:
         agent: Who has it or will get it; empty: any.
-        before: The places of the tasks that must end before it begins.
-        ready_in: Seconds until it can begin at all.
+        before: The positions of the tasks that must end before it begins.
+        ready_in: Seconds until it can begin.
         elapsed: Seconds that it has been in progress; None: it is not.
-        is_worked: The work is done and waits for its review.
-        is_instant: It takes no work: a milestone.
+        is_worked: Whether the work is done and waits for its review.
+        is_instant: Whether it needs no work: a milestone.
     """
 
     kind: str
@@ -86,7 +86,7 @@ class OpenTask(msgspec.Struct):
 
 
 def trials_for(tasks: int) -> int:
-    """How often the rest of the work is played."""
+    """The number of trials."""
     return max(FEWEST, min(TRIALS, DRAWS // max(tasks, 1)))
 
 
@@ -98,14 +98,14 @@ def simulate(
     *,
     without: int | None = None,
 ) -> list[float]:
-    """Return in how many seconds all work has ended, in each trial.
+    """Return the seconds until all work has ended, for each trial.
 
     Args:
         history: At least one task that has ended.
         work: The open tasks.
         trials: How often.
         progress: Shows how many trials are played.
-        without: The place of a task that takes no time, as if it had ended already.
+        without: The position of a task that counts as ended.
     """
     played = play(history, work, trials, progress, without=without)
     return [max(ends, default=0.0) for ends in played]
@@ -119,14 +119,14 @@ def play(
     *,
     without: int | None = None,
 ) -> Iterator[list[float]]:
-    """Yield in how many seconds each task has ended, trial by trial; see :func:`simulate`."""
+    """Yield the seconds until each task has ended, for each trial; see :func:`simulate`."""
     model, course = _Model(history), _Play(work, without)
     for number in progress(range(trials), "Forecasting", trials):
         yield course.ends(model, Random(number))
 
 
 def usual_durations(history: WorkHistory) -> dict[str, float]:
-    """Return how long tasks of a type usually take, in seconds; of a type without a history under ``""``."""
+    """Return the usual duration of each type in seconds; ``""`` is for types without a history."""
     kinds: dict[str, list[float]] = {}
     for took in history.took:
         for kind in (took.kind, ""):
@@ -135,13 +135,13 @@ def usual_durations(history: WorkHistory) -> dict[str, float]:
 
 
 def quantile(values: Iterable[float], share: float) -> float:
-    """Return the least value that this share of the values does not exceed; there is at least one."""
+    """Return the quantile of the values; there must be at least one."""
     ranked = sorted(values)
     return ranked[max(0, math.ceil(share * len(ranked)) - 1)]
 
 
 class _Draw(msgspec.Struct):
-    """How the board may really be: one draw from what its history leaves possible."""
+    """A possible speed of the board: one draw from the model of its history."""
 
     speeds: dict[str, float]
     kinds: dict[str, float]
@@ -168,7 +168,7 @@ class _Model:
         rest = [r - self._kinds[t.kind][0] for r, t in zip(rest, history.took, strict=True)]
         self._agents = _effects([took.agent for took in history.took], rest)
         rest = [r - self._agents[t.agent][0] for r, t in zip(rest, history.took, strict=True)]
-        # What the effects explain was in part chance: the residuals are too small by as much.
+        # The effects partly explain chance, which makes the residuals too small.
         fitted = 1 + sum(n / (n + _SHRINK) for n in self._sizes())
         self._freedom = max(self._count - fitted, self._count / 3, 1.0)
         centre = sum(rest) / self._count
@@ -204,17 +204,19 @@ class _Model:
         )
 
     def _drawn_pickups(self, random: Random) -> list[float]:
-        """The pauses as they may really be: a few long ones, such as nights, say little about the next."""
+        """A draw of the pauses: a few long ones, such as nights, say little about the next one."""
         pauses = _resampled(self._pickups, random)
         squares = sum(pause * pause for pause in self._pickups)
         if not squares:
             return pauses
-        weight = 1 + sum(self._pickups) ** 2 / squares  # how many equal pauses weigh as much
+        weight = (
+            1 + sum(self._pickups) ** 2 / squares
+        )  # the number of equal pauses with the same weight
         scale = weight / random.gammavariate(weight, 1.0)
         return [pause * scale for pause in pauses]
 
     def _crew(self, random: Random) -> list[str]:
-        """The agents that work side by side: each is the likelier the more it did."""
+        """The agents that work at the same time, drawn in proportion to their work."""
         weights = {agent: n for agent, (_, n) in self._agents.items()}
         keys = {agent: random.expovariate(weight) for agent, weight in weights.items()}
         chosen = sorted(keys, key=keys.__getitem__)[: self._workers]
@@ -223,9 +225,9 @@ class _Model:
 
 
 def _logs(took: Sequence[Took]) -> list[float]:
-    """Return the logarithms of the durations; of tasks still in progress, what these are expected to be.
+    """Return the logarithms of the durations, with expected ones for tasks in progress.
 
-    To leave those out would leave out the long ones. One step of expectation maximization is enough.
+    Leaving these out would leave out long tasks. One step of expectation maximization is enough.
     """
     logs = [math.log(max(t.worked, 1.0)) for t in took]
     ended = [log for log, t in zip(logs, took, strict=True) if t.has_ended]
@@ -254,7 +256,7 @@ def _smoothed(residuals: list[float], deviation: float) -> list[float]:
 
 
 def _effects(names: Sequence[str], values: Sequence[float]) -> dict[str, tuple[float, int]]:
-    """The effect of each name, drawn towards 0 where there are few values, and how many there are."""
+    """The effect of each name, drawn towards 0 for few values, and the number of values."""
     groups: dict[str, list[float]] = {}
     for name, value in zip(names, values, strict=True):
         groups.setdefault(name, []).append(value)
@@ -262,12 +264,12 @@ def _effects(names: Sequence[str], values: Sequence[float]) -> dict[str, tuple[f
 
 
 def _resampled(values: list[float], random: Random) -> list[float]:
-    """As many of the values, drawn with replacement: what the sample could have been (bootstrap)."""
+    """The same number of values, drawn with replacement (bootstrap)."""
     return _chosen(values, len(values), random)
 
 
 def _chosen(values: list[float], count: int, random: Random) -> list[float]:
-    """So many of the values, drawn with replacement."""
+    """Some of the values, drawn with replacement."""
     first = values[0]
     if all(value == first for value in values):
         return [first] * count
@@ -275,7 +277,7 @@ def _chosen(values: list[float], count: int, random: Random) -> list[float]:
 
 
 class _Play:
-    """The open tasks as numbers, played again and again."""
+    """The open tasks as numbers, for many trials."""
 
     def __init__(self, work: Sequence[OpenTask], without: int | None) -> None:
         self._work = work
@@ -287,7 +289,7 @@ class _Play:
         places = range(len(work))
         self._running = [p for p in places if work[p].elapsed is not None and p != without]
         self._worked = [p for p in places if work[p].is_worked and p != without]
-        # Those that go on by themselves, whatever they need.
+        # Tasks in progress, whatever they need.
         self._ongoing = {*self._running, *self._worked, without}
         self._start = _Course(free=[], speeds=[], needs=self._needs)
         if without is not None:
@@ -297,9 +299,9 @@ class _Play:
                 self._open(self._start, place, 0.0)
 
     def ends(self, model: _Model, random: Random) -> list[float]:
-        """Play once: in how many seconds each task ends."""
+        """Simulate once: the seconds until each task ends."""
         draw = model.draw(random)
-        # All that is due to chance is drawn task by task first, so that it does not depend on the order.
+        # Random numbers are drawn for each task first, so that they do not depend on the order.
         count = len(self._work)
         residuals = random.choices(draw.residuals, k=count)
         waits = _chosen(draw.waits, count, random)
@@ -313,7 +315,7 @@ class _Play:
         return self._go_on(course, worked, waits, pickups)
 
     def _begun(self, draw: _Draw, waits: list[float], random: Random) -> "_Course":
-        """Give the workers what they work on now."""
+        """Give the workers their present tasks."""
         start = self._start
         speeds = [math.exp(draw.speeds[agent]) for agent in draw.crew]
         course = _Course(
@@ -334,7 +336,7 @@ class _Play:
         return course
 
     def _open(self, course: "_Course", place: int, moment: float) -> None:
-        """Nothing keeps a task back any more but its time."""
+        """Open a task: it waits only for its start time."""
         task = self._work[place]
         if task.is_instant:
             heappush(course.events, (max(moment, task.ready_in), place, True))
@@ -346,7 +348,7 @@ class _Play:
     def _go_on(
         self, course: "_Course", worked: list[float], waits: list[float], pickups: list[float]
     ) -> list[float]:
-        """Let free workers take ready tasks until none is left; return when each ended."""
+        """Let free workers take ready tasks until none is left; return the end of each task."""
         events, ready, needs, speeds = course.events, course.ready, course.needs, course.speeds
         free = [(moment, worker) for worker, moment in enumerate(course.free)]
         heapify(free)
@@ -374,14 +376,14 @@ class _Play:
 
 
 class _Course(msgspec.Struct):
-    """How far a play is.
+    """The state of a trial.
 
     Attributes:
-        free: When each worker is free.
-        speeds: How long each takes, as a factor.
-        needs: How many tasks each waits for.
+        free: The time at which each worker is free.
+        speeds: The speed factor of each worker.
+        needs: The number of tasks that each task waits for.
         ready: The tasks that can be taken, a heap.
-        events: When what happens: the moment, the task, and whether it ends then or is ready only; a heap.
+        events: The next events, a heap: the time, the task, and whether it ends or becomes ready.
     """
 
     free: list[float]
@@ -392,13 +394,13 @@ class _Course(msgspec.Struct):
 
 
 _TRIES = 16
-"""How often a duration is drawn that must be longer than the time that is over."""
+"""The most draws of a duration that must be longer than the elapsed time."""
 
 
 def _left(centre: float, elapsed: float, draw: _Draw, random: Random) -> float:
-    """Return how long a task still takes that has been in progress for some time."""
+    """Return the remaining time of a task in progress."""
     for _ in range(_TRIES):
         worked = centre * math.exp(draw.scale * random.choice(draw.residuals))
         if worked > elapsed:
             return worked - elapsed
-    return centre  # it takes longer than any known task: as long again as a usual one
+    return centre  # longer than any known task: add the usual duration

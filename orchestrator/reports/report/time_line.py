@@ -8,7 +8,7 @@ from orchestrator.reports.report.lives import Life
 from orchestrator.reports.report.records import Interval, TimeLine
 
 MOST = 60
-"""Steps that a chart can show."""
+"""The most steps of a chart."""
 
 _DAY, _WEEK = 86400, 7 * 86400
 _UNITS = (
@@ -24,7 +24,7 @@ _MONDAY = 4 * _DAY
 
 
 def time_line(lives: Iterable[Life], since: float, until: float) -> TimeLine:
-    """Count what was added and ended in each step, what was in work, and how much was wanted and done."""
+    """Count the tasks of each step: added, ended, in work, wanted and done."""
     unit, step = _unit(until - since)
     offset = _MONDAY if step % _WEEK == 0 else 0
     first = (since - offset) // step * step + offset
@@ -52,7 +52,7 @@ class _Counts:
         self._since, self._until = since, until
         self._ended = {status: [0] * count for status in ("added", *ENDED)}
         self._busy = {status: [0.0] * count for status in ("in_progress", "in_review")}
-        # What comes before the first step stands in the place in front of it.
+        # Earlier events are in the slot before the first step.
         self._wanted = [0] * (count + 1)
         self._done = [0] * (count + 1)
 
@@ -80,7 +80,7 @@ class _Counts:
         return min(self._count - 1, max(0, int((moment - self._first) // self._step)))
 
     def _spend(self, busy: list[float], begin: float, end: float) -> None:
-        """Add a time to the steps that it lies in."""
+        """Add a period to the steps that it overlaps."""
         begin, end = max(begin, self._since), min(end, self._until)
         if begin >= end:
             return

@@ -1,4 +1,4 @@
-"""What the forecast is played with: how work went on a board, and what is left of it."""
+"""The input of the forecast: the history of the work, and the open work."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -16,14 +16,14 @@ from orchestrator.reports.report.lives import Change, Life
 from orchestrator.reports.report.simulation import OpenTask, Took, WorkHistory
 
 LAST = 1000
-"""Tasks that ended last, from which durations are taken."""
+"""The number of ended tasks, newest first, whose durations are used."""
 
 RECENT = 14 * 86400.0
-"""Seconds before the last claim in which it is measured how many work, and how soon they take a task."""
+"""The period before the last claim in which workers and pauses are measured, in seconds."""
 
 
 def work_history(lives: Mapping[str, Life], until: float) -> WorkHistory:
-    """Measure how work went: how long tasks took, and how soon workers took the next."""
+    """Measure the durations of tasks and the pauses of workers."""
     took = sorted(filter(None, (_took(life, until) for life in lives.values())), key=lambda t: t[0])
     pickups, workers = _pickups(lives)
     return WorkHistory([entry[1] for entry in took[-LAST:]], pickups, workers)
@@ -32,7 +32,7 @@ def work_history(lives: Mapping[str, Life], until: float) -> WorkHistory:
 def _claims(life: Life) -> Iterator[tuple[Change, Change | None]]:
     """Each time in progress: the claim, and the change that ended it; None while it goes on.
 
-    Times that ended because the agent had left the task are not among them: how long it worked is not known.
+    Times that ended because the agent had left the task are omitted: the working time is unknown.
     """
     changes = life.own
     for change, following in zip(changes, [*changes[1:], None], strict=True):
@@ -41,7 +41,7 @@ def _claims(life: Life) -> Iterator[tuple[Change, Change | None]]:
 
 
 def _took(life: Life, until: float) -> tuple[float, Took] | None:
-    """How long the task took, and when that was known; None for one that says nothing about it."""
+    """The duration of a task, and when it was known; None if it has none."""
     claims = [*_claims(life)]
     if not claims or life.facts is None:
         return None
@@ -58,9 +58,9 @@ def _took(life: Life, until: float) -> tuple[float, Took] | None:
 
 
 def _pickups(lives: Mapping[str, Life]) -> tuple[list[float], int]:
-    """Measure how soon free workers took ready tasks, and how many worked side by side.
+    """Measure the pauses of free workers before ready tasks, and the number of workers at the same time.
 
-    Workers have no names here, because agents come and go: the worker that has been free longest claims next.
+    Workers have no names here, because agents come and go: the one that is free longest claims next.
     """
     claims = [(life, *span) for life in lives.values() for span in _claims(life)]
     last = max((claim.moment for _, claim, _ in claims), default=0.0)
@@ -83,22 +83,22 @@ def _pickups(lives: Mapping[str, Life]) -> tuple[list[float], int]:
 
 
 def _ready_since(life: Life, claim: Change, lives: Mapping[str, Life]) -> float:
-    """When the claimed task could be claimed: when it became pending, or when its last need ended."""
+    """The time since when the claimed task was ready: it became pending, or its last need ended."""
     before = max((c.moment for c in life.changes if c.event < claim.event), default=claim.moment)
     needs = (lives[need].last.moment for need in life.facts.needs if need in lives)  # type: ignore[union-attr]
     return max([before, *(end for end in needs if end <= claim.moment)])
 
 
 class WorkLeft:
-    """The open tasks of a workstream, or of all, and what they need elsewhere, in the order of being taken.
+    """The open tasks of a workstream, or of all, with their needs elsewhere, in the order of the queue.
 
     Attributes:
-        tasks: Those that are played.
-        assumed_free: How many of them are blocked or wait for a signal.
-        places: The place of each in ``tasks``, by id.
-        spared: The open tasks that are not played because they are done only if others fail, which
-            are played as if they succeed. No parent waits for such a part.
-        left_out: How many open tasks are not played: they wait for a decision.
+        tasks: The simulated tasks.
+        assumed_free: The number of them that are blocked or wait for a signal.
+        places: The position of each in ``tasks``, by id.
+        spared: Open tasks that are not simulated, because they are only done if others fail; the others are
+            simulated as successful. No parent waits for such a part.
+        left_out: The number of open tasks that are not simulated: they wait for a decision.
     """
 
     def __init__(self, state: State, workstream: str | None, now: str) -> None:
