@@ -56,7 +56,7 @@ def test_json_is_one_stable_document(board: CommandLine) -> None:
     ]  # fmt: skip
     assert [*found["forecast"]] == [
         "outcome", "reason", "tasks", "left_out", "spared", "assumed_free", "history", "is_rough", "workers",
-        "trials", "p50", "p85", "p95", "quantiles", "helps",
+        "trials", "p50", "p85", "p95", "quantiles", "helps", "rest", "rest_days",
     ]  # fmt: skip
     assert found["forecast"]["outcome"] == "unknown"
     same = json.loads(board("report", "--format", "json").out)

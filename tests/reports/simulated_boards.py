@@ -12,6 +12,7 @@ from orchestrator.reports.report.simulation import OpenTask
 from orchestrator.reports.report.work import work_history
 
 SHAPES = ("lognormal", "gamma", "exponential", "mixed")
+HOUR, DAY = 3600.0, 86400.0
 LENGTHS = (8, 12, 20, 40, 80, 150)
 
 
@@ -39,16 +40,22 @@ class SimulatedBoard:
     Attributes:
         history: What is known when so many tasks have ended.
         left: What is open then.
+        now: That moment.
         truth: Seconds from then until all had really ended.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, rests: bool = False) -> None:
         random = self.random = Random(number)
+        # A resting board is awake for some hours a day, on some boards not on two days of the week.
+        self.awake = random.uniform(6, 12) * HOUR if rests else DAY
+        self.wakes = random.uniform(0, DAY)
+        self.days_off = {5, 6} if rests and random.random() < 0.4 else set[int]()
         self.shape = SHAPES[number % len(SHAPES)]
         self.ended = random.choice(LENGTHS)
         total = self.ended + random.randint(4, 30)
         self.medians = {
-            f"kind-{n}": random.lognormvariate(7, 0.8) for n in range(random.randint(1, 4))
+            f"kind-{n}": random.lognormvariate(8.5 if rests else 7, 0.8)
+            for n in range(random.randint(1, 4))
         }
         self.speeds = {
             f"agent-{n}": random.lognormvariate(0, 0.3) for n in range(random.randint(1, 5))
@@ -59,6 +66,10 @@ class SimulatedBoard:
         self.kinds = [random.choice([*self.medians]) for _ in range(total)]
         self.needs = [self._needs(task) for task in range(total)]
         self._look_back(self._play())
+
+    def _in_time(self, work: Worked) -> Worked:
+        begin, end, done = map(self._calendar, (work.begin, work.end, work.done))
+        return Worked(work.task, work.agent, begin, end - begin, done - end)
 
     def _needs(self, task: int) -> list[int]:
         earlier = range(max(0, task - 12), task)
@@ -105,7 +116,20 @@ class SimulatedBoard:
                 heappush(ends, (played[-1].done, task))
         return played
 
+    @property
+    def nights(self) -> int:
+        """How many rests the history has seen."""
+        return int((self.now - self.wakes) // DAY)
+
+    def _calendar(self, worked: float) -> float:
+        """When so many seconds of work have passed."""
+        day, left = divmod(worked, self.awake)
+        weeks, days = divmod(int(day), 7 - len(self.days_off))
+        working = [n for n in range(7) if n not in self.days_off]
+        return self.wakes + (weeks * 7 + working[days]) * DAY + left
+
     def _look_back(self, played: list[Worked]) -> None:
+        played = [self._in_time(work) for work in played] if self.awake < DAY else played
         dones = sorted(work.done for work in played)
         now = dones[self.ended - 1]
         self.truth = dones[-1] - now
@@ -113,6 +137,7 @@ class SimulatedBoard:
         lives = {
             str(task): self._life(task, begun.get(task), now) for task in range(len(self.kinds))
         }
+        self.now = now
         self.history = work_history(lives, now)
         order = [t for t in range(len(self.kinds)) if t not in begun or begun[t].done > now]
         places = {task: place for place, task in enumerate(order)}
@@ -121,7 +146,7 @@ class SimulatedBoard:
                 self.kinds[task],
                 agent=begun[task].agent if task in begun else "",
                 before=[places[need] for need in self.needs[task] if need in places],
-                elapsed=now - begun[task].begin
+                elapsed=self.history.rhythm.between(begun[task].begin, now)
                 if task in begun and begun[task].end > now
                 else None,
                 is_worked=task in begun and begun[task].end <= now,

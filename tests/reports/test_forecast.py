@@ -1,6 +1,7 @@
 """A forecast holds what it promises, on boards whose end is known."""
 
 from collections import defaultdict
+from itertools import count
 
 import pytest
 
@@ -37,6 +38,29 @@ def test_the_promised_share_of_boards_is_done_in_time() -> None:
     assert len(in_time["all"]) == BOARDS
     assert 0.8 <= shares["all"] <= 0.9, shares
     assert all(shares[group] >= 0.7 for group in (*SHAPES, *LENGTHS)), shares
+    assert 0.42 <= sum(half) / BOARDS <= 0.6
+
+
+@pytest.mark.timeout(1200)
+def test_the_promised_share_of_boards_that_rest_is_done_in_time() -> None:
+    """Some hours a day are awake, on some boards not at weekends; the history has seen a night."""
+    in_time: dict[object, list[bool]] = defaultdict(list)
+    half: list[bool] = []
+    for number in count():
+        board = SimulatedBoard(number, rests=True)
+        if board.nights < 1:
+            continue
+        rhythm = board.history.rhythm
+        ends = simulate(board.history, board.left, TRIALS)
+        median, most = (rhythm.after(board.now, quantile(ends, share)) for share in (0.5, 0.85))
+        half.append(board.now + board.truth <= median)
+        for group in ("all", board.shape, bool(board.days_off)):
+            in_time[group].append(board.now + board.truth <= most)
+        if len(half) == BOARDS:
+            break
+    shares = {group: round(sum(hits) / len(hits), 3) for group, hits in in_time.items()}
+    assert 0.8 <= shares["all"] <= 0.9, shares
+    assert all(shares[group] >= 0.7 for group in (*SHAPES, False, True)), shares
     assert 0.42 <= sum(half) / BOARDS <= 0.6
 
 

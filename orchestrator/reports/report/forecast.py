@@ -10,6 +10,7 @@ from orchestrator.core.progress import ShowProgress
 from orchestrator.domain.state import State
 from orchestrator.reports.report.lives import Life
 from orchestrator.reports.report.records import Forecast, HelpfulTask
+from orchestrator.reports.report.rhythm import next_time
 from orchestrator.reports.report.simulation import (
     DRAWS,
     play,
@@ -28,6 +29,8 @@ ROUGH = 20
 
 LONGEST = 100 * 365 * 86400.0
 """The latest end of a forecast, in seconds."""
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 HELPFUL = 5
 """The number of tasks that are tried for their effect."""
@@ -69,7 +72,7 @@ class Played:
         self.ends: list[float] = []
         self.part_ends: list[list[float]] = [[] for _ in parts]
         if not self.reason and self.left.tasks:
-            self._work = self.left.played()
+            self._work = self.left.played(self.history.rhythm)
             self._play(parts)
 
     def _reason(self) -> str:
@@ -93,18 +96,31 @@ class Played:
 
     def by(self, ends: Sequence[float], share: float) -> str:
         """Return the time at which this share of the trials had ended."""
-        return clock.after(self.now, min(quantile(ends, share), LONGEST))
+        return clock.after(self.now, self._in_time(quantile(ends, share)))
+
+    def _in_time(self, worked: float) -> float:
+        """Return how many seconds pass until there were so many of work."""
+        now = clock.seconds(self.now)
+        return min(self.history.rhythm.after(now, min(worked, LONGEST)) - now, LONGEST)
+
+    def rest(self) -> tuple[str, str] | None:
+        """Return when work rests next; None if that is not known."""
+        rhythm = self.history.rhythm
+        if not rhythm.length:
+            return None
+        begins = next_time(rhythm.begins, clock.seconds(self.now))
+        return clock.timestamp(begins), clock.timestamp(begins + rhythm.length)
 
     def helps(self) -> list[HelpfulTask]:
         """Simulate again without each of the ready tasks that delay most, with the same random numbers."""
         history, work = self.history, self._work
         trials = max(10, len(self.ends) // 4)
         most = max(1, min(HELPFUL, DRAWS // (trials * len(work))))
-        before = quantile(self.ends[:trials], 0.85)
+        before = self._in_time(quantile(self.ends[:trials], 0.85))
         helpful = []
         for place in self.left.at_hand(usual_durations(history))[:most]:
             without = simulate(history, work, trials, self._progress, without=place)
-            saves = before - quantile(without, 0.85)
+            saves = before - self._in_time(quantile(without, 0.85))
             if saves > 0:
                 task = self.left.tasks[place]
                 helpful.append(
@@ -139,4 +155,6 @@ def forecast(played: Played) -> Forecast:
         p95=played.by(ends, 0.95) if ends else None,
         quantiles=[played.by(ends, n / 20) for n in range(1, 20)] if ends else [],
         helps=played.helps() if ends else [],
+        rest=played.rest(),
+        rest_days=[WEEKDAYS[day] for day in sorted(played.history.rhythm.days)],
     )

@@ -65,7 +65,8 @@ def _outlook(status: GoalStatus, played: Played, ends: list[float]) -> GoalOutlo
         return _made(status, outcome="unknown", reason=reason)
     if not ends:
         return _made(status, outcome="unknown", reason=played.reason)
-    p85, until = played.by(ends, 0.85), _between(played.now, status.goal.due)
+    p85, rhythm = played.by(ends, 0.85), played.history.rhythm
+    until = rhythm.between(clock.seconds(played.now), clock.seconds(status.goal.due))
     return _made(
         status,
         outcome="forecast",

@@ -238,6 +238,9 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
         tasks: How many open tasks are in the forecast.
         left_out: How many are not: they need a task that failed or was cancelled, or are in a closed
             workstream.
+        rest: When work rests on most days, the first such time from now on: its begin and its end. It is
+            taken from the history, as are ``rest_days``; the forecast rests then. None: none is known.
+        rest_days: The days of the week on which work rests, by the date (UTC) on which they begin.
         spared: How many are not, because they are done only if another task fails.
         assumed_free: How many in the forecast are blocked or wait for a signal now; they are taken as free.
         history: How many ended tasks it is drawn from.
@@ -264,6 +267,8 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     p95: str | None = None
     quantiles: list[str] = []
     helps: list[HelpfulTask] = []
+    rest: tuple[str, str] | None = None
+    rest_days: list[str] = []
 
 
 class GoalOutlook(msgspec.Struct, frozen=True, kw_only=True):

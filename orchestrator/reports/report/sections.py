@@ -159,6 +159,16 @@ def _forecast(report: BoardReport) -> ReportSection:
             f" {_counted(forecast.workers, 'worker')}, with durations of the last {forecast.history} tasks"
             " that ended, by type and agent. Tasks that are added later are not in it.",
         ]
+    if forecast.rest:
+        begins, ends = map(local_time, forecast.rest)
+        days = f" and on {', '.join(forecast.rest_days)}" if forecast.rest_days else ""
+        lines.append(
+            f"Work has rested daily, next from {begins} to {ends}{days}: the forecast rests then, too."
+        )
+    elif forecast.trials:
+        lines.append(
+            "Its history shows no time of the day at which work rests, so the forecast never rests."
+        )
     if forecast.is_rough:
         lines.append("The history is short, so the times lie far apart.")
     if forecast.assumed_free:

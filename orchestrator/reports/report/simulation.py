@@ -19,6 +19,7 @@ from random import Random
 import msgspec
 
 from orchestrator.core.progress import ShowProgress, no_progress
+from orchestrator.reports.report.rhythm import Rhythm
 
 TRIALS, FEWEST = 1000, 20
 """The usual and the least number of trials."""
@@ -57,11 +58,13 @@ class WorkHistory(msgspec.Struct):
     Attributes:
         pickups: Seconds from a free worker and a ready task to the claim.
         workers: How many tasks were worked on side by side, at most.
+        rhythm: When work rests; all seconds here and in what is played are those of work.
     """
 
     took: list[Took]
     pickups: list[float]
     workers: int
+    rhythm: Rhythm = Rhythm()
 
 
 class OpenTask(msgspec.Struct):

@@ -13,6 +13,7 @@ from orchestrator.domain.tasks.blockers import (
 )
 from orchestrator.domain.tasks.records import ENDED, Task, rank_of
 from orchestrator.reports.report.lives import Change, Life
+from orchestrator.reports.report.rhythm import Rhythm, rhythm_of
 from orchestrator.reports.report.simulation import OpenTask, Took, WorkHistory
 
 LAST = 1000
@@ -24,9 +25,18 @@ RECENT = 14 * 86400.0
 
 def work_history(lives: Mapping[str, Life], until: float) -> WorkHistory:
     """Measure the durations of tasks and the pauses of workers."""
-    took = sorted(filter(None, (_took(life, until) for life in lives.values())), key=lambda t: t[0])
-    pickups, workers = _pickups(lives)
-    return WorkHistory([entry[1] for entry in took[-LAST:]], pickups, workers)
+    rhythm = _rhythm(lives, until)
+    known = (_took(life, until, rhythm) for life in lives.values())
+    took = sorted(filter(None, known), key=lambda t: t[0])
+    pickups, workers = _pickups(lives, rhythm)
+    return WorkHistory([entry[1] for entry in took[-LAST:]], pickups, workers, rhythm)
+
+
+def _rhythm(lives: Mapping[str, Life], until: float) -> Rhythm:
+    """When work rests: from the last times at which tasks were claimed or given back, handed in or ended."""
+    spans = [span for life in lives.values() for span in _claims(life)]
+    moments = sorted(change.moment for span in spans for change in span if change is not None)
+    return rhythm_of(moments[-2 * LAST :], until)
 
 
 def _claims(life: Life) -> Iterator[tuple[Change, Change | None]]:
@@ -40,7 +50,7 @@ def _claims(life: Life) -> Iterator[tuple[Change, Change | None]]:
             yield change, following
 
 
-def _took(life: Life, until: float) -> tuple[float, Took] | None:
+def _took(life: Life, until: float, rhythm: Rhythm) -> tuple[float, Took] | None:
     """The duration of a task, and when it was known; None if it has none."""
     claims = [*_claims(life)]
     if not claims or life.facts is None:
@@ -49,15 +59,15 @@ def _took(life: Life, until: float) -> tuple[float, Took] | None:
     if end is None:
         if getattr(life.facts, "lease_until", "") <= clock.timestamp(until):
             return None  # its agent has left it
-        return until, Took(kind, claim.agent, max(0.0, until - claim.moment), has_ended=False)
+        return until, Took(kind, claim.agent, rhythm.between(claim.moment, until), has_ended=False)
     if life.last.status not in ("done", "failed"):
         return None
-    worked = sum(max(0.0, end.moment - begin.moment) for begin, end in claims if end)
-    waited = max(0.0, life.last.moment - claims[0][0].moment - worked)
+    worked = sum(rhythm.between(begin.moment, end.moment) for begin, end in claims if end)
+    waited = max(0.0, rhythm.between(claims[0][0].moment, life.last.moment) - worked)
     return life.last.moment, Took(kind, claim.agent, worked, waited)
 
 
-def _pickups(lives: Mapping[str, Life]) -> tuple[list[float], int]:
+def _pickups(lives: Mapping[str, Life], rhythm: Rhythm) -> tuple[list[float], int]:
     """Measure the pauses of free workers before ready tasks, and the number of workers at the same time.
 
     Workers have no names here, because agents come and go: the one that is free longest claims next.
@@ -76,7 +86,7 @@ def _pickups(lives: Mapping[str, Life]) -> tuple[list[float], int]:
             ended += 1
         if free:
             ready = max(free.popleft(), _ready_since(life, claim, lives))
-            pickups.append(max(0.0, claim.moment - ready))
+            pickups.append(rhythm.between(ready, claim.moment))
         else:
             workers += 1
     return pickups, workers
@@ -168,21 +178,21 @@ class WorkLeft:
             return True
         return bool(awaited_failures(self._state, task))
 
-    def played(self) -> list[OpenTask]:
-        """The tasks as the forecast plays them."""
-        return [self._played(task) for task in self.tasks]
+    def played(self, rhythm: Rhythm) -> list[OpenTask]:
+        """The tasks as the forecast plays them, on a board of this rhythm."""
+        return [self._played(task, rhythm) for task in self.tasks]
 
-    def _played(self, task: Task) -> OpenTask:
+    def _played(self, task: Task, rhythm: Rhythm) -> OpenTask:
         now = clock.seconds(self._now)
         is_running = task.status == "in_progress" and not task.has_lapsed(self._now)
-        deferred = clock.seconds(task.defer_until) - now if task.defer_until else 0.0
+        deferred = clock.seconds(task.defer_until) if task.defer_until else now
         since = clock.seconds(task.claimed_at) if is_running and task.claimed_at else now
         return OpenTask(
             kind=task.type,
             agent=task.assigned_to or "" if is_running else "",
             before=[self.places[other] for other in self._needed[task.id]],
-            ready_in=max(0.0, deferred),
-            elapsed=max(0.0, now - since) if is_running else None,
+            ready_in=rhythm.between(now, deferred),
+            elapsed=rhythm.between(since, now) if is_running else None,
             is_worked=task.status == "in_review",
             is_instant=task.completes_itself,
         )
