@@ -103,7 +103,7 @@ class Facade:
                 first event.
             until: Where it ends; the board is reported as it stood then.
             workstream: Only tasks of this workstream.
-            progress: Shows how far the log is read and the forecast is played.
+            progress: Shows the progress of reading and simulating.
 
         Raises:
             NotFound: There is no such workstream.
@@ -114,7 +114,7 @@ class Facade:
 
         Args:
             goal: Its name.
-            progress: Shows how far the log is read and the rest of the work is played.
+            progress: Shows the progress of reading and simulating.
 
         Raises:
             NotFound: There is no such goal.
