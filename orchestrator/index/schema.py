@@ -13,7 +13,7 @@ import msgspec
 
 from orchestrator.index.views import VIEWS
 
-VERSION = 5
+VERSION = 6
 """Grows with every change of the schema or the contents: an index of another version is built again."""
 
 Value = Callable[[Any], object]

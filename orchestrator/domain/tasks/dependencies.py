@@ -313,9 +313,10 @@ class Links(Noun[State]):
         """Return the links of other live tasks to this one that never block."""
         state = self._state
         task_id = resolve_ever(state, task)
+        others = [state.tasks[other] for other in state.tasks.linked_by.get(task_id, ())]
         return [
             Edge(task=other.id, kind=link.kind, other=task_id)
-            for other in state.tasks.values()
+            for other in sorted(others, key=lambda other: other.events[0])
             for link in other.links
             if link.task == task_id
         ]

@@ -30,6 +30,8 @@ def add_task(state: State, task: Task) -> None:
         state.schedule.task_changed(None, task)
     if task.signals:
         _enter_signals(state.tasks, task)
+    if task.links:
+        _enter_links(state.tasks, task)
     _count(state, task, None)
 
 
@@ -128,7 +130,9 @@ def _unlink_needs(state: State, task: Task) -> None:
 
 
 def _drop(state: State, task_id: str) -> None:
-    _leave_signals(state.tasks, state.tasks.pop(task_id))
+    task = state.tasks.pop(task_id)
+    _leave_signals(state.tasks, task)
+    _leave_links(state.tasks, task)
     state.tasks.unknown_facts.pop(task_id, None)
 
 
@@ -206,6 +210,9 @@ def _change(state: State, before: Task, task: Task) -> list[Effect]:
     if task.signals is not before.signals:
         _leave_signals(tasks, before)
         _enter_signals(tasks, task)
+    if task.links is not before.links:
+        _leave_links(tasks, before)
+        _enter_links(tasks, task)
     return effects
 
 
@@ -221,6 +228,16 @@ def _leave_signals(tasks: TaskSlice, task: Task) -> None:
 
 def _awaited_signals(task: Task) -> Iterable[str]:
     return dict.fromkeys(signal.key for signal in task.signals if not signal.given_at)
+
+
+def _enter_links(tasks: TaskSlice, task: Task) -> None:
+    for other in dict.fromkeys(link.task for link in task.links):
+        append_to(tasks.linked_by, other, task.id)
+
+
+def _leave_links(tasks: TaskSlice, task: Task) -> None:
+    for other in dict.fromkeys(link.task for link in task.links):
+        remove_from(tasks.linked_by, other, task.id)
 
 
 def _count(state: State, task: Task, before: str | None) -> None:

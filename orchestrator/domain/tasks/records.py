@@ -248,6 +248,7 @@ class TaskSlice(MapSlice[str, Task]):
         failure_needed_by: For each task, the tasks that need its failure.
         children: For each task, its children, archived ones included.
         awaited_by: For each task, the tasks whose gate waits for its children.
+        linked_by: For each task, the live tasks with a link to it that never blocks.
         signals: For each signal that was not given yet, the tasks that wait for it.
         unknown_facts: For each task, the facts that a newer version gave it and this one does not know.
     """
@@ -261,6 +262,7 @@ class TaskSlice(MapSlice[str, Task]):
     failure_needed_by: dict[str, list[str]] = {}
     children: dict[str, list[str]] = {}
     awaited_by: dict[str, list[str]] = {}
+    linked_by: dict[str, list[str]] = {}
     signals: dict[str, list[str]] = {}
     unknown_facts: dict[str, dict[str, Any]] = {}
 

@@ -1064,3 +1064,24 @@ def test_a_graph_of_one_task_is_all_that_is_connected_with_it(orc: Orchestrator)
     orc.tasks.cancel(second)
     assert [task.id for task in orc.links.graph("build").tasks] == [first, third, alone]
     assert len(orc.links.graph(ended=True).edges) == 2
+
+
+def test_what_links_to_a_task_is_kept_in_step(orc: Orchestrator):
+    """Links that were made, removed, edited, and those of tasks that ended, left and came back."""
+    first, second, third, hub = (add(orc) for _ in range(4))
+
+    def linked() -> list[tuple[str, str]]:
+        return [(edge.task, edge.kind) for edge in orc.links.linked(hub)]
+
+    for task in (third, first):
+        orc.links.add(task, hub, kind="related")
+    orc.links.add(first, hub, kind="caused-by")
+    orc.links.add(second, first, kind="related")
+    assert linked() == [(first, "related"), (first, "caused-by"), (third, "related")]
+    orc.links.remove(first, hub, kind="related")
+    assert linked() == [(first, "caused-by"), (third, "related")]
+    orc.tasks.delete([third])
+    assert linked() == [(first, "caused-by")]
+    orc.links.remove(first, hub)
+    assert linked() == []
+    assert hub not in orc.engine.read().tasks.linked_by
