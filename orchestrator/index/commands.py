@@ -84,6 +84,7 @@ class Index(Noun[State]):
         since: str | None = None,
         workstream: str | None = None,
         status: Iterable[str] = (),
+        where: str = "",
         limit: int = 20,
         stale: bool = False,
     ) -> list[TextMatch]:
@@ -96,6 +97,7 @@ class Index(Noun[State]):
             since: Only texts from this time on, or that long ago (``2h``).
             workstream: Only texts about tasks of this stream.
             status: Only texts about tasks of these statuses.
+            where: Only texts about tasks that pass this expression.
             limit: At most so many.
             stale: Do not update the index first.
 
@@ -103,10 +105,16 @@ class Index(Noun[State]):
             The texts, the most relevant first.
         """
         self._desk.pause()
+        now, filter = self._desk.now(), None
+        if where:
+            from orchestrator.domain.tasks.where import parse
+
+            filter = parse(where, self._state, now)
         return search(
             self._file,
             words,
-            now=self._desk.now(),
+            now=now,
+            where=filter,
             kinds=kinds,
             agent=agent,
             since=since,

@@ -113,6 +113,7 @@ class IndexFile:
         """
         with closing(self._opened(stale=stale)) as database:
             database.execute("PRAGMA query_only = ON")
+            prepare(database)
             yield database
 
     def answer(self, question: Callable[[sqlite3.Connection], R], *, stale: bool = False) -> R:
@@ -122,6 +123,7 @@ class IndexFile:
                 return question(database)
         except sqlite3.DatabaseError as error:
             with closing(self._rebuilt(str(error))) as database:
+                prepare(database)
                 return question(database)
 
     def _opened(self, *, stale: bool) -> sqlite3.Connection:
@@ -392,6 +394,11 @@ def _lock_file(path: str) -> Iterator[Callable[[], bool]]:
         yield acquire
     finally:
         lock.release()
+
+
+def prepare(database: sqlite3.Connection) -> None:
+    """Give a connection the function that conditions on texts call: SQLite folds ASCII only."""
+    database.create_function("casefold", 1, str.casefold, deterministic=True)
 
 
 def connect(path: str, mode: str) -> sqlite3.Connection:

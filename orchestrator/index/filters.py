@@ -4,7 +4,6 @@ They select the same tasks as :mod:`orchestrator.domain.tasks.filters`. A condit
 so that NOT means the same in both.
 """
 
-import sqlite3
 from collections.abc import Iterator
 from itertools import count, zip_longest
 
@@ -48,11 +47,6 @@ COLUMNS: dict[str, str] = {
 """The SQL for each fact: an expression, or a query of the values of a fact with several values."""
 
 
-def prepare(database: sqlite3.Connection) -> None:
-    """Register the function for conditions on texts: SQLite folds only ASCII."""
-    database.create_function("casefold", 1, str.casefold, deterministic=True)
-
-
 def condition(filter: Filter, now: str) -> tuple[str, dict[str, object]]:
     """Return a filter as a condition in SQL, and the values of its parameters.
 
@@ -62,6 +56,12 @@ def condition(filter: Filter, now: str) -> tuple[str, dict[str, object]]:
     """
     parameters: dict[str, object] = {"now": now}
     return _sql(filter, parameters, (f"w{number}" for number in count())), parameters
+
+
+def passing_task(filter: Filter, now: str, column: str) -> tuple[str, dict[str, object]]:
+    """Return the condition that the task whose id is in a column passes a filter, and its parameters."""
+    sql, parameters = condition(filter, now)
+    return f"EXISTS (SELECT 1 FROM tasks t WHERE t.id = {column} AND {sql})", parameters
 
 
 def _sql(filter: Filter, parameters: dict[str, object], names: Iterator[str]) -> str:

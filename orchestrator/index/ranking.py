@@ -8,7 +8,7 @@ Where a board has no index, the texts that are ranked make one in memory, so the
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
@@ -28,8 +28,8 @@ _TITLE_WEIGHT = 5
 _FRESH = 0.5
 _MONTH = 30 * 86_400.0
 
-Condition = tuple[str, Sequence[str]]
-"""A condition on ``texts``, called ``t``, with the values of its parameters."""
+Condition = tuple[str, Mapping[str, object]]
+"""A condition on a row of ``texts``, with the values of its parameters."""
 
 
 class RankedText(NamedTuple):
@@ -47,7 +47,7 @@ def ranked(
     query: str,
     *,
     now: str,
-    most: int = CANDIDATES,
+    most: int = 0,
     conditions: Sequence[Condition] = (),
     words: str = "words",
 ) -> list[RankedText]:
@@ -57,17 +57,18 @@ def ranked(
         database: An index, or the texts alone.
         query: What is looked for, in the language of FTS5.
         now: The time from which ages count.
-        most: At most so many.
+        most: At most so many; as a rule :data:`CANDIDATES`.
         conditions: Only texts that meet these.
         words: The full-text index: it says how rare a word is.
     """
     # CROSS JOIN: words come first, in the order of their rank, so that only the best are joined.
     rows = database.execute(
-        f"SELECT t.id, t.kind, t.key, t.number, rank, t.ts FROM {words}"
-        f" CROSS JOIN texts t ON t.id = {words}.rowid"
-        f" WHERE {words} MATCH ? AND rank MATCH 'bm25({_TITLE_WEIGHT}, 1, 1)'"
-        f"{''.join(f' AND {condition}' for condition, _ in conditions)} ORDER BY rank LIMIT ?",
-        [query, *(value for _, values in conditions for value in values), most],
+        f"SELECT texts.id, kind, key, number, rank, texts.ts FROM {words}"
+        f" CROSS JOIN texts ON texts.id = {words}.rowid"
+        f" WHERE {words} MATCH :query AND rank MATCH 'bm25({_TITLE_WEIGHT}, 1, 1)'"
+        f"{''.join(f' AND {condition}' for condition, _ in conditions)} ORDER BY rank LIMIT :most",
+        {"query": query, "most": most or CANDIDATES}
+        | {k: v for _, values in conditions for k, v in values.items()},
     )
     present = clock.seconds(now)
     scored = [

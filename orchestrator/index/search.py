@@ -9,7 +9,7 @@ operators; all other signs are ignored.
 import re
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
 
@@ -18,6 +18,9 @@ from orchestrator.index.database import IndexFile
 from orchestrator.index.matching import match_of
 from orchestrator.index.ranking import CANDIDATES, Condition, ranked
 from orchestrator.index.texts import runs
+
+if TYPE_CHECKING:
+    from orchestrator.domain.tasks.filters import Filter
 
 TextKind = Literal[
     "task", "result", "note", "evidence", "message", "knowledge", "decision", "goal", "event"
@@ -79,6 +82,7 @@ def search(
     since: str | None = None,
     workstream: str | None = None,
     status: Iterable[str] = (),
+    where: "Filter | None" = None,
     limit: int = 20,
     stale: bool = False,
 ) -> list[TextMatch]:
@@ -93,6 +97,7 @@ def search(
         since: Only texts from this time on, or that long ago (``2h``).
         workstream: Only texts about tasks of this workstream.
         status: Only texts about tasks of these statuses.
+        where: Only texts about tasks that pass this.
         limit: At most so many.
         stale: Do not update the index first.
     """
@@ -102,11 +107,12 @@ def search(
     kinds = tuple(kinds)
     table = "topic_words" if kinds == ("knowledge",) else "words"
     conditions: list[Condition] = [
-        *_one_of("t.kind", kinds),
-        *_one_of("t.agent", () if agent is None else (agent,)),
-        *([] if since is None else [("t.ts >= ?", [moment(since, now, is_past=True)])]),
+        *_one_of("kind", kinds),
+        *_one_of("agent", () if agent is None else (agent,)),
+        *([] if since is None else [("ts >= :since", {"since": moment(since, now, is_past=True)})]),
         *_about_task("status", tuple(status)),
         *_about_task("workstream", () if workstream is None else (workstream,)),
+        *_passing(where, now),
     ]
 
     def ask(database: sqlite3.Connection) -> list[TextMatch]:
@@ -118,13 +124,24 @@ def search(
 
 
 def _one_of(column: str, values: Sequence[str]) -> list[Condition]:
-    return [(f"{column} IN ({', '.join('?' * len(values))})", values)] if values else []
+    named = {f"{column}{number}": value for number, value in enumerate(values)}
+    return [(f"{column} IN (:{', :'.join(named)})", named)] if named else []
+
+
+def _passing(where: "Filter | None", now: str) -> list[Condition]:
+    if where is None:
+        return []
+    from orchestrator.index.filters import (
+        passing_task,
+    )  # imported late: it needs all facts of tasks
+
+    return [passing_task(where, now, "texts.task")]
 
 
 def _about_task(column: str, values: Sequence[str]) -> list[Condition]:
     return [
-        (f"EXISTS (SELECT 1 FROM tasks k WHERE k.id = t.task AND {condition})", values)
-        for condition, values in _one_of(f"k.{column}", values)
+        (f"EXISTS (SELECT 1 FROM tasks k WHERE k.id = texts.task AND k.{condition})", named)
+        for condition, named in _one_of(column, values)
     ]
 
 

@@ -4,11 +4,12 @@ Two titles are as like as the larger of two shares: of words that both have (Dic
 in place (:mod:`difflib`). If one names another number than the other, as in "Step 3" and "Step 4", it is a
 third less. Where both tasks have a description, the words that these share count for a fifth.
 
-Only the letters are dear, so they are compared for the tasks that share most words, rare ones first.
+Only the letters are dear, so they are compared for the tasks that :mod:`orchestrator.index.ranking` puts
+first for the words of the title.
 """
 
 import re
-from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice, pairwise
 
@@ -17,7 +18,12 @@ import msgspec
 from orchestrator.core.errors import NotFound
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.tasks.where import parse
 from orchestrator.engine import Engine
+from orchestrator.index.filters import passing_task
+from orchestrator.index.matching import match_any
+from orchestrator.index.ranking import Condition, keys_ranked
+from orchestrator.index.texts import SearchText, task_texts
 
 LEAST = 0.4
 """The likeness from which a task is a candidate."""
@@ -25,11 +31,17 @@ LEAST = 0.4
 SAME = 0.85
 """The likeness of titles that say the same."""
 
-COMPARED = 200
-"""How many tasks are compared letter by letter; the tasks that share most words."""
+COMPARED = 50
+"""How many tasks are compared letter by letter with one that is added."""
 
 RECENT = 1000
 """Tasks that a new title is compared with, the newest: what adding one costs is the same on every board."""
+
+_LIVE: Condition = (
+    "kind = 'task' AND (SELECT archived_at FROM tasks WHERE id = texts.key) IS NULL",
+    {},
+)
+"""What the texts of tasks that are compared have in the index."""
 
 _READ = 4000
 """Characters of a description whose words are compared."""
@@ -79,18 +91,30 @@ def similar(engine: Engine, text: str, *, where: str = "", limit: int = 10) -> l
     with suppress(NotFound):
         itself = tasks.get(text)
     title, description = (itself.title, itself.description) if itself else (text, "")
-    others = [task for task in tasks.all(where=where) if itself is None or task.id != itself.id]
+    others = [task for task in _candidates(engine, title, where) if task is not itself]
     return _ranked(others, title, description)[:limit]
 
 
-def _ranked(tasks: list[Task], title: str, description: str) -> list[Similar]:
-    mine = words_of(title)
-    sharing = [(task, words) for task in tasks if (words := mine & words_of(task.title))]
-    counts = Counter(word for _, words in sharing for word in words)
-    sharing.sort(key=lambda pair: -sum(1 / counts[word] for word in pair[1]))
+def _candidates(engine: Engine, title: str, where: str) -> Iterator[Task]:
+    """Yield the tasks whose titles share most words with a title."""
+    state, now = engine.read(), engine.now()
+    conditions: list[Condition] = [_LIVE]
+    if where:
+        conditions.append(passing_task(parse(where, state, now), now, "texts.key"))
+
+    def texts() -> Iterator[SearchText]:
+        return (next(task_texts(task)) for task in Tasks(engine).all(where=where))
+
+    query = match_any(dict.fromkeys(title.split(), 1.0), column="title")
+    for key in keys_ranked(engine, query, texts, conditions=conditions):
+        if key in state.tasks:
+            yield state.tasks[key]
+
+
+def _ranked(tasks: Iterable[Task], title: str, description: str) -> list[Similar]:
     about = words_of(description[:_READ])
     candidates = []
-    for task, _ in sharing[:COMPARED]:
+    for task in tasks:
         value = likeness(title, task.title)
         if about and task.description:
             shared = _shared(about, words_of(task.description[:_READ]))
@@ -115,7 +139,7 @@ def open_twin(engine: Engine, task: Task) -> Task | None:
             if likeness(task.title, other.title) >= SAME:
                 return other
             compared += 1
-            if compared == COMPARED // 4:
+            if compared == COMPARED:
                 return None
     return None
 

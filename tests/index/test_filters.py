@@ -14,7 +14,8 @@ from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.domain.tasks.filter_fields import FIELDS, NAMES, NUMBERS, field_of
 from orchestrator.domain.tasks.filters import STANDINGS
 from orchestrator.domain.tasks.where import parse
-from orchestrator.index.filters import COLUMNS, condition, prepare
+from orchestrator.index.database import prepare
+from orchestrator.index.filters import COLUMNS, condition
 from orchestrator.index.query import ask
 from orchestrator.stores.memory import MemoryStore
 from tests.engine.test_model import Board

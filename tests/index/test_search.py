@@ -103,6 +103,18 @@ def test_the_language_of_questions(
     assert kinds(orc_with_texts.index.search(words)) == expected
 
 
+def test_an_expression_narrows_the_answer_to_texts_about_tasks_that_pass(
+    orc_with_texts: Orchestrator,
+) -> None:
+    search = orc_with_texts.index.search
+    without = search("parser", where="type = task and status = pending")
+    assert [match.title for match in without] == ["Describe it"]
+    assert kinds(search("parser", where="status = failed")) == set()
+    assert "note" in kinds(search("parser", where="status = done", kinds=["note", "task"]))
+    orc_with_texts.index.build()
+    assert search("parser", where="type = task and status = pending") == without
+
+
 def test_filters_narrow_the_answer(orc_with_texts: Orchestrator) -> None:
     ask = orc_with_texts.index.search
     some: tuple[TextKind, ...] = ("note", "result")

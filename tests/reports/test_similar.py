@@ -1,10 +1,14 @@
 """Tasks that say nearly the same, and the word about one when a task is added."""
 
+from pathlib import Path
+
 import pytest
 
 from orchestrator import Orchestrator
+from orchestrator.index import ranking
 from orchestrator.reports import similar
 from orchestrator.reports.similar import SAME, likeness, open_twin
+from tests.boards import SettableClock
 
 
 @pytest.fixture
@@ -55,6 +59,30 @@ def test_candidates_are_ranked_by_likeness(board: Orchestrator) -> None:
     assert board.similar("Write the parser")[0].likeness == 1
 
 
+def test_the_same_candidates_with_the_index_and_without(
+    tmp_path: Path, clock: SettableClock
+) -> None:
+    orc = Orchestrator.open(tmp_path / "indexed", now=clock)
+    orc.workstreams.create("w")
+    titles = (
+        "Write the parser",
+        "The parser: write!",
+        "Write the printer",
+        "解析器を書く",
+        "Buy milk",
+    )
+    ids = add(orc, *titles, "解析器を読む", "Write it, the parser", description="The parser")
+    orc.tasks.cancel(ids[1])
+    questions = [("write the parser", ""), (ids[0], "open"), ("解析器を書く。", ""), ("??", "")]
+    without = [orc.similar(text, where=where) for text, where in questions]
+    assert [len(answer) for answer in without] == [4, 2, 2, 0]
+    orc.index.build()
+    assert [orc.similar(text, where=where) for text, where in questions] == without
+    with orc.transaction():  # what it adds is in no index
+        (new,) = add(orc, "Write the PARSER")
+        assert new in [s.task.id for s in orc.similar("write the parser")]
+
+
 def test_descriptions_count_where_both_have_one(board: Orchestrator) -> None:
     (other,) = add(board, "Handle errors", description="The lexer stops at a stray quote")
     (same,) = add(board, "Handle errors", description="The network drops the connection")
@@ -65,7 +93,7 @@ def test_descriptions_count_where_both_have_one(board: Orchestrator) -> None:
 def test_letters_are_compared_for_a_bounded_number_of_tasks(
     board: Orchestrator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(similar, "COMPARED", 5)
+    monkeypatch.setattr(ranking, "CANDIDATES", 5)
     *_, rare = add(board, *(f"the task {n}" for n in range(20)), "the zebra")
     assert len(board.similar("the zebra task", limit=50)) <= 5
     assert board.similar("the zebra task")[0].task.id == rare

@@ -21,9 +21,10 @@ from orchestrator.interfaces.cli.run import Run
 @option("--since", "Only texts from then on: 2h, monday, 2026-11-21.")
 @option("--ws", "Only about tasks of this workstream.", types.WORKSTREAM_NAME, name="workstream")
 @option("--status", "Only about tasks of these statuses.", types.WORD, many=True)
+@option("--where", "Only about tasks that pass this expression (`help where`).", default="")
 @option("--limit", "At most so many.", types.COUNT, default=20)
 @flag("--stale", "Search the index as it stands, without bringing it up to date.", rare=True)
-def search(run: Run, words: tuple[str, ...], **filters: Any) -> Answer:
+def search(run: Run, words: tuple[str, ...], where: str, **filters: Any) -> Answer:
     """Search tasks, results, notes, evidence, mail, knowledge, decisions, goals and events.
 
     The most relevant come first: rare words, then titles before texts, new before old. `index build` makes it
@@ -31,6 +32,10 @@ def search(run: Run, words: tuple[str, ...], **filters: Any) -> Answer:
     """
     filters |= {name: filters[name] or () for name in ("kinds", "status")}
     now = clock.timestamp(time.time())
+    if where:  # only it needs the state
+        from orchestrator.domain.tasks.where import parse
+
+        filters["where"] = parse(where, run.orc.engine.read(), now)
     matches = words_search(run.index, " ".join(words), now=now, **filters)
     return Answer(matches, lambda: lines(map(_shown, matches), empty="Nothing was found."))
 
