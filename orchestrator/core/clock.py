@@ -58,6 +58,11 @@ def seconds(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+def between(begin: str, end: str) -> float:
+    """Seconds from one timestamp to another; below 0 if the second one is earlier."""
+    return round(seconds(end) - seconds(begin), 3)
+
+
 def check(text: str) -> str:
     """Return the text if it has exactly the form that :func:`timestamp` writes.
 

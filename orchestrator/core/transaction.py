@@ -46,6 +46,10 @@ def check_named(agent: str) -> str:
     return agent
 
 
+def no_result(_state: object, _events: Committed) -> None:
+    """Return the result of a command that is a part of another one: None."""
+
+
 class Transaction(Generic[S]):
     """The state, the time, new ids and the recorded events of a command. It commits as a whole or not at all.
 

@@ -87,6 +87,19 @@ class MapSlice(Slice, Generic[K, V]):
             raise self.missing(key)
         return self.main[key]  # type: ignore[no-any-return]
 
+    def check(self, key: K | None) -> None:
+        """Refuse a key without a record, if one is given.
+
+        Raises:
+            NotFound: There is no record.
+        """
+        if key is not None:
+            self.find(key)
+
+    def present(self, keys: Iterable[K]) -> list[V]:
+        """The records of these keys; those without one are left out."""
+        return [self.main[key] for key in keys if key in self.main]
+
     def missing(self, key: K) -> NotFound:
         """The error for a key without a record."""
         near = did_you_mean(key, self.main) if isinstance(key, str) else ""

@@ -33,7 +33,7 @@ def wait_for(desk: Desk[State], attempt: Callable[[], R | None], patience: float
         changes = (state.schedule.next_change(now), state.mail.next_end_of_quiet(now))
         change = min(filter(None, changes), default=None)
         if change is not None:
-            remaining = min(remaining, max(clock.seconds(change) - clock.seconds(now), 0.001))
+            remaining = min(remaining, max(clock.between(now, change), 0.001))
         desk.pause()
         wait(remaining)
         wait = desk.watch()

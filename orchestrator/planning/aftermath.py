@@ -59,7 +59,9 @@ def aftermath(engine: Engine, task: Task, *, agent: str | None = None) -> Afterm
         agent=actor,
         freed=_neighbours(t for t in freed if not t.is_run_by(actor, now)),
         kept_back=_neighbours(_kept_back_by(state, task)) if stops else (),
-        parts=_neighbours(_live(state, open_parts(state, task))) if task.status in ENDED else (),
+        parts=_neighbours(state.tasks.present(open_parts(state, task)))
+        if task.status in ENDED
+        else (),
         reviewers=suitable_reviewers(state, task, now) if task.status == "in_review" else (),
         unread=count_unread(state, actor, now).unread,
     )
@@ -71,22 +73,22 @@ def _neighbours(tasks: Iterable[Task]) -> tuple[Neighbour, ...]:
 
 
 def _kept_back_by(state: State, task: Task) -> list[Task]:
-    needing = _live(state, state.tasks.needed_by.get(task.id))
+    needing = state.tasks.present(state.tasks.needed_by.get(task.id, ()))
     return [dependant for dependant in needing if dependant.status not in ENDED]
 
 
 def _freed_by(state: State, ended: Task, now: str) -> Iterator[Task]:
     """Yield the tasks that can be begun now, also those after a milestone that the same commit completed."""
     since = ended.ended_at or ""
-    parents = _live(state, [ended.parent or ""])
+    parents = state.tasks.present([ended.parent or ""])
     yield from (task for task in parents if _can_begin(state, task, now, since))
     waiting = {ended.id: ended}
     for current in (order := [ended]):
-        needing = _live(state, state.tasks.needed_by.get(current.id))
+        needing = state.tasks.present(state.tasks.needed_by.get(current.id, ()))
         if current.status != "done":
             needing = []
         if current.status == "failed":
-            needing = _live(state, state.tasks.failure_needed_by.get(current.id))
+            needing = state.tasks.present(state.tasks.failure_needed_by.get(current.id, ()))
         for dependant in (*needing, *_gates_opened_by(state, current)):
             if dependant.completes_itself and dependant.ended_at == ended.ended_at:
                 if dependant.id not in waiting:
@@ -104,7 +106,7 @@ def _gates_opened_by(state: State, task: Task) -> list[Task]:
         return []
     progress = progress_of(state, task.parent)
     is_first = task.status == "done" and progress is not None and progress.done == 1
-    waiters = _live(state, state.tasks.awaited_by.get(task.parent))
+    waiters = state.tasks.present(state.tasks.awaited_by.get(task.parent, ()))
     gates = ((waiter, waiter.gate) for waiter in waiters if not waiter.waiting)
     return [
         waiter for waiter, gate in gates if gate is not None and (gate.how == "all" or is_first)
@@ -116,7 +118,7 @@ def _freed_parts(state: State, parent: Task, now: str, since: str) -> Iterator[T
     for current in (order := [parent]):
         if current.keeps_children or current.status in ENDED:
             continue
-        for part in _live(state, state.tasks.children.get(current.id)):
+        for part in state.tasks.present(state.tasks.children.get(current.id, ())):
             order.append(part)
             if _can_begin(state, part, now, since):
                 yield part
@@ -130,7 +132,3 @@ def _can_begin(state: State, task: Task, now: str, since: str) -> bool:
     is_open = state.workstreams[task.workstream].status == "active"
     is_free = task.status in ("pending", "assigned") and not open_parts(state, task)
     return is_due and is_open and is_free
-
-
-def _live(state: State, ids: Iterable[str] | None) -> list[Task]:
-    return [state.tasks[task] for task in ids or () if task in state.tasks]

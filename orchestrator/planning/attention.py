@@ -106,7 +106,7 @@ def _ended_needs(state: State, active: set[str]) -> Iterator[Alert]:
         dependants = [*tasks.needed_by.get(need, ())]
         if status == "cancelled":
             dependants += tasks.failure_needed_by.get(need, ())
-        live = (tasks[task_id] for task_id in dict.fromkeys(dependants) if task_id in tasks)
+        live = tasks.present(dict.fromkeys(dependants))
         open_tasks = (task for task in live if task.status in ("pending", "assigned", "blocked"))
         waiting = [task.id for task in open_tasks if task.workstream in active]
         if waiting:

@@ -176,7 +176,7 @@ class _Collector:
         """Return the length of the claim that this event ended."""
         claims = (claim for claim in self._claims.get(task.id, ()) if claim.id < end.id)
         claim = next(claims, None) or self._claim_before(task, end.id, _ENDINGS_OF_CLAIMS)
-        return _between(claim.ts, end.ts) if claim else None
+        return max(0.0, clock.between(claim.ts, end.ts)) if claim else None
 
     def _claim_before(
         self, task: Task, number: int, transitions: set[str] = _TRANSITIONS
@@ -203,7 +203,7 @@ class _Collector:
     def _running(self, task: Task, since: str, until: str) -> cycle_report.Running:
         agent = task.assigned_to or SYSTEM
         self._share(agent).running += 1
-        age = _between(since, until)
+        age = max(0.0, clock.between(since, until))
         facts = _named(task)
         return cycle_report.Running(**facts, assigned_to=agent, since=since, age_seconds=age)
 
@@ -213,7 +213,3 @@ class _Collector:
 
 def _named(task: TaskFacts) -> dict[str, Any]:
     return {"workstream": task.workstream, "task_id": task.id, "title": task.title}
-
-
-def _between(start: str, end: str) -> float:
-    return round(max(0.0, clock.seconds(end) - clock.seconds(start)), 3)

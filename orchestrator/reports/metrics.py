@@ -209,9 +209,9 @@ class _Window:
         busy, covered_until = 0.0, self.since
         for start, end in sorted(spans):
             if end > covered_until:
-                busy += _seconds(max(start, covered_until), end)
+                busy += clock.between(max(start, covered_until), end)
                 covered_until = end
-        return share(busy, _seconds(self.since, self.until))
+        return share(busy, clock.between(self.since, self.until))
 
 
 def _cycles(engine: Engine, since: str, tasks: Sequence[Task]) -> list[CycleNumbers]:
@@ -264,7 +264,7 @@ def _crew(engine: Engine, now: str, agent: str | None) -> Crew:
 
 def _durations(spans: Iterable[tuple[str | None, str | None]]) -> Durations:
     """Summarise the known spans; a span is at least 0, even if the clock was set back."""
-    lengths = sorted(max(0.0, _seconds(start, end)) for start, end in spans if start and end)
+    lengths = sorted(max(0.0, clock.between(start, end)) for start, end in spans if start and end)
     if not lengths:
         return Durations(count=0, mean=0.0, median=0.0, p90=0.0)
     return Durations(
@@ -273,7 +273,3 @@ def _durations(spans: Iterable[tuple[str | None, str | None]]) -> Durations:
         median=round(statistics.median(lengths), 3),
         p90=lengths[math.ceil(0.9 * len(lengths)) - 1],
     )
-
-
-def _seconds(start: str, end: str) -> float:
-    return round(clock.seconds(end) - clock.seconds(start), 3)

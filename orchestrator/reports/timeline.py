@@ -67,8 +67,7 @@ def timeline(
             "A timeline needs a task, a workstream or an agent",
             hint="`timeline ID`, `timeline WS` and `timeline AGENT` show one.",
         )
-    if workstream is not None:
-        state.workstreams.find(workstream)
+    state.workstreams.check(workstream)
     newest = reversed(Tasks(engine).history(task)) if task else engine.read_backwards()
     limit = None if since is None else beginning(since, engine.now())
     about = _about(state, workstream) if workstream is not None else None

@@ -75,8 +75,7 @@ class Dispatch(Noun[State]):
             The assignments, the most urgent task first.
         """
         tx.act_as(agent)
-        if workstream is not None:
-            tx.state.workstreams.find(workstream)
+        tx.state.workstreams.check(workstream)
         followed = None if convoy is None else set(tx.state.convoys.find(convoy).tasks)
         seen = self._desk.presence.seen(needed=True)
         members = [tx.state.agents[view.id] for view in team(tx.state, tx.now, seen)]

@@ -200,14 +200,13 @@ class Convoys(Noun[State]):
         statuses = [str(row["status"]) for row in rows]
         total = len(statuses)
         ended = total - convoy.open_tasks
-        live = (state.tasks[task] for task in convoy.tasks if task in state.tasks)
         return ConvoyStatus(
             convoy=convoy,
             counts={status: statuses.count(status) for status in STATUSES if status in statuses},
             total=total,
             ended=ended,
             percent=100 * ended // total if total else 0,
-            ready=sum(task.can_be_taken(now) for task in live),
+            ready=sum(task.can_be_taken(now) for task in state.tasks.present(convoy.tasks)),
             tasks=rows,
         )
 

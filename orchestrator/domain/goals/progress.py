@@ -45,7 +45,7 @@ def goal_status(state: State, goal: Goal, now: str) -> GoalStatus:
     """Return how far a goal is."""
     rows = [outline(state, task) for task in goal.tasks]
     statuses = [str(row["status"]) for row in rows]
-    live = [state.tasks[task] for task in goal.tasks if task in state.tasks]
+    live = state.tasks.present(goal.tasks)
     left = [task for task in live if task.status not in ENDED and not task.completes_itself]
     total, done = len(rows) - statuses.count("cancelled"), statuses.count("done")
     return GoalStatus(
@@ -58,11 +58,7 @@ def goal_status(state: State, goal: Goal, now: str) -> GoalStatus:
         percent=100 * done // total if total else 0,
         estimate=sum(task.estimate or 0.0 for task in left),
         without_estimate=sum(task.estimate is None for task in left),
-        late=_between(goal.due, now) if goal.is_late(now) else 0.0,
-        moved=_between(goal.first_due, goal.due),
+        late=clock.between(goal.due, now) if goal.is_late(now) else 0.0,
+        moved=clock.between(goal.first_due, goal.due),
         tasks=rows,
     )
-
-
-def _between(begin: str, end: str) -> float:
-    return round(clock.seconds(end) - clock.seconds(begin), 3)

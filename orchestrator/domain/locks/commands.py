@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from orchestrator.core import clock
 from orchestrator.core.errors import NotFound, Refused, did_you_mean
-from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.core.transaction import Committed, Noun, Transaction, command, no_result
 from orchestrator.domain.agents.identity import act_now, act_to_work
 from orchestrator.domain.locks.events import (
     LockAbandoned,
@@ -53,10 +53,6 @@ def acquired_lease(state: State, events: Committed) -> Lease:
 def freed_resource(state: State, events: Committed) -> str:
     """The resource that was released or broken."""
     return next(e.resource for _, e in events if isinstance(e, (LockReleased, LockBroken)))
-
-
-def no_result(state: State, events: Committed) -> None:
-    """Return None, the result of waiting."""
 
 
 class Locks(Noun[State]):

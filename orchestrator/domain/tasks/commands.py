@@ -221,8 +221,7 @@ class Tasks(SeveralTasks, name="tasks"):
         review: bool = False,
     ) -> None:
         actor = act_to_work(tx, agent)
-        if workstream is not None:
-            tx.state.workstreams.find(workstream)
+        tx.state.workstreams.check(workstream)
         task = tx.state.schedule.best(workstream, actor, tx.now, review=review)
         if task is not None:
             take_it = claim_review if task.status == "in_review" else claim

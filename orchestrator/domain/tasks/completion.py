@@ -9,7 +9,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from orchestrator.core.errors import Refused, UsageError
-from orchestrator.core.transaction import SYSTEM, Committed, Desk, Transaction, check_named
+from orchestrator.core.transaction import (
+    SYSTEM,
+    Committed,
+    Desk,
+    Transaction,
+    check_named,
+    no_result,
+)
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import verification
@@ -251,7 +258,7 @@ def _extend_lease(desk: Desk[State], due: ChecksDue, seconds: float, agent: str 
         if held.lease_until < until:
             tx.record(TaskRenewed(task=held.id, until=until))
 
-    desk.run("tasks.cover", within, _no_result, None)
+    desk.run("tasks.cover", within, no_result, None)
 
 
 def _keep_evidence(
@@ -261,11 +268,7 @@ def _keep_evidence(
         held = _held_unchanged(tx, due, agent)
         tx.record(TaskChecked(task=held.id, evidence=evidence))
 
-    desk.run("tasks.keep", within, _no_result, None)
-
-
-def _no_result(state: State, events: Committed) -> None:
-    """Return no result: the command is a part of another one."""
+    desk.run("tasks.keep", within, no_result, None)
 
 
 def _held_unchanged(tx: Transaction[State], due: ChecksDue, agent: str | None) -> Task:

@@ -201,11 +201,8 @@ class Links(Noun[State]):
         """
         act_in_session(tx, agent, task=task)
         mine, other = find_live(tx.state, task), find_live(tx.state, of)
-        if mine.status == "cancelled" and Link("duplicates", other.id) in mine.links:
-            return mine
-        self._replace(tx, mine, other, f"duplicate of {other.id}", reason)
-        tx.record(TaskEdited(task=mine.id, links=_with(mine, Link("duplicates", other.id))))
-        return None
+        link = Link("duplicates", other.id)
+        return _replace(tx, mine, other, f"duplicate of {other.id}", reason, (mine, link))
 
     @command(changed_task)
     def supersede(
@@ -227,30 +224,8 @@ class Links(Noun[State]):
         """
         act_in_session(tx, agent, task=task)
         mine, other = find_live(tx.state, task), find_live(tx.state, by)
-        if mine.status == "cancelled" and Link("supersedes", mine.id) in other.links:
-            return mine
-        self._replace(tx, mine, other, f"superseded by {other.id}", reason)
-        tx.record(TaskEdited(task=other.id, links=_with(other, Link("supersedes", mine.id))))
-        return None
-
-    @staticmethod
-    def _replace(tx: Transaction[State], task: Task, other: Task, why: str, reason: str) -> None:
-        _other(task, other.id)
-        check_transition(task, "cancel")
-        reason = check_line("reason", f"{why}: {reason}" if reason else why)
-        tx.record(cancelled(task, reason))
-        drop_part(tx, task, reason)
-        tasks = tx.state.tasks
-        for field, users in (
-            ("needs", tasks.needed_by),
-            ("needs_failure_of", tasks.failure_needed_by),
-        ):
-            for dependant in [*users.get(task.id, ())]:
-                record = tasks[dependant]
-                changed = (other.id if need == task.id else need for need in getattr(record, field))
-                changes = {field: tuple(dict.fromkeys(changed))}
-                check_no_circle(tx.state, dependant, replace(record, **changes))
-                change_facts(tx, record, changes, reason)
+        link = Link("supersedes", mine.id)
+        return _replace(tx, mine, other, f"superseded by {other.id}", reason, (other, link))
 
     # Queries
 
@@ -269,7 +244,7 @@ class Links(Noun[State]):
             limit: At most so many.
         """
         state, now = self._state, self._desk.now()
-        _known_stream(state, workstream)
+        state.workstreams.check(workstream)
         ready = state.schedule.ready(workstream, now)
         if where:
             passes = chosen(state, now, where=where)
@@ -283,7 +258,7 @@ class Links(Noun[State]):
             workstream: Only of this stream; None for all, closed ones included.
         """
         state, now = self._state, self._desk.now()
-        _known_stream(state, workstream)
+        state.workstreams.check(workstream)
         return [
             Blocked(task=task, by=tuple(blockers(state, task, now)))
             for task in state.tasks.values()
@@ -293,7 +268,7 @@ class Links(Noun[State]):
     def stale(self, days: float, workstream: str | None = None) -> list[Task]:
         """Return the open tasks that did not change for so many days, longest first."""
         state, now = self._state, self._desk.now()
-        _known_stream(state, workstream)
+        state.workstreams.check(workstream)
         limit = clock.after(now, -clock.duration(f"{days:f}d"))
         stale = [
             task
@@ -361,7 +336,7 @@ class Links(Noun[State]):
             ended: Also tasks that have ended.
         """
         state = self._state
-        _known_stream(state, workstream)
+        state.workstreams.check(workstream)
         start = None if task is None else find_live(state, task).id
         chosen = _connected(state, start) if start is not None else dict.fromkeys(state.tasks)
         tasks = [
@@ -373,6 +348,36 @@ class Links(Noun[State]):
         shown = {task.id for task in tasks}
         edges = [edge for task in tasks for edge in edges_of(task) if edge.other in shown]
         return Graph(tasks=tasks, edges=edges)
+
+
+# Parts of commands
+
+
+def _replace(
+    tx: Transaction[State], task: Task, other: Task, why: str, reason: str, mark: tuple[Task, Link]
+) -> Task | None:
+    """Cancel a task in favour of another one, which its dependants need from now on, and link the two."""
+    linked, link = mark
+    if task.status == "cancelled" and link in linked.links:
+        return task
+    _other(task, other.id)
+    check_transition(task, "cancel")
+    reason = check_line("reason", f"{why}: {reason}" if reason else why)
+    tx.record(cancelled(task, reason))
+    drop_part(tx, task, reason)
+    tasks = tx.state.tasks
+    for field, users in (
+        ("needs", tasks.needed_by),
+        ("needs_failure_of", tasks.failure_needed_by),
+    ):
+        for dependant in [*users.get(task.id, ())]:
+            record = tasks[dependant]
+            changed = (other.id if need == task.id else need for need in getattr(record, field))
+            changes = {field: tuple(dict.fromkeys(changed))}
+            check_no_circle(tx.state, dependant, replace(record, **changes))
+            change_facts(tx, record, changes, reason)
+    tx.record(TaskEdited(task=linked.id, links=_with(linked, link)))
+    return None
 
 
 # Parts of queries
@@ -441,8 +446,3 @@ def _other(task: Task, other: str) -> str:
 
 def _with(task: Task, link: Link) -> tuple[Link, ...]:
     return tuple(dict.fromkeys((*task.links, link)))
-
-
-def _known_stream(state: State, workstream: str | None) -> None:
-    if workstream is not None:
-        state.workstreams.find(workstream)

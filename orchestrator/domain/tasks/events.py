@@ -207,6 +207,10 @@ class ReviewRenewed(TaskEvent):
         return replace(task, review_until=self.until)
 
 
+RENEWED = TaskRenewed | ReviewRenewed
+"""What is no news about a task: somebody goes on with it."""
+
+
 @event("task.review_released")
 class ReviewReleased(TaskEvent):
     """The review of ``holder`` was released, by the reviewer or another agent."""

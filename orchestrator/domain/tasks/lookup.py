@@ -8,7 +8,7 @@ from orchestrator.core.calls import check_list
 from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.transaction import Committed, Transaction
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.events import ReviewRenewed, TaskAdded, TaskEvent, TaskRenewed
+from orchestrator.domain.tasks.events import RENEWED, TaskAdded, TaskEvent
 from orchestrator.domain.tasks.records import Task
 
 
@@ -194,6 +194,5 @@ def changed_task(state: State, events: Committed) -> Task:
     A lease that was renewed on the way does not count, unless nothing else happened.
     """
     changes = [event for _, event in events if isinstance(event, TaskAdded | TaskEvent)]
-    renewed = TaskRenewed | ReviewRenewed
-    first = next((event for event in changes if not isinstance(event, renewed)), changes[0])
+    first = next((event for event in changes if not isinstance(event, RENEWED)), changes[0])
     return state.tasks[first.task]

@@ -61,8 +61,7 @@ class TaskQueries(Noun[State]):
             NotFound: There is no such workstream.
         """
         state = self._state
-        if workstream is not None:
-            state.workstreams.find(workstream)
+        state.workstreams.check(workstream)
         numbers = sorted(
             record.event
             for task, record in state.tasks.archived.items()

@@ -10,12 +10,11 @@ from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import archive
 from orchestrator.domain.tasks.events import (
-    ReviewRenewed,
+    RENEWED,
     TaskArchived,
     TaskDeleted,
     TaskEvent,
     TaskMoved,
-    TaskRenewed,
     archived,
     cancelled,
 )
@@ -37,9 +36,8 @@ def archived_tasks(state: State, events: Committed) -> list[Task]:
 
 def named_tasks(state: State, events: Committed) -> list[Task]:
     """Return the tasks that a command of several tasks changed, each once."""
-    renewed = TaskRenewed | ReviewRenewed
     changed = (event for _, event in events if isinstance(event, TaskEvent))
-    tasks = dict.fromkeys(event.task for event in changed if not isinstance(event, renewed))
+    tasks = dict.fromkeys(event.task for event in changed if not isinstance(event, RENEWED))
     return [state.tasks[task] for task in tasks]
 
 

@@ -122,7 +122,7 @@ def _give_to_assignee(
     except Refused:
         tx.record(TaskEdited(task=task.id, assignee=""))
         return
-    deferred = clock.seconds(task.defer_until) - clock.seconds(tx.now) if task.defer_until else 0.0
+    deferred = clock.between(tx.now, task.defer_until) if task.defer_until else 0.0
     lease = DEFAULT_ASSIGNMENT + min(max(0.0, deferred), _LONGEST_EXTENSION)
     given.setdefault((to, task.workflow or ""), []).append(assign(tx, task, to, lease=lease))
 

@@ -457,8 +457,7 @@ def _end_children(tx: Transaction[State], task: Task) -> None:
     """Cancel the children of a task that are not started, with their descendants."""
     state, reason = tx.state, f"the signal was given: {task.until}"[:LONGEST_TITLE]
     for child in state.tasks.children.get(task.id, []):
-        subtree = (child, *descendants(state, child))
-        live = [state.tasks[name] for name in subtree if name in state.tasks]
+        live = state.tasks.present((child, *descendants(state, child)))
         if not any(map(_is_started, live)):
             automation.cancel(tx, live, reason)
 

@@ -45,9 +45,9 @@ def _line(step: Task, workflow: Workflow) -> str:
 def _metrics(steps: Iterable[Task], workflow: Workflow, now: str) -> Iterator[str]:
     """How long the workflow and its steps took."""
     worked = [step for step in steps if step.claimed_at and step.ended_at]
-    took = clock.seconds(now) - clock.seconds(workflow.poured_at)
+    took = clock.between(workflow.poured_at, now)
     yield f"It took {clock.spoken(took)}; {len({step.assigned_to for step in worked})} agents worked on it."
     for step in worked:
-        seconds = clock.seconds(step.ended_at or now) - clock.seconds(step.claimed_at or now)
+        seconds = clock.between(step.claimed_at or now, step.ended_at or now)
         again = f", {step.attempt} attempts" if step.attempt > 1 else ""
         yield f"- {step.id.removeprefix(workflow.root + '.')}: {clock.spoken(seconds)}{again}"

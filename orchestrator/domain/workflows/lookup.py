@@ -43,5 +43,4 @@ def descendants(state: State, root: str) -> Iterator[str]:
 
 def live_steps(state: State, root: str) -> list[Task]:
     """The steps that were poured with a workflow, except archived ones."""
-    steps = state.workflows.steps.get(root, ())
-    return [state.tasks[step] for step in steps if step in state.tasks]
+    return state.tasks.present(state.workflows.steps.get(root, ()))

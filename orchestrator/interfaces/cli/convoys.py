@@ -10,10 +10,10 @@ from orchestrator.interfaces.cli.layout import (
     bar,
     counted,
     facts,
+    outlined,
     parts,
     progress_of,
     shown_time,
-    table,
 )
 from orchestrator.interfaces.cli.parameters import DRY_RUN, REASON, argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, listing, plain
@@ -143,6 +143,4 @@ def _page(status: "ConvoyStatus") -> str:
         ("ended", "ended_at"),
         "reason",
     )
-    rows = [(row["task"], row["status"], row["assigned_to"], row["title"]) for row in status.tasks]
-    listed = table(("task", "status", "agent", "title"), rows) if rows else ""
-    return parts(f"[{convoy.status}] {escape(convoy.name)}", known, listed)
+    return parts(f"[{convoy.status}] {escape(convoy.name)}", known, outlined(status.tasks))

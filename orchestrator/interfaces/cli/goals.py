@@ -10,6 +10,7 @@ from orchestrator.interfaces.cli.layout import (
     bar,
     counted,
     facts,
+    outlined,
     parts,
     section,
     shown_time,
@@ -159,13 +160,12 @@ def _page(status: "GoalStatus", outlook: "GoalOutlook") -> str:
         )
         for m in goal.moves
     ]
-    rows = [(row["task"], row["status"], row["assigned_to"], row["title"]) for row in status.tasks]
     return parts(
         f"[{goal.status}] {escape(goal.name)}",
         section("Description", goal.description),
         known,
         table(("from", "to", "moved", "because"), moves) if moves else "",
-        table(("task", "status", "agent", "title"), rows) if rows else "",
+        outlined(status.tasks),
     )
 
 

@@ -169,7 +169,7 @@ def shown_time(moment: str | None, now: str = "") -> str:
     if not moment:
         return ""
     now = now or clock.timestamp(time.time())
-    ago = clock.seconds(now) - clock.seconds(moment)
+    ago = clock.between(moment, now)
     if not is_terminal() or clock.are_exact() or not 0 <= ago < _RECENT:
         return clock.local_time(moment, now)
     if ago < _JUST_NOW:
@@ -180,6 +180,12 @@ def shown_time(moment: str | None, now: str = "") -> str:
 def counted(counts: Mapping[str, int]) -> str:
     """``2 pending, 1 done``."""
     return ", ".join(f"{number} {name}" for name, number in counts.items())
+
+
+def outlined(rows: "Iterable[dict[str, str | None]]") -> str:
+    """Tasks that are followed together, as a table; empty if there are none."""
+    shown = [(row["task"], row["status"], row["assigned_to"], row["title"]) for row in rows]
+    return table(("task", "status", "agent", "title"), shown) if shown else ""
 
 
 def progress_of(record: Any) -> str:

@@ -194,8 +194,7 @@ def _first(graph: Graph, most: int | None) -> Graph:
 @_REASON
 def duplicate(run: Run, task: str, of: str, reason: str) -> Answer:
     """Cancel a task as a duplicate of another one; its dependants then need the other task."""
-    cancelled = run.orc.links.duplicate(task, of, reason=reason)
-    return run.changed(cancelled, f"Cancelled: {named(cancelled)}: {escape(cancelled.reason)}")
+    return _cancelled(run, run.orc.links.duplicate(task, of, reason=reason))
 
 
 @TASK.command("supersede", example='supersede 299833bc 5d41402a --reason "The API changed"')
@@ -204,5 +203,8 @@ def duplicate(run: Run, task: str, of: str, reason: str) -> Answer:
 @_REASON
 def supersede(run: Run, task: str, by: str, reason: str) -> Answer:
     """Cancel a task because another one replaces it; its dependants then need the other task."""
-    cancelled = run.orc.links.supersede(task, by, reason=reason)
-    return run.changed(cancelled, f"Cancelled: {named(cancelled)}: {escape(cancelled.reason)}")
+    return _cancelled(run, run.orc.links.supersede(task, by, reason=reason))
+
+
+def _cancelled(run: Run, task: Any) -> Answer:
+    return run.changed(task, f"Cancelled: {named(task)}: {escape(task.reason)}")

@@ -148,4 +148,4 @@ def _table(run: Run, tasks: "Iterable[Task]", others: int) -> str:
 
 def _age(task: "Task", now: str) -> str:
     """The age of a task in its largest unit: ``3d``."""
-    return clock.spoken(clock.seconds(now) - clock.seconds(task.created_at), units=1)
+    return clock.spoken(clock.between(task.created_at, now), units=1)

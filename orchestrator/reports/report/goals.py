@@ -74,13 +74,13 @@ def _outlook(status: GoalStatus, played: Played, ends: list[float]) -> GoalOutlo
         p85=p85,
         p95=played.by(ends, 0.95),
         in_time=round(sum(end <= until for end in ends) / len(ends), 3),
-        slip=_between(status.goal.due, p85),
+        slip=clock.between(status.goal.due, p85),
     )
 
 
 def _ended(status: GoalStatus) -> GoalOutlook:
     goal = status.goal
-    slip = _between(goal.due, goal.ended_at) if goal.status == "reached" else None
+    slip = clock.between(goal.due, goal.ended_at) if goal.status == "reached" else None
     return _made(status, outcome="ended", reason=goal.reason, slip=slip)
 
 
@@ -102,7 +102,3 @@ def _made(status: GoalStatus, **facts: Any) -> GoalOutlook:
         without_estimate=status.without_estimate,
         **facts,
     )
-
-
-def _between(begin: str, end: str) -> float:
-    return round(clock.seconds(end) - clock.seconds(begin), 3)

@@ -72,8 +72,7 @@ def report(
         UsageError: ``since`` or ``until`` is no moment, or nothing lies between them.
     """
     state, end = _state_at(engine, until)
-    if workstream is not None:
-        state.workstreams.find(workstream)
+    state.workstreams.check(workstream)
     begin = _beginning(engine, since, end)
     chronicle = read_chronicle(engine, state, begin, progress)
     return _Reporter(engine, state, chronicle, begin, end, workstream, progress).report()
