@@ -283,7 +283,7 @@ class IndexFile:
             with self._locked():
                 if self._build_id() in (known, None):
                     if problem:
-                        self._warn(f"The index is built anew: {problem}")
+                        self._warn(f"The index is built again: {problem}")
                     self._replace()
         except PermissionError:
             self._warn("The index cannot be written, so one in memory answers")

@@ -12,7 +12,7 @@ from orchestrator.domain.tasks.events import TaskImported
 from orchestrator.domain.tasks.records import ENDED, HELD, Note, Task
 
 HAS_CHECKS = "ends of tasks that have checks here"
-OWN_WORK = "acceptance of tasks of whoever imports (--reason TEXT takes it in)"
+OWN_WORK = "acceptance of tasks of the importing agent (--reason TEXT imports it)"
 OPEN_NEEDS = "open needs of tasks that ended there"
 OLDER = "tasks that changed here later"
 ENDED_HERE = "statuses of tasks that have ended here"

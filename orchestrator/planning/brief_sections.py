@@ -36,7 +36,7 @@ def sections(context: BriefContext) -> Iterator[Section]:
     yield Section("The workflow it is a step of", list(_parents(context)), 0.08, context.current)
     yield Section("What is checked", list(_checks(context)), 0.05, show)
     yield Section("It touches", touches, 0.03, show)
-    yield Section("Results of what came before", list(_results(context)), 0.15, show)
+    yield Section("Results of earlier tasks", list(_results(context)), 0.15, show)
     yield Section("Earlier attempts and notes", list(_history(context)), 0.08, show)
     yield Section("Recorded about it", list(_remarks(context)), 0.1, show)
     yield Section("Knowledge", list(_knowledge(context)), 0.25, f"{prog} kb list")

@@ -166,16 +166,14 @@ class _Page:
         if self.board.open:
             return f"Nothing can be begun now: `{prog} next --wait 10m` waits for work."
         if self.board.ended:
-            return (
-                f"Every task has ended: nothing is left to do. `{prog} stats` shows what came out."
-            )
+            return f"Every task has ended: nothing is left to do. `{prog} stats` shows the results."
         return f'The board has no tasks yet: `{prog} add "TITLE"` adds one.'
 
     def _duty_of(self, hung: Task) -> str:
         if self._step is None and hung.id in self.state.workflows:
-            return "The workflow on your hook waits for others; what it waits for stands below."
+            return "The workflow on your hook waits; the reasons are below."
         if self._step is None and not hung.is_clear:
-            return "The task on your hook is kept back; what lets it go on stands below."
+            return "The task on your hook is kept back; the way out is below."
         return "Work hangs on your hook: go on with it at once."
 
     def own_sections(self) -> Iterator[Section]:
@@ -247,7 +245,7 @@ class _Page:
         prog = self.prog
         return (
             f"- `{prog} next --wait 10m` gives you a task or a review, and how to end it\n"
-            f'- `{prog} done "WHAT CAME OUT"` ends your task, and says what came of it\n'
+            f'- `{prog} done "RESULT"` ends your task, and shows the consequences\n'
             f"- `{prog} next` again, until it says that every task has ended (exit status 6)"
         )
 
@@ -265,10 +263,8 @@ class _Page:
             quote_line(task.title),
             f"Due {local_time(task.due, self.now)}." if task.due else "",
             kept if reasons else "",
-            f"What lets it go on: {ways}" if ways else "",
-            f"It has to show something before it is done: `{show}` says what."
-            if task.checks
-            else "",
+            f"The way out: {ways}" if ways else "",
+            f"It has checks before it is done: `{show}` says what." if task.checks else "",
             f"Done means:\n{quote(task.acceptance)}" if task.acceptance else "",
             f"What is to be done:\n{quote(task.description)}" if task.description else "",
             *(f"Noted by {writer(note.agent)}:\n{quote(note.text)}" for note in task.notes[-3:]),

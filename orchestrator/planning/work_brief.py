@@ -111,7 +111,7 @@ def _checks(checks: Checks | None) -> Iterator[str]:
     if checks is None:
         return
     if checks.verify:
-        inert = " (they came by import: `t trust` lets them run)" if checks.are_inert else ""
+        inert = " (imported: `t trust` allows them to run)" if checks.are_inert else ""
         yield f"runs here {', '.join(f'`{escape(command)}`' for command in checks.verify)}{inert}"
     if checks.artifacts:
         yield f"looks for {', '.join(map(escape, checks.artifacts))}"
@@ -204,7 +204,7 @@ def _commands(context: BriefContext, *, is_review: bool) -> Iterator[str]:
         yield f"{prog} t review {task.id} --release"
         return
     onward = " --continue" if task.workflow is not None else ""
-    yield f'{prog} done {task.id} "what came out"{onward}'
+    yield f'{prog} done {task.id} "the result"{onward}'
     yield f'{prog} fail {task.id} "why it cannot be done"'
     yield f'{prog} release {task.id} "why another agent should do it"'
     yield f'{prog} note {task.id} "what you learned"'

@@ -130,7 +130,7 @@ def test_a_file_that_is_of_no_use_is_built_anew_and_that_is_said(
     worked.tasks.add("build", title="One more")
     worked.index.query("SELECT count(*) FROM texts, notes")
     worked.index.query("SELECT count(*) FROM words WHERE words MATCH 'task'")
-    assert any(text.startswith("The index is built anew: ") for text in warnings)
+    assert any(text.startswith("The index is built again: ") for text in warnings)
     check(worked)
 
 
@@ -156,7 +156,7 @@ def test_an_index_of_a_log_that_went_back_is_built_anew(worked: Orchestrator, wa
     (folder / "state" / "state.json").unlink()
     restored = Orchestrator.open(folder, warn=warnings.append)
     assert restored.index.query("SELECT count(*) FROM tasks").rows == [[20]]
-    assert "The index is built anew: the log does not go on from where it ended" in warnings
+    assert "The index is built again: the log does not go on from where it ended" in warnings
     restored.tasks.add("build", title="Another one in its place")
     assert restored.index.query("SELECT title FROM tasks ORDER BY added DESC", limit=1).rows == [
         ["Another one in its place"]

@@ -48,7 +48,7 @@ def test_a_claim_is_followed_by_what_the_work_needs(board: CommandLine):
         f"After {before} Grammar: It is LL(1)",
         f"At work beside you: eve on {other} Docs",
         "Knowledge: grammar",
-        f'  orc --agent ann done {task} "what came out"',
+        f'  orc --agent ann done {task} "the result"',
         f'  orc --agent ann fail {task} "why it cannot be done"',
         f'  orc --agent ann release {task} "why another agent should do it"',
         f'  orc --agent ann note {task} "what you learned"',
@@ -60,7 +60,7 @@ def test_commands_name_no_agent_that_the_variable_names(
 ):
     monkeypatch.setenv("ORC_AGENT", "ann")
     task = added(board, "Parser")
-    assert f'  orc done {task} "what came out"' in board("next").lines
+    assert f'  orc done {task} "the result"' in board("next").lines
 
 
 def test_quiet_is_the_first_line_alone(board: CommandLine):
@@ -92,7 +92,7 @@ def test_the_brief_keeps_its_budget_and_the_commands_stay_longest(board: Command
     assert first == f"Claimed next task: {task} - Parser"
     assert len(brief) <= budget * 4 + 1
     if budget >= 20:
-        assert f'  orc --agent ann done {task} "what came out"' in shown.lines
+        assert f'  orc --agent ann done {task} "the result"' in shown.lines
     if budget >= 100:
         assert brief.startswith("You have it for 30m, until ")
     if 200 <= budget < 4000:

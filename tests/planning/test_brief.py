@@ -108,7 +108,7 @@ Written by ann:
 > git
 > src/**:shared
 
-## Results of what came before
+## Results of earlier tasks
 
 `{need}` of build is done; its title was written by ann, its result by bob:
 
@@ -354,7 +354,7 @@ def test_a_cut_brief_says_what_is_missing_and_which_command_shows_it(orc: Orches
         "Description",
         "Acceptance",
         "It touches",
-        "Results of what came before",
+        "Results of earlier tasks",
         "Earlier attempts and notes",
         "Knowledge",
         "Who works next to it",
@@ -447,7 +447,7 @@ def test_a_brief_of_a_step_tells_of_the_workflow_and_of_all_that_came_before(orc
     around = section(brief, "The workflow it is a step of")
     assert "> feature: feature=Login\n>\n> In short." in around
     assert "> The part\n>\n> One half." in around
-    before = section(brief, "Results of what came before")
+    before = section(brief, "Results of earlier tasks")
     assert before.index("> Use two columns.") < before.index("> They want a table.")
     assert f'orc t complete build {root}.build "RESULT" --continue' in brief
 
@@ -461,7 +461,7 @@ def test_a_brief_names_few_of_very_many_results_that_came_before(orc: Orchestrat
         finish(orc, f"{root}.{name}", f"came of {name}")
     brief = orc.brief(f"{root}.s49", budget=100_000)
     assert "came of s48" in brief
-    assert section(brief, "Results of what came before").count("> came of") == 30
+    assert section(brief, "Results of earlier tasks").count("> came of") == 30
 
 
 def commands(brief: str) -> list[str]:

@@ -214,7 +214,7 @@ def test_it_leads_to_the_step_of_a_workflow_that_hangs_on_the_hook(orc: Orchestr
     assert f'then `orc done {root}.a "RESULT" --continue`.' in orc.prime("ann").text
     orc.workflows.advance(f"{root}.a", agent="ann")
     text = orc.prime("ann").text
-    assert "The workflow on your hook waits for others" in text
+    assert "The workflow on your hook waits; the reasons are below" in text
     assert f"`orc formula current {root}`" in text
 
 

@@ -62,7 +62,7 @@ def complete(
         request: Name and arguments of the command.
         shows: Renders its result.
         pick: Returns the id of the task, given the state.
-        result: What came out.
+        result: The result.
         force: Complete it although it is not claimed, waits for other tasks, or a check does not pass.
         reason: Why; goes with ``force``.
         agent: Who did it; without a name, the holder.

@@ -212,7 +212,7 @@ def _check_free(state: State, task: Task, agent: str, now: str) -> None:
 def _next_steps(commands: Sequence[str]) -> str:
     if not commands:
         return "`t dep tree` shows where those stand"
-    return f"What lets it go on: {', '.join(f'`{command}`' for command in commands)}"
+    return f"The way out: {', '.join(f'`{command}`' for command in commands)}"
 
 
 def _not_held(task: Task, reason: str) -> Refused:

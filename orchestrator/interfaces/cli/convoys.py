@@ -90,7 +90,7 @@ def cancel(run: Run, name: str, reason: str) -> Answer:
 
 
 @CONVOY.command("list", example="list --all", reads=True)
-@flag("--all", "Also those that have landed or were cancelled.")
+@flag("--all", "Also landed and cancelled ones.")
 def list_(run: Run, all: bool) -> Answer:
     """List the open convoys."""
     return listing(

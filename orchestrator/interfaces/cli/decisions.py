@@ -22,7 +22,7 @@ _NUMBER = argument("number", "The number of the decision.", types.INTEGER)
     signed=True,
 )
 @argument("title", "One line that says what was decided.")
-@option("--context", "Why there was something to decide.")
+@option("--context", "The reason for the decision.")
 @option("--decision", "What was decided, and why; else the title.")
 @option("--consequences", "What follows from it.")
 @option("--task", "The task that it is made for.", types.TASK_ID)

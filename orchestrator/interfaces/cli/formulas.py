@@ -198,7 +198,7 @@ def _report(run: Run, name: str) -> dict[str, Any]:
         cooked = run.orc.formulas.cook(name, strict=False)
         warnings += cooked.warnings
         warnings += [
-            f"{place}: {what} is left for whoever does the step"
+            f"{place}: {what} stays for the agent that does the step"
             for what, place in cooked.runtime.items()
         ]
     except NotFound as error:

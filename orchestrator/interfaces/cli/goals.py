@@ -94,7 +94,7 @@ def reopen(run: Run, name: str) -> Answer:
 
 
 @GOAL.command("list", example="list --all", reads=True)
-@flag("--all", "Also those that were reached or dropped.")
+@flag("--all", "Also reached and dropped ones.")
 def list_(run: Run, all: bool) -> Answer:
     """List the open goals, the next date first."""
     goals = [run.orc.goals.status(goal.name) for goal in run.orc.goals.all(ended=all)]

@@ -71,8 +71,8 @@ def _options() -> str:
             "Options of every command; they are allowed anywhere on the line:",
             *rows(record for record in records if record),
             *wrapped(
-                "Of listings --agent chooses what is shown; there $ORC_AGENT says who acts. A list takes"
-                " commas and repetition: --needs a,b --needs c. Behind `--` every word is an argument."
+                "In listings --agent filters; there $ORC_AGENT names the acting agent. A list takes"
+                " commas and repetition: --needs a,b --needs c. After `--` every word is an argument."
                 ' `config.toml` in the board may say `workstream = "build"`: where `orc add` adds.'
             ),
             *wrapped("Help leaves rare options out: --help --all shows them."),
@@ -84,7 +84,7 @@ def _habits() -> str:
     """The tables of habits, in short."""
     return "\n".join(
         [
-            "Words of other tools that work here, each as the first of these that there is:",
+            "Words of other tools that work here. Of several meanings the first one that exists counts:",
             *_table("commands", habits.COMMANDS),
             *_table("at the top", habits.ELSEWHERE),
             *_table("options", habits.OPTIONS),

@@ -57,7 +57,7 @@ def show(run: Run, agent: str | None) -> Answer:
 @BOARD.command("sling", example="sling 299833bc agent-1")
 @argument("task", "What is to be done: a task, or a formula.", types.TASK_ID)
 @argument("[agent]", "Who is to do it; oneself if not given.", types.AGENT_NAME)
-@option("--message/-m", "What to tell the agent beside the task.", default="")
+@option("--message/-m", "A message to the agent with the task.", default="")
 @flag("--no-convoy", "Do not track it by a convoy of its own.", rare=True)
 @_FORCE
 @FORMULA_OPTIONS

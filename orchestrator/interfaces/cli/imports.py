@@ -60,7 +60,7 @@ def _into(workstream: str) -> Decorator:
         flag("--strict", "Refuse what cannot be read, or is on the board; else it is left out."),
         option(
             "--reason",
-            "Why you change what your own work is judged by; else that is left as it is.",
+            "Why you change how your own work is judged; without it that stays as it is.",
             default="",
             rare=True,
         ),

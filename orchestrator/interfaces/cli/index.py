@@ -30,13 +30,11 @@ def status(run: Run) -> Answer:
 
 def _standing(status: "IndexStatus") -> str:
     if not status.exists:
-        return (
-            "There is no index: questions are answered by one in memory. `index build` makes one."
-        )
+        return "There is no index: one in memory answers questions. `index build` makes one."
     state = status.problem and f"of no use: {status.problem}"
     if not state:
         behind = status.head - status.event
-        state = f"{behind} events behind; the next question brings it up to date"
+        state = f"{behind} events behind; the next question updates it"
         state = state if behind else "up to date"
     return fields(
         [

@@ -85,7 +85,7 @@ def defer(run: Run, task: str, until: str) -> Answer:
 @TASK.command("signal", example="signal 299833bc.deploy approved --agent ann")
 @_TASK
 @argument("[name]", "Which signal, by its name or kind; all if not given.", types.NAME)
-@option("--text", "What there is to say; kept as a note.", default="")
+@option("--text", "A comment, kept as a note.", default="")
 def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
     """Give a signal that a task waits for: an approval, a condition that came true.
 

@@ -26,7 +26,7 @@ _TEXT = together(
     text_file("the text"),
     option("--priority", "How urgent it is; normal if not given.", types.choice(*PRIORITIES)),
 )
-_WORD = argument("[text]", "What there is to say, as with -m.")
+_WORD = argument("[text]", "The text, as with -m.")
 _WORDS = together(argument("[line]", "One line.", metavar="SUBJECT"), _WORD)
 _WAIT = "Wait so long for {}: 30s."
 

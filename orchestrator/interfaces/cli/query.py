@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 )
 @flag(
     "--list",
-    "List the named queries: those that ship, and the board's own in queries/*.sql.",
+    "List the named queries: shipped ones, and those of the board in queries/*.sql.",
     name="list_",
 )
 @flag("--schema", "Show the tables and views that can be asked.")
 @option("--format", "How to print it.", types.choice(*RENDERED), default="table")
 @option("--limit", "At most so many rows.", types.COUNT, default=1000)
 @option("--timeout", "How long it may take.", types.DURATION, default="30s", rare=True)
-@flag("--stale", "Ask the index as it stands, without bringing it up to date.", rare=True)
+@flag("--stale", "Ask the index without updating it first.", rare=True)
 def query(
     run: Run,
     words: Sequence[str],
@@ -116,7 +116,7 @@ def _pairs(words: Sequence[str]) -> dict[str, str]:
         if not word.startswith("--"):
             raise UsageError(
                 f"{word!a} is not a parameter",
-                hint="Quote the SQL, and write --NAME VALUE behind it.",
+                hint="Quote the SQL, and write --NAME VALUE after it.",
             )
         name, equals, value = word[2:].partition("=")
         if not equals:

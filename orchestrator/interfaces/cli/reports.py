@@ -47,7 +47,7 @@ def _stats_page(stats: "Stats") -> str:
     summary = (
         f"{total.tasks} tasks: {total.open} open ({total.active} active), {total.done} done,"
         f" {total.failed} failed, {total.cancelled} cancelled; {_percent(total.completion_rate)}"
-        " of those that are wanted are done"
+        " of the wanted tasks are done"
     )
     hidden = len(stats.active) - _SHOWN
     columns = ("status", ("task", "id"), "title", ("agent", "assigned_to"), "since")

@@ -168,7 +168,7 @@ class Run:
         except OSError as error:
             raise UsageError(f"{name} cannot be read: {error.strerror}") from None
         if path == "-" and not data.strip():
-            raise UsageError("stdin is empty", hint='Say "" if an empty text is meant.')
+            raise UsageError("stdin is empty", hint='Write "" for an empty text.')
         return decode_text(data, name)
 
     def reading(self, path: str) -> "AbstractContextManager[IO[bytes]]":
@@ -263,7 +263,7 @@ class ReadingRun(Run):
         if command.reads == () or not command.only_reads(values):
             raise UsageError(
                 f"`{command.name}` changes the board; a saved question only reads",
-                hint="`help` names the commands; those that list and show can be saved.",
+                hint="`help` lists the commands; commands that list or show can be saved.",
             )
         if command.callback is not None and command.callback.__module__.endswith(".saved"):
             raise UsageError("A saved question does not ask another one")

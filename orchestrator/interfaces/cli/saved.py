@@ -20,7 +20,7 @@ _NAME = argument("name", "Its name.", types.Type("NAME", completes="saved.name")
 
 @SAVED.command("add", example="add urgent -- ls --open --where 'priority <= 2'")
 @argument("name", "What it is called.", types.NAME)
-@argument("words...", "The command that asks it, behind --.", metavar="-- COMMAND...")
+@argument("words...", "Its command, after --.", metavar="-- COMMAND...")
 @flag("--prime", "List it in `prime`.")
 def add(run: Run, name: str, words: tuple[str, ...], prime: bool) -> Answer:
     """Save a command that only reads, with its options."""

@@ -23,7 +23,7 @@ from orchestrator.interfaces.cli.run import Run
 @option("--status", "Only about tasks of these statuses.", types.WORD, many=True)
 @option("--where", "Only about tasks that pass this expression (`help where`).", default="")
 @option("--limit", "At most so many.", types.COUNT, default=20)
-@flag("--stale", "Search the index as it stands, without bringing it up to date.", rare=True)
+@flag("--stale", "Search the index without updating it first.", rare=True)
 def search(run: Run, words: tuple[str, ...], where: str, **filters: Any) -> Answer:
     """Search tasks, results, notes, evidence, mail, knowledge, decisions, goals and events.
 

@@ -48,7 +48,7 @@ def show(run: Run, agent: str | None) -> Answer:
 @BOARD.command("prime", example="prime agent-1 --if-changed", reads=True)
 @_AGENT
 @option("--budget", "Tokens that the text may have; 1000 if not given.", types.NAME, metavar="N")
-@flag("--if-changed", "Print nothing unless something is new since last time.")
+@flag("--if-changed", "Print nothing without news since the last time.")
 def prime(run: Run, agent: str | None, budget: str | None, if_changed: bool) -> Answer:
     """Print what an agent needs at the start of a session; it never fails.
 
@@ -110,7 +110,7 @@ def handoff(run: Run, message: str, collect: bool, dry_run: bool, subject: str) 
 @BOARD.command("done", example='done 299833bc "Shipped as v1.0.2"', signed=("force",))
 @argument(
     "[words...]",
-    f"The task, mine if not given, and what came out; or {', '.join(OUTCOMES)}.",
+    f"The task, mine if not given, and the result; or {', '.join(OUTCOMES)}.",
     types.TASK_ID,
     metavar="ID [RESULT...]",
 )

@@ -28,9 +28,7 @@ def _split(words: Words, last: str) -> tuple[Words, str]:
         UsageError: There is only one word.
     """
     if len(words) < 2:
-        raise UsageError(
-            f"The {last} is missing", hint=f"It stands behind the tasks: IDS... {last}"
-        )
+        raise UsageError(f"The {last} is missing", hint=f"It follows the tasks: IDS... {last}")
     return words[:-1], words[-1]
 
 

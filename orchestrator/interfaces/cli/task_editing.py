@@ -154,8 +154,8 @@ def _batch_page(applied: "Applied", dry_run: bool) -> str:
 @option("--title", "One line that says what is to be done.")
 @FACT_OPTIONS
 @text_file("the description")
-@flag("--no-review", "Nobody needs to approve it.")
-@option("--reason", "Why a task that I have changes in what it is judged by.", default="")
+@flag("--no-review", "No approval is needed.")
+@option("--reason", "Why I change how my own task is judged.", default="")
 def edit(
     run: Run,
     words: Words,
@@ -190,9 +190,7 @@ def edit(
 
 
 @TASK.command("note", example='note 299833bc "The API needs a key"', signed=True)
-@task_words(
-    "TEXT...", "The task, the one that I have if not given, and what there is to say.", or_mine=True
-)
+@task_words("TEXT...", "The task, mine if not given, and the text.", or_mine=True)
 @text_file("the text")
 def note(run: Run, words: Words, file: str | None) -> Answer:
     """Append a note to a task."""

@@ -72,7 +72,7 @@ def several(
     """
     if words and _is_task(run, words[0]):
         raise UsageError(
-            f"--ids stands in place of the task, and {words[0]!a} is one, too",
+            f"--ids replaces the task, and {words[0]!a} is one, too",
             hint=f"Name it there: --ids {','.join((*ids, words[0]))}",
         )
     for option_name in (option_name for option_name, value in alone.items() if value):
@@ -172,7 +172,7 @@ def mine_or_named(
             if error.code != "task_not_found":
                 raise
             if not words[0]:  # an unset variable of the shell
-                error.hint = "The id is empty: leave it out if your own task is meant."
+                error.hint = "The id is empty: leave it out for your own task."
                 raise
             if _may_be_id(words[0]) or "did you mean" in error.message:
                 error.hint = _ONE_WORD[name]

@@ -66,9 +66,9 @@ def release(run: Run, **given: Any) -> Answer:
     "complete", example='complete 299833bc "Shipped as v1.0.2" --token 17', signed=("force",)
 )
 @task_words(
-    "[RESULT...]", "The task, mine if not given, and what came out.", or_mine=True, or_ids=True
+    "[RESULT...]", "The task, mine if not given, and the result.", or_mine=True, or_ids=True
 )
-@option("--result", "What came out, for the tasks that need this one.")
+@option("--result", "The result, for the tasks that need this one.")
 @text_file("the result")
 @COMPLETING
 def complete(
@@ -201,7 +201,7 @@ def archive(run: Run, tasks: Words, older_than: str | None) -> Answer:
 @task_words(
     "[COMMENT...]", "The task, the one that I review if not given, and what to say.", or_mine=True
 )
-@option("--comment", "What there is to say.")
+@option("--comment", "A comment.")
 def approve(run: Run, words: Words, comment: str | None) -> Answer:
     """Approve the work of another agent: it is done."""
     task, text = mine_or_named(run, words, comment, name="comment")

@@ -41,7 +41,9 @@ def warn_of_losses(run: Run, report: "Report") -> None:
         *(escape(f"  {old} -> {new}") for old, new in report.renamed.items()),
         "Had no place (values):" if report.no_place else "",
         *(escape(_loss(report, kind)) for kind in report.no_place),
-        _listed("Kept back by what is not here (`t signal ID` lets one go)", report.kept_back),
+        _listed(
+            "Kept back by needs that are not here (`t signal ID` frees a task)", report.kept_back
+        ),
     )
     if text:
         sys.stderr.write(f"{text}\n")

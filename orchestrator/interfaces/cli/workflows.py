@@ -263,7 +263,7 @@ def _progress_page(progress: "WorkflowProgress") -> str:
 
 @FORMULA.command("squash", example='squash 299833bc --summary "Nothing found"')
 @ROOT
-@option("--summary", "What there is to say, for the digest.", default="")
+@option("--summary", "The text of the digest.", default="")
 @DRY_RUN
 def squash(run: Run, workflow: str, summary: str, dry_run: bool) -> Answer:
     """End a wisp with a digest: the root stays with it as its result, the steps leave the board."""
