@@ -4,7 +4,9 @@ Priorities are the same numbers (0 to 4). What an issue is called there and here
 
 - open, deferred, blocked, closed are pending, pending until a time, blocked, done. An issue with an
   assignee is assigned to it: no claim is taken over, so work in progress is begun anew, by its agent first.
-- blocks, parent-child, waits-for are needs, parent, gate; the other kinds of links are links.
+- blocks, conditional-blocks, parent-child, waits-for are needs, needs of a failure, parent, gate; the other kinds
+  of links are links. An issue failed if the reason why it was closed says so; it is done here, and a need of its
+  failure is left out, because it is met.
 - ``design`` goes below the description, ``notes`` and comments become notes, a memory becomes knowledge.
 - A molecule is a milestone: it is done when its parts are. What is not work (agents, messages, gates, wisps,
   templates, pinned records) is left out; an issue that such a record keeps back waits for a signal.
@@ -88,6 +90,12 @@ _SAME = {"relates-to": "related", "related-to": "related"}
 
 _NAMES = ("depends_on_id", "depends_on_issue_id", "depends_on_wisp_id", "depends_on_external")
 """Fields that name the other end of a link, in the exports and in the tables of beads."""
+
+_FAILED = (
+    "failed", "rejected", "wontfix", "won't fix", "canceled", "cancelled", "abandoned", "blocked",
+    "error", "timeout", "aborted",
+)  # fmt: skip
+"""Words of a ``close_reason`` by which beads sees that an issue failed."""
 
 _FILES = ("issues.jsonl", "beads.jsonl")
 _PARTS = {"dependencies": "issue_id", "labels": "issue_id", "comments": "issue_id"}
@@ -236,7 +244,8 @@ class _Reading:
             self._problems.check()
         for place, message in self._problems:
             self.losses.lose("records that cannot be read", example=f"{place}: {message}")
-        self._left_out |= {need: True for i, _ in taken for need in i.needs if _is_external(need)}
+        needs = {need for i, _ in taken for need in (*i.needs, *i.needs_failure_of)}
+        self._left_out |= {need: True for need in needs if _is_external(need)}
         return list(self._settled(taken))
 
     def _settled(
@@ -254,7 +263,16 @@ class _Reading:
             put_off = parent.defer_until if parent and parent.status not in ENDED else ""
             if put_off > max(task.defer_until, self._now):
                 task = replace(task, defer_until=put_off)
-            yield replace(incoming, task=task, gate=gate), lost
+            failures = [need for need in incoming.needs_failure_of if not self._has_failed(need)]
+            met = len(incoming.needs_failure_of) - len(failures)
+            lost.lose("needs of a failure that are met", met, incoming.id)
+            yield replace(incoming, task=task, gate=gate, needs_failure_of=tuple(failures)), lost
+
+    def _has_failed(self, issue_id: str) -> bool:
+        """Whether an issue is closed because it failed."""
+        record = self._issues[issue_id][1] if issue_id in self._issues else {}
+        reason = str(record.get("close_reason") or "").lower()
+        return record.get("status") == "closed" and any(word in reason for word in _FAILED)
 
     def surroundings(self) -> Surroundings:
         """What else the records say."""
@@ -317,7 +335,8 @@ def _incoming_task(issue: Fields, losses: Losses) -> IncomingTask:
     return IncomingTask(
         id=issue_id,
         task=task,
-        needs=tuple(links.needs),
+        needs=tuple(need for need in links.needs if need not in links.failures),
+        needs_failure_of=tuple(links.failures),
         parent=links.parent,
         gate=gate,
         links=tuple(dict.fromkeys(links.links)),
@@ -434,10 +453,11 @@ def _notes(issue: Fields, losses: Losses) -> tuple[Note, ...]:
 
 
 class _Links:
-    """The needs, the parent, the gate and the other links of an issue."""
+    """The needs, the needs of a failure, the parent, the gate and the other links of an issue."""
 
     def __init__(self, issue: Fields, losses: Losses) -> None:
         self.needs: dict[str, None] = {}
+        self.failures: dict[str, None] = {}
         self.parent: str | None = None
         self.gate: Gate | None = None
         self.links: list[Link] = []
@@ -451,9 +471,10 @@ class _Links:
         self.parent = self.parent or issue.text("parent") or None
 
     def _add(self, kind: str, other: str, dependency: Fields) -> None:
-        if kind in ("blocks", "conditional-blocks"):
-            self._losses.lose("dependencies that block if one fails", int(kind != "blocks"))
+        if kind == "blocks":
             self.needs[other] = None
+        elif kind == "conditional-blocks":
+            self.failures[other] = None
         elif kind == "parent-child" and self.parent is None:
             self.parent = other
         elif kind == "waits-for" and self.gate is None:
@@ -514,7 +535,7 @@ def export_beads(
 
 _PLACED = (
     "id", "workstream", "title", "description", "status", "type", "priority", "labels",
-    "estimate", "needs", "parent", "gate", "links", "assigned_to", "result", "reason", "notes",
+    "estimate", "needs", "needs_failure_of", "parent", "gate", "links", "assigned_to", "result", "reason", "notes",
     "signals", "milestone",
     "created_at", "created_by", "updated_at", "ended_at", *_SHARED,
 )  # fmt: skip
@@ -577,6 +598,7 @@ def _status_there(task: Task, now: str, losses: Losses) -> str:
 def _dependencies(task: Task, losses: Losses) -> Iterator[dict[str, str]]:
     pairs = [("parent-child", task.parent)] if task.parent is not None else []
     pairs += [("blocks", need) for need in task.needs]
+    pairs += [("conditional-blocks", need) for need in task.needs_failure_of]
     pairs += [("blocks", signal.name) for signal in task.signals if signal.kind == NEED]
     pairs += [(link.kind, link.task) for link in task.links]
     if task.gate is not None:

@@ -58,6 +58,7 @@ class IncomingTask(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     task: Task
     needs: tuple[str, ...] = ()
+    needs_failure_of: tuple[str, ...] = ()
     parent: str | None = None
     gate: Gate | None = None
     links: tuple[Link, ...] = ()
@@ -336,6 +337,8 @@ class _Taking:
         ended = incoming.task.status in ENDED
         for need in incoming.needs:
             yield Wait("need", need, 0 if ended else 1 if self._is_done(need) else 2)
+        for need in incoming.needs_failure_of:
+            yield Wait("failure", need, 0 if ended else 2)
         if incoming.gate is not None and incoming.gate.of != incoming.id:
             yield Wait("gate", incoming.gate.of, 0)  # it may come later: its children count
         if incoming.parent is not None:
@@ -367,6 +370,13 @@ class _Taking:
                 needs[here] = None
             elif signal := self._signal(need):
                 signals[signal] = None
+        failures: dict[str, None] = {}
+        for need in incoming.needs_failure_of:
+            here = self.here(need) if ("failure", need) not in without else None
+            if here is not None:
+                failures[here] = None
+            elif signal := self._signal(need):
+                signals[signal] = None
         parent = self.here(incoming.parent) if incoming.parent is not None else None
         gate = incoming.gate
         if gate is not None:
@@ -386,6 +396,7 @@ class _Taking:
             id=at_home.id if at_home else self._here[incoming.id],
             workstream=at_home.workstream if at_home else self.workstream,
             needs=tuple(needs),
+            needs_failure_of=tuple(failures),
             parent=parent,
             gate=gate,
             signals=tuple(signals),
@@ -449,18 +460,19 @@ class _Taking:
             check_no_circle(self.state, task.id, replace(task, **changes))
         facts = replace(task, **changes)
         cut = []
-        changes |= {"needs": (), "gate": None, "parent": None}
+        changes |= {"needs": (), "needs_failure_of": (), "gate": None, "parent": None}
         for field, value in (("parent", facts.parent), ("gate", facts.gate)):
             if not self._fits(task, changes | {field: value}):
                 cut += [value.of] if isinstance(value, Gate) else []
             else:
                 changes[field] = value
-        for need in facts.needs:
-            more = changes | {"needs": (*changes["needs"], need)}
-            if self._fits(task, more):
-                changes = more
-            else:
-                cut.append(need)
+        for field in ("needs", "needs_failure_of"):
+            for need in getattr(facts, field):
+                more = changes | {field: (*changes[field], need)}
+                if self._fits(task, more):
+                    changes = more
+                else:
+                    cut.append(need)
         open_ones = (other for other in cut if not self.state.tasks.is_done(other))
         signals = (Signal(kind=NEED, name=other) for other in open_ones)
         changes["signals"] = tuple(dict.fromkeys((*facts.signals, *signals)))
@@ -495,7 +507,10 @@ def _count_cut(losses: Losses, incoming: IncomingTask, task: Task) -> None:
     """Note the links that lead nowhere, and the retired agent whose work is free now."""
     given = sum(signal.kind == NEED and signal.given_at != "" for signal in task.signals)
     lost = {
-        "needs of tasks that are not here": len({*incoming.needs}) - len(task.needs) - given,
+        "needs of tasks that are not here": len({*incoming.needs, *incoming.needs_failure_of})
+        - len(task.needs)
+        - len(task.needs_failure_of)
+        - given,
         "links to tasks that are not here": len({*incoming.links}) - len(task.links),
         "parents that are not here": int(incoming.parent is not None and not task.parent),
         "gates on tasks that are not here": int(incoming.gate is not None and not task.gate),

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from orchestrator.core.topological import topological_order
 
-Kind = Literal["need", "gate", "parent"]
+Kind = Literal["need", "failure", "gate", "parent"]
 
 
 class Wait(NamedTuple):

@@ -83,7 +83,7 @@ class Update:
             self.changes["updated_at"] = max(theirs.updated_at, mine.updated_at)
 
     def _keep_own_needs(self, mine: Task) -> None:
-        for field in ("needs", "links", "signals"):
+        for field in ("needs", "needs_failure_of", "links", "signals"):
             if field in self.changes:
                 both = dict.fromkeys(getattr(mine, field)) | dict.fromkeys(self.changes[field])
                 self.changes[field] = tuple(both)

@@ -239,6 +239,34 @@ def test_every_kind_of_link_that_keeps_back_there_keeps_back_here(orc: Orchestra
     assert ready(orc) == {"a", "e", "g"}, "h has no children that g could wait for"
 
 
+def test_a_need_of_a_failure_comes_in_and_goes_out_as_such(orc: Orchestrator) -> None:
+    take(orc, issue("undo", ("conditional-blocks", "ship"), ("blocks", "ship")), issue("ship"))
+    undo = orc.tasks.get("undo")
+    assert (undo.needs, undo.needs_failure_of) == ((), ("ship",))
+    issues, _ = written(orc)
+    (exported,) = (entry["dependencies"] for entry in issues if "dependencies" in entry)
+    assert [(d["type"], d["depends_on_id"]) for d in exported] == [
+        ("conditional-blocks", "ship")
+    ]
+    orc.tasks.claim("ship", agent="ann")
+    orc.tasks.fail("ship", agent="ann", reason="no disk")
+    assert ready(orc) == {"undo"}
+
+
+def test_a_failure_is_known_by_the_reason_why_an_issue_was_closed(orc: Orchestrator) -> None:
+    """The need of a failure that is met is gone; one of an issue that was done cancels the task."""
+    take(
+        orc,
+        issue("a", status="closed", close_reason="Timeout in CI"),
+        issue("b", status="closed", close_reason="Shipped"),
+        issue("undo-a", ("conditional-blocks", "a")),
+        issue("undo-b", ("conditional-blocks", "b")),
+        issue("after", ("blocks", "a")),
+    )
+    assert ready(orc) == {"undo-a", "after"}
+    assert orc.tasks.get("undo-b").status == "cancelled"
+
+
 def test_a_part_of_an_issue_that_is_put_off_is_put_off(orc: Orchestrator) -> None:
     until = "2027-01-01T00:00:00.000Z"
     take(orc, issue("a", defer_until=until), issue("b", ("parent-child", "a")))
