@@ -4,9 +4,9 @@ Priorities are the same numbers (0 to 4). What an issue is called there and here
 
 - open, deferred, blocked, closed are pending, pending until a time, blocked, done. An issue with an
   assignee is assigned to it: no claim is taken over, so work in progress is begun anew, by its agent first.
-- blocks, conditional-blocks, parent-child, waits-for are needs, needs of a failure, parent, gate; the other kinds
-  of links are links. An issue failed if the reason why it was closed says so; it is done here, and a need of its
-  failure is left out, because it is met.
+- blocks, conditional-blocks, parent-child, waits-for are needs, needs of a failure, parent, gate; the other
+  kinds of links are links. An issue failed if its ``close_reason`` says so; it is done here, and a need of
+  its failure is left out, because it is met.
 - ``design`` goes below the description, ``notes`` and comments become notes, a memory becomes knowledge.
 - A molecule is a milestone: it is done when its parts are. What is not work (agents, messages, gates, wisps,
   templates, pinned records) is left out; an issue that such a record keeps back waits for a signal.
@@ -535,8 +535,8 @@ def export_beads(
 
 _PLACED = (
     "id", "workstream", "title", "description", "status", "type", "priority", "labels",
-    "estimate", "needs", "needs_failure_of", "parent", "gate", "links", "assigned_to", "result", "reason", "notes",
-    "signals", "milestone",
+    "estimate", "needs", "needs_failure_of", "parent", "gate", "links", "assigned_to", "result", "reason",
+    "notes", "signals", "milestone",
     "created_at", "created_by", "updated_at", "ended_at", *_SHARED,
 )  # fmt: skip
 

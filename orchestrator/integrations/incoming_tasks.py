@@ -5,7 +5,7 @@ record that is not a task here, of an unknown id, or one that would close a circ
 need again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -32,7 +32,7 @@ from orchestrator.domain.tasks.relations import Gate, Link, Signal
 from orchestrator.domain.validation import check_line
 from orchestrator.domain.workstreams.commands import Workstreams
 from orchestrator.engine import Engine
-from orchestrator.integrations.order import Wait, in_order
+from orchestrator.integrations.order import Kind, Wait, in_order
 from orchestrator.integrations.report import Losses, Report, digest, is_plain
 from orchestrator.integrations.updates import (
     OPEN_NEEDS,
@@ -362,21 +362,9 @@ class _Taking:
         """
         task, archived = incoming.task, self.state.tasks.archived
         without = {(wait.kind, wait.other) for wait in cuts}
-        needs: dict[str, None] = {}
         signals = dict.fromkeys(task.signals)
-        for need in incoming.needs:
-            here = self.here(need) if ("need", need) not in without else None
-            if here is not None:
-                needs[here] = None
-            elif signal := self._signal(need):
-                signals[signal] = None
-        failures: dict[str, None] = {}
-        for need in incoming.needs_failure_of:
-            here = self.here(need) if ("failure", need) not in without else None
-            if here is not None:
-                failures[here] = None
-            elif signal := self._signal(need):
-                signals[signal] = None
+        needs = self._needs("need", incoming.needs, without, signals)
+        failures = self._needs("failure", incoming.needs_failure_of, without, signals)
         parent = self.here(incoming.parent) if incoming.parent is not None else None
         gate = incoming.gate
         if gate is not None:
@@ -395,8 +383,8 @@ class _Taking:
             task,
             id=at_home.id if at_home else self._here[incoming.id],
             workstream=at_home.workstream if at_home else self.workstream,
-            needs=tuple(needs),
-            needs_failure_of=tuple(failures),
+            needs=needs,
+            needs_failure_of=failures,
             parent=parent,
             gate=gate,
             signals=tuple(signals),
@@ -409,6 +397,23 @@ class _Taking:
         )
         record = self._with_lease(record)
         return record if at_home else self.without_circle_of(record)
+
+    def _needs(
+        self,
+        kind: Kind,
+        theirs: Iterable[str],
+        without: Collection[tuple[Kind, str]],
+        signals: dict[Signal, None],
+    ) -> tuple[str, ...]:
+        """The needs of a kind by ids of this board; for those that cannot be here, signals are added."""
+        needs: dict[str, None] = {}
+        for need in theirs:
+            here = self.here(need) if (kind, need) not in without else None
+            if here is not None:
+                needs[here] = None
+            elif signal := self._signal(need):
+                signals[signal] = None
+        return tuple(needs)
 
     def _signal(self, theirs: str) -> Signal | None:
         """The signal that blocks a task in place of a need; None if the need does not block."""

@@ -245,9 +245,7 @@ def test_a_need_of_a_failure_comes_in_and_goes_out_as_such(orc: Orchestrator) ->
     assert (undo.needs, undo.needs_failure_of) == ((), ("ship",))
     issues, _ = written(orc)
     (exported,) = (entry["dependencies"] for entry in issues if "dependencies" in entry)
-    assert [(d["type"], d["depends_on_id"]) for d in exported] == [
-        ("conditional-blocks", "ship")
-    ]
+    assert [(d["type"], d["depends_on_id"]) for d in exported] == [("conditional-blocks", "ship")]
     orc.tasks.claim("ship", agent="ann")
     orc.tasks.fail("ship", agent="ann", reason="no disk")
     assert ready(orc) == {"undo"}
