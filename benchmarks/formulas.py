@@ -172,7 +172,9 @@ class _Tower:
             for process in running.values():
                 process.wait()
             seconds = perf_counter() - start
-            ends = [at.payload for at in orc.events.read() if at.type == "task.completed"]
+            ends = [
+                record.payload for record in orc.events.read() if record.type == "task.completed"
+            ]
         closed = [bytes(payload) for payload in ends[:-1]]
         expected = [f'"{self._root}.move-{n}"'.encode() for n in range(self._moves)]
         if len(closed) != self._moves or not all(map(bytes.__contains__, closed, expected)):

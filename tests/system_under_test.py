@@ -21,7 +21,7 @@ LACKING: dict[str, str] = {
         "fdatasync": "syncing is os.fsync",
         "case": "paths that differ only in case are one file",
         "bytes": "the names of files are text",
-        "flock": "there is no flock: filelock's guard alone, and no order of those who wait",
+        "flock": "there is no flock: only filelock's guard, and no order of waiting processes",
         "sealing": "the log stays one file",
         "fifo": "there are no fifos in folders",
         "modes": "files have no modes",

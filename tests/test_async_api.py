@@ -94,7 +94,7 @@ async def test_a_transaction_is_one_commit(orc: AsyncOrchestrator):
         async with orc.transaction():
             await add(orc, "two")
         assert await titles(orc) == ["one", "two"]
-    assert [at.more for at in await orc.events.read(last=2)] == [True, False]
+    assert [record.more for record in await orc.events.read(last=2)] == [True, False]
 
 
 async def test_another_task_waits_for_its_turn_and_loses_nothing(orc: AsyncOrchestrator):

@@ -25,7 +25,7 @@ Call = Callable[..., object]
 
 def the_names(_state: State, events: Committed) -> list[str]:
     """The types of the events."""
-    return [at.type for at, _ in events]
+    return [entry.type for entry, _ in events]
 
 
 def nouns() -> dict[str, Noun[State]]:
@@ -144,7 +144,7 @@ def test_the_source_of_a_command_is_the_one_that_was_written(name: str) -> None:
 
 
 class Facts(typing.TypedDict, total=False):
-    """What can be said of a thing."""
+    """The facts of a record."""
 
     labels: typing.Annotated[Iterable[str], "words to find it by"]
     due: str | None

@@ -24,7 +24,7 @@ def blocks(language: str, document: Path = ROOT / "README.md") -> list[str]:
 
 
 def steps(document: Path) -> Iterator[tuple[str, str | None]]:
-    """The commands of a document in order, each with the output that it shows; None if it shows none."""
+    """The commands of a document in order, each with its output, or None."""
     for language, text in re.findall(r"```(console|sh)\n(.*?)```", document.read_text(), re.DOTALL):
         if language == "console":
             for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
@@ -45,7 +45,7 @@ RUN = "from orchestrator.interfaces.cli.main import console; console()"
 
 
 def with_ids(text: str, ids: dict[str, str]) -> str:
-    """The text with the ids that the README shows replaced by those of this run."""
+    """The text with the ids of this run in place of those in the README."""
     return ID.sub(lambda match: ids.get(match[0], match[0]), text)
 
 
@@ -55,7 +55,7 @@ def with_ids(text: str, ids: dict[str, str]) -> str:
     ids=lambda path: path.name,
 )
 def test_the_commands_of_a_document_do_what_it_shows(document: Path, tmp_path: Path) -> None:
-    """As who reads it types them, from top to bottom in a new folder."""
+    """A reader types them from top to bottom in a new folder."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ORC")}
     environment |= {"PYTHONPATH": str(ROOT)}
     ids: dict[str, str] = {}

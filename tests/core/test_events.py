@@ -66,7 +66,7 @@ def test_what_is_known_of_an_event_is_asked_by_its_path(path: str, known: bool):
 
 @pytest.mark.parametrize("version", [2, 99])
 def test_a_newer_version_of_a_payload_is_refused(version: int):
-    at = Recorded(1, TS, "ann", "task.completed", msgspec.Raw(b'{"task":"a"}'), version)
+    record = Recorded(1, TS, "ann", "task.completed", msgspec.Raw(b'{"task":"a"}'), version)
     with pytest.raises(Damage) as caught:
-        decode(at)
+        decode(record)
     assert caught.value.code == "newer_version"

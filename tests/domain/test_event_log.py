@@ -32,14 +32,14 @@ def test_any_json_value_is_read_back_as_it_was_logged(payload: dict[str, Any]):
     orc = Orchestrator(MemoryStore())
     logged = orc.events.log("ann", "ci.failed", **payload)
     assert as_dict(logged)["payload"] == payload
-    assert [as_dict(at)["payload"] for at in orc.events.read()] == [payload]
+    assert [as_dict(record)["payload"] for record in orc.events.read()] == [payload]
     again = Orchestrator(orc.engine.store)
-    assert [as_dict(at)["payload"] for at in again.events.read()] == [payload]
+    assert [as_dict(record)["payload"] for record in again.events.read()] == [payload]
 
 
 def test_an_event_has_id_time_agent_type_and_payload(orc: Orchestrator):
-    at = orc.events.log("ann", "deployed", service="api", version="2.0")
-    assert as_dict(at) == {
+    record = orc.events.log("ann", "deployed", service="api", version="2.0")
+    assert as_dict(record) == {
         "id": 1,
         "ts": "2026-11-21T06:13:00.000Z",
         "agent": "ann",
@@ -123,10 +123,10 @@ def test_a_line_over_16_mib_is_refused_and_nothing_is_appended(orc: Orchestrator
 def test_reading_gives_the_newest_oldest_first(orc: Orchestrator):
     for number in range(5):
         orc.events.log("ann", "note", number=number)
-    assert [at.id for at in orc.events.read()] == [1, 2, 3, 4, 5]
-    assert [at.id for at in orc.events.read(last=2)] == [4, 5]
+    assert [record.id for record in orc.events.read()] == [1, 2, 3, 4, 5]
+    assert [record.id for record in orc.events.read(last=2)] == [4, 5]
     assert orc.events.read(last=0) == []
-    assert [at.id for at in orc.events.read(last=99)] == [1, 2, 3, 4, 5]
+    assert [record.id for record in orc.events.read(last=99)] == [1, 2, 3, 4, 5]
 
 
 def test_reading_by_agent_and_type(orc: Orchestrator):
@@ -134,7 +134,7 @@ def test_reading_by_agent_and_type(orc: Orchestrator):
     orc.tasks.add("build", title="x", agent="bob")
     orc.events.log("ann", "ci.failed")
     orc.events.log("bob", "ci.passed")
-    ids = lambda **filters: [at.id for at in orc.events.read(**filters)]  # noqa: E731
+    ids = lambda **filters: [record.id for record in orc.events.read(**filters)]  # noqa: E731
     assert ids(agent="ann") == [1, 3]
     assert ids(type="task.added") == [2]
     assert ids(type="task_added") == [2]
@@ -148,7 +148,7 @@ def test_reading_since_an_event_a_time_or_a_while_ago(orc: Orchestrator, clock: 
     for _ in range(4):
         orc.events.log("ann", "note")
         clock.advance(60)
-    ids = lambda since: [at.id for at in orc.events.read(since=since)]  # noqa: E731
+    ids = lambda since: [record.id for record in orc.events.read(since=since)]  # noqa: E731
     assert ids(2) == [3, 4]
     assert ids("2") == [3, 4]
     assert ids(0) == [1, 2, 3, 4]

@@ -185,7 +185,7 @@ def test_the_last_event_of_the_commit_bears_the_request(orc: Orchestrator):
     with orc.request("r-1"):
         orc.agents.retire("ann")
     last = orc.events.read(last=2)
-    assert [at.req and at.req.id for at in last] == [None, "r-1"]
+    assert [record.req and record.req.id for record in last] == [None, "r-1"]
     assert last[1].req is not None
     assert (last[1].req.command, last[1].req.first) == ("agents.retire", last[0].id)
 

@@ -26,7 +26,7 @@ Action = Callable[[str, Callable[..., Any], tuple[Any, ...], dict[str, Any]], An
 
 
 class Faults:
-    """Counts the calls and does something else at chosen ones.
+    """Counts the calls, and replaces chosen ones.
 
     Args:
         action: What happens instead of the call.

@@ -101,7 +101,7 @@ class Model:
         }
 
     def excludes(self, resource: str, shared: bool, agent: str) -> bool:
-        """Whether somebody else holds what this would collide with."""
+        """Whether another agent holds a colliding resource."""
         for (held, holder), grip in self.locks.items():
             alive = holder != agent and grip.until > self.now
             if alive and not (shared and grip.shared) and collide(held, resource):

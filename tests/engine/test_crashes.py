@@ -298,7 +298,7 @@ def test_a_disk_that_fails_from_some_call_on_never_makes_a_false_promise(stage: 
 
 
 def in_child(scene: Scene, folder: Path, fault: Faults) -> str:
-    """Run the command in a process of its own that may die; ``done`` only if it said so."""
+    """Run the command in a separate process that may die; ``done`` only if it reported that."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:

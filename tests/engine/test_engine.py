@@ -60,9 +60,9 @@ def test_a_transaction_is_one_commit(board: Orchestrator):
         board.locks.acquire("git", agent="bob")
         board.events.log("carl", "deployed")
     last = board.events.read(last=4)
-    assert [at.more for at in last] == [True, True, True, False]
-    assert [at.agent for at in last] == ["system", "ann", "bob", "carl"]
-    assert {at.ts for at in last} == {"2026-11-21T06:13:00.000Z"}
+    assert [entry.more for entry in last] == [True, True, True, False]
+    assert [entry.agent for entry in last] == ["system", "ann", "bob", "carl"]
+    assert {entry.ts for entry in last} == {"2026-11-21T06:13:00.000Z"}
 
 
 def test_inside_a_transaction_its_own_commands_are_seen_and_outside_they_are_not(
@@ -138,7 +138,7 @@ def test_transactions_nest_into_one_commit(board: Orchestrator):
         with board.transaction():
             board.tasks.add("build", title="two")
         board.tasks.add("build", title="three")
-    assert [at.more for at in board.events.read(last=3)] == [True, True, False]
+    assert [entry.more for entry in board.events.read(last=3)] == [True, True, False]
 
 
 def test_a_failed_inner_transaction_that_is_caught_is_not_committed_in_part(board: Orchestrator):
@@ -191,7 +191,7 @@ def test_all_commands_of_a_holder_renew_leases_of_which_half_has_passed_in_the_s
         clock.advance(50)
         command()
         last = board.events.read(last=2)
-        assert [at.more for at in last] == [True, False]
+        assert [entry.more for entry in last] == [True, False]
         assert last[1].type == "task.renewed"
     assert board.tasks.get(task).attempt == 1
 
@@ -204,7 +204,7 @@ def test_commands_in_a_transaction_renew_too(board: Orchestrator, clock: Settabl
     with board.transaction():
         board.tasks.note(first, "half", agent="ann")
         board.tasks.note(second, "half", agent="bob")
-    assert {at.agent for at in board.events.read(type="task.renewed")} == {"ann", "bob"}
+    assert {entry.agent for entry in board.events.read(type="task.renewed")} == {"ann", "bob"}
 
 
 def test_reading_renews_nothing(board: Orchestrator, clock: SettableClock):
@@ -233,14 +233,14 @@ def test_the_default_agent_is_the_one_the_board_was_opened_with(
     monkeypatch.setenv("ORC_AGENT", "bob")
     again(board).tasks.add("build", title="y")
     again(board, agent="carl").tasks.add("build", title="z", agent="dora")
-    assert [at.agent for at in board.events.read(last=3)] == ["ann", "bob", "dora"]
+    assert [entry.agent for entry in board.events.read(last=3)] == ["ann", "bob", "dora"]
 
 
 # What a failing disk does
 
 
 class Failing(MemoryStore):
-    """A store whose next operations fail as they are told to."""
+    """A store whose next operations fail as planned."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -575,8 +575,10 @@ def write_event(board: Orchestrator, type_name: str, payload: bytes, version: in
     with engine.store.locked("tests", 20):
         engine.read()
         after = engine._position
-        at = Recorded(after.id + 1, engine.now(), "ann", type_name, msgspec.Raw(payload), version)
-        engine.store.append([at], after)
+        entry = Recorded(
+            after.id + 1, engine.now(), "ann", type_name, msgspec.Raw(payload), version
+        )
+        engine.store.append([entry], after)
 
 
 @pytest.mark.parametrize(
@@ -726,7 +728,7 @@ def test_the_state_at_every_event_is_the_fold_up_to_it(board: Orchestrator):
         task = board.tasks.add("build", title="x")
         board.tasks.claim(task.id, agent="ann")
     board.tasks.complete(task.id)
-    records = [at for chunk in board.engine.store.read(START) for at in chunk.events]
+    records = [entry for chunk in board.engine.store.read(START) for entry in chunk.events]
     for number in range(1, len(records) + 1):
         state = type(board.engine.read())()
         state.fold(records[:number])
@@ -770,7 +772,7 @@ def test_a_log_of_many_segments_is_one_log(tmp_path: Path, clock: SettableClock)
     for path in sealed:
         last = path.read_bytes().splitlines()[-1]
         assert b'"more":true' not in last, "a commit straddles two segments"
-    assert [at.id for at in open_board().events.read()] == list(range(1, 26))
+    assert [entry.id for entry in open_board().events.read()] == list(range(1, 26))
     assert open_board().engine.event(13).id == 13
     assert open_board().status(at=14).event == 14
     check_law(orc)

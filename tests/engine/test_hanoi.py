@@ -53,7 +53,12 @@ def test_four_workers_that_are_killed_at_random_close_every_move_once_and_in_ord
     for worker in workers.values():
         assert worker.wait(timeout=120) == 0
     with Orchestrator.open(board) as orc:
-        moves = {at.id: task for task in steps for at in orc.tasks.history(task) if is_end(at.type)}
+        moves = {
+            record.id: task
+            for task in steps
+            for record in orc.tasks.history(task)
+            if is_end(record.type)
+        }
         closed = [moves[number] for number in sorted(moves)]
         assert sorted(closed) == sorted(steps), "every move is closed exactly once"
         assert closed == steps, "in an order that respects the needs"

@@ -1,4 +1,4 @@
-"""Mail between real processes: none is lost, whoever is killed, and a queue gives each message to one."""
+"""Mail between real processes: kills lose no message, and a queue gives each message once."""
 
 import io
 import os

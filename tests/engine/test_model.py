@@ -528,8 +528,8 @@ class Board(RuleBasedStateMachine):
         work = Work(stream, 5, len(self.ids), status="done", holder=agent, attempt=1, result="r")
         self.model.tasks[task] = work
         self.ids.append(task)
-        records = [at for chunk in self.store.read(START) for at in chunk.events][before:]
-        assert [at.more for at in records] == [True] * (len(records) - 1) + [False]
+        records = [entry for chunk in self.store.read(START) for entry in chunk.events][before:]
+        assert [entry.more for entry in records] == [True] * (len(records) - 1) + [False]
 
     @rule(agent=agents, lease=leases)
     def a_request_that_is_repeated_has_one_effect(self, agent: str, lease: float) -> None:
@@ -633,26 +633,26 @@ def leases_never_overlap_and_tokens_grow(store: Store) -> None:
     reviews: dict[str, str] = {}
     token: dict[str, int] = {}
     for chunk in store.read(START):
-        for at in chunk.events:
-            if not at.type.startswith("task."):
+        for entry in chunk.events:
+            if not entry.type.startswith("task."):
                 continue
-            payload = msgspec.json.decode(at.payload)
+            payload = msgspec.json.decode(entry.payload)
             task = payload.get("task")
-            if at.type == "task.claimed":
-                assert until.get(task, "") <= at.ts, "two leases at once"
-                assert token.get(task, 0) < at.id
-                until[task], token[task] = payload["until"], at.id
-            elif at.type == "task.review_claimed":
-                assert reviews.get(task, "") <= at.ts, "two reviews at once"
+            if entry.type == "task.claimed":
+                assert until.get(task, "") <= entry.ts, "two leases at once"
+                assert token.get(task, 0) < entry.id
+                until[task], token[task] = payload["until"], entry.id
+            elif entry.type == "task.review_claimed":
+                assert reviews.get(task, "") <= entry.ts, "two reviews at once"
                 reviews[task] = payload["until"]
-            elif at.type == "task.review_renewed":
+            elif entry.type == "task.review_renewed":
                 reviews[task] = payload["until"]
-            elif at.type == "task.renewed":
+            elif entry.type == "task.renewed":
                 until[task] = payload["until"]
-            elif at.type == "task.lapsed":
-                assert until[task] <= at.ts, "a lease was taken before its end"
+            elif entry.type == "task.lapsed":
+                assert until[task] <= entry.ts, "a lease was taken before its end"
                 until[task] = ""
-            elif at.type not in (
+            elif entry.type not in (
                 "task.edited",
                 "task.noted",
                 "task.added",
@@ -664,7 +664,7 @@ def leases_never_overlap_and_tokens_grow(store: Store) -> None:
 
 
 def no_agent_reviews_its_own_work(store: Store) -> None:
-    """From the log alone: whoever claimed a task since it was last done neither reviews nor approves it."""
+    """From the log alone: an agent that claimed a task since it was last done does not review it."""
     workers: dict[str, set[str]] = {}
     for chunk in store.read(START):
         for record in chunk.events:

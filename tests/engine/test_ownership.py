@@ -180,7 +180,7 @@ def test_the_coroutine_that_opened_a_transaction_goes_on_in_it_after_it_awaited(
             assert titles(orc) == ["one", "two"]
 
     asyncio.run(main())
-    assert [at.more for at in orc.events.read(last=2)] == [True, False]
+    assert [record.more for record in orc.events.read(last=2)] == [True, False]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -200,7 +200,7 @@ def test_a_request_id_is_that_of_the_coroutine_that_gave_it(orc: Orchestrator, b
                 add(orc, "mine")
 
     anyio.run(main, backend=backend)
-    requests = {orc.engine.event(at.id).req for at in orc.events.read()}
+    requests = {orc.engine.event(record.id).req for record in orc.events.read()}
     assert {request.id for request in requests if request} == {"r1"}
     assert orc.engine.read().requests["r1"].last == 3, "the command of the one who asked"
 
@@ -214,7 +214,7 @@ def test_the_request_that_a_board_is_opened_with_is_that_of_its_first_command():
         orc.workstreams.create("deploy")
 
     asyncio.run(main())
-    assert [at.req is not None for at in orc.events.read()][::-1] == [False, True]
+    assert [record.req is not None for record in orc.events.read()][::-1] == [False, True]
 
 
 def run_each(orc: Orchestrator, steps: list[Callable[[], Awaitable[None]]]) -> None:

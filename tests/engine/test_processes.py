@@ -1,4 +1,4 @@
-"""Real processes on one board: nothing lost, nothing doubled, whoever dies and whatever is deleted."""
+"""Real processes on one board: nothing is lost or doubled if processes die or files are deleted."""
 
 import os
 import random
@@ -81,13 +81,13 @@ def finish(process: subprocess.Popen[str], *, killed: bool = False) -> list[str]
 
 
 def have_acknowledged(processes: list[subprocess.Popen[str]]) -> bool:
-    """Whether there is an acknowledgement of each process that nobody has read yet."""
+    """Whether each process has an acknowledgement that was not read yet."""
     pipes = [process.stdout for process in processes]
     return len(select.select(pipes, [], [], 0)[0]) == len(pipes)
 
 
 def wait_for_acknowledgements(processes: list[subprocess.Popen[str]]) -> None:
-    """Until each process has acknowledged something, which :func:`finish` reads."""
+    """Wait until each process has acknowledged an event, which :func:`finish` reads."""
     for process in processes:
         select.select([process.stdout], [], [])
 
@@ -128,7 +128,7 @@ def test_of_8_processes_that_race_for_100_tasks_nobody_gets_one_twice(
     orc = reopen(folder)
     assert {task.status for task in orc.tasks.all()} == {"in_progress"}
     assert {task.attempt for task in orc.tasks.all()} == {1}
-    claimed = [at.id for at in orc.events.read(type="task.claimed")]
+    claimed = [record.id for record in orc.events.read(type="task.claimed")]
     assert len(claimed) == 100
     orc.workstreams.create("after")
     check_law(orc)
@@ -218,10 +218,10 @@ def test_deleting_the_lock_file_under_load_loses_nothing(
 
 def no_task_was_claimed_twice(orc: Orchestrator) -> None:
     """All leases are long here, so a second claim of a task would be under the first one's lease."""
-    claims = [bytes(at.payload) for at in orc.events.read(type="task.claimed")]
+    claims = [bytes(record.payload) for record in orc.events.read(type="task.claimed")]
     tasks = [claim.partition(b'"task":"')[2][:8] for claim in claims]
     assert len(tasks) == len(set(tasks))
-    numbers = [at.id for chunk in orc.engine.store.read(START) for at in chunk.events]
+    numbers = [record.id for chunk in orc.engine.store.read(START) for record in chunk.events]
     assert numbers == list(range(1, len(numbers) + 1))
 
 

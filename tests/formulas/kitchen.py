@@ -59,7 +59,7 @@ class Kitchen:
         return graph(self.cook(text_or_name, variables))
 
     def problems(self, text_or_name: str, **variables: str) -> list[str]:
-        """Everything that is told of a formula that cannot be cooked."""
+        """All problems of a formula that cannot be cooked."""
         with pytest.raises(BadInput) as caught:
             self.cook(text_or_name, variables)
         messages = caught.value.details["problems"]

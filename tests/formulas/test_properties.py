@@ -1,4 +1,4 @@
-"""Random formulas: no circle comes of cooking, no need is lost, a false condition lets nobody overtake."""
+"""Random formulas: cooking makes no circle and loses no need; a false condition keeps the order."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -126,7 +126,7 @@ def test_it_is_one_commit_into_a_board_that_has_tasks(orc: Orchestrator) -> None
     take(orc, issue("x-1", ("blocks", mine.id)), workstream="shop")
     assert orc.tasks.get("x-1").needs == (mine.id,)
     take(orc, issue("x-2"), issue("x-3"), workstream="new")
-    assert [at.more for at in orc.events.read(last=3)] == [True, True, False]
+    assert [record.more for record in orc.events.read(last=3)] == [True, True, False]
 
 
 def test_a_task_comes_behind_what_it_needs_wherever_it_stands_in_the_file(

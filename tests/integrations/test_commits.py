@@ -43,8 +43,8 @@ def board(orc: Orchestrator) -> Orchestrator:
 
 
 def named(orc: Orchestrator, repository: Repository, **how: str) -> dict[str, list[str]]:
-    found = orphans(orc.engine, str(repository.folder), **how)
-    return {o.task.id: [commit.subject for commit in o.commits] for o in found.tasks}
+    result = orphans(orc.engine, str(repository.folder), **how)
+    return {o.task.id: [commit.subject for commit in o.commits] for o in result.tasks}
 
 
 def test_open_tasks_are_found_by_their_ids_in_whole_messages(
@@ -80,8 +80,8 @@ def test_the_number_of_commits_is_bounded(
     for number in range(3):
         repository.commit(f"later {number}")
     monkeypatch.setattr(commits, "MOST", 3)
-    found = orphans(board.engine, str(repository.folder))
-    assert (found.tasks, found.read, found.is_cut) == ([], 3, True)
+    result = orphans(board.engine, str(repository.folder))
+    assert (result.tasks, result.read, result.is_cut) == ([], 3, True)
 
 
 def test_hostile_messages_and_settings_do_nothing(
@@ -96,9 +96,9 @@ def test_hostile_messages_and_settings_do_nothing(
     for name in ("pager.log", "gpg.program", "core.sshCommand", "core.pager", "core.fsmonitor"):
         repository.git("config", name, trap)
     repository.git("config", "alias.log", f"!{trap}")
-    found = orphans(board.engine, str(repository.folder)).tasks[0].commits[0]
-    assert found.subject.startswith(f"{task} $(touch ran) `touch ran` \x1b[31m \u202e xxx")
-    assert len(found.subject) <= 120
+    result = orphans(board.engine, str(repository.folder)).tasks[0].commits[0]
+    assert result.subject.startswith(f"{task} $(touch ran) `touch ran` \x1b[31m \u202e xxx")
+    assert len(result.subject) <= 120
     assert not [*tmp_path.rglob("ran")]
 
 

@@ -85,12 +85,12 @@ def test_the_real_boards_log_is_kept_as_history_with_its_agents_and_times(empty:
     import_opspawn(empty.engine, str(OPSPAWN))
     old = [json.loads(line) for line in (OPSPAWN / "events.jsonl").read_text().splitlines()]
     kept = empty.events.read(type="opspawn.*")
-    assert [(at.ts, at.agent, at.type) for at in kept] == [
+    assert [(record.ts, record.agent, record.type) for record in kept] == [
         (line["ts"], line["agent"], f"opspawn.{line['action']}") for line in old
     ]
-    for at, line in zip(kept, old, strict=True):
+    for record, line in zip(kept, old, strict=True):
         facts = {k: v for k, v in line.items() if k not in ("ts", "agent", "action")}
-        assert json.loads(bytes(at.payload)) == facts
+        assert json.loads(bytes(record.payload)) == facts
 
 
 def test_the_real_boards_agents_are_kept(empty: Orchestrator):
@@ -102,7 +102,7 @@ def test_the_real_boards_agents_are_kept(empty: Orchestrator):
 
 def test_the_real_board_is_one_commit_and_can_be_worked_on(empty: Orchestrator):
     import_opspawn(empty.engine, str(OPSPAWN))
-    assert [at.more for at in empty.events.read()].count(False) == 1
+    assert [record.more for record in empty.events.read()].count(False) == 1
     task = empty.tasks.next("revenue", agent="ann")
     assert task is not None
     assert task.id == "494af3c1"
@@ -211,7 +211,7 @@ def test_a_bad_line_of_the_old_log_is_a_named_error(empty: Orchestrator, tmp_pat
 def test_a_disk_that_does_not_answer_is_not_an_original_without_that_part(
     empty: Orchestrator, monkeypatch: pytest.MonkeyPatch, unreadable: str
 ) -> None:
-    """It was imported without its log or its topics, and said nothing."""
+    """It was imported without its log or its topics, and without an error."""
     path = str(OPSPAWN / unreadable)
     assert os.path.exists(path)
 

@@ -1,4 +1,4 @@
-"""What goes wrong is said on stderr in one form, with the exit status of the contract."""
+"""Errors are on stderr in one form, with the exit status of the contract."""
 
 import json
 from pathlib import Path

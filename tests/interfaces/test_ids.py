@@ -29,62 +29,62 @@ def claimed(cli: CommandLine, title: str, *options: str) -> str:
 def test_several_tasks_change_in_one_commit_and_each_has_its_line(
     cli: CommandLine, verb: str, text: list[str], line: str, status: str
 ) -> None:
-    one, two = claimed(cli, "Ship v1"), claimed(cli, "Ship v2")
+    first, second = claimed(cli, "Ship v1"), claimed(cli, "Ship v2")
     before = len(cli("events", "--json", "--last", "100").json)
-    shown = cli("t", verb, "--ids", f"{one},{two}", *text)
+    shown = cli("t", verb, "--ids", f"{first},{second}", *text)
     assert shown.lines == [f"{line}: Ship v1", f"{line}: Ship v2"]
-    assert statuses(cli) == {one: status, two: status}
+    assert statuses(cli) == {first: status, second: status}
     events = cli("events", "--json", "--last", "100").json[before:]
     assert len({event["ts"] for event in events}) == 1
-    again = cli("t", verb, "--ids", f"{one},{two}", *text, "--json").json
-    assert [task["id"] for task in again] == [one, two]
+    again = cli("t", verb, "--ids", f"{first},{second}", *text, "--json").json
+    assert [task["id"] for task in again] == [first, second]
     if verb in ("block", "cancel"):
         back = "unblock" if verb == "block" else "reopen"
-        assert len(cli("t", back, "--ids", one, "--ids", two).lines) == 2
-        assert statuses(cli) == {one: "pending", two: "pending"}
+        assert len(cli("t", back, "--ids", first, "--ids", second).lines) == 2
+        assert statuses(cli) == {first: "pending", second: "pending"}
 
 
 def test_the_result_is_that_of_each_task_and_the_answer_is_a_list(cli: CommandLine) -> None:
-    one, two = claimed(cli, "Ship v1"), claimed(cli, "Ship v2", "--review")
-    done = cli("t", "complete", "--ids", f"{one},{two}", "-m", "Shipped", "--json").json
+    first, second = claimed(cli, "Ship v1"), claimed(cli, "Ship v2", "--review")
+    done = cli("t", "complete", "--ids", f"{first},{second}", "-m", "Shipped", "--json").json
     assert [(task["id"], task["status"], task["result"]) for task in done] == [
-        (one, "done", "Shipped"),
-        (two, "in_review", "Shipped"),
+        (first, "done", "Shipped"),
+        (second, "in_review", "Shipped"),
     ]
 
 
 def test_a_request_that_is_sent_again_has_one_effect(cli: CommandLine) -> None:
-    one, two = claimed(cli, "Ship v1"), claimed(cli, "Ship v2")
-    line = ("t", "fail", "--ids", f"{one},{two}", "--request-id", "r-1", "--json")
+    first, second = claimed(cli, "Ship v1"), claimed(cli, "Ship v2")
+    line = ("t", "fail", "--ids", f"{first},{second}", "--request-id", "r-1", "--json")
     assert cli(*line).json == cli(*line).json
 
 
 @pytest.mark.parametrize("bad", ["ffffffff", "pending", "twice"])
 def test_one_bad_id_changes_nothing(cli: CommandLine, bad: str) -> None:
-    one, two = claimed(cli, "Ship v1"), claimed(cli, "Ship v2")
-    ids = {"pending": added(cli, "Later"), "twice": one}
+    first, second = claimed(cli, "Ship v1"), claimed(cli, "Ship v2")
+    ids = {"pending": added(cli, "Later"), "twice": first}
     before = statuses(cli)
-    cli("t", "complete", "--ids", f"{one},{two},{ids.get(bad, bad)}", status=None)
+    cli("t", "complete", "--ids", f"{first},{second},{ids.get(bad, bad)}", status=None)
     assert statuses(cli) == before
 
 
 def test_a_task_with_checks_is_completed_alone(cli: CommandLine) -> None:
-    one, two = claimed(cli, "Ship v1"), claimed(cli, "Ship v2", "--verify", "true")
-    refused = cli("t", "complete", "--ids", f"{one},{two}", status=1)
+    first, second = claimed(cli, "Ship v1"), claimed(cli, "Ship v2", "--verify", "true")
+    refused = cli("t", "complete", "--ids", f"{first},{second}", status=1)
     assert refused.err.splitlines()[0] == (
-        f"Error: Task {two} has checks, which run before it is done"
+        f"Error: Task {second} has checks, which run before it is done"
     )
-    assert f"t complete {two}" in refused.err
-    assert statuses(cli) == {one: "in_progress", two: "in_progress"}
+    assert f"t complete {second}" in refused.err
+    assert statuses(cli) == {first: "in_progress", second: "in_progress"}
 
 
 def test_ids_stand_in_place_of_the_task_and_of_what_is_for_one_only(cli: CommandLine) -> None:
-    one, two = claimed(cli, "Ship v1"), claimed(cli, "Ship v2")
-    assert f"--ids {one},{two}" in cli("t", "complete", "--ids", one, two, status=2).err
+    first, second = claimed(cli, "Ship v1"), claimed(cli, "Ship v2")
+    assert f"--ids {first},{second}" in cli("t", "complete", "--ids", first, second, status=2).err
     for words in (["--continue"], ["--token", "3"], ["--force", "--reason", "x"]):
-        refused = cli("t", "complete", "--ids", one, *words, status=2)
+        refused = cli("t", "complete", "--ids", first, *words, status=2)
         assert f"{words[0]} is for one task" in refused.err
-    assert "reason is needed" in cli("t", "block", "--ids", f"{one},{two}", status=2).err
+    assert "reason is needed" in cli("t", "block", "--ids", f"{first},{second}", status=2).err
     assert "the acting agent" in cli("t", "complete", status=2).err
 
 

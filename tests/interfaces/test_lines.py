@@ -64,7 +64,7 @@ def command_lines(draw: Any) -> list[str]:
 
 @st.composite
 def good_lines(draw: Any) -> tuple[list[list[str]], Command]:
-    """A line that is understood, as parts between which something may be put, and its command."""
+    """A valid line in parts, between which words may be inserted, and its command."""
     path, command = draw(st.sampled_from(ALL))
     parts = [[draw(st.sampled_from(names))] for names in path]
     for option in draw(st.lists(st.sampled_from(command.options or [None]), max_size=3)):

@@ -184,7 +184,7 @@ def test_next_waits_for_a_task_and_takes_it(board: Path) -> None:
 
 
 def until_agents_wait(board: Path, *agents: str) -> None:
-    """Until these agents are those that wait for work."""
+    """Wait until exactly these agents wait for work."""
     presence = FilePresence(str(board / "state"), pytest.fail)
     while presence.waiting() != {*agents}:
         time.sleep(0.01)

@@ -46,21 +46,21 @@ def test_at_a_terminal_it_is_a_page(board: CommandLine, monkeypatch: pytest.Monk
 
 
 def test_json_is_one_stable_document(board: CommandLine) -> None:
-    found = board("report", "--json").json
-    assert [*found] == [
+    document = board("report", "--json").json
+    assert [*document] == [
         "generated_at", "event", "since", "until", "workstream", "standing", "forecast", "goals",
         "completed",
         "failed", "cancelled", "added", "per_day", "time_line", "times", "times_by_type", "statuses",
         "ongoing", "hold_ups", "failures", "evidence", "knowledge", "decisions", "agents", "cycles",
         "gantt", "critical_path",
     ]  # fmt: skip
-    assert [*found["forecast"]] == [
+    assert [*document["forecast"]] == [
         "outcome", "reason", "tasks", "left_out", "spared", "assumed_free", "history", "is_rough", "workers",
         "trials", "p50", "p85", "p95", "quantiles", "helps", "rest", "rest_days",
     ]  # fmt: skip
-    assert found["forecast"]["outcome"] == "unknown"
+    assert document["forecast"]["outcome"] == "unknown"
     same = json.loads(board("report", "--format", "json").out)
-    assert {*same} == {*found}
+    assert {*same} == {*document}
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_a_file_that_cannot_be_written_is_an_error_and_leaves_nothing(
 
 
 def test_times_are_local_or_exact(board: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = board("report", "--json").json
-    assert found["since"].endswith("Z")
-    assert found["since"] in board("report", "--utc").out
-    assert found["since"] not in board("report").out
+    document = board("report", "--json").json
+    assert document["since"].endswith("Z")
+    assert document["since"] in board("report", "--utc").out
+    assert document["since"] not in board("report").out
 
 
 def test_what_is_no_moment_is_refused(board: CommandLine) -> None:

@@ -66,8 +66,8 @@ def test_an_imported_board_is_the_exported_one(board: Orchestrator, empty: Orche
     assert (counts.workstreams, counts.tasks, counts.agents, counts.topics) == (1, 2, 1, 1)
     assert counts.events == board.engine.read().event
     assert repr(empty.engine.read()) == repr(board.engine.read())
-    assert [bytes(at.payload) for at in empty.events.read()] == [
-        bytes(at.payload) for at in board.events.read()
+    assert [bytes(record.payload) for record in empty.events.read()] == [
+        bytes(record.payload) for record in board.events.read()
     ]
     assert empty.status().workstreams == board.status().workstreams
     assert empty.knowledge.history("findings") == board.knowledge.history("findings")

@@ -111,7 +111,7 @@ def test_what_the_plan_assigns_dispatch_gives(board: Board):
 
 @given(boards)
 def test_what_dispatch_gives_the_plan_assigns(board: Board):
-    """To an agent that has nothing yet: a plan names nobody who is at work, and recommends no task that
+    """To an agent without work: a plan names no agent that is at work, and recommends no task that
     touches what is locked, by whomever; dispatch lets an agent have what it has locked itself."""
     for agent, member in enumerate(board.members):
         for task in range(len(board.work)):

@@ -52,7 +52,7 @@ def test_a_report_as_json(orc: Orchestrator, clock: SettableClock):
     added = add(orc, "Found on the way", agent="ann")
     orc.knowledge.write("findings", "text", agent="bob")
     clock.advance(30)
-    at = "2026-11-21T06:15:30.000Z"
+    moment = "2026-11-21T06:15:30.000Z"
     assert msgspec.to_builtins(orc.collect()) == {
         "collected_at": "2026-11-21T06:16:00.000Z",
         "cycle": 1,
@@ -65,7 +65,7 @@ def test_a_report_as_json(orc: Orchestrator, clock: SettableClock):
                 "title": "One",
                 "result": "shipped",
                 "agent": "ann",
-                "at": at,
+                "at": moment,
                 "seconds": 90.0,
             }
         ],
@@ -76,7 +76,7 @@ def test_a_report_as_json(orc: Orchestrator, clock: SettableClock):
                 "title": "Two",
                 "reason": "no key",
                 "agent": "bob",
-                "at": at,
+                "at": moment,
                 "seconds": 90.0,
             }
         ],
@@ -86,7 +86,7 @@ def test_a_report_as_json(orc: Orchestrator, clock: SettableClock):
                 "task_id": third,
                 "title": "Three",
                 "assigned_to": "ann",
-                "since": at,
+                "since": moment,
                 "age_seconds": 30.0,
             }
         ],
@@ -96,11 +96,11 @@ def test_a_report_as_json(orc: Orchestrator, clock: SettableClock):
                 "task_id": added,
                 "title": "Found on the way",
                 "agent": "ann",
-                "at": at,
+                "at": moment,
             }
         ],
         "knowledge_updates": ["findings"],
-        "knowledge": [{"topic": "findings", "change": "written", "agent": "bob", "at": at}],
+        "knowledge": [{"topic": "findings", "change": "written", "agent": "bob", "at": moment}],
         "agents": [
             {
                 "agent": "ann",
@@ -161,7 +161,7 @@ def test_before_any_plan_everything_is_reported(orc: Orchestrator):
 
 
 def test_an_earlier_cycle_is_reported_as_it_ended(orc: Orchestrator, clock: SettableClock):
-    """What ran then runs in the report, whoever finished, took or archived it since."""
+    """A task that was in progress then is so in the report, even if it was finished or archived since."""
     orc.plan()
     done, left, noted, taken = (add(orc, t) for t in ("Done", "Left", "Noted", "Taken"))
     do(orc, done)
@@ -281,9 +281,9 @@ def test_no_more_of_the_log_is_read_than_the_cycle(
     backwards = orc.engine.store.read_backwards
 
     def counted(*args: Any):
-        for at in backwards(*args):
-            read.append(at.id)
-            yield at
+        for moment in backwards(*args):
+            read.append(moment.id)
+            yield moment
 
     monkeypatch.setattr(orc.engine.store, "read_backwards", counted)
     orc.collect()

@@ -133,9 +133,9 @@ def test_a_plan_begins_the_next_cycle_and_is_kept_in_the_log(orc: Orchestrator):
     first = orc.plan(agent="lead")
     second = orc.plan()
     assert (first.cycle, second.cycle) == (1, 2)
-    [at, _] = orc.events.read(type="cycle.planned")
-    assert at.agent == "lead"
-    assert msgspec.json.decode(at.payload)["plan"] == msgspec.to_builtins(first)
+    [record, _] = orc.events.read(type="cycle.planned")
+    assert record.agent == "lead"
+    assert msgspec.json.decode(record.payload)["plan"] == msgspec.to_builtins(first)
 
 
 def test_a_repeated_request_gives_the_first_plan_again(orc: Orchestrator):
@@ -171,7 +171,7 @@ def test_a_closed_workstream_takes_no_part(orc: Orchestrator):
 
 
 def test_next_task_is_what_next_gives(orc: Orchestrator):
-    """By priority, then age, and not what collides; only if all collide, the first of those."""
+    """By priority, then age, without tasks that collide; if all collide, the first one."""
     first = add(orc, "First", priority=1, touches=["git"])
     later = add(orc, "Later", priority=5)
     add(orc, "Last", priority=5)
@@ -274,7 +274,7 @@ def test_who_is_retired_stale_or_unregistered_is_not_named(orc: Orchestrator, cl
 
 
 def test_an_agent_is_named_for_what_it_can_do(orc: Orchestrator):
-    """By type or label; who can do everything is kept for what nobody else can."""
+    """By type or label; an agent that can do everything is kept for tasks that no other agent can do."""
     orc.agents.register("a-all")
     orc.agents.register("b-bugs", capabilities=["bug"])
     orc.agents.register("c-ui", capabilities=["ui"])

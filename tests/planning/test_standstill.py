@@ -62,7 +62,7 @@ def group_of(state: State, task: Task, agent: str, now: str) -> str:
 
 
 class Life:
-    """A board on which something happens, chosen by dice."""
+    """A board with random events."""
 
     AGENTS = ("ann", "bob", "carl")
     STEPS = (

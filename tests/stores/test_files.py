@@ -239,7 +239,7 @@ def test_what_a_killed_writer_left_unsynced_is_synced_before_it_is_read(
 def test_a_segment_is_synced_before_it_is_sealed(
     tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A killed writer may have left whole lines in memory only, and nobody syncs a sealed file again."""
+    """A killed writer may have left whole lines only in memory, and a sealed file is not synced again."""
     store = FileStore(tmp_path, light=True, segment_size=1, warn=print)
     (position,) = fill(store, ["a"])
     sealed, calls = log.stat().st_ino, []
@@ -414,7 +414,7 @@ def test_a_folder_that_is_not_a_board_is_never_made_by_a_write(tmp_path: Path) -
 def test_a_link_in_place_of_the_state_folder_of_an_open_board_is_refused_at_once(
     tmp_path: Path, light: bool, turns: int
 ) -> None:
-    """Nothing is made or changed where the link leads, and nobody waits for a lock."""
+    """Nothing is made or changed at the target of the link, and no lock is awaited."""
     store = FileStore(tmp_path, light=light, warn=print)
     for _ in range(turns):
         fill(store, ["a"])

@@ -43,7 +43,7 @@ BEFORE_COMMIT = [0, 1, 4, 5, 7, 8]
 
 
 def numbers(data: bytes) -> list[int]:
-    return [at.id for at in parse(data, START).events]
+    return [entry.id for entry in parse(data, START).events]
 
 
 # Writing
@@ -73,8 +73,8 @@ def test_more_request_and_version_are_written_only_when_they_say_something():
 
 @given(agent=texts, text=texts)
 def test_a_line_is_visible_utf_8_and_has_one_newline_whatever_it_says(agent: str, text: str):
-    at = Recorded(1, TS, agent, "ci.note", encode_payload({"text": text}))
-    line, _ = encode_line(at, 0)
+    entry = Recorded(1, TS, agent, "ci.note", encode_payload({"text": text}))
+    line, _ = encode_line(entry, 0)
     shown = line.decode()[:-1]
     assert escape(shown) == shown
     assert line.count(b"\n") == 1
@@ -111,7 +111,7 @@ def test_a_line_may_have_16_mib_and_not_one_byte_more():
 def test_reading_gives_every_event_and_the_position_of_the_last_line():
     parsed = parse(LOG, START)
     last = LOG.splitlines(keepends=True)[-1]
-    assert [at.id for at in parsed.events] == list(range(1, 9))
+    assert [entry.id for entry in parsed.events] == list(range(1, 9))
     assert parsed.end == Position(
         id=8, offset=len(LOG) - len(last), end=len(LOG), crc=int(last[-11:-3], 16)
     )
@@ -129,7 +129,7 @@ def test_reading_goes_on_from_any_position():
     assert [position.id for position in positions] == BEFORE_COMMIT
     for position in positions:
         parsed = parse(LOG[position.end :], position)
-        assert [at.id for at in parsed.events] == list(range(position.id + 1, 9))
+        assert [entry.id for entry in parsed.events] == list(range(position.id + 1, 9))
 
 
 @pytest.mark.parametrize("cut", range(len(LOG)))

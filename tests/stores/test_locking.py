@@ -1,4 +1,4 @@
-"""One writer at a time, whatever kind of lock each takes, and whatever becomes of the lock file."""
+"""One writer at a time, with any kind of lock, even if the lock file is deleted."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.needs("fork")
 
 
 class Child:
-    """A real process, made by fork: it runs ``work(child)`` and can be spoken with by single bytes."""
+    """A forked process: it runs ``work(child)`` and exchanges single bytes with its parent."""
 
     def __init__(self, work: Callable[["Child"], object]) -> None:
         from_parent, to_child = os.pipe()

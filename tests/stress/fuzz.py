@@ -122,7 +122,7 @@ GOLDEN_EVENTS: list[dict[str, Any]] = [json.loads(line) for line in GOLDEN.read_
 
 @st.composite
 def changed(draw: st.DrawFn, value: Any) -> Any:
-    """A JSON value with something in it replaced, added, or left out."""
+    """A JSON value with a part replaced, added or removed."""
     if isinstance(value, dict) and value and draw(st.integers(0, 5)):
         key = draw(st.sampled_from(sorted(value)))
         choice = draw(st.integers(0, 9))
@@ -132,8 +132,8 @@ def changed(draw: st.DrawFn, value: Any) -> Any:
             return {**value, draw(odd_text): draw(odd_value)}
         return {**value, key: draw(changed(value[key]))}
     if isinstance(value, list) and value and draw(st.integers(0, 3)):
-        at = draw(st.integers(0, len(value) - 1))
-        return [*value[:at], draw(changed(value[at])), *value[at + 1 :]]
+        position = draw(st.integers(0, len(value) - 1))
+        return [*value[:position], draw(changed(value[position])), *value[position + 1 :]]
     return draw(odd_value)
 
 
@@ -144,16 +144,19 @@ def events(draw: st.DrawFn) -> list[dict[str, Any]]:
     for event in entries:
         event.pop("crc", None)
     for _ in range(draw(st.integers(0, 3))):
-        at = draw(st.integers(0, len(entries) - 1))
+        position = draw(st.integers(0, len(entries) - 1))
         choice = draw(st.integers(0, 5))
         if choice == 0 and len(entries) > 1:
-            del entries[at]
+            del entries[position]
         elif choice == 1:
-            entries[at]["type"] = draw(st.sampled_from(sorted(types())))
+            entries[position]["type"] = draw(st.sampled_from(sorted(types())))
         elif choice == 2:
-            entries[at] = draw(changed(entries[at]))
-        elif isinstance(entries[at], dict) and "payload" in entries[at]:
-            entries[at] = {**entries[at], "payload": draw(changed(entries[at]["payload"]))}
+            entries[position] = draw(changed(entries[position]))
+        elif isinstance(entries[position], dict) and "payload" in entries[position]:
+            entries[position] = {
+                **entries[position],
+                "payload": draw(changed(entries[position]["payload"])),
+            }
     if draw(st.booleans()):
         for number, event in enumerate(entries, start=1):
             if isinstance(event, dict):
@@ -165,7 +168,7 @@ def events(draw: st.DrawFn) -> list[dict[str, Any]]:
 def spoilt(draw: st.DrawFn, data: bytes) -> bytes:
     """Bytes of which some are cut, put in, taken out or replaced."""
     for _ in range(draw(st.integers(1, 4))):
-        at, to = sorted((draw(st.integers(0, len(data))), draw(st.integers(0, len(data)))))
+        position, to = sorted((draw(st.integers(0, len(data))), draw(st.integers(0, len(data)))))
         other = draw(
             st.one_of(
                 st.binary(max_size=30),
@@ -175,7 +178,7 @@ def spoilt(draw: st.DrawFn, data: bytes) -> bytes:
                 st.integers(0, max(0, len(data) - 40)).map(lambda n: data[n : n + 40]),  # noqa: B023
             )
         )
-        data = data[:at] + other + data[min(to, at + draw(st.integers(0, 60))) :]
+        data = data[:position] + other + data[min(to, position + draw(st.integers(0, 60))) :]
     return data
 
 
@@ -233,18 +236,18 @@ def _(folder: Folder, data: bytes) -> None:
 
 @target("log, forged", events())
 def _(folder: Folder, entries: list[dict[str, Any]]) -> None:
-    """Lines with the right checksums that say what no command would have said."""
+    """Lines with the right checksums and contents that no command writes."""
     board = _board(folder)
     crc, lines = 0, []
     for number, event in enumerate(entries, start=1):
         try:
             raw = msgspec.Raw(msgspec.json.encode(event.get("payload", {})))
             fields = {k: v for k, v in event.items() if k in ("ts", "agent", "type", "v", "more")}
-            at = msgspec.convert(
+            position = msgspec.convert(
                 {"ts": "", "agent": "", "type": "", **fields, "id": number, "payload": raw},
                 Recorded,
             )
-            line, crc = encode_line(at, crc)
+            line, crc = encode_line(position, crc)
         except (msgspec.MsgspecError, UnicodeEncodeError, AttributeError, OverflowError):
             return
         lines.append(line)
@@ -279,7 +282,7 @@ def _(folder: Folder, data: bytes) -> None:
 
 @target("snapshot, forged", changed(json.loads(SNAPSHOT)))
 def _(folder: Folder, value: Any) -> None:
-    """A snapshot with the right checksum that holds something else; reading it may say anything, by name."""
+    """A snapshot with the right checksum and other contents; reading may only fail with a named error."""
     import zlib
 
     try:
@@ -361,7 +364,7 @@ def _(folder: Folder, data: bytes) -> None:
     with watched():
         orc.knowledge.append("findings", "more")
         if data not in (file.read_bytes(), b"") and not any(
-            at.type == "knowledge.edited" for at in orc.events.read()
+            position.type == "knowledge.edited" for position in orc.events.read()
         ):
             raise Found("an edit by hand was overwritten and not recorded")
     with watched():

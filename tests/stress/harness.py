@@ -72,8 +72,8 @@ def log(board: str) -> bytes:
     return b"".join(Path(path).read_bytes() for path in segments(board))
 
 
-class Told:
-    """What the bytes of a log tell: its events up to the last closed commit, and what follows them."""
+class LogContents:
+    """The contents of a log: its events up to the last closed commit, and the rest."""
 
     def __init__(self, data: bytes) -> None:
         chunk = parse(data, Position(segment=1))
@@ -92,9 +92,9 @@ class Told:
         return self._fold
 
 
-def told(board: str) -> Told:
-    """What the log of a board tells."""
-    return Told(log(board))
+def read_contents(board: str) -> LogContents:
+    """The contents of the log of a board."""
+    return LogContents(log(board))
 
 
 def folded(events: Sequence[Recorded]) -> State:
@@ -107,8 +107,8 @@ def folded(events: Sequence[Recorded]) -> State:
 # The verdict
 
 
-def older_is_whole(before: Told, after: Told) -> Iterator[str]:
-    """Every commit that was there is there, byte for byte."""
+def older_is_whole(before: LogContents, after: LogContents) -> Iterator[str]:
+    """Check that every earlier commit is unchanged, byte for byte."""
     if not after.committed.startswith(before.committed):
         yield (
             f"older events are not whole: {len(before.events)} events before,"
@@ -116,9 +116,9 @@ def older_is_whole(before: Told, after: Told) -> Iterator[str]:
         )
 
 
-def new_types(before: Told, after: Told) -> list[str]:
-    """The types of the events that came."""
-    return [at.type for at in after.events[len(before.events) :]]
+def new_types(before: LogContents, after: LogContents) -> list[str]:
+    """The types of the new events."""
+    return [entry.type for entry in after.events[len(before.events) :]]
 
 
 def outcome_holds(
@@ -128,9 +128,9 @@ def outcome_holds(
 
     Args:
         status: The exit status; None for a process that was killed.
-        came: The types of the events that came.
+        came: The types of the new events.
         expected: Those that the whole command makes.
-        said: What stood on stderr.
+        errors: The text on stderr.
     """
     if came and came != expected:
         yield f"half of a command: {came} came of {expected}"
@@ -146,7 +146,7 @@ def outcome_holds(
         yield f"exit {status}, but {came} came"
 
 
-def snapshot_agrees(board: str, log_told: Told, *, exact: bool = False) -> Iterator[str]:
+def snapshot_agrees(board: str, contents: LogContents, *, exact: bool = False) -> Iterator[str]:
     """``state.json`` is missing or whole, and holds the fold of the log at its line.
 
     With ``exact`` it must be there and, of a small board, be at the last line.
@@ -159,14 +159,14 @@ def snapshot_agrees(board: str, log_told: Told, *, exact: bool = False) -> Itera
             yield f"state.json is {'missing' if data is None else 'no whole snapshot'}"
         return
     state, position = decoded
-    if position.id > len(log_told.events):
-        yield f"state.json is at event {position.id}, ahead of the log ({len(log_told.events)})"
+    if position.id > len(contents.events):
+        yield f"state.json is at event {position.id}, ahead of the log ({len(contents.events)})"
         return
-    then = folded(log_told.events[: position.id])
+    then = folded(contents.events[: position.id])
     if msgspec.json.encode(state) != msgspec.json.encode(then):
         yield f"state.json is not the fold of the log at event {position.id}"
-    if exact and len(data or b"") < SMALL and position.id != len(log_told.events):
-        yield f"state.json is at event {position.id} of {len(log_told.events)}"
+    if exact and len(data or b"") < SMALL and position.id != len(contents.events):
+        yield f"state.json is at event {position.id} of {len(contents.events)}"
 
 
 def files(board: str, *folders: str) -> dict[str, bytes]:
@@ -232,12 +232,12 @@ class _OnBoard(Run):
 
 def next_command_works(board: str) -> Iterator[str]:
     """A command without faults is done, and leaves a snapshot that is the fold."""
-    before = told(board)
+    before = read_contents(board)
     status, _, errors = cli(board, "events", "log", "check.after")
     if status != SUCCESS:
         yield f"the next command ends with {status}: {errors.strip()}"
         return
-    after = told(board)
+    after = read_contents(board)
     if new_types(before, after)[-1:] != ["check.after"]:
         yield f"the next command was acknowledged and is not there: {new_types(before, after)}"
     if after.rest:
@@ -265,12 +265,12 @@ def doctor_finds_no_damage(board: str, *, clean: bool = False) -> Iterator[str]:
 
 def fixing_twice_equals_once(board: str) -> Iterator[str]:
     """``doctor --fix`` leaves a clean board, and has nothing to do when it is run again."""
-    before = told(board)
+    before = read_contents(board)
     status, record = doctor(board, "--fix")
     if status != SUCCESS:
         yield f"doctor --fix ends with {status}: {_findings(record)}"
         return
-    yield from older_is_whole(before, told(board))
+    yield from older_is_whole(before, read_contents(board))
     once = _without_traces(board)
     status, record = doctor(board, "--fix")
     if status != SUCCESS:
@@ -282,7 +282,7 @@ def fixing_twice_equals_once(board: str) -> Iterator[str]:
     if changed and _fixed(record) != {"leases"}:  # a lease may end meanwhile
         yield f"doctor --fix the second time changed {changed}: {_findings(record)}"
     yield from doctor_finds_no_damage(board, clean=True)
-    yield from snapshot_agrees(board, told(board), exact=bool(told(board).events))
+    yield from snapshot_agrees(board, read_contents(board), exact=bool(read_contents(board).events))
 
 
 def _without_traces(board: str) -> dict[str, bytes]:
@@ -314,10 +314,10 @@ def _findings(record: dict[str, object]) -> str:
     return "; ".join(messages) or str(record.get("error", "nothing"))
 
 
-def all_hold(board: str, before: Told) -> list[str]:
-    """Everything that must hold at any time: called when nobody works on the board."""
+def all_hold(board: str, before: LogContents) -> list[str]:
+    """Check everything that must hold at any time, while no process works on the board."""
     try:
-        after = told(board)
+        after = read_contents(board)
         return [
             *older_is_whole(before, after),
             *snapshot_agrees(board, after),

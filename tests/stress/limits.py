@@ -55,7 +55,7 @@ def whole(board: str, acknowledged: list[int]) -> str:
         fold.fold(chunk.events)
     if repr(fold) != repr(state):
         return "the state is not the fold of the log"
-    numbers = {json.loads(bytes(at.payload))["n"] for at in orc.events.read(type="counted")}
+    numbers = {json.loads(bytes(entry.payload))["n"] for entry in orc.events.read(type="counted")}
     if lost := set(acknowledged) - numbers:
         return f"{len(lost)} acknowledged events are lost: {sorted(lost)[:5]}"
     return ""
@@ -375,7 +375,7 @@ def holder(board: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def stopped_holder(part: Part) -> None:
-    """Whoever waits for a stopped holder is told within the timeout who it is."""
+    """A process that waits for a stopped holder gets its name within the timeout."""
     folder = fast_folder()
     board = f"{folder}/board"
     try:
@@ -402,7 +402,7 @@ def stopped_holder(part: Part) -> None:
 
 
 def reused_pid(part: Part) -> None:
-    """A pid in .holder that is another process by now is not said to hold the lock."""
+    """A pid in .holder that is now another process is not reported as the holder."""
     folder = fast_folder()
     board = f"{folder}/board"
     try:
@@ -534,10 +534,10 @@ def crowd_at_the_lock(part: Part) -> None:
             ),
         }
         if turns[0] == 0:
-            part.violated("somebody got no turn at the lock")
+            part.violated("a process got no turn at the lock")
         if each[-1] > 10:
             part.violated(
-                f"somebody waited {each[-1]:.1f} s for the lock: over the default timeout"
+                f"a process waited {each[-1]:.1f} s for the lock: over the default timeout"
             )
         if wrong := whole(board, []):
             part.violated(f"crowd at the lock: {wrong}")
@@ -546,7 +546,7 @@ def crowd_at_the_lock(part: Part) -> None:
 
 
 def crowd_at_next(part: Part) -> None:
-    """Many wait for tasks: each task goes to one of them, soon, and nobody stays hungry."""
+    """Many processes wait for tasks: each task goes to one of them, soon, and each process gets some."""
     folder = fast_folder()
     board = f"{folder}/board"
     number = 16 if part.quick else 100
@@ -562,10 +562,10 @@ def crowd_at_next(part: Part) -> None:
             added[task.id] = time.time()
             time.sleep(0.05)
         got = _answers(crowd, part, "crowd at next")
-        waits = sorted(at - added[id] for id, at in got if id is not None)
+        waits = sorted(entry - added[id] for id, entry in got if id is not None)
         part.count("waiters at next", len(got))
         if len({id for id, _ in got}) != number or any(id is None for id, _ in got):
-            part.violated("a task went to two, or to nobody")
+            part.violated("a task went to two processes, or to none")
         if waits:
             part.figures[f"{number} waiting with `t next --wait`"] = {
                 "longest s": round(waits[-1], 2),

@@ -32,7 +32,7 @@ QUICK, FULL = 3_000, 100_000
 """How many of all mutations, chosen by the seed."""
 MORNING = 1_795_241_580.0
 PATIENCE = 30.0
-"""Seconds after which a mutation is said to hang."""
+"""Seconds after which a mutation counts as hanging."""
 
 
 class Base(NamedTuple):
@@ -136,23 +136,26 @@ def log_files(folder: str) -> dict[str, bytes]:
 
 
 def cuts(data: bytes) -> Iterator[tuple[str, bytes]]:
-    for at in range(len(data)):
-        yield "cut", data[:at]
+    for offset in range(len(data)):
+        yield "cut", data[:offset]
 
 
 def zeros(data: bytes) -> Iterator[tuple[str, bytes]]:
     """What a power loss leaves: the file's new length is there, the data is not."""
-    for at in range(len(data) + 1):
-        yield "zeros from there to the end", data[:at] + b"\0" * (len(data) - at)
-        yield "zeros behind a cut", data[:at] + b"\0" * (4096 - at % 4096)
-    for at in range(0, len(data), 7):
-        yield "a block of zeros", data[:at] + b"\0" * min(512, len(data) - at) + data[at + 512 :]
+    for offset in range(len(data) + 1):
+        yield "zeros from there to the end", data[:offset] + b"\0" * (len(data) - offset)
+        yield "zeros behind a cut", data[:offset] + b"\0" * (4096 - offset % 4096)
+    for offset in range(0, len(data), 7):
+        yield (
+            "a block of zeros",
+            data[:offset] + b"\0" * min(512, len(data) - offset) + data[offset + 512 :],
+        )
 
 
 def flips(data: bytes) -> Iterator[tuple[str, bytes]]:
-    for at, byte in enumerate(data):
+    for offset, byte in enumerate(data):
         for bit in range(8):
-            yield "one bit", data[:at] + bytes([byte ^ 1 << bit]) + data[at + 1 :]
+            yield "one bit", data[:offset] + bytes([byte ^ 1 << bit]) + data[offset + 1 :]
 
 
 def lines_changed(data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -211,12 +214,15 @@ def edits(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 def splices(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Bytes taken out, put in, or overwritten by others of the same log."""
-    for at in range(0, len(data), 3):
-        yield "bytes taken out", data[:at] + data[at + 1 + at % 40 :]
-        yield "bytes put in", data[:at] + data[: at % 60 + 1] + data[at:]
-        yield "bytes overwritten", data[:at] + data[: 1 + at % 200] + data[at + 1 + at % 200 :]
-        yield "rubbish at the end", data + hashlib.sha256(data[:at]).digest()[: at % 32 + 1]
-        yield "rubbish lines at the end", data + data[at : at + 50] + b"\n"
+    for offset in range(0, len(data), 3):
+        yield "bytes taken out", data[:offset] + data[offset + 1 + offset % 40 :]
+        yield "bytes put in", data[:offset] + data[: offset % 60 + 1] + data[offset:]
+        yield (
+            "bytes overwritten",
+            data[:offset] + data[: 1 + offset % 200] + data[offset + 1 + offset % 200 :],
+        )
+        yield "rubbish at the end", data + hashlib.sha256(data[:offset]).digest()[: offset % 32 + 1]
+        yield "rubbish lines at the end", data + data[offset : offset + 50] + b"\n"
 
 
 EVERY = (cuts, zeros, flips, lines_changed, edits, splices)
@@ -330,7 +336,7 @@ def _hangs(_number: int, _frame: object) -> None:
 def _same(left: bytes, other: bytes) -> int:
     """How many bytes are the same at the beginning of both."""
     pairs = enumerate(zip(left, other, strict=False))
-    return next((at for at, (a, b) in pairs if a != b), min(len(left), len(other)))
+    return next((offset for offset, (a, b) in pairs if a != b), min(len(left), len(other)))
 
 
 def _untouched(base: Base, mutated: dict[str, bytes]) -> int:
@@ -346,7 +352,7 @@ def _untouched(base: Base, mutated: dict[str, bytes]) -> int:
 
 
 def _covered(base: Base, mutation: Mutation) -> bool:
-    """Whether the snapshot goes beyond the file that was changed, so that nobody has to read it."""
+    """Whether the snapshot is newer than the changed file, which then is not read."""
     if not mutation.snapshot:
         return False
     begins = 0

@@ -24,7 +24,7 @@ _SHOWN = 20
 
 
 def say(text: str) -> None:
-    """A line for whoever watches."""
+    """Print a line of progress."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

@@ -48,8 +48,8 @@ from orchestrator.core import system
 if sys.argv[4] == "unsafe":
     system.sync_data = lambda fd: None  # the log's sync is left out; all others stay
 from orchestrator import Orchestrator
-board, name, told = sys.argv[1:4]
-acks = os.open(told, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+board, name, path = sys.argv[1:4]
+acks = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 number = 0
 while True:
     orc = Orchestrator.open(board, agent=name, timeout=60, light=sys.argv[5] == "light")
@@ -156,7 +156,7 @@ class Crash:
                 fold = State()
                 for chunk in orc.engine.store.read(START):
                     fold.fold(chunk.events)
-                    numbers |= {at.id for at in chunk.events if at.agent != "after"}
+                    numbers |= {record.id for record in chunk.events if record.agent != "after"}
                 if repr(fold) != repr(orc.engine.read()):
                     wrong.append("the state is not the fold of the log")
                 if (status := examine(orc.engine, fix=True).status) == 4:
@@ -204,7 +204,7 @@ def load(board: Path, notes: Path, mode: str, number: int) -> Iterator[list[Path
 
 
 def crash(part: Part, kind: str, mode: str, images: int, *, boards: int) -> tuple[int, int]:
-    """Take and judge images; how many there were, and how many lost something acknowledged."""
+    """Take and judge images; return their number, and the number with lost acknowledged events."""
     totals = Found()
     chance = random.Random(f"{part.seed} {kind} {mode}")
     for _ in range(boards):

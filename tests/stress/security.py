@@ -1042,7 +1042,7 @@ def _badly_named(error: OrchestratorError, path: Path, line: int, word: str) -> 
 
 
 def _stopped(ground: Ground, path: Path, damaged: bytes) -> str:
-    """Readers are told, the doctor calls it damage, and nobody changes the log."""
+    """Readers get a warning, the doctor reports damage, and the log is not changed."""
     status, _, err = ground.cli("events", "--last", "1")
     if status not in (0, 4) or "Traceback" in err:
         return f"reading: exit {status}, {err!a}"

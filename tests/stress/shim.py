@@ -148,16 +148,16 @@ class Shim:
 
 
 class Report(msgspec.Struct):
-    """What the child says before it goes on: the status of the command, and its error."""
+    """The report of the child: the status of the command, and its error."""
 
     status: int
-    said: str
+    errors: str
     reached: bool
     opened: bool = False
 
 
 def run(ground: "Sweep", case: Case, types: list[str]) -> tuple[str, list[str]]:
-    """Run a case: what came of the command, and what did not hold."""
+    """Run a case; return the outcome of the command and the violations."""
     situation = ground.situations[case.situation]
     command = ground.command(case.situation, case.command)
     board = ground.copy(situation)
@@ -174,13 +174,13 @@ def run(ground: "Sweep", case: Case, types: list[str]) -> tuple[str, list[str]]:
         if not report.reached:
             return "not reached", []
         living = Path(f"{board}.living").read_text()
-        wrong = _judged(ground, situation, command, then, types, report.status, report.said)
+        wrong = _judged(ground, situation, command, then, types, report.status, report.errors)
         if living:
             wrong.append(f"the object that lived on: {living}")
         elif report.opened:
             wrong += harness.all_hold(board, ground.before(situation))
         if wrong:
-            wrong.append(f"it ended with {report.status}, saying {report.said[-600:]!r}")
+            wrong.append(f"it ended with {report.status}, saying {report.errors[-600:]!r}")
         return f"exit {report.status}", wrong
     finally:
         for path in (board, then):

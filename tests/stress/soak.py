@@ -319,7 +319,7 @@ class Soak:
 
 def judge(part: Part, soak: Soak) -> None:
     """Lay the journals and the log side by side."""
-    log = harness.told(soak.board)
+    log = harness.read_contents(soak.board)
     if log.problem and not log.torn:
         part.violated(f"the log is damaged: {log.problem}")
     records = [json.loads(line) for number in soak.lives for line in _lines(soak.journal(number))]
@@ -346,9 +346,9 @@ def _lines(path: str) -> list[bytes]:
 
 def _commits(events: list[Recorded]) -> Iterator[tuple[str, int, int]]:
     """Request, first and last event of every commit that answered one."""
-    for at in events:
-        if at.req is not None:
-            yield at.req.id, at.req.first, at.id
+    for entry in events:
+        if entry.req is not None:
+            yield entry.req.id, entry.req.first, entry.id
 
 
 def _acknowledged(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator[str]:
@@ -359,9 +359,9 @@ def _acknowledged(records: list[dict[str, Any]], events: list[Recorded]) -> Iter
         if number > 1:
             yield f"request {request} was committed {number} times"
     finished = {
-        (at.agent, json.loads(bytes(at.payload))["task"])
-        for at in events
-        if at.type == "task.completed"
+        (entry.agent, json.loads(bytes(entry.payload))["task"])
+        for entry in events
+        if entry.type == "task.completed"
     }
     for record in records:
         status, request = record.get("status"), record.get("request")
@@ -393,7 +393,7 @@ def _does_nothing(record: dict[str, Any], finished: set[tuple[str, str]]) -> boo
 
 
 def _in_order(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator[str]:
-    """What was acknowledged before something else began has the lower ids."""
+    """Events that were acknowledged before others began have lower ids."""
     where = {request: (first, last) for request, first, last in _commits(events)}
     # What was repeated may have been committed in the life before.
     done = [
@@ -425,47 +425,47 @@ _ENDS = {"completed", "failed", "released", "lapsed", "blocked", "cancelled"}
 def _leases(events: list[Recorded]) -> Iterator[str]:
     """No task is under two leases that run."""
     held: dict[str, tuple[str, str]] = {}
-    for at in events:
-        noun, _, verb = at.type.partition(".")
+    for entry in events:
+        noun, _, verb = entry.type.partition(".")
         if noun != "task" or verb not in {*_ENDS, "claimed", "renewed"}:
             continue
-        facts = _payload(at)
+        facts = _payload(entry)
         task = facts["task"]
         holder, until = held.get(task, ("", ""))
         if verb == "claimed":
-            if holder and until > at.ts:
-                yield f"event {at.id}: {at.agent} claims {task}, {holder} has it until {until}"
-            held[task] = (at.agent, facts["until"])
+            if holder and until > entry.ts:
+                yield f"event {entry.id}: {entry.agent} claims {task}, {holder} has it until {until}"
+            held[task] = (entry.agent, facts["until"])
         elif verb == "renewed":
-            if holder != at.agent:
-                yield f"event {at.id}: {at.agent} renews {task}, which {holder or 'nobody'} has"
-            held[task] = (at.agent, facts["until"])
+            if holder != entry.agent:
+                yield f"event {entry.id}: {entry.agent} renews {task}, which {holder or 'nobody'} has"
+            held[task] = (entry.agent, facts["until"])
         else:
-            if verb in ("completed", "failed", "released") and holder != at.agent:
-                yield f"event {at.id}: {at.agent} has {verb} {task}, which {holder or 'nobody'} has"
-            if verb == "lapsed" and until > at.ts:
-                yield f"event {at.id}: {task} lapsed before {until}"
+            if verb in ("completed", "failed", "released") and holder != entry.agent:
+                yield f"event {entry.id}: {entry.agent} has {verb} {task}, which {holder or 'nobody'} has"
+            if verb == "lapsed" and until > entry.ts:
+                yield f"event {entry.id}: {task} lapsed before {until}"
             held.pop(task, None)
 
 
 def _locks(events: list[Recorded]) -> Iterator[str]:
     """No resource is under two locks that run; all of them are exclusive here."""
     held: dict[str, tuple[str, str]] = {}
-    for at in events:
-        noun, _, verb = at.type.partition(".")
+    for entry in events:
+        noun, _, verb = entry.type.partition(".")
         if noun != "lock":
             continue
-        facts = _payload(at)
+        facts = _payload(entry)
         resource = facts["resource"]
         holder, until = held.get(resource, ("", ""))
         if verb == "acquired":
-            if holder not in ("", at.agent) and until > at.ts:
-                yield f"event {at.id}: {at.agent} locks {resource}, {holder} has it until {until}"
-            held[resource] = (at.agent, facts["until"])
+            if holder not in ("", entry.agent) and until > entry.ts:
+                yield f"event {entry.id}: {entry.agent} locks {resource}, {holder} has it until {until}"
+            held[resource] = (entry.agent, facts["until"])
         elif verb == "renewed":
-            if holder != at.agent:
-                yield f"event {at.id}: {at.agent} renews {resource}, which {holder} has"
-            held[resource] = (at.agent, facts["until"])
+            if holder != entry.agent:
+                yield f"event {entry.id}: {entry.agent} renews {resource}, which {holder} has"
+            held[resource] = (entry.agent, facts["until"])
         elif verb in ("released", "lapsed") and holder == facts["holder"]:
             held.pop(resource, None)
 
@@ -474,11 +474,11 @@ def _completed_claims(events: list[Recorded]) -> set[tuple[str, int]]:
     """The tasks that were completed, each with the claim that it was completed under."""
     claims: dict[str, int] = {}
     completed: set[tuple[str, int]] = set()
-    for at in events:
-        if at.type == "task.claimed":
-            claims[_payload(at)["task"]] = at.id
-        elif at.type == "task.completed":
-            task = _payload(at)["task"]
+    for entry in events:
+        if entry.type == "task.claimed":
+            claims[_payload(entry)["task"]] = entry.id
+        elif entry.type == "task.completed":
+            task = _payload(entry)["task"]
             completed.add((task, claims.get(task, 0)))
     return completed
 
@@ -489,16 +489,20 @@ def _tokens(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator[s
     steps: dict[str, tuple[str, int | None]] = {}
     first = {last: request for request, _, last in _commits(events)}
     group: list[tuple[str, int | None]] = []
-    for at in events:
-        if at.type.startswith("task.") and at.type != "task.archived" and at.type != "task.added":
-            task = _payload(at)["task"]
-            if at.type == "task.claimed":
-                claims[task] = at.id
-            elif at.type != "task.noted":
+    for entry in events:
+        if (
+            entry.type.startswith("task.")
+            and entry.type != "task.archived"
+            and entry.type != "task.added"
+        ):
+            task = _payload(entry)["task"]
+            if entry.type == "task.claimed":
+                claims[task] = entry.id
+            elif entry.type != "task.noted":
                 group.append((task, claims.get(task)))
-        if not at.more:
-            if at.id in first and group:
-                steps[first[at.id]] = group[0]
+        if not entry.more:
+            if entry.id in first and group:
+                steps[first[entry.id]] = group[0]
             group = []
     completed = _completed_claims(events)
     for record in records:
@@ -514,19 +518,19 @@ def _tokens(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator[s
 def _pairs(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator[str]:
     """Both halves of a commit are there, side by side, or none."""
     collected: dict[str, list[int]] = {}
-    for at in events:
-        if at.type == "pair":
-            collected.setdefault(_payload(at)["name"], []).append(at.id)
+    for entry in events:
+        if entry.type == "pair":
+            collected.setdefault(_payload(entry)["name"], []).append(entry.id)
     for name, ids in collected.items():
         if len(ids) != 2 or ids[1] != ids[0] + 1:
             yield f"half of a pair: {name} has the events {ids}"
     for record in records:
         if "pair" in record and ("error" in record) == (record["pair"] in collected):
-            yield f"a pair was told otherwise than it is: {record}"
+            yield f"a pair differs from the report: {record}"
 
 
 def _figures(part: Part, soak: Soak, records: list[dict[str, Any]], events: list[Recorded]) -> None:
-    commits = sum(not at.more for at in events)
+    commits = sum(not entry.more for entry in events)
     part.figures["kills"] = soak.kills
     part.figures["commits"] = commits
     part.figures["events"] = len(events)
@@ -542,7 +546,7 @@ def _figures(part: Part, soak: Soak, records: list[dict[str, Any]], events: list
     )
     part.figures["ways"] = dict(Counter(record["way"] for record in ended))
     part.figures["torn tails set aside"] = len(harness.files(soak.board, "state/quarantine"))
-    for type_name, number in Counter(at.type for at in events).items():
+    for type_name, number in Counter(entry.type for entry in events).items():
         part.count(type_name, number)
 
 

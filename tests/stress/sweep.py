@@ -28,7 +28,7 @@ from pathlib import Path
 from orchestrator.core.events import Recorded
 
 from . import harness, shim
-from .harness import Told
+from .harness import LogContents
 from .part import Part, fast_folder
 from .situations import Command, Situation, make_all
 
@@ -120,15 +120,15 @@ class Sweep:
     def __init__(self, folder: str, situations: list[Situation]) -> None:
         self.folder = folder
         self.situations = {situation.name: situation for situation in situations}
-        self._told: dict[str, Told] = {}
+        self._told: dict[str, LogContents] = {}
         self._runs = 0
 
     def command(self, situation: str, name: str) -> Command:
         return next(c for c in self.situations[situation].commands if c.name == name)
 
-    def before(self, situation: Situation) -> Told:
+    def before(self, situation: Situation) -> LogContents:
         if situation.name not in self._told:
-            self._told[situation.name] = harness.told(situation.board)
+            self._told[situation.name] = harness.read_contents(situation.board)
         return self._told[situation.name]
 
     def copy(self, situation: Situation) -> str:
@@ -144,7 +144,7 @@ class Sweep:
         """Run a command without a fault, and note what it does."""
         board = self.copy(situation)
         status, out, errors, trace = _run(situation, command, board, [], [])
-        came = _came(situation, self.before(situation), harness.told(board))
+        came = _came(situation, self.before(situation), harness.read_contents(board))
         if status != 0:
             raise RuntimeError(f"{situation.name}:{command.name} fails by itself: {errors}")
         places: Counter[str] = Counter()
@@ -161,7 +161,7 @@ class Sweep:
         return Reference(status, came, out, dict(places), sorted(paths), unreached)
 
     def run(self, case: Case, reference: Reference) -> tuple[str, list[str]]:
-        """Run a case: what came of the command, and what did not hold."""
+        """Run a case; return the outcome of the command and the violations."""
         situation = self.situations[case.situation]
         command = self.command(case.situation, case.command)
         board = self.copy(situation)
@@ -195,7 +195,7 @@ def judge(
     situation: Situation,
     command: Command,
     board: str,
-    before: Told,
+    before: LogContents,
     expected: list[str],
     statuses: tuple[int, int | None],
     out: str,
@@ -209,7 +209,7 @@ def judge(
     usual, status = statuses
     if not os.path.isdir(f"{board}/state"):  # a board that was not even made
         return [] if status != usual else ["acknowledged, and there is no board"]
-    after = harness.told(board)
+    after = harness.read_contents(board)
     came = _came(situation, before, after)
     reported = 0 if status == usual else status
     if command.partly and status in (1, 4):
@@ -229,7 +229,7 @@ def judge(
     wrong += harness.doctor_finds_no_damage(board)
     wrong += harness.fixing_twice_equals_once(board)
     wrong += _knowledge_is_shown(board)
-    wrong += harness.older_is_whole(before, harness.told(board))
+    wrong += harness.older_is_whole(before, harness.read_contents(board))
     return wrong
 
 
@@ -237,7 +237,7 @@ def _repeat(
     situation: Situation,
     command: Command,
     board: str,
-    before: Told,
+    before: LogContents,
     expected: list[str],
     first: str | None,
 ) -> Iterator[str]:
@@ -247,21 +247,21 @@ def _repeat(
     if status != 0:
         yield f"repeating the request ends with {status}: {errors.strip()}"
         return
-    came = _came(situation, before, harness.told(board))
+    came = _came(situation, before, harness.read_contents(board))
     if came != expected:
         yield f"repeating the request: {came} came of {expected}"
     if first and out.partition("\n")[0] != first.partition("\n")[0]:
-        yield f"repeating the request says {out!r}, and it said {first!r} before"
+        yield f"repeating the request prints {out!r}, and before it printed {first!r}"
 
 
-def _came(situation: Situation, before: Told, after: Told) -> list[str]:
+def _came(situation: Situation, before: LogContents, after: LogContents) -> list[str]:
     """The types of the events that a command made, without those that only a repair let count."""
     came = harness.new_types(before, after)
     lost = min(situation.lost, len(came))
     return came[lost:]
 
 
-def _kept(before: Told, board: str, after: Told) -> Iterator[str]:
+def _kept(before: LogContents, board: str, after: LogContents) -> Iterator[str]:
     """The torn tail that was there is in the log yet, or set aside in a file."""
     rest = before.rest
     if (
@@ -275,10 +275,10 @@ def _kept(before: Told, board: str, after: Told) -> Iterator[str]:
         yield f"the torn tail of {len(rest)} bytes is gone"
 
 
-def _knowledge_is_whole(situation: Situation, board: str, after: Told) -> Iterator[str]:
+def _knowledge_is_whole(situation: Situation, board: str, after: LogContents) -> Iterator[str]:
     """Every knowledge file is as it was, or as one version in the log says, or missing as before."""
     was = harness.files(situation.board, "knowledge")
-    texts = {_content(at) for at in after.events if at.type == "knowledge.written"}
+    texts = {_content(entry) for entry in after.events if entry.type == "knowledge.written"}
     now = harness.files(board, "knowledge")
     for path, data in now.items():
         if not path.endswith(".new") and data != was.get(path) and data not in texts:
@@ -298,7 +298,7 @@ def _content(version: Recorded) -> bytes:
 
 def _knowledge_is_shown(board: str) -> Iterator[str]:
     """When all is repaired, the files are what the log says."""
-    after = harness.told(board)
+    after = harness.read_contents(board)
     for name, topic in after.fold.knowledge.items():
         path = Path(board, "knowledge", f"{name}.md")
         if topic.deleted:

@@ -14,8 +14,8 @@ def build(orc: Orchestrator) -> None:
     orc.workstreams.create("build")
 
 
-def seen(orc: Orchestrator, agent: str, at: float) -> None:
-    orc.engine.presence.times[agent] = at  # type: ignore[attr-defined]
+def seen(orc: Orchestrator, agent: str, moment: float) -> None:
+    orc.engine.presence.times[agent] = moment  # type: ignore[attr-defined]
 
 
 def test_registering_says_type_and_capabilities(orc: Orchestrator):
@@ -159,8 +159,8 @@ def test_retiring_gives_back_tasks_and_locks_in_the_same_commit(orc: Orchestrato
     assert orc.tasks.get(task).status == "pending"
     assert orc.locks.all() == []
     last = orc.events.read(last=3)
-    assert [at.type for at in last] == ["task.released", "lock.released", "agent.retired"]
-    assert [at.more for at in last] == [True, True, False]
+    assert [moment.type for moment in last] == ["task.released", "lock.released", "agent.retired"]
+    assert [moment.more for moment in last] == [True, True, False]
 
 
 @pytest.mark.parametrize(

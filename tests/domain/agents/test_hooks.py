@@ -204,7 +204,7 @@ def test_whoever_retires_leaves_assigned_work_to_others_too(orc: Orchestrator):
     orc.hooks.sling(task, "ann")
     orc.agents.retire("ann", agent="boss")
     assert orc.tasks.get(task).status == "pending"
-    assert [at.agent for at in orc.events.read(last=2)] == ["boss", "boss"]
+    assert [record.agent for record in orc.events.read(last=2)] == ["boss", "boss"]
 
 
 def test_a_hook_belongs_to_somebody(orc: Orchestrator):

@@ -113,7 +113,7 @@ def test_done_is_one_commit(orc: Orchestrator, outcome: str):
     orc.hooks.hang(add(orc), agent="ann")
     before = orc.engine.read().event
     orc.sessions.done(outcome, message="x", agent="ann")
-    more = [at.more for at in orc.events.read() if at.id > before]
+    more = [record.more for record in orc.events.read() if record.id > before]
     assert more == [True] * (len(more) - 1) + [False]
     assert not orc.sessions.get("ann").is_live
 

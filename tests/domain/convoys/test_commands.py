@@ -56,9 +56,9 @@ def test_the_end_and_the_landing_are_one_commit(orc: Orchestrator):
     task = add(orc)
     orc.convoys.create("release", [task], notify=["boss"])
     orc.tasks.cancel(task)
-    types = [at.type for at in orc.events.read(last=3)]
+    types = [record.type for record in orc.events.read(last=3)]
     assert types == ["task.cancelled", "convoy.landed", "message.sent"]
-    assert [at.more for at in orc.events.read(last=3)] == [True, True, False]
+    assert [record.more for record in orc.events.read(last=3)] == [True, True, False]
 
 
 def test_an_empty_convoy_stays_open(orc: Orchestrator):

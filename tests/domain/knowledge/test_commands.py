@@ -274,7 +274,7 @@ def test_an_edit_by_hand_is_adopted_by_the_next_change_of_the_topic(
     else:
         getattr(board.knowledge, command)("findings", "two", agent="ann")
     assert [version.text for version in board.knowledge.history("findings")][1] == "by hand\n"
-    types = [at.type for at in board.events.read(last=2)]
+    types = [record.type for record in board.events.read(last=2)]
     assert types == [
         "knowledge.edited",
         f"knowledge.{'deleted' if command == 'delete' else 'written'}",
@@ -312,7 +312,7 @@ def test_a_file_that_is_the_previous_version_is_an_interrupted_write_and_the_log
     assert board.knowledge.read("findings") == "two\n"
     board.knowledge.append("findings", "three")
     assert path("findings").read_text().split() == ["two", "three"]
-    assert [at.type for at in board.events.read()] == ["knowledge.written"] * 3
+    assert [record.type for record in board.events.read()] == ["knowledge.written"] * 3
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])

@@ -276,12 +276,12 @@ def test_waiting_in_vain_is_denied_and_leaves_no_waiter_behind(orc: Orchestrator
     orc.locks.acquire("git", agent="ann")
     assert code_of(lambda: orc.locks.acquire("git", agent="bob", wait="10ms")) == "lock_denied"
     assert orc.locks.get("git").waiting == ()
-    assert [at.type for at in orc.events.read(last=2)] == ["lock.awaited", "lock.abandoned"]
+    assert [entry.type for entry in orc.events.read(last=2)] == ["lock.awaited", "lock.abandoned"]
 
 
 def test_waiting_for_what_is_free_takes_it_at_once(orc: Orchestrator):
     orc.locks.acquire("git", agent="ann", wait=60)
-    assert [at.type for at in orc.events.read()] == ["lock.acquired"]
+    assert [entry.type for entry in orc.events.read()] == ["lock.acquired"]
 
 
 def test_waiting_with_a_request_id_gives_the_lock_and_its_repetition_the_same_lease(
@@ -436,8 +436,8 @@ def test_one_resource_is_never_held_by_two_when_many_race_for_it(orc: Orchestrat
     for thread in threads:
         thread.join(60)
     assert number == 20
-    acquired = [at.id for at in orc.events.read(type="lock.acquired")]
-    released = [at.id for at in orc.events.read(type="lock.released")]
+    acquired = [entry.id for entry in orc.events.read(type="lock.acquired")]
+    released = [entry.id for entry in orc.events.read(type="lock.released")]
     assert all(a < r for a, r in zip(acquired, released, strict=True))
     assert all(r < a for r, a in zip(released, acquired[1:], strict=False))
 

@@ -73,7 +73,7 @@ def test_it_adds_edits_links_and_assigns_in_one_commit(build: Orchestrator) -> N
     assert (b.needs, b.links, b.estimate) == ((a.id, old.id), (Link("related", a.id),), 120.0)
     assert (done.added, done.edited, done.assigned) == ([a.id, b.id], [old.id], {a.id: "ann"})
     assert build.tasks.get(old.id).title == "New"
-    commits = [at.more for at in build.events.read(since=before)]
+    commits = [record.more for record in build.events.read(since=before)]
     assert commits.count(False) == 1
 
 

@@ -860,7 +860,7 @@ def test_a_lapsed_task_goes_to_the_next_next_with_another_attempt_and_token(
     assert new is not None
     assert (new.id, new.assigned_to, new.attempt) == (task, "bob", 2)
     assert new.token > old.token  # type: ignore[operator]
-    types = [at.type for at in orc.events.read(last=3)]
+    types = [record.type for record in orc.events.read(last=3)]
     assert types == ["task.lapsed", "task.claimed", "message.sent"], "its holder is notified"
 
 
@@ -988,7 +988,7 @@ def test_archived_tasks_leave_the_state_but_stay_in_counts_needs_and_show(
     assert [task.id for task in orc.tasks.all()] == [young, open_]
     assert orc.workstreams.counts("build") == {"done": 2, "pending": 1}
     assert orc.tasks.get(old).status == "done"
-    assert [at.type for at in orc.tasks.history(old)] == [
+    assert [record.type for record in orc.tasks.history(old)] == [
         "task.added",
         "task.claimed",
         "task.completed",
@@ -1046,7 +1046,7 @@ def test_history_holds_every_event_of_a_task_and_no_other(orc: Orchestrator):
     orc.tasks.note(other, "x")
     orc.tasks.claim(task, agent="ann")
     orc.tasks.complete(task)
-    assert [at.type for at in orc.tasks.history(task)] == [
+    assert [record.type for record in orc.tasks.history(task)] == [
         "task.added",
         "task.edited",
         "task.claimed",

@@ -126,7 +126,7 @@ def test_best_equals_its_definition_through_a_random_life(orc: Orchestrator, clo
         due = naive_best_review(state, stream, agent, now)
         assert (review and review.id) == (due and due.id)
     check_derived(orc.engine.read())
-    assert len({at.type for at in orc.events.read()}) > 10, "the life was a dull one"
+    assert len({record.type for record in orc.events.read()}) > 10, "the life was a dull one"
 
 
 def test_a_schedule_made_late_equals_one_that_followed_from_the_start(

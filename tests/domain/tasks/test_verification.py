@@ -159,7 +159,7 @@ def test_a_task_whose_checks_pass_is_done_and_says_what_they_showed(orc: Orchest
     ]
     assert {(e.agent, e.at, e.problem) for e in done.evidence} == {("ann", done.updated_at, "")}
     assert all(e.seconds is not None and 0 <= e.seconds < 60 for e in done.evidence)
-    assert [at.type for at in orc.events.read(last=2)] == ["task.checked", "task.completed"]
+    assert [event.type for event in orc.events.read(last=2)] == ["task.checked", "task.completed"]
 
 
 def test_a_check_that_fails_refuses_the_completion_and_its_evidence_is_kept(orc: Orchestrator):
@@ -185,7 +185,7 @@ def test_what_checks_showed_last_replaces_what_they_showed_before(orc: Orchestra
     Path("out").touch()
     done = orc.tasks.complete(task)
     assert (done.status, [e.passed for e in done.evidence]) == ("done", [True])
-    assert [at.type for at in orc.tasks.history(task)].count("task.checked") == 2
+    assert [event.type for event in orc.tasks.history(task)].count("task.checked") == 2
 
 
 def test_reopening_a_task_clears_its_evidence_and_keeps_its_checks(orc: Orchestrator):
@@ -402,7 +402,7 @@ def test_the_lease_lasts_until_the_checks_have_ended(orc: Orchestrator):
     task = orc.tasks.add("build", title="x", verify=[TRUE, "echo"], verify_timeout="1h").id
     orc.tasks.claim(task, agent="ann", lease=60)
     orc.tasks.complete(task)
-    types = [at.type for at in orc.tasks.history(task)]
+    types = [event.type for event in orc.tasks.history(task)]
     assert types == [
         *("task.added", "task.claimed", "task.renewed"),
         *("task.checked", "task.completed"),
@@ -414,7 +414,7 @@ def test_the_lease_lasts_until_the_checks_have_ended(orc: Orchestrator):
 def test_a_lease_that_lasts_long_enough_is_not_renewed(orc: Orchestrator):
     task = claimed(orc, TRUE)
     orc.tasks.complete(task)
-    assert "task.renewed" not in [at.type for at in orc.tasks.history(task)]
+    assert "task.renewed" not in [event.type for event in orc.tasks.history(task)]
 
 
 DAY = 24 * 3600.0
@@ -446,7 +446,7 @@ def test_a_claim_that_ended_while_the_checks_ran_completes_nothing(
     after = board.tasks.get(task)
     assert (after.status != "done", after.result) == (True, None)
     assert {item.kind for item in after.evidence} <= {"change"}
-    assert "task.checked" not in [at.type for at in board.tasks.history(task)]
+    assert "task.checked" not in [event.type for event in board.tasks.history(task)]
 
 
 # Artifacts
@@ -627,7 +627,7 @@ def test_another_agent_approves_and_the_task_is_done_with_its_result(orc: Orches
         *("review", "reads well", True),
         "bob",
     )
-    types = [at.type for at in orc.events.read(last=3)]
+    types = [event.type for event in orc.events.read(last=3)]
     assert types == ["task.approved", "task.completed", "message.sent"], "its worker is notified"
 
 

@@ -63,9 +63,9 @@ def test_an_assignee_is_no_other_spelling_of_an_agent_that_is_here(
 
 def test_pouring_is_one_commit(orc: Orchestrator):
     root = pour(orc)
-    poured = [at for at in orc.events.read() if at.type != "workstream.created"]
-    assert [at.type for at in poured] == ["workflow.poured", *["task.added"] * 4]
-    assert [at.more for at in poured] == [True] * 4 + [False]
+    poured = [record for record in orc.events.read() if record.type != "workstream.created"]
+    assert [record.type for record in poured] == ["workflow.poured", *["task.added"] * 4]
+    assert [record.more for record in poured] == [True] * 4 + [False]
     assert orc.tasks.get(f"{root}.b").needs == (f"{root}.a",)
     assert orc.tasks.get(root).workstream == "workflows"
 
@@ -134,8 +134,8 @@ def test_advancing_completes_and_claims_the_next_in_one_commit(orc: Orchestrator
     assert advanced.next is not None
     assert (advanced.next.id, advanced.next.assigned_to) == (f"{root}.b", "ann")
     last = orc.events.read(last=2)
-    assert [at.type for at in last] == ["task.completed", "task.claimed"]
-    assert [at.more for at in last] == [True, False]
+    assert [record.type for record in last] == ["task.completed", "task.claimed"]
+    assert [record.more for record in last] == [True, False]
 
 
 def test_advancing_takes_another_step_if_one_is_taken_and_reports_the_end(
@@ -539,7 +539,7 @@ def test_a_burned_wisp_leaves_a_trace_only_in_the_log(orc: Orchestrator):
         state.tasks.children,
         state.tasks.awaited_by,
     ] == [{}] * 4
-    assert any(at.type == "workflow.poured" for at in orc.events.read())
+    assert any(record.type == "workflow.poured" for record in orc.events.read())
 
 
 def test_a_wisp_that_is_condensed_automatically_has_its_digest_at_its_end(orc: Orchestrator):
