@@ -3,7 +3,9 @@
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, Union, Unpack, get_args, get_origin
+from typing import Any, Literal, Union, Unpack, get_args, get_origin
+
+import msgspec
 
 from orchestrator.core.errors import BadName, UsageError
 
@@ -108,7 +110,7 @@ def _fields(hint: Any) -> list[tuple[str, Any]] | None:
     return [(name, h.__origin__ if hasattr(h, "__metadata__") else h) for name, h in fields]
 
 
-class _Form(NamedTuple):
+class _Form(msgspec.Struct, frozen=True):
     """What an annotation accepts: values of some classes, lists, and mappings."""
 
     classes: tuple[type, ...]

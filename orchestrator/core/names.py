@@ -4,8 +4,6 @@ Names become file names (topics, presence) and words in commands, so every name 
 by an allowlist. The rules are the first row of the contract's table of bad input.
 """
 
-import re
-import unicodedata
 from collections.abc import Collection
 
 from orchestrator.core import system
@@ -14,7 +12,7 @@ from orchestrator.core.errors import BadName
 LONGEST = 200
 """The largest length of a name, in bytes of UTF-8."""
 
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]*", re.ASCII)
+_PLAIN = {*"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.@+-"}
 _PORTS = (f"{port}{number}" for port in ("com", "lpt") for number in "0123456789\u00b9\u00b2\u00b3")
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *_PORTS}
 _NOT_PRINTED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -32,7 +30,7 @@ def name(kind: str, text: str, *, among: Collection[str] = ()) -> str:
     Raises:
         BadName: The name is not allowed.
     """
-    is_plain = _PLAIN.fullmatch(text)
+    is_plain = _PLAIN.issuperset(text) and text[:1] not in {"", *".@+-"}
     _check_length(kind, text)
     if not is_plain:
         _check_part(kind, text)
@@ -112,21 +110,32 @@ def _check_part(kind: str, text: str) -> None:
         )
     if _hidden(text) or any(c.isspace() or c in "/\\:*?\"<>|%`$&;(){}[]!#'~^=," for c in text):
         raise _refused(kind, text, "only letters, digits and `. _ - @ +` are allowed")
-    if unicodedata.normalize("NFC", text) != text or _is_device(text):
+    if normal_form(text) != text or _is_device(text):
         raise _refused(
             kind, text, "it is not the same name on every system (normal form, device name)"
         )
 
 
+def normal_form(text: str) -> str:
+    """The text in Unicode's normal form NFC: two ways to write one character are equal in it."""
+    if text.isascii():
+        return text
+    from unicodedata import normalize  # most names are ASCII
+
+    return normalize("NFC", text)
+
+
 def _hidden(text: str) -> bool:
-    return (
-        not text.isascii() and any(unicodedata.category(c) in _NOT_PRINTED for c in text)
-    ) or any(c < " " or c == "\x7f" for c in text)
+    if text.isascii():
+        return any(c < " " or c == "\x7f" for c in text)
+    from unicodedata import category
+
+    return any(category(c) in _NOT_PRINTED for c in text)
 
 
 def _check_collision(kind: str, text: str, among: Collection[str]) -> None:
     def folded(value: str) -> str:
-        return unicodedata.normalize("NFC", value).casefold()
+        return normal_form(value).casefold()
 
     own = folded(text)
     for other in among:

@@ -7,11 +7,10 @@ import msgspec
 
 from orchestrator.core import clock
 from orchestrator.domain.agents.identity import own_name
-from orchestrator.domain.mail.announced import announce, unannounced
 from orchestrator.domain.mail.records import Message
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.records import ENDED, IN_WORK, Task
+from orchestrator.domain.tasks.taking import TaskTaking
 from orchestrator.domain.waiting import wait_for
 from orchestrator.engine import Engine
 
@@ -74,6 +73,8 @@ def next_work(
         answer = asked.attempt(last=True)
     assert answer is not None
     if answer.mail:
+        from orchestrator.domain.mail.announced import announce
+
         announce(engine, name, answer.mail[-1].id, asked.kept)
     return answer
 
@@ -100,7 +101,7 @@ class _Asked:
     def attempt(self, *, last: bool = False) -> Next | None:
         """Claim work, or find another answer; None if there is none and another attempt follows."""
         while True:
-            task = Tasks(self._engine).next(
+            task = TaskTaking(self._engine).next(
                 self._workstream, agent=self._agent, lease=self._lease, review=self._review
             )
             if task is not None:
@@ -108,6 +109,8 @@ class _Asked:
                 return self._answer("review" if is_review else "task", task=task)
             mail: tuple[Message, ...] = ()
             if self._mail:
+                from orchestrator.domain.mail.announced import unannounced
+
                 mail, self.kept = unannounced(self._engine, self._agent)
             state, now = self._engine.read(), self._engine.now()
             if state.schedule.best(self._workstream, self._agent, now, review=self._review) is None:

@@ -9,10 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator import InputOutputError, Orchestrator
-from orchestrator.board import FOLDER, locate
+from orchestrator.board import locate
 from orchestrator.core.store import START
 from orchestrator.maintenance.backup import import_board
 from orchestrator.maintenance.doctor import Examination, examine
+from orchestrator.stores.files.disk import FOLDER
 from orchestrator.stores.files.layout import make
 
 

@@ -1,7 +1,6 @@
 """The identity of the acting agent: its current name and session."""
 
 from collections.abc import Iterable
-from unicodedata import normalize
 
 from orchestrator.core import names
 from orchestrator.core.errors import BadName, Refused, did_you_mean
@@ -62,7 +61,7 @@ def name_here(state: State, presence: Presence, agent: str) -> str:
 
 
 def _key(agent: str) -> str:
-    return normalize("NFC", agent).casefold().replace("/", ".")
+    return names.normal_form(agent).casefold().replace("/", ".")
 
 
 def act_now(tx: Transaction[State], agent: str | None, *, needed: bool = False) -> str:

@@ -9,7 +9,6 @@ from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import SYSTEM, Transaction
 from orchestrator.domain.agents.identity import act_in_session, check_active
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import blockers, open_needs, ways_out
 from orchestrator.domain.tasks.events import ReviewClaimed, TaskClaimed, TaskLapsed
 from orchestrator.domain.tasks.lookup import find_live
 from orchestrator.domain.tasks.records import DEFAULT_LEASE, HELD, Task
@@ -185,6 +184,8 @@ def _ambiguous(what: str, tasks: Sequence[Task]) -> Refused:
 
 def _check_free(state: State, task: Task, agent: str, now: str) -> None:
     if not task.is_clear or task.defer_until > now:
+        from orchestrator.domain.tasks.blockers import blockers, open_needs, ways_out
+
         reasons = [r for r in blockers(state, task, now) if r.kind != "parts"]
         texts = [blocker.says for blocker in reasons]
         commands = ways_out(reasons)

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.core import names, repository
+from orchestrator.core import names
 from orchestrator.core.errors import BadName
 
 SHARED = ":shared"
@@ -71,7 +71,11 @@ def given(text: str, folder: str | None) -> Need:
 def place_of(path: str, folder: str | None) -> str:
     """A path that a caller gives, tidied; in the repository of the board from the top of the work tree."""
     tidy = names.tidy_path(path)
-    return repository.within(tidy, folder) if os.path.isabs(tidy) else tidy
+    if not os.path.isabs(tidy):
+        return tidy
+    from orchestrator.core import repository
+
+    return repository.within(tidy, folder)
 
 
 def is_glob(resource: str) -> bool:

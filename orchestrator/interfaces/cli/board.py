@@ -33,7 +33,8 @@ def init(run: Run, folder: str | None, versioned: bool) -> Answer:
 
     All work trees of a git repository have one board, in the main work tree.
     """
-    from orchestrator.board import named, place_for_new
+    from orchestrator.board import named
+    from orchestrator.board_search import place_for_new
     from orchestrator.stores.files.layout import git_care, make
 
     scheme, location = named(folder or run.settings.board)

@@ -5,7 +5,6 @@ another line are escaped.
 """
 
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -124,13 +123,14 @@ def _value(record: Any, column: Column) -> tuple[str, object]:
     """The title of a column, and the function for its cells."""
     title, source = (column.replace("_", " "), column) if isinstance(column, str) else column
     value = getattr(record, source) if isinstance(source, str) else source(record)
-    if isinstance(value, str) and isinstance(source, str) and _IS_TIME.fullmatch(source):
+    if isinstance(value, str) and isinstance(source, str) and _is_time(source):
         value = shown_time(value)
     return title, ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
 
 
-_IS_TIME = re.compile(r".*_at|since|until|last_seen")
-"""Attributes that are timestamps."""
+def _is_time(attribute: str) -> bool:
+    """Whether an attribute is a timestamp."""
+    return attribute.endswith("_at") or attribute in ("since", "until", "last_seen")
 
 
 def table_of(records: Iterable[Any], *columns: Column) -> str:

@@ -22,7 +22,7 @@ _AGENT = argument("[agent]", "Who holds it; else who acts.", types.AGENT_NAME)
 @_RESOURCE
 @_AGENT
 @option("--ttl", "How long it is held: 60s, 5m.", types.DURATION, default="60s")
-@option("--wait", "Wait so long until it is free: 30s.", types.DURATION, default="0")
+@option("--wait", "Wait so long until it is free: 30s.", types.DURATION, default=0)
 @flag("--shared", "Let others share it.")
 def acquire(run: Run, resource: str, agent: str | None, **how: Any) -> Answer:
     """Hold a resource; again by the holder renews."""

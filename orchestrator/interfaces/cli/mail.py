@@ -81,7 +81,7 @@ def reply(run: Run, id: int, **options: Any) -> Answer:
 
 
 @MAIL.command("check", example="check --inject", reads=())
-@option("--wait", _WAIT.format("mail"), types.DURATION, default="0")
+@option("--wait", _WAIT.format("mail"), types.DURATION, default=0)
 @flag("--inject", "Print what is new, for a hook; the exit status is always 0.")
 @option(
     "--budget", "With --inject: tokens it may have; 1000 if not given.", types.NAME, metavar="N"
@@ -187,7 +187,7 @@ def search(run: Run, words: tuple[str, ...], archived: bool) -> Answer:
 
 @MAIL.command("take", example="take reviews --wait 60s")
 @argument("queue", "The name of the queue.", types.NAME)
-@option("--wait", _WAIT.format("a message"), types.DURATION, default="0")
+@option("--wait", _WAIT.format("a message"), types.DURATION, default=0)
 def take(run: Run, queue: str, wait: str) -> Answer:
     """Take the oldest message of a queue; no other agent gets it.
 

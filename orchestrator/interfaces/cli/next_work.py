@@ -39,7 +39,7 @@ _ASKING = together(
     ONLY_WORKSTREAM,
     argument("[agent]", "Who takes it.", types.AGENT_NAME),
     LEASE,
-    option("--wait", "How long to wait for work: 10m.", types.DURATION, default="0"),
+    option("--wait", "How long to wait for work: 10m.", types.DURATION, default=0),
     flag("--no-mail", "Do not answer with new mail."),
     BRIEF,
 )

@@ -51,7 +51,7 @@ class Option(click.Option):
             settings = {"callback": flattened, **settings, "multiple": True}
         if not settings.get("is_flag"):
             settings["type"] = types.Several(type, commas=commas) if many else type
-        settings["show_default"] = settings.get("default") not in (None, "", "0")
+        settings["show_default"] = settings.get("default") not in (None, "", 0)
         super().__init__(declarations, **settings)
         self.takes_commas = many and commas
         self.rare = rare

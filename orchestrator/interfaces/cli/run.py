@@ -11,7 +11,6 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeVar
 import msgspec
 
 from orchestrator.core import clock
-from orchestrator.core.decoding import decode_text
 from orchestrator.core.errors import InputOutputError, NotFound, UsageError
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.transaction import SYSTEM
@@ -86,8 +85,10 @@ class Run:
         """The index of the board without its state."""
         from orchestrator.index.database import IndexFile
 
-        store, folder, _ = self._opened
-        return IndexFile(store, folder, warn=self._warn_once, show_progress=self.progress)
+        opened = self._opened
+        return IndexFile(
+            opened.store, opened.folder, warn=self._warn_once, show_progress=self.progress
+        )
 
     @cached_property
     def _opened(self) -> "Opened":
@@ -159,8 +160,10 @@ class Run:
             UsageError: It cannot be read, or stdin is empty.
             BadInput: It is not UTF-8.
         """
-        name = "stdin" if path == "-" else ascii(path)
+        from orchestrator.core.decoding import decode_text
         from orchestrator.core.files import read_whole
+
+        name = "stdin" if path == "-" else ascii(path)
 
         try:
             with self.reading(path) as file:

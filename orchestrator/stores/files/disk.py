@@ -14,6 +14,12 @@ from contextlib import contextmanager, suppress
 from orchestrator.core import system
 from orchestrator.core.errors import InputOutputError, NoBoard, OrchestratorError, Refused
 
+FOLDER = ".orchestrator"
+"""The folder of a board that is searched here and above, as git searches ``.git``."""
+
+FOLDERS = ("state", "knowledge")
+"""The folders in every board."""
+
 _numbers = itertools.count()
 
 
@@ -187,3 +193,15 @@ def read(path: str, *, most: int = sys.maxsize) -> bytes | None:
             if os.fstat(fd).st_size > most:
                 raise Refused(f"{path} is longer than {most} bytes", code="too_long", path=path)
             return file.readall()
+
+
+def refuse_links(folder: str) -> None:
+    """Refuse a board with a symbolic link in the place of a folder."""
+    for name in FOLDERS:
+        path = os.path.join(folder, name)
+        if os.path.islink(path):
+            raise Refused(
+                f"{path} is a symbolic link, and the folders of a board are never links",
+                code="symlink",
+                hint="Make the board in its real place, and name it with --board DIR.",
+            )

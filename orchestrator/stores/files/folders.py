@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from orchestrator.core import names, system
 from orchestrator.core.errors import InputOutputError
 from orchestrator.core.store import LARGEST_RECORD
-from orchestrator.stores.files import disk, waiting
+from orchestrator.stores.files import disk
 
 
 class FilePresence:
@@ -54,9 +54,13 @@ class FilePresence:
         return times
 
     def waiting(self) -> set[str]:
+        from orchestrator.stores.files import waiting  # few commands wait or ask who does
+
         return waiting.waiting(f"{self._folder}/waiting")
 
     def waiting_as(self, agent: str) -> AbstractContextManager[None]:
+        from orchestrator.stores.files import waiting
+
         return waiting.waiting_as(f"{self._folder}/waiting", agent)
 
 

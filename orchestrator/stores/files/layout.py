@@ -8,10 +8,9 @@ import os
 from typing import Literal
 
 from orchestrator.core import paths, repository
-from orchestrator.core.errors import InputOutputError, Refused
+from orchestrator.core.errors import InputOutputError
 from orchestrator.stores.files import disk
-
-FOLDERS = ("state", "knowledge")
+from orchestrator.stores.files.disk import FOLDERS, refuse_links
 
 Care = Literal["excluded", "versioned", ""]
 """What git does with a board: ignore it or version it; empty if the board is in no work tree."""
@@ -68,18 +67,6 @@ def make(folder: str, *, versioned: bool = False) -> str:
             f"The board {folder} cannot be made: {error.strerror}", errno=error.errno
         ) from None
     return folder
-
-
-def refuse_links(folder: str) -> None:
-    """Refuse a board with a symbolic link in the place of a folder."""
-    for name in FOLDERS:
-        path = os.path.join(folder, name)
-        if os.path.islink(path):
-            raise Refused(
-                f"{path} is a symbolic link, and the folders of a board are never links",
-                code="symlink",
-                hint="Make the board in its real place, and name it with --board DIR.",
-            )
 
 
 def git_files(folder: str) -> dict[str, str]:

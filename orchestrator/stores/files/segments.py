@@ -6,7 +6,6 @@ one, with a rename that is the commit.
 
 import errno
 import os
-import re
 
 from orchestrator.core import system
 from orchestrator.core.errors import Damage
@@ -14,7 +13,6 @@ from orchestrator.stores.files import damage, disk
 from orchestrator.stores.files.lines import Position
 from orchestrator.stores.files.segment import Segment, changed, unknown
 
-_SEALED = re.compile(r"events-([0-9]+)\.jsonl")
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -142,5 +140,8 @@ class Segments:
         return f"{self.folder}/events-{number}.jsonl"
 
     def _sealed_numbers(self) -> list[int]:
-        matches = (_SEALED.fullmatch(name) for name in disk.names_in(self.folder))
-        return sorted(int(match[1]) for match in matches if match)
+        names = (name for name in disk.names_in(self.folder) if name.startswith("events-"))
+        numbers = (
+            name[len("events-") : -len(".jsonl")] for name in names if name.endswith(".jsonl")
+        )
+        return sorted(int(text) for text in numbers if text.isascii() and text.isdecimal())

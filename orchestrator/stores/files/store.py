@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from orchestrator.core.errors import Damage
 from orchestrator.core.events import Recorded
 from orchestrator.core.store import Chunk, Cursor, Cursors, Documents, Presence, Upkeep
-from orchestrator.stores.files import damage, disk, reading, recovery
+from orchestrator.stores.files import damage, disk, reading
 from orchestrator.stores.files.folders import FileCursors, FileDocuments, FilePresence
 from orchestrator.stores.files.lines import ParsedLines, Position, encode_line, parse
 from orchestrator.stores.files.locking import BoardLock
@@ -135,6 +135,8 @@ class FileStore:
         if parsed.end.end == 0 and (segment.number > 1 or os.path.lexists(self._snapshot)):
             # Truncating would empty a log that was read before: this is not the result of a crash.
             raise damage.in_line(segment, parsed)
+        from orchestrator.stores.files import recovery  # only a torn tail needs it
+
         return recovery.repair(segment, parsed, f"{self._state}/quarantine", self._warn)
 
     def _has_new_commit(self, after: Position) -> bool:
