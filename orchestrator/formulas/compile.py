@@ -15,7 +15,8 @@ from orchestrator.core.problems import Problems
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.topological import topological_order
 from orchestrator.domain.tasks.checks import Checks
-from orchestrator.domain.tasks.facts import NO_FACTS, STEP_FACTS, changed_facts, check_fact
+from orchestrator.domain.tasks.facts import NO_FACTS
+from orchestrator.domain.tasks.given_facts import STEP_FACTS, changed_facts, check_fact
 from orchestrator.domain.validation import LONGEST_TITLE, check_required, check_text
 from orchestrator.domain.workflows.compiled import (
     MILESTONE,

@@ -15,7 +15,8 @@ from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
-from orchestrator.domain.tasks.facts import KEPT, NO_FACTS, STEP_FACTS
+from orchestrator.domain.tasks.facts import KEPT, NO_FACTS
+from orchestrator.domain.tasks.given_facts import STEP_FACTS
 from orchestrator.domain.tasks.lookup import resolve
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.relations import Signal

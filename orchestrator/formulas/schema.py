@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.domain.tasks.facts import StepFacts
+from orchestrator.domain.tasks.given_facts import StepFacts
 from orchestrator.domain.workflows.compiled import MILESTONE
 
 TYPES = ("workflow", "expansion", "aspect", "convoy")

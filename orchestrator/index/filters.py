@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from itertools import count, zip_longest
 
 from orchestrator.domain.tasks.fact_values import LISTS
-from orchestrator.domain.tasks.facts import FACTS
 from orchestrator.domain.tasks.filter_fields import FIELDS, NUMBERS, Field
 from orchestrator.domain.tasks.filters import Compare, Every, Filter, Not
+from orchestrator.domain.tasks.given_facts import FACTS
 from orchestrator.index.views import HAS_OPEN_PART, OPEN
 
 _IS_ACTIVE = "(SELECT w.status FROM workstreams w WHERE w.name = t.workstream) = 'active'"

@@ -27,7 +27,8 @@ from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.strict_json import strict_json
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.tasks.commands import Tasks
-from orchestrator.domain.tasks.facts import KEPT, TIMES
+from orchestrator.domain.tasks.facts import KEPT
+from orchestrator.domain.tasks.given_facts import TIMES
 from orchestrator.domain.tasks.records import ENDED, Note, Task, TaskStatus
 from orchestrator.domain.tasks.relations import KINDS, Gate, GateKind, Link
 from orchestrator.domain.validation import check_priority, check_text, check_title

@@ -11,7 +11,7 @@ from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.blockers import Edge
 from orchestrator.domain.tasks.dependencies import Graph
 from orchestrator.domain.tasks.fact_values import CLEARED
-from orchestrator.domain.tasks.facts import FACTS
+from orchestrator.domain.tasks.given_facts import FACTS
 from orchestrator.domain.tasks.records import Task
 from orchestrator.interfaces.cli import drawing
 from orchestrator.interfaces.cli import links as commands

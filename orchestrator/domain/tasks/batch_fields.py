@@ -6,7 +6,7 @@ from typing import Any
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError, did_you_mean
 from orchestrator.domain.tasks.fact_values import CLEARED, Kind, priority_of
-from orchestrator.domain.tasks.facts import FACTS
+from orchestrator.domain.tasks.given_facts import FACTS
 from orchestrator.domain.tasks.relations import KINDS
 
 

@@ -22,12 +22,8 @@ from orchestrator.domain.tasks.events import (
     released,
     renewal,
 )
-from orchestrator.domain.tasks.facts import (
-    MOVING,
-    NO_FACTS,
-    GivenFacts,
-    changed_facts,
-)
+from orchestrator.domain.tasks.facts import MOVING, NO_FACTS
+from orchestrator.domain.tasks.given_facts import GivenFacts, changed_facts
 from orchestrator.domain.tasks.leases import (
     has_ended_it,
     held_task,
@@ -76,8 +72,8 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
             name: With ``parent``: the last part of the id, which is the parent's with ``.name`` added; else
                 the next number. No id is used twice.
             agent: Who adds it.
-            **facts: What else is known of it; see :class:`orchestrator.domain.tasks.facts.GivenFacts`. A part
-                of a step of a workflow is a step too, unless the workflow is ephemeral.
+            **facts: What else is known of it; see :class:`orchestrator.domain.tasks.given_facts.GivenFacts`.
+                A part of a step of a workflow is a step too, unless the workflow is ephemeral.
 
         Raises:
             NotFound: The workstream, a need or the parent does not exist.
@@ -123,8 +119,8 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
                 has or had the task that is judged by it. It stands in the evidence, and the creator gets it
                 by mail.
             agent: Who changes it.
-            **facts: The others; see :class:`orchestrator.domain.tasks.facts.GivenFacts`. Commits are added to
-                those that it has; commands take the place of those that it has, and are trusted.
+            **facts: The others; see :class:`orchestrator.domain.tasks.given_facts.GivenFacts`. Commits are
+                added to those that it has; commands take the place of those that it has, and are trusted.
 
         Raises:
             Refused: The task would wait for itself, or there is no reason (``reason_needed``).

@@ -16,8 +16,8 @@ from orchestrator.core.errors import UsageError, did_you_mean
 from orchestrator.core.moments import moment
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.fact_values import STATUS_WORDS, pairs_of, priority_of
-from orchestrator.domain.tasks.facts import FACTS
 from orchestrator.domain.tasks.filter_fields import FIELDS, NUMBERS, Field, pair_field
+from orchestrator.domain.tasks.given_facts import FACTS
 from orchestrator.domain.tasks.lookup import resolve
 from orchestrator.domain.tasks.records import ENDED, STATUSES, Task, TaskStatus
 from orchestrator.domain.tasks.stages import STANDINGS

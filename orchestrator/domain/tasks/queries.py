@@ -10,7 +10,7 @@ from orchestrator.core.transaction import Noun
 from orchestrator.domain.agents.identity import own_name
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import archive
-from orchestrator.domain.tasks.facts import GivenFacts
+from orchestrator.domain.tasks.given_facts import GivenFacts
 from orchestrator.domain.tasks.leases import task_at_hand
 from orchestrator.domain.tasks.lookup import resolve_ever
 from orchestrator.domain.tasks.records import Task
@@ -119,7 +119,7 @@ class TaskQueries(Noun[State]):
             since: Only those that changed from this time on, that long ago (``2h``), or after this event.
             where: Only those that pass this expression; see :mod:`orchestrator.domain.tasks.where`.
             **facts: Only those with these facts: all items of a list, else the same value; of a type,
-                priority, parent ... as its :class:`orchestrator.domain.tasks.facts.Fact` allows.
+                priority, parent ... as its :class:`orchestrator.domain.tasks.given_facts.Fact` allows.
         """
         from orchestrator.domain.tasks import filters
 

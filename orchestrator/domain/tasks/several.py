@@ -18,7 +18,7 @@ from orchestrator.domain.tasks.events import (
     archived,
     cancelled,
 )
-from orchestrator.domain.tasks.facts import check_fact
+from orchestrator.domain.tasks.given_facts import check_fact
 from orchestrator.domain.tasks.lookup import find_live, resolve, resolve_all
 from orchestrator.domain.tasks.queries import TaskQueries
 from orchestrator.domain.tasks.records import ENDED, Task

@@ -5,7 +5,7 @@
 
 import msgspec
 
-from orchestrator.domain.tasks.facts import StepFacts
+from orchestrator.domain.tasks.given_facts import StepFacts
 from orchestrator.domain.workflows.records import Condense
 
 MILESTONE = "milestone"

@@ -12,7 +12,8 @@ from orchestrator.domain.tasks.edit_events import TaskEdited
 from orchestrator.domain.tasks.events import (
     TaskAdded,
 )
-from orchestrator.domain.tasks.facts import NO_FACTS, STEP_FACTS, changed_facts
+from orchestrator.domain.tasks.facts import NO_FACTS
+from orchestrator.domain.tasks.given_facts import STEP_FACTS, changed_facts
 from orchestrator.domain.tasks.lookup import check_new_id, find_live, new_id, resolve_all
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.relations import GATE_KINDS, Gate, Signal

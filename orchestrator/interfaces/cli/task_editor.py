@@ -19,7 +19,7 @@ from orchestrator.core.errors import BadInput, OrchestratorError, UsageError
 from orchestrator.domain.knowledge import frontmatter
 from orchestrator.domain.tasks.checks import NO_CHECKS
 from orchestrator.domain.tasks.fact_values import LISTS
-from orchestrator.domain.tasks.facts import FACTS, Fact
+from orchestrator.domain.tasks.given_facts import FACTS, Fact
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.layout import is_terminal
 from orchestrator.interfaces.cli.run import Run

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator.domain.tasks.fact_values import CLEARED, LISTS, Kind
-from orchestrator.domain.tasks.facts import FACTS, Fact
+from orchestrator.domain.tasks.given_facts import FACTS, Fact
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.parameters import Decorator, flag, option, together
 

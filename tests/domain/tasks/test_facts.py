@@ -16,7 +16,8 @@ from orchestrator.domain.tasks.events import (
     TaskAdded,
 )
 from orchestrator.domain.tasks.fact_values import LISTS
-from orchestrator.domain.tasks.facts import FACTS, KEPT, NO_FACTS, GivenFacts, TaskFacts
+from orchestrator.domain.tasks.facts import KEPT, NO_FACTS, TaskFacts
+from orchestrator.domain.tasks.given_facts import FACTS, GivenFacts
 from orchestrator.domain.tasks.records import Task
 
 

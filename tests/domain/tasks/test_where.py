@@ -268,7 +268,8 @@ def test_every_fact_has_one_name_and_other_names_lead_to_it() -> None:
     assert not FIELDS.keys() & NAMES.keys()
     assert {*NAMES.values()} <= FIELDS.keys()
     missing = {"links", "signals", "checks", "verify_timeout"}
-    from orchestrator.domain.tasks.facts import FACTS, TaskFacts
+    from orchestrator.domain.tasks.facts import TaskFacts
+    from orchestrator.domain.tasks.given_facts import FACTS
 
     named = {*FIELDS, *NAMES}
     assert {*FACTS, *TaskFacts.__struct_fields__} - named == missing
