@@ -187,6 +187,14 @@ def _check_items(name: str, kind: str, items: Iterable[object], of: type) -> Non
             raise UsageError(f"`{name}` takes a {kind} of texts, and {item!a} is not a text")
 
 
+def split_list(text: str) -> tuple[str, ...]:
+    """The items of a text between commas; an empty text is an empty list.
+
+    An empty item stays, so that :func:`check_list` refuses ``a,,b``: perhaps it was an unset variable.
+    """
+    return tuple(map(str.strip, text.split(","))) if text.strip() else ()
+
+
 def check_list(name: str, items: Iterable[object]) -> None:
     """Refuse a list that contains an empty text, or a text or number twice.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from orchestrator.core import names
-from orchestrator.core.calls import check_list
+from orchestrator.core.calls import check_list, split_list
 from orchestrator.core.errors import NotFound, Refused, UsageError, did_you_mean
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.state import State
@@ -30,11 +30,11 @@ def parse(addresses: str | Iterable[str]) -> tuple[str, ...]:
     """Split one or several texts with commas into addresses.
 
     Raises:
+        BadName: One between two commas is empty.
         UsageError: An address is given twice.
     """
     texts = [addresses] if isinstance(addresses, str) else addresses
-    words = (word.strip() for text in texts for word in text.split(","))
-    parsed = tuple(word for word in words if word)
+    parsed = tuple(word for text in texts for word in split_list(text))
     check_list("addresses", parsed)
     return parsed
 

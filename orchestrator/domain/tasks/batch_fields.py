@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.core import clock
+from orchestrator.core.calls import check_list, split_list
 from orchestrator.core.errors import UsageError, did_you_mean
 from orchestrator.domain.tasks.fact_values import CLEARED, Kind, priority_of
 from orchestrator.domain.tasks.given_facts import FACTS
@@ -32,7 +33,7 @@ def read_field(name: str, value: Any, known: "dict[str, Reader]") -> Any:
 def words(value: Any) -> list[Any]:
     """Return the items of a list, or the words of a text between commas and blanks."""
     if isinstance(value, str):
-        return value.replace(",", " ").split()
+        return [word for item in split_list(value) for word in item.split() or [""]]
     return value if isinstance(value, list) else []
 
 
@@ -49,15 +50,16 @@ def _word(name: str, value: Any) -> str:
 
 
 def _words(name: str, value: Any) -> list[str]:
-    return words(value) if isinstance(value, str) else _lines(name, value)
+    return _lines(name, words(value) if isinstance(value, str) else value)
 
 
 def _lines(name: str, value: Any) -> list[str]:
     """Return a list; a text is a list of one item."""
     if isinstance(value, str):
         return [value] if value else []
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise UsageError(f"{name} is not a list of texts")
+    check_list(name, value)
     return value
 
 

@@ -147,12 +147,13 @@ def pairs_of(name: str, given: Mapping[str, str] | Iterable[str]) -> dict[str, s
     """Read a mapping, or texts ``key=value``.
 
     Raises:
-        UsageError: A text has no ``=``, or a key is not a name.
+        UsageError: A text has no ``=``, a key is not a name, or is there twice.
     """
     if not isinstance(given, Mapping):
         texts = [*given]
         if wrong := [text for text in texts if "=" not in text]:
             raise UsageError(f"{wrong[0]!a} is not a pair for {name}", hint="Write key=value.")
+        check_list(name, [text.partition("=")[0] for text in texts])
         given = dict(text.split("=", 1) for text in texts)
     return {names.name(name, key): check_line(name, value) for key, value in given.items()}
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.core.calls import check_list
 from orchestrator.core.errors import NotFound, OrchestratorError, UsageError
 from orchestrator.core.printable import escape, escape_lines, one_line, shortened
 from orchestrator.interfaces.cli import drawing, types
@@ -43,6 +44,7 @@ def _read_values(context: click.Context, _: click.Parameter, path: str | None) -
 def _merge_values(context: click.Context, parameter: click.Parameter, lists: Any) -> Values | None:
     """The values of a line, or None; ``--var`` overrides the file."""
     pairs, from_file = flattened(context, parameter, lists), context.meta.get(_FROM_FILE)
+    check_list(parameter.name or "", [name for name, _ in pairs or ()])
     return None if pairs is from_file is None else {**(from_file or {}), **dict(pairs or ())}
 
 

@@ -16,7 +16,7 @@ _WRITING = together(
     _TOPIC,
     argument("[content...]", "Markdown; its words are joined by blanks. None, or -: from stdin."),
     text_file("the content"),
-    option("--tags/--tag", "Words to find it by.", types.WORDS, many=True),
+    option("--tags/--tag", "Words to find it by.", types.WORDS, many=True, clears=True),
 )
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from orchestrator.core.calls import check_list
+from orchestrator.core.errors import UsageError
 from orchestrator.interfaces.cli import types
 
 Decorator = Callable[[Any], Any]
@@ -33,8 +35,9 @@ class Option(click.Option):
     """An option.
 
     ``many`` accepts commas and repetition (``--needs a,b --needs c``) and gives a tuple, or None without the
-    option; ``--needs ""`` is an empty tuple. Without ``commas`` it accepts only repetition, for values with
-    commas. A ``rare`` option is only in ``--help --all``.
+    option. Without ``commas`` it accepts only repetition, for values with commas. With ``clears`` an empty
+    text is an empty tuple, which clears a list; else it is refused. A ``rare`` option is only in
+    ``--help --all``.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Option(click.Option):
         type: types.Type = types.TEXT,
         many: bool = False,
         commas: bool = True,
+        clears: bool = False,
         rare: bool = False,
         **settings: Any,
     ) -> None:
@@ -54,12 +58,28 @@ class Option(click.Option):
         settings["show_default"] = settings.get("default") not in (None, "", 0)
         super().__init__(declarations, **settings)
         self.takes_commas = many and commas
+        self.clears = clears
         self.rare = rare
 
 
 def flattened(ctx: click.Context, param: click.Parameter, lists: Sequence[Any]) -> Any:
-    """The values of all repetitions of an option in one tuple; None if it is not on the line."""
-    return tuple(word for words in lists for word in words) if lists else None
+    """The values of all repetitions of an option in one tuple; None if it is not on the line.
+
+    Raises:
+        BadName: One of them is empty.
+        UsageError: One of them is there twice, or all of them are none where there is nothing to clear.
+    """
+    if not lists:
+        return None
+    name = param.name or ""
+    if lists == ((),):
+        if not getattr(param, "clears", False):
+            # An unset variable of the shell, as in `--label "$LABEL"`.
+            raise UsageError(f"The list of {name} is empty", hint="Leave the option out.")
+        return ()
+    values = tuple(word for words in lists for word in words or ("",))
+    check_list(name, values)
+    return values
 
 
 def argument(place: str, help: str, type: types.Type = types.TEXT, **settings: Any) -> Decorator:

@@ -308,16 +308,6 @@ def once(name: str, positional: T | None, option: T | None) -> T | None:
     return option if positional is None else positional
 
 
-def refuse_empty(lists: dict[str, Any]) -> None:
-    """Refuse an empty list that has nothing to clear, such as an unset variable of the shell.
-
-    Raises:
-        UsageError: One of the values is one.
-    """
-    for name in (name for name, value in lists.items() if value == ()):
-        raise UsageError(f"The list of {name} is empty", hint="Leave the option out.")
-
-
 def given(**values: Any) -> dict[str, Any]:
     """The values that are on the line; the others keep the defaults of the API."""
     return {name: value for name, value in values.items() if value is not None}

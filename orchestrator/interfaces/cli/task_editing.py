@@ -16,8 +16,8 @@ from orchestrator.interfaces.cli.parameters import (
     together,
 )
 from orchestrator.interfaces.cli.rendering import Answer, say, warn
-from orchestrator.interfaces.cli.run import Run, either, given, once, refuse_empty
-from orchestrator.interfaces.cli.task_options import FACT_OPTIONS
+from orchestrator.interfaces.cli.run import Run, either, given, once
+from orchestrator.interfaces.cli.task_options import fact_options
 from orchestrator.interfaces.cli.task_words import (
     Words,
     done,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 _NEW_FACTS = together(
-    FACT_OPTIONS,
+    fact_options(),
     text_file("the description"),
     option(
         "--name",
@@ -86,7 +86,6 @@ def _added(
     file: str | None,
     **facts: Any,
 ) -> Answer:
-    refuse_empty(facts)
     description = once("description", desc, facts["description"])
     facts["description"] = either("description", description, file)
     facts["priority"] = once("priority", number, facts["priority"])
@@ -152,7 +151,7 @@ def _batch_page(applied: "Applied", dry_run: bool) -> str:
 @TASK.command("edit", example='edit 299833bc --priority 1 --labels ui,urgent --needs ""')
 @task_words(help="The task, the one that I have if not given.", or_mine=True)
 @option("--title", "One line that says what is to be done.")
-@FACT_OPTIONS
+@fact_options(clears=True)
 @text_file("the description")
 @flag("--no-review", "No approval is needed.")
 @option("--reason", "Why I change how my own task is judged.", default="")

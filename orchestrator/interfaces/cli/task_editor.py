@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.core import system
+from orchestrator.core.calls import split_list
 from orchestrator.core.decoding import decode_text
 from orchestrator.core.errors import BadInput, OrchestratorError, UsageError
 from orchestrator.domain.knowledge import frontmatter
@@ -156,10 +157,10 @@ def _given(task: "Task", name: str, value: Any) -> Any:
         kept = value or {}
         return {**dict.fromkeys(task.meta, ""), **kept} if kept else []
     if kind in LISTS:
-        texts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        texts = [*split_list(value)] if isinstance(value, str) else value
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ValueError(f"{name} takes a list of texts")
-        return [*filter(None, texts)]
+        return texts
     if not isinstance(value, str):
         raise ValueError(f"{name} takes one value")
     if kind == "flag":

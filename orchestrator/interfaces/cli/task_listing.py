@@ -12,7 +12,7 @@ from orchestrator.interfaces.cli.commands import BOARD, TASK
 from orchestrator.interfaces.cli.layout import is_terminal, lines, parts, table
 from orchestrator.interfaces.cli.parameters import ONLY_WORKSTREAM, WHERE, flag, option, together
 from orchestrator.interfaces.cli.rendering import Answer
-from orchestrator.interfaces.cli.run import Run, given, refuse_empty
+from orchestrator.interfaces.cli.run import Run, given
 from orchestrator.interfaces.cli.task_lines import COLOURS, line_of, review_of
 from orchestrator.interfaces.cli.task_options import FACT_FILTERS
 
@@ -84,7 +84,6 @@ def _listed(
     all: bool,
     **filters: Any,
 ) -> Answer:
-    refuse_empty(filters)
     if mine:
         agent = run.agent
         if agent is None:

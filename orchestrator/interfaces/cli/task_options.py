@@ -24,27 +24,32 @@ _TYPES: dict[Kind, types.Type] = {
 }
 
 
-def _option(name: str, fact: Fact, type: types.Type) -> Decorator:
+def _option(name: str, fact: Fact, type: types.Type, *, clears: bool = False) -> Decorator:
     flags = "/".join(f"--{word.replace('_', '-')}" for word in (name, fact.singular) if word)
     if fact.kind == "flag":
         return flag(flags, fact.help, rare=fact.is_rare)
     settings: dict[str, Any] = {"metavar": fact.metavar} if fact.metavar else {}
     settings |= {"many": fact.kind in LISTS, "commas": fact.kind not in ("lines", "pairs")}
-    settings["rare"] = fact.is_rare
+    settings |= {"rare": fact.is_rare, "clears": clears}
     return option(flags, fact.help, type, **settings)
 
 
-def _given(name: str, fact: Fact) -> Decorator:
+def fact_options(*, clears: bool = False) -> Decorator:
+    """Declare an option for every fact but the title; with ``clears`` an empty list clears one."""
+    facts = ((name, fact) for name, fact in FACTS.items() if name != "title")
+    return together(*(_given(name, fact, clears) for name, fact in facts))
+
+
+def _given(name: str, fact: Fact, clears: bool) -> Decorator:
     type = _TYPES.get(fact.kind, types.TEXT)
-    return _option(name, fact, type.or_empty() if fact.kind in CLEARED else type)
+    type = type.or_empty() if fact.kind in CLEARED else type
+    return _option(name, fact, type, clears=clears)
 
 
 def _filter(name: str, fact: Fact) -> Decorator:
-    return _option(name, replace(fact, help=fact.filter), _TYPES[fact.kind])
+    type = types.Type("WORD", types.filled) if fact.kind == "word" else _TYPES[fact.kind]
+    return _option(name, replace(fact, help=fact.filter), type)
 
-
-FACT_OPTIONS = together(*(_given(name, fact) for name, fact in FACTS.items() if name != "title"))
-"""An option for every fact but the title."""
 
 FACT_FILTERS = together(*(_filter(name, fact) for name, fact in FACTS.items() if fact.filter))
 """An option for every fact that tasks are filtered by."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.core.calls import split_list
 from orchestrator.core.errors import OrchestratorError, did_you_mean
 from orchestrator.core.printable import is_plain
 
@@ -102,7 +103,10 @@ class TextFile(Type):
 
 
 class Several(ParamType):
-    """Values of a type in one text, separated by commas."""
+    """Values of a type in one text, separated by commas; an empty text is none.
+
+    An empty item stays one, so that :func:`orchestrator.core.calls.check_list` refuses it.
+    """
 
     def __init__(self, of: Type, *, commas: bool) -> None:
         self.name, self._of, self._commas = of.name, of, commas
@@ -112,8 +116,8 @@ class Several(ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The values of a text in a tuple."""
-        words = map(str.strip, value.split(",") if self._commas else [value])
-        return tuple(self._of.convert(word, param, ctx) for word in words if word)
+        words = split_list(value) if self._commas else (value,) if value else ()
+        return tuple(self._of.convert(word, param, ctx) if word else "" for word in words)
 
 
 def integer(text: str) -> int:

@@ -225,7 +225,7 @@ def test_a_group_with_nobody_in_it_is_refused(orc: Orchestrator, address: str):
         ("list:nobody", "list_not_found"),
         ("@ws:nowhere", "workstream_not_found"),
         ("", "usage"),
-        (" , ", "usage"),
+        (" , ", "bad_name"),
         ("system", "usage"),
         ("@everybody", "usage"),
         ("mailto:bob", "usage"),
