@@ -12,19 +12,19 @@ from orchestrator.domain.mail.records import Matter
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import ENDED, Task
 
-SETTLED: dict[str, Callable[[Task, int, str], bool]] = {
+SETTLED: dict[str, Callable[[Task, int, str, str], bool]] = {
     # The review is taken, ended or withdrawn, or is of an earlier attempt.
-    "task.submitted": lambda task, attempt, now: (
+    "task.submitted": lambda task, attempt, now, _agent: (
         task.status != "in_review" or task.attempt > attempt or task.review_until > now
     ),
-    "task.rejected": lambda task, attempt, _now: _goes_on(task, attempt),
-    "task.lapsed": lambda task, attempt, _now: _goes_on(task, attempt),
-    "task.failed": lambda task, _attempt, _now: task.status != "failed",
+    "task.rejected": lambda task, attempt, _now, _agent: _goes_on(task, attempt),
+    "task.lapsed": lambda task, attempt, _now, _agent: _goes_on(task, attempt),
+    "task.failed": lambda task, _attempt, _now, _agent: task.status != "failed",
     # An escalation.
-    "task.added": lambda task, _attempt, _now: task.status in ENDED,
-    "task.assigned": lambda task, _attempt, _now: task.status != "assigned",
+    "task.added": lambda task, _attempt, _now, _agent: task.status in ENDED,
+    "task.assigned": lambda task, _attempt, _now, agent: not task.is_assigned_to(agent),
 }
-"""For each event whose notice asks for something: whether it is settled, by task, attempt and time."""
+"""For each event whose notice asks for something: whether it is settled, by task, attempt, time and recipient."""
 
 
 def _goes_on(task: Task, attempt: int) -> bool:
@@ -32,9 +32,12 @@ def _goes_on(task: Task, attempt: int) -> bool:
     return task.attempt > attempt or task.status == "in_review" or task.status in ENDED
 
 
-def matter_of(event: str, task: Task) -> Matter | None:
-    """Return what a notice of an event asks for; None if it only informs."""
-    return Matter(task=task.id, event=event, attempt=task.attempt) if event in SETTLED else None
+def matter_of(event: str, task: Task, *more: Task) -> Matter | None:
+    """Return what a notice of an event of one or several tasks asks for; None if it only informs."""
+    if event not in SETTLED:
+        return None
+    others = tuple(other.id for other in more)
+    return Matter(task=task.id, event=event, attempt=task.attempt, more=others)
 
 
 class UnreadCount(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -61,16 +64,15 @@ def settled_messages(state: State, agent: str, now: str) -> set[int]:
     Only unread notices are looked at, not the mailbox.
     """
     asking, messages = state.mail.asking.get(agent, ()), state.mail.messages
-    return {message for message in asking if _is_settled(state, messages[message].about, now)}
+    return {message for message in asking if _is_settled(state, messages[message].about, agent, now)}
 
 
-def _is_settled(state: State, matter: Matter | None, now: str) -> bool:
-    """Whether a matter is settled, or its task has left the board."""
-    if matter is None:
+def _is_settled(state: State, matter: Matter | None, agent: str, now: str) -> bool:
+    """Whether a matter is settled for an agent with all of its tasks, or those have left the board."""
+    if matter is None or (rule := SETTLED.get(matter.event)) is None:
         return False
-    task = state.tasks.get(matter.task)
-    rule = SETTLED.get(matter.event)
-    return task is None or (rule is not None and rule(task, matter.attempt, now))
+    tasks = map(state.tasks.get, (matter.task, *matter.more))
+    return all(task is None or rule(task, matter.attempt, now, agent) for task in tasks)
 
 
 def unread_messages(state: State, agent: str, now: str, *, new: bool = False) -> list[int]:

@@ -20,11 +20,16 @@ KINDS: tuple[MessageKind, ...] = get_args(MessageKind)
 
 
 class Matter(Record, frozen=True, kw_only=True):
-    """What a notice is about: the event of a task that made it, and the attempt of then."""
+    """What a notice is about: the event of a task that made it, and the attempt of then.
+
+    Attributes:
+        more: Further tasks of the same event, such as steps that were assigned together.
+    """
 
     task: str
     event: str
     attempt: int = 0
+    more: tuple[str, ...] = ()
 
 
 class Message(Record, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from orchestrator.core.transaction import Committed, Transaction
 from orchestrator.domain.agents.assignment import DEFAULT_ASSIGNMENT, assign, notify_assignee
 from orchestrator.domain.agents.identity import check_active
 from orchestrator.domain.mail import commands as mail
+from orchestrator.domain.mail.matters import matter_of
 from orchestrator.domain.mail.events import MessageSent
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.edit_events import TaskEdited
@@ -143,6 +144,7 @@ def _notify(tx: Transaction[State], to: str, root: str, tasks: list[Task]) -> No
             subject=f"Assigned {len(tasks)} steps of workflow {root}",
             body="\n".join([*lines, "", "Begin with `t next`."]),
             kind="work_assignment",
+            about=matter_of("task.assigned", *tasks),
         )
 
 

@@ -9,6 +9,7 @@ from boards import SettableClock, fold
 from orchestrator import Orchestrator
 from orchestrator.domain.mail.events import rename
 from orchestrator.domain.mail.matters import count_unread
+from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
 
 
 @pytest.fixture(autouse=True)
@@ -174,3 +175,37 @@ def test_a_notice_that_two_mailboxes_had_is_read_when_one_has_read_it(orc: Orche
     rename(state, "rob", "bob")
     assert first in state.mail.mailbox("bob").read
     assert count_unread(state, "bob", orc.engine.now()).unread == 1
+
+
+def test_an_assignment_is_settled_for_an_agent_when_another_one_gets_the_task(orc: Orchestrator):
+    task = orc.tasks.add("build", title="x").id
+    orc.hooks.sling(task, "bob", agent="lead")
+    orc.hooks.sling(task, "carl", force=True, agent="lead")
+    assert "Assigned" not in "".join(unread(orc, "bob"))
+    assert len(unread(orc, "carl")) == 1
+
+
+@pytest.mark.parametrize("end", ["claimed", "cancelled"])
+def test_an_assignment_of_several_steps_is_settled_with_the_last_of_them(
+    orc: Orchestrator, end: str
+):
+    root = poured(orc)
+    assert unread(orc, "bob") == [f"Assigned 2 steps of workflow {root}"]
+    first, last = f"{root}.b", f"{root}.c"
+    orc.tasks.claim(first, agent="bob")
+    assert len(unread(orc, "bob")) == 1
+    if end == "claimed":
+        orc.tasks.claim(last, agent="bob")
+    else:
+        orc.tasks.cancel(last, agent="bob")
+    assert unread(orc, "bob") == []
+
+
+def poured(orc: Orchestrator) -> str:
+    """A workflow of which two steps were assigned to bob at once."""
+    steps = [CompiledStep(id="a", title="A")]
+    steps += [CompiledStep(id=i, title="T", needs=("a",), assignee="bob") for i in ("b", "c")]
+    root = orc.workflows.pour(CompiledFormula(formula="two", steps=tuple(steps))).root.id
+    orc.tasks.claim(f"{root}.a", agent="ann")
+    orc.tasks.complete(f"{root}.a", agent="ann")
+    return root
