@@ -232,6 +232,15 @@ def test_a_session_begins_is_handed_off_and_primes_the_next(cli: CommandLine, ta
     assert "> Go on" in cli("prime", "ann").out
 
 
+def test_a_handoff_of_a_session_that_was_not_begun_names_no_number(cli: CommandLine) -> None:
+    shown = cli("handoff", "-m", "Go on", "--agent", "ann")
+    assert shown.lines[:2] == ["Handed off.", "Session of ann"]
+    assert "began" not in shown.out
+    assert cli("session", "show", "ann").lines[0] == "Session of ann"
+    cli("session", "start", "ann")
+    assert cli("session", "show", "ann").lines[0] == "Session 1 of ann"
+
+
 def test_an_older_session_is_refused(
     cli: CommandLine, task: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ SETTLED: dict[str, Callable[[Task, int, str, str], bool]] = {
     "task.added": lambda task, _attempt, _now, _agent: task.status in ENDED,
     "task.assigned": lambda task, _attempt, _now, agent: not task.is_assigned_to(agent),
 }
-"""For each event whose notice asks for something: whether it is settled, by task, attempt, time and recipient."""
+"""For each event whose notice asks for something: if it is settled, by task, attempt, time and recipient."""
 
 
 def _goes_on(task: Task, attempt: int) -> bool:
@@ -64,7 +64,9 @@ def settled_messages(state: State, agent: str, now: str) -> set[int]:
     Only unread notices are looked at, not the mailbox.
     """
     asking, messages = state.mail.asking.get(agent, ()), state.mail.messages
-    return {message for message in asking if _is_settled(state, messages[message].about, agent, now)}
+    return {
+        message for message in asking if _is_settled(state, messages[message].about, agent, now)
+    }
 
 
 def _is_settled(state: State, matter: Matter | None, agent: str, now: str) -> bool:

@@ -16,8 +16,8 @@ from orchestrator.core.transaction import Committed, Transaction
 from orchestrator.domain.agents.assignment import DEFAULT_ASSIGNMENT, assign, notify_assignee
 from orchestrator.domain.agents.identity import check_active
 from orchestrator.domain.mail import commands as mail
-from orchestrator.domain.mail.matters import matter_of
 from orchestrator.domain.mail.events import MessageSent
+from orchestrator.domain.mail.matters import matter_of
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.edit_events import TaskEdited
 from orchestrator.domain.tasks.events import (

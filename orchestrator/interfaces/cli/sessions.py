@@ -12,7 +12,7 @@ from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, SESSION
 from orchestrator.interfaces.cli.endings import COMPLETING, completed, ended
-from orchestrator.interfaces.cli.layout import facts, parts, section
+from orchestrator.interfaces.cli.layout import facts, parts, section, shown_time
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag, option, text_file
 from orchestrator.interfaces.cli.rendering import Answer, say, warn
 from orchestrator.interfaces.cli.run import Run, either, once
@@ -203,11 +203,14 @@ _FILES = 50
 
 
 def _page(session: "Session") -> str:
+    # An agent may hand off, or end its task with an outcome, without having begun a session.
+    is_begun = session.incarnation > 0
+    number = f" {session.incarnation}" if is_begun else ""
     return parts(
-        f"Session {session.incarnation} of {escape(session.agent)}",
+        f"Session{number} of {escape(session.agent)}",
         facts(
             session,
-            ("began", "started_at"),
+            ("began", lambda session: shown_time(session.started_at) if is_begun else ""),
             ("ended", "ended_at"),
             "outcome",
             ("handed off", "handed_off_at"),
