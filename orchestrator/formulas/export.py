@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import tomli_w
+import tomlkit
 
 from orchestrator.core import names
 from orchestrator.core.errors import NotFound, UsageError
@@ -114,7 +114,7 @@ class _Distiller:
             )
         # TOML would lose a carriage return in a text of several lines.
         is_plain = not any("\r" in text for text in self._texts)
-        return tomli_w.dumps(formula, multiline_strings=is_plain)
+        return tomlkit.dumps(_in_lines(formula) if is_plain else formula)
 
     def _children(self, parent: str) -> list[dict[str, Any]]:
         return [_filled(self._step(step)) for step in self._steps if step.parent == parent]
@@ -173,6 +173,15 @@ class _Distiller:
             return command
         renamed = [self._with_names(word) for word in words]
         return command if renamed == words else shlex.join(renamed)
+
+
+def _in_lines(value: Any) -> Any:
+    """The same, where a text of several lines is written in several lines."""
+    if isinstance(value, dict):
+        return {key: _in_lines(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_lines(item) for item in value]
+    return tomlkit.string(value, multiline=True) if "\n" in str(value) else value
 
 
 def _filled(table: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tomli_w
+import tomlkit
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -60,7 +60,7 @@ class Made:
             "compose": self.compose,
         }
         problems, warnings = Problems("It"), dict[str, None]()
-        formula = read(tomli_w.dumps(values).encode(), "made.formula.toml", problems)
+        formula = read(tomlkit.dumps(values).encode(), "made.formula.toml", problems)
         check(formula, [], problems, warnings)
         problems.check()
         others: dict[str, Formula] = {"pair": EXPANSION, "deep": DEEP, "around": ASPECT}
