@@ -226,6 +226,7 @@ class _Doctor:
                 finding.fixed = True
             except (OrchestratorError, OSError) as error:
                 finding.message += f". It could not be repaired: {error}"
+                finding.hint = getattr(error, "hint", "")
         names = tuple(dict.fromkeys(f.check for f, _ in repairs if f.fixed))
         damaged = any(f.level == "damage" and not f.fixed for f in self.findings)
         if names and self.is_whole and not damaged:

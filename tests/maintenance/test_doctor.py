@@ -166,6 +166,33 @@ def test_an_interrupted_write_is_set_aside(folder: Path) -> None:
     assert (Path(fixed.backup) / "state__events.jsonl").read_bytes() == whole + b'{"id":'
 
 
+def test_an_interrupted_write_in_a_segment_that_has_just_begun_is_seen_and_kept(
+    folder: Path,
+) -> None:
+    """The last whole commit is in the sealed file: its length says nothing of the active one."""
+    log = folder / "state/events.jsonl"
+    whole = log.read_bytes()
+    tail = b'{"id":%d,"ts":"2026-11-21T06:13:00.123Z","agent":"b' % (whole.count(b"\n") + 1)
+    log.rename(log.with_name("events-1.jsonl"))
+    log.write_bytes(tail)
+    assert len(tail) < len(whole)
+    for fix in (False, True):
+        (found,) = (f for f in look(folder, fix=fix).findings if f.check == "log")
+        assert found.level == "warning"
+        assert f"{log} ends with {len(tail)} bytes of an interrupted write after event" in (
+            found.message
+        )
+        assert ("doctor --fix" in found.hint) is not fix, "what was tried is not advised again"
+        # No crash leaves this: the first commit of a file comes with its name.
+        assert (log.read_bytes(), log.with_name("events-1.jsonl").read_bytes()) == (tail, whole)
+
+
+def test_a_file_that_is_half_sealed_has_no_interrupted_write(folder: Path) -> None:
+    log = folder / "state/events.jsonl"
+    os.link(log, log.with_name("events-1.jsonl"))
+    assert (look(folder).status, levels(look(folder))) == (0, {})
+
+
 def test_a_board_of_a_newer_version_is_not_called_damaged(folder: Path) -> None:
     """Nothing is lost: an older program only cannot read it. There is nothing to restore or salvage."""
     with Orchestrator.open(folder) as orc:
