@@ -10,7 +10,7 @@ from itertools import islice
 import msgspec
 
 from orchestrator.core.clock import local_time
-from orchestrator.core.printable import escape, one_line
+from orchestrator.core.printable import escape, first_of, one_line
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import SHOWN, blockers, open_parts
 from orchestrator.domain.tasks.records import ENDED, HELD, Task
@@ -372,7 +372,7 @@ def _reasons(what: Standstill, prog: str) -> Iterator[str]:
 
 def _advice(what: Standstill, prog: str) -> Iterator[str]:
     if what.waiters:
-        yield f"Also waiting for work: {', '.join(what.waiters)}."
+        yield f"Also waiting for work: {first_of(what.waiters, NAMED)}."
     if what.open and not what.goes_on:
         yield "No task is in work, so nothing ends by itself."
     if what.review is not None:

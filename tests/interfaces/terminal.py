@@ -29,16 +29,40 @@ def at_terminal(board: Path, *words: str, columns: int = 80, colours: bool = Fal
         env={**inherited, "TERM": "xterm"},
     )
     os.close(theirs)
+    text = _all_from(ours)
+    assert process.wait() == 0, text
+    return text if colours else _COLOUR.sub("", text)
+
+
+def in_terminal(board: Path, *words: str, editor: str) -> tuple[int, str]:
+    """Run a command at a terminal from end to end, with an editor; return its status and what it showed."""
+    import pty
+
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("ORC")}
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "cli.py"), "--board", str(board), *words],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        env={**inherited, "TERM": "dumb", "VISUAL": "", "EDITOR": editor, "TMPDIR": str(board)},
+    )
+    os.close(theirs)
+    text = _all_from(ours)
+    return process.wait(), text
+
+
+def _all_from(terminal: int) -> str:
+    """What a terminal shows until the process at its other end is over."""
     shown = b""
     while True:
         try:
-            data = os.read(ours, 65536)
+            data = os.read(terminal, 65536)
         except OSError:  # the process has closed its end
             break
         if not data:
             break
         shown += data
-    os.close(ours)
-    assert process.wait() == 0, shown
-    text = shown.decode().replace("\r\n", "\n")
-    return text if colours else _COLOUR.sub("", text)
+    os.close(terminal)
+    return shown.decode().replace("\r\n", "\n")

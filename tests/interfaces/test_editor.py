@@ -10,6 +10,7 @@ import pytest
 from orchestrator.interfaces.cli import task_editor
 
 from .conftest import CommandLine
+from .terminal import in_terminal
 from .test_commands import added
 
 Editor = Callable[..., None]
@@ -129,3 +130,106 @@ def test_without_a_terminal_or_an_editor_a_field_is_needed(
     editor(("title: Ship", "title: Sink"))
     monkeypatch.setattr(task_editor, "is_terminal", lambda: False)
     assert "nothing to change" in cli("t", "edit", task, status=2).err
+
+
+# At a real terminal
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[[str], str]:
+    """Make an editor of some lines of Python; they find the file in ``path``, its text in ``text``."""
+
+    def make(lines: str) -> str:
+        file = tmp_path / "an editor.py"
+        begin = "import sys\npath = sys.argv[-1]\ntext = open(path, encoding='utf-8').read()\n"
+        check = "assert sys.stdin.isatty() and sys.stdout.isatty()\n"
+        file.write_text(begin + check + lines)
+        return f"{sys.executable} '{file}'"
+
+    return make
+
+
+SAVED = "open(path, 'w', encoding='utf-8').write(text.replace('Ship v1', {!r}))\n"
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    return tmp_path / "board"
+
+
+@pytest.fixture
+def task(cli: CommandLine) -> str:
+    return added(cli, "Ship v1", "--description", "All of it.")
+
+
+def kept_texts(board: Path) -> list[str]:
+    return [path.read_text(encoding="utf-8") for path in board.glob("orc-*.md")]
+
+
+@pytest.mark.needs("pty")
+def test_what_is_saved_in_a_terminal_is_applied(
+    board: Path, cli: CommandLine, task: str, script: Callable[[str], str]
+) -> None:
+    editor = script("print('in the editor')\n" + SAVED.format("Ship v2"))
+    shown = in_terminal(board, "t", "edit", task, editor=editor)
+    assert shown == (0, "in the editor\nEdited: Ship v2\n")
+    assert cli("t", "show", task, "--json").json["title"] == "Ship v2"
+    assert kept_texts(board) == []
+
+
+@pytest.mark.needs("pty")
+@pytest.mark.parametrize("lines", ["", SAVED.format("Ship v1")])
+def test_a_text_that_is_left_in_a_terminal_changes_nothing(
+    board: Path, cli: CommandLine, task: str, script: Callable[[str], str], lines: str
+) -> None:
+    before = cli("events", "--json").out
+    status, text = in_terminal(board, "t", "edit", task, editor=script(lines))
+    assert (status, text.splitlines()[-1]) == (0, "Nothing changed: it was so before.")
+    assert cli("events", "--json").out == before
+    assert kept_texts(board) == []
+
+
+@pytest.mark.needs("pty")
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        (
+            "open(path, 'w').write(text.replace('title: ', 'title: [') + 'Mine')\n",
+            "is not valid YAML",
+        ),
+        ("open(path, 'w').write('Mine')\n", "frontmatter is missing"),
+        ("open(path, 'w').write(text.replace('title: ', 'titel: ') + 'Mine')\n", "'titel'"),
+        ("open(path, 'wb').write(b'---\\ntitle: \\xff\\n---\\nMine')\n", "UTF-8"),
+        ("open(path, 'w').write(text + 'Mine')\nsys.exit(3)\n", "ended with status 3"),
+        (
+            "open(path, 'w').write(text + 'Mine')\nimport os\nos.kill(os.getpid(), 9)\n",
+            "ended with",
+        ),
+    ],
+    ids=["broken", "missing", "unknown", "bytes", "fails", "killed"],
+)
+def test_what_goes_wrong_in_a_terminal_changes_nothing_and_loses_no_text(
+    board: Path,
+    cli: CommandLine,
+    task: str,
+    script: Callable[[str], str],
+    lines: str,
+    problem: str,
+) -> None:
+    before = cli("events", "--json").out
+    status, text = in_terminal(board, "t", "edit", task, editor=script(lines))
+    assert status == 2
+    assert problem in text
+    (path,) = board.glob("orc-*.md")
+    assert f"The text is kept in {path}." in text
+    assert b"Mine" in path.read_bytes()
+    assert cli("events", "--json").out == before
+
+
+@pytest.mark.needs("pty")
+@pytest.mark.parametrize("editor", ["no-such-editor", "'"])
+def test_an_editor_that_cannot_be_started_is_named(board: Path, task: str, editor: str) -> None:
+    status, text = in_terminal(board, "t", "edit", task, editor=editor)
+    assert status == 2
+    assert "cannot be started" in text
+    assert "nothing changed" in text

@@ -333,3 +333,10 @@ def test_a_need_in_the_archive_is_named_with_the_command_that_drops_it(orc: Orch
     task = orc.tasks.add("build", title="Ship", needs=[need]).id
     orc.tasks.archive([need])
     assert f"(`orc t dep remove {task} {need}`)" in "".join(lines(orc))
+
+
+def test_of_many_waiting_agents_the_first_are_named(orc: Orchestrator):
+    agents = [f"agent-{number}" for number in range(5)]
+    reasons = standstill(orc.engine.read(), "bob", None, orc.engine.now(), agents)
+    assert "Also waiting for work: agent-0, agent-1, agent-2 and 2 more." in reasons.lines("orc")
+    assert reasons.waiters == tuple(agents)
