@@ -22,6 +22,7 @@ from benchmarks import (
     racing,
     reading,
     reporting,
+    searching,
 )
 from benchmarks.boards import Boards
 from benchmarks.measure import Figure
@@ -54,6 +55,7 @@ ALL: dict[str, Measurement] = {
     "report": reporting.reporting,
     "index-build": indexing.building,
     "index-follow": indexing.following,
+    "search": searching.searching,
 }
 
 

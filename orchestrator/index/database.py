@@ -11,7 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
@@ -19,9 +19,10 @@ from orchestrator.core import system
 from orchestrator.core.errors import Damage, InputOutputError, Refused, TimedOut
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import Cursor, Store
-from orchestrator.core.transaction import Desk
-from orchestrator.index import schema
-from orchestrator.index.standing import position_of, value_of
+from orchestrator.index.standing import VERSION, position_of, value_of
+
+if TYPE_CHECKING:
+    from orchestrator.core.transaction import Desk
 
 BESIDE = ("-wal", "-shm", "-journal")
 """Files that SQLite keeps beside a database."""
@@ -87,7 +88,7 @@ class IndexFile:
         self._timeout = timeout
 
     @classmethod
-    def of(cls, desk: Desk[Any]) -> Self:
+    def of(cls, desk: "Desk[Any]") -> Self:
         """The index of an open board."""
         return cls(
             desk.store,
@@ -197,8 +198,8 @@ class IndexFile:
         try:
             with closing(self._open_to_read()) as database:
                 version = value_of(database, "version")
-                if version != schema.VERSION:
-                    return f"it has version {version} of the schema, not {schema.VERSION}"
+                if version != VERSION:
+                    return f"it has version {version} of the schema, not {VERSION}"
                 (pages,), (size,) = (
                     database.execute(f"PRAGMA {name}").fetchone()
                     for name in ("page_count", "page_size")

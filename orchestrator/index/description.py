@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.index import schema
+from orchestrator.index.standing import VERSION
 from orchestrator.index.views import VIEWS
 
 _HIDDEN = ("_records", "_index", "words")
@@ -60,7 +61,7 @@ def page() -> str:
         " `orc query` reads it. It is made from the log and can be deleted at any time; commands that change"
         " the board do not read it. This page is generated from `orchestrator/index/schema.py`.",
         "",
-        f"Version {schema.VERSION}. A time is text such as `2026-11-21T06:13:00.123Z`; an unknown value"
+        f"Version {VERSION}. A time is text such as `2026-11-21T06:13:00.123Z`; an unknown value"
         " is NULL; a list or mapping is JSON. `_records` and `_index` are internal.",
     ]
     for table in (*schema.TABLES, schema.TEXTS):

@@ -13,9 +13,6 @@ import msgspec
 
 from orchestrator.index.views import VIEWS
 
-VERSION = 6
-"""Grows with every change of the schema or the contents: an index of another version is built again."""
-
 Value = Callable[[Any], object]
 """Gets the value of a column from a record."""
 

@@ -8,15 +8,23 @@ operators; all other signs are ignored.
 
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import msgspec
 
+from orchestrator.core import clock
 from orchestrator.core.moments import moment
 from orchestrator.index.database import IndexFile
 from orchestrator.index.matching import match_of
-from orchestrator.index.ranking import CANDIDATES, Condition, ranked
+from orchestrator.index.ranking import (
+    CANDIDATES,
+    Condition,
+    both,
+    ranked,
+    rarity,
+    relevance,
+)
 from orchestrator.index.texts import runs
 
 if TYPE_CHECKING:
@@ -27,6 +35,9 @@ TextKind = Literal[
 ]
 
 KINDS: tuple[TextKind, ...] = get_args(TextKind)
+
+FEW = 20
+"""Matches that are read at once, without sorting them first."""
 
 LONGEST = 1000
 """The most characters of a search that are used."""
@@ -116,9 +127,16 @@ def search(
     ]
 
     def ask(database: sqlite3.Connection) -> list[TextMatch]:
+        matches = _Matches(database, table, query, words)
+        few = matches.few(*both(conditions))
+        if len(few) <= FEW:
+            present = clock.seconds(now)
+            scored = [(row, relevance(row.rarity, row.ts, present)) for row in few]
+            scored.sort(key=lambda pair: (-pair[1], pair[0][:3]))
+            return [matches.shown(row, score) for row, score in scored[:limit]]
         most = max(limit, CANDIDATES)
         best = ranked(database, query, now=now, most=most, conditions=conditions, words=table)
-        return [_shown(database, text.row, text.score, query, words) for text in best[:limit]]
+        return [matches.shown(matches.row(text.row), text.score) for text in best[:limit]]
 
     return index.answer(ask, stale=stale) if query else []
 
@@ -145,32 +163,67 @@ def _about_task(column: str, values: Sequence[str]) -> list[Condition]:
     ]
 
 
-def _shown(
-    database: sqlite3.Connection, row: int, score: float, query: str, words: str
-) -> TextMatch:
-    """Return a matching text, with a snippet around the words."""
-    kind, key, number, task, title, agent, ts, body = database.execute(
-        "SELECT t.kind, t.key, t.number, t.task, coalesce(t.title, k.title, ''), t.agent, t.ts, t.body"
-        " FROM texts t LEFT JOIN tasks k ON k.id = t.task WHERE t.id = ?",
-        [row],
-    ).fetchone()
-    (marked,) = database.execute(
-        "SELECT snippet(words, 1, ?, ?, '…', ?) FROM words WHERE words MATCH ? AND rowid = ?",
-        [_OPEN, _CLOSE, _WORDS, query, row],
-    ).fetchone()
-    snippet, marks = _unmarked(_around_run(body or "", words) or marked or "")
-    return TextMatch(
-        kind=kind,
-        key=key,
-        number=number,
-        task=task,
-        title=title,
-        agent=agent,
-        ts=ts,
-        score=round(score, 3),
-        snippet=snippet,
-        marks=marks,
-    )
+class _MatchRow(NamedTuple):
+    """What is read of a matching text."""
+
+    kind: TextKind
+    key: str
+    number: int
+    task: str | None
+    title: str
+    agent: str | None
+    ts: str
+    body: str | None
+    marked: str | None
+    rarity: float
+
+
+class _Matches:
+    """Reads the texts that match, each with a snippet around the words."""
+
+    def __init__(self, database: sqlite3.Connection, table: str, query: str, words: str) -> None:
+        self._database = database
+        self._words = words
+        self._values = {"query": query, "open": _OPEN, "close": _CLOSE, "most": FEW + 1}
+        self._table = table
+
+    def few(self, condition: str, values: Mapping[str, object]) -> list[_MatchRow]:
+        """Return the matches that meet a condition, in no order, one more than a few at most."""
+        return self._read(rarity(self._table), condition, values)
+
+    def row(self, row: int) -> _MatchRow:
+        """Return one match, without its rarity: BM25 counts all matches for it."""
+        (match,) = self._read("0.0", " AND texts.id = :row", {"row": row})
+        return match
+
+    def _read(self, rarity: str, condition: str, values: Mapping[str, object]) -> list[_MatchRow]:
+        table = self._table
+        rows = self._database.execute(
+            "SELECT kind, key, number, texts.task,"
+            " coalesce(texts.title, (SELECT k.title FROM tasks k WHERE k.id = texts.task), ''),"
+            f" agent, ts, texts.body, snippet({table}, 1, :open, :close, '…', {_WORDS}), {rarity}"
+            f" FROM {table} CROSS JOIN texts ON texts.id = {table}.rowid"
+            f" WHERE {table} MATCH :query{condition} LIMIT :most",
+            {**self._values, **values},
+        )
+        return [*map(_MatchRow._make, rows)]
+
+    def shown(self, row: _MatchRow, score: float) -> TextMatch:
+        """Return a match as it is shown."""
+        text = _around_run(row.body or "", self._words) or row.marked or ""
+        snippet, marks = _unmarked(text)
+        return TextMatch(
+            kind=row.kind,
+            key=row.key,
+            number=row.number,
+            task=row.task,
+            title=row.title,
+            agent=row.agent,
+            ts=row.ts,
+            score=round(score, 3),
+            snippet=snippet,
+            marks=marks,
+        )
 
 
 def _around_run(body: str, words: str) -> str:

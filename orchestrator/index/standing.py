@@ -7,6 +7,9 @@ import msgspec
 
 from orchestrator.core.store import START, Cursor
 
+VERSION = 6
+"""Grows with every change of the schema or the contents: an index of another version is built again."""
+
 
 def value_of(database: sqlite3.Connection, name: str) -> Any:
     """A note: ``version``, ``build``, ``texts``, ``event``, ``position``; None: there is none."""

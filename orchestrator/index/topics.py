@@ -58,7 +58,7 @@ def ranked_topics(desk: Desk[State], documents: dict[str, Document], query: str)
         documents: Every readable topic by name. Where one was edited by hand, no index has its text.
         query: What is looked for, in the language of FTS5.
     """
-    from orchestrator.index.ranking import keys_ranked
+    from orchestrator.index.board_ranking import keys_ranked
     from orchestrator.index.texts import topic_text
 
     def texts() -> "Iterator[SearchText]":

@@ -24,7 +24,7 @@ from orchestrator.index.records import (
     keep,
     stored_state,
 )
-from orchestrator.index.standing import note, note_position, position_of, value_of
+from orchestrator.index.standing import VERSION, note, note_position, position_of, value_of
 
 _AT_ONCE = 20_000
 """The number of events whose rows a build writes together."""
@@ -385,7 +385,7 @@ def build(
         _finishing(database, writer, state, has_texts), "Writing the index"
     ):
         finish()
-    note(database, version=schema.VERSION, build=os.urandom(8).hex(), texts=int(has_texts))
+    note(database, version=VERSION, build=os.urandom(8).hex(), texts=int(has_texts))
     note_position(database, position)
     database.execute("COMMIT")
 

@@ -20,9 +20,10 @@ from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.domain.tasks.where import parse
 from orchestrator.engine import Engine
+from orchestrator.index.board_ranking import keys_ranked
 from orchestrator.index.filters import passing_task
 from orchestrator.index.matching import match_any
-from orchestrator.index.ranking import Condition, keys_ranked
+from orchestrator.index.ranking import Condition
 from orchestrator.index.texts import SearchText, task_texts
 
 LEAST = 0.4

@@ -16,7 +16,8 @@ import pytest
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import Refused
-from orchestrator.index import schema, writing
+from orchestrator.index import writing
+from orchestrator.index.standing import VERSION
 
 from .comparing import check_sound
 from .test_histories import check_is_index_of
@@ -96,17 +97,13 @@ def another_database(path: Path) -> None:
 
 def older_version(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute(
-            "UPDATE _index SET value = ? WHERE name = 'version'", (schema.VERSION - 1,)
-        )
+        database.execute("UPDATE _index SET value = ? WHERE name = 'version'", (VERSION - 1,))
         database.execute("DROP TABLE notes")
 
 
 def newer_version(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute(
-            "UPDATE _index SET value = ? WHERE name = 'version'", (schema.VERSION + 1,)
-        )
+        database.execute("UPDATE _index SET value = ? WHERE name = 'version'", (VERSION + 1,))
 
 
 def no_position(path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator import Orchestrator
-from orchestrator.index import ranking
+from orchestrator.index import board_ranking
 from orchestrator.stores.memory import MemoryStore
 
 
@@ -25,13 +25,13 @@ def briefed(orc: Orchestrator, task: str) -> list[str]:
 def by_index(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether each ranking since was one by the index."""
     asked: list[bool] = []
-    plain = ranking.ranked
+    plain = board_ranking.ranked
 
     def watched(database: sqlite3.Connection, *arguments: object, **named: object) -> object:
         asked.append(any(row[2] for row in database.execute("PRAGMA database_list")))
         return plain(database, *arguments, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ranking, "ranked", watched)
+    monkeypatch.setattr(board_ranking, "ranked", watched)
     return asked
 
 
