@@ -99,7 +99,7 @@ def _as_json(match: re.Match[str]) -> str:
 
 
 def _joins(match: re.Match[str]) -> bool:
-    """Whether a character is a joiner that has something to join."""
+    """Whether a character is a joiner between characters that it can join."""
     if match[0] not in _JOINERS:
         return False
     from unicodedata import category, combining

@@ -62,7 +62,7 @@ class Transaction(Generic[S]):
         session: The number of the acting session, if the caller gave it.
         cause: The event that started the acting agent, if the caller gave it.
         show_progress: Shows the progress of long work.
-        strangers: The agents that were given something and were never here, for a warning.
+        strangers: Agents that were given work or mail and never acted, for a warning.
         knows_agent: Whether an agent of this name was here; refuses a new name that differs from another
             agent's only in case.
     """

@@ -60,7 +60,7 @@ class Expander(msgspec.Struct):
                     return
 
     def expand_composed(self, formula: Formula) -> None:
-        """Expand the steps that ``compose.expand`` names, then those that ``compose.map`` selects."""
+        """Expand the steps of ``compose.expand``, then the steps of ``compose.map``."""
         rules: list[ExpandRule | MapRule] = [*formula.compose.expand, *formula.compose.map]
         for rule in rules:
             for draft in self._targets(rule):

@@ -1,7 +1,8 @@
 """Loops: a step with a loop is replaced by the rounds of its body, one after the other.
 
 The steps of round N of the loop ``L`` are ``L.iterN.<id>``. ``count`` and ``range`` replace the step.
-``until`` keeps it as a milestone whose children are the rounds: a signal cancels those that are not started.
+``until`` keeps it as a milestone whose children are the rounds: a signal cancels the rounds that are not
+started.
 """
 
 import ast

@@ -624,8 +624,9 @@ SELECT -id, kind, key, number, NULL, NULL, NULL, NULL,
   replace(hex(zeroblob({_BLANKS})), '00', char(0xe000, 32)), NULL
 FROM (SELECT *, title || ' ' || coalesce(body, '') || ' ' || coalesce(grams, '') AS all_words
   FROM texts WHERE kind = 'knowledge')"""
-"""Topics, and beside each a text as long of a sign that nobody writes. A word that half of the texts have
-counts nothing in FTS5, and topics are few and often about one thing: so half of them have it at most.
+"""Topics, and beside each a text of equal length of a sign that is never written. A word that half of the
+texts have counts nothing in FTS5, and topics are few and often about one thing: so half of them have it at
+most.
 """
 
 

@@ -134,7 +134,7 @@ class _Markdown:
         self._defaults = {name: given[name] for name in given if name in _DEFAULTS}
         wrong = [name for name in given if name not in _DEFAULTS]
         if wrong and not problem:
-            problem = f"{wrong[0]!a} cannot be said for all tasks: only {', '.join(_DEFAULTS)}"
+            problem = f"{wrong[0]!a} cannot be set for all tasks: only {', '.join(_DEFAULTS)}"
         if problem:
             self._entries.append(Entry(place=place, fields={}, problem=problem))
 

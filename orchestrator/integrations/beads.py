@@ -79,7 +79,7 @@ _MARKS = {
     "wisp_plane": "wisps",
     "wisp_type": "wisps",
 }
-"""Fields that say that a record is not work, with what is said of it."""
+"""Fields that mark a record as no work, with its name in the report."""
 
 _COUNTS = (
     "_type", "content_hash", "is_blocked", "dependency_count", "dependent_count", "comment_count",

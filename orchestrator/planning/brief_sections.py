@@ -83,7 +83,7 @@ def _parents(context: BriefContext) -> Iterator[PageBlock]:
 
 
 def _checks(context: BriefContext) -> Iterator[PageBlock]:
-    """Yield the checks of `t complete`, and those that did not pass the last time."""
+    """Yield the checks of `t complete`, and the checks that failed the last time."""
     task, checks, show = context.task, context.task.checks, context.show
     if checks is None:
         return

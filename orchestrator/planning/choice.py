@@ -59,8 +59,8 @@ def exclude(first: Candidate, second: Candidate) -> bool:
 def _undominated(ranked: Iterable[Candidate], at_most: int) -> list[Candidate]:
     """Leave out candidates that a better one can replace in any set.
 
-    Of those that touch exactly the same, one can run if any of it is exclusive: the best takes the place
-    of any other. Of those that only share, or touch nothing, ``at_most`` can.
+    Of tasks that touch exactly the same resources, one can run if any resource is exclusive: the best
+    replaces the others. Of tasks that only share, or touch nothing, ``at_most`` can.
     """
     kept = []
     taken = Counter[frozenset[tuple[str, bool]]]()

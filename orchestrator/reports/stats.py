@@ -16,7 +16,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         open: Tasks that have not ended.
         active: Tasks that an agent has, or that wait for a review.
-        completion_rate: The share of done tasks among those that were not cancelled.
+        completion_rate: The share of done tasks among tasks that were not cancelled.
     """
 
     tasks: int

@@ -77,7 +77,7 @@ def load(text: str) -> Any:
     """Load strict YAML; see the module.
 
     Raises:
-        BadInput: The text is something else; the message names the place.
+        BadInput: The text is not valid; the message names the position.
     """
     try:
         # Parsed lazily, so that the reader can stop at text that is nested too deep.

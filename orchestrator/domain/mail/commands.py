@@ -430,7 +430,7 @@ class Mail(Noun[State]):
 
         Args:
             messages: Ids, read or not.
-            older_than: Also those that were read so long ago, except pinned ones.
+            older_than: Also messages that were read so long ago, except pinned ones.
             agent: The owner of the mailbox; needed.
 
         Raises:

@@ -207,7 +207,7 @@ def _drop_if_empty(state: State, agent: str) -> None:
 
 
 def _ask(state: State, agent: str, message: int) -> None:
-    """Keep an unread message apart that asks for something."""
+    """Keep an unread message that asks for an action in a separate map."""
     if state.mail.messages[message].about is not None:
         state.mail.asking.setdefault(agent, {})[message] = None
 

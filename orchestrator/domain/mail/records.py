@@ -163,7 +163,7 @@ class MailSlice(Slice):
         queues: The messages of each queue that no agent has taken yet, oldest first.
         mailing_lists: The members of each list.
         quiet: Until when each agent that said so is not to be disturbed; empty: until it says otherwise.
-        asking: For each agent, the messages that it has not read and that ask for something (``about``).
+        asking: For each agent, its unread messages that ask for an action (``about``).
     """
 
     messages: dict[int, Message] = {}

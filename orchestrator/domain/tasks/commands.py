@@ -120,7 +120,7 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
                 by mail.
             agent: Who changes it.
             **facts: The others; see :class:`orchestrator.domain.tasks.given_facts.GivenFacts`. Commits are
-                added to those that it has; commands take the place of those that it has, and are trusted.
+                added to those that it has; commands replace its present ones, and are trusted.
 
         Raises:
             Refused: The task would wait for itself, or there is no reason (``reason_needed``).

@@ -240,7 +240,7 @@ class Links(Noun[State]):
 
         Args:
             workstream: Only of this stream; None for all active ones.
-            where: Only those that pass this expression; see :mod:`orchestrator.domain.tasks.where`.
+            where: Only tasks that match this expression; see :mod:`orchestrator.domain.tasks.where`.
             limit: At most so many.
         """
         state, now = self._state, self._desk.now()

@@ -19,7 +19,7 @@ Effect = tuple[str, Callable[[State, Task], Task]]
 
 
 def add_task(state: State, task: Task) -> None:
-    """Add a task to the board, under those that it needs, belongs to and awaits."""
+    """Add a task to the board, under its needs, its parent and the task of its gate."""
     if task.workflow is not None:
         append_to(state.workflows.steps, task.workflow, task.id)
     if task.needs or task.needs_failure_of or task.parent is not None or task.gate is not None:
@@ -99,7 +99,7 @@ def move_task(state: State, before: Task, task: Task, record: Recorded) -> None:
 
 
 def link(state: State, task: Task) -> None:
-    """Enter a task under those that it needs, belongs to and awaits."""
+    """Enter a task under its needs, its parent and the task of its gate."""
     tasks = state.tasks
     for need in task.needs:
         append_to(tasks.needed_by, need, task.id)
@@ -113,7 +113,7 @@ def link(state: State, task: Task) -> None:
 
 
 def unlink(state: State, task: Task) -> None:
-    """Remove a task from under those that it needs, belongs to and awaits."""
+    """Remove a task from its needs, its parent and the task of its gate."""
     _unlink_needs(state, task)
     if task.parent is not None:
         remove_from(state.tasks.children, task.parent, task.id)

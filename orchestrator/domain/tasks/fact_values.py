@@ -116,7 +116,7 @@ def find_gate(text: str, _before: object, board: Board) -> Gate:
 
 
 def add_commits(texts: Iterable[str], before: tuple[str, ...], _board: object) -> tuple[str, ...]:
-    """Check commits, and add them to those that are linked; no commit at all removes every one."""
+    """Check commits, and add them to the linked ones; an empty list removes all."""
     for text in (texts := [*texts]):
         if not re.fullmatch(r"[0-9a-fA-F]{4,64}", text):
             raise UsageError(f"{text!a} is not a commit", hint="Give 4 to 64 hex digits.")

@@ -183,7 +183,7 @@ def hooked_task(state: State, agent: str) -> Task:
         raise NotFound(
             f"Nothing hangs on the hook of {agent}",
             code="hook_empty",
-            hint="`hook` shows it, `hook TASK` hangs something there.",
+            hint="`hook` shows it, `hook TASK` puts a task there.",
         )
     return state.tasks[task_id]
 

@@ -112,12 +112,12 @@ class TaskQueries(Noun[State]):
             status: Only of these statuses, or stages.
             agent: Only those it holds or held last.
             any_labels: Only those with one of these labels at least.
-            open: Only those that have not ended.
-            overdue: Only those that have not ended though they are due.
-            ready: Only those that any agent may take now.
+            open: Only open tasks.
+            overdue: Only open tasks after their due time.
+            ready: Only tasks that any agent may take now.
             text: Only those with this text in their title or description, in any case.
-            since: Only those that changed from this time on, that long ago (``2h``), or after this event.
-            where: Only those that pass this expression; see :mod:`orchestrator.domain.tasks.where`.
+            since: Only tasks that changed since this time, this long ago (``2h``), or after this event.
+            where: Only tasks that match this expression; see :mod:`orchestrator.domain.tasks.where`.
             **facts: Only those with these facts: all items of a list, else the same value; of a type,
                 priority, parent ... as its :class:`orchestrator.domain.tasks.given_facts.Fact` allows.
         """

@@ -286,7 +286,7 @@ class Schedule:
         return best[2] if best else None
 
     def best_review(self, workstream: str | None, agent: str, now: str) -> Task | None:
-        """The review to do next, of those that the agent may do."""
+        """The next review that the agent may do."""
         record = self._agents.get(agent)
         capabilities = record.capabilities if record is not None else ()
         by_priority: dict[int, list[str]] = {}

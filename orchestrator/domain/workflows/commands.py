@@ -393,7 +393,7 @@ class Workflows(Noun[State]):
         """Return the open workflows, oldest first.
 
         Args:
-            ended: Also those that have ended.
+            ended: Also ended ones.
             agent: Only workflows whose root or a step this agent has.
         """
         state = self._state

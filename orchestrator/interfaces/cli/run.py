@@ -125,7 +125,7 @@ class Run:
         return answer.exit_status
 
     def _is_unsigned(self) -> bool:
-        """Whether this run recorded something, and no agent is named as its author."""
+        """Whether this run recorded an event without a named agent."""
         if self.agent is not None or not self.orc.engine.has_recorded:
             return False
         engine = self.orc.engine

@@ -43,7 +43,7 @@ def can_edit() -> bool:
 
 
 def edit_in_editor(run: Run, task_id: str | None, reason: str) -> "Task":
-    """Let the user edit the facts of a task, and apply those that changed.
+    """Let the user edit the facts of a task, and apply the changes.
 
     Raises:
         UsageError: The editor failed, or the text is invalid; it is kept in a file that the hint names.

@@ -303,7 +303,7 @@ def test_every_problem_of_a_markdown_file_is_said_with_its_line(build: Orchestra
     )
     messages = problems(build, text)
     assert messages == [
-        "line 1: 'due' cannot be said for all tasks: only workstream, type, priority, labels, assign",
+        "line 1: 'due' cannot be set for all tasks: only workstream, type, priority, labels, assign",
         "line 2: it is ticked off; take the line out, or untick it",
         "line 3: 'prio' is not a field here; did you mean 'priority'?",
         "line 4: the braces cannot be read: it has an anchor or alias",
