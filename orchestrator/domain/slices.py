@@ -4,6 +4,7 @@ from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.core.errors import NotFound, did_you_mean
 
@@ -99,6 +100,10 @@ class MapSlice(Slice, Generic[K, V]):
     def present(self, keys: Iterable[K]) -> list[V]:
         """The records of these keys; those without one are left out."""
         return [self.main[key] for key in keys if key in self.main]
+
+    def change(self, key: K, **changes: Any) -> None:
+        """Replace the record of a key by one with these changes. Part of a fold."""
+        self.main[key] = replace(self.main[key], **changes)
 
     def missing(self, key: K) -> NotFound:
         """The error for a key without a record."""

@@ -46,7 +46,7 @@ class AgentRetired(Event):
     reason: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
-        state.agents[self.id] = replace(state.agents[self.id], status="retired")
+        state.agents.change(self.id, status="retired")
 
 
 @event("agent.renamed")

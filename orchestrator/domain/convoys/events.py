@@ -1,12 +1,9 @@
 """The events of convoys."""
 
-from typing import Any
-
-from msgspec.structs import replace
-
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.convoys.records import Convoy
 from orchestrator.domain.state import State
+from orchestrator.domain.tasks.derived import append_to, remove_from
 
 
 class ConvoyEvent(Event):
@@ -14,17 +11,13 @@ class ConvoyEvent(Event):
 
     convoy: str
 
-    def change(self, state: State, **changes: Any) -> None:
-        """Change the record of the convoy."""
-        state.convoys[self.convoy] = replace(state.convoys[self.convoy], **changes)
-
     def track(self, state: State, tasks: tuple[str, ...]) -> None:
         """Add tasks to the convoy."""
         for task in tasks:
-            state.convoys.tracked_by.setdefault(task, []).append(self.convoy)
+            append_to(state.convoys.tracked_by, task, self.convoy)
         convoy = state.convoys[self.convoy]
         open_tasks = convoy.open_tasks + sum(map(state.tasks.is_open, tasks))
-        self.change(state, tasks=(*convoy.tasks, *tasks), open_tasks=open_tasks)
+        state.convoys.change(self.convoy, tasks=(*convoy.tasks, *tasks), open_tasks=open_tasks)
 
 
 @event("convoy.created")
@@ -56,13 +49,11 @@ class ConvoyChanged(ConvoyEvent):
 
     def apply(self, state: State, record: Recorded) -> None:
         for task in self.removed:
-            state.convoys.tracked_by[task].remove(self.convoy)
-            if not state.convoys.tracked_by[task]:
-                del state.convoys.tracked_by[task]
+            remove_from(state.convoys.tracked_by, task, self.convoy)
         convoy, removed = state.convoys[self.convoy], set(self.removed)
         tasks = tuple(task for task in convoy.tasks if task not in removed)
         open_tasks = convoy.open_tasks - sum(map(state.tasks.is_open, self.removed))
-        self.change(state, tasks=tasks, open_tasks=open_tasks)
+        state.convoys.change(self.convoy, tasks=tasks, open_tasks=open_tasks)
         self.track(state, self.added)
 
 
@@ -71,7 +62,7 @@ class ConvoyStarted(ConvoyEvent):
     """A convoy was started by a command."""
 
     def apply(self, state: State, record: Recorded) -> None:
-        self.change(state, started_at=record.ts)
+        state.convoys.change(self.convoy, started_at=record.ts)
 
 
 @event("convoy.landed")
@@ -80,7 +71,7 @@ class ConvoyLanded(ConvoyEvent):
 
     def apply(self, state: State, record: Recorded) -> None:
         landings = state.convoys[self.convoy].landings + 1
-        self.change(state, status="landed", ended_at=record.ts, landings=landings)
+        state.convoys.change(self.convoy, status="landed", ended_at=record.ts, landings=landings)
 
 
 @event("convoy.reopened")
@@ -88,7 +79,7 @@ class ConvoyReopened(ConvoyEvent):
     """A task of a landed convoy was reopened, or an open one was added."""
 
     def apply(self, state: State, record: Recorded) -> None:
-        self.change(state, status="open", ended_at="")
+        state.convoys.change(self.convoy, status="open", ended_at="")
 
 
 @event("convoy.cancelled")
@@ -98,7 +89,9 @@ class ConvoyCancelled(ConvoyEvent):
     reason: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
-        self.change(state, status="cancelled", ended_at=record.ts, reason=self.reason)
+        state.convoys.change(
+            self.convoy, status="cancelled", ended_at=record.ts, reason=self.reason
+        )
 
 
 def rename(state: State, old: str, new: str) -> None:
@@ -106,4 +99,4 @@ def rename(state: State, old: str, new: str) -> None:
     for name, convoy in state.convoys.items():
         if old in convoy.notify:
             notify = (new if address == old else address for address in convoy.notify)
-            state.convoys[name] = replace(convoy, notify=tuple(dict.fromkeys(notify)))
+            state.convoys.change(name, notify=tuple(dict.fromkeys(notify)))

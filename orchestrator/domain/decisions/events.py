@@ -1,7 +1,5 @@
 """The events of decisions."""
 
-from msgspec.structs import replace
-
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.decisions.records import Decision, path_of
 from orchestrator.domain.state import State
@@ -46,8 +44,7 @@ class DecisionEdited(DecisionEvent):
     text: str
 
     def apply(self, state: State, record: Recorded) -> None:
-        old = state.decisions[self.number]
-        state.decisions[self.number] = replace(old, title=self.title, text=self.text)
+        state.decisions.change(self.number, title=self.title, text=self.text)
 
 
 @event("decision.superseded")
@@ -58,7 +55,6 @@ class DecisionSuperseded(DecisionEvent):
     replaces: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
-        old = state.decisions[self.number]
-        state.decisions[self.number] = replace(
-            old, status="superseded", superseded_by=self.by, replaced=self.replaces
+        state.decisions.change(
+            self.number, status="superseded", superseded_by=self.by, replaced=self.replaces
         )

@@ -1,9 +1,5 @@
 """The events of goals."""
 
-from typing import Any
-
-from msgspec.structs import replace
-
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.goals.records import Goal, GoalMove, GoalOutcome
 from orchestrator.domain.state import State
@@ -14,10 +10,6 @@ class GoalEvent(Event):
     """An event of one goal."""
 
     goal: str
-
-    def change(self, state: State, **changes: Any) -> None:
-        """Change the record of the goal."""
-        state.goals[self.goal] = replace(state.goals[self.goal], **changes)
 
 
 @event("goal.created")
@@ -51,7 +43,7 @@ class GoalEdited(GoalEvent):
 
     def apply(self, state: State, record: Recorded) -> None:
         if self.description is not None:
-            self.change(state, description=self.description)
+            state.goals.change(self.goal, description=self.description)
         if self.due is not None:
             goal = state.goals[self.goal]
             move = GoalMove(
@@ -62,7 +54,7 @@ class GoalEdited(GoalEvent):
                 after=self.due,
                 reason=self.reason,
             )
-            self.change(state, due=self.due, moves=(*goal.moves, move))
+            state.goals.change(self.goal, due=self.due, moves=(*goal.moves, move))
 
 
 @event("goal.tasks_changed")
@@ -78,7 +70,7 @@ class GoalTasksChanged(GoalEvent):
         for task in self.added:
             append_to(state.goals.goals_of, task, self.goal)
         kept = (task for task in state.goals[self.goal].tasks if task not in self.removed)
-        self.change(state, tasks=(*kept, *self.added))
+        state.goals.change(self.goal, tasks=(*kept, *self.added))
 
 
 @event("goal.ended")
@@ -89,8 +81,8 @@ class GoalEnded(GoalEvent):
     reason: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
-        self.change(
-            state,
+        state.goals.change(
+            self.goal,
             status=self.outcome,
             ended_at=record.ts,
             ended_by=record.agent,
@@ -103,4 +95,4 @@ class GoalReopened(GoalEvent):
     """A goal that was reached or dropped is open again."""
 
     def apply(self, state: State, record: Recorded) -> None:
-        self.change(state, status="open", ended_at="", ended_by="", reason="")
+        state.goals.change(self.goal, status="open", ended_at="", ended_by="", reason="")

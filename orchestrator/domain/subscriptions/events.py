@@ -166,7 +166,7 @@ class SubscriptionRetried(Event):
             root=letter.event,
         )
         attempts = sorted((*old.attempts, again), key=lambda attempt: attempt.event)
-        state.subscriptions[letter.subscriber] = replace(old, attempts=tuple(attempts))
+        state.subscriptions.change(letter.subscriber, attempts=tuple(attempts))
 
 
 @event("subscription.dismissed")

@@ -4,7 +4,7 @@ Every change of a task's record goes through this module, which updates what dep
 its functions are parts of a fold.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from msgspec.structs import force_setattr, replace
 
@@ -16,6 +16,9 @@ from orchestrator.domain.tasks.relations import NO_CHILDREN, Progress
 
 Effect = tuple[str, Callable[[State, Task], Task]]
 """The id of a task whose record changes with another one, and the function that changes it."""
+
+Update = Callable[[dict[str, list[str]], str, str], None]
+"""``append_to`` enters a task in a derived map, ``remove_from`` removes it from there."""
 
 
 def add_task(state: State, task: Task) -> None:
@@ -29,9 +32,9 @@ def add_task(state: State, task: Task) -> None:
     if "schedule" in state.__dict__:
         state.schedule.task_changed(None, task)
     if task.signals:
-        _enter_signals(state.tasks, task)
+        _update_signals(state.tasks, task, append_to)
     if task.links:
-        _enter_links(state.tasks, task)
+        _update_links(state.tasks, task, append_to)
     _count(state, task, None)
 
 
@@ -60,7 +63,7 @@ def change_task(state: State, before: Task, task: Task, record: Recorded | None 
 def archive_task(state: State, task: Task, event: int) -> None:
     """Remove an ended task from the live ones; keep its counts and what its dependants need."""
     state.tasks.archived[task.id] = ArchivedTask(task.workstream, task.status, event)
-    _unlink_needs(state, task)
+    _update_needs(state.tasks, task, remove_from)
     _drop(state, task.id)
 
 
@@ -73,11 +76,10 @@ def forget_task(state: State, task_id: str) -> None:
         convoy = state.convoys[name]
         tasks = tuple(tracked for tracked in convoy.tasks if tracked != task_id)
         open_tasks = convoy.open_tasks - (task.status not in ENDED)
-        state.convoys[name] = replace(convoy, tasks=tasks, open_tasks=open_tasks)
+        state.convoys.change(name, tasks=tasks, open_tasks=open_tasks)
     for name in state.goals.goals_of.pop(task_id, ()):
-        goal = state.goals[name]
-        left = tuple(other for other in goal.tasks if other != task_id)
-        state.goals[name] = replace(goal, tasks=left)
+        left = tuple(other for other in state.goals[name].tasks if other != task_id)
+        state.goals.change(name, tasks=left)
     if task.assigned_to is not None and state.agents.hooks.get(task.assigned_to) == task_id:
         del state.agents.hooks[task.assigned_to]
     _drop(state, task_id)
@@ -100,39 +102,43 @@ def move_task(state: State, before: Task, task: Task, record: Recorded) -> None:
 
 def link(state: State, task: Task) -> None:
     """Enter a task under its needs, its parent and the task of its gate."""
-    tasks = state.tasks
-    for need in task.needs:
-        append_to(tasks.needed_by, need, task.id)
-    for need in task.needs_failure_of:
-        append_to(tasks.failure_needed_by, need, task.id)
-    if task.gate is not None:
-        append_to(tasks.awaited_by, task.gate.of, task.id)
+    _update_needs(state.tasks, task, append_to)
     if task.parent is not None:
-        append_to(tasks.children, task.parent, task.id)
+        append_to(state.tasks.children, task.parent, task.id)
         _follow(state, _child_changed(state, task.parent, None, task.status))
 
 
 def unlink(state: State, task: Task) -> None:
     """Remove a task from its needs, its parent and the task of its gate."""
-    _unlink_needs(state, task)
+    _update_needs(state.tasks, task, remove_from)
     if task.parent is not None:
         remove_from(state.tasks.children, task.parent, task.id)
         _follow(state, _child_changed(state, task.parent, task.status, None))
 
 
-def _unlink_needs(state: State, task: Task) -> None:
+def _update_needs(tasks: TaskSlice, task: Task, update: Update) -> None:
     for need in task.needs:
-        remove_from(state.tasks.needed_by, need, task.id)
+        update(tasks.needed_by, need, task.id)
     for need in task.needs_failure_of:
-        remove_from(state.tasks.failure_needed_by, need, task.id)
+        update(tasks.failure_needed_by, need, task.id)
     if task.gate is not None:
-        remove_from(state.tasks.awaited_by, task.gate.of, task.id)
+        update(tasks.awaited_by, task.gate.of, task.id)
+
+
+def _update_signals(tasks: TaskSlice, task: Task, update: Update) -> None:
+    for key in dict.fromkeys(signal.key for signal in task.signals if not signal.given_at):
+        update(tasks.signals, key, task.id)
+
+
+def _update_links(tasks: TaskSlice, task: Task, update: Update) -> None:
+    for other in dict.fromkeys(link.task for link in task.links):
+        update(tasks.linked_by, other, task.id)
 
 
 def _drop(state: State, task_id: str) -> None:
     task = state.tasks.pop(task_id)
-    _leave_signals(state.tasks, task)
-    _leave_links(state.tasks, task)
+    _update_signals(state.tasks, task, remove_from)
+    _update_links(state.tasks, task, remove_from)
     state.tasks.unknown_facts.pop(task_id, None)
 
 
@@ -208,36 +214,12 @@ def _change(state: State, before: Task, task: Task) -> list[Effect]:
     if children and task.keeps_children != before.keeps_children:
         effects += [(child, kept_back) for child in children]
     if task.signals is not before.signals:
-        _leave_signals(tasks, before)
-        _enter_signals(tasks, task)
+        _update_signals(tasks, before, remove_from)
+        _update_signals(tasks, task, append_to)
     if task.links is not before.links:
-        _leave_links(tasks, before)
-        _enter_links(tasks, task)
+        _update_links(tasks, before, remove_from)
+        _update_links(tasks, task, append_to)
     return effects
-
-
-def _enter_signals(tasks: TaskSlice, task: Task) -> None:
-    for key in _awaited_signals(task):
-        append_to(tasks.signals, key, task.id)
-
-
-def _leave_signals(tasks: TaskSlice, task: Task) -> None:
-    for key in _awaited_signals(task):
-        remove_from(tasks.signals, key, task.id)
-
-
-def _awaited_signals(task: Task) -> Iterable[str]:
-    return dict.fromkeys(signal.key for signal in task.signals if not signal.given_at)
-
-
-def _enter_links(tasks: TaskSlice, task: Task) -> None:
-    for other in dict.fromkeys(link.task for link in task.links):
-        append_to(tasks.linked_by, other, task.id)
-
-
-def _leave_links(tasks: TaskSlice, task: Task) -> None:
-    for other in dict.fromkeys(link.task for link in task.links):
-        remove_from(tasks.linked_by, other, task.id)
 
 
 def _count(state: State, task: Task, before: str | None) -> None:
@@ -299,8 +281,7 @@ def _update_convoys(state: State, task: Task, before: str) -> None:
     """Count the open tasks of the convoys that track a task that had another status before."""
     step = (before in ENDED) - (task.status in ENDED)
     for name in state.convoys.tracked_by[task.id] if step else ():
-        convoy = state.convoys[name]
-        state.convoys[name] = replace(convoy, open_tasks=convoy.open_tasks + step)
+        state.convoys.change(name, open_tasks=state.convoys[name].open_tasks + step)
 
 
 def append_to(lists: dict[str, list[str]], key: str, task: str) -> None:

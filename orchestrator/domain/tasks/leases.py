@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from orchestrator.core import clock
 from orchestrator.core.errors import NotFound, Refused
-from orchestrator.core.events import Recorded
 from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import SYSTEM, Transaction
 from orchestrator.domain.agents.identity import act_in_session, check_active
@@ -82,12 +81,8 @@ def has_ended_it(
     actor = act_in_session(tx, agent, task=task.id)
     if not is_settled(task, transition) or actor not in (SYSTEM, task.assigned_to):
         return False
-    claims = (number for number in reversed(task.events) if _is_claim(tx.event(number)))
+    claims = (n for n in reversed(task.events) if tx.event(n).type == TaskClaimed.TYPE)
     return token is None or token == next(claims, None)
-
-
-def _is_claim(recorded: Recorded) -> bool:
-    return recorded.type == TaskClaimed.TYPE
 
 
 def named_or_current(tx: Transaction[State], task: str | None, agent: str | None) -> str:

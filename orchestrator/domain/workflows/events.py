@@ -15,10 +15,6 @@ class WorkflowEvent(Event):
 
     workflow: str
 
-    def change(self, state: State, **changes: Any) -> None:
-        """Change the record of the workflow."""
-        state.workflows[self.workflow] = replace(state.workflows[self.workflow], **changes)
-
 
 @event("workflow.poured")
 class WorkflowPoured(WorkflowEvent):
@@ -51,7 +47,7 @@ class WorkflowEnded(WorkflowEvent):
     digest: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
-        self.change(state, ended_at=record.ts)
+        state.workflows.change(self.workflow, ended_at=record.ts)
         if self.digest and state.workflows[self.workflow].own_root:
             root = state.tasks[self.workflow]
             change_task(state, root, replace(root, result=self.digest), record)
@@ -62,7 +58,7 @@ class WorkflowReopened(WorkflowEvent):
     """The root of a workflow is open again."""
 
     def apply(self, state: State, record: Recorded) -> None:
-        self.change(state, ended_at="")
+        state.workflows.change(self.workflow, ended_at="")
 
 
 @event("workflow.squashed")

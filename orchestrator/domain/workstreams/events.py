@@ -3,7 +3,6 @@
 from typing import Any
 
 from msgspec import UNSET, UnsetType
-from msgspec.structs import replace
 
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.state import State
@@ -17,8 +16,7 @@ class WorkstreamEvent(Event):
 
     def change(self, state: State, record: Recorded, **changes: Any) -> None:
         """Change the record of the workstream."""
-        old = state.workstreams[self.workstream]
-        state.workstreams[self.workstream] = replace(old, **changes, updated_at=record.ts)
+        state.workstreams.change(self.workstream, **changes, updated_at=record.ts)
 
 
 @event("workstream.created")

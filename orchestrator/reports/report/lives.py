@@ -23,7 +23,6 @@ from orchestrator.domain.knowledge.events import (
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import edit_events, events
 from orchestrator.domain.tasks.facts import TaskFacts
-from orchestrator.domain.tasks.records import Evidence
 from orchestrator.domain.tasks.verification_events import (
     TaskApproved,
     TaskChecked,
@@ -211,7 +210,7 @@ class _Chronicler:
 
     def checked(self, record: Recorded, event: TaskChecked) -> None:
         checks = [item for item in event.evidence if item.kind in ("verify", "artifact")]
-        failed = tuple(_what(item) for item in checks if not item.passed)
+        failed = tuple(item.what or item.kind for item in checks if not item.passed)
         self._checked(record, event.task, passed=len(checks) - len(failed), failed=failed)
 
     def approved(self, record: Recorded, event: TaskApproved) -> None:
@@ -244,10 +243,6 @@ class _Chronicler:
         agent = self._name(record.agent)
         decided = Decided(number=event.number, title=event.title, agent=agent, at=record.ts)
         self.chronicle.decisions.append(decided)
-
-
-def _what(evidence: Evidence) -> str:
-    return evidence.what or evidence.kind
 
 
 _NOTES: dict[str, Callable[[_Chronicler, Recorded, Any], None]] = {
