@@ -80,3 +80,11 @@ def test_what_is_far_off_is_not_suggested():
     assert did_you_mean("biuld", ["build", "built"]) == "; did you mean 'build'?"
     assert suggestion("biuld", ["build"]) == "Did you mean 'build'?"
     assert suggestion("x", [f"x{n}" for n in range(1000)]) == "", "as many are no help"
+
+
+def test_who_looks_for_the_end_of_a_deferral_is_led_there(cli: CommandLine) -> None:
+    cli("ws", "create", "w")
+    task = cli("t", "add", "w", "T", "--defer", "1d", "--json").json["id"]
+    assert f"`orc t defer {task}`" in cli("t", "undefer", task, status=2).err
+    assert 't defer ID ""' in cli("t", "defer", task, status=2).err
+    assert cli("t", "defer", task, "").out.endswith("not put off any more\n")

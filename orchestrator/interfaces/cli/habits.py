@@ -93,6 +93,7 @@ OPTIONS_MEANT = {
 
 
 MISSING_MEANT = {
+    "task defer": '`t defer ID 3d` puts it off, `t defer ID ""` ends that.',
     "mail list": "`mail inbox` lists your mail, `mail lists` the mailing lists.",
 }
 """Commands that need more words here than in other tools, and the probable meaning of the shorter line."""
