@@ -3,6 +3,7 @@
 import inspect
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import Command, Group
 from orchestrator.interfaces.cli.help_pages import LONGEST
 from orchestrator.interfaces.cli.help_topics import TOPICS
+from orchestrator.interfaces.cli.layout import columns
 from orchestrator.interfaces.cli.reference import commands, pages
 
 from .conftest import CommandLine
 from .reading import read
-from .terminal import at_terminal
+from .terminal import ROOT, at_terminal
 
 ALL = list(commands())
 ALL_PATHS = ["", *(group.name for group in BOARD.groups), "task dep", *(path for path, _ in ALL)]
@@ -235,3 +237,27 @@ def test_help_all_of_the_top_names_every_word(cli: CommandLine) -> None:
 )
 def test_help_suggests_only_what_is_very_near(cli: CommandLine, words: str, message: str) -> None:
     assert cli("help", *words.split(), status=2).err.startswith(f"Error: {message}\nHint: ")
+
+
+@pytest.mark.needs("pty")
+@pytest.mark.parametrize(
+    "words",
+    [(), *TOPICS, ("ls", "--all"), ("task", "dep", "add"), ("task", "edit", "--all")],
+    ids=lambda words: "-".join(words) if isinstance(words, tuple) else words,
+)
+def test_a_page_of_the_help_fits_a_terminal_of_80_columns(
+    tmp_path: Path, words: str | tuple[str, ...]
+) -> None:
+    named = (words,) if isinstance(words, str) else words
+    shown = at_terminal(tmp_path, "help", *named)
+    assert [line for line in shown.split("\n") if columns(line) > 80] == []
+    off_terminal = main_text(named)
+    assert "".join(shown.split()) == "".join(off_terminal.split())
+
+
+def main_text(words: tuple[str, ...]) -> str:
+    """The same page where it is not read at a terminal."""
+    shown = subprocess.run(
+        [sys.executable, str(ROOT / "cli.py"), "help", *words], capture_output=True, check=True
+    )
+    return shown.stdout.decode()

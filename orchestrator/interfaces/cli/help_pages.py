@@ -167,4 +167,38 @@ def rows(pairs: Iterable[Row]) -> list[str]:
     formatter = click.HelpFormatter(width=_width())
     formatter.indent()
     formatter.write_dl(listed)
-    return formatter.getvalue().rstrip("\n").split("\n")
+    return [
+        part for line in formatter.getvalue().rstrip("\n").split("\n") for part in _broken(line)
+    ]
+
+
+def _broken(line: str) -> list[str]:
+    """A line whose list of choices may be wider than the page, broken between two of them."""
+    if len(line) <= _width() or "|" not in line[: _width()]:
+        return [line]
+    end = line.rindex("|", 0, _width()) + 1
+    return [line[:end], *_broken(f"      {line[end:]}")]
+
+
+def fitted(text: str) -> str:
+    """A written page, as wide as the terminal at most: paragraphs, and rows of words and their meaning."""
+    if not is_terminal() or max(map(len, text.split("\n"))) <= terminal_width():
+        return text
+    lines: list[str] = []
+    paragraph: list[str] = []
+    for line in [*text.split("\n"), ""]:
+        if line and not line.startswith(" "):
+            paragraph.append(line)
+            continue
+        lines += wrapped(" ".join(paragraph), "") if paragraph else []
+        paragraph = []
+        lines += _row(line)
+    return "\n".join(lines).rstrip("\n")
+
+
+def _row(line: str) -> list[str]:
+    """A row that is wider than the page has its meaning in the lines below it."""
+    words, gap, meaning = line.lstrip().partition("  ")
+    if len(line) <= _width() or not gap:
+        return [line]
+    return [f"  {words}", *wrapped(f"      {meaning.strip()}", " " * 6)]

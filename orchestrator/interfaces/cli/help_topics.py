@@ -8,7 +8,7 @@ from orchestrator.domain.tasks.fact_values import PRIORITY_WORDS
 from orchestrator.domain.tasks.filter_fields import FIELDS, NUMBERS, Form
 from orchestrator.interfaces.cli import habits
 from orchestrator.interfaces.cli.groups import GLOBALS, HELP, VERSION
-from orchestrator.interfaces.cli.help_pages import rows, wrapped
+from orchestrator.interfaces.cli.help_pages import fitted, rows, wrapped
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "topics")
 _WRITTEN = ("agents", "formulas", "json", "time", "exit")
@@ -21,7 +21,7 @@ def topic(name: str) -> str:
     """The text of a topic."""
     if name in _WRITTEN:
         with open(os.path.join(_FOLDER, f"{name}.txt"), encoding="utf-8", newline=None) as file:
-            return file.read().rstrip("\n")
+            return fitted(file.read().rstrip("\n"))
     return {"where": _where, "options": _options, "habits": _habits}[name]()
 
 
@@ -84,7 +84,9 @@ def _habits() -> str:
     """The tables of habits, in short."""
     return "\n".join(
         [
-            "Words of other tools that work here. Of several meanings the first one that exists counts:",
+            *wrapped(
+                "Words of other tools that work here. Of several meanings the first one that exists counts:"
+            ),
             *_table("commands", habits.COMMANDS),
             *_table("at the top", habits.ELSEWHERE),
             *_table("options", habits.OPTIONS),
