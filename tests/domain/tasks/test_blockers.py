@@ -1,6 +1,6 @@
 """The work graph: what keeps a task back and what does not, by rules with names and by random commands."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 import pytest
@@ -20,7 +20,7 @@ from orchestrator.stores.memory import MemoryStore
 
 AGENT = "ann"
 
-FEW = 7
+FEW = 8
 """Live tasks of the random board: among more, what is picked by chance seldom has to do with the rest."""
 
 
@@ -35,6 +35,8 @@ class Work:
         self.priority = priority
         self.status = "pending"
         self.needs: list[str] = []
+        self.failures: list[str] = []
+        self.cancelled_by = ""
         self.parent: str | None = None
         self.gate: tuple[str, str] | None = None
         self.links: list[tuple[str, str]] = []
@@ -55,6 +57,27 @@ class Board:
 
     def is_done(self, name: str) -> bool:
         return self.works[name].status == "done"
+
+    def has_failed(self, name: str) -> bool:
+        return self.works[name].status == "failed"
+
+    def waits(self, work: Work) -> bool:
+        """Whether a need of it is not done, or a task whose failure it needs did not fail."""
+        return not (all(map(self.is_done, work.needs)) and all(map(self.has_failed, work.failures)))
+
+    def settle(self) -> None:
+        """An open task is cancelled if a task whose failure it needs is done."""
+        for name in self.live():
+            work = self.works[name]
+            done = [need for need in work.failures if self.is_done(need)]
+            if done and work.status not in ENDED:
+                work.status, work.cancelled_by = "cancelled", done[0]
+
+    def reopen(self, name: str) -> None:
+        """With a task, those are open again that its success has cancelled."""
+        for work in (self.works[other] for other in self.live()):
+            if name in work.failures and work.cancelled_by == name and work.status == "cancelled":
+                work.status, work.cancelled_by = "pending", ""
 
     def children(self, name: str) -> list[str]:
         return [child for child, work in self.works.items() if work.parent == name]
@@ -88,6 +111,7 @@ class Board:
         if work.defer > now:
             collected.add(("deferred", None))
         collected.update(("need", need) for need in work.needs if not self.is_done(need))
+        collected.update(("failure", need) for need in work.failures if not self.has_failed(need))
         if self.gate_is_closed(work):
             assert work.gate is not None
             collected.add(("children", work.gate[1]))
@@ -96,7 +120,7 @@ class Board:
             collected.add(("parts", None))
         for parent in self.open_parents(name):
             above = self.works[parent]
-            if above.status == "blocked" or not all(map(self.is_done, above.needs)):
+            if above.status == "blocked" or self.waits(above):
                 collected.add(("parent", parent))
         return collected
 
@@ -117,7 +141,7 @@ class Board:
     def can_be_completed(self, name: str) -> bool:
         work = self.works[name]
         waits = self.has_open_parts(name) or self.gate_is_closed(work)
-        return all(map(self.is_done, work.needs)) and not waits
+        return not self.waits(work) and not waits
 
     # Would anything wait for itself?
 
@@ -126,9 +150,9 @@ class Board:
         work = self.works[name]
         if work.archived:
             return set()
-        collected = set(work.needs)
+        collected = {*work.needs, *work.failures}
         for parent in self.parents(name):
-            collected.update(self.works[parent].needs)
+            collected.update(self.works[parent].needs, self.works[parent].failures)
         if work.gate is not None:
             collected.update(self.children(work.gate[1]))
         return collected
@@ -165,8 +189,13 @@ streams = st.sampled_from(["build", "docs"])
 delays = st.sampled_from(["", "30m", "2h", "1d"])
 
 
-MODELLED = tuple(kind for kind in (*BLOCKING, *KINDS) if kind != "needs-failure-of")
-"""The links of this model; needs of a failure are in that of ``tests/engine``."""
+def replaced(names: list[str], old: str, new: str) -> list[str]:
+    """The names with another one in the place of one of them."""
+    return list(dict.fromkeys(new if name == old else name for name in names))
+
+
+MODELLED = (*BLOCKING, *KINDS)
+"""The links of this model."""
 
 
 class WorkGraph(RuleBasedStateMachine):
@@ -183,12 +212,18 @@ class WorkGraph(RuleBasedStateMachine):
         top = self.begin_with("build")
         self.begin_with("docs", parent=top)
         self.begin_with("build", parent=top)
-        self.begin_with("build")
+        deploy = self.begin_with("build")
+        self.begin_with("build", failures=[deploy])
 
-    def begin_with(self, stream: str, parent: str | None = None) -> str:
+    def begin_with(
+        self, stream: str, parent: str | None = None, failures: Sequence[str] = ()
+    ) -> str:
         """A task; a few that are there from the start make what is picked by chance meet more often."""
-        task = self.orc.tasks.add(stream, title="x", priority=1, parent=parent).id
+        task = self.orc.tasks.add(
+            stream, title="x", priority=1, parent=parent, needs_failure_of=failures
+        ).id
         self.board.works[task] = Work(stream, 1)
+        self.board.works[task].failures = [*failures]
         self.board.works[task].parent = parent
         return task
 
@@ -216,6 +251,7 @@ class WorkGraph(RuleBasedStateMachine):
                 assert code_of(command) == "circle"
         else:
             command()
+            self.board.settle()
 
     # Adding and linking
 
@@ -223,6 +259,7 @@ class WorkGraph(RuleBasedStateMachine):
         stream=streams,
         priority=st.integers(0, 2),
         needs=many_picks,
+        failures=st.lists(picks, max_size=1),
         parent=st.none() | picks,
         named=st.booleans(),
         gate=st.sampled_from(["", "all", "any", "all:", "any:"]),
@@ -234,6 +271,7 @@ class WorkGraph(RuleBasedStateMachine):
         stream: str,
         priority: int,
         needs: list[int],
+        failures: list[int],
         parent: int | None,
         named: bool,
         gate: str,
@@ -245,6 +283,7 @@ class WorkGraph(RuleBasedStateMachine):
         new = Work(stream, priority)
         if self.board.works:
             new.needs = list(dict.fromkeys(self.pick(n, archived=True) for n in needs))
+            new.failures = [self.pick(n, archived=True) for n in failures]
         if self.has_tasks() and parent is not None:
             new.parent = self.pick(parent)
         new.defer = self.moment(delay)
@@ -266,6 +305,7 @@ class WorkGraph(RuleBasedStateMachine):
                 title="x",
                 priority=priority,
                 needs=new.needs,
+                needs_failure_of=new.failures,
                 parent=new.parent,
                 name=name,
                 waits_for=(f"{how}:{awaited}" if awaited else how) or None,
@@ -281,6 +321,7 @@ class WorkGraph(RuleBasedStateMachine):
         if new.gate is not None and not awaited:
             new.gate = (how, task.id)
         self.board.works[task.id] = new
+        self.board.settle()
 
     @precondition(has_tasks)
     @rule(task=picks, needs=many_picks)
@@ -338,6 +379,8 @@ class WorkGraph(RuleBasedStateMachine):
         changed: dict[str, object]
         if kind == "needs":
             changed = {"needs": list(dict.fromkeys([*work.needs, to]))}
+        elif kind == "needs-failure-of":
+            changed = {"failures": list(dict.fromkeys([*work.failures, to]))}
         elif kind == "parent":
             changed = {"parent": to}
         elif kind == "waits-for":
@@ -365,6 +408,8 @@ class WorkGraph(RuleBasedStateMachine):
         self.orc.links.remove(name, to, kind=kind, reason="planned anew")
         if kind == "needs":
             work.needs.remove(to)
+        elif kind == "needs-failure-of":
+            work.failures.remove(to)
         elif kind == "parent":
             work.parent = None
         elif kind == "waits-for":
@@ -375,6 +420,7 @@ class WorkGraph(RuleBasedStateMachine):
     def edges_of(self, name: str) -> list[tuple[str, str]]:
         work = self.board.works[name]
         result = [("needs", need) for need in work.needs]
+        result += [("needs-failure-of", need) for need in work.failures]
         result += [("parent", work.parent)] if work.parent is not None else []
         result += [("waits-for", work.gate[1])] if work.gate is not None else []
         return result + work.links
@@ -430,10 +476,28 @@ class WorkGraph(RuleBasedStateMachine):
         if step == "complete" and work.status in before and not self.board.can_be_completed(name):
             with changes_nothing(self.orc):
                 assert code_of(lambda: self.orc.tasks.complete(name)) == "not_ready"
+        elif (
+            step == "reopen"
+            and work.status in ENDED
+            and any(map(self.board.is_done, work.failures))
+        ):
+            with changes_nothing(self.orc):
+                assert code_of(lambda: self.orc.tasks.reopen(name)) == "needless"
         elif work.status in before:
             extra = {"reason": "no key"} if step in ("block", "cancel") else {}
             getattr(self.orc.tasks, step)(name, **extra)
             work.status = after
+            if step == "reopen":
+                self.board.reopen(name)
+            self.board.settle()
+
+    @precondition(has_tasks)
+    @rule(task=picks)
+    def reopen(self, task: int) -> None:
+        """What ended, so that it is picked more often than by chance."""
+        ended = [n for n in self.board.live() if self.board.works[n].status in ENDED]
+        if ended:
+            self.step(self.board.live().index(ended[task % len(ended)]), "reopen")
 
     @precondition(has_tasks)
     @rule(task=picks)
@@ -445,6 +509,7 @@ class WorkGraph(RuleBasedStateMachine):
             self.orc.tasks.claim(name, agent=AGENT)
             self.orc.tasks.complete(name, agent=AGENT)
             self.board.works[name].status = "done"
+            self.board.settle()
 
     @precondition(has_tasks)
     @rule(task=picks)
@@ -465,14 +530,14 @@ class WorkGraph(RuleBasedStateMachine):
             with changes_nothing(self.orc), suppress(OrchestratorError):
                 command(name, to)
             return
-        dependants = [n for n in self.board.live() if name in self.board.works[n].needs]
-        before = {n: self.board.works[n].needs for n in dependants}
-        for dependant in dependants:
-            changed = [to if need == name else need for need in before[dependant]]
-            self.board.works[dependant].needs = list(dict.fromkeys(changed))
+        works = [self.board.works[n] for n in self.board.live()]
+        before = [(work, work.needs, work.failures) for work in works]
+        for work_there, needs, failures in before:
+            work_there.needs = replaced(needs, name, to)
+            work_there.failures = replaced(failures, name, to)
         if self.board.has_circle():
-            for dependant, needs in before.items():
-                self.board.works[dependant].needs = needs
+            for work_there, needs, failures in before:
+                work_there.needs, work_there.failures = needs, failures
             with changes_nothing(self.orc):
                 assert code_of(lambda: command(name, to)) == "circle"
             return
@@ -481,6 +546,7 @@ class WorkGraph(RuleBasedStateMachine):
         holder, link = (to, ("supersedes", name)) if better else (name, ("duplicates", to))
         links = self.board.works[holder].links
         self.board.works[holder].links = list(dict.fromkeys([*links, link]))
+        self.board.settle()
 
     # Time, workstreams, processes
 
