@@ -24,7 +24,7 @@ from orchestrator.index.board_ranking import keys_ranked
 from orchestrator.index.filters import passing_task
 from orchestrator.index.matching import match_any
 from orchestrator.index.ranking import Condition
-from orchestrator.index.texts import SearchText, task_texts
+from orchestrator.index.texts import SearchText
 
 LEAST = 0.4
 """The likeness from which a task is a candidate."""
@@ -104,7 +104,9 @@ def _candidates(engine: Engine, title: str, where: str) -> Iterator[Task]:
         conditions.append(passing_task(parse(where, state, now), now, "texts.key"))
 
     def texts() -> Iterator[SearchText]:
-        return (next(task_texts(task)) for task in Tasks(engine).all(where=where))
+        for task in Tasks(engine).all(where=where):
+            about = (task.created_by, task.created_at, task.title, None)  # only titles are compared
+            yield SearchText("task", task.id, 0, task.id, *about)
 
     query = match_any(dict.fromkeys(title.split(), 1.0), column="title")
     for key in keys_ranked(engine, query, texts, conditions=conditions):

@@ -149,11 +149,18 @@ def test_an_index_of_a_log_that_went_back_is_built_anew(worked: Orchestrator, wa
     worked.tasks.add("build", title="Lost by the restore")
     worked.index.build()
     worked.close()
+    shutil.copy(folder / "state" / "index.db", folder / "newer")
     shutil.copy(folder / "kept", folder / "state" / "events.jsonl")
     (folder / "state" / "state.json").unlink()
     restored = Orchestrator.open(folder, warn=warnings.append)
     assert restored.index.query("SELECT count(*) FROM tasks").rows == [[20]]
     assert "The index is built again: the log does not go on from where it ended" in warnings
+    shutil.copy(folder / "newer", folder / "state" / "index.db")
+    assert restored.similar("Lost by the restore") == []
+    shutil.copy(folder / "newer", folder / "state" / "index.db")
+    restored.knowledge.write("one", "The parser")
+    restored.knowledge.write("other", "A parser, and more of the parser")
+    assert {match.topic for match in restored.knowledge.search("parser")} == {"one", "other"}
     restored.tasks.add("build", title="Another one in its place")
     assert restored.index.query("SELECT title FROM tasks ORDER BY added DESC", limit=1).rows == [
         ["Another one in its place"]
