@@ -203,7 +203,8 @@ def _change(state: State, before: Task, task: Task) -> list[Effect]:
         _count(state, task, status_before)
         if task.parent is not None:
             effects = _child_changed(state, task.parent, status_before, status)
-        effects += _needs_changed(tasks, task, status_before)
+        if task_id in tasks.needed_by or task_id in tasks.failure_needed_by:
+            effects += _needs_changed(tasks, task, status_before)
         if task_id in state.convoys.tracked_by:
             _update_convoys(state, task, status_before)
     if before.assigned_to is not None:
