@@ -197,16 +197,8 @@ def _change(state: State, before: Task, task: Task) -> list[Effect]:
     tasks.tasks[task_id] = task
     if "schedule" in state.__dict__:
         state.schedule.task_changed(before, task)
-    effects: list[Effect] = []
-    status, status_before = task.status, before.status
-    if status != status_before:
-        _count(state, task, status_before)
-        if task.parent is not None:
-            effects = _child_changed(state, task.parent, status_before, status)
-        if task_id in tasks.needed_by or task_id in tasks.failure_needed_by:
-            effects += _needs_changed(tasks, task, status_before)
-        if task_id in state.convoys.tracked_by:
-            _update_convoys(state, task, status_before)
+    same = task.status == before.status
+    effects = [] if same else _status_changed(state, task, before.status)
     if before.assigned_to is not None:
         _update_hook(state, before.assigned_to, task)
     if task.progress is not before.progress:
@@ -220,6 +212,20 @@ def _change(state: State, before: Task, task: Task) -> list[Effect]:
     if task.links is not before.links:
         _update_links(tasks, before, remove_from)
         _update_links(tasks, task, append_to)
+    return effects
+
+
+def _status_changed(state: State, task: Task, before: str) -> list[Effect]:
+    """Count a task that had another status before, and return what changes in the records of other tasks."""
+    tasks, task_id = state.tasks, task.id
+    _count(state, task, before)
+    effects: list[Effect] = []
+    if task.parent is not None:
+        effects = _child_changed(state, task.parent, before, task.status)
+    if task_id in tasks.needed_by or task_id in tasks.failure_needed_by:
+        effects += _needs_changed(tasks, task, before)
+    if task_id in state.convoys.tracked_by:
+        _update_convoys(state, task, before)
     return effects
 
 
