@@ -72,12 +72,15 @@ class Problems:
         Raises:
             BadInput: With every problem and its place.
         """
-        if not self._problems:
-            return
+        if self._problems:
+            raise self.error()
+
+    def error(self) -> BadInput:
+        """The error for all problems, each with its place."""
         texts = [f"{place}: {message}" for place, message in self._problems]
         shown = "; ".join(texts[:SHOWN_PROBLEMS])
         more = len(texts) - SHOWN_PROBLEMS
-        raise BadInput(
+        return BadInput(
             f"{self._what}: {shown}{f'; and {more} more' if more > 0 else ''}",
             code=self._code,
             hint=self._hint,
