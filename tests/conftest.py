@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _no_inherited_board(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the caller's shell says about boards and agents is not what a test means."""
-    mine = ("ORCHESTRATOR_DIR", "ORC_AGENT", "ORC_SESSION", "ORC_REQUEST_ID")
+    mine = ("ORCHESTRATOR_DIR", "ORC_AGENT", "ORC_SESSION", "ORC_REQUEST_ID", "ORC_CAUSE")
     for name in (*mine, "GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE"):
         monkeypatch.delenv(name, raising=False)
 

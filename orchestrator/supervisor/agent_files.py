@@ -1,6 +1,5 @@
 """Agent files: ``agents/<name>.md``, markdown with frontmatter. All problems of one are reported at once."""
 
-import hashlib
 import os
 import re
 from typing import Any
@@ -15,6 +14,7 @@ from orchestrator.core.problems import Problems
 from orchestrator.domain.knowledge import frontmatter
 from orchestrator.supervisor.agent_schema import AgentSettings, Lines, read_settings
 from orchestrator.supervisor.templates import Script, check_script
+from orchestrator.supervisor.trust import digest_of
 
 FOLDER = "agents"
 """The folder of the agent files in a board."""
@@ -106,7 +106,7 @@ def parse_agent(path: str, text: str) -> AgentFile:
         script = check_script(body, problems, unsafe=settings.unsafe, above=end + 1)
     problems.sort(key=lambda place: int(place.removeprefix("line ")) if place[:4] == "line" else 0)
     problems.check()
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = digest_of(text.encode())
     return AgentFile(id=id, path=path, digest=digest, settings=settings, body=body, script=script)
 
 

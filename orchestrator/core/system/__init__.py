@@ -18,6 +18,7 @@ Processes                      ``identity`` and ``condition``: whether a process
                                still runs; ``Program``: one in a group of its own, and what it
                                prints; ``VARIABLES``: what programs need beside the usual variables;
                                ``run_at_terminal``: one that the user works with
+Folders                        ``user_data_folder``: where programs keep what is this user's
 Signals                        ``INTERRUPTS``: those that ask a process to end; ``interrupt``: send one
                                to this process
 ============================== ======================================================================

@@ -89,6 +89,14 @@ def unlock(fd: int) -> None:
     fcntl.flock(fd, fcntl.LOCK_UN)
 
 
+def user_data_folder() -> str:
+    """The folder for what programs keep for this user."""
+    if sys.platform == "darwin":
+        return os.path.expanduser("~/Library/Application Support")
+    named = os.environ.get("XDG_DATA_HOME", "")
+    return named if os.path.isabs(named) else os.path.expanduser("~/.local/share")
+
+
 def sync_folder(path: str) -> None:
     """Make the names in a folder durable."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

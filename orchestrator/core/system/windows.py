@@ -134,6 +134,11 @@ def sync(fd: int) -> None:
 sync_data = sync
 
 
+def user_data_folder() -> str:
+    """The folder for what programs keep for this user."""
+    return os.environ.get("LOCALAPPDATA") or os.path.expanduser("~\\AppData\\Local")
+
+
 def sync_folder(path: str) -> None:
     """Do nothing: Windows cannot sync folders."""
 

@@ -123,6 +123,7 @@ EVENTS = Group(
     "Events, and the queue that starts agents. Without a command: list them.",
     {
         "events": "list/ls log",
+        "agent_files": "map",
         "event_queue": "push watch cursor set-cursor claim check-claim dead retry dismiss",
     },
     default="list",
@@ -191,6 +192,7 @@ BOARD = Group(
         "reports": "stats metrics",
         "report": "report",
         "events": "log",
+        "agent_files": "trust",
         "query": "query",
         "search": "search",
         "task_listing": "ls",

@@ -1,0 +1,128 @@
+"""``orc trust`` and ``orc events map``: the files of agents that events start."""
+
+import os
+from typing import TYPE_CHECKING
+
+from orchestrator.core.errors import NotFound, UsageError, did_you_mean
+from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.commands import BOARD, EVENTS
+from orchestrator.interfaces.cli.layout import lines, table_of
+from orchestrator.interfaces.cli.parameters import argument, flag, option
+from orchestrator.interfaces.cli.rendering import Answer, say
+from orchestrator.interfaces.cli.run import Run
+
+if TYPE_CHECKING:
+    from orchestrator.supervisor.agent_files import AgentFile, AgentFiles
+    from orchestrator.supervisor.trust import Trust
+
+_FOLDER = option(
+    "--agents-dir", "The folder of the agent files; else that of the board.", types.FOLDER
+)
+
+
+@BOARD.command("trust", example="trust plan", reads=("agents", "all"))
+@argument("[agents...]", "The agents whose files may run.", types.Type("AGENT"))
+@flag("--all", "Every agent of the folder.")
+@flag("--revoke", "They may run no more.")
+@_FOLDER
+def trust(
+    run: Run, agents: tuple[str, ...], all: bool, revoke: bool, agents_dir: str | None
+) -> Answer:
+    """Let agent files run on this machine; alone: list them, and what is wrong with them.
+
+    Read a file before you trust it. A file that changes is not trusted any more.
+    """
+    files = _load(run, agents_dir)
+    trust = _trust(run)
+    if not agents and not all:
+        if revoke:
+            raise UsageError("No agent is named", hint="`trust --revoke AGENT` names one.")
+        return _listing(files, trust)
+    if agents and all:
+        raise UsageError("Agents are named, and --all is given: leave one of them out")
+    chosen = [_find(files, name) for name in agents] if agents else [*files.agents.values()]
+    if revoke:
+        trust.remove(agent.path for agent in chosen)
+    else:
+        trust.add({agent.path: agent.digest for agent in chosen})
+    verb = "Trusted no more" if revoke else "Trusted"
+    return say(
+        [_row(agent, trust) for agent in chosen],
+        lines(
+            (f"{verb}: {agent.id} ({escape(agent.path)})" for agent in chosen), empty="No agents."
+        ),
+    )
+
+
+@EVENTS.command("map", example="map", reads=True)
+@_FOLDER
+def map_(run: Run, agents_dir: str | None) -> Answer:
+    """Draw which agent listens to what and emits what, as a flowchart of Mermaid."""
+    from orchestrator.supervisor.event_map import event_map
+
+    files = _load(run, agents_dir)
+    text = event_map(files.agents.values())
+    return Answer({"mermaid": text}, lambda: text)
+
+
+def _load(run: Run, folder: str | None) -> "AgentFiles":
+    from orchestrator.supervisor.agent_files import FOLDER, load_agents
+
+    if folder is None:
+        folder = os.path.join(run.orc.folder or ".", FOLDER)
+    elif not os.path.isdir(folder):
+        raise NotFound(f"There is no folder {folder}", code="folder_not_found")
+    return load_agents(folder)
+
+
+def _trust(run: Run) -> "Trust":
+    from orchestrator.supervisor.trust import Trust
+
+    return Trust(project=run.orc.folder)
+
+
+def _find(files: "AgentFiles", name: str) -> "AgentFile":
+    if name in files.agents:
+        return files.agents[name]
+    for path, error in files.bad.items():
+        if os.path.splitext(os.path.basename(path))[0] == name:
+            raise error
+    raise NotFound(
+        f"There is no agent {name!a}{did_you_mean(name, files.agents)}",
+        code="agent_file_not_found",
+        hint="`trust` lists the agents of the folder.",
+    )
+
+
+def _row(agent: "AgentFile", trust: "Trust") -> dict[str, str]:
+    state = trust.state_of(agent.path, agent.digest)
+    runtime, path = agent.settings.runtime, agent.path
+    return {
+        "agent": agent.id,
+        "runtime": runtime,
+        "state": state,
+        "file": path,
+        "sha256": agent.digest,
+    }
+
+
+def _listing(files: "AgentFiles", trust: "Trust") -> Answer:
+    rows = [_row(agent, trust) for agent in files.agents.values()]
+    bad = {
+        path: error.details.get("problems") or [error.message] for path, error in files.bad.items()
+    }
+    columns = [
+        (name, lambda row, name=name: row[name]) for name in ("agent", "runtime", "state", "file")
+    ]
+
+    def text() -> str:
+        parts = [table_of(rows, *columns) or "No agents."]
+        for path, problems in bad.items():
+            assert isinstance(problems, list)
+            parts.append(
+                "\n".join([f"{escape(path)} is skipped:", *(f"  {escape(p)}" for p in problems)])
+            )
+        return "\n\n".join(parts)
+
+    return Answer({"agents": rows, "bad": bad}, text)

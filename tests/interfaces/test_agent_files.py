@@ -1,0 +1,107 @@
+"""``trust`` and ``events map``: the files of agents that events start."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from .conftest import CommandLine
+
+PLAN = (
+    "---\ndescription: Plans\nlisten: [plan.request, review.*]\nemits: [plan.created]\n---\nPlan.\n"
+)
+REVIEW = "---\ntype: shell\nlisten: [plan.*]\nemits: [review.created]\n---\necho {{event.id}}\n"
+BAD = '---\ntype: shell\nlisten: [x]\nretry: no\n---\necho "{{event.payload.x}}"\n'
+
+
+@pytest.fixture
+def folder(cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("XDG_DATA_HOME", "HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path / "user"))
+    agents = Path(os.environ["ORCHESTRATOR_DIR"], "agents")
+    agents.mkdir()
+    (agents / "plan.md").write_text(PLAN)
+    (agents / "review.md").write_text(REVIEW)
+    return agents
+
+
+def states(cli: CommandLine) -> dict[str, str]:
+    return {row["agent"]: row["state"] for row in cli("trust", "--json").json["agents"]}
+
+
+def test_files_are_new_until_they_are_trusted_and_again_when_they_change(
+    cli: CommandLine, folder: Path
+):
+    assert states(cli) == {"plan": "new", "review": "new"}
+    assert cli("trust", "plan").out == f"Trusted: plan ({folder / 'plan.md'})\n"
+    assert states(cli) == {"plan": "trusted", "review": "new"}
+    cli("trust", "--all")
+    assert states(cli) == {"plan": "trusted", "review": "trusted"}
+    (folder / "plan.md").write_text(PLAN + "More.")
+    assert states(cli) == {"plan": "changed", "review": "trusted"}
+    cli("trust", "--revoke", "review")
+    assert states(cli) == {"plan": "changed", "review": "new"}
+    assert "changed" in cli("trust").out
+
+
+def test_a_bad_file_is_reported_with_all_its_problems_and_cannot_be_trusted(
+    cli: CommandLine, folder: Path
+):
+    (folder / "bad.md").write_text(BAD)
+    out = cli("trust").out
+    assert f"{folder / 'bad.md'} is skipped:\n  line 4: retry: " in out
+    assert "  line 6: {{event.payload.x}} is refused, because it is inside double quotes" in out
+    assert "line 4: retry" in cli("trust", "bad", status=2).err
+    cli("trust", "--all")
+    assert states(cli) == {"plan": "trusted", "review": "trusted"}
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("trust nobody", 1),
+        ("trust --revoke", 2),
+        ("trust plan --all", 2),
+        ("trust --agents-dir no", 1),
+    ],
+)
+def test_what_is_refused(cli: CommandLine, folder: Path, line: str, status: int):
+    assert cli(*line.split(), status=status).err.startswith("Error: ")
+    assert states(cli) == {"plan": "new", "review": "new"}
+
+
+def test_a_near_name_is_offered(cli: CommandLine, folder: Path):
+    assert "did you mean 'plan'?" in cli("trust", "plam", status=1).err
+
+
+def test_the_map_draws_who_listens_to_what_and_emits_what(cli: CommandLine, folder: Path):
+    assert cli("events", "map").out == (
+        "flowchart LR\n"
+        '  event1(["plan.created"])\n'
+        '  event2(["review.created"])\n'
+        '  event3(["plan.request"])\n'
+        '  agent1["plan"]\n'
+        '  agent2["review"]\n'
+        "  event3 --> agent1\n"
+        "  event2 --> agent1\n"
+        "  event1 --> agent2\n"
+        "  agent1 --> event1\n"
+        "  agent2 --> event2\n"
+    )
+
+
+def test_another_folder_of_agent_files(cli: CommandLine, folder: Path, tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "only.md").write_text(PLAN)
+    assert '["only"]' in cli("events", "map", "--agents-dir", str(tmp_path / "mine")).out
+    assert (
+        cli("trust", "--agents-dir", str(tmp_path / "mine"), "--json").json["agents"][0]["agent"]
+        == "only"
+    )
+
+
+def test_without_agent_files_there_is_nothing_to_trust(cli: CommandLine, folder: Path):
+    for path in folder.iterdir():
+        path.unlink()
+    assert cli("trust").out == "No agents.\n"
+    assert cli("events", "map").out == "flowchart LR\n"
