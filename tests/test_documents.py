@@ -58,8 +58,10 @@ def test_the_commands_of_a_document_do_what_it_shows(document: Path, tmp_path: P
     """A reader types them from top to bottom in a new folder."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ORC")}
     environment |= {"PYTHONPATH": str(ROOT)}
+    environment |= dict.fromkeys(("XDG_DATA_HOME", "LOCALAPPDATA"), str(tmp_path / "user"))
     ids: dict[str, str] = {}
     for name, text in files(document):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     for line, shown in [("orc init", None), *steps(document)]:
         program, *words = shlex.split(with_ids(line, ids), comments=shown is None)

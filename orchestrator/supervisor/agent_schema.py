@@ -229,7 +229,7 @@ FIELDS: dict[str, AgentField] = {
     ),
     "description": AgentField("What the agent does, in a line.", _text, "TEXT"),
     "listen": AgentField(
-        "Types of events that start it: plan.created, plan.*, \\*.",
+        "Types of events that start it: plan.created, plan.*, *.",
         _ListOf(_pattern),
         "[TYPE, ...]",
     ),

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from orchestrator.supervisor.trust import Trust
 
 _FOLDER = option(
-    "--agents-dir", "The folder of the agent files; else that of the board.", types.FOLDER
+    "--agents-dir",
+    "The folder of the agent files; else `agents` in the board, or here.",
+    types.FOLDER,
 )
 
 
@@ -70,7 +72,8 @@ def _load(run: Run, folder: str | None) -> "AgentFiles":
     from orchestrator.supervisor.agent_files import FOLDER, load_agents
 
     if folder is None:
-        folder = os.path.join(run.orc.folder or ".", FOLDER)
+        own = os.path.join(run.orc.folder or ".", FOLDER)
+        folder = own if os.path.isdir(own) else FOLDER
     elif not os.path.isdir(folder):
         raise NotFound(f"There is no folder {folder}", code="folder_not_found")
     return load_agents(folder)
@@ -91,7 +94,7 @@ def _find(files: "AgentFiles", name: str) -> "AgentFile":
     raise NotFound(
         f"There is no agent {name!a}{did_you_mean(name, files.agents)}",
         code="agent_file_not_found",
-        hint="`trust` lists the agents of the folder.",
+        hint="`trust` lists the agents of the folder; `task trust ID` is for the commands of a task.",
     )
 
 

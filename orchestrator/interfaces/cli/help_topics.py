@@ -13,7 +13,7 @@ from orchestrator.interfaces.cli.help_pages import fitted, rows, wrapped
 _FOLDER = os.path.join(os.path.dirname(__file__), "topics")
 _WRITTEN = ("agents", "formulas", "json", "time", "exit")
 
-TOPICS = (*_WRITTEN, "where", "options", "habits")
+TOPICS = (*_WRITTEN, "where", "agent-files", "options", "habits")
 """The topics of ``orc help`` that are not commands."""
 
 
@@ -22,7 +22,8 @@ def topic(name: str) -> str:
     if name in _WRITTEN:
         with open(os.path.join(_FOLDER, f"{name}.txt"), encoding="utf-8", newline=None) as file:
             return fitted(file.read().rstrip("\n"))
-    return {"where": _where, "options": _options, "habits": _habits}[name]()
+    made = {"where": _where, "agent-files": _agent_files, "options": _options, "habits": _habits}
+    return made[name]()
 
 
 _FORMS: "dict[str, tuple[Form, ...]]" = {
@@ -58,6 +59,28 @@ def _where() -> str:
                 " In `like`, * is any text and ? a character. `has(due)` and `due is not empty` say the same;"
                 " `agent = none` is `agent is empty`. 7d counts back, for due, defer and lease_until on."
                 " open is pending, closed is done, failed or cancelled; a status may be a stage."
+            ),
+        ]
+    )
+
+
+def _agent_files() -> str:
+    """The format of agent files, with every field."""
+    from orchestrator.supervisor.agent_schema import FIELDS
+
+    return "\n".join(
+        [
+            *wrapped(
+                "An agent that events start is a markdown file, agents/NAME.md: fields in YAML between two lines"
+                " `---`, below them its system prompt, or the script of a shell agent. `trust` lists the files"
+                " and what is wrong with them; only trusted ones run."
+            ),
+            "",
+            *rows((f"{name}: {field.form}", field.about) for name, field in FIELDS.items()),
+            "",
+            *wrapped(
+                "In scripts {{event.payload.NAME}} is a value of the event, as one word; the same is in"
+                " $ORC_EVENT_PAYLOAD_NAME. The event itself, as JSON, is on stdin."
             ),
         ]
     )
