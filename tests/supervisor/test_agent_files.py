@@ -1,5 +1,7 @@
 """Agent files: one schema, all problems of a file in one report, files of busytown as they are."""
 
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -283,6 +285,12 @@ def test_a_link_is_no_agent_file(tmp_path: Path):
     (tmp_path / "real.txt").write_text(BUSYTOWN["ping.md"])
     (tmp_path / "link.md").symlink_to(tmp_path / "real.txt")
     assert [*load_agents(str(tmp_path)).bad] == [str(tmp_path / "link.md")]
+
+
+def test_an_agent_that_takes_work_loads_nothing_of_it():
+    code = "import sys, orchestrator.interfaces.cli.next_work, orchestrator.domain.tasks.commands;"
+    code += " sys.exit('orchestrator.supervisor' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @given(st.text(), st.dictionaries(st.sampled_from([*FIELDS]), st.text(max_size=9), max_size=4))

@@ -71,9 +71,9 @@ def _agent_files() -> str:
     return "\n".join(
         [
             *wrapped(
-                "An agent that events start is a markdown file, agents/NAME.md: fields in YAML between two lines"
-                " `---`, below them its system prompt, or the script of a shell agent. `trust` lists the files"
-                " and what is wrong with them; only trusted ones run."
+                "An agent that events start is a markdown file, agents/NAME.md: fields in YAML between two"
+                " lines `---`, below them its system prompt, or the script of a shell agent. `trust` lists"
+                " the files and what is wrong with them; only trusted ones run."
             ),
             "",
             *rows((f"{name}: {field.form}", field.about) for name, field in FIELDS.items()),
