@@ -288,7 +288,7 @@ def read_settings(metadata: Mapping[str, Any], lines: Lines, problems: Problems)
         lines: The line of each value.
         problems: Gets every field that is wrong, with its line.
     """
-    reader = _Reader(lines, problems)
+    reader = _FieldReader(lines, problems)
     values: dict[str, Any] = {}
     for name, value in metadata.items():
         if name not in FIELDS:
@@ -310,7 +310,7 @@ def read_settings(metadata: Mapping[str, Any], lines: Lines, problems: Problems)
     return AgentSettings(**{**values, "runtime": runtime})
 
 
-class _Reader:
+class _FieldReader:
     """Reads values with their places, and notes what is wrong."""
 
     def __init__(self, lines: Lines, problems: Problems) -> None:
