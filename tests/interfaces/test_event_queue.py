@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.interfaces.cli.commands import BUSYTOWN
+from orchestrator.interfaces.cli.main import main
+
 from .conftest import CommandLine
 
 PUSHED = 1_000_000_000
@@ -149,6 +152,22 @@ class TestList:
 
     def test_without_them_the_listing_is_ours(self, cli: CommandLine):
         assert cli("events", "--type", "plan.*", "--last", "1").out.endswith("carl: plan.p4\n")
+
+
+def test_scripts_of_busytown_find_its_program(
+    cli: CommandLine, capsysbinary: pytest.CaptureFixture[bytes]
+):
+    def busytown(*words: str) -> list[Any]:
+        assert main(words, prog="busytown", top=BUSYTOWN) == 0
+        return lines(capsysbinary.readouterr().out.decode())
+
+    (event,) = busytown("plan", "prds/pay.md")
+    assert (event["type"], event["payload"]) == ("plan.request", {"prd_path": "prds/pay.md"})
+    (made,) = busytown("events", "push", "--type", "plan.created", "--worker", "plan")
+    assert busytown("events", "list") == [event, made]
+    assert busytown("events", "list", "--type", "plan.c*") == []
+    assert busytown("events", "list", "--type", "plan.*", "--since", "1") == [made]
+    assert busytown("events", "claim", "--event", "2", "--worker", "code") == [{"claimed": True}]
 
 
 def test_what_an_agent_wrote_cannot_move_the_cursor_of_a_terminal(cli: CommandLine):

@@ -89,6 +89,13 @@ def test_every_field_of_the_settings_is_declared():
     assert {*FIELDS} - {"type"} == {*AgentSettings.__struct_fields__}
 
 
+def test_the_guide_has_every_field():
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "runner.md").read_text()
+    for name, field in FIELDS.items():
+        form, about = field.form.replace("|", r"\|"), field.about.replace("*", r"\*")
+        assert f"| `{name}` | `{form}` | {about} |\n" in guide
+
+
 BUSYTOWN = {
     "ping.md": """\
 ---

@@ -224,5 +224,13 @@ BOARD = Group(
 )
 """The top of the command line; its own commands concern the whole board."""
 
-for program in (BOARD, RUNNER):
+BUSYTOWN = Group(
+    "busytown",
+    "The event queue of the board under the name that scripts and agents made for busytown call.",
+    {"busytown": "plan"},
+    groups=(EVENTS,),
+)
+"""The top of the command line ``busytown``."""
+
+for program in (BOARD, RUNNER, BUSYTOWN):
     program.params.append(VERSION)

@@ -20,7 +20,7 @@ REFUSED = 1
 """The exit status when another worker has the claim."""
 
 _EVENT = option("--event", "The id of the event.", types.ID, required=True)
-_WORKER = option("--worker", "Who works; else the agent of the line.", types.AGENT_NAME)
+WORKER = option("--worker", "Who works; else the agent of the line.", types.AGENT_NAME)
 _LETTER = argument("letter", "The number of the dead letter.", types.ID)
 
 
@@ -40,6 +40,11 @@ def json_line(value: Any) -> str:
     return visible_json(msgspec.json.encode(value)).decode()
 
 
+def pushed(run: Run, type: str, payload: Any, worker: str | None) -> Answer:
+    """Push an event, and answer with it."""
+    return _lined(queue_event(run.orc.events.push(type, payload, agent=_worker(run, worker))))
+
+
 def _lined(value: Any, exit_status: int = 0) -> Answer:
     return say(value, json_line(value), exit_status)
 
@@ -57,7 +62,7 @@ def _needed(run: Run, worker: str | None) -> str:
 
 @EVENTS.command("push", example='push --type plan.request --payload \'{"prd_path":"prds/pay.md"}\'')
 @option("--type", "What happened: plan.created.", types.NAME, required=True)
-@_WORKER
+@WORKER
 @option("--payload", "More about it, as JSON; - is stdin.", metavar="JSON")
 @text_file("the payload")
 def push(run: Run, type: str, worker: str | None, payload: str | None, file: str | None) -> Answer:
@@ -66,11 +71,11 @@ def push(run: Run, type: str, worker: str | None, payload: str | None, file: str
 
     text = either("payload", payload, file)
     value = {} if text is None else strict_json(text)
-    return _lined(queue_event(run.orc.events.push(type, value, agent=_worker(run, worker))))
+    return pushed(run, type, value, worker)
 
 
 @EVENTS.command("watch", example="watch --worker agent-1")
-@_WORKER
+@WORKER
 def watch(run: Run, worker: str | None) -> None:
     """Print events as they come, one JSON line each, from where the worker's last watch ended.
 
@@ -82,7 +87,7 @@ def watch(run: Run, worker: str | None) -> None:
 
 
 @EVENTS.command("cursor", example="cursor --worker agent-1", reads=True)
-@_WORKER
+@WORKER
 def cursor(run: Run, worker: str | None) -> Answer:
     """Show the event after which a worker goes on."""
     name = _needed(run, worker)
@@ -90,7 +95,7 @@ def cursor(run: Run, worker: str | None) -> Answer:
 
 
 @EVENTS.command("set-cursor", example="set-cursor --worker agent-1 --set 10")
-@_WORKER
+@WORKER
 @option(
     "--set", "The event after which the worker goes on.", types.ID, name="position", required=True
 )
@@ -102,7 +107,7 @@ def set_cursor(run: Run, worker: str | None, position: int) -> Answer:
 
 @EVENTS.command("claim", example="claim --event 42 --worker agent-1")
 @_EVENT
-@_WORKER
+@WORKER
 @option("--lease", "How long the claim lasts: 30m, 2h.", types.DURATION)
 def claim(run: Run, event: int, worker: str | None, lease: str | None) -> Answer:
     """Claim an event: of several workers the first one gets it, until its lease ends.

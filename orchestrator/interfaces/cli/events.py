@@ -9,7 +9,7 @@ from orchestrator.core.errors import UsageError, suggestion
 from orchestrator.core.printable import escape
 from orchestrator.domain.event_log import as_dict
 from orchestrator.interfaces.cli import types
-from orchestrator.interfaces.cli.commands import BOARD, EVENTS
+from orchestrator.interfaces.cli.commands import BOARD, BUSYTOWN, EVENTS
 from orchestrator.interfaces.cli.layout import fitted, is_terminal, lines, parts
 from orchestrator.interfaces.cli.moments import sentence_line
 from orchestrator.interfaces.cli.parameters import argument, flag, option, together
@@ -55,7 +55,9 @@ def list_(
 ) -> Answer | None:
     """List events, oldest first; at a terminal as sentences, with options of busytown as its JSON lines."""
     own = {"limit": limit, "tail": tail, "worker": worker, "omit_worker": omit_worker}
-    if any(value is not None for value in own.values()):
+    assert run.context is not None
+    is_busytown = run.context.find_root().command is BUSYTOWN
+    if is_busytown or any(value is not None for value in own.values()):
         return _as_queue(run, own, how)
     is_new = run.settings.utc or is_terminal()
     return _listed(run, sentence_line(run) if is_new else None, **how)

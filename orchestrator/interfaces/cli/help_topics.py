@@ -72,15 +72,15 @@ def _agent_files() -> str:
         [
             *wrapped(
                 "An agent that events start is a markdown file, agents/NAME.md: fields in YAML between two"
-                " lines `---`, below them its system prompt, or the script of a shell agent. `trust` lists"
-                " the files and what is wrong with them; only trusted ones run."
+                " lines `---`, below them its system prompt, or the script of a shell agent. Only files"
+                " that are trusted run; these list them, with what is wrong, and draw them:"
             ),
-            "",
-            *rows((f"{name}: {field.form}", field.about) for name, field in FIELDS.items()),
-            "",
+            "  orc trust",
+            "  orc events map",
+            *(f"  {name}: {field.form}" for name, field in FIELDS.items()),
             *wrapped(
-                "In scripts {{event.payload.NAME}} is a value of the event, as one word; the same is in"
-                " $ORC_EVENT_PAYLOAD_NAME. The event itself, as JSON, is on stdin."
+                "In scripts {{event.payload.NAME}} is a value of the event, as one word, and so is"
+                ' "$ORC_EVENT_PAYLOAD_NAME"; the whole event is on stdin. `docs/guides/runner.md` has more.'
             ),
         ]
     )

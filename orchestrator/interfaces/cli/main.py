@@ -12,7 +12,7 @@ import click
 
 from orchestrator.core.errors import SHOWN_PROBLEMS, InputOutputError, OrchestratorError, UsageError
 from orchestrator.core.printable import escape, escape_lines
-from orchestrator.interfaces.cli.commands import BOARD, COMPLETE
+from orchestrator.interfaces.cli.commands import BOARD, BUSYTOWN, COMPLETE
 from orchestrator.interfaces.cli.groups import Group
 from orchestrator.interfaces.cli.rendering import to_json
 from orchestrator.interfaces.cli.run import Run
@@ -91,6 +91,11 @@ def process(**settings: Any) -> NoReturn:
 def console() -> None:
     """The program ``orc`` of an installed toolkit."""
     process()
+
+
+def busytown() -> None:
+    """The program ``busytown`` of an installed toolkit."""
+    process(prog="busytown", top=BUSYTOWN)
 
 
 def _terminated(number: int, _frame: object) -> None:
