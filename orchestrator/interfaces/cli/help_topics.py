@@ -77,7 +77,7 @@ def _agent_files() -> str:
             ),
             "  orc trust",
             "  orc events map",
-            *(f"  {name}: {field.form}" for name, field in FIELDS.items()),
+            *wrapped("; ".join(f"{name}: {field.form}" for name, field in FIELDS.items())),
             *wrapped(
                 "In scripts {{event.payload.NAME}} is a value of the event, as one word, and so is"
                 ' "$ORC_EVENT_PAYLOAD_NAME"; the whole event is on stdin. `docs/guides/runner.md` has more.'
