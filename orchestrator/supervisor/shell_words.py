@@ -39,7 +39,7 @@ _WRAPPERS = {
     "stdbuf",
     "sudo",
 }
-_WRAPPERS |= {"time", "timeout", "xargs"}
+_WRAPPERS |= {"busybox", "coproc", "time", "timeout", "xargs"}
 """Commands that run the command behind them."""
 
 _EVALUATES = {
@@ -61,7 +61,8 @@ _DECLARES = {"declare", "export", "local", "readonly", "typeset"}
 
 _SHELL = re.compile(r"(ba|da|a|k|z)?sh|fish|su")
 _INTERPRETER = re.compile(rf"{_SHELL.pattern}|python[\d.]*|perl|ruby|node|deno|php|lua")
-_CODE_OPTION = re.compile(r"-[A-Za-z]*[ceErp]|--eval|--command|--print")
+_CODE_OPTION = re.compile(r"-[A-Za-z]*[ceErp]|--eval|--command|--print|eval")
+_RUNS_ITS_ARGUMENT = {"-exec", "-execdir", "-ok", "-okdir"}
 _PROGRAM_FIRST = {"awk", "gawk", "gsed", "mawk", "nawk", "sed"}
 """Commands whose first argument is a program."""
 
@@ -299,9 +300,10 @@ class _Scanner:
         is_code = (
             head in _EVALUATES
             or (head in _DECLARES and not (has_name and not any(w[:1] in "-+" for w in arguments)))
-            or (_INTERPRETER.fullmatch(head) and _CODE_OPTION.fullmatch(last))
+            or _awaits_code(words)
             or ((head in _PROGRAM_FIRST or _SHELL.fullmatch(head)) and options_only)
             or (head in ("printf", "test", "[") and last == "-v")
+            or last in _RUNS_ITS_ARGUMENT
         )
         return f"`{head}` would run it as code" if is_code else ""
 
@@ -326,3 +328,15 @@ class _Scanner:
     def _find(self, text: str, i: int) -> int:
         end = self._text.find(text, i)
         return self._end if end < 0 else end
+
+
+def _awaits_code(words: list[str]) -> bool:
+    """Whether the next word of a command is code for an interpreter: ``find . -exec sh -c``."""
+    for begin, word in enumerate(words, start=1):
+        if _INTERPRETER.fullmatch(word.rpartition("/")[2]):
+            rest = words[begin:]
+            while rest and rest[-1][:1] in "-+" and not _CODE_OPTION.fullmatch(rest[-1]):
+                del rest[-1]  # options behind the one for code
+            if rest and _CODE_OPTION.fullmatch(rest[-1]):
+                return True
+    return False

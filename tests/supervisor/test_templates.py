@@ -82,6 +82,12 @@ ATTACKS = [
     ("[[ {{event.payload.x}} -eq 1 ]]", f"a[$({TOUCH})]", "bash"),
     ("let {{event.payload.x}}", f"a[$({TOUCH})]", "bash"),
     ("echo {{{event.payload.x}}}", f"; {TOUCH}", "sh"),
+    ("bash -o pipefail -c -x {{event.payload.x}}", TOUCH, "sh"),
+    ("sh -c -- {{event.payload.x}}", TOUCH, "bash"),
+    ("find . -maxdepth 0 -exec sh -c {{event.payload.x}} ';'", TOUCH, "sh"),
+    ("find . -maxdepth 0 -exec {{event.payload.x}} ';'", "./attack", "sh"),
+    ("coproc {{event.payload.x}}; wait", "./attack", "bash"),
+    ("perl -e {{event.payload.x}}", "`touch pwned`", "sh"),
 ]
 
 
@@ -101,6 +107,7 @@ def test_an_attack_that_works_on_the_naive_version_is_refused_with_its_line(
 
 
 SAFE = [
+    "sh -c 'printf %s \"$2\"' -c x {{event.payload.x}}",
     "printf %s {{event.payload.x}}",
     "printf %s pre{{event.payload.x}}post",
     "printf %s 'a'{{event.payload.x}}\"b\"",
