@@ -89,6 +89,7 @@ class Engine:
         self._schedule = SnapshotSchedule(store, light=light)
         self._changed = False
         self.has_recorded = False
+        self.last_author: str | None = None
 
     # Reading
 
@@ -420,6 +421,7 @@ class Engine:
             tx.state.close(record)
         texts = _documents((event for _, event in tx.events), tx.state)
         self._append(records, tx.state, texts, tx.documents)
+        self.last_author = records[-1].agent
         if answering is not None:
             self._end_request()
 

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.core.errors import InputOutputError
+from orchestrator.engine import Engine
+
 from .conftest import CommandLine
 
 
@@ -155,6 +158,16 @@ def test_what_an_agent_says_without_its_name_is_noted_once(
     assert cli(*line, "--json").err == ""
     cli("t", "reopen", task, status=None)
     assert cli(*(word.replace("x", "z") for word in line)).err == note
+
+
+def test_the_note_about_a_missing_name_reads_nothing_after_the_commit(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise InputOutputError("Could not read the log")
+
+    monkeypatch.setattr(Engine, "event", fail)
+    assert cli("kb", "write", "findings", "A").err.startswith("Note: recorded as")
 
 
 def test_a_step_that_is_not_the_word_of_an_agent_needs_no_name(cli: CommandLine, task: str) -> None:

@@ -46,6 +46,7 @@ class Situation:
     Attributes:
         lost: Events that are there but for their newline, so that a repair makes them count.
         segment_size: Bytes of a segment, where that is not the usual.
+        made: When the board was made, in seconds since 1970.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Situation:
     lost: int = 0
     segment_size: int | None = None
     words: dict[str, str] = field(default_factory=dict)
+    made: float = field(default_factory=time.time)
 
     def line(self, command: Command) -> list[str]:
         """The words of a command on this board."""

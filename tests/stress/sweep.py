@@ -138,6 +138,9 @@ class Sweep:
         if os.path.isdir(situation.board):
             shutil.copytree(situation.board, board, copy_function=shutil.copy2, symlinks=True)
             link_again(situation.board, board)
+            for path in Path(board, "state", "presence").glob("*"):  # present as when it was made
+                seen = path.stat().st_mtime + time.time() - situation.made
+                os.utime(path, (seen, seen))
         return board
 
     def refer(self, situation: Situation, command: Command) -> Reference:

@@ -126,10 +126,7 @@ class Run:
 
     def _is_unsigned(self) -> bool:
         """Whether this run recorded an event without a named agent."""
-        if self.agent is not None or not self.orc.engine.has_recorded:
-            return False
-        engine = self.orc.engine
-        return engine.event(engine.read().event).agent == SYSTEM
+        return self.agent is None and self.orc.engine.last_author == SYSTEM
 
     def changed(self, value: Any, text: str) -> Answer:
         """The answer of a command that changes a record, with a note if nothing changed."""
