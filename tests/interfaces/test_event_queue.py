@@ -103,6 +103,8 @@ def test_the_first_worker_has_the_claim(cli: CommandLine):
     assert list(held) == ["event_id", "worker_id", "claimed_at"]
     assert (held["event_id"], held["worker_id"]) == (1, "w1")
     assert held["claimed_at"] > PUSHED
+    cli("agent", "rename", "w1", "w9")
+    assert cli(*claim, "w1").out == cli(*claim, "w9").out == '{"claimed":true}\n'
 
 
 def test_cursors(cli: CommandLine):

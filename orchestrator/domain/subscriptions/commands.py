@@ -7,6 +7,7 @@ from orchestrator.core import clock, names
 from orchestrator.core.errors import NotFound, Refused, UsageError
 from orchestrator.core.events import Recorded
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
+from orchestrator.domain.agents.identity import act_now
 from orchestrator.domain.event_log import Events
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.events import (
@@ -309,7 +310,7 @@ class Subscriptions(Noun[State]):
             NotFound: There is no such event.
             UsageError: No worker is named.
         """
-        worker = tx.act_as(agent, needed=True)
+        worker = act_now(tx, agent, needed=True)
         tx.event(event)
         seconds = clock.duration(lease)
         if seconds <= 0:
@@ -342,7 +343,8 @@ class Subscriptions(Noun[State]):
         subscriber = state.subscriptions.get(names.agent(worker))
         if subscriber is not None:
             return subscriber.position
-        text = self._desk.cursors.read(_reader(worker))
+        texts = (self._desk.cursors.read(_reader(name)) for name in _names(state, worker))
+        text = next(filter(None, texts), "")
         is_number = text.isascii() and text.isdecimal() and len(text) < 19
         return min(int(text), state.event) if is_number else state.event
 
@@ -355,12 +357,15 @@ class Subscriptions(Noun[State]):
         """
         is_subscriber = self._set_cursor(worker, position)
         if not is_subscriber:
-            self._desk.cursors.write(_reader(worker), str(position))
+            self._write_cursor(worker, position)
         return position
+
+    def _write_cursor(self, worker: str, position: int) -> None:
+        self._desk.cursors.write(_reader(_names(self._state, worker)[0]), str(position))
 
     @command(has_moved)
     def _set_cursor(self, tx: Transaction[State], worker: str, position: int) -> bool:
-        tx.act_as(worker, needed=True)
+        actor = act_now(tx, worker, needed=True)
         _check_position(tx.state, position)
         subscriber = tx.state.subscriptions.get(worker)
         if subscriber is not None and any(a.until > tx.now for a in subscriber.running):
@@ -370,7 +375,7 @@ class Subscriptions(Noun[State]):
                 hint="Stop the runner first, or wait until the agent has finished.",
             )
         claims = tx.state.subscriptions.event_claims
-        passed = [c for c in claims.values() if c.agent == worker and c.event <= position]
+        passed = [c for c in claims.values() if c.agent == actor and c.event <= position]
         for claim in sorted(passed, key=lambda claim: claim.event):
             if claim.is_valid(tx.now):
                 tx.record(SubscriptionClaimFinished(event=claim.event))
@@ -390,7 +395,7 @@ class Subscriptions(Noun[State]):
 
         def write() -> None:
             if is_reader:
-                self._desk.cursors.write(_reader(worker), str(position))
+                self._write_cursor(worker, position)
 
         write()
         try:
@@ -501,6 +506,13 @@ def _check_position(state: State, position: int) -> None:
         raise UsageError(
             f"The log has no event {position}", hint=f"It ends with event {state.event}."
         )
+
+
+def _names(state: State, worker: str) -> list[str]:
+    """The present name of a worker, then its earlier ones, the last first."""
+    aliases = state.agents.aliases
+    name = aliases.get(worker, worker)
+    return [name, *(old for old in reversed(aliases) if aliases[old] == name)]
 
 
 def _reader(worker: str) -> str:

@@ -114,9 +114,11 @@ def claim(run: Run, event: int, worker: str | None, lease: str | None) -> Answer
 
     The claim holds for good once the worker's cursor is set behind the event, or its attempt has finished.
     """
+    from orchestrator.domain.agents.identity import own_name
+
     name = _needed(run, worker)
     held = run.orc.subscriptions.claim(event, agent=name, **given(lease=lease))
-    if held.agent == name:
+    if held.agent == own_name(run.orc.engine, name):
         return _lined({"claimed": True})
     return _lined({"claimed": False, "claimant": held.agent}, REFUSED)
 

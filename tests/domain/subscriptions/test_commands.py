@@ -252,6 +252,15 @@ class TestClaims:
         board.agents.rename("w1", "w9")
         assert [board.subscriptions.claim_of(event).agent for event in (2, 3)] == ["w9", "w9"]
 
+    def test_both_names_of_a_renamed_agent_are_one_worker(self, board: Orchestrator):
+        board.subscriptions.claim(2, agent="w1")
+        board.agents.rename("w1", "w9")
+        assert board.subscriptions.claim(3, agent="w1").agent == "w9"
+        with changes_nothing(board):
+            assert board.subscriptions.claim(3, agent="w9").token == 6
+        board.subscriptions.set_cursor("w1", 3)
+        assert [board.subscriptions.claim_of(event).until for event in (2, 3)] == ["", ""]
+
     def test_what_cannot_be_claimed(self, board: Orchestrator):
         with changes_nothing(board):
             with pytest.raises(NotFound):
@@ -272,6 +281,14 @@ class TestCursors:
         with changes_nothing(board):
             assert board.subscriptions.set_cursor("w1", 1) == 1
             assert board.subscriptions.cursor("w1") == 1
+
+    def test_a_cursor_follows_a_renamed_worker(self, board: Orchestrator):
+        board.subscriptions.set_cursor("w1", 1)
+        board.agents.rename("w1", "w5")
+        board.agents.rename("w5", "w9")
+        assert [board.subscriptions.cursor(name) for name in ("w1", "w9")] == [1, 1]
+        board.subscriptions.set_cursor("w1", 2)
+        assert [board.subscriptions.cursor(name) for name in ("w1", "w9")] == [2, 2]
 
     @pytest.mark.parametrize("position", [-1, 99])
     def test_a_cursor_points_into_the_log(self, board: Orchestrator, position: int):
