@@ -131,7 +131,7 @@ def test_a_wrong_call_is_refused_by_the_arguments_that_its_caller_sees(name: str
 
 def test_a_wrong_call_changes_nothing_and_an_error_of_the_body_stays_itself() -> None:
     orc = Orchestrator(MemoryStore())
-    with pytest.raises(TypeError, match=r"Tasks.claim\(\) missing 1 .*: 'task'"):
+    with pytest.raises(TypeError, match=r"\.claim\(\) missing 1 .*: 'task'"):
         orc.tasks.claim()  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
         orc.tasks.claim("abcd", colour="red")  # type: ignore[call-arg]

@@ -46,7 +46,7 @@ def test_errors_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("t frobnicate", "No such command 'frobnicate'"),
         ("t next --nope", "No such option"),
-        ("t show", "Missing argument"),
+        ("kb read", "Missing argument"),
         ("status --at x", "'x' is not a whole number"),
         ("t next a b c", "Got unexpected extra argument (c)"),
         ("t list --json=1", "does not take a value"),

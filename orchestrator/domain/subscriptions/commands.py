@@ -71,8 +71,10 @@ def has_moved(state: State, events: Committed) -> bool:
     return any(isinstance(event, SubscriptionMoved) for _, event in events)
 
 
-def nothing(state: State, events: Committed) -> None:
-    """Nothing: the caller reads what it wants to know."""
+def removed_letter(state: State, events: Committed) -> int:
+    """The number of the dead letter that was retried or dismissed."""
+    removals = (SubscriptionRetried, SubscriptionDismissed)
+    return next(event.letter for _, event in events if isinstance(event, removals))
 
 
 class Subscriptions(Noun[State]):
@@ -263,9 +265,9 @@ class Subscriptions(Noun[State]):
         """The dead letters, oldest first."""
         return [record for _, record in sorted(self._state.subscriptions.dead_letters.items())]
 
-    @command(nothing)
-    def retry(self, tx: Transaction[State], letter: int, *, agent: str | None = None) -> None:
-        """Give a dead letter one more attempt.
+    @command(removed_letter)
+    def retry(self, tx: Transaction[State], letter: int, *, agent: str | None = None) -> int | None:
+        """Give a dead letter one more attempt, and return its number.
 
         Raises:
             NotFound: There is none of this number.
@@ -273,10 +275,13 @@ class Subscriptions(Noun[State]):
         tx.act_as(agent)
         _find_letter(tx.state, letter)
         tx.record(SubscriptionRetried(letter=letter))
+        return None
 
-    @command(nothing)
-    def dismiss(self, tx: Transaction[State], letter: int, *, agent: str | None = None) -> None:
-        """Remove a dead letter from the list; its event stays in the log.
+    @command(removed_letter)
+    def dismiss(
+        self, tx: Transaction[State], letter: int, *, agent: str | None = None
+    ) -> int | None:
+        """Remove a dead letter from the list, and return its number; its event stays in the log.
 
         Raises:
             NotFound: There is none of this number.
@@ -284,6 +289,7 @@ class Subscriptions(Noun[State]):
         tx.act_as(agent)
         _find_letter(tx.state, letter)
         tx.record(SubscriptionDismissed(letter=letter))
+        return None
 
     # Claims
 
