@@ -13,6 +13,7 @@ import msgspec
 
 from orchestrator.core.decoding import decode_text
 from orchestrator.core.errors import BadInput, NotFound, UsageError, did_you_mean
+from orchestrator.core.moments import moment
 from orchestrator.core.store import Documents
 from orchestrator.index.schema import TABLES, TEXTS
 from orchestrator.index.views import VIEWS
@@ -71,8 +72,8 @@ def find_query(documents: Documents, name: str) -> NamedQuery:
     return queries[name]
 
 
-def given(query: NamedQuery, pairs: dict[str, str]) -> dict[str, object]:
-    """The values of all parameters of a query.
+def given(query: NamedQuery, pairs: dict[str, str], now: str) -> dict[str, object]:
+    """The values of all parameters of a query; those named since and until are moments.
 
     Raises:
         UsageError: The query has no such parameter.
@@ -81,10 +82,12 @@ def given(query: NamedQuery, pairs: dict[str, str]) -> dict[str, object]:
         if name not in query.parameters:
             known = ", ".join(f"--{known}" for known in query.parameters) or "none"
             raise UsageError(f"The query {query.name} has no parameter {name!a}; it has {known}")
-    return {name: _value(pairs.get(name)) for name in query.parameters}
+    return {name: _value(name, pairs.get(name), now) for name in query.parameters}
 
 
-def _value(text: str | None) -> object:
+def _value(name: str, text: str | None, now: str) -> object:
+    if text is not None and name in ("since", "until"):
+        return moment(text, now, is_past=True, is_end=name == "until")
     is_number = text is not None and re.fullmatch(r"-?[0-9]{1,18}", text) is not None
     return int(text) if text is not None and is_number else text
 

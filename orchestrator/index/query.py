@@ -4,6 +4,7 @@ SQLite asks the authorizer about each step of a statement before it runs, so any
 read is refused.
 """
 
+import re
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -125,7 +126,9 @@ def ask(
             raise TimedOut(
                 f"The query took longer than {seconds:g} s", hint="Narrow it, or give --timeout."
             ) from None
-        raise QueryError(f"The query failed: {error}", hint=_HINT) from None
+        missing = _MISSING.search(str(error))
+        hint = missing and f"Give a value after the query: --{missing[1]} VALUE."
+        raise QueryError(f"The query failed: {error}", hint=hint or _HINT) from None
     except sqlite3.Warning as error:  # several statements
         raise QueryError(f"The query failed: {error}", hint=_HINT) from None
     except (MemoryError, OverflowError) as error:
@@ -133,6 +136,7 @@ def ask(
         raise QueryError(f"The query failed: {reason}", hint=_HINT) from None
 
 
+_MISSING = re.compile(r"binding parameter :([a-z][a-z0-9_]*)")
 _HINT = "`orc query --schema` shows tables, columns and views; only one SELECT can be asked."
 
 

@@ -69,6 +69,7 @@ class TextMatch(msgspec.Struct, frozen=True, kw_only=True):
         score: Its relevance; higher is better.
         snippet: The part of the text around the words.
         marks: The positions of the words in the snippet: the first character, and the one after the last.
+        title_marks: Their positions in the title.
     """
 
     kind: TextKind
@@ -81,6 +82,7 @@ class TextMatch(msgspec.Struct, frozen=True, kw_only=True):
     score: float
     snippet: str
     marks: list[tuple[int, int]]
+    title_marks: list[tuple[int, int]]
 
 
 def search(
@@ -175,6 +177,7 @@ class _MatchRow(NamedTuple):
     ts: str
     body: str | None
     marked: str | None
+    marked_title: str | None
     rarity: float
 
 
@@ -201,7 +204,8 @@ class _Matches:
         rows = self._database.execute(
             "SELECT kind, key, number, texts.task,"
             " coalesce(texts.title, (SELECT k.title FROM tasks k WHERE k.id = texts.task), ''),"
-            f" agent, ts, texts.body, snippet({table}, 1, :open, :close, '…', {_WORDS}), {rarity}"
+            f" agent, ts, texts.body, snippet({table}, 1, :open, :close, '…', {_WORDS}),"
+            f" highlight({table}, 0, :open, :close), {rarity}"
             f" FROM {table} CROSS JOIN texts ON texts.id = {table}.rowid"
             f" WHERE {table} MATCH :query{condition} LIMIT :most",
             {**self._values, **values},
@@ -212,6 +216,9 @@ class _Matches:
         """Return a match as it is shown."""
         text = _around_run(row.body or "", self._words) or row.marked or ""
         snippet, marks = _unmarked(text)
+        title, title_marks = _unmarked(
+            _with_run_marked(row.title, self._words) or row.marked_title or ""
+        )
         return TextMatch(
             kind=row.kind,
             key=row.key,
@@ -223,6 +230,7 @@ class _Matches:
             score=round(score, 3),
             snippet=snippet,
             marks=marks,
+            title_marks=title_marks if title == row.title else [],
         )
 
 
@@ -236,6 +244,12 @@ def _around_run(body: str, words: str) -> str:
             cut = ("…" if first > _NEAR else "", "…" if end + _NEAR < len(body) else "")
             return f"{cut[0]}{head}{_OPEN}{body[first:end]}{_CLOSE}{tail}{cut[1]}"
     return ""
+
+
+def _with_run_marked(title: str, words: str) -> str:
+    """The title, if it contains a word of a script without blanks, with marks around it."""
+    run = next((run for run in runs(words) if run in title), None)
+    return title.replace(run, f"{_OPEN}{run}{_CLOSE}", 1) if run else ""
 
 
 def _unmarked(marked: str) -> tuple[str, list[tuple[int, int]]]:

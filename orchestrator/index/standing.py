@@ -7,7 +7,7 @@ import msgspec
 
 from orchestrator.core.store import START, Cursor
 
-VERSION = 6
+VERSION = 7
 """Grows with every change of the schema or the contents: an index of another version is built again."""
 
 

@@ -94,7 +94,7 @@ VIEWS = (
         "GROUP BY workstream, status, priority",
     ),
     View(
-        "throughput",
+        "daily_throughput",
         "How many tasks ended and were added each day (UTC), by workstream.",
         "SELECT day, workstream, sum(done) AS done, sum(failed) AS failed,\n"
         "  sum(cancelled) AS cancelled, sum(added) AS added\n"

@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from .conftest import CommandLine
+from .terminal import at_terminal
 
 HOSTILE = [
     "=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\ttab", " =1", "a|b *c* [d](e) `f` <script>",
@@ -168,3 +170,40 @@ def test_the_doctor_builds_an_index_anew_that_is_of_no_use(asked: CommandLine, t
     asked("doctor", "--fix")
     assert asked("index", "verify").out == "The index is as the log says\n"
     assert "[ok] index" in asked("doctor").out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a terminal of Unix")
+@pytest.mark.parametrize("format", ["table", "json", "jsonl", "csv", "markdown"])
+def test_a_terminal_gets_no_control_characters_in_any_format(
+    asked: CommandLine, tmp_path: Path, format: str
+):
+    shown = at_terminal(
+        tmp_path / "board", "query", _select("a\x1b[31m\u202eb\x9b"), "--format", format
+    )
+    assert not any(sign in shown for sign in ("\x1b", "\u202e", "\x9b"))
+
+
+def test_lists_of_queries_and_tables_have_every_format(asked: CommandLine):
+    for listing, name in (("--list", "lead-times"), ("--schema", "tasks")):
+        answer = asked("query", listing, "--json").json
+        assert [*map(json.loads, asked("query", listing, "--format", "jsonl").lines)] == answer
+        assert asked("query", listing, "--format", "json").json == answer
+        rows = csv.DictReader(io.StringIO(asked("query", listing, "--format", "csv").out))
+        assert name in {row["name"] for row in rows}
+        assert f"| {name} |" in asked("query", listing, "--format", "markdown").out
+
+
+def test_no_shipped_query_hides_a_table_or_view(asked: CommandLine):
+    queries = {query["name"] for query in asked("query", "--list", "--json").json}
+    assert not queries & {table["name"] for table in asked("query", "--schema", "--json").json}
+
+
+def test_since_of_a_named_query_is_a_moment(asked: CommandLine):
+    for name in ("activity", "throughput"):
+        assert asked("query", name, "--since", "1h", "--json").json
+        assert not asked("query", name, "--since", "2100-01-01", "--json").json
+        assert asked("query", name, "--since", "soon", status=2).err.startswith("Error: ")
+
+
+def test_a_missing_value_of_sql_is_named(asked: CommandLine):
+    assert "--title VALUE" in asked("query", "SELECT :title", status=2).err

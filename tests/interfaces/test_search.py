@@ -22,3 +22,21 @@ def test_json_has_every_field_and_marks_that_fit(cli: CommandLine) -> None:
     assert (match["kind"], match["key"], match["title"]) == ("task", task, "Write the parser")
     [[first, end]] = match["marks"]
     assert match["snippet"][first:end] == "lines"
+
+
+def test_words_in_titles_are_marked_too(cli: CommandLine) -> None:
+    added(cli, "Write the parser")
+    added(cli, "\u6570\u636e\u5e93 is slow")
+    for word in ("parser", "\u6570\u636e\u5e93"):
+        [match] = cli("search", word, "--json").json
+        [[first, end]] = match["title_marks"]
+        assert match["title"][first:end] == word
+
+
+def test_verbose_says_on_stderr_what_was_searched(cli: CommandLine) -> None:
+    added(cli, "Write the parser")
+    answer = cli("search", "parser", "-v")
+    assert answer.err.startswith("Note: Searched an index in memory, made for this search, in ")
+    assert answer.out == cli("search", "parser").out
+    cli("index", "build")
+    assert cli("search", "parser", "-v").err.startswith("Note: Searched state/index.db, in ")

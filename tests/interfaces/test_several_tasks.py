@@ -16,6 +16,10 @@ def test_labels_are_set_on_several_tasks_and_alone_the_group_counts_them(cli: Co
         f"{second} (Ship v2): not labelled ui any more\n"
     )
     assert cli("t", "label", "--json").json == {"ui": 1}
+    both = f"{first},{second}"
+    assert cli("t", "label", "add", "--ids", both, "a,b").out.count("labelled a,b") == 2
+    assert cli("t", "label", "remove", "a,b", "--ids", both).out.count("not labelled a,b") == 2
+    assert cli("t", "label", "--json").json == {"ui": 1}
     assert cli("t", "label", "add", first, status=2).err.startswith("Error: The LABEL is missing")
 
 

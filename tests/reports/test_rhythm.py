@@ -53,6 +53,7 @@ def test_weekends_are_days_without_work_in_two_weeks() -> None:
         [],
         [MONDAY],
         worked([0], 9, 17),  # no night has passed
+        worked([0], 9, 10, number=50),  # nights have passed, but work did not go on
         worked([0, 1, 2], 9, 17, number=1),  # it may be chance
         worked([0, 1, 2], 0, 24),
     ],

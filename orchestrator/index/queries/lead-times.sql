@@ -1,6 +1,6 @@
 -- How long tasks took from added to done, by workstream and type: median, 85th percentile, longest, in hours.
 -- :ws Only of this workstream.
--- :since Only done from this time on: 2026-11-01.
+-- :since Only done from this time on: 7d, monday, 2026-11-01.
 WITH ranked AS (
   SELECT workstream, type, lead_hours, cycle_hours,
     row_number() OVER (PARTITION BY workstream, type ORDER BY lead_hours) AS place,

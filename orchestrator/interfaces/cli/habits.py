@@ -65,6 +65,8 @@ COMMANDS_MEANT = {
     "assign": "sling",
     "task assign": "sling",
     "task search": "search --in task",
+    "task history": "timeline",
+    "task log": "timeline",
     "task depend": "task dep add",
     "agent show": "whoami",
     "duplicates": "similar",

@@ -2,22 +2,26 @@
 
 import os
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError
+from orchestrator.core.printable import escape_json, escape_lines
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
-from orchestrator.interfaces.cli.layout import table_of
+from orchestrator.interfaces.cli.layout import Column, is_terminal, table_of
 from orchestrator.interfaces.cli.parameters import argument, flag, option
 from orchestrator.interfaces.cli.query_formats import RENDERED, objects
-from orchestrator.interfaces.cli.rendering import Answer, warn
+from orchestrator.interfaces.cli.rendering import Answer, plain, warn
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from orchestrator.index.query import QueryResult
 
 
 @BOARD.command(
@@ -60,13 +64,13 @@ def query(
         from orchestrator.index.named import named_queries
 
         queries = named_queries(run.store.documents)
-        return Answer(
-            queries, lambda: table_of(queries, "name", ("parameters", _parameters), "about")
-        )
+        columns = ("name", ("parameters", _parameters), "about")
+        return Answer(queries, lambda: _listed(queries, how["format"], *columns))
     if schema:
         from orchestrator.index.description import overview
 
-        return Answer(overview(), lambda: table_of(overview(), "name", "columns", "about"))
+        tables = overview()
+        return Answer(tables, lambda: _listed(tables, how["format"], "name", "columns", "about"))
     if not words:
         raise UsageError("There is nothing to answer", hint="`query --list` shows named queries.")
     return _asked(run, words, agent, **how)
@@ -74,6 +78,32 @@ def query(
 
 def _parameters(named: Any) -> list[str]:
     return [f"--{name}" for name in named.parameters]
+
+
+def _listed(records: Sequence[Any], format: str, *columns: Column) -> str:
+    """Descriptions as a table of these columns, or with all their fields in another format."""
+    if format == "table":
+        return table_of(records, *columns)
+    from orchestrator.index.query import QueryResult
+
+    rows = [[*plain(record).values()] for record in records]
+    if not format.startswith("json"):
+        rows = [
+            [cell if isinstance(cell, str) else ", ".join(cell) for cell in row] for row in rows
+        ]
+    return _rendered(QueryResult(columns=[*plain(records[0])], rows=rows), format)
+
+
+def _rendered(result: "QueryResult", format: str) -> str:
+    """An answer in a format; a terminal gets no control characters, files and pipes get all of them."""
+    text = RENDERED[format](result)
+    if not is_terminal() or format not in _EXACT:
+        return text
+    return _EXACT[format](text)
+
+
+_EXACT = {"json": escape_json, "jsonl": escape_json, "csv": escape_lines}
+"""Formats that contain every character as it is, and how a terminal shows them."""
 
 
 def _asked(
@@ -93,7 +123,7 @@ def _asked(
     values: dict[str, object] = dict(pairs)
     if is_name(text):
         named = find_query(run.store.documents, text)
-        text, values = named.sql, given(named, pairs)
+        text, values = named.sql, given(named, pairs, clock.timestamp(time.time()))
     elif text == "-":
         text = run.text_from("-")
     seconds = clock.duration(timeout)
@@ -104,7 +134,7 @@ def _asked(
         )
     if result.cut:
         warn(f"Only the first {limit} rows are shown; --limit N shows more.")
-    return Answer(objects(result), lambda: RENDERED[format](result))
+    return Answer(objects(result), lambda: _rendered(result, format))
 
 
 def _pairs(words: Sequence[str]) -> dict[str, str]:

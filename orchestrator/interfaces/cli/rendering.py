@@ -11,8 +11,8 @@ import click
 import msgspec
 
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.printable import escape
-from orchestrator.interfaces.cli.layout import Column, table_of
+from orchestrator.core.printable import escape, escape_json
+from orchestrator.interfaces.cli.layout import Column, is_terminal, table_of
 
 Item = TypeVar("Item")
 
@@ -135,7 +135,8 @@ def show(answer: Answer, *, as_json: bool, lossy: bool) -> None:
 
 def _rendered(answer: Answer, *, as_json: bool) -> bytes:
     if as_json:
-        return to_json(answer.value)
+        data = to_json(answer.value)
+        return escape_json(data.decode()).encode() if is_terminal() else data
     text = answer.text()
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return (text + "\n" if text else "").encode(encoding, "backslashreplace")

@@ -1,6 +1,7 @@
 """``orc search``: words in every text of the board."""
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from orchestrator.core import clock
@@ -11,7 +12,7 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.layout import lines, paint, shown_time
 from orchestrator.interfaces.cli.parameters import argument, flag, option
-from orchestrator.interfaces.cli.rendering import Answer
+from orchestrator.interfaces.cli.rendering import Answer, note
 from orchestrator.interfaces.cli.run import Run
 
 
@@ -23,8 +24,9 @@ from orchestrator.interfaces.cli.run import Run
 @option("--status", "Only about tasks of these statuses.", types.WORD, many=True)
 @option("--where", "Only about tasks that pass this expression (`help where`).", default="")
 @option("--limit", "At most so many.", types.COUNT, default=20)
+@flag("--verbose/-v", "Write on stderr what was searched, and for how long.", rare=True)
 @flag("--stale", "Search the index without updating it first.", rare=True)
-def search(run: Run, words: tuple[str, ...], where: str, **filters: Any) -> Answer:
+def search(run: Run, words: tuple[str, ...], where: str, verbose: bool, **filters: Any) -> Answer:
     """Search tasks, results, notes, evidence, mail, knowledge, decisions, goals and events.
 
     The most relevant come first: rare words, then titles before texts, new before old. `index build` makes it
@@ -36,7 +38,11 @@ def search(run: Run, words: tuple[str, ...], where: str, **filters: Any) -> Answ
         from orchestrator.domain.tasks.where import parse
 
         filters["where"] = parse(where, run.orc.engine.read(), now)
-    matches = words_search(run.index, " ".join(words), now=now, **filters)
+    index, begin = run.index, time.monotonic()
+    matches = words_search(index, " ".join(words), now=now, **filters)
+    if verbose:
+        place = "state/index.db" if index.exists else "an index in memory, made for this search"
+        note(f"Searched {place}, in {time.monotonic() - begin:.2f} s")
     return Answer(matches, lambda: lines(map(_shown, matches), empty="Nothing was found."))
 
 
@@ -44,17 +50,16 @@ def _shown(match: TextMatch) -> str:
     which = f" {match.number}" if match.number else ""
     author = f" by {escape(match.agent)}" if match.agent else ""
     when = f", {shown_time(match.ts)}" if match.ts else ""
-    first = f"{match.kind}{which} {escape(match.key)}: {escape(match.title)}{author}{when}"
-    text = _marked(match)
-    return f"{first}\n    {text}" if text else first
+    first = f"{match.kind}{which} {escape(match.key)}: {_marked(match.title, match.title_marks)}"
+    head = first + author + when
+    text = _marked(match.snippet, match.marks)
+    return f"{head}\n    {text}" if text else head
 
 
-def _marked(match: TextMatch) -> str:
-    """The snippet, with the words highlighted."""
-    text, end = "", 0
-    for first, behind in match.marks:
-        text += escape(match.snippet[end:first]) + paint(
-            escape(match.snippet[first:behind]), "bold"
-        )
+def _marked(text: str, marks: Iterable[tuple[int, int]]) -> str:
+    """A text, with the words highlighted."""
+    shown, end = "", 0
+    for first, behind in marks:
+        shown += escape(text[end:first]) + paint(escape(text[first:behind]), "bold")
         end = behind
-    return text + escape(match.snippet[end:])
+    return shown + escape(text[end:])

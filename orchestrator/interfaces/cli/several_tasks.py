@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+from orchestrator.core.calls import split_list
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import LABEL, TASK
 from orchestrator.interfaces.cli.layout import table
-from orchestrator.interfaces.cli.parameters import Decorator, argument, option
+from orchestrator.interfaces.cli.parameters import Decorator, argument, option, together
 from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_words import Words, all_changed, named
@@ -17,16 +18,19 @@ if TYPE_CHECKING:
 
 
 def _tasks_and(last: str, help: str) -> Decorator:
-    """Declare the words ``IDS... LAST``."""
-    return argument("words...", help, types.TASK_ID, metavar=f"IDS... {last}")
+    """Declare the words ``IDS... LAST``, and ``--ids`` in place of the tasks."""
+    words = argument("words...", help, types.TASK_ID, metavar=f"IDS... {last}")
+    ids = option("--ids", "The tasks.", types.TASK_ID, many=True, rare=True)
+    return together(words, ids)
 
 
-def _split(words: Words, last: str) -> tuple[Words, str]:
+def _split(words: Words, ids: Words | None, last: str) -> tuple[Words, str]:
     """Return the tasks, and the word after them.
 
     Raises:
-        UsageError: There is only one word.
+        UsageError: There is only one word and no ``--ids``.
     """
+    words = (*(ids or ()), *words)
     if len(words) < 2:
         raise UsageError(f"The {last} is missing", hint=f"It follows the tasks: IDS... {last}")
     return words[:-1], words[-1]
@@ -37,21 +41,21 @@ def _changed(run: Run, tasks: "list[Task]", what: str) -> Answer:
 
 
 @LABEL.command("add", example="add 299833bc 1f00aa2b urgent")
-@_tasks_and("LABEL", "The tasks, and the label.")
-def add(run: Run, words: Words) -> Answer:
+@_tasks_and("LABEL", "The tasks, and the label; several: ui,urgent.")
+def add(run: Run, words: Words, ids: Words | None) -> Answer:
     """Add a label to tasks."""
-    tasks, label = _split(words, "LABEL")
-    changed = run.orc.tasks.label(tasks, add=[label])
-    return _changed(run, changed, f"labelled {escape(label)}")
+    tasks, labels = _split(words, ids, "LABEL")
+    changed = run.orc.tasks.label(tasks, add=split_list(labels))
+    return _changed(run, changed, f"labelled {escape(labels)}")
 
 
 @LABEL.command("remove", example="remove 299833bc 1f00aa2b urgent")
-@_tasks_and("LABEL", "The tasks, and the label.")
-def remove(run: Run, words: Words) -> Answer:
+@_tasks_and("LABEL", "The tasks, and the label; several: ui,urgent.")
+def remove(run: Run, words: Words, ids: Words | None) -> Answer:
     """Remove a label from tasks."""
-    tasks, label = _split(words, "LABEL")
-    changed = run.orc.tasks.label(tasks, remove=[label])
-    return _changed(run, changed, f"not labelled {escape(label)} any more")
+    tasks, labels = _split(words, ids, "LABEL")
+    changed = run.orc.tasks.label(tasks, remove=split_list(labels))
+    return _changed(run, changed, f"not labelled {escape(labels)} any more")
 
 
 @LABEL.command("list", example="list", reads=True)
@@ -64,9 +68,9 @@ def list_labels(run: Run) -> Answer:
 
 @TASK.command("move", example="move 299833bc 1f00aa2b docs")
 @_tasks_and("WS", "The tasks, and the workstream where they belong then.")
-def move(run: Run, words: Words) -> Answer:
+def move(run: Run, words: Words, ids: Words | None) -> Answer:
     """Move tasks, and their parts, to another workstream."""
-    tasks, workstream = _split(words, "WS")
+    tasks, workstream = _split(words, ids, "WS")
     moved = run.orc.tasks.move(tasks, workstream)
     return _changed(run, moved, f"now in {escape(workstream)}")
 

@@ -81,17 +81,17 @@ class Rhythm(msgspec.Struct, frozen=True):
 def rhythm_of(moments: Iterable[float], now: float) -> Rhythm:
     """Return the rhythm of moments at which work began or ended.
 
-    The daily rest is the longest time of the day without any of them, if that is unlikely by chance and has
-    passed at least once. Shorter rests, and those of some days only, are not known by this.
+    The daily rest is the longest time of the day without any of them, if that is unlikely by chance and work
+    went on after it at least once. Shorter rests, and those of some days only, are not known by this.
     """
     times = sorted(moments)
-    daily = _daily_rest(times, now)
+    daily = _daily_rest(times)
     if daily is None:
         return Rhythm()
     return msgspec.structs.replace(daily, days=_days_of_rest(times, daily, now))
 
 
-def _daily_rest(times: list[float], now: float) -> Rhythm | None:
+def _daily_rest(times: list[float]) -> Rhythm | None:
     clock = sorted(moment % DAY for moment in times)
     if len(clock) < 2:
         return None
@@ -101,7 +101,7 @@ def _daily_rest(times: list[float], now: float) -> Rhythm | None:
     # problem in probability", 1939: the longest gap of n points on a circle).
     count = len(times) / 2
     chance = count * (1 - length / DAY) ** (count - 1)
-    nights = (now - begins - length) // DAY - math.ceil((times[0] - begins) / DAY) + 1
+    nights = (times[-1] - begins - length) // DAY - math.ceil((times[0] - begins) / DAY) + 1
     if length < _SHORTEST or chance > _CHANCE or nights < 1:
         return None
     return Rhythm(begins, length)
