@@ -2,11 +2,12 @@
 
 import json
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from orchestrator.interfaces.cli import layout, rendering
+from orchestrator.interfaces.cli import layout, rendering, report_page
 
 from .conftest import CommandLine
 
@@ -105,3 +106,9 @@ def test_long_work_shows_how_far_it_is(board: CommandLine, monkeypatch: pytest.M
     monkeypatch.setattr(rendering, "_PATIENCE", 0)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert "Reading the log" in board("report").err
+
+
+@pytest.mark.parametrize(("days", "tick"), [(1, "21:30"), (30, "27 Nov"), (4000, "Nov 2026")])
+def test_times_on_the_axis_of_a_chart_tell_its_ticks_apart(days: int, tick: str) -> None:
+    moment = datetime(2026, 11, 27, 21, 30)  # a local time
+    assert report_page.axis_time(moment, 0, timedelta(days=days)) == tick

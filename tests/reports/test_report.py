@@ -15,6 +15,7 @@ from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.domain.locks.events import LockAwaited
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
 from orchestrator.interfaces.cli.rendering import plain
+from orchestrator.reports.report.markdown import markdown
 from orchestrator.reports.report.records import SHOWN, BoardReport, Spread
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -253,6 +254,7 @@ def test_checks_are_counted_with_those_that_failed(build: Orchestrator) -> None:
     evidence = build.report().evidence
     assert (evidence.passed, evidence.failed, evidence.forced) == (0, 2, 1)
     assert [(check.what, check.times) for check in evidence.failing] == [("nowhere.txt", 2)]
+    assert "Completed by force, with a reason: 1 task." in markdown(build.report())
 
 
 def test_knowledge_and_decisions_of_the_time_are_named(

@@ -1,6 +1,6 @@
 """The report for a terminal: the summary, small charts, and tables."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from orchestrator.core import clock
 from orchestrator.core.printable import escape
@@ -74,7 +74,7 @@ def _burn_up(report: BoardReport) -> str:
     figure.with_colors = takes_colours()
     figure.color_mode = "names"
     figure.register_label_formatter(float, _number)
-    figure.register_label_formatter(datetime, _date)
+    figure.register_label_formatter(datetime, axis_time)
     ends = [*(_local(step.begins) for step in steps[1:]), _local(report.until)]
     wanted, done = [step.scope for step in steps], [step.done for step in steps]
     figure.set_y_limits(min_=0, max_=max(*wanted, 1))
@@ -97,5 +97,7 @@ def _number(value: float, chars: int, delta: float, left: bool = False) -> str: 
     return f"{value:.0f}".ljust(chars) if left else f"{value:.0f}".rjust(chars)
 
 
-def _date(value: datetime, chars: int, delta: object, left: bool = False) -> str:  # noqa: ARG001
-    return value.strftime("%d %b").ljust(chars)
+def axis_time(value: datetime, chars: int, delta: timedelta, left: bool = False) -> str:  # noqa: ARG001
+    """A moment on an axis that spans ``delta``."""
+    form = "%b %Y" if delta.days > 300 else "%d %b" if delta.days > 1 else "%H:%M"
+    return value.strftime(form).ljust(chars)

@@ -335,7 +335,7 @@ class Drawing:
             locator, tz=self._zone, show_offset=False
         )
         formatter.zero_formats = ["", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M"]
-        formatter.formats = ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%H:%M"]
+        formatter.formats = ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%H:%M:%S"]
         axes.xaxis.set_major_formatter(formatter)
         axes.tick_params(axis="x", pad=6)
 

@@ -146,7 +146,7 @@ class EvidenceCounts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         passed: Checks (commands and artifacts) that passed.
         failed: Checks that did not.
-        forced: Tasks that were completed or handed in although a check failed.
+        forced: Tasks that were completed or handed in by force, such as after a failed check.
         failing: The checks that failed most often.
         reviews: How long reviews took, from handed in to the reviewer's word.
     """

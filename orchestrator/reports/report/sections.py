@@ -480,7 +480,7 @@ def _evidence(report: BoardReport) -> ReportSection:
             f" than {half or '0s'}, 85 % no longer than {most or '0s'}."
         )
     if evidence.forced:
-        lines.append(f"Completed although a check failed: {_counted(evidence.forced, 'task')}.")
+        lines.append(f"Completed by force, with a reason: {_counted(evidence.forced, 'task')}.")
     return ReportSection(name="evidence", title="How evidence went", lines=lines)
 
 
