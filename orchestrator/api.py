@@ -50,6 +50,13 @@ class Lazy:
         raise AttributeError(f"{self._name!r} is a noun of the board and stays what it is")
 
 
+def _keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    import inspect
+
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
 class Query:
     """A function of the board as a method of the facade; its module is imported on first access.
 
@@ -70,8 +77,9 @@ class Query:
 
         @wraps(function)
         def query(orc: "Orchestrator", *args: Any, **kwargs: Any) -> Any:
-            if is_command:
-                return getattr(_imported(noun)(orc.engine), verb)(*args, **kwargs)
+            if is_command:  # with its defaults: they are part of the digest of a request
+                given = {**_keyword_defaults(function), **kwargs}
+                return getattr(_imported(noun)(orc.engine), verb)(*args, **given)
             return function(orc.engine, *args, **kwargs)
 
         hints = [*function.__annotations__.items()]

@@ -1,5 +1,6 @@
 """``orc.knowledge`` with its search: topics that match, ranked as ``search`` ranks texts."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     line: str
 
 
-class RankedKnowledge(Knowledge):
+class RankedKnowledge(Knowledge, name="knowledge"):
     """``orc.knowledge``: write, append, delete; read, all, search, history."""
 
     def search(self, words: str) -> list[Match]:
@@ -63,6 +64,8 @@ def ranked_topics(desk: Desk[State], documents: dict[str, Document], query: str)
 
     def texts() -> "Iterator[SearchText]":
         for document in documents.values():
+            if re.search("[\ud800-\udfff]", document.topic):
+                continue  # a file name that is not UTF-8 is in no database
             yield topic_text(
                 document.topic,
                 document.text,

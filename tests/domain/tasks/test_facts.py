@@ -151,4 +151,4 @@ def test_meta_of_a_step_are_filled_and_a_distilled_formula_has_them(orc: Orchest
     orc.engine.documents.write("formulas/mine.formula.toml", vars_ + step)
     root = orc.workflows.pour(orc.formulas.cook("mine")).root.id
     assert orc.tasks.get(f"{root}.a").meta == {"team": "shop"}
-    assert 'meta = { team = "shop" }' in orc.formulas.distill(root, "again")
+    assert '[steps.meta]\nteam = "shop"' in orc.formulas.distill(root, "again")
