@@ -1,7 +1,7 @@
 """Named queries: shipped ones, and those of the board in ``queries/*.sql``.
 
-A query is a text of SQL. Its first comment describes it; a comment ``-- :ws Only of this workstream``
-declares a parameter, which is NULL if it is not given.
+A query is a text of SQL. Its first comment describes it, and a comment ``-- :ws Only of this workstream``
+a parameter. A parameter is NULL if it is not given.
 """
 
 import os
@@ -21,6 +21,7 @@ from orchestrator.index.views import VIEWS
 FOLDER, ENDING = "queries", ".sql"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _PARAMETER = re.compile(r"--\s*:([a-z][a-z0-9_]*)\s*(.*)")
+_USED = re.compile(r"(?<![:\w]):([a-z][a-z0-9_]*)")
 _LARGEST = 100_000
 
 
@@ -57,12 +58,17 @@ def find_query(documents: Documents, name: str) -> NamedQuery:
 
     Raises:
         NotFound: There is none.
+        BadInput: Its file cannot be read.
     """
     queries = {query.name: query for query in named_queries(documents)}
     relation = next((r for r in (*TABLES, TEXTS, *VIEWS) if r.name == name), None)
     if relation is not None and name not in queries:
         sql = f"SELECT * FROM {name}"
         return NamedQuery(name=name, about=relation.about, parameters={}, where="schema", sql=sql)
+    file = f"{FOLDER}/{name}{ENDING}"
+    if name not in queries and (data := documents.read(file)) is not None:
+        decode_text(data, file)
+        raise BadInput(f"{file} is larger than {_LARGEST} bytes")
     if name not in queries:
         raise NotFound(
             f"There is no query {name!a}{did_you_mean(name, queries)}",
@@ -122,6 +128,8 @@ def parse_query(name: str, text: str, where: str) -> NamedQuery:
             parameters[parameter[1]] = parameter[2]
         else:
             about.append(line.lstrip("- ").strip())
+    for name_used in _USED.findall(text):
+        parameters.setdefault(name_used, "")
     return NamedQuery(
         name=name, about=" ".join(about), parameters=parameters, where=where, sql=text
     )

@@ -207,3 +207,24 @@ def test_since_of_a_named_query_is_a_moment(asked: CommandLine):
 
 def test_a_missing_value_of_sql_is_named(asked: CommandLine):
     assert "--title VALUE" in asked("query", "SELECT :title", status=2).err
+
+
+def test_a_query_of_the_board_may_use_what_it_does_not_describe(asked: CommandLine, tmp_path: Path):
+    folder = tmp_path / "board" / "queries"
+    folder.mkdir()
+    (folder / "twice.sql").write_text("SELECT 2 * :n AS x")
+    assert asked("query", "twice", "--n", "3").lines == ["x", "6"]
+    assert asked("query", "twice", "--json").json == [{"x": None}]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"), [(b"\xff", "UTF-8"), (b"-- x\n" * 30_000, "larger")]
+)
+def test_a_query_of_the_board_that_cannot_be_read_says_why(
+    asked: CommandLine, tmp_path: Path, content: bytes, problem: str
+):
+    folder = tmp_path / "board" / "queries"
+    folder.mkdir()
+    (folder / "bad.sql").write_bytes(content)
+    assert "lead-times" in asked("query", "--list").out
+    assert problem in asked("query", "bad", status=2).err
