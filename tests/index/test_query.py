@@ -12,6 +12,8 @@ from orchestrator.core.errors import TimedOut
 from orchestrator.index.named import given, is_name, parse_query
 from orchestrator.index.query import QueryError
 
+NOW = "2026-11-27T20:00:00.000Z"
+
 HOSTILE = [
     "INSERT INTO tasks (id) VALUES ('x')",
     "UPDATE tasks SET title = 'x'",
@@ -186,7 +188,8 @@ def test_every_shipped_query_and_every_view_runs(indexed: Orchestrator):
         assert query.about, query.name
         for value in (None, "build"):
             values = {} if value is None else dict.fromkeys(query.parameters, value)
-            indexed.index.query(query.sql, given(query, values))
+            values |= dict.fromkeys(values.keys() & {"since"}, "7d")
+            indexed.index.query(query.sql, given(query, values, NOW))
     for name in ("ready", "blocked", "agent_workload", "tasks"):
         assert indexed.index.query(indexed.index.find(name).sql).columns
 
@@ -205,11 +208,11 @@ def test_a_board_may_have_queries_of_its_own_which_are_data_and_read_only(indexe
     assert names["mine"].parameters == {"status": "Which."}
     assert {"Not A Name", "latin"}.isdisjoint(names)
     mine = indexed.index.find("mine")
-    assert len(indexed.index.query(mine.sql, given(mine, {"status": "done"})).rows) == 1
+    assert len(indexed.index.query(mine.sql, given(mine, {"status": "done"}, NOW)).rows) == 1
     with pytest.raises(QueryError):
         indexed.index.query(indexed.index.find("evil").sql)
     with pytest.raises(UsageError, match="--status"):
-        given(mine, {"nothing": "1"})
+        given(mine, {"nothing": "1"}, NOW)
 
 
 def test_a_name_of_no_query_is_answered_with_the_nearest(indexed: Orchestrator):
@@ -221,6 +224,6 @@ def test_a_name_of_no_query_is_answered_with_the_nearest(indexed: Orchestrator):
 
 def test_numbers_given_for_parameters_are_numbers():
     query = parse_query("q", "-- About.\n-- :n A number.\nSELECT :n", "board")
-    assert given(query, {"n": "12"}) == {"n": 12}
-    assert given(query, {"n": "0x"}) == {"n": "0x"}
-    assert given(query, {}) == {"n": None}
+    assert given(query, {"n": "12"}, NOW) == {"n": 12}
+    assert given(query, {"n": "0x"}, NOW) == {"n": "0x"}
+    assert given(query, {}, NOW) == {"n": None}

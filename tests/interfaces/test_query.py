@@ -149,6 +149,10 @@ def test_an_index_that_is_not_as_the_log_says_is_damage(asked: CommandLine, tmp_
     assert asked("index", "verify", status=4).out == "tasks differs in 2 rows\n"
 
 
+def test_without_an_index_there_is_nothing_to_verify(asked: CommandLine):
+    assert asked("index", "verify").out.startswith("There is no index")
+
+
 def test_the_metadata_is_json(asked: CommandLine):
     assert asked("index", "metadata").json["databases"]["index"]["tables"]["tasks"]
 

@@ -28,9 +28,12 @@ def status(run: Run) -> Answer:
     return Answer(standing, lambda: _standing(standing))
 
 
+_NONE = "There is no index: one in memory answers questions. `index build` makes one."
+
+
 def _standing(status: "IndexStatus") -> str:
     if not status.exists:
-        return "There is no index: one in memory answers questions. `index build` makes one."
+        return _NONE
     state = status.problem and f"of no use: {status.problem}"
     if not state:
         behind = status.head - status.event
@@ -58,7 +61,8 @@ def drop(run: Run) -> Answer:
 def verify(run: Run) -> Answer:
     """Compare the index with a new one from the log; exit 4 if they differ."""
     problems = run.orc.index.verify()
-    text = "\n".join(map(escape, problems)) or "The index is as the log says"
+    is_right = "The index is as the log says" if run.orc.index.status().exists else _NONE
+    text = "\n".join(map(escape, problems)) or is_right
     return say({"problems": problems}, text, 4 if problems else 0)
 
 
