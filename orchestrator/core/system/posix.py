@@ -5,9 +5,11 @@ import fcntl
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import IO
 
 assert sys.platform != "win32"
 
@@ -109,6 +111,7 @@ def sync_folder(path: str) -> None:
 if sys.platform == "darwin":
     from orchestrator.core.system.processes import condition as condition
     from orchestrator.core.system.processes import identity as identity
+    from orchestrator.core.system.processes import processes_with as processes_with
 
     LIMITS: tuple[str, ...] = (
         "A disk that ignores F_FULLFSYNC (some network and USB disks do) may lose commits when power fails.",
@@ -168,9 +171,21 @@ else:
         """The path itself: two spellings never name the same file."""
         return path
 
-    def identity() -> tuple[int, str]:
-        """When this process started, in ticks since the boot, and the boot's id."""
-        return _status(os.getpid())[1], _boot_id()
+    def identity(pid: int | None = None) -> tuple[int, str]:
+        """When a process (else this one) started, in ticks since the boot, and the boot's id."""
+        return _status(pid or os.getpid())[1], _boot_id()
+
+    def processes_with(variable: str, value: str) -> list[int]:
+        """The processes that were started with this value of a variable, as far as this user may see."""
+        wanted = f"{variable}={value}".encode()
+        pids = []
+        for name in os.listdir("/proc"):
+            with suppress(OSError):
+                if name.isdecimal():
+                    with open(f"/proc/{name}/environ", "rb") as file:
+                        if wanted in file.read().split(b"\0"):
+                            pids.append(int(name))
+        return pids
 
     def condition(pid: int, started: int, boot: str, since: float) -> str:
         """``running``, ``stopped`` or ``gone``: a pid alone may be that of another process by now.
@@ -182,7 +197,7 @@ else:
             since: Not used: the boot and the start time are enough.
         """
         state, began = _status(pid)
-        if boot != _boot_id() or began != started:
+        if boot != _boot_id() or began != started or state == "Z":
             return "gone"
         return "stopped" if state in "Tt" else "running"
 
@@ -233,14 +248,24 @@ else:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
+def kill_group(pid: int) -> None:
+    """Kill a process and its group, if it is the leader of one."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
+
+
 class PosixProgram:
-    """A running program in a session and group of its own, without stdin.
+    """A running program in a session and group of its own.
 
     Args:
         words: The program and its arguments.
         folder: Its working folder.
         variables: Its whole environment.
         keep: Called with each piece of its output.
+        keep_errors: Called with what it writes to stderr; else this is a part of its output.
+        stdin: An open file that is its stdin; else it has none.
     """
 
     def __init__(
@@ -249,26 +274,41 @@ class PosixProgram:
         folder: str,
         variables: Mapping[str, str],
         keep: Callable[[bytes], object],
+        keep_errors: Callable[[bytes], object] | None = None,
+        stdin: IO[bytes] | None = None,
     ) -> None:
         import subprocess
 
-        self._keep = keep
-        self._pipe, end = os.pipe()
+        self._ending = threading.Lock()
+        self._is_reaped = False
+        self._pipes: dict[int, Callable[[bytes], object]] = {}
+        ends = [self._pipe(keep)]
         try:
+            if keep_errors is not None:
+                ends.append(self._pipe(keep_errors))
             self._process = subprocess.Popen(  # noqa: S603 -- no shell; the caller checks the words
                 words,
                 cwd=folder,
                 env=variables,
-                stdin=subprocess.DEVNULL,
-                stdout=end,
-                stderr=end,
+                stdin=stdin or subprocess.DEVNULL,
+                stdout=ends[0],
+                stderr=ends[-1],
                 start_new_session=True,
             )
         except BaseException:
-            os.close(self._pipe)
+            self._close()
             raise
         finally:
-            os.close(end)
+            for end in ends:
+                os.close(end)
+        self.pid = self._process.pid
+
+    def terminate(self) -> None:
+        """Ask it and its group to end; any thread may call this."""
+        with self._ending:
+            if not self._is_reaped:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, signal.SIGTERM)
 
     def wait(self, deadline: float, look: Callable[[], object]) -> bool:
         """Read its output until it ends (True) or the monotonic clock passes ``deadline``.
@@ -278,17 +318,18 @@ class PosixProgram:
         import select
 
         readable = select.poll()
-        readable.register(self._pipe, select.POLLIN)
-        pause, is_open = 1, True
-        while not _has_ended(self._process.pid):
+        for fd in self._pipes:
+            readable.register(fd, select.POLLIN)
+        pause = 1
+        while not _has_ended(self.pid):
             look()
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            if readable.poll(min(pause, left * 1000)):
-                if not self._read() and is_open:
-                    readable.unregister(self._pipe)
-                    is_open = False
+            if ready := readable.poll(min(pause, left * 1000)):
+                for fd, _ in ready:
+                    if not self._read(fd):
+                        readable.unregister(fd)
                 pause = 1
             else:
                 pause = min(pause * 2, _LONGEST_PAUSE)
@@ -297,25 +338,38 @@ class PosixProgram:
     def end(self) -> int:
         """Kill it with its whole group, and return its exit status: negative for a signal.
 
-        Read the rest of the pipe, but do not wait for a process that left the group and keeps the pipe open.
+        Read the rest of its pipes, but do not wait for a process that left the group and keeps them open.
         """
         try:
             # It is not reaped yet, so its pid cannot belong to another group.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            status = self._process.wait()
-            os.set_blocking(self._pipe, False)
-            rest = _REST
-            with suppress(BlockingIOError):
-                while rest > 0 and (count := self._read()):
-                    rest -= count
+            with self._ending:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, signal.SIGKILL)
+                status = self._process.wait()
+                self._is_reaped = True
+            for fd in self._pipes:
+                os.set_blocking(fd, False)
+                rest = _REST
+                with suppress(BlockingIOError):
+                    while rest > 0 and (count := self._read(fd)):
+                        rest -= count
         finally:
-            os.close(self._pipe)
+            self._close()
         return status
 
-    def _read(self) -> int:
-        data = os.read(self._pipe, _CHUNK)
-        self._keep(data)
+    def _pipe(self, keep: Callable[[bytes], object]) -> int:
+        """Make a pipe, and return the end to write to."""
+        pipe, end = os.pipe()
+        self._pipes[pipe] = keep
+        return end
+
+    def _close(self) -> None:
+        for fd in self._pipes:
+            os.close(fd)
+
+    def _read(self, fd: int) -> int:
+        data = os.read(fd, _CHUNK)
+        self._pipes[fd](data)
         return len(data)
 
 

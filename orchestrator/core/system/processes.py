@@ -1,9 +1,23 @@
 """Identify processes with ``psutil`` on systems without ``/proc``; it is imported only when needed."""
 
 
-def identity() -> tuple[int, str]:
-    """Empty: here a process is identified by its pid and its start before it recorded its identity."""
+def identity(pid: int | None = None) -> tuple[int, str]:
+    """Empty: here a process is identified by its pid and its start before its identity was recorded."""
     return 0, ""
+
+
+def processes_with(variable: str, value: str) -> list[int]:
+    """The processes that were started with this value of a variable, as far as this user may see."""
+    import psutil
+
+    pids = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(variable) == value:
+                pids.append(process.pid)
+        except (psutil.Error, OSError):
+            continue
+    return pids
 
 
 def condition(pid: int, started: int, boot: str, since: float) -> str:

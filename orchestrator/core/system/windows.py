@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from orchestrator.core.system.paths import folded
 from orchestrator.core.system.processes import condition as condition
 from orchestrator.core.system.processes import identity as identity
+from orchestrator.core.system.processes import processes_with as processes_with
 
 if TYPE_CHECKING:
     import psutil
@@ -160,14 +161,27 @@ def file_system_kind(folder: str) -> str:
     return "smbfs" if kind == _REMOTE else ""
 
 
+def kill_group(pid: int) -> None:
+    """Kill a process and those that it started."""
+    import psutil
+
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for child in (*process.children(recursive=True), process):
+            with suppress(psutil.Error):
+                child.kill()
+
+
 class WindowsProgram:
-    """A running program in a group of its own, without stdin.
+    """A running program in a group of its own.
 
     Args:
         words: The program and its arguments.
         folder: Its working folder.
         variables: Its whole environment.
         keep: Called with each piece of its output.
+        keep_errors: Called with what it writes to stderr; else this is a part of its output.
+        stdin: An open file that is its stdin; else it has none.
     """
 
     def __init__(
@@ -176,22 +190,35 @@ class WindowsProgram:
         folder: str,
         variables: Mapping[str, str],
         keep: Callable[[bytes], object],
+        keep_errors: Callable[[bytes], object] | None = None,
+        stdin: IO[bytes] | None = None,
     ) -> None:
         import subprocess
 
-        self._keep = keep
         self._children: set[psutil.Process] = set()
         self._process = subprocess.Popen(  # noqa: S603 -- no shell; the caller checks the words
             words,
             cwd=folder,
             env=variables,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin or subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT if keep_errors is None else subprocess.PIPE,
             creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        pipes = ((self._process.stdout, keep), (self._process.stderr, keep_errors))
+        self._readers = [
+            threading.Thread(target=_read, args=(pipe, kept), daemon=True)
+            for pipe, kept in pipes
+            if pipe is not None and kept is not None
+        ]
+        for reader in self._readers:
+            reader.start()
+        self.pid = self._process.pid
+
+    def terminate(self) -> None:
+        """Ask it and its group to end; any thread may call this."""
+        with suppress(OSError, ValueError):
+            self._process.send_signal(signal.CTRL_BREAK_EVENT)
 
     def wait(self, deadline: float, look: Callable[[], object]) -> bool:
         """Wait until it ends (True) or the monotonic clock passes ``deadline``.
@@ -221,7 +248,8 @@ class WindowsProgram:
                 child.kill()
         self._process.kill()
         status = self._process.wait()
-        self._reader.join(1)
+        for reader in self._readers:
+            reader.join(1)
         return status
 
     def _collect_children(self) -> None:
@@ -230,11 +258,11 @@ class WindowsProgram:
         with suppress(psutil.Error):
             self._children.update(psutil.Process(self._process.pid).children(recursive=True))
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as pipe:
-            while data := os.read(pipe.fileno(), _CHUNK):
-                self._keep(data)
+
+def _read(pipe: IO[bytes], keep: Callable[[bytes], object]) -> None:
+    with pipe:
+        while data := os.read(pipe.fileno(), _CHUNK):
+            keep(data)
 
 
 Program = WindowsProgram
