@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.core import clock
 from orchestrator.core.errors import BadName
 from orchestrator.core.events import Recorded, caused_by, is_reserved
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
@@ -164,6 +165,17 @@ def as_dict(record: Recorded) -> dict[str, Any]:
         "type": record.type,
         "payload": msgspec.json.decode(record.payload),
         **cause,
+    }
+
+
+def queue_event(record: Recorded) -> dict[str, Any]:
+    """An event as busytown prints it, and as an agent gets it."""
+    return {
+        "id": record.id,
+        "timestamp": int(clock.seconds(record.ts)),
+        "type": record.type,
+        "worker_id": record.agent,
+        "payload": msgspec.json.decode(record.payload),
     }
 
 

@@ -17,7 +17,8 @@ Kinds of file systems          ``file_system_kind``
 Processes                      ``identity`` and ``condition``: whether a process that left its name
                                still runs; ``Program``: one in a group of its own, and what it
                                prints; ``processes_with``, ``kill_group``: what is left of
-                               one whose parent was killed; ``VARIABLES``: what programs need beside the usual variables;
+                               one whose parent was killed; ``VARIABLES``: what programs need
+                               beside the usual variables;
                                ``run_at_terminal``: one that the user works with
 Folders                        ``user_data_folder``: where programs keep what is this user's
 Signals                        ``INTERRUPTS``: those that ask a process to end; ``interrupt``: send one

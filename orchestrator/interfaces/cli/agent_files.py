@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.supervisor.agent_files import AgentFile, AgentFiles
     from orchestrator.supervisor.trust import Trust
 
-_FOLDER = option(
+AGENTS_DIR = option(
     "--agents-dir",
     "The folder of the agent files; else `agents` in the board, or here.",
     types.FOLDER,
@@ -27,7 +27,7 @@ _FOLDER = option(
 @argument("[agents...]", "The agents whose files may run.", types.Type("AGENT"))
 @flag("--all", "Every agent of the folder.")
 @flag("--revoke", "They may run no more.")
-@_FOLDER
+@AGENTS_DIR
 def trust(
     run: Run, agents: tuple[str, ...], all: bool, revoke: bool, agents_dir: str | None
 ) -> Answer:
@@ -36,7 +36,7 @@ def trust(
     Read a file before you trust it. A file that changes is not trusted any more.
     """
     files = _load(run, agents_dir)
-    trust = _trust(run)
+    trust = user_trust(run)
     if not agents and not all:
         if revoke:
             raise UsageError("No agent is named", hint="`trust --revoke AGENT` names one.")
@@ -58,7 +58,7 @@ def trust(
 
 
 @EVENTS.command("map", example="map", reads=True)
-@_FOLDER
+@AGENTS_DIR
 def map_(run: Run, agents_dir: str | None) -> Answer:
     """Draw which agent listens to what and emits what, as a flowchart of Mermaid."""
     from orchestrator.supervisor.event_map import event_map
@@ -69,17 +69,29 @@ def map_(run: Run, agents_dir: str | None) -> Answer:
 
 
 def _load(run: Run, folder: str | None) -> "AgentFiles":
-    from orchestrator.supervisor.agent_files import FOLDER, load_agents
+    from orchestrator.supervisor.agent_files import load_agents
+
+    return load_agents(agents_folder(run, folder))
+
+
+def agents_folder(run: Run, folder: str | None) -> str:
+    """The folder of the agent files.
+
+    Raises:
+        NotFound: The folder that is named does not exist.
+    """
+    from orchestrator.supervisor.agent_files import FOLDER
 
     if folder is None:
         own = os.path.join(run.orc.folder or ".", FOLDER)
-        folder = own if os.path.isdir(own) else FOLDER
-    elif not os.path.isdir(folder):
+        return own if os.path.isdir(own) else os.path.abspath(FOLDER)
+    if not os.path.isdir(folder):
         raise NotFound(f"There is no folder {folder}", code="folder_not_found")
-    return load_agents(folder)
+    return os.path.abspath(folder)
 
 
-def _trust(run: Run) -> "Trust":
+def user_trust(run: Run) -> "Trust":
+    """What the user of this machine trusts."""
     from orchestrator.supervisor.trust import Trust
 
     return Trust(project=run.orc.folder)

@@ -131,8 +131,8 @@ EVENTS = Group(
 )
 RUNNER = Group(
     "runner",
-    "Plan a cycle, brief its tasks, collect what was done.",
-    {"runner": "plan/p brief/b collect/c"},
+    "Start agents on events; plan a cycle, brief its tasks, collect what was done.",
+    {"event_runner": "run", "runner": "plan/p brief/b collect/c"},
 )
 IMPORT = Group(
     "import",

@@ -1,20 +1,18 @@
 """``orc events push``, ``watch``, ``claim`` ...: events as a queue for workers, in the words of busytown."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError
 from orchestrator.core.strict_json import visible_json
+from orchestrator.domain.event_log import queue_event
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import EVENTS
 from orchestrator.interfaces.cli.parameters import argument, option, text_file
 from orchestrator.interfaces.cli.rendering import Answer, listing, say, write
 from orchestrator.interfaces.cli.run import Run, either, given, once
-
-if TYPE_CHECKING:
-    from orchestrator.core.events import Recorded
 
 REFUSED = 1
 """The exit status when another worker has the claim."""
@@ -22,17 +20,6 @@ REFUSED = 1
 _EVENT = option("--event", "The id of the event.", types.ID, required=True)
 WORKER = option("--worker", "Who works; else the agent of the line.", types.AGENT_NAME)
 _LETTER = argument("letter", "The number of the dead letter.", types.ID)
-
-
-def queue_event(event: "Recorded") -> dict[str, Any]:
-    """An event as busytown prints it."""
-    return {
-        "id": event.id,
-        "timestamp": int(clock.seconds(event.ts)),
-        "type": event.type,
-        "worker_id": event.agent,
-        "payload": msgspec.json.decode(event.payload),
-    }
 
 
 def json_line(value: Any) -> str:

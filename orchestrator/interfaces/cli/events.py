@@ -7,7 +7,7 @@ import msgspec
 
 from orchestrator.core.errors import UsageError, suggestion
 from orchestrator.core.printable import escape
-from orchestrator.domain.event_log import as_dict
+from orchestrator.domain.event_log import as_dict, queue_event
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, BUSYTOWN, EVENTS
 from orchestrator.interfaces.cli.layout import fitted, is_terminal, lines, parts
@@ -99,7 +99,7 @@ QUEUED = 100
 
 def _as_queue(run: Run, own: dict[str, Any], how: dict[str, Any]) -> Answer:
     """The listing as busytown prints it: JSON lines of the first events, or with ``tail`` of the last."""
-    from orchestrator.interfaces.cli.event_queue import json_line, queue_event
+    from orchestrator.interfaces.cli.event_queue import json_line
 
     if how["last"] is not None or how["all"] or how["follow"]:
         raise UsageError(

@@ -75,6 +75,17 @@ class Run:
             self._orc.engine.show_progress = self.progress
         return self._orc
 
+    def lasting(self) -> "Orchestrator":
+        """The board, opened for a process that does not end after one command."""
+        from orchestrator import Orchestrator
+
+        return Orchestrator.open(
+            self.settings.board,
+            agent=self.settings.agent,
+            checkout=self._checkout,
+            warn=self._warn_once,
+        )
+
     @property
     def store(self) -> "Store":
         """The store of the board without its state, which opens much faster."""

@@ -28,6 +28,8 @@ presence/
 cursors/
 quarantine/
 backups/
+logs/
+runner/
 """
 
 _ATTRIBUTES = """\

@@ -1,0 +1,318 @@
+"""The processes of agents: each in a group of its own, its output in a log, and nothing of it left behind.
+
+The note of a process is written before it starts, in ``state/runner/``. If the runner is killed, the next one
+ends what its notes name, by pid, start time and boot id, and by a mark in the environment.
+"""
+
+import os
+import platform
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Literal
+
+import msgspec
+
+from orchestrator.core import system
+from orchestrator.core.errors import InputOutputError, Refused
+from orchestrator.core.names import file_name
+from orchestrator.runtimes.output import AttemptResult, OutputReader
+from orchestrator.runtimes.port import Launch
+
+MARK = "ORC_PROCESS"
+"""The variable that every process of an attempt inherits; its value is the attempt's own."""
+
+GRACE = 10.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+LOG_BYTES = 10_000_000
+"""The size at which the log of an agent begins a new file; one older file is kept."""
+
+_PATIENCE = 5.0  # seconds until a process that was killed must be gone
+_PAUSE = 0.01
+
+
+def runner_folder(board: str, *names: str) -> str:
+    """A folder in ``state/`` that only this machine uses, made if it does not exist.
+
+    Raises:
+        Refused: It would be outside of the board, because a part of it is a link.
+        InputOutputError: It cannot be made.
+    """
+    path = os.path.join(board, "state")
+    for name in names:
+        if os.path.islink(path := os.path.join(path, name)):
+            raise Refused(f"{path} is a symbolic link, which is not followed", code="symlink")
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise InputOutputError(f"{path} cannot be made: {error.strerror}") from None
+    return path
+
+
+class ProcessIdentity(msgspec.Struct, frozen=True):
+    """A process, told apart from a later one with the same pid."""
+
+    pid: int
+    started: int
+    boot: str
+    since: float
+
+    @classmethod
+    def of(cls, pid: int) -> "ProcessIdentity":
+        """The identity of a running process."""
+        return cls(pid, *system.identity(pid), time.time())
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return system.condition(self.pid, self.started, self.boot, self.since) != "gone"
+
+
+class AttemptNote(msgspec.Struct, frozen=True, kw_only=True):
+    """What the next runner must know of an attempt if this one is killed."""
+
+    machine: str
+    runner: ProcessIdentity
+    agent: str
+    event: int
+    mark: str
+
+
+class NoteFile:
+    """The file of a note: the note, and in a second line the process once it has started.
+
+    Args:
+        folder: The folder of the notes.
+        note: The note.
+
+    Raises:
+        InputOutputError: It cannot be written.
+    """
+
+    def __init__(self, folder: str, note: AttemptNote) -> None:
+        self.path = os.path.join(folder, f"{note.mark}.note")
+        self._append(msgspec.json.encode(note), os.O_CREAT | os.O_EXCL)
+
+    def add_process(self, pid: int) -> None:
+        """Add the process to the note."""
+        self._append(msgspec.json.encode(ProcessIdentity.of(pid)), 0)
+
+    def remove(self) -> None:
+        """Remove the note: the log has the end of the attempt."""
+        with suppress(OSError):
+            os.unlink(self.path)
+
+    def _append(self, line: bytes, flags: int) -> None:
+        try:
+            fd = system.open_file(self.path, os.O_WRONLY | os.O_APPEND | flags)
+            with os.fdopen(fd, "wb") as file:
+                file.write(line + b"\n")
+        except OSError as error:
+            raise InputOutputError(f"{self.path} cannot be written: {error.strerror}") from None
+
+
+class Leftover(msgspec.Struct, frozen=True):
+    """An attempt whose runner is gone."""
+
+    path: str
+    note: AttemptNote
+    process: ProcessIdentity | None
+
+    def end(self) -> bool:
+        """Kill every process of it, also those that left its group; False if some are still there."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            alive = self._pids()
+            for pid in alive:
+                system.kill_group(pid)
+            if not alive:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_PAUSE)
+
+    def remove(self) -> None:
+        """Remove the note."""
+        with suppress(OSError):
+            os.unlink(self.path)
+
+    def _pids(self) -> list[int]:
+        pids = system.processes_with(MARK, self.note.mark)
+        if self.process is not None and self.process.is_alive:
+            pids.append(self.process.pid)
+        return pids
+
+
+def leftovers(folder: str) -> Iterator[Leftover]:
+    """The attempts of runners of this machine that are gone."""
+    for name in sorted(os.listdir(folder)):
+        if not name.endswith(".note"):
+            continue
+        path = os.path.join(folder, name)
+        try:
+            with os.fdopen(system.open_file(path, os.O_RDONLY), "rb") as file:
+                lines = file.read(1_000_000).split(b"\n")
+            note = msgspec.json.decode(lines[0], type=AttemptNote)
+        except (OSError, msgspec.MsgspecError):
+            continue  # torn: its process was not started
+        process = None
+        with suppress(IndexError, msgspec.MsgspecError):
+            process = msgspec.json.decode(lines[1], type=ProcessIdentity)
+        if note.machine == platform.node() and not note.runner.is_alive:
+            yield Leftover(path, note, process)
+
+
+class AgentLog:
+    """``state/logs/<agent>.log``: what an agent writes. Threads share it.
+
+    Args:
+        folder: The folder of the logs.
+        agent: The agent.
+        warn: Gets a sentence if it cannot be written, once.
+        most: Bytes at which it begins a new file.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        agent: str,
+        warn: Callable[[str], object],
+        *,
+        most: int = LOG_BYTES,
+    ) -> None:
+        self.path = os.path.join(folder, f"{file_name(agent)}.log")
+        self._most = most
+        self._warn = warn
+        self._lock = threading.Lock()
+        self._fd: int | None = None
+        self._size = 0
+        self._has_failed = False
+
+    def write(self, lines: Sequence[str]) -> None:
+        """Append lines. An error is a warning: the work of the agent goes on."""
+        data = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+        with self._lock:
+            try:
+                self._append(data)
+                self._has_failed = False
+            except OSError as error:
+                if not self._has_failed:
+                    self._warn(f"{self.path} cannot be written: {error.strerror}")
+                self._has_failed = True
+
+    def close(self) -> None:
+        """Close the file; the next line opens it again."""
+        with self._lock:
+            self._close()
+
+    def _append(self, data: bytes) -> None:
+        if self._fd is None:
+            self._fd = system.open_file(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            self._size = os.fstat(self._fd).st_size
+        if self._size and self._size + len(data) > self._most:
+            self._close()
+            system.replace(self.path, f"{self.path}.1")
+            self._fd = system.open_file(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            self._size = 0
+        while data:
+            count = os.write(self._fd, data)
+            self._size += count
+            data = data[count:]
+
+    def _close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+class AttemptEnd(msgspec.Struct, frozen=True):
+    """How the process of an attempt ended.
+
+    Attributes:
+        ended_by: What ended it before its time; empty if it ended by itself.
+    """
+
+    result: AttemptResult
+    ended_by: Literal["", "timeout", "stop"] = ""
+
+
+class _Stopped(Exception):
+    """The process is to end."""
+
+
+class AgentProcess:
+    """The process of an attempt.
+
+    Args:
+        launch: What is started.
+        output: Reads its output.
+        mark: The value of :data:`MARK`.
+        keep: Called with the lines of its output.
+        grace: Seconds between SIGTERM and SIGKILL.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        output: OutputReader,
+        *,
+        mark: str,
+        keep: Callable[[list[str]], object],
+        grace: float = GRACE,
+    ) -> None:
+        self._output = output
+        self._keep = keep
+        self._grace = grace
+        self._is_stopped = False
+        self._begun = time.monotonic()
+        # A file, because a pipe is full after 64 KiB of a payload that the agent does not read.
+        with tempfile.TemporaryFile() as stdin:
+            stdin.write(launch.stdin)
+            stdin.seek(0)
+            self._program = system.Program(
+                launch.words,
+                launch.folder,
+                {**launch.variables, MARK: mark},
+                lambda data: self._feed(data, stderr=False),
+                lambda data: self._feed(data, stderr=True),
+                stdin,
+            )
+        self.pid = self._program.pid
+
+    def stop(self) -> None:
+        """Ask it to end; it is killed after the grace. Any thread may call this."""
+        self._is_stopped = True
+
+    def wait(self, timeout: float) -> AttemptEnd:
+        """Wait until it has ended by itself, by :meth:`stop` or at the timeout; nothing of it is left.
+
+        Args:
+            timeout: Seconds from its start.
+        """
+        ended_by: Literal["", "timeout", "stop"] = ""
+        try:
+            try:
+                if not self._program.wait(self._begun + timeout, self._look):
+                    ended_by = "timeout"
+            except _Stopped:
+                ended_by = "stop"
+            if ended_by:
+                self._program.terminate()
+                self._program.wait(time.monotonic() + self._grace, lambda: None)
+        finally:
+            status = self._program.end()
+        seconds = round(time.monotonic() - self._begun, 3)
+        lines, result = self._output.end(status, seconds)
+        self._keep(lines)
+        return AttemptEnd(result, ended_by)
+
+    def _look(self) -> None:
+        if self._is_stopped:
+            raise _Stopped
+
+    def _feed(self, data: bytes, *, stderr: bool) -> None:
+        if data and (lines := self._output.feed(data, stderr=stderr)):
+            self._keep(lines)

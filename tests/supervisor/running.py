@@ -1,0 +1,131 @@
+"""A runner of shell agents for tests, in this process: events can be waited for."""
+
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from orchestrator import Orchestrator
+from orchestrator.core.events import Recorded
+from orchestrator.supervisor.agent_files import load_agent
+from orchestrator.supervisor.dispatcher import Dispatcher
+from orchestrator.supervisor.trust import Trust
+
+PATIENCE = 60.0
+"""Seconds after which a test fails that waits for an event; nothing depends on how long one takes."""
+
+
+class Follower:
+    """Collects what the runner does, and lets a test wait for it."""
+
+    def __init__(self) -> None:
+        self.events: list[Recorded] = []
+        self.lines: list[tuple[str, int, str]] = []
+        self.notes: list[tuple[str, str, str]] = []
+        self._change = threading.Condition()
+
+    def event(self, record: Recorded) -> None:
+        self._add(self.events, record)
+
+    def output(self, agent: str, event: int, lines: list[str]) -> None:
+        for line in lines:
+            self._add(self.lines, (agent, event, line))
+
+    def note(self, type: str, agent: str, text: str) -> None:
+        self._add(self.notes, (type, agent, text))
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        with self._change:
+            assert self._change.wait_for(condition, PATIENCE), (
+                [(e.id, e.type, e.payload) for e in self.events[-30:]],
+                self.notes,
+            )
+
+    def until_events(self, type: str, count: int = 1) -> list[Recorded]:
+        self.until(lambda: len(self.of_type(type)) >= count)
+        return self.of_type(type)
+
+    def until_line(self, text: str) -> None:
+        self.until(lambda: any(text in line for _, _, line in self.lines))
+
+    def until_note(self, type: str, agent: str = "") -> str:
+        self.until(lambda: self._notes(type, agent))
+        return self._notes(type, agent)[-1]
+
+    def of_type(self, type: str) -> list[Recorded]:
+        return [record for record in self.events if record.type == type]
+
+    def _notes(self, type: str, agent: str) -> list[str]:
+        return [text for t, a, text in self.notes if t == type and agent in ("", a)]
+
+    def _add(self, items: list[Any], item: Any) -> None:
+        with self._change:
+            items.append(item)
+            self._change.notify_all()
+
+
+class Town:
+    """A project with a board, agents and trust of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project = folder
+        self.agents = folder / "agents"
+        self.agents.mkdir()
+        self.trust = Trust(str(folder / "user"))
+        self.orc = Orchestrator.open(folder / ".orchestrator")
+
+    @property
+    def board(self) -> Path:
+        return self.project / ".orchestrator"
+
+    def add(self, name: str, script: str, *, trusted: bool = True, **settings: Any) -> Path:
+        lines = "".join(f"{key}: {value}\n" for key, value in settings.items())
+        path = self.agents / f"{name}.md"
+        path.write_text(f"---\nruntime: shell\n{lines}---\n{script}\n")
+        if trusted:
+            self.trust.add({str(path): load_agent(str(path)).digest})
+        return path
+
+    def push(self, type: str, payload: Any = None, agent: str | None = None) -> int:
+        return self.orc.events.push(type, payload, agent=agent).id
+
+    def log(self, agent: str) -> str:
+        return (self.board / "state" / "logs" / f"{agent}.log").read_text()
+
+    def notes(self) -> list[Path]:
+        return [*(self.board / "state" / "runner").iterdir()]
+
+    @contextmanager
+    def running(self, **options: Any):
+        follower = Follower()
+        with Orchestrator.open(self.board) as orc:
+            dispatcher = Dispatcher(
+                orc,
+                agents=str(self.agents),
+                project=str(self.project),
+                trust=self.trust,
+                follower=follower,
+                **{"grace": 1.0, "back_off": 0.01, **options},
+            )
+            failure: list[BaseException] = []
+
+            def run() -> None:
+                try:
+                    dispatcher.run()
+                except BaseException as error:
+                    failure.append(error)
+                    raise
+
+            thread = threading.Thread(target=run)
+            thread.start()
+            follower.stop = dispatcher.stop
+            try:
+                follower.ready = follower.until_note("runner.ready")
+                yield follower
+            finally:
+                dispatcher.stop()
+                dispatcher.stop()
+                thread.join(PATIENCE)
+                assert not thread.is_alive()
+                assert not failure
