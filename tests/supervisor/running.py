@@ -50,13 +50,13 @@ class Follower:
         self.until(lambda: any(text in line for _, _, line in self.lines))
 
     def until_note(self, type: str, agent: str = "") -> str:
-        self.until(lambda: self._notes(type, agent))
-        return self._notes(type, agent)[-1]
+        self.until(lambda: self.notes_of(type, agent))
+        return self.notes_of(type, agent)[-1]
 
     def of_type(self, type: str) -> list[Recorded]:
         return [record for record in self.events if record.type == type]
 
-    def _notes(self, type: str, agent: str) -> list[str]:
+    def notes_of(self, type: str, agent: str = "") -> list[str]:
         return [text for t, a, text in self.notes if t == type and agent in ("", a)]
 
     def _add(self, items: list[Any], item: Any) -> None:
@@ -106,7 +106,7 @@ class Town:
                 project=str(self.project),
                 trust=self.trust,
                 follower=follower,
-                **{"grace": 1.0, "back_off": 0.01, **options},
+                **{"grace": 0.5, "back_off": 0.01, **options},
             )
             failure: list[BaseException] = []
 

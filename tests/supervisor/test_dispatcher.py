@@ -1,11 +1,15 @@
 """The dispatcher with real processes: each event has one finish, and nothing is left of an agent."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from orchestrator.supervisor.agent_files import load_agent
+from orchestrator.supervisor.processes import LOG_BYTES
 
 from .running import Town
 
@@ -21,6 +25,19 @@ def payload(record: Any) -> Any:
     return json.loads(bytes(record.payload))
 
 
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def open_gate(path: Path) -> None:
+    """Let one agent go on that reads from a fifo."""
+    with path.open("w") as gate:
+        gate.write("go\n")
+
+
 def test_an_event_starts_an_agent_which_finishes(town: Town):
     town.add("count", "echo counted {{event.payload.path}}; echo oh >&2", listen="[plan.*]")
     with town.running() as runner:
@@ -32,3 +49,190 @@ def test_an_event_starts_an_agent_which_finishes(town: Town):
     assert sorted(said["report"]["output"].splitlines()) == ["counted a b.md", "oh"]
     assert "counted a b.md\n" in town.log("count")
     assert town.notes() == []
+
+
+def test_attempts_are_retried_then_the_event_is_a_dead_letter(town: Town):
+    town.add("bad", "echo attempt $ORC_ATTEMPT; exit 3", listen="[job]", retry=2)
+    with town.running() as runner:
+        event = town.push("job")
+        (died,) = runner.until_events("subscription.died")
+    assert payload(died) == {
+        "subscriber": "bad",
+        "event": event,
+        "reason": "it ended with exit status 3",
+        "attempts": 3,
+    }
+    assert [text for _, _, text in runner.lines] == ["attempt 1", "attempt 2", "attempt 3"]
+    assert not runner.of_type("subscription.finished")
+
+
+def test_an_agent_that_ignores_signals_is_killed_at_its_timeout_with_its_group(town: Town):
+    script = "trap '' TERM INT HUP\n(trap '' TERM; exec sleep 600) & echo child $!\nwait\nwait\n"
+    town.add("deaf", script, listen="[job]", timeout="1s")
+    with town.running(grace=0.2) as runner:
+        town.push("job")
+        (died,) = runner.until_events("subscription.died")
+    assert payload(died)["reason"] == "it was ended after its timeout of 1 s"
+    (child,) = [int(text.split()[1]) for _, _, text in runner.lines if text.startswith("child")]
+    assert not is_running(child)
+
+
+def test_what_an_agent_leaves_in_its_group_is_ended_with_it(town: Town):
+    town.add("fork", "for n in 1 2 3; do sleep 600 & echo child $!; done", listen="[job]")
+    with town.running() as runner:
+        town.push("job")
+        runner.until_events("subscription.finished")
+        children = [int(text.split()[1]) for _, _, text in runner.lines]
+        assert len(children) == 3
+        assert not any(map(is_running, children))
+
+
+def test_a_flood_is_kept_to_the_last_lines_and_a_rotated_log(town: Town):
+    script = "head -c 60000000 /dev/zero | tr '\\0' 'x' | fold -w 1000; echo; echo the end"
+    town.add("flood", script, listen="[job]")
+    with town.running() as runner:
+        town.push("job")
+        (finished,) = runner.until_events("subscription.finished")
+    output = payload(finished)["report"]["output"]
+    assert output.endswith("x\nthe end")
+    assert len(output) <= 4096
+    files = [*(town.board / "state" / "logs").iterdir()]
+    assert sorted(file.name for file in files) == ["flood.log", "flood.log.1"]
+    assert all(file.stat().st_size <= LOG_BYTES for file in files)
+    assert os.path.getsize(town.board / "state" / "events.jsonl") < 20_000
+
+
+def test_a_large_payload_comes_by_stdin_even_if_it_is_not_read(town: Town):
+    town.add("read", "wc -c", listen="[job]")
+    town.add("skip", "true", listen="[job]")
+    with town.running() as runner:
+        town.push("job", {"text": "x" * 5_000_000})
+        runner.until_events("subscription.finished", 2)
+    (count,) = [int(text) for agent, _, text in runner.lines if agent == "read"]
+    assert count > 5_000_000
+
+
+def test_one_agent_works_its_events_in_order_and_one_at_a_time(town: Town):
+    script = "mkdir busy && echo $ORC_EVENT_PAYLOAD_N >> order && rmdir busy"
+    town.add("one", script, listen="[job]")
+    with town.running() as runner:
+        for n in range(20):
+            town.push("job", {"n": n})
+        runner.until_events("subscription.finished", 20)
+    assert (town.project / "order").read_text().split() == [str(n) for n in range(20)]
+
+
+def test_so_many_agents_run_at_a_time_as_are_allowed(town: Town):
+    for name in "abcd":
+        town.add(name, "echo > up; read x < gate", listen="[job]", workdir=name)
+        (town.project / name).mkdir()
+        os.mkfifo(town.project / name / "gate")
+    with town.running(most=2) as runner:
+        town.push("job")
+        runner.until_events("subscription.started", 2)
+        open_gate(town.project / "a" / "gate")
+        runner.until_events("subscription.finished", 1)
+        runner.until_events("subscription.started", 3)
+        assert len(runner.of_type("subscription.started")) == 3
+        for name in "bcd":
+            open_gate(town.project / name / "gate")
+        runner.until_events("subscription.finished", 4)
+
+
+def test_concurrency_lets_an_agent_work_several_events(town: Town):
+    os.mkfifo(town.project / "gate")
+    town.add("two", "read x < gate", listen="[job]", concurrency=2)
+    with town.running() as runner:
+        for _ in range(3):
+            town.push("job")
+        runner.until_events("subscription.started", 2)
+        for done in range(3):
+            open_gate(town.project / "gate")
+            runner.until_events("subscription.finished", done + 1)
+    assert len(runner.of_type("subscription.started")) == 3
+
+
+def test_a_file_that_is_not_trusted_is_named_and_does_not_run(town: Town):
+    path = town.add("wild", "echo ran", listen="[job]", trusted=False)
+    with town.running() as runner:
+        assert "is not trusted" in runner.until_note("agent.skipped", "wild")
+        town.push("job")
+        town.trust.add({str(path): load_agent(str(path)).digest})
+        runner.until_note("agent.loaded", "wild")
+        event = town.push("job")
+        (finished,) = runner.until_events("subscription.finished")
+    assert payload(finished)["event"] == event
+
+
+def test_a_changed_file_is_read_while_the_runner_runs(town: Town):
+    town.add("new", "echo old", listen="[job]")
+    with town.running() as runner:
+        town.push("job")
+        runner.until_events("subscription.finished")
+        town.add("new", "echo new", listen="[job, other]")
+        runner.until(lambda: len(runner.notes_of("agent.loaded")) == 2)
+        town.push("other")
+        runner.until_events("subscription.finished", 2)
+        (town.agents / "bad.md").write_text("---\nlisten: 1\nretry: x\n---\n")
+        assert "retry" in runner.until_note("agent.skipped", "bad.md")
+        (town.agents / "new.md").unlink()
+        runner.until_note("agent.removed", "new")
+    assert [text for _, _, text in runner.lines] == ["old", "new"]
+
+
+def test_two_agents_of_every_event_end_at_the_limit(town: Town):
+    for name in "ab":
+        town.add(name, f"busytown events push --type {name}.did --worker {name}", listen='["*"]')
+    with town.running(most=2) as runner:
+        town.push("start")
+        died = runner.until_events("subscription.died")
+    assert "in a row of causes" in payload(died[0])["reason"]
+    deepest = max(record.cause.depth for record in runner.events if record.cause)
+    assert deepest <= 51
+
+
+def test_agents_that_ran_finish_when_the_runner_is_asked_to_end(town: Town):
+    os.mkfifo(town.project / "gate")
+    town.add("slow", "read x < gate", listen="[job]")
+    with town.running() as runner:
+        town.push("job")
+        town.push("job")
+        runner.until_events("subscription.started")
+        runner.stop()
+        runner.until_note("runner.stopping")
+        open_gate(town.project / "gate")
+        runner.until_events("subscription.finished")
+    assert len(town.orc.events.read(type="subscription.started")) == 1
+    assert town.notes() == []
+
+
+def test_a_second_request_ends_them_and_the_next_runner_tries_again(town: Town):
+    town.add("slow", "test $ORC_ATTEMPT = 2 || sleep 600", listen="[job]", retry=1)
+    with town.running() as runner:
+        town.push("job")
+        runner.until_events("subscription.started")
+    (interrupted,) = town.orc.events.read(type="subscription.interrupted")
+    assert payload(interrupted)["reason"] == "the runner was stopped"
+    with town.running() as runner:
+        runner.until_events("subscription.finished")
+    assert town.notes() == []
+
+
+def test_a_program_that_is_missing_fails_the_attempt(town: Town):
+    town.add("lost", "", listen="[job]", runtime="command", command="[no-such-program]")
+    with town.running() as runner:
+        town.push("job")
+        (died,) = runner.until_events("subscription.died")
+    assert "no-such-program" in payload(died)["reason"]
+
+
+def test_two_runners_work_each_event_once(town: Town):
+    for name in "abcd":
+        town.add(name, "echo $ORC_EVENT_ID >> ran", listen="[job]", concurrency=2, workdir=name)
+        (town.project / name).mkdir()
+    with town.running() as first, town.running():
+        events = [town.push("job") for _ in range(15)]
+        first.until_events("subscription.finished", 60)
+    for name in "abcd":
+        ran = (town.project / name / "ran").read_text().split()
+        assert sorted(map(int, ran)) == events
