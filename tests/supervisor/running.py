@@ -80,9 +80,10 @@ class Town:
         return self.project / ".orchestrator"
 
     def add(self, name: str, script: str, *, trusted: bool = True, **settings: Any) -> Path:
-        lines = "".join(f"{key}: {value}\n" for key, value in settings.items())
+        fields = {"runtime": "shell", **settings}
+        lines = "".join(f"{key}: {value}\n" for key, value in fields.items())
         path = self.agents / f"{name}.md"
-        path.write_text(f"---\nruntime: shell\n{lines}---\n{script}\n")
+        path.write_text(f"---\n{lines}---\n{script}\n")
         if trusted:
             self.trust.add({str(path): load_agent(str(path)).digest})
         return path
