@@ -5,10 +5,10 @@ ended, or the runner is to end. A thread for each running attempt waits for its 
 """
 
 import os
-import platform
 import queue
 import secrets
 import shutil
+import socket
 import sys
 import threading
 import time
@@ -471,7 +471,7 @@ class Dispatcher:
         note = NoteFile(
             self._notes,
             AttemptNote(
-                machine=platform.node(),
+                machine=socket.gethostname(),
                 runner=self._identity,
                 agent=agent.id,
                 event=event,

@@ -5,7 +5,7 @@ ends what its notes name, by pid, start time and boot id, and by a mark in the e
 """
 
 import os
-import platform
+import socket
 import tempfile
 import threading
 import time
@@ -161,7 +161,7 @@ def leftovers(folder: str) -> Iterator[Leftover]:
         process = None
         with suppress(IndexError, msgspec.MsgspecError):
             process = msgspec.json.decode(lines[1], type=ProcessIdentity)
-        if note.machine == platform.node() and not note.runner.is_alive:
+        if note.machine == socket.gethostname() and not note.runner.is_alive:
             yield Leftover(path, note, process)
 
 

@@ -1,8 +1,8 @@
 """The one runner of a board on a machine: its lock, and the note that names its process."""
 
 import os
-import platform
 import re
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -44,7 +44,7 @@ class RunnerPlace:
 
     def __init__(self, board: str) -> None:
         folder = runner_folder(board, "runner")
-        machine = re.sub(r"[^\w.-]", "_", platform.node(), flags=re.ASCII) or "machine"
+        machine = re.sub(r"[^\w.-]", "_", socket.gethostname(), flags=re.ASCII) or "machine"
         self._path = os.path.join(folder, f"{machine}.json")
         self._lock = os.path.join(folder, f"{machine}.lock")
 
@@ -65,7 +65,9 @@ class RunnerPlace:
         """
         note = self.current()
         if note is None:
-            raise NotFound("No runner runs here", code="no_runner", hint="`runner start` starts it.")
+            raise NotFound(
+                "No runner runs here", code="no_runner", hint="`runner start` starts it."
+            )
         return note
 
     @contextmanager

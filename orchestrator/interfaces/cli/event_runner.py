@@ -68,7 +68,9 @@ class Printer:
 
 
 def _json(type: str, agent: str, payload: dict[str, Any]) -> str:
-    return json_line({"timestamp": int(time.time()), "type": type, "worker_id": agent, "payload": payload})
+    return json_line(
+        {"timestamp": int(time.time()), "type": type, "worker_id": agent, "payload": payload}
+    )
 
 
 def _line(moment: str, who: str, text: str) -> str:
