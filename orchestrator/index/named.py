@@ -7,7 +7,6 @@ a parameter. A parameter is NULL if it is not given.
 import os
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 
 import msgspec
 
@@ -60,6 +59,9 @@ def find_query(documents: Documents, name: str) -> NamedQuery:
         NotFound: There is none.
         BadInput: Its file cannot be read.
     """
+    data = documents.read(f"{FOLDER}/{name}{ENDING}") if is_name(name) else None
+    if data is not None:
+        return _read(name, data)
     queries = {query.name: query for query in named_queries(documents)}
     relation = next((r for r in (*TABLES, TEXTS, *VIEWS) if r.name == name), None)
     if relation is not None and name not in queries:
@@ -91,6 +93,21 @@ def given(query: NamedQuery, pairs: dict[str, str], now: str) -> dict[str, objec
     return {name: _value(name, pairs.get(name), now) for name in query.parameters}
 
 
+def values_in(sql: str, pairs: dict[str, str], now: str) -> dict[str, object]:
+    """The values of the parameters of a text of SQL.
+
+    Raises:
+        UsageError: It has no such parameter.
+    """
+    for name in pairs:
+        if re.search(rf"[:@$]{re.escape(name)}(?!\w)", sql) is None:
+            raise UsageError(
+                f"The SQL has no parameter :{name}",
+                hint="`query --help` lists the options.",
+            )
+    return {name: _value(name, text, now) for name, text in pairs.items()}
+
+
 def _value(name: str, text: str | None, now: str) -> object:
     if text is not None and name in ("since", "until"):
         return moment(text, now, is_past=True, is_end=name == "until")
@@ -112,9 +129,19 @@ def _of_board(documents: Documents) -> Iterator[NamedQuery]:
         if file == name or not is_name(name):
             continue
         data = documents.read(f"{FOLDER}/{file}")
-        if data is not None and len(data) <= _LARGEST:
-            with suppress(BadInput):
-                yield parse_query(name, decode_text(data, file), "board")
+        if data is None:
+            continue
+        try:
+            yield _read(name, data)
+        except BadInput as error:
+            yield NamedQuery(name=name, about=error.message, parameters={}, where="board", sql="")
+
+
+def _read(name: str, data: bytes) -> NamedQuery:
+    file = f"{FOLDER}/{name}{ENDING}"
+    if len(data) > _LARGEST:
+        raise BadInput(f"{file} has {len(data)} bytes; {_LARGEST} are allowed")
+    return parse_query(name, decode_text(data, file), "board")
 
 
 def parse_query(name: str, text: str, where: str) -> NamedQuery:

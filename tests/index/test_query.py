@@ -8,7 +8,7 @@ import pytest
 from boards import code_of
 
 from orchestrator import NotFound, Orchestrator, UsageError
-from orchestrator.core.errors import TimedOut
+from orchestrator.core.errors import BadInput, TimedOut
 from orchestrator.index.named import given, is_name, parse_query
 from orchestrator.index.query import QueryError
 
@@ -206,7 +206,10 @@ def test_a_board_may_have_queries_of_its_own_which_are_data_and_read_only(indexe
     names = {query.name: query for query in indexed.index.queries()}
     assert names["mine"].about == "Tasks of one status."
     assert names["mine"].parameters == {"status": "Which."}
-    assert {"Not A Name", "latin"}.isdisjoint(names)
+    assert "Not A Name" not in names
+    assert names["latin"].about.startswith("queries/latin.sql is not UTF-8 text")
+    with pytest.raises(BadInput, match="not UTF-8"):
+        indexed.index.find("latin")
     mine = indexed.index.find("mine")
     assert len(indexed.index.query(mine.sql, given(mine, {"status": "done"}, NOW)).rows) == 1
     with pytest.raises(QueryError):

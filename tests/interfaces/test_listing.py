@@ -213,3 +213,23 @@ def test_a_plan_at_a_terminal_is_a_page(cli: CommandLine, tasks: dict[str, str],
     assert shown.startswith("# Cycle 1, ")
     assert f"## Start side by side\n\n- {tasks['ready']} [w, P3] ready" in shown
     assert f"## Waiting\n\n- {tasks['waiting']} [w] waiting (" in shown
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "t ready --limit",
+        "search One --limit",
+        "similar One --limit",
+        "timeline build -n",
+        "events --last",
+        "query tasks --limit",
+    ],
+)
+def test_a_listing_of_no_lines_is_refused_because_it_would_say_that_there_is_nothing(
+    cli: CommandLine, line: str
+) -> None:
+    cli("ws", "create", "build")
+    cli("t", "add", "build", "One")
+    assert len(cli(*line.split(), "1").lines) >= 1
+    assert "0 is less than 1" in cli(*line.split(), "0", status=2).err

@@ -104,6 +104,9 @@ def test_a_table_or_view_is_asked_by_its_name_and_parameters_of_sql_are_given_be
     assert [row["title"] for row in asked("query", "ready", "--json").json] == ["First", "Second"]
     sql = "SELECT title FROM tasks WHERE title = :title"
     assert asked("query", sql, "--title", "Second").lines == ["title", "Second"]
+    assert asked("query", "SELECT 3 > :n", "--n", "2").lines[1:] == ["1"]
+    assert "no parameter :titl" in asked("query", sql, "--titl", "x", status=2).err
+    assert "no parameter :csv" in asked("query", "SELECT 1", "--csv", "f", status=2).err
     assert "tasks" in asked("query", "--schema").out
 
 

@@ -85,9 +85,20 @@ def test_questions_may_be_written_by_hand(cli: CommandLine, config: Path) -> Non
         "ls --board other",
         "saved other",
         "ls --help",
+        "report --output out.md",
+        "export file out.jsonl",
+        "export beads out.jsonl",
+        "export backlog out",
     ],
 )
-def test_only_what_reads_is_saved_or_asked(cli: CommandLine, config: Path, words: str) -> None:
+def test_only_what_reads_is_saved_or_asked(
+    cli: CommandLine,
+    config: Path,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
     events = cli("events", "--json").json
     cli("saved", "add", "x", "--", *words.split(), status=2)
     assert not config.exists()
@@ -95,6 +106,7 @@ def test_only_what_reads_is_saved_or_asked(cli: CommandLine, config: Path, words
     if words not in ("ls --board other", "ls --help"):
         cli("saved", "x", "--agent", "ann", status=2)
     assert cli("events", "--json").json == events
+    assert not [*tmp_path.glob("out*")]
 
 
 @pytest.mark.usefixtures("config")

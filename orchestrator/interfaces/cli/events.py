@@ -26,7 +26,7 @@ SHOWN = 20
 """Default number of events in a listing."""
 
 _FILTERS = together(
-    option("--last/-n", f"At most so many, the newest ones; {SHOWN} if not given.", types.COUNT),
+    option("--last/-n", f"At most so many, the newest ones; {SHOWN} if not given.", types.POSITIVE),
     option(
         "--type/--action",
         "Only of this type; task.* is every type of a noun.",

@@ -20,7 +20,7 @@ from orchestrator.interfaces.cli.transfer_report import reported, warn_of_losses
 
 
 @EXPORT.command("file", example="board.jsonl", reads=True)
-@argument("[file]", "Where to; stdout if not given.", types.FILE)
+@argument("[file]", "Where to; stdout if not given.", types.OUTPUT_FILE)
 def file(run: Run, file: str | None) -> Answer | None:
     """Write the whole board as JSON lines, without wisps, which are temporary."""
     from orchestrator.maintenance.backup import export_board
@@ -69,7 +69,7 @@ def _printed(run: Run) -> Answer | None:
 
 
 @EXPORT.command("beads", example="beads issues.jsonl --ws build", reads=True)
-@argument("file", "Where to; - is stdout.", types.FILE)
+@argument("file", "Where to; - is stdout.", types.OUTPUT_FILE)
 @IN_WORKSTREAM
 def beads(run: Run, file: str, workstream: str | None) -> Answer:
     """Write tasks as issues of beads, one JSON object a line; report facts that beads cannot hold."""
@@ -86,7 +86,7 @@ def beads(run: Run, file: str, workstream: str | None) -> Answer:
 
 
 @EXPORT.command("backlog", example="backlog backlog --ws build", reads=True)
-@argument("folder", "A new folder, or an empty one.", types.FOLDER, metavar="DIR")
+@argument("folder", "A new folder, or an empty one.", types.OUTPUT_FOLDER, metavar="DIR")
 @IN_WORKSTREAM
 def backlog(run: Run, folder: str, workstream: str | None) -> Answer:
     """Write tasks as files of Backlog.md; report facts that it cannot hold."""

@@ -128,6 +128,12 @@ class Command(_Everywhere):
         if filters_agent:
             self.shared = (*GLOBALS[:-1], AGENT_FILTER)
 
+    def output(self, values: Mapping[str, Any]) -> str | None:
+        """The file or folder outside the board that it writes with these values."""
+        outputs = (types.OUTPUT_FILE, types.OUTPUT_FOLDER)
+        named = (values.get(str(p.name)) for p in self.params if p.type in outputs)
+        return next((name for name in named if name not in (None, "-")), None)
+
     def only_reads(self, values: Mapping[str, Any]) -> bool:
         """Whether it changes nothing with these values."""
         if isinstance(self.reads, bool):

@@ -141,7 +141,7 @@ TOKEN = option(
     "--token", "The fencing token of the claim; an older one is refused.", types.INTEGER, rare=True
 )
 REASON = option("--reason", "Why.", default="")
-LIMIT = option("--limit", "At most so many.", types.COUNT)
+LIMIT = option("--limit", "At most so many.", types.POSITIVE)
 ONLY_WORKSTREAM = argument(
     "[workstream]", "Only tasks of this one.", types.WORKSTREAM_NAME, metavar="WS"
 )

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 )
 @flag("--schema", "Show the tables and views that can be asked.")
 @option("--format", "How to print it.", types.choice(*RENDERED), default="table")
-@option("--limit", "At most so many rows.", types.COUNT, default=1000)
+@option("--limit", "At most so many rows.", types.POSITIVE, default=1000)
 @option("--timeout", "How long it may take.", types.DURATION, default="30s", rare=True)
 @flag("--stale", "Ask the index without updating it first.", rare=True)
 def query(
@@ -115,17 +115,18 @@ def _asked(
     timeout: str,
     stale: bool,
 ) -> Answer:
-    from orchestrator.index.named import find_query, given, is_name
+    from orchestrator.index.named import find_query, given, is_name, values_in
     from orchestrator.index.query import MEMORY, ask
 
     text, *rest = words
-    pairs = _pairs(rest) | ({"agent": agent} if agent is not None else {})
-    values: dict[str, object] = dict(pairs)
+    pairs, acting = _pairs(rest), {} if agent is None else {"agent": agent}
+    now = clock.timestamp(time.time())
     if is_name(text):
         named = find_query(run.store.documents, text)
-        text, values = named.sql, given(named, pairs, clock.timestamp(time.time()))
-    elif text == "-":
-        text = run.text_from("-")
+        text, values = named.sql, given(named, pairs | acting, now)
+    else:
+        text = run.text_from("-") if text == "-" else text
+        values = values_in(text, pairs, now) | acting
     seconds = clock.duration(timeout)
     with _watched(seconds):
         limits: dict[str, Any] = {"limit": limit, "seconds": seconds, "memory": MEMORY}

@@ -56,7 +56,7 @@ def _page(prog: str, flaws: "list[Flaw]") -> str:
 @BOARD.command("similar", example='similar "Write a parser"', reads=True)
 @argument("text", "A task, or a title.", types.TASK_ID, metavar="ID|TEXT")
 @WHERE
-@option("--limit", "At most so many.", types.COUNT, default=10)
+@option("--limit", "At most so many.", types.POSITIVE, default=10)
 def similar(run: Run, text: str, where: str, limit: int) -> Answer:
     """List nearly equal tasks with their similarity: candidates for duplicates."""
     likes = run.orc.similar(text, where=where, limit=limit)
@@ -68,7 +68,7 @@ def similar(run: Run, text: str, where: str, limit: int) -> Answer:
 @argument("[subject]", "A task, a workstream or an agent.", types.TASK_ID, metavar="TASK|WS|AGENT")
 @IN_WORKSTREAM
 @option("--since", "From a time on, or that long ago, or after an event: 2h, 4711.", types.WHEN)
-@option("--last/-n", "At most so many events, the newest ones.", types.COUNT, default=LAST)
+@option("--last/-n", "At most so many events, the newest ones.", types.POSITIVE, default=LAST)
 def timeline(run: Run, subject: str | None, **how: Any) -> Answer:
     """Show the events of a task, a workstream or an agent, with the pauses between them."""
     line = run.orc.timeline(subject, **how)

@@ -25,7 +25,7 @@ _FORMATS = ("md", "html", "json")
 @option("--until", "As the board stood then: 2026-12-01, yesterday, 3d.", types.WHEN)
 @IN_WORKSTREAM
 @option("--format", "A page at a terminal, else md; of a file its ending.", types.choice(*_FORMATS))
-@option("--output", "Write it to this file.", types.FILE)
+@option("--output", "Write it to this file.", types.OUTPUT_FILE)
 def report(run: Run, format: str | None, output: str | None, **scope: Any) -> Answer:
     """Report what was done and by whom, how long work takes, who waits, and when the rest will be done."""
     lay_out = _layout(format or _ending(output), is_file=output is not None)

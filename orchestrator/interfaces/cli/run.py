@@ -269,12 +269,18 @@ class ReadingRun(Run):
         """Run a command that only reads; see :meth:`Run.execute`.
 
         Raises:
-            UsageError: It changes the board, or asks another saved question.
+            UsageError: It changes the board, writes a file, or asks another saved question.
         """
         if command.reads == () or not command.only_reads(values):
             raise UsageError(
                 f"`{command.name}` changes the board; a saved question only reads",
                 hint="`help` lists the commands; commands that list or show can be saved.",
+            )
+        output = command.output(values)
+        if output is not None:  # the words may come from a board of another person
+            raise UsageError(
+                f"`{command.name}` would write {output!a}; a saved question only reads",
+                hint="Leave the file out: the answer goes to stdout.",
             )
         if command.callback is not None and command.callback.__module__.endswith(".saved"):
             raise UsageError("A saved question does not ask another one")

@@ -23,7 +23,7 @@ from orchestrator.interfaces.cli.run import Run
 @option("--ws", "Only about tasks of this workstream.", types.WORKSTREAM_NAME, name="workstream")
 @option("--status", "Only about tasks of these statuses.", types.WORD, many=True)
 @option("--where", "Only about tasks that pass this expression (`help where`).", default="")
-@option("--limit", "At most so many.", types.COUNT, default=20)
+@option("--limit", "At most so many.", types.POSITIVE, default=20)
 @flag("--verbose/-v", "Write on stderr what was searched, and for how long.", rare=True)
 @flag("--stale", "Search the index without updating it first.", rare=True)
 def search(run: Run, words: tuple[str, ...], where: str, verbose: bool, **filters: Any) -> Answer:

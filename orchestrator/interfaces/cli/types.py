@@ -134,6 +134,14 @@ def _count(text: str) -> int:
     return number
 
 
+def _positive(text: str) -> int:
+    """How many to show: with 0 the answer would say that there are none."""
+    number = integer(text)
+    if number < 1:
+        raise ValueError(f"{text} is less than 1")
+    return number
+
+
 def filled(text: str) -> str:
     """A text that is not empty."""
     if not text:  # an unset variable of the caller's shell
@@ -187,6 +195,7 @@ WORDS = Type("WORDS")
 INTEGER = Type("N", integer)
 PRIORITY = Type("N", _priority)
 COUNT = Type("N", _count)
+POSITIVE = Type("N", _positive)
 ID = Type("ID", integer)
 DURATION = Type("DURATION")
 TIME = Type("TIME")
@@ -194,6 +203,8 @@ MINUTES = Type("TIME", _minutes)
 WHEN = Type("WHEN")
 FILE = Type("FILE", os.path.expanduser)
 FOLDER = Type("DIR", os.path.expanduser)
+OUTPUT_FILE = Type("FILE", os.path.expanduser)
+OUTPUT_FOLDER = Type("DIR", os.path.expanduser)
 WORKSTREAM_NAME = Type("WS", completes="workstreams.name")
 TASK_ID = Type("ID", completes="tasks.id")
 AGENT_NAME = Type("AGENT", completes="agents.id")
