@@ -111,6 +111,42 @@ def test_a_mistake_names_its_line_and_the_text_is_kept(
     assert cli("t", "show", task, "--json").json == before
 
 
+@pytest.mark.parametrize(
+    ("line", "pair"),
+    [
+        ("--title Other", ("title: Ship", "title: Sink")),
+        ("--labels ui,api", ("- ui", "- web")),
+        ("--description Other", ("All of it.", "Half of it.")),
+    ],
+)
+def test_a_fact_that_another_agent_changed_meanwhile_is_not_overwritten(
+    cli: CommandLine,
+    editor: Editor,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+    pair: tuple[str, str],
+) -> None:
+    task = added(cli, "Ship", "--labels", "ui", "--description", "All of it.")
+    run_editor = task_editor._run_editor
+
+    def edit_meanwhile(path: str) -> None:
+        run_editor(path)
+        cli("t", "edit", task, *words)
+
+    monkeypatch.setattr(task_editor, "_run_editor", edit_meanwhile)
+    editor(pair)
+    words = line.split()
+    refused = cli("t", "edit", task, status=1)
+    assert re.search(r"Error: Line \d+: \w+ was changed meanwhile", refused.err)
+    assert "The text is kept in" in refused.err
+    assert cli("events", "--type", "task.edited", "--json").json[1:] == []
+    editor(("type: task", "type: bug"))
+    words = ["--priority", "1"]
+    cli("t", "edit", task)
+    record = cli("t", "show", task, "--json").json
+    assert (record["type"], record["priority"]) == ("bug", 1)
+
+
 def test_an_editor_that_fails_changes_nothing(
     cli: CommandLine, editor: Editor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

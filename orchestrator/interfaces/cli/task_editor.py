@@ -1,7 +1,7 @@
 """``orc task edit ID`` at a terminal: edit a task as text in the user's editor.
 
 The text is the description under a frontmatter of the other facts. Only differences from the original text
-are applied, so changes by others meanwhile are kept.
+are applied, so changes by others meanwhile are kept; a fact that both changed is refused.
 """
 
 import os
@@ -16,7 +16,7 @@ import click
 from orchestrator.core import system
 from orchestrator.core.calls import split_list
 from orchestrator.core.decoding import decode_text
-from orchestrator.core.errors import BadInput, OrchestratorError, UsageError
+from orchestrator.core.errors import BadInput, OrchestratorError, Refused, UsageError
 from orchestrator.domain.knowledge import frontmatter
 from orchestrator.domain.tasks.checks import NO_CHECKS
 from orchestrator.domain.tasks.fact_values import LISTS
@@ -171,9 +171,22 @@ def _given(task: "Task", name: str, value: Any) -> Any:
 
 
 def _applied(run: Run, task: "Task", changes: dict[str, Any], reason: str, text: str) -> "Task":
-    """Apply changes; an error names the line of the fact that is refused."""
+    """Apply changes; an error names the line of the fact that is refused.
+
+    Raises:
+        Refused: Another agent has changed one of these facts meanwhile.
+    """
     try:
-        return run.orc.tasks.edit(task.id, reason=reason, **changes)
+        with run.orc.transaction():
+            now = run.orc.tasks.get(task.id)
+            for name in changes:
+                if _value(now, name, FACTS[name]) != _value(task, name, FACTS[name]):
+                    raise Refused(
+                        f"{_place(text, name)}{name} was changed meanwhile; nothing changed",
+                        code="changed_meanwhile",
+                        hint=f"`t edit {task.id}` shows it as it is now.",
+                    )
+            return run.orc.tasks.edit(task.id, reason=reason, **changes)
     except OrchestratorError as error:
         for name, value in changes.items():
             try:
