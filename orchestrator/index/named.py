@@ -67,10 +67,6 @@ def find_query(documents: Documents, name: str) -> NamedQuery:
     if relation is not None and name not in queries:
         sql = f"SELECT * FROM {name}"
         return NamedQuery(name=name, about=relation.about, parameters={}, where="schema", sql=sql)
-    file = f"{FOLDER}/{name}{ENDING}"
-    if name not in queries and (data := documents.read(file)) is not None:
-        decode_text(data, file)
-        raise BadInput(f"{file} is larger than {_LARGEST} bytes")
     if name not in queries:
         raise NotFound(
             f"There is no query {name!a}{did_you_mean(name, queries)}",
@@ -140,7 +136,7 @@ def _of_board(documents: Documents) -> Iterator[NamedQuery]:
 def _read(name: str, data: bytes) -> NamedQuery:
     file = f"{FOLDER}/{name}{ENDING}"
     if len(data) > _LARGEST:
-        raise BadInput(f"{file} has {len(data)} bytes; {_LARGEST} are allowed")
+        raise BadInput(f"{file} is larger than {_LARGEST} bytes")
     return parse_query(name, decode_text(data, file), "board")
 
 
