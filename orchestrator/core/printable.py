@@ -44,6 +44,11 @@ def times(number: int) -> str:
     return "once" if number == 1 else f"{number} times"
 
 
+def amount(number: int, noun: str) -> str:
+    """A number of things: ``1 task``, ``2 tasks``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def first_of(items: Sequence[T], most: int, name: Callable[[T], str] = str) -> str:
     """The first items of a list by their names, and the number of the others."""
     others = len(items) - most

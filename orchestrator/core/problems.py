@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 from orchestrator.core.errors import SHOWN_PROBLEMS, BadInput, OrchestratorError
+from orchestrator.core.printable import first_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,6 +53,10 @@ class Problems:
         """Add a problem, unless it was added before."""
         self._problems[place, message] = None
 
+    def advise(self, hint: str) -> None:
+        """Replace the hint, once it is known what to do."""
+        self._hint = hint
+
     def add(self, others: "Problems", *, unless: "Problems | None" = None) -> None:
         """Add the problems of another collection. Skip places already reported in ``unless``."""
         reported = {place for place, _ in unless or ()}
@@ -76,10 +81,14 @@ class Problems:
             raise self.error()
 
     def error(self) -> BadInput:
-        """The error for all problems, each with its place."""
+        """The error for all problems, each once; the details repeat it for each of its places."""
+        places: dict[str, list[str]] = {}
+        for place, message in self._problems:
+            places.setdefault(message, []).append(place)
         texts = [f"{place}: {message}" for place, message in self._problems]
-        shown = "; ".join(texts[:SHOWN_PROBLEMS])
-        more = len(texts) - SHOWN_PROBLEMS
+        parts = [f"{first_of(of, SHOWN_PROBLEMS)}: {message}" for message, of in places.items()]
+        shown = "; ".join(parts[:SHOWN_PROBLEMS])
+        more = len(parts) - SHOWN_PROBLEMS
         return BadInput(
             f"{self._what}: {shown}{f'; and {more} more' if more > 0 else ''}",
             code=self._code,

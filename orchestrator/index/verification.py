@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 
+from orchestrator.core.printable import amount
 from orchestrator.core.store import Store
 from orchestrator.index import schema, writing
 from orchestrator.index.database import IndexFile
@@ -19,7 +20,7 @@ def differences(file: IndexFile, store: Store) -> list[str]:
         tables = {table.name: "*" for table in schema.TABLES}
         tables |= {"_records": "*", "texts": ", ".join(schema.TEXTS.names[1:])}
         return [
-            f"{name} differs in {number} rows"
+            f"{name} differs in {amount(number, 'row')}"
             for name, columns in tables.items()
             if (number := _differing(database, fresh, f"SELECT {columns} FROM {name}"))
         ]

@@ -1,5 +1,6 @@
 """Updates of tasks on the board by an import: only changes of the other tracker are applied."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import Any
@@ -153,8 +154,14 @@ def is_as_here(theirs: Task, mine: Task) -> bool:
 
 
 def _new_notes(theirs: Task, mine: Task) -> tuple[Note, ...]:
-    known = {(note.agent, note.text) for note in mine.notes}
-    return tuple(note for note in theirs.notes if (note.agent, note.text) not in known)
+    known = Counter((note.agent, note.text) for note in mine.notes)
+    new = []
+    for note in theirs.notes:
+        if known[note.agent, note.text] > 0:
+            known[note.agent, note.text] -= 1
+        else:
+            new.append(note)
+    return tuple(new)
 
 
 def _differ(theirs: Any, mine: Any) -> bool:

@@ -103,6 +103,8 @@ def _fitted(section: Section, room: int) -> str:
         reserved = len(_left_out(further, section.rest)) + 2 if further else 0
         if len(block.text) + 2 + reserved > room:
             text = _cut(block, room - 2 - reserved)
+            if not (i or text) and all(block.rest == section.rest for block in section.blocks):
+                return ""  # the note would name only the command of the section
             note = _left_out(further if text else section.blocks[i:], section.rest)
             ending = [piece for piece in (text, note) if piece]
             while ending and sum(len(piece) + 2 for piece in ending) > room:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from orchestrator.core import clock
-from orchestrator.core.printable import escape, one_line
+from orchestrator.core.printable import amount, escape, one_line
 from orchestrator.planning.records import Plan, SerialGroup
 
 TITLE = 80
@@ -86,4 +86,4 @@ def _with_command(text: str, command: str | None) -> str:
 
 
 def _more(number: int, what: str) -> list[str]:
-    return [f"{number} more {what}{'s' * (number != 1)}"] if number else []
+    return [amount(number, f"more {what}")] if number else []

@@ -8,7 +8,7 @@ import msgspec
 
 from orchestrator.core import clock
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.printable import escape, few, first_of
+from orchestrator.core.printable import amount, escape, few, first_of
 from orchestrator.domain.agents.commands import Agents, AgentView
 from orchestrator.domain.event_log import as_dict
 from orchestrator.domain.knowledge.commands import Knowledge
@@ -156,8 +156,8 @@ def _section(title: str, lines: list[str], fitted: Callable[[str], str] = str) -
 
 def _agent_line(agent: AgentView) -> str:
     notes = {
-        f"{len(agent.tasks)} task{'s' * (len(agent.tasks) != 1)}": agent.tasks,
-        f"{len(agent.reviews)} review{'s' * (len(agent.reviews) != 1)}": agent.reviews,
+        amount(len(agent.tasks), "task"): agent.tasks,
+        amount(len(agent.reviews), "review"): agent.reviews,
         "waiting": agent.presence == "waiting",
         f"{agent.unread} unread": agent.unread,
         "STALE": agent.stale,

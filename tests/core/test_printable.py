@@ -4,7 +4,7 @@ from unicodedata import category
 
 import pytest
 
-from orchestrator.core.printable import escape, escape_json, shortened
+from orchestrator.core.printable import amount, escape, escape_json, shortened
 
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
@@ -60,3 +60,7 @@ def test_joiners_that_only_hide_are_escaped(text: str) -> None:
 def test_a_text_is_not_cut_behind_a_joiner() -> None:
     assert shortened("👨‍👩‍👧 all", 5) == "👨‍👩…"
     assert escape(shortened("👨‍👩‍👧 all", 5)) == "👨‍👩…"
+
+
+def test_a_number_of_things_is_singular_only_for_one() -> None:
+    assert [amount(number, "task") for number in (0, 1, 2)] == ["0 tasks", "1 task", "2 tasks"]

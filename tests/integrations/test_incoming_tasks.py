@@ -503,6 +503,15 @@ def test_an_author_is_the_agent_that_is_here_under_its_present_name(
         import_backlog(orc.engine, project)
 
 
+def test_a_comment_that_was_written_twice_is_there_twice(orc: Orchestrator) -> None:
+    agreed = {"author": "zoe", "text": "+1", "created_at": LATE}
+    take(orc, issue("a", comments=[agreed]))
+    take(orc, issue("a", comments=[agreed, agreed]))
+    assert [note.text for note in orc.tasks.get("a").notes] == ["+1", "+1"]
+    with changes_nothing(orc):
+        take(orc, issue("a", comments=[agreed, agreed]))
+
+
 COMMENT = """## Comments
 <!-- COMMENTS:BEGIN -->
 <!-- COMMENT:BEGIN -->

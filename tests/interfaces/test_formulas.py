@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.interfaces.cli import rendering
+from orchestrator.interfaces.cli.layout import columns
 
 from .conftest import CommandLine
+from .terminal import at_terminal
 from .test_work import files
 
 REAL = Path(__file__).parents[1] / "data" / "formulas"
@@ -88,6 +90,13 @@ def test_show_draws_the_steps(cli: CommandLine, root: str) -> None:
     feature = cli("formula", "show", "shiny", "--json").json["variables"]["feature"]
     assert feature["required"]
     assert feature["at"].endswith("shiny.formula.toml: vars.feature")
+
+
+def test_an_indented_table_fits_the_terminal(tmp_path: Path) -> None:
+    page = at_terminal(tmp_path / "board", "formula", "show", "release")
+    rows = page.partition("Variables:")[2].partition("Steps:")[0].splitlines()[1:]
+    assert len(rows) == 4
+    assert all(columns(row) <= 80 for row in rows)
 
 
 def test_what_is_missing_or_wrong_is_said_with_its_place(cli: CommandLine, root: str) -> None:

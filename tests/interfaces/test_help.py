@@ -132,6 +132,17 @@ def test_help_of_a_command_is_its_page(cli: CommandLine) -> None:
     )
 
 
+def test_the_topics_are_a_page_with_a_line_each(cli: CommandLine) -> None:
+    lines = cli("help", "topics").out.splitlines()[1:]
+    assert [line.split()[0] for line in lines] == list(TOPICS)
+    assert "help topics" in cli("help").out
+
+
+def test_a_page_breaks_no_word_at_its_hyphen(cli: CommandLine) -> None:
+    for path in ("", "add", "next", "t edit"):
+        assert "-\n" not in cli(*path.split(), "--help", "--all").out
+
+
 @pytest.mark.parametrize("name", TOPICS)
 def test_the_commands_of_a_topic_run(
     cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

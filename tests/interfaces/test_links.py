@@ -220,6 +220,15 @@ def test_an_empty_text_clears_a_fact_that_is_a_word_a_number_or_a_time(
     assert cli("t", "edit", task, flag, "", "--json").json[field] == plain[field]
 
 
+def test_show_names_the_goals_of_a_task(cli: CommandLine) -> None:
+    task = added(cli, "Write the parser")
+    assert "goals" not in cli("t", "show", task).out
+    for name in ("beta", "launch"):
+        cli("goal", "create", name, task, "--due", "7d")
+    assert "\ngoals beta, launch\n" in re.sub(" +", " ", cli("t", "show", task).out)
+    assert cli("t", "show", task, "--json").json["goals"] == ["beta", "launch"]
+
+
 def test_show_tells_where_a_task_stands_in_the_graph(cli: CommandLine) -> None:
     top = added(cli, "Epic", "--waits-for", "all")
     first, second = (added(cli, name, "--parent", top) for name in ("One", "Two"))

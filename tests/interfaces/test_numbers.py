@@ -49,7 +49,7 @@ def test_stats_show_a_chart_and_tables(cli: CommandLine) -> None:
     cli("t", "next", "build", "ann")
     shown = cli("stats").out
     assert shown.startswith(
-        "1 tasks: 1 open (1 active), 0 done, 0 failed, 0 cancelled; 0% of the wanted tasks are done"
+        "1 task: 1 open (1 active), 0 done, 0 failed, 0 cancelled; 0% of the wanted tasks are done"
     )
     assert "\nin_progress  ████████████████████████████████████████ 1\n" in shown
     assert [line.split() for line in shown.splitlines() if line.startswith("ann")] == [

@@ -113,7 +113,7 @@ def test_a_dry_run_into_an_empty_board_leaves_it_empty(
     cli("init")
     before = files_under(tmp_path)
     shown = cli("import", str(tmp_path / "export.jsonl"), "--dry-run").out
-    assert shown == "Would import: 1 workstreams, 0 tasks, 0 agents, 0 topics, 1 events\n"
+    assert shown == "Would import: 1 workstream, 0 tasks, 0 agents, 0 topics, 1 event\n"
     assert cli("import", "opspawn", str(DATA / "opspawn-board"), "--dry-run").out.startswith(
         "Would import: "
     )
@@ -258,5 +258,5 @@ def test_a_byte_order_mark_is_read_over_by_every_face(
     assert (cli("kb", "read", "file").out, cli("kb", "read", "stdin").out) == ("text\n", "text\n")
     for number, source in enumerate((marked("board.jsonl", exported), as_stdin(exported))):
         other = str(tmp_path / f"other-{number}")
-        assert cli("--board", other, "import", source).out.startswith("Imported: 1 workstreams")
+        assert cli("--board", other, "import", source).out.startswith("Imported: 1 workstream, ")
     assert cli("import", "beads", as_stdin('{"id":"x-1","title":"x"}'), "--json").json["tasks"] == 1

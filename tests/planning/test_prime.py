@@ -133,6 +133,17 @@ def test_who_is_here_and_what_they_do(orc: Orchestrator):
     assert re.search(r"## Who is here\n\n> bob: [0-9a-f]{8} Lexer\n> cleo: ", text)
 
 
+@pytest.mark.parametrize("budget", range(40, 260, 10))
+def test_a_small_budget_puts_no_heading_over_nothing(orc: Orchestrator, budget: int) -> None:
+    task = add(orc, "Ship v1")
+    orc.hooks.hang(task, agent="ann")
+    orc.agents.heartbeat("cleo")
+    orc.mail.send("ann", "hi", agent="bob")
+    text = orc.prime("ann", budget=budget, prog="orc --agent ann").text
+    for title in ("The board", "Who is here", "The loop"):
+        assert f"## {title}\n\n(Left out" not in text
+
+
 @pytest.mark.parametrize("budget", [100, 150, 200])
 def test_a_small_budget_keeps_the_work_and_drops_the_loop_first(orc: Orchestrator, budget: int):
     task = add(orc, "Ship v1")

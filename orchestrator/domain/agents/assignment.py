@@ -6,7 +6,7 @@ free again.
 """
 
 from orchestrator.core.errors import Refused
-from orchestrator.core.printable import one_line
+from orchestrator.core.printable import amount, one_line
 from orchestrator.core.transaction import SYSTEM, Transaction
 from orchestrator.domain.agents import commands as agents
 from orchestrator.domain.agents.commands import AgentView
@@ -112,7 +112,7 @@ def check_load(state: State, task: Task, to: str) -> None:
     if agent is None or agent.max_load is None or load < agent.max_load or has_it:
         return
     raise Refused(
-        f"{to} has {load} tasks, and may be given {agent.max_load}",
+        f"{to} has {amount(load, 'task')}, and may be given {agent.max_load}",
         code="load_limit",
         hint=f"`dispatch` finds an agent with time; `sling {task.id} {to} --force` ignores the limit.",
         agent=to,

@@ -7,7 +7,7 @@ so a late result of an earlier worker cannot end the work of the current one.
 import msgspec
 
 from orchestrator.core.errors import NotFound, UsageError
-from orchestrator.core.printable import one_line
+from orchestrator.core.printable import amount, one_line
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.identity import act_in_session, act_now, check_active, own_name
 from orchestrator.domain.agents.records import (
@@ -282,5 +282,4 @@ def _collected(state: State, agent: str, now: str) -> list[str]:
     )
     lines += [f"lock {resource} until {holder.until}" for resource, holder in holds if holder]
     unread = count_unread(state, agent, now).unread
-    messages = f"{unread} unread message{'s' * (unread != 1)}"
-    return lines + ([messages] if unread else [])
+    return lines + ([amount(unread, "unread message")] if unread else [])

@@ -295,7 +295,7 @@ def _ends(state: State, convoy: Convoy) -> str:
         f"{_remark(state.tasks.get(str(row['task'])))}"
         for row in rows
     )
-    return "\n".join([f"All {len(convoy.tasks)} tasks have ended:", "", *texts])
+    return "\n".join([f"All tasks have ended ({len(convoy.tasks)}):", "", *texts])
 
 
 def _remark(task: Task | None) -> str:

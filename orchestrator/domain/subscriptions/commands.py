@@ -6,6 +6,7 @@ from typing import Any
 from orchestrator.core import clock, names
 from orchestrator.core.errors import NotFound, Refused, UsageError
 from orchestrator.core.events import Recorded
+from orchestrator.core.printable import amount
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.identity import act_now
 from orchestrator.domain.event_log import Events
@@ -441,7 +442,9 @@ def _check_new(subscriber: Subscriber, event: int, after: int, concurrency: int)
     if after != position:
         raise Refused(f"{name} went on to event {position}", code="moved")
     if len(subscriber.attempts) >= concurrency:
-        raise Refused(f"{name} has {len(subscriber.attempts)} events in work", code="busy")
+        raise Refused(
+            f"{name} has {amount(len(subscriber.attempts), 'event')} in work", code="busy"
+        )
 
 
 def _check_again(attempt: Attempt, now: str) -> None:

@@ -5,6 +5,7 @@ batch: other entries may use it in the place of an id, before or after it. ``ass
 agent, and ``related``, ``discovered-from`` and the other kinds of links link it.
 """
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -215,6 +216,9 @@ class _Run:
             stream = stream or self._live(given["parent"]).workstream
         if stream is None:
             raise UsageError("it belongs to no workstream: say `workstream`, or --ws for all")
+        if stream not in self._state.workstreams:
+            name = shlex.quote(stream)
+            self._problems.advise(f"Nothing was changed. `ws create {name}` makes the workstream.")
         if "title" not in given:
             raise UsageError("it has no title, and no id of a task to edit")
         if (known := self._references.get(given.get("external_ref", ""))) is not None:

@@ -10,7 +10,7 @@ from typing import IO
 import msgspec
 
 from orchestrator.core.errors import UsageError
-from orchestrator.core.printable import escape
+from orchestrator.core.printable import amount, escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import EXPORT
 from orchestrator.interfaces.cli.parameters import IN_WORKSTREAM, argument
@@ -32,7 +32,9 @@ def file(run: Run, file: str | None) -> Answer | None:
     for remark in exported.remarks:
         warn(f"In the export, {remark}")
     count = exported.events
-    return say({"file": file, "events": count}, f"Exported {count} events: {escape(file)}")
+    return say(
+        {"file": file, "events": count}, f"Exported {amount(count, 'event')}: {escape(file)}"
+    )
 
 
 @contextmanager

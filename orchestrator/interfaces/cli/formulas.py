@@ -158,12 +158,14 @@ def _page(loaded: "Loaded", compiled: "CompiledFormula") -> str:
         ("must be", lambda row: _need(row[1])),
         ("default", lambda row: "" if row[1].default is None else as_text(row[1].default)),
         ("what for", lambda row: row[1].description),
+        indent=2,
     )
     presets = table_of(
         formula.presets.items(),
         ("name", lambda row: row[0]),
         ("legs", lambda row: row[1].legs),
         ("what for", lambda row: row[1].description),
+        indent=2,
     )
     return parts(
         paint(escape(formula.formula), "bold"),

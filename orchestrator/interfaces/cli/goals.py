@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from orchestrator.core.clock import spoken
-from orchestrator.core.printable import escape, one_line
+from orchestrator.core.printable import amount, escape, one_line
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import GOAL
 from orchestrator.interfaces.cli.layout import (
@@ -124,8 +124,7 @@ _SHORT = 60
 
 
 def _changed(run: Run, goal: "Goal", what: str) -> Answer:
-    count = len(goal.tasks)
-    about = f"{goal.status}, due {shown_time(goal.due)}, {count} task{'s' * (count != 1)}"
+    about = f"{goal.status}, due {shown_time(goal.due)}, {amount(len(goal.tasks), 'task')}"
     return run.changed(goal, f"{what}: {escape(goal.name)} ({about})")
 
 

@@ -6,7 +6,7 @@ from orchestrator.core.errors import UsageError, nearest_word
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import ALL, Group
-from orchestrator.interfaces.cli.help_topics import TOPICS, topic
+from orchestrator.interfaces.cli.help_topics import LIST, TOPICS, topic
 from orchestrator.interfaces.cli.parameters import argument, flag
 from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run
@@ -16,7 +16,7 @@ from orchestrator.interfaces.cli.run import Run
 @argument(
     "[topic...]",
     f"A command, or {', '.join(TOPICS)}.",
-    types.Type("TOPIC", words=TOPICS),
+    types.Type("TOPIC", words=(*TOPICS, LIST)),
 )
 @flag("--all", "Also what is rarely needed.")
 def help_(run: Run, topic: tuple[str, ...], all: bool) -> Answer:
@@ -26,7 +26,7 @@ def help_(run: Run, topic: tuple[str, ...], all: bool) -> Answer:
 
 
 def _text(run: Run, words: tuple[str, ...], *, everything: bool) -> str:
-    if words and words[0] in TOPICS:
+    if words and words[0] in (*TOPICS, LIST):
         return topic(words[0])
     assert run.context is not None
     context = run.context.find_root()
@@ -51,7 +51,7 @@ _NEAR = 0.8
 
 def _unknown(group: Group, word: str) -> UsageError:
     is_top = group is BOARD
-    known = [*group.words, *group.verbs, *(TOPICS if is_top else ())]
+    known = [*group.words, *group.verbs, *((*TOPICS, LIST) if is_top else ())]
     near = nearest_word(word, known, _NEAR)
     text = f"There is no command{' and no topic' if is_top else ''} {word!a}"
     of = "" if is_top else f" {group.name}"

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import textwrap
 from collections.abc import Iterable
 
 import click
@@ -132,7 +133,9 @@ def _day(context: click.Context) -> str:
             *wrapped(
                 f"`{prog} COMMAND --help` says more, `{prog} --help --all` all in a sentence each"
             ),
-            *wrapped(f"Topics, by `{prog} help TOPIC`: {', '.join(TOPICS)}"),
+            *wrapped(
+                f"Topics, by `{prog} help TOPIC` (`help topics` explains them): {', '.join(TOPICS)}"
+            ),
         ]
     )
 
@@ -153,8 +156,9 @@ def _width() -> int:
 
 def wrapped(text: str, indent: str = "  ") -> list[str]:
     """A paragraph in lines that fit; all but the first are indented."""
-    text = click.formatting.wrap_text(text, _width(), subsequent_indent=indent)
-    return text.split("\n")
+    return textwrap.wrap(
+        text, _width(), subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+    )
 
 
 def rows(pairs: Iterable[Row]) -> list[str]:

@@ -13,8 +13,22 @@ from orchestrator.interfaces.cli.help_pages import fitted, rows, wrapped
 _FOLDER = os.path.join(os.path.dirname(__file__), "topics")
 _WRITTEN = ("agents", "formulas", "json", "time", "exit")
 
-TOPICS = (*_WRITTEN, "where", "agent-files", "options", "habits")
-"""The topics of ``orc help`` that are not commands."""
+TOPICS = {
+    "agents": "an agent's day, command by command",
+    "formulas": "workflows from a file",
+    "json": "answers and errors for programs",
+    "time": "how durations and moments are written",
+    "exit": "the exit statuses",
+    "where": "the language of --where",
+    "agent-files": "agents that events start",
+    "options": "the options of every command",
+    "habits": "words of other tools that work here",
+}
+"""The topics of ``orc help`` that are not commands, each with what it is about."""
+
+
+LIST = "topics"
+"""The topic that lists the others."""
 
 
 def topic(name: str) -> str:
@@ -22,6 +36,8 @@ def topic(name: str) -> str:
     if name in _WRITTEN:
         with open(os.path.join(_FOLDER, f"{name}.txt"), encoding="utf-8", newline=None) as file:
             return fitted(file.read().rstrip("\n"))
+    if name == LIST:
+        return "\n".join(["Topics, by `orc help TOPIC`:", *rows(TOPICS.items())])
     made = {"where": _where, "agent-files": _agent_files, "options": _options, "habits": _habits}
     return made[name]()
 

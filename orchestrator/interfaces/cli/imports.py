@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from io import TextIOWrapper
 from typing import IO, TYPE_CHECKING, Any
 
+from orchestrator.core.printable import amount
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import IMPORT
 from orchestrator.interfaces.cli.parameters import (
@@ -109,5 +110,5 @@ def _done(dry_run: bool) -> str:
 
 
 def _counted(imported: "Imported", dry_run: bool) -> Answer:
-    counts = ", ".join(f"{n} {noun}" for noun, n in plain(imported).items())
+    counts = ", ".join(amount(n, noun.removesuffix("s")) for noun, n in plain(imported).items())
     return say(imported, f"{_done(dry_run)}: {counts}")

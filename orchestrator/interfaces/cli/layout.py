@@ -20,6 +20,7 @@ def table(
     headers: Sequence[str],
     rows: Iterable[Sequence[object]],
     colours: Mapping[str, str] | None = None,
+    indent: int = 0,
 ) -> str:
     """Align rows in columns under their headers, within the width of the terminal.
 
@@ -27,6 +28,7 @@ def table(
         headers: The titles of the columns.
         rows: The cells; None is an empty cell.
         colours: The colour of a cell, by its text.
+        indent: By how many columns the caller will indent the table.
     """
     import tabulate
 
@@ -35,7 +37,7 @@ def table(
     cells = [["" if cell is None else escape(str(cell)) for cell in row] for row in rows]
     widths = [max(map(columns, column)) for column in zip(headers, *cells, strict=True)]
     if is_terminal():
-        _fit(widths, terminal_width())
+        _fit(widths, terminal_width() - indent)
     shown = [
         [
             paint(cut(cell, room), (colours or {}).get(cell, ""))
@@ -133,12 +135,13 @@ def _is_time(attribute: str) -> bool:
     return attribute.endswith("_at") or attribute in ("since", "until", "last_seen")
 
 
-def table_of(records: Iterable[Any], *columns: Column) -> str:
+def table_of(records: Iterable[Any], *columns: Column, indent: int = 0) -> str:
     """A table with a row for each record; empty without records."""
     rows = [[_value(record, column) for column in columns] for record in records]
     if not rows:
         return ""
-    return table([title for title, _ in rows[0]], [[cell for _, cell in row] for row in rows])
+    headers = [title for title, _ in rows[0]]
+    return table(headers, [[cell for _, cell in row] for row in rows], indent=indent)
 
 
 def facts(record: Any, *columns: Column) -> str:

@@ -4,12 +4,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import OrchestratorError, UsageError
-from orchestrator.core.printable import escape
+from orchestrator.core.printable import amount, escape
 from orchestrator.domain.mail.records import KINDS, PRIORITIES
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import MAIL
 from orchestrator.interfaces.cli.layout import facts, lines, parts, section, shown_time
-from orchestrator.interfaces.cli.mailboxes import counted
 from orchestrator.interfaces.cli.parameters import argument, flag, option, text_file, together
 from orchestrator.interfaces.cli.rendering import Answer, listing, say, warn
 from orchestrator.interfaces.cli.run import Run, either, given, once
@@ -255,7 +254,7 @@ def _counted(count: "UnreadCount") -> str:
     agent = escape(count.agent)
     if not count.unread:
         return f"No unread mail for {agent}."
-    return f"{counted(count.unread, 'unread ')} for {agent}, {count.new} of them new."
+    return f"{amount(count.unread, 'unread message')} for {agent}, {count.new} of them new."
 
 
 def _page(letter: "Letter", reader: str | None) -> str:

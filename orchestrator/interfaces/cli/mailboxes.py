@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import UsageError
-from orchestrator.core.printable import escape
+from orchestrator.core.printable import amount, escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import MAIL, QUEUE
 from orchestrator.interfaces.cli.layout import lines, shown_time
@@ -33,7 +33,7 @@ def archive(run: Run, ids: tuple[int, ...], older_than: str | None) -> Answer:
     if not ids and older_than is None:
         raise UsageError("There is nothing to archive", hint="Give numbers, or --older-than 7d.")
     gone = run.orc.mail.archive(ids, older_than=older_than)
-    return say({"archived": gone}, f"Archived {counted(len(gone))}")
+    return say({"archived": gone}, f"Archived {amount(len(gone), 'message')}")
 
 
 @MAIL.command("delete", example="delete 17 18")
@@ -44,7 +44,7 @@ def delete(run: Run, ids: tuple[int, ...]) -> Answer:
     The log keeps them, and `mail read` shows them by number.
     """
     gone = run.orc.mail.delete(ids)
-    return say({"deleted": gone}, f"Deleted {counted(len(gone))}")
+    return say({"deleted": gone}, f"Deleted {amount(len(gone), 'message')}")
 
 
 @QUEUE.command("list", example="list", reads=True)
@@ -74,11 +74,6 @@ def dnd(run: Run, state: str | None, until: str | None) -> Answer:
         return say(quiet := mail.quiet(), _quiet(quiet))
     quiet = mail.do_not_disturb(state != "off", until=until or "")
     return run.changed(quiet, _quiet(quiet))
-
-
-def counted(number: int, kind: str = "") -> str:
-    """The number of messages, in words."""
-    return f"{number} {kind}{'message' if number == 1 else 'messages'}"
 
 
 def _quiet(quiet: "Quiet") -> str:

@@ -131,7 +131,9 @@ def report(error: OrchestratorError, *, as_json: bool) -> int:
         text = to_json({"error": document}).decode()
     else:
         problems = error.details.get("problems")
-        more = problems[SHOWN_PROBLEMS:] if isinstance(problems, list) else []
+        listed = problems[SHOWN_PROBLEMS:] if isinstance(problems, list) else []
+        # The message names a problem once, with the first of its places.
+        more = [text for text in listed if text.partition(": ")[2] not in error.message]
         text = f"Error: {escape(error.message)}\n"
         text += "".join(f"  {escape(problem)}\n" for problem in more)
         text += _quoted_end(error.details.get("output"))

@@ -5,7 +5,7 @@ from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.clock import spoken
-from orchestrator.core.printable import escape
+from orchestrator.core.printable import amount, escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.layout import bars, fields, parts, shown_time, table_of
@@ -45,7 +45,7 @@ def metrics(run: Run, **filters: Any) -> Answer:
 def _stats_page(stats: "Stats") -> str:
     total = stats.total
     summary = (
-        f"{total.tasks} tasks: {total.open} open ({total.active} active), {total.done} done,"
+        f"{amount(total.tasks, 'task')}: {total.open} open ({total.active} active), {total.done} done,"
         f" {total.failed} failed, {total.cancelled} cancelled; {_percent(total.completion_rate)}"
         " of the wanted tasks are done"
     )

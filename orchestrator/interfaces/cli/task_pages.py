@@ -41,15 +41,18 @@ class _Around(msgspec.Struct):
     needed_by: list[str]
     children: list[str]
     linked_by: "list[Edge]"
+    goals: list[str]
     kept_back_by: "list[Blocker]"
 
     @classmethod
     def of(cls, run: Run, task: "Task") -> "_Around":
         is_open = task.status not in ENDED
+        state = run.orc.engine.read()
         return cls(
             needed_by=[dependant.id for dependant in run.orc.tasks.needed_by(task.id)],
-            children=list(run.orc.engine.read().tasks.children.get(task.id, ())),
+            children=list(state.tasks.children.get(task.id, ())),
             linked_by=run.orc.links.linked(task.id),
+            goals=list(state.goals.goals_of.get(task.id, ())),
             kept_back_by=run.orc.links.blockers(task.id) if is_open else [],
         )
 
@@ -124,6 +127,7 @@ def _facts(task: "Task", around: _Around) -> list[tuple[str, object]]:
             ("progress", task.progress.text if task.progress else ""),
         ],
         "links": [("linked by", ", ".join(f"{e.task} ({e.kind})" for e in around.linked_by))],
+        "milestone": [("goals", ", ".join(around.goals))],
     }
     rows: list[tuple[str, object]] = [("workstream", task.workstream)]
     for field, kept in KEPT.items():

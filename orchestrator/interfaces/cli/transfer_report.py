@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from orchestrator.core.printable import escape, first_of
+from orchestrator.core.printable import amount, escape, first_of
 from orchestrator.interfaces.cli.layout import parts
 from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run
@@ -25,7 +25,7 @@ def reported(run: Run, report: "Report", done: str) -> Answer:
 def _text(report: "Report", done: str) -> str:
     counts = ", ".join(f"{n} {status}" for status, n in report.statuses.items())
     return parts(
-        f"{done}: {report.tasks} tasks{f' ({counts})' if counts else ''}",
+        f"{done}: {amount(report.tasks, 'task')}{f' ({counts})' if counts else ''}",
         _listed("Updated", report.updated),
         _listed("Skipped, because they are here", report.skipped),
         _listed("Written to the knowledge", report.topics),

@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import NotFound
-from orchestrator.core.printable import escape, few
+from orchestrator.core.printable import amount, escape, few
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import FORMULA
 from orchestrator.interfaces.cli.formulas import (
@@ -94,13 +94,9 @@ def poured_answer(poured: "Poured", what: str) -> Answer:
 def _poured_page(poured: "Poured", what: str) -> str:
     kind = "wisp" if poured.workflow.ephemeral else "workflow"
     steps = few(poured.steps, MANY, lambda step: f"{step.id}: {escape(step.title)}")
-    title, number = escape(poured.root.title), _steps(len(poured.steps))
+    title, number = escape(poured.root.title), amount(len(poured.steps), "step")
     first = f"{what} {kind} {poured.root.id}: {title} ({number})"
     return parts(first, *(f"  {step}" for step in steps))
-
-
-def _steps(number: int) -> str:
-    return "1 step" if number == 1 else f"{number} steps"
 
 
 @FORMULA.command("bond", example="bond 299833bc release --var version=1.2.0")
@@ -269,7 +265,7 @@ def squash(run: Run, workflow: str, summary: str, dry_run: bool) -> Answer:
     """End a wisp with a digest: the root stays with it as its result, the steps leave the board."""
     with run.rehearsed(dry_run):
         ended = run.orc.workflows.squash(workflow, summary=summary)
-    done = f"{'Would squash' if dry_run else 'Squashed'} {ended.workflow} ({_steps(ended.steps)})"
+    done = f"{'Would squash' if dry_run else 'Squashed'} {ended.workflow} ({amount(ended.steps, 'step')})"
     return Answer(ended, lambda: parts(done, section("Digest", ended.digest)))
 
 
@@ -281,4 +277,4 @@ def burn(run: Run, workflow: str, dry_run: bool) -> Answer:
     with run.rehearsed(dry_run):
         ended = run.orc.workflows.burn(workflow)
     done = "Would burn" if dry_run else "Burned"
-    return say(ended, f"{done} {ended.workflow} ({_steps(ended.steps)})")
+    return say(ended, f"{done} {ended.workflow} ({amount(ended.steps, 'step')})")

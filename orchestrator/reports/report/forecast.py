@@ -80,8 +80,8 @@ class Played:
             return "what is left waits for a decision" if self.left.left_out else ""
         if self.ended < LEAST:
             return (
-                f"the history is too short: {self.ended} tasks were worked on and ended,"
-                f" and {LEAST} are needed"
+                f"the history is too short: {self.ended} of the {LEAST} tasks that are needed were worked on"
+                " and ended"
             )
         return ""
 

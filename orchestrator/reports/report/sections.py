@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from orchestrator.core.clock import local_time, spoken
-from orchestrator.core.printable import one_line
+from orchestrator.core.printable import amount, one_line
 from orchestrator.planning.cycle_report import Share
 from orchestrator.reports.report.records import (
     BoardReport,
@@ -134,10 +134,6 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> ReportTabl
     return ReportTable(heads, cells) if cells else None
 
 
-def _counted(number: int, name: str) -> str:
-    return f"{number} {name}{'s' * (number != 1)}"
-
-
 def _status(status: str) -> str:
     return status.replace("_", " ")
 
@@ -155,8 +151,8 @@ def _forecast(report: BoardReport) -> ReportSection:
         lines += [
             f"Half of {forecast.trials} played boards are done by {local_time(forecast.p50)}, 85 % by"
             f" {local_time(forecast.p85)}, 95 % by {local_time(forecast.p95)}.",
-            f"Played are the {_counted(forecast.tasks, 'open task')}, with what they need, by"
-            f" {_counted(forecast.workers, 'worker')}, with durations of the last {forecast.history} tasks"
+            f"Played are the {amount(forecast.tasks, 'open task')}, with what they need, by"
+            f" {amount(forecast.workers, 'worker')}, with durations of the last {forecast.history} tasks"
             " that ended, by type and agent. Tasks that are added later are not in it.",
         ]
     if forecast.rest:
@@ -178,12 +174,12 @@ def _forecast(report: BoardReport) -> ReportSection:
     if forecast.spared:
         lines.append(
             "Not in it, because they are done only if another task fails, which is taken to succeed:"
-            f" {_counted(forecast.spared, 'task')}."
+            f" {amount(forecast.spared, 'task')}."
         )
     if forecast.left_out:
         lines.append(
             "Not in it, because they need a task that failed or was cancelled, or are in a closed"
-            f" workstream: {_counted(forecast.left_out, 'task')}."
+            f" workstream: {amount(forecast.left_out, 'task')}."
         )
     return ReportSection(
         name="forecast",
@@ -396,7 +392,7 @@ def _critical_path(report: BoardReport) -> ReportSection:
 def _gantt(report: BoardReport) -> ReportSection:
     gantt = report.gantt
     name = f"Cycle {gantt.cycle}" if gantt.cycle is not None else "The work"
-    left_out = [f"Left out: {_counted(gantt.left_out, 'earlier task')}."] if gantt.left_out else []
+    left_out = [f"Left out: {amount(gantt.left_out, 'earlier task')}."] if gantt.left_out else []
     return ReportSection(
         name="gantt",
         title=f"{name} over time",
@@ -480,7 +476,7 @@ def _evidence(report: BoardReport) -> ReportSection:
             f" than {half or '0s'}, 85 % no longer than {most or '0s'}."
         )
     if evidence.forced:
-        lines.append(f"Completed by force, with a reason: {_counted(evidence.forced, 'task')}.")
+        lines.append(f"Completed by force, with a reason: {amount(evidence.forced, 'task')}.")
     return ReportSection(name="evidence", title="How evidence went", lines=lines)
 
 

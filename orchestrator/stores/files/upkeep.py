@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from orchestrator.core import system
 from orchestrator.core.events import Recorded
+from orchestrator.core.printable import amount
 from orchestrator.core.store import Cursor, Problem, Store
 from orchestrator.stores.files import disk, layout, salvage
 from orchestrator.stores.files.lines import Position
@@ -95,7 +96,7 @@ class FileUpkeep:
             elif missing := _missing_lines(path, text):
                 yield Problem(
                     check="git",
-                    message=f"{path} lacks {len(missing)} lines",
+                    message=f"{path} lacks {amount(len(missing), 'line')}",
                     repair=lambda path=path, missing=missing: _append_lines(path, missing),  # type: ignore[misc]
                     touches=(path,),
                 )

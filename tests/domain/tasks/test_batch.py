@@ -163,6 +163,22 @@ def test_new_tasks_that_wait_for_one_another_are_refused(build: Orchestrator) ->
     ]
 
 
+def test_a_problem_of_many_entries_is_reported_once_with_the_command_that_solves_it(
+    build: Orchestrator,
+) -> None:
+    entries = [{"title": str(number), "workstream": "new one"} for number in range(5)]
+    with changes_nothing(build), pytest.raises(UsageError) as caught:
+        build.batch.apply(entries)
+    assert caught.value.message == (
+        "The batch cannot be taken: entry 1, entry 2, entry 3 and 2 more:"
+        " There is no workstream 'new one'"
+    )
+    assert caught.value.details["problems"] == [
+        f"entry {number}: There is no workstream 'new one'" for number in range(1, 6)
+    ]
+    assert "`ws create 'new one'`" in caught.value.hint
+
+
 def test_a_dry_run_shows_what_would_be_done_and_changes_nothing(build: Orchestrator) -> None:
     with changes_nothing(build), build.rehearsal():
         assert len(apply(build, {"title": "A"}).added) == 1
