@@ -197,7 +197,7 @@ class Sentences:
             return self._changes(record, payload)
         for part in name.split(".") if name else ():
             payload = payload.get(part) if isinstance(payload, dict) else None
-        if payload in (None, "", []):
+        if payload in (None, "", []) or (name == "holder" and payload == record.agent):
             return ""
         if kind == "task":
             return first_of([payload] if isinstance(payload, str) else payload, NAMED, self._task)

@@ -30,6 +30,18 @@ def test_each_ending_names_what_is_free_the_mail_and_the_next_command(cli: Comma
     ]
 
 
+def test_completing_again_names_what_became_of_another_result(cli: CommandLine) -> None:
+    task = worked_on(cli, "--verify", "echo fine")
+    cli("t", "complete", task, "Shipped")
+    following = "Next: `orc --agent ann next`"
+    same = cli("t", "complete", task, "Shipped", "--agent", "ann").lines
+    assert same == ["Completed: Ship v1", "Nothing changed: it was so before.", following]
+    other = cli("t", "complete", task, "Shipped twice", "--agent", "ann").lines
+    kept = f"It had another result already; yours is a note: `orc show {task}`."
+    assert other == ["Completed: Ship v1", kept, following]
+    assert cli("t", "show", task, "--json").json["notes"][0]["text"] == "Shipped twice"
+
+
 def test_more_than_three_freed_tasks_are_counted_and_listed_for_programs(cli: CommandLine) -> None:
     task = worked_on(cli)
     freed = [added(cli, f"Part {number}", "--needs", task) for number in range(5)]

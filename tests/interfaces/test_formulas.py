@@ -92,8 +92,9 @@ def test_show_draws_the_steps(cli: CommandLine, root: str) -> None:
     assert feature["at"].endswith("shiny.formula.toml: vars.feature")
 
 
-def test_an_indented_table_fits_the_terminal(tmp_path: Path) -> None:
-    page = at_terminal(tmp_path / "board", "formula", "show", "release")
+def test_an_indented_table_fits_the_terminal(cli: CommandLine, tmp_path: Path) -> None:
+    cli("--board", str(tmp_path / "other"), "ws", "create", "build")
+    page = at_terminal(tmp_path / "other", "formula", "show", "release")
     rows = page.partition("Variables:")[2].partition("Steps:")[0].splitlines()[1:]
     assert len(rows) == 4
     assert all(columns(row) <= 80 for row in rows)

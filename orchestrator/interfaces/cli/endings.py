@@ -54,12 +54,15 @@ def completed(
     if go_on:
         advanced = run.orc.workflows.advance(task, lease=lease, result=result or None, **how)
         count = f" ({advanced.ended} of {advanced.total} steps ended)"
-        step, then = advanced.completed, _next_step(advanced)
+        step, then = advanced.completed, _next_step(run, advanced)
         return ended(
             run, step, completion_word(step), count=count, value=advanced, checked=True, then=then
         )
     done = run.orc.tasks.complete(task, result=result or None, **how)
-    return ended(run, done, completion_word(done), checked=True)
+    is_another = bool(result.strip()) and result.strip() != (done.result or "").strip()
+    show = f"`{run.prog} show {done.id}`"
+    remark = f"It had another result already; yours is a note: {show}." if is_another else ""
+    return ended(run, done, completion_word(done), checked=not is_another, remark=remark)
 
 
 def completion_word(task: "Task") -> str:
@@ -67,13 +70,13 @@ def completion_word(task: "Task") -> str:
     return "Completed" if task.status == "done" else "To be reviewed"
 
 
-def _next_step(advanced: "Advanced") -> str:
+def _next_step(run: Run, advanced: "Advanced") -> str:
     following = advanced.next
     if following is not None:
         return f"Claimed next step: {following.id} - {escape(following.title)}"
     if advanced.complete:
         return f"Workflow {advanced.workflow} is complete."
-    return f"No step is ready: `formula current {advanced.workflow}` shows what they wait for."
+    return f"No step is ready: `{run.prog} formula current {advanced.workflow}` shows what they wait for."
 
 
 def ended(
@@ -84,6 +87,7 @@ def ended(
     count: str = "",
     value: Any = None,
     checked: bool = False,
+    remark: str = "",
     then: str = "",
 ) -> Answer:
     """The answer of a command that ended a step.
@@ -95,6 +99,7 @@ def ended(
         count: More for the first line.
         value: The record for programs; the task if not given.
         checked: Its checks ran now: name them.
+        remark: A sentence about it.
         then: The text after the first line, in place of the next command.
     """
     first = f"{what}: {escape(task.title)}{count}"
@@ -112,7 +117,7 @@ def ended(
     def page() -> str:
         return parts(
             first,
-            run.unchanged,
+            run.unchanged or remark,
             then,
             _checks(task.evidence) if checked and not run.unchanged else "",
             _reviewers(task, after),

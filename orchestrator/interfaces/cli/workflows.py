@@ -81,7 +81,7 @@ def _pour(
     with run.rehearsed(dry_run):
         compiled, place = compiled_in_place(run, name, **formula)
         if compiled.ephemeral and not ephemeral:
-            warn(f"{name} is made to run as a wisp: `formula wisp {name}`")
+            warn(f"{name} is made to run as a wisp: `{run.prog} formula wisp {name}`")
         poured = run.orc.workflows.pour(compiled, ephemeral=ephemeral, assignee=assignee, **place)
     return poured_answer(poured, "Would pour" if dry_run else "Poured")
 
