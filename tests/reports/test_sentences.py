@@ -57,14 +57,16 @@ def test_a_task_is_named_by_its_id_and_title_and_as_it_where_it_is_the_subject(o
 def test_an_agent_that_gives_back_its_own_task_is_named_once(orc: Orchestrator):
     orc.workstreams.create("build")
     task = orc.tasks.add("build", title="Ship v1").id
-    for releasing in ("ann", None):
-        orc.tasks.claim(task, agent="ann")
-        orc.tasks.release(task, reason="lunch", agent=releasing)
+    orc.agents.register("ann")
+    orc.tasks.claim(task, agent="ann")
+    orc.tasks.release(task, reason="lunch", agent="ann")
+    orc.tasks.claim(task, agent="ann")
+    orc.agents.retire("ann", agent="boss")
     released = [r for r in orc.events.read() if r.type == "task.released"]
     sentences = Sentences(orc.engine, subject=task)
     assert [sentences.of(record) for record in released] == [
         "released it: lunch",
-        "released it of ann: lunch",
+        "released it of ann: ann retired",
     ]
 
 
