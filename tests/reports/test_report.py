@@ -68,7 +68,7 @@ def test_a_board_with_one_task_says_that_its_history_is_too_short(build: Orchest
     report = build.report()
     assert (report.standing.open, report.forecast.outcome) == (1, "unknown")
     assert report.forecast.reason == (
-        "the history is too short: 0 tasks were worked on and ended, and 5 are needed"
+        "the history is too short: 0 of the 5 tasks that are needed were worked on and ended"
     )
     assert report.forecast.p85 is None
 
