@@ -1,6 +1,11 @@
-"""What an agent is told before its own text: who it is, how to push an event, how to claim one."""
+"""What an agent reads before its own text: who it is, how to push an event, how to claim one."""
 
+from orchestrator.core.errors import BadInput
 from orchestrator.runtimes.port import AgentRun
+from orchestrator.supervisor.templates import LARGE
+
+COMMANDS = ("busytown events", "orc t")
+"""Commands that every agent may run, because the context tells it to."""
 
 
 def prompt_of(run: AgentRun) -> str:
@@ -12,26 +17,45 @@ def prompt_of(run: AgentRun) -> str:
         lines[0] += f" {agent.settings.description.rstrip('.')}."
     if run.brief:
         lines.append(
-            "Your input is your task. Its result is what you answer last; `orc t fail` and"
-            " `orc t block` say that it cannot be done, and why."
+            "Your input is your task. Your last answer is its result. If it cannot be done, run"
+            ' `orc t fail "why"`, or `orc t block "what it waits for"`.'
         )
     else:
+        lines.append(
+            "An event has started you. Your input is the event as JSON: `id`, `type`, `timestamp`,"
+            " `worker_id` (who pushed it), `payload`."
+        )
+    lines += ["", "Push an event, which may start other agents:", ""]
+    lines += [f"    busytown events push --worker {name} --type TYPE --payload 'JSON'", ""]
+    if agent.settings.emits:
+        lines += [f"You push these types: {', '.join(agent.settings.emits)}.", ""]
+    if not run.brief:
         lines += [
-            "An event has started you. Your input is the event as JSON: id, type, timestamp,"
-            " worker_id (who pushed it) and payload.",
-            "",
-            "Push an event:",
-            "",
-            f"    busytown events push --worker {name} --type TYPE --payload 'JSON'",
-            "",
-        ]
-        if agent.settings.emits:
-            lines += [f"Types that you push: {', '.join(agent.settings.emits)}.", ""]
-        lines += [
-            "Claim an event before work that only one agent may do:",
+            "Claim the event first if only one agent may work on it:",
             "",
             f"    busytown events claim --worker {name} --event {run.event.get('id', 'ID')}",
             "",
-            'If it prints `"claimed":false`, another agent works on it: stop.',
+            'If this prints `"claimed":false`, another agent works on it: stop at once.',
+            "",
         ]
-    return "\n".join([*lines, "", "---", "", run.agent.body.strip(), ""])
+    return "\n".join([*lines, "---", "", agent.body.strip(), ""])
+
+
+def prompt_argument(run: AgentRun) -> str:
+    """The system prompt for an argument, which systems limit.
+
+    Raises:
+        BadInput: It is too long.
+    """
+    prompt = prompt_of(run)
+    if "\0" in prompt or len(prompt.encode("utf-8", "replace")) > LARGE:
+        raise BadInput(
+            f"The text of {run.agent.path} is over {LARGE:,} bytes or has a NUL character",
+            hint="Move parts of it to a file that the agent reads.",
+        )
+    return prompt
+
+
+def whole_prompt(run: AgentRun) -> str:
+    """System prompt and work in one text, for programs that take no system prompt."""
+    return f"{prompt_of(run)}\n---\n\nYour input:\n\n{run.work}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from orchestrator.core.printable import escape
 from orchestrator.domain.subscriptions.records import AttemptReport
 
 LAST_LINES = 20
@@ -23,10 +24,12 @@ class AttemptResult(msgspec.Struct, frozen=True):
 
     Attributes:
         failure: Why it failed, in a sentence; empty if it succeeded.
+        answer: The last text of the agent, which is the result of its task.
     """
 
     failure: str
     report: AttemptReport
+    answer: str
 
 
 class LineSplitter:
@@ -59,12 +62,18 @@ class LineSplitter:
 
 
 class OutputReader:
-    """Reads the output of a program of which nothing is known: its lines, and its exit status."""
+    """Reads the output of a program of which nothing is known: its lines, and its exit status.
+
+    Attributes:
+        longest: Bytes of the longest line of stdout that is read as one.
+        error: What the program reports as the reason of its failure.
+        answer: The last text of the agent; empty: nothing more than its output is known.
+    """
 
     longest = _PIECE
-    """Bytes of the longest line of stdout that is read as one."""
 
     def __init__(self) -> None:
+        self.error = self.answer = ""
         self._stdout = LineSplitter(self.longest)
         self._stderr = LineSplitter()
         self._last: deque[str] = deque(maxlen=LAST_LINES)
@@ -85,14 +94,15 @@ class OutputReader:
         lines = self._kept([*self.read(self._stdout.end()), *text_of(self._stderr.end())])
         output = "\n".join(self._last).encode()[-LAST_BYTES:].decode("utf-8", "ignore")
         report = AttemptReport(exit_status=status, seconds=seconds, output=output)
-        return lines, AttemptResult(self.failure() or failure_of(status), self.completed(report))
+        failure = first_line(self.error) or failure_of(status) or self.missing()
+        return lines, AttemptResult(failure, self.completed(report), self.answer or output)
 
     def read(self, lines: list[bytes]) -> list[str]:
         """The lines for the log in lines of stdout."""
         return text_of(lines)
 
-    def failure(self) -> str:
-        """What the program reports as the reason of its failure."""
+    def missing(self) -> str:
+        """What the output of a success must have, and this one has not."""
         return ""
 
     def completed(self, report: AttemptReport) -> AttemptReport:
@@ -119,3 +129,9 @@ def failure_of(status: int | None) -> str:
 def text_of(lines: Iterable[bytes]) -> list[str]:
     """Lines as text; what is not UTF-8 is replaced."""
     return [line.removesuffix(b"\r").decode("utf-8", "replace") for line in lines]
+
+
+def first_line(text: str, most: int = 300) -> str:
+    """The first line of a text that is not empty, without control characters, cut where it is long."""
+    line = next(filter(None, map(str.strip, text.splitlines())), "")
+    return escape(line if len(line) <= most else f"{line[:most]}…")

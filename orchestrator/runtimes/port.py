@@ -22,6 +22,13 @@ from orchestrator.runtimes.output import OutputReader
 from orchestrator.supervisor.agent_files import AgentFile
 from orchestrator.supervisor.agent_schema import AgentSettings
 
+NETWORK = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    *("NODE_EXTRA_CA_CERTS", "SSL_CERT_DIR", "SSL_CERT_FILE"),
+    *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"),
+)
+"""Variables with which programs reach the network and find their own files."""
+
 
 class AgentRun(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent is started for.
@@ -58,8 +65,8 @@ class AgentRun(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def resumed(self) -> str:
-        """The session to go on in; empty: a new one."""
-        return self.session if self.agent.settings.resume else ""
+        """The session to go on in; empty: a new one, also for a retry, because the session may be gone."""
+        return self.session if self.agent.settings.resume and self.attempt == 1 else ""
 
 
 class ProgramCall(msgspec.Struct, frozen=True, kw_only=True):

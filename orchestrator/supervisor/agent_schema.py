@@ -163,6 +163,13 @@ def _argument(value: Any) -> str:
     return text
 
 
+def _tool(value: Any) -> str:
+    text = _argument(value)
+    if text.startswith("-"):
+        raise ValueError(f"{text!a} is not the name of a tool")
+    return text
+
+
 def _variable(value: Any) -> str:
     text = _text(value)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
@@ -256,7 +263,7 @@ FIELDS: dict[str, AgentField] = {
     "ignore_self": AgentField("Events of its own do not start it.", _truth, "true"),
     "allowed_tools": AgentField(
         "Tools of the runtime that it may use without a question.",
-        _ListOf(_argument),
+        _ListOf(_tool),
         '[Read, "Bash(git:*)"]',
     ),
     "model": AgentField("The model of the runtime.", _word, "NAME"),

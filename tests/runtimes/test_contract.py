@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import NotFound
+from orchestrator import BadInput, NotFound
 from orchestrator.runtimes.port import runtime_of
 from orchestrator.supervisor.agent_schema import RUNTIMES
 from tests.runtimes.stand_ins import EVENT, Project, agent
@@ -13,7 +13,7 @@ from tests.runtimes.stand_ins import EVENT, Project, agent
 PROGRAMS = {"shell": "sh"}
 
 
-@pytest.fixture(params=["shell", "command"])
+@pytest.fixture(params=RUNTIMES)
 def runtime(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
@@ -198,7 +198,75 @@ def test_large_values_and_scripts_are_read_from_files(project: Project):
     assert project.run(long)[0] == ["3"]
 
 
-def test_every_runtime_of_the_schema_has_an_adapter():
-    for name in RUNTIMES:
-        if name in ("shell", "command"):
-            assert runtime_of(agent(name).settings)
+@pytest.mark.parametrize("runtime", [name for name in RUNTIMES if name != "shell"])
+def test_the_context_says_who_the_agent_is_how_to_push_and_when_to_stop(
+    project: Project, runtime: str
+):
+    project.program(runtime)
+    project.run(agent(runtime, "You plan.", description="Writes plans", emits=("plan.created",)))
+    record = project.record(runtime)
+    texts = [*record["words"], record["stdin"], *record["files"].values()]
+    (context,) = [text for text in texts if "You are the agent `plan`. Writes plans." in text]
+    context = context.replace("\\n", "\n")
+    for line in (
+        "    busytown events push --worker plan --type TYPE --payload 'JSON'",
+        "You push these types: plan.created.",
+        "    busytown events claim --worker plan --event 7",
+        "You plan.",
+    ):
+        assert line in context.splitlines()
+    assert "another agent works on it: stop at once" in context
+
+
+@pytest.mark.parametrize("runtime", [name for name in RUNTIMES if name != "shell"])
+def test_the_context_of_a_task_is_about_its_result(project: Project, runtime: str):
+    project.program(runtime)
+    project.run(agent(runtime), event={}, brief="# Task api-1\n")
+    record = project.record(runtime)
+    text = "\n".join([*record["words"], record["stdin"], *record["files"].values()])
+    assert "Your last answer is its result." in text
+    assert "events claim" not in text
+
+
+@pytest.mark.parametrize("name", ["claude", "codex", "gemini", "opencode"])
+def test_a_success_without_any_output_is_a_failure(project: Project, name: str):
+    project.program(name)
+    lines, result = project.run(agent(name))
+    assert (lines, result.failure) == ([], "its output ended without a result")
+
+
+@pytest.mark.parametrize("name", ["claude", "codex", "gemini", "opencode"])
+def test_the_session_is_resumed_only_if_the_file_asks_for_it(project: Project, name: str):
+    def words(session: str = "ses-1", *, attempt: int = 1, resume: bool = True) -> tuple[str, ...]:
+        mine = agent(name, resume=resume)
+        return project.launch(mine, session=session, attempt=attempt).words
+
+    project.program(name)
+    begun = words("")
+    assert words(resume=False) == begun
+    assert words(attempt=2) == begun  # the session may be what the first attempt failed of
+    resumed = words()
+    assert [word for word in resumed if word not in begun] == [
+        {"codex": "resume", "opencode": "--session"}.get(name, "--resume"),
+        "ses-1",
+    ]
+
+
+@pytest.mark.parametrize("name", ["claude", "codex"])
+def test_a_prompt_that_no_argument_can_hold_is_refused(project: Project, name: str):
+    project.program(name)
+    for body in ("ä" * 60_000, "a\0b"):
+        with pytest.raises(BadInput, match=r"agents/plan\.md is over 100,000 bytes or has a NUL"):
+            project.launch(agent(name, body))
+
+
+@pytest.mark.parametrize("name", ["claude", "codex", "gemini", "opencode"])
+def test_the_program_gets_its_own_key_and_a_shell_does_not(project: Project, name: str):
+    key = {"claude": "ANTHROPIC_API_KEY", "codex": "OPENAI_API_KEY"}.get(name, "GEMINI_API_KEY")
+    project.variables |= {key: "key", "HTTPS_PROXY": "proxy"}
+    for program in (name, "sh"):
+        project.program(program)
+    project.run(agent(name))
+    project.run(agent("shell"))
+    assert project.record(name)["variables"][key] == "key"
+    assert not {key, "HTTPS_PROXY"} & {*project.record("sh")["variables"]}
