@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 DAY :=
 
-.PHONY: help demo day test test-systems lint types imports stress-quick stress check docs bench clean
+.PHONY: help demo day test test-systems lint types imports stress-quick stress check runtimes docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,10 @@ stress: $(READY) ## the same for hours; see docs/reliability.md
 	$(BIN)/python -m tests.stress
 
 check: lint types imports test test-systems day stress-quick ## all of the above
+
+runtimes: $(READY) ## install the real programs of agents, for the tests of their command lines
+	npm install --no-audit --no-fund --prefix $(VENV)/runtimes @anthropic-ai/claude-code @openai/codex \
+		@google/gemini-cli opencode-ai
 
 docs: $(READY) ## write the pages of docs/commands and the types of both facades from the declarations
 	$(BIN)/python -m orchestrator.interfaces.cli.reference docs/commands

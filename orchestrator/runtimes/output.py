@@ -29,7 +29,7 @@ class AttemptResult(msgspec.Struct, frozen=True):
 
     failure: str
     report: AttemptReport
-    answer: str
+    answer: str = ""
 
 
 class LineSplitter:
