@@ -61,9 +61,10 @@ def _layout(format: str | None, *, is_file: bool) -> "Callable[[BoardReport], st
 
 def _write(name: str, text: str) -> None:
     """Replace a file, whole or not at all."""
-    part = f"{name}.part"
+    part = f"{name}.{os.getpid()}.part"
+    file = open(part, "x", encoding="utf-8", newline="\n")  # noqa: SIM115
     try:
-        with open(part, "w", encoding="utf-8", newline="\n") as file:
+        with file:
             file.write(text + "\n")
         system.replace(part, name)
     except BaseException:
