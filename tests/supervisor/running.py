@@ -1,5 +1,7 @@
 """A runner of shell agents for tests, in this process: events can be waited for."""
 
+import os
+import select
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -14,6 +16,18 @@ from orchestrator.supervisor.trust import Trust
 
 PATIENCE = 60.0
 """Seconds after which a test fails that waits for an event; nothing depends on how long one takes."""
+
+
+def ends(pid: int) -> bool:
+    """Whether a process that was killed is gone; the system needs a moment to end it."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([process], [], [], PATIENCE)[0])
+    finally:
+        os.close(process)
 
 
 class Follower:
@@ -72,7 +86,8 @@ class Town:
         self.project = folder
         self.agents = folder / "agents"
         self.agents.mkdir()
-        self.trust = Trust(str(folder / "user"))
+        self.data = folder / "user"
+        self.trust = Trust(str(self.data / "orc"))
         self.orc = Orchestrator.open(folder / ".orchestrator")
 
     @property

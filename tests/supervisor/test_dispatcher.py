@@ -2,7 +2,6 @@
 
 import json
 import os
-import select
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from orchestrator.supervisor.agent_files import load_agent
 from orchestrator.supervisor.processes import LOG_BYTES
 
-from .running import PATIENCE, Town
+from .running import Town, ends
 
 
 @pytest.fixture
@@ -24,18 +23,6 @@ def town(memory_path: Path) -> Iterator[Town]:
 
 def payload(record: Any) -> Any:
     return json.loads(bytes(record.payload))
-
-
-def ends(pid: int) -> bool:
-    """Whether a process that was killed is gone; the system needs a moment to end it."""
-    try:
-        process = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([process], [], [], PATIENCE)[0])
-    finally:
-        os.close(process)
 
 
 def open_gate(path: Path) -> None:

@@ -1,0 +1,105 @@
+"""A runner that is killed leaves no work lost, none done twice, and no process of its agents."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .running import PATIENCE, Town, ends
+
+ORC = str(Path(sys.executable).parent / "orc")
+
+
+@pytest.fixture
+def town(memory_path: Path):
+    town = Town(memory_path)
+    yield town
+    town.orc.close()
+
+
+def runner_of(town: Town) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [ORC, "--json", "runner", "run"],
+        cwd=town.project,
+        env={**os.environ, "ORCHESTRATOR_DIR": str(town.board), "XDG_DATA_HOME": str(town.data)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def until(runner: "subprocess.Popen[str]", text: str) -> str:
+    assert runner.stdout is not None
+    for line in runner.stdout:
+        if text in line:
+            return line
+    raise AssertionError(f"the runner ended without {text}")
+
+
+def test_the_next_runner_ends_what_a_killed_one_has_left(town: Town):
+    script = "if test $ORC_ATTEMPT = 1; then setsid sleep 600 & echo child $$ $!; sleep 600; fi"
+    town.add("slow", script, listen="[job]", retry=1)
+    killed = runner_of(town)
+    until(killed, "runner.ready")
+    event = town.push("job")
+    line = until(killed, "child ")
+    pids = [int(word) for word in line.partition("child ")[2].partition('"')[0].split()]
+    killed.kill()
+    killed.communicate()
+    assert len(town.notes()) >= 1
+    with town.running() as runner:
+        (finished,) = runner.until_events("subscription.finished")
+    assert bytes(finished.payload).startswith(
+        b'{"subscriber":"slow","event":%d,"attempt":2' % event
+    )
+    assert all(map(ends, pids))
+    assert not [path for path in town.notes() if path.suffix == ".note"]
+
+
+def test_a_second_runner_is_refused_with_the_process_of_the_first(town: Town):
+    first = runner_of(town)
+    until(first, "runner.ready")
+    second = subprocess.run(
+        [ORC, "runner", "run"],
+        cwd=town.project,
+        env={**os.environ, "ORCHESTRATOR_DIR": str(town.board), "XDG_DATA_HOME": str(town.data)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert second.returncode != 0
+    assert f"process {first.pid}, for " in second.stderr
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(PATIENCE) == 0
+    first.communicate()
+
+
+def test_each_event_has_one_finish_though_runners_are_killed(town: Town):
+    for name in "ab":
+        town.add(name, "echo $ORC_EVENT_ID >> ran-$ORC_AGENT", listen="[job]", retry=20)
+    killed = runner_of(town)
+    until(killed, "runner.ready")
+    events = [town.push("job") for _ in range(30)]
+    for seed in range(3):
+        for _ in range(random.Random(seed).randrange(1, 8)):
+            until(killed, "subscription.started")
+        killed.kill()
+        killed.communicate()
+        killed = runner_of(town)
+        until(killed, "runner.ready")
+    killed.kill()
+    killed.communicate()
+    wanted = [(agent, event) for agent in "ab" for event in events]
+    with town.running() as runner:
+        runner.until(lambda: len(finishes(town)) >= len(wanted))
+    assert finishes(town) == wanted
+
+
+def finishes(town: Town) -> list[tuple[str, int]]:
+    records = town.orc.events.read(type="subscription.finished")
+    payloads = [json.loads(bytes(record.payload)) for record in records]
+    return sorted((payload["subscriber"], payload["event"]) for payload in payloads)
