@@ -14,6 +14,8 @@ from orchestrator.core import clock, system
 from orchestrator.core.errors import InputOutputError, NotFound, Refused
 from orchestrator.supervisor.processes import ProcessIdentity, runner_folder
 
+_PAUSE = 0.05
+
 
 class RunnerNote(msgspec.Struct, frozen=True, kw_only=True):
     """The runner of a board on this machine.
@@ -33,6 +35,12 @@ class RunnerNote(msgspec.Struct, frozen=True, kw_only=True):
     def seconds(self) -> float:
         """How long it runs."""
         return max(time.time() - self.process.since, 0.0)
+
+    def stop(self) -> None:
+        """Ask it to end, and wait until its agents have finished."""
+        system.ask_to_end(self.pid)
+        while self.process.is_alive:
+            time.sleep(_PAUSE)
 
 
 class RunnerPlace:

@@ -22,14 +22,23 @@ def town(memory_path: Path):
     town.orc.close()
 
 
-def runner_of(town: Town) -> "subprocess.Popen[str]":
+def command(town: Town, *words: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [ORC, "--json", "runner", "run"],
+        [ORC, *words],
         cwd=town.project,
         env={**os.environ, "ORCHESTRATOR_DIR": str(town.board), "XDG_DATA_HOME": str(town.data)},
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def orc(town: Town, *words: str) -> str:
+    return command(town, *words).communicate(timeout=PATIENCE)[0]
+
+
+def runner_of(town: Town) -> "subprocess.Popen[str]":
+    return command(town, "--json", "runner", "run")
 
 
 def until(runner: "subprocess.Popen[str]", text: str) -> str:
@@ -63,19 +72,31 @@ def test_the_next_runner_ends_what_a_killed_one_has_left(town: Town):
 def test_a_second_runner_is_refused_with_the_process_of_the_first(town: Town):
     first = runner_of(town)
     until(first, "runner.ready")
-    second = subprocess.run(
-        [ORC, "runner", "run"],
-        cwd=town.project,
-        env={**os.environ, "ORCHESTRATOR_DIR": str(town.board), "XDG_DATA_HOME": str(town.data)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert second.returncode != 0
-    assert f"process {first.pid}, for " in second.stderr
+    assert f"process {first.pid}, for " in orc(town, "runner", "run")
     first.send_signal(signal.SIGTERM)
     assert first.wait(PATIENCE) == 0
     first.communicate()
+
+
+def test_the_runner_is_shown_and_stopped_when_its_agents_have_finished(town: Town):
+    os.mkfifo(town.project / "gate")
+    town.add("slow", "read x < gate", listen="[job]")
+    first = runner_of(town)
+    until(first, "runner.ready")
+    event = town.push("job")
+    until(first, "subscription.started")
+    shown = json.loads(orc(town, "--json", "runner", "status"))
+    assert shown["pid"] == first.pid
+    assert shown["running"] == [{"agent": "slow", "event": event, "attempt": 1}]
+    stopping = command(town, "runner", "stop")
+    until(first, "runner.stopping")
+    with (town.project / "gate").open("w") as gate:
+        gate.write("go\n")
+    assert stopping.communicate(timeout=PATIENCE)[0] == f"Stopped: process {first.pid}\n"
+    first.communicate()
+    assert first.returncode == 0
+    assert finishes(town) == [("slow", event)]
+    assert "No runner" in orc(town, "runner", "status")
 
 
 def test_each_event_has_one_finish_though_runners_are_killed(town: Town):

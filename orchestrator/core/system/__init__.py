@@ -22,7 +22,7 @@ Processes                      ``identity`` and ``condition``: whether a process
                                ``run_at_terminal``: one that the user works with
 Folders                        ``user_data_folder``: where programs keep what is this user's
 Signals                        ``INTERRUPTS``: those that ask a process to end; ``interrupt``: send one
-                               to this process
+                               to this process; ``ask_to_end``: to another
 ============================== ======================================================================
 
 There are no wake-ups here: processes that wait for the log poll its size, which works on every system.

@@ -248,6 +248,12 @@ else:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
+def ask_to_end(pid: int) -> None:
+    """Send SIGTERM to a process, if it is there."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+
+
 def kill_group(pid: int) -> None:
     """Kill a process and its group, if it is the leader of one."""
     with suppress(ProcessLookupError, PermissionError):

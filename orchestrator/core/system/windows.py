@@ -161,6 +161,12 @@ def file_system_kind(folder: str) -> str:
     return "smbfs" if kind == _REMOTE else ""
 
 
+def ask_to_end(pid: int) -> None:
+    """Send Ctrl-Break to a process, if it is there."""
+    with suppress(OSError):
+        os.kill(pid, signal.CTRL_BREAK_EVENT)
+
+
 def kill_group(pid: int) -> None:
     """Kill a process and those that it started."""
     import psutil

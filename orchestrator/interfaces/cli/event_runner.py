@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core import clock, system
 from orchestrator.core.clock import local_time
+from orchestrator.core.errors import NotFound
 from orchestrator.core.printable import escape, one_line
 from orchestrator.domain.event_log import queue_event
 from orchestrator.interfaces.cli import types
@@ -16,11 +17,12 @@ from orchestrator.interfaces.cli.agent_files import AGENTS_DIR, agents_folder, u
 from orchestrator.interfaces.cli.commands import RUNNER
 from orchestrator.interfaces.cli.event_queue import json_line
 from orchestrator.interfaces.cli.parameters import option
-from orchestrator.interfaces.cli.rendering import write
+from orchestrator.interfaces.cli.rendering import Answer, say, write
 from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
+    from orchestrator.supervisor.runner import RunnerPlace
 
 _WIDTH = 200
 """Characters of a payload in a readable line."""
@@ -111,6 +113,46 @@ def run_(run: Run, agents_dir: str | None, max_agents: int | None) -> None:
             for number in system.INTERRUPTS:
                 signal.signal(number, stop)
             dispatcher.run()
+
+
+@RUNNER.command("stop", example="stop")
+def stop(run: Run) -> Answer:
+    """Ask the runner to end, and wait until its agents have finished; it starts no more."""
+    note = _place(run).needed()
+    note.stop()
+    return say({"pid": note.pid}, f"Stopped: process {note.pid}")
+
+
+@RUNNER.command("status", example="status", reads=True)
+def status(run: Run) -> Answer:
+    """Show whether a runner runs on this machine, since when, and what its agents work on."""
+    note = _place(run).current()
+    running = [
+        {"agent": subscriber.agent, "event": attempt.event, "attempt": attempt.number}
+        for subscriber in run.orc.subscriptions.all()
+        for attempt in subscriber.running
+    ]
+    value = {
+        "pid": note.pid if note else None,
+        "seconds": round(note.seconds()) if note else None,
+        "running": running,
+    }
+    if note is None:
+        return say(value, "No runner runs here.")
+    lines = [f"The runner is process {note.pid}, for {clock.spoken(note.seconds())}."]
+    lines += [
+        f"{item['agent']} works on event {item['event']}, attempt {item['attempt']}"
+        for item in running
+    ]
+    return say(value, "\n".join(lines))
+
+
+def _place(run: Run) -> "RunnerPlace":
+    from orchestrator.supervisor.runner import RunnerPlace
+
+    if run.orc.folder is None:
+        raise NotFound("This board is not in a folder, so no runner runs on it", code="no_runner")
+    return RunnerPlace(run.orc.folder)
 
 
 def project_of(board: str) -> str:
