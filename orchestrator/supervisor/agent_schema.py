@@ -12,6 +12,7 @@ from orchestrator.core.problems import Problems
 from orchestrator.domain.subscriptions.patterns import check_pattern
 from orchestrator.domain.tasks.fact_values import priority_of
 from orchestrator.domain.validation import check_line
+from orchestrator.supervisor.schedule_moments import check_cron, check_zone
 
 RUNTIMES = ("claude", "codex", "gemini", "opencode", "shell", "command")
 """What runs an agent; `command` is a program of one's own, with an argument list."""
@@ -61,6 +62,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     takes: tuple[TaskFilter, ...] = ()
     every: float = 0.0
     cron: str = ""
+    timezone: str = ""
     ignore_self: bool = True
     allowed_tools: tuple[str, ...] = ()
     model: str = ""
@@ -186,11 +188,19 @@ def _folder(value: Any) -> str:
     return text
 
 
+def _interval(value: Any) -> float:
+    seconds = _seconds(value)
+    if seconds < 1:
+        raise ValueError("it must be 1s or longer")
+    return seconds
+
+
 def _cron(value: Any) -> str:
-    text = " ".join(_text(value).split())
-    if not re.fullmatch(r"(@[a-z]+|[\w*,/#?-]+( [\w*,/#?-]+){4})", text, re.ASCII):
-        raise ValueError(f"{text!a} has not the five fields of cron: 0 7 * * 1-5")
-    return text
+    return check_cron(_text(value))
+
+
+def _zone(value: Any) -> str:
+    return check_zone(_text(value))
 
 
 class _ListOf:
@@ -258,8 +268,11 @@ FIELDS: dict[str, AgentField] = {
         ),
         "[{ws, type, labels, capability}, ...]",
     ),
-    "every": AgentField("Start it so often.", _seconds, "1h"),
+    "every": AgentField("Start it so often.", _interval, "1h"),
     "cron": AgentField("Start it at these times.", _cron, '"0 7 * * 1-5"'),
+    "timezone": AgentField(
+        "The time zone of `cron`; that of the machine if nothing is said.", _zone, "Europe/Berlin"
+    ),
     "ignore_self": AgentField("Events of its own do not start it.", _truth, "true"),
     "allowed_tools": AgentField(
         "Tools of the runtime that it may use without a question.",
@@ -314,6 +327,8 @@ def read_settings(metadata: Mapping[str, Any], lines: Lines, problems: Problems)
         reader.note(("command",), "the program is missing: write [PROGRAM, ARGUMENT]")
     if "every" in values and "cron" in values:
         reader.note(("cron",), "`every` and `cron` are both given: leave one out")
+    if "timezone" in metadata and "cron" not in metadata:
+        reader.note(("timezone",), "`timezone` is that of `cron`, which is missing")
     return AgentSettings(**{**values, "runtime": runtime})
 
 

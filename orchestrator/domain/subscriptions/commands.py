@@ -17,15 +17,18 @@ from orchestrator.domain.subscriptions.events import (
     SubscriptionClaimLapsed,
     SubscriptionDied,
     SubscriptionDismissed,
+    SubscriptionDue,
     SubscriptionFailed,
     SubscriptionFinished,
     SubscriptionInterrupted,
     SubscriptionMoved,
     SubscriptionOpened,
     SubscriptionRetried,
+    SubscriptionScheduled,
     SubscriptionStarted,
 )
 from orchestrator.domain.subscriptions.records import (
+    DUE,
     Attempt,
     AttemptReport,
     DeadLetter,
@@ -76,6 +79,11 @@ def removed_letter(state: State, events: Committed) -> int:
     """The number of the dead letter that was retried or dismissed."""
     removals = (SubscriptionRetried, SubscriptionDismissed)
     return next(event.letter for _, event in events if isinstance(event, removals))
+
+
+def due_event(state: State, events: Committed) -> Recorded | None:
+    """The event that starts an agent by its schedule; None if another runner has recorded it."""
+    return next((record for record, event in events if event is None), None)
 
 
 class Subscriptions(Noun[State]):
@@ -259,6 +267,48 @@ class Subscriptions(Noun[State]):
     def all(self) -> list[Subscriber]:
         """Every subscriber by name."""
         return [record for _, record in sorted(self._state.subscriptions.items())]
+
+    # Schedules
+
+    @command(subscriber_of)
+    def set_schedule(self, tx: Transaction[State], agent: str, schedule: str) -> Subscriber | None:
+        """Set when an agent is started by the clock; a changed schedule begins now.
+
+        Args:
+            agent: The subscriber.
+            schedule: The schedule as text; empty: it has none.
+
+        Raises:
+            NotFound: There is no such subscriber.
+        """
+        subscriber = tx.state.subscriptions.find(agent)
+        known = subscriber.schedule.text if subscriber.schedule else ""
+        if check_line("schedule", schedule) == known:
+            return subscriber
+        tx.record(SubscriptionScheduled(subscriber=agent, schedule=schedule))
+        return None
+
+    @command(due_event)
+    def push_due(self, tx: Transaction[State], agent: str, schedule: str, due: str) -> None:
+        """Push the event that starts an agent at a moment of its schedule; this happens once.
+
+        Args:
+            agent: The subscriber.
+            schedule: The schedule whose moment it is.
+            due: The moment.
+
+        Returns:
+            The event; None if there was one for this moment or a later one, if the schedule has changed, or
+            if the moment is still to come.
+
+        Raises:
+            NotFound: There is no such subscriber.
+        """
+        known = tx.state.subscriptions.find(agent).schedule
+        if known is None or known.text != schedule or not known.due < clock.check(due) <= tx.now:
+            return
+        tx.record(SubscriptionDue(subscriber=agent, due=due))
+        tx.record_custom(DUE, {"agent": agent, "due": due, "schedule": schedule})
 
     # Dead letters
 

@@ -6,6 +6,7 @@ from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.records import (
     REMEMBERED_CHAINS,
+    AgentSchedule,
     Attempt,
     AttemptReport,
     DeadLetter,
@@ -49,6 +50,29 @@ class SubscriptionMoved(SubscriberEvent):
     def apply(self, state: State, record: Recorded) -> None:
         old = state.subscriptions[self.subscriber]
         self.put(state, replace(old, position=self.position, attempts=old.running))
+
+
+@event("subscription.scheduled")
+class SubscriptionScheduled(SubscriberEvent):
+    """An agent has another schedule, which begins now; an empty one: it has none."""
+
+    schedule: str
+
+    def apply(self, state: State, record: Recorded) -> None:
+        schedule = AgentSchedule(text=self.schedule, since=record.ts, due=record.ts)
+        state.subscriptions.change(self.subscriber, schedule=schedule if self.schedule else None)
+
+
+@event("subscription.due")
+class SubscriptionDue(SubscriberEvent):
+    """A moment of a schedule has come; those before it are not run any more."""
+
+    due: str
+
+    def apply(self, state: State, record: Recorded) -> None:
+        old = state.subscriptions[self.subscriber].schedule
+        assert old is not None
+        state.subscriptions.change(self.subscriber, schedule=replace(old, due=self.due))
 
 
 @event("subscription.started")

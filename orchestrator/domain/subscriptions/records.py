@@ -4,6 +4,9 @@ from typing import Literal
 
 from orchestrator.domain.slices import MapSlice, Record
 
+DUE = "schedule.due"
+"""The type of the event that starts an agent by its schedule; its payload names the agent."""
+
 NOUN = "subscription"
 """The noun of these events; a pattern hears them only if it names it."""
 
@@ -53,6 +56,20 @@ class Attempt(Record, frozen=True, kw_only=True):
     due: str = ""
 
 
+class AgentSchedule(Record, frozen=True, kw_only=True):
+    """When an agent is started by the clock.
+
+    Attributes:
+        text: The schedule as in its file.
+        since: When it was set: moments before are not missed.
+        due: The newest moment for which the agent was started; ``since`` if it was not yet.
+    """
+
+    text: str
+    since: str
+    due: str
+
+
 class Subscriber(Record, frozen=True, kw_only=True):
     """An agent that events start.
 
@@ -66,6 +83,7 @@ class Subscriber(Record, frozen=True, kw_only=True):
     position: int
     attempts: tuple[Attempt, ...] = ()
     session: str = ""
+    schedule: AgentSchedule | None = None
 
     def attempt(self, event: int) -> Attempt | None:
         """The attempt at an event that runs or waits."""

@@ -332,3 +332,47 @@ def test_a_watch_as_a_subscriber_leaves_its_cursor_alone(clock: SettableClock):
     assert orc.subscriptions.cursor("plan") == 0
     with pytest.raises(Refused):
         orc.subscriptions.start("plan", 2, after=1, lease=LEASE)
+
+
+class TestSchedules:
+    SEVEN = "0 7 * * *"
+
+    @pytest.fixture
+    def scheduled(self, board: Orchestrator, clock: SettableClock) -> Orchestrator:
+        board.subscriptions.set_schedule("plan", self.SEVEN)
+        clock.advance(3600)
+        return board
+
+    def test_a_moment_is_pushed_once_and_never_one_before_it(self, scheduled: Orchestrator):
+        push = scheduled.subscriptions.push_due
+        due = push("plan", self.SEVEN, "2026-11-21T07:00:00.000Z")
+        assert (due.type, as_dict(due)["payload"]) == (
+            "schedule.due",
+            {"agent": "plan", "due": "2026-11-21T07:00:00.000Z", "schedule": self.SEVEN},
+        )
+        with changes_nothing(scheduled):
+            assert push("plan", self.SEVEN, "2026-11-21T07:00:00.000Z") is None
+            assert push("plan", self.SEVEN, "2026-11-21T06:59:00.000Z") is None
+        assert scheduled.subscriptions.get("plan").schedule.due == "2026-11-21T07:00:00.000Z"
+
+    def test_a_moment_that_is_to_come_or_of_another_schedule_is_not_pushed(
+        self, scheduled: Orchestrator
+    ):
+        push = scheduled.subscriptions.push_due
+        with changes_nothing(scheduled):
+            assert push("plan", self.SEVEN, "2026-11-21T08:00:00.000Z") is None
+            assert push("plan", "0 6 * * *", "2026-11-21T07:00:00.000Z") is None
+            with pytest.raises(UsageError):
+                push("plan", self.SEVEN, "7:00")
+
+    def test_a_changed_schedule_begins_now_and_the_same_one_changes_nothing(
+        self, scheduled: Orchestrator
+    ):
+        before = scheduled.subscriptions.get("plan")
+        with changes_nothing(scheduled):
+            assert scheduled.subscriptions.set_schedule("plan", self.SEVEN) == before
+        after = scheduled.subscriptions.set_schedule("plan", "@daily").schedule
+        assert after.since == after.due > before.schedule.due
+        assert scheduled.subscriptions.set_schedule("plan", "").schedule is None
+        with pytest.raises(NotFound):
+            scheduled.subscriptions.set_schedule("nobody", "@daily")
