@@ -29,6 +29,7 @@ class Next(msgspec.Struct, frozen=True, kw_only=True):
         task: The claimed task, or the one to review.
         mail: New messages that no earlier answer contained.
         standstill: Why there is no work, if no task was claimed.
+        waited: How long it waited in vain, in seconds.
     """
 
     kind: Literal["task", "review", "mail", "none", "ended"]
@@ -37,6 +38,7 @@ class Next(msgspec.Struct, frozen=True, kw_only=True):
     task: Task | None = None
     mail: tuple[Message, ...] = ()
     standstill: "Standstill | None" = None
+    waited: float = 0.0
 
 
 def next_work(
@@ -64,12 +66,13 @@ def next_work(
     """
     name = own_name(engine, agent)
     asked = _Asked(engine, workstream, name, review=review, mail=mail, lease=lease)
-    waits = clock.duration(wait) > 0
-    answer = asked.attempt(last=not waits)
+    patience = clock.duration(wait)
+    answer = asked.attempt(last=patience <= 0)
     if answer is None:
         with engine.presence.waiting_as(name):
-            answer = wait_for(engine, asked.attempt, wait)
+            answer = wait_for(engine, asked.attempt, patience)
     if answer is None:
+        asked.waited = patience
         answer = asked.attempt(last=True)
     assert answer is not None
     if answer.mail:
@@ -96,6 +99,7 @@ class _Asked:
         self._workstream = workstream
         self._agent = agent
         self._review, self._mail, self._lease = review, mail, lease
+        self.waited = 0.0
         self.kept: list[int] = []  # mail that is not to disturb the agent now
 
     def attempt(self, *, last: bool = False) -> Next | None:
@@ -117,6 +121,7 @@ class _Asked:
                 break  # else work came in between, and the answer would be wrong
         counts = self._counts(state)
         is_ended = bool(counts) and counts.keys() <= {*ENDED}
+        last = last or self._has_work(state, now)
         if not (last or mail or is_ended) and not counts.keys().isdisjoint(IN_WORK):
             return None
         standstill = self._standstill(state, now)
@@ -131,7 +136,19 @@ class _Asked:
     def _answer(
         self, kind: Literal["task", "review", "mail", "none", "ended"], **facts: object
     ) -> Next:
-        return Next(kind=kind, agent=self._agent, workstream=self._workstream, **facts)  # type: ignore[arg-type]
+        return Next(
+            kind=kind,
+            agent=self._agent,
+            workstream=self._workstream,
+            waited=self.waited if kind == "none" else 0.0,
+            **facts,  # type: ignore[arg-type]
+        )
+
+    def _has_work(self, state: State, now: str) -> bool:
+        """Whether it has work that it can go on with, so that waiting would be wrong."""
+        from orchestrator.planning.standstill import work_at_hand
+
+        return any(work_at_hand(state, self._agent, now))
 
     def _standstill(self, state: State, now: str) -> "Standstill":
         from orchestrator.planning.standstill import standstill

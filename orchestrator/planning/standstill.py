@@ -9,7 +9,7 @@ from itertools import islice
 
 import msgspec
 
-from orchestrator.core.clock import local_time
+from orchestrator.core.clock import local_time, spoken
 from orchestrator.core.printable import escape, first_of, one_line
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import SHOWN, blockers, open_parts
@@ -32,7 +32,7 @@ class NamedTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         agent: The agent that has it or reviews it.
         worker: The agent that did the work in review.
         until: The end of the agent's lease or of the postponement.
-        reason: Why it is blocked.
+        reason: Why it is blocked; of a running task, the check that failed last.
         command: The command that changes this.
         needed_by: How many tasks need it.
     """
@@ -108,13 +108,32 @@ class Standstill(msgspec.Struct, frozen=True, kw_only=True):
         others = (self.ready, self.blocked, self.held_back, self.signals, self.closed)
         return self.stuck.count > 0 and not self.goes_on and not any(g.count for g in others)
 
-    def lines(self, prog: str) -> list[str]:
+    @property
+    def at_hand(self) -> bool:
+        """Whether the agent has work that it can go on with."""
+        return any(named.command for named in (*self.mine.tasks, *self.own_reviews))
+
+    @property
+    def own_reviews(self) -> tuple[NamedTask, ...]:
+        """The named reviews that the agent has."""
+        return tuple(named for named in self.in_review.tasks if named.agent == self.agent)
+
+    @property
+    def holds_up(self) -> NamedTask | None:
+        """The task of another agent that all other open tasks wait for; None if there is no such task."""
+        held = (*self.working.tasks, *self.assigned.tasks, *self.in_review.tasks)
+        is_alone = len(held) == 1 and self.open == 1 + self.waiting.count
+        return held[0] if is_alone and held[0].agent not in ("", self.agent) else None
+
+    def lines(self, prog: str, waited: float = 0.0) -> list[str]:
         """Return the reasons in lines, with commands that run as printed.
 
         Args:
             prog: How the command line is called as this agent.
+            waited: How long the agent waited in vain, in seconds.
         """
-        return [*_reasons(self, prog), *_advice(self, prog)]
+        vain = [f"Nothing came in {spoken(waited)}."] if waited else []
+        return [*vain, *_reasons(self, prog), *_advice(self, prog, waited)]
 
 
 def standstill(
@@ -143,11 +162,22 @@ def standstill(
     )
 
 
+def work_at_hand(state: State, agent: str, now: str) -> Iterator[Task]:
+    """Yield the tasks and reviews that an agent has and can go on with."""
+    for task in state.schedule.held_by(agent):
+        if task.is_run_by(agent, now) and task.is_clear and not open_parts(state, task):
+            yield task
+    for task in state.schedule.reviews.held_by(agent):
+        if task.is_reviewed_by(agent, now):
+            yield task
+
+
 class _Groups:
     """The groups of a board for an agent."""
 
     def __init__(self, state: State, agent: str, workstream: str | None, now: str) -> None:
         self.state, self.agent, self.now = state, agent, now
+        self.at_hand = {task.id for task in work_at_hand(state, agent, now)}
         self.streams = {
             name for name in state.workstreams if workstream is None or name == workstream
         }
@@ -285,12 +315,17 @@ class _Groups:
             who["worker"] = task.assigned_to or ""
             if task.review_until > self.now:
                 who |= {"agent": task.reviewer or "", "until": task.review_until}
+                if task.id in self.at_hand:
+                    command = f'approve {task.id} "what you looked at"'
             elif self.agent in task.all_workers:
                 reason = "another agent must review it"
             elif not self._suits(task):
                 reason = "it is of a kind that your capabilities leave out"
         elif task.status in HELD and not task.has_lapsed(self.now):
             who = {"agent": task.assigned_to or "", "until": task.lease_until}
+            reason = _failed_check(task)
+            if task.id in self.at_hand:
+                command = f'done {task.id} "the result"'
         elif task.status in ("failed", "cancelled"):
             is_closed = self.state.workstreams[task.workstream].status != "active"
             reason, command = task.reason, reopen if is_closed else f"t reopen {task.id}"
@@ -330,6 +365,12 @@ class _Groups:
         return "", ""
 
 
+def _failed_check(task: Task) -> str:
+    """The first check of a running task that did not pass; empty if there is none."""
+    failed = (e for e in task.evidence if e.kind in ("verify", "artifact") and not e.passed)
+    return next((f"{item.what} did not pass: {item.problem}" for item in failed), "")
+
+
 def _reasons(what: Standstill, prog: str) -> Iterator[str]:
     now = what.now
 
@@ -347,11 +388,13 @@ def _reasons(what: Standstill, prog: str) -> Iterator[str]:
 
     def review(held: NamedTask) -> str:
         by = f"{held.agent} reviews it{until(held)}" if held.agent else "no agent reviews it yet"
+        if held.agent == what.agent:
+            by = f"you review it{until(held)}{way(held)}"
         return f" of {held.worker or 'no agent'}, {by}{reason(held)}{needed(held)}"
 
     groups = (
-        (what.mine, "You have", lambda h: f"{until(h)}{needed(h)}"),
-        (what.working, "In work", lambda h: f": {h.agent}{until(h)}{needed(h)}"),
+        (what.mine, "You have", lambda h: f"{until(h)}{reason(h)}{way(h)}{needed(h)}"),
+        (what.working, "In work", lambda h: f": {h.agent}{until(h)}{reason(h)}{needed(h)}"),
         (what.assigned, "Given to", lambda h: f": {h.agent}, to begin{until(h)}{needed(h)}"),
         (what.in_review, "In review", review),
         (what.held_back, "Held back", reason),
@@ -370,13 +413,15 @@ def _reasons(what: Standstill, prog: str) -> Iterator[str]:
             yield f"- {label} ({group.count}): {'; '.join(tasks)}"
 
 
-def _advice(what: Standstill, prog: str) -> Iterator[str]:
+def _advice(what: Standstill, prog: str, waited: float) -> Iterator[str]:
     if what.waiters:
         yield f"Also waiting for work: {first_of(what.waiters, NAMED)}."
     if what.open and not what.goes_on:
         yield "No task is in work, so nothing ends by itself."
     if what.review is not None:
         yield f"`{prog} t review {what.review}` takes a review that is due."
-    if not what.needs_decision:
+    if waited and (held := what.holds_up):
+        yield f'All waits for {held.task}: `{prog} mail send {held.agent} "QUESTION"` asks {held.agent}.'
+    if not (what.needs_decision or what.at_hand):
         scope = f" {what.workstream}" if what.workstream else ""
         yield f"`{prog} next{scope} --wait {WAIT}` waits for work."

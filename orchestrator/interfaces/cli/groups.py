@@ -71,8 +71,19 @@ HELP = _printing(
 )
 VERSION = _printing("--version", text=_version, help="Print the version.")
 
-AGENT_FILTER = _global("--agent", "Only those of this agent.", type=_AGENT)
-"""The meaning of ``--agent`` in a listing, where the acting agent is ``$ORC_AGENT``."""
+
+def _filter(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    context.params["agent"] = value
+
+
+AGENT_FILTER = Option(
+    ["--agent", f"{_GLOBAL}agent"],
+    help="Only those of this agent.",
+    type=_AGENT,
+    callback=_filter,
+    expose_value=False,
+)
+"""The meaning of ``--agent`` behind the name of a listing; before it, it is who acts."""
 
 
 class _Everywhere(click.Command):
@@ -105,7 +116,7 @@ class Command(_Everywhere):
         example: The example of the help, without the group's name.
         reads: Whether it changes nothing; or the parameters without which it changes nothing. ``()``: it only
             marks what it has shown.
-        filters_agent: Whether ``--agent`` filters the listing.
+        filters_agent: Whether ``--agent`` behind it filters the listing.
         signed: Whether others read what it writes as written by the agent; or the parameters that make it so.
         settings: Settings of :class:`click.Command`.
     """
@@ -181,8 +192,6 @@ class Command(_Everywhere):
     def invoke(self, ctx: click.Context) -> int:
         """Run the command, and return the exit status."""
         run: Run = ctx.obj
-        if self.filters_agent:
-            ctx.params["agent"], run.settings.agent = run.settings.agent, None
         run.context = ctx
         return run.execute(self, ctx.params)
 

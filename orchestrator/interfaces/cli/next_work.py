@@ -168,7 +168,7 @@ def _page(
     assert reasons is not None
     if answer.kind == "ended" or not reasons.open:
         return parts(first, _letters(prog, answer.mail), _ended(prog, reasons))
-    return parts(first, _letters(prog, answer.mail), *reasons.lines(prog))
+    return parts(first, _letters(prog, answer.mail), *reasons.lines(prog, answer.waited))
 
 
 _LETTERS = 3
@@ -188,4 +188,4 @@ def _ended(prog: str, reasons: "Standstill") -> str:
         return f"There are no tasks{scope} yet: `{prog} add TITLE` adds one, `{prog} next --wait 10m` waits."
     counts = ", ".join(f"{count} {status}" for status, count in reasons.ended.items())
     failed = f" `{prog} ls --status failed` shows why." if "failed" in reasons.ended else ""
-    return f"Every task{scope} has ended: {counts}. Nothing is left to do.{failed}"
+    return f"Every task{scope} has ended: {counts}.{failed}"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError, did_you_mean
+from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.filters import GROUPS
 from orchestrator.domain.tasks.stages import STAGES, STANDINGS, stage_of
 from orchestrator.interfaces.cli import types
@@ -98,7 +99,8 @@ def _listed(
     shown = tasks if all else tasks[: SHOWN if limit is None else limit]
     value = tasks if limit is None else shown
     if tasks:
-        return Answer(value, lambda: _table(run, shown, len(tasks) - len(shown)))
+        only = f"Only those of {escape(agent)}" if agent and not mine else ""
+        return Answer(value, lambda: parts(_table(run, shown, len(tasks) - len(shown)), only))
     labels = [*(filters.get("labels") or ()), *(filters.get("any_labels") or ())]
     named = [("label", label) for label in labels]
     named += [("type", filters["type"])] if filters.get("type") else []
