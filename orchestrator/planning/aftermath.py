@@ -4,16 +4,22 @@ They are read from the neighbours of the task, so the cost does not depend on th
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import msgspec
 
 from orchestrator.domain.agents.reviewers import suitable_reviewers
-from orchestrator.domain.mail.matters import count_unread
+from orchestrator.domain.mail.matters import unread_messages
+from orchestrator.domain.mail.records import Message
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import open_parts
+from orchestrator.domain.tasks.blockers import open_needs
 from orchestrator.domain.tasks.derived import progress_of
 from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.tasks.stages import open_parts
 from orchestrator.engine import Engine
+
+NAMED = 2
+"""How many tasks that still wait are named."""
 
 
 class Neighbour(msgspec.Struct, frozen=True, gc=False):
@@ -23,24 +29,42 @@ class Neighbour(msgspec.Struct, frozen=True, gc=False):
     title: str
 
 
+class StillWaiting(Neighbour, frozen=True, gc=False):
+    """A task that needed the one that is done, and waits for another one."""
+
+    needs: Neighbour
+
+
+class News(msgspec.Struct, frozen=True, gc=False):
+    """An unread message."""
+
+    id: int
+    sender: str
+    subject: str
+
+
 class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
     """The consequences of a transition of a task.
 
     Attributes:
         agent: The agent of the transition.
         freed: Tasks that can be begun since this one ended; another agent may have begun them already.
+        still_waiting: Open tasks that needed it, now that it is done, and need others too; the first ones.
         kept_back: Open tasks that wait for this task, which failed, was cancelled or is blocked.
         parts: Open children of the task, if it has ended: they stay on the board.
         reviewers: Suitable reviewers, if it is in review; any agent that is not its worker may review it.
         unread: How many messages the agent has not read.
+        news: These messages, without those about reviews: `next` gives the reviews.
     """
 
     agent: str
     freed: tuple[Neighbour, ...]
+    still_waiting: tuple[StillWaiting, ...]
     kept_back: tuple[Neighbour, ...]
     parts: tuple[Neighbour, ...]
     reviewers: tuple[str, ...]
     unread: int
+    news: tuple[News, ...]
 
 
 def aftermath(engine: Engine, task: Task, *, agent: str | None = None) -> Aftermath:
@@ -53,23 +77,40 @@ def aftermath(engine: Engine, task: Task, *, agent: str | None = None) -> Afterm
     state, now = engine.read(), engine.now()
     actor = agent or engine.event(task.events[-1]).agent
     actor = state.agents.aliases.get(actor, actor)
+    unread = [state.mail.messages[m] for m in unread_messages(state, actor, now)]
     stops = task.status in ("failed", "cancelled", "blocked")
     freed = _freed_by(state, task, now) if task.status in ENDED else ()
     return Aftermath(
         agent=actor,
         freed=_neighbours(t for t in freed if not t.is_run_by(actor, now)),
+        still_waiting=(*islice(_still_waiting(state, task), NAMED),)
+        if task.status == "done"
+        else (),
         kept_back=_neighbours(_kept_back_by(state, task)) if stops else (),
         parts=_neighbours(state.tasks.present(open_parts(state, task)))
         if task.status in ENDED
         else (),
         reviewers=suitable_reviewers(state, task, now) if task.status == "in_review" else (),
-        unread=count_unread(state, actor, now).unread,
+        unread=len(unread),
+        news=tuple(News(m.id, m.sender, m.subject) for m in unread if not _asks_for_review(m)),
     )
 
 
 def _neighbours(tasks: Iterable[Task]) -> tuple[Neighbour, ...]:
     titles = {task.id: task.title for task in tasks}
     return tuple(Neighbour(task_id, title) for task_id, title in titles.items())
+
+
+def _asks_for_review(message: Message) -> bool:
+    return message.about is not None and message.about.event == "task.submitted"
+
+
+def _still_waiting(state: State, done: Task) -> Iterator[StillWaiting]:
+    """Yield the open tasks that needed a task and need another one too, with that one."""
+    for task in _kept_back_by(state, done):
+        need = next(iter(state.tasks.present(open_needs(state, task))), None)
+        if need is not None:
+            yield StillWaiting(task.id, task.title, Neighbour(need.id, need.title))
 
 
 def _kept_back_by(state: State, task: Task) -> list[Task]:

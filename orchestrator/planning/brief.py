@@ -165,7 +165,7 @@ def _obstacle(context: BriefContext) -> tuple[str, list[str]]:
         return f" The task is {task.status}.", [f't reopen {task.id} "WHY"']
     if task.status == "in_review":
         text = " The work is done, and another agent than its worker says whether it is good."
-        return text, [f"t approve {task.id}", f't reject {task.id} "WHAT IS WRONG"']
+        return text, [f"approve {task.id}", f'reject {task.id} "WHAT IS WRONG"']
     if task.status in HELD and reader != task.assigned_to and not task.has_lapsed(now):
         return (
             f" {writer(task.assigned_to)} has the task until {clock.local_time(task.lease_until, now)}.",

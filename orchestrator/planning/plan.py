@@ -7,8 +7,9 @@ from msgspec.structs import replace
 
 from orchestrator.core.printable import one_line, shortened
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import blockers, is_kept_back, open_needs
+from orchestrator.domain.tasks.blockers import blockers, open_needs
 from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.tasks.stages import is_kept_back
 from orchestrator.planning import records
 from orchestrator.planning.attention import attention
 from orchestrator.planning.choice import choose

@@ -159,14 +159,15 @@ class _Page:
             return f'You are at work: go on, then `{prog} done {self.hook.working[0].id} "RESULT"`.'
         if self.hook.queue:
             return f"Work is waiting for you: begin with `{prog} next`."
+        if self.board.ended and not self.board.open:
+            mail = f" Read your mail: `{prog} mail inbox`." if self.unread else ""
+            return f"Every task has ended.{mail} `{prog} stats` shows the results."
         if self.unread:
             return f"Nothing hangs on your hook: read your mail first (`{prog} mail inbox`)."
         if self.board.ready.count or self.board.review is not None:
             return f"Nothing hangs on your hook: `{prog} next` gives you work."
         if self.board.open:
             return f"Nothing can be begun now: `{prog} next --wait 10m` waits for work."
-        if self.board.ended:
-            return f"Every task has ended: nothing is left to do. `{prog} stats` shows the results."
         return f'The board has no tasks yet: `{prog} add "TITLE"` adds one.'
 
     def _duty_of(self, hung: Task) -> str:
@@ -311,7 +312,7 @@ class _Page:
     def _review(self, task: Task) -> str:
         prog = self.prog
         title = quote_line(one_line(task.title, TITLE))
-        ways = f"`{prog} t approve {task.id}` or `{prog} t reject {task.id} REASON`"
+        ways = f"`{prog} approve {task.id}` or `{prog} reject {task.id} REASON`"
         return f"review of {task.id}, by {writer(task.assigned_to)}: {ways}\n{title}"
 
     def _note(self, session: Session) -> PageBlock:

@@ -12,8 +12,9 @@ import msgspec
 from orchestrator.core.clock import local_time, spoken
 from orchestrator.core.printable import escape, first_of, one_line
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import SHOWN, blockers, open_parts
+from orchestrator.domain.tasks.blockers import SHOWN, blockers
 from orchestrator.domain.tasks.records import ENDED, HELD, Task
+from orchestrator.domain.tasks.stages import open_parts
 
 NAMED = 3
 """How many tasks of a group are named; the others are counted."""
@@ -312,15 +313,7 @@ class _Groups:
         if self._is_stopped(task):
             reason, command = f"its workstream {task.workstream} is closed", reopen
         elif task.status == "in_review":
-            who["worker"] = task.assigned_to or ""
-            if task.review_until > self.now:
-                who |= {"agent": task.reviewer or "", "until": task.review_until}
-                if task.id in self.at_hand:
-                    command = f'approve {task.id} "what you looked at"'
-            elif self.agent in task.all_workers:
-                reason = "another agent must review it"
-            elif not self._suits(task):
-                reason = "it is of a kind that your capabilities leave out"
+            who, reason, command = self._review(task)
         elif task.status in HELD and not task.has_lapsed(self.now):
             who = {"agent": task.assigned_to or "", "until": task.lease_until}
             reason = _failed_check(task)
@@ -341,6 +334,18 @@ class _Groups:
             needed_by=len(self._users(task)),
             **who,
         )
+
+    def _review(self, task: Task) -> tuple[dict[str, str], str, str]:
+        """Return who did a task and reviews it, why the agent cannot, and how it ends its own review."""
+        who = {"worker": task.assigned_to or ""}
+        if task.review_until > self.now:
+            is_mine = task.id in self.at_hand
+            who |= {"agent": task.reviewer or "", "until": task.review_until}
+            return who, "", f'approve {task.id} "what you looked at"' if is_mine else ""
+        if self.agent in task.all_workers:
+            return who, "another agent must review it", ""
+        suits = self._suits(task)
+        return who, "" if suits else "it is of a kind that your capabilities leave out", ""
 
     def _suits(self, task: Task) -> bool:
         record = self.state.agents.get(self.agent)
@@ -421,7 +426,7 @@ def _advice(what: Standstill, prog: str, waited: float) -> Iterator[str]:
     if what.review is not None:
         yield f"`{prog} t review {what.review}` takes a review that is due."
     if waited and (held := what.holds_up):
-        yield f'All waits for {held.task}: `{prog} mail send {held.agent} "QUESTION"` asks {held.agent}.'
+        yield f'Everything waits for {held.task}: `{prog} mail send {held.agent} "QUESTION"` asks {held.agent}.'
     if not (what.needs_decision or what.at_hand):
         scope = f" {what.workstream}" if what.workstream else ""
         yield f"`{prog} next{scope} --wait {WAIT}` waits for work."

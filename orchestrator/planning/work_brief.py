@@ -52,7 +52,8 @@ class WorkBrief(msgspec.Struct, frozen=True, kw_only=True):
         kind: task or review.
         lease: How long it has the work, in words.
         checks: The checks of `complete`, in words.
-        before: How earlier attempts ended, the latest first.
+        rejection: What the last reviewer who rejected it wants, and who that was.
+        before: How other attempts ended, the latest first.
         results: The results of its needs.
         neighbours: The running tasks of others.
         others: The other tasks of the agent.
@@ -63,6 +64,7 @@ class WorkBrief(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["task", "review"]
     lease: str
     checks: tuple[str, ...]
+    rejection: Note | None
     before: tuple[str, ...]
     notes: tuple[Note, ...]
     results: tuple[NearTask, ...]
@@ -87,6 +89,7 @@ def brief_work(desk: Desk[State], task: Task, agent: str, *, prog: str = "orc") 
         kind="review" if is_review else "task",
         lease=_lease(context, is_review=is_review),
         checks=() if is_review else (*_checks(task.checks),),
+        rejection=_rejection(task),
         before=(*islice(_before(context), NAMED),),
         notes=_notes_on(task),
         results=() if is_review else (*map(_result, islice(context.earlier_tasks(), NAMED)),),
@@ -116,12 +119,13 @@ def _checks(checks: Checks | None) -> Iterator[str]:
     if checks.artifacts:
         yield f"looks for {', '.join(map(escape, checks.artifacts))}"
     if checks.review:
-        yield "then another agent must approve"
+        yield "asks another agent to approve"
 
 
 def _before(context: BriefContext) -> Iterator[str]:
     """Yield how earlier attempts ended, the latest first, and the notes of their agents."""
     task, seen = context.task, set[str]()
+    rejection = _rejection(task)
     if task.attempt < 2 and not task.evidence:
         return
     for number in reversed(task.events):
@@ -130,7 +134,8 @@ def _before(context: BriefContext) -> Iterator[str]:
         if ending is None:
             continue
         agent, sentence = ending
-        yield sentence
+        if rejection is None or record.ts != rejection.at:  # else it is shown in full
+            yield sentence
         session = context.state.agents.sessions.get(agent)
         if session is not None and session.note and agent not in {*seen, context.agent}:
             yield f"{agent} handed off: {one_line(session.note, LINE)}"
@@ -154,6 +159,13 @@ def _ending(event: Event | None, agent: str) -> tuple[str, str] | None:
 
 def _because(reason: str) -> str:
     return f": {one_line(reason, LINE)}" if reason else ""
+
+
+def _rejection(task: Task) -> Note | None:
+    """Return the last rejection of a task."""
+    rejections = (item for item in reversed(task.evidence) if item.kind == "review")
+    last = next((item for item in rejections if not item.passed), None)
+    return None if last is None else Note(last.agent, last.at, last.what)
 
 
 def _notes_on(task: Task) -> tuple[Note, ...]:
@@ -199,9 +211,9 @@ def _others(context: BriefContext) -> list[Task]:
 def _commands(context: BriefContext, *, is_review: bool) -> Iterator[str]:
     prog, task = context.prog, context.task
     if is_review:
-        yield f'{prog} t approve {task.id} "what you looked at"'
-        yield f'{prog} t reject {task.id} "what is missing"'
-        yield f"{prog} t review {task.id} --release"
+        yield f'{prog} approve {task.id} "what you looked at"'
+        yield f'{prog} reject {task.id} "what is missing"'
+        yield f'{prog} release {task.id} "why another agent should review it"'
         return
     onward = " --continue" if task.workflow is not None else ""
     yield f'{prog} done {task.id} "the result"{onward}'
@@ -233,7 +245,7 @@ def brief_text(task: Task, brief: WorkBrief, *, budget: int, prog: str, now: str
     """
     room = budget * TOKEN
     show = f"{prog} show {task.id}"
-    parts = [part for part in _parts(task, brief, now) if part.text]
+    parts = [part for part in _parts(task, brief, prog, now) if part.text]
     fitted: dict[int, str] = {}
     order = sorted(range(len(parts)), key=lambda i: -parts[i].weight)
     whole = sum(len(part.text) + 1 for part in parts)
@@ -256,7 +268,7 @@ def _cut(text: str, length: int, show: str) -> str:
     return f"{shortened(text, max(length - len(rest), 0))}{rest}"
 
 
-def _parts(task: Task, brief: WorkBrief, now: str) -> Iterator[_Part]:
+def _parts(task: Task, brief: WorkBrief, prog: str, now: str) -> Iterator[_Part]:
     """Yield the parts in the order in which they are read."""
     is_review = brief.kind == "review"
     also = [
@@ -266,6 +278,8 @@ def _parts(task: Task, brief: WorkBrief, now: str) -> Iterator[_Part]:
     yield _Part(95, brief.lease)
     if is_review:
         yield _Part(92, f"{escape(task.assigned_to or 'No agent')} did it: look, then judge.")
+    if (note := brief.rejection) is not None:
+        yield _Part(94, _quoted(f"{escape(note.agent)} rejected it", note.text), 0.5)
     yield _Part(75, _listed("Before", brief.before), 0.2)
     yield _Part(80, _quoted("To do", task.description), 0.3)
     yield _Part(85, _quoted("Done means", task.acceptance), 0.2)
@@ -273,6 +287,9 @@ def _parts(task: Task, brief: WorkBrief, now: str) -> Iterator[_Part]:
     if is_review:
         yield _Part(90, _quoted("Result", task.result or ""), 0.3)
         yield _Part(88, _evidence(task), 0.3)
+    if task.type == "question" and not is_review:
+        decide = f"`{prog} decision add TITLE --task {task.id}`"
+        yield _Part(89, f"The answer is its result; if it is a decision: {decide}.")
     yield _Part(60, _notes(brief.notes), 0.15)
     yield _Part(55, f"Touches: {', '.join(map(escape, task.touches))}" if task.touches else "", 0.1)
     yield _Part(70, "\n".join(map(_needed, brief.results)), 0.25)

@@ -5,7 +5,7 @@ not escaped: the caller escapes it.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from orchestrator.core.errors import NotFound
 from orchestrator.core.events import Recorded, is_reserved, types
 from orchestrator.core.printable import first_of, one_line
 from orchestrator.domain.tasks.commands import Tasks
+from orchestrator.domain.tasks.edit_events import TaskEdited
 from orchestrator.domain.tasks.events import TaskClaimed, TaskEvent
 from orchestrator.domain.tasks.facts import NO_FACTS
 from orchestrator.engine import Engine
@@ -96,7 +97,7 @@ SENTENCES = {
     "task.completed": "completed {task:task}[, done by {worker}][: {result}][, by force: {reason}]",
     "task.deleted": "deleted {record.id} {record.title}[: {reason}]",
     "task.distrusted": "marked the commands of {tasks:task} as not trusted",
-    "task.edited": "changed {task:task}[: {:changes}][, now without {dropped:task}]",
+    "task.edited": "changed {task:task}[: {:changes}][, now without {dropped}][ (because: {reason})]",
     "task.failed": "failed {task:task}[: {reason}]",
     "task.hung": "put {task:task} on the hook of its agent",
     "task.imported": "imported {record.id} {record.title}",
@@ -145,7 +146,7 @@ _STATUS_AFTER = {
 
 _NO_CHANGE = (
     *("task", "workstream", "updated_at", "ended_at", "lease", "lease_until"),
-    *("dropped", "source", "why", "holder"),
+    *("trusted", "dropped", "source", "why", "holder"),
 )
 """Facts of an edit or an import that are no change of their own."""
 
@@ -225,20 +226,21 @@ class Sentences:
     def _changes(self, record: Recorded, payload: Mapping[str, Any]) -> str:
         """The changes of an edit: ``priority 3 -> 1, due 2026-12-01 -> none``."""
         before = self._facts_before(record, payload)
+        is_edit = record.type == TaskEdited.TYPE  # its reason is that of the change
         changes = []
-        for field, value in payload.items():
-            if field in _NO_CHANGE:
+        for field, old, new in _changed_parts(before, payload):
+            if field in _NO_CHANGE or (is_edit and field == "reason"):
                 continue
-            name = field.replace("_", " ")
-            old, new = (self._fact(field, facts.get(field)) for facts in (before, payload))
             if (
                 before and old == new
             ):  # an import of an older version wrote what stayed as it was, too
                 continue
-            items = value if isinstance(value, list) else [value]
+            name = field.replace("_", " ")
+            items = new if isinstance(new, list) else [new]
             has_records = any(isinstance(item, (dict, list)) for item in items)
-            is_long = has_records or max(len(old), len(new)) > SHOWN // 2
-            changes.append(f"{name} {old} -> {new}" if before and not is_long else name)
+            texts = [self._fact(field, value) for value in (old, new)]
+            is_long = has_records or max(map(len, texts)) > SHOWN // 2
+            changes.append(f"{name} {' -> '.join(texts)}" if before and not is_long else name)
         return ", ".join(changes)
 
     def _fact(self, field: str, value: Any) -> str:
@@ -265,6 +267,19 @@ class Sentences:
             elif (status := _STATUS_AFTER.get(event.type)) is not None:
                 facts |= _standing(event, status)
         return facts
+
+
+def _changed_parts(
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the name of each fact of an edit with its old and new value; the checks in their parts."""
+    for field, new in after.items():
+        old = before.get(field)
+        if field != "checks":
+            yield field, old, new
+            continue
+        olds, news = old or {}, new or {}
+        yield from ((part, olds.get(part), news.get(part)) for part in {**olds, **news})
 
 
 def _standing(event: Recorded, status: str) -> dict[str, Any]:

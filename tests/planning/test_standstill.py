@@ -8,10 +8,10 @@ from boards import SettableClock
 from orchestrator import Orchestrator
 from orchestrator.core.events import Event
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import is_offered
 from orchestrator.domain.tasks.events import TaskAdded
 from orchestrator.domain.tasks.records import ENDED, HELD, Task
 from orchestrator.domain.tasks.relations import Signal
+from orchestrator.domain.tasks.stages import is_offered
 from orchestrator.planning.standstill import Standstill, TaskGroup, standstill
 from orchestrator.stores.memory import MemoryStore
 

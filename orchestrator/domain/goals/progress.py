@@ -5,9 +5,9 @@ import msgspec
 from orchestrator.core import clock
 from orchestrator.domain.goals.records import Goal
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import is_kept_back
 from orchestrator.domain.tasks.lookup import outline
 from orchestrator.domain.tasks.records import ENDED, STATUSES
+from orchestrator.domain.tasks.stages import is_kept_back
 
 
 class GoalStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.derived import progress_of
 from orchestrator.domain.tasks.records import ENDED, HELD, Task
 from orchestrator.domain.tasks.relations import NO_CHILDREN, EdgeKind, Gate, Signal
+from orchestrator.domain.tasks.stages import open_parts, stage_of
 from orchestrator.domain.tasks.transitions import WAYS_ON
 
 SHOWN = 200
@@ -70,11 +71,11 @@ def blockers(state: State, task: Task, now: str) -> Iterator[Blocker]:
     yield from _own_reasons(state, task, now)
     for need in task.needs:
         if not state.tasks.is_done(need):
-            says = f"needs {need}, which is {state.tasks.status_of(need)}"
+            says = f"needs {need}, which is {_standing(state, need, now)}"
             way = way_out(state, task, need)
             yield Blocker(kind="need", task=need, says=says, command=way)
     for need in open_failures(state, task):
-        says = f"needs the failure of {need}, which is {state.tasks.status_of(need)}"
+        says = f"needs the failure of {need}, which is {_standing(state, need, now)}"
         yield Blocker(kind="failure", task=need, says=says, command=way_to_fail(state, task, need))
     if task.waiting and task.gate is not None:
         yield Blocker(kind="children", task=task.gate.of, says=gate_text(state, task.gate))
@@ -85,6 +86,12 @@ def blockers(state: State, task: Task, now: str) -> Iterator[Blocker]:
         for reason in islice(_reasons_for_parts(state, parent, now), 1):
             says = f"its parent {parent.id} {reason.says}"
             yield msgspec.structs.replace(reason, kind="parent", task=parent.id, says=says)
+
+
+def _standing(state: State, task: str, now: str) -> str:
+    """The stage of a task; of an archived one, how it ended."""
+    live = state.tasks.get(task)
+    return state.tasks.status_of(task) if live is None else stage_of(state, live, now)
 
 
 def _own_reasons(state: State, task: Task, now: str) -> Iterator[Blocker]:
@@ -186,11 +193,6 @@ def open_needs(state: State, task: Task) -> list[str]:
     return [need for need in task.needs if not state.tasks.is_done(need)]
 
 
-def open_parts(state: State, task: Task) -> list[str]:
-    """The children of a task that have not ended."""
-    return [part for part in state.tasks.children.get(task.id, ()) if state.tasks.is_open(part)]
-
-
 def titled(state: State, tasks: Sequence[str]) -> str:
     """Name tasks with their titles, a few of them."""
     live = state.tasks.tasks
@@ -209,18 +211,6 @@ def ancestors(state: State, parent: str | None) -> Iterator[Task]:
             return
         yield record
         parent = record.parent
-
-
-def is_offered(state: State, task: Task, now: str) -> bool:
-    """Whether any agent may take the task now: it has no blocker, no open child and no holder."""
-    is_open = state.workstreams[task.workstream].status == "active"
-    return is_open and task.can_be_taken(now) and not open_parts(state, task)
-
-
-def is_kept_back(state: State, task: Task, now: str) -> bool:
-    """Whether no agent has or may take a task."""
-    idle = task.status in ("pending", "blocked") or task.has_lapsed(now)
-    return idle and not is_offered(state, task, now)
 
 
 def gate_text(state: State, gate: Gate) -> str:

@@ -247,12 +247,17 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
         agent: str | None = None,
         token: int | None = None,
     ) -> Task | None:
-        """Give a task back, by default the one that the agent works on. If it is pending, nothing changes.
+        """Give a task or its review back, by default what the agent has. If it is pending, nothing changes.
 
         Raises:
             Refused: It is not in progress, or another agent has it now.
         """
-        given = find_live(tx.state, named_or_current(tx, task, agent))
+        given = find_live(tx.state, named_or_at_hand(tx, task, agent))
+        if given.status == "in_review" and given.reviewer == act_in_session(tx, agent):
+            from orchestrator.domain.tasks.reviews import release_review
+
+            release_review(tx, given, reason, agent)
+            return None
         if is_settled(given, "release"):
             act_in_session(tx, agent, task=given.id)
             return given

@@ -20,17 +20,12 @@ from orchestrator.core.transaction import (
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import verification
-from orchestrator.domain.tasks.blockers import (
-    gate_text,
-    open_failures,
-    open_needs,
-    open_parts,
-    titled,
-)
+from orchestrator.domain.tasks.blockers import gate_text, open_failures, open_needs, titled
 from orchestrator.domain.tasks.events import TaskCompleted, TaskNoted, TaskRenewed
 from orchestrator.domain.tasks.leases import claim, has_ended_it, held_task
 from orchestrator.domain.tasks.lookup import find_live
 from orchestrator.domain.tasks.records import HELD, Evidence, Task
+from orchestrator.domain.tasks.stages import open_parts
 from orchestrator.domain.tasks.verification import ChecksDue
 from orchestrator.domain.tasks.verification_events import TaskChecked, TaskSubmitted
 from orchestrator.domain.validation import check_text

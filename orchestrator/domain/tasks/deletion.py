@@ -4,8 +4,9 @@ from collections.abc import Collection
 
 from orchestrator.core.errors import Refused
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import open_parts, titled
+from orchestrator.domain.tasks.blockers import titled
 from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.tasks.stages import open_parts
 
 
 def check_deletable(state: State, task: Task, together: Collection[str]) -> None:

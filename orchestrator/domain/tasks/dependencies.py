@@ -14,14 +14,7 @@ from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.transaction import Noun, Transaction, command
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import (
-    Blocker,
-    Edge,
-    ancestors,
-    blockers,
-    edges_of,
-    is_kept_back,
-)
+from orchestrator.domain.tasks.blockers import Blocker, Edge, ancestors, blockers, edges_of
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.edit_events import TaskEdited
 from orchestrator.domain.tasks.events import cancelled
@@ -30,6 +23,7 @@ from orchestrator.domain.tasks.judged import change_facts, drop_part
 from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve, resolve_ever
 from orchestrator.domain.tasks.records import ENDED, Task, TaskStatus
 from orchestrator.domain.tasks.relations import BLOCKING, KINDS, EdgeKind, Gate, Link, LinkKind
+from orchestrator.domain.tasks.stages import is_kept_back
 from orchestrator.domain.tasks.transitions import check_transition
 from orchestrator.domain.validation import check_line
 

@@ -10,13 +10,12 @@ from typing import Any, Literal
 import msgspec
 
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import is_offered
 from orchestrator.domain.tasks.checks import NO_CHECKS
 from orchestrator.domain.tasks.fact_values import LISTS, Kind
 from orchestrator.domain.tasks.facts import KEPT, NO_FACTS
 from orchestrator.domain.tasks.given_facts import FACTS, Fact
 from orchestrator.domain.tasks.records import ENDED, Task
-from orchestrator.domain.tasks.stages import stage_of
+from orchestrator.domain.tasks.stages import is_offered, stage_of
 
 Form = Literal[
     "text", "word", "task", "workstream", "status", "stage", "priority", "number", "minutes", "moment",

@@ -112,7 +112,7 @@ def current_task(state: State, agent: str) -> Task:
         begin = (
             f"`t claim {hung}` begins what hangs on your hook."
             if hung
-            else f"You review {reviews[0].id}: `t approve`, `t reject` or `review --release` ends it."
+            else f"You review {reviews[0].id}: `approve`, `reject` or `release` ends it."
             if reviews
             else "`t next` takes one."
         )

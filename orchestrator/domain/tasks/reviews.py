@@ -81,19 +81,9 @@ class Reviews(Noun[State]):
         Raises:
             Refused: No agent reviews it, or another one does.
         """
-        actor = act_in_session(tx, agent)
-        reviewed = find_live(tx.state, named_or_current_review(tx, task, agent))
-        if reviewed.reviewer is None or actor not in (SYSTEM, reviewed.reviewer):
-            who = reviewed.reviewer or "no agent"
-            raise Refused(
-                f"{actor} does not review task {reviewed.id}: {who} does",
-                code="not_holder",
-                reviewer=reviewed.reviewer,
-                status=reviewed.status,
-            )
-        tx.act_as(reviewed.reviewer)
-        reason = check_text("reason", reason)
-        tx.record(ReviewReleased(task=reviewed.id, holder=reviewed.reviewer, reason=reason))
+        release_review(
+            tx, find_live(tx.state, named_or_current_review(tx, task, agent)), reason, agent
+        )
 
     @command(changed_task)
     def approve(
@@ -169,6 +159,26 @@ class Reviews(Noun[State]):
         for task in chosen.values():
             if task.checks is not None and task.checks.are_inert:
                 tx.record(TaskTrusted(task=task.id))
+
+
+def release_review(tx: Transaction[State], reviewed: Task, reason: str, agent: str | None) -> None:
+    """Record that an agent releases the review of a task.
+
+    Raises:
+        Refused: No agent reviews it, or another one does.
+    """
+    actor = act_in_session(tx, agent)
+    if reviewed.reviewer is None or actor not in (SYSTEM, reviewed.reviewer):
+        who = reviewed.reviewer or "no agent"
+        raise Refused(
+            f"{actor} does not review task {reviewed.id}: {who} does",
+            code="not_holder",
+            reviewer=reviewed.reviewer,
+            status=reviewed.status,
+        )
+    tx.act_as(reviewed.reviewer)
+    reason = check_text("reason", reason)
+    tx.record(ReviewReleased(task=reviewed.id, holder=reviewed.reviewer, reason=reason))
 
 
 def _reviewed(tx: Transaction[State], text: str, transition: str, agent: str | None) -> Task:

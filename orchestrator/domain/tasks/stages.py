@@ -3,7 +3,6 @@
 from typing import Literal, get_args
 
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import is_offered
 from orchestrator.domain.tasks.records import Task, TaskStatus
 
 Stage = Literal[
@@ -36,3 +35,20 @@ def stage_of(state: State, task: Task, now: str) -> Stage:
         return "ready"
     is_active = state.workstreams[task.workstream].status == "active"
     return "deferred" if task.is_clear and is_active and task.defer_until > now else "waiting"
+
+
+def is_offered(state: State, task: Task, now: str) -> bool:
+    """Whether any agent may take the task now: it has no blocker, no open child and no holder."""
+    is_open = state.workstreams[task.workstream].status == "active"
+    return is_open and task.can_be_taken(now) and not open_parts(state, task)
+
+
+def is_kept_back(state: State, task: Task, now: str) -> bool:
+    """Whether no agent has or may take a task."""
+    idle = task.status in ("pending", "blocked") or task.has_lapsed(now)
+    return idle and not is_offered(state, task, now)
+
+
+def open_parts(state: State, task: Task) -> list[str]:
+    """The children of a task that have not ended."""
+    return [part for part in state.tasks.children.get(task.id, ()) if state.tasks.is_open(part)]

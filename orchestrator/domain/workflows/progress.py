@@ -7,11 +7,12 @@ import msgspec
 from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import SHOWN, Blocker, blockers, is_offered
+from orchestrator.domain.tasks.blockers import SHOWN, Blocker, blockers
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.dependencies import Blocked
 from orchestrator.domain.tasks.records import HELD, STATUSES, Task
 from orchestrator.domain.tasks.relations import NO_CHILDREN
+from orchestrator.domain.tasks.stages import is_offered
 from orchestrator.domain.workflows.records import Workflow
 
 

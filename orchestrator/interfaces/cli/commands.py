@@ -168,6 +168,8 @@ _VERBS = {
     "ready": (TASK, "ready"),
     "claim": (TASK, "claim"),
     "review": (TASK, "review"),
+    "approve": (TASK, "approve"),
+    "reject": (TASK, "reject"),
     "fail": (TASK, "fail"),
     "note": (TASK, "note"),
     "release": (TASK, "release"),

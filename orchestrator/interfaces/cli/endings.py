@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
     from orchestrator.domain.tasks.records import Evidence, Task
     from orchestrator.domain.workflows.commands import Advanced
-    from orchestrator.planning.aftermath import Aftermath, Neighbour
+    from orchestrator.planning.aftermath import Aftermath, Neighbour, News, StillWaiting
 
 _LISTED = 3
 """How many tasks are named; the others are counted."""
+
+_MESSAGES = 2
+"""How many unread messages are named; more are counted."""
 
 _TITLE = 60
 """Characters of a title or a check in a list."""
@@ -119,22 +122,25 @@ def ended(
             first,
             run.unchanged or remark,
             then,
-            _checks(task.evidence) if checked and not run.unchanged else "",
+            _checks(task) if checked and not run.unchanged else "",
             _reviewers(task, after),
             _others("Free now", after.freed),
             _others("Waits for it", after.kept_back),
             _others("Its open parts stay, and it keeps them back no longer", after.parts),
-            f"{after.unread} unread: `{prog} mail inbox`" if after.unread else "",
+            "" if after.freed else "; ".join(map(_still, after.still_waiting)),
+            _mail(prog, after.news),
             f"Next: `{next_command}`" if next_command and not then else "",
         )
 
     return Answer({**record, "next_command": next_command}, page)
 
 
-def _checks(evidence: "Sequence[Evidence]") -> str:
+def _checks(task: "Task") -> str:
     """Name the checks that ran, with the time that each command took."""
-    ran = [_check(item) for item in evidence if item.kind in ("verify", "artifact")]
-    past = [item.problem for item in evidence if item.kind == "force" and item.problem]
+    checks = task.checks  # evidence of checks that it has no longer is of an earlier try
+    named = () if checks is None else (*checks.verify, *checks.artifacts)
+    ran = [_check(item) for item in task.evidence if item.what in named and item.kind != "force"]
+    past = [item.problem for item in task.evidence if item.kind == "force" and item.problem]
     return parts(
         f"Checks: {', '.join(ran)}" if ran else "",
         f"By force, although {escape(past[-1])}" if past else "",
@@ -154,7 +160,22 @@ def _reviewers(task: "Task", after: "Aftermath") -> str:
     workers = ", ".join(map(escape, task.all_workers))
     anyone = f"any agent{f' but {workers}' if workers else ''}"
     asked = ", ".join(map(escape, after.reviewers))
-    return f"May approve: {asked}{' or ' if asked else ''}{anyone}"
+    return f"May approve: {anyone}{f', such as {asked}' if asked else ''}"
+
+
+def _still(waiting: "StillWaiting") -> str:
+    return f"Still waits: {_named(waiting)} needs {_named(waiting.needs)}"
+
+
+def _mail(prog: str, news: "Sequence[News]") -> str:
+    """Name unread messages if there are few."""
+    if len(news) > _MESSAGES:
+        return f"{len(news)} unread: `{prog} mail inbox`"
+    subjects = [f"{escape(m.sender)}: {escape(one_line(m.subject, _TITLE))}" for m in news]
+    reads = (f"`{prog} mail read {message.id}`" for message in news)
+    return parts(
+        *(f"Unread from {text} ({read})" for text, read in zip(subjects, reads, strict=True))
+    )
 
 
 def _others(title: str, tasks: "Sequence[Neighbour]") -> str:

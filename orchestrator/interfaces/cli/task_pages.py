@@ -80,7 +80,7 @@ def _page(run: Run, task: "Task", around: _Around, history: "list[Recorded]") ->
         section("Reason", task.reason),
         section("Result", task.result or ""),
         section("Checks", _checks(task)),
-        section("Evidence", "\n".join(map(_shown, task.evidence))),
+        section("Evidence", "\n".join(_shown(item, task) for item in task.evidence)),
         section("Notes", notes),
         titled("History", "\n".join(map(line_of_event, history))),
     )
@@ -100,8 +100,11 @@ def _checks(task: "Task") -> str:
     return "\n".join(texts)
 
 
-def _shown(item: "Evidence") -> str:
-    """One check: its result, its command or path, its exit, and the end of its output."""
+def _shown(item: "Evidence", task: "Task") -> str:
+    """One check: its result, its command or path, its exit, and the end of its output.
+
+    What a reviewer rejected it for is not repeated: it is a note.
+    """
     outcome = "passed" if item.passed else "FAILED"
     if item.kind == "review":
         outcome = "approved" if item.passed else "rejected"
@@ -112,7 +115,8 @@ def _shown(item: "Evidence") -> str:
         "" if item.size is None else f"{item.size} bytes, sha256 {item.sha256}",
         f"{item.agent}, {shown_time(item.at)}",
     ]
-    what = f": {escape(item.what)}" if item.what else ""
+    is_noted = item.kind == "review" and any(note.text == item.what for note in task.notes)
+    what = f": {escape(item.what)}" if item.what and not is_noted else ""
     first = f"{outcome} {item.kind}{what} ({'; '.join(filter(None, facts))})"
     output = escape_lines(item.output.replace("\r\n", "\n").rstrip("\n"))
     return "\n".join([first, *(f"  | {row}" for row in output.split("\n") if output)])

@@ -55,7 +55,7 @@ def renew(run: Run, words: Words, lease: str | None, token: int | None) -> Answe
 @reason_words(or_mine=True)
 @TOKEN
 def release(run: Run, **given: Any) -> Answer:
-    """Give a task back; it is pending again."""
+    """Give a task back, or the review of one; another agent can take it then."""
     return _ended(run, "release", "Released", mine_or_named, **given)
 
 

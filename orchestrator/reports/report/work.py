@@ -5,13 +5,9 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator.core import clock
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import (
-    ancestors,
-    awaited_failures,
-    open_needs,
-    open_parts,
-)
+from orchestrator.domain.tasks.blockers import ancestors, awaited_failures, open_needs
 from orchestrator.domain.tasks.records import ENDED, Task, rank_of
+from orchestrator.domain.tasks.stages import open_parts
 from orchestrator.reports.report.lives import Change, Life
 from orchestrator.reports.report.rhythm import Rhythm, rhythm_of
 from orchestrator.reports.report.simulation import OpenTask, Took, WorkHistory
