@@ -25,7 +25,7 @@ def test_each_ending_names_what_is_free_the_mail_and_the_next_command(cli: Comma
     assert checks.startswith("Checks: echo fine passed in ")
     assert rest == [
         f"Free now: {free} Announce v1",
-        "1 unread: `orc --agent ann mail inbox`",
+        "Unread from bob: hello (`orc --agent ann mail read 5`)",
         "Next: `orc --agent ann next`",
     ]
 
@@ -71,7 +71,7 @@ def test_a_review_says_who_may_approve_and_frees_what_waits(cli: CommandLine) ->
     free = added(cli, "Announce v1", "--needs", task)
     cli("a", "register", "bob")
     due = cli("t", "complete", task).lines
-    assert due[:2] == ["To be reviewed: Ship v1", "May approve: bob or any agent but ann"]
+    assert due[:2] == ["To be reviewed: Ship v1", "May approve: any agent but ann, such as bob"]
     approved = cli("t", "approve", task, "--agent", "bob").lines
     assert approved[1] == f"Free now: {free} Announce v1"
     assert approved[-1] == "Next: `orc --agent bob next`"
@@ -306,4 +306,11 @@ def test_show_edit_and_note_without_an_id_are_about_what_i_have(cli: CommandLine
     assert (shown["id"], shown["labels"]) == (task, ["ui"])
     assert shown["notes"][-1]["text"] == "what about Windows"
     refused = cli("done", "--agent", "bob", status=1).err
-    assert f"You review {task}: `orc t approve`" in refused
+    assert f"You review {task}: `approve`" in refused
+
+
+def test_what_still_waits_is_named_with_what_it_needs(cli: CommandLine) -> None:
+    task, other = worked_on(cli), added(cli, "Ship v2")
+    waiting = added(cli, "Announce", "--needs", f"{task},{other}")
+    shown = cli("t", "complete", task, "Shipped").lines
+    assert f"Still waits: {waiting} Announce needs {other} Ship v2" in shown

@@ -123,7 +123,8 @@ def test_another_agent_approves_or_rejects_what_is_in_review(cli: CommandLine) -
     assert approved.lines[0] == "Approved: Ship v1"
     page = cli("t", "show", task).out
     assert page.startswith(f"[done] {task}: Ship v1 -> ann\n")
-    assert "rejected review: No tests (bob, " in page
+    assert "rejected review (bob, " in page
+    assert page.count(": No tests") == 2  # in a note, and in the history
     assert "approved review: Reads well (bob, " in page
 
 

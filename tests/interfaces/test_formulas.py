@@ -164,11 +164,11 @@ def test_current_and_progress_show_where_it_stands(cli: CommandLine, root: str) 
         f"    [pending] {root}.implement: Implement Login",
         f"      needs {root}.design, which is in_progress",
         f"    [pending] {root}.review: Review implementation",
-        f"      needs {root}.implement, which is pending",
+        f"      needs {root}.implement, which is waiting",
         f"    [pending] {root}.test: Test Login",
-        f"      needs {root}.review, which is pending",
+        f"      needs {root}.review, which is waiting",
         f"    [pending] {root}.submit: Submit for merge",
-        f"      needs {root}.test, which is pending",
+        f"      needs {root}.test, which is waiting",
     ]
     assert cli("f", "current", "--agent", "ann", "--json").json[0]["workflow"]["root"] == root
     assert cli("f", "current", "--agent", "bob", "--json").json[0]["workflow"]["root"] == root

@@ -155,11 +155,11 @@ def test_ready_and_blocked_say_what_can_go_on_and_what_cannot_and_why(cli: Comma
     assert cli("t", "ready", "build", "--limit", "1").lines == [f"[pending] {first}: One"]
     assert cli("t", "blocked").lines == [
         f"[pending] {second}: Two",
-        f"    needs {first}, which is pending",
+        f"    needs {first}, which is ready",
     ]
     [entry] = cli("t", "blocked", "build", "--json").json
     assert entry["task"]["id"] == second
-    sentence = f"needs {first}, which is pending"
+    sentence = f"needs {first}, which is ready"
     assert entry["by"] == [{"kind": "need", "task": first, "says": sentence, "command": ""}]
     assert cli("t", "ready", "nowhere", status=1).out == ""
 

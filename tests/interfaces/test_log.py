@@ -92,3 +92,11 @@ def test_log_shows_what_status_and_show_tell_and_escapes_it(cli: CommandLine):
     assert cli("log").lines[-1].endswith(f" system {sentence}")
     assert f" system {sentence}\n" in cli("status").out
     assert cli("t", "show", task).lines[-1].endswith(" system added it to w")
+
+
+def test_an_edit_of_checks_names_what_changed_and_why(cli: CommandLine) -> None:
+    cli("ws", "create", "w")
+    task = cli("t", "add", "w", "Tokenizer", "--artifact", "a.py", "--json").json["id"]
+    cli("t", "edit", task, "--artifact", "b.py", "--reason", "It moved", "--agent", "ann")
+    shown = cli("log", "--type", "task.edited").out
+    assert f"ann changed {task} Tokenizer: artifacts a.py -> b.py (because: It moved)" in shown

@@ -43,7 +43,7 @@ def test_a_claim_is_followed_by_what_the_work_needs(board: CommandLine):
         "> Use no library.",
         "Done means:",
         "> All samples parse",
-        "`done` runs here `make test`; looks for dist/p; then another agent must approve.",
+        "`done` runs here `make test`; looks for dist/p; asks another agent to approve.",
         "Touches: src/p.py",
         f"After {before} Grammar: It is LL(1)",
         f"At work beside you: eve on {other} Docs",
@@ -116,9 +116,9 @@ def test_a_review_goes_before_a_new_task_and_comes_with_what_was_done(board: Com
         "> All samples parse",
         "Result:",
         "> All samples parse",
-        f'  orc --agent bob t approve {task} "what you looked at"',
-        f'  orc --agent bob t reject {task} "what is missing"',
-        f"  orc --agent bob t review {task} --release",
+        f'  orc --agent bob approve {task} "what you looked at"',
+        f'  orc --agent bob reject {task} "what is missing"',
+        f'  orc --agent bob release {task} "why another agent should review it"',
     ]
     assert board("next", "--agent", "eve", "--quiet").lines[0].endswith(f"{new} - Docs")
 
@@ -130,7 +130,8 @@ def test_the_commands_of_a_brief_run_as_printed(board: CommandLine):
     shown = board("next", "--agent", "bob")
     commands = [shlex.split(line)[1:] for line in shown.lines if line.startswith("  orc ")]
     approve, reject, release = commands
-    assert board(*release).out == "Review released: Parser\n"
+    assert board(*release).lines[0] == "Released: Parser"
+    assert board("show", task, "--json").json["reviewer"] is None
     assert board(*reject).lines[0] == "Rejected: Parser"
     taken = board("next", "--agent", "ann")
     done, _fail, _release, note = (
@@ -210,8 +211,7 @@ def test_the_end_is_status_6_and_an_empty_board_is_not(board: CommandLine):
     shown = board("next", "--agent", "ann", status=6)
     assert shown.lines == [
         "No pending tasks.",
-        "Every task has ended: 1 failed. Nothing is left to do."
-        " `orc --agent ann ls --status failed` shows why.",
+        "Every task has ended: 1 failed. `orc --agent ann ls --status failed` shows why.",
     ]
     assert board("next", "--agent", "ann", "--json", status=6).json["kind"] == "ended"
     assert board("t", "next", "--agent", "ann", status=1).lines == shown.lines
@@ -221,7 +221,16 @@ def test_the_end_is_status_6_and_an_empty_board_is_not(board: CommandLine):
 def test_json_is_one_object_with_all_of_it(board: CommandLine):
     task = added(board, "Parser", "--touches", "a")
     shown = board("next", "--agent", "ann", "--json").json
-    assert [*shown] == ["kind", "agent", "workstream", "task", "mail", "standstill", "brief"]
+    assert [*shown] == [
+        "kind",
+        "agent",
+        "workstream",
+        "task",
+        "mail",
+        "standstill",
+        "waited",
+        "brief",
+    ]
     assert (shown["kind"], shown["task"]["id"], shown["standstill"]) == ("task", task, None)
     assert [*shown["brief"]] == [
         *("kind", "lease", "checks", "before", "notes", "results", "neighbours", "others"),
@@ -240,3 +249,80 @@ def test_t_next_gives_reviews_only_when_asked_and_its_record_as_json(board: Comm
     board("next", "--agent", "bob", "--no-review", "--quiet", status=1)
     record = board("t", "next", "--review", "--agent", "bob", "--json").json
     assert (record["id"], record["reviewer"]) == (task, "bob")
+
+
+def test_who_has_work_at_hand_does_not_wait_and_reads_how_to_end_it(
+    board: CommandLine, monkeypatch: pytest.MonkeyPatch
+):
+    never = "orchestrator.planning.next_work.wait_for"
+    task = added(board, "Parser", "--artifact", "p.py")
+    added(board, "Docs", "--needs", task)
+    board("next", "--agent", "ann")
+    board("done", "it parses", "--agent", "ann", status=1)
+    waited: list[object] = []
+    monkeypatch.setattr(never, lambda _desk, attempt, patience: waited.append(attempt()))
+    first, held, waiting = board("next", "--wait", "9m", "--agent", "ann", status=1).lines
+    assert first == "No pending tasks."
+    assert held.startswith(f"- You have (1): {task} Parser until ")
+    assert held.endswith(
+        f': p.py did not pass: is not there (`orc --agent ann done {task} "the result"`) (needed by 1)'
+    )
+    assert waiting.endswith(f"needs {task} Parser, which is in_progress")
+    assert waited == []
+
+
+def test_who_reviews_does_not_wait(board: CommandLine, monkeypatch: pytest.MonkeyPatch):
+    task = in_review(board)
+    board("next", "--agent", "bob")
+    waited: list[object] = []
+    monkeypatch.setattr(
+        "orchestrator.planning.next_work.wait_for", lambda _desk, attempt, _: waited.append(attempt)
+    )
+    shown = board("next", "--wait", "9m", "--agent", "bob", status=1).lines
+    assert "you review it until" in shown[1]
+    assert f"`orc --agent bob approve {task} " in shown[1]
+    assert waited == []
+
+
+def test_after_a_wait_in_vain_it_says_how_long_and_who_holds_everything_up(board: CommandLine):
+    task = added(board, "Parser", "--artifact", "p.py")
+    added(board, "Docs", "--needs", task)
+    board("next", "--agent", "ann")
+    board("done", "it parses", "--agent", "ann", status=1)
+    shown = board("next", "--wait", "1", "--agent", "bob", status=1).lines
+    assert shown[1] == "Nothing came in 1s."
+    assert "p.py did not pass: is not there" in shown[2]
+    assert shown[4] == (
+        f'Everything waits for {task}: `orc --agent bob mail send ann "QUESTION"` asks ann.'
+    )
+    assert "Everything waits" not in board("next", "--agent", "bob", status=1).out
+
+
+def test_a_rejection_is_read_in_full_by_worker_and_reviewer(board: CommandLine):
+    task, reason = in_review(board), "Sorting, ties and names. " * 20 + "END"
+    board("next", "--agent", "bob")
+    board("reject", reason, "--agent", "bob")
+    text = f"bob rejected it:\n> {reason}\n"
+    worker = board("next", "--agent", "ann")
+    assert text in worker.out
+    assert "Before:" not in worker.out
+    assert board("show", task).out.count("END") == 1
+    board("done", "again", "--agent", "ann")
+    assert text in board("next", "--agent", "bob").out
+
+
+def test_a_question_is_answered_by_its_result(board: CommandLine):
+    task = added(board, "Which format?", "--type", "question")
+    assert (
+        "The answer is its result; if it is a decision:"
+        f" `orc --agent ann decision add TITLE --task {task}`."
+    ) in board("next", "--agent", "ann").lines
+
+
+def test_the_end_is_the_end_although_mail_is_unread(board: CommandLine):
+    task = added(board, "Parser")
+    board("t", "claim", task, "ann")
+    board("done", "ok", "--agent", "ann")
+    board("mail", "send", "ann", "-s", "hello", "-m", "x", "--agent", "bob")
+    shown = board("prime", "ann").out
+    assert "Every task has ended. Read your mail: `orc --agent ann mail inbox`." in shown

@@ -484,8 +484,8 @@ def test_the_commands_of_a_brief_are_those_that_the_reader_can_use(orc: Orchestr
     assert f" ann has the task until {until}." in brief(task, agent="bob")
     orc.tasks.complete(task)
     assert commands(brief(task, agent="bob"))[:2] == [
-        f"orc t approve {task} --agent bob",
-        f'orc t reject {task} "WHAT IS WRONG" --agent bob',
+        f"orc approve {task} --agent bob",
+        f'orc reject {task} "WHAT IS WRONG" --agent bob',
     ]
     orc.reviews.approve(task, agent="bob")
     assert commands(orc.brief(task))[0] == f'orc t reopen {task} "WHY"'

@@ -99,7 +99,7 @@ def test_a_plan_as_json(orc: Orchestrator):
                 "task": after,
                 "title": "Announce",
                 "needs": [{"task": task.id, "status": "pending", "assigned_to": None}],
-                "reasons": [f"needs {task.id}, which is pending"],
+                "reasons": [f"needs {task.id}, which is ready"],
             }
         ],
         "critical_path": {

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from orchestrator.core import repository, system
+from orchestrator.core.calls import split_list
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.printable import first_of
 from orchestrator.core.transaction import Desk
@@ -145,11 +146,19 @@ def check_failed(task: str, evidence: Iterable[Evidence], failure: Evidence) -> 
     """Return the refusal to complete a task whose check did not pass."""
     failed = [item.what for item in evidence if not item.passed]
     more = f" ({len(failed) - 1} more did not)" if len(failed) > 1 else ""
+    hint = f"Mend that and complete the task again; `t show {task}` prints all it wrote."
+    if failure.kind == "artifact" and "," in failure.what:
+        import shlex
+
+        paths = [item.what for item in evidence if item.kind == "artifact"]
+        words = [path for text in paths for path in split_list(text)]
+        options = " ".join(f"--artifacts {shlex.quote(path)}" for path in words)
+        hint = f"If these are several paths: `t edit {task} {options} --reason WHY`."
     return Refused(
         f"The {_KINDS[failure.kind]} {failure.what!a} of task {task} did not pass:"
         f" {failure.problem}{more}",
         code="check_failed",
-        hint=f"Mend that and complete the task again; `t show {task}` prints all it wrote.",
+        hint=hint,
         task=task,
         kind=failure.kind,
         check=failure.what,
