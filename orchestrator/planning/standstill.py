@@ -426,7 +426,8 @@ def _advice(what: Standstill, prog: str, waited: float) -> Iterator[str]:
     if what.review is not None:
         yield f"`{prog} t review {what.review}` takes a review that is due."
     if waited and (held := what.holds_up):
-        yield f'Everything waits for {held.task}: `{prog} mail send {held.agent} "QUESTION"` asks {held.agent}.'
+        ask = f'{prog} mail send {held.agent} "QUESTION"'
+        yield f"Everything waits for {held.task}: `{ask}` asks {held.agent}."
     if not (what.needs_decision or what.at_hand):
         scope = f" {what.workstream}" if what.workstream else ""
         yield f"`{prog} next{scope} --wait {WAIT}` waits for work."

@@ -233,8 +233,8 @@ def test_json_is_one_object_with_all_of_it(board: CommandLine):
     ]
     assert (shown["kind"], shown["task"]["id"], shown["standstill"]) == ("task", task, None)
     assert [*shown["brief"]] == [
-        *("kind", "lease", "checks", "before", "notes", "results", "neighbours", "others"),
-        *("topics", "commands"),
+        *("kind", "lease", "checks", "rejection", "before", "notes", "results", "neighbours"),
+        *("others", "topics", "commands"),
     ]
     nothing = board("next", "--agent", "bob", "--json", status=1).json
     assert (nothing["kind"], nothing["brief"]) == ("none", None)
