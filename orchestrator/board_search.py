@@ -11,9 +11,11 @@ from orchestrator.stores.files.segments import Segments
 
 
 def place_for_new() -> str:
-    """Where ``init`` makes a board that is not named: here, or beside the main work tree's ``.git``."""
+    """Where ``init`` makes a board that is not named: here, or beside git's common folder."""
     here = os.getcwd()
     place = repository.here(here)
+    if place is None and (top := repository.bare(here)):
+        return os.path.join(os.path.dirname(top), FOLDER)
     if place is None or not place.is_linked:
         return os.path.join(here, FOLDER)
     return _of_main(here, place) or os.path.join(place.main, FOLDER)

@@ -82,6 +82,13 @@ def broken_tree(folder: str) -> str | None:
     return root if has_git and around(folder) is None else None
 
 
+def bare(folder: str) -> str | None:
+    """The bare repository that contains a folder, None if there is none."""
+    parts = ("HEAD", "objects", "refs")
+    tops = (top for top in paths.upwards(folder) if paths.exists(os.path.join(top, parts[0])))
+    return next((t for t in tops if all(paths.exists(os.path.join(t, p)) for p in parts)), None)
+
+
 def within(path: str, near: str | None) -> str:
     """Make a path relative to the top of its work tree, if that belongs to the repository of ``near``.
 

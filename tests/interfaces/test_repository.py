@@ -242,6 +242,7 @@ def test_the_work_trees_of_a_bare_repository_have_the_board_beside_it(
     for tree in ("one", "two"):
         git(project / name, "worktree", "add", "-q", "-b", tree, str(project / "trees" / tree))
     board = str(project / ".orchestrator")
+    assert orc(project / name / "refs", "init", "--json").json["board"] == board
     assert orc(project / "trees" / "one", "init", "--json").json["board"] == board
     orc(project / "trees" / "one", "ws", "create", "w")
     assert board_of(project / "trees" / "two" / "src") == "w"
