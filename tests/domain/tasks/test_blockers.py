@@ -665,7 +665,7 @@ def test_a_need_keeps_back_until_it_is_done(orc: Orchestrator):
     need = add(orc)
     task = add(orc, needs=[need])
     assert ready(orc) == [need]
-    assert reasons(orc, task) == [f"needs {need}, which is pending"]
+    assert reasons(orc, task) == [f"needs {need}, which is ready"]
     done(orc, need)
     assert ready(orc) == [task]
 
