@@ -31,7 +31,7 @@ def test_it_waits_and_is_free_once_the_other_one_failed(
     assert code_of(lambda: orc.tasks.claim(undo, agent="ann")) == "not_ready"
     (blocked,) = orc.links.blocked()
     assert [(b.kind, b.task, b.says) for b in blocked.by] == [
-        ("failure", deploy, f"needs the failure of {deploy}, which is pending")
+        ("failure", deploy, f"needs the failure of {deploy}, which is ready")
     ]
     end(orc, deploy, "fail")
     assert [task.id for task in orc.links.ready()] == [undo]
