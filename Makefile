@@ -55,8 +55,8 @@ stress: $(READY) ## the same for hours; see docs/reliability.md
 check: lint types imports test test-systems day stress-quick ## all of the above
 
 runtimes: $(READY) ## install the real programs of agents, for the tests of their command lines
-	npm install --no-audit --no-fund --prefix $(VENV)/runtimes @anthropic-ai/claude-code @openai/codex \
-		@google/gemini-cli opencode-ai
+	npm install --no-audit --no-fund --prefix $(VENV)/runtimes @anthropic-ai/claude-code@2.1.197 \
+		@openai/codex@0.171.0 @google/gemini-cli@0.61.0 opencode-ai@1.18.33
 
 docs: $(READY) ## write the pages of docs/commands and the types of both facades from the declarations
 	$(BIN)/python -m orchestrator.interfaces.cli.reference docs/commands
