@@ -190,9 +190,14 @@ def _check_items(name: str, kind: str, items: Iterable[object], of: type) -> Non
 def split_list(text: str) -> tuple[str, ...]:
     """The items of a text between commas; an empty text is an empty list.
 
-    An empty item stays, so that :func:`check_list` refuses ``a,,b``: perhaps it was an unset variable.
+    A comma between braces belongs to its item, as in ``src/{a,b}.py``. An empty item stays, so that
+    :func:`check_list` refuses ``a,,b``: perhaps it was an unset variable.
     """
-    return tuple(map(str.strip, text.split(","))) if text.strip() else ()
+    if "{" not in text:
+        return tuple(map(str.strip, text.split(","))) if text.strip() else ()
+    import re  # few lists have braces
+
+    return tuple(map(str.strip, re.split(r",(?![^{}]*\})", text)))
 
 
 def check_list(name: str, items: Iterable[object]) -> None:

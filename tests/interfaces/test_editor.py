@@ -72,6 +72,21 @@ def test_a_text_that_is_left_as_it_is_changes_nothing(cli: CommandLine, editor: 
     assert "'x-acceptance' is not a fact" in cli("t", "edit", task, status=2).err
 
 
+def test_a_text_for_a_list_is_split_at_commas_unless_its_items_are_lines(
+    cli: CommandLine, editor: Editor
+) -> None:
+    task = added(cli, "Ship v1", "--labels", "ui", "--verify", "true", "--touches", "git")
+    editor(
+        ("labels:\n- ui", "labels: a, b"),
+        ("verify:\n- 'true'", "verify: echo a, b"),
+        ("touches:\n- git", "touches: 'src/{a,b}.py, git'"),
+    )
+    cli("t", "edit", task, "--reason", "wanted")
+    record = cli("t", "show", task, "--json").json
+    assert (record["labels"], record["touches"]) == (["a", "b"], ["src/{a,b}.py", "git"])
+    assert record["checks"]["verify"] == ["echo a, b"]
+
+
 def test_an_empty_value_clears_a_fact_and_meta_loses_what_is_removed(
     cli: CommandLine, editor: Editor
 ) -> None:
