@@ -23,6 +23,7 @@ from orchestrator.api import Orchestrator
 from orchestrator.core import clock
 from orchestrator.core.errors import OrchestratorError, Refused
 from orchestrator.core.events import Recorded
+from orchestrator.core.printable import amount
 from orchestrator.domain.event_log import queue_event
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.patterns import hears
@@ -194,7 +195,7 @@ class Dispatcher:
             self.recover()
             self._head = self._orc.engine.read().event
             self._take(["log"])
-            self._note("runner.ready", "", f"{len(self._workers)} agents listen")
+            self._note("runner.ready", "", f"listening: {amount(len(self._workers), 'agent')}")
             while not self._stops or self._count() or self._ended:
                 self._orc.engine.pause()
                 self._take(self._messages())

@@ -6,7 +6,6 @@ burst is lost when the queue of the system overflows, and the save of an editor 
 
 import os
 import stat
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -16,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from orchestrator.api import Orchestrator
+from orchestrator.core import system
 from orchestrator.core.errors import BadInput, OrchestratorError
 from orchestrator.core.paths import inside
 from orchestrator.supervisor.schedule_moments import missing_extra
@@ -320,12 +320,8 @@ class FileWatcher:
 
     def _exceeds_system(self) -> bool:
         """Whether there are more folders than inotify watches, which it would not report."""
-        if sys.platform != "linux":
-            return False
-        try:
-            with open("/proc/sys/fs/inotify/max_user_watches", encoding="ascii") as file:
-                most = int(file.read())
-        except (OSError, ValueError):
+        most = system.file_watches()
+        if most is None:
             return False
         count = 0
         for folder in self._folders:

@@ -640,7 +640,7 @@ def test_a_board_goes_out_and_into_an_empty_one(cli: CommandLine, tmp_path: Path
 
 def test_a_board_of_the_original_is_taken_over(cli: CommandLine) -> None:
     shown = cli("import", "opspawn", str(OPSPAWN_BOARD))
-    assert shown.out.startswith("Imported: 4 workstreams, 8 tasks, 1 agents, 2 topics, ")
+    assert shown.out.startswith("Imported: 4 workstreams, 8 tasks, 1 agent, 2 topics, ")
     assert cli("ws", "ls").lines[:2] == [
         "[P1] revenue - Revenue generation: bounties, services, trading",
         "  Tasks: 2 pending, 0 active, 1 done",

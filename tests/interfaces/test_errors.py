@@ -51,7 +51,7 @@ def test_errors_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
         ("t next a b c", "Got unexpected extra argument (c)"),
         ("t list --json=1", "does not take a value"),
         ("t add w --priority", "requires an argument"),
-        ("events --last -1", "-1 is less than 0"),
+        ("events --last -1", "-1 is less than 1"),
         ("t ls --agent=", "it is empty"),
         ("t add w T --estimate soon", "'soon' is not a duration"),
     ],

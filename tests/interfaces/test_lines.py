@@ -93,10 +93,13 @@ def test_a_line_is_understood_or_refused(line: list[str]) -> None:
 def test_global_options_mean_the_same_anywhere(
     line: tuple[list[list[str]], Command], data: st.DataObject
 ) -> None:
+    """But for ``--agent`` of a listing: behind its name it is a filter."""
     parts, command = line
     given_last = understood([*(word for part in parts for word in part), "--json", "--agent=ann"])
     for option in (["--json"], data.draw(st.sampled_from([["--agent", "ann"], ["--agent=ann"]]))):
-        parts.insert(data.draw(st.integers(0, len(parts))), option)
+        is_filter = command.filters_agent and option != ["--json"]
+        first = len(parts) if is_filter else 0
+        parts.insert(data.draw(st.integers(first, len(parts))), option)
     assert understood([word for part in parts for word in part]) == given_last
     assert given_last is None or given_last[0] is command
 
@@ -148,7 +151,8 @@ def test_a_group_with_a_default_needs_no_command() -> None:
     [
         ("t", "task list"),
         ("t --status done", "task list --status done"),
-        ("--agent ann t", "task list --agent ann"),
+        ("--agent ann t", "--agent ann task list"),
+        ("t --agent ann", "task list --agent ann"),
         ("ws", "workstream list"),
         ("kb", "knowledge list"),
         ("mail --unread", "mail inbox --unread"),

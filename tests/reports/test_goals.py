@@ -35,7 +35,7 @@ def test_without_enough_history_the_outlook_says_so(build: Orchestrator) -> None
     build.goals.create("beta", [add(build)], due="1d")
     outlook = build.outlook("beta")
     assert (outlook.outcome, outlook.slip, outlook.p85) == ("unknown", None, None)
-    assert outlook.reason.startswith("the history is too short: 0 tasks")
+    assert outlook.reason.startswith("the history is too short: 0 of the 5 tasks")
     with pytest.raises(NotFound):
         build.outlook("gamma")
 

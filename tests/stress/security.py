@@ -1081,15 +1081,16 @@ STARTERS = (
 
 @attack("environment", "what is started is given a few variables only", naive_child)
 def _(ground: Ground) -> str:
-    """One place starts programs; what it starts does not see a secret of the parent."""
+    """Two places start programs, checks and agents; a check does not see a secret of the parent."""
     package = Path(__file__).parents[2] / "orchestrator"
+    starters = [package / "core" / "processes.py", package / "supervisor" / "processes.py"]
     for source in package.rglob("*.py"):
         text = source.read_text()
         words = re.findall(STARTERS, text)
         if words and source.parent != package / "core" / "system":
             return f"{source} uses {words}: core/system starts programs, nothing else"
-        if "system.Program(" in text and source != package / "core" / "processes.py":
-            return f"{source} starts programs: core/processes.py does, with a few variables"
+        if "system.Program(" in text and source not in starters:
+            return f"{source} starts programs: only {starters} do, with a few variables"
     orc = ground.open()
     orc.workstreams.create("env")
     show = f"{sys.executable} -c 'import os; print(sorted(os.environ)); exit(1)'"

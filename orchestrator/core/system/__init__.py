@@ -21,6 +21,7 @@ Processes                      ``identity`` and ``condition``: whether a process
                                beside the usual variables;
                                ``run_at_terminal``: one that the user works with
 Folders                        ``user_data_folder``: where programs keep what is this user's
+Watching files                 ``file_watches``: how many folders may be watched
 Signals                        ``INTERRUPTS``: those that ask a process to end; ``interrupt``: send one
                                to this process; ``ask_to_end``: to another
 ============================== ======================================================================

@@ -37,6 +37,15 @@ def interrupt(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
+def file_watches() -> int | None:
+    """How many folders a process may watch for changes; None if the system has no such limit."""
+    try:
+        with open("/proc/sys/fs/inotify/max_user_watches", encoding="ascii", newline="") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None
+
+
 def wait_for_input(fd: int) -> None:
     """Let reading from a pipe that :func:`open_file` opened wait for what comes."""
     os.set_blocking(fd, True)

@@ -75,6 +75,11 @@ def interrupt(number: int) -> None:
     signal.raise_signal(number)
 
 
+def file_watches() -> int | None:
+    """None: the system has no limit."""
+    return None
+
+
 def wait_for_input(fd: int) -> None:
     """Let reading from a pipe that :func:`open_file` opened wait for what comes."""
 

@@ -288,7 +288,7 @@ class Group(_Everywhere, click.Group):
         if i < len(args) and (args[i] in HELP.opts or args[i] in self._words):
             return args
         command = self._command_of(args[i:])
-        return [*args[:i], command, *args[i:]] if command else args
+        return [command, *args] if command else args
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
