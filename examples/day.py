@@ -201,7 +201,9 @@ class Agent(threading.Thread):
             self._orc("t", "approve", task, "Reads well")
 
     def _look_around(self, answer: str) -> None:
-        """Without work, read new mail, and reopen a failed task if the answer names the command."""
+        """Finish what I have, read new mail, and reopen a failed task, as the answer says."""
+        for task, title in re.findall(r"You have \(1\): (\S+) (.+?) until", answer):
+            self._do(task, title)
         for number in re.findall(r"mail read (\d+)", answer):
             self._orc("mail", "read", number)
         for task in re.findall(r"t reopen ([\w.]+)", answer):
