@@ -523,11 +523,8 @@ def _given(draw: st.DrawFn, argument: Argument) -> list[str]:
 def _safe(words: list[str]) -> bool:
     """Lines that would wait for ever, read what is outside, or lay out boards elsewhere are left out."""
     flags = ("--follow", "-f", "--wait", "--board", "--file")
-    return (
-        not any(w.startswith(flags) for w in words)
-        and "init" not in words
-        and "export" not in words
-    )
+    commands = {"init", "export", "run", "watch"}
+    return not any(w.startswith(flags) for w in words) and commands.isdisjoint(words)
 
 
 @target("command line", lines().filter(_safe))
