@@ -97,7 +97,10 @@ def parse_agent(path: str, text: str) -> AgentFile:
         if metadata is not None:
             problems.note("line 2", "`field: value` lines are expected")
         raise problems.error()
-    settings = read_settings(metadata, _lines_of(head), problems)
+    places = problems.attempt("frontmatter", _lines_of, head)
+    if places is None:
+        raise problems.error()
+    settings = read_settings(metadata, places, problems)
     body = "\n".join(lines[end + 1 :])
     script = None
     if settings.runtime == "shell":
@@ -135,5 +138,8 @@ def _lines_of(head: str) -> Lines:
                 lines[(*path, number)] = item.start_mark.line + 1
                 walk(item, (*path, number))
 
-    walk(yaml.compose(head, Loader=yaml.SafeLoader), ())
+    try:
+        walk(yaml.compose(head, Loader=yaml.SafeLoader), ())
+    except yaml.YAMLError:  # below the values, where their reader does not look
+        raise BadInput("it is not valid YAML") from None
     return lines
