@@ -187,12 +187,14 @@ def _check_items(name: str, kind: str, items: Iterable[object], of: type) -> Non
             raise UsageError(f"`{name}` takes a {kind} of texts, and {item!a} is not a text")
 
 
-def split_list(text: str) -> tuple[str, ...]:
-    """The items of a text between commas; an empty text is an empty list.
+def split_list(text: str, *, commas: bool = True) -> tuple[str, ...]:
+    """The items of a text between commas, or without ``commas`` the text as one item; empty: no items.
 
     A comma between braces belongs to its item, as in ``src/{a,b}.py``. An empty item stays, so that
     :func:`check_list` refuses ``a,,b``: perhaps it was an unset variable.
     """
+    if not commas:
+        return (text,) if text else ()
     if "{" not in text:
         return tuple(map(str.strip, text.split(","))) if text.strip() else ()
     import re  # few lists have braces

@@ -84,9 +84,10 @@ def broken_tree(folder: str) -> str | None:
 
 def bare(folder: str) -> str | None:
     """The bare repository that contains a folder, None if there is none."""
-    parts = ("HEAD", "objects", "refs")
-    tops = (top for top in paths.upwards(folder) if paths.exists(os.path.join(top, parts[0])))
-    return next((t for t in tops if all(paths.exists(os.path.join(t, p)) for p in parts)), None)
+    for top in paths.upwards(folder):
+        if all(paths.exists(os.path.join(top, part)) for part in ("HEAD", "objects", "refs")):
+            return top
+    return None
 
 
 def within(path: str, near: str | None) -> str:

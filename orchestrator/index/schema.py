@@ -439,6 +439,23 @@ MAILING_LISTS = IndexTable(
     ("name", "member"),
     rowid=False,
 )
+
+
+def _tasks_of(noun: str) -> IndexTable:
+    return IndexTable(
+        f"{noun}_tasks",
+        f"A task of a {noun}.",
+        (
+            C(noun, TEXT, f"The {noun}.", references=f"{noun}s.name"),
+            C("number", INTEGER, "Its place, counted from 1."),
+            C("task", TEXT, "The task.", references="tasks.id"),
+        ),
+        (noun, "number"),
+        ("task",),
+        rowid=False,
+    )
+
+
 CONVOYS = IndexTable(
     "convoys",
     "Tasks that are tracked together.",
@@ -456,18 +473,7 @@ CONVOYS = IndexTable(
     ),
     ("name",),
 )
-CONVOY_TASKS = IndexTable(
-    "convoy_tasks",
-    "A task of a convoy.",
-    (
-        C("convoy", TEXT, "The convoy.", references="convoys.name"),
-        C("number", INTEGER, "Its place, counted from 1."),
-        C("task", TEXT, "The task.", references="tasks.id"),
-    ),
-    ("convoy", "number"),
-    ("task",),
-    rowid=False,
-)
+CONVOY_TASKS = _tasks_of("convoy")
 WORKFLOWS = IndexTable(
     "workflows",
     "A formula that was poured.",
@@ -557,18 +563,7 @@ GOALS = IndexTable(
     ),
     ("name",),
 )
-GOAL_TASKS = IndexTable(
-    "goal_tasks",
-    "A task of a goal.",
-    (
-        C("goal", TEXT, "The goal.", references="goals.name"),
-        C("number", INTEGER, "Its place, counted from 1."),
-        C("task", TEXT, "The task.", references="tasks.id"),
-    ),
-    ("goal", "number"),
-    ("task",),
-    rowid=False,
-)
+GOAL_TASKS = _tasks_of("goal")
 CYCLES = IndexTable(
     "cycles",
     "A round of plan, brief, work, collect.",

@@ -68,20 +68,7 @@ class Follower(Protocol):
         """An agent has written lines."""
 
     def note(self, type: str, agent: str, text: str) -> None:
-        """The runner did what is not in the log, such as skipping a file."""
-
-
-class NoFollower:
-    """Follows nothing."""
-
-    def event(self, record: Recorded) -> None:
-        """Do nothing."""
-
-    def output(self, agent: str, event: int, lines: list[str]) -> None:
-        """Do nothing."""
-
-    def note(self, type: str, agent: str, text: str) -> None:
-        """Do nothing."""
+        """The runner did something that is not in the log, such as skipping a file."""
 
 
 class _Running(msgspec.Struct):
@@ -115,6 +102,11 @@ class _Worker(msgspec.Struct):
             return False
         return hears(settings.listen, record.type)
 
+    def note(self, record: Recorded) -> None:
+        """Put an event that starts it behind the pending ones."""
+        if record.id > self.position and self.hears(record):
+            self.pending.append(record.id)
+
 
 class _Ended(msgspec.Struct):
     """A message: an attempt has ended."""
@@ -132,8 +124,8 @@ class Dispatcher:
         agents: The folder of the agent files.
         project: The folder in which agents work.
         trust: What may run on this machine.
-        most: How many agents run at a time.
         follower: Hears of what happens.
+        most: How many agents run at a time.
         grace: Seconds between SIGTERM and SIGKILL.
         back_off: Seconds between a failed attempt and the next one; twice as many after each further failure.
     """
@@ -145,8 +137,8 @@ class Dispatcher:
         agents: str,
         project: str,
         trust: Trust,
+        follower: Follower,
         most: int = MOST_AGENTS,
-        follower: Follower | None = None,
         grace: float = GRACE,
         back_off: float = BACK_OFF,
     ) -> None:
@@ -161,7 +153,7 @@ class Dispatcher:
         self._project = project
         self._trust = trust
         self._most = most
-        self._follower: Follower = follower or NoFollower()
+        self._follower = follower
         self._grace = grace
         self._back_off = back_off
         self._notes = runner_folder(orc.folder, "runner")
@@ -360,8 +352,7 @@ class Dispatcher:
         after = min((worker.position for worker in workers), default=until)
         for record in self._read(after, until):
             for worker in workers:
-                if record.id > worker.position and worker.hears(record):
-                    worker.pending.append(record.id)
+                worker.note(record)
 
     def _read(self, after: int, until: int) -> Iterator[Recorded]:
         while after < until:
@@ -382,8 +373,7 @@ class Dispatcher:
                 ]
                 self._listeners[record.type] = listeners
             for worker in listeners:
-                if record.id > worker.position and worker.hears(record):
-                    worker.pending.append(record.id)
+                worker.note(record)
             self._head = record.id
 
     def _advance(self) -> None:

@@ -56,7 +56,7 @@ def _words(name: str, value: Any) -> list[str]:
 def _lines(name: str, value: Any) -> list[str]:
     """Return a list; a text is a list of one item."""
     if isinstance(value, str):
-        return [value] if value else []
+        return [*split_list(value, commas=False)]
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise UsageError(f"{name} is not a list of texts")
     check_list(name, value)

@@ -157,9 +157,8 @@ def _given(task: "Task", name: str, value: Any) -> Any:
         kept = value or {}
         return {**dict.fromkeys(task.meta, ""), **kept} if kept else []
     if kind in LISTS:
-        texts = value
-        if isinstance(value, str):  # a line such as a command may contain commas
-            texts = [*split_list(value)] if kind != "lines" else [value] if value else []
+        # A line, such as a command, may contain commas.
+        texts = [*split_list(value, commas=kind != "lines")] if isinstance(value, str) else value
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ValueError(f"{name} takes a list of texts")
         return texts

@@ -116,7 +116,7 @@ class Several(ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The values of a text in a tuple."""
-        words = split_list(value) if self._commas else (value,) if value else ()
+        words = split_list(value, commas=self._commas)
         return tuple(self._of.convert(word, param, ctx) if word else "" for word in words)
 
 
