@@ -72,7 +72,7 @@ def match_any(words: Mapping[str, float], *, begins: bool = False, column: str =
 
 
 def _alternatives(word: str, begins: bool) -> Iterator[str]:
-    """Yield the terms of which one is enough: of a script without blanks every pair of letters."""
+    """Yield terms, any of which is a match; of a script without blanks, every pair of letters."""
     for run in runs(word):
         yield from (gram_match(a + b) for a, b in pairwise(run))
     rest = without_runs(word).replace('"', " ")

@@ -200,9 +200,10 @@ class TaskImport(Noun[State], name="arrivals"):
     ) -> None:
         """Take tasks into a workstream, which is made if it is not there, with their times and results.
 
-        A task that is on the board gets what changed of it in the tracker, but neither an end past its checks
-        nor, without a reason, what whoever imports is judged by itself; ``kept`` names these. Links to tasks
-        that are neither among them nor on the board are left out; needs are kept as signals, see the module.
+        A task that is on the board gets its changes from the tracker. It keeps its status if its checks have
+        not passed, and without a reason the facts that judge the importing agent; ``kept`` names these. Links
+        to tasks that are neither among them nor on the board are left out; needs are kept as signals, see the
+        module.
 
         Raises:
             Refused: A task of another project has the same id; the workstream is closed. With ``strict``:

@@ -29,7 +29,7 @@ class Next(msgspec.Struct, frozen=True, kw_only=True):
         task: The claimed task, or the one to review.
         mail: New messages that no earlier answer contained.
         standstill: Why there is no work, if no task was claimed.
-        waited: How long it waited in vain, in seconds.
+        waited: How long it waited without a result, in seconds.
     """
 
     kind: Literal["task", "review", "mail", "none", "ended"]

@@ -131,7 +131,7 @@ class Standstill(msgspec.Struct, frozen=True, kw_only=True):
 
         Args:
             prog: How the command line is called as this agent.
-            waited: How long the agent waited in vain, in seconds.
+            waited: How long the agent waited without a result, in seconds.
         """
         vain = [f"Nothing came in {spoken(waited)}."] if waited else []
         return [*vain, *_reasons(self, prog), *_advice(self, prog, waited)]

@@ -62,7 +62,7 @@ class LineSplitter:
 
 
 class OutputReader:
-    """Reads the output of a program of which nothing is known: its lines, and its exit status.
+    """Reads the output of any program: its lines, and its exit status.
 
     Attributes:
         longest: Bytes of the longest line of stdout that is read as one.

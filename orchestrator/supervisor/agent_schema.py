@@ -84,7 +84,7 @@ class AgentField(msgspec.Struct, frozen=True):
     Attributes:
         about: What it is for.
         read: Makes its value of what YAML holds: texts, lists and mappings. It raises ValueError or an
-            error of ours with a sentence. One that takes the problems too notes them by itself.
+            error of ours with a sentence. A reader with a second parameter gets the problems, and notes them.
         form: How its value is written, for documents.
     """
 

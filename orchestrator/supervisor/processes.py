@@ -1,4 +1,4 @@
-"""The processes of agents: each in a group of its own, its output in a log, and nothing of it left behind.
+"""The processes of agents: each has its own group, which ends completely, and its output is in a log.
 
 The note of a process is written before it starts, in ``state/runner/``. If the runner is killed, the next one
 ends what its notes name, by pid, start time and boot id, and by a mark in the environment.
@@ -287,7 +287,7 @@ class AgentProcess:
         self._is_stopped = True
 
     def wait(self, timeout: float) -> AttemptEnd:
-        """Wait until it has ended by itself, by :meth:`stop` or at the timeout; nothing of it is left.
+        """Wait until the process has ended, was stopped or reached its timeout; its group has ended then.
 
         Args:
             timeout: Seconds from its start.

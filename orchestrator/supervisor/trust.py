@@ -1,7 +1,7 @@
 """What may run on this machine: the digests of files that a person has trusted, in the folder of the user.
 
-Agent files come with a repository, from whoever wrote it, so a board cannot hold its own trust. A file is
-known by its real path and its digest: a changed file, and a copy elsewhere, is not trusted.
+Agent files are part of a repository, and its authors may be strangers, so a board cannot hold its own trust.
+A file is known by its real path and its digest: a changed file, and a copy elsewhere, is not trusted.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Files that change under watched folders: ``file.create``, ``modify``, ``delete`` and ``rename``.
 
-``watchdog`` wakes the watcher; what has changed is the difference of two lists of the files. So nothing of a
-burst is lost when the queue of the system overflows, and the save of an editor is one event.
+``watchdog`` wakes the watcher; the changes are the difference of two lists of the files. So no change of
+a burst is lost when the queue of the system overflows, and the save of an editor is one event.
 """
 
 import os

@@ -171,7 +171,7 @@ class Goals(Noun[State]):
 
         Raises:
             NotFound: There is no such goal.
-            Refused: A task of it is open, or it was dropped.
+            Refused: One of its tasks is open, or the goal was dropped.
         """
         tx.act_as(agent)
         goal = tx.state.goals.find(name)

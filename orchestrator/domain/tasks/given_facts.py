@@ -1,6 +1,6 @@
 """What callers give for facts of a task, and how it is checked; see :mod:`orchestrator.domain.tasks.facts`.
 
-Apart from these, because a command that takes or ends a task needs none of it.
+They are in separate modules, because commands that take or end a task do not need this one.
 """
 
 from collections.abc import Iterable, Mapping
