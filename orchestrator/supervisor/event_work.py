@@ -1,0 +1,170 @@
+"""Events as work: each agent gets the events that it hears, in their order."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from orchestrator.api import Orchestrator
+from orchestrator.core import clock
+from orchestrator.core.events import Recorded
+from orchestrator.domain.event_log import queue_event
+from orchestrator.domain.state import State
+from orchestrator.domain.subscriptions.patterns import hears
+from orchestrator.domain.subscriptions.records import Attempt, Subscriber
+from orchestrator.engine import cause_mark
+from orchestrator.supervisor.agent_files import AgentFile
+from orchestrator.supervisor.sources import Assignment, Offer
+from orchestrator.supervisor.workers import Worker
+
+_BATCH = 500  # events that are read at once
+
+
+class _Ear(msgspec.Struct):
+    """What an agent hears under its file.
+
+    Attributes:
+        position: Up to here its subscriber has settled every event; ``pending`` begins after it.
+        pending: The events that it hears, up to the last one that was read.
+    """
+
+    file: AgentFile
+    position: int
+    pending: deque[int] = msgspec.field(default_factory=deque)
+
+    def hears(self, record: Recorded) -> bool:
+        """Whether an event starts it."""
+        settings = self.file.settings
+        if settings.ignore_self and record.agent == self.file.id:
+            return False
+        return hears(settings.listen, record.type)
+
+    def note(self, record: Recorded) -> None:
+        """Put an event that starts it behind the pending ones."""
+        if record.id > self.position and self.hears(record):
+            self.pending.append(record.id)
+
+
+class EventWork:
+    """The events that agents hear.
+
+    Args:
+        orc: The board.
+    """
+
+    def __init__(self, orc: Orchestrator) -> None:
+        self._orc = orc
+        self._ears: dict[str, _Ear] = {}
+        self._listeners: dict[str, list[_Ear]] = {}
+        self._head = 0
+
+    def load(self, workers: Iterable[Worker], head: int) -> None:
+        """Hear for these agents; for those that are new or changed from their positions on."""
+        self._head = head
+        ears: dict[str, _Ear] = {}
+        changed: list[_Ear] = []
+        for worker in workers:
+            ear = self._ears.get(worker.id)
+            if ear is None or ear.file != worker.file:
+                ear = _Ear(worker.file, self._orc.subscriptions.open(worker.id).position)
+                changed.append(ear)
+            ears[worker.id] = ear
+        self._scan(changed)
+        self._ears = ears
+        self._listeners.clear()
+
+    def note(self, record: Recorded) -> None:
+        """Keep a new event for those that hear it."""
+        listeners = self._listeners.get(record.type)
+        if listeners is None:
+            ears = self._ears.values()
+            listeners = [ear for ear in ears if hears(ear.file.settings.listen, record.type)]
+            self._listeners[record.type] = listeners
+        for ear in listeners:
+            ear.note(record)
+        self._head = record.id
+
+    def offer(self, worker: Worker, state: State) -> Offer | None:
+        """The event that an agent may work now: one that waits for another attempt, or the next one."""
+        subscriber = state.subscriptions.get(worker.id)
+        if subscriber is None:
+            return None
+        ear = self._ears[worker.id]
+        self._settle(ear, subscriber)
+        now = self._orc.engine.now() if subscriber.attempts else ""
+        for attempt in subscriber.attempts:
+            if attempt.event not in worker.running and _due(attempt) <= now:
+                return Offer(worker, self, attempt.event)
+        if ear.pending and len(subscriber.attempts) < worker.file.settings.concurrency:
+            return Offer(worker, self, ear.pending[0])
+        return None
+
+    def start(self, offer: Offer, lease: float) -> Attempt | None:
+        """Begin an attempt at an event; None if the event became a dead letter in its place."""
+        agent, settings = offer.worker.id, offer.worker.file.settings
+        return self._orc.subscriptions.start(
+            agent,
+            offer.age,
+            after=self._ears[agent].position,
+            lease=lease,
+            most=settings.retry + 1,
+            concurrency=settings.concurrency,
+        )
+
+    def assignment(self, attempt: Attempt) -> Assignment:
+        """The event."""
+        record = self._orc.engine.event(attempt.event)
+        return Assignment(
+            title=f"event {record.id} ({record.type})",
+            event=queue_event(record),
+            cause=cause_mark(record),
+        )
+
+    def wait(self, worker: Worker, state: State) -> float:
+        """Seconds until an attempt that waits is due."""
+        subscriber = state.subscriptions.get(worker.id)
+        waiting = subscriber.attempts if subscriber else ()
+        now = self._orc.engine.now() if waiting else ""
+        return min(
+            (
+                clock.between(now, _due(attempt))
+                for attempt in waiting
+                if attempt.event not in worker.running
+            ),
+            default=float("inf"),
+        )
+
+    def _settle(self, ear: _Ear, subscriber: Subscriber) -> None:
+        """Bring an agent to the position of its subscriber, which others may have moved."""
+        if subscriber.position == ear.position:
+            return
+        is_back = subscriber.position < ear.position
+        ear.position = subscriber.position
+        if is_back:
+            ear.pending.clear()
+            self._scan([ear])
+        while ear.pending and ear.pending[0] <= ear.position:
+            ear.pending.popleft()
+
+    def _scan(self, ears: list[_Ear]) -> None:
+        """Keep the events that agents hear after their positions, up to the last one that was read."""
+        after = min((ear.position for ear in ears), default=self._head)
+        for record in records(self._orc, after, self._head):
+            for ear in ears:
+                ear.note(record)
+
+
+def records(orc: Orchestrator, after: int, until: int) -> Iterator[Recorded]:
+    """The events of the log after one, up to another."""
+    while after < until:
+        batch: Iterable[Recorded] = orc.events.read(since=after, first=min(until - after, _BATCH))
+        for record in batch:
+            yield record
+            after = record.id
+        if not batch:
+            return
+
+
+def _due(attempt: Attempt) -> str:
+    """When the next attempt may begin: after the wait, or after the lease of a runner that is gone."""
+    return attempt.due if attempt.status == "waiting" else attempt.until
