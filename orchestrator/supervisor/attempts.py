@@ -25,8 +25,8 @@ from orchestrator.supervisor.processes import (
     leftovers,
     runner_folder,
 )
-from orchestrator.supervisor.sources import Offer, Source
-from orchestrator.supervisor.workers import Follower, Running, Worker
+from orchestrator.supervisor.sources import Offer, WorkSource
+from orchestrator.supervisor.workers import Follower, RunningAttempt, Worker
 
 _LONGEST_BACK_OFF = 300.0
 _MARGIN = 60.0  # seconds of a lease after the timeout and the grace of an attempt
@@ -36,7 +36,7 @@ class Ended(msgspec.Struct):
     """An attempt has ended."""
 
     worker: Worker
-    running: Running
+    running: RunningAttempt
     end: AttemptEnd
 
 
@@ -118,7 +118,7 @@ class Attempts:
         if attempt is None:
             note.remove()
             return True
-        running = Running(attempt, note, os.path.join(self._notes, f"{mark}.files"))
+        running = RunningAttempt(attempt, note, os.path.join(self._notes, f"{mark}.files"))
         worker.running[attempt.event] = running
         try:
             self._launch(worker, running, mark, offer.source)
@@ -128,9 +128,11 @@ class Attempts:
             self._ended(Ended(worker, running, AttemptEnd(AttemptResult(reason, report))))
         return True
 
-    def _launch(self, worker: Worker, running: Running, mark: str, source: Source) -> None:
+    def _launch(
+        self, worker: Worker, running: RunningAttempt, mark: str, source: WorkSource
+    ) -> None:
         agent, attempt = worker.file, running.attempt
-        work = source.assignment(attempt)
+        work = source.input(attempt)
         assigned = AgentRun(
             agent=agent,
             event=work.event,
@@ -160,7 +162,7 @@ class Attempts:
             target=self._wait, args=(worker, running, agent.settings.timeout), name=mark
         ).start()
 
-    def _wait(self, worker: Worker, running: Running, timeout: float) -> None:
+    def _wait(self, worker: Worker, running: RunningAttempt, timeout: float) -> None:
         """In a thread of its own: wait for the end of a process."""
         assert running.process is not None
         try:

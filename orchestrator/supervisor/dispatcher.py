@@ -18,7 +18,7 @@ from orchestrator.domain.state import State
 from orchestrator.supervisor.attempts import Attempts, Ended
 from orchestrator.supervisor.event_work import EventWork, records
 from orchestrator.supervisor.processes import GRACE, AgentLog, runner_folder
-from orchestrator.supervisor.sources import Offer, Source
+from orchestrator.supervisor.sources import Offer, WorkSource
 from orchestrator.supervisor.trust import Trust
 from orchestrator.supervisor.workers import Follower, Worker, Workers
 
@@ -73,7 +73,7 @@ class Dispatcher:
             return AgentLog(logs, agent, lambda text: follower.note("runner.trouble", agent, text))
 
         self._workers = Workers(agents, trust, log_of, follower)
-        self._sources: tuple[Source, ...] = (EventWork(orc),)
+        self._sources: tuple[WorkSource, ...] = (EventWork(orc),)
         self._inbox: queue.SimpleQueue[Ended | str] = queue.SimpleQueue()
         self._attempts = Attempts(
             orc,

@@ -14,7 +14,7 @@ from orchestrator.domain.subscriptions.patterns import hears
 from orchestrator.domain.subscriptions.records import Attempt, Subscriber
 from orchestrator.engine import cause_mark
 from orchestrator.supervisor.agent_files import AgentFile
-from orchestrator.supervisor.sources import Assignment, Offer
+from orchestrator.supervisor.sources import AttemptInput, Offer
 from orchestrator.supervisor.workers import Worker
 
 _BATCH = 500  # events that are read at once
@@ -111,10 +111,10 @@ class EventWork:
             concurrency=settings.concurrency,
         )
 
-    def assignment(self, attempt: Attempt) -> Assignment:
+    def input(self, attempt: Attempt) -> AttemptInput:
         """The event."""
         record = self._orc.engine.event(attempt.event)
-        return Assignment(
+        return AttemptInput(
             title=f"event {record.id} ({record.type})",
             event=queue_event(record),
             cause=cause_mark(record),

@@ -21,7 +21,7 @@ class Offer(msgspec.Struct, frozen=True):
     """
 
     worker: Worker
-    source: "Source"
+    source: "WorkSource"
     age: int
 
     @property
@@ -30,7 +30,7 @@ class Offer(msgspec.Struct, frozen=True):
         return self.worker.file.settings.priority, self.age
 
 
-class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+class AttemptInput(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent gets for an attempt.
 
     Attributes:
@@ -44,7 +44,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     cause: str
 
 
-class Source(Protocol):
+class WorkSource(Protocol):
     """A kind of work. Its methods are called by the thread that uses the board."""
 
     def load(self, workers: Iterable[Worker], head: int) -> None:
@@ -77,7 +77,7 @@ class Source(Protocol):
             Refused: It may not begin now.
         """
 
-    def assignment(self, attempt: Attempt) -> Assignment:
+    def input(self, attempt: Attempt) -> AttemptInput:
         """What the agent gets for an attempt."""
 
     def wait(self, worker: Worker, state: State) -> float:

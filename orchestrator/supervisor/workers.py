@@ -27,7 +27,7 @@ class Follower(Protocol):
         """The runner did something that is not in the log, such as skipping a file."""
 
 
-class Running(msgspec.Struct):
+class RunningAttempt(msgspec.Struct):
     """An attempt that runs here."""
 
     attempt: Attempt
@@ -45,7 +45,7 @@ class Worker(msgspec.Struct):
 
     file: AgentFile
     log: AgentLog
-    running: dict[int, Running] = {}
+    running: dict[int, RunningAttempt] = {}
 
     @property
     def id(self) -> str:
@@ -86,7 +86,7 @@ class Workers:
         """How many agents run."""
         return sum(1 for _ in self.running())
 
-    def running(self) -> Iterator[Running]:
+    def running(self) -> Iterator[RunningAttempt]:
         """What runs here, also of agents whose file is gone."""
         for worker in (*self._workers.values(), *self._leaving):
             yield from worker.running.values()
