@@ -2,9 +2,11 @@
 
 import ast
 from collections import defaultdict
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, get_args
 
+import grimp
 import msgspec
 
 from orchestrator import snapshot
@@ -20,6 +22,14 @@ def test_no_class_name_is_declared_twice_in_the_package():
                 places[node.name].append(f"{path.relative_to(PACKAGE)}:{node.lineno}")
     twice = {name: where for name, where in places.items() if len(where) > 1}
     assert twice == {}
+
+
+def test_no_imports_are_circular():
+    """Late imports and imports for types count too: a module is understood without those above it."""
+    graph = grimp.build_graph("orchestrator", cache_dir=None)
+    imported = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    assert "orchestrator.domain.tasks.where" in imported["orchestrator.domain.tasks.selection"]
+    TopologicalSorter(imported).prepare()  # its error names the modules of a circle
 
 
 def test_a_snapshot_refuses_fields_that_are_not_known_in_every_record():

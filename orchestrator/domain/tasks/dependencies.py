@@ -18,7 +18,6 @@ from orchestrator.domain.tasks.blockers import Blocker, Edge, ancestors, blocker
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.edit_events import TaskEdited
 from orchestrator.domain.tasks.events import cancelled
-from orchestrator.domain.tasks.filters import chosen
 from orchestrator.domain.tasks.judged import change_facts, drop_part
 from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve, resolve_ever
 from orchestrator.domain.tasks.records import ENDED, Task, TaskStatus
@@ -241,7 +240,9 @@ class Links(Noun[State]):
         state.workstreams.check(workstream)
         ready = state.schedule.ready(workstream, now)
         if where:
-            passes = chosen(state, now, where=where)
+            from orchestrator.domain.tasks.selection import selection
+
+            passes = selection(state, now, where=where)
             ready = [task for task in ready if passes(task)]
         return ready[:limit]
 

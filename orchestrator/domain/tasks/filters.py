@@ -1,12 +1,10 @@
 """Filters of tasks: expressions over their facts, and what they mean for a record.
 
-``--where`` and the options of a listing both make such an expression. SQL of one is made by
-:mod:`orchestrator.domain.tasks.where_sql`, and a test holds the two meanings together.
+:mod:`orchestrator.index.filters` makes SQL of a filter; a test checks that both select the same tasks.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -15,9 +13,8 @@ from orchestrator.core import clock
 from orchestrator.core.errors import UsageError, did_you_mean
 from orchestrator.core.moments import moment
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.fact_values import STATUS_WORDS, pairs_of, priority_of
-from orchestrator.domain.tasks.filter_fields import FIELDS, NUMBERS, Field, pair_field
-from orchestrator.domain.tasks.given_facts import FACTS
+from orchestrator.domain.tasks.fact_values import STATUS_WORDS, priority_of
+from orchestrator.domain.tasks.filter_fields import FIELDS, NUMBERS, Field
 from orchestrator.domain.tasks.lookup import resolve
 from orchestrator.domain.tasks.records import ENDED, STATUSES, Task, TaskStatus
 from orchestrator.domain.tasks.stages import STANDINGS
@@ -113,60 +110,6 @@ _TESTS: dict[Operator, Callable[[Any], Callable[[Any], bool]]] = {
 
 
 # How filters are made
-
-
-def chosen(
-    state: State,
-    now: str,
-    *,
-    where: str = "",
-    workstream: str | None = None,
-    status: Iterable[str] = (),
-    agent: str | None = None,
-    any_labels: Iterable[str] = (),
-    flags: Iterable[str] = (),
-    text: str | None = None,
-    since: str | int | None = None,
-    facts: Mapping[str, Any] = MappingProxyType({}),
-) -> Passes:
-    """Return what says whether a task passes an expression and every option of a listing.
-
-    Raises:
-        UsageError: The expression cannot be read, or tasks are not filtered by a fact.
-        NotFound: A workstream or task is not there.
-    """
-    parts: list[Filter] = [Compare(FIELDS[name], "=", True) for name in flags]
-    single = {"workstream": workstream, "agent": agent}
-    parts += [equal(FIELDS[n], v, state, now) for n, v in single.items() if v is not None]
-    for name, words in (("status", [*status]), ("labels", [*any_labels])):
-        if words:
-            parts.append(one_of(FIELDS[name], words, state, now))
-    for name, value in facts.items():
-        if value is not None:
-            parts += _of_fact(name, value, state, now)
-    if text:
-        parts.append(Some(tuple(contains(FIELDS[n], text) for n in ("title", "description"))))
-    if since is not None:
-        parts.append(changed_since(since, now))
-    if where:
-        from orchestrator.domain.tasks.where import parse  # the parser is loaded for this alone
-
-        parts.append(parse(where, state, now))
-    return passing(Every(tuple(parts)), state, now)
-
-
-def _of_fact(name: str, value: Any, state: State, now: str) -> Iterator[Filter]:
-    """Yield the filters for a fact that was given: all items of a list, else the same value."""
-    if not FACTS[name].filter:
-        raise UsageError(
-            f"Tasks are not filtered by {name}", hint=f"An expression is: {name} = ..."
-        )
-    if FACTS[name].kind == "pairs":
-        fields = ((pair_field(key), text) for key, text in pairs_of(name, value).items())
-    else:
-        fields = ((FIELDS[name], text) for text in (value if FIELDS[name].many else [value]))
-    for field, text in fields:
-        yield equal(field, str(text), state, now)
 
 
 def value_of(field: Field, text: str, state: State, now: str, *, is_end: bool = False) -> Any:

@@ -121,11 +121,11 @@ class TaskQueries(Noun[State]):
             **facts: Only those with these facts: all items of a list, else the same value; of a type,
                 priority, parent ... as its :class:`orchestrator.domain.tasks.given_facts.Fact` allows.
         """
-        from orchestrator.domain.tasks import filters
+        from orchestrator.domain.tasks.selection import selection
 
         state, now = self._state, self._desk.now()
         flags = {"open": open, "overdue": overdue, "ready": ready}
-        passes = filters.chosen(
+        passes = selection(
             state,
             now,
             where=where,

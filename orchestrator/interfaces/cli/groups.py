@@ -1,4 +1,8 @@
-"""The classes of commands and groups, based on click's, with what all command lines share."""
+"""The classes of commands and groups, based on click's, with what all command lines share.
+
+The object of a context is the :class:`orchestrator.interfaces.cli.run.Run` of the line. It executes
+commands, and it loads the help and the words of other tools when a line needs them.
+"""
 # ruff: noqa: ARG002 -- the signatures are click's
 
 import importlib
@@ -13,8 +17,6 @@ from orchestrator.version import __version__
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-
-    from orchestrator.interfaces.cli.run import Run
 
 ALL = "all"
 """The key in a context for ``--all``: the help then shows rare options too."""
@@ -103,9 +105,8 @@ class _Everywhere(click.Command):
 
     def get_help(self, ctx: click.Context) -> str:
         """The page of the help."""
-        from orchestrator.interfaces.cli import help_pages
-
-        return help_pages.page(self, ctx)
+        text: str = ctx.obj.help_page(self, ctx)
+        return text
 
 
 class Command(_Everywhere):
@@ -169,31 +170,15 @@ class Command(_Everywhere):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the words after the command's name; on a second try also the words of other tools."""
         try:
-            return self._parsed(ctx, _arguments_last(self, list(args)))
+            return super().parse_args(ctx, _arguments_last(self, list(args)))
         except click.NoSuchOption:
-            from orchestrator.interfaces.cli import leading
-
-            return self._parsed(ctx, leading.in_our_words(self, ctx, args))
-
-    def _parsed(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
-            return super().parse_args(ctx, args)
-        except click.MissingParameter as error:
-            from orchestrator.interfaces.cli import leading
-
-            raise leading.missing(ctx, error) from None
-        except click.UsageError as error:
-            if error.message.startswith("Got unexpected extra"):
-                from orchestrator.interfaces.cli import leading
-
-                raise leading.too_many(ctx, error) from None
-            raise
+            return super().parse_args(ctx, ctx.obj.in_our_words(self, ctx, args))
 
     def invoke(self, ctx: click.Context) -> int:
         """Run the command, and return the exit status."""
-        run: Run = ctx.obj
-        run.context = ctx
-        return run.execute(self, ctx.params)
+        ctx.obj.context = ctx
+        status: int = ctx.obj.execute(self, ctx.params)
+        return status
 
 
 class Group(_Everywhere, click.Group):
@@ -297,9 +282,7 @@ class Group(_Everywhere, click.Group):
         word, *rest = args
         command = self.get_command(ctx, word)
         if command is None and not ctx.resilient_parsing:
-            from orchestrator.interfaces.cli import leading
-
-            command, rest = leading.command_of(self, ctx, args)
+            command, rest = ctx.obj.command_of(self, ctx, args)
         return word, command, rest
 
     def _command_of(self, words: list[str]) -> str:

@@ -2,25 +2,20 @@
 
 import inspect
 import re
-import textwrap
-from collections.abc import Iterable
 
 import click
 
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import ALL, Command, Group
-from orchestrator.interfaces.cli.layout import is_terminal, terminal_width
+from orchestrator.interfaces.cli.help_lines import Row, rows, wrapped
+from orchestrator.interfaces.cli.help_topics import TOPICS
 from orchestrator.interfaces.cli.parameters import Argument, Option
-
-Row = tuple[str, str]
 
 LONGEST = 25
 """The most lines of the page of a command without ``--all``."""
 
 _DAY = ("prime", "next", "show", "note", "done", "fail", "add", "ls", "say", "lock")
 """The commands of a day, in the order of the page."""
-
-_WIDEST = 100
 
 
 def page(command: click.Command, context: click.Context) -> str:
@@ -114,8 +109,6 @@ _CLAUSE = re.compile(r"\w+ [^.;:,]+(?=[.;:,] )")
 
 
 def _day(context: click.Context) -> str:
-    from orchestrator.interfaces.cli.help_topics import TOPICS
-
     prog = context.command_path
     listed = [(_usage(name), _summary(BOARD, name)) for name in _DAY]
     groups = ", ".join("/".join(group.names) for group in BOARD.groups)
@@ -145,64 +138,3 @@ def _usage(name: str) -> str:
     assert command is not None
     places = [p.make_metavar() for p in command.params if isinstance(p, Argument)]
     return " ".join([name, *places])
-
-
-# Lines
-
-
-def _width() -> int:
-    return min(_WIDEST, terminal_width()) if is_terminal() else _WIDEST
-
-
-def wrapped(text: str, indent: str = "  ") -> list[str]:
-    """A paragraph in lines that fit; all but the first are indented."""
-    return textwrap.wrap(
-        text, _width(), subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
-    )
-
-
-def rows(pairs: Iterable[Row]) -> list[str]:
-    """Names and what they mean: two columns at a terminal, elsewhere no padding, which costs tokens."""
-    listed = list(pairs)
-    if not listed:
-        return []
-    if not is_terminal():
-        return [line for name, text in listed for line in wrapped(f"  {name}  {text}", "    ")]
-    formatter = click.HelpFormatter(width=_width())
-    formatter.indent()
-    formatter.write_dl(listed)
-    return [
-        part for line in formatter.getvalue().rstrip("\n").split("\n") for part in _broken(line)
-    ]
-
-
-def _broken(line: str) -> list[str]:
-    """A line whose list of choices may be wider than the page, broken between two of them."""
-    if len(line) <= _width() or "|" not in line[: _width()]:
-        return [line]
-    end = line.rindex("|", 0, _width()) + 1
-    return [line[:end], *_broken(f"      {line[end:]}")]
-
-
-def fitted(text: str) -> str:
-    """A written page, as wide as the terminal at most: paragraphs, and rows of words and their meaning."""
-    if not is_terminal() or max(map(len, text.split("\n"))) <= terminal_width():
-        return text
-    lines: list[str] = []
-    paragraph: list[str] = []
-    for line in [*text.split("\n"), ""]:
-        if line and not line.startswith(" "):
-            paragraph.append(line)
-            continue
-        lines += wrapped(" ".join(paragraph), "") if paragraph else []
-        paragraph = []
-        lines += _row(line)
-    return "\n".join(lines).rstrip("\n")
-
-
-def _row(line: str) -> list[str]:
-    """A row that is wider than the page has its meaning in the lines below it."""
-    words, gap, meaning = line.lstrip().partition("  ")
-    if len(line) <= _width() or not gap:
-        return [line]
-    return [f"  {words}", *wrapped(f"      {meaning.strip()}", " " * 6)]

@@ -8,7 +8,7 @@ from orchestrator.domain.tasks.fact_values import PRIORITY_WORDS
 from orchestrator.domain.tasks.filter_fields import FIELDS, NUMBERS, Form
 from orchestrator.interfaces.cli import habits
 from orchestrator.interfaces.cli.groups import GLOBALS, HELP, VERSION
-from orchestrator.interfaces.cli.help_pages import fitted, rows, wrapped
+from orchestrator.interfaces.cli.help_lines import fitted, rows, wrapped
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "topics")
 _WRITTEN = ("agents", "formulas", "json", "time", "exit")

@@ -26,7 +26,6 @@ from orchestrator.interfaces.cli.habits import (
     spread,
 )
 from orchestrator.interfaces.cli.parameters import Argument
-from orchestrator.interfaces.cli.run import Run
 
 _COMMANDS, _VALUES = spread(COMMANDS), spread(VALUES)
 _OPTIONS, _FILTERS = spread(OPTIONS), spread(FILTERS)
@@ -50,9 +49,7 @@ def command_of(
         command, rest = BOARD.get_command(None, word), [group.name, *rest]
     if command is None:
         path, words = _meant(group, context, word)
-        hint = (
-            f"Did you mean {_line(context.obj, path, [*words, *rest])}?" if path else _help(context)
-        )
+        hint = f"Did you mean {_line(context, path, [*words, *rest])}?" if path else _help(context)
         raise UsageError(f"No such command {word!a}.", hint=hint)
     return command, rest
 
@@ -217,13 +214,12 @@ def _holds_several(argument: Argument) -> bool:
 
 
 def _option_meant(line: _Line, context: click.Context, flag: str, value: str) -> str:
-    run: Run = context.obj
     path = _path_of(line.command)
     for known in (f"{path} {flag} {_VALUES.get(value, value)}", f"{path} {flag}"):
         if template := OPTIONS_MEANT.get(known):
             words = shlex.join(line.words) or "ID"
             filled = template.format(words=words, value=shlex.quote(value) if value else "AGENT")
-            return f"`{_prog(run)} {_short(filled)}` does that."
+            return f"`{_prog(context)} {_short(filled)}` does that."
     near = nearest_word(
         flag.lstrip("-"), [name.lstrip("-") for name in line.known if name[:2] == "--"]
     )
@@ -232,30 +228,49 @@ def _option_meant(line: _Line, context: click.Context, flag: str, value: str) ->
     return _help(context)
 
 
-def missing(context: click.Context, error: click.MissingParameter) -> UsageError:
+def refusal(error: click.ClickException, prog: str) -> UsageError:
+    """The error for a line that click refuses, which has an exit status.
+
+    Args:
+        error: The error of click.
+        prog: How the program is called.
+    """
+    context: click.Context | None = getattr(error, "ctx", None)
+    if context is None:
+        return UsageError(error.format_message(), hint=f"`{prog} --help` shows how it is called.")
+    if isinstance(error, click.MissingParameter):
+        return _missing(context, error)
+    if isinstance(error, click.NoSuchOption):  # click's suggestions by spelling are misleading
+        return UsageError(f"No such option: {error.option_name}", hint=_help(context))
+    if error.message.startswith("Got unexpected extra"):
+        return _too_many(context, error)
+    return UsageError(error.format_message(), hint=_help(context))
+
+
+def _missing(context: click.Context, error: click.MissingParameter) -> UsageError:
     """The error for a line that ends too early."""
-    command, run = context.command, context.obj
+    command = context.command
     first = context.params.get("workstream")
-    if command is TASK.get_command(None, "add") and first and not _is_workstream(run, first):
+    if command is TASK.get_command(None, "add") and first and not _is_workstream(context, first):
         line = shlex.join(["add", first])
-        hint = f"`{_prog(run)} {line}` adds to the only workstream, or to the board's default."
+        hint = f"`{_prog(context)} {line}` adds to the only workstream, or to the board's default."
         return UsageError("The workstream is missing: WS TITLE", hint=hint)
     hint = MISSING_MEANT.get(_path_of(command), "")
     return UsageError(error.format_message(), hint=f"{hint} {_help(context)}".lstrip())
 
 
-def too_many(context: click.Context, error: click.UsageError) -> UsageError:
+def _too_many(context: click.Context, error: click.ClickException) -> UsageError:
     """The error for a line with too many words."""
     path, words = _path_of(context.command), error.message.partition("(")[2].rstrip(")")
     if (template := EXTRA_MEANT.get(path)) is None:
         return UsageError(error.message, hint=_help(context))
-    line = f"`{_prog(context.obj)} {_short(template)} {words}`"
+    line = f"`{_prog(context)} {_short(template)} {words}`"
     return UsageError(error.message, hint=f"{line} records an event. {_help(context)}")
 
 
-def _is_workstream(run: Run, name: str) -> bool:
+def _is_workstream(context: click.Context, name: str) -> bool:
     try:
-        run.orc.workstreams.get(name)
+        context.obj.orc.workstreams.get(name)
     except (OrchestratorError, OSError):
         return False
     return True
@@ -265,15 +280,15 @@ def workstream_meant(error: OrchestratorError, context: click.Context) -> str:
     """The hint for a word that is not a workstream: perhaps it is an agent, or the first word of a title."""
     words = context.params.get("words") or _title(context)
     if context.command.name == "add" and len(words) > 1 and error.code == "workstream_not_found":
-        line = f"`{_prog(context.obj)} add {shlex.quote(' '.join(words))}`"
+        line = f"`{_prog(context)} add {shlex.quote(' '.join(words))}`"
         return f"If all of it is the title: {line}. {error.hint}"
     first = next(iter(context.command.params), None)
     name: str = context.params.get("workstream") or ""
     takes = isinstance(first, Argument) and first.name == "workstream" and not first.required
-    is_known = not name or _is_workstream(context.obj, name)
+    is_known = not name or _is_workstream(context, name)
     if not takes or is_known or context.params.get("agent") or "did you mean" in error.message:
         return error.hint
-    line = f"{_prog(context.obj)} {_short(_path_of(context.command))} --agent {shlex.quote(name)}"
+    line = f"{_prog(context)} {_short(_path_of(context.command))} --agent {shlex.quote(name)}"
     return f"Is {name!a} an agent? `{line}`. {error.hint}"
 
 
@@ -290,13 +305,14 @@ def _help(context: click.Context) -> str:
     return f"`{context.command_path} --help` shows how it is called."
 
 
-def _line(run: Run, path: str, rest: Sequence[str]) -> str:
-    return f"`{' '.join([_prog(run), _short(path), *map(shlex.quote, rest)])}`"
+def _line(context: click.Context, path: str, rest: Sequence[str]) -> str:
+    return f"`{' '.join([_prog(context), _short(path), *map(shlex.quote, rest)])}`"
 
 
-def _prog(run: Run) -> str:
-    agent = run.settings.agent
-    return f"{run.prog} --agent {shlex.quote(agent)}" if agent else run.prog
+def _prog(context: click.Context) -> str:
+    prog: str = context.obj.prog
+    agent = context.obj.settings.agent
+    return f"{prog} --agent {shlex.quote(agent)}" if agent else prog
 
 
 def _path_of(command: click.Command) -> str:

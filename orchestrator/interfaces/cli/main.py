@@ -43,13 +43,10 @@ def main(
     try:
         with closing(run):
             return _run(top, words, run, prog)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
-        return UsageError.exit_status
-    except (OrchestratorError, click.ClickException, OSError) as error:
-        if isinstance(error, BrokenPipeError):  # the reader of a stream went away
-            return 0
-        ours = _as_ours(error, prog, run)
+    except BrokenPipeError:  # the reader of a stream went away
+        return 0
+    except (OrchestratorError, OSError) as error:
+        ours = _as_ours(error)
         ours.hint = _runnable(ours.hint, top, run.prog)
         return report(ours, as_json=_wants_json(words))
     except KeyboardInterrupt:
@@ -67,6 +64,23 @@ def _run(top: Group, words: Sequence[str], run: Run, prog: str) -> int:
             return status
     except click.exceptions.Exit as end:  # help or the version was printed
         return end.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        return UsageError.exit_status
+    except click.ClickException as error:
+        from orchestrator.interfaces.cli import leading
+
+        raise leading.refusal(error, prog) from None
+    except OrchestratorError as error:
+        if error.code in _LED and run.context is not None:
+            from orchestrator.interfaces.cli import leading
+
+            error.hint = leading.workstream_meant(error, run.context)
+        raise
+
+
+_LED = ("workstream_not_found", "agent_needed")
+"""Codes of errors whose word for a workstream perhaps means something else."""
 
 
 def process(**settings: Any) -> NoReturn:
@@ -153,29 +167,10 @@ def _quoted_end(output: object) -> str:
     return left_out + "".join(f"  | {escape_lines(line)}\n" for line in lines[-_OUTPUT:])
 
 
-_LED = ("workstream_not_found", "agent_needed")
-"""Codes of errors whose word for a workstream perhaps means something else."""
-
-
-def _as_ours(error: Exception, prog: str, run: Run) -> OrchestratorError:
-    """Convert an error of click or of the system to one of ours, which has an exit status."""
+def _as_ours(error: OrchestratorError | OSError) -> OrchestratorError:
+    """The error, or for an error of the system one that has an exit status."""
     if isinstance(error, OrchestratorError):
-        if error.code in _LED and run.context is not None:
-            from orchestrator.interfaces.cli import leading
-
-            error.hint = leading.workstream_meant(error, run.context)
         return error
-    if isinstance(error, click.ClickException):
-        context = getattr(error, "ctx", None)
-        path = context.command_path if context else prog
-        # Click's suggestions by spelling are misleading.
-        text = (
-            f"No such option: {error.option_name}"
-            if isinstance(error, click.NoSuchOption)
-            else error.format_message()
-        )
-        return UsageError(text, hint=f"`{path} --help` shows how it is called.")
-    assert isinstance(error, OSError)
     where = f" ({error.filename!a})" if error.filename else ""
     return InputOutputError(f"The operating system refused: {error.strerror or error}{where}")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.board import Opened
     from orchestrator.core.store import Store
     from orchestrator.index.database import IndexFile
-    from orchestrator.interfaces.cli.groups import Command
+    from orchestrator.interfaces.cli.groups import Command, Group
 
 T = TypeVar("T")
 
@@ -134,6 +134,30 @@ class Run:
         if command.is_signed(values) and not self.settings.json and self._is_unsigned():
             note(f'recorded as "{SYSTEM}"; give --agent NAME or export ORC_AGENT=NAME')
         return answer.exit_status
+
+    # What groups and commands need for few lines; it is loaded for those.
+
+    def help_page(self, command: "click.Command", context: "click.Context") -> str:
+        """The help of a command or group."""
+        from orchestrator.interfaces.cli import help_pages
+
+        return help_pages.page(command, context)
+
+    def command_of(
+        self, group: "Group", context: "click.Context", args: Sequence[str]
+    ) -> "tuple[click.Command, list[str]]":
+        """The command of a line whose first word the group does not know, and the words after it."""
+        from orchestrator.interfaces.cli import leading
+
+        return leading.command_of(group, context, args)
+
+    def in_our_words(
+        self, command: "Command", context: "click.Context", args: list[str]
+    ) -> list[str]:
+        """The words after a command, with the options of other tools replaced."""
+        from orchestrator.interfaces.cli import leading
+
+        return leading.in_our_words(command, context, args)
 
     def _is_unsigned(self) -> bool:
         """Whether this run recorded an event without a named agent."""
