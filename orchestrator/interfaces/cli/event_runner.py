@@ -2,82 +2,22 @@
 
 import os
 import signal
-import threading
-import time
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.core import clock, system
-from orchestrator.core.clock import local_time
 from orchestrator.core.errors import NotFound
-from orchestrator.core.printable import escape, one_line
-from orchestrator.domain.event_log import queue_event
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.agent_files import AGENTS_DIR, agents_folder, user_trust
 from orchestrator.interfaces.cli.commands import RUNNER
-from orchestrator.interfaces.cli.event_queue import json_line
 from orchestrator.interfaces.cli.parameters import option
-from orchestrator.interfaces.cli.rendering import Answer, say, write
+from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
-    from orchestrator.core.events import Recorded
     from orchestrator.supervisor.runner import RunnerPlace
 
-_WIDTH = 200
-"""Characters of a payload in a readable line."""
-
 _MOST = option("--max-agents", "How many agents run at a time; else 10.", types.COUNT)
-
-
-class Printer:
-    """Prints what the runner does: a line for each event, each line of an agent and each note.
-
-    Args:
-        as_json: JSON lines in the form of `events list --limit`; what is not an event of the log has no id.
-    """
-
-    def __init__(self, *, as_json: bool) -> None:
-        self._as_json = as_json
-        self._lock = threading.Lock()
-
-    def event(self, record: "Recorded") -> None:
-        """Print an event of the log."""
-        if self._as_json:
-            self._write([json_line(queue_event(record))])
-            return
-        text = one_line(bytes(record.payload).decode(), _WIDTH)
-        self._write([_line(record.ts, record.agent, f"{record.type} {text}")])
-
-    def output(self, agent: str, event: int, lines: list[str]) -> None:
-        """Print what an agent has written."""
-        if self._as_json:
-            told = ({"event": event, "text": line} for line in lines)
-            self._write([_json("agent.output", agent, payload) for payload in told])
-        else:
-            self._write([_line("", agent, f"| {line}") for line in lines])
-
-    def note(self, type: str, agent: str, text: str) -> None:
-        """Print what is not in the log."""
-        if self._as_json:
-            self._write([_json(type, agent, {"text": text})])
-        else:
-            self._write([_line("", agent or "runner", f"{type}: {text}")])
-
-    def _write(self, lines: list[str]) -> None:
-        with self._lock:
-            write("".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
-
-
-def _json(type: str, agent: str, payload: dict[str, Any]) -> str:
-    return json_line(
-        {"timestamp": int(time.time()), "type": type, "worker_id": agent, "payload": payload}
-    )
-
-
-def _line(moment: str, who: str, text: str) -> str:
-    shown = local_time(moment or clock.timestamp(time.time()))
-    return f"{shown}  {escape(who)}  {escape(text)}"
 
 
 @RUNNER.command("run", example="run --max-agents 4")
@@ -89,6 +29,7 @@ def run_(run: Run, agents_dir: str | None, max_agents: int | None) -> None:
     The first SIGTERM or Ctrl-C lets running agents finish, a second one ends them. There is one runner for
     each board on a machine.
     """
+    from orchestrator.interfaces.cli.runner_lines import JsonPrinter, LinePrinter
     from orchestrator.supervisor.dispatcher import Dispatcher
     from orchestrator.supervisor.runner import RunnerPlace
 
@@ -103,7 +44,9 @@ def run_(run: Run, agents_dir: str | None, max_agents: int | None) -> None:
                 agents=folder,
                 project=project_of(orc.folder),
                 trust=user_trust(run),
-                follower=Printer(as_json=run.settings.json),
+                follower=JsonPrinter()
+                if run.settings.json
+                else LinePrinter(orc, is_exact=run.settings.utc),
                 **given(most=max_agents),
             )
 

@@ -13,7 +13,16 @@ from typing import Any
 from orchestrator.core import clock
 from orchestrator.core.printable import escape, escape_lines
 
-_COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 2}
+_COLOURS = {
+    "red": 31,
+    "green": 32,
+    "yellow": 33,
+    "blue": 34,
+    "magenta": 35,
+    "cyan": 36,
+    "bold": 1,
+    "dim": 2,
+}
 
 
 def table(
