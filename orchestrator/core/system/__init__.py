@@ -17,16 +17,20 @@ Kinds of file systems          ``file_system_kind``
 Processes                      ``identity`` and ``condition``: whether a process that left its name
                                still runs; ``Program``: one in a group of its own, and what it
                                prints; ``processes_with``, ``kill_group``: what is left of
-                               one whose parent was killed; ``VARIABLES``: what programs need
+                               one whose parent was killed; ``adopt_orphans``, ``left_behind``:
+                               what is left of one that has ended; ``start_daemon``: one that goes on
+                               after this process; ``VARIABLES``: what programs need
                                beside the usual variables;
                                ``run_at_terminal``: one that the user works with
 Folders                        ``user_data_folder``: where programs keep what is this user's
-Watching files                 ``file_watches``: how many folders may be watched
+Watching files                 ``FileAlarm``: waits until one changes; ``file_watches``: how many folders
+                               may be watched
 Signals                        ``INTERRUPTS``: those that ask a process to end; ``interrupt``: send one
                                to this process; ``ask_to_end``: to another
 ============================== ======================================================================
 
-There are no wake-ups here: processes that wait for the log poll its size, which works on every system.
+A process that waits for the log looks at its size whenever ``FileAlarm`` returns. Where the system reports no
+changes, that is every 50 ms, so waiting works on every system.
 """
 
 import sys

@@ -9,7 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 assert sys.platform != "win32"
 
@@ -21,6 +24,8 @@ VARIABLES: tuple[str, ...] = ()
 _CHUNK = 65536
 _REST = 1024 * 1024  # the largest size of a pipe; a process that escaped may continue to fill it
 _LONGEST_PAUSE = 50  # milliseconds between two checks of a program that prints nothing
+_own: set[int] = set()  # the programs of this process that are not reaped
+_starting = threading.Lock()  # held while a program is started that is not in _own yet
 
 
 def open_file(path: str, flags: int, *, follow: bool = False) -> int:
@@ -118,8 +123,11 @@ def sync_folder(path: str) -> None:
 
 
 if sys.platform == "darwin":
+    from orchestrator.core.system.polling import FileAlarm as FileAlarm
+    from orchestrator.core.system.processes import adopt_orphans as adopt_orphans
     from orchestrator.core.system.processes import condition as condition
     from orchestrator.core.system.processes import identity as identity
+    from orchestrator.core.system.processes import left_behind as left_behind
     from orchestrator.core.system.processes import processes_with as processes_with
 
     LIMITS: tuple[str, ...] = (
@@ -187,14 +195,53 @@ else:
     def processes_with(variable: str, value: str) -> list[int]:
         """The processes that were started with this value of a variable, as far as this user may see."""
         wanted = f"{variable}={value}".encode()
+        names = filter(str.isdecimal, os.listdir("/proc"))
+        return [pid for pid in map(int, names) if wanted in _environment(pid)]
+
+    from orchestrator.core.system.linux import FileAlarm as FileAlarm
+
+    _is_adopting = False
+
+    def adopt_orphans() -> None:
+        """Become the parent of what the programs of this process leave behind."""
+        from orchestrator.core.system.linux import adopt_orphans
+
+        global _is_adopting  # noqa: PLW0603 -- it is a property of the process
+        _is_adopting = adopt_orphans()
+
+    def left_behind(variable: str, value: str) -> list[int]:
+        """What is left of a program that has ended and was started with this value of a variable.
+
+        What was started without the variable is left of a program too; it is listed once no program runs.
+        """
+        if not _is_adopting:
+            return processes_with(variable, value)
+        wanted, name = f"{variable}={value}".encode(), f"{variable}=".encode()
         pids = []
-        for name in os.listdir("/proc"):
-            with suppress(OSError):
-                if name.isdecimal():
-                    with open(f"/proc/{name}/environ", "rb") as file:
-                        if wanted in file.read().split(b"\0"):
-                            pids.append(int(name))
+        with _starting:
+            for pid in _orphans():
+                variables = _environment(pid)
+                is_marked = any(text.startswith(name) for text in variables)
+                if wanted in variables or not (is_marked or _own):
+                    pids.append(pid)
         return pids
+
+    def _orphans() -> list[int]:
+        """The children of this process that it has not started itself; those that have ended are reaped."""
+        main = os.getpid()  # the system gives orphans to the main thread
+        pids = []
+        with open(f"/proc/self/task/{main}/children", "rb") as file:
+            children = file.read().split()
+        for pid in map(int, children):
+            with suppress(ChildProcessError):
+                if pid not in _own and os.waitpid(pid, os.WNOHANG) == (0, 0):
+                    pids.append(pid)
+        return pids
+
+    def _environment(pid: int) -> list[bytes]:
+        with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+            return file.read().split(b"\0")
+        return []
 
     def condition(pid: int, started: int, boot: str, since: float) -> str:
         """``running``, ``stopped`` or ``gone``: a pid alone may be that of another process by now.
@@ -271,6 +318,23 @@ def kill_group(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def start_daemon(
+    words: Sequence[str], folder: str, variables: Mapping[str, str]
+) -> "subprocess.Popen[bytes]":
+    """Start a program that goes on after this process, in a session of its own; its output is a pipe."""
+    import subprocess
+
+    return subprocess.Popen(  # noqa: S603 -- no shell; the caller checks the words
+        words,
+        cwd=folder,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
 class PosixProgram:
     """A running program in a session and group of its own.
 
@@ -301,15 +365,17 @@ class PosixProgram:
         try:
             if keep_errors is not None:
                 ends.append(self._pipe(keep_errors))
-            self._process = subprocess.Popen(  # noqa: S603 -- no shell; the caller checks the words
-                words,
-                cwd=folder,
-                env=variables,
-                stdin=stdin or subprocess.DEVNULL,
-                stdout=ends[0],
-                stderr=ends[-1],
-                start_new_session=True,
-            )
+            with _starting:
+                self._process = subprocess.Popen(  # noqa: S603 -- no shell; the caller checks the words
+                    words,
+                    cwd=folder,
+                    env=variables,
+                    stdin=stdin or subprocess.DEVNULL,
+                    stdout=ends[0],
+                    stderr=ends[-1],
+                    start_new_session=True,
+                )
+                _own.add(self._process.pid)
         except BaseException:
             self._close()
             raise
@@ -362,6 +428,7 @@ class PosixProgram:
                     os.killpg(self.pid, signal.SIGKILL)
                 status = self._process.wait()
                 self._is_reaped = True
+                _own.discard(self.pid)
             for fd in self._pipes:
                 os.set_blocking(fd, False)
                 rest = _REST

@@ -20,6 +20,13 @@ def processes_with(variable: str, value: str) -> list[int]:
     return pids
 
 
+def adopt_orphans() -> None:
+    """Do nothing: orphans have no other parent here."""
+
+
+left_behind = processes_with
+
+
 def condition(pid: int, started: int, boot: str, since: float) -> str:
     """``running``, ``stopped`` or ``gone``: a pid alone may be that of another process by now.
 

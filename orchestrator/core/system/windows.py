@@ -11,11 +11,16 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING, TypeVar
 
 from orchestrator.core.system.paths import folded
+from orchestrator.core.system.polling import FileAlarm as FileAlarm
+from orchestrator.core.system.processes import adopt_orphans as adopt_orphans
 from orchestrator.core.system.processes import condition as condition
 from orchestrator.core.system.processes import identity as identity
+from orchestrator.core.system.processes import left_behind as left_behind
 from orchestrator.core.system.processes import processes_with as processes_with
 
 if TYPE_CHECKING:
+    import subprocess
+
     import psutil
 
 assert not TYPE_CHECKING or sys.platform == "win32"
@@ -181,6 +186,23 @@ def kill_group(pid: int) -> None:
         for child in (*process.children(recursive=True), process):
             with suppress(psutil.Error):
                 child.kill()
+
+
+def start_daemon(
+    words: Sequence[str], folder: str, variables: Mapping[str, str]
+) -> "subprocess.Popen[bytes]":
+    """Start a program that goes on after this process, without a console; its output is a pipe."""
+    import subprocess
+
+    return subprocess.Popen(  # noqa: S603 -- no shell; the caller checks the words
+        words,
+        cwd=folder,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        creationflags=subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP,
+    )
 
 
 class WindowsProgram:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
+from orchestrator.core import system
 from orchestrator.core.errors import Damage
 from orchestrator.core.events import Recorded
 from orchestrator.core.store import Chunk, Cursor, Cursors, Documents, Presence, Upkeep
@@ -18,7 +19,6 @@ from orchestrator.stores.files.segments import Segments
 SEGMENT_SIZE = 64 << 20
 """The size in bytes at which a segment of the log is sealed."""
 
-_POLL = 0.01
 _READS_AGAIN = 3
 
 
@@ -104,17 +104,25 @@ class FileStore:
         position = _position(after)
         deadline = time.monotonic() + timeout
         known = (position.segment, position.end)
-        while True:
-            active = self._segments.active()
-            now = (active.number, active.size()) if active else (0, 0)
-            if now != known:
-                if self._has_new_commit(position):
-                    return True
-                known = now  # a torn tail is not a commit: wait until it changes
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            time.sleep(min(_POLL, left))
+        alarm: system.FileAlarm | None = None
+        try:
+            while True:
+                active = self._segments.active()
+                now = (active.number, active.size()) if active else (0, 0)
+                if now != known:
+                    if self._has_new_commit(position):
+                        return True
+                    known = now  # a torn tail is not a commit: wait until it changes
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                if alarm is None:  # then look again: what happens from here on is reported
+                    alarm = system.FileAlarm([self._segments.path if active else self._state])
+                else:
+                    alarm.wait(left)
+        finally:
+            if alarm is not None:
+                alarm.close()
 
     def _sync_after_crashed_writer(self) -> None:
         """Sync the data of the last holder, which may have been killed between its write and its sync.
