@@ -128,3 +128,19 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return the same behind a sentence that goes on: ``; did you mean ...?``."""
     text = suggestion(word, known)
     return f"; d{text[1:]}" if text else ""
+
+
+def missing(
+    noun: str, name: object, known: Iterable[str], *, hint: str, code: str = ""
+) -> NotFound:
+    """Return the error for a name that means nothing, with the nearest known name.
+
+    Args:
+        noun: What it should name.
+        name: The name.
+        known: The names there are.
+        hint: As in every error.
+        code: As in every error; ``NOUN_not_found`` by default.
+    """
+    text = f"There is no {noun} {name!a}{did_you_mean(str(name), known)}"
+    return NotFound(text, code=code or f"{noun}_not_found", hint=hint)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Generic, TypeVar, overload
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.core.errors import NotFound, did_you_mean
+from orchestrator.core.errors import NotFound, missing
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -107,9 +107,8 @@ class MapSlice(Slice, Generic[K, V]):
 
     def missing(self, key: K) -> NotFound:
         """The error for a key without a record."""
-        near = did_you_mean(key, self.main) if isinstance(key, str) else ""
-        text, code = f"There is no {self.NOUN} {key!a}{near}", f"{self.NOUN}_not_found"
-        return NotFound(text, code=code, hint=self.HINT)
+        near = self.main if isinstance(key, str) else ()
+        return missing(self.NOUN, key, near, hint=self.HINT)
 
     @overload
     def pop(self, key: K, /) -> V: ...

@@ -15,7 +15,7 @@ from orchestrator.core.errors import (
     NotFound,
     OrchestratorError,
     Refused,
-    did_you_mean,
+    missing,
 )
 from orchestrator.core.store import Documents
 from orchestrator.formulas.parse import LONGEST
@@ -83,13 +83,8 @@ def find(name: str, board: Documents | None) -> Source:
     known = {source.name: source for source in sources(board)}
     if name in known:
         return known[name]
-    near = did_you_mean(name, known)
     own = "" if board is None else f"; those of this board are in {board.where(FOLDER)}"
-    raise NotFound(
-        f"There is no formula {name!a}{near}",
-        code="formula_not_found",
-        hint=f"`formula list` shows them{own}.",
-    )
+    raise missing("formula", name, known, hint=f"`formula list` shows them{own}.")
 
 
 def sources(board: Documents | None) -> list[Source]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from orchestrator.core.decoding import decode_text
-from orchestrator.core.errors import BadInput, NotFound, UsageError, did_you_mean
+from orchestrator.core.errors import BadInput, UsageError, missing
 from orchestrator.core.moments import moment
 from orchestrator.core.store import Documents
 from orchestrator.index.schema import TABLES, TEXTS
@@ -68,11 +68,7 @@ def find_query(documents: Documents, name: str) -> NamedQuery:
         sql = f"SELECT * FROM {name}"
         return NamedQuery(name=name, about=relation.about, parameters={}, where="schema", sql=sql)
     if name not in queries:
-        raise NotFound(
-            f"There is no query {name!a}{did_you_mean(name, queries)}",
-            code="query_not_found",
-            hint="`orc query --list` shows them.",
-        )
+        raise missing("query", name, queries, hint="`orc query --list` shows them.")
     return queries[name]
 
 

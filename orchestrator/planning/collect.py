@@ -92,7 +92,7 @@ class _Collector:
         self._archived: dict[str, Task] = {}
         self._settled: set[str] = set()
         self._claims: dict[str, list[Recorded]] = {}
-        self._shares: dict[str, cycle_report.Share] = {}
+        self._shares = cycle_report.Shares()
 
     def report(self) -> Collected:
         """Read the span and return its report."""
@@ -114,7 +114,7 @@ class _Collector:
             added=self._added[::-1],
             knowledge_updates=sorted(self._learned),
             knowledge=list(self._learned.values())[::-1],
-            agents=[self._shares[agent] for agent in sorted(self._shares)],
+            agents=self._shares.in_order(),
         )
 
     def _records(self) -> Iterator[Recorded]:
@@ -139,11 +139,11 @@ class _Collector:
             change = record.type.partition(".")[2]
             learned = cycle_report.Learned(topic=event.topic, change=change, **by)
             self._learned.setdefault(event.topic, learned)
-            self._share(record.agent).knowledge += 1
+            self._shares[record.agent].knowledge += 1
         elif isinstance(event, (events.TaskAdded, events.TaskImported)):
             task = event if isinstance(event, events.TaskAdded) else event.record
             self._added.append(cycle_report.Added(**_named(task), **by))
-            self._share(record.agent).added += 1
+            self._shares[record.agent].added += 1
         elif isinstance(event, events.TaskArchived):
             self._archived[event.record.id] = event.record
         elif isinstance(event, events.TaskEvent):
@@ -162,14 +162,12 @@ class _Collector:
             agent = getattr(event, "worker", "") or record.agent
             seconds = self._seconds(task, record)
             facts = _named(task) | {"agent": agent, "at": record.ts, "seconds": seconds}
-            share = self._share(agent)
-            share.seconds += seconds or 0.0
             if isinstance(event, events.TaskCompleted):
                 finished.append(cycle_report.Finished(**facts, result=event.result))
-                share.completed += 1
             else:
                 failed.append(cycle_report.Failed(**facts, reason=event.reason))
-                share.failed += 1
+            is_done = isinstance(event, events.TaskCompleted)
+            self._shares.note_ending(agent, seconds, is_done=is_done)
         return finished, failed
 
     def _seconds(self, task: Task, end: Recorded) -> float | None:
@@ -202,13 +200,10 @@ class _Collector:
 
     def _running(self, task: Task, since: str, until: str) -> cycle_report.Running:
         agent = task.assigned_to or SYSTEM
-        self._share(agent).running += 1
+        self._shares[agent].running += 1
         age = max(0.0, clock.between(since, until))
         facts = _named(task)
         return cycle_report.Running(**facts, assigned_to=agent, since=since, age_seconds=age)
-
-    def _share(self, agent: str) -> cycle_report.Share:
-        return self._shares.setdefault(agent, cycle_report.Share(agent=agent))
 
 
 def _named(task: TaskFacts) -> dict[str, Any]:

@@ -76,6 +76,24 @@ class Share(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
 
 
+class Shares(dict[str, Share]):
+    """The work of each agent, by name."""
+
+    def __missing__(self, agent: str) -> Share:
+        return self.setdefault(agent, Share(agent=agent))
+
+    def note_ending(self, agent: str, seconds: float | None, *, is_done: bool) -> None:
+        """Count a task that an agent finished or failed, and the time for it."""
+        share = self[agent]
+        share.seconds += seconds or 0.0
+        share.completed += is_done
+        share.failed += not is_done
+
+    def in_order(self) -> list[Share]:
+        """The shares in the order of the names."""
+        return [self[agent] for agent in sorted(self)]
+
+
 class Collected(msgspec.Struct, frozen=True, kw_only=True):
     """The report of a cycle, each list oldest first.
 

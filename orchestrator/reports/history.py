@@ -1,5 +1,6 @@
 """The tasks that a report counts, archived ones included, and how they are grouped."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -59,6 +60,12 @@ def first_moment(now: str, days: int) -> str:
 def share(part: float, whole: float) -> float:
     """Return a share, 0 if the whole is 0."""
     return round(part / whole, 4) if whole > 0 else 0.0
+
+
+def quantile(values: Iterable[float], share: float) -> float:
+    """Return the quantile of the values; there must be at least one."""
+    ranked = sorted(values)
+    return ranked[max(0, math.ceil(share * len(ranked)) - 1)]
 
 
 def _number(name: str) -> int:

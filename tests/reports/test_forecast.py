@@ -5,13 +5,13 @@ from itertools import count
 
 import pytest
 
+from orchestrator.reports.history import quantile
 from orchestrator.reports.report.simulation import (
     DRAWS,
     FEWEST,
     OpenTask,
     Took,
     WorkHistory,
-    quantile,
     simulate,
     trials_for,
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.core import names
 from orchestrator.core.decoding import decode_text
-from orchestrator.core.errors import NotFound, Refused, UsageError, did_you_mean
+from orchestrator.core.errors import Refused, UsageError, missing
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.board.settings import FILE, SavedQuestion, settings
 from orchestrator.domain.state import State
@@ -100,9 +100,6 @@ class Saved(Noun[State]):
 
 def _find(saved: dict[str, SavedQuestion], name: str) -> SavedQuestion:
     if name not in saved:
-        raise NotFound(
-            f"There is no saved question {name!a}{did_you_mean(name, saved)}",
-            code="question_not_found",
-            hint="`saved list` shows them.",
-        )
+        hint = "`saved list` shows them."
+        raise missing("saved question", name, saved, code="question_not_found", hint=hint)
     return saved[name]

@@ -20,7 +20,7 @@ from orchestrator.core.errors import (
     NotFound,
     OrchestratorError,
     Refused,
-    did_you_mean,
+    missing,
 )
 from orchestrator.core.events import decode
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
@@ -242,11 +242,8 @@ class Knowledge(Noun[State]):
         """
         record = self._state.knowledge.get(names.name("topic", topic))
         if record is None:
-            raise NotFound(
-                f"There is no topic {topic!a}{did_you_mean(topic, self._state.knowledge)}",
-                code="topic_not_found",
-                hint="`kb list` lists the topics.",
-            )
+            hint = "`kb list` lists the topics."
+            raise missing("topic", topic, self._state.knowledge, hint=hint)
         return [self._old_version(topic, record, i + 1) for i in range(len(record.versions))]
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from orchestrator.core import names
 from orchestrator.core.calls import check_list, split_list
-from orchestrator.core.errors import NotFound, Refused, UsageError, did_you_mean
+from orchestrator.core.errors import Refused, UsageError, missing
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.state import State
 
@@ -134,8 +134,10 @@ def find_list(state: State, name: str) -> tuple[str, ...]:
     """
     members = state.mail.mailing_lists.get(names.name("mailing list", name))
     if members is None:
-        raise NotFound(
-            f"There is no mailing list {name!a}{did_you_mean(name, state.mail.mailing_lists)}",
+        raise missing(
+            "mailing list",
+            name,
+            state.mail.mailing_lists,
             code="list_not_found",
             hint="`mail lists` shows them; `mail list NAME AGENT...` makes one.",
         )

@@ -25,10 +25,11 @@ from orchestrator.domain.tasks.events import (
 from orchestrator.domain.tasks.facts import MOVING, NO_FACTS
 from orchestrator.domain.tasks.given_facts import GivenFacts, changed_facts
 from orchestrator.domain.tasks.leases import (
+    current_task,
     has_ended_it,
     held_task,
-    named_or_at_hand,
-    named_or_current,
+    named_or,
+    task_at_hand,
 )
 from orchestrator.domain.tasks.lookup import (
     changed_task,
@@ -128,7 +129,7 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
         from orchestrator.domain.tasks.judged import change_facts
 
         act_in_session(tx, agent, task=task or "ID")
-        old = find_live(tx.state, named_or_at_hand(tx, task, agent))
+        old = find_live(tx.state, named_or(task_at_hand, tx, task, agent))
         board = _Board(self._desk, tx.state, tx.now, old.id)
         changes = changed_facts({"title": title, **facts}, old, board)
         if not changes:
@@ -155,7 +156,7 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
         Raises:
             Refused: Another agent holds the task.
         """
-        held = held_task(tx, named_or_current(tx, task, agent), "renew", agent, token)
+        held = held_task(tx, named_or(current_task, tx, task, agent), "renew", agent, token)
         if lease is None:
             tx.record(renewal(held, tx.now))
         else:
@@ -204,7 +205,7 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
             self._desk,
             ("tasks.complete", arguments),
             changed_task,
-            lambda tx: named_or_current(tx, task, agent),
+            lambda tx: named_or(current_task, tx, task, agent),
             result=result,
             force=force,
             reason=reason,
@@ -230,7 +231,7 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
         Raises:
             Refused: It is not in progress, or another agent has it now.
         """
-        tried = find_live(tx.state, named_or_current(tx, task, agent))
+        tried = find_live(tx.state, named_or(current_task, tx, task, agent))
         if has_ended_it(tx, tried, "fail", agent, token):
             return tried
         held = held_task(tx, tried.id, "fail", agent, token)
@@ -252,7 +253,7 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
         Raises:
             Refused: It is not in progress, or another agent has it now.
         """
-        given = find_live(tx.state, named_or_at_hand(tx, task, agent))
+        given = find_live(tx.state, named_or(task_at_hand, tx, task, agent))
         if given.status == "in_review" and given.reviewer == act_in_session(tx, agent):
             from orchestrator.domain.tasks.reviews import release_review
 
@@ -282,7 +283,7 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
             Refused: It has ended, or is blocked for another reason.
         """
         act_in_session(tx, agent, task=task or "ID")
-        live = find_live(tx.state, named_or_current(tx, task, agent))
+        live = find_live(tx.state, named_or(current_task, tx, task, agent))
         if live.status == "blocked" and live.reason == reason:
             return live
         check_transition(live, "block")
@@ -373,7 +374,7 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
     ) -> None:
         """Append a note to a task; None: to the one that the agent works on, or else reviews."""
         tx.act_as(agent)
-        live = find_live(tx.state, named_or_at_hand(tx, task, agent))
+        live = find_live(tx.state, named_or(task_at_hand, tx, task, agent))
         tx.record(TaskNoted(task=live.id, text=check_required("note", text)))
 
 

@@ -1,6 +1,6 @@
 """Leases: take a task, and act as its holder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from orchestrator.core import clock
 from orchestrator.core.errors import NotFound, Refused
@@ -85,14 +85,19 @@ def has_ended_it(
     return token is None or token == next(claims, None)
 
 
-def named_or_current(tx: Transaction[State], task: str | None, agent: str | None) -> str:
-    """Return the named task; without a name, the id of the agent's current task."""
+def named_or(
+    own: Callable[[State, str, str], Task],
+    tx: Transaction[State],
+    task: str | None,
+    agent: str | None,
+) -> str:
+    """Return the named task; without a name, the id of the one that ``own`` returns for the agent."""
     if task is not None:
         return task
-    return current_task(tx.state, act_in_session(tx, agent, needed=True)).id
+    return own(tx.state, act_in_session(tx, agent, needed=True), tx.now).id
 
 
-def current_task(state: State, agent: str) -> Task:
+def current_task(state: State, agent: str, _now: str) -> Task:
     """Return the task that an agent works on: the one on its hook, else the only one that it has begun.
 
     Of a workflow it is the step: the root is done with its last one.
@@ -120,13 +125,6 @@ def current_task(state: State, agent: str) -> Task:
     raise _ambiguous(f"{agent} works on {len(current)} tasks", current)
 
 
-def named_or_current_review(tx: Transaction[State], task: str | None, agent: str | None) -> str:
-    """Return the named task; without a name, the id of the task that the agent reviews."""
-    if task is not None:
-        return task
-    return current_review(tx.state, act_in_session(tx, agent, needed=True), tx.now).id
-
-
 def current_review(state: State, agent: str, now: str) -> Task:
     """Return the task that an agent reviews; one whose review has lapsed, only if there is no other.
 
@@ -145,13 +143,6 @@ def current_review(state: State, agent: str, now: str) -> Task:
     return reviews[0]
 
 
-def named_or_at_hand(tx: Transaction[State], task: str | None, agent: str | None) -> str:
-    """Return the named task; without a name, the id of the one that :func:`task_at_hand` returns."""
-    if task is not None:
-        return task
-    return task_at_hand(tx.state, act_in_session(tx, agent, needed=True), tx.now).id
-
-
 def task_at_hand(state: State, agent: str, now: str) -> Task:
     """Return the task that an agent works on, or if it works on none, the one that it reviews.
 
@@ -160,7 +151,7 @@ def task_at_hand(state: State, agent: str, now: str) -> Task:
         Refused: It has several.
     """
     try:
-        return current_task(state, agent)
+        return current_task(state, agent, now)
     except NotFound:
         if not state.schedule.reviews.held_by(agent):
             raise

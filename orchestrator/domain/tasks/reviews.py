@@ -12,7 +12,7 @@ from orchestrator.domain.agents.assignment import assign
 from orchestrator.domain.agents.identity import act_in_session, act_to_work
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import ReviewReleased, TaskCompleted
-from orchestrator.domain.tasks.leases import claim_review, named_or_current_review
+from orchestrator.domain.tasks.leases import claim_review, current_review, named_or
 from orchestrator.domain.tasks.lookup import (
     changed_task,
     find_live,
@@ -56,7 +56,7 @@ class Reviews(Noun[State]):
             Refused: It is not in review, the reviewer worked on it (``own_work``), or another agent reviews
                 it (``review_held``).
         """
-        reviewed = _reviewed(tx, named_or_current_review(tx, task, agent), "review", agent)
+        reviewed = _reviewed(tx, named_or(current_review, tx, task, agent), "review", agent)
         if reviewed.is_reviewed_by(tx.agent, tx.now):
             return reviewed
         claim_review(tx, reviewed, lease)
@@ -82,7 +82,7 @@ class Reviews(Noun[State]):
             Refused: No agent reviews it, or another one does.
         """
         release_review(
-            tx, find_live(tx.state, named_or_current_review(tx, task, agent)), reason, agent
+            tx, find_live(tx.state, named_or(current_review, tx, task, agent)), reason, agent
         )
 
     @command(changed_task)
@@ -105,7 +105,7 @@ class Reviews(Noun[State]):
             Refused: It is not in review, the reviewer worked on it (``own_work``), or another agent reviews
                 it (``review_held``).
         """
-        reviewed = _reviewed(tx, named_or_current_review(tx, task, agent), "approve", agent)
+        reviewed = _reviewed(tx, named_or(current_review, tx, task, agent), "approve", agent)
         tx.record(TaskApproved(task=reviewed.id, comment=check_text("comment", comment)))
         tx.record(
             TaskCompleted(
@@ -136,7 +136,7 @@ class Reviews(Noun[State]):
             Refused: It is not in review, the reviewer worked on it (``own_work``), or another agent reviews
                 it (``review_held``).
         """
-        reviewed = _reviewed(tx, named_or_current_review(tx, task, agent), "reject", agent)
+        reviewed = _reviewed(tx, named_or(current_review, tx, task, agent), "reject", agent)
         tx.record(TaskRejected(task=reviewed.id, reason=check_required("reason", reason)))
         worker = reviewed.assigned_to
         known = tx.state.agents.get(worker or "")

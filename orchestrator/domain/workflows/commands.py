@@ -21,7 +21,7 @@ from orchestrator.domain.tasks.events import (
     TaskNoted,
     TaskSignalled,
 )
-from orchestrator.domain.tasks.leases import named_or_current, take
+from orchestrator.domain.tasks.leases import current_task, named_or, take
 from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve_all
 from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.domain.tasks.verification_events import TaskSubmitted
@@ -251,7 +251,7 @@ class Workflows(Noun[State]):
             self._desk,
             ("workflows.advance", arguments),
             advanced_workflow,
-            lambda tx: _find_step(tx.state, named_or_current(tx, task, agent)).id,
+            lambda tx: _find_step(tx.state, named_or(current_task, tx, task, agent)).id,
             result=result,
             force=force,
             reason=reason,

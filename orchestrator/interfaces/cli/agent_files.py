@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
-from orchestrator.core.errors import NotFound, UsageError, did_you_mean
+from orchestrator.core.errors import NotFound, UsageError, missing
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, EVENTS
@@ -103,8 +103,10 @@ def _find(files: "AgentFiles", name: str) -> "AgentFile":
     for path, error in files.bad.items():
         if os.path.splitext(os.path.basename(path))[0] == name:
             raise error
-    raise NotFound(
-        f"There is no agent {name!a}{did_you_mean(name, files.agents)}",
+    raise missing(
+        "agent",
+        name,
+        files.agents,
         code="agent_file_not_found",
         hint="`trust` lists the agents of the folder; `task trust ID` is for the commands of a task.",
     )

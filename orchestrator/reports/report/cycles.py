@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.core import clock
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.engine import Engine
-from orchestrator.planning.cycle_report import Failed, Finished, Share
+from orchestrator.planning.cycle_report import Failed, Finished, Shares
 from orchestrator.reports.report.lives import Change, Chronicle, Life, ending_text
 from orchestrator.reports.report.records import SHOWN, CycleWork, Gantt, GanttRow, Phase
 
@@ -30,6 +30,9 @@ class Rounds:
         chronicle: The history from the log.
         lives: The tasks that count.
         starts: The events, oldest first; the first round is before them.
+
+    Attributes:
+        shares: The work of each agent, for each round.
     """
 
     def __init__(
@@ -42,24 +45,21 @@ class Rounds:
         self._engine = engine
         self._starts = starts
         rounds = range(len(starts) + 1)
-        self._shares: list[dict[str, Share]] = [{} for _ in rounds]
+        self.shares = [Shares() for _ in rounds]
         self._ended: list[list[tuple[Change, Life, float | None]]] = [[] for _ in rounds]
         for life in lives.values():
             self._note(life)
         for event, learned in chronicle.knowledge:
-            self._share(self.place(event), learned.agent).knowledge += 1
+            self.shares[self.place(event)][learned.agent].knowledge += 1
 
     def place(self, event: int) -> int:
         """The round of an event; an event that starts a round is not in that round."""
         return bisect_left(self._starts, event)
 
-    def _share(self, place: int, agent: str) -> Share:
-        return self._shares[place].setdefault(agent, Share(agent=agent))
-
     def _note(self, life: Life) -> None:
         changes = life.own
         first = changes[0]
-        self._share(self.place(first.event), first.agent).added += 1
+        self.shares[self.place(first.event)][first.agent].added += 1
         claim: Change | None = None
         for change, following in zip(changes, [*changes[1:], None], strict=True):
             if change.status == "in_progress":
@@ -74,28 +74,19 @@ class Rounds:
                 self._end(place, change, life, claim)
             elif change.status == "in_progress":
                 for later in range(place, until):
-                    self._share(later, change.agent or SYSTEM).running += 1
+                    self.shares[later][change.agent or SYSTEM].running += 1
 
     def _end(self, place: int, change: Change, life: Life, claim: Change | None) -> None:
         seconds = None if claim is None else max(0.0, change.moment - claim.moment)
         self._ended[place].append((change, life, seconds))
-        share = self._share(place, change.agent)
-        share.seconds += seconds or 0.0
-        if change.status == "done":
-            share.completed += 1
-        else:
-            share.failed += 1
-
-    def shares(self, place: int) -> list[Share]:
-        """The work of each agent in a round, by name."""
-        return [self._shares[place][agent] for agent in sorted(self._shares[place])]
+        self.shares[place].note_ending(change.agent, seconds, is_done=change.status == "done")
 
     def work(self, place: int, number: int | None, started: str, ended: str | None) -> CycleWork:
         """Return the report of a round."""
         endings = sorted(self._ended[place], key=lambda entry: entry[0].event)
         done = [entry for entry in endings if entry[0].status == "done"]
         failed = [entry for entry in endings if entry[0].status == "failed"]
-        shares = self.shares(place)
+        shares = self.shares[place].in_order()
         return CycleWork(
             number=number,
             started_at=started,

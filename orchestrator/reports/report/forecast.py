@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from orchestrator.core import clock
 from orchestrator.core.progress import ShowProgress
 from orchestrator.domain.state import State
+from orchestrator.reports.history import quantile
 from orchestrator.reports.report.lives import Life
 from orchestrator.reports.report.records import Forecast, HelpfulTask
 from orchestrator.reports.report.rhythm import next_time
 from orchestrator.reports.report.simulation import (
     DRAWS,
     play,
-    quantile,
     simulate,
     trials_for,
     usual_durations,

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import asdict
+
 from orchestrator.core import clock
 from orchestrator.core.printable import first_of
 from orchestrator.core.progress import ShowProgress, no_progress
@@ -81,24 +83,10 @@ def _outlook(status: GoalStatus, played: Played, ends: list[float]) -> GoalOutlo
 def _ended(status: GoalStatus) -> GoalOutlook:
     goal = status.goal
     slip = clock.between(goal.due, goal.ended_at) if goal.status == "reached" else None
-    return _made(status, outcome="ended", reason=goal.reason, slip=slip)
+    return _made(status, outcome="ended", slip=slip)
 
 
 def _made(status: GoalStatus, **facts: Any) -> GoalOutlook:
-    goal = status.goal
-    return GoalOutlook(
-        name=goal.name,
-        description=goal.description,
-        status=goal.status,
-        due=goal.due,
-        moved=status.moved,
-        late=status.late,
-        total=status.total,
-        done=status.done,
-        open=status.open,
-        blocked=status.blocked,
-        percent=status.percent,
-        estimate=status.estimate,
-        without_estimate=status.without_estimate,
-        **facts,
-    )
+    """Return the outlook with these facts, and those of the goal and of its progress."""
+    known = asdict(status.goal) | asdict(status)
+    return GoalOutlook(**{n: known[n] for n in GoalOutlook.__struct_fields__ if n in known} | facts)

@@ -17,7 +17,7 @@ from orchestrator.domain.tasks.records import ENDED, STATUSES, Task
 from orchestrator.engine import Engine
 from orchestrator.planning.critical_path import critical_path
 from orchestrator.planning.cycle_report import Learned, Share
-from orchestrator.reports.history import DAY, share
+from orchestrator.reports.history import DAY, quantile, share
 from orchestrator.reports.report.cycles import Rounds, gantt
 from orchestrator.reports.report.forecast import Played, forecast
 from orchestrator.reports.report.goals import outlooks
@@ -37,7 +37,6 @@ from orchestrator.reports.report.records import (
     Standing,
     StatusTime,
 )
-from orchestrator.reports.report.simulation import quantile
 from orchestrator.reports.report.time_line import time_line
 
 _OTHERS = ("need", "parent", "children")
@@ -372,7 +371,7 @@ class _Reporter:
 
     def _agents(self) -> list[Share]:
         rounds = Rounds(self._engine, self._chronicle, self._lives, [self._chronicle.before])
-        return rounds.shares(1)
+        return rounds.shares[1].in_order()
 
     def _cycles(self) -> list[CycleWork]:
         """The cycles in the period, oldest first; without cycles, the whole period."""

@@ -137,12 +137,6 @@ def usual_durations(history: WorkHistory) -> dict[str, float]:
     return {kind: statistics.median(durations) for kind, durations in kinds.items()}
 
 
-def quantile(values: Iterable[float], share: float) -> float:
-    """Return the quantile of the values; there must be at least one."""
-    ranked = sorted(values)
-    return ranked[max(0, math.ceil(share * len(ranked)) - 1)]
-
-
 class _Draw(msgspec.Struct):
     """A possible speed of the board: one draw from the model of its history."""
 
