@@ -214,8 +214,13 @@ class Orchestrator(Facade):
             timeout=timeout,
             now=now,
             warn=warn,
+            cook=self._cook,
             folder=folder,
         )
+
+    def _cook(self, name: str, variables: dict[str, str], *, on: str) -> Any:
+        """Compile a formula for a workflow; only then the compiler is loaded."""
+        return self.formulas.cook(name, variables, on=on)
 
     @classmethod
     def open(

@@ -9,7 +9,7 @@ import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -45,6 +45,7 @@ class Engine:
         timeout: Seconds to wait for the board's lock.
         now: The clock.
         warn: Receives a sentence that a person should know although the command succeeded.
+        cook: Compiles a formula; see :meth:`orchestrator.formulas.commands.Formulas.cook`.
         folder: The folder of the board; None if the store has none.
 
     Attributes:
@@ -63,9 +64,11 @@ class Engine:
         timeout: float = 10.0,
         now: clock.Clock = time.time,
         warn: Callable[[str], None],
+        cook: Callable[..., Any],
         folder: str | None = None,
     ) -> None:
         self.store = store
+        self._cook = cook
         self.presence = store.presence
         self.documents = store.documents
         self.cursors = store.cursors
@@ -354,6 +357,7 @@ class Engine:
             cause=self._caused_by(),
             knows_agent=functools.partial(check_name, state, self.presence),
             show_progress=self.show_progress,
+            cook=self._cook,
         )
 
     def _caused_by(self) -> Cause | None:

@@ -63,6 +63,7 @@ class Transaction(Generic[S]):
         cause: The event that started the acting agent, if the caller gave it.
         show_progress: Shows the progress of long work.
         strangers: Agents that were given work or mail and never acted, for a warning.
+        cook: Compiles a formula of the board, for workflows that add steps on their way.
         knows_agent: Whether an agent of this name was here; refuses a new name that differs from another
             agent's only in case.
     """
@@ -78,9 +79,11 @@ class Transaction(Generic[S]):
         session: int | None,
         cause: Cause | None,
         show_progress: ShowProgress,
+        cook: Callable[..., Any],
         knows_agent: Callable[[str], bool],
     ) -> None:
         self.state = state
+        self.cook = cook
         self.knows_agent = knows_agent
         self.strangers: dict[str, None] = {}
         self.show_progress = show_progress

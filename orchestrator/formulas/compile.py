@@ -17,6 +17,7 @@ from orchestrator.core.topological import topological_order
 from orchestrator.domain.tasks.checks import Checks
 from orchestrator.domain.tasks.facts import NO_FACTS
 from orchestrator.domain.tasks.given_facts import STEP_FACTS, changed_facts, check_fact
+from orchestrator.domain.tasks.relations import ForEach
 from orchestrator.domain.validation import LONGEST_TITLE, check_required, check_text
 from orchestrator.domain.workflows.compiled import (
     MILESTONE,
@@ -24,6 +25,7 @@ from orchestrator.domain.workflows.compiled import (
     CompiledGate,
     CompiledStep,
 )
+from orchestrator.domain.workflows.items import wanted_result
 from orchestrator.domain.workflows.records import Condense
 from orchestrator.formulas.advice import advise, example_targets
 from orchestrator.formulas.conditions import holds
@@ -34,8 +36,16 @@ from orchestrator.formulas.loading import Loaded
 from orchestrator.formulas.loops import unroll
 from orchestrator.formulas.parse import MEND
 from orchestrator.formulas.pruning import prune
-from orchestrator.formulas.schema import GATES, Squash, StepGate
-from orchestrator.formulas.steps import Draft, awaited, drafts_of, map_texts, task_gates, unique
+from orchestrator.formulas.schema import GATES, OnComplete, Squash, StepGate
+from orchestrator.formulas.steps import (
+    Draft,
+    awaited,
+    drafts_of,
+    is_milestone,
+    map_texts,
+    task_gates,
+    unique,
+)
 from orchestrator.formulas.validate import NEEDS_ITSELF
 from orchestrator.formulas.values import VARIABLE, Values
 
@@ -44,6 +54,9 @@ SHOWN = 20
 
 LONGEST_VALUE = 60
 """The largest length of a value in the title of a workflow."""
+
+EACH = "each"
+"""The id, after that of a step with ``on_complete``, of the milestone whose children it adds."""
 
 PLACEHOLDER_STEP = "Stands for the step that this advice is put around; it completes automatically."
 
@@ -88,6 +101,7 @@ def compile_formula(
     compilation.rewire()
     compilation.check_references()
     compilation.prune()
+    compilation.add_items()
     steps = compilation.finish(progress)
     root_description = problems.attempt(
         formula.place, values.fill, formula.description, formula.place
@@ -231,6 +245,37 @@ class _Compilation:
                     dropped.add(draft.id)
         prune(self._graph, dropped)
 
+    def add_items(self) -> None:
+        """Put a milestone after each step with ``on_complete``; what is added then becomes its children.
+
+        Who needs the step, or waits for children that it gets only then, waits for the milestone.
+        """
+        sources = {draft.id: draft for draft in self._graph if draft.on_complete is not None}
+        parents = {draft.parent for draft in self._graph} if sources else set()
+        for draft in [*self._graph] if sources else ():
+            how, of = awaited(draft)
+            if not draft.waits_for or of in parents:
+                continue
+            is_own = of == draft.id and not sources.keys().isdisjoint(draft.needs)
+            if not is_own and of not in sources:
+                continue
+            if how == "any":
+                message = "what a step adds when it is done can only be waited for as a whole"
+                self._problems.note(f"{draft.place}: waits_for", message)
+            draft.waits_for = ""
+            draft.needs = draft.needs if is_own else unique((*draft.needs, of or ""))
+        for draft in sources.values():
+            rule = draft.on_complete
+            assert rule is not None
+            each = Draft(
+                id=f"{draft.id}.{EACH}",
+                title=f"{rule.bond} for each of {rule.for_each}",
+                type=MILESTONE,
+                on_complete=rule,
+                place=rule.place,
+            )
+            self._problems.attempt(rule.place, self._graph.put_after, draft, each)
+
     # The compiled steps
 
     def finish(self, progress: ShowProgress) -> tuple[CompiledStep, ...]:
@@ -270,6 +315,9 @@ class _Compilation:
             for command in draft.verify
         ]
         draft.conditions = ()
+        if draft.on_complete is not None and draft.type != MILESTONE:
+            wanted = wanted_result(_for_each(draft.id, draft.on_complete))
+            draft.description = f"{draft.description.rstrip()}\n\n{wanted}".lstrip()
         filled: Draft = map_texts(draft, fill, _FILLED_BEFORE)
         filled.verify = tuple(command for command in commands if command)
         for name in ("artifacts", "touches", "labels"):
@@ -310,6 +358,9 @@ class _Compilation:
             gates=tuple(gate for gate in gates if gate is not None),
             outside=tuple(task for task in tasks if task is not None),
             source=place,
+            for_each=_for_each(draft.id.removesuffix(f".{EACH}"), draft.on_complete)
+            if draft.on_complete is not None and is_milestone(draft)
+            else None,
             **self._facts(draft),
         )
 
@@ -342,6 +393,16 @@ class _Compilation:
             elif value not in (None, ""):
                 facts[name] = attempt(f"{place}: {name}", check_fact, name, value)
         return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+def _for_each(step: str, rule: OnComplete) -> ForEach:
+    return ForEach(
+        step=step,
+        list=rule.for_each,
+        formula=rule.bond,
+        variables=rule.vars,
+        sequential=bool(rule.sequential),
+    )
 
 
 _CHECKS = ("verify", "verify_timeout", "artifacts", "review")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tomlkit
+from msgspec.structs import replace
 
 from orchestrator.core import names
 from orchestrator.core.errors import NotFound, UsageError
@@ -21,6 +22,7 @@ from orchestrator.domain.tasks.lookup import resolve
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.relations import Signal
 from orchestrator.domain.workflows.instantiate import REVIEW_ONLY
+from orchestrator.domain.workflows.items import wanted_result
 from orchestrator.domain.workflows.lookup import descendants
 from orchestrator.formulas.values import PLACEHOLDER
 from orchestrator.formulas.variables import NAME
@@ -72,6 +74,8 @@ class _Distiller:
         self._steps = steps
         self._variables = variables
         self._inside = {step.id for step in steps}
+        self._adding = {step.for_each.step: step for step in steps if step.for_each is not None}
+        self._added = {step.id: source for source, step in self._adding.items()}
         self._used: set[str] = set()
         self._texts = [text for step in steps for text in _texts(step)]
         for name, value in variables.items():
@@ -117,12 +121,24 @@ class _Distiller:
         return tomlkit.dumps(_in_lines(formula) if is_plain else formula)
 
     def _children(self, parent: str) -> list[dict[str, Any]]:
-        return [_filled(self._step(step)) for step in self._steps if step.parent == parent]
+        steps = (step for step in self._steps if step.parent == parent)
+        return [_filled(self._step(step)) for step in steps if step.id not in self._added]
 
     def _step(self, step: Task) -> dict[str, Any]:
         children = self._children(step.id)
+        each = self._adding[step.id].for_each if step.id in self._adding else None
+        if each is not None:
+            own = step.description.removesuffix(wanted_result(each)).rstrip()
+            step = replace(step, description=own)
         table: dict[str, Any] = {"id": self._inner(step.id)}
         table |= {name: self._with_names(getattr(step, name)) for name in _TEXTS}
+        if each is not None:
+            table["on_complete"] = {
+                "for_each": each.list,
+                "bond": each.formula,
+                "vars": {n: self._with_names(text) for n, text in each.variables.items()},
+                "sequential": each.sequential,
+            }
         for name in (*STEP_FACTS, "assignee"):
             if name not in _TEXTS and name in KEPT:
                 value = getattr(step, name)
@@ -149,7 +165,7 @@ class _Distiller:
         return f"{gate.how}:{self._inner(gate.of)}"
 
     def _inner(self, task_id: str) -> str:
-        return task_id.removeprefix(self._root.id + ".")
+        return self._added.get(task_id, task_id).removeprefix(self._root.id + ".")
 
     def _with_names(self, text: str) -> str:
         """A text with the words of the variables replaced by their names, the longest words first."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 
 from orchestrator.core import names
-from orchestrator.core.errors import NotFound, Refused, UsageError
+from orchestrator.core.errors import NotFound, Refused, UsageError, did_you_mean
 from orchestrator.core.problems import Problems
 from orchestrator.core.store import Documents
 from orchestrator.formulas.extends import merged
@@ -56,9 +56,12 @@ def load(name: str, board: Documents | None) -> Loaded:
     """
     loading = _Loading(board)
     formula = loading.load(find(name, board), [])
+    others = loading.others(formula)
+    for each in (formula, *others.values()):
+        loading.check_bonds(each)
     return Loaded(
         formula=formula,
-        others=loading.others(formula),
+        others=others,
         warnings=tuple(loading.warnings),
         misread=loading.misread,
         invalid=loading.invalid,
@@ -133,6 +136,28 @@ class _Loading:
                     others[name] = other
                     open_formulas.append(other)
         return others
+
+    def check_bonds(self, formula: Formula) -> None:
+        """Note steps whose ``on_complete`` cannot add its formula: that is missing, or its values are."""
+        for step in steps_of(formula):
+            rule = step.on_complete
+            if rule is None or not rule.bond or "{" in rule.bond:
+                continue
+            bonded = self._named(rule.bond, f"{rule.place}.bond", [])
+            if bonded is None:
+                continue
+            if bonded.type == "aspect":
+                self.invalid.note(
+                    f"{rule.place}.bond", f"{rule.bond} is an aspect, which has no steps"
+                )
+            for name in rule.vars:
+                if name not in bonded.variables:
+                    near = did_you_mean(name, bonded.variables)
+                    message = f"{rule.bond} has no variable {name!a}{near}"
+                    self.invalid.note(f"{rule.place}.vars", message)
+            for name, variable in bonded.variables.items():
+                if variable.required and variable.default is None and name not in rule.vars:
+                    self.invalid.note(f"{rule.place}.vars", f"{rule.bond} requires {name!a}")
 
 
 def _references(formula: Formula) -> Iterator[tuple[str, str, str]]:

@@ -4,8 +4,6 @@
 field here. The field ``place`` is not a key: it is where the record is in its file, for messages.
 """
 
-from typing import Any
-
 import msgspec
 
 from orchestrator.domain.tasks.given_facts import StepFacts
@@ -90,6 +88,24 @@ class Loop(msgspec.Struct, frozen=True):
     body: "tuple[Step, ...]" = ()
 
 
+class OnComplete(Table):
+    """Steps that are added when a step is done: a formula for each item of a list in its result.
+
+    Attributes:
+        for_each: Where the list is: ``output.legs``; ``output``: the result is a list.
+        bond: The formula.
+        vars: Its variables; ``{item}``, ``{item.name}`` and ``{index}``, from 0, are filled for each item.
+        parallel: The items do not wait for one another, as without it.
+        sequential: Each item waits for the one before.
+    """
+
+    for_each: str = ""
+    bond: str = ""
+    vars: dict[str, str] = {}
+    parallel: bool | None = None
+    sequential: bool | None = None
+
+
 class Step(StepFacts):
     """A step: it becomes a task.
 
@@ -105,7 +121,7 @@ class Step(StepFacts):
         agent: The kind of agent that the step is meant for, kept in ``meta``: nothing is assigned by it.
         interactive: Whether the agent talks with a person, kept in ``meta``.
         parallel: Whether it is meant to run beside others, kept in ``meta``: the needs alone decide.
-        on_complete: What other tools add when the step ends; refused.
+        on_complete: What is added when it is done; who needs it waits for that too.
     """
 
     id: str = ""
@@ -126,7 +142,7 @@ class Step(StepFacts):
     agent: str = ""
     interactive: bool | None = None
     parallel: bool | None = None
-    on_complete: Any = None
+    on_complete: OnComplete | None = None
     place: str = ""
 
     def __post_init__(self) -> None:

@@ -198,16 +198,19 @@ def inherit(draft: Draft, target: Draft) -> None:
 
 
 def inherit_checks(draft: Draft, target: Draft) -> None:
-    """Give the last replacement of a step the checks of that step.
+    """Give the last replacement of a step the checks of that step, and what is added when it is done.
 
     Raises:
-        BadInput: The replacement is a milestone, which completes automatically and has no checks.
+        BadInput: The replacement is a milestone, which completes automatically and has neither.
     """
-    if is_milestone(draft) and (target.verify or target.artifacts or target.review):
+    has_checks = target.verify or target.artifacts or target.review
+    if is_milestone(draft) and (has_checks or target.on_complete):
+        what = "checks" if has_checks else "on_complete"
         raise BadInput(
-            f"{target.id!a} has checks, but the last step in its place, {draft.id!a}, is a milestone:"
-            " it completes automatically and has no checks"
+            f"{target.id!a} has {what}, but the last step in its place, {draft.id!a}, is a milestone:"
+            f" it completes automatically and has no {'checks' if has_checks else 'result'}"
         )
+    draft.on_complete = draft.on_complete or target.on_complete
     if target.acceptance not in draft.acceptance:
         draft.acceptance = "\n\n".join(filter(None, [draft.acceptance, target.acceptance]))
     draft.verify = unique(draft.verify + target.verify)

@@ -53,6 +53,7 @@ _UNUSED_BY_GATES = {
 _IDS_OF_GATES = {"event": "the type of the event", "mail": "the subject", "task": "the task"}
 _OWN_CHILDREN = ("all", "any", "all-children", "any-children")
 _WAITS = re.compile(r"(?:all|any)(?:-children|:.+)?|children-of\(.+\)")
+_LIST = re.compile(r"output(?:\.[A-Za-z_][\w-]*)*")
 _NOT_IN_LEGS_AND_ADVICE = ("children", "loop", "expand")
 
 
@@ -196,11 +197,7 @@ class _Validation:
             )
         yield from self._undeclared("condition", PLACEHOLDER.findall(step.condition))
         if step.on_complete is not None:
-            yield (
-                "on_complete",
-                "a step adds nothing when it ends: write a loop or children with their needs, or let its"
-                " agent pour a formula and `formula bond` it",
-            )
+            yield from (("on_complete", problem) for problem in _problems_at_end(step))
         if step.focus and step not in self._formula.legs:
             yield "focus", "only legs of a convoy formula have it"
         if step.loop is not None:
@@ -313,6 +310,20 @@ def _loop_problems(loop: Loop) -> Iterator[str]:
     for times in (loop.count, loop.max):
         if isinstance(times, int) and times < 0:
             yield f"a loop cannot run {times} times"
+
+
+def _problems_at_end(step: Step) -> Iterator[str]:
+    """The problems of ``on_complete``."""
+    rule = step.on_complete
+    assert rule is not None
+    if not _LIST.fullmatch(rule.for_each):
+        yield f"for_each says where the list is: 'output.NAME', not {rule.for_each!a}"
+    if not rule.bond.strip():
+        yield "it needs bond, the formula for each item"
+    if rule.parallel and rule.sequential:
+        yield "it has parallel and sequential: only one of them is allowed"
+    if step.loop is not None or is_milestone(step):
+        yield "a loop or milestone has no result, so nothing follows from it"
 
 
 def _structure_problems(step: Step) -> Iterator[tuple[str, str]]:

@@ -106,12 +106,3 @@ def test_keys_that_inform_are_kept_in_the_step(kitchen: Kitchen):
         "interactive": "true",
         "parallel": "false",
     }
-
-
-def test_what_would_add_steps_when_one_ends_is_refused(kitchen: Kitchen):
-    step = {
-        "id": "a",
-        "on_complete": {"for_each": "output.legs", "bond": "leg", "vars": {"x": "y"}},
-    }
-    written(kitchen, {"steps": [step]})
-    assert [p for p in kitchen.problems("plan") if "on_complete: a step adds nothing" in p]

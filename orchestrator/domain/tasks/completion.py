@@ -8,6 +8,8 @@ and parts, and checks; what it passed over stands in the evidence.
 from collections.abc import Callable
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.transaction import (
     SYSTEM,
@@ -116,8 +118,20 @@ def _end(
     if evidence:
         tx.record(TaskChecked(task=task.id, evidence=evidence))
     is_reviewed = task.checks is not None and task.checks.review
+    if is_reviewed and not reason:
+        _check_items(tx.state, task, result)
     ending = TaskSubmitted if is_reviewed else TaskCompleted
     tx.record(ending(task=task.id, result=result, reason=check_text("reason", reason)))
+
+
+def _check_items(state: State, task: Task, result: str | None) -> None:
+    """Refuse a result for review to which the workflow could add nothing once it is approved."""
+    for name in state.tasks.needed_by.get(task.id, ()):
+        each = state.tasks[name].for_each
+        if each is not None and each.step == task.id:
+            from orchestrator.domain.workflows.items import items_of
+
+            items_of(replace(task, result=result), each)
 
 
 # Who may complete it

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 
 from orchestrator.domain.tasks.checks import Checks
-from orchestrator.domain.tasks.relations import Gate, Link, Signal
+from orchestrator.domain.tasks.relations import ForEach, Gate, Link, Signal
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +44,7 @@ class TaskFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         signals: What it waits for from outside the graph.
         milestone: It completes automatically as soon as nothing blocks it, unless it has checks.
         until: The condition that ends its children early, in words; then those not begun are cancelled.
+        for_each: Of a milestone: what it adds for each item of a result, as its children.
         workflow: The root of the workflow that it is a step of.
         assignee: The agent that gets it as soon as nothing blocks it.
         links: Links that never block.
@@ -72,6 +73,7 @@ class TaskFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     signals: Annotated[tuple[Signal, ...], Kept(label="signals", is_final=True)] = ()
     milestone: Annotated[bool, Kept(label="milestone")] = False
     until: Annotated[str, Kept(label="until", is_final=True)] = ""
+    for_each: Annotated[ForEach | None, Kept(label="adds", is_final=True)] = None
     workflow: Annotated[str | None, Kept(label="workflow", is_final=True)] = None
     assignee: Annotated[str, Kept(label="to be given to")] = ""
     links: Annotated[tuple[Link, ...], Kept(label="links")] = ()

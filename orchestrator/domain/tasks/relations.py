@@ -70,6 +70,24 @@ class Progress(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
 NO_CHILDREN = Progress(0, 0, 0)
 
 
+class ForEach(Record, frozen=True, kw_only=True):
+    """What a milestone adds before it is done: a formula for each item of a list in the result of a step.
+
+    Attributes:
+        step: The step.
+        list: Where the list is in its result: ``output.legs``.
+        formula: The name of the formula.
+        variables: Values with ``{item}``, ``{item.name}`` and ``{index}``.
+        sequential: Each item waits for the one before.
+    """
+
+    step: str
+    list: str
+    formula: str
+    variables: dict[str, str] = {}
+    sequential: bool = False
+
+
 class Signal(Record, frozen=True, kw_only=True):
     """A signal from outside the graph that a task waits for.
 

@@ -105,7 +105,12 @@ def settle(tx: Transaction[State]) -> None:
 
 
 def _end_milestone(tx: Transaction[State], task: Task) -> None:
-    """Complete a milestone; cancel it if it is the root of a workflow without a done step."""
+    """Complete a milestone, unless it adds steps first; cancel a root without a done step."""
+    if task.for_each is not None and task.gate is None:
+        from orchestrator.domain.workflows import items
+
+        if items.add(tx, task, task.for_each):
+            return
     progress = task.progress
     if task.id in tx.state.workflows and progress is not None and not progress.done:
         tx.record(cancelled(task, "all of its steps were cancelled"))

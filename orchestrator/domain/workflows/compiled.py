@@ -6,6 +6,7 @@
 import msgspec
 
 from orchestrator.domain.tasks.given_facts import StepFacts
+from orchestrator.domain.tasks.relations import ForEach
 from orchestrator.domain.workflows.records import Condense
 
 MILESTONE = "milestone"
@@ -29,6 +30,7 @@ class CompiledStep(StepFacts, kw_only=True):
         waits_for: ``all`` or ``any`` of its own children, ``all:STEP`` or ``any:STEP`` of another step's.
         outside: Tasks of the board that must be done first, by id or prefix.
         until: The condition that ends its children early.
+        for_each: Of a milestone: what it adds when a step is done.
         source: Its place in the formula file.
     """
 
@@ -41,6 +43,7 @@ class CompiledStep(StepFacts, kw_only=True):
     outside: tuple[str, ...] = ()
     until: str = ""
     assignee: str = ""
+    for_each: ForEach | None = None
     source: str = ""
 
 

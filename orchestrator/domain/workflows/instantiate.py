@@ -102,8 +102,7 @@ def instantiate(
         )
     priority = 5 if target is None else target.priority
     for step in tx.show_progress(formula.steps, "Adding steps"):
-        added = _added(tx.state, root, step, stream, labels, priority, assignee or "")
-        tx.record(added)
+        tx.record(added_step(tx.state, root, step, stream, labels, priority, assignee or ""))
     if target is not None:
         _check_circles(tx.state, root, formula.steps)
     return root
@@ -121,7 +120,7 @@ def _workstream(tx: Transaction[State], name: str | None, target: Task | None) -
     return tx.state.workstreams.find_active(name).name
 
 
-def _added(
+def added_step(
     state: State,
     root: str,
     step: CompiledStep,
@@ -148,6 +147,8 @@ def _added(
         signals=tuple(Signal(kind=g.type, name=g.name, seconds=g.seconds) for g in step.gates),
         milestone=is_milestone,
         until=step.until,
+        for_each=step.for_each
+        and msgspec.structs.replace(step.for_each, step=f"{root}.{step.for_each.step}"),
         workflow=root,
         assignee="" if is_milestone else step.assignee or assignee,
         **facts,

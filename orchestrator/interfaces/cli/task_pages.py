@@ -173,6 +173,13 @@ def _signal(signal: "Signal") -> str:
     return f"{signal.kind} {signal.name} ({when}{until})"
 
 
+def _adds(task: "Task") -> str:
+    each = task.for_each
+    assert each is not None
+    how = ", one after another" if each.sequential else ""
+    return f"{each.formula} for each of {each.list} of {each.step}{how}"
+
+
 _FORMATS: "dict[str, Callable[[Task], str]]" = {
     "estimate": lambda task: spoken((task.estimate or 0) * 60),
     "needs": lambda task: (
@@ -181,6 +188,7 @@ _FORMATS: "dict[str, Callable[[Task], str]]" = {
     "gate": _gate,
     "signals": lambda task: ", ".join(map(_signal, task.signals)),
     "milestone": lambda _: "done by itself when it is reached",
+    "for_each": _adds,
     "due": lambda task: shown_time(task.due),
     "defer_until": lambda task: shown_time(task.defer_until),
     "links": lambda task: ", ".join(f"{link.kind} {link.task}" for link in task.links),
