@@ -97,6 +97,7 @@ def test_the_whole_log_folds_to_what_it_always_did():
         "web-a3f8": "pending",
         "0e0e0e0e": "pending",
         "0f0f0f0f": "cancelled",
+        "b0b0b0b0.survey.each": "pending",
     }
     assert state.tasks["0e0e0e0e"].open_needs == 2
     assert state.tasks.failure_needed_by == {"web-a3f8": ["0e0e0e0e"], "abc00002": ["0e0e0e0e"]}
@@ -106,8 +107,12 @@ def test_the_whole_log_folds_to_what_it_always_did():
         "done": 3,
         "cancelled": 2,
         "in_review": 1,
-        "pending": 1,
+        "pending": 2,
     }
+    adds = state.tasks["b0b0b0b0.survey.each"].for_each
+    assert adds is not None
+    assert (adds.step, adds.list, adds.formula) == ("b0b0b0b0.survey", "output.legs", "leg")
+    assert (adds.variables, adds.sequential) == ({"name": "{item.name}"}, True)
     assert state.tasks["abc00002"].workstream == "old"
     assert state.tasks.deleted == {"0d0d0d0d": "twice"}
     assert {agent.id: agent.status for agent in state.agents.values()} == {

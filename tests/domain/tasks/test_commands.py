@@ -90,6 +90,7 @@ def test_a_task_keeps_everything_it_was_given(orc: Orchestrator):
         "needs_failure_of": (),
         "meta": {},
         "until": "",
+        "for_each": None,
         "workflow": None,
         "assignee": "",
         "progress": None,

@@ -267,7 +267,7 @@ def test_every_fact_has_one_name_and_other_names_lead_to_it() -> None:
     assert all(field_of(name) is field for name, field in FIELDS.items())
     assert not FIELDS.keys() & NAMES.keys()
     assert {*NAMES.values()} <= FIELDS.keys()
-    missing = {"links", "signals", "checks", "verify_timeout"}
+    missing = {"links", "signals", "for_each", "checks", "verify_timeout"}
     from orchestrator.domain.tasks.facts import TaskFacts
     from orchestrator.domain.tasks.given_facts import FACTS
 
