@@ -21,9 +21,9 @@ from orchestrator.domain.tasks.given_facts import STEP_FACTS
 from orchestrator.domain.tasks.lookup import resolve
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.relations import Signal
-from orchestrator.domain.workflows.instantiate import REVIEW_ONLY
 from orchestrator.domain.workflows.items import wanted_result
 from orchestrator.domain.workflows.lookup import descendants
+from orchestrator.domain.workflows.step_tasks import REVIEW_ONLY
 from orchestrator.formulas.values import PLACEHOLDER
 from orchestrator.formulas.variables import NAME
 

@@ -23,7 +23,7 @@ from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.relations import ForEach, Gate
 from orchestrator.domain.validation import LONGEST_TITLE
 from orchestrator.domain.workflows.compiled import MILESTONE, CompiledFormula, CompiledStep
-from orchestrator.domain.workflows.instantiate import REVIEW_ONLY, added_step
+from orchestrator.domain.workflows.step_tasks import REVIEW_ONLY, added_step
 
 MOST = 10_000
 """How many steps one result may add."""
