@@ -3,19 +3,26 @@
 import os
 import queue
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from orchestrator import Orchestrator, OrchestratorError
 from orchestrator.core.errors import TimedOut
 from orchestrator.domain.event_log import as_dict
+from orchestrator.supervisor import watching as watching_files
 from orchestrator.supervisor.watching import (
+    SETTLE,
     Exclusion,
     FileChange,
     FileWatcher,
+    Listing,
+    list_files,
     own_folders,
     push_changes,
 )
@@ -33,10 +40,12 @@ class Watched:
             str(project), ["*.tmp", "build/", "!keep.log"], own_folders(str(project))
         )
         self.watcher = FileWatcher([str(project)], excluded, deliver or self.bursts.put, poll=poll)
+        self.acting = threading.Lock()
 
     def after(self, act: Callable[[], object]) -> list[tuple[str, ...]]:
         """What one act is told as; a second file shows that nothing more comes."""
-        act()
+        with self.acting:
+            act()
         first = self.bursts.get(timeout=PATIENCE)
         (self.project / "end").write_text("end")
         rest = []
@@ -54,12 +63,19 @@ class Watched:
 
 @contextmanager
 def watching(project: Path, poll: float) -> Iterator[Watched]:
+    """Watch a folder; no listing is made in the middle of an act, however slow the machine is."""
     watched = Watched(project, poll)
-    watched.watcher.start()
-    try:
-        yield watched
-    finally:
-        watched.watcher.stop()
+
+    def listing(*args: Any) -> Listing:
+        with watched.acting:
+            return list_files(*args)
+
+    with patch.object(watching_files, "list_files", listing):
+        watched.watcher.start()
+        try:
+            yield watched
+        finally:
+            watched.watcher.stop()
 
 
 @pytest.fixture(params=[0.0, 0.05], ids=["system", "polling"])
@@ -125,6 +141,21 @@ def test_a_burst_is_whole(project: Path, poll: float):
         assert sorted(path for kind, path in changed if kind == "create") == sorted(names)
         gone = watched.after(lambda: shutil.rmtree(project / "burst"))
         assert sorted(path for kind, path in gone if kind == "delete") == sorted(names)
+
+
+def test_a_burst_is_over_when_nothing_has_changed_for_a_while(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    watcher = Watched(project, 0.0).watcher
+    waits: list[float] = []
+
+    def wait_for(_: Callable[[], bool], seconds: float) -> bool:
+        waits.append(seconds)
+        watcher._touched += len(waits) < 4  # three more changes come
+        return False
+
+    monkeypatch.setattr(watcher._wake, "wait_for", wait_for)
+    assert (watcher._settle(), waits) == (3, [SETTLE] * 4)
 
 
 def test_what_is_excluded_and_our_own_is_never_told(project: Path, poll: float):
