@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+from orchestrator.domain.validation import LONGEST_TEXT
 from orchestrator.runtimes.context import COMMANDS, whole_prompt
-from orchestrator.runtimes.json_output import JsonReader, count_in, text_in
+from orchestrator.runtimes.json_output import LONGEST_LINE, JsonReader, count_in, text_in
 from orchestrator.runtimes.output import AttemptResult
 from orchestrator.runtimes.port import NETWORK, AgentRun, ProgramCall, Runtime
 
@@ -42,9 +43,12 @@ class _GeminiReader(JsonReader):
     def __init__(self) -> None:
         super().__init__()
         self._text = ""
+        self._parts: list[str] = []
+        self._size = 0
 
     def end(self, status: int | None, seconds: float) -> tuple[list[str], AttemptResult]:
         text, self._text = self._text, ""
+        self.answer = "".join(self._parts)
         rest = self._kept(text.splitlines())
         lines, result = super().end(status, seconds)
         return [*rest, *lines], result
@@ -52,17 +56,15 @@ class _GeminiReader(JsonReader):
     def record(self, type: str, record: dict[str, Any]) -> Iterable[str]:
         if type == "message":
             if record.get("role") == "assistant":
-                text = text_in(record, "content")
-                self.answer += text
-                *lines, self._text = (self._text + text).split("\n")
-                yield from lines
+                yield from self._message(text_in(record, "content"))
             return
         yield self._text
         self._text = ""
         if type == "init":
             self.begin(record.get("session_id"))
         elif type == "tool_use":
-            self.answer = ""
+            self._parts.clear()
+            self._size = 0
             yield self.use(record.get("tool_name"), record.get("parameters"))
         elif type == "error":
             yield f"{text_in(record, 'severity') or 'error'}: {text_in(record, 'message')}"
@@ -72,6 +74,17 @@ class _GeminiReader(JsonReader):
             self.output_tokens = count_in(record, "stats", "output_tokens")
             if record.get("status") == "error":
                 self.error = text_in(record, "error", "message") or "it reports an error"
+
+    def _message(self, text: str) -> Iterable[str]:
+        """Keep a part of the answer, as long as its size is allowed; yield the lines that end in it."""
+        if text and self._size < LONGEST_TEXT:
+            self._parts.append(text)
+            self._size += len(text)
+        *lines, self._text = (self._text + text).split("\n")
+        yield from lines
+        if len(self._text) >= LONGEST_LINE:
+            yield self._text
+            self._text = ""
 
 
 RUNTIME = GeminiRuntime()

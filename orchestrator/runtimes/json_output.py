@@ -10,13 +10,16 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.domain.subscriptions.records import AttemptReport
-from orchestrator.runtimes.output import OutputReader, first_line, text_of
+from orchestrator.runtimes.output import OutputReader, cut, first_line, text_of
 
 _LONGEST = 16 * 1024 * 1024
 """Bytes of a line that is still read as a record."""
 
-_SHOWN = 4096
-"""Characters of a line in the log that is no record, or of a text of the agent."""
+LONGEST_LINE = 4096
+"""Characters of a line in the log."""
+
+_TEXT = 65536
+"""Characters of a text of the agent that its log gets."""
 
 _TOOLS = 100
 """How many tools are counted by name."""
@@ -50,13 +53,11 @@ class JsonReader(OutputReader):
         for line in lines:
             record = _record_of(line)
             if record is None:
-                shown += [
-                    text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…" for text in text_of([line])
-                ]
+                shown += text_of([line])
             else:
                 for text in self.record(record["type"], record):
-                    shown += text.splitlines()
-        return shown
+                    shown += text[:_TEXT].splitlines()
+        return [cut(text, LONGEST_LINE) for text in shown]
 
     def missing(self) -> str:
         return "" if self.is_complete else "its output ended without a result"

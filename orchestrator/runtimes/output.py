@@ -8,6 +8,7 @@ import msgspec
 
 from orchestrator.core.printable import escape
 from orchestrator.domain.subscriptions.records import AttemptReport
+from orchestrator.domain.validation import LONGEST_TEXT
 
 LAST_LINES = 20
 """How many lines of the end of the output the report holds."""
@@ -24,7 +25,7 @@ class AttemptResult(msgspec.Struct, frozen=True):
 
     Attributes:
         failure: Why it failed, in a sentence; empty if it succeeded.
-        answer: The last text of the agent, which is the result of its task.
+        answer: The last text of the agent, which can be the result of its task.
     """
 
     failure: str
@@ -95,7 +96,8 @@ class OutputReader:
         output = "\n".join(self._last).encode()[-LAST_BYTES:].decode("utf-8", "ignore")
         report = AttemptReport(exit_status=status, seconds=seconds, output=output)
         failure = first_line(self.error) or failure_of(status) or self.missing()
-        return lines, AttemptResult(failure, self.completed(report), self.answer or output)
+        answer = (self.answer or output)[:LONGEST_TEXT].replace("\0", "\N{REPLACEMENT CHARACTER}")
+        return lines, AttemptResult(failure, self.completed(report), answer)
 
     def read(self, lines: list[bytes]) -> list[str]:
         """The lines for the log in lines of stdout."""
@@ -134,4 +136,9 @@ def text_of(lines: Iterable[bytes]) -> list[str]:
 def first_line(text: str, most: int = 300) -> str:
     """The first line of a text that is not empty, without control characters, cut where it is long."""
     line = next(filter(None, map(str.strip, text.splitlines())), "")
-    return escape(line if len(line) <= most else f"{line[:most]}…")
+    return cut(escape(line[: most + 1]), most)
+
+
+def cut(text: str, most: int) -> str:
+    """The beginning of a text; ``…`` follows if it is not the whole text."""
+    return text if len(text) <= most else f"{text[:most]}…"

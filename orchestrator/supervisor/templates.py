@@ -21,6 +21,10 @@ LARGE = 100_000
 TOTAL = 64_000
 """Bytes of all variables that are only there because the event has such a value."""
 
+NAMED = 500_000
+"""Bytes of all variables that a script names; the other values are read from files."""
+
+_VARIABLE = re.compile(r"ORC_EVENT\w*", re.ASCII)
 _PATH = re.compile(r"event(\.[^\s.{}]+)*")
 
 
@@ -120,26 +124,36 @@ def render(script: Script, event: dict[str, Any]) -> RenderedScript:
     variables: dict[str, str] = {}
     large: dict[str, str] = {}
     parts: list[str] = [script.texts[0]]
+    room = NAMED
+
+    def put(name: str, value: str) -> None:
+        nonlocal room
+        size = len(value.encode())
+        is_large = size > min(LARGE, room)
+        (large if is_large else variables)[name] = value
+        room -= 0 if is_large else size
+
     for place, text in zip(script.places, script.texts[1:], strict=True):
         value = _checked(place.path, value_of(event, place.path))
         name = variable_of(place.path)
         if place.raw:
             parts.append(value)
         else:
-            (large if len(value.encode()) > LARGE else variables)[name] = value
+            if name not in variables and name not in large:
+                put(name, value)
             parts.append(f'"${name}"')
         parts.append(text)
     text = "".join(parts)
+    named = set(_VARIABLE.findall(text))
     left = TOTAL
     for path, value in _leaves("event", event):
-        name, size = variable_of(path), len(value.encode())
+        name = variable_of(path)
         if name in variables or name in large or "\0" in value:
             continue
-        is_named = re.search(rf"{name}\b", text) is not None
-        if size > LARGE:
-            if is_named:
-                large[name] = value
-        elif is_named or size + len(name) <= left:
+        size = len(value.encode())
+        if name in named:
+            put(name, value)
+        elif size + len(name) <= left:
             variables[name] = value
             left -= size + len(name)
     # `$(...)` drops newlines at the end, so one more character is read, and cut.

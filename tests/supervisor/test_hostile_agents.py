@@ -1,0 +1,139 @@
+"""Agents that crash, hang, flood, fork and lie: the runner goes on, and nothing of them is left."""
+
+import json
+import os
+import resource
+import select
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.supervisor.processes import LOG_BYTES
+
+from .running import Town, ends
+
+MEGABYTE = 1024 * 1024
+HUGE = "x" * (5 * MEGABYTE)
+
+
+@pytest.fixture
+def town(memory_path: Path) -> Iterator[Town]:
+    town = Town(memory_path)
+    yield town
+    town.orc.close()
+
+
+def payload(record: Any) -> Any:
+    return json.loads(bytes(record.payload))
+
+
+def stand_in(town: Town, name: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program of this name on PATH; it is Python."""
+    folder = town.project / "programs"
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!{sys.executable}\nimport json, sys\n{code}\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+# Agents that leave processes
+
+LEAVING = {
+    "a child": "sleep 600 & echo child $!",
+    "a session of its own": "setsid sh -c 'echo child $$; exec sleep 600' & read x < gate",
+    "a double fork": "(setsid sh -c '(sleep 600 & echo child $!)' &); read x < gate",
+    "one that ignores signals": "setsid sh -c 'trap \"\" TERM INT HUP; echo child $$; sleep 600; sleep 600' &"
+    " read x < gate",
+    "a tree": "setsid sh -c 'setsid sh -c \"echo child \\$\\$; sleep 600 & wait\" & wait' & read x < gate",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("script", LEAVING.values(), ids=LEAVING)
+def test_nothing_that_an_agent_starts_outlives_it(town: Town, script: str):
+    os.mkfifo(town.project / "gate")
+    town.add("fork", script, listen="[job]")
+    with town.running() as runner:
+        town.push("job")
+        runner.until_line("child ")
+        if "gate" in script:
+            (town.project / "gate").write_text("go\n")
+        runner.until_events("subscription.finished")
+        (child,) = [int(text.split()[1]) for _, _, text in runner.lines]
+        assert ends(child)
+
+
+# Agents that write without end
+
+
+def test_a_runtime_that_floods_with_long_texts_keeps_log_and_report_small(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+):
+    stand_in(
+        town,
+        "claude",
+        "text = {'type': 'assistant', 'message': {'content': [{'type': 'text', 'text': 'x' * 6_000_000}]}}\n"
+        "for _ in range(12): print(json.dumps(text))\n"
+        "print(json.dumps({'type': 'result', 'result': 'the end'}))",
+        monkeypatch,
+    )
+    town.add("flood", "You flood.", runtime="claude", listen="[job]")
+    with town.running() as runner:
+        town.push("job")
+        (finished,) = runner.until_events("subscription.finished")
+    assert len(finished.payload) < 10_000
+    for file in (town.board / "state" / "logs").iterdir():
+        assert file.stat().st_size <= LOG_BYTES
+    assert max(len(text) for _, _, text in runner.lines) <= 65536
+
+
+# Agents that lie
+
+
+@pytest.mark.parametrize("error", ["\u202e" * 5000, "a\n" * 5000, "\0\x1b[2J", "x" * MEGABYTE])
+def test_what_a_runtime_gives_as_its_reason_never_stops_the_runner(
+    town: Town, monkeypatch: pytest.MonkeyPatch, error: str
+):
+    text = json.dumps({"type": "result", "is_error": True, "result": error})
+    stand_in(town, "claude", f"print({text!r})", monkeypatch)
+    town.add("liar", "You lie.", runtime="claude", listen="[job]")
+    town.add("next", "true", listen="[job]")
+    with town.running() as runner:
+        town.push("job")
+        runner.until_events("subscription.died")
+        runner.until_events("subscription.finished")
+
+
+def test_a_reason_with_a_long_path_never_stops_the_runner(memory_path: Path):
+    folder = memory_path / "/".join(["x" * 200] * 3)
+    folder.mkdir(parents=True)
+    town = Town(folder)
+    town.add("lost", "true", listen="[job]", workdir="none")
+    with town.orc, town.running() as runner:
+        town.push("job")
+        (died,) = runner.until_events("subscription.died")
+    assert "No such file" in payload(died)["reason"]
+
+
+# Large payloads
+
+
+def test_a_script_that_names_many_large_values_starts(town: Town):
+    names = [f"k{n:02}" for n in range(40)]
+    script = "\n".join(f'printf "%s " {{{{event.payload.{name}}}}} | wc -c' for name in names)
+    town.add("many", script, listen="[job]")
+    with town.running() as runner:
+        town.push("job", {name: "v" * 90_000 for name in names})
+        runner.until_events("subscription.finished")
+    assert [text.strip() for _, _, text in runner.lines] == ["90001"] * 40
+
+
+def test_a_payload_of_many_small_values_is_rendered_in_time_linear_to_it(town: Town):
+    town.add("small", "echo $ORC_EVENT_PAYLOAD_K99999", listen="[job]")
+    with town.running() as runner:
+        town.push("job", {f"k{n}": "v" for n in range(300_000)})
+        runner.until_events("subscription.finished")
+    assert [text for _, _, text in runner.lines] == ["v"]
