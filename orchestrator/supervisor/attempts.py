@@ -14,7 +14,7 @@ import msgspec
 from orchestrator.api import Orchestrator
 from orchestrator.core.errors import OrchestratorError, Refused
 from orchestrator.domain.subscriptions.records import Attempt, AttemptReport
-from orchestrator.runtimes.output import AttemptResult
+from orchestrator.runtimes.output import AttemptResult, first_line
 from orchestrator.runtimes.port import AgentRun, runtime_of, write_files
 from orchestrator.supervisor.processes import (
     AgentProcess,
@@ -22,6 +22,7 @@ from orchestrator.supervisor.processes import (
     AttemptNote,
     NoteFile,
     ProcessIdentity,
+    files_folder,
     leftovers,
     runner_folder,
 )
@@ -118,11 +119,11 @@ class Attempts:
         if attempt is None:
             note.remove()
             return True
-        running = RunningAttempt(attempt, note, os.path.join(self._notes, f"{mark}.files"))
+        running = RunningAttempt(attempt, note, files_folder(self._notes, mark))
         worker.running[attempt.event] = running
         try:
             self._launch(worker, running, mark, offer.source)
-        except (OrchestratorError, OSError) as error:
+        except (OrchestratorError, OSError, ValueError, RuntimeError) as error:
             reason = error.message if isinstance(error, OrchestratorError) else str(error)
             report = AttemptReport(output=reason)
             self._ended(Ended(worker, running, AttemptEnd(AttemptResult(reason, report))))
@@ -157,10 +158,14 @@ class Attempts:
         running.process = AgentProcess(
             launch, runtime.reader(), mark=mark, keep=keep, grace=self._grace
         )
-        running.note.add_process(running.process.pid)
-        threading.Thread(
-            target=self._wait, args=(worker, running, agent.settings.timeout), name=mark
-        ).start()
+        try:
+            running.note.add_process(running.process.pid)
+            threading.Thread(
+                target=self._wait, args=(worker, running, agent.settings.timeout), name=mark
+            ).start()
+        except BaseException:
+            running.process.kill()
+            raise
 
     def _wait(self, worker: Worker, running: RunningAttempt, timeout: float) -> None:
         """In a thread of its own: wait for the end of a process."""
@@ -174,7 +179,7 @@ class Attempts:
     def record(self, ended: Ended) -> None:
         """Record the end of an attempt, and forget it."""
         worker, running, end = ended.worker, ended.running, ended.end
-        agent, attempt, failure = worker.file, running.attempt, end.result.failure
+        agent, attempt, failure = worker.file, running.attempt, first_line(end.result.failure)
         event, token, report = attempt.event, attempt.token, end.result.report
         commands = self._orc.subscriptions
         try:

@@ -5,6 +5,7 @@ ends what its notes name, by pid, start time and boot id, and by a mark in the e
 """
 
 import os
+import shutil
 import socket
 import tempfile
 import threading
@@ -123,19 +124,11 @@ class Leftover(msgspec.Struct, frozen=True):
 
     def end(self) -> bool:
         """Kill every process of it, also those that left its group; False if some are still there."""
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            alive = self._pids()
-            for pid in alive:
-                system.kill_group(pid)
-            if not alive:
-                return True
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_PAUSE)
+        return _kill_all(self._pids)
 
     def remove(self) -> None:
-        """Remove the note."""
+        """Remove the note, and the files of the attempt."""
+        shutil.rmtree(files_folder(os.path.dirname(self.path), self.note.mark), ignore_errors=True)
         with suppress(OSError):
             os.unlink(self.path)
 
@@ -144,6 +137,23 @@ class Leftover(msgspec.Struct, frozen=True):
         if self.process is not None and self.process.is_alive:
             pids.append(self.process.pid)
         return pids
+
+
+def files_folder(notes: str, mark: str) -> str:
+    """The folder for the files of an attempt, beside its note."""
+    return os.path.join(notes, f"{mark}.files")
+
+
+def _kill_all(pids: Callable[[], list[int]]) -> bool:
+    """Kill processes until there are none; False if some are still there."""
+    deadline = time.monotonic() + _PATIENCE
+    while alive := pids():
+        for pid in alive:
+            system.kill_group(pid)
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE)
+    return True
 
 
 def leftovers(folder: str) -> Iterator[Leftover]:
@@ -264,6 +274,7 @@ class AgentProcess:
         grace: float = GRACE,
     ) -> None:
         self._output = output
+        self._mark = mark
         self._keep = keep
         self._grace = grace
         self._is_stopped = False
@@ -286,8 +297,15 @@ class AgentProcess:
         """Ask it to end; it is killed after the grace. Any thread may call this."""
         self._is_stopped = True
 
+    def kill(self) -> int:
+        """Kill it and all that it has started, and return its exit status; :meth:`wait` does this at the end."""
+        try:
+            return self._program.end()
+        finally:
+            _kill_all(lambda: system.left_behind(MARK, self._mark))
+
     def wait(self, timeout: float) -> AttemptEnd:
-        """Wait until the process has ended, was stopped or reached its timeout; its group has ended then.
+        """Wait until the process has ended, was stopped or reached its timeout; nothing of it runs then.
 
         Args:
             timeout: Seconds from its start.
@@ -303,7 +321,7 @@ class AgentProcess:
                 self._program.terminate()
                 self._program.wait(time.monotonic() + self._grace, lambda: None)
         finally:
-            status = self._program.end()
+            status = self.kill()
         seconds = round(time.monotonic() - self._begun, 3)
         lines, result = self._output.end(status, seconds)
         self._keep(lines)

@@ -133,7 +133,7 @@ class Town:
                     failure.append(error)
                     raise
 
-            thread = threading.Thread(target=run)
+            thread = threading.Thread(target=run, daemon=True)
             thread.start()
             follower.stop = dispatcher.stop
             try:
