@@ -14,7 +14,7 @@ from orchestrator.supervisor.agent_files import load_agent
 from orchestrator.supervisor.dispatcher import Dispatcher
 from orchestrator.supervisor.trust import Trust
 
-PATIENCE = float(__import__("os").environ.get("PP", "60"))
+PATIENCE = 60.0
 """Seconds after which a test fails that waits for an event; nothing depends on how long one takes."""
 
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import resource
-import select
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,6 +124,6 @@ def test_a_script_that_names_many_large_values_starts(town: Town):
     script = "\n".join(f'printf "%s " {{{{event.payload.{name}}}}} | wc -c' for name in names)
     town.add("many", script, listen="[job]")
     with town.running() as runner:
-        town.push("job", {name: "v" * 90_000 for name in names})
+        town.push("job", dict.fromkeys(names, "v" * 90000))
         runner.until_events("subscription.finished")
     assert [text.strip() for _, _, text in runner.lines] == ["90001"] * 40
