@@ -298,7 +298,7 @@ class AgentProcess:
         self._is_stopped = True
 
     def kill(self) -> int:
-        """Kill it and all that it has started, and return its exit status; :meth:`wait` does this at the end."""
+        """Kill it and all that it has started, as :meth:`wait` does at the end; return its exit status."""
         try:
             return self._program.end()
         finally:

@@ -97,7 +97,7 @@ def test_what_a_runtime_gives_as_its_reason_never_stops_the_runner(
 ):
     text = json.dumps({"type": "result", "is_error": True, "result": error})
     stand_in(town, "claude", f"print({text!r})", monkeypatch)
-    town.add("liar", "You lie.", runtime="claude", listen="[job]")
+    town.add("wrong", "You fail.", runtime="claude", listen="[job]")
     town.add("next", "true", listen="[job]")
     with town.running() as runner:
         town.push("job")
