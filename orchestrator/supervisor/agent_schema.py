@@ -51,6 +51,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         timeout: Seconds.
+        rounds: 0 if it is not given.
         every: Seconds; 0 if it is not given.
     """
 
@@ -70,6 +71,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     resume: bool = False
     timeout: float = 3600.0
     retry: int = 0
+    rounds: int = 0
     concurrency: int = 1
     priority: int = 2
     budget: Budget = Budget()
@@ -284,6 +286,11 @@ FIELDS: dict[str, AgentField] = {
     "resume": AgentField("Go on in the session of its last run.", _truth, "false"),
     "timeout": AgentField("End an attempt after this time.", _seconds, "1h"),
     "retry": AgentField("How often an event is tried again.", _whole(0, 100), "0"),
+    "rounds": AgentField(
+        "How often one chain of events may start it; each event of a loop is in one chain.",
+        _whole(1, 50),
+        "5",
+    ),
     "concurrency": AgentField("How many events it works at a time.", _whole(1, 100), "1"),
     "priority": AgentField("Which agent starts first where a limit is reached.", _priority, "2"),
     "budget": AgentField(

@@ -109,6 +109,7 @@ class EventWork:
             lease=lease,
             most=settings.retry + 1,
             concurrency=settings.concurrency,
+            rounds=settings.rounds or None,
         )
 
     def input(self, attempt: Attempt) -> AttemptInput:

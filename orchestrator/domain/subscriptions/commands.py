@@ -6,7 +6,7 @@ from typing import Any
 from orchestrator.core import clock, names
 from orchestrator.core.errors import NotFound, Refused, UsageError
 from orchestrator.core.events import Recorded
-from orchestrator.core.printable import amount
+from orchestrator.core.printable import amount, times
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.identity import act_now
 from orchestrator.domain.event_log import Events
@@ -121,6 +121,7 @@ class Subscriptions(Noun[State]):
         lease: float,
         most: int = 1,
         concurrency: int = 1,
+        rounds: int | None = None,
         deepest: int = DEEPEST,
         longest: int = LONGEST,
     ) -> None:
@@ -134,6 +135,7 @@ class Subscriptions(Noun[State]):
             most: How many attempts there may be; an event that has waited keeps its own number.
             concurrency: How many events the agent may have in work. Those that wait for another attempt
                 count: an agent that works one at a time works them in their order.
+            rounds: How often a chain of causes may start the agent.
             deepest: How many causes in a row there may be.
             longest: How many attempts the chain of causes may have started.
 
@@ -162,7 +164,10 @@ class Subscriptions(Noun[State]):
                 return
             attempts, most = known.number, known.most
         root = record.cause.root if record.cause else event
-        reason = _limit(tx.state, record, root, deepest, longest)
+        # What is tried again has passed the limits, or a person has asked for it.
+        reason = "" if known else _limit(tx.state, record, root, deepest, longest)
+        if known is None and rounds is not None and _rounds(tx, agent, record) >= rounds:
+            reason = f"{agent} has been started {times(rounds)} in this chain of events, its `rounds`"
         if reason:
             tx.record(
                 SubscriptionDied(subscriber=agent, event=event, reason=reason, attempts=attempts)
@@ -515,6 +520,15 @@ def _running(tx: Transaction[State], agent: str, event: int, token: int) -> Atte
             hint="Its lease had ended, and another attempt began or will.",
         )
     return attempt
+
+
+def _rounds(tx: Transaction[State], agent: str, record: Recorded) -> int:
+    """How often the chain of causes that led to an event has started an agent."""
+    count = 0
+    while record.cause is not None:
+        count += record.agent == agent
+        record = tx.event(record.cause.event)
+    return count
 
 
 def _limit(state: State, record: Recorded, root: int, deepest: int, longest: int) -> str:

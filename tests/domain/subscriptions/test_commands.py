@@ -188,6 +188,35 @@ class TestCauses:
         assert (letter.event, letter.attempts) == (event, 0)
         assert letter.reason == "it is number 3 in a row of causes, and 2 are allowed"
 
+    def test_a_loop_ends_after_the_rounds_of_an_agent_and_a_retry_gives_it_one_more(
+        self, board: Orchestrator
+    ):
+        board.subscriptions.open("review")
+
+        def work(agent: str, event: int, **limit: int) -> int:
+            after = board.subscriptions.get(agent).position
+            how = {"after": after, "lease": LEASE, **limit}
+            attempt = board.subscriptions.start(agent, event, **how)
+            if attempt is None:
+                return 0
+            pushed = board.events.push("made", agent=agent).id
+            board.subscriptions.finish(agent, event, attempt.token)
+            return pushed
+
+        event = 2
+        for _ in range(2):
+            event = work("review", work("plan", event, rounds=2))
+        assert work("plan", event, rounds=2) == 0
+        (letter,) = board.subscriptions.dead()
+        assert (letter.event, letter.attempts) == (event, 0)
+        assert (
+            letter.reason == "plan has been started 2 times in this chain of events, its `rounds`"
+        )
+        board.subscriptions.retry(letter.number)
+        event = work("review", work("plan", event, rounds=2))
+        assert work("plan", event, rounds=2) == 0
+        assert work("plan", board.events.push("new", agent="ann").id, rounds=2)
+
     def test_an_event_leads_to_no_more_attempts_than_allowed_however_they_branch(
         self, board: Orchestrator
     ):
