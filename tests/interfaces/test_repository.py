@@ -496,7 +496,7 @@ def test_the_tilde_is_the_home_folder(tmp_path: Path, words: list[str]) -> None:
 OTHER_CHANGES = """
     add next task.review task.reject task.approve task.trust mail.read mail.take
     decision.add decision.supersede saved.add saved.remove task.label.remove
-    events.watch events.retry events.dismiss runner.run runner.stop
+    agent.template.add events.watch events.retry events.dismiss runner.run runner.stop
     formula.wisp formula.distill import.file import.opspawn import.beads import.backlog task.batch
 """
 """The commands that change a board beside those of ``tests/stress/situations.py``."""
@@ -542,6 +542,6 @@ def test_a_query_of_a_board_that_is_not_there_makes_nothing(
         words = tuple("bash" if name == "shell" else "1" for name in needed)
     folder = tmp_path / "typo"
     shown = cli("--board", str(folder), "--agent", "ann", *path.split(), *words, status=None)
-    needs_none = ("completion", "prime", "version", "help", "index metadata")
+    needs_none = ("completion", "prime", "version", "help", "index metadata", "agent template list")
     assert shown.status == (0 if path in needs_none else 3), shown.err
     assert not folder.exists()

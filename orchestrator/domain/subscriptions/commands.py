@@ -167,7 +167,9 @@ class Subscriptions(Noun[State]):
         # What is tried again has passed the limits, or a person has asked for it.
         reason = "" if known else _limit(tx.state, record, root, deepest, longest)
         if known is None and rounds is not None and _rounds(tx, agent, record) >= rounds:
-            reason = f"{agent} has been started {times(rounds)} in this chain of events, its `rounds`"
+            reason = (
+                f"{agent} has been started {times(rounds)} in this chain of events, its `rounds`"
+            )
         if reason:
             tx.record(
                 SubscriptionDied(subscriber=agent, event=event, reason=reason, attempts=attempts)

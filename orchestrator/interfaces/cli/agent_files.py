@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 AGENTS_DIR = option(
     "--agents-dir",
-    "The folder of the agent files; else `agents` in the board, or here.",
+    "The folder of the agent files; else `agents` in the board, or else here.",
     types.FOLDER,
 )
 
@@ -83,8 +83,9 @@ def agents_folder(run: Run, folder: str | None) -> str:
     from orchestrator.supervisor.agent_files import FOLDER
 
     if folder is None:
-        own = os.path.join(run.orc.folder or ".", FOLDER)
-        return own if os.path.isdir(own) else os.path.abspath(FOLDER)
+        here = os.path.abspath(FOLDER)
+        own = os.path.join(run.orc.folder, FOLDER) if run.orc.folder else here
+        return here if os.path.isdir(here) and not os.path.isdir(own) else own
     if not os.path.isdir(folder):
         raise NotFound(f"There is no folder {folder}", code="folder_not_found")
     return os.path.abspath(folder)

@@ -43,10 +43,17 @@ TASK = Group(
     groups=(DEP, LABEL),
     default="list",
 )
+TEMPLATE = Group(
+    "template",
+    "Agent files that come with the toolkit. Without a command: list them.",
+    {"agent_templates": "list/ls add"},
+    default="list",
+)
 AGENT = Group(
     "agent/a/agents",
     "Agents on the board. Without a command: list them.",
     {"agents": "register rename list/ls heartbeat whoami retire"},
+    groups=(TEMPLATE,),
     default="list",
 )
 LOCK = Group(

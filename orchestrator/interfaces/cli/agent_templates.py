@@ -1,0 +1,55 @@
+"""``orc agent template``: agent files that come with the toolkit."""
+
+from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.agent_files import AGENTS_DIR, agents_folder
+from orchestrator.interfaces.cli.commands import TEMPLATE
+from orchestrator.interfaces.cli.parameters import argument
+from orchestrator.interfaces.cli.rendering import Answer, listing, say
+from orchestrator.interfaces.cli.run import Run
+
+
+@TEMPLATE.command("list", example="list", reads=True)
+def list_(run: Run) -> Answer:  # noqa: ARG001  they are not of a board
+    """List the templates: agents that work together, as files."""
+    from orchestrator.supervisor.agent_templates import TEMPLATES
+
+    rows = [
+        {
+            "template": template.name,
+            "agents": [agent.id for agent in template.agents],
+            "about": template.about,
+        }
+        for template in TEMPLATES.values()
+    ]
+    return listing(
+        rows,
+        *((name, lambda row, name=name: row[name]) for name in ("template", "agents", "about")),
+        empty="No templates.",
+    )
+
+
+@TEMPLATE.command("add", example="add plan-code-review")
+@argument("template", "Its name.", types.Type("TEMPLATE"))
+@AGENTS_DIR
+def add(run: Run, template: str, agents_dir: str | None) -> Answer:
+    """Copy the agent files of a template to the folder of the agents; nothing is overwritten.
+
+    They run after you have read and trusted them.
+    """
+    from orchestrator.supervisor.agent_templates import add_template, find_template
+
+    chosen = find_template(template)
+    folder = agents_folder(run, agents_dir)
+    paths = add_template(chosen, folder)
+    names = " ".join(agent.id for agent in chosen.agents)
+    text = "\n".join(
+        [f"Added: {escape(path)}" for path in paths]
+        + [
+            "Read these files, then let them run, and give them work:",
+            f"  orc trust {names}",
+            "  orc runner run",
+            f"  {chosen.begin}",
+        ]
+    )
+    return say({"template": chosen.name, "files": paths, "begin": chosen.begin}, text)
