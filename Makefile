@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 DAY :=
 
-.PHONY: help demo day test test-systems lint types imports stress-quick stress check runtimes docs bench clean
+.PHONY: help demo demo-runner day test test-systems lint types imports stress-quick stress check runtimes docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,9 @@ $(READY): pyproject.toml
 
 demo: $(READY) ## import a real board, plan, brief, work with four processes, collect, show
 	@$(BIN)/python examples/demo.py
+
+demo-runner: $(READY) ## agents that events start: plan, code, review until approved; live, without a model
+	@$(BIN)/python examples/demo_runner.py
 
 day: $(READY) ## four agents work a board to its end; --show in DAY prints all they read
 	@$(BIN)/python examples/day.py $(DAY)

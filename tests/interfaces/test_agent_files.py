@@ -14,10 +14,14 @@ REVIEW = "---\ntype: shell\nlisten: [plan.*]\nemits: [review.created]\n---\necho
 BAD = '---\ntype: shell\nlisten: [x]\nretry: no\n---\necho "{{event.payload.x}}"\n'
 
 
-@pytest.fixture
-def folder(cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(autouse=True)
+def _user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("XDG_DATA_HOME", "HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(tmp_path / "user"))
+
+
+@pytest.fixture
+def folder(cli: CommandLine) -> Path:
     agents = Path(os.environ["ORCHESTRATOR_DIR"], "agents")
     agents.mkdir()
     (agents / "plan.md").write_text(PLAN)
@@ -105,3 +109,38 @@ def test_without_agent_files_there_is_nothing_to_trust(cli: CommandLine, folder:
         path.unlink()
     assert cli("trust").out == "No agents.\n"
     assert cli("events", "map").out == "flowchart LR\n"
+
+
+class TestTemplates:
+    def test_add_copies_files_and_names_the_next_commands(
+        self, cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.chdir(tmp_path)
+        assert cli("agent", "template").out.splitlines()[1].startswith("plan-code-review  code,")
+        added = cli("agent", "template", "add", "plan-code-review").out.splitlines()
+        assert [line.split()[0] for line in added] == 3 * ["Added:"] + [
+            "Read",
+            *2 * ["orc"],
+            "busytown",
+        ]
+        assert added[4:] == [
+            "  orc trust code plan review",
+            "  orc runner run",
+            "  busytown plan FILE",
+        ]
+        assert states(cli) == {"code": "new", "plan": "new", "review": "new"}
+        cli(*added[4].split()[1:])
+        again = cli("agent", "template", "add", "plan-code-review", status=1)
+        assert "nothing is overwritten" in again.err
+
+    def test_a_folder_that_is_named_is_made(
+        self, cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.chdir(tmp_path)
+        line = ("agent", "template", "add", "plan-code-review", "--agents-dir", "a b")
+        assert "  orc runner run --agents-dir 'a b'" in cli(*line).out.splitlines()
+        assert sorted(path.name for path in (tmp_path / "a b").iterdir()) == [
+            "code.md",
+            "plan.md",
+            "review.md",
+        ]

@@ -1,5 +1,8 @@
 """``orc agent template``: agent files that come with the toolkit."""
 
+import os
+import shlex
+
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.agent_files import AGENTS_DIR, agents_folder
@@ -40,15 +43,16 @@ def add(run: Run, template: str, agents_dir: str | None) -> Answer:
     from orchestrator.supervisor.agent_templates import add_template, find_template
 
     chosen = find_template(template)
-    folder = agents_folder(run, agents_dir)
+    folder = os.path.abspath(agents_dir) if agents_dir else agents_folder(run, None)
     paths = add_template(chosen, folder)
+    where = f" --agents-dir {shlex.quote(agents_dir)}" if agents_dir else ""
     names = " ".join(agent.id for agent in chosen.agents)
     text = "\n".join(
         [f"Added: {escape(path)}" for path in paths]
         + [
             "Read these files, then let them run, and give them work:",
-            f"  orc trust {names}",
-            "  orc runner run",
+            f"  orc trust {names}{where}",
+            f"  orc runner run{where}",
             f"  {chosen.begin}",
         ]
     )

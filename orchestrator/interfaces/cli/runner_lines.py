@@ -90,7 +90,9 @@ class LinePrinter(EventFollower):
             text = f"{self._signs['output']} {event.payload['text']}"
             self._print(event.ts, event.agent, text, "dim")
         elif event.id:
-            self._print(event.ts, event.agent, f"{event.type}  {_facts(event.payload)}".rstrip())
+            self._print(
+                event.ts, event.agent, f"{event.type}  {_facts(event.payload)}".rstrip(), "event"
+            )
         else:
             verb, text = event.type.partition(".")[2], event.payload["text"]
             colour = {"skipped": "yellow", "trouble": "red"}.get(verb, "dim")
@@ -111,7 +113,7 @@ class LinePrinter(EventFollower):
             text = escape(text)
             if is_terminal():
                 text = cut(text, max(terminal_width() - len(when) - self._room - 4, _NAMES[1]))
-            text = _VERDICT.sub(_painted_verdict, text) if not colour else paint(text, colour)
+            text = paint(text, colour) if colour != "event" else _painted_event(text)
             who = padded(name, self._room, self._colours[name])
             write(f"{paint(when, 'dim')}  {who}  {text}\n".encode("utf-8", "replace"))
 
@@ -143,6 +145,11 @@ def _usage(report: Mapping[str, Any]) -> str:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else clock.spoken(seconds)
+
+
+def _painted_event(text: str) -> str:
+    type, gap, facts = text.partition("  ")
+    return paint(type, "bold") + gap + _VERDICT.sub(_painted_verdict, facts)
 
 
 def _painted_verdict(match: re.Match[str]) -> str:
