@@ -86,7 +86,8 @@ class Attempts:
                 continue
             subscriber = self._orc.engine.read().subscriptions.get(note.agent)
             attempt = subscriber.attempt(note.event) if subscriber else None
-            if attempt is not None and attempt.status == "running":
+            is_running = attempt is not None and attempt.status == "running"
+            if attempt is not None and is_running and not leftover.is_taken_over:
                 with suppress(Refused):
                     self._orc.subscriptions.interrupt(
                         note.agent, note.event, attempt.token, "its runner was killed"

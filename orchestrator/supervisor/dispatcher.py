@@ -86,8 +86,9 @@ class Dispatcher:
         )
         self._head = 0
         self._ended: deque[Ended] = deque()
-        self._is_loaded = False
+        self._is_ready = self._is_loaded = False
         self._trouble = ""
+        self._warnings: set[str] = set()
         self._stops = 0
         self._waits: queue.SimpleQueue[Callable[[float], bool] | None] = queue.SimpleQueue()
 
@@ -103,16 +104,14 @@ class Dispatcher:
         """Start agents until :meth:`stop`; then nothing of them is left."""
         watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
         watcher.start()
+        warn, self._orc.engine.warn = self._orc.engine.warn, self._warn
         try:
-            self._attempts.recover()
-            self._head = self._orc.engine.read().event
             self._take(["log"])
-            text = f"listening: {amount(len(self._workers), 'agent')}"
-            self._follower.note("runner.ready", "", text)
-            while not self._stops or self._workers.count() or self._ended:
+            while not self._is_over():
                 self._orc.engine.pause()
                 self._take(self._messages())
         finally:
+            self._orc.engine.warn = warn
             self._waits.put(None)
             self._end_all()
             self._workers.close()
@@ -133,11 +132,7 @@ class Dispatcher:
             elif message == "stop":
                 self._stop()
         try:
-            while self._ended:
-                self._attempts.record(self._ended[0])
-                self._ended.popleft()
-            self._reload()
-            self._advance()
+            self._work()
             self._trouble = ""
         except OrchestratorError as error:
             if error.message != self._trouble:
@@ -145,6 +140,37 @@ class Dispatcher:
             self._trouble = error.message
         if "log" in messages:
             self._waits.put(self._orc.engine.watch())
+
+    def _work(self) -> None:
+        """Do all that can be done now. If the board cannot be used, this is called again."""
+        if not self._is_ready:
+            self._attempts.recover()
+            self._head = self._orc.engine.read().event
+        while self._ended:
+            self._attempts.record(self._ended[0])
+            self._ended.popleft()
+        self._reload()
+        self._advance()
+        if not self._is_ready:
+            self._is_ready = True
+            text = f"listening: {amount(len(self._workers), 'agent')}"
+            self._follower.note("runner.ready", "", text)
+
+    def _warn(self, sentence: str) -> None:
+        """Report a warning of the board once; every read of a damaged log repeats it."""
+        if sentence not in self._warnings:
+            self._warnings.add(sentence)
+            self._follower.note("runner.trouble", "", sentence)
+
+    def _is_over(self) -> bool:
+        """Whether it was asked to end, and no agent runs.
+
+        Ends that cannot be recorded keep it, until it is asked again; then the next runner finds their notes.
+        """
+        if not self._stops:
+            return False
+        count = self._workers.count()
+        return not count or (self._stops > 1 and bool(self._trouble) and count == len(self._ended))
 
     def _stop(self) -> None:
         self._stops += 1

@@ -93,7 +93,7 @@ class EventWork:
         self._settle(ear, subscriber)
         now = self._orc.engine.now() if subscriber.attempts else ""
         for attempt in subscriber.attempts:
-            if attempt.event not in worker.running and _due(attempt) <= now:
+            if attempt.event not in worker.running and attempt.may_begin(now):
                 return Offer(worker, self, attempt.event)
         if ear.pending and len(subscriber.attempts) < worker.file.settings.concurrency:
             return Offer(worker, self, ear.pending[0])
@@ -127,11 +127,7 @@ class EventWork:
         waiting = subscriber.attempts if subscriber else ()
         now = self._orc.engine.now() if waiting else ""
         return min(
-            (
-                clock.between(now, _due(attempt))
-                for attempt in waiting
-                if attempt.event not in worker.running
-            ),
+            (_wait(attempt, now) for attempt in waiting if attempt.event not in worker.running),
             default=float("inf"),
         )
 
@@ -166,6 +162,8 @@ def records(orc: Orchestrator, after: int, until: int) -> Iterator[Recorded]:
             return
 
 
-def _due(attempt: Attempt) -> str:
-    """When the next attempt may begin: after the wait, or after the lease of a runner that is gone."""
-    return attempt.due if attempt.status == "waiting" else attempt.until
+def _wait(attempt: Attempt, now: str) -> float:
+    """Seconds until the next attempt may begin."""
+    if attempt.may_begin(now):
+        return 0.0
+    return clock.between(now, attempt.due if attempt.status == "waiting" else attempt.until)

@@ -116,11 +116,16 @@ class NoteFile:
 
 
 class Leftover(msgspec.Struct, frozen=True):
-    """An attempt whose runner is gone."""
+    """An attempt whose runner is gone.
+
+    Attributes:
+        is_taken_over: Another runner works on its event.
+    """
 
     path: str
     note: AttemptNote
     process: ProcessIdentity | None
+    is_taken_over: bool
 
     def end(self) -> bool:
         """Kill every process of it, also those that left its group; False if some are still there."""
@@ -156,8 +161,23 @@ def _kill_all(pids: Callable[[], list[int]]) -> bool:
     return True
 
 
-def leftovers(folder: str) -> Iterator[Leftover]:
+def leftovers(folder: str) -> list[Leftover]:
     """The attempts of runners of this machine that are gone."""
+    gone: list[tuple[str, AttemptNote, ProcessIdentity | None]] = []
+    taken: set[tuple[str, int]] = set()
+    for path, note, process in _notes(folder):
+        if note.runner.is_alive:
+            taken.add((note.agent, note.event))
+        else:
+            gone.append((path, note, process))
+    return [
+        Leftover(path, note, process, (note.agent, note.event) in taken)
+        for path, note, process in gone
+    ]
+
+
+def _notes(folder: str) -> Iterator[tuple[str, AttemptNote, ProcessIdentity | None]]:
+    """The notes of this machine, each with its path and its process."""
     for name in sorted(os.listdir(folder)):
         if not name.endswith(".note"):
             continue
@@ -171,8 +191,8 @@ def leftovers(folder: str) -> Iterator[Leftover]:
         process = None
         with suppress(IndexError, msgspec.MsgspecError):
             process = msgspec.json.decode(lines[1], type=ProcessIdentity)
-        if note.machine == socket.gethostname() and not note.runner.is_alive:
-            yield Leftover(path, note, process)
+        if note.machine == socket.gethostname():
+            yield path, note, process
 
 
 class AgentLog:

@@ -113,9 +113,9 @@ class Town:
         return [*(self.board / "state" / "runner").iterdir()]
 
     @contextmanager
-    def running(self, **options: Any):
+    def running(self, *, ready: str = "runner.ready", now: Any = None, **options: Any):
         follower = Follower()
-        with Orchestrator.open(self.board) as orc:
+        with Orchestrator.open(self.board, **({"now": now} if now else {})) as orc:
             dispatcher = Dispatcher(
                 orc,
                 agents=str(self.agents),
@@ -137,7 +137,7 @@ class Town:
             thread.start()
             follower.stop = dispatcher.stop
             try:
-                follower.ready = follower.until_note("runner.ready")
+                follower.ready = follower.until_note(ready)
                 yield follower
             finally:
                 dispatcher.stop()

@@ -505,10 +505,11 @@ def _check_new(subscriber: Subscriber, event: int, after: int, concurrency: int)
 
 
 def _check_again(attempt: Attempt, now: str) -> None:
-    if attempt.status == "running" and attempt.until > now:
+    if attempt.may_begin(now):
+        return
+    if attempt.status == "running":
         raise Refused(f"Attempt {attempt.number} at event {attempt.event} runs", code="in_work")
-    if attempt.status == "waiting" and attempt.due > now:
-        raise Refused(f"Event {attempt.event} waits until {attempt.due}", code="not_due")
+    raise Refused(f"Event {attempt.event} waits until {attempt.due}", code="not_due")
 
 
 def _running(tx: Transaction[State], agent: str, event: int, token: int) -> Attempt:

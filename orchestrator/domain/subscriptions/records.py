@@ -55,6 +55,15 @@ class Attempt(Record, frozen=True, kw_only=True):
     root: int
     due: str = ""
 
+    def may_begin(self, now: str) -> bool:
+        """Whether the next attempt may begin: after the wait, or after the lease of a runner that is gone.
+
+        A clock that was set back behind the attempt ends the wait, which would else last as long.
+        """
+        if self.status == "running":
+            return self.until <= now
+        return self.due <= now or now < self.since
+
 
 class AgentSchedule(Record, frozen=True, kw_only=True):
     """When an agent is started by the clock.
