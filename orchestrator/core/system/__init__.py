@@ -21,7 +21,8 @@ Processes                      ``identity`` and ``condition``: whether a process
                                what is left of one that has ended; ``start_daemon``: one that goes on
                                after this process; ``VARIABLES``: what programs need
                                beside the usual variables;
-                               ``run_at_terminal``: one that the user works with
+                               ``run_at_terminal``: one that the user works with;
+                               ``shell_line``: words as a line of the shell
 Folders                        ``user_data_folder``: where programs keep what is this user's
 Watching files                 ``FileAlarm``: waits until one changes; ``file_watches``: how many folders
                                may be watched

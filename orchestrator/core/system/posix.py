@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -103,6 +104,11 @@ def lock(fd: int) -> None:
 def unlock(fd: int) -> None:
     """Unlock a file, also for a forked child that has a copy of the descriptor."""
     fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def shell_line(words: Sequence[str]) -> str:
+    """Words as a line of the shell, whatever is in them."""
+    return shlex.join(words)
 
 
 def user_data_folder() -> str:

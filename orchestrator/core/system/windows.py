@@ -145,6 +145,13 @@ def sync(fd: int) -> None:
 sync_data = sync
 
 
+def shell_line(words: Sequence[str]) -> str:
+    """Words as a line of the shell, whatever is in them."""
+    import subprocess
+
+    return subprocess.list2cmdline(words)
+
+
 def user_data_folder() -> str:
     """The folder for what programs keep for this user."""
     return os.environ.get("LOCALAPPDATA") or os.path.expanduser("~\\AppData\\Local")

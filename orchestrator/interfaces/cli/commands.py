@@ -207,6 +207,7 @@ BOARD = Group(
         "task_listing": "ls",
         "task_board": "board",
         "questions": "similar timeline orphans",
+        "setup": "setup onboard",
         "help": "help",
     },
     groups=(

@@ -252,13 +252,18 @@ class Run:
         """The begin of a line that runs another command on the same board."""
         # runner.py has no other commands.
         prog = self._prog.replace("runner.py", "cli.py")
+        return " ".join([prog, *map(_quoted, self.board_words)])
+
+    @property
+    def board_words(self) -> tuple[str, ...]:
+        """The option that names the board, if the line has it."""
         if self.settings.board is None:
-            return prog
+            return ()
         from orchestrator.board import named
 
         scheme, location = named(self.settings.board)
         board = os.path.abspath(location) if location and scheme == "file" else self.settings.board
-        return f"{prog} --board {_quoted(board)}"
+        return ("--board", board)
 
     def prog_as(self, agent: str) -> str:
         """The begin of a line of an agent on the same board; the agent of the variable needs no option."""

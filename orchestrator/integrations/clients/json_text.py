@@ -1,0 +1,301 @@
+"""Edits of JSON that a person or another program keeps: every other byte stays as it is.
+
+Comments and trailing commas are allowed, because some programs allow them in their files. A grammar gives the
+place of each value; an edit cuts and inserts text at these places, in the style of the file, and the result
+is read again and compared with what it has to be.
+"""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+import msgspec
+from lark import Lark, Token, Tree, UnexpectedInput
+
+from orchestrator.core.errors import BadInput, OrchestratorError
+
+_GRAMMAR = r"""
+start: value
+?value: object | array | STRING | NUMBER | WORD
+object: "{" [pair ("," pair)* [","]] "}"
+array: "[" [value ("," value)* [","]] "]"
+pair: STRING ":" value
+STRING: /"(?:[^"\\\x00-\x1f]|\\(?:["\\\/bfnrt]|u[0-9a-fA-F]{4}))*"/
+NUMBER: /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/
+WORD: "true" | "false" | "null"
+COMMENT: /\/\/[^\r\n]*/ | /\/\*[\s\S]*?\*\//
+SPACE: /[ \t\r\n]+/
+%ignore COMMENT
+%ignore SPACE
+"""
+
+DEEPEST = 200
+"""How many objects and arrays may be inside each other."""
+
+Path = tuple[str, ...]
+"""The names of members, from the top on."""
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A value with its place in the text.
+
+    Attributes:
+        value: What it means.
+        start: Where it begins.
+        end: Where it ends.
+        names: The names of the members of an object.
+        parts: The values in an object or an array.
+        begins: Where each part begins; in an object this is its name.
+        commas: Where the commas are.
+    """
+
+    value: Any
+    start: int
+    end: int
+    names: tuple[str, ...] = ()
+    parts: tuple["Node", ...] = ()
+    begins: tuple[int, ...] = ()
+    commas: tuple[int, ...] = ()
+
+    def member(self, name: str) -> "Node | None":
+        """The value of a member; None if there is none, or this is not an object."""
+        return self.parts[self.names.index(name)] if name in self.names else None
+
+
+@cache
+def _parser() -> Lark:
+    return Lark(_GRAMMAR, parser="lalr", keep_all_tokens=True, maybe_placeholders=False)
+
+
+def parse(text: str) -> Node:
+    """Read a text; an empty one is an empty object.
+
+    Raises:
+        BadInput: It is not JSON with comments, or two members of an object have one name.
+    """
+    if not text.strip():
+        return Node({}, 0, len(text))
+    if max(text.count("{"), text.count("[")) > 4096:
+        _check_depth(text)
+    try:
+        return _node(_parser().parse(text).children[0])
+    except UnexpectedInput as error:
+        raise BadInput(f"line {error.line}, column {error.column}: this is not JSON") from None
+    except RecursionError:
+        raise BadInput("its objects and arrays are too deep") from None
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for character in text:
+        depth += (character in "{[") - (character in "}]")
+        if depth > DEEPEST:
+            raise BadInput("its objects and arrays are too deep")
+
+
+def _node(item: Any) -> Node:
+    if isinstance(item, Token):
+        return Node(json.loads(item), item.start_pos or 0, item.end_pos or 0)
+    assert isinstance(item, Tree)
+    children = item.children
+    first, last = children[0], children[-1]
+    assert isinstance(first, Token)
+    assert isinstance(last, Token)
+    commas = tuple(c.start_pos or 0 for c in children if isinstance(c, Token) and c.type == "COMMA")
+    start, end = first.start_pos or 0, last.end_pos or 0
+    inside = [c for c in children[1:-1] if not (isinstance(c, Token) and c.type == "COMMA")]
+    if item.data == "array":
+        parts = tuple(map(_node, inside))
+        begins = tuple(part.start for part in parts)
+        return Node([part.value for part in parts], start, end, (), parts, begins, commas)
+    names, nodes, begins_ = [], [], []
+    for pair in inside:
+        assert isinstance(pair, Tree)
+        key = pair.children[0]
+        assert isinstance(key, Token)
+        names.append(json.loads(key))
+        begins_.append(key.start_pos or 0)
+        nodes.append(_node(pair.children[-1]))
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadInput(f"two members have the name {twice!a}")
+    value = {name: node.value for name, node in zip(names, nodes, strict=True)}
+    return Node(value, start, end, tuple(names), tuple(nodes), tuple(begins_), commas)
+
+
+class JsonText:
+    """A JSON text that is edited in place."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.root = parse(text)
+        if not isinstance(self.root.value, dict):
+            raise BadInput("it is not an object")
+
+    def get(self, path: Path) -> Any:
+        """The value at a path; None if there is none."""
+        node = self._at(path)
+        return None if node is None else node.value
+
+    def set(self, path: Path, value: Any) -> None:
+        """Set the member at a path; missing objects around it are made.
+
+        Raises:
+            BadInput: Something else than an object is in the way.
+        """
+        wanted = _with(self.root.value, path, value)
+        if not self.text.strip():
+            self.text += f"{{{self._line}}}" + ("" if self.text.endswith("\n") else self._line)
+            self.root = parse(self.text)
+        node, depth = self.root, 0
+        while depth < len(path) and (inner := node.member(path[depth])) is not None:
+            node, depth = inner, depth + 1
+        if depth == len(path):
+            self._replace(node.start, node.end, self._shown(value, node.start))
+        else:
+            for name in reversed(path[depth + 1 :]):
+                value = {name: value}
+            self._insert(node, value, path[depth])
+        self._expect(wanted)
+
+    def append(self, path: Path, value: Any) -> None:
+        """Add a value at the end of the array at a path, which is made if it is missing.
+
+        Raises:
+            BadInput: Something else than an array is there.
+        """
+        node = self._at(path)
+        if node is None:
+            self.set(path, [value])
+            return
+        if not isinstance(node.value, list):
+            raise BadInput(f"{'.'.join(path)} is not a list")
+        wanted = _with(self.root.value, path, [*node.value, value])
+        self._insert(node, value, None)
+        self._expect(wanted)
+
+    def remove(self, path: Path, index: int | None = None) -> None:
+        """Remove the member at a path, or an element of the array there."""
+        around = self._at(path if index is not None else path[:-1])
+        assert around is not None
+        if index is None:
+            index = around.names.index(path[-1])
+            rest = {k: v for k, v in around.value.items() if k != path[-1]}
+            wanted = _with(self.root.value, path[:-1], rest)
+        else:
+            wanted = _with(
+                self.root.value, path, [v for i, v in enumerate(around.value) if i != index]
+            )
+        self._cut(around, index, wanted)
+
+    def remove_inner(self, path: Path, index: int, name: str, inner: int) -> None:
+        """Remove an element of an array that is a member of an element of the array at a path."""
+        groups = self._at(path)
+        assert groups is not None
+        around = groups.parts[index].member(name)
+        assert around is not None
+        rest = [v for i, v in enumerate(around.value) if i != inner]
+        group = {**groups.value[index], name: rest}
+        wanted = [group if i == index else v for i, v in enumerate(groups.value)]
+        self._cut(around, inner, _with(self.root.value, path, wanted))
+
+    def _at(self, path: Sequence[str]) -> Node | None:
+        node: Node | None = self.root
+        for name in path:
+            if node is not None:
+                node = node.member(name)
+        return node
+
+    def _expect(self, wanted: Any) -> None:
+        """Read the text again, which must mean what was intended."""
+        self.root = parse(self.text)
+        if self.root.value != wanted:
+            raise OrchestratorError("An edit of JSON went wrong", code="edit_failed")
+
+    def _replace(self, start: int, end: int, text: str) -> None:
+        self.text = self.text[:start] + text + self.text[end:]
+
+    @property
+    def _line(self) -> str:
+        """How a line ends."""
+        return "\r\n" if "\r\n" in self.text else "\n"
+
+    @property
+    def _unit(self) -> str:
+        """The indentation of one level: that of the first member, else two blanks."""
+        for begin in self.root.begins[:1]:
+            if indent := self._indent_of(begin):
+                return indent
+        return "  "
+
+    def _indent_of(self, place: int) -> str:
+        """The blanks at the beginning of the line of a place."""
+        start = self.text.rfind("\n", 0, place) + 1
+        line = self.text[start:place]
+        return line[: len(line) - len(line.lstrip(" \t"))]
+
+    def _shown(self, value: Any, place: int) -> str:
+        """A value as text, for lines as indented as the one of a place."""
+        text = json.dumps(value, indent=self._unit, ensure_ascii=False)
+        return text.replace("\n", self._line + self._indent_of(place))
+
+    def _insert(self, around: Node, value: Any, name: str | None) -> None:
+        """Add a part at the end of an object (with its name) or of an array."""
+        if name is not None and not isinstance(around.value, dict):
+            raise BadInput(f"what holds {name!a} is not an object")
+        has_comma_at_end = len(around.commas) == len(around.parts) > 0
+        inner_end = around.start + len(self.text[around.start : around.end - 1].rstrip())
+        tail = self.text[around.parts[-1].end if around.parts else around.start : around.end]
+        is_one_line = bool(around.parts) and "\n" not in tail
+        is_one_line = is_one_line and "\n" not in self.text[around.start : around.begins[0]]
+        label = "" if name is None else json.dumps(name, ensure_ascii=False) + ": "
+        if is_one_line:
+            new = f" {label}{json.dumps(value, ensure_ascii=False)}"
+        else:
+            indent = self._indent_of(around.start) + self._unit
+            if around.parts and self.text[: around.begins[-1]].rstrip(" \t").endswith("\n"):
+                indent = self._indent_of(around.begins[-1])
+            shown = json.dumps(value, indent=self._unit, ensure_ascii=False)
+            new = self._line + indent + label + shown.replace("\n", self._line + indent)
+        if has_comma_at_end:
+            new += ","
+        if not around.parts and "\n" not in self.text[inner_end : around.end]:
+            new += self._line + self._indent_of(around.start)
+        self._replace(inner_end, inner_end, new)
+        if around.parts and not has_comma_at_end:
+            end = around.parts[-1].end
+            self._replace(end, end, ",")
+
+    def _cut(self, around: Node, index: int, wanted: Any) -> None:
+        """Remove a part with its comma, and the blanks before it."""
+        part, text, begin = around.parts[index], self.text, around.begins[index]
+        start = len(text[:begin].rstrip())
+        # The end of a comment that reaches to the end of its line must stay.
+        for kept in ("", text[start:begin]):
+            if index < len(around.commas):  # its own comma
+                comma = around.commas[index]
+                left = text[:start] + kept + text[part.end : comma] + text[comma + 1 :]
+            elif index:
+                comma = around.commas[index - 1]
+                left = text[:comma] + text[comma + 1 : start] + kept + text[part.end :]
+            else:
+                left = text[:start] + kept + text[part.end :]
+            rest = left[around.start + 1 :]
+            if len(around.parts) == 1 and rest.lstrip()[:1] in ("}", "]"):
+                left = left[: around.start + 1] + rest.lstrip()
+            with suppress(BadInput):
+                if parse(left).value == wanted:
+                    self.text = left
+                    break
+        self._expect(wanted)
+
+
+def _with(value: Any, path: Sequence[str], new: Any) -> Any:
+    """A copy of a value with another value at a path."""
+    if not path:
+        return new
+    if not isinstance(value, dict):
+        raise BadInput(f"what holds {path[0]!a} is not an object")
+    return {**value, path[0]: _with(value.get(path[0], {}), path[1:], new)}

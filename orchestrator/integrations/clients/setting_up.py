@@ -1,0 +1,165 @@
+"""Set up clients: what would change, and the change of all files, or of none."""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from orchestrator.core import repository
+from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.paths import inside
+from orchestrator.integrations.clients.clients import (
+    CLIENTS,
+    Client,
+    Files,
+    SetupPlace,
+    instruction_files,
+)
+from orchestrator.integrations.clients.config_files import ConfigFile, described
+from orchestrator.integrations.clients.parts import Part
+
+
+class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a setup does to a file.
+
+    Attributes:
+        path: The file.
+        action: ``create``, ``change``, ``delete``, or ``keep`` if nothing is to be done.
+        diff: The change as a unified diff.
+        backup: The copy of the file as it was; empty if there is none.
+    """
+
+    path: str
+    action: str
+    diff: str = ""
+    backup: str = ""
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """A setup that was made, removed or only computed.
+
+    ``is_complete``: every file has what belongs there.
+    """
+
+    clients: tuple[str, ...]
+    place: str
+    is_user: bool
+    files: list[ConfigChange]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is to be done."""
+        return all(change.action == "keep" for change in self.files)
+
+
+def top_of(folder: str) -> str:
+    """The folder of the project: the top of the work tree, else the folder itself."""
+    place = repository.around(folder)
+    return place.root if place else os.path.abspath(folder)
+
+
+def installed(home: str) -> Mapping[str, str]:
+    """The clients of this machine by name, with how they were found."""
+    traces = {client.name: client.trace(home) for client in CLIENTS.values()}
+    return {name: trace for name, trace in traces.items() if trace}
+
+
+def parts(names: Iterable[str], place: SetupPlace) -> Files:
+    """What belongs in which file for these clients."""
+    files: Files = {}
+    for name in names:
+        files |= CLIENTS[name].files(place)
+    return files | instruction_files(place)
+
+
+def set_up(
+    names: Iterable[str], place: SetupPlace, *, removes: bool = False, dry: bool = False
+) -> Setup:
+    """Write what belongs in the files of clients, or remove it.
+
+    All files are read and computed before the first one is written.
+
+    Args:
+        names: The clients.
+        place: Where, and how the toolkit is called.
+        removes: Remove it instead; the block stays while another client is set up.
+        dry: Change nothing.
+
+    Raises:
+        Refused: A file is read-only or a link to another place, or has a foreign entry of our name.
+        BadInput: A file is not of the format that its client reads.
+    """
+    names = tuple(names)
+    wanted = parts(names, place)
+    if removes:
+        others = [c for c in CLIENTS.values() if c.name not in names and _is_set_up(c, place)]
+        for path in instruction_files(place) if others else ():
+            del wanted[path]
+    changes = []
+    edits: list[tuple[ConfigFile, bytes | None, bytes | None]] = []
+    for path, part in wanted.items():
+        is_inside = inside(path, place.top) is not None
+        file = ConfigFile(path, place.top if is_inside else os.path.dirname(path))
+        try:
+            stripped = _stripped(file, part)
+            new = stripped if removes else file.encoded(part.add(file.text))
+        except OrchestratorError as error:
+            raise described(path, error) from None
+        if removes and file.is_as_written:
+            new = file.original
+        changes.append(ConfigChange(path=path, action=_action(file, new), diff=_diff(file, new)))
+        if new != file.data:
+            edits.append((file, new, stripped))
+    if not dry:
+        for file, new, stripped in edits:
+            if removes:
+                file.give_back(stripped)
+            else:
+                assert new is not None
+                file.write(new, stripped)
+        backups = {file.path: file.backups[-1:] for file, new, _ in edits if file.data and new}
+        changes = [
+            msgspec.structs.replace(change, backup="".join(backups.get(change.path, [])))
+            for change in changes
+        ]
+    return Setup(clients=names, place=place.top, is_user=place.is_user, files=changes)
+
+
+def _stripped(file: ConfigFile, part: Part) -> bytes | None:
+    """A file without our part; None if there was none, or only ours."""
+    if file.data is None:
+        return None
+    text = part.remove(file.text, file.original_text)
+    if text == file.text:
+        return file.data
+    is_empty = text.strip() in ("", "{}")
+    return None if is_empty and file.original is None else file.encoded(text)
+
+
+def _is_set_up(client: Client, place: SetupPlace) -> bool:
+    for path, part in client.files(place).items():
+        try:
+            file = ConfigFile(path, place.top)
+            if file.data is not None and part.remove(file.text) != file.text:
+                return True
+        except OrchestratorError:
+            continue
+    return False
+
+
+def _action(file: ConfigFile, new: bytes | None) -> str:
+    if new == file.data:
+        return "keep"
+    return "create" if file.data is None else "delete" if new is None else "change"
+
+
+def _diff(file: ConfigFile, new: bytes | None) -> str:
+    if new == file.data:
+        return ""
+    old_lines, new_lines = (
+        (data or b"").decode("utf-8", "replace").splitlines(keepends=True)
+        for data in (file.data, new)
+    )
+    lines = difflib.unified_diff(old_lines, new_lines, file.path, file.path)
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)

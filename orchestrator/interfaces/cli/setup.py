@@ -1,0 +1,141 @@
+"""``orc setup`` and ``onboard``: make the programs of agents know the board."""
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from orchestrator.core.errors import UsageError
+from orchestrator.core.printable import escape, escape_lines
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.commands import BOARD
+from orchestrator.interfaces.cli.layout import lines
+from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag
+from orchestrator.interfaces.cli.rendering import Answer, say
+from orchestrator.interfaces.cli.run import Run
+
+if TYPE_CHECKING:
+    from orchestrator.integrations.clients.clients import SetupPlace
+    from orchestrator.integrations.clients.setting_up import Setup
+
+ALL = "all"
+NAMES = ("claude", "codex", "gemini", "cursor", "opencode")
+
+
+@BOARD.command("setup", example="setup claude --dry-run", reads=True)
+@argument(
+    "[client]",
+    "claude, codex, gemini, cursor, opencode or all; else what is installed is listed.",
+    types.choice(*NAMES, ALL, name="CLIENT"),
+)
+@flag("--project", "For everybody in this project; that is the default.")
+@flag("--user", "For all projects of this user.")
+@flag("--check", "Change nothing: exit 0 if all is there, 1 if not.")
+@flag("--remove", "Take out what a setup has added.")
+@flag("--print", "Print what belongs in which file, to add it by hand.")
+@DRY_RUN
+def setup(
+    run: Run,
+    client: str | None,
+    project: bool,
+    user: bool,
+    check: bool,
+    remove: bool,
+    print: bool,
+    dry_run: bool,
+) -> Answer:
+    """Set up a client: its MCP server, the hooks of a session, and instructions in AGENTS.md.
+
+    It can be repeated: what is there stays, also comments and the form of the files. Copies of changed files
+    are kept, and foreign entries are never overwritten.
+    """
+    from orchestrator.integrations.clients.setting_up import set_up
+
+    if project and user:
+        raise UsageError("--project and --user are given", hint="Leave one of them out.")
+    if check + remove + print > 1:
+        raise UsageError("--check, --remove and --print are three commands", hint="Give one.")
+    place = _place(run, is_user=user)
+    if client is None:
+        return _found(run)
+    names = NAMES if client == ALL else (client,)
+    if print:
+        return _printed(names, place)
+    is_dry = dry_run or check
+    done = set_up(names, place, removes=remove, dry=is_dry)
+    status = 1 if check and not done.is_complete else 0
+    return Answer(done, lambda: _page(done, removes=remove, dry=is_dry), status)
+
+
+@BOARD.command("onboard", example="onboard", reads=True)
+def onboard(_run: Run) -> Answer:
+    """Print the instructions for agents that `setup` writes into AGENTS.md."""
+    from orchestrator.integrations.clients.onboarding import block
+
+    return say({"text": block()}, block().rstrip("\n"))
+
+
+def _place(run: Run, *, is_user: bool) -> "SetupPlace":
+    from orchestrator.integrations.clients.clients import SetupPlace
+    from orchestrator.integrations.clients.setting_up import top_of
+
+    top = os.path.expanduser("~") if is_user else top_of(os.getcwd())
+    words = (*_program(), *run.board_words)
+    return SetupPlace(top=top, is_user=is_user, words=words, variables=dict(os.environ))
+
+
+def _program() -> tuple[str, ...]:
+    """The words that call this program: its name if a shell finds it, else its path."""
+    if shutil.which("orc"):
+        return ("orc",)
+    beside = shutil.which("orc", path=os.path.dirname(sys.executable))
+    if beside:
+        return (os.path.abspath(beside),)
+    return (sys.executable, os.path.abspath(sys.argv[0]))
+
+
+def _found(run: Run) -> Answer:
+    """The clients of this machine, and how each is set up."""
+    from orchestrator.integrations.clients.clients import CLIENTS
+    from orchestrator.integrations.clients.setting_up import installed
+
+    traces = installed(os.path.expanduser("~"))
+    rows = [
+        f"{CLIENTS[name].title} ({trace}): `{run.prog} setup {name}`"
+        for name, trace in traces.items()
+    ]
+    empty = f"No client was found. `{run.prog} setup NAME` sets one up: {', '.join(NAMES)}."
+    return Answer(traces, lambda: lines(map(escape, rows), empty=empty))
+
+
+def _printed(names: tuple[str, ...], place: "SetupPlace") -> Answer:
+    from orchestrator.integrations.clients.setting_up import parts
+
+    texts = {path: part.shown() for path, part in parts(names, place).items()}
+    return Answer(
+        texts,
+        lambda: "\n\n".join(f"# {escape(path)}\n{text.rstrip()}" for path, text in texts.items()),
+    )
+
+
+_VERBS = {"create": "Created", "change": "Changed", "delete": "Deleted"}
+
+
+def _page(done: "Setup", *, removes: bool, dry: bool) -> str:
+    from orchestrator.integrations.clients.clients import CLIENTS
+
+    texts = []
+    for change in done.files:
+        if change.action == "keep":
+            continue
+        verb = f"Would {change.action}" if dry else _VERBS[change.action]
+        texts.append(f"{verb} {escape(change.path)}")
+        texts += [escape_lines(change.diff.rstrip("\n"))] if dry else []
+        texts += [f"    The old one: {escape(change.backup)}"] if change.backup else []
+    if not texts:
+        return "Nothing is set up here." if removes else "All is set up."
+    if not removes and not dry:
+        texts += [
+            f"Next for {CLIENTS[name].title}: {CLIENTS[name].next_step}." for name in done.clients
+        ]
+    return lines(texts, empty="")
