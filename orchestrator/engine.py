@@ -309,6 +309,15 @@ class Engine:
             else:
                 del self._requests[caller]
 
+    @contextmanager
+    def caused_by(self, cause: str) -> Iterator[None]:
+        """Record this cause in the events inside; see :func:`cause_mark`."""
+        outer, self._cause = self._cause, cause or self._cause
+        try:
+            yield
+        finally:
+            self._cause = outer
+
     def _requested(self) -> str | None:
         """The request that the next change of the calling flow answers."""
         return self._requests.get(flow.current(), self._requests[None])

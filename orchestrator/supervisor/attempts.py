@@ -6,7 +6,9 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import msgspec
@@ -30,6 +32,8 @@ from orchestrator.supervisor.sources import Offer, WorkSource
 from orchestrator.supervisor.workers import Follower, RunningAttempt, Worker
 
 _LONGEST_BACK_OFF = 300.0
+_RECENT = 5.0  # seconds in which the change of a file is reported
+_MOST_RECENT = 100
 _MARGIN = 60.0  # seconds of a lease after the timeout and the grace of an attempt
 
 
@@ -74,6 +78,7 @@ class Attempts:
         self._back_off = back_off
         self._notes = runner_folder(board, "runner")
         self._identity = ProcessIdentity.of(os.getpid())
+        self._recent: deque[tuple[float, str]] = deque(maxlen=_MOST_RECENT)
 
     def recover(self) -> None:
         """End what runners that were killed have left, and mark their attempts as interrupted."""
@@ -135,6 +140,7 @@ class Attempts:
     ) -> None:
         agent, attempt = worker.file, running.attempt
         work = source.input(attempt)
+        running.cause = work.cause
         assigned = AgentRun(
             agent=agent,
             event=work.event,
@@ -196,10 +202,26 @@ class Attempts:
         except Refused as refused:
             self._follower.note("runner.trouble", agent.id, refused.message)
         worker.running.pop(event, None)
+        self._recent.append((time.monotonic(), running.cause))
         running.note.remove()
         shutil.rmtree(running.scratch, ignore_errors=True)
         words = "stopped" if end.ended_by == "stop" else failure or "finished"
         worker.log.write([f"=== {self._orc.engine.now()} event {event}: {words}"])
+
+    def recent_cause(self, running: Iterable[RunningAttempt]) -> str:
+        """The cause of what agents may have done to files just now; empty if none was at work.
+
+        Nothing shows which process wrote a file. Of several causes the deepest counts, so that agents that
+        start each other by files reach the limit.
+        """
+        since = time.monotonic() - _RECENT
+        causes = {attempt.cause for attempt in running}
+        causes |= {cause for moment, cause in self._recent if moment > since}
+        return max(causes - {""}, key=self._depth, default="")
+
+    def _depth(self, cause: str) -> int:
+        record = self._orc.engine.event(int(cause.partition("/")[0]))
+        return record.cause.depth if record.cause else 0
 
     def _delay(self, attempt: Attempt) -> float:
         return min(self._back_off * 2.0 ** min(attempt.number - 1, 30), _LONGEST_BACK_OFF)

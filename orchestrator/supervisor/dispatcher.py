@@ -1,25 +1,35 @@
 """The dispatcher: begins the work that its sources offer to agents, within the limits.
 
-One thread decides and uses the board. It sleeps until a message comes: the log has grown, an attempt has
-ended, or the runner is to end. A thread for each running attempt waits for its process.
+One thread decides and uses the board. It sleeps until a message comes: the log has grown, agent files or
+watched files have changed, an attempt has ended, or the runner is to end. A thread for each running attempt
+waits for its process.
 """
 
 import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from orchestrator.api import Orchestrator
+from orchestrator.core import system
 from orchestrator.core.errors import OrchestratorError, Refused
 from orchestrator.core.printable import amount
 from orchestrator.domain.state import State
 from orchestrator.supervisor.attempts import Attempts, Ended
 from orchestrator.supervisor.event_work import EventWork, records
 from orchestrator.supervisor.processes import GRACE, AgentLog, runner_folder
+from orchestrator.supervisor.schedules import LONGEST_WAIT, Schedules
 from orchestrator.supervisor.sources import Offer, WorkSource
 from orchestrator.supervisor.trust import Trust
+from orchestrator.supervisor.watching import (
+    Exclusion,
+    FileChange,
+    FileWatcher,
+    own_folders,
+    push_changes,
+)
 from orchestrator.supervisor.workers import Follower, Worker, Workers
 
 MOST_AGENTS = 10
@@ -28,9 +38,15 @@ MOST_AGENTS = 10
 BACK_OFF = 1.0
 """Seconds between a failed attempt and the next one; twice as many after each further failure."""
 
-_RELOAD = 1.0  # seconds between two looks at the agent files
+_LOG = 5.0  # seconds after which the thread that waits for the log looks whether it is to end
+_TOLD = 30.0  # seconds between two looks at the agent files although the system reports changes
+_UNTOLD = 1.0  # seconds between two looks where it does not
 _SHORTEST = 0.01
 _TROUBLE = 5.0  # seconds until the next try when the board cannot be used
+
+
+Message = Ended | list[FileChange] | str
+"""What the thread of the dispatcher hears: an attempt has ended, files have changed, or a word."""
 
 
 class Dispatcher:
@@ -45,6 +61,13 @@ class Dispatcher:
         most: How many agents run at a time.
         grace: Seconds between SIGTERM and SIGKILL.
         back_off: Seconds between a failed attempt and the next one; twice as many after each further failure.
+        watch: Folders whose changed files are events.
+        exclude: Patterns of files that are not watched, in the syntax of .gitignore.
+
+    Raises:
+        Refused: The board is not in a folder.
+        BadInput: A pattern is wrong.
+        NotFound: The extra ``runner``, which watching needs, is not installed.
     """
 
     def __init__(
@@ -58,6 +81,8 @@ class Dispatcher:
         most: int = MOST_AGENTS,
         grace: float = GRACE,
         back_off: float = BACK_OFF,
+        watch: Sequence[str] = (),
+        exclude: Sequence[str] = (),
     ) -> None:
         if orc.folder is None:
             raise Refused(
@@ -74,7 +99,7 @@ class Dispatcher:
 
         self._workers = Workers(agents, trust, log_of, follower)
         self._sources: tuple[WorkSource, ...] = (EventWork(orc),)
-        self._inbox: queue.SimpleQueue[Ended | str] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._attempts = Attempts(
             orc,
             board=orc.folder,
@@ -84,6 +109,16 @@ class Dispatcher:
             grace=grace,
             back_off=back_off,
         )
+        self._schedules = Schedules(
+            orc, lambda agent, text: follower.note("runner.trouble", agent, text)
+        )
+        self._clock_due = 0.0
+        self._project = project
+        self._changes: deque[list[FileChange]] = deque()
+        self._file_watcher: FileWatcher | None = None
+        if watch:
+            exclusion = Exclusion(project, exclude, own_folders(orc.folder))
+            self._file_watcher = FileWatcher(watch, exclusion, self._inbox.put)
         self._head = 0
         self._ended: deque[Ended] = deque()
         self._is_ready = self._is_loaded = False
@@ -91,6 +126,10 @@ class Dispatcher:
         self._warnings: set[str] = set()
         self._stops = 0
         self._waits: queue.SimpleQueue[Callable[[float], bool] | None] = queue.SimpleQueue()
+        self._alarm = system.FileAlarm(self._workers.folders)
+        self._alarms: queue.SimpleQueue[system.FileAlarm | None] = queue.SimpleQueue()
+        self._must_look = True
+        self._quit = threading.Event()
 
     # What other threads, and handlers of signals, may call
 
@@ -102,35 +141,49 @@ class Dispatcher:
 
     def run(self) -> None:
         """Start agents until :meth:`stop`; then nothing of them is left."""
-        watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
-        watcher.start()
+        threading.Thread(target=self._watch_log, name="watch-log", daemon=True).start()
+        agents = threading.Thread(target=self._watch_agents, name="watch-agents", daemon=True)
+        agents.start()
         warn, self._orc.engine.warn = self._orc.engine.warn, self._warn
         try:
-            self._take(["log"])
+            if self._file_watcher is not None:
+                self._file_watcher.start()
+            self._take(["log", "agents"])
             while not self._is_over():
                 self._orc.engine.pause()
                 self._take(self._messages())
         finally:
             self._orc.engine.warn = warn
             self._waits.put(None)
+            self._alarms.put(None)
+            self._quit.set()
+            self._alarm.ring()
+            if self._file_watcher is not None:
+                self._file_watcher.stop()
             self._end_all()
             self._workers.close()
+            agents.join()
+            self._alarm.close()
 
-    def _messages(self) -> list[Ended | str]:
+    def _messages(self) -> list[Message]:
         """Wait for messages; none if it is time to look again."""
-        messages: list[Ended | str] = []
+        messages: list[Message] = []
         with suppress(queue.Empty):
             messages.append(self._inbox.get(timeout=self._patience()))
             while True:
                 messages.append(self._inbox.get_nowait())
         return messages
 
-    def _take(self, messages: Iterable[Ended | str]) -> None:
+    def _take(self, messages: Iterable[Message]) -> None:
         for message in messages:
             if isinstance(message, Ended):
                 self._ended.append(message)
+            elif isinstance(message, list):
+                self._changes.append(message)
             elif message == "stop":
                 self._stop()
+            elif message == "agents":
+                self._look_at_agents()
         try:
             self._work()
             self._trouble = ""
@@ -149,6 +202,7 @@ class Dispatcher:
         while self._ended:
             self._attempts.record(self._ended[0])
             self._ended.popleft()
+        self._push_changes()
         self._reload()
         self._advance()
         if not self._is_ready:
@@ -185,26 +239,60 @@ class Dispatcher:
             if running.process is not None:
                 running.process.stop()
 
-    def _watch(self) -> None:
+    def _watch_log(self) -> None:
         """In a thread of its own: tell the dispatcher that the log has grown."""
         while (wait := self._waits.get()) is not None:
             try:
-                while not wait(_RELOAD):
+                while not wait(_LOG):
                     if not self._waits.empty():
                         return
             except OSError:
                 time.sleep(_TROUBLE)
             self._inbox.put("log")
 
+    def _watch_agents(self) -> None:
+        """In a thread of its own: tell the dispatcher that it is time to look at the agent files."""
+        while (alarm := self._alarms.get()) is not None:
+            if alarm.is_told:
+                alarm.wait(_TOLD)
+            else:
+                self._quit.wait(_UNTOLD)
+            self._inbox.put("agents")
+
+    def _look_at_agents(self) -> None:
+        """Look at the agent files, and again when they change: also in a folder that is new."""
+        self._alarm.close()
+        self._alarm = system.FileAlarm(self._workers.folders)
+        self._alarms.put(self._alarm)
+        self._must_look = True
+
+    def _push_changes(self) -> None:
+        """Push the events of watched files; an agent that has just run may be their cause."""
+        while self._changes:
+            cause = self._attempts.recent_cause(self._workers.running())
+            with self._orc.engine.caused_by(cause):
+                push_changes(self._orc, self._project, self._changes[0])
+            self._changes.popleft()
+
     def _reload(self) -> None:
         """Load the agent files if they have changed."""
-        if self._workers.reload():
+        self._must_look = self._must_look or self._alarm.wait(0.0)
+        if self._workers.reload(may_have_changed=self._must_look):
             self._is_loaded = False
+        self._must_look = False
         if not self._is_loaded:
             for source in self._sources:
                 source.load(self._workers, self._head)
+            self._schedules.load(worker.file for worker in self._workers)
+            self._clock_due = 0.0
             self._is_loaded = True
             self._workers.announce()
+
+    def _push_due(self) -> None:
+        """Push the events of schedules when it is time."""
+        now = time.monotonic()
+        if now >= self._clock_due:
+            self._clock_due = now + self._schedules.push_due()
 
     def _follow(self, state: State) -> None:
         """Read new events, each one once for all sources."""
@@ -216,6 +304,8 @@ class Dispatcher:
 
     def _advance(self) -> None:
         """Begin all work that may begin now."""
+        if not self._stops:
+            self._push_due()
         state = self._orc.engine.read()
         self._follow(state)
         if self._stops:
@@ -239,8 +329,11 @@ class Dispatcher:
         """Seconds until there may be work without a message, or the files are looked at."""
         if self._ended:
             return _TROUBLE
-        if self._workers.count() >= self._most or self._stops:
-            return _RELOAD
+        if self._stops:
+            return LONGEST_WAIT
+        clock = self._clock_due - time.monotonic()
+        if self._workers.count() >= self._most:
+            return max(clock, _SHORTEST)
         state = self._orc.engine.read()
         waits = (source.wait(worker, state) for worker in self._workers for source in self._sources)
-        return max(min((_RELOAD, *waits)), _SHORTEST)
+        return max(min((clock, *waits)), _SHORTEST)

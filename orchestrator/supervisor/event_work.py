@@ -11,9 +11,10 @@ from orchestrator.core.events import Recorded
 from orchestrator.domain.event_log import queue_event
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.patterns import hears
-from orchestrator.domain.subscriptions.records import Attempt, Subscriber
+from orchestrator.domain.subscriptions.records import DUE, Attempt, Subscriber
 from orchestrator.engine import cause_mark
 from orchestrator.supervisor.agent_files import AgentFile
+from orchestrator.supervisor.schedules import is_due_for, schedule_of
 from orchestrator.supervisor.sources import AttemptInput, Offer
 from orchestrator.supervisor.workers import Worker
 
@@ -32,9 +33,17 @@ class _Ear(msgspec.Struct):
     position: int
     pending: deque[int] = msgspec.field(default_factory=deque)
 
+    def listens(self, type: str) -> bool:
+        """Whether events of a type may start it."""
+        if type == DUE and schedule_of(self.file) is not None:
+            return True
+        return hears(self.file.settings.listen, type)
+
     def hears(self, record: Recorded) -> bool:
         """Whether an event starts it."""
         settings = self.file.settings
+        if is_due_for(self.file.id, record):
+            return True
         if settings.ignore_self and record.agent == self.file.id:
             return False
         return hears(settings.listen, record.type)
@@ -77,8 +86,7 @@ class EventWork:
         """Keep a new event for those that hear it."""
         listeners = self._listeners.get(record.type)
         if listeners is None:
-            ears = self._ears.values()
-            listeners = [ear for ear in ears if hears(ear.file.settings.listen, record.type)]
+            listeners = [ear for ear in self._ears.values() if ear.listens(record.type)]
             self._listeners[record.type] = listeners
         for ear in listeners:
             ear.note(record)

@@ -4,12 +4,13 @@
 ``orc.subscriptions.push_due``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from orchestrator.api import Orchestrator
 from orchestrator.core import clock
+from orchestrator.core.errors import NotFound
 from orchestrator.core.events import Recorded
 from orchestrator.domain.subscriptions.records import DUE
 from orchestrator.supervisor.agent_files import AgentFile
@@ -40,10 +41,12 @@ class Schedules:
 
     Args:
         orc: The board.
+        warn: Gets the agent and a sentence where a schedule cannot be used.
     """
 
-    def __init__(self, orc: Orchestrator) -> None:
+    def __init__(self, orc: Orchestrator, warn: Callable[[str, str], object]) -> None:
         self._orc = orc
+        self._warn = warn
         self._schedules: dict[str, Timetable] = {}
 
     def load(self, agents: Iterable[AgentFile]) -> None:
@@ -51,11 +54,20 @@ class Schedules:
         schedules: dict[str, Timetable] = {}
         for agent in agents:
             schedule = schedule_of(agent)
-            if schedule is not None:
+            if schedule is not None and self._is_usable(agent.id, schedule):
                 schedules[agent.id] = schedule
             if self._schedules.get(agent.id) != schedule or schedule is None:
                 self._set(agent.id, schedule.text if schedule else "")
         self._schedules = schedules
+
+    def _is_usable(self, agent: str, schedule: Timetable) -> bool:
+        now = _milliseconds(self._orc.engine.now())
+        try:
+            next(moments(schedule, now, now), None)
+        except NotFound as missing:
+            self._warn(agent, f"{missing.message}. {missing.hint}")
+            return False
+        return True
 
     def push_due(self) -> float:
         """Push an event for each agent that is due: for the newest moment only, if several were missed.

@@ -28,11 +28,16 @@ class Follower(Protocol):
 
 
 class RunningAttempt(msgspec.Struct):
-    """An attempt that runs here."""
+    """An attempt that runs here.
+
+    Attributes:
+        cause: The cause of what it does (``engine.cause_mark``).
+    """
 
     attempt: Attempt
     note: NoteFile
     scratch: str
+    cause: str = ""
     process: AgentProcess | None = None
 
 
@@ -103,11 +108,21 @@ class Workers:
         self._stamp = None
         return False
 
-    def reload(self) -> bool:
+    @property
+    def folders(self) -> tuple[str, str]:
+        """The folders that change with the files and with what is trusted."""
+        return self._folder, os.path.dirname(self._trust.path)
+
+    def reload(self, *, may_have_changed: bool) -> bool:
         """Read the files again if they or what is trusted has changed; whether that is so.
 
         Attempts that run go on under the file they began with.
+
+        Args:
+            may_have_changed: Whether there was a change in :attr:`folders`.
         """
+        if self._stamp is not None and not may_have_changed:
+            return False
         stamp = self._stamped()
         if stamp == self._stamp:
             return False

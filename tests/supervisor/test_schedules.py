@@ -192,7 +192,7 @@ class Runners:
     def __init__(self, clock: SettableClock, *agents: AgentFile, most: int = 1) -> None:
         self.store = MemoryStore()
         self.orcs = [Orchestrator(self.store, now=clock) for _ in range(most)]
-        self.schedules = [Schedules(orc) for orc in self.orcs]
+        self.schedules = [Schedules(orc, lambda *_: None) for orc in self.orcs]
         for schedules in self.schedules:
             schedules.load(agents)
 
@@ -225,7 +225,7 @@ def test_an_agent_is_started_once_an_interval(clock: SettableClock):
 def test_what_was_missed_while_nothing_ran_is_run_once(clock: SettableClock):
     runners = Runners(clock, agent("every: 1h"), agent("cron: 0 7 * * *\ntimezone: UTC", "daily"))
     clock.advance(timedelta(days=9, hours=3).total_seconds())
-    again = Schedules(Orchestrator(runners.store, now=clock))
+    again = Schedules(Orchestrator(runners.store, now=clock), lambda *_: None)
     again.load([agent("every: 1h"), agent("cron: 0 7 * * *\ntimezone: UTC", "daily")])
     again.push_due()
     again.push_due()
@@ -298,6 +298,6 @@ def test_the_coming_moments_are_shown(clock: SettableClock):
 
 def test_a_board_on_disk_keeps_the_schedule(tmp_path: Path, clock: SettableClock):
     with Orchestrator.open(str(tmp_path), now=clock) as orc:
-        Schedules(orc).load([agent("every: 1h")])
+        Schedules(orc, lambda *_: None).load([agent("every: 1h")])
     with Orchestrator.open(str(tmp_path), now=clock) as orc:
         assert orc.subscriptions.get("report").schedule.text == "every 3600s"

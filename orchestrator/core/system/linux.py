@@ -5,6 +5,7 @@ import os
 import select
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 
 from orchestrator.core.system import polling
 
@@ -13,44 +14,49 @@ assert sys.platform != "win32"
 _CHANGES = 0x2 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800
 """Written, other attributes, an entry moved away, moved here, made or deleted, and gone itself."""
 
-_LONGEST = (
-    0.25  # seconds until a look without a report: some file systems of virtual machines send none
-)
 _SUBREAPER = 36
 
 
 class FileAlarm:
-    """Waits until files, or the entries of folders, may have changed.
+    """Rings when files, or the entries of folders, may have changed.
 
     Args:
-        paths: The files and folders; one that is missing is not watched.
+        paths: The files and folders.
+
+    Attributes:
+        is_told: Whether the system reports all changes; else the caller has to look for itself.
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
-        library = ctypes.CDLL(None)
-        self._polled = polling.FileAlarm(paths)
-        self._fd: int = library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._fd < 0:  # this user has too many of them
-            return
-        wanted = [library.inotify_add_watch(self._fd, os.fsencode(p), _CHANGES) for p in paths]
-        if min(wanted, default=-1) < 0:
-            self.close()
+        self._library = ctypes.CDLL(None)
+        self._fd: int = self._library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        add = self._library.inotify_add_watch
+        self._watches = [add(self._fd, os.fsencode(path), _CHANGES) for path in paths]
+        # It fails for a path that is missing, and for a user who has too many alarms.
+        self.is_told = min((self._fd, *self._watches)) >= 0
 
-    def wait(self, seconds: float) -> None:
-        """Return when something may have changed, at the latest after so many seconds."""
-        if self._fd < 0:
-            self._polled.wait(seconds)
-            return
+    def wait(self, seconds: float) -> bool:
+        """Wait until it rings; False after so many seconds. The next wait waits for the next change."""
+        if not self.is_told:
+            return polling.rest(seconds)
         readable = select.poll()
         readable.register(self._fd, select.POLLIN)
-        if readable.poll(min(seconds, _LONGEST) * 1000):
+        if not readable.poll(seconds * 1000):
+            return False
+        with suppress(BlockingIOError):  # another thread was faster
             os.read(self._fd, 65536)
+        return True
+
+    def ring(self) -> None:
+        """End a wait in another thread."""
+        for watch in self._watches:
+            self._library.inotify_rm_watch(self._fd, watch)
 
     def close(self) -> None:
         """End the reports."""
         if self._fd >= 0:
             os.close(self._fd)
-        self._fd = -1
+        self._fd, self.is_told = -1, False
 
 
 def adopt_orphans() -> bool:

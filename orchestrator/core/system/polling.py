@@ -3,23 +3,36 @@
 import time
 from collections.abc import Iterable
 
-_SHORTEST, _LONGEST = 0.001, 0.05  # seconds between two looks, while nothing happens for longer
+_PAUSE = 0.05  # seconds between two looks
+
+
+def rest(seconds: float) -> bool:
+    """Wait until it is time to look for changes: True, because there may be some."""
+    time.sleep(min(_PAUSE, seconds))
+    return True
 
 
 class FileAlarm:
-    """Waits until files, or the entries of folders, may have changed: here it is time to look.
+    """Rings when files, or the entries of folders, may have changed: here, again and again.
 
     Args:
         paths: The files and folders.
+
+    Attributes:
+        is_told: Whether the system reports all changes; else the caller has to look for itself.
     """
 
-    def __init__(self, paths: Iterable[str]) -> None:  # noqa: ARG002 -- as on every system
-        self._pause = _SHORTEST
+    is_told = False
 
-    def wait(self, seconds: float) -> None:
-        """Return when something may have changed, at the latest after so many seconds."""
-        time.sleep(min(self._pause, seconds))
-        self._pause = min(self._pause * 2, _LONGEST)
+    def __init__(self, paths: Iterable[str]) -> None:
+        pass
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it rings; False after so many seconds. The next wait waits for the next change."""
+        return rest(seconds)
+
+    def ring(self) -> None:
+        """Do nothing: a wait is short."""
 
     def close(self) -> None:
         """Do nothing: there is nothing open."""

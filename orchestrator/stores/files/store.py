@@ -19,6 +19,7 @@ from orchestrator.stores.files.segments import Segments
 SEGMENT_SIZE = 64 << 20
 """The size in bytes at which a segment of the log is sealed."""
 
+_LOOK = 0.25  # seconds between two looks: some file systems of virtual machines report no changes
 _READS_AGAIN = 3
 
 
@@ -119,7 +120,7 @@ class FileStore:
                 if alarm is None:  # then look again: what happens from here on is reported
                     alarm = system.FileAlarm([self._segments.path if active else self._state])
                 else:
-                    alarm.wait(left)
+                    alarm.wait(min(left, _LOOK))
         finally:
             if alarm is not None:
                 alarm.close()
