@@ -10,9 +10,9 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Literal
+from typing import IO, Literal
 
 import msgspec
 
@@ -35,22 +35,44 @@ _PATIENCE = 5.0  # seconds until a process that was killed must be gone
 _PAUSE = 0.01
 
 
-def runner_folder(board: str, *names: str) -> str:
-    """A folder in ``state/`` that only this machine uses, made if it does not exist.
+def place_in_state(board: str, name: str) -> str:
+    """The path of a folder in ``state/`` that only this machine uses.
 
     Raises:
-        Refused: It would be outside of the board, because a part of it is a link.
+        Refused: It would be outside of the board, because it is a link.
+    """
+    path = os.path.join(board, "state", name)
+    if os.path.islink(path):
+        raise Refused(f"{path} is a symbolic link, which is not followed", code="symlink")
+    return path
+
+
+def runner_folder(board: str, name: str) -> str:
+    """The folder of :func:`place_in_state`, made if it does not exist; git ignores it.
+
+    Raises:
+        Refused: It would be outside of the board, because it is a link.
         InputOutputError: It cannot be made.
     """
-    path = os.path.join(board, "state")
-    for name in names:
-        if os.path.islink(path := os.path.join(path, name)):
-            raise Refused(f"{path} is a symbolic link, which is not followed", code="symlink")
+    path = place_in_state(board, name)
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
+        _ignore(board, name)
     except OSError as error:
         raise InputOutputError(f"{path} cannot be made: {error.strerror}") from None
     return path
+
+
+def _ignore(board: str, name: str) -> None:
+    """Add a folder to ``state/.gitignore`` of a board that was made before there was such a folder."""
+    path = os.path.join(board, "state", ".gitignore")
+    with suppress(FileNotFoundError):  # git does not version this board
+        with os.fdopen(system.open_file(path, os.O_RDONLY), "rb") as file:
+            text = file.read(1_000_000)
+        if f"{name}/".encode() not in text.splitlines():
+            end = "" if text.endswith(b"\n") else "\n"
+            with os.fdopen(system.open_file(path, os.O_WRONLY | os.O_APPEND), "wb") as file:
+                file.write(f"{end}{name}/\n".encode())
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
@@ -195,6 +217,17 @@ def _notes(folder: str) -> Iterator[tuple[str, AttemptNote, ProcessIdentity | No
             yield path, note, process
 
 
+def start_daemon(
+    words: Sequence[str], folder: str, variables: Mapping[str, str]
+) -> tuple[int, IO[bytes], Callable[[], int]]:
+    """Start the runner itself, which gets the whole environment of the person who asks for it.
+
+    Returns:
+        As :func:`orchestrator.core.system.start_daemon`.
+    """
+    return system.start_daemon(words, folder, variables)
+
+
 class AgentLog:
     """``state/logs/<agent>.log``: what an agent writes. Threads share it.
 
@@ -223,7 +256,10 @@ class AgentLog:
 
     def write(self, lines: Sequence[str]) -> None:
         """Append lines. An error is a warning: the work of the agent goes on."""
-        data = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+        self.append("".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
+
+    def append(self, data: bytes) -> None:
+        """Append bytes, as :meth:`write` does."""
         with self._lock:
             try:
                 self._append(data)

@@ -22,10 +22,12 @@ class RunnerNote(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         options: The words of its command line after ``runner run``.
+        log: What it prints, if it runs in the background.
     """
 
     process: ProcessIdentity
     options: tuple[str, ...] = ()
+    log: str = ""
 
     @property
     def pid(self) -> int:
@@ -51,6 +53,7 @@ class RunnerPlace:
     """
 
     def __init__(self, board: str) -> None:
+        self.board = board
         folder = runner_folder(board, "runner")
         machine = re.sub(r"[^\w.-]", "_", socket.gethostname(), flags=re.ASCII) or "machine"
         self._path = os.path.join(folder, f"{machine}.json")
@@ -79,8 +82,12 @@ class RunnerPlace:
         return note
 
     @contextmanager
-    def held(self, options: tuple[str, ...] = ()) -> Iterator[None]:
+    def held(self, options: tuple[str, ...] = (), log: str = "") -> Iterator[None]:
         """Be the runner until the block ends.
+
+        Args:
+            options: As in the note.
+            log: As in the note.
 
         Raises:
             Refused: There is a runner, or an event has started this process.
@@ -95,7 +102,9 @@ class RunnerPlace:
         except OSError as error:
             raise InputOutputError(f"{self._lock} cannot be locked: {error.strerror}") from None
         try:
-            self._write(RunnerNote(process=ProcessIdentity.of(os.getpid()), options=options))
+            self._write(
+                RunnerNote(process=ProcessIdentity.of(os.getpid()), options=options, log=log)
+            )
             yield
         finally:
             with suppress(OSError):

@@ -10,10 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import subprocess
+from typing import IO
 
 assert sys.platform != "win32"
 
@@ -326,11 +323,15 @@ def kill_group(pid: int) -> None:
 
 def start_daemon(
     words: Sequence[str], folder: str, variables: Mapping[str, str]
-) -> "subprocess.Popen[bytes]":
-    """Start a program that goes on after this process, in a session of its own; its output is a pipe."""
+) -> tuple[int, IO[bytes], Callable[[], int]]:
+    """Start a program that goes on after this process, in a session of its own.
+
+    Returns:
+        Its pid, a pipe with its output, and a function that waits until it ends and returns its status.
+    """
     import subprocess
 
-    return subprocess.Popen(  # noqa: S603 -- no shell; the caller checks the words
+    process = subprocess.Popen(  # noqa: S603 -- no shell; the caller checks the words
         words,
         cwd=folder,
         env=variables,
@@ -339,6 +340,8 @@ def start_daemon(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+    assert process.stdout is not None
+    return process.pid, process.stdout, process.wait
 
 
 class PosixProgram:

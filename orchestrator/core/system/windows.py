@@ -19,8 +19,6 @@ from orchestrator.core.system.processes import left_behind as left_behind
 from orchestrator.core.system.processes import processes_with as processes_with
 
 if TYPE_CHECKING:
-    import subprocess
-
     import psutil
 
 assert not TYPE_CHECKING or sys.platform == "win32"
@@ -197,11 +195,15 @@ def kill_group(pid: int) -> None:
 
 def start_daemon(
     words: Sequence[str], folder: str, variables: Mapping[str, str]
-) -> "subprocess.Popen[bytes]":
-    """Start a program that goes on after this process, without a console; its output is a pipe."""
+) -> tuple[int, IO[bytes], Callable[[], int]]:
+    """Start a program that goes on after this process, without a console.
+
+    Returns:
+        Its pid, a pipe with its output, and a function that waits until it ends and returns its status.
+    """
     import subprocess
 
-    return subprocess.Popen(  # noqa: S603 -- no shell; the caller checks the words
+    process = subprocess.Popen(  # noqa: S603 -- no shell; the caller checks the words
         words,
         cwd=folder,
         env=variables,
@@ -210,6 +212,8 @@ def start_daemon(
         stderr=subprocess.STDOUT,
         creationflags=subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP,
     )
+    assert process.stdout is not None
+    return process.pid, process.stdout, process.wait
 
 
 class WindowsProgram:

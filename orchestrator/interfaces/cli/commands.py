@@ -139,7 +139,12 @@ EVENTS = Group(
 RUNNER = Group(
     "runner",
     "Start agents on events; plan a cycle, brief its tasks, collect what was done.",
-    {"event_runner": "run stop status", "runner": "plan/p brief/b collect/c"},
+    {
+        "event_runner": "run start stop restart status",
+        "runner_logs": "logs",
+        "runner_setup": "check install",
+        "runner": "plan/p brief/b collect/c",
+    },
 )
 IMPORT = Group(
     "import",

@@ -1,53 +1,88 @@
-"""``orc runner run``: the process that starts agents on events."""
+"""``orc runner run``, ``start``, ``stop`` ...: the process that starts agents on events."""
 
+import gc
 import os
 import signal
+import sys
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import orchestrator
 from orchestrator.core import clock, system
-from orchestrator.core.errors import NotFound
+from orchestrator.core.errors import NotFound, Refused
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.agent_files import AGENTS_DIR, agents_folder, user_trust
 from orchestrator.interfaces.cli.commands import RUNNER
-from orchestrator.interfaces.cli.parameters import option
+from orchestrator.interfaces.cli.parameters import option, together
 from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
+    from orchestrator import Orchestrator
     from orchestrator.supervisor.runner import RunnerPlace
 
-_MOST = option("--max-agents", "How many agents run at a time; else 10.", types.COUNT)
+OPTIONS = together(
+    AGENTS_DIR,
+    option("--max-agents", "How many agents run at a time; else 10.", types.COUNT),
+    option(
+        "--watch",
+        "Changes of files in this folder are events; may be repeated.",
+        types.FOLDER,
+        many=True,
+        commas=False,
+    ),
+    option(
+        "--exclude",
+        "Files not to watch, as in .gitignore: '*.tmp', build/; may be repeated.",
+        types.WORD,
+        many=True,
+        commas=False,
+    ),
+)
+"""The options of a runner, however it is started."""
 
 
 @RUNNER.command("run", example="run --max-agents 4")
-@AGENTS_DIR
-@_MOST
-def run_(run: Run, agents_dir: str | None, max_agents: int | None) -> None:
+@OPTIONS
+def run_(run: Run, **options: Any) -> None:
     """Start trusted agents on events until the process is ended, and print what happens.
 
     The first SIGTERM or Ctrl-C lets running agents finish, a second one ends them. There is one runner for
     each board on a machine.
     """
     from orchestrator.interfaces.cli.runner_lines import JsonPrinter, LinePrinter
+    from orchestrator.supervisor import daemon
     from orchestrator.supervisor.dispatcher import Dispatcher
-    from orchestrator.supervisor.runner import RunnerPlace
 
-    folder = agents_folder(run, agents_dir)
-    options = [f"--agents-dir={os.path.abspath(agents_dir)}"] if agents_dir else []
-    options += [f"--max-agents={max_agents}"] if max_agents else []
+    class DaemonPrinter(LinePrinter):
+        def note(self, type: str, agent: str, text: str) -> None:
+            super().note(type, agent, text)
+            if type == "runner.ready":
+                daemon.report_ready()
+
+    options = absolute(options)
+    folder = agents_folder(run, options["agents_dir"])
+    is_daemon = bool(os.environ.pop(daemon.VARIABLE, ""))
+    gc.enable()  # `process` has disabled it for commands that end soon
     with run.lasting() as orc:
-        assert orc.folder is not None
-        with RunnerPlace(orc.folder).held(tuple(options)):
+        place = runner_place(orc)
+        log = daemon.detach(place.board) if is_daemon else ""
+        with place.held(option_words(options), log):
+            printer = DaemonPrinter if is_daemon else LinePrinter
+            follower = (
+                JsonPrinter()
+                if run.settings.json and not is_daemon
+                else printer(orc, is_exact=run.settings.utc)
+            )
             dispatcher = Dispatcher(
                 orc,
                 agents=folder,
-                project=project_of(orc.folder),
+                project=project_of(place.board),
                 trust=user_trust(run),
-                follower=JsonPrinter()
-                if run.settings.json
-                else LinePrinter(orc, is_exact=run.settings.utc),
-                **given(most=max_agents),
+                follower=follower,
+                watch=options["watch"] or (),
+                exclude=options["exclude"] or (),
+                **given(most=options["max_agents"]),
             )
 
             def stop(_number: int, _frame: FrameType | None) -> None:
@@ -58,10 +93,78 @@ def run_(run: Run, agents_dir: str | None, max_agents: int | None) -> None:
             dispatcher.run()
 
 
+@RUNNER.command("start", example="start --watch src")
+@OPTIONS
+def start(run: Run, **options: Any) -> Answer:
+    """Start a runner in the background, and wait until it is ready."""
+    return _start(run, runner_place(run.orc), option_words(absolute(options)), "Started")
+
+
+@RUNNER.command("restart", example="restart")
+def restart(run: Run) -> Answer:
+    """End the runner in the background when its agents have finished, and start it with the same options."""
+    place = runner_place(run.orc)
+    note = place.needed()
+    if not note.log:
+        raise Refused(
+            f"Process {note.pid} was not started by `runner start`",
+            code="not_in_background",
+            hint="`runner stop` ends it.",
+        )
+    note.stop()
+    return _start(run, place, note.options, "Restarted")
+
+
+def _start(run: Run, place: "RunnerPlace", options: tuple[str, ...], verb: str) -> Answer:
+    from orchestrator.supervisor.daemon import start
+
+    if place.current() is not None:
+        raise place.refusal()
+    utc = ["--utc"] if run.settings.utc else []
+    project = project_of(place.board)
+    pid = start([*command_line(place.board), "--json", *utc, "runner", "run", *options], project)
+    note = place.current()
+    log = note.log if note else ""
+    return say({"pid": pid, "log": log}, f"{verb}: process {pid}; its log: {log}")
+
+
+def command_line(board: str) -> list[str]:
+    """The words that begin a command line on a board, for a process that does not end with this one."""
+    package = os.path.dirname(os.path.abspath(orchestrator.__file__))
+    return [sys.executable, package, "--board", board]
+
+
+def absolute(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with paths that hold in any folder.
+
+    Raises:
+        NotFound: A folder to watch does not exist.
+    """
+    folders = [os.path.abspath(folder) for folder in options["watch"] or ()]
+    for folder in folders:
+        if not os.path.isdir(folder):
+            raise NotFound(f"There is no folder {folder}", code="folder_not_found")
+    agents = options["agents_dir"]
+    return {
+        **options,
+        "watch": tuple(folders),
+        "agents_dir": os.path.abspath(agents) if agents else agents,
+    }
+
+
+def option_words(options: dict[str, Any]) -> tuple[str, ...]:
+    """The words of options."""
+    words: list[str] = []
+    for name, value in options.items():
+        values = value if isinstance(value, tuple) else () if value is None else (value,)
+        words += [f"--{name.replace('_', '-')}={item}" for item in values]
+    return tuple(words)
+
+
 @RUNNER.command("stop", example="stop")
 def stop(run: Run) -> Answer:
     """Ask the runner to end, and wait until its agents have finished; it starts no more."""
-    note = _place(run).needed()
+    note = runner_place(run.orc).needed()
     note.stop()
     return say({"pid": note.pid}, f"Stopped: process {note.pid}")
 
@@ -69,7 +172,7 @@ def stop(run: Run) -> Answer:
 @RUNNER.command("status", example="status", reads=True)
 def status(run: Run) -> Answer:
     """Show whether a runner runs on this machine, since when, and what its agents work on."""
-    note = _place(run).current()
+    note = runner_place(run.orc).current()
     running = [
         {"agent": subscriber.agent, "event": attempt.event, "attempt": attempt.number}
         for subscriber in run.orc.subscriptions.all()
@@ -78,11 +181,13 @@ def status(run: Run) -> Answer:
     value = {
         "pid": note.pid if note else None,
         "seconds": round(note.seconds()) if note else None,
+        "log": note.log if note else None,
         "running": running,
     }
     if note is None:
         return say(value, "No runner runs here.")
     lines = [f"The runner is process {note.pid}, for {clock.spoken(note.seconds())}."]
+    lines += [f"It runs in the background; its log: {note.log}"] if note.log else []
     lines += [
         f"{item['agent']} works on event {item['event']}, attempt {item['attempt']}"
         for item in running
@@ -90,12 +195,17 @@ def status(run: Run) -> Answer:
     return say(value, "\n".join(lines))
 
 
-def _place(run: Run) -> "RunnerPlace":
+def runner_place(orc: "Orchestrator") -> "RunnerPlace":
+    """Where the runner of a board leaves its note.
+
+    Raises:
+        NotFound: The board is not in a folder.
+    """
     from orchestrator.supervisor.runner import RunnerPlace
 
-    if run.orc.folder is None:
+    if orc.folder is None:
         raise NotFound("This board is not in a folder, so no runner runs on it", code="no_runner")
-    return RunnerPlace(run.orc.folder)
+    return RunnerPlace(orc.folder)
 
 
 def project_of(board: str) -> str:

@@ -1,0 +1,124 @@
+"""``orc runner check`` and ``install``: what would run, and a unit of systemd that runs it."""
+
+import os
+import shlex
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core.errors import NotFound
+from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli.agent_files import AGENTS_DIR, agents_folder, user_trust
+from orchestrator.interfaces.cli.commands import RUNNER
+from orchestrator.interfaces.cli.event_runner import (
+    OPTIONS,
+    absolute,
+    command_line,
+    option_words,
+    project_of,
+    runner_place,
+)
+from orchestrator.interfaces.cli.layout import cut
+from orchestrator.interfaces.cli.parameters import flag
+from orchestrator.interfaces.cli.rendering import Answer, say, write
+from orchestrator.interfaces.cli.run import Run
+
+if TYPE_CHECKING:
+    from orchestrator.supervisor.agent_check import AgentCheck
+
+_WORD = 60  # columns of a word of a command line that are shown
+
+
+@RUNNER.command("check", example="check", reads=True)
+@AGENTS_DIR
+def check(run: Run, agents_dir: str | None) -> Answer:
+    """Show for each agent file what would start it, with which command line; nothing is started.
+
+    The exit status is 1 if a file cannot be used.
+    """
+    from orchestrator.supervisor.agent_check import check_agent
+    from orchestrator.supervisor.agent_files import load_agents
+
+    board = run.orc.folder or ""
+    files = load_agents(agents_folder(run, agents_dir))
+    trust = user_trust(run)
+    checks = [
+        check_agent(
+            agent,
+            trust,
+            project=project_of(board),
+            board=board,
+            variables=os.environ,
+            now=run.orc.engine.now(),
+        )
+        for agent in files.agents.values()
+    ]
+    bad = {
+        path: error.details.get("problems") or [error.message] for path, error in files.bad.items()
+    }
+
+    def text() -> str:
+        texts = [_shown(item) for item in checks]
+        for path, problems in bad.items():
+            assert isinstance(problems, list)
+            lines = [f"{escape(path)} cannot be used:", *(f"  {escape(p)}" for p in problems)]
+            texts.append("\n".join(lines))
+        return "\n\n".join(texts) or "No agents."
+
+    is_good = not bad and not any(item.problem for item in checks)
+    return Answer({"agents": checks, "bad": bad}, text, int(not is_good))
+
+
+def _shown(check: "AgentCheck") -> str:
+    command = " ".join(shlex.quote(cut(escape(word), _WORD)) for word in check.command)
+    trust = {
+        "trusted": "trusted",
+        "changed": "changed since it was trusted: read it, then `trust {}`",
+        "new": "not trusted: read it, then `trust {}`",
+    }[check.trust]
+    rows = [
+        ("trust", trust.format(check.agent)),
+        (
+            "starts on",
+            escape("; ".join(check.starts)) or "nothing: it has no listen, takes, every or cron",
+        ),
+        ("runs", command),
+        ("in", escape(check.folder)),
+        ("problem", escape(check.problem)),
+    ]
+    lines = [f"  {name:<9}  {value}" for name, value in rows if value]
+    return "\n".join([f"{check.agent} ({escape(check.file)})", *lines])
+
+
+@RUNNER.command("install", example="install --print")
+@OPTIONS
+@flag("--print", "Print the unit, and install nothing.", name="is_printed")
+def install(run: Run, is_printed: bool, **options: Any) -> Answer | None:
+    """Write a unit of systemd that runs the runner of this board while you are logged in."""
+    from orchestrator.supervisor.service_unit import unit_name, unit_text, write_unit
+
+    board = runner_place(run.orc).board
+    words = [*command_line(board), "runner", "run", *option_words(absolute(options))]
+    name, text = unit_name(board), unit_text(board, words, os.environ)
+    if is_printed:
+        write(text.encode())
+        return None
+    if shutil.which("systemctl") is None:
+        raise NotFound(
+            "This system has no systemd, so there is nothing to install",
+            code="no_systemd",
+            hint="`runner start` starts a runner until the machine is switched off.",
+        )
+    folder = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    path = os.path.join(folder, "systemd", "user", name)
+    is_new = write_unit(path, text)
+    commands = [
+        "systemctl --user daemon-reload",
+        f"systemctl --user enable --now {name}",
+        "loginctl enable-linger",
+    ]
+    lines = [
+        f"{'Written' if is_new else 'Unchanged'}: {escape(path)}",
+        f"Start it now and at each login: {commands[0]} && {commands[1]}",
+        f"Let it run without a login too: {commands[2]}",
+    ]
+    return say({"path": path, "changed": is_new, "next": commands}, "\n".join(lines))
