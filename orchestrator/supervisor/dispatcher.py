@@ -42,6 +42,7 @@ _LOG = 5.0  # seconds after which the thread that waits for the log looks whethe
 _TOLD = 30.0  # seconds between two looks at the agent files although the system reports changes
 _UNTOLD = 1.0  # seconds between two looks where it does not
 _SHORTEST = 0.01
+_AGAIN = 1.0  # seconds until the next try when no work could be begun
 _TROUBLE = 5.0  # seconds until the next try when the board cannot be used
 
 
@@ -326,9 +327,11 @@ class Dispatcher:
         return next(filter(None, offers), None)
 
     def _patience(self) -> float:
-        """Seconds until there may be work without a message, or the files are looked at."""
+        """Seconds until there may be work without a message."""
         if self._ended:
             return _TROUBLE
+        if self._trouble:
+            return _AGAIN
         if self._stops:
             return LONGEST_WAIT
         clock = self._clock_due - time.monotonic()

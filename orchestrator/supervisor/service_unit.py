@@ -29,6 +29,8 @@ def unit_text(board: str, words: Sequence[str], variables: Mapping[str, str]) ->
         words: The command line of the runner.
         variables: The environment of the user.
     """
+    if not re.fullmatch(r"[\w./+-]+", words[0], re.ASCII):  # refused as the name of a program
+        words = ["/bin/sh", "-c", 'exec "$0" "$@"', *words]
     program, *arguments = words
     line = " ".join([quoted(program), *(quoted(word).replace("$", "$$") for word in arguments)])
     environment = "".join(

@@ -523,7 +523,7 @@ def _given(draw: st.DrawFn, argument: Argument) -> list[str]:
 def _safe(words: list[str]) -> bool:
     """Lines that would wait for ever, read what is outside, or lay out boards elsewhere are left out."""
     flags = ("--follow", "-f", "--wait", "--board", "--file")
-    commands = {"init", "export", "run", "watch"}
+    commands = {"init", "export", "run", "watch", "start", "restart", "install"}
     return not any(w.startswith(flags) for w in words) and commands.isdisjoint(words)
 
 

@@ -2,6 +2,8 @@
 
 import os
 import select
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -13,6 +15,8 @@ from orchestrator.core.events import Recorded
 from orchestrator.supervisor.agent_files import load_agent
 from orchestrator.supervisor.dispatcher import Dispatcher
 from orchestrator.supervisor.trust import Trust
+
+ORC = str(Path(sys.executable).parent / "orc")
 
 PATIENCE = 60.0
 """Seconds after which a test fails that waits for an event; nothing depends on how long one takes."""
@@ -145,3 +149,30 @@ class Town:
                 thread.join(PATIENCE)
                 assert not thread.is_alive()
                 assert not failure
+
+
+def command(town: Town, *words: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [ORC, *words],
+        cwd=town.project,
+        env={**os.environ, "ORCHESTRATOR_DIR": str(town.board), "XDG_DATA_HOME": str(town.data)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def orc(town: Town, *words: str) -> str:
+    return command(town, *words).communicate(timeout=PATIENCE)[0]
+
+
+def runner_of(town: Town) -> "subprocess.Popen[str]":
+    return command(town, "--json", "runner", "run")
+
+
+def until(runner: "subprocess.Popen[str]", text: str) -> str:
+    assert runner.stdout is not None
+    for line in runner.stdout:
+        if text in line:
+            return line
+    raise AssertionError(f"the runner ended without {text}")

@@ -233,3 +233,52 @@ def test_two_runners_work_each_event_once(town: Town):
     for name in "abcd":
         ran = (town.project / name / "ran").read_text().split()
         assert sorted(map(int, ran)) == events
+
+
+def test_a_schedule_starts_its_agent_although_it_pushes_the_event_itself(town: Town):
+    town.add("clock", "echo $ORC_EVENT_TYPE", every="1s", listen="[job]")
+    town.add("other", "echo other", listen="[job]")
+    with town.running() as runner:
+        runner.until_events("subscription.finished", 2)
+    assert {agent for agent, _, _ in runner.lines} == {"clock"}
+    dues = [payload(record)["due"] for record in runner.of_type("schedule.due")]
+    assert len(set(dues)) == len(dues)
+
+
+def test_a_watched_file_starts_an_agent(town: Town):
+    (town.project / "src").mkdir()
+    town.add("build", "echo built {{event.payload.path}}", listen="[file.*]")
+    with town.running(watch=[str(town.project / "src")], exclude=["*.tmp"]) as runner:
+        (town.project / "src" / "a.tmp").write_text("1")
+        (town.project / "src" / "a.py").write_text("1")
+        runner.until_line("built src/a.py")
+        runner.until_events("subscription.finished")
+    assert [text for _, _, text in runner.lines] == ["built src/a.py"]
+    (event,) = [record for record in runner.events if record.type.startswith("file.")]
+    assert event.cause is None
+
+
+def test_an_agent_that_writes_the_files_it_hears_of_has_a_chain_of_causes(town: Town):
+    (town.project / "src").mkdir()
+    town.add("loop", "echo >> src/a.py", listen="[file.*]")
+    with town.running(watch=[str(town.project / "src")]) as runner:
+        (town.project / "src" / "a.py").write_text("1")
+        runner.until_events("subscription.started", 3)
+    depths = [
+        record.cause and record.cause.depth for record in runner.events if "file." in record.type
+    ]
+    assert depths[:3] == [None, 1, 2]
+
+
+def test_agent_files_are_not_looked_at_while_they_do_not_change(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+):
+    town.add("ann", "echo ran", listen="[job]")
+    with town.running() as runner:
+        looks = []
+        monkeypatch.setattr(
+            os, "listdir", lambda path, of=os.listdir: looks.append(path) or of(path)
+        )
+        town.push("job")
+        runner.until_events("subscription.finished")
+        assert str(town.agents) not in looks

@@ -4,15 +4,11 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from .running import PATIENCE, Town, ends
-
-ORC = str(Path(sys.executable).parent / "orc")
+from .running import PATIENCE, Town, command, ends, orc, runner_of, until
 
 
 @pytest.fixture
@@ -20,33 +16,6 @@ def town(memory_path: Path):
     town = Town(memory_path)
     yield town
     town.orc.close()
-
-
-def command(town: Town, *words: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [ORC, *words],
-        cwd=town.project,
-        env={**os.environ, "ORCHESTRATOR_DIR": str(town.board), "XDG_DATA_HOME": str(town.data)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def orc(town: Town, *words: str) -> str:
-    return command(town, *words).communicate(timeout=PATIENCE)[0]
-
-
-def runner_of(town: Town) -> "subprocess.Popen[str]":
-    return command(town, "--json", "runner", "run")
-
-
-def until(runner: "subprocess.Popen[str]", text: str) -> str:
-    assert runner.stdout is not None
-    for line in runner.stdout:
-        if text in line:
-            return line
-    raise AssertionError(f"the runner ended without {text}")
 
 
 def test_the_next_runner_ends_what_a_killed_one_has_left(town: Town):

@@ -17,7 +17,7 @@ _CHANGES = 0x2 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800
 _SUBREAPER = 36
 
 
-class FileAlarm:
+class InotifyAlarm:
     """Rings when files, or the entries of folders, may have changed.
 
     Args:

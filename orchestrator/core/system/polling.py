@@ -12,7 +12,7 @@ def rest(seconds: float) -> bool:
     return True
 
 
-class FileAlarm:
+class PollingAlarm:
     """Rings when files, or the entries of folders, may have changed: here, again and again.
 
     Args:

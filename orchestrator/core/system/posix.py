@@ -126,13 +126,14 @@ def sync_folder(path: str) -> None:
 
 
 if sys.platform == "darwin":
-    from orchestrator.core.system.polling import FileAlarm as FileAlarm
+    from orchestrator.core.system.polling import PollingAlarm
     from orchestrator.core.system.processes import adopt_orphans as adopt_orphans
     from orchestrator.core.system.processes import condition as condition
     from orchestrator.core.system.processes import identity as identity
     from orchestrator.core.system.processes import left_behind as left_behind
     from orchestrator.core.system.processes import processes_with as processes_with
 
+    FileAlarm = PollingAlarm
     LIMITS: tuple[str, ...] = (
         "A disk that ignores F_FULLFSYNC (some network and USB disks do) may lose commits when power fails.",
     )
@@ -201,7 +202,9 @@ else:
         names = filter(str.isdecimal, os.listdir("/proc"))
         return [pid for pid in map(int, names) if wanted in _environment(pid)]
 
-    from orchestrator.core.system.linux import FileAlarm as FileAlarm
+    from orchestrator.core.system.linux import InotifyAlarm
+
+    FileAlarm = InotifyAlarm
 
     _is_adopting = False
 

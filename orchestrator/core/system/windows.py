@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING, TypeVar
 
 from orchestrator.core.system.paths import folded
-from orchestrator.core.system.polling import FileAlarm as FileAlarm
+from orchestrator.core.system.polling import PollingAlarm
 from orchestrator.core.system.processes import adopt_orphans as adopt_orphans
 from orchestrator.core.system.processes import condition as condition
 from orchestrator.core.system.processes import identity as identity
@@ -40,6 +40,7 @@ LIMITS: tuple[str, ...] = (
     "A process that a check leaves behind may continue if it hides from the list of processes.",
 )
 
+FileAlarm = PollingAlarm
 _T = TypeVar("_T")
 _CHUNK = 65536
 _PATIENCE = 2.0  # seconds that another program may keep a file open

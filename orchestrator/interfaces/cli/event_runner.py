@@ -60,7 +60,7 @@ def run_(run: Run, **options: Any) -> None:
             if type == "runner.ready":
                 daemon.report_ready()
 
-    options = absolute(options)
+    options = absolute(run, options)
     folder = agents_folder(run, options["agents_dir"])
     is_daemon = bool(os.environ.pop(daemon.VARIABLE, ""))
     gc.enable()  # `process` has disabled it for commands that end soon
@@ -97,7 +97,7 @@ def run_(run: Run, **options: Any) -> None:
 @OPTIONS
 def start(run: Run, **options: Any) -> Answer:
     """Start a runner in the background, and wait until it is ready."""
-    return _start(run, runner_place(run.orc), option_words(absolute(options)), "Started")
+    return _start(run, runner_place(run.orc), option_words(absolute(run, options)), "Started")
 
 
 @RUNNER.command("restart", example="restart")
@@ -134,7 +134,7 @@ def command_line(board: str) -> list[str]:
     return [sys.executable, package, "--board", board]
 
 
-def absolute(options: dict[str, Any]) -> dict[str, Any]:
+def absolute(run: Run, options: dict[str, Any]) -> dict[str, Any]:
     """The options with paths that hold in any folder.
 
     Raises:
@@ -144,11 +144,11 @@ def absolute(options: dict[str, Any]) -> dict[str, Any]:
     for folder in folders:
         if not os.path.isdir(folder):
             raise NotFound(f"There is no folder {folder}", code="folder_not_found")
-    agents = options["agents_dir"]
+    agents = agents_folder(run, options["agents_dir"])
     return {
         **options,
         "watch": tuple(folders),
-        "agents_dir": os.path.abspath(agents) if agents else agents,
+        "agents_dir": agents if os.path.isdir(agents) else None,
     }
 
 

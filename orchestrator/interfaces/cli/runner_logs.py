@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 from orchestrator.core import names, system
-from orchestrator.core.errors import NotFound, did_you_mean
+from orchestrator.core.errors import NotFound, missing
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import RUNNER
@@ -89,11 +89,8 @@ def logs(run: Run, agent: str | None, follow: bool, lines: int) -> Answer | None
     shown = _Logs(folder, agent and names.agent(agent), as_json=run.settings.json)
     known = shown.known()
     if not follow and agent is not None and agent not in known:
-        raise NotFound(
-            f"There is no log of {agent}{did_you_mean(agent, known)}",
-            code="log_not_found",
-            hint="`runner logs` prints the logs of all agents; `runner check` lists them.",
-        )
+        hint = "`runner logs` prints all logs; `runner check` lists the agents."
+        raise missing("log of", agent, known, hint=hint, code="log_not_found")
     shown.last(lines)
     if not follow:
         return None if known or run.settings.json else say([], "No logs: no agent has run.")

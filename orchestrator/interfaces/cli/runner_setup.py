@@ -97,7 +97,7 @@ def install(run: Run, is_printed: bool, **options: Any) -> Answer | None:
     from orchestrator.supervisor.service_unit import unit_name, unit_text, write_unit
 
     board = runner_place(run.orc).board
-    words = [*command_line(board), "runner", "run", *option_words(absolute(options))]
+    words = [*command_line(board), "runner", "run", *option_words(absolute(run, options))]
     name, text = unit_name(board), unit_text(board, words, os.environ)
     if is_printed:
         write(text.encode())
