@@ -523,7 +523,9 @@ def _given(draw: st.DrawFn, argument: Argument) -> list[str]:
 def _safe(words: list[str]) -> bool:
     """Lines that would wait for ever, read what is outside, or lay out boards elsewhere are left out."""
     flags = ("--follow", "-f", "--wait", "--board", "--file")
-    commands = {"init", "export", "run", "watch", "start", "restart", "install"}
+    commands = {"init", "export", "run", "watch", "install"}
+    if "runner" in words and not {"start", "restart"}.isdisjoint(words):
+        return False
     return not any(w.startswith(flags) for w in words) and commands.isdisjoint(words)
 
 
