@@ -83,6 +83,7 @@ SENTENCES = {
     "subscription.interrupted": "was interrupted on event {event} (attempt {attempt}): {reason}",
     "subscription.moved": "set the cursor of {subscriber} to event {position}",
     "subscription.opened": "listens for events after {position} as {subscriber}",
+    "subscription.renewed": "goes on with event {event}, until {until:time}",
     "subscription.retried": "gave the dead letter {letter} one more attempt",
     "subscription.scheduled": "set the schedule of {subscriber}: {schedule}",
     "subscription.started": "started on event {event} (attempt {attempt} of {most})",

@@ -15,7 +15,12 @@ def prompt_of(run: AgentRun) -> str:
     lines = [f"You are the agent `{name}`."]
     if agent.settings.description:
         lines[0] += f" {agent.settings.description.rstrip('.')}."
-    if run.brief:
+    if run.is_review:
+        lines.append(
+            "Your input is the work of another agent on a task: judge it. End your answer with a line"
+            " `approve`, or `reject: what is missing`."
+        )
+    elif run.brief:
         lines.append(
             "Your input is your task. Your last answer is its result. If it cannot be done, run"
             ' `orc t fail "why"`, or `orc t block "what it waits for"`.'

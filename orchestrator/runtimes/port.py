@@ -34,8 +34,10 @@ class AgentRun(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent is started for.
 
     Attributes:
-        event: The event, as ``events list --limit`` prints it; empty if the agent is given a task.
-        brief: The brief of its task.
+        event: The event, as ``events list --limit`` prints it; of a task, the one that claimed it.
+        task: The task that it is given.
+        brief: The brief of the task.
+        is_review: It reviews the task.
         project: The folder of the project.
         board: The folder or URL of the board.
         scratch: A folder of this attempt only, for large values. It is deleted when the attempt ends.
@@ -48,7 +50,9 @@ class AgentRun(msgspec.Struct, frozen=True, kw_only=True):
 
     agent: AgentFile
     event: dict[str, Any] = {}
+    task: str = ""
     brief: str = ""
+    is_review: bool = False
     project: str
     board: str
     scratch: str
@@ -154,6 +158,8 @@ class Runtime(ABC):
             "ORC_ATTEMPT": str(run.attempt),
             "ORCHESTRATOR_DIR": run.board,
         }
+        if run.task:
+            variables["ORC_TASK"] = run.task
         if run.cause:
             variables["ORC_CAUSE"] = run.cause
         return variables

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import msgspec
 
 from orchestrator.core.errors import OrchestratorError
+from orchestrator.domain.subscriptions.task_attempts import TaskFilter
 from orchestrator.runtimes.port import AgentRun, runtime_of
 from orchestrator.supervisor.agent_files import AgentFile
-from orchestrator.supervisor.agent_schema import TaskFilter
 from orchestrator.supervisor.schedules import coming_moments, schedule_of
 from orchestrator.supervisor.trust import Trust
 

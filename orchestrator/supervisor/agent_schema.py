@@ -9,7 +9,9 @@ import msgspec
 from orchestrator.core import clock, names
 from orchestrator.core.errors import OrchestratorError, did_you_mean
 from orchestrator.core.problems import Problems
+from orchestrator.domain.subscriptions.limits import NO_LIMITS, Budget
 from orchestrator.domain.subscriptions.patterns import check_pattern
+from orchestrator.domain.subscriptions.task_attempts import TaskFilter
 from orchestrator.domain.tasks.fact_values import priority_of
 from orchestrator.domain.validation import check_line
 from orchestrator.supervisor.schedule_moments import check_cron, check_zone
@@ -21,29 +23,6 @@ EFFORTS = ("low", "medium", "high")
 
 Lines = Mapping[tuple[str | int, ...], int]
 """The line of each value of the frontmatter, by its path: ``("takes", 0, "ws")``."""
-
-
-class TaskFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Tasks that an agent takes; an empty field fits every task."""
-
-    ws: str = ""
-    type: str = ""
-    labels: tuple[str, ...] = ()
-    capability: str = ""
-
-
-class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """How much an agent may use; None: no limit.
-
-    Attributes:
-        runs: An hour.
-        tokens: A day, where the runtime reports them.
-        cost: US dollars a day, where the runtime reports them.
-    """
-
-    runs: int | None = None
-    tokens: int | None = None
-    cost: float | None = None
 
 
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +53,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     rounds: int = 0
     concurrency: int = 1
     priority: int = 2
-    budget: Budget = Budget()
+    budget: Budget = NO_LIMITS
     env: tuple[str, ...] = ()
     workdir: str = ""
     unsafe: bool = False
@@ -149,7 +128,7 @@ def _seconds(value: Any) -> float:
 
 def _money(value: Any) -> float:
     text = _text(value)
-    if not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text, re.ASCII):
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text, re.ASCII) or not float(text):
         raise ValueError(f"{text!a} is not an amount of US dollars, such as 2.50")
     return float(text)
 

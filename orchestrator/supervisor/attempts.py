@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.api import Orchestrator
-from orchestrator.core.errors import OrchestratorError, Refused
-from orchestrator.domain.subscriptions.records import Attempt, AttemptReport
-from orchestrator.runtimes.output import AttemptResult, first_line
-from orchestrator.runtimes.port import AgentRun, runtime_of, write_files
+from orchestrator.core.errors import NotFound, OrchestratorError, Refused, UsageError
+from orchestrator.domain.subscriptions.records import AttemptReport
+from orchestrator.domain.subscriptions.task_attempts import TASK_LEASE
+from orchestrator.runtimes.output import AttemptResult, OutputReader, first_line
+from orchestrator.runtimes.port import AgentRun, Launch, runtime_of, write_files
 from orchestrator.supervisor.processes import (
     AgentProcess,
     AttemptEnd,
@@ -29,19 +31,20 @@ from orchestrator.supervisor.processes import (
     runner_folder,
 )
 from orchestrator.supervisor.sources import Offer, WorkSource
-from orchestrator.supervisor.workers import Follower, RunningAttempt, Worker
+from orchestrator.supervisor.task_work import CheckReader
+from orchestrator.supervisor.workers import Follower, RunningAttempt, Worker, Workers
 
-_LONGEST_BACK_OFF = 300.0
 _RECENT = 5.0  # seconds in which the change of a file is reported
 _MOST_RECENT = 100
 _MARGIN = 60.0  # seconds of a lease after the timeout and the grace of an attempt
 
 
 class Ended(msgspec.Struct):
-    """An attempt has ended."""
+    """A process of an attempt has ended: the agent, or the checks of its task."""
 
     worker: Worker
     running: RunningAttempt
+    source: WorkSource
     end: AttemptEnd
 
 
@@ -50,6 +53,7 @@ class Attempts:
 
     Args:
         orc: The board.
+        workers: The agents.
         board: Its folder.
         project: The folder in which agents work.
         follower: Hears of what happens.
@@ -61,6 +65,7 @@ class Attempts:
     def __init__(
         self,
         orc: Orchestrator,
+        workers: Workers,
         *,
         board: str,
         project: str,
@@ -70,6 +75,7 @@ class Attempts:
         back_off: float,
     ) -> None:
         self._orc = orc
+        self._workers = workers
         self._board = board
         self._project = project
         self._follower = follower
@@ -90,12 +96,18 @@ class Attempts:
                 )
                 continue
             subscriber = self._orc.engine.read().subscriptions.get(note.agent)
-            attempt = subscriber.attempt(note.event) if subscriber else None
+            attempt = None
+            if subscriber is not None:
+                attempt = (
+                    subscriber.attempt_on(note.task)
+                    if note.task
+                    else subscriber.attempt(note.event)
+                )
             is_running = attempt is not None and attempt.status == "running"
             if attempt is not None and is_running and not leftover.is_taken_over:
                 with suppress(Refused):
                     self._orc.subscriptions.interrupt(
-                        note.agent, note.event, attempt.token, "its runner was killed"
+                        note.agent, attempt.event, attempt.token, "its runner was killed"
                     )
             leftover.remove()
 
@@ -110,6 +122,7 @@ class Attempts:
                 runner=self._identity,
                 agent=worker.id,
                 event=offer.age,
+                task=offer.task,
                 mark=mark,
             ),
         )
@@ -125,25 +138,50 @@ class Attempts:
         if attempt is None:
             note.remove()
             return True
-        running = RunningAttempt(attempt, note, files_folder(self._notes, mark))
+        running = RunningAttempt(worker.id, attempt, note, files_folder(self._notes, mark), mark)
+        if attempt.task:
+            running.renewal = time.monotonic() + TASK_LEASE / 2
         worker.running[attempt.event] = running
         try:
-            self._launch(worker, running, mark, offer.source)
+            launch, reader = self._launch_of(worker, running, offer.source)
+            self._start(worker, running, offer.source, launch, reader, worker.file.settings.timeout)
         except (OrchestratorError, OSError, ValueError, RuntimeError) as error:
             reason = error.message if isinstance(error, OrchestratorError) else str(error)
             report = AttemptReport(output=reason)
-            self._ended(Ended(worker, running, AttemptEnd(AttemptResult(reason, report))))
+            end = AttemptEnd(AttemptResult(reason, report))
+            self._ended(Ended(worker, running, offer.source, end))
         return True
 
-    def _launch(
-        self, worker: Worker, running: RunningAttempt, mark: str, source: WorkSource
-    ) -> None:
+    def next_renewal(self) -> float:
+        """Seconds until the lease of a task is renewed."""
+        renewals = (running.renewal for running in self._workers.running())
+        return min(renewals, default=float("inf")) - time.monotonic()
+
+    def renew(self) -> None:
+        """Renew the leases of tasks that are due."""
+        for running in self._workers.running():
+            if running.renewal > time.monotonic():
+                continue
+            attempt = running.attempt
+            with suppress(Refused):  # it is over, and its end will be refused
+                self._orc.subscriptions.renew(
+                    running.agent, attempt.event, attempt.token, lease=TASK_LEASE
+                )
+            running.renewal = time.monotonic() + TASK_LEASE / 2
+
+    def _launch_of(
+        self, worker: Worker, running: RunningAttempt, source: WorkSource
+    ) -> tuple[Launch, OutputReader]:
+        """What is started for an attempt; its files are written."""
         agent, attempt = worker.file, running.attempt
         work = source.input(attempt)
         running.cause = work.cause
         assigned = AgentRun(
             agent=agent,
             event=work.event,
+            task=work.task,
+            brief=work.brief,
+            is_review=work.is_review,
             project=self._project,
             board=self._board,
             scratch=running.scratch,
@@ -157,56 +195,59 @@ class Attempts:
         launch = runtime.launch(assigned)
         write_files(assigned, launch)
         worker.log.write([f"=== {self._orc.engine.now()} {work.title}, attempt {attempt.number}"])
+        return launch, runtime.reader()
+
+    def _start(
+        self,
+        worker: Worker,
+        running: RunningAttempt,
+        source: WorkSource,
+        launch: Launch,
+        reader: OutputReader,
+        timeout: float,
+    ) -> None:
+        """Start a process, and a thread that waits for its end."""
+        agent, event = worker.id, running.attempt.event
 
         def keep(lines: list[str]) -> None:
             worker.log.write(lines)
-            self._follower.output(agent.id, attempt.event, lines)
+            self._follower.output(agent, event, lines)
 
-        running.process = AgentProcess(
-            launch, runtime.reader(), mark=mark, keep=keep, grace=self._grace
-        )
+        process = AgentProcess(launch, reader, mark=running.mark, keep=keep, grace=self._grace)
+        is_first, running.process = running.process is None, process
+
+        def wait() -> None:
+            try:
+                end = process.wait(timeout)
+            except Exception as error:  # noqa: BLE001  the attempt must end, whatever its output did
+                reason = f"its output cannot be read: {error}"
+                end = AttemptEnd(AttemptResult(reason, AttemptReport()))
+            self._ended(Ended(worker, running, source, end))
+
         try:
-            running.note.add_process(running.process.pid)
-            threading.Thread(
-                target=self._wait, args=(worker, running, agent.settings.timeout), name=mark
-            ).start()
+            if is_first:
+                running.note.add_process(process.pid)
+            threading.Thread(target=wait, name=running.mark).start()
         except BaseException:
-            running.process.kill()
+            process.kill()
             raise
 
-    def _wait(self, worker: Worker, running: RunningAttempt, timeout: float) -> None:
-        """In a thread of its own: wait for the end of a process."""
-        assert running.process is not None
-        try:
-            end = running.process.wait(timeout)
-        except Exception as error:  # noqa: BLE001  the attempt must end, whatever its output did
-            end = AttemptEnd(AttemptResult(f"its output cannot be read: {error}", AttemptReport()))
-        self._ended(Ended(worker, running, end))
-
     def record(self, ended: Ended) -> None:
-        """Record the end of an attempt, and forget it."""
+        """Record the end of an attempt, and forget it; first the result of a task is checked."""
         worker, running, end = ended.worker, ended.running, ended.end
-        agent, attempt, failure = worker.file, running.attempt, first_line(end.result.failure)
-        event, token, report = attempt.event, attempt.token, end.result.report
-        commands = self._orc.subscriptions
-        try:
-            if end.ended_by == "stop":
-                commands.interrupt(agent.id, event, token, "the runner was stopped")
-            elif end.ended_by == "timeout":
-                reason = f"it was ended after its timeout of {agent.settings.timeout:g} s"
-                commands.fail(agent.id, event, token, reason, report, delay=self._delay(attempt))
-            elif failure:
-                commands.fail(agent.id, event, token, failure, report, delay=self._delay(attempt))
-            else:
-                commands.finish(agent.id, event, token, report)
-        except Refused as refused:
-            self._follower.note("runner.trouble", agent.id, refused.message)
-        worker.running.pop(event, None)
+        attempt = running.attempt
+        if running.result is not None:  # its checks have ended
+            failure = end.result.failure
+            end = AttemptEnd(replace(running.result, failure=failure), end.ended_by)
+        elif not end.ended_by and not end.result.failure and self._check(ended):
+            return
+        words = self._record(ended, end)
+        worker.running.pop(attempt.event, None)
         self._recent.append((time.monotonic(), running.cause))
         running.note.remove()
         shutil.rmtree(running.scratch, ignore_errors=True)
-        words = "stopped" if end.ended_by == "stop" else failure or "finished"
-        worker.log.write([f"=== {self._orc.engine.now()} event {event}: {words}"])
+        work = f"task {attempt.task}" if attempt.task else f"event {attempt.event}"
+        worker.log.write([f"=== {self._orc.engine.now()} {work}: {words}"])
 
     def recent_cause(self, running: Iterable[RunningAttempt]) -> str:
         """The cause of what agents may have done to files just now; empty if none was at work.
@@ -223,5 +264,57 @@ class Attempts:
         record = self._orc.engine.event(int(cause.partition("/")[0]))
         return record.cause.depth if record.cause else 0
 
-    def _delay(self, attempt: Attempt) -> float:
-        return min(self._back_off * 2.0 ** min(attempt.number - 1, 30), _LONGEST_BACK_OFF)
+    def _check(self, ended: Ended) -> bool:
+        """Start what checks the result of an agent; False if nothing must be checked."""
+        worker, running, result = ended.worker, ended.running, ended.end.result
+        try:
+            check = ended.source.checks(worker, running.attempt, result)
+            if check is None:
+                return False
+            running.result = result
+            self._start(worker, running, ended.source, check.launch, CheckReader(), check.timeout)
+        except (OrchestratorError, OSError, ValueError, RuntimeError) as error:
+            running.result = result
+            failed = AttemptResult(f"its checks cannot run: {error}", result.report)
+            self._ended(Ended(worker, running, ended.source, AttemptEnd(failed)))
+        return True
+
+    def _record(self, ended: Ended, end: AttemptEnd) -> str:
+        """Record the end of an attempt, and return it in words."""
+        worker, attempt, result = ended.worker, ended.running.attempt, end.result
+        place = (worker.id, attempt.event, attempt.token)
+        failure = first_line(result.failure)
+        try:
+            if end.ended_by == "stop":
+                reason = "the runner was stopped"
+                self._orc.subscriptions.interrupt(*place, reason, result.report)
+                return "stopped"
+            if end.ended_by == "timeout":
+                failure = self._timeout(worker, ended.running)
+            if not failure:
+                failure = self._finish(ended, result)
+            if failure:
+                status = result.report.exit_status
+                crashed = bool(end.ended_by) or status is None or status < 0
+                self._orc.subscriptions.fail(
+                    *place, failure, result.report, back_off=self._back_off, crashed=crashed
+                )
+        except Refused as refused:
+            self._follower.note("runner.trouble", worker.id, refused.message)
+        return failure or "finished"
+
+    def _finish(self, ended: Ended, result: AttemptResult) -> str:
+        """Record a success; why it is none."""
+        try:
+            ended.source.finish(ended.worker, ended.running.attempt, result)
+        except (Refused, NotFound, UsageError) as error:
+            if error.code == "stale_token":
+                raise
+            return first_line(error.message)
+        return ""
+
+    @staticmethod
+    def _timeout(worker: Worker, running: RunningAttempt) -> str:
+        if running.result is not None:
+            return "the checks of its task did not end in time"
+        return f"it was ended after its timeout of {worker.file.settings.timeout:g} s"

@@ -13,15 +13,18 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from orchestrator.api import Orchestrator
-from orchestrator.core import system
+from orchestrator.core import clock, system
+from orchestrator.core.clock import local_time
 from orchestrator.core.errors import OrchestratorError, Refused
 from orchestrator.core.printable import amount
 from orchestrator.domain.state import State
+from orchestrator.domain.subscriptions.limits import Pause, pause_of
 from orchestrator.supervisor.attempts import Attempts, Ended
 from orchestrator.supervisor.event_work import EventWork, records
 from orchestrator.supervisor.processes import GRACE, AgentLog, runner_folder
 from orchestrator.supervisor.schedules import LONGEST_WAIT, Schedules
 from orchestrator.supervisor.sources import Offer, WorkSource
+from orchestrator.supervisor.task_work import TaskWork
 from orchestrator.supervisor.trust import Trust
 from orchestrator.supervisor.watching import (
     Exclusion,
@@ -99,10 +102,14 @@ class Dispatcher:
             return AgentLog(logs, agent, lambda text: follower.note("runner.trouble", agent, text))
 
         self._workers = Workers(agents, trust, log_of, follower)
-        self._sources: tuple[WorkSource, ...] = (EventWork(orc),)
+        self._sources: tuple[WorkSource, ...] = (
+            EventWork(orc),
+            TaskWork(orc, orc.folder, project),
+        )
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._attempts = Attempts(
             orc,
+            self._workers,
             board=orc.folder,
             project=project,
             follower=follower,
@@ -121,6 +128,7 @@ class Dispatcher:
             exclusion = Exclusion(project, exclude, own_folders(orc.folder))
             self._file_watcher = FileWatcher(watch, exclusion, self._inbox.put)
         self._head = 0
+        self._pauses: dict[str, Pause] = {}
         self._ended: deque[Ended] = deque()
         self._is_ready = self._is_loaded = False
         self._trouble = ""
@@ -203,6 +211,7 @@ class Dispatcher:
         while self._ended:
             self._attempts.record(self._ended[0])
             self._ended.popleft()
+        self._attempts.renew()
         self._push_changes()
         self._reload()
         self._advance()
@@ -315,16 +324,38 @@ class Dispatcher:
         while offers and self._workers.count() < self._most:
             offer = min(offers, key=lambda offer: offer.rank)
             offers.remove(offer)
-            if self._workers.is_trusted(offer.worker) and self._attempts.begin(offer):
-                state = self._orc.engine.read()
-                self._follow(state)
-                if (another := self._offer(offer.worker, state)) is not None:
-                    offers.append(another)
+            if not self._workers.is_trusted(offer.worker):
+                continue
+            has_begun = self._attempts.begin(offer)
+            state = self._orc.engine.read()
+            self._follow(state)
+            another = self._offer(offer.worker, state)
+            if another is not None and (has_begun or another != offer):
+                offers.append(another)
 
     def _offer(self, worker: Worker, state: State) -> Offer | None:
         """What an agent may begin now: of the first source that offers it work."""
+        subscriber = state.subscriptions.get(worker.id)
+        pause = None
+        if subscriber is not None:
+            budget = worker.file.settings.budget
+            pause = pause_of(subscriber, budget, self._orc.engine.now())
+        self._say_pause(worker.id, pause)
+        if pause is not None:
+            return None
         offers = (source.offer(worker, state) for source in self._sources)
         return next(filter(None, offers), None)
+
+    def _say_pause(self, agent: str, pause: Pause | None) -> None:
+        """Let the follower hear, once, why an agent is not started and until when."""
+        if pause == self._pauses.get(agent):
+            return
+        if pause is None:
+            del self._pauses[agent]
+        else:
+            self._pauses[agent] = pause
+            until = local_time(pause.until, self._orc.engine.now())
+            self._follower.note("agent.paused", agent, f"until {until}: {pause.reason}")
 
     def _patience(self) -> float:
         """Seconds until there may be work without a message."""
@@ -332,11 +363,18 @@ class Dispatcher:
             return _TROUBLE
         if self._trouble:
             return _AGAIN
+        due = max(self._attempts.next_renewal(), _SHORTEST)
         if self._stops:
-            return LONGEST_WAIT
-        clock = self._clock_due - time.monotonic()
+            return min(due, LONGEST_WAIT)
+        due = min(due, self._clock_due - time.monotonic())
         if self._workers.count() >= self._most:
-            return max(clock, _SHORTEST)
+            return max(due, _SHORTEST)
         state = self._orc.engine.read()
-        waits = (source.wait(worker, state) for worker in self._workers for source in self._sources)
-        return max(min((clock, *waits)), _SHORTEST)
+        now = self._orc.engine.now()
+        waits = (
+            clock.between(now, self._pauses[worker.id].until)
+            if worker.id in self._pauses
+            else min(source.wait(worker, state) for source in self._sources)
+            for worker in self._workers
+        )
+        return max(min((due, *waits)), _SHORTEST)

@@ -1,4 +1,5 @@
 """Events as work: each agent gets the events that it hears, in their order."""
+# ruff: noqa: ARG002 -- the methods of a source of work have one signature, described there
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -13,9 +14,10 @@ from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.patterns import hears
 from orchestrator.domain.subscriptions.records import DUE, Attempt, Subscriber
 from orchestrator.engine import cause_mark
+from orchestrator.runtimes.output import AttemptResult
 from orchestrator.supervisor.agent_files import AgentFile
 from orchestrator.supervisor.schedules import is_due_for, schedule_of
-from orchestrator.supervisor.sources import AttemptInput, Offer
+from orchestrator.supervisor.sources import AttemptInput, Check, Offer
 from orchestrator.supervisor.workers import Worker
 
 _BATCH = 500  # events that are read at once
@@ -101,9 +103,10 @@ class EventWork:
         self._settle(ear, subscriber)
         now = self._orc.engine.now() if subscriber.attempts else ""
         for attempt in subscriber.attempts:
-            if attempt.event not in worker.running and attempt.may_begin(now):
+            is_here = attempt.event in worker.running or attempt.task
+            if not is_here and attempt.may_begin(now):
                 return Offer(worker, self, attempt.event)
-        if ear.pending and len(subscriber.attempts) < worker.file.settings.concurrency:
+        if ear.pending and len(subscriber.in_work) < worker.file.settings.concurrency:
             return Offer(worker, self, ear.pending[0])
         return None
 
@@ -117,6 +120,7 @@ class EventWork:
             lease=lease,
             most=settings.retry + 1,
             concurrency=settings.concurrency,
+            budget=settings.budget,
             rounds=settings.rounds or None,
         )
 
@@ -129,13 +133,25 @@ class EventWork:
             cause=cause_mark(record),
         )
 
+    def checks(self, worker: Worker, attempt: Attempt, result: AttemptResult) -> Check | None:
+        """Nothing."""
+        return None
+
+    def finish(self, worker: Worker, attempt: Attempt, result: AttemptResult) -> None:
+        """Record the one finish of the event by this agent."""
+        self._orc.subscriptions.finish(worker.id, attempt.event, attempt.token, result.report)
+
     def wait(self, worker: Worker, state: State) -> float:
         """Seconds until an attempt that waits is due."""
         subscriber = state.subscriptions.get(worker.id)
         waiting = subscriber.attempts if subscriber else ()
         now = self._orc.engine.now() if waiting else ""
         return min(
-            (_wait(attempt, now) for attempt in waiting if attempt.event not in worker.running),
+            (
+                _wait(attempt, now)
+                for attempt in waiting
+                if attempt.event not in worker.running and not attempt.task
+            ),
             default=float("inf"),
         )
 

@@ -95,13 +95,14 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
 
 
 class AttemptNote(msgspec.Struct, frozen=True, kw_only=True):
-    """What the next runner must know of an attempt if this one is killed."""
+    """What the next runner must know of an attempt if this one is killed; a task, or else an event."""
 
     machine: str
     runner: ProcessIdentity
     agent: str
     event: int
     mark: str
+    task: str = ""
 
 
 class NoteFile:
@@ -141,7 +142,7 @@ class Leftover(msgspec.Struct, frozen=True):
     """An attempt whose runner is gone.
 
     Attributes:
-        is_taken_over: Another runner works on its event.
+        is_taken_over: Another runner works on its event or task.
     """
 
     path: str
@@ -186,14 +187,14 @@ def _kill_all(pids: Callable[[], list[int]]) -> bool:
 def leftovers(folder: str) -> list[Leftover]:
     """The attempts of runners of this machine that are gone."""
     gone: list[tuple[str, AttemptNote, ProcessIdentity | None]] = []
-    taken: set[tuple[str, int]] = set()
+    taken: set[tuple[str, int, str]] = set()
     for path, note, process in _notes(folder):
         if note.runner.is_alive:
-            taken.add((note.agent, note.event))
+            taken.add((note.agent, note.event, note.task))
         else:
             gone.append((path, note, process))
     return [
-        Leftover(path, note, process, (note.agent, note.event) in taken)
+        Leftover(path, note, process, (note.agent, note.event, note.task) in taken)
         for path, note, process in gone
     ]
 

@@ -8,6 +8,8 @@ import msgspec
 from orchestrator.core.events import Recorded
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.records import Attempt
+from orchestrator.runtimes.output import AttemptResult
+from orchestrator.runtimes.port import Launch
 from orchestrator.supervisor.workers import Worker
 
 
@@ -17,17 +19,22 @@ class Offer(msgspec.Struct, frozen=True):
     Attributes:
         worker: The agent.
         source: Where the work comes from.
-        age: The id of the event that it is about; of several offers the oldest begins first.
+        age: The id of the event that it is about, or that added the task.
+        task: The task.
     """
 
     worker: Worker
     source: "WorkSource"
     age: int
+    task: str = ""
 
     @property
-    def rank(self) -> tuple[int, int]:
-        """Which of several offers begins first: by the priority of the agent, then by age."""
-        return self.worker.file.settings.priority, self.age
+    def rank(self) -> tuple[int, int, int]:
+        """Which of several offers begins first.
+
+        By the priority of the agent, then by age; of several agents for one task the one with the least work.
+        """
+        return self.worker.file.settings.priority, self.age, len(self.worker.running)
 
 
 class AttemptInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,13 +42,26 @@ class AttemptInput(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         title: What it is, for the log of the agent.
-        event: The event, as ``events list --limit`` prints it.
+        event: The event, as ``events list --limit`` prints it; of a task, the one that claimed it.
         cause: The name of the event as a cause (``engine.cause_mark``).
+        task: The task.
+        brief: Its brief.
+        is_review: The agent reviews the task.
     """
 
     title: str
     event: dict[str, Any]
     cause: str
+    task: str = ""
+    brief: str = ""
+    is_review: bool = False
+
+
+class Check(msgspec.Struct, frozen=True):
+    """What checks the result of an agent, and the seconds that it may take."""
+
+    launch: Launch
+    timeout: float
 
 
 class WorkSource(Protocol):
@@ -79,6 +99,16 @@ class WorkSource(Protocol):
 
     def input(self, attempt: Attempt) -> AttemptInput:
         """What the agent gets for an attempt."""
+
+    def checks(self, worker: Worker, attempt: Attempt, result: AttemptResult) -> Check | None:
+        """What must run in a process of its own before a success is recorded; None if nothing."""
+
+    def finish(self, worker: Worker, attempt: Attempt, result: AttemptResult) -> None:
+        """Record the success of an attempt.
+
+        Raises:
+            Refused: It is none, or the attempt is over.
+        """
 
     def wait(self, worker: Worker, state: State) -> float:
         """Seconds until an agent may have an offer although the log does not grow."""

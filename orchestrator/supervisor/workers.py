@@ -9,6 +9,7 @@ import msgspec
 
 from orchestrator.core.events import Recorded
 from orchestrator.domain.subscriptions.records import Attempt
+from orchestrator.runtimes.output import AttemptResult
 from orchestrator.supervisor.agent_files import AgentFile, load_agents
 from orchestrator.supervisor.processes import AgentLog, AgentProcess, NoteFile
 from orchestrator.supervisor.trust import Trust
@@ -31,14 +32,23 @@ class RunningAttempt(msgspec.Struct):
     """An attempt that runs here.
 
     Attributes:
+        scratch: Its folder.
+        mark: The mark of its processes.
+        process: What runs now: the agent, or the checks of its task.
+        result: The result of the agent, while its task is checked.
+        renewal: When its lease is renewed, by the monotonic clock; only a task needs that.
         cause: The cause of what it does (``engine.cause_mark``).
     """
 
+    agent: str
     attempt: Attempt
     note: NoteFile
     scratch: str
+    mark: str
     cause: str = ""
     process: AgentProcess | None = None
+    result: AttemptResult | None = None
+    renewal: float = float("inf")
 
 
 class Worker(msgspec.Struct):

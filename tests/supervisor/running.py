@@ -34,6 +34,12 @@ def ends(pid: int) -> bool:
         os.close(process)
 
 
+def open_gate(path: Path) -> None:
+    """Let one agent go on that reads from a fifo."""
+    with path.open("w") as gate:
+        gate.write("go\n")
+
+
 class Follower:
     """Collects what the runner does, and lets a test wait for it."""
 
@@ -56,7 +62,7 @@ class Follower:
     def until(self, condition: Callable[[], Any]) -> None:
         with self._change:
             assert self._change.wait_for(condition, PATIENCE), (
-                [(e.id, e.type, e.payload) for e in self.events[-30:]],
+                [(e.id, e.type, bytes(e.payload)) for e in self.events[-30:]],
                 self.notes,
             )
 

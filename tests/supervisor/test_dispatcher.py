@@ -11,7 +11,7 @@ import pytest
 from orchestrator.supervisor.agent_files import load_agent
 from orchestrator.supervisor.processes import LOG_BYTES
 
-from .running import Town, ends
+from .running import Town, ends, open_gate
 
 
 @pytest.fixture
@@ -23,12 +23,6 @@ def town(memory_path: Path) -> Iterator[Town]:
 
 def payload(record: Any) -> Any:
     return json.loads(bytes(record.payload))
-
-
-def open_gate(path: Path) -> None:
-    """Let one agent go on that reads from a fifo."""
-    with path.open("w") as gate:
-        gate.write("go\n")
 
 
 def test_an_event_starts_an_agent_which_finishes(town: Town):

@@ -193,7 +193,7 @@ def test_a_back_off_is_over_when_the_clock_was_set_back_behind_its_attempt(
     event = board.events.push("job", agent="ann").id
     attempt = board.subscriptions.start("plan", event, after=0, lease=60, most=3)
     assert attempt is not None
-    board.subscriptions.fail("plan", event, attempt.token, "no", delay=30)
+    board.subscriptions.fail("plan", event, attempt.token, "no", back_off=30)
     clock.advance(-3600)
     again = board.subscriptions.start("plan", event, after=event, lease=60, most=3)
     assert again is not None

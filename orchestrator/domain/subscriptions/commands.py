@@ -1,6 +1,6 @@
 """``orc.subscriptions``: work each event once for each agent: attempts, cursors, claims, dead letters."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from orchestrator.core import clock, names
@@ -23,9 +23,20 @@ from orchestrator.domain.subscriptions.events import (
     SubscriptionInterrupted,
     SubscriptionMoved,
     SubscriptionOpened,
+    SubscriptionRenewed,
     SubscriptionRetried,
     SubscriptionScheduled,
     SubscriptionStarted,
+)
+from orchestrator.domain.subscriptions.limits import (
+    LONGEST_BACK_OFF,
+    NO_LIMITS,
+    Budget,
+    chain_limit,
+    check_may_start,
+    doubled,
+    rest_seconds,
+    rounds_of,
 )
 from orchestrator.domain.subscriptions.records import (
     DUE,
@@ -34,6 +45,15 @@ from orchestrator.domain.subscriptions.records import (
     DeadLetter,
     EventClaim,
     Subscriber,
+)
+from orchestrator.domain.subscriptions.task_attempts import (
+    CRASHES,
+    TASK_LEASE,
+    TaskFilter,
+    begin,
+    hand_back,
+    note_output,
+    renew,
 )
 from orchestrator.domain.validation import check_line
 
@@ -121,6 +141,7 @@ class Subscriptions(Noun[State]):
         lease: float,
         most: int = 1,
         concurrency: int = 1,
+        budget: Budget = NO_LIMITS,
         rounds: int | None = None,
         deepest: int = DEEPEST,
         longest: int = LONGEST,
@@ -135,6 +156,7 @@ class Subscriptions(Noun[State]):
             most: How many attempts there may be; an event that has waited keeps its own number.
             concurrency: How many events the agent may have in work. Those that wait for another attempt
                 count: an agent that works one at a time works them in their order.
+            budget: How much the agent may use.
             rounds: How often a chain of causes may start the agent.
             deepest: How many causes in a row there may be.
             longest: How many attempts the chain of causes may have started.
@@ -147,12 +169,15 @@ class Subscriptions(Noun[State]):
             NotFound: There is no such event or subscriber.
             Refused: ``settled``: the agent has passed the event. ``moved``: another runner went on, so the
                 caller looks again. ``in_work``: an attempt runs. ``not_due``: it waits. ``busy``: the agent
-                has enough in work.
+                has enough in work. ``resting``, ``budget``: the agent has to pause.
         """
         subscriber = tx.state.subscriptions.find(agent)
         tx.act_as(agent)
         record = tx.event(event)
+        check_may_start(subscriber, budget, tx.now)
         known = subscriber.attempt(event)
+        if known is not None and known.task:
+            raise Refused(f"{agent} works on task {known.task} since event {event}", code="in_work")
         if known is None:
             _check_new(subscriber, event, after, concurrency)
             attempts = 0
@@ -165,8 +190,10 @@ class Subscriptions(Noun[State]):
             attempts, most = known.number, known.most
         root = record.cause.root if record.cause else event
         # What is tried again has passed the limits, or a person has asked for it.
-        reason = "" if known else _limit(tx.state, record, root, deepest, longest)
-        if known is None and rounds is not None and _rounds(tx, agent, record) >= rounds:
+        reason = ""
+        if known is None:
+            reason = chain_limit(tx.state.subscriptions, record, root, deepest, longest)
+        if known is None and rounds is not None and rounds_of(agent, record, tx.event) >= rounds:
             reason = (
                 f"{agent} has been started {times(rounds)} in this chain of events, its `rounds`"
             )
@@ -185,6 +212,62 @@ class Subscriptions(Noun[State]):
                 root=root,
             )
         )
+
+    @command(started_attempt)
+    def take(
+        self,
+        tx: Transaction[State],
+        agent: str,
+        task: str,
+        takes: Iterable[TaskFilter],
+        *,
+        lease: float = TASK_LEASE,
+        most: int = 1,
+        concurrency: int = 1,
+        budget: Budget = NO_LIMITS,
+        deepest: int = DEEPEST,
+        longest: int = LONGEST,
+    ) -> None:
+        """Claim a task, or the review of one, for an agent, and begin an attempt at it.
+
+        The cause of the claim is the event that added the task.
+
+        Args:
+            agent: The subscriber.
+            task: The task that the caller has seen as the best one for it.
+            takes: The tasks that the agent takes.
+            lease: Seconds; :meth:`renew` extends it.
+            most: How many attempts of the agent there may be.
+            concurrency: How many events and tasks the agent may have in work.
+            budget: How much the agent may use.
+            deepest: How many causes in a row there may be.
+            longest: How many attempts the chain of causes may have started.
+
+        Returns:
+            The attempt; None if a limit was reached: the task is blocked then, a review is a dead letter.
+
+        Raises:
+            NotFound: There is no such subscriber.
+            Refused: ``moved``: another task is the best one now. ``busy``: the agent has enough in work.
+                ``resting``, ``budget``: it has to pause. ``retired``: it takes no work.
+        """
+        subscriber = tx.state.subscriptions.find(agent)
+        check_may_start(subscriber, budget, tx.now)
+        _check_room(subscriber, concurrency)
+        begin(tx, subscriber, task, takes, lease=lease, most=most, deepest=deepest, longest=longest)
+
+    @command(subscriber_of)
+    def renew(
+        self, tx: Transaction[State], agent: str, event: int, token: int, *, lease: float
+    ) -> None:
+        """Extend the lease of an attempt at a task, and of the task.
+
+        Raises:
+            Refused: The attempt is over, or the agent does not have the task any more.
+        """
+        attempt = _running(tx, agent, event, token)
+        renew(tx, agent, attempt)
+        tx.record(SubscriptionRenewed(subscriber=agent, event=event, until=tx.later(lease)))
 
     @command(subscriber_of)
     def finish(
@@ -223,9 +306,13 @@ class Subscriptions(Noun[State]):
         reason: str,
         report: AttemptReport | None = None,
         *,
-        delay: float = 0.0,
+        back_off: float = 0.0,
+        crashed: bool = False,
     ) -> None:
         """End an attempt without success; if none is left, the event becomes a dead letter.
+
+        A task is handed back, or fails if no attempt is left. What the agent has done with its task itself
+        stays.
 
         Args:
             agent: The subscriber.
@@ -233,35 +320,52 @@ class Subscriptions(Noun[State]):
             token: The token of the attempt.
             reason: Why, in a sentence.
             report: What its runtime reports.
-            delay: Seconds until the next attempt may begin.
+            back_off: Seconds until the second attempt may begin; twice as many after each further one. After
+                :data:`TOLERATED` failures in a row the agent rests too, for a time that doubles as well.
+            crashed: The agent was ended before its time, which says nothing about a task.
 
         Raises:
             Refused: The attempt is over, or another one runs.
         """
         attempt = _running(tx, agent, event, token)
+        reason = check_line("reason", reason)
+        if attempt.task:
+            most = max(attempt.most, CRASHES) if crashed else attempt.most
+            note_output(tx, agent, attempt, report)
+            hand_back(tx, agent, attempt, reason, is_last=attempt.number >= most)
+        rest = rest_seconds(tx.state.subscriptions[agent], back_off)
         tx.record(
             SubscriptionFailed(
                 subscriber=agent,
                 event=event,
                 attempt=attempt.number,
-                reason=check_line("reason", reason),
-                due=tx.later(delay),
+                reason=reason,
+                due=tx.later(doubled(back_off, attempt.number, LONGEST_BACK_OFF)),
                 report=report,
+                rest=tx.later(rest) if rest else "",
             )
         )
         _bury(tx, agent, attempt, reason)
 
     @command(subscriber_of)
     def interrupt(
-        self, tx: Transaction[State], agent: str, event: int, token: int, reason: str
+        self,
+        tx: Transaction[State],
+        agent: str,
+        event: int,
+        token: int,
+        reason: str,
+        report: AttemptReport | None = None,
     ) -> None:
         """Mark an attempt as interrupted; the next one may begin at once, if one is left.
+
+        A task is handed back, however often.
 
         Raises:
             Refused: The attempt is over, or another one runs.
         """
         attempt = _running(tx, agent, event, token)
-        _interrupted(tx, agent, attempt, check_line("reason", reason))
+        _interrupted(tx, agent, attempt, check_line("reason", reason), report)
 
     def get(self, agent: str) -> Subscriber:
         """The subscriber of an agent.
@@ -498,10 +602,13 @@ def _check_new(subscriber: Subscriber, event: int, after: int, concurrency: int)
         raise Refused(f"{name} has passed event {event}", code="settled")
     if after != position:
         raise Refused(f"{name} went on to event {position}", code="moved")
-    if len(subscriber.attempts) >= concurrency:
-        raise Refused(
-            f"{name} has {amount(len(subscriber.attempts), 'event')} in work", code="busy"
-        )
+    _check_room(subscriber, concurrency)
+
+
+def _check_room(subscriber: Subscriber, concurrency: int) -> None:
+    count = len(subscriber.in_work)
+    if count >= concurrency:
+        raise Refused(f"{subscriber.agent} has {amount(count, 'attempt')} in work", code="busy")
 
 
 def _check_again(attempt: Attempt, now: str) -> None:
@@ -525,31 +632,24 @@ def _running(tx: Transaction[State], agent: str, event: int, token: int) -> Atte
     return attempt
 
 
-def _rounds(tx: Transaction[State], agent: str, record: Recorded) -> int:
-    """How often the chain of causes that led to an event has started an agent."""
-    count = 0
-    while record.cause is not None:
-        count += record.agent == agent
-        record = tx.event(record.cause.event)
-    return count
-
-
-def _limit(state: State, record: Recorded, root: int, deepest: int, longest: int) -> str:
-    """Why a limit keeps an event from starting an agent; empty if none does."""
-    if record.cause is not None and record.cause.depth > deepest:
-        return f"it is number {record.cause.depth} in a row of causes, and {deepest} are allowed"
-    if state.subscriptions.chains.get(root, 0) >= longest:
-        return f"event {root} has led to {longest} attempts, and more are not allowed"
-    return ""
-
-
 def _interrupted(
-    tx: Transaction[State], agent: str, attempt: Attempt, reason: str
+    tx: Transaction[State],
+    agent: str,
+    attempt: Attempt,
+    reason: str,
+    report: AttemptReport | None = None,
 ) -> Attempt | None:
     """Mark an attempt as interrupted; return it, or None if it was the last one."""
+    if attempt.task:
+        hand_back(tx, agent, attempt, reason)
     tx.record(
         SubscriptionInterrupted(
-            subscriber=agent, event=attempt.event, attempt=attempt.number, reason=reason, due=tx.now
+            subscriber=agent,
+            event=attempt.event,
+            attempt=attempt.number,
+            reason=reason,
+            due=tx.now,
+            report=report,
         )
     )
     _bury(tx, agent, attempt, reason)
@@ -558,7 +658,7 @@ def _interrupted(
 
 def _bury(tx: Transaction[State], agent: str, attempt: Attempt, reason: str) -> None:
     """Make the event a dead letter if no attempt is left."""
-    if attempt.number >= attempt.most:
+    if attempt.number >= attempt.most and not attempt.task:
         tx.record(
             SubscriptionDied(
                 subscriber=agent, event=attempt.event, reason=reason, attempts=attempt.number

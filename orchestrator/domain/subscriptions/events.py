@@ -1,10 +1,14 @@
 """The events of subscriptions."""
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.state import State
+from orchestrator.domain.subscriptions.limits import rest_after, with_report, with_run
 from orchestrator.domain.subscriptions.records import (
+    NEVER,
     REMEMBERED_CHAINS,
     AgentSchedule,
     Attempt,
@@ -82,6 +86,7 @@ class SubscriptionStarted(AttemptEvent):
     most: int
     until: str
     root: int
+    task: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
         old = state.subscriptions[self.subscriber]
@@ -94,14 +99,33 @@ class SubscriptionStarted(AttemptEvent):
             since=record.ts,
             until=self.until,
             root=self.root,
+            task=self.task,
         )
-        attempts = sorted((*_others(old, self.event), mine), key=lambda attempt: attempt.event)
-        position = max(old.position, self.event)
-        self.put(state, replace(old, position=position, attempts=tuple(attempts)))
+        position = old.position if self.task else max(old.position, self.event)
+        others = _open(state, _others(old, self.event, self.task))
+        attempts = tuple(sorted((*others, mine), key=lambda attempt: attempt.event))
+        usage = with_run(old.usage, record.ts)
+        self.put(state, replace(old, position=position, attempts=attempts, usage=usage))
         chains = state.subscriptions.chains
         chains[self.root] = chains.get(self.root, 0) + 1
         if len(chains) > REMEMBERED_CHAINS:
             del chains[min(chains)]
+
+
+@event("subscription.renewed")
+class SubscriptionRenewed(SubscriberEvent):
+    """An attempt at a task goes on."""
+
+    event: int
+    until: str
+
+    def apply(self, state: State, record: Recorded) -> None:
+        old = state.subscriptions[self.subscriber]
+        attempts = (
+            replace(attempt, until=self.until) if attempt.event == self.event else attempt
+            for attempt in old.attempts
+        )
+        self.put(state, replace(old, attempts=tuple(attempts)))
 
 
 @event("subscription.finished")
@@ -115,8 +139,16 @@ class SubscriptionFinished(AttemptEvent):
         claim = state.subscriptions.event_claims.get(self.event)
         if claim is not None and claim.agent == self.subscriber:
             finish_claim(state, self.event)
-        session = (self.report.session if self.report else "") or old.session
-        self.put(state, replace(old, attempts=_others(old, self.event), session=session))
+        self.put(
+            state,
+            replace(
+                old,
+                attempts=_others(old, self.event),
+                session=(self.report.session if self.report else "") or old.session,
+                rest=None,
+                usage=with_report(old.usage, self.report, record.ts),
+            ),
+        )
 
 
 class AttemptEnded(AttemptEvent):
@@ -124,23 +156,31 @@ class AttemptEnded(AttemptEvent):
 
     reason: str
     due: str = ""
+    report: AttemptReport | None = None
 
     def apply(self, state: State, record: Recorded) -> None:
         old = state.subscriptions[self.subscriber]
-        attempts = tuple(
+        attempts = (
             replace(attempt, status="waiting", due=self.due)
             if attempt.event == self.event
             else attempt
             for attempt in old.attempts
         )
-        self.put(state, replace(old, attempts=attempts))
+        usage = with_report(old.usage, self.report, record.ts)
+        self.put(state, replace(old, attempts=_open(state, attempts), usage=usage))
 
 
 @event("subscription.failed")
 class SubscriptionFailed(AttemptEnded):
-    """An attempt failed."""
+    """An attempt failed; the agent rests until a time if others failed before."""
 
-    report: AttemptReport | None = None
+    rest: str = ""
+
+    def apply(self, state: State, record: Recorded) -> None:
+        super().apply(state, record)
+        old = state.subscriptions[self.subscriber].rest
+        rest = rest_after(old, self.reason, record.ts, self.rest)
+        state.subscriptions.change(self.subscriber, rest=rest)
 
 
 @event("subscription.interrupted")
@@ -155,11 +195,13 @@ class SubscriptionDied(SubscriberEvent):
     event: int
     reason: str
     attempts: int = 0
+    task: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
         old = state.subscriptions[self.subscriber]
-        position = max(old.position, self.event)
-        self.put(state, replace(old, position=position, attempts=_others(old, self.event)))
+        position = old.position if self.task else max(old.position, self.event)
+        attempts = _others(old, self.event, self.task)
+        self.put(state, replace(old, position=position, attempts=attempts))
         state.subscriptions.dead_letters[record.id] = DeadLetter(
             number=record.id,
             subscriber=self.subscriber,
@@ -167,6 +209,7 @@ class SubscriptionDied(SubscriberEvent):
             attempts=self.attempts,
             reason=self.reason,
             since=record.ts,
+            task=self.task,
         )
 
 
@@ -178,19 +221,7 @@ class SubscriptionRetried(Event):
 
     def apply(self, state: State, record: Recorded) -> None:
         letter = state.subscriptions.dead_letters.pop(self.letter)
-        old = state.subscriptions[letter.subscriber]
-        again = Attempt(
-            event=letter.event,
-            number=letter.attempts,
-            most=letter.attempts + 1,
-            status="waiting",
-            token=record.id,
-            since=record.ts,
-            until=record.ts,
-            root=letter.event,
-        )
-        attempts = sorted((*old.attempts, again), key=lambda attempt: attempt.event)
-        state.subscriptions.change(letter.subscriber, attempts=tuple(attempts))
+        _wait(state, letter, record)
 
 
 @event("subscription.dismissed")
@@ -200,7 +231,9 @@ class SubscriptionDismissed(Event):
     letter: int
 
     def apply(self, state: State, record: Recorded) -> None:
-        del state.subscriptions.dead_letters[self.letter]
+        letter = state.subscriptions.dead_letters.pop(self.letter)
+        if letter.task:  # else the agent would be given it again at once
+            _wait(state, letter, record, due=NEVER)
 
 
 class ClaimEvent(Event):
@@ -260,5 +293,36 @@ def rename(state: State, old: str, new: str) -> None:
         claims[claim.event] = replace(claim, agent=new)
 
 
-def _others(subscriber: Subscriber, event: int) -> tuple[Attempt, ...]:
-    return tuple(attempt for attempt in subscriber.attempts if attempt.event != event)
+def _wait(state: State, letter: DeadLetter, record: Recorded, due: str = "") -> None:
+    """Let the event or task of a dead letter wait for one more attempt."""
+    old = state.subscriptions[letter.subscriber]
+    again = Attempt(
+        event=letter.event,
+        number=letter.attempts,
+        most=letter.attempts + 1,
+        status="waiting",
+        token=record.id,
+        since=record.ts,
+        until=record.ts,
+        root=letter.event,
+        due=due,
+        task=letter.task,
+    )
+    attempts = sorted((*old.attempts, again), key=lambda attempt: attempt.event)
+    state.subscriptions.change(letter.subscriber, attempts=tuple(attempts))
+
+
+def _others(subscriber: Subscriber, event: int, task: str = "") -> tuple[Attempt, ...]:
+    """The attempts at other events and tasks."""
+    return tuple(
+        a for a in subscriber.attempts if a.event != event and (not task or a.task != task)
+    )
+
+
+def _open(state: State, attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
+    """Attempts without those that wait for a task which has ended."""
+    return tuple(
+        attempt
+        for attempt in attempts
+        if attempt.status == "running" or not attempt.task or state.tasks.is_open(attempt.task)
+    )

@@ -7,6 +7,9 @@ from orchestrator.domain.slices import MapSlice, Record
 DUE = "schedule.due"
 """The type of the event that starts an agent by its schedule; its payload names the agent."""
 
+NEVER = "9999-12-31T23:59:59.999Z"
+"""When an attempt is due that is not begun any more."""
+
 NOUN = "subscription"
 """The noun of these events; a pattern hears them only if it names it."""
 
@@ -34,11 +37,11 @@ class AttemptReport(Record, frozen=True, kw_only=True):
 
 
 class Attempt(Record, frozen=True, kw_only=True):
-    """An attempt of an agent to work an event.
+    """An attempt of an agent to work an event, or a task.
 
     Attributes:
-        event: The event.
-        number: Counted from 1 for each event.
+        event: The event; of a task, the one that claimed it or its review.
+        number: Counted from 1 for each event or task.
         most: How many attempts there may be.
         status: ``waiting``: it has failed, and the next one may begin at ``due``.
         token: The fencing token: the id of the event that started it.
@@ -54,6 +57,7 @@ class Attempt(Record, frozen=True, kw_only=True):
     until: str
     root: int
     due: str = ""
+    task: str = ""
 
     def may_begin(self, now: str) -> bool:
         """Whether the next attempt may begin: after the wait, or after the lease of a runner that is gone.
@@ -63,6 +67,36 @@ class Attempt(Record, frozen=True, kw_only=True):
         if self.status == "running":
             return self.until <= now
         return self.due <= now or now < self.since
+
+
+class Usage(Record, frozen=True, kw_only=True):
+    """What an agent used of late, by the beginnings of timestamps.
+
+    Attributes:
+        runs: Attempts that began, by the minute, of the last hour.
+        tokens: By ten minutes, of the last day.
+        cost: In US dollars, by ten minutes, of the last day.
+    """
+
+    runs: dict[str, int] = {}
+    tokens: dict[str, int] = {}
+    cost: dict[str, float] = {}
+
+
+class Rest(Record, frozen=True, kw_only=True):
+    """The attempts of an agent that failed in a row.
+
+    Attributes:
+        failures: How many.
+        reason: Why the last one failed.
+        since: When it failed.
+        until: The agent is not started before; empty if so few failures do not matter.
+    """
+
+    failures: int
+    reason: str
+    since: str
+    until: str = ""
 
 
 class AgentSchedule(Record, frozen=True, kw_only=True):
@@ -86,6 +120,7 @@ class Subscriber(Record, frozen=True, kw_only=True):
         position: Every event up to here is settled, but for those in ``attempts``.
         attempts: The attempts that run or wait, in the order of their events.
         session: The session of its runtime that was reported last.
+        rest: Its failures since the last success; None if there are none.
     """
 
     agent: str
@@ -93,10 +128,24 @@ class Subscriber(Record, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     session: str = ""
     schedule: AgentSchedule | None = None
+    rest: Rest | None = None
+    usage: Usage = Usage()
 
     def attempt(self, event: int) -> Attempt | None:
         """The attempt at an event that runs or waits."""
         return next((attempt for attempt in self.attempts if attempt.event == event), None)
+
+    def attempt_on(self, task: str) -> Attempt | None:
+        """The attempt at a task that runs or waits."""
+        return next((attempt for attempt in self.attempts if attempt.task == task), None)
+
+    @property
+    def in_work(self) -> tuple[Attempt, ...]:
+        """The attempts that keep others from beginning.
+
+        An event that waits for its next attempt keeps its place; a task that waits is free for other agents.
+        """
+        return tuple(a for a in self.attempts if a.status == "running" or not a.task)
 
     @property
     def running(self) -> tuple[Attempt, ...]:
@@ -125,6 +174,7 @@ class DeadLetter(Record, frozen=True, kw_only=True):
     Attributes:
         number: The id of the event that records it.
         attempts: How many there were; 0 if it was not started.
+        task: The task whose review it was.
     """
 
     number: int
@@ -133,6 +183,7 @@ class DeadLetter(Record, frozen=True, kw_only=True):
     attempts: int
     reason: str
     since: str
+    task: str = ""
 
 
 REMEMBERED_CHAINS = 1000

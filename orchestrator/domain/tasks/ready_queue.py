@@ -8,7 +8,7 @@ first needs it and follows every change from then on. The queues are heaps whose
 entry counts only if the record still agrees when the entry comes to the top.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 
 import msgspec
@@ -18,7 +18,7 @@ from orchestrator.domain.agents.records import AgentSlice
 from orchestrator.domain.locks.records import Lock, LockSlice
 from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.records import ENDED, HELD, Rank, Task, TaskSlice, rank_of
-from orchestrator.domain.tasks.review_queue import ReviewQueue
+from orchestrator.domain.tasks.review_queue import Fits, ReviewQueue
 from orchestrator.domain.workstreams.records import WorkstreamSlice
 
 
@@ -267,25 +267,46 @@ class Schedule:
         tasks that any agent may take, by workstream priority, task priority, age. Lapsed tasks count as
         pending. Tasks of closed workstreams are not taken.
         """
+        task = self.best_own(workstream, agent, now)
+        if task is None and review:
+            task = self.best_review(workstream, agent, now)
+        if task is not None:
+            return task
+        streams = self._workstreams if workstream is None else (workstream,)
+        return self.best_free(streams, agent, now)
+
+    def best_own(
+        self, workstream: str | None, agent: str, now: str, fits: Fits | None = None
+    ) -> Task | None:
+        """The task on the agent's hook, else the first that is assigned to it."""
         self._recall(now)
         for queue in ([*self._hung(agent, now)], self._assigned.get(agent)):
-            task = self._first(queue, agent, now, workstream, own=True)
+            task = self._first(queue, agent, now, workstream, own=True, fits=fits)
             if task is not None:
                 return task
-        if review and (task := self.best_review(workstream, agent, now)) is not None:
-            return task
-        if workstream is not None:
-            return self._first(self._ready.get(workstream), agent, now, workstream)
+        return None
+
+    def best_free(
+        self, workstreams: Iterable[str], agent: str, now: str, fits: Fits | None = None
+    ) -> Task | None:
+        """The first of the tasks that any agent may take."""
+        self._recall(now)
+        streams = [self._workstreams[name] for name in workstreams if name in self._workstreams]
+        if len(streams) > 1:
+            streams.sort(key=lambda stream: stream.priority)
         best: tuple[int, Rank, Task] | None = None
-        for stream in sorted(self._workstreams.values(), key=lambda s: s.priority):
+        for stream in streams:
             if best is not None and stream.priority > best[0]:
                 break
-            task = self._first(self._ready.get(stream.name), agent, now, stream.name)
+            queue = self._ready.get(stream.name)
+            task = self._first(queue, agent, now, stream.name, fits=fits)
             if task is not None and (best is None or rank_of(task) < best[1]):
                 best = (stream.priority, rank_of(task), task)
         return best[2] if best else None
 
-    def best_review(self, workstream: str | None, agent: str, now: str) -> Task | None:
+    def best_review(
+        self, workstream: str | None, agent: str, now: str, fits: Fits | None = None
+    ) -> Task | None:
         """The next review that the agent may do."""
         record = self._agents.get(agent)
         capabilities = record.capabilities if record is not None else ()
@@ -294,7 +315,7 @@ class Schedule:
             if stream.status == "active" and workstream in (None, stream.name):
                 by_priority.setdefault(stream.priority, []).append(stream.name)
         reviews = (
-            self.reviews.best(by_priority[priority], agent, capabilities, now)
+            self.reviews.best(by_priority[priority], agent, capabilities, now, fits)
             for priority in sorted(by_priority)
         )
         return next((task for task in reviews if task is not None), None)
@@ -399,6 +420,7 @@ class Schedule:
         workstream: str | None = None,
         *,
         own: bool = False,
+        fits: Fits | None = None,
     ) -> Task | None:
         """The first of a queue that the agent may take.
 
@@ -408,6 +430,7 @@ class Schedule:
             now: The time.
             workstream: Only tasks of this stream.
             own: It is the queue of what the agent has, not that of a stream.
+            fits: Whether the agent takes a task; None: any.
         """
         passed: list[Rank] = []
         excluded: dict[tuple[str, ...], bool] = {}
@@ -425,6 +448,9 @@ class Schedule:
                 heappop(queue)  # it was moved, and is in another queue
                 continue
             if elsewhere or self._workstreams[task.workstream].status != "active":
+                passed.append(heappop(queue))
+                continue
+            if fits is not None and not fits(task):
                 passed.append(heappop(queue))
                 continue
             if task.touches and task.touches not in excluded:

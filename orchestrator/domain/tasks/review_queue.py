@@ -6,11 +6,15 @@ scanning its own work or work that it does not suit. As in
 the same.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
+from itertools import islice
 
 from orchestrator.core import clock
 from orchestrator.domain.tasks.records import Rank, Task, rank_of
+
+Fits = Callable[[Task], bool]
+"""Whether an agent takes a task."""
 
 Workers = tuple[str, ...]
 """The agents that worked on a task."""
@@ -63,7 +67,12 @@ class ReviewQueue:
         ]
 
     def best(
-        self, streams: Iterable[str], agent: str, capabilities: tuple[str, ...], now: str
+        self,
+        streams: Iterable[str],
+        agent: str,
+        capabilities: tuple[str, ...],
+        now: str,
+        fits: Fits | None = None,
     ) -> Task | None:
         """The review to do next: of the work of others, and of a kind that the agent can do.
 
@@ -72,12 +81,13 @@ class ReviewQueue:
             agent: Who would review.
             capabilities: Types and labels of tasks that it suits; none means all.
             now: The time.
+            fits: Whether the agent takes the review of a task; None: any.
         """
         self.recall(now)
         first: Rank | None = None
         for stream in streams:
             for ability in capabilities or (ANYTHING,):
-                for rank in self._firsts(stream, ability, agent, now):
+                for rank in self._firsts(stream, ability, agent, now, fits):
                     first = rank if first is None else min(first, rank)
         return None if first is None else self._tasks[first[2]]
 
@@ -100,7 +110,9 @@ class ReviewQueue:
             workers = self._due.setdefault((task.workstream, ability), {})
             heappush(workers.setdefault(task.all_workers, []), rank_of(task))
 
-    def _firsts(self, stream: str, ability: str, agent: str, now: str) -> Iterator[Rank]:
+    def _firsts(
+        self, stream: str, ability: str, agent: str, now: str, fits: Fits | None
+    ) -> Iterator[Rank]:
         """Yield the first review of the work of each other agent."""
         workers = self._due.get((stream, ability), {})
         for group, queue in [*workers.items()]:
@@ -108,8 +120,14 @@ class ReviewQueue:
                 heappop(queue)
             if not queue:
                 del workers[group]
-            elif agent not in group:
+            elif agent in group:
+                continue
+            elif fits is None or fits(self._tasks[queue[0][2]]):
                 yield queue[0]
+            else:
+                others = sorted(rank for rank in queue[1:] if rank[2] in self._tasks)
+                stand = (r for r in others if self._stands(r, stream, ability, group, now))
+                yield from islice((r for r in stand if fits(self._tasks[r[2]])), 1)
 
     def _stands(self, rank: Rank, stream: str, ability: str, workers: Workers, now: str) -> bool:
         task = self._tasks.get(rank[2])

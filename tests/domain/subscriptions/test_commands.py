@@ -80,7 +80,7 @@ class TestAttempts:
         self, board: Orchestrator, clock: SettableClock
     ):
         first = start(board, 2, most=2)
-        board.subscriptions.fail("plan", 2, first.token, "exit status 1", delay=30)
+        board.subscriptions.fail("plan", 2, first.token, "exit status 1", back_off=30)
         with changes_nothing(board):
             assert code_of(lambda: start(board, 2)) == "not_due"
             assert code_of(lambda: start(board, 3)) == "busy"
@@ -329,7 +329,7 @@ class TestCursors:
     ):
         attempt = start(board, 2, most=9)
         assert code_of(lambda: board.subscriptions.set_cursor("plan", 1)) == "in_work"
-        board.subscriptions.fail("plan", 2, attempt.token, "not yet", delay=1000)
+        board.subscriptions.fail("plan", 2, attempt.token, "not yet", back_off=1000)
         board.subscriptions.set_cursor("plan", 1)
         assert board.subscriptions.cursor("plan") == 1
         assert start(board, 2).number == 1

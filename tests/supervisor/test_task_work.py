@@ -1,0 +1,154 @@
+"""Tasks as work: agents get tasks and reviews; results, checks and deaths decide about the tasks."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .running import Town, ends, open_gate
+
+
+@pytest.fixture
+def town(memory_path: Path) -> Iterator[Town]:
+    town = Town(memory_path)
+    town.orc.workstreams.create("build")
+    yield town
+    town.orc.close()
+
+
+def add(town: Town, title: str, **facts: Any) -> str:
+    return town.orc.tasks.add("build", title=title, **facts).id
+
+
+def task(town: Town, id: str) -> Any:
+    return town.orc.tasks.get(id)
+
+
+def test_an_agent_is_given_a_task_with_its_brief_and_its_answer_is_the_result(town: Town):
+    town.add("coder", "cat; echo $ORC_TASK {{event.payload.task}}", takes="[{ws: build}]")
+    id = add(town, "Write it", description="As the page says.")
+    with town.running() as runner:
+        runner.until_events("subscription.finished")
+    done = task(town, id)
+    assert (done.status, done.assigned_to) == ("done", "coder")
+    assert f"Task {id}: Write it" in done.result
+    assert "As the page says." in done.result
+    assert done.result.endswith(f"{id} {id}")
+    assert town.notes() == []
+
+
+def test_a_failure_fails_the_task_after_its_attempts_and_its_output_is_a_note(town: Town):
+    script = "echo no compiler; exit 3"
+    town.add("coder", script, takes="[{ws: build}]", retry=1)
+    id = add(town, "Write it")
+    with town.running() as runner:
+        runner.until_events("task.failed")
+        runner.until_events("subscription.failed", 2)
+    failed = task(town, id)
+    assert (failed.status, failed.reason) == ("failed", "it ended with exit status 3")
+    assert [note.text for note in failed.notes] == [
+        "The end of attempt 1:\nno compiler",
+        "The end of attempt 2:\nno compiler",
+    ]
+    assert not town.orc.subscriptions.dead()
+
+
+def test_checks_run_in_the_folder_of_the_agent_before_the_task_is_done(town: Town):
+    (town.project / "src").mkdir()
+    town.add("coder", "echo $ORC_ATTEMPT > made", takes="[{}]", workdir="src", retry=1)
+    id = add(town, "Make it", verify=["grep 2 made"], artifacts=["made"])
+    with town.running() as runner:
+        runner.until_events("task.completed")
+        runner.until_events("subscription.finished")
+        (failed,) = runner.of_type("subscription.failed")
+    assert b"The check 'grep 2 made' of task" in bytes(failed.payload)
+    done = task(town, id)
+    assert done.status == "done"
+    assert [(item.what, item.passed) for item in done.evidence] == [
+        ("made", True),
+        ("grep 2 made", True),
+    ]
+
+
+def test_a_check_is_ended_with_the_runner(town: Town):
+    town.add("coder", "true", takes="[{}]", retry=1)
+    os.mkfifo(town.project / "gate")
+    id = add(town, "Make it", verify=["sh -c 'echo $$ > pid; read x < gate'"])
+    with town.running() as runner:
+        runner.until_events("task.renewed")
+        with (town.project / "gate").open("w"):
+            pid = int((town.project / "pid").read_text())
+            runner.stop()
+            runner.stop()
+            runner.until_events("subscription.interrupted")
+    assert ends(pid)
+    assert task(town, id).status == "pending"
+
+
+@pytest.mark.parametrize("ending", ["complete", "fail", "release", "block"])
+def test_what_an_agent_has_done_with_its_task_itself_stays(town: Town, ending: str):
+    reason = "own words"
+    town.add("coder", f'orc t {ending} "{reason}"; echo other words', takes="[{}]")
+    id = add(town, "Write it")
+    with town.running() as runner:
+        runner.until_events("subscription.finished")
+        runner.stop()
+    status = {"complete": "done", "fail": "failed", "release": "pending", "block": "blocked"}
+    ended = task(town, id)
+    assert ended.status == status[ending]
+    assert "other words" not in (ended.result or "")
+
+
+def test_a_review_is_given_to_another_agent_and_its_verdict_decides(town: Town):
+    town.add(
+        "coder", "echo version $ORC_ATTEMPT; date +%N", takes="[{ws: build, capability: code}]"
+    )
+    script = "if grep -q rejected; then echo approve; else echo reject: the date is missing; fi"
+    town.add("critic", script, takes="[{ws: build, capability: review}]")
+    id = add(town, "Write it", labels=["code"], review=True)
+    with town.running() as runner:
+        runner.until_events("task.approved")
+        runner.until_events("subscription.finished", 4)
+    done = task(town, id)
+    assert done.status == "done"
+    assert [(e.kind, e.agent, e.passed, e.what) for e in done.evidence] == [
+        ("review", "critic", False, "the date is missing"),
+        ("review", "critic", True, ""),
+    ]
+
+
+def test_an_answer_without_a_verdict_gives_the_review_back_until_no_attempt_is_left(town: Town):
+    town.add("coder", "echo done", takes="[{capability: code}]")
+    town.add("critic", "echo hm", takes="[{capability: review}]", retry=1)
+    id = add(town, "Write it", labels=["code"], review=True)
+    with town.running() as runner:
+        runner.until_events("subscription.died")
+    (letter,) = town.orc.subscriptions.dead()
+    assert (letter.subscriber, letter.task, letter.attempts) == ("critic", id, 2)
+    assert "no verdict" in letter.reason
+    assert task(town, id).status == "in_review"
+    with town.running() as runner:
+        town.orc.subscriptions.retry(letter.number)
+        runner.until_events("subscription.died")
+        (letter,) = town.orc.subscriptions.dead()
+        town.orc.subscriptions.dismiss(letter.number)
+        town.push("seen")
+        runner.until_events("seen")
+    assert task(town, id).status == "in_review"
+
+
+def test_so_many_agents_start_as_there_are_tasks(town: Town):
+    for name in ("a", "b"):
+        town.add(name, "read x < $ORC_TASK", takes="[{}]", concurrency=17)
+    tasks = [add(town, f"Task {n}") for n in range(4)]
+    for id in tasks:
+        os.mkfifo(town.project / id)
+    with town.running(most=30) as runner:
+        runner.until_events("subscription.started", 4)
+        for id in tasks:
+            open_gate(town.project / id)
+        runner.until_events("subscription.finished", 4)
+        started = [record.agent for record in runner.of_type("subscription.started")]
+    assert sorted(started) == ["a", "a", "b", "b"]
