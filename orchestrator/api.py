@@ -137,6 +137,9 @@ else:
             "domain.subscriptions.commands:Subscriptions",
             "Which agent works which event: attempts, cursors, claims, dead letters.",
         )
+        supervisor = Lazy(
+            "supervisor.embedded:Supervisor", "Agent files, and a runner of agents in this program."
+        )
         index = Lazy("index.commands:Index", "The optional SQLite index, and questions in SQL.")
         status = Query("reports.status:status")
         stats = Query("reports.stats:stats")

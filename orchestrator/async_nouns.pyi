@@ -56,6 +56,8 @@ import orchestrator.reports.similar
 import orchestrator.reports.stats
 import orchestrator.reports.status
 import orchestrator.reports.timeline
+import orchestrator.supervisor.agent_files
+import orchestrator.supervisor.embedded
 import typing
 
 class AsyncAgents:
@@ -241,6 +243,10 @@ class AsyncSubscriptions:
     async def take(self, agent: str, task: str, takes: collections.abc.Iterable[orchestrator.domain.subscriptions.task_attempts.TaskFilter], *, lease: float = ..., most: int = ..., concurrency: int = ..., budget: orchestrator.domain.subscriptions.limits.Budget = ..., deepest: int = ..., longest: int = ...) -> orchestrator.domain.subscriptions.records.Attempt | None: ...
     def watch(self, worker: str) -> collections.abc.AsyncIterator[orchestrator.core.events.Recorded]: ...
 
+class AsyncSupervisor:
+    async def agents(self, folder: str | None = ...) -> orchestrator.supervisor.agent_files.AgentFiles: ...
+    async def runner(self, folder: str | None = ..., *, max_agents: int = ...) -> orchestrator.supervisor.embedded.AgentRunner: ...
+
 class AsyncTasks:
     async def add(self, workstream: str | None = ..., *, title: str, name: str | None = ..., agent: str | None = ..., description: str | None = ..., type: str | None = ..., priority: typing.Union[int, typing.Literal[''], None] = ..., labels: collections.abc.Iterable[str] | None = ..., acceptance: str | None = ..., estimate: typing.Union[float, typing.Literal[''], None] = ..., needs: collections.abc.Iterable[str] | None = ..., needs_failure_of: collections.abc.Iterable[str] | None = ..., touches: collections.abc.Iterable[str] | None = ..., parent: str | None = ..., waits_for: str | None = ..., defer: str | None = ..., due: str | None = ..., commits: collections.abc.Iterable[str] | None = ..., external_ref: str | None = ..., meta: collections.abc.Mapping[str, str] | collections.abc.Iterable[str] | None = ..., verify: collections.abc.Iterable[str] | None = ..., verify_timeout: float | str | None = ..., artifacts: collections.abc.Iterable[str] | None = ..., review: bool | None = ...) -> orchestrator.domain.tasks.records.Task: ...
     async def all(self, workstream: str | None = ..., *, status: collections.abc.Iterable[typing.Literal['pending', 'assigned', 'in_progress', 'blocked', 'in_review', 'done', 'failed', 'cancelled', 'lapsed', 'ready', 'deferred', 'waiting']] = ..., agent: str | None = ..., any_labels: collections.abc.Iterable[str] = ..., open: bool = ..., overdue: bool = ..., ready: bool = ..., text: str | None = ..., since: str | int | None = ..., where: str = ..., description: str | None = ..., type: str | None = ..., priority: typing.Union[int, typing.Literal[''], None] = ..., labels: collections.abc.Iterable[str] | None = ..., acceptance: str | None = ..., estimate: typing.Union[float, typing.Literal[''], None] = ..., needs: collections.abc.Iterable[str] | None = ..., needs_failure_of: collections.abc.Iterable[str] | None = ..., touches: collections.abc.Iterable[str] | None = ..., parent: str | None = ..., waits_for: str | None = ..., defer: str | None = ..., due: str | None = ..., commits: collections.abc.Iterable[str] | None = ..., external_ref: str | None = ..., meta: collections.abc.Mapping[str, str] | collections.abc.Iterable[str] | None = ..., verify: collections.abc.Iterable[str] | None = ..., verify_timeout: float | str | None = ..., artifacts: collections.abc.Iterable[str] | None = ..., review: bool | None = ...) -> builtins.list[orchestrator.domain.tasks.records.Task]: ...
@@ -311,6 +317,7 @@ class AsyncNouns:
     saved: AsyncSaved
     sessions: AsyncSessions
     subscriptions: AsyncSubscriptions
+    supervisor: AsyncSupervisor
     tasks: AsyncTasks
     workflows: AsyncWorkflows
     workstreams: AsyncWorkstreams

@@ -37,6 +37,7 @@ import orchestrator.reports.similar
 import orchestrator.reports.stats
 import orchestrator.reports.status
 import orchestrator.reports.timeline
+import orchestrator.supervisor.embedded
 
 class Facade:
     workstreams: orchestrator.domain.workstreams.commands.Workstreams
@@ -59,6 +60,7 @@ class Facade:
     saved: orchestrator.domain.board.saved.Saved
     events: orchestrator.domain.event_log.Events
     subscriptions: orchestrator.domain.subscriptions.commands.Subscriptions
+    supervisor: orchestrator.supervisor.embedded.Supervisor
     index: orchestrator.index.commands.Index
     def status(self, at: int | None = ...) -> orchestrator.reports.status.Status:
         """Return the status of the board, now or right after an event.

@@ -45,6 +45,13 @@ class AgentFiles(msgspec.Struct, frozen=True):
     bad: dict[str, OrchestratorError]
 
 
+def default_folder(board: str | None) -> str:
+    """The folder of the agent files unless another one is named: in the board, or else here."""
+    here = os.path.abspath(FOLDER)
+    own = os.path.join(board, FOLDER) if board else here
+    return here if os.path.isdir(here) and not os.path.isdir(own) else own
+
+
 def load_agents(folder: str) -> AgentFiles:
     """Read the agent files of a folder; a bad one is reported and skipped."""
     agents: dict[str, AgentFile] = {}

@@ -80,12 +80,10 @@ def agents_folder(run: Run, folder: str | None) -> str:
     Raises:
         NotFound: The folder that is named does not exist.
     """
-    from orchestrator.supervisor.agent_files import FOLDER
+    from orchestrator.supervisor.agent_files import default_folder
 
     if folder is None:
-        here = os.path.abspath(FOLDER)
-        own = os.path.join(run.orc.folder, FOLDER) if run.orc.folder else here
-        return here if os.path.isdir(here) and not os.path.isdir(own) else own
+        return default_folder(run.orc.folder)
     if not os.path.isdir(folder):
         raise NotFound(f"There is no folder {folder}", code="folder_not_found")
     return os.path.abspath(folder)

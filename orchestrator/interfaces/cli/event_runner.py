@@ -53,6 +53,7 @@ def run_(run: Run, **options: Any) -> None:
     from orchestrator.interfaces.cli.runner_lines import JsonPrinter, LinePrinter
     from orchestrator.supervisor import daemon
     from orchestrator.supervisor.dispatcher import Dispatcher
+    from orchestrator.supervisor.runner import project_of
 
     class DaemonPrinter(LinePrinter):
         def note(self, type: str, agent: str, text: str) -> None:
@@ -117,6 +118,7 @@ def restart(run: Run) -> Answer:
 
 def _start(run: Run, place: "RunnerPlace", options: tuple[str, ...], verb: str) -> Answer:
     from orchestrator.supervisor.daemon import start
+    from orchestrator.supervisor.runner import project_of
 
     if place.current() is not None:
         raise place.refusal()
@@ -206,8 +208,3 @@ def runner_place(orc: "Orchestrator") -> "RunnerPlace":
     if orc.folder is None:
         raise NotFound("This board is not in a folder, so no runner runs on it", code="no_runner")
     return RunnerPlace(orc.folder)
-
-
-def project_of(board: str) -> str:
-    """The folder that agents work in: around a board ``.orchestrator``, else that of the board."""
-    return os.path.dirname(board) if os.path.basename(board) == ".orchestrator" else board

@@ -14,7 +14,6 @@ from orchestrator.interfaces.cli.event_runner import (
     absolute,
     command_line,
     option_words,
-    project_of,
     runner_place,
 )
 from orchestrator.interfaces.cli.layout import cut
@@ -37,6 +36,7 @@ def check(run: Run, agents_dir: str | None) -> Answer:
     """
     from orchestrator.supervisor.agent_check import check_agent
     from orchestrator.supervisor.agent_files import load_agents
+    from orchestrator.supervisor.runner import project_of
 
     board = run.orc.folder or ""
     files = load_agents(agents_folder(run, agents_dir))
