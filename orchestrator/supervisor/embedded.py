@@ -2,8 +2,8 @@
 
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from typing import Self
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Self
 
 from orchestrator.api import Orchestrator
 from orchestrator.core.errors import Refused
@@ -39,12 +39,21 @@ class Supervisor(Noun[State]):
         """
         return load_agents(folder or default_folder(self._desk.folder))
 
-    def runner(self, folder: str | None = None, *, max_agents: int = MOST_AGENTS) -> "AgentRunner":
+    def runner(
+        self,
+        folder: str | None = None,
+        *,
+        max_agents: int = MOST_AGENTS,
+        watch: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+    ) -> "AgentRunner":
         """A runner for this program, as ``orc runner run`` is; it starts in a ``with``.
 
         Args:
             folder: The folder of the agent files; else ``agents`` in the board, or else in this folder.
             max_agents: How many agents run at a time.
+            watch: Folders whose changed files are events.
+            exclude: Patterns of files that are not watched, in the syntax of .gitignore.
 
         Raises:
             Refused: The board is not in a folder (``no_folder``).
@@ -55,7 +64,8 @@ class Supervisor(Noun[State]):
                 "This board is not in a folder, and agents reach a board by its folder",
                 code="no_folder",
             )
-        return AgentRunner(board, folder or default_folder(board), max_agents)
+        options = {"most": max_agents, "watch": watch, "exclude": exclude}
+        return AgentRunner(board, folder or default_folder(board), options)
 
 
 class AgentRunner(EventFollower):
@@ -69,13 +79,13 @@ class AgentRunner(EventFollower):
     Args:
         board: The folder of the board.
         agents: The folder of the agent files.
-        most: How many agents run at a time.
+        options: Of the dispatcher.
     """
 
-    def __init__(self, board: str, agents: str, most: int) -> None:
+    def __init__(self, board: str, agents: str, options: dict[str, Any]) -> None:
         self._board = board
         self._agents = agents
-        self._most = most
+        self._options = options
         self._change = threading.Condition()
         self._events: deque[RunnerEvent] = deque()
         self._missed = 0
@@ -202,7 +212,7 @@ class AgentRunner(EventFollower):
                     project=project_of(self._board),
                     trust=Trust(project=self._board),
                     follower=self,
-                    most=self._most,
+                    **self._options,
                 )
                 with self._change:
                     self._dispatcher = dispatcher
