@@ -65,6 +65,7 @@ def run_(run: Run, **options: Any) -> None:
     folder = agents_folder(run, options["agents_dir"])
     is_daemon = bool(os.environ.pop(daemon.VARIABLE, ""))
     gc.enable()  # `process` has disabled it for commands that end soon
+    system.adopt_orphans()
     with run.lasting() as orc:
         place = runner_place(orc)
         log = daemon.detach(place.board) if is_daemon else ""
