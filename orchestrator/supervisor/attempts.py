@@ -24,6 +24,7 @@ from orchestrator.supervisor.processes import (
     AgentProcess,
     AttemptEnd,
     AttemptNote,
+    Keeper,
     NoteFile,
     ProcessIdentity,
     files_folder,
@@ -85,6 +86,10 @@ class Attempts:
         self._notes = runner_folder(board, "runner")
         self._identity = ProcessIdentity.of(os.getpid())
         self._recent: deque[tuple[float, str]] = deque(maxlen=_MOST_RECENT)
+
+    def keeper(self) -> Keeper:
+        """Start the process that ends the agents of this one if it is killed."""
+        return Keeper(self._notes, self._identity)
 
     def recover(self) -> None:
         """End what runners that were killed have left, and mark their attempts as interrupted."""

@@ -153,6 +153,7 @@ class Dispatcher:
         threading.Thread(target=self._watch_log, name="watch-log", daemon=True).start()
         agents = threading.Thread(target=self._watch_agents, name="watch-agents", daemon=True)
         agents.start()
+        keeper = self._attempts.keeper()
         warn, self._orc.engine.warn = self._orc.engine.warn, self._warn
         try:
             if self._file_watcher is not None:
@@ -173,6 +174,8 @@ class Dispatcher:
             self._workers.close()
             agents.join()
             self._alarm.close()
+            if not self._workers.count():
+                keeper.close()
 
     def _messages(self) -> list[Message]:
         """Wait for messages; none if it is time to look again."""

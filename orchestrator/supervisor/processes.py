@@ -7,6 +7,7 @@ ends what its notes name, by pid, start time and boot id, and by a mark in the e
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -19,6 +20,7 @@ import msgspec
 from orchestrator.core import system
 from orchestrator.core.errors import InputOutputError, Refused
 from orchestrator.core.names import file_name
+from orchestrator.core.processes import passed_on
 from orchestrator.runtimes.output import AttemptResult, OutputReader
 from orchestrator.runtimes.port import Launch
 
@@ -33,6 +35,7 @@ LOG_BYTES = 10_000_000
 
 _PATIENCE = 5.0  # seconds until a process that was killed must be gone
 _PAUSE = 0.01
+_STARTING = 0.2  # seconds until a program that is being started is itself
 
 
 def place_in_state(board: str, name: str) -> str:
@@ -227,6 +230,49 @@ def start_daemon(
         As :func:`orchestrator.core.system.start_daemon`.
     """
     return system.start_daemon(words, folder, variables)
+
+
+class Keeper:
+    """A process that ends the agents of this one if it is killed.
+
+    Args:
+        notes: The folder of the notes.
+        runner: This process.
+    """
+
+    def __init__(self, notes: str, runner: ProcessIdentity) -> None:
+        from orchestrator.supervisor import keeper
+
+        words = [sys.executable, keeper.__file__, notes, msgspec.json.encode(runner).decode()]
+        variables = {**passed_on(os.environ), MARK: "keeper"}  # it is not left of an attempt
+        reading, self._pipe = os.pipe()
+        with os.fdopen(reading, "rb") as stdin:
+            _, output, self._wait = system.start_daemon(words, notes, variables, stdin)
+        output.close()
+
+    def close(self) -> None:
+        """End it: the agents have ended."""
+        with suppress(OSError):
+            os.write(self._pipe, b"end")
+        os.close(self._pipe)
+        self._wait()
+
+
+def end_leftovers(folder: str, runner: str) -> None:
+    """End what a runner has left that ends just now; its notes stay for the next one.
+
+    Args:
+        folder: The folder of the notes.
+        runner: Its process, as JSON.
+    """
+    process = msgspec.json.decode(runner, type=ProcessIdentity)
+    deadline = time.monotonic() + _PATIENCE
+    while process.is_alive and time.monotonic() < deadline:
+        time.sleep(_PAUSE)
+    for _ in range(2):  # again, because an agent that was just being started had no mark yet
+        for leftover in leftovers(folder):
+            leftover.end()
+        time.sleep(_STARTING)
 
 
 class AgentLog:

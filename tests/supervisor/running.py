@@ -5,6 +5,7 @@ import select
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,14 @@ def open_gate(path: Path) -> None:
     """Let one agent go on that reads from a fifo."""
     with path.open("w") as gate:
         gate.write("go\n")
+
+
+def until_true(condition: Callable[[], bool]) -> None:
+    """Wait for what nothing reports."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 class Follower:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from .running import PATIENCE, Town, command, ends, orc, runner_of, until
+from orchestrator.core import system
+from orchestrator.supervisor.processes import MARK
+
+from .running import PATIENCE, Town, command, ends, orc, runner_of, until, until_true
 
 
 @pytest.fixture
@@ -36,6 +39,34 @@ def test_the_next_runner_ends_what_a_killed_one_has_left(town: Town):
     )
     assert all(map(ends, pids))
     assert not [path for path in town.notes() if path.suffix == ".note"]
+
+
+def test_the_agents_of_a_killed_runner_end_although_no_runner_comes(town: Town):
+    script = "trap '' TERM HUP; setsid sleep 600 & sh -c 'setsid sleep 600' & echo child $$ $!; sleep 600"
+    town.add("slow", script, listen="[job]")
+    killed = runner_of(town)
+    until(killed, "runner.ready")
+    town.push("job")
+    line = until(killed, "child ")
+    pids = [int(word) for word in line.partition("child ")[2].partition('"')[0].split()]
+    (note,) = [path for path in town.notes() if path.suffix == ".note"]
+    mark = note.stem
+    killed.kill()
+    killed.communicate()
+    assert all(map(ends, pids))
+    until_true(lambda: not system.processes_with(MARK, mark))
+
+
+def test_what_an_agent_leaves_without_its_environment_is_ended_with_it(town: Town):
+    town.add("daemon", "env -i setsid sleep 600 & echo child $!", listen="[job]")
+    runner = runner_of(town)
+    until(runner, "runner.ready")
+    town.push("job")
+    child = int(until(runner, "child ").partition("child ")[2].partition('"')[0])
+    until(runner, "subscription.finished")
+    assert ends(child)
+    orc(town, "runner", "stop")
+    runner.communicate(timeout=PATIENCE)
 
 
 def test_a_second_runner_is_refused_with_the_process_of_the_first(town: Town):

@@ -325,7 +325,10 @@ def kill_group(pid: int) -> None:
 
 
 def start_daemon(
-    words: Sequence[str], folder: str, variables: Mapping[str, str]
+    words: Sequence[str],
+    folder: str,
+    variables: Mapping[str, str],
+    stdin: IO[bytes] | None = None,
 ) -> tuple[int, IO[bytes], Callable[[], int]]:
     """Start a program that goes on after this process, in a session of its own.
 
@@ -338,7 +341,7 @@ def start_daemon(
         words,
         cwd=folder,
         env=variables,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin or subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,

@@ -195,7 +195,10 @@ def kill_group(pid: int) -> None:
 
 
 def start_daemon(
-    words: Sequence[str], folder: str, variables: Mapping[str, str]
+    words: Sequence[str],
+    folder: str,
+    variables: Mapping[str, str],
+    stdin: IO[bytes] | None = None,
 ) -> tuple[int, IO[bytes], Callable[[], int]]:
     """Start a program that goes on after this process, without a console.
 
@@ -208,7 +211,7 @@ def start_daemon(
         words,
         cwd=folder,
         env=variables,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin or subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         creationflags=subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP,
