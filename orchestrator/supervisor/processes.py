@@ -241,9 +241,8 @@ class Keeper:
     """
 
     def __init__(self, notes: str, runner: ProcessIdentity) -> None:
-        from orchestrator.supervisor import keeper
-
-        words = [sys.executable, keeper.__file__, notes, msgspec.json.encode(runner).decode()]
+        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "keeper.py")
+        words = [sys.executable, program, notes, msgspec.json.encode(runner).decode()]
         variables = {**passed_on(os.environ), MARK: "keeper"}  # it is not left of an attempt
         reading, self._pipe = os.pipe()
         with os.fdopen(reading, "rb") as stdin:
