@@ -4,6 +4,7 @@ The program gets a closed stdin and only a few variables: keys and tokens in the
 on. Processes of its group are killed when it ends.
 """
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,6 +15,9 @@ from orchestrator.core.interrupts import Interrupts
 
 TAIL = 4096
 """How many of the last bytes of the output are kept, unless the caller wants more."""
+
+_MOST_ABOVE = 8
+"""How many processes above this one may be launchers."""
 
 PASSED_ON = (
     *("HOME", "LOGNAME", "PATH", "SHELL", "TMPDIR", "USER"),
@@ -42,6 +46,57 @@ class ProgramResult(msgspec.Struct, frozen=True):
 def passed_on(variables: Mapping[str, str]) -> dict[str, str]:
     """The variables of a process that are passed to a program."""
     return {k: v for k, v in variables.items() if k in PASSED_ON or k.startswith("LC_")}
+
+
+LAUNCHERS = frozenset(
+    (
+        *(
+            "sh",
+            "bash",
+            "dash",
+            "zsh",
+            "ksh",
+            "fish",
+            "cmd.exe",
+            "powershell.exe",
+            "pwsh",
+            "pwsh.exe",
+        ),
+        *("env", "timeout", "nice", "nohup", "sudo", "uv", "uvx", "pipx", "npx", "orc", "orc.exe"),
+    )
+)
+"""Programs that only start another one."""
+
+
+def host_process() -> str:
+    """The process of the program that started this one, shells left out; empty if it is not known.
+
+    Hooks and servers of one program have the same one.
+    """
+    pid = os.getppid()
+    for _ in range(_MOST_ABOVE):
+        above, name = system.parent(pid)
+        if above <= 0:
+            return ""
+        if name not in LAUNCHERS:
+            started, boot = system.identity(pid)
+            return f"{pid} {started} {boot}"
+        pid = above
+    return ""
+
+
+def host_runs(host: str, since: float) -> bool:
+    """Whether a process that :func:`host_process` named still runs.
+
+    Args:
+        host: The process.
+        since: When it was named, in seconds since 1970.
+    """
+    pid, _, rest = host.partition(" ")
+    started, _, boot = rest.partition(" ")
+    if not (pid.isdecimal() and started.isdecimal()):
+        return False
+    return system.condition(int(pid), int(started), boot, since) != "gone"
 
 
 def run(

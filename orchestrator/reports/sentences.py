@@ -71,6 +71,7 @@ SENTENCES = {
     "message.taken": "took message {message} from the queue {queue}",
     "message.unmuted": "may be disturbed again",
     "session.ended": "ended the session[ ({outcome})][: {subject}]",
+    "session.noted": "left a note for later[: {subject}]",
     "session.started": "started a session",
     "subscription.claim_finished": "finished its work on event {event}",
     "subscription.claim_lapsed": "took event {event}, whose claim by {holder} had ended",

@@ -135,6 +135,8 @@ def _commands() -> Iterator[Command]:
     yield Command("bond", ("formula", "bond", "{flow}", "{wisp}"))
     yield Command("session-start", ("session", "start", "ann"))
     yield Command("handoff", ("handoff", "-m", "Go on", "--collect", *ann))
+    yield Command("session-note", ("handoff", "-m", "Go on", "--keep", *ann))
+    yield Command("session-end", ("session", "end", "ann"))
     yield Command("done-completed", ("done", "-m", "Shipped", *ann))
     yield Command("done-escalated", ("done", "ESCALATED", "-m", "No key", *ann))
     yield Command("done-deferred", ("done", "DEFERRED", "-m", "later", *ann))

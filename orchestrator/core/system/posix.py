@@ -131,6 +131,7 @@ if sys.platform == "darwin":
     from orchestrator.core.system.processes import condition as condition
     from orchestrator.core.system.processes import identity as identity
     from orchestrator.core.system.processes import left_behind as left_behind
+    from orchestrator.core.system.processes import parent as parent
     from orchestrator.core.system.processes import processes_with as processes_with
 
     FileAlarm = PollingAlarm
@@ -248,6 +249,15 @@ else:
         with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
             return file.read().split(b"\0")
         return []
+
+    def parent(pid: int) -> tuple[int, str]:
+        """The parent of a process, and the name of the process; 0 if it is gone."""
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                head, _, rest = file.read().rpartition(b")")
+            return int(rest.split()[1]), head.partition(b"(")[2].decode(errors="replace")
+        except (OSError, IndexError, ValueError):
+            return 0, ""
 
     def condition(pid: int, started: int, boot: str, since: float) -> str:
         """``running``, ``stopped`` or ``gone``: a pid alone may be that of another process by now.

@@ -27,6 +27,17 @@ def adopt_orphans() -> None:
 left_behind = processes_with
 
 
+def parent(pid: int) -> tuple[int, str]:
+    """The parent of a process, and the name of the process; 0 if it is gone."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return process.ppid(), process.name()
+    except psutil.Error:
+        return 0, ""
+
+
 def condition(pid: int, started: int, boot: str, since: float) -> str:
     """``running``, ``stopped`` or ``gone``: a pid alone may be that of another process by now.
 

@@ -16,6 +16,7 @@ from orchestrator.core.system.processes import adopt_orphans as adopt_orphans
 from orchestrator.core.system.processes import condition as condition
 from orchestrator.core.system.processes import identity as identity
 from orchestrator.core.system.processes import left_behind as left_behind
+from orchestrator.core.system.processes import parent as parent
 from orchestrator.core.system.processes import processes_with as processes_with
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.core import clock, names
+from orchestrator.core import clock, names, processes
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.events import AgentRegistered, AgentRenamed, AgentRetired
 from orchestrator.domain.agents.identity import act_in_session
-from orchestrator.domain.agents.records import Agent, AgentStatus
+from orchestrator.domain.agents.records import LEFT, Agent, AgentStatus, Session
 from orchestrator.domain.locks import commands as locks
 from orchestrator.domain.locks.events import LockReleased
 from orchestrator.domain.locks.records import Lock
@@ -33,6 +33,10 @@ SILENT_AFTER, GONE_AFTER = 2 * HEARTBEAT, 3 * HEARTBEAT
 
 STALE_AFTER, LOST_AFTER = 5 * 60.0, 15 * 60.0
 """The same for an agent without a session, which has no regular heartbeat."""
+
+
+FAREWELL = 5.0
+"""Seconds between the end of a session and the last sign of life of the command that ended it."""
 
 
 class AgentView(msgspec.Struct, frozen=True, kw_only=True):
@@ -269,6 +273,11 @@ def _view(
     presence = "gone"
     if waits:
         presence = "waiting"
+    elif session is not None and session.is_live and session.host:
+        runs = processes.host_runs(session.host, clock.seconds(session.started_at))
+        presence = "gone" if not runs else "working" if works else "online"
+    elif session is not None and _has_left(session, last):
+        pass
     elif record is None or record.status != "retired":
         presence = _presence(last, now, is_live=is_live, works=works)
     return AgentView(
@@ -291,6 +300,13 @@ def _view(
         do_not_disturb=state.mail.quiet_until(id, now),
         locks=tuple(lock.resource for lock in held_locks),
     )
+
+
+def _has_left(session: Session, last: str | None) -> bool:
+    """Whether the program of an agent has ended, and the agent was not seen since."""
+    if session.outcome != LEFT or not session.ended_at:
+        return False
+    return last is None or last <= clock.after(session.ended_at, FAREWELL)
 
 
 def _presence(last: str | None, now: str, *, is_live: bool, works: bool) -> str:

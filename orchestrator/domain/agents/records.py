@@ -37,6 +37,9 @@ Outcome = Literal["COMPLETED", "ESCALATED", "DEFERRED"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """The outcomes of the task on a hook."""
 
+LEFT = "left"
+"""The outcome of a session whose program has ended."""
+
 OVERSEER = "overseer"
 """The default recipient of escalations."""
 
@@ -47,11 +50,14 @@ class Session(Record, frozen=True, kw_only=True):
     Attributes:
         incarnation: The number of the agent's starts, counted from 1.
         ended_at: When it ended; empty while it is live.
-        outcome: How it ended: handoff, COMPLETED, ESCALATED, DEFERRED, or empty.
+        outcome: How it ended: handoff, COMPLETED, ESCALATED, DEFERRED, left, or empty.
         subject: One line for the next session.
         note: What the next session should know.
         collected: What the agent held when it left: tasks, locks, mail, changed files.
         handed_off_in: The incarnation that left the note.
+        client: The program that it runs in, such as claude; empty if that is not known.
+        host: The process of that program, by :func:`orchestrator.core.processes.host_process`.
+        folder: The folder in which it was started.
     """
 
     agent: str
@@ -64,6 +70,9 @@ class Session(Record, frozen=True, kw_only=True):
     collected: tuple[str, ...] = ()
     handed_off_at: str = ""
     handed_off_in: int = 0
+    client: str = ""
+    host: str = ""
+    folder: str = ""
 
     @property
     def is_live(self) -> bool:

@@ -6,11 +6,21 @@ so a late result of an earlier worker cannot end the work of the current one.
 
 import msgspec
 
+from orchestrator.core import processes
+from orchestrator.core.clock import seconds
 from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.printable import amount, one_line
+from orchestrator.core.store import Presence
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
-from orchestrator.domain.agents.identity import act_in_session, act_now, check_active, own_name
+from orchestrator.domain.agents.identity import (
+    act_in_session,
+    act_now,
+    check_active,
+    is_known,
+    own_name,
+)
 from orchestrator.domain.agents.records import (
+    LEFT,
     OUTCOMES,
     OVERSEER,
     SEVERITIES,
@@ -18,7 +28,7 @@ from orchestrator.domain.agents.records import (
     Session,
     Severity,
 )
-from orchestrator.domain.agents.session_events import SessionEnded, SessionStarted
+from orchestrator.domain.agents.session_events import SessionEnded, SessionNoted, SessionStarted
 from orchestrator.domain.locks import commands as locks
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.mail.matters import count_unread, matter_of
@@ -61,7 +71,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
 def changed_session(state: State, events: Committed) -> Session:
     """The session that was started or ended."""
-    recorded = next(r for r, e in events if isinstance(e, (SessionStarted, SessionEnded)))
+    kinds = (SessionStarted, SessionNoted, SessionEnded)
+    recorded = next(r for r, e in events if isinstance(e, kinds))
     return state.agents.sessions[recorded.agent]
 
 
@@ -71,7 +82,7 @@ def escalation_task(state: State, events: Committed) -> Task:
 
 
 class Sessions(Noun[State]):
-    """``orc.sessions``: start, handoff, done, escalate, get."""
+    """``orc.sessions``: start, join, handoff, end, done, escalate; get, in_host."""
 
     @command(changed_session)
     def start(self, tx: Transaction[State], agent: str | None = None) -> None:
@@ -94,6 +105,7 @@ class Sessions(Noun[State]):
         note: str = "",
         collect: bool = False,
         files: tuple[str, ...] = (),
+        keep: bool = False,
         agent: str | None = None,
     ) -> None:
         """End the agent's session with a note to its next one; the task on its hook stays there.
@@ -103,6 +115,7 @@ class Sessions(Noun[State]):
             note: The information for it.
             collect: Add what the agent holds now: open tasks, locks, unread mail.
             files: Changed files that are not committed, to add too.
+            keep: Keep the session: leave the note, and go on. What is empty stays as this session left it.
             agent: The agent; needed.
 
         Raises:
@@ -111,14 +124,58 @@ class Sessions(Noun[State]):
         actor = act_in_session(tx, agent, needed=True)
         held = _collected(tx.state, actor, tx.now) if collect else []
         held += [f"changed file {check_text('file', name)}" for name in files]
-        tx.record(
-            SessionEnded(
-                outcome="handoff",
-                subject=check_line("subject", subject),
-                note=check_text("note", note),
-                collected=tuple(held),
-            )
-        )
+        facts = {"subject": check_line("subject", subject), "note": check_text("note", note)}
+        if keep:
+            tx.record(SessionNoted(**facts, collected=tuple(held)))
+        else:
+            tx.record(SessionEnded(outcome="handoff", **facts, collected=tuple(held)))
+
+    @command(changed_session)
+    def join(
+        self, tx: Transaction[State], client: str, *, host: str = "", folder: str = ""
+    ) -> Session | None:
+        """Return the session of a program that runs an agent without a name; begin it if there is none.
+
+        Everything that the program starts, such as hooks and servers, has the same host, so it is one agent.
+        Its name is the one that it had last in this folder; else that of the program, with a number while
+        others have it.
+
+        Args:
+            client: The program, such as ``claude``.
+            host: Its process, by :func:`orchestrator.core.processes.host_process`.
+            folder: The folder in which it works.
+        """
+        known = _in_host(tx.state, host)
+        if known is not None:
+            return known
+        check_active(tx.state, client)
+        tx.act_as(_free_name(tx.state, self._desk.presence, client, folder))
+        tx.record(SessionStarted(client=client, host=host, folder=folder))
+        return None
+
+    @command(changed_session)
+    def end(self, tx: Transaction[State], *, agent: str | None = None) -> Session | None:
+        """End the session of an agent that has left; its work and its notes stay.
+
+        Repeating it changes nothing.
+
+        Args:
+            agent: The agent; needed.
+
+        Raises:
+            NotFound: It never had a session.
+            Refused: The agent has started a newer session.
+        """
+        actor = act_in_session(tx, agent, needed=True)
+        session = tx.state.agents.sessions.get(actor) or self.get(actor)
+        if not session.is_live:
+            return session
+        tx.record(SessionEnded(outcome=LEFT))
+        return None
+
+    def in_host(self, host: str) -> Session | None:
+        """Return the live session of a process; None if there is none."""
+        return _in_host(self._state, host)
 
     def done(
         self,
@@ -257,6 +314,32 @@ class Sessions(Noun[State]):
                 hint="`session start` begins one.",
             )
         return session
+
+
+def _in_host(state: State, host: str) -> Session | None:
+    sessions = state.agents.sessions.values() if host else ()
+    return next((s for s in sessions if s.host == host and s.is_live), None)
+
+
+def _free_name(state: State, presence: Presence, client: str, folder: str) -> str:
+    """The name for a new session of a program in a folder."""
+    former = [
+        session
+        for session in state.agents.sessions.values()
+        if (session.client, session.folder) == (client, folder) and not _runs(session)
+    ]
+    if former:
+        return max(former, key=lambda session: session.started_at).agent
+    number, name = 1, client
+    while is_known(state, presence, name):
+        number += 1
+        name = f"{client}-{number}"
+    return name
+
+
+def _runs(session: Session) -> bool:
+    """Whether a session is live, and the process of its program too."""
+    return session.is_live and processes.host_runs(session.host, seconds(session.started_at))
 
 
 def _end(tx: Transaction[State], outcome: Outcome) -> None:

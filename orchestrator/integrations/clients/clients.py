@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -35,6 +35,38 @@ HOOK_WORDS: dict[str, tuple[str, ...]] = {
     EDIT: ("guard", "check"),
 }
 """The command of each moment of a session. None begins a new turn, so none can loop."""
+
+
+EVENTS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "claude": (
+        ("SessionStart", START, ""),
+        ("UserPromptSubmit", PROMPT, ""),
+        ("PreCompact", COMPACTION, ""),
+        ("SessionEnd", END, ""),
+        ("PreToolUse", EDIT, "Edit|MultiEdit|Write|NotebookEdit"),
+    ),
+    "codex": (
+        ("SessionStart", START, ""),
+        ("UserPromptSubmit", PROMPT, ""),
+        ("PreCompact", COMPACTION, ""),
+        ("PreToolUse", EDIT, "apply_patch|Edit|Write"),
+    ),
+    "gemini": (
+        ("SessionStart", START, ""),
+        ("BeforeAgent", PROMPT, ""),
+        ("PreCompress", COMPACTION, ""),
+        ("SessionEnd", END, ""),
+        ("BeforeTool", EDIT, "write_file|replace"),
+    ),
+    "cursor": (
+        ("sessionStart", START, ""),
+        ("beforeSubmitPrompt", PROMPT, ""),
+        ("preCompact", COMPACTION, ""),
+        ("sessionEnd", END, ""),
+        ("preToolUse", EDIT, "Write"),
+    ),
+}
+"""The events of each client that calls hooks: its name, the moment, and the pattern of what it is for."""
 
 
 class SetupPlace(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,13 +126,11 @@ def server_words(place: SetupPlace, client: str) -> tuple[str, ...]:
     return (*place.words, "mcp", "--client", client)
 
 
-def hooks(
-    place: SetupPlace, client: str, events: Iterable[tuple[str, str, str]]
-) -> tuple[ClientHook, ...]:
-    """The hooks of a client, each from the event, the moment and the pattern."""
+def hooks(place: SetupPlace, client: str) -> tuple[ClientHook, ...]:
+    """The hooks of a client."""
     return tuple(
         ClientHook(event=event, command=hook_line(place.words, moment, client), matcher=matcher)
-        for event, moment, matcher in events
+        for event, moment, matcher in EVENTS[client]
     )
 
 
@@ -114,15 +144,6 @@ def _stdio(place: SetupPlace, client: str) -> dict[str, Any]:
     return {"command": command, "args": args}
 
 
-CLAUDE_EVENTS = (
-    ("SessionStart", START, ""),
-    ("UserPromptSubmit", PROMPT, ""),
-    ("PreCompact", COMPACTION, ""),
-    ("SessionEnd", END, ""),
-    ("PreToolUse", EDIT, "Edit|MultiEdit|Write|NotebookEdit"),
-)
-
-
 def _claude(place: SetupPlace) -> Files:
     folder = place.folder("CLAUDE_CONFIG_DIR", ".claude")
     server = os.path.join(place.top, ".mcp.json")
@@ -133,17 +154,9 @@ def _claude(place: SetupPlace) -> Files:
     return {
         server: JsonPart("claude", server=(("mcpServers", NAME), entry)),
         os.path.join(folder, "settings.json"): JsonPart(
-            "claude", hooks=hooks(place, "claude", CLAUDE_EVENTS), hook_facts={"timeout": SECONDS}
+            "claude", hooks=hooks(place, "claude"), hook_facts={"timeout": SECONDS}
         ),
     }
-
-
-CODEX_EVENTS = (
-    ("SessionStart", START, ""),
-    ("UserPromptSubmit", PROMPT, ""),
-    ("PreCompact", COMPACTION, ""),
-    ("PreToolUse", EDIT, "apply_patch|Edit|Write"),
-)
 
 
 def _codex(place: SetupPlace) -> Files:
@@ -152,18 +165,9 @@ def _codex(place: SetupPlace) -> Files:
     return {
         os.path.join(folder, "config.toml"): TomlPart("codex", ("mcp_servers", NAME), entry),
         os.path.join(folder, "hooks.json"): JsonPart(
-            "codex", hooks=hooks(place, "codex", CODEX_EVENTS), hook_facts={"timeout": SECONDS}
+            "codex", hooks=hooks(place, "codex"), hook_facts={"timeout": SECONDS}
         ),
     }
-
-
-GEMINI_EVENTS = (
-    ("SessionStart", START, ""),
-    ("BeforeAgent", PROMPT, ""),
-    ("PreCompress", COMPACTION, ""),
-    ("SessionEnd", END, ""),
-    ("BeforeTool", EDIT, "write_file|replace"),
-)
 
 
 def _gemini(place: SetupPlace) -> Files:
@@ -173,19 +177,10 @@ def _gemini(place: SetupPlace) -> Files:
         os.path.join(folder, "settings.json"): JsonPart(
             "gemini",
             server=(("mcpServers", NAME), _stdio(place, "gemini")),
-            hooks=hooks(place, "gemini", GEMINI_EVENTS),
+            hooks=hooks(place, "gemini"),
             hook_facts={"timeout": SECONDS * 1000},
         )
     }
-
-
-CURSOR_EVENTS = (
-    ("sessionStart", START, ""),
-    ("beforeSubmitPrompt", PROMPT, ""),
-    ("preCompact", COMPACTION, ""),
-    ("sessionEnd", END, ""),
-    ("preToolUse", EDIT, "Write"),
-)
 
 
 def _cursor(place: SetupPlace) -> Files:
@@ -196,7 +191,7 @@ def _cursor(place: SetupPlace) -> Files:
         ),
         os.path.join(folder, "hooks.json"): JsonPart(
             "cursor",
-            hooks=hooks(place, "cursor", CURSOR_EVENTS),
+            hooks=hooks(place, "cursor"),
             hook_facts={"timeout": SECONDS},
             is_flat=True,
             needed={"version": 1},

@@ -122,7 +122,7 @@ FORMULA = Group(
 SESSION = Group(
     "session",
     "Starts of agents, and their notes for the next session.",
-    {"sessions": "start show"},
+    {"sessions": "start show end"},
     default="show",
 )
 EVENTS = Group(

@@ -115,7 +115,7 @@ def _injected(run: Run, wait: str, budget: str | None) -> Answer:
                 len(pending),
                 budget=tokens,
                 boundary=os.urandom(8).hex(),
-                prog=run.prog,
+                prog=run.prog_as(mail.owner) if run.settings.hook else run.prog,
             )
     except OrchestratorError as error:
         warn(f"mail could not be shown: {error.message}. {error.hint}".strip())

@@ -36,6 +36,7 @@ class Settings(msgspec.Struct):
     board: str | None = None
     request_id: str | None = None
     agent: str | None = None
+    hook: str | None = None
 
 
 class Run:
@@ -43,6 +44,7 @@ class Run:
 
     Attributes:
         context: The running command with its values; None while the line is read.
+        hook_facts: What a client says of the event, if one of its hooks calls.
     """
 
     def __init__(self, prog: str = "orc", checkout: str | None = None) -> None:
@@ -54,6 +56,7 @@ class Run:
         self._stdin_is_taken = False
         self._warnings: set[str] = set()
         self.context: click.Context | None = None
+        self.hook_facts: dict[str, Any] = {}
 
     @property
     def orc(self) -> "Orchestrator":
@@ -74,6 +77,15 @@ class Run:
                 warn(f"There was no board {self._orc.folder}: it was made")
             self._orc.engine.show_progress = self.progress
         return self._orc
+
+    def only_finds_board(self) -> None:
+        """Refuse to make a board, whatever the command does."""
+        self._reads = True
+
+    def act_as(self, agent: str) -> None:
+        """Let an agent act on the open board."""
+        self.settings.agent = agent
+        self.orc.engine.agent = agent
 
     def lasting(self) -> "Orchestrator":
         """The board, opened for a process that does not end after one command."""
@@ -125,6 +137,10 @@ class Run:
     def execute(self, command: "Command", values: dict[str, Any]) -> int:
         """Run a command, show its answer, and give the exit status."""
         assert command.callback is not None
+        if self.settings.hook is not None:
+            from orchestrator.interfaces.cli.client_hooks import run_hook
+
+            return run_hook(self, command, values, self.settings.hook)
         self._reads = command.only_reads(values)
         with clock.exact_times(self.settings.utc or self.settings.json):
             answer: Answer | None = command.callback(self, **values)

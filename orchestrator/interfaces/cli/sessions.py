@@ -45,6 +45,16 @@ def show(run: Run, agent: str | None) -> Answer:
     return Answer(session, lambda: _page(session))
 
 
+@SESSION.command("end", example="end agent-1")
+@_AGENT
+def end(run: Run, agent: str | None) -> Answer:
+    """End the session of an agent that has left; its work and its notes stay."""
+    session = run.orc.sessions.end(agent=run.actor(agent))
+    return run.changed(
+        session, f"Session {session.incarnation} of {escape(session.agent)} has ended."
+    )
+
+
 @BOARD.command("prime", example="prime agent-1 --if-changed", reads=True)
 @_AGENT
 @option("--budget", "Tokens that the text may have; 1000 if not given.", types.NAME, metavar="N")
@@ -95,15 +105,19 @@ def _tokens(text: str, usual: int) -> int:
 @option("--subject/-s", "One line for the next session.", default="")
 @option("--message/-m", "What it should know.", default="")
 @flag("--collect", "Note also open work, locks, unread mail and changed files.")
+@flag("--keep", "Keep the session: leave the note, and go on, as before a compaction.")
 @DRY_RUN
-def handoff(run: Run, message: str, collect: bool, dry_run: bool, subject: str) -> Answer:
+def handoff(
+    run: Run, message: str, collect: bool, keep: bool, dry_run: bool, subject: str
+) -> Answer:
     """End the session with a note for the next one; the task on the hook stays there."""
     files = _changed_files(run.orc.folder) if collect else ()
     with run.rehearsed(dry_run):
         session = run.orc.sessions.handoff(
-            subject=subject, note=message, collect=collect, files=files
+            subject=subject, note=message, collect=collect, files=files, keep=keep
         )
-    done = "Would hand off." if dry_run else "Handed off."
+    verb = "note" if keep else "hand off"
+    done = f"Would {verb}." if dry_run else "Noted." if keep else "Handed off."
     return Answer(session, lambda: parts(done, _page(session)))
 
 
