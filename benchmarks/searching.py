@@ -27,7 +27,7 @@ class _OpenIndex(IndexFile):
         super().__init__(orc.engine.store, orc.folder, warn=print)
         self.database = self._opened(stale=True)
 
-    def answer(self, question, *, stale=False):  # type: ignore[no-untyped-def] # noqa: ARG002
+    def answer(self, question, **how):  # type: ignore[no-untyped-def] # noqa: ARG002
         return question(self.database)
 
 

@@ -29,15 +29,20 @@ class Index(Noun[State]):
         return self.status()
 
     def status(self) -> IndexStatus:
-        """Return the status of the index: whether it exists, and its last event."""
-        return self._file.status()
+        """Return the status of the index, which is built again first if it cannot be used."""
+        file = self._file
+        file.mend()
+        return file.status()
 
     def drop(self) -> bool:
         """Delete the index; return whether it existed. The log still has everything."""
         return self._file.drop()
 
     def verify(self) -> list[str]:
-        """Compare the index with a new one from the log; return the differences."""
+        """Compare the index with a new one from the log; return the differences.
+
+        If there are some, it is built again.
+        """
         from orchestrator.index.verification import differences
 
         self._desk.pause()

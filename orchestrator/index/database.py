@@ -28,7 +28,7 @@ BESIDE = ("-wal", "-shm", "-journal")
 """Files that SQLite keeps beside a database."""
 
 LARGE = 50_000
-"""The number of events from which a note recommends to build an index."""
+"""The number of events from which a search builds a file, and a note recommends it to other questions."""
 
 _ASTRAY = "the log does not go on from where it ended"
 _BUSY = 10.0
@@ -105,30 +105,50 @@ class IndexFile:
 
     # Reading
 
+    @property
+    def head(self) -> int:
+        """The last event of the log."""
+        last = next(iter(self._store.read_backwards()), None)
+        return last.id if last else 0
+
     @contextmanager
-    def reading(self, *, stale: bool = False) -> Iterator[sqlite3.Connection]:
+    def reading(
+        self, *, stale: bool = False, by_size: bool = False
+    ) -> Iterator[sqlite3.Connection]:
         """The index for reading: updated first, or in memory if there is no file.
 
         Args:
             stale: Do not update it first.
+            by_size: Make a file for a large board that has none.
         """
-        with closing(self._opened(stale=stale)) as database:
+        with closing(self._opened(stale=stale, by_size=by_size)) as database:
             database.execute("PRAGMA query_only = ON")
             prepare(database)
             yield database
 
-    def answer(self, question: Callable[[sqlite3.Connection], R], *, stale: bool = False) -> R:
+    def answer(
+        self,
+        question: Callable[[sqlite3.Connection], R],
+        *,
+        stale: bool = False,
+        by_size: bool = False,
+    ) -> R:
         """Ask the index; if SQLite finds damage, build it again and repeat the question."""
         try:
-            with self.reading(stale=stale) as database:
+            with self.reading(stale=stale, by_size=by_size) as database:
                 return question(database)
         except sqlite3.DatabaseError as error:
             with closing(self._rebuilt(str(error))) as database:
                 prepare(database)
                 return question(database)
 
-    def _opened(self, *, stale: bool) -> sqlite3.Connection:
+    def _opened(self, *, stale: bool, by_size: bool = False) -> sqlite3.Connection:
         if not self.exists:
+            if by_size and self._path and self.head >= LARGE:
+                self._warn(
+                    f"The board has {self.head} events: the search builds {self._path}, which stays"
+                )
+                return self._rebuilt("")
             return self._in_memory()
         problem = self._problem()
         if problem:
@@ -137,8 +157,7 @@ class IndexFile:
         if stale:
             return database
         try:
-            position = position_of(database, self._store.cursor_type)
-            if not self._is_behind(position):
+            if not self._is_behind(position_of(database, self._store.cursor_type)):
                 return database
             database.close()
             return self._followed()
@@ -157,13 +176,20 @@ class IndexFile:
         except Damage as damage:
             if damage.code in ("newer_version", "misfit", "log_behind"):
                 raise
+            self._warn_of(damage, position.id)
             return False  # the log can be read up to there
+
+    def _warn_of(self, damage: Damage | None, event: int) -> None:
+        """Say that an answer ends before what cannot be read of the log."""
+        if damage is not None:
+            self._warn(f"{damage.message}. The answer is as of event {event}.")
 
     def _in_memory(self) -> sqlite3.Connection:
         from orchestrator.index import writing
 
         database = sqlite3.connect(":memory:", isolation_level=None)
-        writing.build(database, self._store, show_progress=self._show_progress)
+        damage = writing.build(database, self._store, show_progress=self._show_progress)
+        self._warn_of(damage, value_of(database, "event"))
         if value_of(database, "event") >= LARGE and not self.exists:
             self._warn(
                 "An index in memory was made for this answer; `index build` makes one that stays"
@@ -237,6 +263,16 @@ class IndexFile:
 
     # Writing
 
+    def mend(self) -> None:
+        """Build the file again if it cannot be used."""
+        problem = self.status().problem
+        if problem:
+            self.rebuild(problem)
+
+    def rebuild(self, problem: str) -> None:
+        """Build the file again because of a problem."""
+        self._rebuilt(problem).close()
+
     def build(self) -> bool:
         """Make the file, or update it.
 
@@ -247,7 +283,7 @@ class IndexFile:
             raise Refused("This board is in memory, and its index too", code="no_index_file")
         problem = self._problem() if self.exists else "there is none"
         if problem:
-            self._rebuilt("" if problem == "there is none" else problem).close()
+            self.rebuild("" if problem == "there is none" else problem)
             return True
         self._opened(stale=False).close()
         return False
@@ -257,7 +293,8 @@ class IndexFile:
 
         try:
             with self._locked(), closing(self._connect("rw")) as database:
-                writing.follow(database, self._store)
+                damage = writing.follow(database, self._store)
+                self._warn_of(damage, value_of(database, "event"))
         except (TimedOut, sqlite3.OperationalError) as error:
             database = self._open_to_read()
             event = value_of(database, "event")
@@ -274,7 +311,8 @@ class IndexFile:
         database = sqlite3.connect(":memory:", isolation_level=None)
         with closing(self._open_to_read()) as file:
             file.backup(database)
-        writing.follow(database, self._store)
+        damage = writing.follow(database, self._store)
+        self._warn_of(damage, value_of(database, "event"))
         return database
 
     def _rebuilt(self, problem: str) -> sqlite3.Connection:
@@ -307,7 +345,8 @@ class IndexFile:
         with closing(connect(new, "rwc")) as database:
             for setting in FAST:
                 database.execute(f"PRAGMA {setting}")
-            writing.build(database, self._store, show_progress=self._show_progress)
+            damage = writing.build(database, self._store, show_progress=self._show_progress)
+            self._warn_of(damage, value_of(database, "event"))
             database.execute("PRAGMA journal_mode = WAL")
         if not self._copy_into(new):
             for ending in BESIDE:
@@ -359,8 +398,7 @@ class IndexFile:
 
     def status(self) -> IndexStatus:
         """How the index stands."""
-        last = next(iter(self._store.read_backwards()), None)
-        status = IndexStatus(path=self._path, exists=self.exists, head=last.id if last else 0)
+        status = IndexStatus(path=self._path, exists=self.exists, head=self.head)
         if self.exists:
             status.size = os.path.getsize(self._path)
             status.problem = self._problem() or self._astray()

@@ -140,7 +140,7 @@ def search(
         best = ranked(database, query, now=now, most=most, conditions=conditions, words=table)
         return [matches.shown(matches.row(text.row), text.score) for text in best[:limit]]
 
-    return index.answer(ask, stale=stale) if query else []
+    return index.answer(ask, stale=stale, by_size=True) if query else []
 
 
 def _one_of(column: str, values: Sequence[str]) -> list[Condition]:

@@ -110,6 +110,11 @@ class Writer:
                 statement += " AND message = ? AND status = ?"
                 values = ((agent, message, status) for agent, status, message in keys)
             self._database.executemany(statement, values)
+        if kind in _POINTED_TO:
+            column = _POINTED_TO[kind]
+            self._database.executemany(
+                f"UPDATE tasks SET {column} = NULL WHERE {column} = ?", ((key,) for key in keys)
+            )
         if kind == "tasks" and self._has_texts:
             self._delete_texts(_OWN_TEXTS, ((key,) for key in keys))
 
@@ -138,7 +143,7 @@ class Writer:
         rows: list[Row] = []
         for key, task, before in changed:
             _, archived_at = self._archived.get(key, (None, None))
-            rows.append((*_take_task(task), archived_at))
+            rows.append((*_take_task(self._pointing_to_rows(task)), archived_at))
             for table, rows_of in _PARTS.items():
                 new = [*rows_of(task)]
                 old = [*rows_of(before)] if before is not None else []
@@ -152,6 +157,14 @@ class Writer:
             if len(rows) >= _AT_ONCE:
                 self._flush_tasks(rows, stale, parts, words)
         self._flush_tasks(rows, stale, parts, words)
+
+    def _pointing_to_rows(self, task: Any) -> Any:
+        """The task without the parent that was deleted, and without the workflow that was ended as a wisp."""
+        if task.parent is not None and task.parent in self._state.tasks.deleted:
+            task = msgspec.structs.replace(task, parent=None)
+        if task.workflow is not None and task.workflow not in self._state.workflows:
+            task = msgspec.structs.replace(task, workflow=None)
+        return task
 
     def _flush_tasks(
         self,
@@ -352,6 +365,9 @@ _WHOLE_TEXTS: dict[str, Callable[[Any], texts.SearchText]] = {
 }
 """The kinds of records that are one text each."""
 
+_POINTED_TO = {"tasks": "parent", "workflows": "workflow"}
+"""The kinds of records that a task points to, each with the column."""
+
 _OWN_TEXTS = "kind IN ('task', 'result', 'note', 'evidence') AND key = ?"
 
 
@@ -368,19 +384,24 @@ def build(
     *,
     has_texts: bool = True,
     show_progress: ShowProgress = no_progress,
-) -> None:
-    """Make an empty database the index of a whole log, in one transaction."""
+) -> Damage | None:
+    """Make an empty database the index of a whole log, in one transaction.
+
+    Returns:
+        The damage before which the reading of the log ended.
+    """
     database.execute("BEGIN IMMEDIATE")
     for statement in schema.statements(texts=has_texts):
         database.execute(statement)
     state, position = State(), START
     writer = Writer(database, state, has_texts=has_texts, is_build=True)
+    damage = None
     try:
         for chunk in show_progress(store.read(START), "Indexing the log"):
             writer.fold(chunk)
             position = chunk.end
-    except Damage as damage:
-        _check_readable(damage)
+    except Damage as error:
+        damage = _readable_before(error)
     for finish in show_progress(
         _finishing(database, writer, state, has_texts), "Writing the index"
     ):
@@ -388,6 +409,7 @@ def build(
     note(database, version=VERSION, build=os.urandom(8).hex(), texts=int(has_texts))
     note_position(database, position)
     database.execute("COMMIT")
+    return damage
 
 
 def _finishing(
@@ -408,13 +430,17 @@ def _finishing(
     return [*parts, *(partial(database.execute, statement) for statement in statements)]
 
 
-def follow(database: sqlite3.Connection, store: Store) -> None:
+def follow(database: sqlite3.Connection, store: Store) -> Damage | None:
     """Update an index from the log, in one transaction, at the cost of the new events.
+
+    Returns:
+        The damage before which the reading of the log ended.
 
     Raises:
         Damage: The log does not continue at the position of the index.
     """
     database.execute("BEGIN IMMEDIATE")
+    damage = None
     try:
         position = position_of(database, store.cursor_type)
         state = stored_state(database, position.id)
@@ -425,8 +451,8 @@ def follow(database: sqlite3.Connection, store: Store) -> None:
             for chunk in store.read(position):
                 writer.fold(chunk)
                 position = chunk.end
-        except Damage as damage:
-            _check_readable(damage)
+        except Damage as error:
+            damage = _readable_before(error)
         writer.write_history()
         changes = changes_of(state)
         writer.write_state(changes)
@@ -436,9 +462,11 @@ def follow(database: sqlite3.Connection, store: Store) -> None:
         database.execute("ROLLBACK")
         raise
     database.execute("COMMIT")
+    return damage
 
 
-def _check_readable(damage: Damage) -> None:
-    """Ignore damage after which the log can still be read, as readers of the board do."""
+def _readable_before(damage: Damage) -> Damage:
+    """Return damage before which the log can still be read, as readers of the board do; raise other."""
     if damage.code in ("newer_version", "misfit", "log_behind"):
         raise damage
+    return damage

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from orchestrator import Orchestrator
-from orchestrator.core.errors import Refused
+from orchestrator.core.errors import Damage, Refused
 from orchestrator.index import writing
 from orchestrator.index.standing import VERSION
 
@@ -128,6 +128,80 @@ def test_a_file_that_is_of_no_use_is_built_anew_and_that_is_said(
     worked.index.query("SELECT count(*) FROM texts, notes")
     worked.index.query("SELECT count(*) FROM words WHERE words MATCH 'task'")
     assert any(text.startswith("The index is built again: ") for text in warnings)
+    check(worked)
+
+
+@pytest.mark.parametrize("spoil", DAMAGE, ids=lambda spoil: spoil.__name__)
+@pytest.mark.parametrize("ask", ["status", "verify", "search"])
+def test_every_command_builds_such_a_file_anew_and_says_so(
+    worked: Orchestrator, warnings: list[str], ask: str, spoil: Callable[[Path], None]
+):
+    for ending in ("-wal", "-shm"):
+        path_of(worked, ending).unlink(missing_ok=True)
+    spoil(path_of(worked))
+    result = worked.index.search("Task") if ask == "search" else getattr(worked.index, ask)()
+    if ask == "status" and spoil in (header_and_garbage, pages_of_zeros):
+        return  # only those who read the pages see that
+    assert any(text.startswith("The index is built again: ") for text in warnings)
+    if ask == "status":
+        assert (result.problem, result.event, result.version) == ("", result.head, VERSION)
+    elif ask == "search":
+        assert len(result) == 20
+    check(worked)
+    assert worked.index.verify() == []
+
+
+def test_an_index_that_is_not_as_the_log_says_is_built_anew_when_that_is_seen(
+    worked: Orchestrator, warnings: list[str]
+):
+    with closing(sqlite3.connect(path_of(worked))) as database, database:
+        database.execute("UPDATE tasks SET title = 'Changed' WHERE title = 'Task 3'")
+    assert worked.index.verify() == ["tasks differs in 2 rows"]
+    assert warnings == ["The index is built again: tasks differs in 2 rows"]
+    check(worked)
+    assert worked.index.verify() == []
+
+
+def damage_line(board: Path, number: int) -> None:
+    """Change a letter in a line of the log, counted from 1, and drop the snapshot."""
+    log = board / "state" / "events.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    lines[number - 1] = lines[number - 1].replace(b'"title":"Task', b'"title":"Tusk')
+    log.write_bytes(b"".join(lines))
+    (board / "state" / "state.json").unlink()
+
+
+@pytest.mark.parametrize("has_file", [True, False])
+def test_beside_a_damaged_log_every_answer_says_as_of_which_event_it_is(
+    worked: Orchestrator, tmp_path: Path, warnings: list[str], has_file: bool
+):
+    worked.tasks.add("build", title="Task 20")
+    worked.tasks.add("build", title="Task 21")
+    head = worked.engine.read().event
+    if not has_file:
+        worked.index.drop()
+    copy = tmp_path / "copy"
+    shutil.copytree(worked.folder or "", copy)
+    damage_line(copy, head)
+    damaged = Orchestrator.open(copy, warn=warnings.append)
+    for ask in (lambda: damaged.index.query(COUNT), lambda: damaged.index.search("Task")):
+        warnings.clear()
+        ask()
+        assert any(f"The answer is as of event {head - 1}." in text for text in warnings)
+    with pytest.raises(Damage):
+        damaged.index.verify()
+
+
+def test_a_part_of_a_deleted_task_points_to_no_parent(worked: Orchestrator):
+    whole = worked.tasks.add("build", title="Whole")
+    part = worked.tasks.add("build", title="Part", parent=whole.id)
+    worked.tasks.cancel(part.id, reason="no")
+    question = f"SELECT parent FROM tasks WHERE id = '{part.id}'"
+    assert worked.index.query(question).rows == [[whole.id]]
+    worked.tasks.delete([whole.id], reason="no")
+    assert worked.index.query(question).rows == [[None]]
+    worked.tasks.edit(part.id, title="Part of nothing")
+    assert worked.index.query(question).rows == [[None]]
     check(worked)
 
 

@@ -48,6 +48,24 @@ def test_every_kind_of_text_is_found_with_the_index_and_without(
     assert orc_with_texts.index.search("parser") == without
 
 
+def test_on_a_large_board_the_first_search_builds_a_file_that_stays(
+    board: Orchestrator, warnings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board.workstreams.create("build")
+    board.tasks.add("build", title="Write the parser")
+    monkeypatch.setattr("orchestrator.index.database.LARGE", 3)
+    assert len(board.index.search("parser")) == 1
+    assert not board.index.status().exists
+    assert warnings == []
+    board.tasks.add("build", title="Test the parser")
+    assert len(board.index.search("parser")) == 2
+    assert board.index.status().event == 3
+    assert len(warnings) == 1
+    assert "The board has 3 events: the search builds" in warnings[0]
+    assert len(board.index.search("parser")) == 2
+    assert len(warnings) == 1
+
+
 def test_what_was_written_after_the_index_was_built_is_found(orc_with_texts: Orchestrator) -> None:
     orc_with_texts.index.build()
     orc_with_texts.tasks.add("docs", title="An unheard word: zyzzyva")

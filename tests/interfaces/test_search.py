@@ -36,7 +36,9 @@ def test_words_in_titles_are_marked_too(cli: CommandLine) -> None:
 def test_verbose_says_on_stderr_what_was_searched(cli: CommandLine) -> None:
     added(cli, "Write the parser")
     answer = cli("search", "parser", "-v")
-    assert answer.err.startswith("Note: Searched an index in memory, made for this search, in ")
+    size = "Note: Searched an index in memory (2 events; from 50000 on it is kept in a file), in "
+    assert answer.err.startswith(size)
     assert answer.out == cli("search", "parser").out
     cli("index", "build")
-    assert cli("search", "parser", "-v").err.startswith("Note: Searched state/index.db, in ")
+    start = "Note: Searched state/index.db (2 events), in "
+    assert cli("search", "parser", "-v").err.startswith(start)

@@ -23,7 +23,7 @@ def build(run: Run) -> Answer:
 
 @INDEX.command("status", example="status", reads=True)
 def status(run: Run) -> Answer:
-    """Show whether there is an index, and its last event."""
+    """Show whether there is an index, and its last event; one that cannot be used is built again."""
     standing = run.orc.index.status()
     return Answer(standing, lambda: _standing(standing))
 
@@ -59,7 +59,7 @@ def drop(run: Run) -> Answer:
 
 @INDEX.command("verify", example="verify", reads=True)
 def verify(run: Run) -> Answer:
-    """Compare the index with a new one from the log; exit 4 if they differ."""
+    """Compare the index with a new one from the log; if they differ, build it again, and exit with 4."""
     problems = run.orc.index.verify()
     is_right = "The index is as the log says" if run.orc.index.status().exists else _NONE
     text = "\n".join(map(escape, problems)) or is_right

@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestrator.core import clock
 from orchestrator.core.printable import escape
+from orchestrator.index.database import LARGE
 from orchestrator.index.search import KINDS, TextMatch
 from orchestrator.index.search import search as words_search
 from orchestrator.interfaces.cli import types
@@ -29,8 +30,8 @@ from orchestrator.interfaces.cli.run import Run
 def search(run: Run, words: tuple[str, ...], where: str, verbose: bool, **filters: Any) -> Answer:
     """Search tasks, results, notes, evidence, mail, knowledge, decisions, goals and events.
 
-    The most relevant come first: rare words, then titles before texts, new before old. `index build` makes it
-    fast on a large board.
+    The most relevant come first: rare words, then titles before texts, new before old. A large board is
+    searched in state/index.db, which the first search builds; a small one needs no file.
     """
     filters |= {name: filters[name] or () for name in ("kinds", "status")}
     now = clock.timestamp(time.time())
@@ -41,9 +42,13 @@ def search(run: Run, words: tuple[str, ...], where: str, verbose: bool, **filter
     index, begin = run.index, time.monotonic()
     matches = words_search(index, " ".join(words), now=now, **filters)
     if verbose:
-        place = "state/index.db" if index.exists else "an index in memory, made for this search"
+        events = f"{index.head} events"
+        place = f"state/index.db ({events})" if index.exists else _IN_MEMORY.format(events, LARGE)
         note(f"Searched {place}, in {time.monotonic() - begin:.2f} s")
     return Answer(matches, lambda: lines(map(_shown, matches), empty="Nothing was found."))
+
+
+_IN_MEMORY = "an index in memory ({}; from {} on it is kept in a file)"
 
 
 def _shown(match: TextMatch) -> str:
