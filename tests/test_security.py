@@ -1,10 +1,11 @@
 """The contract's table of bad input: each row is attacked, and each attack works on the naive version."""
 
 import pytest
+from stress import runner_attacks
 from stress.security import ATTACKS, ROWS, Attack, ground
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=repr)
+@pytest.mark.parametrize("attack", [*ATTACKS, *runner_attacks.ATTACKS], ids=repr)
 def test_an_attack_that_works_on_the_naive_version_does_nothing_to_a_board(attack: Attack) -> None:
     """An attack that fails on the naive version would show nothing."""
     with ground() as place:
@@ -15,3 +16,4 @@ def test_an_attack_that_works_on_the_naive_version_does_nothing_to_a_board(attac
 
 def test_every_row_of_the_table_is_attacked() -> None:
     assert {attack.row for attack in ATTACKS} == set(ROWS)
+    assert {attack.row for attack in runner_attacks.ATTACKS} == set(runner_attacks.ROWS)

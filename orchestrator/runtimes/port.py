@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 
 from orchestrator.core import system
-from orchestrator.core.errors import NotFound
+from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.printable import escape
+from orchestrator.core.paths import inside
 from orchestrator.core.processes import passed_on
 from orchestrator.runtimes.output import OutputReader
 from orchestrator.supervisor.agent_files import AgentFile
@@ -132,9 +133,10 @@ class Runtime(ABC):
         Raises:
             NotFound: The program is not there (``program_not_found``).
             BadInput: The event holds a value that the program cannot take.
+            Refused: The working folder is outside of the project, because a part of it is a link.
         """
         call = self.call(run)
-        folder = os.path.join(run.project, run.agent.settings.workdir)
+        folder = _working_folder(run)
         variables = {**self._variables(run), **call.variables}
         program = find_program(call.words[0], folder, variables.get("PATH", ""), self.source)
         return Launch(
@@ -163,6 +165,13 @@ class Runtime(ABC):
         if run.cause:
             variables["ORC_CAUSE"] = run.cause
         return variables
+
+
+def _working_folder(run: AgentRun) -> str:
+    folder = os.path.join(run.project, run.agent.settings.workdir)
+    if inside(os.path.realpath(folder), os.path.realpath(run.project)) is None:
+        raise Refused(f"The workdir {folder} leads out of the project by a link", code="symlink")
+    return folder
 
 
 def runtime_of(settings: AgentSettings) -> Runtime:

@@ -25,6 +25,7 @@ PARTS = (
     "limits",
     "fuzz",
     "security",
+    "runner_attacks",
 )
 """By their modules; one that is not there is named in the table."""
 
