@@ -16,8 +16,8 @@ import msgspec
 
 from orchestrator.core import system
 from orchestrator.core.errors import NotFound, Refused
-from orchestrator.core.printable import escape
 from orchestrator.core.paths import inside
+from orchestrator.core.printable import escape
 from orchestrator.core.processes import passed_on
 from orchestrator.runtimes.output import OutputReader
 from orchestrator.supervisor.agent_files import AgentFile

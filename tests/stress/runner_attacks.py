@@ -1,4 +1,4 @@
-"""The table of bad input against the runner: agent files, templates, environment, folders, logs, trust, events.
+"""The table of bad input against the runner: agent files, environment, folders, logs, trust, events.
 
 Each attack is aimed twice, as those of ``security.py``: at the naive version, where it must work, and at a
 board with a runner, where it must do no harm. ``tests/test_security.py`` runs them one by one.
@@ -45,6 +45,7 @@ from .security import (
 )
 
 ATTACKS: list[Attack] = []
+ROOT = str(Path(__file__).parents[2])
 PATIENCE = 60.0
 """Seconds after which an attack fails that waits for an event; nothing depends on how long one takes."""
 
@@ -317,12 +318,11 @@ def _(ground: Ground) -> str:
 def _(ground: Ground) -> str:
     town = Town(ground)
     nasty = "".join(text for name, text in NASTY.items() if name != "newline")
-    path = town.add("loud", "cat", description=json.dumps("said " + nasty))
+    path = town.add("loud", "cat; env", description=json.dumps("said " + nasty))
     (town.agents / f"x{nasty}.md").write_text("---\nruntime: shell\n---\n")
     town.orc.events.push("job", {f"k{nasty}": nasty}, agent="ann")
     program = subprocess.Popen(
-        [sys.executable, "-c", "from orchestrator.interfaces.cli.main import main; main()"]
-        + ["--board", str(ground.board), "runner", "run"],
+        [sys.executable, f"{ROOT}/cli.py", "--board", str(ground.board), "runner", "run"],
         cwd=town.project,
         env={**os.environ, "XDG_DATA_HOME": str(ground.folder / "data"), "PYTHONPATH": ROOT},
         stdout=subprocess.PIPE,
@@ -345,9 +345,6 @@ def _(ground: Ground) -> str:
         if text in shown.decode("utf-8", "replace"):
             return f"{text!a} is shown raw: {shown!a:.600}"
     return ""
-
-
-ROOT = str(Path(__file__).parents[2])
 
 
 def naive_lines(ground: Ground) -> bool:
@@ -502,7 +499,9 @@ def _(ground: Ground) -> str:
     return "it ran" if (town.project / "owned").exists() else ""
 
 
-@attack("trust", "a file that only looks the same, and one of the same content elsewhere", naive_trust)
+@attack(
+    "trust", "a file that only looks the same, and one of the same content elsewhere", naive_trust
+)
 def _(ground: Ground) -> str:
     town = Town(ground)
     path = town.add("deploy", "true")
