@@ -102,8 +102,9 @@ class Dispatcher:
             return AgentLog(logs, agent, lambda text: follower.note("runner.trouble", agent, text))
 
         self._workers = Workers(agents, trust, log_of, follower)
+        self._events = EventWork(orc)
         self._sources: tuple[WorkSource, ...] = (
-            EventWork(orc),
+            self._events,
             TaskWork(orc, orc.folder, project),
         )
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -176,6 +177,8 @@ class Dispatcher:
             self._alarm.close()
             if not self._workers.count():
                 keeper.close()
+            with suppress(OrchestratorError):  # then the next runner reads more
+                self._events.save()
 
     def _messages(self) -> list[Message]:
         """Wait for messages; none if it is time to look again."""

@@ -8,6 +8,7 @@ import msgspec
 
 from orchestrator.api import Orchestrator
 from orchestrator.core import clock
+from orchestrator.core.errors import NotFound
 from orchestrator.core.events import Recorded
 from orchestrator.domain.event_log import queue_event
 from orchestrator.domain.state import State
@@ -16,10 +17,12 @@ from orchestrator.domain.subscriptions.records import DUE, Attempt, Subscriber
 from orchestrator.engine import cause_mark
 from orchestrator.runtimes.output import AttemptResult
 from orchestrator.supervisor.agent_files import AgentFile
+from orchestrator.supervisor.processes import machine_name
 from orchestrator.supervisor.schedules import is_due_for, schedule_of
 from orchestrator.supervisor.sources import AttemptInput, Check, Offer
 from orchestrator.supervisor.workers import Worker
 
+_SAVE = 5000  # events after which what waits is kept although the runner goes on
 _BATCH = 500  # events that are read at once
 
 
@@ -27,11 +30,13 @@ class _Ear(msgspec.Struct):
     """What an agent hears under its file.
 
     Attributes:
+        key: What decides which events it hears.
         position: Up to here its subscriber has settled every event; ``pending`` begins after it.
         pending: The events that it hears, up to the last one that was read.
     """
 
     file: AgentFile
+    key: str
     position: int
     pending: deque[int] = msgspec.field(default_factory=deque)
 
@@ -56,8 +61,27 @@ class _Ear(msgspec.Struct):
             self.pending.append(record.id)
 
 
+class _Known(msgspec.Struct, frozen=True):
+    """What a former runner knew of an agent: what it hears from its position on."""
+
+    key: str
+    position: int
+    pending: tuple[int, ...]
+
+
+class _Memory(msgspec.Struct, frozen=True):
+    """What a former runner knew of all agents, up to an event of this time."""
+
+    event: int = 0
+    ts: str = ""
+    agents: dict[str, _Known] = {}
+
+
 class EventWork:
     """The events that agents hear.
+
+    Which events wait for an agent is kept when a runner ends, so that the next one reads only what was added
+    to the log. What is kept is a hint: if it does not fit the log or the agent, the log is read again.
 
     Args:
         orc: The board.
@@ -65,6 +89,9 @@ class EventWork:
 
     def __init__(self, orc: Orchestrator) -> None:
         self._orc = orc
+        self._reader = f"runner/{machine_name()}"
+        self._memory = _Memory()
+        self._saved = -1
         self._ears: dict[str, _Ear] = {}
         self._listeners: dict[str, list[_Ear]] = {}
         self._head = 0
@@ -72,17 +99,61 @@ class EventWork:
     def load(self, workers: Iterable[Worker], head: int) -> None:
         """Hear for these agents; for those that are new or changed from their positions on."""
         self._head = head
+        if self._saved < 0:
+            self._memory = self._remembered()
+            self._saved = self._memory.event
         ears: dict[str, _Ear] = {}
-        changed: list[_Ear] = []
+        changed: list[tuple[_Ear, int]] = []
         for worker in workers:
             ear = self._ears.get(worker.id)
             if ear is None or ear.file != worker.file:
-                ear = _Ear(worker.file, self._orc.subscriptions.open(worker.id).position)
-                changed.append(ear)
+                ear, begin = self._ear(worker)
+                changed.append((ear, begin))
             ears[worker.id] = ear
         self._scan(changed)
         self._ears = ears
         self._listeners.clear()
+        self._save_sometimes()
+
+    def save(self) -> None:
+        """Keep for the next runner what waits for the agents."""
+        if self._saved == self._head or not self._head:
+            return
+        known = {id: _Known(e.key, e.position, tuple(e.pending)) for id, e in self._ears.items()}
+        memory = _Memory(self._head, self._orc.engine.event(self._head).ts, known)
+        self._orc.engine.cursors.write(self._reader, msgspec.json.encode(memory).decode())
+        self._saved = self._head
+
+    def _save_sometimes(self) -> None:
+        if self._head - self._saved >= _SAVE:
+            self.save()
+
+    def _remembered(self) -> _Memory:
+        """What was kept, if it is of this log."""
+        try:
+            text = self._orc.engine.cursors.read(self._reader)
+            memory = msgspec.json.decode(text or "{}", type=_Memory)
+            known = memory.event and self._orc.engine.event(memory.event).ts
+        except (msgspec.MsgspecError, NotFound):
+            return _Memory()
+        return memory if known == memory.ts and memory.event <= self._head else _Memory()
+
+    def _ear(self, worker: Worker) -> tuple[_Ear, int]:
+        """What an agent hears, and after which event to look for more."""
+        position = self._orc.subscriptions.open(worker.id).position
+        settings = worker.file.settings
+        heard_by = (settings.listen, settings.ignore_self, schedule_of(worker.file))
+        key = msgspec.json.encode(heard_by).decode()
+        ear = _Ear(worker.file, key, position)
+        known = self._memory.agents.get(worker.id)
+        if (
+            known is None
+            or known.key != key
+            or not known.position <= position <= self._memory.event
+        ):
+            return ear, position
+        ear.pending.extend(event for event in known.pending if event > position)
+        return ear, self._memory.event
 
     def note(self, record: Recorded) -> None:
         """Keep a new event for those that hear it."""
@@ -93,6 +164,7 @@ class EventWork:
         for ear in listeners:
             ear.note(record)
         self._head = record.id
+        self._save_sometimes()
 
     def offer(self, worker: Worker, state: State) -> Offer | None:
         """The event that an agent may work now: one that waits for another attempt, or the next one."""
@@ -163,16 +235,17 @@ class EventWork:
         ear.position = subscriber.position
         if is_back:
             ear.pending.clear()
-            self._scan([ear])
+            self._scan([(ear, ear.position)])
         while ear.pending and ear.pending[0] <= ear.position:
             ear.pending.popleft()
 
-    def _scan(self, ears: list[_Ear]) -> None:
-        """Keep the events that agents hear after their positions, up to the last one that was read."""
-        after = min((ear.position for ear in ears), default=self._head)
-        for record in records(self._orc, after, self._head):
-            for ear in ears:
-                ear.note(record)
+    def _scan(self, ears: list[tuple[_Ear, int]]) -> None:
+        """Keep the events that agents hear, each after an event, up to the last one that was read."""
+        first = min((begin for _, begin in ears), default=self._head)
+        for record in records(self._orc, first, self._head):
+            for ear, begin in ears:
+                if record.id > begin:
+                    ear.note(record)
 
 
 def records(orc: Orchestrator, after: int, until: int) -> Iterator[Recorded]:

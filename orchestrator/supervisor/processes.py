@@ -5,6 +5,7 @@ ends what its notes name, by pid, start time and boot id, and by a mark in the e
 """
 
 import os
+import re
 import shutil
 import socket
 import sys
@@ -76,6 +77,11 @@ def _ignore(board: str, name: str) -> None:
             end = "" if text.endswith(b"\n") else "\n"
             with os.fdopen(system.open_file(path, os.O_WRONLY | os.O_APPEND), "wb") as file:
                 file.write(f"{end}{name}/\n".encode())
+
+
+def machine_name() -> str:
+    """The name of this machine, as a part of names of files."""
+    return re.sub(r"[^\w.-]", "_", socket.gethostname(), flags=re.ASCII) or "machine"
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True):

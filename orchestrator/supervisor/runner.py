@@ -1,8 +1,6 @@
 """The one runner of a board on a machine: its lock, and the note that names its process."""
 
 import os
-import re
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from orchestrator.core import clock, system
 from orchestrator.core.errors import InputOutputError, NotFound, Refused
-from orchestrator.supervisor.processes import ProcessIdentity, runner_folder
+from orchestrator.supervisor.processes import ProcessIdentity, machine_name, runner_folder
 
 _PAUSE = 0.05
 
@@ -60,7 +58,7 @@ class RunnerPlace:
     def __init__(self, board: str) -> None:
         self.board = board
         folder = runner_folder(board, "runner")
-        machine = re.sub(r"[^\w.-]", "_", socket.gethostname(), flags=re.ASCII) or "machine"
+        machine = machine_name()
         self._path = os.path.join(folder, f"{machine}.json")
         self._lock = os.path.join(folder, f"{machine}.lock")
 

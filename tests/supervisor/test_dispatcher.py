@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.domain.event_log import Events
 from orchestrator.supervisor.agent_files import load_agent
-from orchestrator.supervisor.processes import LOG_BYTES
+from orchestrator.supervisor.processes import LOG_BYTES, machine_name
 
 from .running import Town, ends, open_gate
 
@@ -276,3 +277,71 @@ def test_agent_files_are_not_looked_at_while_they_do_not_change(
         town.push("job")
         runner.until_events("subscription.finished")
         assert str(town.agents) not in looks
+
+
+def reads_of_a_start(town: Town, monkeypatch: pytest.MonkeyPatch, until: Any = None) -> list[int]:
+    """From where a runner reads the log when it starts."""
+    reads: list[int] = []
+
+    def read(events: Events, *, of: Any = Events.read, **options: Any) -> Any:
+        if "first" in options:
+            reads.append(options["since"])
+        return of(events, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Events, "read", read)
+        with town.running() as runner:
+            if until is not None:
+                runner.until_events("subscription.finished", until)
+    return reads
+
+
+def test_a_start_reads_what_was_added_since_the_last_runner(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+):
+    town.add("ann", "echo ran", listen="[job]")
+    with town.running() as runner:
+        head = [town.push("other") for _ in range(20)][-1]
+        runner.until_events("other", 20)
+    job = town.push("job")
+    assert reads_of_a_start(town, monkeypatch, 1)[0] == head
+    assert [payload(e)["event"] for e in town.orc.events.read(type="subscription.finished")] == [
+        job
+    ]
+
+
+def test_an_agent_that_listens_for_more_hears_what_it_did_not_before(town: Town):
+    town.add("ann", "echo ran", listen="[job]")
+    with town.running() as runner:
+        event = town.push("other")
+        runner.until_events("other")
+    town.add("ann", "echo ran", listen="[job, other]")
+    with town.running() as runner:
+        (finished,) = runner.until_events("subscription.finished")
+    assert payload(finished)["event"] == event
+
+
+@pytest.mark.parametrize("kept", ["", "no json", '{"event":3,"ts":"x","agents":{}}', "[]"])
+def test_what_a_runner_has_kept_of_another_log_is_not_used(
+    town: Town, monkeypatch: pytest.MonkeyPatch, kept: str
+):
+    town.add("ann", "echo ran", listen="[job]")
+    with town.running():
+        pass
+    first = town.push("job")
+    town.orc.engine.cursors.write(f"runner/{machine_name()}", kept)
+    assert reads_of_a_start(town, monkeypatch, 1)[0] < first
+
+
+def test_events_that_wait_are_kept_between_runners(town: Town):
+    os.mkfifo(town.project / "gate")
+    town.add("slow", "read x < gate", listen="[job]", retry=1)
+    with town.running() as runner:
+        jobs = [town.push("job") for _ in range(3)]
+        runner.until_events("subscription.started")
+    with town.running() as runner:
+        for n in range(1, 4):
+            runner.until_events("subscription.started", n)
+            open_gate(town.project / "gate")
+        runner.until_events("subscription.finished", 3)
+    assert [payload(e)["event"] for e in runner.of_type("subscription.finished")] == jobs
