@@ -1,14 +1,14 @@
-"""A text that a tracker keeps separately and that is below another text here, under its own heading.
+"""A text that a tracker stores separately, and that is appended to another text here, under a heading.
 
-Taken apart, both are again what they were: a heading of the same words that was in one of them before has a
-backslash while they are together.
+Splitting restores both texts exactly: an equal heading inside one of them gets a backslash while they are
+joined.
 """
 
 import re
 
 
 class Appendix:
-    """Joins two texts under a heading, and takes them apart."""
+    """Joins two texts with a heading, and splits them again."""
 
     def __init__(self, heading: str, gap: str = "\n\n") -> None:
         self._heading, self._gap = heading, gap
@@ -24,7 +24,7 @@ class Appendix:
         return f"{text}\n\n" * bool(text) + f"{self._heading}{self._gap}{below}"
 
     def split(self, joined: str) -> tuple[str, str]:
-        """The two texts of one; the second is empty if there is no such heading."""
+        """Split a text into both; without the heading the second is empty."""
         boundary = self._boundary.search(joined)
         text, below = (
             (joined, "")

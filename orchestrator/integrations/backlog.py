@@ -1,13 +1,13 @@
 """Task files of Backlog.md: ``tasks/task-1 - Title.md``, YAML frontmatter above sections of markdown.
 
-- Statuses are the words of a column: To Do, In Progress, Done ... A task with an assignee is assigned to
-  it here: no claim is taken over. An export brings a ``config.yml`` with the columns that it uses.
-- high, medium and low are the priorities 1, 5 and 9.
-- Acceptance criteria are the lines of ``acceptance``; a ticked one begins with ``[x]``.
-- The plan goes below the description, the definition of done below the acceptance criteria; notes and
-  comments become notes, the final summary is the result.
-- A need of a missing task blocks, as it does in Backlog.md: it becomes a signal.
-- Times there are whole minutes (UTC).
+- A status is the name of a column: To Do, In Progress, Done ... A task with an assignee is assigned to it;
+  claims are not imported. An export writes a ``config.yml`` with the columns that it uses.
+- The priorities high, medium and low become 1, 5 and 9.
+- Acceptance criteria become the lines of ``acceptance``; a ticked criterion begins with ``[x]``.
+- The plan is appended to the description, the definition of done to the acceptance criteria. Notes and
+  comments become notes, the final summary becomes the result.
+- A need of a missing task becomes a signal, because it blocks in Backlog.md too.
+- Times in Backlog.md are whole minutes (UTC).
 """
 
 import os
@@ -72,16 +72,16 @@ _STATUSES: dict[str, TaskStatus] = {
     "cancelled": "cancelled",
     "canceled": "cancelled",
 }
-"""Columns by their letters alone."""
+"""The status for each column, whose name is reduced to its letters."""
 
 PLAN = Appendix("## Implementation Plan")
-"""The plan is below the description."""
+"""The plan, appended to the description."""
 
 DONE = Appendix("Definition of done:", "\n")
-"""The definition of done is below the acceptance criteria."""
+"""The definition of done, appended to the acceptance criteria."""
 
 _NOBODY = "backlog"
-"""Who wrote a note that has no author."""
+"""The author of notes without one."""
 
 _BLOCKED = "blocked in Backlog.md"
 _LONGEST_HEAD = 64 * 1024
@@ -102,24 +102,24 @@ def import_backlog(
     agent: str | None = None,
     progress: ShowProgress = no_progress,
 ) -> Report:
-    """Take the tasks of a Backlog.md project into a workstream, which is made if it is not there.
+    """Import the tasks of a Backlog.md project into a workstream; a missing workstream is created.
 
-    Files that cannot be read are left out and reported.
+    Files that cannot be read are not imported, and are reported.
 
     Args:
         engine: The board.
         folder: The project, or its folder ``backlog``.
-        workstream: Where new tasks belong.
-        skip_existing: Leave tasks that are on the board as they are.
+        workstream: The workstream of new tasks.
+        skip_existing: Do not update tasks that are on the board already.
         strict: Refuse files that cannot be read, duplicate ids, circles, and tasks that are on the
             board.
-        reason: Why the importing agent changes what its own work is judged by.
+        reason: Why the importing agent changes the criteria for its own work.
         agent: The importing agent.
         progress: Shows how many files are read.
 
     Raises:
         NotFound: The folder holds no tasks of Backlog.md.
-        BadInput: No file is a task; with ``strict``: some are not, and every one is named.
+        BadInput: No file is a task; with ``strict``: a file is not a task. All such files are named.
         Refused: See :meth:`orchestrator.integrations.incoming_tasks.TaskImport.arrive`.
     """
     root = _root(folder)
@@ -164,7 +164,7 @@ def _lose_other_files(root: str, losses: Losses) -> None:
 
 
 class _Project:
-    """The task files of a project, as they are read."""
+    """Reads the task files of a project."""
 
     def __init__(self, root: str, *, strict: bool) -> None:
         self._root, self._strict = root, strict
@@ -175,7 +175,7 @@ class _Project:
         self._last_column = _letters((Fields(config, self.losses).texts("statuses") or [""])[-1])
 
     def _config(self) -> dict[str, Any]:
-        """The settings of the project; empty if it has none that can be read."""
+        """The settings of the project; empty if it has none or they cannot be read."""
         above = os.path.join(self._root, os.pardir)
         for path in (
             os.path.join(self._root, "config.yml"),
@@ -191,7 +191,7 @@ class _Project:
         return {}
 
     def read(self, progress: ShowProgress) -> None:
-        """Read the files; those of other names are not tasks for Backlog.md either."""
+        """Read the files; Backlog.md too ignores files with other names."""
         paths = [
             os.path.join(folder, path)
             for folder in _TAKEN
@@ -221,7 +221,7 @@ class _Project:
         self._tasks[key] = incoming, lost
 
     def _key(self, task_id: str) -> str:
-        """The same for all ids that are one for Backlog.md: ``2``, ``task-2``, ``TASK-02``."""
+        """A key that is equal for ids that are equal in Backlog.md: ``2``, ``task-2``, ``TASK-02``."""
         text = task_id.strip().casefold()
         prefix, number = re.fullmatch(r"(?:([a-z]+)-)?(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
         if re.fullmatch(r"[0-9]+(\.[0-9]+)*", number):
@@ -229,10 +229,10 @@ class _Project:
         return f"{prefix or self._prefix}-{number}"
 
     def tasks(self) -> list[tuple[IncomingTask, Losses]]:
-        """The tasks, with their links by ids as they are written.
+        """The tasks; their links have ids in the spelling of the files.
 
         Raises:
-            BadInput: No file can be read; in a strict import: some cannot.
+            BadInput: No file can be read; in a strict import: a file cannot be read.
         """
         if self._strict or not self._tasks:
             self._problems.check()
@@ -251,7 +251,7 @@ class _Project:
 
 
 class _TaskFile:
-    """A task file that is made a task."""
+    """Makes a task of a task file."""
 
     def __init__(
         self,
@@ -275,14 +275,14 @@ class _TaskFile:
         return frontmatter.split(_with_quotes(text))
 
     def take_names_from(self, file: str) -> None:
-        """Take id and title, if it has none, from the name of the file: ``task-1 - Title.md``."""
+        """Set a missing id or title from the name of the file: ``task-1 - Title.md``."""
         name = file.removesuffix(".md")
         self._losses.lose("ids that only the file names", int(not self._id))
         self._id = self._id or name.partition(" ")[0]
         self._title = self._title or name.partition(" - ")[2] or self._id
 
     def incoming_task(self, *, completed: bool = False) -> IncomingTask:
-        """The task; a task in the folder of completed ones is done, whatever its status says."""
+        """The task; in the folder of completed tasks it is done, whatever its status is."""
         if not self._id:
             raise BadInput("it has no id")
         fields, losses = self._fields, self._losses
@@ -297,9 +297,9 @@ class _TaskFile:
 
 
 def _projection(task: Task) -> IncomingTask:
-    """The task as it would be imported after an export.
+    """The result of an export and an import of the task.
 
-    Its frontmatter is not written and read: that takes half of the time and changes no value.
+    It skips the YAML of the frontmatter, which takes half of the time and changes no value.
     """
     return _TaskFile(*_file(task, Losses()), Losses()).incoming_task()
 
@@ -308,7 +308,7 @@ _NAMED = re.compile(r"^([ \t]*(?:assignee|reporter): *)(\S.*)$", re.MULTILINE)
 
 
 def _with_quotes(text: str) -> str:
-    """The file with names such as ``@ann`` quoted, which Backlog.md reads and YAML does not."""
+    """Quote names such as ``@ann`` in a file: Backlog.md reads them without quotes, YAML does not."""
     head, mark, below = text.partition("\n---")
     if len(head) > _LONGEST_HEAD:
         raise BadInput(f"its frontmatter is longer than {_LONGEST_HEAD} characters")
@@ -370,7 +370,7 @@ def _person(text: str, losses: Losses) -> str:
 def _standing(
     column: str, assignees: list[str], last: str, losses: Losses
 ) -> tuple[TaskStatus, str, str | None]:
-    """Status, reason and holder of a task in a column; the last column is that of finished work."""
+    """Status, reason and holder of a task in a column; the last column contains finished work."""
     word = _letters(column)
     status = _STATUSES.get(word, "pending")
     if word and word == last and status not in ENDED:
@@ -417,7 +417,7 @@ def export_backlog(
     workstream: str | None = None,
     progress: ShowProgress = no_progress,
 ) -> Report:
-    """Write the tasks of a board, archived ones included, as a project of Backlog.md.
+    """Write the tasks of a board, including archived ones, as a project of Backlog.md.
 
     Args:
         engine: The board.
@@ -480,7 +480,7 @@ def _config() -> str:
 
 
 def _file_name(task: Task) -> str:
-    """``task-<id> - <title>.md``, with letters of the title that are safe in every file system."""
+    """The file name ``task-<id> - <title>.md``, with characters that every file system allows."""
     prefix = "" if task.id.casefold().startswith("task-") else "task-"
     title = re.sub(r"[^\w.-]+", "-", task.title)
     room = 240 - len(f"{prefix}{task.id} - .md".encode())
@@ -550,7 +550,7 @@ def _word(priority: int, losses: Losses) -> str:
 
 
 def _day(moment: str) -> str:
-    """The date of which this is the end; empty if it is not the end of a day."""
+    """The date if the time is the end of a day; else empty."""
     day = datetime.fromtimestamp(clock.seconds(moment)).date().isoformat()
     return day if moments.moment(day, moment, is_end=True) == moment else ""
 

@@ -5,17 +5,18 @@ JSON is a list of objects, or ``{"workstream": ..., "tasks": [...]}``. Markdown:
     # Version 2 {workstream: build, priority: 3}
 
     ## Payment {key: pay}
-    What is below a heading is its description, items are its parts.
+    Text below a heading is its description, items are its parts.
 
     - [ ] Ask the bank {key: bank, assign: ann}
     - [ ] Build the form {needs: bank, labels: [ui, web]}
       Indented lines are the description.
       - [ ] Test it
 
-A heading of level 1 is not a task: its braces hold for the tasks below it. Deeper headings and the items of
-lists are tasks; what is nested is a part of what it is nested in. The braces at the end of a line are the
+A heading of level 1 is not a task: its braces apply to the tasks below it. Deeper headings and the items of
+lists are tasks; a nested item is a part of the item or heading above it. The braces at the end of a line are
+the
 fields of :mod:`orchestrator.domain.tasks.batch`, in YAML; a title that ends with braces of its own gets
-``{}``. A ticked item is refused: it was not done on this board.
+``{}``. A ticked item is refused, because it was not done on this board.
 """
 
 import re
@@ -44,7 +45,7 @@ def entries_of(text: str, name: str = "") -> list[Entry]:
 
     Args:
         text: Its text.
-        name: Its name: ``.json`` and ``.md`` decide on the form; else the first character does.
+        name: Its name: ``.json`` or ``.md`` sets the format; otherwise the first character does.
 
     Raises:
         BadInput: It is JSON, but no batch.
@@ -80,7 +81,7 @@ def _of_object(place: str, item: Any, defaults: dict[str, Any]) -> Entry:
 
 
 class _Open(msgspec.Struct):
-    """An entry whose description or parts may still come.
+    """An entry whose description or parts may still follow.
 
     ``depth`` grows from heading to item to nested item; ``indent`` is where its text begins.
     """
@@ -156,7 +157,7 @@ class _Markdown:
         self._entries.append(Entry(place=place, fields=fields, inside=inside, problem=problem))
 
     def _add_text(self, line: str) -> None:
-        """Add a line to the description of what it is indented under; else it is prose."""
+        """Add a line to the description of the entry above its indent; without one, ignore it."""
         indent = len(line) - len(line.lstrip())
         for entry in reversed(self._open):
             if not line.strip() or self._fence or indent > entry.depth - 10 or entry.depth < 10:
@@ -184,7 +185,7 @@ def _without_closing(text: str) -> str:
 
 
 def _split_braces(text: str) -> tuple[str, dict[str, Any], str]:
-    """A title, the fields in the braces behind it, and what is wrong with them."""
+    """The title, the fields in the braces after it, and an error in them."""
     text = text.strip()
     begin = text.rfind("{")
     if begin < 0 or text.find("}", begin) != len(text) - 1:

@@ -1,15 +1,17 @@
 """Issues of beads: one JSON object a line (``bd export``, ``.beads/issues.jsonl``).
 
-Priorities are the same numbers (0 to 4). What an issue is called there and here:
+Priorities are the same numbers (0 to 4). How issues of beads become tasks:
 
-- open, deferred, blocked, closed are pending, pending until a time, blocked, done. An issue with an
-  assignee is assigned to it: no claim is taken over, so work in progress is begun anew, by its agent first.
-- blocks, conditional-blocks, parent-child, waits-for are needs, needs of a failure, parent, gate; the other
-  kinds of links are links. An issue failed if its ``close_reason`` says so; it is done here, and a need of
-  its failure is left out, because it is met.
-- ``design`` goes below the description, ``notes`` and comments become notes, a memory becomes knowledge.
-- A molecule is a milestone: it is done when its parts are. What is not work (agents, messages, gates, wisps,
-  templates, pinned records) is left out; an issue that such a record keeps back waits for a signal.
+- The statuses open, deferred, blocked, closed become pending, pending until a time, blocked, done. An issue
+  with an assignee is assigned to it. Claims are not imported: work in progress starts again, and its agent
+  gets it first.
+- The dependencies blocks, conditional-blocks, parent-child, waits-for become needs, needs of a failure,
+  parent, gate; the others become links. An issue has failed if its ``close_reason`` contains a word for that.
+  It is done here, and a need of its failure is fulfilled, so it is not imported.
+- ``design`` is appended to the description, ``notes`` and comments become notes, a memory becomes knowledge.
+- A molecule becomes a milestone: it is done when its parts are done. Records that are not work (agents,
+  messages, gates, wisps, templates, pinned records) are not imported; an issue that such a record blocks
+  waits for a signal.
 """
 
 import os
@@ -40,7 +42,7 @@ from orchestrator.integrations.values import Fields
 
 _LOWEST = 4
 _USUAL_PRIORITY = 2
-"""What beads gives an issue that has none."""
+"""The priority that beads gives an issue without one."""
 
 _STATUSES: dict[str, TaskStatus | Literal["deferred"]] = {
     "open": "pending",
@@ -52,13 +54,13 @@ _STATUSES: dict[str, TaskStatus | Literal["deferred"]] = {
 }
 _DELETED = "tombstone"
 _CONTAINER = "molecule"
-"""The type of an issue that is done when its parts are, and is never handed out."""
+"""The type of an issue that is done when its parts are done, and that no agent gets as work."""
 
 DESIGN = Appendix("## Design")
-"""The design is below the description."""
+"""The design, appended to the description."""
 
 _NOBODY = "beads"
-"""Who wrote a note that has no author."""
+"""The author of notes without one."""
 
 _BLOCKED = "blocked in beads"
 _DEFERRED = "deferred in beads, until no set time"
@@ -67,9 +69,9 @@ _OTHER_STATUS = re.compile(r"status (\S+) in beads")
 _NO_WORK = {
     "agent", "role", "rig", "message", "event", "convoy", "gate", "merge-request", "slot", "queue",
 }  # fmt: skip
-"""Types of records that beads keeps out of its ready work, or that are about work and not work itself.
+"""Types of records that are not work, or that beads never lists as ready.
 
-Gas Town writes them as labels, too: ``gt:agent``.
+Gas Town also writes them as labels: ``gt:agent``.
 """
 
 _MARKS = {
@@ -79,24 +81,24 @@ _MARKS = {
     "wisp_plane": "wisps",
     "wisp_type": "wisps",
 }
-"""Fields that mark a record as no work, with its name in the report."""
+"""Fields that mark a record that is not work, each with its name in the report."""
 
 _COUNTS = (
     "_type", "content_hash", "is_blocked", "dependency_count", "dependent_count", "comment_count",
 )  # fmt: skip
-"""What follows from other fields, or says how the record is kept."""
+"""Fields that follow from others, or that describe the storage of the record."""
 
 _SAME = {"relates-to": "related", "related-to": "related"}
-"""Kinds of links that are another one here."""
+"""Kinds of links that have another name here."""
 
 _NAMES = ("depends_on_id", "depends_on_issue_id", "depends_on_wisp_id", "depends_on_external")
-"""Fields that name the other end of a link, in the exports and in the tables of beads."""
+"""Fields for the target of a link, in the exports and in the tables of beads."""
 
 _FAILED = (
     "failed", "rejected", "wontfix", "won't fix", "canceled", "cancelled", "abandoned", "blocked",
     "error", "timeout", "aborted",
 )  # fmt: skip
-"""Words of a ``close_reason`` by which beads sees that an issue failed."""
+"""Words in a ``close_reason`` that mean for beads that an issue failed."""
 
 _FILES = ("issues.jsonl", "beads.jsonl")
 _PARTS = {"dependencies": "issue_id", "labels": "issue_id", "comments": "issue_id"}
@@ -116,23 +118,23 @@ def import_beads(
     agent: str | None = None,
     progress: ShowProgress = no_progress,
 ) -> Report:
-    """Take issues into a workstream, which is made if it is not there, in one commit.
+    """Import issues into a workstream in one commit; a missing workstream is created.
 
-    Records that are not work, or cannot be read, are left out and reported.
+    Records that are not work or cannot be read are not imported, and are reported.
 
     Args:
         engine: The board.
         source: The file, or the folder that holds it; ``dependencies.jsonl``, ``labels.jsonl`` and
             ``comments.jsonl`` in the folder are read with it.
-        workstream: Where new tasks belong.
-        skip_existing: Leave tasks that are on the board as they are.
+        workstream: The workstream of new tasks.
+        skip_existing: Do not update tasks that are on the board already.
         strict: Refuse unreadable records, duplicate ids, circles, and tasks that are on the board.
-        reason: Why the importing agent changes what its own work is judged by.
+        reason: Why the importing agent changes the criteria for its own work.
         agent: The importing agent.
         progress: Shows how many issues are read.
 
     Raises:
-        BadInput: No line is an issue; with ``strict``: some are not, and every one is named.
+        BadInput: No line is an issue; with ``strict``: a line is not an issue. All such lines are named.
         Refused: See :meth:`orchestrator.integrations.incoming_tasks.TaskImport.arrive`.
     """
     reading = _Reading(engine.now(), strict=strict)
@@ -156,7 +158,7 @@ def import_beads(
 
 
 class _Reading:
-    """The records of one import, as they are read."""
+    """Reads the records of an import."""
 
     def __init__(self, now: str, *, strict: bool) -> None:
         self._now, self._strict = now, strict
@@ -225,7 +227,7 @@ class _Reading:
         """The issues that are work.
 
         Raises:
-            BadInput: No record can be read; with ``strict``: some cannot.
+            BadInput: No record can be read; with ``strict``: a record cannot be read.
         """
         taken: list[tuple[IncomingTask, Losses]] = []
         for issue_id, (place, record) in self._issues.items():
@@ -252,14 +254,14 @@ class _Reading:
     def _settled(
         self, taken: list[tuple[IncomingTask, Losses]]
     ) -> Iterator[tuple[IncomingTask, Losses]]:
-        """The tasks with what beads concludes from several of them."""
+        """Apply the rules of beads that depend on several issues."""
         by_id = {incoming.id: incoming.task for incoming, _ in taken}
         parents = {incoming.parent for incoming, _ in taken}
         for incoming, lost in taken:
             gate, task = incoming.gate, incoming.task
             spawner = by_id.get(gate.of) if gate is not None else None
             if gate is not None and gate.of not in parents and spawner and spawner.status in ENDED:
-                gate = None  # all of no children are done
+                gate = None  # without children, "all children" is fulfilled
             parent = by_id.get(incoming.parent or "")
             put_off = parent.defer_until if parent and parent.status not in ENDED else ""
             if put_off > max(task.defer_until, self._now):
@@ -276,7 +278,7 @@ class _Reading:
         return record.get("status") == "closed" and any(word in reason for word in _FAILED)
 
     def surroundings(self) -> Surroundings:
-        """What else the records say."""
+        """The data of the records besides the tasks."""
         return Surroundings(
             left_out=self._left_out,
             missing_keeps_back=bool(self._problems),
@@ -291,7 +293,7 @@ def _number(place: str) -> tuple[str, int]:
 
 
 def _is_external(issue_id: str) -> bool:
-    """Whether a need is on another project: beads keeps the issue back until it is delivered."""
+    """Whether a need is in another project: beads blocks the issue until that delivers it."""
     return issue_id.startswith("external:")
 
 
@@ -303,7 +305,7 @@ def _record(line: bytes) -> dict[str, Any]:
 
 
 def _no_work(record: dict[str, Any]) -> str:
-    """What to call a record that is not work; empty if it is work."""
+    """The name in the report of a record that is not work; empty for work."""
     if record.get("status") == _DELETED:
         return "deleted issues"
     status = record.get("status") or "open"
@@ -345,7 +347,7 @@ def _incoming_task(issue: Fields, losses: Losses) -> IncomingTask:
 
 
 def _projection(task: Task, now: str) -> IncomingTask:
-    """The task as it would be imported after an export."""
+    """The result of an export and an import of the task."""
     fields = msgspec.json.decode(msgspec.json.encode(dict(_fields(task, now, Losses()))))
     return _incoming_task(Fields(fields), Losses())
 
@@ -404,7 +406,7 @@ def _task(issue: Fields, losses: Losses) -> Task:
 
 
 _SHARED = {field: kept.beads for field, kept in KEPT.items() if kept.beads}
-"""Facts that are the same text or time here and there, with what beads calls them."""
+"""Facts that are the same text or time in beads, with their names there."""
 
 
 def _shared(issue: Fields) -> dict[str, Any]:
@@ -415,7 +417,7 @@ def _shared(issue: Fields) -> dict[str, Any]:
 
 
 def _status(word: str, losses: Losses) -> TaskStatus | Literal["deferred", "other"]:
-    """The status here; an issue with a project's own status is not ready work there."""
+    """The status of the task; in beads an issue with a custom status is not ready."""
     if word not in _STATUSES:
         losses.lose(f"status {word[:50]}")
     return _STATUSES.get(word, "other")
@@ -438,7 +440,7 @@ def _labels(issue: Fields, losses: Losses) -> tuple[str, ...]:
 
 
 def _notes(issue: Fields, losses: Losses) -> tuple[Note, ...]:
-    """The notes, which have neither author nor time there, and the comments."""
+    """The notes, which have no author and no time in beads, and the comments."""
     notes = []
     if text := issue.text("notes"):
         notes.append(Note(_NOBODY, "", check_text("notes", text)))
@@ -513,11 +515,11 @@ def export_beads(
     workstream: str | None = None,
     progress: ShowProgress = no_progress,
 ) -> Report:
-    """Write the tasks of a board, archived ones included, as issues of beads, one a line; no wisps.
+    """Write the tasks of a board as issues of beads, one a line: archived ones too, but no wisps.
 
     Args:
         engine: The board.
-        out: Where to.
+        out: The file.
         workstream: Only tasks of this stream; None for all.
         progress: Shows how many tasks are written.
 
@@ -543,7 +545,7 @@ _PLACED = (
 
 
 def _fields(task: Task, now: str, losses: Losses) -> Iterator[tuple[str, Any]]:
-    """Yield the fields of an issue; what is empty is left out, as beads does."""
+    """Yield the fields of an issue without empty ones, as beads does."""
     count_lost(losses, task, _PLACED)
     yield "id", task.id
     yield "title", task.title

@@ -1,7 +1,7 @@
-"""Commits that name tasks which are still open: git is asked, and what it answers is data.
+"""Commits that name open tasks. The output of git is data: it is never executed.
 
-git runs without a shell, pager, hooks, signature checks and the configuration of the user, and for a bounded
-time and number of commits.
+git runs without a shell, pager, hooks, signature checks and the configuration of the user; its time and the
+number of commits are limited.
 """
 
 import os
@@ -55,14 +55,14 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Orphan(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that is open although commits name it, the newest first."""
+    """An open task, and the commits that name it, the newest first."""
 
     task: Task
     commits: list[Commit]
 
 
 class Orphans(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read, and the open tasks that are named there.
+    """The open tasks that the commits name.
 
     Attributes:
         read: How many commits were read.
@@ -79,8 +79,8 @@ def orphans(engine: Engine, folder: str, *, since: str | None = None) -> Orphans
 
     Args:
         engine: The board.
-        folder: A folder of the repository; if it is in none, that of the board counts.
-        since: Only commits from this time on, or that long ago: ``2w``.
+        folder: A folder of the repository; outside of a repository, that of the board is used.
+        since: Only commits since this time or age: ``2w``.
 
     Raises:
         NotFound: There is no repository, or no git.
@@ -105,7 +105,7 @@ def orphans(engine: Engine, folder: str, *, since: str | None = None) -> Orphans
 
 
 def _log(git_folder: str, since: str) -> str:
-    """Return what ``git log`` writes of all branches and HEAD, the newest commits first."""
+    """Return the output of ``git log`` for all branches and HEAD, the newest commits first."""
     words = ["git", *_OPTIONS, f"--git-dir={git_folder}", "log", *_PLAIN, *_FORMAT]
     words += [f"--max-count={MOST + 1}", "--branches", "--ignore-missing", "HEAD"]
     words += [f"--since={since}"] if since else []
@@ -128,7 +128,7 @@ def _log(git_folder: str, since: str) -> str:
 
 
 def _commits(log: str) -> Iterator[tuple[Commit, str]]:
-    """Yield commits with their whole messages; what git says beside them is passed over."""
+    """Yield commits with their whole messages; other output of git is ignored."""
     for record in log.split("\0"):
         if match := _RECORD.search(record):
             id, date, author, message = match.groups()
@@ -137,6 +137,6 @@ def _commits(log: str) -> Iterator[tuple[Commit, str]]:
 
 
 def _named(state: State, message: str) -> Iterable[str]:
-    """The open tasks whose ids stand in a message, each once."""
+    """The open tasks whose ids are in a message, each once."""
     words = (word.strip(".-+@") for word in _WORD.findall(message))
     return [word for word in dict.fromkeys(words) if state.tasks.is_open(word)]

@@ -1,8 +1,8 @@
 """Tasks of another tracker: their ids and needs, and the commit that imports them.
 
-A need that cannot become a need here still blocks the task, as a signal of the kind ``need``: a need of a
-record that is not a task here, of an unknown id, or one that would close a circle. An export writes it as a
-need again.
+A need still blocks the task if it cannot become a need here: it becomes a signal of the kind ``need``. This
+happens if it names a record that is not imported or an unknown id, or would close a circle. An export writes
+it as a need again.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -50,9 +50,9 @@ NEED = "need"
 
 
 class IncomingTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A task of another tracker. Its links are by the tracker's ids, and may lead nowhere.
+    """A task of another tracker. Its links contain ids of the tracker, also of missing tasks.
 
-    ``task`` has everything else; of status assigned it waits here for the agent that it is assigned to.
+    ``task`` has everything else; if its status is assigned, it waits for its agent.
     """
 
     id: str
@@ -69,7 +69,7 @@ class Surroundings(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
 
     Attributes:
         left_out: Ids of records that are not tasks here, and whether they block the tasks that need them.
-        missing_keeps_back: Whether a need of an id that is nowhere keeps back.
+        missing_keeps_back: Whether a need of an unknown id blocks.
         topics: Texts that become knowledge, by topic.
     """
 
@@ -79,7 +79,7 @@ class Surroundings(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
 
 
 Projection = Callable[[Task], IncomingTask]
-"""The task of the board as it would be imported after an export to the tracker."""
+"""Returns for a task of the board the result of an export to the tracker and an import."""
 
 
 def take_in(
@@ -96,19 +96,19 @@ def take_in(
     reason: str = "",
     agent: str | None = None,
 ) -> Report:
-    """Take tasks in and report it; see :meth:`TaskImport.arrive`.
+    """Import tasks and report it; see :meth:`TaskImport.arrive`.
 
     Args:
         engine: The board.
-        incoming_tasks: The tasks, each with what of it has no place here.
-        losses: What else of the tracker's data has no place.
+        incoming_tasks: The tasks, each with its data that has no place here.
+        losses: Other data of the tracker without a place here.
         projection: See :data:`Projection`.
-        workstream: Where new tasks belong.
-        surroundings: What else the tracker's data says.
-        skip_existing: Leave tasks that are on the board as they are.
+        workstream: The workstream of new tasks.
+        surroundings: The data of the tracker besides its tasks.
+        skip_existing: Do not update tasks that are on the board already.
         strict: Refuse tasks that are on the board, and circles.
-        source: What the tracker is called.
-        reason: Why the importing agent changes what its own work is judged by.
+        source: The name of the tracker.
+        reason: Why the importing agent changes the criteria for its own work.
         agent: The importing agent.
     """
     by_id = {incoming.id: (incoming, lost) for incoming, lost in incoming_tasks}

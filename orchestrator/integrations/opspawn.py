@@ -28,7 +28,7 @@ _STATUSES = ("pending", "in_progress", "blocked", *ENDED)
 
 
 def _the_import(state: State, events: Committed) -> Imported:
-    """What the board holds now."""
+    """The contents of the board after the import."""
     return imported(state, len(events))
 
 
@@ -37,16 +37,16 @@ class OpspawnImport(Noun[State], name="transfer"):
 
     @command(_the_import)
     def opspawn(self, tx: Transaction[State], folder: str, *, agent: str | None = None) -> None:
-        """Take over ``state.json``, ``events.jsonl`` and the knowledge of a folder.
+        """Import ``state.json``, ``events.jsonl`` and the knowledge of a folder.
 
-        Workstreams, tasks and agents keep ids, times and results; knowledge keeps author and time of its
-        header comment as frontmatter; the old log is kept as events ``opspawn.<action>`` with the
-        original's agents and times. Locks and leases are not taken over: they have ended.
+        Workstreams, tasks and agents keep ids, times and results. Knowledge keeps the author and time of its
+        header comment as frontmatter. The old log becomes events ``opspawn.<action>`` with the original's
+        agents and times. Locks and leases are not imported, because they have ended.
 
         Raises:
             Refused: The board is not empty.
             NotFound: The folder has no ``state.json``.
-            BadInput: A file is not what the original writes.
+            BadInput: A file is not in the format of the original.
         """
         tx.act_as(agent)
         if tx.state.event:
@@ -62,7 +62,7 @@ class OpspawnImport(Noun[State], name="transfer"):
 
 
 def import_opspawn(engine: Engine, folder: str, *, agent: str | None = None) -> Imported:
-    """Take over a board of the Node original; see :meth:`OpspawnImport.opspawn`."""
+    """Import a board of the Node original; see :meth:`OpspawnImport.opspawn`."""
     return OpspawnImport(engine).opspawn(os.path.abspath(folder), agent=agent)
 
 

@@ -9,7 +9,7 @@ Kind = Literal["need", "failure", "gate", "parent"]
 
 
 class Wait(NamedTuple):
-    """What a task waits for, and how much is lost if it does not: 0 is nothing."""
+    """A task that another one waits for, and the cost of removing this wait: 0 is no loss."""
 
     kind: Kind
     other: str

@@ -16,15 +16,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What an import or export did.
 
     Attributes:
-        tasks: How many tasks came in or went out.
-        statuses: How many of each status they have here.
-        updated: Ids of tasks that were here before and are now as the file says.
-        skipped: Ids of tasks that were here before and stay as they are.
-        topics: Knowledge that came in, by topic.
-        kept_back: Ids of tasks that wait for needs that are not here: `t signal ID` lets one go.
-        renamed: Names that are written otherwise now, by what they were: ``label needs review``.
-        no_place: What was left out or changed, by kind, with the number of values: fields that the other
-            side does not have, records that are not work or cannot be read.
+        tasks: How many tasks were imported or exported.
+        statuses: How many of them have each status here.
+        updated: Ids of tasks that were on the board, and were updated from the file.
+        skipped: Ids of tasks that were on the board, and were not changed.
+        topics: Imported topics of knowledge.
+        kept_back: Ids of tasks whose needs are not on the board: `t signal ID` unblocks a task.
+        renamed: The new spelling of each name that had to change: ``label needs review``.
+        no_place: How many values were left out or changed, by kind: fields without a counterpart, records
+            that are not work or cannot be read.
         examples: For each kind of ``no_place`` the first tasks, or places in the file.
     """
 
@@ -44,7 +44,7 @@ EXAMPLES = 3
 
 
 class Losses:
-    """Collects what had no place, and the names that had to change."""
+    """Collects data without a place, and names that had to change."""
 
     def __init__(self) -> None:
         self.no_place: dict[str, int] = {}
@@ -52,7 +52,7 @@ class Losses:
         self.renamed: dict[str, str] = {}
 
     def lose(self, kind: str, values: int = 1, example: str = "") -> None:
-        """Note values of a kind that are left out, of a task if one is named."""
+        """Note values of a kind that are left out, and their task if it is given."""
         if not values:
             return
         self.no_place[kind] = self.no_place.get(kind, 0) + values
@@ -61,13 +61,13 @@ class Losses:
             known.append(example)
 
     def add(self, other: "Losses", task_id: str) -> None:
-        """Note what was noted of one task."""
+        """Add the notes about a task."""
         self.renamed |= other.renamed
         for kind, values in other.no_place.items():
             self.lose(kind, values, task_id)
 
     def fitted(self, kind: str, text: str, check: Callable[[str], str] | None = None) -> str:
-        """A text as a name: itself if it is a good one, else the nearest that is."""
+        """Return a text as a valid name: unchanged if it is valid, else the most similar one."""
         try:
             return self._checked(kind, text, check)
         except BadName:

@@ -1,7 +1,7 @@
 """The body of a task file of Backlog.md: sections under headings, between markers or not.
 
-Between markers a text is exact; a marker inside a text gets a backslash, so no text can end
-its section or begin another.
+Text between markers is kept exactly; a marker inside a text gets a backslash, so a text cannot end its
+section or begin another one.
 """
 
 import re
@@ -15,7 +15,7 @@ from orchestrator.integrations.values import moment
 
 
 class Comment(msgspec.Struct, frozen=True):
-    """What an agent wrote about a task, and when."""
+    """A comment of an agent on a task, with its time."""
 
     author: str
     time: str
@@ -58,7 +58,7 @@ def read(body: str, losses: Losses | None = None) -> Sections:
 
     Args:
         body: The text.
-        losses: Where a comment of no time is noted; None refuses it.
+        losses: Notes comments without a time; None refuses them.
     """
     texts = _split(body)
     return Sections(
@@ -107,7 +107,7 @@ def _split(body: str) -> dict[str, str]:
 
 
 def _section_of(line: str) -> str | None:
-    """The section that a heading begins; None if the line is no such heading."""
+    """The section that a heading begins; None if the line is not the heading of a section."""
     if not line.startswith("## "):
         return None
     title = line.removeprefix("## ").strip().casefold().removesuffix(" (optional)")
@@ -119,7 +119,7 @@ def _freed(match: re.Match[str]) -> str:
 
 
 def _criteria(text: str) -> str:
-    """The criteria one a line; a ticked one keeps its tick."""
+    """The criteria, one a line; a ticked criterion keeps its tick."""
     return "\n".join(map(_criterion, text.split("\n")))
 
 

@@ -40,7 +40,7 @@ class Update:
 
     Attributes:
         changes: The new values, by field; empty if there are none.
-        kept: What stays although the tracker has it otherwise: kinds of losses.
+        kept: Facts that stay although they differ in the tracker, as kinds of losses.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class Update:
         """Compare.
 
         Args:
-            mine: The task as it is.
-            theirs: The task as it would come in.
-            same: The task as it would come in if nothing had changed in the tracker.
+            mine: The task on the board.
+            theirs: The task as the tracker has it.
+            same: The task as the tracker would have it without changes there.
             now: The time.
-            untouched: Answers whether only imports have changed it here.
+            untouched: Returns whether only imports have changed it here.
         """
         self.kept: list[str] = []
         self.changes: dict[str, Any] = {
@@ -90,7 +90,7 @@ class Update:
                 self.changes[field] = tuple(both)
 
     def _stand(self, mine: Task, theirs: Task, now: str, *, untouched: bool) -> None:
-        """Take over status and result, unless what happened here counts."""
+        """Apply status and result of the tracker, unless those of the board have priority."""
         if self.changes.keys().isdisjoint(_STANDING):
             return
         kept = ""
@@ -112,12 +112,12 @@ class Update:
 
 
 class Histories:
-    """Tells which tasks of the board only imports have changed.
+    """Finds out which tasks of the board were changed by imports only.
 
     Args:
         tx: The transaction.
         desk: The board.
-        tasks: The tasks that may be asked about.
+        tasks: The tasks that it is used for.
     """
 
     def __init__(self, tx: Transaction[State], desk: Desk[State], tasks: Iterable[Task]) -> None:
@@ -148,7 +148,7 @@ class Histories:
 
 
 def is_as_here(theirs: Task, mine: Task) -> bool:
-    """Whether a task is the same here already."""
+    """Whether a task is equal to the one on the board."""
     is_other = any(_differ(getattr(theirs, name), getattr(mine, name)) for name in _COMPARED)
     return not is_other and not _new_notes(theirs, mine)
 
@@ -212,7 +212,7 @@ def is_known(state: State, task_id: str) -> bool:
 
 
 def is_same(mine: Task, theirs: Task, workstream: str) -> bool:
-    """Whether a task with the id of another one is that one, not a task of another project."""
+    """Whether two tasks with an equal id are the same task, and not of different projects."""
     if theirs.created_at:
         return theirs.created_at[:16] == mine.created_at[:16]
     return mine.workstream == workstream

@@ -16,8 +16,8 @@ _NO_TIME = "0001-01-01T00:00:00Z"
 class Fields:
     """The fields of one record, by name.
 
-    What takes a field raises BadInput for a value of another type; with ``losses`` it notes it there, as
-    readers do that take what they can.
+    A method raises BadInput for a value of another type; with ``losses`` the value is noted there instead,
+    for imports that skip what they cannot read.
     """
 
     def __init__(self, values: dict[str, Any], losses: Losses | None = None) -> None:
@@ -30,7 +30,7 @@ class Fields:
         self._losses.lose(f"{name} that cannot be read")
 
     def _take(self, name: str, types: type | tuple[type, ...], what: str) -> Any:
-        """Take a value out; None if there is none.
+        """Remove a value and return it; None if there is none.
 
         Raises:
             BadInput: It has another type.
@@ -70,7 +70,7 @@ class Fields:
         return [Fields(item) for item in self._take_list(name, dict, "list of objects")]
 
     def object(self, name: str) -> dict[str, Any]:
-        """An object, or one that is written as JSON in a text; empty if there is none."""
+        """An object, also if it is a text with JSON; empty if there is none."""
         value = self._take(name, (dict, str), "object")
         if isinstance(value, str) and value:
             value = strict_json(value)
@@ -100,7 +100,7 @@ class Fields:
             self._values.pop(name, None)
 
     def lose_rest(self, losses: Losses) -> None:
-        """Note the fields that were not taken and are not empty."""
+        """Note the remaining fields that are not empty."""
         for name, value in self._values.items():
             if value not in (None, "", "{}", [], {}, False, 0):
                 losses.lose(name, len(value) if isinstance(value, list) else 1)

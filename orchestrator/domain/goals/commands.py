@@ -1,7 +1,7 @@
 """Goals: a date with tasks, their progress, and the history of the date.
 
-A goal ends by a command: its tasks may all have ended before the last one is added. It can be reached only
-when they have. What becomes of a goal changes no task.
+A goal ends only by a command, because more tasks may be added after all have ended. It is reached only if all
+its tasks have ended. Ending a goal changes no task.
 """
 
 from collections.abc import Iterable
@@ -45,18 +45,18 @@ class Goals(Noun[State]):
         description: str = "",
         agent: str | None = None,
     ) -> Goal | None:
-        """Set a goal. If one has this name, date, description and these tasks, nothing changes.
+        """Create a goal. If an equal goal exists (name, date, description, tasks), nothing changes.
 
         Args:
             name: Its name.
             tasks: Ids or prefixes, of any workstreams.
-            due: When they should have ended; a day means its end.
-            description: What is to be reached.
+            due: The date for the end of the tasks; a day means its end.
+            description: The purpose.
             agent: Who acts.
 
         Raises:
             NotFound: There is no such task.
-            Refused: There is a goal of this name that differs.
+            Refused: A different goal has this name.
         """
         tx.act_as(agent)
         new = GoalCreated(
@@ -95,7 +95,7 @@ class Goals(Noun[State]):
         reason: str = "",
         agent: str | None = None,
     ) -> Goal | None:
-        """Change the date or the description of a goal; the dates that it had are kept.
+        """Change the date or the description of a goal; it keeps a history of its dates.
 
         Args:
             name: The goal.
@@ -151,7 +151,7 @@ class Goals(Noun[State]):
         """Remove tasks from a goal; the tasks do not change.
 
         Raises:
-            NotFound: There is no such goal, or a task is not one of it.
+            NotFound: There is no such goal, or it does not contain a task.
             Refused: The goal has ended.
         """
         tx.act_as(agent)
@@ -167,7 +167,7 @@ class Goals(Noun[State]):
 
     @command(changed_goal)
     def reach(self, tx: Transaction[State], name: str, *, agent: str | None = None) -> Goal | None:
-        """End a goal as reached. If it was, nothing changes.
+        """End a goal as reached. If it was reached already, nothing changes.
 
         Raises:
             NotFound: There is no such goal.
@@ -189,7 +189,7 @@ class Goals(Noun[State]):
     def drop(
         self, tx: Transaction[State], name: str, *, reason: str = "", agent: str | None = None
     ) -> Goal | None:
-        """End a goal that is not pursued any more; its tasks do not change. If it was, nothing changes.
+        """Give up a goal; its tasks do not change. If it was dropped already, nothing changes.
 
         Raises:
             NotFound: There is no such goal.

@@ -14,7 +14,7 @@ class GoalEvent(Event):
 
 @event("goal.created")
 class GoalCreated(GoalEvent):
-    """A goal was set."""
+    """A goal was created."""
 
     due: str
     description: str = ""
@@ -35,7 +35,7 @@ class GoalCreated(GoalEvent):
 
 @event("goal.edited")
 class GoalEdited(GoalEvent):
-    """The date or the description changed; a fact that is None stayed."""
+    """The date or the description changed; None means unchanged."""
 
     due: str | None = None
     description: str | None = None

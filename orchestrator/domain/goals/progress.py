@@ -1,4 +1,4 @@
-"""How far a goal is, as a pure function of the state."""
+"""The progress of a goal, as a pure function of the state."""
 
 import msgspec
 
@@ -15,13 +15,13 @@ class GoalStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         counts: Its tasks by status.
-        total: How many of its tasks are wanted; cancelled tasks are not.
-        done: How many of these are done.
-        open: How many have not ended.
-        blocked: How many of the open ones no agent has or may take.
+        total: The number of its tasks without cancelled ones.
+        done: The number of done tasks.
+        open: The number of tasks that have not ended.
+        blocked: The number of open tasks that no agent has or may take.
         percent: The share of done tasks.
-        estimate: Minutes that its open tasks are estimated at.
-        without_estimate: How many open tasks have no estimate, and are not in ``estimate``.
+        estimate: The sum of the estimates of its open tasks, in minutes.
+        without_estimate: The number of open tasks without an estimate.
         late: Seconds since its date, while it is open; else 0.
         moved: Seconds between its first date and the present one.
         tasks: Each task with its status, title and agent.
@@ -42,7 +42,7 @@ class GoalStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def goal_status(state: State, goal: Goal, now: str) -> GoalStatus:
-    """Return how far a goal is."""
+    """Return the progress of a goal."""
     rows = [outline(state, task) for task in goal.tasks]
     statuses = [str(row["status"]) for row in rows]
     live = state.tasks.present(goal.tasks)

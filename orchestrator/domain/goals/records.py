@@ -19,10 +19,10 @@ class GoalMove(Record, frozen=True, kw_only=True):
 
 
 class Goal(Record, frozen=True, kw_only=True):
-    """A date, and the tasks that should have ended by then.
+    """A date, and the tasks that should end by then.
 
     Attributes:
-        due: The end of the day, or the moment.
+        due: The date as a timestamp; a day means its end.
         tasks: Their ids, in the order in which they were added.
         moves: The changes of its date, oldest first.
         reason: Why it was dropped.
@@ -42,7 +42,7 @@ class Goal(Record, frozen=True, kw_only=True):
 
     @property
     def first_due(self) -> str:
-        """The date that it had first."""
+        """Its first date."""
         return self.moves[0].before if self.moves else self.due
 
     def is_late(self, now: str) -> bool:
@@ -54,7 +54,7 @@ class GoalSlice(MapSlice[str, Goal]):
     """The goals by name.
 
     Attributes:
-        goals_of: For each task, the goals that it is a task of.
+        goals_of: For each task, the goals that contain it.
     """
 
     MAIN, NOUN = "goals", "goal"

@@ -1,4 +1,4 @@
-"""Subscriptions: which agent works which event, its attempts, cursors, claims, and dead letters."""
+"""Subscriptions: which agents process which events; attempts, cursors, claims and dead letters."""
 
 from orchestrator.core.events import declare_noun
 

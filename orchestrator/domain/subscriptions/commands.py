@@ -1,4 +1,4 @@
-"""``orc.subscriptions``: work each event once for each agent: attempts, cursors, claims, dead letters."""
+"""``orc.subscriptions``: each agent processes each event once: attempts, cursors, claims, dead letters."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -77,7 +77,7 @@ def subscriber_of(state: State, events: Committed) -> Subscriber:
 
 
 def started_attempt(state: State, events: Committed) -> Attempt | None:
-    """The attempt that began; None if the event became a dead letter in its place."""
+    """The attempt that began; None if the event became a dead letter instead."""
     for _, event in events:
         if isinstance(event, SubscriptionStarted):
             return state.subscriptions[event.subscriber].attempt(event.event)
@@ -115,11 +115,11 @@ class Subscriptions(Noun[State]):
     def open(
         self, tx: Transaction[State], agent: str, *, position: int | None = None
     ) -> Subscriber | None:
-        """Let events start an agent; if they do already, nothing changes.
+        """Subscribe an agent to events; if it is subscribed already, nothing changes.
 
         Args:
             agent: The agent.
-            position: It hears the events after this one; else those from now on.
+            position: It gets the events after this one; by default those from now on.
         """
         agent = names.agent(agent)
         if agent in tx.state.subscriptions:
@@ -146,30 +146,29 @@ class Subscriptions(Noun[State]):
         deepest: int = DEEPEST,
         longest: int = LONGEST,
     ) -> None:
-        """Begin an attempt at an event: the next one that the agent hears, or one that waits.
+        """Begin an attempt at an event: the next event for the agent, or one that waits for another attempt.
 
         Args:
             agent: The subscriber.
             event: The event.
-            after: The position of the subscriber from which the caller looked for the event.
+            after: The position of the subscriber when the caller searched for the event.
             lease: Seconds until the attempt counts as interrupted.
             most: How many attempts there may be; an event that has waited keeps its own number.
-            concurrency: How many events the agent may have in work. Those that wait for another attempt
-                count: an agent that works one at a time works them in their order.
+            concurrency: How many events the agent may process at a time. Events that wait for another attempt
+                count too, so with 1 it processes them in order.
             budget: How much the agent may use.
             rounds: How often a chain of causes may start the agent.
-            deepest: How many causes in a row there may be.
-            longest: How many attempts the chain of causes may have started.
+            deepest: The largest depth of a chain of causes.
+            longest: How many attempts a chain of causes may start.
 
         Returns:
-            The attempt; None if the event became a dead letter, because a limit or the last attempt was
-            reached.
+            The attempt; None if the event became a dead letter because of a limit or after the last attempt.
 
         Raises:
             NotFound: There is no such event or subscriber.
-            Refused: ``settled``: the agent has passed the event. ``moved``: another runner went on, so the
-                caller looks again. ``in_work``: an attempt runs. ``not_due``: it waits. ``busy``: the agent
-                has enough in work. ``resting``, ``budget``: the agent has to pause.
+            Refused: ``settled``: the agent is past the event. ``moved``: another runner moved the position;
+                search again. ``in_work``: an attempt runs. ``not_due``: it waits. ``busy``: the agent has
+                reached its concurrency. ``resting``, ``budget``: the agent has to pause.
         """
         subscriber = tx.state.subscriptions.find(agent)
         tx.act_as(agent)
@@ -278,13 +277,13 @@ class Subscriptions(Noun[State]):
         token: int,
         report: AttemptReport | None = None,
     ) -> None:
-        """End an attempt with success. This happens once for each event and agent.
+        """End an attempt with success; only once for each event and agent.
 
         Args:
             agent: The subscriber.
             event: The event.
             token: The token of the attempt.
-            report: What its runtime reports.
+            report: The report of its runtime.
 
         Raises:
             Refused: The attempt is over, or another one runs.
@@ -309,7 +308,7 @@ class Subscriptions(Noun[State]):
         back_off: float = 0.0,
         crashed: bool = False,
     ) -> None:
-        """End an attempt without success; if none is left, the event becomes a dead letter.
+        """End an attempt without success; after the last attempt the event becomes a dead letter.
 
         A task is handed back, or fails if no attempt is left. What the agent has done with its task itself
         stays.
@@ -319,8 +318,8 @@ class Subscriptions(Noun[State]):
             event: The event.
             token: The token of the attempt.
             reason: Why, in a sentence.
-            report: What its runtime reports.
-            back_off: Seconds until the second attempt may begin; twice as many after each further one. After
+            report: The report of its runtime.
+            back_off: Seconds until the second attempt may begin; the pause doubles with each further one. After
                 :data:`TOLERATED` failures in a row the agent rests too, for a time that doubles as well.
             crashed: The agent was ended before its time, which says nothing about a task.
 
@@ -357,7 +356,7 @@ class Subscriptions(Noun[State]):
         reason: str,
         report: AttemptReport | None = None,
     ) -> None:
-        """Mark an attempt as interrupted; the next one may begin at once, if one is left.
+        """Mark an attempt as interrupted; the next attempt, if any is left, may begin at once.
 
         A task is handed back, however often.
 
@@ -383,11 +382,11 @@ class Subscriptions(Noun[State]):
 
     @command(subscriber_of)
     def set_schedule(self, tx: Transaction[State], agent: str, schedule: str) -> Subscriber | None:
-        """Set when an agent is started by the clock; a changed schedule begins now.
+        """Set the schedule of an agent; a changed schedule begins now.
 
         Args:
             agent: The subscriber.
-            schedule: The schedule as text; empty: it has none.
+            schedule: The schedule as text; empty to remove it.
 
         Raises:
             NotFound: There is no such subscriber.
@@ -401,16 +400,16 @@ class Subscriptions(Noun[State]):
 
     @command(due_event)
     def push_due(self, tx: Transaction[State], agent: str, schedule: str, due: str) -> None:
-        """Push the event that starts an agent at a moment of its schedule; this happens once.
+        """Push the event that starts an agent at a moment of its schedule; only once for each moment.
 
         Args:
             agent: The subscriber.
-            schedule: The schedule whose moment it is.
+            schedule: The schedule that contains the moment.
             due: The moment.
 
         Returns:
-            The event; None if there was one for this moment or a later one, if the schedule has changed, or
-            if the moment is still to come.
+            The event; None if this moment or a later one had its event, if the schedule has changed, or if
+            the moment is in the future.
 
         Raises:
             NotFound: There is no such subscriber.
@@ -464,15 +463,15 @@ class Subscriptions(Noun[State]):
         agent: str | None = None,
         lease: float | str = LEASE,
     ) -> EventClaim | None:
-        """Claim an event, so that of several workers one works it.
+        """Claim an event, so that only one of several workers processes it.
 
         Args:
             event: The event.
             agent: The worker.
-            lease: How long the claim lasts unless its work is finished before.
+            lease: How long the claim lasts if its work is not finished before.
 
         Returns:
-            The claim that holds: of this worker, or of the one that was first.
+            The valid claim: of this worker, or of another one that was first.
 
         Raises:
             NotFound: There is no such event.
@@ -494,7 +493,7 @@ class Subscriptions(Noun[State]):
         return None
 
     def claim_of(self, event: int) -> EventClaim | None:
-        """The claim on an event that holds now; None if any worker may claim it.
+        """The valid claim on an event; None if any worker may claim it.
 
         Raises:
             NotFound: There is no such event.
@@ -506,7 +505,7 @@ class Subscriptions(Noun[State]):
     # Cursors
 
     def cursor(self, worker: str) -> int:
-        """The event after which a worker goes on: a subscriber, or a reader of :meth:`watch`."""
+        """The event after which a worker continues: a subscriber, or a reader of :meth:`watch`."""
         state = self._state
         subscriber = state.subscriptions.get(names.agent(worker))
         if subscriber is not None:
@@ -517,7 +516,7 @@ class Subscriptions(Noun[State]):
         return min(int(text), state.event) if is_number else state.event
 
     def set_cursor(self, worker: str, position: int) -> int:
-        """Set the event after which a worker goes on; its claims up to there hold for good.
+        """Set the event after which a worker continues; its claims up to there become permanent.
 
         Raises:
             UsageError: The log has no such event.
@@ -554,9 +553,9 @@ class Subscriptions(Noun[State]):
     def watch(self, worker: str) -> Iterator[Recorded]:
         """Yield events after the cursor of a worker, then new ones, without end.
 
-        A new worker begins at the end of the log. The cursor moves behind an event when the next one is
-        asked for, and is written when no more wait: after a crash events may come again, but none is lost.
-        The cursor of a subscriber is left to the runner.
+        A new worker begins at the end of the log. The cursor moves past an event when the next one is
+        requested, and it is written when no more events wait: after a crash events may come again, but none
+        is lost. The runner moves the cursors of subscribers.
         """
         position = written = self.cursor(worker)
         is_reader = worker not in self._state.subscriptions
@@ -579,7 +578,7 @@ class Subscriptions(Noun[State]):
 
 
 def claim_of(state: State, event: Any, number: int) -> EventClaim | None:
-    """The claim on an event, also one that has lapsed.
+    """The claim on an event, even if it has lapsed.
 
     Args:
         state: The state.
@@ -639,7 +638,7 @@ def _interrupted(
     reason: str,
     report: AttemptReport | None = None,
 ) -> Attempt | None:
-    """Mark an attempt as interrupted; return it, or None if it was the last one."""
+    """Mark an attempt as interrupted; return it, or None if it was the last attempt."""
     if attempt.task:
         hand_back(tx, agent, attempt, reason)
     tx.record(

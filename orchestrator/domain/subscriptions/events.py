@@ -37,7 +37,7 @@ class AttemptEvent(SubscriberEvent):
 
 @event("subscription.opened")
 class SubscriptionOpened(SubscriberEvent):
-    """An agent began to listen after an event."""
+    """An agent was subscribed to the events after one event."""
 
     position: int
 
@@ -47,7 +47,7 @@ class SubscriptionOpened(SubscriberEvent):
 
 @event("subscription.moved")
 class SubscriptionMoved(SubscriberEvent):
-    """The cursor was set; what waited for another attempt is given up."""
+    """The cursor was set; events that waited for another attempt are given up."""
 
     position: int
 
@@ -58,7 +58,7 @@ class SubscriptionMoved(SubscriberEvent):
 
 @event("subscription.scheduled")
 class SubscriptionScheduled(SubscriberEvent):
-    """An agent has another schedule, which begins now; an empty one: it has none."""
+    """The schedule of an agent changed, and begins now; empty: it has none."""
 
     schedule: str
 
@@ -69,7 +69,7 @@ class SubscriptionScheduled(SubscriberEvent):
 
 @event("subscription.due")
 class SubscriptionDue(SubscriberEvent):
-    """A moment of a schedule has come; those before it are not run any more."""
+    """A moment of a schedule has come; earlier moments are skipped from now on."""
 
     due: str
 
@@ -81,7 +81,7 @@ class SubscriptionDue(SubscriberEvent):
 
 @event("subscription.started")
 class SubscriptionStarted(AttemptEvent):
-    """An attempt began; the agent has passed the events before it."""
+    """An attempt began; the agent is past the events before its event."""
 
     most: int
     until: str
@@ -130,7 +130,7 @@ class SubscriptionRenewed(SubscriberEvent):
 
 @event("subscription.finished")
 class SubscriptionFinished(AttemptEvent):
-    """An attempt succeeded: the one finish of this event by this agent."""
+    """An attempt succeeded; this happens once for each event and agent."""
 
     report: AttemptReport | None = None
 
@@ -152,7 +152,7 @@ class SubscriptionFinished(AttemptEvent):
 
 
 class AttemptEnded(AttemptEvent):
-    """An attempt ended without success; the next one may begin at ``due``."""
+    """An attempt ended without success; the next attempt may begin at ``due``."""
 
     reason: str
     due: str = ""
@@ -185,12 +185,12 @@ class SubscriptionFailed(AttemptEnded):
 
 @event("subscription.interrupted")
 class SubscriptionInterrupted(AttemptEnded):
-    """An attempt ended with its runner, or its lease has ended: how far it came is not known."""
+    """An attempt ended with its runner, or its lease has ended; its progress is unknown."""
 
 
 @event("subscription.died")
 class SubscriptionDied(SubscriberEvent):
-    """An event became a dead letter: no attempt is left, or a limit kept it from being started."""
+    """An event became a dead letter: no attempt is left, or a limit prevented the first one."""
 
     event: int
     reason: str
@@ -226,7 +226,7 @@ class SubscriptionRetried(Event):
 
 @event("subscription.dismissed")
 class SubscriptionDismissed(Event):
-    """A dead letter was seen, and nothing follows from it."""
+    """A dead letter was removed from the list."""
 
     letter: int
 
@@ -274,14 +274,14 @@ class SubscriptionClaimLapsed(ClaimEvent):
 
 @event("subscription.claim_finished")
 class SubscriptionClaimFinished(ClaimEvent):
-    """The cursor of the claimant has passed the event: the claim holds for good."""
+    """The cursor of the claimant is past the event: the claim is permanent."""
 
     def apply(self, state: State, record: Recorded) -> None:
         finish_claim(state, self.event)
 
 
 def finish_claim(state: State, event: int) -> None:
-    """Keep a claim for good."""
+    """Make a claim permanent."""
     claim = state.subscriptions.event_claims.pop(event)
     state.subscriptions.finished_claims[event] = claim.token
 

@@ -10,7 +10,7 @@ def check_pattern(pattern: str) -> str:
     """Check a pattern.
 
     Raises:
-        BadName: It is not one.
+        BadName: It is not a pattern.
     """
     words = pattern.removesuffix(".*")
     if pattern == "*" or (words and all(c.isalnum() or c in "._-" for c in words)):
@@ -21,15 +21,15 @@ def check_pattern(pattern: str) -> str:
 
 
 def matches(pattern: str, type: str) -> bool:
-    """Whether a type is that of the pattern, or begins with what stands before its ``*``."""
+    """Whether a type equals the pattern, or begins with its text before ``*``."""
     return pattern in (type, "*") or (pattern.endswith(".*") and type.startswith(pattern[:-1]))
 
 
 def hears(patterns: Iterable[str], type: str) -> bool:
-    """Whether an agent that listens to these patterns hears an event.
+    """Whether these patterns match an event.
 
-    ``*`` is every event but those of subscriptions: each attempt makes some, so an agent that heard these
-    would start itself without end.
+    ``*`` matches all events except those of subscriptions: each attempt records some, so an agent would start
+    itself endlessly.
     """
     is_of_attempts = type.startswith(f"{NOUN}.")
     return any(

@@ -1,4 +1,4 @@
-"""The records of subscriptions: how far each agent is, its attempts, claims of events, dead letters."""
+"""The records of subscriptions: positions of agents, attempts, claims of events, dead letters."""
 
 from typing import Literal
 
@@ -15,15 +15,15 @@ NOUN = "subscription"
 
 
 class AttemptReport(Record, frozen=True, kw_only=True):
-    """What a runtime reports of an attempt; what it does not report is empty.
+    """The report of a runtime about an attempt; unreported fields are empty.
 
     Attributes:
-        exit_status: Of the process; negative: the signal that ended it.
+        exit_status: The exit status of the process; negative: the signal that ended it.
         seconds: How long it ran.
         tools: How often each tool was used.
         cost: In US dollars.
-        session: The session of the runtime, which a later attempt may resume.
-        output: The end of what it wrote.
+        session: The session of the runtime; a later attempt may resume it.
+        output: The end of its output.
     """
 
     exit_status: int | None = None
@@ -37,7 +37,7 @@ class AttemptReport(Record, frozen=True, kw_only=True):
 
 
 class Attempt(Record, frozen=True, kw_only=True):
-    """An attempt of an agent to work an event, or a task.
+    """An attempt of an agent to process an event, or to do a task.
 
     Attributes:
         event: The event; of a task, the one that claimed it or its review.
@@ -100,12 +100,12 @@ class Rest(Record, frozen=True, kw_only=True):
 
 
 class AgentSchedule(Record, frozen=True, kw_only=True):
-    """When an agent is started by the clock.
+    """The schedule that starts an agent.
 
     Attributes:
         text: The schedule as in its file.
-        since: When it was set: moments before are not missed.
-        due: The newest moment for which the agent was started; ``since`` if it was not yet.
+        since: When it was set; earlier moments do not count as missed.
+        due: The last moment for which the agent was started; ``since`` before the first start.
     """
 
     text: str
@@ -117,10 +117,9 @@ class Subscriber(Record, frozen=True, kw_only=True):
     """An agent that events start.
 
     Attributes:
-        position: Every event up to here is settled, but for those in ``attempts``.
+        position: Every event up to here is settled, except those in ``attempts``.
         attempts: The attempts that run or wait, in the order of their events.
-        session: The session of its runtime that was reported last.
-        rest: Its failures since the last success; None if there are none.
+    """An attempt of an agent to process an event, or to do a task.
     """
 
     agent: str
@@ -149,7 +148,7 @@ class Subscriber(Record, frozen=True, kw_only=True):
 
     @property
     def running(self) -> tuple[Attempt, ...]:
-        """The attempts that run, as far as the log knows."""
+        """The attempts that run according to the log."""
         return tuple(attempt for attempt in self.attempts if attempt.status == "running")
 
 
@@ -164,17 +163,16 @@ class EventClaim(Record, frozen=True, kw_only=True):
     lease: float = 0.0
 
     def is_valid(self, now: str) -> bool:
-        """Whether it keeps others from the event."""
+        """Whether it prevents others from claiming the event."""
         return not self.until or self.until > now
 
 
 class DeadLetter(Record, frozen=True, kw_only=True):
-    """An event that an agent could not work.
+    """An event that an agent could not process.
 
     Attributes:
         number: The id of the event that records it.
-        attempts: How many there were; 0 if it was not started.
-        task: The task whose review it was.
+    """An attempt of an agent to process an event, or to do a task.
     """
 
     number: int
@@ -195,7 +193,7 @@ class SubscriptionSlice(MapSlice[str, Subscriber]):
 
     Attributes:
         event_claims: The open claims by event.
-        finished_claims: The id of the claim that was finished, by event.
+        finished_claims: The id of the finished claim, by event.
         dead_letters: By number.
         chains: How many attempts each chain of causes has started, by the event at its beginning.
     """
