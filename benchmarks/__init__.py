@@ -1,1 +1,1 @@
-"""Every figure of the toolkit as a ratio against a bare bound, in one run: ``python -m benchmarks``."""
+"""All measurements of the toolkit, as ratios to a minimum without it: ``python -m benchmarks``."""

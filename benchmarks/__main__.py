@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: every figure in one run, as a table and as JSON. Numbers fail nothing."""
+"""``python -m benchmarks``: all figures as a table and as JSON. A missed bound is not an error."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ _DISK = "/var/tmp"
 
 
 def options() -> argparse.Namespace:
-    """What was asked for on the command line."""
+    """The options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--json",
@@ -42,13 +42,13 @@ def options() -> argparse.Namespace:
 
 
 def tell(sentence: str) -> None:
-    """Progress, for somebody who watches."""
+    """Write progress on stderr."""
     if sys.stderr.isatty():
         print(sentence, file=sys.stderr, flush=True)
 
 
 def main() -> int:
-    """Measure, print, keep; the exit status is 1 only if something could not be measured."""
+    """Measure, print and store; the exit status is 1 only if a measurement failed."""
     asked = options()
     # A setting of the caller's must not lead to the caller's board.
     for name in ("ORCHESTRATOR_DIR", "ORC_AGENT", "ORC_REQUEST_ID"):

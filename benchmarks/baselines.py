@@ -1,4 +1,4 @@
-"""The bare bounds that the toolkit is held against: the least that could do the same to the disk."""
+"""The baselines of the measurements: the least code with the same effect on the disk."""
 
 import os
 
@@ -12,7 +12,7 @@ sync_data = getattr(os, "fdatasync", os.fsync)
 
 
 class BareLog:
-    """A log with nothing around it: lock, one write, one sync, unlock."""
+    """A minimal log: lock, one write, one sync, unlock."""
 
     def __init__(self, folder: str) -> None:
         os.makedirs(folder)

@@ -1,6 +1,6 @@
-"""Boards to measure on: written in bulk, by the toolkit's own events, lines and snapshot.
+"""Boards for measurements, written in bulk with the toolkit's own events, lines and snapshot.
 
-A hundred thousand tasks take two seconds this way; through the API each would pay for its own sync.
+This takes two seconds for 100,000 tasks; through the API each task would need its own sync.
 """
 
 import os
@@ -35,11 +35,11 @@ Fact = tuple[str, Event | None]
 
 
 class Writer:
-    """Writes a log in segments, and folds it on the way.
+    """Writes a log in segments, and folds it meanwhile.
 
     Args:
         folder: The board's folder.
-        folds: Whether the state is wanted: for a snapshot.
+        folds: Whether to fold the state, which a snapshot needs.
     """
 
     def __init__(self, folder: str, *, folds: bool = True) -> None:
@@ -52,7 +52,7 @@ class Writer:
         self._began = time.time() - _DAY
 
     def write(self, facts: Iterable[Fact]) -> None:
-        """Append events, one a commit."""
+        """Append events, each in its own commit."""
         batch: list[bytes] = []
         size = 0
         for record in self._records(facts):
@@ -102,7 +102,7 @@ class Writer:
 
 
 def task_id(number: int) -> str:
-    """Eight hex digits, another for every number."""
+    """Eight hex digits, different for every number."""
     return f"{number * 2654435761 % 2**32:08x}"
 
 
@@ -120,7 +120,7 @@ def streams() -> Iterator[Fact]:
 
 
 def added(number: int) -> Fact:
-    """A task such as agents write them: a sentence or two, some with needs, labels and resources."""
+    """A realistic task: a sentence or two, some with needs, labels and resources."""
     return f"agent-{number % 20}", TaskAdded(
         id=task_id(number),
         workstream=STREAMS[number % len(STREAMS)],
@@ -135,7 +135,7 @@ def added(number: int) -> Fact:
 
 
 def finished(number: int) -> Iterator[Fact]:
-    """A task that is claimed and completed."""
+    """The events of a task that is claimed and completed."""
     agent, until = f"agent-{number % 20}", clock.timestamp(time.time() + _DAY)
     yield agent, TaskClaimed(task=task_id(number), lease=1800.0, until=until)
     yield agent, TaskCompleted(task=task_id(number), result=f"Part {number % 97} is as planned.")
@@ -151,11 +151,11 @@ def lives(tasks: int) -> Iterator[Fact]:
 
 
 class Boards:
-    """The boards of one run, each made when it is first asked for.
+    """The boards of a run, each created on first use.
 
     Args:
-        folder: Where they are; the same disk for the boards and for what they are measured against.
-        quick: Make the big ones a tenth as big.
+        folder: Their folder; boards and baselines are on the same disk.
+        quick: Reduce the large boards to a tenth.
     """
 
     def __init__(self, folder: str, *, quick: bool) -> None:
@@ -165,7 +165,7 @@ class Boards:
         self._copies = 0
 
     def tasks(self, number: int) -> str:
-        """A board of so many pending tasks with an exact snapshot; to be read, or copied."""
+        """A board with a number of pending tasks and an exact snapshot; do not change it, but a copy."""
         path = f"{self.folder}/tasks-{number}"
         if not os.path.exists(path):
             writer = Writer(path)
@@ -175,7 +175,7 @@ class Boards:
         return path
 
     def tailed(self, number: int) -> str:
-        """The same board, its log as much longer as it may be before the next snapshot."""
+        """The same board with the longest possible log after the snapshot."""
         path = f"{self.folder}/tailed-{number}"
         if not os.path.exists(path):
             writer = Writer(path)
@@ -190,7 +190,7 @@ class Boards:
         return path
 
     def log(self, number: int) -> str:
-        """A board of so many events of tasks from birth to end, without a snapshot."""
+        """A board with a number of events of tasks from addition to end, without a snapshot."""
         path = f"{self.folder}/log-{number}"
         if not os.path.exists(path):
             writer = Writer(path, folds=False)
@@ -199,7 +199,7 @@ class Boards:
         return path
 
     def history(self, number: int) -> str:
-        """A board of so many events of the agents' own."""
+        """A board with a number of events that agents logged."""
         path = f"{self.folder}/history-{number}"
         if not os.path.exists(path):
             writer = Writer(path)
@@ -208,7 +208,7 @@ class Boards:
         return path
 
     def graph(self, name: str, facts: Iterable[Fact]) -> str:
-        """A board of these events with an exact snapshot; to be read, or copied."""
+        """A board with these events and an exact snapshot; do not change it, but a copy."""
         path = f"{self.folder}/{name}"
         if not os.path.exists(path):
             writer = Writer(path)
@@ -217,7 +217,7 @@ class Boards:
         return path
 
     def copy(self, board: str) -> str:
-        """A copy to change."""
+        """A copy of a board, which may be changed."""
         self._copies += 1
         path = f"{self.folder}/copy-{self._copies}"
         shutil.copytree(board, path)
@@ -230,7 +230,7 @@ class Boards:
 
 
 def size(board: str) -> int:
-    """Bytes of the board's log."""
+    """The size of the board's log in bytes."""
     folder = f"{board}/state"
     return sum(
         os.path.getsize(f"{folder}/{name}")

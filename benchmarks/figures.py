@@ -1,4 +1,4 @@
-"""Which figures there are, in the order of the table, and how the table is printed and kept."""
+"""The list of figures in the order of the table, and how the table is printed and stored."""
 
 import math
 import os
@@ -60,9 +60,9 @@ ALL: dict[str, Measurement] = {
 
 
 class Report(msgspec.Struct):
-    """What is kept of a run; ``load`` is how many processes wanted a core before it and after it.
+    """The stored result of a run; ``load`` is the load average before and after it.
 
-    With other work on the machine the race loses most: its processes wait for a core, not for the lock.
+    Other work on the machine affects the race most: its processes then wait for a core, not for the lock.
     """
 
     when: str
@@ -76,7 +76,7 @@ class Report(msgspec.Struct):
 def measure(
     names: Sequence[str], boards: Boards, *, quick: bool, tell: Callable[[str], None]
 ) -> Iterator[Figure]:
-    """Measure the named rows, telling which one is at work; a row that breaks does not end the run."""
+    """Measure the named rows and show progress; an error in a row does not end the run."""
     for name in names:
         tell(f"measuring {name} ...")
         try:

@@ -1,4 +1,4 @@
-"""Formulas: what cooking, pouring and working a workflow cost, against plain tasks and by size."""
+"""The cost of cooking, pouring and working a workflow, compared with plain tasks and by size."""
 
 import os
 import subprocess
@@ -94,7 +94,7 @@ class _Worker:
         self._task = self._orc.tasks.next()
 
     def advance(self) -> float:
-        """Seconds for one more step."""
+        """Return the seconds for the next step."""
         task = self._task
         assert task is not None
         advanced = []
@@ -120,7 +120,7 @@ _WORK = "import sys; from benchmarks.formulas import work; work(*sys.argv[1:])"
 
 
 def work(board: str, root: str, agent: str) -> None:
-    """Be one worker: go on with what hangs on the hook, else take the next step, until all is done."""
+    """Run a worker: continue the work on the hook, else take the next step, until all is done."""
     with Orchestrator.open(board, agent=agent, timeout=60) as orc:
         while orc.tasks.get(root).status != "done":
             hung = orc.hooks.show().task
@@ -129,12 +129,12 @@ def work(board: str, root: str, agent: str) -> None:
             while task is not None:
                 try:
                     task = orc.workflows.advance(task.id, token=task.token).next
-                except Refused:  # its lease has ended, and another one has it
+                except Refused:  # its lease has ended, and another worker has it
                     break
 
 
 class _Tower:
-    """A poured tower, and the processes that move its discs."""
+    """A workflow for a tower of Hanoi, and the processes that work it."""
 
     def __init__(self, boards: Boards, discs: int, *, workers: int, kills: int) -> None:
         self._board = f"{boards.folder}/hanoi-{workers}"
@@ -153,7 +153,7 @@ class _Tower:
         self._root, self._moves = poured.root.id, moves
 
     def work(self) -> float:
-        """Seconds to the last move.
+        """Return the seconds until the last move.
 
         Raises:
             RuntimeError: A move was closed twice, or out of order.

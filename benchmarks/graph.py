@@ -1,4 +1,4 @@
-"""The work graph: what completing a task costs by its dependants, and what finding the ready ones costs."""
+"""The work graph: the cost of completing a task by its dependants, and of listing ready tasks."""
 
 from collections.abc import Iterator
 from statistics import median
@@ -19,7 +19,7 @@ MANY = 1000
 
 
 def completing(boards: Boards, *, quick: bool) -> Iterator[Figure]:
-    """A task with many dependants and one with one, on a big board and on one without other tasks."""
+    """Complete tasks with many dependants or a single one, on a large and on an empty board."""
     rounds = 5 if quick else 15
     lone = Completer(boards, 0, rounds)
     crowded = Completer(boards, boards.big, rounds)
@@ -60,7 +60,7 @@ class Completer:
         self._next = {1: iter(range(rounds)), MANY: iter(range(rounds))}
 
     def complete(self, dependants: int) -> float:
-        """Seconds for the next task that has so many."""
+        """Return the seconds for the next task with this number of dependants."""
         task = _needed(dependants, next(self._next[dependants]))
         self.orc.tasks.claim(task)
         return lap(lambda: self.orc.tasks.complete(task, result="It is as planned."))
@@ -86,7 +86,7 @@ def _needed(dependants: int, number: int) -> str:
 
 
 def finding_ready(boards: Boards, *, quick: bool) -> Iterator[Figure]:
-    """``orc.links.ready`` on an open board of which one task in a hundred is ready, and on one of these."""
+    """``orc.links.ready`` on a board where 1 % of the tasks is ready, and on one with only these tasks."""
     small, big = (_ready_board(boards, tasks) for tasks in (READY, boards.big))
     ours, theirs = interleave(
         10 if quick else 40, lambda: lap(big.links.ready), lambda: lap(small.links.ready)
@@ -103,7 +103,7 @@ def finding_ready(boards: Boards, *, quick: bool) -> Iterator[Figure]:
 
 
 def naming_a_twin(boards: Boards, *, quick: bool) -> Iterator[Figure]:
-    """The look for an open task that says the same, which `t add` takes: with many tasks, and with few."""
+    """The search of `t add` for a similar open task, on a large and on a small board."""
     small, big = (Orchestrator.open(boards.tasks(tasks)) for tasks in (RECENT, boards.big))
 
     def look(orc: Orchestrator) -> float:

@@ -1,4 +1,4 @@
-"""Building the index, against bare ``executemany`` of the same rows; and following the log at its head."""
+"""Building the index, compared with a plain ``executemany`` of the same rows; and updating it."""
 
 import os
 import sqlite3
@@ -51,7 +51,7 @@ def building(boards: Boards, *, quick: bool) -> Iterator[Figure]:
 
 
 def following(boards: Boards, *, quick: bool) -> Iterator[Figure]:
-    """Catch up with some events at the end of a long log and of a short one; the boards are open."""
+    """Update the index by a few events of a long and of a short log; the boards are open."""
     many, few = (_indexed(boards.copy(boards.log(number))) for number in (boards.many, FEW))
     laps = interleave(10 if quick else 30, lambda: _follow(many), lambda: _follow(few))
     yield Figure(
@@ -78,7 +78,7 @@ def _fresh(path: str) -> sqlite3.Connection:
 
 
 def _rows_of(path: str) -> Rows:
-    """Every row that the index wrote, but for those that SQLite makes itself of texts."""
+    """The rows of the index, without those that SQLite makes for full-text search."""
     with closing(sqlite3.connect(path)) as database:
         tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'words%'"
         names = [name for (name,) in database.execute(tables)]
@@ -110,7 +110,7 @@ _numbers = count()
 
 
 def _follow(orc: Orchestrator) -> float:
-    """Add, claim, note and complete tasks; then the time that a query takes which needs them."""
+    """Add, claim, note and complete tasks; return the time of a query that needs these events."""
     before = orc.engine.read().event
     with orc.transaction():
         for _ in range(ADDED // 4):

@@ -1,4 +1,4 @@
-"""Mail between two processes: from sending to the moment that somebody who waits for it is told."""
+"""Mail between two processes: the time from sending until the waiting recipient prints it."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ _SETTLE = 0.05
 
 
 def delivery(boards: Boards, *, quick: bool) -> Iterator[Figure]:
-    """Row 10: the command line waits, and says so in its own words."""
+    """Row 10: a command line that waits for mail."""
     board = boards.copy(boards.tasks(SMALL))
     rounds = 9 if quick else 31
     with Orchestrator.open(board, agent="ann") as orc:
@@ -35,7 +35,7 @@ def delivery(boards: Boards, *, quick: bool) -> Iterator[Figure]:
 
 
 def _told(orc: Orchestrator, board: str, agent: str) -> float:
-    """Seconds from sending a message to the line that its recipient prints; the commit is among them."""
+    """The seconds from sending a message until the recipient prints a line, with the commit."""
     waiting = subprocess.Popen(
         [sys.executable, "cli.py", "mail", "check", "--wait", "60s", "--agent", agent],
         cwd=ROOT,

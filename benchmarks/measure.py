@@ -21,11 +21,11 @@ class Figure(msgspec.Struct, kw_only=True):
     """One line of the table.
 
     Attributes:
-        name: What ``--only`` calls it.
-        what: What was measured, against what.
-        measured: The ratio, or a number of the unit.
-        bound: What it is held to; None for a figure that only explains another.
-        at_least: Whether the bound is the least allowed, not the most.
+        name: Its name for ``--only``.
+        what: What was measured, and compared with what.
+        measured: The ratio, or the number with its unit.
+        bound: The limit; None for a figure that only explains another one.
+        at_least: Whether the limit is a minimum, not a maximum.
         detail: The absolute numbers.
     """
 
@@ -47,21 +47,21 @@ class Figure(msgspec.Struct, kw_only=True):
 
 
 class Usage(msgspec.Struct):
-    """What a whole process took, in seconds."""
+    """The time of a whole process, in seconds."""
 
     wall: float
     cpu: float
 
 
 def lap(action: Callable[[], object]) -> float:
-    """Seconds that a call takes."""
+    """Return the seconds of a call."""
     start = perf_counter()
     action()
     return perf_counter() - start
 
 
 def heavy_lap(action: Callable[[], object]) -> float:
-    """CPU seconds of a call that makes many objects, begun without garbage; dropping them is not timed."""
+    """Return the CPU seconds of a call that makes many objects, without garbage collection and deletion."""
     gc.collect()
     start = process_time()
     result = action()
@@ -71,7 +71,7 @@ def heavy_lap(action: Callable[[], object]) -> float:
 
 
 def environment(board: str | None = None) -> dict[str, str]:
-    """The environment of processes that are measured: this checkout, one board, nothing of the caller's."""
+    """The environment of measured processes: this checkout, one board, no settings of the caller."""
     ours = {
         name: text
         for name, text in os.environ.items()
@@ -82,7 +82,7 @@ def environment(board: str | None = None) -> dict[str, str]:
 
 
 def process(arguments: Sequence[str], board: str | None = None) -> Usage:
-    """Run ``python ARGUMENTS`` in the checkout and say what it took.
+    """Run ``python ARGUMENTS`` in the checkout and return its time.
 
     Raises:
         RuntimeError: It failed.
@@ -108,7 +108,7 @@ def process(arguments: Sequence[str], board: str | None = None) -> Usage:
 
 
 def output(arguments: Sequence[str], board: str | None = None) -> str:
-    """What ``python ARGUMENTS`` prints."""
+    """Return the output of ``python ARGUMENTS``."""
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
@@ -121,7 +121,7 @@ def output(arguments: Sequence[str], board: str | None = None) -> str:
 
 
 def interleave(rounds: int, *runs: Callable[[], R]) -> list[list[R]]:
-    """The results of each run, taken in turns: A B A B ... Noise of the machine meets all alike."""
+    """The results of each run, taken in turns (A B A B ...), so that noise affects all equally."""
     taken: list[list[R]] = [[] for _ in runs]
     for _ in range(rounds):
         for results, run in zip(taken, runs, strict=True):
@@ -130,7 +130,7 @@ def interleave(rounds: int, *runs: Callable[[], R]) -> list[list[R]]:
 
 
 def ratio(of: Iterable[float], to: Iterable[float]) -> float:
-    """The median of the ratios of pairs that were measured side by side."""
+    """The median of the ratios of pairs that were measured one after the other."""
     return median(a / b for a, b in zip(of, to, strict=True))
 
 

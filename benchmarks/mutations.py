@@ -1,4 +1,4 @@
-"""Durable mutations inside one process: against a bare log, and on a big board against a small one."""
+"""Durable commands inside a process: compared with a minimal log, and on a large and a small board."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ Laps = dict[str, list[float]]
 
 
 class Worker:
-    """An agent at a board; each method is one verb, and ``tidy`` leaves the board as large as it was."""
+    """An agent on a board; each method is a command, and ``tidy`` restores the size of the board."""
 
     def __init__(self, board: str) -> None:
         self.board = board
@@ -59,7 +59,7 @@ class Worker:
         self.orc.tasks.archive([self._task.id])
 
     def lengths(self) -> dict[str, int]:
-        """Go round once; how many bytes each verb adds to the log."""
+        """Call each command once; return how many bytes it adds to the log."""
         grown = {}
         for verb, run in self.verbs.items():
             before = size(self.board)
@@ -70,7 +70,7 @@ class Worker:
 
 
 class Bare:
-    """The bare log, asked for as many appends of as many bytes as a verb makes."""
+    """The minimal log with the same appends of the same sizes as a command."""
 
     def __init__(self, folder: str, lengths: dict[str, int]) -> None:
         self.log = BareLog(folder)
@@ -85,7 +85,7 @@ class Bare:
 
 
 def against_bare(boards: Boards, *, quick: bool) -> Iterator[Figure]:
-    """Row 1. Verb and bare appends in turns; a fresh board for every group keeps it at 100 tasks."""
+    """Row 1: commands and minimal appends in turns; a new board for every group keeps it at 100 tasks."""
     ours: Laps = {verb: [] for verb in VERBS}
     bare: Laps = {verb: [] for verb in VERBS}
     for _ in range(3 if quick else 8):
@@ -111,7 +111,7 @@ def against_bare(boards: Boards, *, quick: bool) -> Iterator[Figure]:
 
 
 def _group(worker: Worker, floor: Bare, rounds: int) -> tuple[dict[str, float], dict[str, float]]:
-    """The mean lap of each verb, and of its bare appends."""
+    """The mean time of each command, and of its minimal appends."""
     mine, least = dict.fromkeys(VERBS, 0.0), dict.fromkeys(VERBS, 0.0)
     for _ in range(rounds):
         for verb in VERBS:
@@ -122,7 +122,7 @@ def _group(worker: Worker, floor: Bare, rounds: int) -> tuple[dict[str, float], 
 
 
 def at_size(boards: Boards, *, quick: bool) -> Iterator[Figure]:
-    """Row 2. The same verb on a small and on a big board in turns, then with the snapshot's share."""
+    """Row 2: the same commands on a small and a large board in turns, then with their part of snapshots."""
     small = Worker(boards.copy(boards.tasks(SMALL)))
     big = Worker(boards.copy(boards.tasks(boards.big)))
     lengths = big.lengths()
@@ -162,7 +162,7 @@ def _at_size(verb: str, big: list[float], small: list[float], tasks: int) -> Fig
 def _with_snapshot(
     big: Worker, laps: list[list[dict[str, float]]], lengths: dict[str, int], tasks: int
 ) -> Figure:
-    """All verbs together, with the part of a snapshot that each of them pays in the long run."""
+    """All commands together, each with its average part of the snapshots."""
     saving = median(lap(big.orc.engine.save) for _ in range(3))
     mean_line = sum(lengths.values()) / sum(MUTATIONS.values())
     until_due = os.path.getsize(snapshot_of(big.board)) * TAIL / mean_line

@@ -1,4 +1,4 @@
-"""A played day of four agents: what its commands cost them to read."""
+"""A simulated day of four agents: the tokens that they read."""
 
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from examples.day import TOKENS, count, play
 
 
 def a_day(boards: Boards, *, quick: bool) -> Iterator[Figure]:  # noqa: ARG001  # it needs neither
-    """Tokens that an agent reads for each task, and how long one waited although there was work for it."""
+    """The tokens that an agent reads for each task, and the longest wait although work was ready."""
     with tempfile.TemporaryDirectory(prefix="orc-day-") as folder:
         counted = count(play(Path(folder)))
     by_verb = ", ".join(

@@ -1,4 +1,4 @@
-"""Whole processes: what an agent pays that calls the command line, and the memory of a big board."""
+"""Whole processes: the cost of a call of the command line, and the memory of a large board."""
 
 import os
 from collections.abc import Iterator
@@ -65,7 +65,7 @@ def _taken(runs: list[Usage], what: str) -> list[float]:
 
 
 def next_big(boards: Boards, *, quick: bool) -> Iterator[Figure]:
-    """Row 5: with an exact snapshot, and with the longest tail of the log that there can be."""
+    """Row 5: with an exact snapshot, and with the longest possible log after it."""
     rounds = 3 if quick else 5
     fresh = boards.copy(boards.tasks(boards.big))
     tailed = boards.copy(boards.tailed(boards.big))

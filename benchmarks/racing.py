@@ -1,4 +1,4 @@
-"""Eight processes that take tasks from one board at once, against one that has it for itself."""
+"""Eight processes that take tasks from a board at the same time, compared with a single one."""
 
 import multiprocessing
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ Turns = tuple[int, float]
 
 
 class Race(msgspec.Struct):
-    """What a race came to: the turns of each process, in the seconds it was given."""
+    """The result of a race: the tasks of each process in a given number of seconds."""
 
     racers: list[Turns]
     seconds: float
@@ -35,12 +35,12 @@ class Race(msgspec.Struct):
 
     @property
     def evenness(self) -> float:
-        """The slowest process against the fastest."""
+        """The slowest process divided by the fastest."""
         return min(self.racers)[0] / max(self.racers)[0]
 
     @property
     def longest(self) -> float:
-        """The longest that anybody waited for a task."""
+        """The longest wait of a process for a task."""
         return max(wait for _, wait in self.racers)
 
 
@@ -49,7 +49,7 @@ def _take(board: str, agent: str, seconds: float, start: Barrier, results: "Queu
         orc = Orchestrator.open(board, agent=agent)
         orc.status()
     except BaseException:
-        start.abort()  # the others would wait for this one
+        start.abort()  # else the others wait for this process
         raise
     start.wait()
     results.put(_turns(orc, seconds))
@@ -68,7 +68,7 @@ def _turns(orc: Orchestrator, seconds: float) -> Turns:
 
 
 def race(boards: Boards, processes: int, seconds: float) -> Race:
-    """Let so many processes take tasks for so long."""
+    """Let a number of processes take tasks for some seconds."""
     board = boards.copy(boards.tasks(TASKS))
     fresh = multiprocessing.get_context("spawn")
     start, results = fresh.Barrier(processes), fresh.Queue()
@@ -88,7 +88,7 @@ def race(boards: Boards, processes: int, seconds: float) -> Race:
 
 
 def _broken(racers: list[SpawnProcess]) -> RuntimeError:
-    """One did not come through, so the others are in nobody's way any more."""
+    """End all processes after one has failed."""
     for racer in racers:
         racer.kill()
     return RuntimeError("a process fell out of the race; its own words are above")

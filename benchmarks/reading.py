@@ -1,4 +1,4 @@
-"""Opening a big board, folding a long log, and looking at its end, against bare decoding."""
+"""Opening a large board, folding a long log and reading its end, compared with plain decoding."""
 
 import os
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""A report of a big board, half of whose tasks have ended, against folding its log."""
+"""A report of a large board with half of its tasks ended, compared with folding its log."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from orchestrator.reports.report.records import BoardReport
 
 
 def reporting(boards: Boards, *, quick: bool) -> Iterator[Figure]:
-    """A report, the log being folded with it, against folding it alone."""
+    """A report and folding the log, compared with folding alone."""
     board = boards.graph(f"report-{boards.big}", _half_done(boards.big))
     os.replace(snapshot_of(board), f"{board}/state.json")
     ours, fold = interleave(

@@ -1,4 +1,4 @@
-"""``search`` over many tasks: rare words against reading one row, common words, and the whole process."""
+"""``search`` over many tasks: rare words compared with reading a row, common words, whole processes."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ _COMMON = "look"
 
 
 class _OpenIndex(IndexFile):
-    """An index that stays open, as a reader of many questions has it."""
+    """An index that stays open for many questions."""
 
     def __init__(self, orc: Orchestrator) -> None:
         super().__init__(orc.engine.store, orc.folder, warn=print)
@@ -85,7 +85,7 @@ def searching(boards: Boards, *, quick: bool) -> Iterator[Figure]:
 
 
 def _each(action: Callable[[], object], times: int = 50) -> float:
-    """CPU seconds of one of several calls."""
+    """The CPU seconds of each of several calls."""
     start = process_time()
     for _ in range(times):
         action()
