@@ -1,4 +1,4 @@
-"""The async facade made to look like the plain one, so that one suite tests both."""
+"""Wraps the async facade as the plain one, so that the same suite tests both."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
@@ -18,9 +18,9 @@ Job = tuple[Callable[[], Awaitable[Any]], Future[Any]]
 
 
 class Proxy:
-    """A board whose commands run in an event loop; each thread that calls is one task there.
+    """A board whose commands run in an event loop; the calls of each thread run in a task of its own.
 
-    What is not a command (``engine``, ``folder``) is that of the plain board.
+    Attributes that are not commands (``engine``, ``folder``) are those of the plain board.
     """
 
     def __init__(self, plain: Orchestrator, portal: BlockingPortal) -> None:
@@ -120,7 +120,7 @@ class Noun:
 
 
 async def serve(jobs: Any) -> None:
-    """Run jobs one after another, all in one task."""
+    """Run jobs one after another in the same task."""
     async for job, future in jobs:
         try:
             future.set_result(await job())

@@ -1,6 +1,6 @@
-"""Writes what type checkers see of the nouns and queries: ``facade.pyi``, and awaitable ``async_nouns.pyi``.
+"""Writes the type stubs of the nouns and queries: ``facade.pyi``, and ``async_nouns.pyi`` with async methods.
 
-``python tests/async_stub.py`` writes both; a test fails when they are not what the facade says.
+``python tests/async_stub.py`` writes both; a test fails if they differ from the facade.
 """
 
 import inspect
@@ -78,7 +78,7 @@ def methods(cls: type) -> Iterator[str]:
 
 
 def method(name: str, plain: types.FunctionType) -> str:
-    """The awaitable form of one method, or the async iterator that it becomes."""
+    """The async form of a method: awaitable, or an async iterator."""
     yields = typing.get_origin(typing.get_type_hints(plain)["return"]) is Iterator
     line = head(name, plain)
     if yields:

@@ -1,4 +1,4 @@
-"""Boards for tests: a clock that is set by hand, and the one law that holds after every test.
+"""Boards for tests: a clock that tests set, and the law that holds after every test.
 
 The law: the state of a living board, the fold of its log, and ``state.json`` are the same bytes.
 """
@@ -24,7 +24,7 @@ MORNING = 1_795_241_580.0
 
 
 class SettableClock:
-    """Seconds since 1970 that pass only when a test says so."""
+    """A clock in seconds since 1970 that only a test advances."""
 
     def __init__(self, seconds: float = MORNING) -> None:
         self.seconds = seconds
@@ -37,7 +37,7 @@ class SettableClock:
 
 
 def fold(store: Store) -> tuple[State, Cursor]:
-    """The state as the log alone tells it, and the last line."""
+    """The state folded from the log alone, and the last line."""
     state, position = State(), START
     for chunk in store.read(START):
         state.fold(chunk.events)
@@ -46,7 +46,7 @@ def fold(store: Store) -> tuple[State, Cursor]:
 
 
 def check_law(orc: Orchestrator) -> None:
-    """fold(log) == live state == state.json, and what is derived agrees with what it is derived from."""
+    """Check fold(log) == live state == state.json, and that derived data agrees with its source."""
     live = orc.engine
     folded = as_text(*fold(live.store))
     assert as_text(live.read(), live._position) == folded, "the live state is not the fold"
@@ -62,8 +62,8 @@ def check_saved(orc: Orchestrator, folded: str, *, must_be_recent: bool = False)
     Args:
         orc: The board.
         folded: The fold of its log.
-        must_be_recent: There is a snapshot: of the last event if it is a small one, else at most an
-            eighth of its size behind.
+        must_be_recent: A snapshot exists: of the last event if it is small, else at most an eighth of its
+            size behind.
     """
     saved = orc.engine.store.load_snapshot() or b""
     snap = snapshot.decode(saved, orc.engine.store.cursor_type)
@@ -85,12 +85,12 @@ def check_saved(orc: Orchestrator, folded: str, *, must_be_recent: bool = False)
 
 
 def as_text(state: State, position: Cursor) -> str:
-    """Every field of every record, in order: equal texts are equal states."""
+    """Every field of every record, in order: equal texts mean equal states."""
     return f"{state!r}\n{position!r}".replace("), '", "),\n'")
 
 
 def check_derived(state: State) -> None:
-    """The schedule that followed every change equals one made from the records alone."""
+    """Check that the updated schedule equals a new one from the records alone."""
     assert holds(state.schedule) == holds(
         Schedule(state.tasks, state.workstreams, state.locks, state.agents)
     )
@@ -142,7 +142,7 @@ def _keeps_children(parent: Task) -> bool:
 
 
 def _children(state: State, task_id: str) -> list[str]:
-    """How each child of a task stands, archived ones included."""
+    """The status of each child of a task, including archived ones."""
     live = [task.status for task in state.tasks.values() if task.parent == task_id]
     gone = [i for i in state.tasks.children.get(task_id, ()) if i in state.tasks.archived]
     return live + [state.tasks.archived[i].outcome for i in gone]
@@ -163,7 +163,7 @@ def _waits_for_children(state: State, task: Task) -> bool:
 
 
 def naive_is_free(state: State, task: Task, now: str) -> bool:
-    """Whether anybody may take a task, from its definition."""
+    """Whether any agent may take a task, by the definition."""
     lapsed = task.status in ("assigned", "in_progress") and task.lease_until <= now
     return (
         (task.status == "pending" or lapsed)
@@ -175,12 +175,12 @@ def naive_is_free(state: State, task: Task, now: str) -> bool:
 
 
 def holds(schedule: Schedule) -> set[HeldResource]:
-    """Everything that locks and running tasks hold, also under leases that have ended."""
+    """All resources that locks and running tasks hold, also with leases that have ended."""
     return set(schedule.collisions(Need("**"), None, ""))
 
 
 def naive_best(state: State, workstream: str | None, agent: str, now: str) -> Task | None:
-    """What ``next`` must give, from its definition: filter everything, then sort everything."""
+    """The task that ``next`` must return, by the definition: filter all, then sort all."""
     best: list[tuple[int, int, tuple[int, int, str], Task]] = []
     fresh = Schedule(state.tasks, state.workstreams, state.locks, state.agents)
     for task in state.tasks.values():
@@ -203,7 +203,7 @@ def naive_best(state: State, workstream: str | None, agent: str, now: str) -> Ta
 
 
 def naive_best_review(state: State, workstream: str | None, agent: str, now: str) -> Task | None:
-    """The review that ``next`` must give, from its definition."""
+    """The review that ``next`` must return, by the definition."""
     record = state.agents.get(agent)
     streams = state.workstreams
     due = [
@@ -220,7 +220,7 @@ def naive_best_review(state: State, workstream: str | None, agent: str, now: str
 
 
 def code_of(call: Callable[[], object]) -> str:
-    """The code of the named error that a call is refused with."""
+    """The code of the error that refuses a call."""
     with pytest.raises(OrchestratorError) as caught:
         call()
     return caught.value.code
@@ -228,7 +228,7 @@ def code_of(call: Callable[[], object]) -> str:
 
 @contextmanager
 def changes_nothing(orc: Orchestrator):
-    """The block adds no event and leaves the state as it was."""
+    """Check that the block adds no event and does not change the state."""
     before = as_text(orc.engine.read(), orc.engine._position)
     yield
     assert as_text(orc.engine.read(), orc.engine._position) == before

@@ -1,4 +1,4 @@
-"""Fixtures for every test: boards in memory and on disk, under a clock that is set by hand."""
+"""Fixtures for all tests: boards in memory and on disk, with a clock that tests set."""
 
 import os
 import tempfile
@@ -31,7 +31,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests of promises that this system does not make; the reason is shown with ``-rs``."""
+    """Skip tests of promises that this system does not make; ``-rs`` shows the reasons."""
     for item in items:
         for mark in item.iter_markers("needs"):
             for name in mark.args:
@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_inherited_board(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the caller's shell says about boards and agents is not what a test means."""
+    """Remove the caller's settings of boards and agents from the environment."""
     mine = ("ORCHESTRATOR_DIR", "ORC_AGENT", "ORC_SESSION", "ORC_REQUEST_ID", "ORC_CAUSE")
     for name in (*mine, "GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE"):
         monkeypatch.delenv(name, raising=False)
@@ -49,7 +49,7 @@ def _no_inherited_board(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def memory_path(tmp_path: Path) -> Iterator[Path]:
-    """A folder for many small boards: in memory where the system has that, because syncing is slow."""
+    """A folder for many small boards: in memory if possible, because syncing is slow."""
     if not os.path.isdir("/dev/shm"):
         yield tmp_path
         return
@@ -59,13 +59,13 @@ def memory_path(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def clock() -> SettableClock:
-    """A clock that stands until a test advances it."""
+    """A clock that only the test advances."""
     return SettableClock()
 
 
 @pytest.fixture
 def warnings() -> list[str]:
-    """What the board of the test has warned of."""
+    """The warnings of the board of the test."""
     return []
 
 

@@ -139,7 +139,7 @@ async def test_another_task_reads_what_is_committed_only(orc: AsyncOrchestrator)
     assert seen == [[]]
 
 
-async def test_a_transaction_that_waits_for_another_task_is_told_so():
+async def test_a_transaction_that_waits_for_another_task_gets_an_error_that_explains_it():
     async with AsyncOrchestrator(Orchestrator(MemoryStore(), timeout=0.05)) as orc:
         errors: list[OrchestratorError] = []
 
@@ -267,7 +267,7 @@ async def test_events_are_followed_as_they_come(orc: AsyncOrchestrator):
     assert seen == ["task.added"] * 3
 
 
-async def test_whoever_follows_may_use_the_board_between_two_events(orc: AsyncOrchestrator):
+async def test_a_follower_may_use_the_board_between_two_events(orc: AsyncOrchestrator):
     await add(orc, "one")
     with anyio.fail_after(60):
         async for event in orc.events.follow(since=0, type="task.added"):
@@ -366,7 +366,7 @@ async def test_a_command_that_has_begun_ends_and_gives_its_result(
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
-async def test_a_cancelled_asyncio_task_says_what_came_of_its_command(
+async def test_a_cancelled_asyncio_task_reports_the_outcome_of_its_command(
     orc: AsyncOrchestrator, store: SlowStore
 ):
     store.hold()
@@ -385,7 +385,7 @@ async def test_a_cancelled_asyncio_task_says_what_came_of_its_command(
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
-async def test_a_cancelled_asyncio_task_says_why_its_command_failed(
+async def test_a_cancelled_asyncio_task_reports_why_its_command_failed(
     orc: AsyncOrchestrator, store: SlowStore, monkeypatch: pytest.MonkeyPatch
 ):
     def refuse(*_: object) -> None:

@@ -1,1 +1,1 @@
-"""The mechanism: lines of the log, and one golden line of every event."""
+"""The mechanism: lines of the log, and a golden line for every event."""

@@ -1,4 +1,4 @@
-"""Bytes from outside become text in one way, whichever face they come in by."""
+"""Bytes from outside are decoded to text by the same rule at every interface."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Decoding payloads: what is unknown is refused as newer, or passed over if it is the agents' own."""
+"""Decoding payloads: unknown types are refused as newer, or skipped if agents logged them."""
 
 import msgspec
 import pytest

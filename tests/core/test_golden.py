@@ -1,4 +1,4 @@
-"""The golden log: one line of every event type, as boards out there hold them. It must always be read.
+"""The golden log: a line for every event type, as existing boards contain it. It must always be readable.
 
 Lines are added with ``python tests/golden/append.py``, never changed.
 """
@@ -67,7 +67,7 @@ def test_decoding_and_encoding_gives_the_same_bytes():
 @pytest.mark.parametrize(
     "index", range(len(LINES)), ids=lambda index: f"{index + 1}-{TYPES[index]}"
 )
-def test_the_typed_payload_says_what_the_line_said(index: int):
+def test_the_typed_payload_equals_the_line(index: int):
     record = events()[index]
     event = decode(record, FORMAT)
     if event is None:

@@ -1,4 +1,4 @@
-"""Moments and durations as callers write them; the clock and the zone are those of the test."""
+"""Moments and durations as callers write them; the test sets the clock and the time zone."""
 
 import os
 import time
@@ -97,7 +97,7 @@ def test_times_and_durations(berlin: None, text: str, stamp: str) -> None:
         ("1000000000d", "tomorrow or monday"),
     ],
 )
-def test_what_is_not_a_moment_says_what_is(utc: None, text: str, hint: str) -> None:
+def test_an_invalid_moment_is_refused_with_the_valid_forms(utc: None, text: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         moment(text, NOW, is_end=True)
     assert hint in caught.value.hint

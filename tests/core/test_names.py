@@ -1,4 +1,4 @@
-"""Names: one allowlist at every door. The first rows of the contract's table of bad input."""
+"""Names: the same allowlist at every interface. The first rows of the contract's table of bad input."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What is shown of a text: all that a person sees stays, all that is hidden is escaped."""
+"""Printing of texts: visible characters are kept, hidden ones are escaped."""
 
 from unicodedata import category
 

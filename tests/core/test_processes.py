@@ -1,4 +1,4 @@
-"""Programs that are run: what may happen to whoever runs them leaves none behind."""
+"""Programs that are run: none is left running, even if their caller is interrupted."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ def test_a_signal_that_comes_while_a_program_is_started_ends_it(
         raise Interrupted
 
     class Popen(subprocess.Popen[bytes]):
-        """It is interrupted when the program runs, before anybody is told its number."""
+        """Interrupts the caller when the program runs, before the caller knows its pid."""
 
         def __init__(self, *args: object, **kwargs: object) -> None:
             super().__init__(*args, **kwargs)  # type: ignore[call-overload]

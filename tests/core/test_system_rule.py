@@ -75,7 +75,7 @@ SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if SYSTEM not in path.pa
 
 
 def uses(tree: ast.Module) -> Iterator[str]:
-    """What a module uses that not every system has, or that means something else there."""
+    """The names in a module that some systems lack, or that have another meaning there."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (a.name for a in node.names if a.name.partition(".")[0] in MODULES)
@@ -95,7 +95,7 @@ def uses(tree: ast.Module) -> Iterator[str]:
 
 
 def _changed_line_ends(call: ast.Call) -> Iterator[str]:
-    """A file opened as text without ``newline``: Windows would change its line ends."""
+    """Whether a file is opened as text without ``newline``: Windows would change its line ends."""
     if isinstance(call.func, ast.Name) and call.func.id == "open" and call.args:
         given = {keyword.arg for keyword in call.keywords}
         mode = next((k.value for k in call.keywords if k.arg == "mode"), None)
@@ -129,7 +129,7 @@ def test_the_rule_finds_what_it_is_for(code: str):
 
 
 def interface(path: Path) -> set[str]:
-    """The public names that a module defines, or imports under their own name to hand them on."""
+    """The public names that a module defines, or imports with ``as`` to export them."""
     statements = [*ast.parse(path.read_text(encoding="utf-8")).body]
     names: set[str] = set()
     for statement in statements:

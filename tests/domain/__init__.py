@@ -1,1 +1,1 @@
-"""The rules, one file a noun."""
+"""The rules, a file for each noun."""

@@ -1,4 +1,4 @@
-"""The journal: log anything, read it back filtered, follow it."""
+"""The event log: record any event, read events with filters, follow them."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -183,7 +183,7 @@ def test_a_printed_event_shows_its_payload(orc: Orchestrator):
 def test_what_a_follower_does_between_two_events_is_followed_too(
     orc: Orchestrator, monkeypatch: pytest.MonkeyPatch
 ):
-    """Its own commands move what is known of the log, and must not be passed over by that."""
+    """Its own commands move its position in the log, and no event may be skipped by that."""
     orc.events.log("ann", "first")
     following = orc.events.follow(since=0)
     assert next(following).type == "first"

@@ -1,4 +1,4 @@
-"""Boards of older formats: later nouns take no type away from agents, and every board still opens."""
+"""Boards of older formats: new nouns do not claim events that agents logged, and every board opens."""
 
 import shutil
 import subprocess
@@ -30,7 +30,7 @@ NOUN = "tests"
 
 @event(f"{NOUN}.named")
 class LaterNamed(Event):
-    """An event of a noun that came with the second format; it names a workstream."""
+    """An event of a noun since the second format; it names a workstream."""
 
     name: str
 
@@ -115,7 +115,7 @@ def test_a_board_of_a_format_to_come_is_refused_as_written_by_a_newer_version(
 
 
 def test_a_snapshot_of_an_upgraded_board_is_none_for_the_version_before(board: Orchestrator):
-    """That version knows no upgrade in a snapshot: it must meet the event, which it refuses."""
+    """That version does not know upgrades in snapshots: it must read the event, and refuses it."""
     formats = []
     for change in (lambda: None, lambda: Commands(board.engine).name("ours")):
         change()
@@ -135,7 +135,8 @@ def test_no_two_slices_have_a_field_of_the_same_name():
 
 @pytest.mark.parametrize("keeps_snapshot", [True, False])
 def test_a_board_of_the_first_format_opens_unchanged(tmp_path: Path, keeps_snapshot: bool):
-    """Its ``state.json`` holds less of each task than this version keeps, so the log is folded anew."""
+    """Its ``state.json`` contains fewer facts of tasks than this version stores, so the log is folded
+    again."""
     folder = shutil.copytree(OLD_BOARD, tmp_path / "board")
     log = (folder / "state" / "events.jsonl").read_bytes()
     saved = (folder / "state" / "state.json").read_bytes()
@@ -157,7 +158,7 @@ def test_a_board_of_the_first_format_opens_unchanged(tmp_path: Path, keeps_snaps
 
 
 def test_the_version_before_and_this_one_work_side_by_side_until_an_upgrade(tmp_path: Path):
-    """Once it is upgraded, the older one shows what came before with a warning, and changes nothing."""
+    """After an upgrade the older version shows the earlier events with a warning, and changes nothing."""
     old = tmp_path / "old"
     archive = subprocess.run(
         ["git", "archive", OLD_VERSION], cwd=ROOT, capture_output=True, check=False

@@ -1,4 +1,4 @@
-"""Requests: repeating a command with the same request id has one effect and gives the first result."""
+"""Requests: a command repeated with the same request id has a single effect and returns the first result."""
 
 import threading
 from collections.abc import Callable
@@ -101,7 +101,7 @@ def test_a_record_that_is_renamed_or_has_a_new_field_is_the_same_argument():
 
 
 def test_a_request_with_records_that_an_earlier_version_answered_is_known(orc: Orchestrator):
-    """Its digest has the names of the classes of then, so it cannot be compared."""
+    """Its digest contains old names of classes, so it cannot be compared."""
     compiled = CompiledFormula(formula="small", steps=(CompiledStep(id="a", title="A"),))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("orchestrator.domain.idempotency.digest", lambda _: "99d985e6")
@@ -145,7 +145,7 @@ def test_a_request_is_answered_by_one_command_and_not_by_the_next_one(orc: Orche
 
 
 def test_a_program_that_is_run_again_from_its_start_has_one_effect(orc: Orchestrator):
-    """Its first command is answered from memory; what follows is not mistaken for it."""
+    """Its first command is answered from the log; later commands are not mistaken for it."""
     for _ in range(2):
         mine = Orchestrator(orc.engine.store, request_id="r-1", now=orc.engine._clock)
         mine.tasks.add("build", title="one")
@@ -155,7 +155,7 @@ def test_a_program_that_is_run_again_from_its_start_has_one_effect(orc: Orchestr
 
 
 def test_a_request_belongs_to_the_thread_that_made_it(orc: Orchestrator):
-    """Threads share one board; the command of another thread must not use up this one's id."""
+    """Threads share a board; a command of another thread must not use the id of this thread."""
     with orc.request("r-1"):
         other = threading.Thread(target=lambda: orc.events.log("bob", "other"))
         other.start()
@@ -222,7 +222,7 @@ def test_the_last_10_000_requests_are_remembered_oldest_forgotten_first():
     assert str(REMEMBERED + 1) in kept
 
 
-def test_the_digest_tells_arguments_apart_and_takes_any_text():
+def test_the_digest_differs_by_arguments_and_takes_any_text():
     assert digest((("a",), ())) == digest((("a",), ()))
     assert digest((("a",), ())) != digest((("b",), ()))
     assert len(digest("\ud800")) == 8

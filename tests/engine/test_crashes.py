@@ -256,7 +256,7 @@ def outcome_of(stage: Stage, folder: Path, fault: Faults) -> str:
     [faults.fails, faults.disk_full, faults.short_write],
     ids=lambda action: action.__name__,
 )
-def test_a_call_that_fails_once_makes_a_success_or_a_named_error_that_tells_the_truth(
+def test_a_call_that_fails_once_makes_a_success_or_a_named_error_that_is_true(
     stage: Stage, action: Action
 ):
     for number, name in enumerate(stage.calls):
@@ -379,7 +379,7 @@ def interrupts(name: str, real: Callable[..., object], args: object, kwargs: obj
     return real(*args, **kwargs)  # type: ignore[misc]
 
 
-def test_an_interrupt_at_any_call_of_a_one_shot_command_tells_success_from_failure(stage: Stage):
+def test_after_an_interrupt_at_any_call_the_status_of_a_command_is_true(stage: Stage):
     """After the commit point SIGINT may not turn success into failure; before it nothing happened."""
     for number, name in enumerate(stage.calls):
         folder = stage.copy()

@@ -371,7 +371,7 @@ def test_a_stale_snapshot_is_never_wrong(board: Orchestrator):
     )
 
 
-def test_state_json_is_the_same_bytes_whoever_folds_the_log(board: Orchestrator):
+def test_state_json_is_the_same_bytes_in_every_process_that_folds_the_log(board: Orchestrator):
     task = board.tasks.add("build", title="one", estimate=30)
     board.agents.register("ann")
     board.tasks.claim(task.id, agent="ann")

@@ -114,7 +114,7 @@ def test_of_8_processes_that_add_50_tasks_each_nothing_is_lost(
     check_law(orc)
 
 
-def test_of_8_processes_that_race_for_100_tasks_nobody_gets_one_twice(
+def test_of_8_processes_that_race_for_100_tasks_no_two_get_the_same_task(
     folder: Path, started: list[subprocess.Popen[str]]
 ):
     with reopen(folder) as orc, orc.transaction():

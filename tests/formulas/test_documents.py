@@ -63,7 +63,7 @@ def test_the_reference_names_every_field_that_json_prints():
         assert missing == set(), record
 
 
-def test_the_formula_of_the_guide_does_what_the_guide_says(kitchen: Kitchen):
+def test_the_formula_of_the_guide_does_what_the_guide_describes(kitchen: Kitchen):
     block = re.search(
         r"```toml\n(.*?)```", (DOCS / "guides" / "formulas.md").read_text(), re.DOTALL
     )

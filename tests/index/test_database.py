@@ -118,7 +118,7 @@ DAMAGE = [
 
 
 @pytest.mark.parametrize("spoil", DAMAGE, ids=lambda spoil: spoil.__name__)
-def test_a_file_that_is_of_no_use_is_built_anew_and_that_is_said(
+def test_an_unusable_file_is_rebuilt_with_a_warning(
     worked: Orchestrator, warnings: list[str], spoil: Callable[[Path], None]
 ):
     for ending in ("-wal", "-shm"):
@@ -297,7 +297,7 @@ def _denied(path: str, *_: object, **__: object) -> int:
 
 
 @pytest.mark.needs("flock")
-def test_while_another_process_writes_it_the_answer_says_as_of_when(
+def test_while_another_process_writes_it_the_answer_names_its_last_event(
     worked: Orchestrator, warnings: list[str]
 ):
     worked.tasks.add("build", title="One more")

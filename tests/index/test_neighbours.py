@@ -23,7 +23,7 @@ def index(board: Orchestrator) -> Path:
     return Path(board.folder or "") / "state" / "index.db"
 
 
-def test_datasette_serves_every_table_and_view_with_what_the_metadata_says(index: Path):
+def test_datasette_serves_every_table_and_view_with_its_description(index: Path):
     app = pytest.importorskip("datasette.app", reason="Datasette is not installed")
     named = metadata()
     site = app.Datasette([str(index)], metadata=json.loads(json.dumps(named)))

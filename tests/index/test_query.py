@@ -136,7 +136,7 @@ def test_a_process_that_asks_is_limited_in_memory(indexed: Orchestrator):
     assert "memory" in run.stdout, run.stderr
 
 
-def test_rows_beyond_the_limit_are_cut_and_the_answer_says_so(indexed: Orchestrator):
+def test_rows_beyond_the_limit_are_cut_with_a_note(indexed: Orchestrator):
     answer = indexed.index.query("SELECT id FROM events ORDER BY id", limit=3)
     assert (answer.rows, answer.cut) == ([[1], [2], [3]], True)
     assert not indexed.index.query("SELECT id FROM events", limit=1000).cut
@@ -162,7 +162,7 @@ def test_without_an_index_one_in_memory_answers_and_no_file_is_made(board: Orche
     assert not board.index.status().exists
 
 
-def test_on_a_large_board_it_is_said_that_an_index_can_be_kept(
+def test_on_a_large_board_a_note_recommends_an_index(
     board: Orchestrator, warnings: list[str], monkeypatch: pytest.MonkeyPatch
 ):
     board.workstreams.create("build")

@@ -244,7 +244,7 @@ def test_what_has_a_place_is_the_same_after_export_and_import(
         assert kept(again) | {"failures": 0} == kept(task) | {"failures": 0}
 
 
-def test_the_export_says_what_has_no_place(orc: Orchestrator, tmp_path: Path, clock) -> None:
+def test_the_export_reports_what_has_no_place(orc: Orchestrator, tmp_path: Path, clock) -> None:
     clock.advance(1.5)
     orc.workstreams.create("build")
     other = orc.tasks.add("build", title="y")

@@ -230,7 +230,7 @@ def test_a_bad_line_is_left_out_with_its_place_or_refused_by_a_strict_import(
     assert orc.tasks.next("beads", agent="ann") is None, "what it needs may be the line"
 
 
-def test_every_problem_is_said_at_once(orc: Orchestrator) -> None:
+def test_all_problems_are_reported_together(orc: Orchestrator) -> None:
     with pytest.raises(BadInput) as caught:
         take(orc, b"x", issue("a"), issue("a"), issue("b", title=""), b"[]", b"{}", strict=True)
     assert [problem.partition(":")[0] for problem in caught.value.details["problems"]] == [  # type: ignore[attr-defined]
@@ -315,7 +315,7 @@ def test_an_export_of_what_was_imported_imports_the_same(
         assert kept(again) == kept(task)
 
 
-def test_the_export_says_what_has_no_place(orc: Orchestrator) -> None:
+def test_the_export_reports_what_has_no_place(orc: Orchestrator) -> None:
     orc.workstreams.create("build")
     task = orc.tasks.add("build", title="x", touches=["git", "db:shared"], verify=["true"])
     orc.tasks.cancel(task.id, reason="not wanted")

@@ -416,7 +416,7 @@ def letters(orc: Orchestrator, agent: str) -> list[str]:
     return [message.subject for message in orc.mail.inbox(agent=agent)]
 
 
-def test_an_import_that_changes_how_work_is_judged_is_told_and_stands_in_the_evidence(
+def test_an_import_that_changes_the_criteria_of_work_is_reported_and_kept_in_the_evidence(
     held: Orchestrator,
 ) -> None:
     take(held, issue("a", acceptance_criteria="Some", updated_at=LATE), agent="ben")

@@ -33,7 +33,7 @@ def added(cli: CommandLine, title: str = "Ship v1", *options: str) -> str:
 # Workstreams
 
 
-def test_workstream_create_says_the_name_and_takes_description_and_priority(
+def test_workstream_create_prints_the_name_and_takes_description_and_priority(
     cli: CommandLine,
 ) -> None:
     assert cli("ws", "create", "build", "Build things", "1").out == "Created workstream: build\n"
@@ -89,7 +89,7 @@ def test_listings_of_an_empty_board_say_so(cli: CommandLine) -> None:
 # Tasks
 
 
-def test_add_says_id_and_title(cli: CommandLine) -> None:
+def test_add_prints_id_and_title(cli: CommandLine) -> None:
     cli("ws", "create", "build")
     shown = cli("task", "add", "build", "Ship v1", "All of it", "2")
     assert re.fullmatch(r"Added task [0-9a-f]{8}: Ship v1\n", shown.out)
@@ -212,7 +212,7 @@ def test_a_word_too_many_is_a_usage_error(cli: CommandLine) -> None:
         assert "is one word too many" in cli(*line.split(), status=2).err
 
 
-def test_every_step_says_what_happened_to_which_task(cli: CommandLine) -> None:
+def test_every_step_prints_what_happened_to_which_task(cli: CommandLine) -> None:
     task = added(cli)
     cli("t", "claim", task, "ann")
     output = [
@@ -346,7 +346,7 @@ def test_an_agent_registers_lives_and_retires(cli: CommandLine) -> None:
     ]
 
 
-def test_a_heartbeat_of_nobody_is_a_usage_error(cli: CommandLine) -> None:
+def test_a_heartbeat_without_an_agent_is_a_usage_error(cli: CommandLine) -> None:
     assert cli("a", "heartbeat", "--json", status=2).error["code"] == "agent_needed"
 
 

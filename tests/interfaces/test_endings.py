@@ -66,7 +66,7 @@ def test_endings_without_success_name_what_waits(cli: CommandLine) -> None:
     assert cli("t", "release", task).lines[1:] == ["Next: `orc --agent ann next`"]
 
 
-def test_a_review_says_who_may_approve_and_frees_what_waits(cli: CommandLine) -> None:
+def test_a_review_names_who_may_approve_and_frees_what_waits(cli: CommandLine) -> None:
     task = worked_on(cli, "--review")
     free = added(cli, "Announce v1", "--needs", task)
     cli("a", "register", "bob")

@@ -88,7 +88,7 @@ def test_what_is_refused_as_usage(cli: CommandLine, line: str):
 @pytest.mark.parametrize(
     "line", ["claim --event 99 --worker a", "check-claim --event 99", "retry 9"]
 )
-def test_what_is_not_there_is_said(cli: CommandLine, line: str):
+def test_missing_records_are_reported(cli: CommandLine, line: str):
     assert cli("events", *line.split(), status=1).err.startswith("Error: ")
 
 

@@ -89,7 +89,7 @@ def test_force_completes_with_a_reason_that_is_shown(cli: CommandLine) -> None:
     assert "  It works" in page
 
 
-def test_evidence_is_shown_with_what_was_found(cli: CommandLine) -> None:
+def test_evidence_is_shown_with_its_results(cli: CommandLine) -> None:
     Path("out").write_text("hello")
     task = claimed(cli, "--artifact", "out", "--verify", "echo fine")
     record = cli("t", "complete", task, "--json").json

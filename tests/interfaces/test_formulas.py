@@ -100,7 +100,9 @@ def test_an_indented_table_fits_the_terminal(cli: CommandLine, tmp_path: Path) -
     assert all(columns(row) <= 80 for row in rows)
 
 
-def test_what_is_missing_or_wrong_is_said_with_its_place(cli: CommandLine, root: str) -> None:
+def test_missing_and_wrong_values_are_reported_with_their_place(
+    cli: CommandLine, root: str
+) -> None:
     missing = cli("formula", "cook", "shiny", "--json", status=2)
     assert missing.error["code"] == "bad_formula"
     assert "--var feature=VALUE" in missing.error["problems"][0]
@@ -108,7 +110,7 @@ def test_what_is_missing_or_wrong_is_said_with_its_place(cli: CommandLine, root:
     assert cli("f", "cook", "shin", "--json", status=1).error["code"] == "formula_not_found"
 
 
-def test_validate_tells_all_that_is_wrong(cli: CommandLine, root: str, tmp_path: Path) -> None:
+def test_validate_reports_all_problems(cli: CommandLine, root: str, tmp_path: Path) -> None:
     bad = tmp_path / "board" / "formulas" / "bad.formula.toml"
     bad.write_text('[[steps]]\nid = "a"\ntitel = "\\u001b[31mx"\nneeds = ["b"]\n')
     shown = cli("formula", "validate", "bad", status=2)
@@ -136,7 +138,7 @@ def test_values_come_from_files_too(cli: CommandLine, root: str, tmp_path: Path)
     assert cli("f", "cook", "shiny", "--var", "feature", status=2).err
 
 
-def test_complete_continue_claims_the_next_step_and_says_when_all_is_done(
+def test_complete_continue_claims_the_next_step_and_reports_the_end(
     cli: CommandLine, root: str
 ) -> None:
     ann = ("--agent", "ann")

@@ -149,7 +149,7 @@ LED = [
 
 
 @pytest.mark.parametrize(("line", "meant"), LED)
-def test_whoever_errs_is_given_the_line_that_was_meant(
+def test_a_wrong_line_is_answered_with_the_line_that_was_meant(
     cli: CommandLine, line: str, meant: str
 ) -> None:
     cli("ws", "create", "w")

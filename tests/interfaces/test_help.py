@@ -220,14 +220,14 @@ def test_the_version_is_a_text_or_json(cli: CommandLine, line: str) -> None:
         ("session", "Alone: orc session show"),
     ],
 )
-def test_the_page_of_a_group_says_what_a_line_without_a_command_is(
+def test_the_page_of_a_group_explains_a_line_without_a_command(
     cli: CommandLine, line: str, usage: str
 ) -> None:
     assert cli(line, "--help").lines[1] == usage
     assert "   or: " not in cli("task", "--help").out
 
 
-def test_the_usage_of_add_says_when_a_word_is_the_title(cli: CommandLine) -> None:
+def test_the_usage_of_add_explains_when_a_word_is_the_title(cli: CommandLine) -> None:
     assert cli("add", "--help").lines[0] == "Usage: orc add TITLE | WS TITLE [DESC] [PRIORITY]"
 
 

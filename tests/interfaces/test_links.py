@@ -229,7 +229,7 @@ def test_show_names_the_goals_of_a_task(cli: CommandLine) -> None:
     assert cli("t", "show", task, "--json").json["goals"] == ["beta", "launch"]
 
 
-def test_show_tells_where_a_task_stands_in_the_graph(cli: CommandLine) -> None:
+def test_show_prints_the_place_of_a_task_in_the_graph(cli: CommandLine) -> None:
     top = added(cli, "Epic", "--waits-for", "all")
     first, second = (added(cli, name, "--parent", top) for name in ("One", "Two"))
     cli("t", "dep", "add", first, top, "--type", "related")

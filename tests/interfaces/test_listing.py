@@ -111,7 +111,7 @@ def test_what_a_limit_leaves_out_is_counted(cli: CommandLine):
     assert len(cli("ls", "--json").json) == 4
 
 
-def test_mine_without_a_name_says_how_to_give_it(cli: CommandLine):
+def test_mine_without_a_name_explains_how_to_give_it(cli: CommandLine):
     assert "ORC_AGENT" in cli("ls", "--mine", status=2).err
 
 

@@ -40,7 +40,7 @@ def test_a_terminal_shows_sentences_and_how_long_ago_it_was(
     assert re.fullmatch(r"now system created the workstream w\n", shown)
 
 
-def test_what_a_listing_leaves_out_is_said(cli: CommandLine):
+def test_a_listing_reports_what_it_leaves_out(cli: CommandLine):
     cli("ws", "create", "w")
     for number in range(24):
         cli("t", "add", "w", f"T{number}")

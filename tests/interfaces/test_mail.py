@@ -34,7 +34,7 @@ def checked(cli: CommandLine, *options: str, status: int = 0) -> str:
 # Every command
 
 
-def test_send_says_to_whom_and_gives_the_whole_message(cli: CommandLine) -> None:
+def test_send_prints_the_recipients_and_returns_the_whole_message(cli: CommandLine) -> None:
     cli("a", "register", "bob")
     shown = cli("m", "send", "@all,queue:jobs", "-s", "Key", "-m", "text", "--agent", "ann")
     assert shown.out == "Sent message 2 to bob, queue:jobs\n"
@@ -178,7 +178,7 @@ def test_lists_are_set_shown_and_deleted(cli: CommandLine) -> None:
     assert cli("m", "list", "night", "--delete", "--json", status=1).error == error
 
 
-def test_broadcast_is_for_all_and_says_so_when_there_is_nobody(cli: CommandLine) -> None:
+def test_broadcast_is_for_all_and_refused_without_recipients(cli: CommandLine) -> None:
     line = ["m", "broadcast", "-s", "frozen", "-m", "until noon", "--agent", "ann"]
     assert cli(*line, "--json", status=1).error["code"] == "nobody"
     cli("a", "register", "bob")
@@ -396,7 +396,7 @@ def test_a_budget_is_for_injecting(cli: CommandLine) -> None:
     assert cli("m", "check", "--budget", "500", "--agent", "bob", status=2).out == ""
 
 
-def test_a_small_budget_leaves_the_rest_new_and_says_so(cli: CommandLine) -> None:
+def test_a_small_budget_leaves_the_rest_new_with_a_note(cli: CommandLine) -> None:
     for number in range(5):
         sent(cli, "-m", f"number {number} " * 40)
     first = checked(cli, "--inject", "--budget", "400")
@@ -407,7 +407,7 @@ def test_a_small_budget_leaves_the_rest_new_and_says_so(cli: CommandLine) -> Non
     assert ids == [1, 2, 3, 4, 5]
 
 
-def test_a_message_that_is_too_long_alone_is_cut_and_says_where_all_of_it_is(
+def test_a_message_that_is_too_long_alone_is_cut_and_names_the_command_for_all_of_it(
     cli: CommandLine,
 ) -> None:
     sent(cli, "-m", "x" * 10_000)

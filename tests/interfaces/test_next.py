@@ -173,7 +173,7 @@ def test_who_reviews_and_until_when_is_shown(board: CommandLine):
     assert board("status", "--json").json["reviews"][0]["reviewer"] == "bob"
 
 
-def test_nothing_now_says_why_and_what_waits(board: CommandLine):
+def test_nothing_now_gives_the_reason_and_what_waits(board: CommandLine):
     task = added(board, "Parser")
     board("t", "claim", task, "eve")
     shown = board("next", "--agent", "ann", status=1)
@@ -185,7 +185,7 @@ def test_nothing_now_says_why_and_what_waits(board: CommandLine):
     assert scoped.lines[-1] == "`orc --agent ann next build --wait 10m` waits for work."
 
 
-def test_mail_is_told_once_with_status_1(board: CommandLine):
+def test_mail_is_announced_once_with_status_1(board: CommandLine):
     task = added(board, "Parser")
     board("t", "claim", task, "eve")
     sent = board("mail", "send", "ann", "-s", "hello", "-m", "x", "--agent", "eve", "--json").json
@@ -284,7 +284,7 @@ def test_who_reviews_does_not_wait(board: CommandLine, monkeypatch: pytest.Monke
     assert waited == []
 
 
-def test_after_a_wait_in_vain_it_says_how_long_and_who_holds_everything_up(board: CommandLine):
+def test_after_a_wait_without_work_it_prints_the_time_and_the_blockers(board: CommandLine):
     task = added(board, "Parser", "--artifact", "p.py")
     added(board, "Docs", "--needs", task)
     board("next", "--agent", "ann")

@@ -79,7 +79,7 @@ def test_a_variable_that_names_the_agent_makes_the_commands_shorter(shell: Shell
         shell(command, agent="ann", statuses=ANSWERS)
 
 
-def test_an_agent_works_a_board_to_its_end_with_what_prime_says(shell: Shell) -> None:
+def test_an_agent_works_a_board_to_its_end_with_the_commands_of_prime(shell: Shell) -> None:
     shell("orc ws create build")
     for title in ("Lexer", "Parser"):
         added(shell, title)

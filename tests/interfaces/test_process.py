@@ -236,7 +236,7 @@ def test_agents_that_wait_share_the_reviews_that_come_without_a_double_claim(boa
 
 
 @pytest.mark.parametrize("door", ["cli.py", "runner.py"])
-def test_a_checkout_without_its_environment_says_what_to_run(door: str) -> None:
+def test_a_checkout_without_its_environment_names_the_command_to_run(door: str) -> None:
     environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, "-S", ROOT / door, "status"]  # -S: no installed packages
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -73,7 +73,7 @@ def test_bytes_are_shown_as_sql_writes_them(asked: CommandLine):
     assert asked("query", "SELECT x'00ff' AS b", "--format", "jsonl").json == {"b": "AP8="}
 
 
-def test_a_cut_answer_says_so(asked: CommandLine):
+def test_a_cut_answer_is_marked(asked: CommandLine):
     shown = asked("query", "SELECT title FROM tasks", "--limit", "1", "--format", "csv")
     assert len(shown.lines) == 2
     assert shown.err == "Warning: Only the first 1 rows are shown; --limit N shows more.\n"
@@ -123,7 +123,7 @@ def test_too_long_is_a_timeout(asked: CommandLine):
     assert "longer than 0.1 s" in asked("query", forever, "--timeout", "100ms", status=5).err
 
 
-def test_the_index_is_built_dropped_and_said_to_be_there_or_not(asked: CommandLine):
+def test_the_index_is_built_dropped_and_its_status_is_reported(asked: CommandLine):
     assert asked("index").out.startswith("There is no index")
     assert asked("index", "build").out.startswith("The index is up to date: event 3 ")
     assert "up to date" in asked("index").out
@@ -142,7 +142,7 @@ def test_the_index_is_built_dropped_and_said_to_be_there_or_not(asked: CommandLi
     assert asked("query", "SELECT count(*) AS n FROM tasks").lines == ["n", "3"]
 
 
-def test_an_index_that_is_not_as_the_log_says_is_damage(asked: CommandLine, tmp_path: Path):
+def test_an_index_that_differs_from_the_log_is_damage(asked: CommandLine, tmp_path: Path):
     import sqlite3
 
     asked("index", "build")
@@ -227,7 +227,7 @@ def test_a_query_of_the_board_may_use_what_it_does_not_describe(asked: CommandLi
 @pytest.mark.parametrize(
     ("content", "problem"), [(b"\xff", "UTF-8"), (b"-- x\n" * 30_000, "larger")]
 )
-def test_a_query_of_the_board_that_cannot_be_read_says_why(
+def test_a_query_of_the_board_that_cannot_be_read_is_refused_with_the_reason(
     asked: CommandLine, tmp_path: Path, content: bytes, problem: str
 ):
     folder = tmp_path / "board" / "queries"

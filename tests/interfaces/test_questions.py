@@ -58,7 +58,7 @@ def test_similar_shows_how_like_tasks_are(cli: CommandLine) -> None:
     assert cli("similar", "write parser", "--where", "not open").out == "No task is like it.\n"
 
 
-def test_add_names_an_open_task_that_says_the_same(cli: CommandLine) -> None:
+def test_add_names_a_similar_open_task(cli: CommandLine) -> None:
     cli("ws", "create", "w")
     task = added(cli, "Write the parser")
     again = cli("t", "add", "w", "Write the Parser!")
@@ -91,7 +91,7 @@ def test_a_timeline_has_sentences_with_gaps_between(cli: CommandLine) -> None:
     )
 
 
-def test_a_timeline_says_how_long_it_was_between(cli: CommandLine, tmp_path: Path) -> None:
+def test_a_timeline_shows_the_time_between_events(cli: CommandLine, tmp_path: Path) -> None:
     clock = SettableClock()
     with Orchestrator.open(tmp_path / "board", now=clock, agent="ann") as orc:
         orc.workstreams.create("w")

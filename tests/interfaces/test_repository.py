@@ -221,7 +221,7 @@ def test_a_versioned_board_is_checked_out_everywhere_and_stays_one(
     assert len(orc(linked, "t", "ls", "--json").json) == 3
 
 
-def test_a_board_that_only_a_linked_work_tree_has_works_and_says_how_to_share_it(
+def test_a_board_in_a_linked_work_tree_alone_works_and_explains_how_to_share_it(
     main: Path, linked: Path
 ) -> None:
     orc(linked, "init", str(linked / ".orchestrator"))
@@ -396,7 +396,7 @@ def test_an_absolute_path_in_any_work_tree_is_one_from_its_top(main: Path, linke
 # What git sees
 
 
-def test_init_says_what_git_does_and_the_doctor_looks(main: Path) -> None:
+def test_init_explains_the_use_of_git_and_the_doctor_checks_it(main: Path) -> None:
     made = orc(main, "init")
     assert made.out.splitlines()[0] == f"Made a board: {main / '.orchestrator'}"
     assert "--versioned" in made.out
@@ -462,7 +462,7 @@ def test_a_handoff_collects_no_file_of_the_board(
 
 @pytest.mark.parametrize("name", ["missing", "empty"])
 @pytest.mark.parametrize("how", ["option", "variable"])
-def test_a_query_makes_no_board_and_a_change_says_that_it_does(
+def test_a_query_makes_no_board_and_a_change_reports_that_it_made_it(
     tmp_path: Path, name: str, how: str
 ) -> None:
     board = tmp_path / name
@@ -503,7 +503,7 @@ OTHER_CHANGES = """
 """The commands that change a board beside those of ``tests/stress/situations.py``."""
 
 
-def test_every_command_that_only_reads_says_so() -> None:
+def test_every_command_that_only_reads_declares_it() -> None:
     lines = [
         [re.sub(r"{(token|letter|job)}", "1", word) for word in command.words]
         for command in COMMANDS

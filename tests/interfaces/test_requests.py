@@ -89,7 +89,7 @@ def test_a_line_with_records_has_the_command_that_it_always_had(
     assert [command for command, _ in requests_of(tmp_path / "board")] == [RECORDS[line]]
 
 
-def test_a_repeated_request_says_again_that_it_changed_something(cli: CommandLine) -> None:
+def test_a_repeated_request_reports_its_change_again(cli: CommandLine) -> None:
     cli("ws", "create", "w")
     first = cli("ws", "edit", "w", "--priority", "2", "--request-id", "r1").out
     assert cli("ws", "edit", "w", "--priority", "2", "--request-id", "r1").out == first

@@ -33,7 +33,7 @@ def test_words_in_titles_are_marked_too(cli: CommandLine) -> None:
         assert match["title"][first:end] == word
 
 
-def test_verbose_says_on_stderr_what_was_searched(cli: CommandLine) -> None:
+def test_verbose_reports_on_stderr_what_was_searched(cli: CommandLine) -> None:
     added(cli, "Write the parser")
     answer = cli("search", "parser", "-v")
     size = "Note: Searched an index in memory (2 events; from 50000 on it is kept in a file), in "

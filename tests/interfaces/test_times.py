@@ -116,7 +116,7 @@ def test_json_and_reports_that_are_kept_have_exact_times(cli: CommandLine, ids: 
 @pytest.mark.needs("pty")
 @pytest.mark.usefixtures("ids")
 @pytest.mark.parametrize("page", ["log --last 1", "status", "mail inbox --agent ann", "a list"])
-def test_a_terminal_says_how_long_ago(tmp_path: Path, page: str):
+def test_a_terminal_shows_how_long_ago(tmp_path: Path, page: str):
     shown = at_terminal(tmp_path / "board", *page.split())
     assert re.search(r"\b(now|\d+ s ago|\d+ min ago)\b", shown)
     assert "0 min ago" not in shown

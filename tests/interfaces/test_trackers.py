@@ -161,7 +161,7 @@ def test_export_alone_still_writes_the_board(cli: CommandLine, board: Path) -> N
     assert cli("export", "file", "--json").json[0]["format"] == "orchestrator-board"
 
 
-def test_a_batch_says_what_it_did(cli: CommandLine, board: Path, tmp_path: Path) -> None:
+def test_a_batch_reports_what_it_did(cli: CommandLine, board: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.md"
     plan.write_text("# V2 {workstream: build}\n- One {key: a, assign: ann}\n- Two {needs: a}\n")
     done = cli("t", "batch", str(plan), "--request-id", "r1", "--json").json
@@ -189,7 +189,7 @@ def test_a_batch_takes_the_words_of_the_command_line(
     assert (tasks["A"]["estimate"], bool(tasks["A"]["due"])) == (5.0, True)
 
 
-def test_a_batch_that_is_applied_twice_says_so(
+def test_a_batch_that_is_applied_twice_reports_it(
     cli: CommandLine, board: Path, tmp_path: Path
 ) -> None:
     plan = tmp_path / "plan.md"

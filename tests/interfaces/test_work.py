@@ -51,7 +51,7 @@ UNCHANGED = "Nothing changed: it was so before."
         ("hook ID --agent ann", "Hung: Ship v1 -> ann"),
     ],
 )
-def test_what_is_done_twice_says_so_and_logs_nothing(
+def test_a_repeated_command_reports_it_and_logs_nothing(
     cli: CommandLine, task: str, words: str, first: str
 ) -> None:
     other = cli("t", "add", "build", "Other", "--json").json["id"]
@@ -68,14 +68,14 @@ def test_what_is_done_twice_says_so_and_logs_nothing(
     assert cli("events", "--json").json[-1]["id"] == before
 
 
-def test_undefer_of_what_is_not_deferred_says_so(cli: CommandLine, task: str) -> None:
+def test_undefer_of_a_task_that_is_not_deferred_reports_it(cli: CommandLine, task: str) -> None:
     assert cli("t", "defer", task, "").lines == [
         f"{task} (Ship v1): not put off any more",
         UNCHANGED,
     ]
 
 
-def test_a_forced_hook_says_what_was_pushed_off(cli: CommandLine, task: str) -> None:
+def test_a_forced_hook_reports_the_task_that_it_replaced(cli: CommandLine, task: str) -> None:
     other = cli("t", "add", "build", "Other", "--json").json["id"]
     cli("hook", task, "--agent", "kim")
     assert cli("hook", other, "--force", "--agent", "kim").lines[:2] == [
@@ -94,7 +94,7 @@ def test_a_forced_hook_says_what_was_pushed_off(cli: CommandLine, task: str) -> 
         ("convoy start all --dispatch", "Would start convoy: all"),
     ],
 )
-def test_a_dry_run_says_what_would_be_done(
+def test_a_dry_run_prints_what_would_be_done(
     cli: CommandLine, task: str, words: str, first: str
 ) -> None:
     cli("a", "register", "ann")
@@ -122,7 +122,7 @@ GIVING = (
 
 
 @pytest.mark.parametrize("words", GIVING)
-def test_wherever_a_name_that_no_agent_used_is_given_something_it_is_named(
+def test_giving_work_or_mail_to_an_unused_name_is_noted_everywhere(
     cli: CommandLine, task: str, words: str, tmp_path: Path
 ) -> None:
     (tmp_path / "batch.json").write_text(f'[{{"id": "{task}", "assign": "bbo"}}]')
@@ -145,9 +145,7 @@ WORDS = (
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_what_an_agent_says_without_its_name_is_noted_once(
-    cli: CommandLine, task: str, words: str
-) -> None:
+def test_writing_without_a_name_is_noted_once(cli: CommandLine, task: str, words: str) -> None:
     cli("a", "register", "bob")
     cli("a", "register", "ann")
     line = [task if word == "ID" else word for word in words.split()]
@@ -198,7 +196,7 @@ def test_a_hook_is_shown_filled_and_shown_of_others(cli: CommandLine, task: str)
     assert cli("unsling", "--agent", "ann").out == "Unslung: Ship v1\n"
 
 
-def test_sling_says_to_whom(cli: CommandLine, task: str) -> None:
+def test_sling_prints_the_agent(cli: CommandLine, task: str) -> None:
     assert cli("sling", task, "ann", "--agent", "boss").out == "Slung: Ship v1 -> ann\n"
     again = cli("sling", task, "ann", "--agent", "boss").lines
     assert again == ["Slung: Ship v1 -> ann", UNCHANGED]
@@ -281,7 +279,7 @@ def test_prime_never_fails(cli: CommandLine, words: tuple[str, ...], out: str) -
     assert cli("prime", *words, status=0).out == out
 
 
-def test_prime_without_a_board_says_how_one_is_made(
+def test_prime_without_a_board_explains_how_to_make_it(
     cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORCHESTRATOR_DIR", str(tmp_path / "none"))

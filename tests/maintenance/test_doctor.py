@@ -84,7 +84,7 @@ def test_a_lock_that_ended_is_no_warning(orc: Orchestrator, clock) -> None:
 
 
 @pytest.mark.needs("modes")
-def test_a_formula_that_cannot_be_cooked_or_that_others_may_write_is_found(folder: Path) -> None:
+def test_a_formula_that_cannot_be_cooked_or_that_others_may_write_is_reported(folder: Path) -> None:
     (folder / "formulas").mkdir(exist_ok=True)
     for name, text in (
         ("good", '[[steps]]\nid = "a"'),

@@ -65,7 +65,7 @@ def test_a_gate_opens_with_the_last_part_or_with_the_first_of_any(orc: Orchestra
     assert freed_by(orc, parts[1]) == ["whole", "after all"]
 
 
-def test_a_step_that_leaves_the_need_open_says_what_waits(orc: Orchestrator):
+def test_a_step_that_leaves_the_need_open_names_what_waits(orc: Orchestrator):
     task = add(orc, "first")
     add(orc, "second", needs=[task])
     for step in (orc.tasks.fail, orc.tasks.block, orc.tasks.cancel):

@@ -171,7 +171,7 @@ def test_of_a_running_task_the_holder_is_who_reads(orc: Orchestrator):
     assert "Who works next to it" not in titles(brief)
 
 
-def test_earlier_attempts_and_notes_are_told(orc: Orchestrator):
+def test_earlier_attempts_and_notes_are_shown(orc: Orchestrator):
     task = add(orc, "Hard")
     orc.tasks.claim(task, agent="ann")
     orc.tasks.note(task, "tried the first way", agent="ann")
@@ -191,7 +191,7 @@ def test_each_field_is_labelled_with_who_wrote_it_last(orc: Orchestrator):
     assert section(brief, "Acceptance") == "Written by ann:\n\n> first"
 
 
-def test_who_works_next_to_it_is_told_those_in_the_way_first(
+def test_agents_at_work_beside_it_are_listed_colliding_agents_first(
     orc: Orchestrator, clock: SettableClock
 ):
     task = add(orc, "Mine", touches=["src/a"])
@@ -248,7 +248,7 @@ def test_knowledge_names_its_author_and_the_command_that_reads_it(orc: Orchestra
     )
 
 
-def test_a_file_that_is_not_text_keeps_nobody_from_working(orc: Orchestrator):
+def test_a_file_that_is_not_text_prevents_no_work(orc: Orchestrator):
     orc.engine.store.documents.write("knowledge/payments.md", b"\xff\xfe")
     orc.knowledge.write("payments-too", "payments")
     assert topics(orc.brief(add(orc, "Add payments"))) == ["payments-too"]
@@ -345,7 +345,7 @@ def test_a_large_budget_cuts_nothing(orc: Orchestrator):
     assert "Left out" not in brief
 
 
-def test_a_cut_brief_says_what_is_missing_and_which_command_shows_it(orc: Orchestrator):
+def test_a_cut_brief_names_what_is_missing_and_which_command_shows_it(orc: Orchestrator):
     task = busy_board(orc)
     brief = orc.brief(task, budget=4000)
     assert brief.endswith("(Cut to fit the budget. A larger `--budget` shows more.)\n")
@@ -429,7 +429,7 @@ def finish(orc: Orchestrator, task: str, result: str) -> None:
     orc.tasks.complete(task, result=result)
 
 
-def test_a_brief_of_a_step_tells_of_the_workflow_and_of_all_that_came_before(orc: Orchestrator):
+def test_a_brief_of_a_step_shows_the_workflow_and_all_earlier_steps(orc: Orchestrator):
     root = pour(
         orc,
         CompiledStep(id="ask", title="Ask"),

@@ -21,7 +21,7 @@ def add(orc: Orchestrator, title: str = "x", **fields: object) -> str:
     return orc.tasks.add("build", title=title, **fields).id  # type: ignore[arg-type]
 
 
-def test_it_says_who_what_hangs_there_the_note_the_mail_and_the_loop(orc: Orchestrator):
+def test_it_shows_the_agent_the_hook_the_note_the_mail_and_the_loop(orc: Orchestrator):
     task = add(orc, "Ship v1", acceptance="it ships")
     orc.agents.register("ann", type="coder")
     orc.sessions.start("ann")
@@ -67,7 +67,7 @@ def test_the_order_of_duties_is_hook_review_mail_idle(orc: Orchestrator):
     assert "go on with it at once" in orc.prime("ann").text
 
 
-def test_a_board_says_something_else_at_its_start_at_its_end_and_when_nothing_is_ready(
+def test_the_text_differs_at_the_start_of_a_board_at_its_end_and_when_nothing_is_ready(
     orc: Orchestrator,
 ):
     assert "The board has no tasks yet: `orc add " in orc.prime("ann").text
@@ -104,7 +104,7 @@ def test_a_review_that_i_may_do_is_shown_and_my_own_work_is_not(orc: Orchestrato
     assert f"## Review due\n\n{task}, by ann: `orc next` gives it to you\n> Parser" in due
 
 
-def test_work_whose_lease_lapsed_is_told_to_its_agent_and_to_others(
+def test_work_whose_lease_lapsed_is_shown_to_its_agent_and_to_others(
     orc: Orchestrator, clock: SettableClock
 ):
     task = add(orc, "Parser")
@@ -159,7 +159,7 @@ def test_a_small_budget_keeps_the_work_and_drops_the_loop_first(orc: Orchestrato
     assert len(text) <= budget * 4
 
 
-def test_only_what_concerns_the_agent_is_something_new(orc: Orchestrator):
+def test_only_changes_that_concern_the_agent_count_as_new(orc: Orchestrator):
     orc.hooks.hang(add(orc), agent="ann")
     orc.primed(orc.prime("ann"))
     add(orc, "another")
@@ -175,7 +175,7 @@ def test_mail_that_was_shown_ends_no_wait(orc: Orchestrator):
     assert orc.next(agent="ann").kind == "mail"
 
 
-def test_nobody_is_primed_without_a_name(orc: Orchestrator):
+def test_prime_needs_the_name_of_an_agent(orc: Orchestrator):
     with pytest.raises(UsageError):
         orc.prime()
 

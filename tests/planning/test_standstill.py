@@ -269,7 +269,7 @@ def test_a_review_is_named_with_worker_and_reviewer(orc: Orchestrator):
     assert not any("t review" in text for text in rest)
 
 
-def test_a_review_that_does_not_suit_says_so(orc: Orchestrator):
+def test_a_review_that_does_not_suit_is_explained(orc: Orchestrator):
     orc.agents.register("bob", capabilities=["docs"])
     task = orc.tasks.add("build", title="Commit", review=True).id
     orc.tasks.claim(task, agent="ann")

@@ -31,7 +31,7 @@ def add(orc: Orchestrator, **facts: object) -> str:
     return orc.tasks.add("build", title="x", **facts).id
 
 
-def test_without_enough_history_the_outlook_says_so(build: Orchestrator) -> None:
+def test_without_enough_history_the_outlook_is_unknown(build: Orchestrator) -> None:
     build.goals.create("beta", [add(build)], due="1d")
     outlook = build.outlook("beta")
     assert (outlook.outcome, outlook.slip, outlook.p85) == ("unknown", None, None)
@@ -61,7 +61,7 @@ def test_other_work_of_the_board_comes_first_if_it_is_more_urgent(steady: Orches
     assert together == pytest.approx(alone + 3 * HOUR, abs=HOUR / 5)
 
 
-def test_an_outlook_says_what_cannot_be_foreseen(steady: Orchestrator) -> None:
+def test_an_outlook_names_what_cannot_be_predicted(steady: Orchestrator) -> None:
     failed, late = add(steady), add(steady)
     waits = add(steady, needs=[failed])
     steady.tasks.claim(failed, agent="ann")
@@ -80,7 +80,7 @@ def test_an_outlook_says_what_cannot_be_foreseen(steady: Orchestrator) -> None:
     }
 
 
-def test_a_reached_goal_says_how_long_after_its_date_it_was(
+def test_a_reached_goal_shows_how_long_after_its_date_it_was(
     steady: Orchestrator, clock: SettableClock
 ) -> None:
     steady.goals.create("beta", due="1h")

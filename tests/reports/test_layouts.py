@@ -188,7 +188,7 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(
     assert caught.value.hint == "pip install 'agent-orchestrator[report]'"
 
 
-def test_a_terminal_without_the_library_of_charts_says_how_to_get_it(
+def test_a_terminal_without_the_library_of_charts_explains_how_to_install_it(
     orc: Orchestrator, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = filled(orc, clock, HOSTILE)

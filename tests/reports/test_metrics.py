@@ -244,7 +244,7 @@ def test_cycles_are_shown_with_their_plans_and_what_came_of_them(
 
 
 @pytest.mark.parametrize("close", [0, 1000])
-def test_archived_records_are_read_once_each_oldest_first_and_told(
+def test_archived_records_are_read_once_each_oldest_first_with_progress(
     build: Orchestrator, work: Callable[..., str], monkeypatch: pytest.MonkeyPatch, close: int
 ) -> None:
     """In one pass over the log, or one by one; those of an open transaction, too."""

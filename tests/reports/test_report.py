@@ -63,7 +63,9 @@ def test_an_empty_board_has_a_report(orc: Orchestrator) -> None:
     assert_bounded(report)
 
 
-def test_a_board_with_one_task_says_that_its_history_is_too_short(build: Orchestrator) -> None:
+def test_a_board_with_a_single_task_reports_that_its_history_is_too_short(
+    build: Orchestrator,
+) -> None:
     build.tasks.add("build", title="x")
     report = build.report()
     assert (report.standing.open, report.forecast.outcome) == (1, "unknown")
@@ -155,9 +157,7 @@ def test_the_time_in_each_status_is_that_within_the_report(
     assert build.report().evidence.reviews == Spread(count=1, median=HOUR, p85=HOUR)
 
 
-def test_cycles_say_what_collect_says(
-    build: Orchestrator, work: Work, clock: SettableClock
-) -> None:
+def test_cycles_agree_with_collect(build: Orchestrator, work: Work, clock: SettableClock) -> None:
     work()
     build.plan()
     clock.advance(MINUTE)
@@ -206,7 +206,7 @@ def test_the_chart_shows_the_tasks_of_the_last_cycle(
     assert [phase.agent for phase in gantt.rows[1].phases] == ["bob"]
 
 
-def test_it_says_who_waits_for_whom(build: Orchestrator, clock: SettableClock) -> None:
+def test_it_shows_who_waits_for_whom(build: Orchestrator, clock: SettableClock) -> None:
     first = build.tasks.add("build", title="First").id
     others = [build.tasks.add("build", title="x", needs=[first]).id for _ in range(2)]
     whole = build.tasks.add("build", title="Whole").id
@@ -344,7 +344,7 @@ def test_archived_tasks_count_and_those_that_left_without_a_trace_do_not(
     assert build.report().standing.tasks == 7
 
 
-def test_a_forecast_says_what_is_left_out_and_what_helps_most(
+def test_a_forecast_names_what_is_left_out_and_what_helps_most(
     build: Orchestrator, work: Work, clock: SettableClock
 ) -> None:
     for _ in range(25):

@@ -199,7 +199,7 @@ def test_large_values_and_scripts_are_read_from_files(project: Project):
 
 
 @pytest.mark.parametrize("runtime", [name for name in RUNTIMES if name != "shell"])
-def test_the_context_says_who_the_agent_is_how_to_push_and_when_to_stop(
+def test_the_context_explains_who_the_agent_is_how_to_push_and_when_to_stop(
     project: Project, runtime: str
 ):
     project.program(runtime)

@@ -94,6 +94,6 @@ def test_opencode_takes_the_command_line(project: Project):
     assert "Session not found" in result.report.output
 
 
-def test_each_runtime_says_where_its_program_comes_from():
+def test_each_runtime_names_the_source_of_its_program():
     for name in ("claude", "codex", "gemini", "opencode"):
         assert runtime_of(agent(name).settings).source.startswith("npm install -g ")

@@ -201,7 +201,7 @@ class StoreContract:
     def test_wait_on_an_empty_board_ends_with_its_time(self, store: Store) -> None:
         assert not store.wait(START, 0)
 
-    def test_wait_ends_when_somebody_commits(self, store: Store) -> None:
+    def test_a_wait_ends_with_a_commit(self, store: Store) -> None:
         (position,) = fill(store, ["a"])
         writer = threading.Timer(0, fill, (store, ["b"]))
         writer.start()
@@ -237,7 +237,7 @@ class StoreContract:
         assert seen.keys() == {"rig/crew/ann", "100%"}
         assert all(before <= moment <= time.time() + 1 for moment in seen.values())
 
-    def test_an_agent_waits_as_long_as_it_says_so_and_is_active_meanwhile(
+    def test_an_agent_counts_as_waiting_until_it_ends_the_wait_and_as_active_meanwhile(
         self, store: Store
     ) -> None:
         with store.presence.waiting_as("rig/ann"), store.presence.waiting_as("bob"):

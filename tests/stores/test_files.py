@@ -354,7 +354,7 @@ def test_presence_that_cannot_be_read_is_a_warning_and_a_refusal_where_it_decide
         store.presence.seen(needed=True)
 
 
-def test_work_is_not_dispatched_while_nobody_knows_who_is_there(tmp_path: Path) -> None:
+def test_work_is_not_dispatched_while_presence_is_unknown(tmp_path: Path) -> None:
     """That nothing was dispatched would be an answer that stands, also when the request is repeated."""
     with Orchestrator.open(tmp_path / "board") as orc:
         orc.workstreams.create("build")

@@ -61,7 +61,7 @@ def test_a_line_is_as_the_design_shows_it():
     assert line == body + b',"crc":"%08x"}\n' % crc
 
 
-def test_more_request_and_version_are_written_only_when_they_say_something():
+def test_more_request_and_version_are_written_only_when_they_are_not_empty():
     line, _ = encode_line(record(1), 0)
     assert all(word not in line for word in (b"more", b"req", b'"v"'))
     full = msgspec.structs.replace(
@@ -72,7 +72,7 @@ def test_more_request_and_version_are_written_only_when_they_say_something():
 
 
 @given(agent=texts, text=texts)
-def test_a_line_is_visible_utf_8_and_has_one_newline_whatever_it_says(agent: str, text: str):
+def test_a_line_is_visible_utf_8_and_has_a_single_newline_with_any_content(agent: str, text: str):
     entry = Recorded(1, TS, agent, "ci.note", encode_payload({"text": text}))
     line, _ = encode_line(entry, 0)
     shown = line.decode()[:-1]

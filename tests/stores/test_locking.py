@@ -120,7 +120,7 @@ def test_the_folder_excludes_when_the_lock_file_is_deleted(folder: Path, other: 
             pass
 
 
-def test_who_waits_in_vain_is_told_pid_command_and_since_when(folder: Path) -> None:
+def test_a_timeout_names_pid_command_and_time_of_the_holder(folder: Path) -> None:
     def hold(me: Child) -> None:
         with FileStore(folder, light=True, warn=print).locked("tasks.claim", 0):
             me.tell()
@@ -136,7 +136,7 @@ def test_who_waits_in_vain_is_told_pid_command_and_since_when(folder: Path) -> N
     assert child.join() == 0
 
 
-def test_a_stopped_holder_is_told_to_be_stopped(folder: Path) -> None:
+def test_a_stopped_holder_is_reported_as_stopped(folder: Path) -> None:
     def hold(me: Child) -> None:
         with light(folder):
             me.tell()
@@ -154,7 +154,7 @@ def test_a_stopped_holder_is_told_to_be_stopped(folder: Path) -> None:
 
 
 @pytest.mark.needs("flock")
-def test_a_holder_that_is_gone_is_told_to_be_gone(folder: Path) -> None:
+def test_a_holder_that_has_ended_is_reported_as_ended(folder: Path) -> None:
     """A forked child keeps its parent's lock; the pid of the parent means nothing any more."""
 
     def work(me: Child) -> None:
@@ -173,7 +173,7 @@ def test_a_holder_that_is_gone_is_told_to_be_gone(folder: Path) -> None:
     child.tell()
 
 
-def test_a_holder_that_left_no_name_is_told_as_such(folder: Path) -> None:
+def test_a_holder_without_a_name_is_reported_as_unknown(folder: Path) -> None:
     with light(folder):
         pass
     with (
@@ -195,7 +195,7 @@ def test_any_text_may_be_the_command_that_holds_the_lock(folder: Path, command: 
 
 
 @pytest.mark.parametrize("left", [b"", b"{", b"[1]", b'{"held":1}', b'{"held":1,"pid":"x"}'])
-def test_a_damaged_note_of_the_holder_hinders_nobody(folder: Path, left: bytes) -> None:
+def test_a_damaged_note_of_the_holder_has_no_effect(folder: Path, left: bytes) -> None:
     (folder / "state" / ".holder").write_bytes(left)
     with system_call(folder), pytest.raises(TimedOut, match="an unknown process"), light(folder):
         pass
@@ -381,7 +381,7 @@ def test_who_waits_gets_the_lock_in_the_order_of_coming(folder: Path) -> None:
 
 
 @pytest.mark.needs("flock", "locks")
-def test_one_that_is_next_and_stopped_stops_nobody(folder: Path) -> None:
+def test_a_stopped_process_that_is_next_blocks_no_other(folder: Path) -> None:
     def take(me: Child) -> None:
         with FileStore(folder, light=True, warn=print).locked("test", WAIT):
             pass
@@ -399,7 +399,7 @@ def test_one_that_is_next_and_stopped_stops_nobody(folder: Path) -> None:
 
 
 @pytest.mark.needs("flock", "locks")
-def test_a_place_in_the_queue_that_nobody_wants_any_more_is_given_on(folder: Path) -> None:
+def test_an_abandoned_place_in_the_queue_is_passed_on(folder: Path) -> None:
     """Also in a program that lives on after it has waited in vain, and takes the place up again."""
 
     def be_next(me: Child) -> None:

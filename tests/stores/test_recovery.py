@@ -79,7 +79,7 @@ def test_a_log_cut_at_any_byte_is_the_one_before_or_after_a_commit(board: Board)
         assert texts_of(store) == [*list("abcde")[: ENDS[saved]], "again"]
 
 
-def test_the_torn_tail_is_kept_in_a_file_of_its_own_and_told(board: Board) -> None:
+def test_the_torn_tail_is_kept_in_its_own_file_and_reported(board: Board) -> None:
     first, _ = fill(board.store(), ["a"], ["b"])
     whole = board.log.read_bytes()
     board.log.write_bytes(whole[:-10])
@@ -99,7 +99,7 @@ def test_two_torn_tails_do_not_overwrite_each_other(board: Board) -> None:
     assert sorted(board.quarantined()) == [b"first", b"second"]
 
 
-def test_a_lost_final_newline_is_put_back_and_told(board: Board) -> None:
+def test_a_lost_final_newline_is_restored_and_reported(board: Board) -> None:
     fill(board.store(), *COMMITS)
     whole = board.log.read_bytes()
     board.log.write_bytes(whole[:-1])
@@ -132,7 +132,7 @@ def test_a_torn_tail_longer_than_a_chunk_is_set_aside(board: Board) -> None:
     assert board.quarantined() == [torn[:-1000]]
 
 
-def test_a_torn_tail_wakes_nobody(board: Board) -> None:
+def test_a_torn_tail_ends_no_wait(board: Board) -> None:
     (position,) = fill(board.store(), ["a"])
     with board.log.open("ab") as file:
         file.write(b'{"id":2,')
@@ -244,7 +244,7 @@ def test_a_flipped_bit_is_never_read_as_an_event(board: Board, bit: int) -> None
     assert board.warnings
 
 
-def test_a_first_commit_that_is_torn_is_set_aside_only_if_nothing_says_that_it_was_read(
+def test_a_torn_first_commit_is_set_aside_only_if_nothing_shows_that_it_was_read(
     board: Board,
 ) -> None:
     fill(board.store(), ["a"])

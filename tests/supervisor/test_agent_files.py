@@ -255,7 +255,7 @@ def test_text_without_frontmatter_is_refused():
         assert problems(text) == ["line 1: frontmatter between two lines `---` is expected"]
 
 
-def test_command_says_the_runtime_too():
+def test_command_also_sets_the_runtime():
     text = "---\ncommand: [./agent, --fast]\n---\nDo it."
     assert parse_agent("a.md", text).settings.runtime == "command"
     assert parse_agent("a.md", text).settings.command == ("./agent", "--fast")

@@ -58,7 +58,7 @@ def test_another_process_sees_it_and_none_is_lost(trust: Trust, agent: Path, tmp
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"files": 1}', '{"more": {}}', ""])
-def test_a_damaged_file_trusts_nothing_and_says_so(trust: Trust, agent: Path, text: str):
+def test_a_damaged_file_trusts_nothing_with_a_warning(trust: Trust, agent: Path, text: str):
     trust.add({str(agent): "1"})
     Path(trust.path).write_text(text)
     with pytest.raises(OrchestratorError) as caught:

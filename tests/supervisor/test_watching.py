@@ -158,7 +158,7 @@ def test_a_burst_is_over_when_nothing_has_changed_for_a_while(
     assert (watcher._settle(), waits) == (3, [SETTLE] * 4)
 
 
-def test_what_is_excluded_and_our_own_is_never_told(project: Path, poll: float):
+def test_excluded_and_own_files_are_never_reported(project: Path, poll: float):
     def write() -> None:
         for name in ("state/events.jsonl", "x.tmp", "build/out", "node_modules/m/i.js", "a.log"):
             (project / name).parent.mkdir(parents=True, exist_ok=True)

@@ -102,7 +102,7 @@ except Exception as error:
 
 
 @SYSTEMS
-def test_the_doctor_says_what_the_system_cannot_promise(system: str, tmp_path: Path) -> None:
+def test_the_doctor_reports_what_the_system_cannot_promise(system: str, tmp_path: Path) -> None:
     out = run(
         system,
         tmp_path / "board",
@@ -145,7 +145,7 @@ print(orc.tasks.claim(task.id, agent="bob").status)
 
 
 @SYSTEMS
-def test_a_holder_that_is_gone_is_told_from_one_that_runs(system: str, tmp_path: Path) -> None:
+def test_a_holder_that_has_ended_differs_from_a_running_holder(system: str, tmp_path: Path) -> None:
     out = run(
         system,
         tmp_path / "board",

@@ -1,4 +1,4 @@
-"""Agents: register, be seen, hold leases, renew them by working, retire."""
+"""Agents: registration, presence, leases and their renewal by work, retirement."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -18,7 +18,7 @@ def seen(orc: Orchestrator, agent: str, moment: float) -> None:
     orc.engine.presence.times[agent] = moment  # type: ignore[attr-defined]
 
 
-def test_registering_says_type_and_capabilities(orc: Orchestrator):
+def test_registering_sets_type_and_capabilities(orc: Orchestrator):
     agent = orc.agents.register("ann", type="coder", capabilities=["python", "bug"])
     assert (agent.id, agent.type, agent.capabilities) == ("ann", "coder", ("python", "bug"))
     assert agent.registered_at == "2026-11-21T06:13:00.000Z"
@@ -77,7 +77,7 @@ def test_a_command_is_a_sign_of_life_and_no_event_of_its_own(orc: Orchestrator):
     assert "ann" in orc.engine.store.presence.seen()
 
 
-def test_system_is_nobody_and_is_never_seen(orc: Orchestrator):
+def test_system_is_no_agent_and_is_never_seen(orc: Orchestrator):
     orc.tasks.add("build", title="x")
     assert orc.engine.store.presence.seen() == {}
     assert orc.agents.all() == []
@@ -240,7 +240,7 @@ def test_a_long_path_like_name_is_seen_too(board: Orchestrator):
 
 
 @pytest.mark.parametrize("act", ["read", "write"])
-def test_a_name_that_differs_only_in_case_is_refused_to_whoever_acts_under_it(
+def test_a_name_that_differs_only_in_case_is_refused_to_every_agent_that_uses_it(
     board: Orchestrator, act: str
 ):
     board.workstreams.create("w")

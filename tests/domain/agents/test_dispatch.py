@@ -1,4 +1,4 @@
-"""Dispatch: ready tasks to the agents that suit them and have least to do."""
+"""Dispatch: ready tasks go to the suitable agents with the least work."""
 
 import pytest
 from boards import SettableClock, changes_nothing
@@ -52,7 +52,7 @@ def test_only_agents_that_suit_a_task_are_given_it(orc: Orchestrator):
     }
 
 
-def test_nobody_is_given_more_than_its_limit(orc: Orchestrator):
+def test_no_agent_is_given_more_than_its_limit(orc: Orchestrator):
     for _ in range(5):
         add(orc)
     orc.agents.register("ann", max_load=2)

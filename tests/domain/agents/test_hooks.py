@@ -1,4 +1,4 @@
-"""Hooks: work hangs on an agent through its restarts; slung work queues behind it."""
+"""Hooks: work stays on an agent's hook through restarts; slung work queues behind it."""
 
 import pytest
 from boards import SettableClock, changes_nothing, code_of
@@ -164,7 +164,7 @@ def test_slung_work_gets_a_convoy_of_its_own_unless_it_is_tracked(orc: Orchestra
     assert orc.convoys.get(f"work-{alone}").notify == ("boss",)
 
 
-def test_the_agent_is_told_once_with_the_urgency_of_the_task(orc: Orchestrator):
+def test_the_agent_gets_a_single_notice_with_the_urgency_of_the_task(orc: Orchestrator):
     orc.hooks.sling(add(orc, "Fix\nit", priority=1), "ann", agent="boss", message="Today.")
     [letter] = orc.mail.inbox(agent="ann")
     assert (letter.kind, letter.priority, letter.sender) == ("work_assignment", "urgent", "boss")
@@ -183,7 +183,7 @@ def test_unslung_work_is_pending_and_the_log_names_who_took_it(orc: Orchestrator
         assert code_of(lambda: orc.hooks.unsling(agent="ann")) == "hook_empty"
 
 
-def test_assigned_work_that_nobody_begins_is_free_after_a_day_and_not_while_its_agent_lives(
+def test_assigned_work_that_is_not_begun_is_free_after_a_day_and_not_while_its_agent_lives(
     orc: Orchestrator, clock: SettableClock
 ):
     lost, kept = add(orc), add(orc)
@@ -198,7 +198,7 @@ def test_assigned_work_that_nobody_begins_is_free_after_a_day_and_not_while_its_
     assert orc.tasks.next(agent="bob") is None
 
 
-def test_whoever_retires_leaves_assigned_work_to_others_too(orc: Orchestrator):
+def test_a_retired_agent_leaves_assigned_work_to_others_too(orc: Orchestrator):
     task = add(orc)
     orc.agents.register("ann")
     orc.hooks.sling(task, "ann")
@@ -207,7 +207,7 @@ def test_whoever_retires_leaves_assigned_work_to_others_too(orc: Orchestrator):
     assert [record.agent for record in orc.events.read(last=2)] == ["boss", "boss"]
 
 
-def test_a_hook_belongs_to_somebody(orc: Orchestrator):
+def test_a_hook_needs_an_agent(orc: Orchestrator):
     task = add(orc)
     for call in (orc.hooks.show, lambda: orc.hooks.hang(task), lambda: orc.hooks.sling(task)):
         with changes_nothing(orc), pytest.raises(UsageError):

@@ -1,4 +1,4 @@
-"""``orc.next``: one answer for whoever asks for work."""
+"""``orc.next``: a single answer for an agent that asks for work."""
 
 import threading
 
@@ -79,7 +79,7 @@ def test_only_urgent_mail_ends_the_wait_of_an_agent_that_is_not_to_be_disturbed(
     assert orc.next(agent="bob").kind == "none"
 
 
-def test_an_empty_board_has_nothing_now_and_one_whose_tasks_have_ended_nothing_more(
+def test_an_empty_board_has_no_work_now_and_a_board_of_ended_tasks_has_no_more_work(
     orc: Orchestrator,
 ):
     orc.workstreams.create("docs")
@@ -131,7 +131,7 @@ def test_a_wait_ends_at_once_with_what_comes(orc: Orchestrator, what: str):
     assert answer.kind == what
 
 
-def test_a_wait_that_is_over_says_why(orc: Orchestrator):
+def test_a_wait_that_is_over_gives_the_reasons(orc: Orchestrator):
     answer = orc.next(agent="bob", wait="10ms")
     assert answer.kind == "none"
     assert answer.standstill is not None

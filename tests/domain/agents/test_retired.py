@@ -1,4 +1,4 @@
-"""A retired agent takes no work and no resource until it registers again; what it knows it may still say."""
+"""A retired agent takes no work and no resource until it registers again; it may still write."""
 
 from collections.abc import Callable
 

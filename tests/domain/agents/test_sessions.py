@@ -1,4 +1,4 @@
-"""Sessions: an older start of an agent cannot end the work of the present one; notes reach the next."""
+"""Sessions: an older start of an agent cannot end the work of the current one; notes reach the next one."""
 
 import pytest
 from boards import SettableClock, changes_nothing, code_of
@@ -68,7 +68,7 @@ def test_done_completes_what_hangs_on_the_hook_and_ends_the_session(orc: Orchest
     assert not orc.sessions.get("ann").is_live
 
 
-def test_done_escalated_blocks_the_task_and_tells_the_overseer(orc: Orchestrator):
+def test_done_escalated_blocks_the_task_and_notifies_the_overseer(orc: Orchestrator):
     task = add(orc)
     orc.hooks.hang(task, agent="ann")
     assert orc.sessions.done("ESCALATED", message="No key", agent="ann").task.id == task

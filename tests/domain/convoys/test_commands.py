@@ -1,4 +1,4 @@
-"""Convoys: they land by themselves with their last task, by whatever path that ends."""
+"""Convoys: they land automatically with their last task, in whatever way it ends."""
 
 from contextlib import suppress
 
@@ -39,7 +39,7 @@ def test_a_watcher_is_no_other_spelling_of_an_agent_that_is_here(orc: Orchestrat
 
 
 @pytest.mark.parametrize("how", ["complete", "fail", "cancel", "duplicate"])
-def test_a_convoy_lands_with_its_last_task_by_whatever_path_and_tells_its_watchers_once(
+def test_a_convoy_lands_with_its_last_task_by_any_path_and_notifies_its_watchers_once(
     orc: Orchestrator, how: str
 ):
     first, second = add(orc), add(orc)
@@ -111,7 +111,7 @@ def test_a_watcher_whose_group_is_empty_keeps_no_task_from_ending(orc: Orchestra
     assert len(orc.mail.inbox(agent="boss")) == 1
 
 
-def test_whoever_creates_a_convoy_is_told_unless_somebody_is_named(orc: Orchestrator):
+def test_the_creator_of_a_convoy_is_notified_unless_others_are_named(orc: Orchestrator):
     assert orc.convoys.create("mine", agent="ann").notify == ("ann",)
     assert orc.convoys.create("system").notify == ()
     with changes_nothing(orc):
@@ -145,7 +145,8 @@ def test_the_status_counts_every_task_archived_ones_too(orc: Orchestrator):
 
 
 class Following(RuleBasedStateMachine):
-    """Random lives of tasks in random convoys: a convoy is landed exactly if all it follows has ended."""
+    """Random histories of tasks in random convoys: a convoy has landed exactly if all its tasks have
+    ended."""
 
     def __init__(self) -> None:
         super().__init__()

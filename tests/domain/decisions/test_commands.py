@@ -85,7 +85,7 @@ def test_a_hand_edit_is_shown_and_adopted_as_text_by_the_next_change(orc: Orches
 
 
 def test_a_document_whose_writing_was_interrupted_is_not_a_hand_edit(orc: Orchestrator):
-    """Between the commit and the file a process may die: the file is missing, or is the one of before."""
+    """A process may die between the commit and the file: then the file is missing or old."""
     add(orc)
     add(orc, "Settings are JSON")
     before = document(orc)
@@ -106,7 +106,7 @@ def test_a_file_that_is_not_a_decision_is_never_overwritten(orc: Orchestrator):
 
 
 @pytest.mark.parametrize("title", ["", " ", "a\nb\0", "x" * 501])
-def test_a_title_is_one_line_that_says_something(orc: Orchestrator, title: str):
+def test_a_title_is_a_single_line_that_is_not_empty(orc: Orchestrator, title: str):
     assert code_of(lambda: add(orc, title)) in ("usage", "bad_input")
 
 

@@ -1,4 +1,4 @@
-"""Goals: dates with tasks; a moved date keeps its history, and no goal holds a task that is gone."""
+"""Goals: dates with tasks. A goal keeps the history of its dates, and contains no deleted task."""
 
 from contextlib import suppress
 
@@ -180,7 +180,7 @@ def test_goals_are_listed_the_next_date_first(orc: Orchestrator) -> None:
 
 
 class Pursuing(RuleBasedStateMachine):
-    """Random lives of tasks in random goals, beside a model that is a dictionary of sets."""
+    """Random histories of tasks in random goals, compared with a dictionary of sets."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -108,7 +108,7 @@ def test_history_keeps_every_version_also_behind_a_deletion(orc: Orchestrator):
         orc.knowledge.history("nothing")
 
 
-def test_delete_takes_the_file_away_and_a_second_time_says_no(
+def test_delete_removes_the_file_and_is_refused_the_second_time(
     board: Orchestrator, path: Callable[[str], Path]
 ):
     board.knowledge.write("findings", "text")
@@ -246,7 +246,7 @@ def test_any_text_is_read_or_refused_by_name_and_a_second_pass_changes_nothing(t
 # Files and hand edits
 
 
-def test_an_edit_by_hand_is_shown_to_readers_and_recorded_by_nobody_who_only_reads(
+def test_an_edit_by_hand_is_shown_to_readers_and_never_recorded_by_reading(
     board: Orchestrator, path: Callable[[str], Path]
 ):
     board.knowledge.write("findings", "one", tags=["x"], agent="ann")
@@ -319,7 +319,7 @@ def test_a_file_that_is_the_previous_version_is_an_interrupted_write_and_the_log
 def test_several_interrupted_writes_in_a_row_are_not_edit_by_hand(
     board: Orchestrator, path: Callable[[str], Path], times: int
 ):
-    """Each process was killed behind its commit; the file stayed at what it was before them all."""
+    """Each process was killed after its commit, so the file kept its content from before all of them."""
     board.knowledge.write("findings", "zero\n")
     old = path("findings").read_bytes()
     for number in range(times):
@@ -358,13 +358,13 @@ def test_a_file_left_behind_by_an_interrupted_deletion_is_not_shown(
     assert board.knowledge.all() == []
 
 
-def test_an_edit_between_reading_and_writing_is_kept_and_told(
+def test_an_edit_between_reading_and_writing_is_kept_and_reported(
     board: Orchestrator,
     path: Callable[[str], Path],
     warnings: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """The commit point is passed in between; whoever edits then must not lose the edit."""
+    """The commit lies between reading and writing; an edit at that time must not be lost."""
     board.knowledge.write("findings", "one\n")
     append = board.engine.store.append
 
@@ -453,7 +453,7 @@ ODD_FILES = {
 
 @pytest.fixture
 def odd(board: Orchestrator, path: Callable[[str], Path]) -> Orchestrator:
-    """A board with files as people make them, and one good topic."""
+    """A board with odd files as people make them, and a good topic."""
     board.knowledge.write("good", "parser facts", agent="ann")
     path("team/plan").parent.mkdir()
     for topic, text in ODD_FILES.items():

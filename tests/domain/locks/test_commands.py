@@ -27,7 +27,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def another(orc: Orchestrator) -> Orchestrator:
-    """A second view of the same board, as another process has it."""
+    """A second object for the same board, like another process."""
     return Orchestrator(orc.engine.store, now=orc.engine._clock)
 
 
@@ -59,7 +59,7 @@ def test_a_lock_of_another_is_denied_with_holder_and_end(orc: Orchestrator):
     assert caught.value.details["until"] == "2026-11-21T06:14:00.000Z"
 
 
-def test_locks_belong_to_somebody(orc: Orchestrator):
+def test_locks_need_an_agent(orc: Orchestrator):
     with changes_nothing(orc):
         assert code_of(lambda: orc.locks.acquire("git")) == "agent_needed"
         assert code_of(lambda: orc.locks.acquire("git", agent="system")) == "agent_needed"
@@ -114,7 +114,7 @@ def test_shared_holders_share_and_keep_others_out(orc: Orchestrator):
 
 
 def test_a_resource_written_as_shared_never_makes_two_exclusive_holders(orc: Orchestrator):
-    """``git:shared`` is how tasks write it; as a lock it is either the same or refused."""
+    """Tasks write ``git:shared``; as the name of a lock it means the same or is refused."""
     try:
         lease = orc.locks.acquire("git:shared", agent="ann")
     except (BadName, UsageError):
@@ -212,12 +212,12 @@ def test_breaking_a_lock_needs_a_reason_and_frees_it_of_all(orc: Orchestrator):
         assert code_of(lambda: orc.locks.renew("git", agent="ann")) == "lock_not_held"
 
 
-def test_breaking_what_nobody_holds_is_not_found(orc: Orchestrator):
+def test_breaking_a_free_resource_is_not_found(orc: Orchestrator):
     with changes_nothing(orc), pytest.raises(NotFound):
         orc.locks.break_("git", reason="tidy")
 
 
-def test_get_of_a_free_resource_shows_nobody(orc: Orchestrator):
+def test_get_of_a_free_resource_shows_no_holder(orc: Orchestrator):
     lock = orc.locks.get("git")
     assert (lock.resource, lock.holders, lock.waiting) == ("git", (), ())
 
@@ -247,7 +247,7 @@ def test_a_waiter_gets_the_lock_when_the_task_that_touches_it_ends(
 
 
 def test_a_waiter_gets_the_lock_when_the_lease_of_its_holder_ends():
-    """No event tells of it; the clock here is the real one, because the waiter sleeps until then."""
+    """No event announces this; the clock is real, because the waiter sleeps until then."""
     orc = Orchestrator(MemoryStore())
     orc.workstreams.create("build")
     done = orc.tasks.add("build", title="done first", touches=["x"]).id
@@ -306,7 +306,7 @@ def test_waiting_with_a_request_id_gives_the_lock_and_its_repetition_the_same_le
 def test_a_commit_right_after_a_try_in_vain_is_not_missed(
     orc: Orchestrator, is_own: bool, monkeypatch: pytest.MonkeyPatch
 ):
-    """Whatever comes to know of it before the wait begins: the wait ends at once."""
+    """Even if the commit becomes known before the wait begins, the wait ends at once."""
     desk = orc.engine
     other = desk if is_own else another(orc).engine
     tried: list[bool] = []
@@ -379,10 +379,11 @@ def test_a_chain_of_waiters_without_a_circle_may_wait(orc: Orchestrator, pool: T
     assert waiting.result(60).agent == "bob"
 
 
-def test_a_circle_of_others_is_followed_once_by_whoever_waits_beside_it(
+def test_an_agent_that_waits_beside_a_circle_of_others_follows_the_circle_once(
     orc: Orchestrator, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ):
-    """An agent may take what is free while it waits, so others can close a circle that nobody may enter."""
+    """An agent may take free resources while it waits, so others can close a circle that no agent may
+    join."""
     orc.locks.acquire("a", agent="ann")
     orc.locks.acquire("b/y", agent="dora")
     waiting = [
@@ -419,7 +420,7 @@ def test_waiting_inside_a_transaction_is_refused(orc: Orchestrator):
 
 
 def test_one_resource_is_never_held_by_two_when_many_race_for_it(orc: Orchestrator):
-    """Each thread holds, reads and writes a number; a second holder would lose an increment."""
+    """Each thread acquires the lock, reads and writes a number; a second holder would lose an increment."""
     number = 0
 
     def add(agent: str) -> None:
@@ -460,7 +461,7 @@ def test_one_path_is_one_resource_however_it_is_spelled(orc: Orchestrator, spell
 def test_names_of_an_old_board_are_compared_as_paths_and_stay_in_its_log(
     orc: Orchestrator, clock: SettableClock
 ):
-    """Earlier versions recorded every spelling; the events are made here as they wrote them."""
+    """Earlier versions recorded every spelling; this test writes events like theirs."""
     orc.workstreams.create("w")
     until = "2026-11-21T07:13:00.000Z"
 

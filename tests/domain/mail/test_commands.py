@@ -26,7 +26,7 @@ TWO_MINUTES_LATER = "2026-11-21T06:15:00.000Z"
 
 @event("tests.mail_renamed")
 class Renamed(Event):
-    """What renaming an agent does to its mail."""
+    """The effects of renaming an agent on its mail."""
 
     old: str
     new: str
@@ -104,7 +104,7 @@ def test_a_note_to_oneself_is_mail(orc: Orchestrator):
     assert held(orc, "ann") == [(message, "new")]
 
 
-def test_somebody_without_a_name_may_write(orc: Orchestrator):
+def test_a_sender_without_a_name_may_write(orc: Orchestrator):
     letter = orc.mail.send("bob", "hi")
     assert letter.sender == "system"
     with changes_nothing(orc):
@@ -210,7 +210,7 @@ def test_a_copy_is_a_recipient_too(team: Orchestrator):
 @pytest.mark.parametrize(
     "address", ["@all", "@type:reviewer", "@type:nothing", "@ws:build", "list:me"]
 )
-def test_a_group_with_nobody_in_it_is_refused(orc: Orchestrator, address: str):
+def test_an_empty_group_is_refused(orc: Orchestrator, address: str):
     orc.agents.register("ann")
     orc.workstreams.create("build")
     orc.mail.set_list("me", ["ann"])
@@ -294,7 +294,7 @@ def test_members_of_a_list_are_agents(orc: Orchestrator):
 # Reading
 
 
-def test_reading_marks_and_says_when_and_again_records_nothing(
+def test_reading_marks_with_the_time_and_again_records_nothing(
     orc: Orchestrator, clock: SettableClock
 ):
     message = sent(orc)
@@ -307,7 +307,7 @@ def test_reading_marks_and_says_when_and_again_records_nothing(
     assert held(orc, "bob") == [(message, "read")]
 
 
-def test_mail_of_somebody_else_is_shown_and_not_marked(orc: Orchestrator):
+def test_mail_of_another_agent_is_shown_and_not_marked(orc: Orchestrator):
     message = sent(orc)
     with changes_nothing(orc):
         assert orc.mail.read(message, agent="carl").subject == "hi"
@@ -327,7 +327,7 @@ def test_what_is_not_a_message_is_not_found(orc: Orchestrator, number: int):
             assert code_of(lambda query=query: query(number)) == "message_not_found"  # type: ignore[misc]
 
 
-def test_a_mailbox_belongs_to_somebody(orc: Orchestrator):
+def test_a_mailbox_needs_an_agent(orc: Orchestrator):
     message = sent(orc)
     calls: list[Callable[[], Any]] = [
         orc.mail.inbox,
@@ -423,7 +423,7 @@ def test_delivery_is_in_the_order_of_the_ids_and_recorded_once(
     assert orc.mail.peek(third).receipts["bob"].delivered_at == MINUTE_LATER
 
 
-def test_pending_of_nobody_is_nothing(orc: Orchestrator):
+def test_pending_of_an_unknown_agent_is_empty(orc: Orchestrator):
     assert orc.mail.pending(agent="bob") == []
 
 
@@ -671,7 +671,7 @@ def test_a_repeated_request_takes_once(orc: Orchestrator):
 
 
 @pytest.mark.parametrize("to", ["bob", "queue:q"])
-def test_who_waits_is_told_when_mail_comes(orc: Orchestrator, to: str):
+def test_a_wait_ends_when_mail_comes(orc: Orchestrator, to: str):
     other = Orchestrator(orc.engine.store, now=orc.engine._clock)
     with ThreadPoolExecutor(1) as pool:
         if to == "bob":
@@ -683,7 +683,7 @@ def test_who_waits_is_told_when_mail_comes(orc: Orchestrator, to: str):
         assert waiting.result(30) == 1
 
 
-def test_who_waits_for_new_mail_is_not_told_of_what_was_delivered(orc: Orchestrator):
+def test_a_wait_for_new_mail_ignores_delivered_mail(orc: Orchestrator):
     orc.mail.deliver([sent(orc)], agent="bob")
     assert orc.mail.check(agent="bob", wait=60).unread == 1
     assert orc.mail.check(agent="bob", new=True, wait="10ms").new == 0
@@ -744,11 +744,11 @@ picks = st.integers(0, 10_000)
 
 
 class Missing(Exception):
-    """What the model refuses, by the code of the error."""
+    """A refusal of the model, with the code of the error."""
 
 
 class Post(RuleBasedStateMachine):
-    """Mail on a board beside a model of it: for every agent a dict from message to how far it has come."""
+    """Mail on a board compared with a model: for every agent a dict from messages to their state."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -768,7 +768,7 @@ class Post(RuleBasedStateMachine):
         self.orc.workstreams.create("build")
 
     def both(self, real: Callable[[], Any], model: Callable[[], Any]) -> Any:
-        """Run a step on both; they refuse for the same reason, then nothing changed, or agree."""
+        """Run a step on both: they agree, or refuse for the same reason and change nothing."""
         before = as_text(self.orc.engine.read(), self.orc.engine._position)
         try:
             expected, refusal = model(), None
@@ -786,7 +786,7 @@ class Post(RuleBasedStateMachine):
         return result
 
     def meant(self, address: str, sender: str) -> tuple[list[str], str]:
-        """The agents and the queue of an address."""
+        """The agents and the queue that an address means."""
         agents: list[str] = []
         queue = ""
         for part in address.split(","):

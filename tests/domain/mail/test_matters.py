@@ -1,4 +1,4 @@
-"""A notice that asks for what is settled is unread no longer and ends no wait; the mailbox still has it."""
+"""A notice about a settled matter is not unread any more and ends no wait; the mailbox keeps it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,7 +27,7 @@ def handed_in(orc: Orchestrator) -> str:
 
 
 def unread(orc: Orchestrator, agent: str) -> list[str]:
-    """The first words of the subjects that an agent has to read; every way to ask says the same."""
+    """The first words of the subjects of unread mail; all queries must agree on them."""
     items = orc.mail.inbox(agent=agent, unread=True)
     count = orc.mail.check(agent=agent)
     assert (count.unread, count.new) == (len(items), len(items))
@@ -129,7 +129,7 @@ def test_next_does_not_answer_with_a_settled_notice(orc: Orchestrator):
 
 
 class Untouched(dict[int, Any]):
-    """A map of messages that is counted, and asked for single ones, but never walked through."""
+    """A map of messages that allows counting and single look-ups, but no iteration."""
 
     def __iter__(self) -> Iterator[int]:
         raise AssertionError("the whole mailbox was read")
@@ -202,7 +202,7 @@ def test_an_assignment_of_several_steps_is_settled_with_the_last_of_them(
 
 
 def poured(orc: Orchestrator) -> str:
-    """A workflow of which two steps were assigned to bob at once."""
+    """A workflow with two steps that were assigned to bob in the same commit."""
     steps = [CompiledStep(id="a", title="A")]
     steps += [CompiledStep(id=i, title="T", needs=("a",), assignee="bob") for i in ("b", "c")]
     root = orc.workflows.pour(CompiledFormula(formula="two", steps=tuple(steps))).root.id

@@ -1,4 +1,4 @@
-"""Notices: which event of a task makes mail, for whom, once, and in the same commit."""
+"""Notices: which events of tasks send mail, to whom; once, and in the same commit."""
 
 import io
 from collections.abc import Callable
@@ -25,7 +25,8 @@ def claimed(orc: Orchestrator, agent: str = "ann", **facts: object) -> str:
 
 
 def told(orc: Orchestrator, step: Callable[[], object]) -> dict[str, str]:
-    """The notices of one step: by recipient the first word of the subject; each recipient gets one."""
+    """The notices of a step: the first word of the subject by recipient; each recipient gets a single
+    notice."""
     before = orc.engine.read().event
     step()
     sent = [event for event in orc.events.read(since=before) if event.type == "message.sent"]
@@ -75,7 +76,7 @@ def test_a_convoy_that_lands_with_a_failure_reports_it_itself(orc: Orchestrator)
 
 
 @pytest.mark.parametrize("how", ["next", "claim", "sling"])
-def test_a_lease_that_another_agent_takes_over_is_told_to_who_lost_it(
+def test_an_agent_that_loses_its_lease_to_another_gets_a_notice(
     orc: Orchestrator, clock: SettableClock, how: str
 ):
     task = claimed(orc)
@@ -88,7 +89,7 @@ def test_a_lease_that_another_agent_takes_over_is_told_to_who_lost_it(
     assert told(orc, steps[how]) == {"ann": "Lease lapsed", "lead": "Lease lapsed"}
 
 
-def test_a_lapsed_lease_says_who_has_the_task_now(orc: Orchestrator, clock: SettableClock):
+def test_the_notice_of_a_lapsed_lease_names_the_new_holder(orc: Orchestrator, clock: SettableClock):
     task = claimed(orc)
     clock.advance(3600)
     assert told(orc, lambda: orc.tasks.claim(task, agent="ann")) == {}, "it goes on itself"
@@ -100,7 +101,9 @@ def test_a_lapsed_lease_says_who_has_the_task_now(orc: Orchestrator, clock: Sett
     )
 
 
-def test_what_is_taken_from_an_agent_is_told_to_it_and_what_it_gives_back_is_not(orc: Orchestrator):
+def test_an_agent_gets_a_notice_of_work_taken_from_it_and_none_of_work_that_it_gives_back(
+    orc: Orchestrator,
+):
     task = claimed(orc)
     taken = told(orc, lambda: orc.hooks.unsling(task, reason="not now", agent="lead"))
     assert taken == {"ann": "Taken from you"}
@@ -175,7 +178,7 @@ def test_every_notice_is_about_an_event_of_a_task(orc: Orchestrator):
 
 
 @pytest.mark.parametrize("is_retired", [True, False])
-def test_a_rejection_says_where_the_work_is_now(orc: Orchestrator, is_retired: bool):
+def test_the_notice_of_a_rejection_says_who_has_the_work(orc: Orchestrator, is_retired: bool):
     task = claimed(orc, review=True)
     orc.tasks.complete(task, agent="ann")
     if is_retired:

@@ -1,4 +1,4 @@
-"""Subscriptions: one finish for each event and agent, numbered attempts, leases, limits, dead letters."""
+"""Subscriptions: each agent finishes each event once; attempts, leases, limits, dead letters."""
 
 import pytest
 from boards import SettableClock, changes_nothing, code_of

@@ -1,4 +1,5 @@
-"""Random histories of pushes, claims, attempts, lapses, finishes and cursors, against a simple model."""
+"""Random histories of pushes, claims, attempts, lapses, finishes and cursors, compared with a simple
+model."""
 
 from collections import Counter
 from typing import Any
@@ -23,7 +24,7 @@ RUNNERS = st.integers(0, 1)
 
 
 class ModelAttempt:
-    """What the model knows of the attempts of an agent at an event."""
+    """The attempts of an agent at an event in the model."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -32,7 +33,7 @@ class ModelAttempt:
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Two runners on one board; each agent hears every event that was pushed, one at a time, in order."""
+    """Two runners on the same board; each agent gets every pushed event, one at a time, in order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,7 +69,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(runner=RUNNERS, agent=AGENTS)
     def start(self, runner: int, agent: str) -> None:
-        """What a runner does: an event that waits comes first, else the next one that is heard."""
+        """Start an attempt as a runner does: at an event that waits, else at the next event."""
         orc, model = self.runners[runner], self.open[agent]
         subscriber = orc.subscriptions.get(agent)
         new = [
@@ -113,7 +114,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(runner=RUNNERS, which=NEWEST, how=st.sampled_from(["finish", "fail", "end"]))
     def end(self, runner: int, which: int, how: str) -> None:
-        """Any attempt that ever began ends, also one that another runner has long taken over."""
+        """End any attempt that ever began, even if another runner has replaced it."""
         if not self.tokens:
             return
         agent, event, token = self.tokens[-1 - which % len(self.tokens)]
@@ -169,7 +170,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(runner=RUNNERS, agent=AGENTS, which=NEWEST)
     def replay(self, runner: int, agent: str, which: int) -> None:
-        """The cursor of a subscriber is set: what is behind it comes again, what is before it does not."""
+        """Set the cursor of a subscriber: later events come again, earlier ones do not."""
         position = self.pushed[-1 - which % len(self.pushed)]
         model = self.open[agent]
         lively = [a for a in model.values() if a.state == "running"]

@@ -1,4 +1,4 @@
-"""A batch is one commit: all of its entries or none, and every problem with its place."""
+"""A batch is a single commit: all of its entries or none, and every problem with its place."""
 
 from typing import Any
 
@@ -77,7 +77,7 @@ def test_it_adds_edits_links_and_assigns_in_one_commit(build: Orchestrator) -> N
     assert commits.count(False) == 1
 
 
-def test_a_key_may_be_said_before_its_entry(build: Orchestrator) -> None:
+def test_a_key_may_be_used_before_its_entry(build: Orchestrator) -> None:
     done = apply(
         build,
         {"title": "Last", "needs": "first, second", "waits_for": "any:first"},
@@ -96,7 +96,7 @@ def test_an_edit_may_name_new_tasks(build: Orchestrator) -> None:
     assert build.tasks.get(old.id).needs == (done.keys["new"],)
 
 
-def test_whoever_is_given_work_is_told_once(build: Orchestrator) -> None:
+def test_an_agent_that_is_given_work_gets_a_single_notice(build: Orchestrator) -> None:
     old = build.tasks.add("build", title="Old")
     apply(build, {"id": old.id, "assign": "ann"})
     done = apply(build, {"id": old.id, "assign": "ann"})
@@ -305,7 +305,7 @@ def test_text_below_is_the_description_without_its_indent(build: Orchestrator) -
     assert tasks["Ask the bank"].description == ""
 
 
-def test_every_problem_of_a_markdown_file_is_said_with_its_line(build: Orchestrator) -> None:
+def test_every_problem_of_a_markdown_file_is_reported_with_its_line(build: Orchestrator) -> None:
     text = (
         "# All {due: 3d, priority: 2}\n"
         "- [x] Done before\n"

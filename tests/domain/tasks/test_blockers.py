@@ -1,4 +1,4 @@
-"""The work graph: what keeps a task back and what does not, by rules with names and by random commands."""
+"""The work graph: what blocks a task, by named rules and by random commands."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -28,7 +28,7 @@ FEW = 8
 
 
 class Work:
-    """What is known of a task: only what commands said, nothing that follows from it."""
+    """The facts of a task in the model: only those set by commands, no derived ones."""
 
     def __init__(self, stream: str, priority: int) -> None:
         self.stream = stream
@@ -46,7 +46,7 @@ class Work:
 
 
 class Board:
-    """The definitions, written from the words of the issue, over all tasks that ever were."""
+    """The definitions of the rules, over all tasks that ever existed."""
 
     def __init__(self) -> None:
         self.works: dict[str, Work] = {}
@@ -62,7 +62,7 @@ class Board:
         return self.works[name].status == "failed"
 
     def waits(self, work: Work) -> bool:
-        """Whether a need of it is not done, or a task whose failure it needs did not fail."""
+        """Whether one of its needs is not done, or a task whose failure it needs has not failed."""
         return not (all(map(self.is_done, work.needs)) and all(map(self.has_failed, work.failures)))
 
     def settle(self) -> None:
@@ -74,7 +74,7 @@ class Board:
                 work.status, work.cancelled_by = "cancelled", done[0]
 
     def reopen(self, name: str) -> None:
-        """With a task, those are open again that its success has cancelled."""
+        """Reopen a task, and the tasks that its success has cancelled."""
         for work in (self.works[other] for other in self.live()):
             if name in work.failures and work.cancelled_by == name and work.status == "cancelled":
                 work.status, work.cancelled_by = "pending", ""
@@ -101,7 +101,7 @@ class Board:
         return not ends or any(end not in ("done", "cancelled") for end in ends)
 
     def reasons(self, name: str, now: str) -> set[tuple[str, str | None]]:
-        """Everything that keeps a task back."""
+        """All blockers of a task."""
         work = self.works[name]
         collected: set[tuple[str, str | None]] = set()
         if work.status == "blocked":
@@ -125,7 +125,7 @@ class Board:
         return collected
 
     def is_idle(self, name: str, now: str) -> bool:
-        """Nobody has it, and it is not over."""
+        """Whether no agent has it and it has not ended."""
         work = self.works[name]
         if work.status in ("assigned", "in_progress"):
             return work.lease_until <= now
@@ -135,7 +135,7 @@ class Board:
         return self.is_idle(name, now) and not self.reasons(name, now)
 
     def keeps_from_claim(self, name: str, now: str) -> set[tuple[str, str | None]]:
-        """An agent may claim a task before its parts, by its id."""
+        """Whether it blocks a claim by id, which is allowed before the parts of the task."""
         return self.reasons(name, now) - {("parts", None)}
 
     def can_be_completed(self, name: str) -> bool:
@@ -146,7 +146,7 @@ class Board:
     # Would anything wait for itself?
 
     def awaited(self, name: str) -> set[str]:
-        """What must be done before a task can be, whatever the statuses are now."""
+        """The tasks that must be done before a task, independent of their statuses."""
         work = self.works[name]
         if work.archived:
             return set()
@@ -158,7 +158,7 @@ class Board:
         return collected
 
     def parents(self, name: str) -> list[str]:
-        """The parents above a task that can still be open one day."""
+        """The parents above a task that may still be opened."""
         above: list[str] = []
         parent = self.works[name].parent
         while parent is not None and not self.works[parent].archived and parent not in above:
@@ -190,7 +190,7 @@ delays = st.sampled_from(["", "30m", "2h", "1d"])
 
 
 def replaced(names: list[str], old: str, new: str) -> list[str]:
-    """The names with another one in the place of one of them."""
+    """The names, with one of them replaced."""
     return list(dict.fromkeys(new if name == old else name for name in names))
 
 
@@ -199,7 +199,7 @@ MODELLED = (*BLOCKING, *KINDS)
 
 
 class WorkGraph(RuleBasedStateMachine):
-    """A real board beside the definitions; after every command they must say the same."""
+    """A real board beside the definitions; after every command both must agree."""
 
     @initialize()
     def begin(self) -> None:
@@ -218,7 +218,7 @@ class WorkGraph(RuleBasedStateMachine):
     def begin_with(
         self, stream: str, parent: str | None = None, failures: Sequence[str] = ()
     ) -> str:
-        """A task; a few that are there from the start make what is picked by chance meet more often."""
+        """Add a first task; with a few tasks from the start, random choices meet more often."""
         task = self.orc.tasks.add(
             stream, title="x", priority=1, parent=parent, needs_failure_of=failures
         ).id
@@ -241,7 +241,7 @@ class WorkGraph(RuleBasedStateMachine):
         return times.after(self.now(), times.duration(delay)) if delay else ""
 
     def change(self, name: str, command: Callable[[], Task], **fields: object) -> None:
-        """Give a task other links; refused exactly if something would wait for itself then."""
+        """Change the links of a task; this must be refused exactly if it closes a circle."""
         work = self.board.works[name]
         before = dict(vars(work))
         vars(work).update(fields)
@@ -496,7 +496,7 @@ class WorkGraph(RuleBasedStateMachine):
     @precondition(has_tasks)
     @rule(task=picks)
     def reopen(self, task: int) -> None:
-        """What ended, so that it is picked more often than by chance."""
+        """Reopen an ended task, more often than random choice would."""
         ended = [n for n in self.board.live() if self.board.works[n].status in ENDED]
         if ended:
             self.step(self.board.live().index(ended[task % len(ended)]), "reopen")
@@ -504,7 +504,7 @@ class WorkGraph(RuleBasedStateMachine):
     @precondition(has_tasks)
     @rule(task=picks)
     def finish(self, task: int) -> None:
-        """The usual way, so that many tasks get done."""
+        """Claim and complete a task, so that many tasks get done."""
         ready = self.orc.links.ready()
         if ready:
             name = ready[task % len(ready)].id
@@ -579,7 +579,7 @@ class WorkGraph(RuleBasedStateMachine):
     # What must hold
 
     def follow_leases(self) -> None:
-        """A sign of life renews what an agent has; how long is not a matter of the graph."""
+        """Copy the ends of leases from the board: their renewal is not a rule of the graph."""
         for name in self.board.live():
             task = self.orc.tasks.get(name)
             self.board.works[name].lease_until = task.lease_until
@@ -774,7 +774,7 @@ def test_other_links_never_keep_a_task_back(orc: Orchestrator, kind: str):
     assert [edge.task for edge in orc.links.linked(task)] == [other]
 
 
-def test_a_task_that_is_put_off_is_given_to_nobody_before_its_time(
+def test_a_deferred_task_is_given_to_no_agent_before_its_time(
     orc: Orchestrator, clock: SettableClock
 ):
     task = add(orc, defer="2h")
@@ -810,7 +810,7 @@ def test_a_time_that_is_none_is_refused(orc: Orchestrator, time: str):
         assert code_of(lambda: orc.tasks.edit(task, due=time)) == "usage"
 
 
-def test_a_closed_workstream_has_nothing_ready_and_says_so(orc: Orchestrator):
+def test_a_closed_workstream_has_nothing_ready_and_is_named_as_the_reason(orc: Orchestrator):
     task = add(orc)
     orc.workstreams.close("build")
     assert ready(orc) == []
@@ -908,7 +908,7 @@ def test_a_circle_through_a_task_that_has_ended_is_refused_because_it_may_be_reo
 
 
 def test_an_edit_is_judged_by_what_comes_out_of_it(orc: Orchestrator):
-    """Needs that would close a circle below the old parent close none without it."""
+    """Needs that would close a circle below the old parent close none below no parent."""
     top = add(orc)
     low = add(orc, parent=top)
     other = add(orc)
@@ -1035,7 +1035,7 @@ def test_progress_counts_archived_children(orc: Orchestrator):
     assert orc.tasks.get(top).progress == (progress.__class__)(1, 1, 0)
 
 
-def test_what_an_imported_record_says_of_other_tasks_is_not_believed(orc: Orchestrator):
+def test_facts_of_an_imported_record_about_other_tasks_are_not_trusted(orc: Orchestrator):
     record = orc.tasks.get(add(orc))
     strange = replace(record, id="other", held=True, waiting=True, open_needs=3)
     state = orc.engine.read()
@@ -1135,7 +1135,7 @@ def test_a_graph_of_one_task_is_all_that_is_connected_with_it(orc: Orchestrator)
 
 
 def test_what_links_to_a_task_is_kept_in_step(orc: Orchestrator):
-    """Links that were made, removed, edited, and those of tasks that ended, left and came back."""
+    """Links that were added, removed and edited, also of tasks that ended, were archived and restored."""
     first, second, third, hub = (add(orc) for _ in range(4))
 
     def linked() -> list[tuple[str, str]]:

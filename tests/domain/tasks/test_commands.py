@@ -1,4 +1,4 @@
-"""Tasks: the steps of their life, leases and fencing tokens, needs, ids, and what ``next`` gives."""
+"""Tasks: their transitions, leases and fencing tokens, needs, ids, and the result of ``next``."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -232,7 +232,7 @@ def test_bad_fields_are_refused_and_nothing_is_added(
 def test_a_value_of_the_wrong_type_never_gets_into_the_log(
     orc: Orchestrator, fields: dict[str, object]
 ):
-    """Such an event could not be read back, and the board would be closed for ever."""
+    """Such an event could not be read back, and the board could never be opened again."""
     with suppress(UsageError, BadInput, TypeError):
         add(orc, **fields)
     reopened = Orchestrator(orc.engine.store)
@@ -372,7 +372,7 @@ def test_the_table_of_steps_is_the_one_of_the_issue():
     }
 
 
-def test_a_task_is_claimed_by_somebody_with_a_name(orc: Orchestrator):
+def test_a_claim_needs_the_name_of_an_agent(orc: Orchestrator):
     task = add(orc)
     with changes_nothing(orc):
         assert code_of(lambda: orc.tasks.claim(task)) == "agent_needed"
@@ -563,7 +563,7 @@ def test_the_parts_of_a_task_are_given_before_it(orc: Orchestrator, clock: Setta
         lambda orc, task: orc.knowledge.write("topic", "x", tags=["a", "a"]),
     ],
 )
-def test_a_list_that_holds_something_twice_or_nothing_is_refused(
+def test_a_list_with_a_repeated_or_an_empty_item_is_refused(
     orc: Orchestrator, call: Callable[[Orchestrator, str], object]
 ):
     task = add(orc)
@@ -865,7 +865,7 @@ def test_a_lapsed_task_goes_to_the_next_next_with_another_attempt_and_token(
     assert types == ["task.lapsed", "task.claimed", "message.sent"], "its holder is notified"
 
 
-def test_the_late_holder_is_refused_and_told_who_has_the_task_now(
+def test_the_late_holder_is_refused_with_the_name_of_the_new_holder(
     orc: Orchestrator, clock: SettableClock
 ):
     task = add(orc)
@@ -908,7 +908,7 @@ def test_an_old_token_is_refused_after_the_task_was_done_by_another(
         assert code_of(lambda: orc.tasks.complete(task, agent="ann", token=old)) == "not_holder"
 
 
-def test_a_holder_whose_lapsed_task_nobody_took_may_still_complete_it(
+def test_a_holder_whose_lapsed_task_is_still_free_may_complete_it(
     orc: Orchestrator, clock: SettableClock
 ):
     task = add(orc)

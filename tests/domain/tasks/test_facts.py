@@ -1,4 +1,4 @@
-"""A fact of a task is declared once; whatever shows, takes or keeps facts has every one of them."""
+"""A fact of a task is declared once; everything that shows, accepts or stores facts has all of them."""
 
 import inspect
 import typing
@@ -29,7 +29,7 @@ def test_every_fact_that_is_given_is_kept_in_a_field() -> None:
     assert {fact.field or name for name, fact in FACTS.items()} <= fields(TaskFacts)
 
 
-def test_every_fact_but_the_title_says_how_it_is_kept() -> None:
+def test_every_fact_but_the_title_declares_how_it_is_exported() -> None:
     assert KEPT.keys() == fields(TaskFacts) - {"title"}
 
 
@@ -127,7 +127,7 @@ def test_an_external_ref_is_one_line_by_which_tasks_are_found(orc: Orchestrator)
         orc.tasks.edit(task.id, external_ref="x" * 501)
 
 
-def test_meta_are_facts_of_ones_own_in_the_order_given_by_which_tasks_are_found(
+def test_meta_are_free_facts_in_the_order_given_by_which_tasks_are_filtered(
     orc: Orchestrator,
 ) -> None:
     orc.workstreams.create("build")

@@ -1,4 +1,4 @@
-"""Needs of a failure: a task that runs only if another one failed, and is cancelled if that one is done."""
+"""Needs of a failure: a task that runs only if another task failed, and is cancelled if that is done."""
 
 import pytest
 from boards import SettableClock, check_law, code_of
@@ -176,7 +176,7 @@ def test_a_forecast_takes_the_other_one_to_succeed(
 
 
 def test_only_a_cancelled_one_needs_attention(orc: Orchestrator, deploy: str, undo: str) -> None:
-    """Success cancels it and failure frees it; after a cancellation a person must say how to go on."""
+    """Success cancels it and failure frees it; after a cancellation a person must decide."""
     assert not [alert for alert in orc.plan().attention if alert.kind == "need_ended"]
     orc.tasks.cancel(deploy)
     (alert,) = [alert for alert in orc.plan().attention if alert.kind == "need_ended"]

@@ -1,4 +1,4 @@
-"""A worker says why its task waits for less than before, and the creator gets that by mail."""
+"""A worker must give a reason if its task waits for less than before; the creator gets it by mail."""
 
 from collections.abc import Callable
 
@@ -57,7 +57,9 @@ WAYS: dict[str, tuple[str, Callable[[Orchestrator, str, str, str], object]]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_worker_says_why_its_task_waits_for_less(orc: Orchestrator, task: str, way: str):
+def test_a_worker_gives_the_reason_why_its_task_waits_for_less(
+    orc: Orchestrator, task: str, way: str
+):
     title, drop = WAYS[way]
     dropped = found(orc, title)
     with changes_nothing(orc):
@@ -97,7 +99,7 @@ def test_what_is_done_is_no_longer_waited_for_and_goes_without_a_reason(
     assert orc.tasks.get(task).evidence == ()
 
 
-def test_whoever_plans_changes_it_without_a_reason_and_the_worker_gets_mail(
+def test_a_planner_changes_it_without_a_reason_and_the_worker_gets_mail(
     orc: Orchestrator, task: str
 ):
     orc.links.remove(task, found(orc, "needed"), agent="lead")

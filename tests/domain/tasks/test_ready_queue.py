@@ -1,4 +1,4 @@
-"""The schedule: derived from the records alone, and right after every change."""
+"""The schedule: derived from the records alone, and correct after every change."""
 
 import random
 
@@ -19,7 +19,7 @@ def streams(orc: Orchestrator) -> None:
 
 
 class Life:
-    """A board on which something happens, chosen by dice; whatever it is, it is allowed."""
+    """A board with random commands, all of which are allowed."""
 
     AGENTS = [f"agent-{n}" for n in range(6)]
     RESOURCES = ["git", "src/**", "src/a", "db:shared", "db", "*"]
@@ -113,7 +113,7 @@ class Life:
 
 
 def test_best_equals_its_definition_through_a_random_life(orc: Orchestrator, clock: SettableClock):
-    """A thousand steps of six agents; after each, what is best for somebody is computed anew."""
+    """A thousand steps of six agents; after each step the best task of an agent is computed from scratch."""
     life = Life(orc, clock, seed=7)
     for _ in range(1000):
         life.step()

@@ -25,7 +25,7 @@ patterns = st.lists(parts, min_size=1, max_size=2).map("/".join)
 
 
 def matches(pattern: str, name: str) -> bool:
-    """The definition, by a regular expression that shares nothing with the code under test."""
+    """The definition as a regular expression, independent of the tested code."""
     return re.fullmatch(regex(tuple(pattern.split("/"))), name) is not None
 
 
@@ -106,7 +106,7 @@ def test_long_patterns_are_compared_without_exploding():
         ("http://x:80/y", Need("http://x:80/y")),
     ],
 )
-def test_parse_tells_resource_and_sharing_apart(text: str, need: Need):
+def test_parse_splits_resource_and_sharing(text: str, need: Need):
     assert parse(text) == need
 
 

@@ -1,4 +1,4 @@
-"""Reviews are work: an agent has one under a lease of its own, and `next` hands them out."""
+"""Reviews are work: an agent has a review with its own lease, and `next` returns reviews too."""
 
 import pytest
 from boards import SettableClock, changes_nothing, code_of
@@ -101,7 +101,7 @@ def test_claiming_a_review_that_one_has_changes_nothing(orc: Orchestrator):
         assert orc.reviews.claim(task, agent="bob", lease="2h").review_until == until
 
 
-def test_whoever_reviews_is_named_to_others_with_the_time(orc: Orchestrator):
+def test_the_reviewer_is_named_to_others_with_the_time(orc: Orchestrator):
     task = in_review(orc)
     orc.reviews.claim(task, agent="bob")
     for step in (
@@ -225,7 +225,7 @@ def test_finding_a_review_looks_at_none_of_ones_own_and_none_of_another_kind(orc
 
 
 def worked_on_before(orc: Orchestrator, how: str, clock: SettableClock) -> str:
-    """A task that ann has claimed, and that another agent hands in for review."""
+    """A task that ann has claimed, and that another agent submits for review."""
     task = orc.tasks.add("build", title="x", review=True).id
     orc.tasks.claim(task, agent="ann", lease=60)
     if how == "release":
@@ -278,7 +278,7 @@ def test_an_agent_that_worked_on_it_before_does_not_review_it(
     assert orc.reviews.approve(task, agent="carl").status == "done"
 
 
-def test_whoever_worked_on_it_before_it_was_done_may_review_what_was_done_since(orc: Orchestrator):
+def test_an_agent_that_worked_on_it_before_it_was_done_may_review_later_work(orc: Orchestrator):
     task = in_review(orc, worker="ann")
     orc.reviews.approve(task, agent="bob")
     orc.tasks.reopen(task)

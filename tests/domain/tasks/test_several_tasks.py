@@ -1,4 +1,4 @@
-"""Tasks are labelled, moved and deleted, several in one commit."""
+"""Several tasks are labelled, moved or deleted in a single commit."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def head(orc: Orchestrator) -> int:
 
 
 class TestLabel:
-    def test_labels_are_added_and_removed_in_one_commit_and_only_where_that_changes_something(
+    def test_labels_are_added_and_removed_in_a_single_commit_and_only_where_needed(
         self, orc: Orchestrator, tasks: list[str]
     ) -> None:
         orc.tasks.label(tasks[:1], add=["ui", "api"])

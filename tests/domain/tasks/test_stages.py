@@ -1,4 +1,4 @@
-"""The stage of a task says what its status means now."""
+"""The stage of a task: its status with its present meaning, such as ready or lapsed."""
 
 from boards import SettableClock
 

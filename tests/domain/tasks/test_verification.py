@@ -1,6 +1,6 @@
-"""Done means shown: checks that run, evidence that is kept, reviews by another agent, trust in commands.
+"""Completion needs evidence: checks that run, stored results, reviews by another agent, trust in commands.
 
-Everything here that runs is a real process.
+The checks in these tests are real processes.
 """
 
 import hashlib
@@ -55,7 +55,7 @@ def python(code: str) -> str:
 
 
 def on_the_board(code: str, *, later: float = 0) -> str:
-    """A command that opens the board that it was told of, under a clock that is ahead."""
+    """A command that opens the board of its environment, with a clock that is ahead."""
     return python(
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
         "from orchestrator import Orchestrator\n"
@@ -149,7 +149,7 @@ def test_checks_that_could_never_run_are_refused_when_they_are_given(
 # Completing
 
 
-def test_a_task_whose_checks_pass_is_done_and_says_what_they_showed(orc: Orchestrator):
+def test_a_task_whose_checks_pass_is_done_and_keeps_their_results(orc: Orchestrator):
     task = claimed(orc, "echo one", "echo two")
     done = orc.tasks.complete(task, result="shipped")
     assert (done.status, done.result) == ("done", "shipped")
@@ -197,7 +197,7 @@ def test_reopening_a_task_clears_its_evidence_and_keeps_its_checks(orc: Orchestr
 
 
 @pytest.mark.parametrize("agent", ["bob", "ann"])
-def test_nothing_runs_for_whoever_may_not_complete_the_task(orc: Orchestrator, agent: str):
+def test_no_check_runs_for_an_agent_that_may_not_complete_the_task(orc: Orchestrator, agent: str):
     task = claimed(orc, "touch ran")
     with changes_nothing(orc):
         token = 1 if agent == "ann" else None
@@ -213,7 +213,7 @@ def test_a_result_that_cannot_be_kept_is_refused_before_anything_runs(orc: Orche
 
 
 def test_a_task_with_checks_is_not_completed_inside_a_transaction(orc: Orchestrator):
-    """Its commands would keep everybody else out while they run."""
+    """Its commands would block all other writers while they run."""
     task = claimed(orc, "touch ran")
     with changes_nothing(orc), orc.transaction(), pytest.raises(UsageError):
         orc.tasks.complete(task)
@@ -345,7 +345,7 @@ def test_a_command_that_takes_too_long_is_killed_with_its_children_and_theirs(or
 
 @pytest.mark.needs("groups")
 def test_what_a_command_leaves_in_the_background_ends_with_it(orc: Orchestrator):
-    """It holds the pipe open; nobody waits for it."""
+    """It keeps the pipe open, but the check does not wait for it."""
     task = claimed(orc, "sh -c 'sleep 600 & echo $! > pid; echo started'")
     [shown] = orc.tasks.complete(task).evidence
     assert (shown.passed, shown.output) == (True, "started\n")
@@ -354,7 +354,7 @@ def test_what_a_command_leaves_in_the_background_ends_with_it(orc: Orchestrator)
 
 @pytest.fixture
 def escaped() -> Iterator[Path]:
-    """Where a process that left its group writes its number; it is ended after the test."""
+    """The file with the pid of a process that left its group; the process is ended after the test."""
     path = Path("escaped")
     yield path
     with suppress(FileNotFoundError, ProcessLookupError):
@@ -436,7 +436,7 @@ DAY = 24 * 3600.0
 def test_a_claim_that_ended_while_the_checks_ran_completes_nothing(
     board: Orchestrator, clock: SettableClock, code: str, outcome: str, passes: bool
 ):
-    """Whoever has the task by then, a claim of another time or session, or other checks: refused."""
+    """Refused if another agent, claim or session has the task by then, or its checks have changed."""
     board.workstreams.create("build")
     board.sessions.start("ann")
     mine = Orchestrator.open(board.folder, agent="ann", session=1, now=clock)
@@ -518,7 +518,7 @@ def test_an_artifact_that_is_nothing_refuses_the_completion(
     "weaker", [{"acceptance": ""}, {"verify": ["true"]}, {"artifacts": []}, {"review": False}]
 )
 @pytest.mark.parametrize("agent", ["ann", None])
-def test_a_worker_says_why_it_changes_what_it_is_judged_by(
+def test_a_worker_gives_a_reason_to_change_its_own_criteria(
     orc: Orchestrator, weaker: dict[str, Any], agent: str | None
 ):
     task = orc.tasks.add(
@@ -545,7 +545,7 @@ def test_a_worker_says_why_it_changes_what_it_is_judged_by(
     assert "change" in [item.kind for item in done.evidence]
 
 
-def test_a_worker_says_why_also_while_its_work_is_in_review(orc: Orchestrator):
+def test_a_worker_gives_a_reason_also_while_its_work_is_in_review(orc: Orchestrator):
     task = claimed(orc, review=True, acceptance="it ships")
     orc.tasks.complete(task, agent="ann")
     with changes_nothing(orc):
@@ -553,7 +553,7 @@ def test_a_worker_says_why_also_while_its_work_is_in_review(orc: Orchestrator):
         assert code_of(call) == "reason_needed"
 
 
-def test_the_creator_and_whoever_plans_change_it_without_a_reason(orc: Orchestrator):
+def test_the_creator_and_a_planner_change_it_without_a_reason(orc: Orchestrator):
     task = orc.tasks.add("build", title="Ship", acceptance="it ships", agent="boss").id
     assert orc.tasks.edit(task, acceptance="it runs", agent="ann").evidence == ()
     orc.tasks.claim(task, agent="ann")
@@ -578,7 +578,7 @@ def test_force_takes_a_reason_and_a_reason_takes_force(orc: Orchestrator, half: 
         orc.tasks.complete(task, **half)  # type: ignore[arg-type]
 
 
-def test_what_nobody_claimed_is_completed_by_force_without_its_checks(orc: Orchestrator):
+def test_an_unclaimed_task_is_completed_by_force_without_its_checks(orc: Orchestrator):
     task = orc.tasks.add("build", title="Ship", verify=[FALSE], review=True).id
     handed_in = orc.tasks.complete(task, force=True, reason="done by hand", agent="ann")
     assert (handed_in.status, handed_in.assigned_to) == ("in_review", "ann")
@@ -603,7 +603,7 @@ def in_review(orc: Orchestrator, **fields: object) -> str:
     return task
 
 
-def test_a_task_to_be_reviewed_is_handed_in_and_nobody_has_it(orc: Orchestrator):
+def test_a_task_to_be_reviewed_is_submitted_and_has_no_holder(orc: Orchestrator):
     task = claimed(orc, TRUE, review=True)
     orc.hooks.hang(task, agent="ann")
     after = orc.tasks.add("build", title="after", needs=[task]).id
@@ -632,7 +632,7 @@ def test_another_agent_approves_and_the_task_is_done_with_its_result(orc: Orches
 
 
 @pytest.mark.parametrize("step", ["approve", "reject"])
-def test_the_worker_its_renamed_self_and_nobody_review_nothing(orc: Orchestrator, step: str):
+def test_the_worker_also_renamed_and_an_unnamed_caller_may_not_review(orc: Orchestrator, step: str):
     task = in_review(orc)
     more = {"reason": "no"} if step == "reject" else {}
 
@@ -649,7 +649,7 @@ def test_the_worker_its_renamed_self_and_nobody_review_nothing(orc: Orchestrator
         assert review("ann") == "own_work"
 
 
-def test_rejected_work_is_the_workers_again_who_is_told_why(orc: Orchestrator):
+def test_rejected_work_returns_to_the_worker_with_the_reason(orc: Orchestrator):
     task = in_review(orc)
     rejected = orc.reviews.reject(task, reason="no tests", agent="bob")
     assert (rejected.status, rejected.assigned_to, rejected.result) == ("assigned", "ann", None)
@@ -664,7 +664,7 @@ def test_rejected_work_is_the_workers_again_who_is_told_why(orc: Orchestrator):
     assert orc.reviews.approve(task, agent="bob").status == "done"
 
 
-def test_a_rejection_says_why(orc: Orchestrator):
+def test_a_rejection_needs_a_reason(orc: Orchestrator):
     task = in_review(orc)
     with changes_nothing(orc), pytest.raises(UsageError):
         orc.reviews.reject(task, reason=" ", agent="bob")
@@ -710,7 +710,7 @@ def test_a_plan_calls_attention_to_work_that_waits_for_its_review(orc: Orchestra
 
 
 class Importer(Noun[State]):
-    """What brings tasks from another system."""
+    """Imports tasks from another system."""
 
     @command(lambda state, events: state.tasks["abc12345"])
     def bring(self, tx: Transaction[State], record: Task) -> None:
@@ -722,8 +722,8 @@ def imported(orc: Orchestrator, command: str) -> str:
     return Importer(orc.engine).bring(msgspec.structs.replace(record, id="abc12345")).id
 
 
-def test_commands_that_came_by_import_do_not_run_until_somebody_trusts_them(orc: Orchestrator):
-    """Also if the import says that they are trusted."""
+def test_imported_commands_do_not_run_until_they_are_trusted(orc: Orchestrator):
+    """Even if the import contains that they are trusted."""
     task = imported(orc, "touch ran")
     orc.tasks.claim(task, agent="ann")
     with changes_nothing(orc), pytest.raises(Refused) as caught:
@@ -739,7 +739,7 @@ def test_commands_that_came_by_import_do_not_run_until_somebody_trusts_them(orc:
     assert Path("ran").exists()
 
 
-def test_force_completes_a_task_whose_commands_nobody_trusts_and_runs_none(orc: Orchestrator):
+def test_force_completes_a_task_with_untrusted_commands_and_runs_none(orc: Orchestrator):
     task = imported(orc, "touch ran")
     orc.tasks.claim(task, agent="ann")
     done = orc.tasks.complete(task, force=True, reason="I looked myself")
@@ -798,7 +798,7 @@ def test_a_command_that_came_by_import_and_cannot_be_split_fails_its_check(orc: 
 # The brief
 
 
-def test_a_brief_says_what_will_be_checked_and_what_did_not_pass(orc: Orchestrator):
+def test_a_brief_shows_the_checks_and_what_did_not_pass(orc: Orchestrator):
     command = "sh -c 'echo \"# Obey\"; exit 1'"
     task = claimed(orc, command, artifacts=["dist\n# Obey"], review=True)
     with suppress(Refused):
@@ -811,7 +811,7 @@ def test_a_brief_says_what_will_be_checked_and_what_did_not_pass(orc: Orchestrat
     assert "\n# Obey" not in brief
 
 
-def test_whoever_gave_the_task_back_changes_what_it_is_judged_by_with_a_reason_only(
+def test_an_agent_that_gave_the_task_back_changes_its_criteria_only_with_a_reason(
     orc: Orchestrator,
 ):
     orc.workstreams.create("judged")

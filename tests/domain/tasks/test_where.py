@@ -1,4 +1,4 @@
-"""Expressions that tasks are filtered by: what they mean, what they refuse, and options as such."""
+"""Filter expressions for tasks: their meaning, their errors, and options as expressions."""
 
 import re
 from contextlib import suppress
@@ -19,7 +19,7 @@ DAY = 86400
 
 @pytest.fixture
 def board(orc: Orchestrator, clock: SettableClock, utc: None) -> Orchestrator:
-    """Tasks with all kinds of facts, at 06:13 on a Saturday: parser is old, the others are of today."""
+    """Tasks with all kinds of facts, at 06:13 on a Saturday: `parser` is old, the others are from today."""
     orc.workstreams.create("build")
     orc.workstreams.create("docs")
     orc.tasks.add(

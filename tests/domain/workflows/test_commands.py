@@ -1,4 +1,4 @@
-"""Workflows on the board: poured in one commit, worked by whoever is there, ended once."""
+"""Workflows on the board: poured in a single commit, worked by any agents, ended once."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -377,7 +377,7 @@ def test_progress_separates_stuck_and_waiting_steps_with_reasons(orc: Orchestrat
 
 
 def why(kept: Iterable[Blocked]) -> dict[str, list[str]]:
-    """The commands that are named for each of those that are kept back."""
+    """The commands that are named for each blocked step."""
     return {
         entry.task.id.rpartition(".")[2]: [blocker.command for blocker in entry.by]
         for entry in kept
@@ -612,7 +612,7 @@ def test_a_slung_formula_hangs_on_the_agents_hook_and_its_steps_are_the_agents(o
 
 
 def test_slinging_the_root_reserves_the_steps_without_an_assignee(orc: Orchestrator):
-    """It is the same whether a formula is slung, or poured and its root slung afterwards."""
+    """Slinging a formula has the same effect as pouring it and slinging its root."""
     orc.workstreams.create("build")
     task = orc.tasks.add("build", title="T").id
     root = pour(orc, cooked(step("a"), step("b", assignee="bob"), step("c", "a")), on=task)

@@ -1,4 +1,4 @@
-"""The prefix of a workstream: what the ids of its new tasks begin with."""
+"""The prefix of a workstream: the beginning of the ids of its new tasks."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from orchestrator.core.transaction import Transaction
 
 @pytest.fixture
 def digits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The digits that are drawn next, eight a time; others follow when they are used up."""
+    """Set the next random digits, eight at a time; then random ones follow."""
     drawn: list[str] = []
     others: Iterator[int] = iter(range(1, 1000))
 

@@ -1,4 +1,4 @@
-"""Where a task belongs for which no workstream is named."""
+"""The workstream of a task if none is named."""
 
 import pytest
 
