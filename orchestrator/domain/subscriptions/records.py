@@ -37,7 +37,7 @@ class AttemptReport(Record, frozen=True, kw_only=True):
 
 
 class Attempt(Record, frozen=True, kw_only=True):
-    """An attempt of an agent to process an event, or to do a task.
+    """An attempt of an agent to work an event, or a task.
 
     Attributes:
         event: The event; of a task, the one that claimed it or its review.
@@ -119,7 +119,8 @@ class Subscriber(Record, frozen=True, kw_only=True):
     Attributes:
         position: Every event up to here is settled, except those in ``attempts``.
         attempts: The attempts that run or wait, in the order of their events.
-    """An attempt of an agent to process an event, or to do a task.
+        session: The last reported session of its runtime.
+        rest: Its failures since the last success; None if there are none.
     """
 
     agent: str
@@ -172,7 +173,8 @@ class DeadLetter(Record, frozen=True, kw_only=True):
 
     Attributes:
         number: The id of the event that records it.
-    """An attempt of an agent to process an event, or to do a task.
+        attempts: The number of attempts; 0 if none began.
+        task: The task whose review it was.
     """
 
     number: int
