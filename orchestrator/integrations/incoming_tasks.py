@@ -303,6 +303,7 @@ class _Taking:
         self.coming = {incoming.id: incoming for incoming in incoming_tasks}
         self.known = find_known(tx.state, map(_keys, incoming_tasks))
         self._here = {theirs: self.known.get(theirs, _id_here(theirs)) for theirs in self.coming}
+        self._theirs = {here: theirs for theirs, here in self._here.items()}
 
     def here(self, theirs: str) -> str | None:
         """The id of a task here; None if there is none."""
@@ -480,7 +481,7 @@ class _Taking:
                 else:
                     cut.append(need)
         open_ones = (other for other in cut if not self.state.tasks.is_done(other))
-        signals = (Signal(kind=NEED, name=other) for other in open_ones)
+        signals = (Signal(kind=NEED, name=self._theirs.get(other, other)) for other in open_ones)
         changes["signals"] = tuple(dict.fromkeys((*facts.signals, *signals)))
         return {
             field: value

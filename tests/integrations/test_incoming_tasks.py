@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from boards import changes_nothing, code_of
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator import BadInput, Orchestrator, Refused
@@ -701,8 +701,12 @@ def imported(orc: Orchestrator, text: str) -> Report | None:
         return None
 
 
+OWN_FAILURE = {"depends_on_id": "x/y", "type": "conditional-blocks"}
+
+
 @settings(max_examples=150, deadline=None)
 @given(lines)
+@example(json.dumps({"id": "x/y", "title": "x", "dependencies": [OWN_FAILURE]}))
 def test_no_file_of_issues_breaks_the_import_or_loses_a_need(text: str) -> None:
     orc = Orchestrator.open("memory:")
     records: dict[str, dict[str, Any]] = {}

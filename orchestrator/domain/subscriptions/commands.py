@@ -319,7 +319,7 @@ class Subscriptions(Noun[State]):
             token: The token of the attempt.
             reason: Why, in a sentence.
             report: The report of its runtime.
-            back_off: Seconds until the second attempt may begin; the pause doubles with each further one. After
+            back_off: Seconds until the second attempt may begin; the pause doubles with each failure. After
                 :data:`TOLERATED` failures in a row the agent rests too, for a time that doubles as well.
             crashed: The agent was ended before its time, which says nothing about a task.
 

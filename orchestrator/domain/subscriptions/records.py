@@ -37,7 +37,7 @@ class AttemptReport(Record, frozen=True, kw_only=True):
 
 
 class Attempt(Record, frozen=True, kw_only=True):
-    """An attempt of an agent to work an event, or a task.
+    """An attempt of an agent to process an event, or to do a task.
 
     Attributes:
         event: The event; of a task, the one that claimed it or its review.
