@@ -140,6 +140,10 @@ else:
         supervisor = Lazy(
             "supervisor.embedded:Supervisor", "Agent files, and a runner of agents in this program."
         )
+        permissions = Lazy(
+            "domain.permissions.commands:Permissions",
+            "What agents ask people for before they use a tool.",
+        )
         index = Lazy("index.commands:Index", "The optional SQLite index, and questions in SQL.")
         status = Query("reports.status:status")
         stats = Query("reports.stats:stats")

@@ -76,6 +76,7 @@ class Engine:
         self.agent = names.agent(agent)
         self.session = session
         self._cause = cause
+        self.is_started = bool(cause)
         opening = idempotency.check_id(request_id) if request_id else None
         self._requests: dict[flow.Flow | None, str | None] = {None: opening}
         self._light = light

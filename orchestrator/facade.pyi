@@ -14,6 +14,7 @@ import orchestrator.domain.goals.commands
 import orchestrator.domain.knowledge.records
 import orchestrator.domain.locks.commands
 import orchestrator.domain.mail.commands
+import orchestrator.domain.permissions.commands
 import orchestrator.domain.subscriptions.commands
 import orchestrator.domain.tasks.batch
 import orchestrator.domain.tasks.commands
@@ -61,6 +62,7 @@ class Facade:
     events: orchestrator.domain.event_log.Events
     subscriptions: orchestrator.domain.subscriptions.commands.Subscriptions
     supervisor: orchestrator.supervisor.embedded.Supervisor
+    permissions: orchestrator.domain.permissions.commands.Permissions
     index: orchestrator.index.commands.Index
     def status(self, at: int | None = ...) -> orchestrator.reports.status.Status:
         """Return the status of the board, now or right after an event.

@@ -220,6 +220,7 @@ class Desk(Protocol[S]):
 
     Attributes:
         agent: The acting agent when none is named.
+        is_started: Whether an event has started the acting agent, also one of another board.
         folder: The folder of the board; None if it has none.
         documents: The texts that are not in the log.
         presence: When agents were last active.
@@ -231,6 +232,7 @@ class Desk(Protocol[S]):
     """
 
     agent: str
+    is_started: bool
     folder: str | None
     store: Store
     timeout: float

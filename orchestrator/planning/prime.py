@@ -210,6 +210,7 @@ class _Page:
         lapsed = [PageBlock(self._lapse(task), f"{prog} show {task.id}") for task in self._lapsed()]
         title = f"Leases that lapsed ({len(lapsed)}): `{prog} next` gives such work too"
         yield Section(title, lapsed[:LISTED], 0.05, f"{prog} status")
+        yield from self._permissions()
         yield from self._dead_letters()
         here = [self._neighbour(agent) for agent in self._here()]
         if here:
@@ -221,6 +222,23 @@ class _Page:
         if self.board.open or not self.board.ended:
             loop = PageBlock(self._loop(), f"{prog} --help")
             yield Section("The loop", [loop], 0.0, f"{prog} --help")
+
+    def _permissions(self) -> Iterator[Section]:
+        """Yield the section of requests for permission, unless the agent is of those that ask."""
+        pending = self.state.permissions.pending(self.now)
+        if not pending or self.agent in self.state.subscriptions:
+            return
+        prog = self.prog
+        blocks = [
+            PageBlock(
+                f"{request.id}: {escape(request.agent)} asks to use {escape(one_line(request.tool, TITLE))}"
+                f" until {local_time(request.until, self.now)}: `{prog} permission show {request.id}`",
+                f"{prog} permission list",
+            )
+            for request in pending[:LISTED]
+        ]
+        title = f"Permissions asked ({len(pending)}): `{prog} permission allow ID`, or `deny ID`"
+        yield Section(title, blocks, 0.05, f"{prog} permission list")
 
     def _dead_letters(self) -> Iterator[Section]:
         """Yield the section of events that agents could not work, the newest first, if there are any."""

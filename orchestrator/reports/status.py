@@ -14,6 +14,7 @@ from orchestrator.domain.event_log import as_dict
 from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.locks.commands import in_use
 from orchestrator.domain.locks.records import Lock
+from orchestrator.domain.permissions.commands import PermissionView, shown_input, view_of
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.records import DeadLetter
 from orchestrator.domain.tasks.records import STATUSES, Task
@@ -23,6 +24,9 @@ from orchestrator.reports.sentences import Sentences
 
 RECENT = 10
 """How many events a status shows."""
+
+_INPUT = 100
+"""Characters of the input of a tool in a line."""
 
 _LATE = 3
 """How many late goals are named."""
@@ -75,6 +79,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     events: list[dict[str, Any]]
     topics: list[str]
     dead_letters: list[DeadLetter]
+    permissions: list[PermissionView]
 
     def text(
         self,
@@ -93,6 +98,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             **self._late(shown_time),
             "Agents": [_agent_line(agent) for agent in self.agents],
             "Locks": [self._lock_line(lock, shown_time) for lock in self.locks],
+            **self._asked(shown_time),
             **self._given_up(shown_time),
             "Recent events": [
                 escape(f"{shown_time(event['ts'], self.at)} {event['agent']} {event['text']}")
@@ -149,6 +155,17 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         lines = few(self.dead_letters, RECENT, line)
         return {"Dead letters": lines} if lines else {}
 
+    def _asked(self, shown_time: Callable[[str, str], str]) -> dict[str, list[str]]:
+        """Return the section of requests for permission, the oldest first, if there are any."""
+
+        def line(request: PermissionView) -> str:
+            asks = f"{request.id}: {request.agent} asks to use {request.tool}"
+            until = f"until {shown_time(request.until, self.at)}"
+            return f"{escape(asks)} {until}: {shown_input(request.tool_input, _INPUT)}"
+
+        lines = few(self.permissions, RECENT, line)
+        return {"Permissions asked": lines} if lines else {}
+
 
 def _section(title: str, lines: list[str], fitted: Callable[[str], str] = str) -> str:
     return "\n".join([title, *(fitted(f"  {line}") for line in lines or ["(none)"]), ""])
@@ -199,6 +216,7 @@ def status(engine: Engine, at: int | None = None) -> Status:
         dead_letters=[letter for _, letter in sorted(state.subscriptions.dead_letters.items())][
             ::-1
         ],
+        permissions=[view_of(engine, request) for request in state.permissions.pending(now)],
     )
 
 

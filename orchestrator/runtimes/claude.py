@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from orchestrator.runtimes import permission_server
 from orchestrator.runtimes.context import COMMANDS, prompt_argument
 from orchestrator.runtimes.json_output import (
     JsonReader,
@@ -14,9 +15,11 @@ from orchestrator.runtimes.json_output import (
 )
 from orchestrator.runtimes.port import NETWORK, AgentRun, ProgramCall, Runtime
 
+_CONFIG = "mcp.json"
+
 
 class ClaudeRuntime(Runtime):
-    """Claude Code."""
+    """Claude Code. Before a tool that is not in ``allowed_tools`` people are asked."""
 
     source = "npm install -g @anthropic-ai/claude-code"
     passes = (
@@ -27,6 +30,8 @@ class ClaudeRuntime(Runtime):
 
     def call(self, run: AgentRun) -> ProgramCall:
         settings = run.agent.settings
+        files: dict[str, str] = {}
+        variables: dict[str, str] = {}
         words = ["claude", "--print", "--output-format", "stream-json", "--verbose"]
         words += ["--system-prompt", prompt_argument(run)]
         if "*" in settings.allowed_tools:
@@ -34,10 +39,15 @@ class ClaudeRuntime(Runtime):
         else:
             mine = [f"Bash({command}:*)" for command in COMMANDS]
             words += ["--allowedTools", *settings.allowed_tools, *mine]
+            if permission_server.is_there():
+                variables = permission_server.VARIABLES
+                files[_CONFIG] = permission_server.server_config(run)
+                words += ["--mcp-config", f"{run.scratch}/{_CONFIG}"]
+                words += ["--permission-prompt-tool", permission_server.TOOL_OF_CLAUDE]
         words += ["--model", settings.model] if settings.model else []
         words += ["--effort", settings.effort] if settings.effort else []
         words += ["--resume", run.resumed] if run.resumed else []
-        return ProgramCall(words=tuple(words), stdin=run.work)
+        return ProgramCall(words=tuple(words), stdin=run.work, variables=variables, files=files)
 
     def reader(self) -> JsonReader:
         return _ClaudeReader()

@@ -157,6 +157,10 @@ def test_the_whole_log_folds_to_what_it_always_did():
         {},
     )
     assert state.subscriptions.chains == {147: 4}
+    assert {request.id: request.status for request in state.permissions.values()} == {
+        "7f3a0c1e": "denied",
+        "0b1c2d3e": "expired",
+    }
     assert list(state.requests) == ["req-1", "req-2"]
 
 

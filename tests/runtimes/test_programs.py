@@ -1,11 +1,15 @@
 """The command lines of the programs, and what their output becomes."""
 
+import json
 from typing import Any
 
 import msgspec
 import pytest
 
+from orchestrator.domain.permissions.records import TIME
+from orchestrator.runtimes import permission_server
 from orchestrator.runtimes.context import prompt_of
+from orchestrator.runtimes.permission_server import TOOL
 from orchestrator.runtimes.port import runtime_of
 from tests.runtimes.stand_ins import EVENT, Project, agent, json_lines
 
@@ -24,11 +28,41 @@ def test_the_command_line_of_claude(project: Project):
         *("--print", "--output-format", "stream-json", "--verbose"),
         *("--system-prompt", prompt_of(project.agent_run(mine))),
         *("--allowedTools", "Read", "Bash(git:*)", "Bash(busytown events:*)", "Bash(orc t:*)"),
+        *("--mcp-config", f"{project.scratch}/mcp.json"),
+        *("--permission-prompt-tool", "mcp__orc_permissions__permission_prompt"),
         *("--model", "m1", "--effort", "low", "--resume", "s1"),
     ]
-    assert project.launch(agent("claude", allowed_tools=("*",))).words[-1] == (
-        "--dangerously-skip-permissions"
-    )
+    free = project.launch(agent("claude", allowed_tools=("*",)))
+    assert free.words[-1] == "--dangerously-skip-permissions"
+    assert free.files == {}
+
+
+def test_claude_is_given_the_server_that_asks_people(project: Project):
+    project.program("claude")
+    project.variables |= {"XDG_DATA_HOME": "/data", "PYTHONPATH": "/evil"}
+    project.run(agent("claude"))
+    record = project.record("claude")
+    (server,) = json.loads(record["files"]["mcp.json"])["mcpServers"].values()
+    assert server["args"] == ["-P", "-m", "orchestrator.interfaces.mcp", "--tools", TOOL]
+    assert server["timeout"] > TIME * 1000
+    expected = {
+        "ORCHESTRATOR_DIR": str(project.root / ".board"),
+        "ORC_AGENT": "plan",
+        "ORC_CAUSE": "7/2026-11-27T20:00:00.000Z",
+        "PYTHONPATH": "",
+        "XDG_DATA_HOME": "/data",
+    }
+    assert {name: server["env"][name] for name in expected} == expected
+
+
+def test_without_the_extra_claude_is_given_no_server(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(permission_server, "is_there", lambda: False)
+    project.program("claude")
+    launch = project.launch(agent("claude"))
+    assert "--permission-prompt-tool" not in launch.words
+    assert launch.files == {}
 
 
 def test_the_command_line_of_codex(project: Project):

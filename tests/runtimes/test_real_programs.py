@@ -2,15 +2,21 @@
 
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator import Orchestrator
 from orchestrator.runtimes.port import runtime_of
+from tests.runtimes.stand_in_model import stand_in_model
 from tests.runtimes.stand_ins import Project, agent
 
 INSTALLED = Path(__file__).parents[2] / ".venv" / "runtimes" / "node_modules" / ".bin"
+HIDDEN = {"--permission-prompt-tool"}
+"""Options that their program takes and does not name in its help: another test runs it with them."""
+
 HELP = {"codex": ("exec", "--help"), "opencode": ("run", "--help")}
 NO_SESSION = "11111111-1111-4111-8111-111111111111"
 
@@ -39,7 +45,7 @@ def test_every_option_is_in_the_help_of_the_program(project: Project, name: str)
         stdin=subprocess.DEVNULL,
     )
     known = {*(program.stdout + program.stderr).replace(",", " ").split()}
-    assert used - known == set()
+    assert used - known - HIDDEN == set()
 
 
 def test_claude_takes_the_command_line_and_its_output_is_read(project: Project):
@@ -49,6 +55,41 @@ def test_claude_takes_the_command_line_and_its_output_is_read(project: Project):
     assert (result.failure, result.report.exit_status) == ("Not logged in · Please run /login", 1)
     assert lines == [result.failure]
     assert len(result.report.session) == 36
+
+
+@pytest.mark.parametrize("behavior", ["allow", "deny"])
+def test_claude_asks_people_before_it_uses_a_tool(project: Project, behavior: str, tmp_path: Path):
+    """The real program and the real server; the model is a stand-in that wants to run a command."""
+    needed("claude", project)
+    call = {"command": "touch made.txt && echo hi", "description": "Make it"}
+    board = project.root / ".board"
+    Orchestrator.open(board).workstreams.create("w")
+
+    def answer() -> None:
+        with Orchestrator.open(board, agent="ann") as orc:
+            for _ in orc.events.follow(type="permission.request", since=0):
+                (request,) = orc.permissions.pending()
+                assert (request.tool, request.tool_input) == ("Bash", call)
+                if behavior == "allow":
+                    orc.permissions.allow(request.id)
+                else:
+                    orc.permissions.deny(request.id, "Not on Friday.")
+                return
+
+    with stand_in_model("Bash", call) as model:
+        project.variables |= {
+            "ANTHROPIC_BASE_URL": model.url,
+            "ANTHROPIC_API_KEY": "sk-none",
+            "XDG_DATA_HOME": str(tmp_path / "user"),
+        }
+        person = threading.Thread(target=answer, daemon=True)
+        person.start()
+        _, result = project.run(agent("claude", allowed_tools=("Read",)), cause="")
+        person.join()
+    assert (result.failure, result.report.tools) == ("", {"Bash": 1})
+    assert (project.root / "made.txt").exists() == (behavior == "allow")
+    assert ("Not on Friday" in model.results()) == (behavior == "deny")
+    assert "permission_prompt" not in model.tools(), "the model cannot call it itself"
 
 
 def test_claude_reports_that_a_session_is_gone(project: Project):

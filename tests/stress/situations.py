@@ -122,6 +122,8 @@ def _commands() -> Iterator[Command]:
     yield Command("goal-edit", ("goal", "edit", "alpha", "--due", "5d", "--reason", "Late"))
     yield Command("goal-drop", ("goal", "drop", "alpha", "--reason", "Not wanted"))
     yield Command("goal-reach", ("goal", "reach", "over"))
+    yield Command("permission-allow", ("permission", "allow", "{asked}"))
+    yield Command("permission-deny", ("permission", "deny", "{asked}", "Not now"))
     yield Command("goal-reopen", ("goal", "reopen", "over"))
     yield Command("convoy-lands", ("task", "cancel", "{late}"))
     yield Command("pour", ("formula", "pour", "feature", "--var", "feature=x", "--ws", "build"))
@@ -217,6 +219,7 @@ def _prepare(board: str, segment_size: int | None = None) -> dict[str, str]:
     orc.convoys.create("release", [ids["late"]], notify=["ben"])
     orc.goals.create("alpha", [ids["late"], ids["held"]], due="3d")
     orc.goals.create("over", due="1d")
+    ids["asked"] = orc.permissions._request("Bash", {"command": "make"}, "eve", 86400.0).id
     ids["letter"] = str(orc.mail.send("ann", "Hi", "A text", agent="ben").id)
     ids["job"] = str(orc.mail.send("queue:jobs", "A job", agent="ben").id)
     orc.mail.take("jobs", agent="ann")

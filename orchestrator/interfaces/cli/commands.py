@@ -136,6 +136,12 @@ EVENTS = Group(
     default="list",
     otherwise="list",
 )
+PERMISSION = Group(
+    "permission",
+    "What agents ask before they use a tool, and the rules that answer. Without a command: list what waits.",
+    {"permissions": "list/ls show allow deny rules"},
+    default="list",
+)
 RUNNER = Group(
     "runner",
     "Start agents on events; plan a cycle, brief its tasks, collect what was done.",
@@ -207,6 +213,7 @@ BOARD = Group(
         "report": "report",
         "events": "log",
         "agent_files": "trust",
+        "mcp_server": "mcp",
         "query": "query",
         "search": "search",
         "task_listing": "ls",
@@ -231,6 +238,7 @@ BOARD = Group(
         EVENTS,
         SAVED,
         RUNNER,
+        PERMISSION,
         IMPORT,
         EXPORT,
         INDEX,
