@@ -159,7 +159,9 @@ def test_what_is_no_pattern_is_refused_with_a_hint(text: str):
     assert caught.value.hint
 
 
-WORDS = st.lists(st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1), min_size=1)
+WORDS = st.lists(st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1)).map(
+    lambda words: ["git", *words]
+)
 NAMES = st.text("abBm_-.", min_size=1, max_size=6)
 PATTERNS = st.one_of(
     st.builds(Pattern, NAMES, st.booleans()),
