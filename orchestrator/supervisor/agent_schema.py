@@ -266,7 +266,7 @@ FIELDS: dict[str, AgentField] = {
     "timeout": AgentField("End an attempt after this time.", _seconds, "1h"),
     "retry": AgentField("How often an event is tried again.", _whole(0, 100), "0"),
     "rounds": AgentField(
-        "How often one chain of events may start it; each event of a loop is in one chain.",
+        "How often a loop may start it: one chain of events, or a task that reviews reject.",
         _whole(1, 50),
         "5",
     ),

@@ -6,10 +6,15 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Self
 
 from orchestrator.api import Orchestrator
-from orchestrator.core.errors import Refused
-from orchestrator.core.printable import amount
-from orchestrator.core.transaction import Noun
+from orchestrator.core.errors import Refused, UsageError
+from orchestrator.core.printable import amount, one_line
+from orchestrator.core.transaction import Noun, Transaction, command
+from orchestrator.domain.agents.identity import act_now
+from orchestrator.domain.convoys.events import ConvoyCreated
+from orchestrator.domain.event_log import logged_event
 from orchestrator.domain.state import State
+from orchestrator.domain.validation import LONGEST_TITLE, check_text
+from orchestrator.domain.workstreams.events import WorkstreamCreated
 from orchestrator.supervisor.agent_files import AgentFiles, default_folder, load_agents
 from orchestrator.supervisor.dispatcher import MOST_AGENTS, Dispatcher
 from orchestrator.supervisor.runner import RunnerPlace, project_of
@@ -25,8 +30,15 @@ MISSED = "runner.missed"
 _SLICE = 0.25  # seconds after which a waiting thread looks whether its task was cancelled
 
 
+REQUEST = "team.request"
+"""The type of the event that asks the team of agents for work."""
+
+TEAM = "team"
+"""The workstream of the team."""
+
+
 class Supervisor(Noun[State]):
-    """``orc.supervisor``: agents, runner."""
+    """``orc.supervisor``: agents, runner, request."""
 
     def agents(self, folder: str | None = None) -> AgentFiles:
         """Load and check agent files, as ``orc trust`` lists them.
@@ -66,6 +78,32 @@ class Supervisor(Noun[State]):
             )
         options = {"most": max_agents, "watch": watch, "exclude": exclude}
         return AgentRunner(board, folder or default_folder(board), options)
+
+    @command(logged_event)
+    def request(self, tx: Transaction[State], text: str, *, agent: str | None = None) -> None:
+        """Ask the team of agents for work (``orc agent template add team``).
+
+        The payload of the event names a new convoy for the tasks; the agent that asks gets a message when
+        all of them have ended.
+
+        Args:
+            text: What is wanted.
+            agent: Who asks.
+
+        Raises:
+            UsageError: The text is empty, or no agent is named.
+            Refused: The workstream of the team is closed.
+        """
+        actor = act_now(tx, agent, needed=True)
+        if not check_text("request", text).strip():
+            raise UsageError("The request is empty")
+        if TEAM not in tx.state.workstreams:
+            tx.record(WorkstreamCreated(workstream=TEAM, description="Requests to the team"))
+        tx.state.workstreams.find_active(TEAM)
+        convoy = f"request-{tx.state.event + 1}"
+        about = one_line(text, LONGEST_TITLE)
+        tx.record(ConvoyCreated(convoy=convoy, description=about, notify=(actor,)))
+        tx.record_custom(REQUEST, {"text": text, "convoy": convoy})
 
 
 class AgentRunner(EventFollower):

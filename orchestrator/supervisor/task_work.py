@@ -139,6 +139,7 @@ class TaskWork:
             settings.takes,
             most=settings.retry + 1,
             concurrency=settings.concurrency,
+            rounds=settings.rounds or None,
             budget=settings.budget,
         )
 

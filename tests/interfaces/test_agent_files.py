@@ -144,3 +144,30 @@ class TestTemplates:
             "plan.md",
             "review.md",
         ]
+
+
+class TestRequest:
+    def test_a_request_is_an_event_with_a_convoy_for_its_tasks(
+        self, cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.chdir(tmp_path)
+        first = cli("request", "Add a dark\ntheme", "--agent", "ann").out
+        assert "No agent listens for requests: `orc agent template add team` adds a team." in first
+        cli("agent", "template", "add", "team")
+        second = cli("request", "Add a light theme", "--agent", "bob", "--json").json
+        assert "No agent" not in cli("request", "x", "--agent", "ann").out
+        (event,) = cli("events", "--worker", "bob", "--type", "team.request", "--json").json
+        assert event["payload"] == {"text": "Add a light theme", "convoy": second["convoy"]}
+        listed = {row["name"]: row for row in cli("convoy", "list", "--json").json}
+        first_convoy = first.splitlines()[0].removeprefix("Requested: ")
+        assert listed[first_convoy]["description"] == "Add a dark theme"
+        assert listed[second["convoy"]]["notify"] == ["bob"]
+
+    def test_what_is_refused(self, cli: CommandLine, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.delenv("ORC_AGENT", raising=False)
+        assert "agent" in cli("request", "x", status=2).err
+        assert "empty" in cli("request", " ", "--agent", "ann", status=2).err
+        assert "missing" in cli("request", "--agent", "ann", status=2).err
+        cli("ws", "create", "team")
+        cli("ws", "close", "team")
+        assert "closed" in cli("request", "x", "--agent", "ann", status=1).err

@@ -116,6 +116,84 @@ def test_a_review_that_never_approves_ends_after_the_rounds_of_the_plan(
     assert "plan has been started 5 times" in town.orc.status().text()
 
 
+TEAM = """\
+#!/bin/sh
+work=$(cat)
+answer() { echo "{\\"type\\": \\"result\\", \\"subtype\\": \\"success\\", \\"result\\": \\"$1\\"}"; }
+added() { sed -n 's/Added task \\([^:]*\\):.*/\\1/p'; }
+case "$ORC_AGENT" in
+planner)
+    a=$(orc add team "Write a" --review --touches a | added)
+    b=$(orc add team "Write b" --review --touches b | added)
+    c=$(orc add team "Join them" --review --needs $a,$b | added)
+    orc convoy add $(echo "$work" | sed 's/.*"convoy":"\\([^"]*\\)".*/\\1/') $a $b $c > /dev/null
+    answer "three tasks" ;;
+worker)
+    case "$work" in
+    *"not tested"*) touch tested ;;
+    *": Write a"*) echo met > meet ;;
+    *": Write b"*) read met < meet ;;
+    *) ls tested ;;
+    esac
+    answer "written" ;;
+reviewer)
+    case "$work" in
+    *": Write a"*) test -e tested && answer "approve" || answer "reject: it is not tested" ;;
+    *) answer "approve" ;;
+    esac ;;
+esac
+"""
+
+
+def test_a_team_turns_a_request_into_tasks_works_them_side_by_side_and_reports(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+):
+    add(town, "team")
+    program(town, monkeypatch, "claude", TEAM)
+    os.mkfifo(town.project / "meet")  # both ends are opened only if two workers run at once
+    with town.running() as runner:
+        request = town.orc.supervisor.request("Write a and b", agent="ann")
+        runner.until_events("convoy.landed")
+        runner.until_events("subscription.finished", 9)
+    convoy = town.orc.convoys.get(payload(request)["convoy"])
+    ended = [town.orc.tasks.get(id) for id in convoy.tasks]
+    assert [(task.title, task.status) for task in ended] == [
+        ("Write a", "done"),
+        ("Write b", "done"),
+        ("Join them", "done"),
+    ]
+    assert {task.assigned_to for task in ended} == {"worker"}
+    assert {item.agent for task in ended for item in task.evidence} == {"reviewer"}
+    assert len(runner.of_type("task.rejected")) == 1
+    (report,) = town.orc.mail.inbox(agent="ann")
+    assert report.subject == f"Convoy {convoy.name} has landed"
+    assert town.orc.subscriptions.dead() == []
+
+
+def test_a_task_that_the_reviewer_always_rejects_fails_after_the_rounds_of_the_worker(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+):
+    add(town, "team")
+    text = (
+        'cat > /dev/null; echo \'{"type": "result", "subtype": "success", "result": "reject: no"}\''
+    )
+    program(town, monkeypatch, "claude", f"#!/bin/sh\n{text}\n")
+    town.orc.workstreams.create("team")
+    task = town.orc.tasks.add("team", title="Write it", review=True)
+    town.orc.convoys.create("c", [task.id], notify=["ann"])
+    with town.running() as runner:
+        runner.until_events("task.failed")
+        assert len(runner.of_type("task.rejected")) == 5
+        reason = "it was rejected 5 times, and `rounds` of worker allows no more"
+        assert town.orc.tasks.get(task.id).reason == reason
+        messages = [
+            town.orc.mail.read(item.id, agent="ann") for item in town.orc.mail.inbox(agent="ann")
+        ]
+        assert any(reason in message.body for message in messages)
+        town.orc.tasks.reopen(task.id)
+        runner.until_events("task.rejected", 6)
+
+
 def test_the_demo_ends_approved_and_leaves_nothing(memory_path: Path):
     demo = subprocess.run(
         [sys.executable, EXAMPLES / "demo_runner.py", "0"],

@@ -223,6 +223,7 @@ class Subscriptions(Noun[State]):
         lease: float = TASK_LEASE,
         most: int = 1,
         concurrency: int = 1,
+        rounds: int | None = None,
         budget: Budget = NO_LIMITS,
         deepest: int = DEEPEST,
         longest: int = LONGEST,
@@ -238,12 +239,14 @@ class Subscriptions(Noun[State]):
             lease: Seconds; :meth:`renew` extends it.
             most: How many attempts of the agent there may be.
             concurrency: How many events and tasks the agent may have in work.
+            rounds: How often reviews may reject a task before it fails.
             budget: How much the agent may use.
             deepest: How many causes in a row there may be.
             longest: How many attempts the chain of causes may have started.
 
         Returns:
-            The attempt; None if a limit was reached: the task is blocked then, a review is a dead letter.
+            The attempt; None if a limit was reached: the task is blocked or failed then, a review is a dead
+            letter.
 
         Raises:
             NotFound: There is no such subscriber.
@@ -253,7 +256,17 @@ class Subscriptions(Noun[State]):
         subscriber = tx.state.subscriptions.find(agent)
         check_may_start(subscriber, budget, tx.now)
         _check_room(subscriber, concurrency)
-        begin(tx, subscriber, task, takes, lease=lease, most=most, deepest=deepest, longest=longest)
+        begin(
+            tx,
+            subscriber,
+            task,
+            takes,
+            lease=lease,
+            most=most,
+            rounds=rounds,
+            deepest=deepest,
+            longest=longest,
+        )
 
     @command(subscriber_of)
     def renew(

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from orchestrator.core.errors import Refused
 from orchestrator.core.events import caused_by
+from orchestrator.core.printable import times
 from orchestrator.core.transaction import Transaction
 from orchestrator.domain.agents.identity import act_to_work
 from orchestrator.domain.slices import Record
@@ -15,12 +16,14 @@ from orchestrator.domain.tasks.events import (
     ReviewReleased,
     TaskFailed,
     TaskNoted,
+    TaskReopened,
     blocked,
     released,
     renewal,
 )
 from orchestrator.domain.tasks.leases import claim, claim_review
 from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.tasks.verification_events import TaskRejected
 
 TASK_LEASE = 600.0
 """Seconds of the lease of a task that an agent was given; it is renewed while the attempt runs."""
@@ -105,6 +108,7 @@ def begin(
     *,
     lease: float,
     most: int,
+    rounds: int | None,
     deepest: int,
     longest: int,
 ) -> None:
@@ -128,6 +132,11 @@ def begin(
         return
     before, tx.cause = tx.cause, cause
     (claim_review if is_review else claim)(tx, best, lease)
+    if rounds is not None and not is_review and _rejections(tx, best) >= rounds:
+        reason = f"it was rejected {times(rounds)}, and `rounds` of {name} allows no more"
+        tx.record(TaskFailed(task=task, reason=reason))
+        tx.cause = before
+        return
     tx.act_as(name)
     tx.record(
         SubscriptionStarted(
@@ -142,6 +151,17 @@ def begin(
     )
     tx.act_as(actor)
     tx.cause = before
+
+
+def _rejections(tx: Transaction[State], task: Task) -> int:
+    """How often reviews have rejected a task since it was opened last."""
+    count = 0
+    for number in reversed(task.events):
+        type = tx.event(number).type
+        if type == TaskReopened.TYPE:
+            break
+        count += type == TaskRejected.TYPE
+    return count
 
 
 def actor_of(state: State, agent: str) -> str:

@@ -214,6 +214,7 @@ BOARD = Group(
         "events": "log",
         "agent_files": "trust",
         "mcp_server": "mcp",
+        "team_request": "request",
         "query": "query",
         "search": "search",
         "task_listing": "ls",

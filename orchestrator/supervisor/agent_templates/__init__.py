@@ -41,6 +41,11 @@ TEMPLATES = {
             about="Plans a request, writes the code and reviews it, until the review approves.",
             begin="busytown plan FILE",
         ),
+        AgentTemplate(
+            name="team",
+            about="Divides a request into tasks, works them side by side and reviews them.",
+            begin='orc request "WHAT YOU WANT" --agent NAME',
+        ),
     )
 }
 """The templates by name."""

@@ -1,0 +1,37 @@
+"""``orc request``: ask the team of agents for work."""
+
+from orchestrator.core.errors import UsageError
+from orchestrator.interfaces.cli.agent_files import AGENTS_DIR, agents_folder
+from orchestrator.interfaces.cli.commands import BOARD
+from orchestrator.interfaces.cli.parameters import argument, text_file
+from orchestrator.interfaces.cli.rendering import Answer, say
+from orchestrator.interfaces.cli.run import Run, either
+
+
+@BOARD.command("request", example='request "Add a dark theme" --agent ann')
+@argument("[text]", "What is wanted.")
+@text_file("the request")
+@AGENTS_DIR
+def request(run: Run, text: str | None, file: str | None, agents_dir: str | None) -> Answer:
+    """Ask the agents of the template `team` for work: it becomes tasks, which they work and review.
+
+    You get a message when all of its tasks have ended.
+    """
+    import msgspec
+
+    from orchestrator.domain.subscriptions.patterns import hears
+    from orchestrator.supervisor.agent_files import load_agents
+    from orchestrator.supervisor.embedded import REQUEST
+
+    wanted = either("text", text, file)
+    if wanted is None:
+        raise UsageError("The request is missing", hint='Write `request "WHAT YOU WANT"`.')
+    # Nothing is read after the commit: an error would look like a failed command.
+    agents = load_agents(agents_folder(run, agents_dir)).agents.values()
+    is_heard = any(hears(agent.settings.listen, REQUEST) for agent in agents)
+    event = run.orc.supervisor.request(wanted)
+    convoy = msgspec.json.decode(event.payload)["convoy"]
+    lines = [f"Requested: {convoy}", f"`orc convoy show {convoy}` shows its tasks."]
+    if not is_heard:
+        lines.append("No agent listens for requests: `orc agent template add team` adds a team.")
+    return say({"event": event.id, "convoy": convoy}, "\n".join(lines))
