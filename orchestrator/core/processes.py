@@ -48,21 +48,21 @@ def passed_on(variables: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in variables.items() if k in PASSED_ON or k.startswith("LC_")}
 
 
+_SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish", "cmd.exe", "powershell.exe", "pwsh")
 LAUNCHERS = frozenset(
     (
-        *(
-            "sh",
-            "bash",
-            "dash",
-            "zsh",
-            "ksh",
-            "fish",
-            "cmd.exe",
-            "powershell.exe",
-            "pwsh",
-            "pwsh.exe",
-        ),
-        *("env", "timeout", "nice", "nohup", "sudo", "uv", "uvx", "pipx", "npx", "orc", "orc.exe"),
+        *_SHELLS,
+        "env",
+        "timeout",
+        "nice",
+        "nohup",
+        "sudo",
+        "uv",
+        "uvx",
+        "npx",
+        "git",
+        "orc",
+        "orc.exe",
     )
 )
 """Programs that only start another one."""

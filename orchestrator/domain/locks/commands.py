@@ -4,6 +4,8 @@ A resource is a name or a path glob (see :mod:`orchestrator.domain.tasks.resourc
 resources in the same way. The token of a lease is the id of its event, so tokens only grow.
 """
 
+from collections.abc import Iterable, Iterator
+
 import msgspec
 from msgspec.structs import replace
 
@@ -55,8 +57,28 @@ def freed_resource(state: State, events: Committed) -> str:
     return next(e.resource for _, e in events if isinstance(e, (LockReleased, LockBroken)))
 
 
+class HeldPath(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that another agent has locked, or works on.
+
+    Attributes:
+        path: The file.
+        resource: The lock, or what the task touches, which covers it.
+        agent: Who holds it.
+        until: When the lease ends.
+        task: The task that holds it; empty for a lock.
+        title: The title of this task.
+    """
+
+    path: str
+    resource: str
+    agent: str
+    until: str
+    task: str = ""
+    title: str = ""
+
+
 class Locks(Noun[State]):
-    """``orc.locks``: acquire, renew, release, break; get, all."""
+    """``orc.locks``: acquire, renew, release, break; get, all, held_paths."""
 
     def acquire(
         self,
@@ -220,6 +242,33 @@ class Locks(Noun[State]):
         """Return the resources that are held, by locks and by running tasks, or waited for now, by name."""
         return in_use(self._state, self._desk.now())
 
+    def held_paths(self, paths: Iterable[str]) -> list[HeldPath]:
+        """Return the files that others than the acting agent have locked, or work on.
+
+        Each comes with its first holder. A lock on a folder covers what is in it.
+
+        Args:
+            paths: The files, from the top of the work tree.
+        """
+        state, now, agent = self._state, self._desk.now(), self._desk.agent
+        agent = state.agents.aliases.get(agent, agent)
+        held = []
+        for path in paths:
+            hold = next(_holds_of_others(state, path, agent, now), None)
+            if hold is not None:
+                task = state.tasks.get(hold.task or "")
+                held.append(
+                    HeldPath(
+                        path=path,
+                        resource=hold.resource,
+                        agent=hold.agent,
+                        until=hold.until,
+                        task=hold.task or "",
+                        title=task.title if task else "",
+                    )
+                )
+        return held
+
     def get(self, resource: str) -> Lock:
         """Return the holders of a resource, and the agents that wait for it."""
         state, resource = self._state, self._need(resource).resource
@@ -231,6 +280,16 @@ class Locks(Noun[State]):
         """The requested resource: ``git`` with ``shared``, or ``git:shared``."""
         need = resources.given(resource, self._desk.folder)
         return resources.Need(need.resource, need.shared or shared)
+
+
+def _holds_of_others(state: State, path: str, agent: str, now: str) -> Iterator[HeldResource]:
+    """The holds of others that cover a file."""
+    # Not parsed: the name of a file may end like `:shared`.
+    yield from state.schedule.collisions(resources.Need(path), agent, now)
+    while (path := path.rpartition("/")[0]) != "":
+        for hold in state.schedule.collisions(resources.Need(path), agent, now):
+            if hold.resource == path:
+                yield hold
 
 
 def _spelled(state: State, resource: str, agent: str) -> str:

@@ -142,6 +142,13 @@ PERMISSION = Group(
     {"permissions": "list/ls show allow deny rules"},
     default="list",
 )
+GUARD = Group(
+    "guard",
+    "Refuse commits and edits of files that another agent works on.",
+    {"guard": "check install link"},
+    default="check",
+    otherwise="check",
+)
 RUNNER = Group(
     "runner",
     "Start agents on events; plan a cycle, brief its tasks, collect what was done.",
@@ -238,6 +245,7 @@ BOARD = Group(
         GOAL,
         EVENTS,
         SAVED,
+        GUARD,
         RUNNER,
         PERMISSION,
         IMPORT,

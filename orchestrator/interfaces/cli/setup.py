@@ -80,11 +80,11 @@ def _place(run: Run, *, is_user: bool) -> "SetupPlace":
     from orchestrator.integrations.clients.setting_up import top_of
 
     top = os.path.expanduser("~") if is_user else top_of(os.getcwd())
-    words = (*_program(), *run.board_words)
+    words = (*program(), *run.board_words)
     return SetupPlace(top=top, is_user=is_user, words=words, variables=dict(os.environ))
 
 
-def _program() -> tuple[str, ...]:
+def program() -> tuple[str, ...]:
     """The words that call this program: its name if a shell finds it, else its path."""
     if shutil.which("orc"):
         return ("orc",)

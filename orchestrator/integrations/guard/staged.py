@@ -1,0 +1,83 @@
+"""What git knows of a commit: the paths that it would change, and the tasks that its message names."""
+
+import os
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from orchestrator.core import processes, repository
+from orchestrator.core.errors import InputOutputError, NotFound, TimedOut
+from orchestrator.core.printable import one_line
+
+SECONDS = 30.0
+"""How long git may take."""
+
+_BYTES = 64 * 1024 * 1024
+_OF_THE_COMMIT = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE"),
+    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH"),
+)
+"""Variables by which git tells its hooks which commit it makes."""
+
+
+class NamedTasks(msgspec.Struct, frozen=True):
+    """A commit, and the tasks that its trailers ``Task: ID`` name."""
+
+    commit: str
+    tasks: tuple[str, ...]
+
+
+def staged_paths(folder: str) -> list[str]:
+    """The paths that the next commit changes, from the top of the work tree; both names of a renamed file.
+
+    Raises:
+        NotFound: There is no repository, or no git.
+    """
+    words = ("diff", "--cached", "--name-only", "-z", "--no-renames", "--no-ext-diff")
+    return [path for path in git(folder, words).split("\0") if path]
+
+
+def named_tasks(folder: str, revision: str) -> NamedTasks:
+    """The tasks that the message of a commit names in its trailers.
+
+    Raises:
+        NotFound: There is no repository, no git, or no such commit.
+    """
+    form = "--format=%H%n%(trailers:key=Task,valueonly,separator=%x0A)"
+    words = ("log", "-1", "--no-color", "--no-show-signature", form, "--end-of-options", revision)
+    commit, *values = git(folder, words).split("\n")
+    names = [name for value in values for name in re.split(r"[\s,]+", value) if name]
+    return NamedTasks(commit, tuple(dict.fromkeys(names)))
+
+
+def git(folder: str, words: Sequence[str]) -> str:
+    """What git prints in a folder.
+
+    Raises:
+        NotFound: There is no repository, or no git.
+        TimedOut: git took too long.
+        InputOutputError: git failed.
+    """
+    if repository.here(folder) is None:
+        raise NotFound(
+            "There is no git repository here", code="no_repository", hint="Run it in a work tree."
+        )
+    variables = processes.passed_on(os.environ)
+    variables |= {name: os.environ[name] for name in _OF_THE_COMMIT if name in os.environ}
+    variables |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    try:
+        done = processes.run(
+            ["git", "--no-pager", *words],
+            folder=folder,
+            variables=variables,
+            timeout=SECONDS,
+            kept=_BYTES,
+        )
+    except FileNotFoundError:
+        raise NotFound("git is not installed", code="no_git") from None
+    if done.status is None:
+        raise TimedOut(f"git took longer than {SECONDS:g} s")
+    if done.status:
+        raise InputOutputError(f"git failed: {one_line(done.output, 200)}")
+    return done.output.removesuffix("\n")
