@@ -272,10 +272,10 @@ class Subscriptions(Noun[State]):
     def renew(
         self, tx: Transaction[State], agent: str, event: int, token: int, *, lease: float
     ) -> None:
-        """Extend the lease of an attempt at a task, and of the task.
+        """Extend the lease of an attempt at a task, and of the task if the agent still has it.
 
         Raises:
-            Refused: The attempt is over, or the agent does not have the task any more.
+            Refused: The attempt is over.
         """
         attempt = _running(tx, agent, event, token)
         renew(tx, agent, attempt)

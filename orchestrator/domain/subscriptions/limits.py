@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from orchestrator.core import clock
 from orchestrator.core.errors import Refused
 from orchestrator.core.events import Recorded
+from orchestrator.core.printable import amount
 from orchestrator.domain.slices import Record
 from orchestrator.domain.subscriptions.records import (
     AttemptReport,
@@ -64,16 +65,16 @@ def pause_of(subscriber: Subscriber, budget: Budget, now: str) -> Pause | None:
     rest, usage = subscriber.rest, subscriber.usage
     pauses = []
     if rest is not None and rest.since <= now < rest.until:  # a clock that was set back ends it
-        reason = f"its last {rest.failures} attempts failed: {rest.reason}"
+        reason = f"its last {rest.failures} attempts failed, the last one because {rest.reason}"
         pauses.append(Pause("resting", reason, rest.until))
     limits: tuple[tuple[Mapping[str, float], float | None, int, float, str], ...] = (
-        (usage.runs, budget.runs, _MINUTE, HOUR, "{:g} runs an hour"),
-        (usage.tokens, budget.tokens, _TEN_MINUTES, DAY, "{:g} tokens a day"),
-        (usage.cost, budget.cost, _TEN_MINUTES, DAY, "{:g} US dollars a day"),
+        (usage.runs, budget.runs, _MINUTE, HOUR, f"{amount(budget.runs or 0, 'run')} an hour"),
+        (usage.tokens, budget.tokens, _TEN_MINUTES, DAY, f"{budget.tokens or 0:,} tokens a day"),
+        (usage.cost, budget.cost, _TEN_MINUTES, DAY, f"${budget.cost or 0:.2f} a day"),
     )
     for used, most, width, window, words in limits:
         if most is not None and (until := _until(used, most, width, window, now)):
-            pauses.append(Pause("budget", f"its budget is {words.format(most)}", until))
+            pauses.append(Pause("budget", f"its budget of {words} is spent", until))
     return max(pauses, key=lambda pause: pause.until, default=None)
 
 

@@ -222,14 +222,10 @@ def note_output(
 
 
 def renew(tx: Transaction[State], agent: str, attempt: Attempt) -> None:
-    """Extend the lease of the task of an attempt, or of its review.
-
-    Raises:
-        Refused: The agent has it no longer.
-    """
+    """Extend the lease of the task of an attempt, or of its review, if the agent still has it."""
     task = held_by_attempt(tx.state, agent, attempt)
     if task is None:
-        raise Refused(f"{agent} does not hold task {attempt.task} any more", code="not_holder")
+        return
     event = renewal(task, tx.now)
     if event.until > max(task.lease_until, task.review_until):
         tx.record(event)

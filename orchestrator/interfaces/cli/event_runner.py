@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orchestrator
 from orchestrator.core import clock, system
 from orchestrator.core.errors import NotFound, Refused
+from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.agent_files import AGENTS_DIR, agents_folder, user_trust
 from orchestrator.interfaces.cli.commands import RUNNER
@@ -174,28 +175,52 @@ def stop(run: Run) -> Answer:
 
 @RUNNER.command("status", example="status", reads=True)
 def status(run: Run) -> Answer:
-    """Show whether a runner runs on this machine, since when, and what its agents work on."""
+    """Show whether a runner runs on this machine, what its agents work on, and which have to pause."""
     note = runner_place(run.orc).current()
     running = [
         {"agent": subscriber.agent, "event": attempt.event, "attempt": attempt.number}
+        | ({"task": attempt.task} if attempt.task else {})
         for subscriber in run.orc.subscriptions.all()
         for attempt in subscriber.running
     ]
+    paused = _paused(run, note.options if note else ())
     value = {
         "pid": note.pid if note else None,
         "seconds": round(note.seconds()) if note else None,
         "log": note.log if note else None,
         "running": running,
+        "paused": paused,
     }
+    pauses = [
+        f"{item['agent']} is not started until"
+        f" {clock.local_time(item['until'], run.orc.engine.now())}: {escape(item['reason'])}"
+        for item in paused
+    ]
     if note is None:
-        return say(value, "No runner runs here.")
+        return say(value, "\n".join(["No runner runs here.", *pauses]))
     lines = [f"The runner is process {note.pid}, for {clock.spoken(note.seconds())}."]
     lines += [f"It runs in the background; its log: {note.log}"] if note.log else []
-    lines += [
-        f"{item['agent']} works on event {item['event']}, attempt {item['attempt']}"
-        for item in running
-    ]
-    return say(value, "\n".join(lines))
+    for item in running:
+        work = f"task {item['task']}" if "task" in item else f"event {item['event']}"
+        lines.append(f"{item['agent']} works on {work}, attempt {item['attempt']}")
+    return say(value, "\n".join(lines + pauses))
+
+
+def _paused(run: Run, options: tuple[str, ...]) -> list[dict[str, str]]:
+    """The agents that have to pause, with the budgets of the files that a runner of these options reads."""
+    from orchestrator.domain.subscriptions.limits import NO_LIMITS, pause_of
+    from orchestrator.supervisor.agent_files import load_agents
+
+    folders = (word.partition("=")[2] for word in options if word.startswith("--agents-dir="))
+    agents = load_agents(agents_folder(run, next(filter(os.path.isdir, folders), None))).agents
+    now = run.orc.engine.now()
+    paused = []
+    for subscriber in run.orc.subscriptions.all():
+        file = agents.get(subscriber.agent)
+        pause = pause_of(subscriber, file.settings.budget if file else NO_LIMITS, now)
+        if pause is not None:
+            paused.append({"agent": subscriber.agent, "until": pause.until, "reason": pause.reason})
+    return paused
 
 
 def runner_place(orc: "Orchestrator") -> "RunnerPlace":

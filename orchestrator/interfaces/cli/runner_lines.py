@@ -34,8 +34,8 @@ _SIGNS = {"start": "▶", "success": "✓", "failure": "✗", "output": "│"}
 _PLAIN_SIGNS = {"start": ">", "success": "+", "failure": "!", "output": "|"}
 _VERDICTS = {"approve": "green", "revise": "yellow"}
 _VERDICT = re.compile(r"\bverdict=(\w+)")
-_SILENT = ("opened", "scheduled", "due")
-"""Events of subscriptions that say what a note of the runner or the event of a schedule says."""
+_SILENT = ("opened", "scheduled", "due", "renewed")
+"""Events of subscriptions that repeat a note of the runner or another event."""
 
 
 class JsonPrinter(EventFollower):
@@ -79,8 +79,9 @@ class LinePrinter(EventFollower):
         elif verb not in _SILENT:
             payload = msgspec.json.decode(record.payload)
             sign, colour, line = _ATTEMPT_LINES[verb]
-            number = payload["event"]
-            trigger = f"{self._orc.engine.event(number).type} (event {number})"
+            number, task = payload["event"], payload.get("task")
+            type = self._orc.engine.event(number).type
+            trigger = f"task {task}" if task else f"{type} (event {number})"
             text = line(trigger, payload, record.id)
             self._print(record.ts, payload["subscriber"], f"{self._signs[sign]} {text}", colour)
 
