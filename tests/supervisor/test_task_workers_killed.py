@@ -151,4 +151,4 @@ def test_each_task_is_done_once_though_runners_and_agents_are_killed(town: Town)
     assert {task.id for task in town.orc.tasks.all()} == set(tasks)
     check_history(town)
     assert not [path for path in town.notes() if path.suffix == ".note"]
-    assert not system.processes_with("ORCHESTRATOR_DIR", str(town.board))
+    assert all(map(ends, system.processes_with("ORCHESTRATOR_DIR", str(town.board))))

@@ -152,6 +152,17 @@ class TestEnds:
             board.subscriptions.interrupt("coder", attempt.event, attempt.token, "killed")
         assert board.tasks.get(task).status == "pending"
 
+    @pytest.mark.parametrize("ending", ["fail", "interrupt"])
+    def test_the_end_of_an_attempt_leaves_the_task_with_the_agent_that_took_it_over(
+        self, board: Orchestrator, clock: SettableClock, ending: str
+    ):
+        task = board.tasks.add("build", title="a").id
+        late = take(board)
+        clock.advance(TASK_LEASE)
+        take(board, "critic")
+        getattr(board.subscriptions, ending)("coder", late.event, late.token, "no")
+        assert board.tasks.get(task).is_run_by("critic", board.engine.now())
+
     def test_a_task_that_has_ended_leaves_no_attempt_behind(self, board: Orchestrator):
         board.tasks.add("build", title="a")
         end(board, take(board, most=2))
