@@ -6,15 +6,17 @@ a parameter. A parameter is NULL if it is not given.
 
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 import msgspec
 
 from orchestrator.core.decoding import decode_text
-from orchestrator.core.errors import BadInput, UsageError, missing
+from orchestrator.core.errors import BadInput, OrchestratorError, UsageError, missing
 from orchestrator.core.moments import moment
 from orchestrator.core.store import Documents
-from orchestrator.index.schema import TABLES, TEXTS
+from orchestrator.index.schema import TABLES, TEXTS, statements
 from orchestrator.index.views import VIEWS
 
 FOLDER, ENDING = "queries", ".sql"
@@ -113,6 +115,30 @@ def _shipped() -> Iterator[NamedQuery]:
         if name.endswith(ENDING):
             with open(os.path.join(folder, name), encoding="utf-8", newline="") as file:
                 yield parse_query(name.removesuffix(ENDING), file.read(), "shipped")
+
+
+def problems_of_queries(documents: Documents) -> Iterator[tuple[str, str]]:
+    """Yield each file of the board that is no usable query, with the reason."""
+    from orchestrator.index.query import QueryError, ask
+
+    for file in documents.names(FOLDER):
+        name = file.removesuffix(ENDING)
+        if file != name and not is_name(name):
+            yield f"{FOLDER}/{file}", "its name has other signs than a-z, 0-9, - and _"
+    for query in _of_board(documents):
+        file = f"{FOLDER}/{query.name}{ENDING}"
+        if not query.sql:
+            yield file, query.about.removeprefix(f"{file} ")
+            continue
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
+            for statement in statements():
+                database.execute(statement)
+            try:
+                ask(database, query.sql, dict.fromkeys(query.parameters), limit=1, seconds=1)
+            except QueryError as error:
+                yield file, error.message
+            except OrchestratorError:
+                continue  # that it takes long is no fault
 
 
 def _of_board(documents: Documents) -> Iterator[NamedQuery]:

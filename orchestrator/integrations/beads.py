@@ -36,7 +36,14 @@ from orchestrator.domain.tasks.relations import KINDS, Gate, GateKind, Link
 from orchestrator.domain.validation import check_priority, check_text, check_title
 from orchestrator.engine import Engine
 from orchestrator.integrations.appendix import Appendix
-from orchestrator.integrations.incoming_tasks import NEED, IncomingTask, Surroundings, take_in
+from orchestrator.integrations.incoming_tasks import (
+    FAILURE_NEED,
+    NEED,
+    NEEDS,
+    IncomingTask,
+    Surroundings,
+    take_in,
+)
 from orchestrator.integrations.report import Losses, Report, count_lost, is_plain, known_agent
 from orchestrator.integrations.values import Fields
 
@@ -557,7 +564,7 @@ def _fields(task: Task, now: str, losses: Losses) -> Iterator[tuple[str, Any]]:
         losses.lose(f"priority over {_LOWEST}", example=task.id)
     yield "priority", min(task.priority, _LOWEST)
     losses.lose("milestone", int(task.milestone and task.type != _CONTAINER), task.id)
-    losses.lose("signals", sum(signal.kind != NEED for signal in task.signals), task.id)
+    losses.lose("signals", sum(signal.kind not in NEEDS for signal in task.signals), task.id)
     yield "issue_type", task.type
     yield from _filled("assignee", task.assigned_to)
     if task.estimate is not None:
@@ -602,7 +609,8 @@ def _dependencies(task: Task, losses: Losses) -> Iterator[dict[str, str]]:
     pairs = [("parent-child", task.parent)] if task.parent is not None else []
     pairs += [("blocks", need) for need in task.needs]
     pairs += [("conditional-blocks", need) for need in task.needs_failure_of]
-    pairs += [("blocks", signal.name) for signal in task.signals if signal.kind == NEED]
+    kinds = {NEED: "blocks", FAILURE_NEED: "conditional-blocks"}
+    pairs += [(kinds[s.kind], s.name) for s in task.signals if s.kind in NEEDS]
     pairs += [(link.kind, link.task) for link in task.links]
     if task.gate is not None:
         if task.gate.of == task.id:

@@ -45,8 +45,8 @@ from orchestrator.integrations.updates import (
     is_same,
 )
 
-NEED = "need"
-"""The kind of the signal that replaces a need."""
+NEEDS = NEED, FAILURE_NEED = "need", "need-of-failure"
+"""The kinds of the signals that replace a need, and a need of a failure."""
 
 
 class IncomingTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +145,7 @@ def take_in(
     kept_back = [
         task.id
         for task in (*arrived.added.values(), *arrived.updated.values())
-        if any(signal.kind == NEED and not signal.given_at for signal in task.signals)
+        if any(signal.kind in NEEDS and not signal.given_at for signal in task.signals)
     ]
     return losses.report(
         arrived.added.values(), arrived.updated, skipped, arrived.topics, kept_back
@@ -413,11 +413,11 @@ class _Taking:
             here = self.here(need) if (kind, need) not in without else None
             if here is not None:
                 needs[here] = None
-            elif signal := self._signal(need):
+            elif signal := self._signal(need, FAILURE_NEED if kind == "failure" else NEED):
                 signals[signal] = None
         return tuple(needs)
 
-    def _signal(self, theirs: str) -> Signal | None:
+    def _signal(self, theirs: str, kind: str = NEED) -> Signal | None:
         """The signal that blocks a task in place of a need; None if the need does not block."""
         if theirs in self.coming:
             keeps_back = not self._is_done(theirs)
@@ -427,7 +427,7 @@ class _Taking:
             keeps_back = True
         else:
             return None
-        return Signal(kind=NEED, name=theirs, given_at="" if keeps_back else self.tx.now)
+        return Signal(kind=kind, name=theirs, given_at="" if keeps_back else self.tx.now)
 
     def _with_lease(self, record: Task) -> Task:
         """An assigned task has a lease here; the work of a retired agent is free."""
@@ -470,18 +470,21 @@ class _Taking:
         changes |= {"needs": (), "needs_failure_of": (), "gate": None, "parent": None}
         for field, value in (("parent", facts.parent), ("gate", facts.gate)):
             if not self._fits(task, changes | {field: value}):
-                cut += [value.of] if isinstance(value, Gate) else []
+                cut += [(NEED, value.of)] if isinstance(value, Gate) else []
             else:
                 changes[field] = value
-        for field in ("needs", "needs_failure_of"):
+        for field, kind in (("needs", NEED), ("needs_failure_of", FAILURE_NEED)):
             for need in getattr(facts, field):
                 more = changes | {field: (*changes[field], need)}
                 if self._fits(task, more):
                     changes = more
                 else:
-                    cut.append(need)
-        open_ones = (other for other in cut if not self.state.tasks.is_done(other))
-        signals = (Signal(kind=NEED, name=self._theirs.get(other, other)) for other in open_ones)
+                    cut.append((kind, need))
+        signals = (
+            Signal(kind=kind, name=self._theirs.get(other, other))
+            for kind, other in cut
+            if not self.state.tasks.is_done(other)
+        )
         changes["signals"] = tuple(dict.fromkeys((*facts.signals, *signals)))
         return {
             field: value
@@ -512,7 +515,7 @@ def _id_here(text: str) -> str:
 
 def _count_cut(losses: Losses, incoming: IncomingTask, task: Task) -> None:
     """Note the links that lead nowhere, and the retired agent whose work is free now."""
-    given = sum(signal.kind == NEED and signal.given_at != "" for signal in task.signals)
+    given = sum(signal.kind in NEEDS and signal.given_at != "" for signal in task.signals)
     lost = {
         "needs of tasks that are not here": len({*incoming.needs, *incoming.needs_failure_of})
         - len(task.needs)

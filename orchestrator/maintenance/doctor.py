@@ -5,6 +5,7 @@ It only reads, unless ``fix`` is given. Fixing takes the lock, copies the files 
 person (a damaged log, a log older than its snapshot) are repaired only with a separate option.
 """
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
@@ -17,11 +18,13 @@ from orchestrator.core.events import decode
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import START, Cursor, Problem
 from orchestrator.domain.board.commands import Repairs
+from orchestrator.domain.board.settings import FILE, settings
 from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.knowledge.events import digest_of, document_path
 from orchestrator.domain.state import State
 from orchestrator.engine import Engine
 from orchestrator.index.database import IndexFile
+from orchestrator.index.named import problems_of_queries
 from orchestrator.maintenance.salvage import salvage
 
 
@@ -67,11 +70,12 @@ class _Doctor:
     def run_checks(self) -> None:
         """Run every check, also those of the store; a check without a problem is reported as ok."""
         checks = [self.log, self.snapshot, self.knowledge, self.leases, self.formulas]
+        checks += [self.settings, self.queries]
         if self.index_file.exists:
             checks.append(self.index)
         names = [check.__name__ for check in checks]
         for check, name in zip(checks, names, strict=True):
-            if self.is_whole or check in (self.log, self.formulas):
+            if self.is_whole or check in (self.log, self.formulas, self.settings, self.queries):
                 self._add(check())
             else:
                 self._add(
@@ -208,6 +212,30 @@ class _Doctor:
             except OrchestratorError as error:
                 hint = f"Correct it; `formula validate {name}` names every place."
                 yield _problem("formulas", error, hint)
+
+    def settings(self) -> Iterator[Problem]:
+        """Check ``config.toml``, and that its saved questions can be read as words."""
+        try:
+            saved = settings(self.store.documents.read(FILE)).saved
+        except OrchestratorError as error:
+            yield _problem("settings", error)
+            return
+        for name, question in saved.items():
+            try:
+                shlex.split(question.question)
+            except ValueError as error:
+                message = f"{FILE}: the saved question {name!a} cannot be read: {error}"
+                hint = f"Correct it, or `saved remove {name}`."
+                yield Problem(check="settings", message=message, hint=hint)
+
+    def queries(self) -> Iterator[Problem]:
+        """Check that every named query of the board can be asked."""
+        hint = "Correct it, or remove the file; `query --schema` shows tables and columns."
+        try:
+            for file, message in problems_of_queries(self.store.documents):
+                yield Problem(check="queries", message=f"{file}: {message}", hint=hint)
+        except OrchestratorError as error:
+            yield _problem("queries", error)
 
     # Repairing
 

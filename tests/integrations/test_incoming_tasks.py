@@ -251,6 +251,27 @@ def test_a_need_of_a_failure_comes_in_and_goes_out_as_such(orc: Orchestrator) ->
     assert ready(orc) == {"undo"}
 
 
+def test_a_need_of_a_failure_that_closes_a_circle_goes_out_as_it_came_in(orc: Orchestrator) -> None:
+    take(
+        orc,
+        issue("self", ("conditional-blocks", "self")),
+        issue("a", ("conditional-blocks", "b")),
+        issue("b", ("blocks", "a")),
+    )
+    assert ready(orc) == set()
+    issues, _ = written(orc)
+    links = {
+        (issue["id"], link["type"], link["depends_on_id"])
+        for issue in issues
+        for link in issue["dependencies"]
+    }
+    assert links == {
+        ("self", "conditional-blocks", "self"),
+        ("a", "conditional-blocks", "b"),
+        ("b", "blocks", "a"),
+    }
+
+
 def test_a_failure_is_known_by_the_reason_why_an_issue_was_closed(orc: Orchestrator) -> None:
     """The need of a failure that is met is gone; one of an issue that was done cancels the task."""
     take(

@@ -66,7 +66,9 @@ def test_questions_may_be_written_by_hand(cli: CommandLine, config: Path) -> Non
     config.write_text('[saved.bad]\nquestion = "ls \'"\n')
     assert "cannot be read: No closing quotation" in cli("saved", "bad", status=2).err
     config.write_text("[saved.bad]\nquestion = 5\n")
-    assert "config.toml cannot be used" in cli("saved", "list", status=2).err
+    assert "config.toml cannot be used: saved.bad: " in cli("saved", "list", status=2).err
+    config.write_text('[saved.good]\nquestion = "ls"\n[saved.bad]\nqestion = "ls"\n')
+    assert "saved.bad: Object contains unknown field" in cli("saved", "list", status=2).err
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,9 @@ def test_questions_may_be_written_by_hand(cli: CommandLine, config: Path) -> Non
         "export file out.jsonl",
         "export beads out.jsonl",
         "export backlog out",
+        "index build",
+        "index drop",
+        "setup claude",
     ],
 )
 def test_only_what_reads_is_saved_or_asked(

@@ -83,6 +83,45 @@ def test_a_lock_that_ended_is_no_warning(orc: Orchestrator, clock) -> None:
     assert levels(examine(orc.engine)) == {}
 
 
+def messages(folder: Path, check: str) -> list[str]:
+    """What a check of the doctor finds."""
+    return [f.message for f in look(folder).findings if f.check == check and f.level != "ok"]
+
+
+def test_settings_that_cannot_be_used_are_named(folder: Path) -> None:
+    file = folder / "config.toml"
+    file.write_text('[saved.good]\nquestion = "ls --open"\n')
+    assert levels(look(folder)) == {}
+    file.write_text('[saved.good]\nquestion = "ls"\n[saved.bad]\nquestion = "ls \'"\n')
+    assert messages(folder, "settings") == [
+        "config.toml: the saved question 'bad' cannot be read: No closing quotation"
+    ]
+    file.write_text("workstream = 5\n")
+    assert "config.toml cannot be used" in messages(folder, "settings")[0]
+
+
+def test_queries_that_cannot_be_asked_are_named(folder: Path) -> None:
+    queries = folder / "queries"
+    queries.mkdir()
+    for name, text in {
+        "good.sql": "-- Of a stream.\nSELECT * FROM tasks WHERE workstream = :ws",
+        "wrong.sql": "SELECT title FROM task",
+        "writes.sql": "DELETE FROM tasks",
+        "Odd name.sql": "SELECT 1",
+        "readme.txt": "not a query",
+    }.items():
+        (queries / name).write_text(text)
+    (queries / "latin.sql").write_bytes(b"SELECT '\xe9'")
+    found = messages(folder, "queries")
+    assert {message.partition(": ")[0] for message in found} == {
+        "queries/Odd name.sql",
+        "queries/latin.sql",
+        "queries/wrong.sql",
+        "queries/writes.sql",
+    }
+    assert "no such table: task" in "".join(found)
+
+
 @pytest.mark.needs("modes")
 def test_a_formula_that_cannot_be_cooked_or_that_others_may_write_is_reported(folder: Path) -> None:
     (folder / "formulas").mkdir(exist_ok=True)
@@ -220,6 +259,8 @@ def test_a_board_without_files_has_only_the_checks_of_every_board(orc: Orchestra
         "knowledge": ("warning", True),
         "leases": ("ok", False),
         "formulas": ("ok", False),
+        "settings": ("ok", False),
+        "queries": ("ok", False),
     }
     assert examination.backup is None
     assert orc.engine.documents.read("knowledge/plan.md") == b"text\n"

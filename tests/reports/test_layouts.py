@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,23 @@ def test_a_terminal_gets_the_same_tables_and_nothing_that_moves_its_cursor(
     for section in sections(report):
         assert section.title in shown or section.name == "gantt"
     assert "⠤⠤ wanted" in shown
+
+
+@pytest.mark.parametrize("tasks", [1, 4, 13])
+def test_each_line_of_the_chart_has_a_number_of_its_own(
+    orc: Orchestrator, clock: SettableClock, tasks: int
+) -> None:
+    orc.workstreams.create("w")
+    for number in range(tasks):
+        orc.tasks.add("w", title=f"Task {number}")
+        clock.advance(86400)
+    chart = report_page(orc.report()).partition("(tasks)")[2].partition("-|-")[0]
+    numbers = [int(line.partition("|")[0]) for line in chart.splitlines() if "|" in line]
+    steps = {upper - lower for upper, lower in pairwise(numbers)}
+    assert (len(numbers), len(steps), numbers[-1]) == (11, 1, 0)
+    assert 0 not in steps
+    highest = [sum("\u2801" <= sign <= "\u28ff" for sign in line) for line in chart.splitlines()]
+    assert any(highest[1:-2]), "the line of the wanted tasks is inside"
 
 
 @pytest.mark.parametrize("layout", [page, markdown, report_page])

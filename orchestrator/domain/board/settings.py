@@ -45,8 +45,17 @@ def settings(data: bytes | None) -> BoardSettings:
         return BoardSettings()
     import tomllib
 
+    place = ""
     try:
-        return msgspec.convert(tomllib.loads(decode_text(data, "it")), BoardSettings)
+        table = tomllib.loads(decode_text(data, "it"))
+        saved = table.get("saved")
+        for name, question in saved.items() if isinstance(saved, dict) else ():
+            place = f"saved.{name}: "
+            msgspec.convert(question, SavedQuestion)
+        place = ""
+        return msgspec.convert(table, BoardSettings)
     except (BadInput, ValueError, RecursionError) as error:
         known = ", ".join(BoardSettings.__struct_fields__)
-        raise BadInput(f"{FILE} cannot be used: {error}", hint=f"It may set: {known}.") from None
+        raise BadInput(
+            f"{FILE} cannot be used: {place}{error}", hint=f"It may set: {known}."
+        ) from None

@@ -302,6 +302,9 @@ class Subscriptions(Noun[State]):
             Refused: The attempt is over, or another one runs.
         """
         attempt = _running(tx, agent, event, token)
+        claim = tx.state.subscriptions.event_claims.get(event)
+        if claim is not None and claim.agent == tx.state.agents.aliases.get(agent):
+            tx.record(SubscriptionClaimFinished(event=event))
         tx.record(
             SubscriptionFinished(
                 subscriber=agent, event=event, attempt=attempt.number, report=report
@@ -445,9 +448,16 @@ class Subscriptions(Noun[State]):
 
         Raises:
             NotFound: There is none of this number.
+            Refused: The agent has an attempt at its event already, as of another letter.
         """
         tx.act_as(agent)
-        _find_letter(tx.state, letter)
+        dead = _find_letter(tx.state, letter)
+        if tx.state.subscriptions.find(dead.subscriber).attempt(dead.event) is not None:
+            raise Refused(
+                f"{dead.subscriber} has an attempt at event {dead.event} already",
+                code="in_work",
+                hint=f"`events dismiss {letter}` removes the letter.",
+            )
         tx.record(SubscriptionRetried(letter=letter))
         return None
 

@@ -121,8 +121,8 @@ class Command(_Everywhere):
     Args:
         name: The word for it.
         example: The example of the help, without the group's name.
-        reads: Whether it changes nothing; or the parameters without which it changes nothing. ``()``: it only
-            marks what it has shown.
+        reads: Whether it changes nothing; or the parameters without which it changes nothing. ``()``: it adds
+            nothing to the board, but is not only a question: it marks what it has shown, or writes files.
         filters_agent: Whether ``--agent`` behind it filters the listing.
         signed: Whether others read what it writes as written by the agent; or the parameters that make it so.
         settings: Settings of :class:`click.Command`.

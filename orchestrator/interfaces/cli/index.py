@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.index.database import IndexStatus
 
 
-@INDEX.command("build", example="build", reads=True)
+@INDEX.command("build", example="build", reads=())
 def build(run: Run) -> Answer:
     """Make state/index.db, or update it."""
     status = run.orc.index.build()
@@ -50,7 +50,7 @@ def _standing(status: "IndexStatus") -> str:
     )
 
 
-@INDEX.command("drop", example="drop", reads=True)
+@INDEX.command("drop", example="drop", reads=())
 def drop(run: Run) -> Answer:
     """Delete state/index.db; the log still has everything."""
     dropped = run.orc.index.drop()

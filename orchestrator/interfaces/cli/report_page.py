@@ -77,7 +77,7 @@ def _burn_up(report: BoardReport) -> str:
     figure.register_label_formatter(datetime, axis_time)
     ends = [*(_local(step.begins) for step in steps[1:]), _local(report.until)]
     wanted, done = [step.scope for step in steps], [step.done for step in steps]
-    figure.set_y_limits(min_=0, max_=max(*wanted, 1))
+    figure.set_y_limits(min_=0, max_=_HEIGHT * _step(max(wanted)))
     figure.plot(ends, wanted, lc="white", label="wanted")
     figure.plot(ends, done, lc="blue", label="done")
     forecast = report.forecast
@@ -87,6 +87,16 @@ def _burn_up(report: BoardReport) -> str:
             line = [ends[-1], _local(end)], [done[-1], goal]
             figure.plot(*line, lc="cyan", label=f"{name}: {clock.local_time(end)}")
     return str(figure.show(legend=True))
+
+
+def _step(most: int) -> int:
+    """How many tasks a line of the chart stands for: a round number, so that the highest is inside."""
+    power = 1
+    while True:
+        for step in (power, 2 * power, 3 * power, 4 * power, 6 * power, 8 * power):
+            if step * _HEIGHT > most:
+                return step
+        power *= 10
 
 
 def _local(moment: str) -> datetime:

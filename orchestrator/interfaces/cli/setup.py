@@ -22,7 +22,7 @@ ALL = "all"
 NAMES = ("claude", "codex", "gemini", "cursor", "opencode")
 
 
-@BOARD.command("setup", example="setup claude --dry-run", reads=True)
+@BOARD.command("setup", example="setup claude --dry-run", reads=())
 @argument(
     "[client]",
     "claude, codex, gemini, cursor, opencode or all; else what is installed is listed.",

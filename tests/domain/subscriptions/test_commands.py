@@ -148,6 +148,22 @@ class TestAttempts:
             with changes_nothing(board), pytest.raises(NotFound):
                 call(number)
 
+    def test_two_letters_of_one_event_are_two_attempts_one_after_the_other(
+        self, board: Orchestrator
+    ):
+        for _ in range(2):
+            attempt = start(board, 2)
+            board.subscriptions.fail("plan", 2, attempt.token, "no disk")
+            board.subscriptions.set_cursor("plan", 1)
+        first, second = (letter.number for letter in board.subscriptions.dead())
+        board.subscriptions.retry(first)
+        with changes_nothing(board), pytest.raises(Refused, match="an attempt at event 2 already"):
+            board.subscriptions.retry(second)
+        again = start(board, 2)
+        board.subscriptions.finish("plan", 2, again.token)
+        board.subscriptions.retry(second)
+        assert start(board, 2).number == 2
+
 
 class TestCauses:
     def test_what_a_started_agent_pushes_has_a_cause_even_without_its_environment(
@@ -280,6 +296,17 @@ class TestClaims:
         board.subscriptions.set_cursor("w1", 2)
         board.agents.rename("w1", "w9")
         assert [board.subscriptions.claim_of(event).agent for event in (2, 3)] == ["w9", "w9"]
+
+    def test_the_claim_of_a_renamed_subscriber_holds_for_good_when_it_has_finished(
+        self, board: Orchestrator, clock
+    ):
+        attempt = start(board, 2)
+        board.subscriptions.claim(2, agent="plan")
+        board.agents.rename("plan", "planner")
+        board.subscriptions.finish("plan", 2, attempt.token)
+        clock.advance(1e6)
+        claim = board.subscriptions.claim(2, agent="w2")
+        assert (claim.agent, claim.until) == ("planner", "")
 
     def test_both_names_of_a_renamed_agent_are_one_worker(self, board: Orchestrator):
         board.subscriptions.claim(2, agent="w1")
