@@ -216,7 +216,8 @@ class Attempts:
 
         def keep(lines: list[str]) -> None:
             worker.log.write(lines)
-            self._follower.output(agent, event, lines)
+            with suppress(OSError):  # a follower that is gone fails no attempt
+                self._follower.output(agent, event, lines)
 
         process = AgentProcess(launch, reader, mark=running.mark, keep=keep, grace=self._grace)
         is_first, running.process = running.process is None, process

@@ -184,7 +184,11 @@ class Dispatcher:
         """Wait for messages; none if it is time to look again."""
         messages: list[Message] = []
         with suppress(queue.Empty):
-            messages.append(self._inbox.get(timeout=self._patience()))
+            try:
+                patience = self._patience()
+            except OrchestratorError:
+                patience = _AGAIN  # the board cannot be read, which is reported when it is used
+            messages.append(self._inbox.get(timeout=patience))
             while True:
                 messages.append(self._inbox.get_nowait())
         return messages
@@ -262,7 +266,7 @@ class Dispatcher:
                 while not wait(_LOG):
                     if not self._waits.empty():
                         return
-            except OSError:
+            except (OSError, OrchestratorError):
                 time.sleep(_TROUBLE)
             self._inbox.put("log")
 

@@ -34,7 +34,7 @@ HERE = Path(__file__).parent
 
 
 def model(quick: bool, seed: int | None) -> list[str]:
-    """Part 6 is a test: the state machine over all nouns, here with more examples."""
+    """Part 6 are tests: the state machines over all nouns and the runner, here with more examples."""
     words = [
         sys.executable,
         "-m",
@@ -43,6 +43,7 @@ def model(quick: bool, seed: int | None) -> list[str]:
         "-p",
         "no:cacheprovider",
         "tests/engine/test_model.py",
+        "tests/supervisor/test_model.py",
     ]
     return [*words, *([f"--hypothesis-seed={seed}"] if seed is not None else [])]
 

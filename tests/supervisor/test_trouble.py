@@ -119,6 +119,30 @@ def test_an_agent_whose_note_cannot_be_written_does_not_run_on(
     assert town.notes() == []
 
 
+def test_a_board_that_cannot_be_read_is_reported_and_the_runner_goes_on(town: Town):
+    town.add("one", "echo ran", listen="[job]")
+    state, away = town.board / "state", town.board / "away"
+    with town.running() as runner:
+        state.rename(away)
+        state.write_text("in the way")
+        runner.until_note("runner.trouble")
+        state.unlink()
+        away.rename(state)
+        town.push("job")
+        runner.until_events("subscription.finished")
+
+
+def test_a_follower_that_is_gone_fails_no_attempt(town: Town, monkeypatch: pytest.MonkeyPatch):
+    def fails(*_: object) -> None:
+        raise BrokenPipeError
+
+    town.add("one", "echo ran", listen="[job]")
+    with town.running() as runner:
+        monkeypatch.setattr(runner, "output", fails)
+        town.push("job")
+        runner.until_events("subscription.finished")
+
+
 # Twins
 
 
