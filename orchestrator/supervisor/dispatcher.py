@@ -227,8 +227,7 @@ class Dispatcher:
         self._advance()
         if not self._is_ready:
             self._is_ready = True
-            text = f"listening: {amount(len(self._workers), 'agent')}"
-            self._follower.note("runner.ready", "", text)
+            self._follower.note("runner.ready", "", amount(len(self._workers), "agent"))
 
     def _warn(self, sentence: str) -> None:
         """Report a warning of the board once; every read of a damaged log repeats it."""
@@ -249,7 +248,8 @@ class Dispatcher:
     def _stop(self) -> None:
         self._stops += 1
         if self._stops == 1:
-            text = f"{self._workers.count()} agents finish their work"
+            count = self._workers.count()
+            text = f"{amount(count, 'attempt')} to finish" if count else ""
             self._follower.note("runner.stopping", "", text)
         else:
             self._end_all()

@@ -44,7 +44,7 @@ def test_a_runner_in_the_background_is_ready_when_start_returns(town: Town):
     assert orc(town, "runner", "stop") == f"Stopped: process {answer['pid']}\n"
     assert ends(answer["pid"])
     log = Path(answer["log"]).read_text()
-    assert "ready: listening: 1 agent" in log
+    assert "ready: 1 agent" in log
     assert "finished in" in log
 
 

@@ -34,6 +34,16 @@ _SIGNS = {"start": "▶", "success": "✓", "failure": "✗", "output": "│"}
 _PLAIN_SIGNS = {"start": ">", "success": "+", "failure": "!", "output": "|"}
 _VERDICTS = {"approve": "green", "revise": "yellow"}
 _VERDICT = re.compile(r"\bverdict=(\w+)")
+_COLOURS = {
+    "task.completed": "green",
+    "task.approved": "green",
+    "convoy.landed": "green",
+    "task.rejected": "yellow",
+    "task.blocked": "yellow",
+    "task.failed": "red",
+}
+"""The colours of sentences about the board."""
+
 _SILENT = ("opened", "scheduled", "due", "renewed")
 """Events of subscriptions that repeat a note of the runner or another event."""
 
@@ -75,7 +85,8 @@ class LinePrinter(EventFollower):
         if not is_reserved(record.type, self._orc.engine.read().board.format_at(record.id)):
             super().event(record)
         elif noun != "subscription" or verb not in (*_ATTEMPT_LINES, *_SILENT):
-            self._print(record.ts, record.agent, self._sentences.of(record))
+            colour = _COLOURS.get(record.type) or ("dim" if noun == "message" else "")
+            self._print(record.ts, record.agent, self._sentences.of(record), colour)
         elif verb not in _SILENT:
             payload = msgspec.json.decode(record.payload)
             sign, colour, line = _ATTEMPT_LINES[verb]
