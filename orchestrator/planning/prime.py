@@ -250,14 +250,14 @@ class _Page:
         prog = self.prog
         blocks = [
             PageBlock(
-                f"{letter.number}: {letter.subscriber} gave up event {letter.event}:"
+                f"{letter.number}: {letter.subscriber} gave up {letter.work}:"
                 f" `{prog} events retry {letter.number}` or `{prog} events dismiss {letter.number}`\n"
                 f"{quote_line(one_line(letter.reason, TITLE))}",
                 f"{prog} events dead",
             )
             for letter in letters[:LISTED]
         ]
-        title = f"Dead letters ({len(letters)}): events that an agent could not work"
+        title = f"Dead letters ({len(letters)}): work that an agent could not do"
         yield Section(title, blocks, 0.05, f"{prog} events dead")
 
     def _loop(self) -> str:

@@ -91,6 +91,7 @@ SENTENCES = {
     "subscription.renewed": "goes on with event {event}, until {until:time}",
     "subscription.retried": "gave the dead letter {letter} one more attempt",
     "subscription.scheduled": "set the schedule of {subscriber}: {schedule}",
+    "subscription.woken": "may start {subscriber} again, whose file was changed",
     "subscription.started": "started on event {event} (attempt {attempt} of {most})",
     "task.added": "added {task:task} to {workstream}[, after {needs:task}]",
     "task.approved": "approved {task:task}[: {comment}]",

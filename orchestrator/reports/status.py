@@ -148,7 +148,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
         def line(letter: DeadLetter) -> str:
             return escape(
-                f"{letter.number}: {letter.subscriber} gave up event {letter.event}"
+                f"{letter.number}: {letter.subscriber} gave up {letter.work}"
                 f" {shown_time(letter.since, self.at)}: {letter.reason}"
             )
 

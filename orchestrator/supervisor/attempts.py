@@ -84,6 +84,7 @@ class Attempts:
         self._grace = grace
         self._back_off = back_off
         self._notes = runner_folder(board, "runner")
+        self._retired: set[str] = set()
         self._identity = ProcessIdentity.of(os.getpid())
         self._recent: deque[tuple[float, str]] = deque(maxlen=_MOST_RECENT)
 
@@ -134,8 +135,11 @@ class Attempts:
         try:
             lease = worker.file.settings.timeout + self._grace + _MARGIN
             attempt = offer.source.start(offer, lease)
-        except Refused:
+        except Refused as refused:
             note.remove()
+            if refused.code == "retired" and worker.id not in self._retired:
+                self._follower.note("runner.trouble", worker.id, refused.message)
+                self._retired.add(worker.id)
             return False
         except BaseException:
             note.remove()

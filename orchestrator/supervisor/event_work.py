@@ -1,8 +1,10 @@
 """Events as work: each agent gets the events that it hears, in their order."""
 # ruff: noqa: ARG002 -- the methods of a source of work have one signature, described there
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import msgspec
 
@@ -108,12 +110,20 @@ class EventWork:
             ear = self._ears.get(worker.id)
             if ear is None or ear.file != worker.file:
                 ear, begin = self._ear(worker)
+                self._wake(worker)
                 changed.append((ear, begin))
             ears[worker.id] = ear
         self._scan(changed)
         self._ears = ears
         self._listeners.clear()
         self._save_sometimes()
+
+    def _wake(self, worker: Worker) -> None:
+        """Start an agent at once that rests, if its file was changed after its last failure."""
+        rest = self._orc.subscriptions.get(worker.id).rest
+        with suppress(OSError):
+            if rest is not None and os.path.getmtime(worker.file.path) > clock.seconds(rest.since):
+                self._orc.subscriptions.wake(worker.id)
 
     def save(self) -> None:
         """Keep for the next runner what waits for the agents."""

@@ -133,15 +133,20 @@ class TaskWork:
                 agent, known.event, known.token, "its lease has ended"
             )
             return None
-        return self._orc.subscriptions.take(
-            agent,
-            offer.task,
-            settings.takes,
-            most=settings.retry + 1,
-            concurrency=settings.concurrency,
-            rounds=settings.rounds or None,
-            budget=settings.budget,
-        )
+        try:
+            return self._orc.subscriptions.take(
+                agent,
+                offer.task,
+                settings.takes,
+                most=settings.retry + 1,
+                concurrency=settings.concurrency,
+                rounds=settings.rounds or None,
+                budget=settings.budget,
+            )
+        except Refused as refused:
+            if refused.code == "retired":
+                self._idle[agent] = clock.after(self._orc.engine.now(), _PAUSE)
+            raise
 
     def input(self, attempt: Attempt) -> AttemptInput:
         """The brief."""

@@ -16,7 +16,7 @@ from orchestrator import Orchestrator
 from orchestrator.core.events import FORMAT, Recorded, decode, is_reserved, types
 from orchestrator.core.strict_json import encode_payload
 from orchestrator.domain.state import State
-from orchestrator.domain.subscriptions.records import NEVER, Rest
+from orchestrator.domain.subscriptions.records import NEVER
 from orchestrator.domain.tasks.events import TaskEvent
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.files.lines import Position, encode_line, parse
@@ -144,12 +144,7 @@ def test_the_whole_log_folds_to_what_it_always_did():
     assert (plan.position, plan.session) == (147, "5f1c")
     (review,) = plan.attempts
     assert (review.task, review.status, review.due) == ("abc00002", "waiting", NEVER)
-    assert plan.rest == Rest(
-        failures=1,
-        reason="SIGKILL ended it",
-        since="2026-11-21T06:13:00.123Z",
-        until="2026-11-21T06:17:00.123Z",
-    )
+    assert plan.rest is None
     assert plan.usage.runs == {"2026-11-21T06:13": 4}
     assert plan.usage.tokens == {"2026-11-21T06:1": 1680}
     assert (state.subscriptions.finished_claims, state.subscriptions.dead_letters) == (

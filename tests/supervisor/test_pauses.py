@@ -79,3 +79,37 @@ def test_a_budget_of_tokens_is_what_the_runtime_reports(town: Town):
             text = runner.until_note("agent.paused", "dear")
     assert "its budget of 1,000 tokens a day is spent" in text
     assert len(runner.of_type("subscription.finished")) == 1
+
+
+def test_a_file_that_was_changed_after_the_failures_ends_the_pause(town: Town):
+    town.add("weak", "exit 1", listen="[job]")
+    with town.running(back_off=600) as runner:
+        for _ in range(4):
+            town.push("job")
+        runner.until_note("agent.paused", "weak")
+        town.add("weak", "echo mended", listen="[job]")
+        runner.until_events("subscription.finished")
+    assert runner.of_type("subscription.woken")
+
+
+def test_a_retry_by_a_person_ends_the_pause(town: Town):
+    town.add("weak", "test -e mended", listen="[job]")
+    with town.running(back_off=600) as runner:
+        for _ in range(4):
+            town.push("job")
+        runner.until_note("agent.paused", "weak")
+        (town.project / "mended").touch()
+        town.orc.subscriptions.retry(town.orc.subscriptions.dead()[0].number)
+        runner.until_events("subscription.finished", 2)
+
+
+def test_a_retired_agent_is_named_and_its_tasks_wait(town: Town):
+    town.orc.workstreams.create("build")
+    town.orc.agents.register("coder")
+    town.orc.agents.retire("coder")
+    town.add("coder", "echo done", takes="[{}]")
+    with town.running() as runner:
+        town.orc.tasks.add("build", title="a")
+        assert "is retired" in runner.until_note("runner.trouble", "coder")
+        town.orc.agents.register("coder")
+        runner.until_events("task.completed")

@@ -1,32 +1,26 @@
 """``orc.subscriptions``: each agent processes each event once: attempts, cursors, claims, dead letters."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
 
 from orchestrator.core import clock, names
-from orchestrator.core.errors import NotFound, Refused, UsageError
+from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.events import Recorded
 from orchestrator.core.printable import amount, times
-from orchestrator.core.transaction import Committed, Noun, Transaction, command
-from orchestrator.domain.agents.identity import act_now
-from orchestrator.domain.event_log import Events
+from orchestrator.core.transaction import Committed, Transaction, command
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.events import (
-    SubscriptionClaimed,
-    SubscriptionClaimFinished,
-    SubscriptionClaimLapsed,
     SubscriptionDied,
     SubscriptionDismissed,
     SubscriptionDue,
     SubscriptionFailed,
     SubscriptionFinished,
     SubscriptionInterrupted,
-    SubscriptionMoved,
     SubscriptionOpened,
     SubscriptionRenewed,
     SubscriptionRetried,
     SubscriptionScheduled,
     SubscriptionStarted,
+    SubscriptionWoken,
 )
 from orchestrator.domain.subscriptions.limits import (
     LONGEST_BACK_OFF,
@@ -38,12 +32,12 @@ from orchestrator.domain.subscriptions.limits import (
     rest_seconds,
     rounds_of,
 )
+from orchestrator.domain.subscriptions.readers import EventReaders, check_position
 from orchestrator.domain.subscriptions.records import (
     DUE,
     Attempt,
     AttemptReport,
     DeadLetter,
-    EventClaim,
     Subscriber,
 )
 from orchestrator.domain.subscriptions.task_attempts import (
@@ -57,17 +51,11 @@ from orchestrator.domain.subscriptions.task_attempts import (
 )
 from orchestrator.domain.validation import check_line
 
-LEASE = 1800.0
-"""Seconds that a claim of an event lasts unless another time is given."""
-
 DEEPEST = 50
 """How many causes in a row may start agents unless another number is given."""
 
 LONGEST = 1000
 """How many attempts one event may lead to, directly and through others, unless another number is given."""
-
-_BURST = 100
-"""Events after which a watch writes its cursor, if more wait."""
 
 
 def subscriber_of(state: State, events: Committed) -> Subscriber:
@@ -84,17 +72,6 @@ def started_attempt(state: State, events: Committed) -> Attempt | None:
     return None
 
 
-def claimed_event(state: State, events: Committed) -> EventClaim:
-    """The claim that was made."""
-    number = next(e.event for _, e in events if isinstance(e, SubscriptionClaimed))
-    return state.subscriptions.event_claims[number]
-
-
-def has_moved(state: State, events: Committed) -> bool:
-    """Whether the cursor of a subscriber was set."""
-    return any(isinstance(event, SubscriptionMoved) for _, event in events)
-
-
 def removed_letter(state: State, events: Committed) -> int:
     """The number of the dead letter that was retried or dismissed."""
     removals = (SubscriptionRetried, SubscriptionDismissed)
@@ -106,7 +83,7 @@ def due_event(state: State, events: Committed) -> Recorded | None:
     return next((record for record, event in events if event is None), None)
 
 
-class Subscriptions(Noun[State]):
+class Subscriptions(EventReaders):
     """``orc.subscriptions``: open, start, finish, fail, interrupt; claim, cursor; retry, dismiss."""
 
     # Attempts
@@ -125,7 +102,7 @@ class Subscriptions(Noun[State]):
         if agent in tx.state.subscriptions:
             return tx.state.subscriptions[agent]
         if position is not None:
-            _check_position(tx.state, position)
+            check_position(tx.state, position)
         now = tx.state.event if position is None else position
         tx.record(SubscriptionOpened(subscriber=agent, position=now))
         return None
@@ -382,6 +359,19 @@ class Subscriptions(Noun[State]):
         attempt = _running(tx, agent, event, token)
         _interrupted(tx, agent, attempt, check_line("reason", reason), report)
 
+    @command(subscriber_of)
+    def wake(self, tx: Transaction[State], agent: str) -> Subscriber | None:
+        """Let failures in a row keep an agent no longer from being started.
+
+        Raises:
+            NotFound: There is no such subscriber.
+        """
+        subscriber = tx.state.subscriptions.find(agent)
+        if subscriber.rest is None:
+            return subscriber
+        tx.record(SubscriptionWoken(subscriber=agent))
+        return None
+
     def get(self, agent: str) -> Subscriber:
         """The subscriber of an agent.
 
@@ -475,148 +465,6 @@ class Subscriptions(Noun[State]):
         tx.record(SubscriptionDismissed(letter=letter))
         return None
 
-    # Claims
-
-    @command(claimed_event)
-    def claim(
-        self,
-        tx: Transaction[State],
-        event: int,
-        *,
-        agent: str | None = None,
-        lease: float | str = LEASE,
-    ) -> EventClaim | None:
-        """Claim an event, so that only one of several workers processes it.
-
-        Args:
-            event: The event.
-            agent: The worker.
-            lease: How long the claim lasts if its work is not finished before.
-
-        Returns:
-            The valid claim: of this worker, or of another one that was first.
-
-        Raises:
-            NotFound: There is no such event.
-            UsageError: No worker is named.
-        """
-        worker = act_now(tx, agent, needed=True)
-        tx.event(event)
-        seconds = clock.duration(lease)
-        if seconds <= 0:
-            raise UsageError("A claim lasts longer than that", hint="Give --lease 30m.")
-        known = claim_of(tx.state, tx.event, event)
-        if known is not None and known.is_valid(tx.now):
-            until = clock.after(tx.now, seconds / 2)
-            if known.agent != worker or not known.until or known.until > until:
-                return known
-        elif known is not None and known.agent != worker:
-            tx.record(SubscriptionClaimLapsed(event=event, holder=known.agent))
-        tx.record(SubscriptionClaimed(event=event, until=tx.later(seconds), lease=seconds))
-        return None
-
-    def claim_of(self, event: int) -> EventClaim | None:
-        """The valid claim on an event; None if any worker may claim it.
-
-        Raises:
-            NotFound: There is no such event.
-        """
-        self._desk.event(event)
-        known = claim_of(self._state, self._desk.event, event)
-        return known if known is not None and known.is_valid(self._desk.now()) else None
-
-    # Cursors
-
-    def cursor(self, worker: str) -> int:
-        """The event after which a worker continues: a subscriber, or a reader of :meth:`watch`."""
-        state = self._state
-        subscriber = state.subscriptions.get(names.agent(worker))
-        if subscriber is not None:
-            return subscriber.position
-        texts = (self._desk.cursors.read(_reader(name)) for name in _names(state, worker))
-        text = next(filter(None, texts), "")
-        is_number = text.isascii() and text.isdecimal() and len(text) < 19
-        return min(int(text), state.event) if is_number else state.event
-
-    def set_cursor(self, worker: str, position: int) -> int:
-        """Set the event after which a worker continues; its claims up to there become permanent.
-
-        Raises:
-            UsageError: The log has no such event.
-            Refused: The worker is a subscriber that runs.
-        """
-        is_subscriber = self._set_cursor(worker, position)
-        if not is_subscriber:
-            self._write_cursor(worker, position)
-        return position
-
-    def _write_cursor(self, worker: str, position: int) -> None:
-        self._desk.cursors.write(_reader(_names(self._state, worker)[0]), str(position))
-
-    @command(has_moved)
-    def _set_cursor(self, tx: Transaction[State], worker: str, position: int) -> bool:
-        actor = act_now(tx, worker, needed=True)
-        _check_position(tx.state, position)
-        subscriber = tx.state.subscriptions.get(worker)
-        if subscriber is not None and any(a.until > tx.now for a in subscriber.running):
-            raise Refused(
-                f"{worker} works on event {subscriber.running[0].event} now",
-                code="in_work",
-                hint="Stop the runner first, or wait until the agent has finished.",
-            )
-        claims = tx.state.subscriptions.event_claims
-        passed = [c for c in claims.values() if c.agent == actor and c.event <= position]
-        for claim in sorted(passed, key=lambda claim: claim.event):
-            if claim.is_valid(tx.now):
-                tx.record(SubscriptionClaimFinished(event=claim.event))
-        if subscriber is not None:
-            tx.record(SubscriptionMoved(subscriber=worker, position=position))
-        return subscriber is not None
-
-    def watch(self, worker: str) -> Iterator[Recorded]:
-        """Yield events after the cursor of a worker, then new ones, without end.
-
-        A new worker begins at the end of the log. The cursor moves past an event when the next one is
-        requested, and it is written when no more events wait: after a crash events may come again, but none
-        is lost. The runner moves the cursors of subscribers.
-        """
-        position = written = self.cursor(worker)
-        is_reader = worker not in self._state.subscriptions
-
-        def write() -> None:
-            if is_reader:
-                self._write_cursor(worker, position)
-
-        write()
-        try:
-            for record in Events(self._desk).follow(since=position):
-                yield record
-                position = record.id
-                if position - written >= _BURST or position >= self._state.event:
-                    write()
-                    written = position
-        finally:
-            if position > written:
-                write()
-
-
-def claim_of(state: State, event: Any, number: int) -> EventClaim | None:
-    """The claim on an event, even if it has lapsed.
-
-    Args:
-        state: The state.
-        event: Reads an event by its id.
-        number: The event.
-    """
-    slice = state.subscriptions
-    if number in slice.event_claims:
-        return slice.event_claims[number]
-    if number not in slice.finished_claims:
-        return None
-    record = event(slice.finished_claims[number])
-    agent = state.agents.aliases.get(record.agent, record.agent)
-    return EventClaim(event=number, agent=agent, token=record.id, since=record.ts, until="")
-
 
 def _check_new(subscriber: Subscriber, event: int, after: int, concurrency: int) -> None:
     name, position = subscriber.agent, subscriber.position
@@ -697,22 +545,3 @@ def _find_letter(state: State, number: int) -> DeadLetter:
             hint="`events dead` lists them.",
         )
     return letter
-
-
-def _check_position(state: State, position: int) -> None:
-    if not 0 <= position <= state.event:
-        raise UsageError(
-            f"The log has no event {position}", hint=f"It ends with event {state.event}."
-        )
-
-
-def _names(state: State, worker: str) -> list[str]:
-    """The present name of a worker, then its earlier ones, the last first."""
-    aliases = state.agents.aliases
-    name = aliases.get(worker, worker)
-    return [name, *(old for old in reversed(aliases) if aliases[old] == name)]
-
-
-def _reader(worker: str) -> str:
-    """The name of a worker among the readers of the board."""
-    return f"events/{names.agent(worker)}"

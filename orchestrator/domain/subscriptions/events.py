@@ -183,6 +183,14 @@ class SubscriptionFailed(AttemptEnded):
         state.subscriptions.change(self.subscriber, rest=rest)
 
 
+@event("subscription.woken")
+class SubscriptionWoken(SubscriberEvent):
+    """The failures of an agent count no longer, because its file was changed."""
+
+    def apply(self, state: State, record: Recorded) -> None:
+        state.subscriptions.change(self.subscriber, rest=None)
+
+
 @event("subscription.interrupted")
 class SubscriptionInterrupted(AttemptEnded):
     """An attempt ended with its runner, or its lease has ended; its progress is unknown."""
@@ -215,13 +223,14 @@ class SubscriptionDied(SubscriberEvent):
 
 @event("subscription.retried")
 class SubscriptionRetried(Event):
-    """A dead letter gets one more attempt."""
+    """A dead letter gets one more attempt, at once: the failures of the agent count no longer."""
 
     letter: int
 
     def apply(self, state: State, record: Recorded) -> None:
         letter = state.subscriptions.dead_letters.pop(self.letter)
         _wait(state, letter, record)
+        state.subscriptions.change(letter.subscriber, rest=None)
 
 
 @event("subscription.dismissed")

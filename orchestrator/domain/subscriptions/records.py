@@ -185,6 +185,11 @@ class DeadLetter(Record, frozen=True, kw_only=True):
     since: str
     task: str = ""
 
+    @property
+    def work(self) -> str:
+        """What the agent gave up."""
+        return f"the review of task {self.task}" if self.task else f"event {self.event}"
+
 
 REMEMBERED_CHAINS = 1000
 """Of how many chains of causes the attempts are counted; the oldest are forgotten first."""

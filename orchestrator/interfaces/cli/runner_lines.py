@@ -107,7 +107,7 @@ class LinePrinter(EventFollower):
             )
         else:
             verb, text = event.type.partition(".")[2], event.payload["text"]
-            colour = {"skipped": "yellow", "trouble": "red"}.get(verb, "dim")
+            colour = {"skipped": "yellow", "paused": "yellow", "trouble": "red"}.get(verb, "dim")
             self._print(event.ts, event.agent, f"{verb}: {text}" if text else verb, colour)
 
     def _time(self, moment: str) -> str:
