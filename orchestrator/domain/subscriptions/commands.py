@@ -9,6 +9,7 @@ from orchestrator.core.printable import amount, times
 from orchestrator.core.transaction import Committed, Transaction, command
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.events import (
+    SubscriptionClaimFinished,
     SubscriptionDied,
     SubscriptionDismissed,
     SubscriptionDue,
