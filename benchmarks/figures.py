@@ -23,6 +23,7 @@ from benchmarks import (
     reading,
     reporting,
     searching,
+    starting,
 )
 from benchmarks.boards import Boards
 from benchmarks.measure import Figure
@@ -56,6 +57,9 @@ ALL: dict[str, Measurement] = {
     "index-build": indexing.building,
     "index-follow": indexing.following,
     "search": searching.searching,
+    "react": starting.reacting,
+    "queue": starting.working_a_queue,
+    "idle": starting.idling,
 }
 
 
