@@ -86,6 +86,7 @@ class Attempts:
         self._notes = runner_folder(board, "runner")
         self._retired: set[str] = set()
         self._identity = ProcessIdentity.of(os.getpid())
+        self._variables = dict(os.environ)
         self._recent: deque[tuple[float, str]] = deque(maxlen=_MOST_RECENT)
 
     def keeper(self) -> Keeper:
@@ -194,7 +195,7 @@ class Attempts:
             project=self._project,
             board=self._board,
             scratch=running.scratch,
-            variables=os.environ,
+            variables=self._variables,
             commands=(os.path.dirname(sys.executable),),
             attempt=attempt.number,
             cause=work.cause,

@@ -138,14 +138,28 @@ def read_backward(segments: Segments, before: int | None) -> Iterator[Recorded]:
 
 def find_event(segments: Segments, number: int) -> Recorded:
     """One event by its id; see :meth:`orchestrator.core.store.Store.event`."""
+    return find_events(segments, number, 1)[0]
+
+
+def find_events(segments: Segments, number: int, most: int) -> list[Recorded]:
+    """One event by its id, and those behind it in its segment, up to so many.
+
+    Raises:
+        NotFound: The log has no such event.
+    """
+    records: list[Recorded] = []
     first_ids = [first for first in segments.numbers() if first <= number]
     if first_ids:
         segment, end = _closed(segments, first_ids[-1])
         offset = _offset_of(segment, number, end)
-        if offset < end:
-            line = segment.read(offset, _line_end(segment, offset, end) - offset - 1)
-            return _event(segment, offset, line)
-    raise NotFound(f"The log has no event {number}", event=number)
+        while offset < end and len(records) < most:
+            line_end = _line_end(segment, offset, end)
+            line = segment.read(offset, line_end - offset - 1)
+            records.append(_event(segment, offset, line))
+            offset = line_end
+    if not records:
+        raise NotFound(f"The log has no event {number}", event=number)
+    return records
 
 
 def is_continued(log: Segments, by: Segments) -> bool:

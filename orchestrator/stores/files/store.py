@@ -21,6 +21,8 @@ SEGMENT_SIZE = 64 << 20
 
 _LOOK = 0.25  # seconds between two looks: some file systems of virtual machines report no changes
 _READS_AGAIN = 3
+_RECENT, _SMALL = 500, 4096  # how many records are kept in memory, of at most so many bytes
+_AHEAD = 50  # how many are read at once
 
 
 class FileStore:
@@ -48,6 +50,7 @@ class FileStore:
         self._snapshot = f"{self._state}/state.json"
         self._segment_size = segment_size
         self._warn = warn
+        self._recent: dict[int, Recorded] = {}
         self._segments = Segments(self._state)
         self._lock = BoardLock(self._state, light=light, warn=warn)
         self.presence: Presence = FilePresence(self._state, warn)
@@ -66,13 +69,20 @@ class FileStore:
     def read(self, after: Cursor) -> Iterator[Chunk]:
         if self._lock.left_unsynced and self._lock.is_mine():
             self._sync_after_crashed_writer()
-        return reading.read_forward(self._segments, _position(after), self._end)
+        return self._noted(reading.read_forward(self._segments, _position(after), self._end))
 
     def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
         return reading.read_backward(self._segments, before)
 
     def event(self, number: int) -> Recorded:
-        return reading.find_event(self._segments, number)
+        record = self._recent.get(number)
+        if record is not None:
+            return record
+        # Who asks for an event behind a known one will ask for the next one, too.
+        most = _AHEAD if number - 1 in self._recent else 1
+        records = reading.find_events(self._segments, number, most)
+        self._note(records)
+        return records[0]
 
     def append(self, records: list[Recorded], after: Cursor) -> Position:
         if not self._lock.is_mine():
@@ -84,6 +94,7 @@ class FileStore:
             lines.append(line)
         data = b"".join(lines)
         segment, begin = self._segments.append(data, before, self._segment_size)
+        self._note(records)
         end = begin + len(data)
         return Position(
             id=records[-1].id, segment=segment, offset=end - len(lines[-1]), end=end, crc=crc
@@ -124,6 +135,23 @@ class FileStore:
         finally:
             if alarm is not None:
                 alarm.close()
+
+    def _noted(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        try:
+            for chunk in chunks:
+                self._note(chunk.events)
+                yield chunk
+        except Damage:  # the log may have changed before its end, too
+            self._recent.clear()
+            raise
+
+    def _note(self, records: list[Recorded]) -> None:
+        """Keep small records that were read or written: a process that follows the log asks for them."""
+        for record in records[-_RECENT:]:
+            if memoryview(record.payload).nbytes <= _SMALL:
+                self._recent[record.id] = record
+        while len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
 
     def _sync_after_crashed_writer(self) -> None:
         """Sync the data of the last holder, which may have been killed between its write and its sync.
