@@ -65,7 +65,7 @@ class Project:
         path = [str(programs), str(Path(sys.executable).parent), own.get("PATH", os.defpath)]
         self.variables = own | {
             "PATH": os.pathsep.join(path),
-            "XDG_DATA_HOME": str(folder / "user"),
+            **dict.fromkeys(("HOME", "XDG_DATA_HOME"), str(folder / "user")),
         }
 
     def show(self, line: str, *, is_quiet: bool = False) -> None:
